@@ -1,0 +1,48 @@
+# Pawsort: two commands matter, `make run` and `make test`; the others stand in `make help`.
+# The environment is made in .venv from the lock, again only when the lock has changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+.PHONY: help run setup test lint bench lock clean
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## start the worker on ./inbox (ARGS="--once" and the like are passed on)
+	@exec $(BIN)/python run_worker.py $(ARGS)
+
+setup: $(VENV)/runtime.stamp ## make the environment in .venv
+
+test: $(VENV)/dev.stamp ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/runtime.stamp ## measure speed and memory, as ratios within one run
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: ## choose the newest versions that fit and write both locks (needs uv)
+	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove the environment and all caches, never photos or the database
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
+
+$(VENV)/runtime.stamp: requirements.lock pyproject.toml
+	@PYTHON=$(PYTHON) ./scripts/make_environment.sh $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock requirements.lock pyproject.toml
+	@PYTHON=$(PYTHON) ./scripts/make_environment.sh $(VENV) requirements-dev.lock
+	@touch $(VENV)/runtime.stamp $@

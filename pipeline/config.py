@@ -1,0 +1,267 @@
+"""Settings: typed, frozen, read once from `config.yaml` and the environment.
+
+A wrong key or value is refused with its path, the value and what was expected; so is a layout of folders
+in which the worker would feed on what it files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings import SettingsError as PydanticSettingsError
+
+from pipeline.errors import SettingsError
+
+PREFIX = "PAWSORT_"
+
+
+def _known_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("expected a name of the IANA time zone database, such as UTC or Europe/Berlin")
+    return name
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DecisionSettings(_Section):
+    """When a file is filed and when it is left to a person."""
+
+    target_precision: float = Field(0.995, ge=0.5, le=1.0)
+    min_confidence: float | None = Field(None, ge=0.0, le=1.0)
+
+
+class BatchSettings(_Section):
+    """How many files go through the network together, and how long the first waits for the last."""
+
+    size: int = Field(64, ge=1, le=1024)
+    wait_seconds: float = Field(0.2, ge=0.0, le=60.0)
+
+
+class WatchSettings(_Section):
+    """How arrivals are noticed and when they count as complete."""
+
+    mode: Literal["auto", "native", "polling"] = "auto"
+    settle_seconds: float = Field(2.0, ge=0.0, le=3600.0)
+    rescan_seconds: float = Field(60.0, gt=0.0, le=86400.0)
+    ignore: tuple[str, ...] = ()
+
+
+class LimitSettings(_Section):
+    """What is refused before, or stopped while, it is decoded; megapixels count all frames."""
+
+    file_mb: float = Field(200.0, gt=0.0)
+    megapixels: float = Field(200.0, gt=0.0)
+    decode_seconds: float = Field(30.0, gt=0.0)
+    attempts: int = Field(2, ge=1)
+
+    @property
+    def file_bytes(self) -> int:
+        """The largest file that is read, in bytes."""
+        return int(self.file_mb * 1_000_000)
+
+    @property
+    def pixels(self) -> int:
+        """The largest width x height x frames that is decoded."""
+        return int(self.megapixels * 1_000_000)
+
+
+class ReportSettings(_Section):
+    """When the nightly reports are written, and whose midnight ends a day."""
+
+    at: str = Field("00:10", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which days begin and end."""
+        return ZoneInfo(self.timezone)
+
+
+class WebSettings(_Section):
+    """Where the web page listens; an address other than loopback needs a token."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8420, ge=1, le=65535)
+    token: str | None = Field(None, min_length=16)
+
+
+class LogSettings(_Section):
+    """How the log looks on stderr."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """All settings; every path is absolute. Made by `load`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", allow_inf_nan=False
+    )
+
+    inboxes: tuple[Path, ...] = Field((Path("inbox"),), min_length=1)
+    sorted: Path = Path("sorted")
+    state: Path = Path("state")
+    reports: Path = Path("reports")
+    database: str | None = None
+    model: str = "cats_dogs"
+    engine: Literal["auto", "tensorflow", "openvino"] = "auto"
+    decision: DecisionSettings = DecisionSettings()
+    batch: BatchSettings = BatchSettings()
+    watch: WatchSettings = WatchSettings()
+    limits: LimitSettings = LimitSettings()
+    duplicates: Literal["file", "hold"] = "file"
+    report: ReportSettings = ReportSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+
+    base: Path = Field(default_factory=Path.cwd, exclude=True)
+
+    @property
+    def spool(self) -> Path:
+        """Where a claimed file waits until it is filed."""
+        return self.state / "spool"
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of the ledger."""
+        return self.database or f"sqlite:///{self.state / 'pawsort.db'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, which arrives as keyword arguments."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _absolute_paths(self) -> Self:
+        for name in ("sorted", "state", "reports"):
+            object.__setattr__(self, name, _absolute(self.base, getattr(self, name)))
+        object.__setattr__(self, "inboxes", tuple(_absolute(self.base, inbox) for inbox in self.inboxes))
+        return self
+
+
+def load(path: Path) -> Settings:
+    """Read and check `path`, with the environment over it.
+
+    Raises SettingsError, whose message has a line for each thing that is wrong.
+    """
+    values = _read_yaml(path)
+    _refuse_unknown_environment()
+    try:
+        settings = Settings(**values, base=path.absolute().parent)
+    except ValidationError as error:
+        raise SettingsError(_explain(path, error)) from error
+    except PydanticSettingsError as error:
+        raise SettingsError(f'environment: {error}; write lists as JSON, such as ["a", "b"]') from error
+    check_layout(settings)
+    return settings
+
+
+def check_layout(settings: Settings) -> None:
+    """Refuse folders that lie so that the worker would file what it has filed, for ever.
+
+    Links are resolved first, so that two names of one folder count as one. Raises SettingsError.
+    """
+    places = [(f"inboxes.{i}", inbox) for i, inbox in enumerate(settings.inboxes)]
+    places += [(name, getattr(settings, name)) for name in ("sorted", "state", "reports")]
+    for i, (name, path) in enumerate(places):
+        for other_name, other in places[i + 1 :]:
+            _refuse_overlap(name, path, other_name, other)
+
+
+def _refuse_overlap(name: str, path: Path, other_name: str, other: Path) -> None:
+    a, b = Path(os.path.realpath(path)), Path(os.path.realpath(other))
+    if a == b:
+        raise SettingsError(f"{name} and {other_name} are the same folder, {path}; each needs its own")
+    for inner_name, inner, outer_name, outer in [(name, a, other_name, b), (other_name, b, name, a)]:
+        if inner.is_relative_to(outer):
+            raise SettingsError(
+                f"{inner_name} ({inner}) lies inside {outer_name} ({outer}); "
+                "files would be taken again after they were filed. Put them side by side"
+            )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: no such file; name one with --config PATH") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise SettingsError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
+    if "base" in values:
+        raise SettingsError(f"{path}: base: unknown key; known: {', '.join(_known(Settings))}")
+    return values
+
+
+def _refuse_unknown_environment() -> None:
+    for variable in os.environ:
+        if variable.startswith(PREFIX):
+            keys = variable.removeprefix(PREFIX).lower().split("__")
+            known = _siblings(keys)
+            if keys[-1] not in known:
+                raise SettingsError(
+                    f"environment variable {variable}: unknown setting; known here: {', '.join(known)}"
+                )
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    return "\n".join(_explain_one(path, problem) for problem in error.errors())
+
+
+def _explain_one(path: Path, problem: ErrorDetails) -> str:
+    keys = [str(part) for part in problem["loc"]]
+    where, source = ".".join(keys), str(path)
+    variable = PREFIX + "__".join(keys).upper()
+    if variable in os.environ:
+        source = f"environment variable {variable}"
+    if problem["type"] == "extra_forbidden":
+        return f"{source}: {where}: unknown key; known: {', '.join(_siblings(keys))}"
+    return f"{source}: {where}: {problem['msg']}; got {problem['input']!r}"
+
+
+def _siblings(keys: Sequence[str]) -> list[str]:
+    """Name the settings that may stand where the last of `keys` stands."""
+    model: type[BaseModel] = Settings
+    for key in keys[:-1]:
+        field = model.model_fields.get(key)
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        ):
+            return _known(model)
+        model = field.annotation
+    return _known(model)
+
+
+def _known(model: type[BaseModel]) -> list[str]:
+    return [name for name in model.model_fields if name != "base"]
+
+
+def _absolute(base: Path, path: Path) -> Path:
+    return Path(os.path.normpath(base / path.expanduser()))

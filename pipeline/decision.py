@@ -1,0 +1,53 @@
+"""From the scores of one photo to the folder it belongs in. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+UNCERTAIN = "uncertain"
+FAILED = "failed"
+DUPLICATES = "duplicates"
+
+Doubt = Literal["low_confidence", "neither"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a bundle and the settings together demand before a photo is filed.
+
+    `folders` maps each label that is filed to its folder; a label without one stands for "none of them".
+    `threshold` is the least calibrated probability, 0 to 1, at which the best of them is believed.
+    """
+
+    folders: Mapping[str, str]
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`outcome` is a folder, `prediction` the best label that has one, `reason` the doubt if there is any."""
+
+    outcome: str
+    prediction: str
+    confidence: float
+    reason: Doubt | None
+
+
+def decide(scores: Mapping[str, float], policy: Policy) -> Decision:
+    """Choose the folder for a photo from its calibrated probabilities, a number in 0 to 1 for each label.
+
+    The earlier label wins a tie. Raises ValueError for scores that are no probabilities: such a photo
+    was not classified at all.
+    """
+    if not all(math.isfinite(score) and 0.0 <= score <= 1.0 for score in scores.values()):
+        raise ValueError(f"scores must be probabilities, got {dict(scores)}")
+    prediction = max((label for label in scores if label in policy.folders), key=scores.__getitem__)
+    confidence = scores[prediction]
+    if max(scores.values()) > confidence:
+        return Decision(UNCERTAIN, prediction, confidence, "neither")
+    if confidence < policy.threshold:
+        return Decision(UNCERTAIN, prediction, confidence, "low_confidence")
+    return Decision(policy.folders[prediction], prediction, confidence, None)

@@ -1,0 +1,66 @@
+"""Every error that ends a command, and the exit code it ends with.
+
+    PawsortError                1   a command could not do what was asked
+    ├── SettingsError           2   config.yaml, the environment or the command line is wrong
+    ├── ModelError              3   the model's bundle cannot be used
+    ├── DatabaseError           4   the database cannot be used
+    └── LockError               5   another worker holds these folders
+
+`models.bundle.BundleError` and `db.engine.DatabaseError` are raised by rooms that know nothing of exit
+codes; `translated` turns them into the two of the same meaning here. A file that cannot be read is never
+an exception: it is a reason in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+OK = 0
+SOME_FAILED = 1
+"""The command is done, but some files failed or `doctor` found something."""
+
+
+class PawsortError(Exception):
+    """Something the user must know of; the message says what, where and what to do next."""
+
+    exit_code = 1
+
+
+class SettingsError(PawsortError):
+    """A setting, an argument or the layout of the folders is wrong."""
+
+    exit_code = 2
+
+
+class ModelError(PawsortError):
+    """A bundle is missing, damaged or not what it claims to be."""
+
+    exit_code = 3
+
+
+class DatabaseError(PawsortError):
+    """The database is damaged, of another version, locked or out of reach."""
+
+    exit_code = 4
+
+
+class LockError(PawsortError):
+    """Another worker is at work on the same folders."""
+
+    exit_code = 5
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the errors of `models/` and `db/` as ours, with their message unchanged."""
+    from db.engine import DatabaseError as RoomDatabaseError
+
+    from models.bundle import BundleError
+
+    try:
+        yield
+    except BundleError as error:
+        raise ModelError(str(error)) from error
+    except RoomDatabaseError as error:
+        raise DatabaseError(str(error)) from error

@@ -1,0 +1,38 @@
+"""What every test may lean on."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The photographs for development, which lie beside the project and never in it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"photographs are not here: {SHARED_DATA}")
+    return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of the machine out of the tests."""
+    for variable in [name for name in os.environ if name.startswith("PAWSORT_")]:
+        monkeypatch.delenv(variable)
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    """Fail a test that leaves a thread of ours or of watchdog running."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith(("pawsort", "APScheduler", "Thread-")) and not thread.daemon:
+            thread.join(timeout=2)
+            assert not thread.is_alive(), f"the test left {thread} running"

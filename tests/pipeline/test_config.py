@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from pipeline import config
+from pipeline.errors import SettingsError
+
+SHIPPED = Path(__file__).parents[2] / "config.yaml"
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "config.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_an_empty_file_gives_the_defaults_relative_to_itself(write, tmp_path: Path) -> None:
+    settings = config.load(write(""))
+    assert settings.inboxes == (tmp_path / "inbox",)
+    assert settings.spool == tmp_path / "state" / "spool"
+    assert settings.database_url == f"sqlite:///{tmp_path}/state/pawsort.db"
+
+
+def test_the_shipped_file_names_every_setting_with_its_default(write) -> None:
+    def keys(mapping: dict) -> dict:
+        return {key: keys(value) if isinstance(value, dict) else value for key, value in mapping.items()}
+
+    shipped = keys(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
+    defaults = config.load(write("")).model_dump(mode="json")
+    for name in ("inboxes", "sorted", "state", "reports"):
+        del defaults[name], shipped[name]
+    assert shipped == defaults
+
+
+def test_each_line_of_the_shipped_file_says_why() -> None:
+    settings = [line for line in SHIPPED.read_text(encoding="utf-8").splitlines() if ": " in line]
+    assert [line for line in settings if "#" not in line] == []
+
+
+def test_the_environment_wins_over_the_file(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAWSORT_BATCH__SIZE", "7")
+    settings = config.load(write("batch: {size: 8, wait_seconds: 3}"))
+    assert (settings.batch.size, settings.batch.wait_seconds) == (7, 3.0)
+
+
+def test_settings_cannot_be_changed(write) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        config.load(write("")).batch.size = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sort: x", "sort: unknown key; known: inboxes, sorted"),
+        ("batch: {sizee: 3}", "batch.sizee: unknown key; known: size, wait_seconds"),
+        ("batch: {size: 0}", "batch.size: Input should be greater than or equal to 1; got 0"),
+        ("batch: 7", "batch: Input should be a valid dictionary"),
+        ("decision: {min_confidence: .nan}", "decision.min_confidence: Input should be a finite number"),
+        ("decision: {target_precision: 0.4}", "decision.target_precision: Input should be greater"),
+        ("report: {timezone: Mars}", "report.timezone: Value error, expected a name of the IANA"),
+        ("report: {at: '24:00'}", "report.at: String should match pattern"),
+        ("watch: {mode: never}", "watch.mode: Input should be 'auto', 'native' or 'polling'; got 'never'"),
+        ("inboxes: []", "inboxes: Tuple should have at least 1 item"),
+        ("base: /", "base: unknown key"),
+        ("- a", "expected a mapping of settings, got list"),
+        ("a: [", "is not valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_path_value_and_expectation(write, text: str, expected: str) -> None:
+    path = write(text)
+    with pytest.raises(SettingsError) as caught:
+        config.load(path)
+    assert str(caught.value).startswith(f"{path}: {expected}")
+
+
+def test_a_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--config"):
+        config.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("PAWSORT_FOO", "1", "PAWSORT_FOO: unknown setting; known here: inboxes"),
+        ("PAWSORT_BATCH__SIZ", "1", "PAWSORT_BATCH__SIZ: unknown setting; known here: size, wait_seconds"),
+        ("PAWSORT_BATCH__SIZE", "x", "PAWSORT_BATCH__SIZE: batch.size: Input should be a valid integer"),
+        ("PAWSORT_INBOXES", "a", "inboxes"),
+    ],
+)
+def test_a_wrong_variable_is_named(
+    write, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        config.load(write(""))
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("inboxes: [a, a/b]", "inboxes.1 .* lies inside inboxes.0"),
+        ("inboxes: [a, ./a]", "inboxes.0 and inboxes.1 are the same folder"),
+        ("inboxes: [sorted/in]", "inboxes.0 .* lies inside sorted"),
+        ("sorted: inbox/out", "sorted .* lies inside inboxes.0"),
+        ("state: inbox/state", "state .* lies inside inboxes.0"),
+        ("state: sorted/state", "state .* lies inside sorted"),
+        ("reports: inbox/reports", "reports .* lies inside inboxes.0"),
+        ("inboxes: [.]", "sorted .* lies inside inboxes.0"),
+    ],
+)
+def test_a_layout_that_would_feed_on_itself_is_refused(write, text: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        config.load(write(text))
+
+
+def test_a_link_does_not_hide_a_dangerous_layout(write, tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "inbox")
+    with pytest.raises(SettingsError, match="lies inside"):
+        config.load(write("sorted: elsewhere/sorted"))
