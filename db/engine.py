@@ -1,0 +1,217 @@
+"""Opening the database, and the two kinds of transaction, `reading` and `writing`.
+
+What is SQLite's own is in `db.sqlite`; what is PostgreSQL's own is here, in one function.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from db import sqlite
+from db.errors import DatabaseError, DatabaseUnavailable, LedgerError, translated
+from db.schema import check_version, migrate
+
+__all__ = [
+    "DatabaseError",
+    "DatabaseUnavailable",
+    "LedgerError",
+    "Mode",
+    "assert_in_place",
+    "open_database",
+    "reading",
+    "upgrade",
+    "writing",
+]
+
+Mode = Literal["worker", "write", "read"]
+
+BUSY_SECONDS = 10.0
+"""How long a transaction waits for a lock of another process."""
+
+_EXPECTED = "Expected null, sqlite:////absolute/path.db or postgresql://user:password@host/name."
+
+_places: weakref.WeakKeyDictionary[Engine, sqlite.Place] = weakref.WeakKeyDictionary()
+_inherited: list[Any] = []
+
+
+def open_database(url: str, mode: Mode = "worker") -> Engine:
+    """Open the database at `url`, a SQLAlchemy URL of SQLite or PostgreSQL, and check that it is ours.
+
+    "worker": made if it is not there, and an SQLite file is read through for damage. "write": must be there.
+    "read": must be there; never creates, blocks or writes. An existing file is never overwritten or deleted.
+    Raises DatabaseError if it is missing, empty, damaged, not ours or of another version; DatabaseUnavailable
+    if it is locked or out of reach.
+    """
+    address = _parse(url)
+    if _is_absent(address):
+        if mode != "worker":
+            raise DatabaseError(
+                f"There is no database at {_where(address)}. The worker makes it at its first start; "
+                "check `state` and `database` in the settings."
+            )
+        upgrade(url)
+    engine = _create_engine(address, mode)
+    try:
+        _check(engine, mode)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def upgrade(url: str) -> None:
+    """Make the database at `url`, or bring it to this version, in one transaction.
+
+    Raises DatabaseError for one that is newer than this Pawsort, damaged or not ours.
+    """
+    address = _parse(url)
+    if _is_absent(address):
+        _make(address)
+    else:
+        _refuse_empty(address)
+        _migrate(address, _where(address))
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open one transaction that only reads; raises DatabaseError."""
+    with translated(_where(engine.url)), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Open one transaction that writes, committed at the end of the block; raises DatabaseError."""
+    with translated(_where(engine.url)), engine.connect() as connection:
+        connection = connection.execution_options(**{sqlite.WRITES: True})
+        with connection.begin():
+            yield connection
+
+
+def assert_in_place(engine: Engine) -> None:
+    """Raise DatabaseError if the SQLite file, its -wal or its -shm was deleted or replaced while open.
+
+    Costs three stats; does nothing on PostgreSQL.
+    """
+    place = _places.get(engine)
+    if place is not None:
+        place.check()
+
+
+def _parse(url: str) -> URL:
+    try:
+        address = make_url(url)
+        backend = address.get_backend_name()
+        address.get_dialect().import_dbapi()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise DatabaseError(f"`database` is no URL that can be used: {error}. {_EXPECTED}") from error
+    except ImportError as error:
+        raise DatabaseError(
+            f"The driver that `database` needs is not installed ({error}). For PostgreSQL: "
+            "`pip install 'pawsort[postgres]'`."
+        ) from error
+    if backend not in ("sqlite", "postgresql"):
+        raise DatabaseError(f"`database` names {backend}, which is not supported. {_EXPECTED}")
+    if backend == "sqlite" and address.database in (None, "", ":memory:"):
+        raise DatabaseError(f"`database` names an SQLite database in memory, which forgets. {_EXPECTED}")
+    return address
+
+
+def _where(address: URL) -> str:
+    if address.get_backend_name() == "sqlite":
+        return sqlite.path_of(address)
+    return address.render_as_string(hide_password=True)
+
+
+def _is_absent(address: URL) -> bool:
+    return address.get_backend_name() == "sqlite" and not os.path.lexists(sqlite.path_of(address))
+
+
+def _refuse_empty(address: URL) -> None:
+    if address.get_backend_name() == "sqlite":
+        sqlite.refuse_empty(sqlite.path_of(address))
+
+
+def _create_engine(address: URL, mode: Mode) -> Engine:
+    if address.get_backend_name() == "sqlite":
+        engine, place = sqlite.make_engine(address, mode == "read", BUSY_SECONDS)
+        _places[engine] = place
+    else:
+        engine = _postgres_engine(address, mode)
+    _refuse_forks(engine)
+    return engine
+
+
+def _postgres_engine(address: URL, mode: Mode) -> Engine:
+    options = [f"lock_timeout={int(BUSY_SECONDS * 1000)}", "timezone=UTC"]
+    if mode == "read":
+        options.append("default_transaction_read_only=on")
+    settings = " ".join(f"-c {option}" for option in options)
+    # A server may restart while the worker runs: a connection is tried before it is used.
+    return create_engine(
+        address, pool_pre_ping=True, hide_parameters=True, connect_args={"options": settings}
+    )
+
+
+def _refuse_forks(engine: Engine) -> None:
+    owner = os.getpid()
+
+    @event.listens_for(engine, "checkout")
+    def _check_owner(connection: object, record: Any, proxy: Any) -> None:
+        if os.getpid() != owner:
+            # Closing it here would act on the parent's locks, so it is kept, unused, until the child ends.
+            _inherited.append(connection)
+            record.dbapi_connection = proxy.dbapi_connection = None
+            raise DatabaseError(
+                f"The database {_where(engine.url)} was opened by process {owner} and cannot be used in its "
+                f"child {os.getpid()}. Start the child with spawn, and open the database there."
+            )
+
+
+def _check(engine: Engine, mode: Mode) -> None:
+    _refuse_empty(engine.url)
+    with reading(engine) as connection:
+        if mode == "worker" and engine.dialect.name == "sqlite":
+            sqlite.refuse_damage(connection, _where(engine.url))
+            sqlite.sweep(_where(engine.url))
+        if mode != "worker" or inspect(connection).get_table_names():
+            check_version(connection, _where(engine.url))
+            return
+    # A new PostgreSQL database has no tables yet.
+    with writing(engine) as connection:
+        migrate(connection, _where(engine.url))
+
+
+def _migrate(address: URL, where: str) -> None:
+    engine = _create_engine(address, "worker")
+    try:
+        with writing(engine) as connection:
+            migrate(connection, where)
+    finally:
+        # In SQLite, closing the last connection moves the -wal into the file and deletes it.
+        engine.dispose()
+
+
+def _make(address: URL) -> None:
+    """Make an SQLite file beside its place and link it there: a crash leaves either none or a whole one."""
+    path = sqlite.path_of(address)
+    scratch = None
+    try:
+        scratch = sqlite.make_scratch(path)
+        _migrate(address.set(database=scratch), path)
+        sqlite.put_in_place(scratch, path)
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"The database {path} cannot be made: {error.strerror}. See that its folder can be written."
+        ) from error
+    finally:
+        if scratch is not None:
+            sqlite.discard_scratch(scratch)

@@ -1,0 +1,101 @@
+"""What can be wrong with the database, in words: the only place where drivers' errors are read.
+
+DatabaseError                 stop: damaged, of another version, not ours
+├── DatabaseUnavailable       pause and try again: locked, disk full, read-only, out of reach
+└── LedgerError               stop: a row was not in the state a transition needs
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+
+class DatabaseError(Exception):
+    """The database cannot be used; the message says what, where and what to do next."""
+
+
+class DatabaseUnavailable(DatabaseError):  # noqa: N818 - it says a state of the world
+    """The database cannot be used now, but may be later with nothing changed in it."""
+
+
+class LedgerError(DatabaseError):
+    """A row was not in the state that a transition starts from; nothing was written."""
+
+
+_SQLITE: dict[int, tuple[type[DatabaseError], str]] = {
+    sqlite3.SQLITE_BUSY: (
+        DatabaseUnavailable,
+        "is locked by another program for longer than this one waits. Close what has it open for writing.",
+    ),
+    sqlite3.SQLITE_LOCKED: (DatabaseUnavailable, "is locked by another connection. Try again."),
+    sqlite3.SQLITE_READONLY: (
+        DatabaseUnavailable,
+        "cannot be written: the file, its folder or the file system is read-only. Make it writable.",
+    ),
+    sqlite3.SQLITE_FULL: (DatabaseUnavailable, "cannot grow: the disk is full. Free some space."),
+    sqlite3.SQLITE_IOERR: (
+        DatabaseUnavailable,
+        "cannot be read or written: the disk reports an error. Check the disk or the share it is on.",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        DatabaseUnavailable,
+        "cannot be opened. Check that its folder exists and may be read and written by this user.",
+    ),
+    sqlite3.SQLITE_PERM: (DatabaseUnavailable, "may not be opened by this user. Mend its rights."),
+    sqlite3.SQLITE_CORRUPT: (
+        DatabaseError,
+        "is damaged, and is left as it is. Move it away and put a backup in its place, or start without one "
+        "and run `pawsort doctor`, which lists the filed photos it does not know.",
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        DatabaseError,
+        "is not an SQLite database, and is left as it is. Move it away, or name another file in `database`.",
+    ),
+}
+
+# Connection trouble, resources, locks, a server going down or coming up, system errors, read-only, deadlock.
+_POSTGRES_PASSING = ("08", "53", "55P03", "57P", "58", "25006", "40")
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Raise what a driver raises as a DatabaseError about the database at `where`; mistakes of ours pass."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
+        raise explain(error, where) from error
+
+
+def explain(error: Exception, where: str) -> DatabaseError:
+    """Return the DatabaseError that says what `error` means for the database at `where`."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, sqlite3.Error):
+        return _explain_sqlite(cause, where)
+    if isinstance(error, PoolTimeout):
+        return DatabaseUnavailable(f"The database {where} has no connection to spare. Try again.")
+    return _explain_postgres(cause, where)
+
+
+def _explain_sqlite(cause: sqlite3.Error, where: str) -> DatabaseError:
+    # The low byte is the kind, the rest its particulars; errors of the module itself carry no code.
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    kind, words = _SQLITE.get(code, (DatabaseError, "refused a statement."))
+    return kind(f"The database {where} {words} ({cause})")
+
+
+def _explain_postgres(cause: BaseException, where: str) -> DatabaseError:
+    state = getattr(cause, "sqlstate", None)
+    said = " ".join(str(cause).split())
+    if state is None and type(cause).__name__ == "OperationalError":
+        return DatabaseUnavailable(
+            f"The database {where} is out of reach. Check that its server runs, and `database` in the "
+            f"settings. ({said})"
+        )
+    if state is not None and state.startswith(_POSTGRES_PASSING):
+        return DatabaseUnavailable(f"The database {where} cannot be used now. Check its server. ({said})")
+    return DatabaseError(f"The database {where} refused a statement. ({said})")

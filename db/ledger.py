@@ -1,0 +1,264 @@
+"""The ledger: the only code that changes what is known of a file.
+
+    claimed ──> decoding ──> decided ──> filed ──> undone
+       │  └───────────────────┘ ▲          ▲└┐
+       └──> vanished            │          └─┘ correct, undo of a correction (`db.moves`)
+            a refusal or a duplicate meets no decoder
+
+Each method is one transaction, committed when it returns: either all of its files take the step, or, with
+LedgerError, none. A file that is not in the state the step starts from is never changed. Times come in as
+arguments and are aware. Every method raises DatabaseError.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    type_coerce,
+    update,
+)
+
+from db.engine import reading, writing
+from db.errors import LedgerError
+from db.moves import MoveBook
+from db.names import RawName, escape
+from db.records import Action, Claim, Entry, Identity, Move, Ticket, Verdict
+from db.rows import entries_by, in_pieces
+from db.tables import UNDONE, UNFINISHED, State, files
+
+__all__ = ["Action", "Claim", "Entry", "Identity", "Ledger", "LedgerError", "Move", "Ticket", "Verdict"]
+
+_STATE = files.c.state
+_ONE_FILE = files.c.id == bindparam("row_id")
+# Not an IN, which SQLAlchemy cannot run for many rows at once.
+_BEFORE_DECISION = or_(_STATE == "claimed", _STATE == "decoding")
+
+_BEGIN_DECODING = (
+    update(files)
+    .where(_ONE_FILE, _BEFORE_DECISION)
+    .values(
+        state="decoding",
+        sha256=bindparam("new_sha256"),
+        attempts=files.c.attempts + bindparam("alone"),
+        changed_at=bindparam("at"),
+    )
+)
+_RELEASE = (
+    update(files)
+    .where(_ONE_FILE, _STATE == "decoding")
+    .values(state="claimed", attempts=bindparam("new_attempts"), changed_at=bindparam("at"))
+)
+_SEEN = tuple(field.name for field in fields(Claim))
+_ANSWER = (
+    "prediction", "confidence", "reason", "detail", "scores", "destination", "format", "width", "height",
+    "taken_at", "sha256", "model", "model_sha256", "duplicate_of",
+)  # fmt: skip
+_DECIDE = (
+    update(files)
+    .where(_ONE_FILE, _BEFORE_DECISION)
+    .values(
+        state="decided",
+        verdict=bindparam("new_outcome"),
+        decided_at=bindparam("at"),
+        changed_at=bindparam("at"),
+        **{name: bindparam(f"new_{name}") for name in _ANSWER},
+    )
+)
+
+
+class Ledger(MoveBook):
+    """The ledger in the database of `engine`, of files that wait in the folder `spool` (absolute).
+
+    `token` makes the random part of a file's name in the spool: 8 hexadecimal digits.
+    """
+
+    def __init__(
+        self, engine: Engine, spool: RawName, token: Callable[[], str] = lambda: secrets.token_hex(4)
+    ) -> None:
+        super().__init__(engine)
+        self._spool = spool
+        self._token = token
+
+    def claim(self, claims: Sequence[Claim], at: datetime) -> list[Ticket]:
+        """Note files as ours before they are renamed into the spool; return a ticket for each, in order.
+
+        A file that an undo had put back is a new delivery now, and its old row no longer speaks for it.
+        """
+        if not claims:
+            return []
+        rows = [self._claimed(claim, at) for claim in claims]
+        with writing(self._engine) as connection:
+            _supersede(connection, claims, at)
+            new = insert(files).returning(files.c.id, sort_by_parameter_order=True)
+            ids = connection.execute(new, rows).scalars().all()
+            connection.execute(self._name_in_spool(ids))
+        return [Ticket(id, f"{id}-{row['spool_name']}") for id, row in zip(ids, rows, strict=True)]
+
+    def adopt(self, spool_name: RawName, at: datetime) -> None:
+        """Note a file that lies in the spool while no unfinished row speaks of it.
+
+        Its old row is taken up again if it had been given up as vanished. Else it gets a new one, with the
+        spool for its inbox, and size and mtime 0: nothing is known of it but its name.
+        """
+        row = self._claimed(Claim(os.fsdecode(self._spool), spool_name, 0, 0, 0, 0, at), at)
+        known = {"spool_name": os.fsdecode(spool_name), "path": os.path.join(self._spool, spool_name)}
+        with writing(self._engine) as connection:
+            given_up = files.c.spool_name == known["spool_name"], _STATE == "vanished"
+            again = update(files).where(*given_up).values(state="claimed", changed_at=at, **known)
+            if not connection.execute(again).rowcount:
+                connection.execute(insert(files), [{**row, **known}])
+
+    def vanish(self, ids: Collection[int], at: datetime) -> None:
+        """Note that claimed files were gone before they could be renamed into the spool."""
+        with writing(self._engine) as connection:
+            gone = update(files).where(files.c.id.in_(ids), _STATE == "claimed")
+            done = connection.execute(gone.values(state="vanished", path=None, changed_at=at))
+            _all_took(done, ids, "vanish", "claimed")
+
+    def begin_decoding(self, items: Sequence[tuple[int, str]], alone: bool, at: datetime) -> None:
+        """Note files, as (id, SHA-256), before a decoder sees them; `alone` counts as an attempt."""
+        rows = [{"row_id": id, "new_sha256": sha256, "alone": int(alone), "at": at} for id, sha256 in items]
+        self._each(_BEGIN_DECODING, rows, "begin_decoding", "claimed", "decoding")
+
+    def release(self, items: Sequence[tuple[int, int]], at: datetime) -> None:
+        """Take files back from a decoder that was stopped by us, as (id, attempts that count against it)."""
+        rows = [{"row_id": id, "new_attempts": attempts, "at": at} for id, attempts in items]
+        self._each(_RELEASE, rows, "release", "decoding")
+
+    def reclaim(self, id: int, bytes: int, mtime_ns: int, at: datetime) -> None:
+        """Note that the content changed in the spool: the file has a new size and mtime and begins anew."""
+        with writing(self._engine) as connection:
+            changed = update(files).where(files.c.id == id, _BEFORE_DECISION)
+            done = connection.execute(
+                changed.values(state="claimed", bytes=bytes, mtime_ns=mtime_ns, sha256=None, changed_at=at)
+            )
+            _all_took(done, [id], "reclaim", "claimed", "decoding")
+
+    def decide(self, verdicts: Sequence[Verdict], at: datetime) -> None:
+        """Note what was decided and where each file is to go, before it is renamed."""
+        self._each(_DECIDE, [_decided(verdict, at) for verdict in verdicts], "decide", "claimed", "decoding")
+
+    def redirect(self, id: int, destination: RawName) -> None:
+        """Note another destination, because the first was taken in the meantime."""
+        with writing(self._engine) as connection:
+            elsewhere = update(files).where(files.c.id == id, _STATE == "decided")
+            done = connection.execute(elsewhere.values(destination=destination))
+            _all_took(done, [id], "redirect", "decided")
+
+    def file(self, ids: Collection[int], at: datetime) -> None:
+        """Note that files are durably at their destination."""
+        with writing(self._engine) as connection:
+            there = update(files).where(files.c.id.in_(ids), _STATE == "decided")
+            as_decided = {"state": "filed", "path": files.c.destination, "outcome": files.c.verdict}
+            done = connection.execute(there.values(**as_decided, filed_at=at, changed_at=at))
+            _all_took(done, ids, "file", "decided")
+
+    def unfinished(self) -> list[Entry]:
+        """Return the files between their claim and their destination, oldest first."""
+        with reading(self._engine) as connection:
+            return entries_by(connection, text(UNFINISHED))
+
+    def entries(self, ids: Collection[int]) -> list[Entry]:
+        """Return the rows of these ids that there are, oldest first."""
+        with reading(self._engine) as connection:
+            pieces = in_pieces(sorted(ids))
+            return [entry for ids in pieces for entry in entries_by(connection, files.c.id.in_(ids))]
+
+    def twins(self, sha256s: Collection[str]) -> dict[str, Entry]:
+        """Return, by content, the earliest file with it that was decided or filed by its own merit.
+
+        So neither one that failed nor one held as a duplicate; nor one whose filing was undone.
+        """
+        with reading(self._engine) as connection:
+            found = [e for part in in_pieces(sorted(set(sha256s))) for e in _twins(connection, part)]
+        return {str(entry.sha256): entry for entry in found}
+
+    def undone_identities(self) -> set[tuple[str, RawName, int, int, int, int]]:
+        """Return (inbox, source, dev, ino, bytes, mtime_ns) of files that an undo put back.
+
+        They are left alone until one of these changes.
+        """
+        with reading(self._engine) as connection:
+            undone = entries_by(connection, text(UNDONE))
+        return {(e.inbox, _source_now(e), e.dev, e.ino, e.bytes, e.mtime_ns) for e in undone}
+
+    def _claimed(self, claim: Claim, at: datetime) -> dict[str, Any]:
+        stamps = {"claimed_at": at, "changed_at": at, "attempts": 0}
+        name = os.path.basename(claim.source)
+        as_seen = {name: getattr(claim, name) for name in _SEEN}
+        return {**as_seen, **stamps, "state": "claimed", "name": name, "spool_name": self._token()}
+
+    def _name_in_spool(self, ids: Sequence[int]) -> Any:
+        # In one statement for the batch: only now are the ids known.
+        name = cast(files.c.id, Text) + "-" + type_coerce(files.c.spool_name, Text)
+        folder = literal(escape(os.path.join(self._spool, b"")), Text)
+        return update(files).where(files.c.id.in_(ids)).values(spool_name=name, path=folder + name)
+
+    def _each(self, step: Any, rows: list[dict[str, Any]], name: str, *before: State) -> None:
+        if not rows:
+            return
+        with writing(self._engine) as connection:
+            _all_took(connection.execute(step, rows), [row["row_id"] for row in rows], name, *before)
+
+
+def _decided(verdict: Verdict, at: datetime) -> dict[str, Any]:
+    answer = {f"new_{name}": getattr(verdict, name) for name in _ANSWER}
+    return {"row_id": verdict.id, "new_outcome": verdict.outcome, "at": at, **answer}
+
+
+def _all_took(done: CursorResult[Any], ids: Collection[int], step: str, *before: State) -> None:
+    if done.rowcount != len(ids):
+        raise LedgerError(
+            f"Only {done.rowcount} of {len(ids)} files were {' or '.join(before)}, as `{step}` needs; "
+            "nothing was changed. Another program writes to this ledger, or this is a mistake in Pawsort "
+            f"(ids {sorted(ids)[:10]})."
+        )
+
+
+def _supersede(connection: Connection, claims: Sequence[Claim], at: datetime) -> None:
+    """Let go of rows of undone files that these claims are about: the same file, or another in its place."""
+    columns = files.c.id, files.c.dev, files.c.ino, files.c.path
+    undone = connection.execute(select(*columns).where(text(UNDONE))).all()
+    if not undone:
+        return
+    inodes = {(claim.dev, claim.ino) for claim in claims}
+    paths = {os.path.join(os.fsencode(claim.inbox), claim.source) for claim in claims}
+    old = [row.id for row in undone if (row.dev, row.ino) in inodes or row.path in paths]
+    let_go = {"state": "vanished", "path": None, "changed_at": at}
+    for part in in_pieces(old):
+        connection.execute(update(files).where(files.c.id.in_(part)).values(**let_go))
+
+
+def _twins(connection: Connection, sha256s: Sequence[str]) -> list[Entry]:
+    outcome = func.coalesce(files.c.outcome, files.c.verdict)
+    earliest = (
+        select(func.min(files.c.id))
+        .where(files.c.sha256.in_(sha256s), _STATE.in_(("decided", "filed")))
+        .where(outcome.not_in(("failed", "duplicates")))
+        .group_by(files.c.sha256)
+    )
+    return entries_by(connection, files.c.id.in_(earliest))
+
+
+def _source_now(entry: Entry) -> RawName:
+    """Return where an undone file lies in its inbox: beside its old place, if that was taken."""
+    assert entry.path is not None
+    return os.path.relpath(entry.path, os.fsencode(entry.inbox))

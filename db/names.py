@@ -1,0 +1,37 @@
+r"""One reversible text form for file names, which are bytes of any kind.
+
+Valid UTF-8 stays as it is; a byte that is not becomes `\xNN`, a backslash becomes `\\`, and NUL, which no
+file system allows and PostgreSQL cannot store, becomes `\x00`. So the text in the tables reads as the name
+does for nearly everyone, and no name is ever lost or confused with another.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+RawName: TypeAlias = bytes
+"""A file name or path as the file system gives it."""
+
+_ESCAPE = re.compile(rb"\\(\\|x[0-9a-f]{2})?")
+
+
+def escape(name: RawName) -> str:
+    """Return the text form of `name`; different names give different texts."""
+    text = name.replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")
+    return text.replace("\0", r"\x00")
+
+
+def unescape(text: str) -> RawName:
+    """Return the name whose text form is `text`.
+
+    Raises ValueError where a backslash begins neither `\\\\` nor `\\xNN`: no name has that form.
+    """
+    return _ESCAPE.sub(_unescape_one, text.encode("utf-8"))
+
+
+def _unescape_one(match: re.Match[bytes]) -> bytes:
+    code = match.group(1)
+    if code is None:
+        raise ValueError(f"a lone backslash at byte {match.start()} of {match.string!r}")
+    return b"\\" if code == b"\\" else bytes.fromhex(code[1:].decode())

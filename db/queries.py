@@ -1,0 +1,190 @@
+"""Questions to the database that change nothing.
+
+Rows come in short transactions of a few thousand, by ids that were looked up first: someone who pages slowly
+through a million rows never keeps SQLite from reusing its -wal. Every function raises DatabaseError.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, func, insert, select, text
+
+from db.engine import reading, writing
+from db.names import RawName, escape
+from db.records import Entry
+from db.rows import entries_by, in_pieces
+from db.tables import FILED, UNDONE, UNFINISHED, files, reports
+from db.tables import results as view
+
+WAITING = "waiting"
+"""What stands for the outcome of a file that is in no folder."""
+
+CHUNK_ROWS = 2_000
+"""Rows read in one transaction."""
+
+RESULT_COLUMNS = tuple(column.name for column in view.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFilter:
+    """Which rows of `results`; all conditions must hold, None is no condition.
+
+    `outcome` "waiting" means not in a folder; `name` is part of the file's name, upper and lower case alike
+    (in SQLite only for ASCII); confidences are 0 to 1, both ends included; `since` <= seen_at < `until`,
+    which are aware.
+    """
+
+    outcome: str | None = None
+    prediction: str | None = None
+    inbox: str | None = None
+    name: str | None = None
+    min_confidence: float | None = None
+    max_confidence: float | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A day whose reports were written, when, and how many of its files were waiting then."""
+
+    day: date
+    written_at: datetime
+    waiting: int
+
+
+def results(engine: Engine, filters: ResultFilter = ResultFilter()) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `results` that pass, the newest arrival first.
+
+    Each is a dict in the view's order of columns: names in their readable form, times aware and in UTC,
+    `scores` a dict.
+    """
+    chosen = select(view.c.id).where(*_conditions(filters)).order_by(view.c.id.desc()).limit(filters.limit)
+    for rows in _chunks(engine, chosen):
+        yield from rows
+
+
+def counts(engine: Engine) -> dict[str, int]:
+    """Count the rows of `results` by outcome; those without one as "waiting", which is always there."""
+    # Of the table, because the view's condition on the state would have each row looked up.
+    has_one = files.c.outcome.is_not(None)
+    counted = select(files.c.outcome, func.count()).where(has_one).group_by(files.c.outcome)
+    with reading(engine) as connection:
+        by_outcome: dict[str, int] = dict(connection.execute(counted.order_by(files.c.outcome)).all())
+        waiting = sum(_count(connection, condition) for condition in (UNFINISHED, UNDONE))
+    return {**by_outcome, WAITING: waiting}
+
+
+def states(engine: Engine) -> dict[str, int]:
+    """Count the files by state; states that none is in are left out."""
+    with reading(engine) as connection:
+        counted = select(files.c.state, func.count()).group_by(files.c.state).order_by(files.c.state)
+        return dict(connection.execute(counted).all())
+
+
+def last_filed(engine: Engine) -> dict[str, Any] | None:
+    """Return the row of `results` that was filed last, None if there is none."""
+    newest = select(view).where(view.c.filed_at.is_not(None), view.c.state == "filed")
+    with reading(engine) as connection:
+        newest = newest.order_by(view.c.filed_at.desc(), view.c.id.desc()).limit(1)
+        row = connection.execute(newest).one_or_none()
+    return None if row is None else dict(row._mapping)
+
+
+def filed_at_paths(engine: Engine, paths: Collection[RawName]) -> dict[RawName, Entry]:
+    """Return, by path, the filed files whose absolute path is among `paths`."""
+    with reading(engine) as connection:
+        found = [
+            entry
+            for part in in_pieces(sorted(set(paths)))
+            for entry in entries_by(connection, files.c.path.in_(part), text(FILED))
+        ]
+    return {entry.path: entry for entry in found if entry.path is not None}
+
+
+def first_seen_at(engine: Engine) -> datetime | None:
+    """Return when the first file arrived."""
+    with reading(engine) as connection:
+        first: datetime | None = connection.scalar(select(func.min(view.c.seen_at)))
+    return first
+
+
+def report_rows(
+    engine: Engine, start: datetime, end: datetime, chunk: int = CHUNK_ROWS
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of `results` with start <= seen_at < end, oldest first, in lists of up to `chunk`."""
+    chosen = select(view.c.id).where(view.c.seen_at >= start, view.c.seen_at < end).order_by(view.c.id)
+    return _chunks(engine, chosen, chunk, newest_first=False)
+
+
+def arrived(engine: Engine, start: datetime, end: datetime) -> dict[str, int]:
+    """Count by inbox the rows of `results` with start <= seen_at < end."""
+    counted = select(view.c.inbox, func.count()).where(view.c.seen_at >= start, view.c.seen_at < end)
+    with reading(engine) as connection:
+        return dict(connection.execute(counted.group_by(view.c.inbox).order_by(view.c.inbox)).all())
+
+
+def written_reports(engine: Engine) -> list[Report]:
+    """Return the days whose reports were written, oldest first."""
+    with reading(engine) as connection:
+        return [Report(*row) for row in connection.execute(select(reports).order_by(reports.c.day))]
+
+
+def record_report(engine: Engine, day: date, written_at: datetime, waiting: int) -> None:
+    """Note that the reports of `day` say what was so at `written_at`, with that many files waiting."""
+    with writing(engine) as connection:
+        connection.execute(delete(reports).where(reports.c.day == day))
+        connection.execute(insert(reports), [{"day": day, "written_at": written_at, "waiting": waiting}])
+
+
+def changed_since(engine: Engine, start: datetime, end: datetime, moment: datetime) -> bool:
+    """Tell whether a file with start <= seen_at < end took any step, or was moved, after `moment`."""
+    with reading(engine) as connection:
+        within = files.c.seen_at >= start, files.c.seen_at < end
+        last = connection.scalar(select(func.max(files.c.changed_at)).where(*within))
+    return last is not None and last > moment
+
+
+def _count(connection: Connection, condition: str) -> int:
+    return connection.scalar(select(func.count()).select_from(files).where(text(condition))) or 0
+
+
+def _outcome_is(outcome: str) -> ColumnElement[bool]:
+    return view.c.outcome.is_(None) if outcome == WAITING else view.c.outcome == outcome
+
+
+_TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+    "outcome": _outcome_is,
+    "prediction": lambda prediction: view.c.prediction == prediction,
+    "inbox": lambda inbox: view.c.inbox == escape(os.fsencode(inbox)),
+    "name": lambda part: view.c.name.icontains(part, autoescape=True),
+    "min_confidence": lambda lowest: view.c.confidence >= lowest,
+    "max_confidence": lambda highest: view.c.confidence <= highest,
+    "since": lambda start: view.c.seen_at >= start,
+    "until": lambda end: view.c.seen_at < end,
+}
+
+
+def _conditions(filters: ResultFilter) -> list[ColumnElement[bool]]:
+    wanted = {name: getattr(filters, name) for name in _TESTS}
+    return [_TESTS[name](value) for name, value in wanted.items() if value is not None]
+
+
+def _chunks(
+    engine: Engine, chosen: Select[Any], chunk: int = CHUNK_ROWS, newest_first: bool = True
+) -> Iterator[list[dict[str, Any]]]:
+    with reading(engine) as connection:
+        ids: array[int] = array("q", connection.execute(chosen).scalars())
+    order = view.c.id.desc() if newest_first else view.c.id
+    for start in range(0, len(ids), chunk):
+        part = ids[start : start + chunk].tolist()
+        with reading(engine) as connection:
+            rows = connection.execute(select(view).where(view.c.id.in_(part)).order_by(order)).all()
+        yield [dict(row._mapping) for row in rows]

@@ -1,0 +1,175 @@
+"""All that is SQLite's own; only `db.engine` comes here."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import urllib.parse
+from contextlib import suppress
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+
+from db.errors import DatabaseError
+
+WRITES = "pawsort_writes"
+"""The execution option of a connection whose transactions write."""
+
+
+def path_of(address: URL) -> str:
+    """Return the absolute path of the file that `address` names."""
+    return os.path.abspath(str(address.database))
+
+
+def make_engine(address: URL, read_only: bool, busy_seconds: float) -> tuple[Engine, Place]:
+    """Return an engine for an existing file, and the watch over its place.
+
+    WAL, synchronous FULL, foreign keys on; writes begin IMMEDIATE and wait `busy_seconds` for a lock.
+    """
+    path = path_of(address)
+    # rw, unlike the default rwc, never makes a file.
+    how = _reading(path) if read_only else "mode=rw"
+    uri = f"file:{urllib.parse.quote(os.fsencode(path))}?{how}"
+    engine = create_engine(
+        address,
+        hide_parameters=True,
+        creator=lambda: sqlite3.connect(uri, uri=True, timeout=busy_seconds, check_same_thread=False),
+    )
+    place = Place(path)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        # The module would otherwise begin transactions by itself, too late and never IMMEDIATE.
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+        # The first read opens the -wal, so that it can be watched.
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        place.opened()
+
+    @event.listens_for(engine, "close")
+    def _closed(_connection: object, _record: object) -> None:
+        place.closed()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A write that begins as a read may find, when it turns into one, that another was faster.
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine, place
+
+
+def _reading(path: str) -> str:
+    # Even a reader makes a -wal where there is none. Who may not do that, in a folder of another user or on a
+    # read-only disk, reads the file as it lies there, which is safe as long as nobody has it open.
+    may_make = os.access(os.path.dirname(path), os.W_OK)
+    return "mode=ro" if may_make or os.path.exists(f"{path}-wal") else "mode=ro&immutable=1"
+
+
+class Place:
+    """Which files an engine has open, by device and inode.
+
+    SQLite goes on writing into a deleted file without a word.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._connections = 0
+
+    def opened(self) -> None:
+        """Count a connection; the first takes note of the files, any later one must find the same."""
+        if self._connections:
+            self.check()
+        else:
+            names = (self._path, f"{self._path}-wal", f"{self._path}-shm")
+            self._seen = {name: identity for name in names if (identity := _identity(name))}
+        self._connections += 1
+
+    def closed(self) -> None:
+        """Uncount a connection; with the last one SQLite deletes the -wal itself."""
+        self._connections -= 1
+        if not self._connections:
+            self._seen.clear()
+
+    def check(self) -> None:
+        """Raise DatabaseError if one of the files was deleted or replaced while open."""
+        for name, identity in self._seen.items():
+            if _identity(name) != identity:
+                raise DatabaseError(
+                    f"The database file {name} was deleted or replaced while Pawsort had it open. Nothing "
+                    "more is written. Stop what did that, put the file or a backup back, and start again."
+                )
+
+
+def refuse_empty(path: str) -> None:
+    """Raise DatabaseError for a file of 0 bytes, which SQLite would take for a new database."""
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
+        raise DatabaseError(
+            f"The database {path} is an empty file: what it held is gone. It is left as it is. Put a backup "
+            "in its place, or delete it to begin anew and run `pawsort doctor`, which lists the filed photos "
+            "it does not know."
+        )
+
+
+def refuse_damage(connection: Connection, path: str) -> None:
+    """Read the whole file and raise DatabaseError if it is damaged."""
+    said = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+    if said != "ok":
+        raise DatabaseError(
+            f"The database {path} is damaged, and is left as it is ({' '.join(said.split())}). "
+            "Move it away and put a backup in its place, or try `sqlite3 OLD .recover | sqlite3 NEW`."
+        )
+
+
+def make_scratch(path: str) -> str:
+    """Make an empty file beside `path`, in which a database can be made; raises OSError."""
+    scratch = f"{path}.{os.getpid()}.new"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+    return scratch
+
+
+def sweep(path: str) -> None:
+    """Delete what processes that are no more left of making `path`; raises OSError."""
+    folder, name = os.path.split(path)
+    left = re.compile(re.escape(name) + r"\.(\d+)\.new(-wal|-shm|-journal)?")
+    for entry in os.listdir(folder):
+        match = left.fullmatch(entry)
+        if match and not os.path.exists(f"/proc/{match[1]}"):
+            os.unlink(os.path.join(folder, entry))
+
+
+def put_in_place(scratch: str, path: str) -> None:
+    """Give the finished database `scratch` its name, durably, unless there is one by now; raises OSError."""
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        return
+    except OSError:
+        # A file system without hard links.
+        os.rename(scratch, path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def discard_scratch(scratch: str) -> None:
+    """Delete what is left of a database in the making."""
+    for name in (scratch, f"{scratch}-wal", f"{scratch}-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

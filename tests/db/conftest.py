@@ -1,0 +1,157 @@
+"""A ledger on SQLite, and the same on PostgreSQL where its server is installed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import glob
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from db.engine import open_database, upgrade, writing
+from db.ledger import Claim, Ledger, Verdict
+
+SPOOL = b"/state/spool"
+NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+
+_database = count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL, without a database, of a PostgreSQL server that lives as long as the tests."""
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+    if not found:
+        pytest.skip("PostgreSQL is not here: no /usr/lib/postgresql/*/bin")
+    folder = tempfile.mkdtemp(prefix="pawsort-postgres-")
+    # The server refuses to run as root.
+    user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+    if user:
+        os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def call(program: str, *arguments: str) -> None:
+        subprocess.run(
+            [f"{found[-1]}/{program}", *arguments], check=True, cwd=folder, capture_output=True, **user
+        )
+
+    data = f"{folder}/data"
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    try:
+        call(
+            "initdb",
+            "-D",
+            data,
+            "-U",
+            "pawsort",
+            "--auth=trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        )
+        # Its output goes to a file: a pipe would be held open by the server for ever.
+        call("pg_ctl", "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start")
+        yield f"postgresql://pawsort@127.0.0.1:{port}"
+        call("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/pawsort.db"
+
+
+def create_database(server_url: str) -> str:
+    """Make a database beside the others of a server; return its URL."""
+    name = f"test{next(_database)}"
+    server = create_engine(f"{server_url}/postgres", isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    server.dispose()
+    return f"{server_url}/{name}"
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> str:
+    """The URL of a new, empty database."""
+    return create_database(postgres)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of a database that is not made yet, of each kind."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(scope="session")
+def sqlite_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished database to copy, because the migrations take longer than most tests."""
+    path = tmp_path_factory.mktemp("made") / "pawsort.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_made(postgres: str) -> str:
+    """The URL of a finished database, emptied for each test, which is quicker than making one."""
+    url = create_database(postgres)
+    upgrade(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        engine = open_database(f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_made'), tmp_path)}")
+    else:
+        engine = open_database(request.getfixturevalue("postgres_made"))
+        with writing(engine) as connection:
+            connection.exec_driver_sql("TRUNCATE files, moves, reports RESTART IDENTITY")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def ledger(engine: Engine) -> Ledger:
+    return Ledger(engine, SPOOL)
+
+
+def later(seconds: float) -> dt.datetime:
+    return NOON + dt.timedelta(seconds=seconds)
+
+
+def claim(name: bytes = b"a.jpg", *, ino: int = 1, seen_at: dt.datetime = NOON, inbox: str = "/in") -> Claim:
+    return Claim(inbox, name, dev=7, ino=ino, bytes=1000, mtime_ns=5, seen_at=seen_at)
+
+
+def verdict(id: int, **changes: object) -> Verdict:
+    values = {
+        "id": id, "outcome": "cats", "prediction": "cat", "confidence": 0.99, "reason": None, "detail": None,
+        "scores": {"cat": 0.99, "dog": 0.01}, "destination": b"/sorted/cats/%d.jpg" % id, "format": "JPEG",
+        "width": 640, "height": 480, "taken_at": None, "sha256": f"{id:064x}", "model": "cats_dogs",
+        "model_sha256": "b" * 64, "duplicate_of": None,
+    }  # fmt: skip
+    return Verdict(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def filed(
+    ledger: Ledger, name: bytes = b"a.jpg", at: dt.datetime = NOON, ino: int = 1, **changes: object
+) -> int:
+    """Take a file all the way; return its id."""
+    [ticket] = ledger.claim([claim(name, ino=ino, seen_at=at)], at)
+    ledger.decide([verdict(ticket.id, **changes)], at)
+    ledger.file([ticket.id], at)
+    return ticket.id

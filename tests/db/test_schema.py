@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect
+
+import db
+from db.engine import open_database, reading, upgrade
+from db.migrations import REVISIONS
+from db.tables import Base, results
+
+ROOT = Path(__file__).parents[2]
+
+# What people's own queries, notebooks and spreadsheets rely on.
+PROMISED = [
+    "id", "name", "inbox", "source_path", "path", "state", "outcome", "prediction", "confidence", "reason",
+    "scores", "sha256", "bytes", "format", "width", "height", "taken_at", "model", "model_sha256",
+    "duplicate_of", "corrected_to", "seen_at", "decided_at", "filed_at",
+]  # fmt: skip
+
+
+def test_the_view_has_the_promised_columns_in_their_order(engine: Engine) -> None:
+    with reading(engine) as connection:
+        assert [column["name"] for column in inspect(connection).get_columns("results")] == PROMISED
+        assert list(connection.exec_driver_sql("SELECT * FROM results").keys()) == PROMISED
+    assert [column.name for column in results.columns] == PROMISED
+
+
+def test_the_migrations_make_what_the_tables_say(engine: Engine) -> None:
+    with reading(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_indexes_have_the_conditions_that_the_tables_say(engine: Engine) -> None:
+    # Alembic compares their columns only.
+    with reading(engine) as connection:
+        found = {
+            index["name"]: "where" in str(index["dialect_options"])
+            for table in Base.metadata.tables
+            for index in inspect(connection).get_indexes(table)
+        }
+    said = {
+        index.name: index.dialect_options["sqlite"]["where"] is not None
+        for table in Base.metadata.tables.values()
+        for index in table.indexes
+    }
+    assert found == said
+
+
+def test_revisions_are_listed_as_alembic_has_them() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "db" / "migrations"))
+    config.set_main_option("path_separator", "os")
+    history = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert tuple(reversed(history)) == REVISIONS
+
+
+def test_an_upgrade_of_what_is_new_changes_nothing(url: str) -> None:
+    upgrade(url)
+    upgrade(url)
+    open_database(url).dispose()
+
+
+def test_an_upgrade_that_fails_leaves_what_was(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("alembic.op.execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        upgrade(url)
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == []
+    upgrade(url)
+    open_database(url).dispose()
+
+
+def test_a_worker_upgrades_an_empty_postgresql_database(postgres_url: str) -> None:
+    engine = open_database(postgres_url)
+    assert inspect(engine).has_table("results")
+    engine.dispose()
+
+
+def test_the_migrations_are_in_the_package() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "migrations/**/*" in settings["tool"]["setuptools"]["package-data"]["db"]
+    assert (Path(db.__file__).parent / "migrations" / "env.py").is_file()
+
+
+def test_a_query_needs_no_alembic(sqlite_made: Path) -> None:
+    code = f"""
+import sys
+from db.engine import open_database
+from db import queries
+engine = open_database("sqlite:///{sqlite_made}", "read")
+queries.counts(engine)
+list(queries.results(engine))
+sys.exit("alembic" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
