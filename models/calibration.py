@@ -1,0 +1,159 @@
+"""What a score is worth: temperature, thresholds for a promised precision, and intervals. Pure NumPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.integer]
+Flags = npt.NDArray[np.bool_]
+
+TARGETS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
+BOUND = 0.9  # one-sided confidence that the promised precision holds
+_TEMPERATURES = (0.25, 10.0)
+
+
+def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
+    """Turn logits (n, k) into float64 probabilities (n, k), rows summing to 1."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    result: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+def log_loss(probabilities: Floats, labels: Labels) -> float:
+    """Return the mean negative log of the true label's probability, clipped at 1e-7; nats."""
+    true = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.clip(true, 1e-7, 1.0)).mean())
+
+
+def fit_temperature(logits: Floats, labels: Labels) -> float:
+    """Find the temperature, 0.25 to 10, of least log loss (Guo et al. 2017), by golden section."""
+    low, high = (math.log(t) for t in _TEMPERATURES)
+    ratio = (math.sqrt(5) - 1) / 2
+    for _ in range(40):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if _loss_at(left, logits, labels) < _loss_at(right, logits, labels):
+            high = right
+        else:
+            low = left
+    return math.exp((low + high) / 2)
+
+
+def _loss_at(log_temperature: float, logits: Floats, labels: Labels) -> float:
+    return log_loss(softmax(logits, math.exp(log_temperature)), labels)
+
+
+def expected_calibration_error(confidence: Floats, right: Flags, bins: int = 15) -> float:
+    """Return the mean gap, 0 to 1, between confidence and share right, over bins of equal width."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gap = np.bincount(place, weights=confidence - right, minlength=bins)
+    return float(np.abs(gap).sum() / max(len(confidence), 1))
+
+
+def wilson(successes: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return Wilson's interval (low, high) for a share, 95% by default; (0, 1) where nothing was counted."""
+    if count == 0:
+        return 0.0, 1.0
+    share, weight = successes / count, z * z / count
+    centre = (share + weight / 2) / (1 + weight)
+    reach = z / (1 + weight) * math.sqrt(share * (1 - share) / count + weight / (4 * count))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def auroc(positive: Floats, negative: Floats) -> float | None:
+    """Return the chance that a positive scores above a negative, ties half; None where one side is empty."""
+    if not len(positive) or not len(negative):
+        return None
+    ordered = np.sort(negative)
+    below = np.searchsorted(ordered, positive, side="left")
+    not_above = np.searchsorted(ordered, positive, side="right")
+    return float((below + not_above).sum() / (2 * len(positive) * len(negative)))
+
+
+def precision_proven(wrong: int, filed: int, target: float, bound: float = BOUND) -> bool:
+    """Say whether `wrong` of `filed` proves a precision of `target` (exact binomial bound)."""
+    if filed == 0 or wrong / filed > 1 - target:
+        return False
+    log_terms = [
+        math.lgamma(filed + 1) - math.lgamma(k + 1) - math.lgamma(filed - k + 1)
+        + (k * math.log(1 - target) if k else 0.0) + (filed - k) * math.log(target)
+        for k in range(wrong + 1)
+    ]  # fmt: skip
+    return sum(map(math.exp, log_terms)) <= 1 - bound
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What it takes, and costs, to keep one promise; shares from 0 to 1."""
+
+    target_precision: float
+    threshold: float
+    precision: float  # seen among the filed photos
+    coverage: float  # of the photos that have a folder, the share filed
+    proven: bool  # whether the photos are enough to prove the promise at BOUND
+
+
+def predictions(probabilities: Floats, with_folder: Sequence[int]) -> tuple[Labels, Floats, Flags]:
+    """Return the best label with a folder, its probability, and whether no label beats it; (n,) each."""
+    columns = np.asarray(with_folder)
+    best = columns[probabilities[:, columns].argmax(axis=1)]
+    return best, probabilities[:, columns].max(axis=1), probabilities.argmax(axis=1) == best
+
+
+def thresholds(
+    probabilities: Floats, labels: Labels, with_folder: Sequence[int], targets: Sequence[float] = TARGETS
+) -> tuple[Threshold, ...]:
+    """Find, for each promised precision in ascending order, the least confidence to file at.
+
+    A photo is filed if a label with a folder is the best of all and reaches the threshold; a filed photo of
+    any other label, or of a label without a folder, counts as wrong. Thresholds never fall as targets rise,
+    and the last entry, for a promise of 1, files only at probability 1.
+    """
+    best, confidence, eligible = predictions(probabilities, with_folder)
+    right = best == labels
+    has_folder = np.isin(labels, with_folder)
+    entries: list[Threshold] = []
+    floor = 0.0
+    for target in sorted(targets):
+        floor, proven = max((floor, False), _least_threshold(confidence[eligible], right[eligible], target))
+        entries.append(_entry(target, floor, proven, confidence, right, eligible, has_folder))
+    entries.append(_entry(1.0, 1.0, False, confidence, right, eligible, has_folder))
+    return tuple(entries)
+
+
+def _least_threshold(confidence: Floats, right: Flags, target: float) -> tuple[float, bool]:
+    """Return the least confidence that proves the target, or, unproven, one above every mistake."""
+    order = np.argsort(-confidence, kind="stable")
+    falling = confidence[order]
+    wrong = np.cumsum(~right[order])
+    last_of_ties = np.flatnonzero(np.append(falling[1:] < falling[:-1], True)[: len(falling)])
+    for index in last_of_ties[::-1]:
+        if precision_proven(int(wrong[index]), int(index) + 1, target):
+            return float(falling[index]), True
+    highest_mistake = float(confidence[~right].max(initial=0.0))
+    return min(1.0, float(np.nextafter(highest_mistake, 2.0))), False
+
+
+def _entry(
+    target: float,
+    threshold: float,
+    proven: bool,
+    confidence: Floats,
+    right: Flags,
+    eligible: Flags,
+    has_folder: Flags,
+) -> Threshold:
+    filed = eligible & (confidence >= threshold)
+    return Threshold(
+        target_precision=target,
+        threshold=threshold,
+        precision=float(right[filed].mean()) if filed.any() else 1.0,
+        coverage=float((filed & has_folder).sum() / max(int(has_folder.sum()), 1)),
+        proven=proven,
+    )

@@ -1,0 +1,201 @@
+"""How a network is run: uint8 photos in, calibrated probabilities out, by TensorFlow or by OpenVINO."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from models import selftest
+from models.bundle import Bundle, BundleError, read_weights
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["auto", "tensorflow", "openvino"]
+Images = npt.NDArray[np.uint8]
+Probabilities = npt.NDArray[np.float32]
+
+AGREEMENT = 0.005  # the most by which OpenVINO may differ from TensorFlow in any probability
+_TRIAL_IMAGES = 32
+_TRIAL_ROUNDS = 3
+
+
+class Engine(Protocol):
+    """Something that runs a network."""
+
+    @property
+    def name(self) -> str:
+        """`tensorflow` or `openvino`."""
+
+    def predict(self, images: Images) -> Probabilities:
+        """Return calibrated probabilities (n, k), rows summing to 1, for uint8 RGB (n, s, s, 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    name: str
+    run: Callable[[Images], Probabilities]
+    labels: int
+
+    def predict(self, images: Images) -> Probabilities:
+        if not len(images):
+            return np.zeros((0, self.labels), np.float32)
+        return self.run(images)
+
+
+def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None) -> Engine:
+    """Build the bundle's network, prove it on the bundle's self-test, and return an engine of that kind.
+
+    `auto` takes OpenVINO where it is installed, agrees with TensorFlow on the self-test's input, and is
+    faster in a trial of about a second. `threads` is how many cores one prediction may use; None leaves it
+    to the engine. Raises BundleError for weights that do not fit, a self-test that fails, or an engine not
+    to be had.
+    """
+    function = _frozen(bundle, threads)
+    reference = _tensorflow(bundle, function)
+    _self_test(bundle, reference)
+    if kind == "tensorflow":
+        return reference
+    try:
+        candidate = _openvino(bundle, function, threads)
+        _agree(bundle, reference, candidate)
+    except Exception as error:  # a converter fails in ways of its own; whatever it is, TensorFlow still works
+        detail = " ".join(str(error).split())
+        if kind == "openvino":
+            raise BundleError(
+                f"{bundle.path}: OpenVINO cannot run it: {detail}. Use engine: tensorflow."
+            ) from error
+        log.warning("engine tensorflow: OpenVINO is not used: %s", detail)
+        return reference
+    return candidate if kind == "openvino" else _faster(bundle, reference, candidate)
+
+
+def _frozen(bundle: Bundle, threads: int | None) -> Any:
+    """Return one concrete function, variables turned into constants, uint8 (n, s, s, 3) -> float32 (n, k)."""
+    from models import architectures
+    from models.runtime import tf
+
+    if threads is not None:
+        _limit_threads(tf, threads)
+    try:
+        network = architectures.build(bundle.architecture, len(bundle.labels))
+        network.restore(read_weights(bundle))
+    except architectures.ArchitectureError as error:
+        raise BundleError(f"{bundle.path}: {error}. Make the bundle again with `pawsort train`.") from error
+    return freeze(network.model, bundle.input_size, bundle.calibration.temperature)
+
+
+def freeze(model: Any, size: int, temperature: float) -> Any:
+    """Return `softmax(model / temperature)` as one frozen concrete function for uint8 (n, size, size, 3)."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    from models.runtime import tf
+
+    signature = tf.TensorSpec([None, size, size, 3], tf.uint8, name="images")
+
+    @tf.function(input_signature=[signature])  # type: ignore[untyped-decorator]
+    def probabilities(images: Any) -> Any:
+        return tf.nn.softmax(model(images, training=False) / temperature)
+
+    return convert_variables_to_constants_v2(probabilities.get_concrete_function())
+
+
+def _limit_threads(tf: Any, threads: int) -> None:
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:  # TensorFlow takes this only before its first operation
+        log.warning("TensorFlow has started already; it keeps its number of threads")
+
+
+def _tensorflow(bundle: Bundle, function: Any) -> _Engine:
+    from models.runtime import tf
+
+    def run(images: Images) -> Probabilities:
+        (probabilities,) = function(tf.constant(images))
+        result: Probabilities = probabilities.numpy()
+        return result
+
+    return _Engine("tensorflow", run, len(bundle.labels))
+
+
+def _openvino(bundle: Bundle, function: Any, threads: int | None) -> _Engine:
+    openvino = _import_openvino()
+    # OpenVINO takes bfloat16 by itself where the processor has it; float32 keeps answers equal between
+    # machines.
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    compiled = openvino.compile_model(openvino.convert_model(function.graph), "CPU", settings)
+
+    def run(images: Images) -> Probabilities:
+        return np.array(compiled(images)[0], dtype=np.float32)
+
+    return _Engine("openvino", run, len(bundle.labels))
+
+
+def _import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which would report each conversion to a host on the internet.
+
+    Its converter falls back to a stub that does nothing where `openvino_telemetry` cannot be imported, which
+    is what None in sys.modules means to Python. Raises ImportError where OpenVINO is not installed, or where
+    the telemetry was imported before us.
+    """
+    if sys.modules.get("openvino_telemetry") is not None:
+        raise ImportError("openvino_telemetry is already loaded, and would contact another host")
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import openvino
+
+    return openvino
+
+
+def _self_test_input(bundle: Bundle) -> Images:
+    test = bundle.manifest.self_test
+    return selftest.images(test.seed, len(test.probabilities), bundle.input_size)
+
+
+def _self_test(bundle: Bundle, engine: Engine) -> None:
+    test = bundle.manifest.self_test
+    found = engine.predict(_self_test_input(bundle))
+    worst = float(np.abs(found - np.asarray(test.probabilities)).max())
+    if not worst <= test.tolerance:  # also true for NaN
+        raise BundleError(
+            f"{bundle.path}: the self-test failed: probabilities differ from those recorded by {worst:.4f}, "
+            f"at most {test.tolerance} is allowed. Restore the bundle, or make it again with `pawsort train`."
+        )
+
+
+def _agree(bundle: Bundle, reference: Engine, candidate: Engine) -> None:
+    images = _self_test_input(bundle)
+    worst = float(np.abs(reference.predict(images) - candidate.predict(images)).max())
+    if not worst <= AGREEMENT:
+        raise BundleError(
+            f"it differs from TensorFlow by {worst:.4f} on the self-test, at most {AGREEMENT} is allowed"
+        )
+
+
+def _faster(bundle: Bundle, reference: _Engine, candidate: _Engine) -> _Engine:
+    images = selftest.images(0, _TRIAL_IMAGES, bundle.input_size)
+    slow, fast = sorted((_seconds(engine, images), engine.name, engine) for engine in (reference, candidate))[
+        ::-1
+    ]
+    log.info(
+        "engine %s: %.0f images a second in a trial, %s %.0f",
+        fast[1], len(images) / fast[0], slow[1], len(images) / slow[0],
+    )  # fmt: skip
+    return fast[2]
+
+
+def _seconds(engine: Engine, images: Images) -> float:
+    engine.predict(images)  # the first call also prepares kernels for this batch size
+    best = float("inf")
+    for _ in range(_TRIAL_ROUNDS):
+        began = time.perf_counter()
+        engine.predict(images)
+        best = min(best, time.perf_counter() - began)
+    return best

@@ -1,0 +1,288 @@
+"""What a picture's own header says, read without a decoder and without believing it.
+
+Every walk is bounded by the bytes that are there, and tells what ends too early from what is wrong.
+Sources: ITU T.81 (JPEG), W3C PNG third edition, GIF89a, RFC 9649 (WebP), ISO/IEC 14496-12 (HEIF, AVIF).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from models.sniffing import foreign, sniff
+from models.tiff import read_tiff
+from models.unreadable import UnreadableImage, corrupt, truncated
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture says of itself.
+
+    `format` is Pillow's name of it; `width` and `height` are in pixels, as stored, before any rotation;
+    `frames` counts the pictures of an animation or the pages of a TIFF; `exif` is a TIFF structure, or empty.
+    """
+
+    format: str
+    width: int
+    height: int
+    frames: int = 1
+    exif: bytes = b""
+
+
+def read_header(data: bytes) -> Header:
+    """Read the header of a picture and check that the file does not end before the picture does.
+
+    Raises UnreadableImage: empty, not_an_image, unsupported, truncated or corrupt.
+    """
+    if not data:
+        raise UnreadableImage("empty", "0 bytes")
+    kind = sniff(data)
+    if kind is None:
+        name = foreign(data)
+        raise UnreadableImage("unsupported", name) if name else _not_an_image(data)
+    try:
+        header = _READERS[kind](data)
+    except (struct.error, IndexError) as error:
+        raise truncated(f"the {kind} ends too early") from error
+    if header.width < 1 or header.height < 1:
+        raise corrupt(f"the header says {header.width} x {header.height} pixels")
+    return header
+
+
+def _not_an_image(data: bytes) -> UnreadableImage:
+    return UnreadableImage("not_an_image", f"begins with {data[:16]!r}")
+
+
+# JPEG: markers, of which the frame header (SOF) says the size; then entropy-coded data up to EOI.
+
+_STANDALONE = {0x01, *range(0xD0, 0xD8)}
+_FRAME_HEADERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def _read_jpeg(data: bytes) -> Header:
+    width = height = 0
+    exif = b""
+    for marker, start, end in _jpeg_segments(data):
+        if marker in _FRAME_HEADERS:
+            height, width = struct.unpack_from(">HH", data, start + 1)
+        elif marker == 0xE1 and not exif and data[start : start + 6] == b"Exif\0\0":
+            exif = data[start + 6 : end]
+        elif marker == 0xDA:
+            if not width:
+                raise corrupt("the JPEG has pixels before it says how many")
+            # libjpeg makes up what is missing, grey and silent; the end marker cannot occur within the data.
+            if data.find(b"\xff\xd9", end) < 0:
+                raise truncated("the JPEG has no end marker")
+            return Header("JPEG", width, height, exif=exif)
+    raise corrupt("the JPEG has no pixels")
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    at = 2
+    while True:
+        at = data.find(b"\xff", at)
+        while at >= 0 and data[at + 1] == 0xFF:
+            at += 1
+        if at < 0:
+            raise truncated("the JPEG ends before its pixels")
+        marker = data[at + 1]
+        at += 2
+        if marker == 0xD9:
+            return
+        if marker == 0 or marker in _STANDALONE:
+            continue
+        (length,) = struct.unpack_from(">H", data, at)
+        if at + length > len(data):
+            raise truncated("the JPEG ends within a segment")
+        yield marker, at + 2, at + length
+        at += max(length, 2)
+
+
+# PNG: chunks of length, name, data and check sum.
+
+
+def _read_png(data: bytes) -> Header:
+    width, height, frames, exif = 0, 0, 1, b""
+    for name, start, end in _png_chunks(data):
+        if name == b"IHDR":
+            width, height = struct.unpack_from(">II", data, start)
+        elif name == b"acTL":
+            frames = max(1, struct.unpack_from(">I", data, start)[0])
+        elif name == b"eXIf":
+            exif = data[start:end]
+    return Header("PNG", width, height, frames, exif)
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    at, name, pixels = 8, b"", False
+    while name != b"IEND":
+        if at + 12 > len(data):
+            if pixels and at == len(data):
+                return  # all is there but the closing chunk
+            raise truncated("the PNG ends before its last chunk")
+        (length,) = struct.unpack_from(">I", data, at)
+        name = data[at + 4 : at + 8]
+        if not name.isalpha():
+            raise corrupt(f"the PNG has a chunk named {name!r}")
+        if at + 12 + length > len(data):
+            raise truncated(f"the PNG ends within its {name.decode()} chunk")
+        pixels = pixels or name == b"IDAT"
+        yield name, at + 8, at + 8 + length
+        at += 12 + length
+
+
+# GIF: a screen, then blocks made of sub-blocks of at most 255 bytes.
+
+
+def _read_gif(data: bytes) -> Header:
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    at = 13 + _colour_table(flags)
+    frames = 0
+    while at < len(data):
+        if data[at] == 0x2C:
+            left, top, w, h, flags = struct.unpack_from("<HHHHB", data, at + 1)
+            width, height = max(width, left + w), max(height, top + h)
+            at = _after_sub_blocks(data, at + 11 + _colour_table(flags))
+            frames += 1
+        elif data[at] == 0x21:
+            at = _after_sub_blocks(data, at + 2)
+        else:
+            break  # the trailer, or what somebody has put behind the picture
+    if not frames and at >= len(data):
+        raise truncated("the GIF ends before its first frame")
+    if not frames:
+        raise corrupt("the GIF has no frame")
+    return Header("GIF", width, height, frames)
+
+
+def _colour_table(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _after_sub_blocks(data: bytes, at: int) -> int:
+    while length := data[at]:
+        at += length + 1
+    return at + 1
+
+
+# BMP: one of several headers, told apart by their length.
+
+
+def _read_bmp(data: bytes) -> Header:
+    (size,) = struct.unpack_from("<I", data, 14)
+    width, height = struct.unpack_from("<HH" if size == 12 else "<ii", data, 18)
+    return Header("BMP", width, abs(height))
+
+
+# WebP: RIFF chunks.
+
+
+def _read_webp(data: bytes) -> Header:
+    (size,) = struct.unpack_from("<I", data, 4)
+    if size + 8 > len(data):
+        raise truncated(f"the WebP should have {size + 8} bytes and has {len(data)}")
+    width = height = frames = 0
+    exif = b""
+    for name, start, end in _riff_chunks(data, size + 8):
+        if name == b"ANMF":
+            frames += 1
+        elif name == b"EXIF":
+            exif = data[start:end].removeprefix(b"Exif\0\0")
+        elif name in _WEBP_SIZES and not width:
+            width, height = _WEBP_SIZES[name](data, start)
+    return Header("WEBP", width, height, max(1, frames), exif)
+
+
+def _riff_chunks(data: bytes, end: int) -> Iterator[tuple[bytes, int, int]]:
+    at = 12
+    while at + 8 <= end:
+        (length,) = struct.unpack_from("<I", data, at + 4)
+        if at + 8 + length > end:
+            raise corrupt("a chunk of the WebP is longer than the file says it is")
+        yield data[at : at + 4], at + 8, at + 8 + length
+        at += 8 + length + (length & 1)
+
+
+def _vp8x(data: bytes, at: int) -> tuple[int, int]:
+    width, height = data[at + 4 : at + 7], data[at + 7 : at + 10]
+    return 1 + int.from_bytes(width, "little"), 1 + int.from_bytes(height, "little")
+
+
+def _vp8l(data: bytes, at: int) -> tuple[int, int]:
+    (bits,) = struct.unpack_from("<I", data, at + 1)
+    return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+
+
+def _vp8(data: bytes, at: int) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", data, at + 6)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+_Sizer = Callable[[bytes, int], tuple[int, int]]
+_WEBP_SIZES: dict[bytes, _Sizer] = {b"VP8X": _vp8x, b"VP8L": _vp8l, b"VP8 ": _vp8}
+
+
+# HEIF and AVIF: boxes within boxes. `ispe` says the size of an item, `stsz` the number of frames of a track.
+
+_CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0}
+_TOP_LEVEL = {b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip", b"uuid"}
+
+
+def _read_heif(data: bytes) -> Header:
+    return _read_boxes("HEIF", data)
+
+
+def _read_avif(data: bytes) -> Header:
+    return _read_boxes("AVIF", data)
+
+
+def _read_boxes(kind: str, data: bytes) -> Header:
+    sizes: list[tuple[int, int]] = []
+    frames = [1]
+    for name, start, end in _boxes(data, 0, len(data)):
+        if end > len(data):
+            raise truncated(f"the {kind} ends within its {name.decode('latin-1')!r} box")
+        if name == b"ispe":
+            sizes.append(struct.unpack_from(">II", data, start + 4))
+        elif name == b"stsz":
+            frames.append(struct.unpack_from(">I", data, start + 8)[0])
+    if not sizes:
+        raise truncated(f"the {kind} ends before it says how large it is")
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    return Header(kind, width, height, max(frames))
+
+
+def _boxes(data: bytes, at: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    while at + 8 <= end:
+        length, name = struct.unpack_from(">I4s", data, at)
+        start = at + 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, start)
+            start += 8
+        after = at + length if length else end
+        if depth == 0 and name not in _TOP_LEVEL and after > end:
+            return  # something behind the picture
+        if after < start:
+            raise corrupt(f"the box {name!r} is shorter than its own header")
+        yield name, start, after
+        if name in _CONTAINERS and depth < len(_CONTAINERS):
+            yield from _boxes(data, start + _CONTAINERS[name], min(after, end), depth + 1)
+        at = after
+
+
+def _read_tiff(data: bytes) -> Header:
+    page = read_tiff(data)
+    return Header("TIFF", page.width, page.height, page.pages, exif=data)
+
+
+_READERS: dict[str, Callable[[bytes], Header]] = {
+    "JPEG": _read_jpeg,
+    "PNG": _read_png,
+    "GIF": _read_gif,
+    "BMP": _read_bmp,
+    "WEBP": _read_webp,
+    "TIFF": _read_tiff,
+    "HEIF": _read_heif,
+    "AVIF": _read_avif,
+}

@@ -1,0 +1,291 @@
+"""The loop that fits a network to photos: head first, then everything, averaged, checked and resumable."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import calibration
+from models.architectures import Network
+from models.bundle import replace
+from models.dataset import Photos, augmented, batches
+from models.runtime import keras, tf
+
+log = logging.getLogger(__name__)
+
+_AVERAGE = 0.998  # decay of the weights' moving average, a step
+_WEIGHT_DECAY = 0.02
+_DROPOUT = 0.2
+_LABEL_SMOOTHING = 0.02
+_WARM_UP = 0.05  # share of all steps
+_HEAD_PHOTOS = 20_000  # at most, since their features stay in memory: 50 MB at 1,280 values in float16
+_HEAD_STEPS, _HEAD_BATCH = 1500, 512
+_SMALL = 5 / 7  # the side, of the full one, that the first epochs train at
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a training run is; `metrics` is filled at the end of an epoch."""
+
+    stage: str
+    done: int
+    total: int
+    seconds_left: float | None
+    metrics: Mapping[str, float] | None = None
+
+
+Report = Callable[[Progress], None]
+Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]  # images and labels
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One line of history.csv."""
+
+    epoch: int
+    size: int  # pixels
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast to fine-tune. The first `small_epochs` see smaller photos, at half the cost."""
+
+    epochs: int
+    small_epochs: int
+    patience: int
+    batch: int
+    learning_rate: float
+    size: int
+    frozen_statistics: bool  # batch normalisation keeps its statistics, as suits a pretrained network
+    seed: int
+
+    def size_at(self, epoch: int) -> int:
+        """Return the side, in pixels, of an epoch's photos, epochs counted from 0."""
+        return max(32, round(self.size * _SMALL / 32) * 32) if epoch < self.small_epochs else self.size
+
+
+class Clock:
+    """Turns counts into Progress with time left, as seen since the first count."""
+
+    def __init__(self, stage: str, report: Report) -> None:
+        self._stage, self._report = stage, report
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, done: int, total: int, metrics: Mapping[str, float] | None = None) -> None:
+        """Report that `done` of `total` are done."""
+        now = time.monotonic()
+        first, began = self._first = self._first or (done, now)
+        left = (now - began) / (done - first) * (total - done) if done > first else None
+        self._report(Progress(self._stage, done, total, left, metrics))
+
+
+def fit_head(network: Network, photos: Photos, size: int, seed: int, report: Report) -> None:
+    """Fit the last layer to the features that the rest of the network already has (a linear probe).
+
+    Starting the fine-tuning from here keeps it from distorting those features (Kumar et al. 2022). Half of
+    what it sees is augmented, so that small and dark animals count from the beginning.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(photos))[: _HEAD_PHOTOS // 2]
+    sample = photos.where(np.isin(np.arange(len(photos)), chosen))
+    observe = tf.function(lambda images: network.features(images, training=False), autograph=False)
+    clock = Clock("head", report)
+    features: list[npt.NDArray[np.float16]] = []
+    labels: list[npt.NDArray[np.int16]] = []
+    for images, truth in _head_photos(sample, size, seed):
+        features.append(observe(images).numpy().astype(np.float16))
+        labels.append(truth)
+        clock(sum(map(len, labels)), 2 * len(sample))
+    _fit_linear(network.head, np.concatenate(features), np.concatenate(labels), rng)
+
+
+def _head_photos(sample: Photos, size: int, seed: int) -> Iterator[Batch]:
+    done = 0
+    for images in batches(sample.paths, size):
+        yield images, sample.labels[done : done + len(images)]
+        done += len(images)
+    yield from augmented(sample, size, min(32, len(sample)), seed=seed, epoch=0)
+
+
+def _fit_linear(
+    head: Any, features: npt.NDArray[np.float16], labels: npt.NDArray[np.int16], rng: np.random.Generator
+) -> None:
+    optimizer = keras.optimizers.AdamW(0.003, weight_decay=0.05)
+    optimizer.build(head.trainable_variables)
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def step(inputs: Any, truth: Any) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(truth, head(inputs)))
+        optimizer.apply_gradients(zip(tape.gradient(loss, head.variables), head.variables, strict=True))
+
+    for _ in range(_HEAD_STEPS):
+        drawn = rng.integers(0, len(labels), _HEAD_BATCH)
+        step(tf.constant(features[drawn], tf.float32), tf.constant(labels[drawn], tf.int32))
+
+
+def logits(
+    network: Network, photos: Photos, size: int, clock: Clock | None = None
+) -> npt.NDArray[np.float32]:
+    """Return the network's logits (n, k) for photos in order."""
+    observe = tf.function(lambda images: network.model(images, training=False), autograph=False)
+    rows: list[npt.NDArray[np.float32]] = []
+    done = 0
+    for images in batches(photos.paths, size):
+        rows.append(observe(images).numpy())
+        done += len(images)
+        if clock:
+            clock(done, len(photos))
+    return np.concatenate(rows)
+
+
+class FineTuning:
+    """Train all weights, with a warm-up and a cosine, and keep the best moving average by validation loss.
+
+    Everything that the next epoch depends on is in one checkpoint file, written after each epoch; the same
+    `fingerprint` finds it again.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        train: Photos,
+        validation: Photos,
+        schedule: Schedule,
+        checkpoint: Path,
+        fingerprint: str,
+    ) -> None:
+        self.network, self.train, self.validation, self.schedule = network, train, validation, schedule
+        self.checkpoint, self.fingerprint = checkpoint, fingerprint
+        self.history: list[Epoch] = []
+        self.steps = max(1, len(train) // schedule.batch)
+        variables = network.model.trainable_variables
+        rate = _cosine(schedule, self.steps)
+        self.optimizer = keras.optimizers.AdamW(rate, weight_decay=_WEIGHT_DECAY, clipnorm=5.0)
+        self.optimizer.build(variables)
+        self.average = [tf.Variable(v.numpy(), trainable=False) for v in variables]
+        self.best: dict[str, npt.NDArray[Any]] = {}
+        self._step = self._traced_step()
+
+    def run(self, report: Report) -> None:
+        """Train, from the checkpoint where there is one, and leave the best weights in the network."""
+        if not self._resume():
+            self._save()  # so that an interrupted first epoch does not cost the fitting of the head again
+        clock, total = Clock("training", report), self.schedule.epochs * self.steps
+        for epoch in range(len(self.history), self.schedule.epochs):
+            if self._has_stopped_improving():
+                break
+            began = time.monotonic()
+            loss = self._train_epoch(epoch, clock)
+            self._finish_epoch(epoch, loss, time.monotonic() - began)
+            clock((epoch + 1) * self.steps, total, asdict(self.history[-1]))
+        if self.best:
+            self.network.restore(self.best)
+
+    def _train_epoch(self, epoch: int, clock: Clock) -> float:
+        schedule, losses = self.schedule, []
+        size, batch = schedule.size_at(epoch), min(schedule.batch, len(self.train))
+        for images, labels in augmented(self.train, size, batch, seed=schedule.seed, epoch=epoch + 1):
+            losses.append(float(self._step(images, labels.astype(np.int32))))
+            if len(losses) % 10 == 0:
+                clock(epoch * self.steps + len(losses), schedule.epochs * self.steps)
+        return float(np.mean(losses))
+
+    def _finish_epoch(self, epoch: int, loss: float, seconds: float) -> None:
+        current = [v.numpy() for v in self.network.model.trainable_variables]
+        self._assign([v.numpy() for v in self.average])
+        values = logits(self.network, self.validation, self.schedule.size)
+        labels = self.validation.labels.astype(int)
+        validation_loss = calibration.log_loss(calibration.softmax(values), labels)
+        if validation_loss <= min((e.validation_loss for e in self.history), default=np.inf):
+            self.best = self.network.arrays
+        accuracy = float((values.argmax(axis=1) == labels).mean())
+        size = self.schedule.size_at(epoch)
+        self.history.append(Epoch(epoch + 1, size, loss, validation_loss, accuracy, round(seconds, 1)))
+        self._assign(current)
+        self._save()
+        log.info("epoch %d: train loss %.4f, validation loss %.4f, accuracy %.4f, %.0f s",
+                 epoch + 1, loss, validation_loss, accuracy, seconds)  # fmt: skip
+
+    def _has_stopped_improving(self) -> bool:
+        losses = [e.validation_loss for e in self.history]
+        return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.schedule.patience
+
+    def _assign(self, values: list[npt.NDArray[Any]]) -> None:
+        for variable, value in zip(self.network.model.trainable_variables, values, strict=True):
+            variable.assign(value)
+
+    def _traced_step(self) -> Any:
+        network, optimizer, average = self.network, self.optimizer, self.average
+        variables, live = network.model.trainable_variables, not self.schedule.frozen_statistics
+        one, rest = 1 - _LABEL_SMOOTHING, _LABEL_SMOOTHING / network.head.units
+
+        @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
+        def step(images: Any, labels: Any) -> Any:
+            with tf.GradientTape() as tape:
+                features = tf.nn.dropout(network.features(images, training=live), _DROPOUT)
+                target = tf.one_hot(labels, network.head.units) * one + rest
+                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, network.head(features)))
+            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+            done = tf.cast(optimizer.iterations, tf.float32)
+            decay = tf.minimum(_AVERAGE, (1 + done) / (10 + done))
+            for mean, variable in zip(average, variables, strict=True):
+                mean.assign(decay * mean + (1 - decay) * variable)
+            return loss
+
+        return step
+
+    def _state(self) -> list[Any]:
+        return [*self.network.model.variables, *self.optimizer.variables, *self.average]
+
+    def _save(self) -> None:
+        about = {"fingerprint": self.fingerprint, "history": [asdict(e) for e in self.history]}
+        arrays = {f"state/{i}": np.asarray(v) for i, v in enumerate(self._state())}
+        arrays |= {f"best/{name}": value for name, value in self.best.items()}
+        arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        replace(self.checkpoint, buffer.getvalue())
+
+    def _resume(self) -> bool:
+        if not has_checkpoint(self.checkpoint, self.fingerprint):
+            return False
+        with np.load(self.checkpoint, allow_pickle=False) as stored:
+            about = json.loads(stored["about"].tobytes())
+            for index, variable in enumerate(self._state()):
+                variable.assign(stored[f"state/{index}"])
+            self.best = {n.removeprefix("best/"): stored[n] for n in stored.files if n.startswith("best/")}
+        self.history = [Epoch(**line) for line in about["history"]]
+        log.info("going on after epoch %d of %s", len(self.history), self.checkpoint)
+        return True
+
+
+def has_checkpoint(checkpoint: Path, fingerprint: str) -> bool:
+    """Say whether a run with this fingerprint has left a checkpoint there."""
+    if not checkpoint.exists():
+        return False
+    with np.load(checkpoint, allow_pickle=False) as stored:
+        return bool(json.loads(stored["about"].tobytes())["fingerprint"] == fingerprint)
+
+
+def _cosine(schedule: Schedule, steps: int) -> Any:
+    total = max(2, schedule.epochs * steps)
+    warm = max(1, int(total * _WARM_UP))
+    peak = schedule.learning_rate
+    return keras.optimizers.schedules.CosineDecay(
+        peak / 20, total - warm, alpha=0.01, warmup_target=peak, warmup_steps=warm
+    )

@@ -1,0 +1,45 @@
+"""Which photos train, and which only judge: decided by content and source, so always the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+Split = Literal["train", "validation", "calibration", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
+SHARES = (0.70, 0.05, 0.15, 0.10)
+
+
+def split_of(digest: bytes, seed: int) -> Split:
+    """Return the split of a content: always the same for the same SHA-256 and seed."""
+    place = int.from_bytes(hashlib.sha256(b"%d:" % seed + digest).digest()[:8], "big") / 2**64
+    index = int(np.searchsorted(np.cumsum(SHARES)[:-1], place, side="right"))
+    return SPLITS[index]
+
+
+def held_out_sources(sources: Sequence[str], seed: int) -> dict[str, Split]:
+    """Choose whole sources of `neither` for calibration and test, where there are at least three.
+
+    The largest always trains. What the others look like must not be known to the network, nor what is tested
+    to the choice of thresholds: a source is recognised far more easily than what it shows.
+    """
+    names, sizes = np.unique([s for s in sources if s], return_counts=True)
+    if len(names) < 3:
+        return {}
+    others = [str(name) for name in names[np.argsort(-sizes, kind="stable")][1:]]
+    others.sort(key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    each = max(1, round(len(names) * 0.15))
+    chosen: dict[str, Split] = dict.fromkeys(others[:each], "test")
+    return chosen | dict.fromkeys(others[each : 2 * each], "calibration")
+
+
+def split_of_neither(digest: bytes, source: str, held_out: Mapping[str, Split], seed: int) -> Split:
+    """Return the split of a photo of `neither`: its source's, where that is held out, else its content's."""
+    if source in held_out:
+        return held_out[source]
+    split = split_of(digest, seed)
+    # A source that trains tests nothing.
+    return "train" if held_out and split == "test" else split

@@ -1,0 +1,26 @@
+"""Why some bytes cannot be shown to a network."""
+
+from __future__ import annotations
+
+
+class UnreadableImage(Exception):  # noqa: N818 - a state of the file, no error of ours
+    """The bytes are not a picture that we can show a network.
+
+    `reason` is one word for the ledger: empty, too_many_pixels, not_an_image, unsupported, truncated or
+    corrupt; `detail` is for people.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def truncated(what: str) -> UnreadableImage:
+    """Make the error for bytes that end too early."""
+    return UnreadableImage("truncated", what)
+
+
+def corrupt(what: str) -> UnreadableImage:
+    """Make the error for bytes that contradict their format."""
+    return UnreadableImage("corrupt", what)

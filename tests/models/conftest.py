@@ -1,0 +1,106 @@
+"""Tiny photos and bundles, made on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.bundle import Bundle, compose, write
+from models.weights import pack
+
+COLOURS = {"cat": (200, 40, 40), "dog": (40, 40, 200), "neither": (40, 200, 40)}
+
+
+def make_photos(
+    root: Path, name: str, count: int, seed: int = 0, colour: tuple[int, int, int] | None = None
+) -> None:
+    """Write `count` noisy photos of one colour into root/name."""
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, sum(name.encode())])
+    base = np.array(colour or COLOURS.get(name.split("/")[0], (128, 128, 128)))
+    for index in range(count):
+        pixels = np.clip(base + rng.normal(0, 25, (24, 30, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    """Return the content of a small, valid bundle.yaml without `weights`."""
+    entries = [(0.9, 0.5, 0.99, True), (0.99, 0.8, 0.9, True), (0.999, 0.97, 0.4, False)]
+    content: dict[str, Any] = {
+        "schema_version": 1,
+        "name": "tiny",
+        "architecture": "small_cnn",
+        "labels": ["cat", "dog", "neither"],
+        "folders": {"cat": "cats", "dog": "dogs"},
+        "input_size": 32,
+        "calibration": {
+            "temperature": 1.0,
+            "photos": 100,
+            "bound": 0.9,
+            "thresholds": [
+                {"target_precision": t, "threshold": c, "precision": t, "coverage": v, "proven": p}
+                for t, c, v, p in entries
+            ],
+        },
+        "self_test": {"recipe": "blocks-1", "seed": 1, "tolerance": 0.01, "probabilities": [[0.2, 0.3, 0.5]]},
+        "figures": {"accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "count": 100}},
+        "made": {
+            "command": "pawsort train photos --out tiny",
+            "at": "2026-01-01T00:00:00+00:00",
+            "seed": 1,
+            "data": {"cat": {"train": 3}},
+            "set_aside": 0,
+            "held_out_sources": {},
+            "versions": {"numpy": "2"},
+        },
+    }
+    return content | changes
+
+
+@pytest.fixture
+def plain_bundle(tmp_path: Path) -> Bundle:
+    """A bundle that is whole, though no network has its arrays."""
+    packed = pack({"head/kernel": np.ones((4, 3)), "head/bias": np.zeros(3)})
+    return write(compose(tmp_path / "tiny", manifest(), packed), packed)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos of three classes that a small network tells apart at once, some of them odd."""
+    root = tmp_path_factory.mktemp("photos")
+    for name in ("cat", "dog"):
+        make_photos(root / "pets", name, 40)
+    for source in ("sea", "street", "forest", "desk"):
+        make_photos(root, f"neither/{source}", 14, seed=len(source), colour=COLOURS["neither"])
+    (root / "pets" / "cat" / "note.jpg").write_text("no photo")
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle made from those photos by `train`."""
+    from models.training import train
+
+    return train(options(photos, tmp_path_factory.mktemp("trained")))
+
+
+def options(photos: Path, out: Path, **changes: Any) -> Any:
+    """Return the options of a training run of a few seconds."""
+    from models.training import TrainOptions
+
+    chosen: dict[str, Any] = {
+        "folders": [photos / "pets", photos / "neither"],
+        "out": out / "tiny",
+        "architecture": "small_cnn",
+        "epochs": 3,
+        "batch": 8,
+        "input_size": 32,
+        "folder_names": {"cat": "cats"},
+        "work": out / "work",
+    }
+    return TrainOptions(**(chosen | changes))

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.dataset import DatasetError, augmented, batches, check_trainable, read, scan
+from models.images import decode
+from tests.models.conftest import make_photos
+
+
+def test_classes_come_from_subfolders_with_neither_last(photos: Path):
+    assert scan([photos / "neither", photos / "pets"], 1).classes == ("cat", "dog", "neither")
+
+
+def test_nested_and_linked_folders_are_followed_and_hidden_ones_are_not(tmp_path: Path):
+    make_photos(tmp_path / "far", "cat", 5)
+    make_photos(tmp_path / "in", "cat/2020/may", 4, seed=1)
+    make_photos(tmp_path / "in", "cat/.trash", 3, seed=2)
+    make_photos(tmp_path / "in", ".git", 3, seed=3)
+    (tmp_path / "in/cat/linked").symlink_to(tmp_path / "far/cat")
+    (tmp_path / "in/cat/back").symlink_to(tmp_path / "in/cat")
+    found = scan([tmp_path / "in"], 1)
+    assert found.classes == ("cat",) and len(found) == 9
+    assert set(found.sources) == {"2020", "linked"}
+
+
+def test_same_photos_split_alike_wherever_they_lie(photos: Path, tmp_path: Path):
+    shutil.copytree(photos / "pets/cat", tmp_path / "other/cat/deep/down")
+    shutil.copytree(photos / "pets/dog", tmp_path / "other/dog")
+
+    def splits(root: Path) -> dict[bytes, int]:
+        found = scan([root], 1)
+        return {read(path): int(split) for path, split in zip(found.paths, found.splits, strict=True)}
+
+    assert splits(photos / "pets") == splits(tmp_path / "other")
+
+
+def test_unreadable_and_repeated_files_are_set_aside_with_the_reason(tmp_path: Path):
+    make_photos(tmp_path, "cat", 4)
+    make_photos(tmp_path, "dog", 4)
+    (tmp_path / "cat/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    shutil.copy(tmp_path / "cat/0.png", tmp_path / "cat/copy.png")
+    shutil.copy(tmp_path / "cat/1.png", tmp_path / "dog/cat_too.png")
+    (tmp_path / "dog" / os.fsdecode(b"\xff.txt")).write_text("text")
+    found = scan([tmp_path], 1)
+    reasons = {os.path.basename(item.path): item.reason for item in found.set_aside}
+    assert "not readable" in reasons.pop(b"broken.jpg") and "not readable" in reasons.pop(b"\xff.txt")
+    assert "occurs before" in reasons.pop(b"copy.png")
+    assert reasons.keys() == {b"1.png", b"cat_too.png"} and "cat and dog" in reasons[b"1.png"]
+    assert len(found) == 3 + 4
+
+
+@pytest.mark.parametrize(
+    ("layout", "says"),
+    [
+        ({}, "no class"),
+        ({"cat": 10, "dog": 0}, "'dog' is empty"),
+        ({"cat": 10}, "two classes"),
+        ({"cat": 10, "dog": 2}, "2 photos"),
+    ],
+)
+def test_folder_that_cannot_be_trained_on_is_refused_by_name(
+    tmp_path: Path, layout: dict[str, int], says: str
+):
+    for name, count in layout.items():
+        make_photos(tmp_path, name, count)
+    with pytest.raises(DatasetError, match=says) as refused:
+        check_trainable(scan([tmp_path], 1), [tmp_path])
+    assert str(tmp_path) in str(refused.value)
+
+
+def test_missing_folder_is_refused(tmp_path: Path):
+    with pytest.raises(DatasetError, match="nowhere"):
+        scan([tmp_path / "nowhere"], 1)
+
+
+def test_batches_are_what_the_worker_sees_in_order(photos: Path):
+    paths = scan([photos / "pets"], 1).paths[:10]
+    seen = np.concatenate(list(batches(paths, 32, batch=4)))
+    assert seen.dtype == np.uint8
+    assert np.array_equal(seen, [decode(read(path), 32) for path in paths])
+
+
+def test_augmented_epochs_repeat_by_seed_and_differ_by_epoch(photos: Path):
+    found = scan([photos / "pets", photos / "neither"], 1)
+
+    def epoch(number: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        return list(augmented(found, 32, 16, seed=3, epoch=number))
+
+    first, again, second = epoch(1), epoch(1), epoch(2)
+    assert all(
+        np.array_equal(a, b) and np.array_equal(x, y) for (a, x), (b, y) in zip(first, again, strict=True)
+    )
+    assert not np.array_equal(first[0][0], second[0][0])
+    assert {images.shape for images, _ in first} == {(16, 32, 32, 3)} and len(first) == len(found) // 16
+
+
+def test_labels_stay_with_their_photos_when_shuffled(photos: Path):
+    found = scan([photos / "pets"], 1)
+    for images, labels in augmented(found, 32, 16, seed=1, epoch=1):
+        redder = images[..., 0].mean(axis=(1, 2)) > images[..., 2].mean(axis=(1, 2))
+        assert (redder == (labels == 0)).mean() > 0.8  # light changes and scenes leave a few in doubt
+
+
+def test_photo_that_vanished_is_named(tmp_path: Path):
+    with pytest.raises(Exception, match="gone"):
+        list(batches([os.fsencode(tmp_path / "gone.jpg")], 32))

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from models import engines, selftest
+from models.bundle import Bundle, BundleError, compose, load, read_weights, write
+from models.engines import open_engine
+from models.weights import pack
+
+# Not importorskip, which would import it, telemetry and all.
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
+)
+
+
+@pytest.fixture
+def copied(trained: Bundle, tmp_path: Path) -> Path:
+    """A copy of the trained bundle that a test may spoil."""
+    return Path(shutil.copytree(trained.path, tmp_path / "copy"))
+
+
+def rewritten(path: Path, arrays: dict[str, np.ndarray], **changes: object) -> Bundle:
+    """Put other arrays, rightly hashed, and other settings into a bundle."""
+    content = yaml.safe_load((path / "bundle.yaml").read_text())
+    content.pop("weights")
+    packed = pack(arrays)
+    return write(compose(path, content | changes, packed), packed)
+
+
+def test_probabilities_are_float32_sum_to_one_and_do_not_depend_on_the_batch(trained: Bundle):
+    engine = open_engine(trained, "tensorflow")
+    images = selftest.images(5, 9, 32)
+    whole = engine.predict(images)
+    assert whole.shape == (9, 3) and whole.dtype == np.float32
+    np.testing.assert_allclose(whole.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate([engine.predict(i[None]) for i in images]), whole, atol=1e-5)
+    assert engine.predict(images[:0]).shape == (0, 3)
+
+
+@needs_openvino
+def test_engines_agree(trained: Bundle):
+    reference, candidate = open_engine(trained, "tensorflow"), open_engine(trained, "openvino")
+    assert (reference.name, candidate.name) == ("tensorflow", "openvino")
+    for count in (1, 7, 64):
+        images = selftest.images(count, count, 32)
+        np.testing.assert_allclose(candidate.predict(images), reference.predict(images), atol=1e-4)
+        assert candidate.predict(images).dtype == np.float32
+
+
+@needs_openvino
+def test_auto_says_what_it_chose_and_why(trained: Bundle, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.INFO, "models.engines"):
+        engine = open_engine(trained, "auto")
+    assert f"engine {engine.name}" in caplog.text and "images a second" in caplog.text
+
+
+@needs_openvino
+def test_auto_takes_the_faster(trained: Bundle, monkeypatch: pytest.MonkeyPatch):
+    for faster in ("tensorflow", "openvino"):
+        monkeypatch.setattr(
+            engines, "_seconds", lambda engine, images, f=faster: 1.0 if engine.name == f else 2.0
+        )
+        assert open_engine(trained, "auto").name == faster
+
+
+def test_without_openvino_auto_is_tensorflow_and_openvino_is_refused(
+    trained: Bundle, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert open_engine(trained, "auto").name == "tensorflow"
+    with pytest.raises(BundleError, match="OpenVINO"):
+        open_engine(trained, "openvino")
+
+
+@needs_openvino
+def test_openvino_that_disagrees_is_not_used(trained: Bundle, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(engines, "AGREEMENT", -1.0)
+    assert open_engine(trained, "auto").name == "tensorflow"
+    with pytest.raises(BundleError, match="differs from TensorFlow"):
+        open_engine(trained, "openvino")
+
+
+@needs_openvino
+def test_telemetry_is_never_imported():
+    code = "import sys; from models.engines import _import_openvino; ov = _import_openvino();"
+    code += "import openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__, 'requests' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["openvino.tools.ovc.telemetry_stub", "False"]
+
+
+def test_telemetry_that_is_there_already_keeps_openvino_out(trained: Bundle, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "openvino_telemetry", sys)
+    assert open_engine(trained, "auto").name == "tensorflow"
+
+
+def test_temperature_softens(copied: Path, trained: Bundle):
+    images = selftest.images(1, 4, 32)
+    calibration = trained.calibration.model_dump() | {"temperature": trained.calibration.temperature * 10}
+    test = trained.manifest.self_test.model_dump() | {"tolerance": 1.0}
+    soft = open_engine(
+        rewritten(copied, read_weights(trained), calibration=calibration, self_test=test), "tensorflow"
+    )
+    sharp = open_engine(trained, "tensorflow").predict(images)
+    expected = sharp**0.1 / (sharp**0.1).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(soft.predict(images), expected, atol=1e-4)
+
+
+def test_self_test_catches_weights_of_the_right_shape(copied: Path, trained: Bundle):
+    arrays = read_weights(trained) | {"head/bias": np.array([3.0, -3.0, 0.0], np.float32)}
+    with pytest.raises(BundleError, match="self-test failed"):
+        open_engine(rewritten(copied, arrays), "tensorflow")
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "reshaped", "labels", "architecture", "unknown"])
+def test_weights_of_another_network_are_refused(copied: Path, trained: Bundle, change: str):
+    arrays, settings = dict(read_weights(trained)), {}
+    if change == "missing":
+        del arrays["head/bias"]
+    elif change == "extra":
+        arrays["more/kernel"] = np.zeros((2, 2), np.float16)
+    elif change == "reshaped":
+        arrays["head/kernel"] = arrays["head/kernel"].T.copy()
+    elif change == "labels":
+        test = trained.manifest.self_test.model_dump() | {"probabilities": [[0.5, 0.5]]}
+        settings = {"labels": ["cat", "dog"], "self_test": test}
+    else:
+        settings = {"architecture": "mobilenet_v2" if change == "architecture" else "lambda"}
+    with pytest.raises(BundleError, match=r"head/|more/kernel|array|lambda"):
+        open_engine(rewritten(copied, arrays, **settings), "tensorflow")
+
+
+def test_keras_archive_with_code_in_it_is_never_run(copied: Path, tmp_path: Path):
+    """A .keras file is an archive too; a Lambda layer in it would run on load."""
+    canary = tmp_path / "ran"
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(
+            "config.json", f'{{"class_name": "Lambda", "config": "open({str(canary)!r}, chr(119))"}}'
+        )
+        file.writestr("__reduce__.pkl", b"cbuiltins\nopen\n(V" + str(canary).encode() + b"\nVw\ntR.")
+    content = yaml.safe_load((copied / "bundle.yaml").read_text())
+    content.pop("weights")
+    with pytest.raises(BundleError, match="cannot be read"):
+        open_engine(write(compose(copied, content, archive.getvalue()), archive.getvalue()), "tensorflow")
+    with pytest.raises(BundleError):
+        load(copied)
+    assert not canary.exists()

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.bundle import Bundle, load
+from models.dataset import DatasetError
+from tests.models.conftest import make_photos, options
+
+
+def test_training_leaves_a_bundle_that_loads_and_knows_how_it_was_made(trained: Bundle):
+    again = load(trained.path)
+    assert again == trained
+    assert again.labels == ("cat", "dog", "neither")
+    assert dict(again.folders) == {"cat": "cats", "dog": "dog"}
+    assert (
+        again.manifest.made.command.startswith("pawsort train ")
+        and "--epochs 3" in again.manifest.made.command
+    )
+    assert "--folder cat=cats" in again.manifest.made.command
+    assert again.manifest.made.set_aside == 1  # the text file among the photos
+    assert sorted(again.manifest.made.held_out_sources.values()) == ["calibration", "test"]
+
+
+def test_figures_and_history_are_written(trained: Bundle):
+    assert trained.figures["accuracy"].count == sum(d["test"] for d in trained.manifest.made.data.values())
+    with open(trained.path / "history.csv", newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+
+
+def test_colours_are_learnt(trained: Bundle):
+    assert trained.figures["accuracy_with_folder"].value > 0.9
+
+
+def test_interrupted_run_goes_on_where_it_was_and_other_options_start_anew(photos: Path, tmp_path: Path):
+    from models.optimisation import has_checkpoint
+    from models.training import train
+
+    def stop_after_first_epoch(progress):
+        if progress.metrics:
+            raise KeyboardInterrupt
+
+    asked, stages = options(photos, tmp_path, epochs=2), []
+    with pytest.raises(KeyboardInterrupt):
+        train(asked, stop_after_first_epoch)
+    assert not has_checkpoint(tmp_path / "work/tiny.npz", "other options")
+    train(asked, lambda p: stages.append(p.stage))
+    assert stages.count("training") == 1  # the second epoch alone was left to do
+    assert len((tmp_path / "tiny" / "history.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"architecture": "big_cnn"}, "mobilenet_v2, small_cnn"),
+        ({"init": "imagenet"}, "init none"),
+        ({"epochs": 0}, "epochs"),
+    ],
+)
+def test_impossible_options_are_refused_before_any_photo_is_read(
+    tmp_path: Path, changes: dict[str, object], says: str
+):
+    from models.training import train
+
+    with pytest.raises(Exception, match=says):
+        train(options(tmp_path, tmp_path, **changes))
+
+
+def test_folder_for_an_unknown_class_is_refused(photos: Path, tmp_path: Path):
+    from models.training import train
+
+    with pytest.raises(DatasetError, match="bird"):
+        train(options(photos, tmp_path, epochs=1, folder_names={"bird": "birds"}))
+
+
+def test_weights_that_are_none_are_refused(photos: Path, tmp_path: Path):
+    from models.architectures import ArchitectureError
+    from models.training import train
+
+    (tmp_path / "x.weights.h5").write_text("not weights")
+    with pytest.raises(ArchitectureError, match=r"x\.weights\.h5"):
+        train(options(photos, tmp_path, architecture="mobilenet_v2", init=str(tmp_path / "x.weights.h5")))
+
+
+def test_folded_statistics_are_restored_without_changing_the_function():
+    from models import architectures
+
+    network = architectures.build("small_cnn", 2)
+    rng = np.random.default_rng(1)
+    for layer in network.features.layers:
+        if hasattr(layer, "beta"):
+            layer.beta.assign(rng.normal(0, 0.5, layer.beta.shape))
+    photos = rng.integers(0, 256, (16, 32, 32, 3)).astype(np.uint8)
+    before = network.features(photos, training=False).numpy()
+    assert architectures.statistics_are_folded(network)
+    architectures.restore_statistics(network, [photos[:8], photos[8:]])
+    assert not architectures.statistics_are_folded(network)
+    np.testing.assert_allclose(network.features(photos, training=False).numpy(), before, rtol=1e-3, atol=1e-4)
+    in_training = network.features(photos, training=True).numpy()  # the statistics are those of the photos
+    np.testing.assert_allclose(in_training, before, rtol=0.05, atol=0.02)
+
+
+def test_small_photos_train_the_first_epochs():
+    from models.optimisation import Schedule
+
+    schedule = Schedule(
+        epochs=3,
+        small_epochs=2,
+        patience=1,
+        batch=8,
+        learning_rate=1e-3,
+        size=224,
+        frozen_statistics=True,
+        seed=1,
+    )
+    assert [schedule.size_at(epoch) for epoch in range(3)] == [160, 160, 224]
+
+
+def test_two_classes_without_neither_make_a_bundle_too(tmp_path: Path):
+    from models.training import train
+
+    for name in ("red", "blue"):
+        make_photos(tmp_path / "photos", name, 30, colour=(200, 0, 0) if name == "red" else (0, 0, 200))
+    bundle = train(options(tmp_path, tmp_path, folders=[tmp_path / "photos"], folder_names={}, epochs=1))
+    assert bundle.labels == ("blue", "red") and dict(bundle.folders) == {"blue": "blue", "red": "red"}
+    assert "neither_auroc" not in bundle.figures
