@@ -1,0 +1,116 @@
+"""The worker's sign of life: `state/heartbeat.json`, which `status` and health checks read.
+
+The worker writes it about every second and whenever its health changes. It is a sign, not a record: nothing
+is synced to disk, and what counts after a crash is in the database.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+FILE_NAME = "heartbeat.json"  # in the state folder
+STALE = timedelta(seconds=5)
+"""Five missed beats: more than a slow disk explains."""
+
+Health = Literal["ok", "degraded", "red"]
+State = Literal["starting", "watching", "paused", "stopping", "stopped"]
+Liveness = Literal["starting", "running", "stalled", "stopped", "died"]
+
+_MOMENTS = ("started_at", "at", "last_filed_at", "next_report_at")
+
+
+@dataclass(frozen=True, slots=True)
+class InboxBeat:
+    """How one inbox is watched; `waiting` counts files that are there and not claimed yet."""
+
+    path: str
+    mode: Literal["native", "polling"]
+    health: Health
+    reason: str | None
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What the worker says of itself; all moments are aware.
+
+    `rate_per_second` is of files filed lately, `waiting` counts files in inboxes and spool, `last_file` is
+    the readable form of a name, `report_problem` says why reports cannot be written just now.
+    """
+
+    pid: int
+    started_at: datetime
+    at: datetime
+    state: State
+    health: Health
+    reasons: tuple[str, ...] = ()
+    inboxes: tuple[InboxBeat, ...] = ()
+    engine: str | None = None
+    model: str | None = None
+    rate_per_second: float = 0.0
+    waiting: int = 0
+    last_filed_at: datetime | None = None
+    last_file: str | None = None
+    disk_free_bytes: int | None = None
+    next_report_at: datetime | None = None
+    report_problem: str | None = None
+
+    def write(self, path: Path) -> None:
+        """Replace the file at `path` at once. Raises OSError, which should not stop the worker."""
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is written: plain JSON values, moments as ISO 8601, `schema_version` first."""
+        values = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        for name in _MOMENTS:
+            values[name] = values[name].isoformat() if values[name] else None
+        return values
+
+
+def read(path: Path) -> Heartbeat | None:
+    """Return the last heartbeat, or None where there is none that this version understands.
+
+    Raises OSError where the file is there and cannot be read.
+    """
+    try:
+        return _parse(dict(json.loads(path.read_text(encoding="utf-8"))))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        logger.warning("%s: is no heartbeat of this version: %r", path, error)
+        return None
+
+
+def _parse(values: dict[str, Any]) -> Heartbeat:
+    if (version := values.pop("schema_version")) != SCHEMA_VERSION:
+        raise ValueError(f"expected schema_version {SCHEMA_VERSION}, received {version!r}")
+    for name in _MOMENTS:
+        values[name] = datetime.fromisoformat(values[name]) if values[name] else None
+    values["reasons"] = tuple(values["reasons"])
+    values["inboxes"] = tuple(InboxBeat(**inbox) for inbox in values["inboxes"])
+    return Heartbeat(**values)
+
+
+def liveness(heartbeat: Heartbeat | None, now: datetime, worker_lock_held: bool) -> Liveness:
+    """Tell whether a worker is alive, from its last heartbeat and from whether somebody holds its lock.
+
+    The lock decides, since the kernel lets go of it when a process ends in whatever way. The heartbeat only
+    tells a worker at work from one that hangs ("stalled": no beat within STALE of `now`, on either side of
+    it, for the clock may have been set back).
+    """
+    if not worker_lock_held:
+        return "stopped" if heartbeat is None or heartbeat.state == "stopped" else "died"
+    if heartbeat is None or heartbeat.state == "stopped":
+        return "starting"
+    return "stalled" if abs(now - heartbeat.at) > STALE else "running"

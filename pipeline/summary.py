@@ -1,0 +1,138 @@
+"""What a day's summary says: one row for each inbox and outcome, from the day's images, a part at a time."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+SCHEMA_VERSION = 1
+WAITING = "waiting"
+
+COLUMNS = {
+    "schema_version": "Int64",  # 1; rises when a column changes its name, place or meaning
+    "day": "str",  # YYYY-MM-DD, a day of report.timezone
+    "inbox": "str",  # the absolute folder
+    "outcome": "str",  # a folder of `sorted`, or `waiting` (claimed, not filed yet), or `undone` (taken back)
+    "images": "Int64",  # how many arrived on that day and are now there
+    "share": "float64",  # of the images of this inbox and day, 0 to 1
+    "confidence_mean": "float64",  # of those that have one, as the quantiles; linear between neighbours
+    "confidence_p10": "float64",
+    "confidence_p50": "float64",
+    "confidence_p90": "float64",
+    "bytes": "Int64",  # of the files, together
+    "seconds_to_filed_mean": "float64",  # from first seen to durably in its folder; the settle time is in it
+    "seconds_to_filed_p50": "float64",
+    "seconds_to_filed_p95": "float64",
+    "arrived": "Int64",  # in this inbox on that day, counted on its own by the database
+    "reconciles": "bool",  # whether `images` of all rows of this inbox make up `arrived`
+}
+"""The columns of a summary in their order, with what each is in a DataFrame."""
+
+_UNSETTLED = {"claimed": WAITING, "decoding": WAITING, "decided": WAITING, "undone": "undone"}
+
+
+@dataclass(slots=True)
+class _Group:
+    """The images of one inbox and outcome; eight bytes for each value that a quantile needs."""
+
+    images: int = 0
+    bytes: int = 0
+    confidences: array[float] = field(default_factory=lambda: array("d"))
+    seconds: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, part: pd.DataFrame) -> None:
+        self.images += len(part)
+        self.bytes += int(part["bytes"].sum())
+        self.confidences.extend(part["confidence"].dropna())
+        self.seconds.extend((part["filed_at"] - part["seen_at"]).dt.total_seconds().dropna())
+
+
+class Tally:
+    """Count images by inbox and outcome as they pass by.
+
+    `outcomes` are the folders that every inbox of the day gets a row for, even with no image in it.
+    """
+
+    def __init__(self, outcomes: Iterable[str]) -> None:
+        self._outcomes = tuple(outcomes)
+        self._groups: dict[tuple[str, str], _Group] = {}
+
+    def add(self, images: pd.DataFrame) -> None:
+        """Count a part of the day's images: columns of the view `results`, typed."""
+        # A filed image without an outcome falls out of the groups here, and so out of the reconciliation.
+        outcome = images["state"].map(_UNSETTLED).fillna(images["outcome"])
+        for (inbox, folder), part in images.groupby([images["inbox"], outcome], sort=False):
+            self._groups.setdefault((str(inbox), str(folder)), _Group()).add(part)
+
+    def counts(self) -> dict[str, int]:
+        """Return images by outcome, over all inboxes, the expected ones and `waiting` always among them."""
+        counts = dict.fromkeys([*self._outcomes, WAITING], 0)
+        for (_, outcome), group in sorted(self._groups.items()):
+            counts[outcome] = counts.get(outcome, 0) + group.images
+        return counts
+
+    def settled(self, before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+        """Return how many images arrived by inbox, from counts made before and after the images passed by.
+
+        On a day that is over the two are equal. While images arrive, a count between them is as right.
+        """
+        counted = {}
+        for inbox in sorted({*before, *after}):
+            low, high = sorted((before.get(inbox, 0), after.get(inbox, 0)))
+            counted[inbox] = min(max(self._accounted(inbox), low), high)
+        return {inbox: images for inbox, images in counted.items() if images}
+
+    def reconciles(self, arrived: Mapping[str, int]) -> bool:
+        """Tell whether the images counted make up those that `arrived`, inbox by inbox."""
+        inboxes = {inbox for inbox, _ in self._groups} | set(arrived)
+        return all(self._accounted(inbox) == arrived.get(inbox, 0) for inbox in inboxes)
+
+    def frame(self, day: date, arrived: Mapping[str, int]) -> pd.DataFrame:
+        """Return the summary of `day`, with no rows if nothing arrived; `arrived` counts images by inbox."""
+        inboxes = sorted({inbox for inbox, _ in self._groups} | set(arrived))
+        rows = [
+            self._row(day, inbox, outcome, arrived.get(inbox, 0))
+            for inbox in inboxes
+            for outcome in self._rows_of(inbox)
+        ]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+    def _rows_of(self, inbox: str) -> list[str]:
+        others = {outcome for name, outcome in self._groups if name == inbox} - {*self._outcomes, WAITING}
+        return [*self._outcomes, *sorted(others), WAITING]
+
+    def _accounted(self, inbox: str) -> int:
+        return sum(group.images for (name, _), group in self._groups.items() if name == inbox)
+
+    def _row(self, day: date, inbox: str, outcome: str, arrived: int) -> tuple[object, ...]:
+        group = self._groups.get((inbox, outcome), _Group())
+        return (
+            SCHEMA_VERSION,
+            day.isoformat(),
+            inbox,
+            outcome,
+            group.images,
+            group.images / arrived if arrived else math.nan,
+            _mean(group.confidences),
+            *_quantiles(group.confidences, 0.1, 0.5, 0.9),
+            group.bytes,
+            _mean(group.seconds),
+            *_quantiles(group.seconds, 0.5, 0.95),
+            arrived,
+            self._accounted(inbox) == arrived,
+        )
+
+
+def _mean(values: array[float]) -> float:
+    # Exact, so that the order of the images and the width of the processor's registers leave no trace.
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _quantiles(values: array[float], *shares: float) -> list[float]:
+    return np.quantile(values, shares).tolist() if values else [math.nan] * len(shares)
