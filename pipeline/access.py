@@ -1,0 +1,122 @@
+"""Reaching a file in an inbox without ever following a link, and asking whether somebody still writes to it.
+
+Every step on the way is opened relative to the one before and refuses links, so that a folder or file
+swapped for a link at any moment leads nowhere. Names are bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# O_NONBLOCK: opening a FIFO for reading waits for its writer, for ever if need be.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+class NotRegularError(OSError):
+    """The name belongs to a link, FIFO, socket, device or folder."""
+
+
+class Opened(NamedTuple):
+    """A file held open, with the folder to rename it from; both descriptors close with the context."""
+
+    folder: int
+    name: bytes
+    fd: int
+    stat: os.stat_result
+
+
+def open_folder(inbox: bytes | Path, relative: bytes) -> int:
+    """Open a folder below the inbox and return its descriptor, which the caller closes.
+
+    The inbox itself may be reached through links, since the user named it; nothing below it may.
+    Raises OSError: ELOOP or ENOTDIR where a link or file is in the way.
+    """
+    fd = os.open(inbox, _FOLDER)
+    try:
+        return _open_below(fd, relative)
+    finally:
+        os.close(fd)
+
+
+def _open_below(folder: int, relative: bytes) -> int:
+    fd = os.dup(folder)
+    for part in relative.split(b"/") if relative else ():
+        try:
+            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = inner
+    return fd
+
+
+def open_settled(folder: int, name: bytes) -> int:
+    """Open a regular file of an open folder for reading and return its descriptor.
+
+    Raises NotRegularError, or OSError (EACCES, ENOENT ...).
+    """
+    try:
+        fd = os.open(name, _FILE, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket or a FIFO without a reader
+            raise NotRegularError(error.errno, "not a regular file", os.fsdecode(name)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotRegularError(errno.EINVAL, "not a regular file", os.fsdecode(name))
+    return fd
+
+
+@contextmanager
+def opened(inbox: bytes | Path, source: bytes) -> Iterator[Opened]:
+    """Hold a file of an inbox open, reached without following a link.
+
+    Raises what `open_folder` and `open_settled` raise.
+    """
+    parent, _, name = source.rpartition(b"/")
+    folder = open_folder(inbox, parent)
+    try:
+        fd = open_settled(folder, name)
+        try:
+            yield Opened(folder, name, fd, os.fstat(fd))
+        finally:
+            os.close(fd)
+    finally:
+        os.close(folder)
+
+
+def leased(fd: int) -> bool | None:
+    """Tell whether nobody has the open file open for writing, by taking a read lease for a moment.
+
+    True: nobody. False: somebody. None: cannot be known here, on a network file system, or on another
+    user's file without CAP_LEASE. `fd` is open for reading only. Source: fcntl(2), "Leases".
+    """
+    try:
+        # Whoever opens the file for writing in this moment makes the kernel signal us. The usual
+        # signal for that, SIGIO, would end the process; SIGURG is ignored unless asked for.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return False if error.errno == errno.EAGAIN else None
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return True
+
+
+def lstat_within(inbox: int, path: bytes) -> os.stat_result:
+    """Look at a path below an open inbox; no link is followed, not even on the way. Raises OSError."""
+    parent, _, name = path.rpartition(b"/")
+    if not parent:
+        return os.stat(name, dir_fd=inbox, follow_symlinks=False)
+    folder = _open_below(inbox, parent)
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    finally:
+        os.close(folder)

@@ -1,0 +1,123 @@
+"""May this file be read? Its size, kind, pixels and date from the headers alone; or the reason why not.
+
+The kind is decided by content, never by name. No decoder has seen the bytes when this is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import stat
+import struct
+from dataclasses import dataclass
+from datetime import datetime
+
+from PIL import Image
+
+from models.images import Header, UnreadableImage, read_header
+from models.tiff import read_taken
+from pipeline.config import LimitSettings
+
+_CHUNK = 1024 * 1024  # bytes
+
+_OFFSET = re.compile(r"[+-]\d\d:\d\d")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a file was when it was read: SHA-256 in hex, bytes read, and whose they were."""
+
+    sha256: str
+    bytes: int
+    dev: int
+    ino: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A picture that may be decoded. `taken_at` is ISO 8601, with an offset if the camera gave one."""
+
+    format: str
+    width: int
+    height: int
+    frames: int
+    taken_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A file that goes to `failed/`: one word for the ledger, and a detail for people."""
+
+    reason: str
+    detail: str
+
+
+def fingerprint(path: bytes, limits: LimitSettings) -> Fingerprint | Refused:
+    """Hash a regular file of an acceptable size, without holding it in memory.
+
+    Refused: empty, too_large, unreadable (not a regular file). Raises OSError, also for a link (ELOOP).
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with open(fd, "rb", buffering=0) as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return Refused("unreadable", "is not a regular file")
+        if status.st_size > limits.file_bytes:
+            return _too_large(status.st_size, limits)
+        digest, count = hashlib.sha256(), 0
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            count += len(chunk)
+            if count > limits.file_bytes:  # it grows while it is read
+                return _too_large(count, limits)
+        if not count:
+            return Refused("empty", "0 bytes")
+        return Fingerprint(digest.hexdigest(), count, status.st_dev, status.st_ino, status.st_mtime_ns)
+
+
+def examine(data: bytes, limits: LimitSettings) -> Admitted | Refused:
+    """Judge a file's content by its headers.
+
+    Refused: empty, too_large, not_an_image, unsupported, truncated, corrupt, or too_many_pixels when width x
+    height x frames is over the limit.
+    """
+    if len(data) > limits.file_bytes:
+        return _too_large(len(data), limits)
+    try:
+        header = read_header(data)
+    except UnreadableImage as error:
+        return Refused(error.reason, error.detail)
+    if header.width * header.height * header.frames > limits.pixels:
+        what = f"{header.width} x {header.height} pixels x {header.frames} frames"
+        return Refused("too_many_pixels", f"{what}; the limit is {limits.megapixels:g} megapixels")
+    width, height, exif = _looked_into(header, data)
+    return Admitted(header.format, width, height, header.frames, _taken_at(exif))
+
+
+def _looked_into(header: Header, data: bytes) -> tuple[int, int, bytes]:
+    """Return width, height and EXIF; those of a HEIF or AVIF lie too deep for our own reader."""
+    if header.format not in ("HEIF", "AVIF"):
+        return header.width, header.height, header.exif
+    try:
+        with Image.open(io.BytesIO(data), formats=[header.format]) as image:  # parses boxes, decodes nothing
+            exif = bytes(image.info.get("exif") or b"")
+            return image.width, image.height, exif.removeprefix(b"Exif\0\0")
+    except (ValueError, SyntaxError, OSError, RuntimeError):
+        return header.width, header.height, b""  # it is broken, and decoding will say how
+
+
+def _taken_at(exif: bytes) -> str | None:
+    """Return when a photo says it was taken, as ISO 8601; None if it does not say, or says nonsense."""
+    try:
+        text, offset = read_taken(exif)
+        moment = datetime.strptime(text, "%Y:%m:%d %H:%M:%S")
+    except (ValueError, struct.error, UnreadableImage):
+        return None  # a photo without a date is as good as any
+    return moment.isoformat() + (offset if _OFFSET.fullmatch(offset) else "")
+
+
+def _too_large(size: int, limits: LimitSettings) -> Refused:
+    return Refused("too_large", f"{size} bytes; the limit is {limits.file_mb:g} MB")

@@ -1,0 +1,218 @@
+"""The second step of a held file: from the spool through the classifier to an answer."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+
+from db.ledger import Entry, Ledger
+from pipeline.access import leased
+from pipeline.admission import Admitted, Refused, fingerprint
+from pipeline.classifier import IN_FLIGHT, ChildLost, Classifier, Finding
+from pipeline.config import Settings
+from pipeline.decision import DUPLICATES, FAILED, Policy, decide
+from pipeline.held import Answer, Held, Resting
+
+log = logging.getLogger(__name__)
+
+UNREADABLE = {errno.EIO, errno.EACCES, errno.EPERM}
+"""What the system says when this file cannot be read; anything else is no fault of the file."""
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """A batch after a look at each file's content."""
+
+    answers: list[Answer] = field(default_factory=list)
+    load: dict[str, Held] = field(default_factory=dict)
+    following: list[Held] = field(default_factory=list)
+
+
+class Answering:
+    """Get an answer for each file in the spool. `now` gives UTC."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        classifier: Classifier,
+        settings: Settings,
+        policy: Policy,
+        resting: Resting,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.waiting: deque[Held] = deque()
+        self.suspects: deque[Held] = deque()
+        self.in_flight: dict[int, Held] = {}
+        self.missing: set[int] = set()
+        self._ledger = ledger
+        self._classifier = classifier
+        self._settings = settings
+        self._policy = policy
+        self._resting = resting
+        self._now = now
+        self._leaders: set[str] = set()
+        self._followers: dict[str, list[Held]] = {}
+        self._losses: dict[int, ChildLost] = {}
+
+    @property
+    def held(self) -> int:
+        """How many files are on their way to an answer."""
+        following = sum(map(len, self._followers.values()))
+        return len(self.waiting) + len(self.suspects) + len(self.in_flight) + following
+
+    def submit(self) -> list[Answer]:
+        """Hand the next batch to the classifier if it has room; return what is answered without it.
+
+        A suspect goes alone, when nothing else is in flight.
+        """
+        if self.suspects:
+            return [] if self._classifier.in_flight else self._submit_suspect()
+        if self.waiting and self._classifier.in_flight < IN_FLIGHT:
+            return self._submit(self.waiting, self._settings.batch.size)
+        return []
+
+    def collect(self, timeout: float) -> list[Answer]:
+        """Wait up to `timeout` seconds for answers. Raises ModelError."""
+        try:
+            findings = self._classifier.poll(timeout)
+        except ChildLost as loss:
+            self._lose(loss)
+            return []
+        return [self._judge(self.in_flight.pop(finding.id), finding) for finding in findings]
+
+    def settle(self, sha256: str | None) -> None:
+        """Let the files go on whose content has now been answered for."""
+        self._leaders.discard(str(sha256))
+        self.waiting.extendleft(self._followers.pop(str(sha256), []))
+
+    def release(self) -> None:
+        """Give back what is in flight, so that an interruption by us does not count against a file."""
+        if self.in_flight:
+            attempts = [(held.id, held.attempts) for held in self.in_flight.values()]
+            self._ledger.release(attempts, self._now())
+            self.in_flight.clear()
+
+    # --- towards the classifier ---------------------------------------------------------------------
+
+    def _submit_suspect(self) -> list[Answer]:
+        suspect = self.suspects[0]
+        if suspect.attempts < self._settings.limits.attempts:
+            return self._submit(self.suspects, 1)
+        self.suspects.popleft()
+        loss = self._losses.pop(suspect.id, None)
+        reason, detail = (loss.reason, loss.detail) if loss else ("decoder_crashed", "in an earlier run")
+        return [Answer(suspect, FAILED, reason=reason, detail=detail)]
+
+    def _submit(self, queue: deque[Held], most: int) -> list[Answer]:
+        batch = list(islice(queue, most))
+        sorted_ = self._sort(batch)
+        if sorted_.load:
+            self._begin(sorted_.load)
+        for _ in batch:
+            queue.popleft()
+        for held in sorted_.following:
+            self._followers.setdefault(str(held.sha256), []).append(held)
+        return sorted_.answers
+
+    def _sort(self, batch: Sequence[Held]) -> _Sorted:
+        """Tell what must be classified from what can be answered, or has to wait, by its content."""
+        sorted_ = _Sorted()
+        read = [self._fingerprinted(held, sorted_) for held in batch]
+        hashed = [held for held in read if held]
+        twins = self._ledger.twins([str(held.sha256) for held in hashed])
+        for held in hashed:
+            sha256 = str(held.sha256)
+            if twin := twins.get(sha256):
+                sorted_.answers.append(self._like(twin, held))
+            elif sha256 in sorted_.load or sha256 in self._leaders:
+                sorted_.following.append(held)
+            else:
+                sorted_.load[sha256] = held
+        return sorted_
+
+    def _fingerprinted(self, held: Held, sorted_: _Sorted) -> Held | None:
+        """Hash a file; None if that is enough for an answer, or it is set aside."""
+        try:
+            print_ = fingerprint(held.spool, self._settings.limits)
+        except FileNotFoundError:
+            self._miss(held)
+            return None
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            print_ = Refused("unreadable", str(error.strerror))
+        if isinstance(print_, Refused):
+            sorted_.answers.append(Answer(held, FAILED, reason=print_.reason, detail=print_.detail))
+            return None
+        if (print_.bytes, print_.mtime_ns) != held.identity[2:] or _is_written_to(held.spool):
+            self._resting.add(held, max(1.0, self._settings.watch.settle_seconds))
+            return None
+        return replace(held, sha256=print_.sha256)
+
+    def _begin(self, load: Mapping[str, Held]) -> None:
+        """Commit that a decoder is about to see these files, and only then let it see them."""
+        alone = len(load) == 1
+        self._ledger.begin_decoding([(held.id, sha) for sha, held in load.items()], alone, self._now())
+        self._leaders |= load.keys()
+        self.in_flight |= {held.id: held for held in load.values()}
+        self._classifier.submit([(held.id, held.spool) for held in load.values()])
+
+    def _miss(self, held: Held) -> None:
+        log.error("%a is gone from the spool; see `pawsort doctor`", os.fsdecode(held.spool))
+        self.missing.add(held.id)
+
+    # --- back from the classifier -------------------------------------------------------------------
+
+    def _lose(self, loss: ChildLost) -> None:
+        log.warning("the classifier was lost (%s); trying its files one by one", loss)
+        alone = len(loss.ids) == 1
+        for id in loss.ids:
+            held = self.in_flight.pop(id)
+            self._losses[id] = loss
+            self._leaders.discard(str(held.sha256))
+            self.suspects.append(replace(held, attempts=held.attempts + alone))
+        self._classifier.start()
+
+    def _judge(self, held: Held, finding: Finding) -> Answer:
+        self._losses.pop(held.id, None)
+        if finding.scores is None:
+            return Answer(
+                held, FAILED, reason=finding.reason, detail=finding.detail, admitted=finding.admitted
+            )
+        decision = decide(finding.scores, self._policy)
+        return Answer(
+            held,
+            decision.outcome,
+            decision.prediction,
+            decision.confidence,
+            decision.reason,
+            scores=finding.scores,
+            admitted=finding.admitted,
+        )
+
+    def _like(self, twin: Entry, held: Held) -> Answer:
+        """Answer for a file as for an earlier one of the same content, corrections included."""
+        return Answer(
+            held,
+            DUPLICATES if self._settings.duplicates == "hold" else str(twin.outcome or twin.verdict),
+            twin.prediction,
+            twin.confidence,
+            twin.reason,
+            scores=twin.scores,
+            admitted=Admitted(str(twin.format), twin.width or 0, twin.height or 0, 1, twin.taken_at),
+            duplicate_of=twin.id,
+        )
+
+
+def _is_written_to(path: bytes) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return leased(descriptor) is False
+    finally:
+        os.close(descriptor)

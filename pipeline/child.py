@@ -1,0 +1,219 @@
+"""A spawned process that speaks in messages, dies with its parent and leaves last words.
+
+It knows nothing of models. Two threads of ours stand between the caller and the pipes, because a pipe blocks
+when the process behind it is stuck: one sends what is in the outbox, one fills the inbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import multiprocessing
+import os
+import queue
+import resource
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+import weakref
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+KILL_SECONDS = 5.0
+"""How long the kernel may take to end a killed process; one stuck on a dead network share never ends."""
+
+STOP_SECONDS = 2.0
+"""How long a process may take to end by itself once its pipe is closed."""
+
+LAST_WORDS = 400
+"""Characters of the end of the process's output that are kept for its obituary."""
+
+OUTPUT_BYTES = 1_000_000
+"""Output beyond this is forgotten: image libraries warn about file after file for years."""
+
+_PR_SET_PDEATHSIG = 1
+
+Main = Callable[..., None]
+"""What runs in the process: `main(requests, answers, *arguments)`; `requests` ends with EOFError."""
+
+
+class Gone(Exception):  # noqa: N818 - says what has happened
+    """The process has ended, or closed its pipe; whatever it had sent was received before."""
+
+
+class ChildProcess:
+    """Run `main(requests, answers, *arguments)` in a process of its own, from now on.
+
+    `main` must be a function of a module, and the arguments picklable. Create it in a thread that lives as
+    long as the process is wanted: Linux counts the end of that thread as the death of the parent.
+    """
+
+    def __init__(self, main: Main, *arguments: object) -> None:
+        context = multiprocessing.get_context(
+            "spawn"
+        )  # a fork would copy our locks, threads and database handles
+        their_requests, self._requests = context.Pipe(duplex=False)
+        self._answers, their_answers = context.Pipe(duplex=False)
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
+        their_output = Connection(os.dup(self._output.fileno()), readable=False)
+        theirs = (their_requests, their_answers, their_output)
+        self._process = context.Process(
+            target=_enter,
+            args=(os.getpid(), *theirs, main, arguments),
+            name="pawsort-classifier",
+            daemon=True,
+        )
+        self._process.start()
+        for end in theirs:
+            end.close()
+        # Without this an exit that skips `kill` would wait for a process that ignores SIGTERM.
+        self._reaper = weakref.finalize(self, self._process.kill)
+        self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._threads = (
+            _thread(_send_all, self._outbox, self._requests),
+            _thread(_receive_all, self._answers, self._inbox),
+        )
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def send(self, message: object) -> None:
+        """Hand over a picklable message; never blocks or fails, even when the process is stuck or dead."""
+        self._outbox.put(message)
+
+    def receive(self, timeout: float) -> Any:
+        """Return the next message, or None when `timeout` seconds bring none. Raises Gone."""
+        self._forget_old_output()
+        try:
+            message = self._inbox.get(timeout=max(0.0, timeout))
+        except queue.Empty:
+            return None
+        if message is _END:
+            self._inbox.put(_END)
+            raise Gone
+        return message
+
+    def stop(self) -> None:
+        """Close the pipe, wait up to STOP_SECONDS for the process to end, then kill it."""
+        self._outbox.put(_END)
+        self._process.join(STOP_SECONDS)
+        self.kill()
+
+    def kill(self) -> str:
+        """End the process, if it still runs, and free what it held.
+
+        Returns how it ended, in words: the signal or exit code, and the last line of its output.
+        """
+        code = self._end()
+        obituary = ": ".join(filter(None, (_manner(code), self._last_words())))
+        self._reaper.detach()
+        self._outbox.put(_END)
+        for thread in self._threads:
+            thread.join(KILL_SECONDS)
+        for end in (self._requests, self._answers, self._output):
+            end.close()
+        return obituary
+
+    def _end(self) -> int | None:
+        self._process.join(0.0 if self._inbox.empty() else 0.5)  # its own way of ending tells more than ours
+        self._process.kill()
+        self._process.join(KILL_SECONDS)
+        if self._process.exitcode is None:
+            log.error("process %d does not die; is a disk or network share stuck?", self.pid)
+        return self._process.exitcode
+
+    def _last_words(self) -> str:
+        size = os.fstat(self._output.fileno()).st_size
+        tail = os.pread(self._output.fileno(), 4096, max(0, size - 4096)).decode("utf-8", "replace")
+        lines = [line.strip() for line in tail.splitlines() if line.strip()]
+        return lines[-1][-LAST_WORDS:] if lines else ""
+
+    def _forget_old_output(self) -> None:
+        descriptor = self._output.fileno()
+        if os.fstat(descriptor).st_size > OUTPUT_BYTES:
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)  # the process writes through the same offset
+
+
+_END = object()
+
+
+def _thread(target: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=target, args=arguments, name=f"pawsort-{target.__name__}", daemon=True)
+    thread.start()
+    return thread
+
+
+def _send_all(outbox: queue.SimpleQueue[Any], requests: Connection) -> None:
+    with contextlib.suppress(OSError):  # the process is dead; the other thread notices and says so
+        while (message := outbox.get()) is not _END:
+            requests.send(message)
+    requests.close()
+
+
+def _receive_all(answers: Connection, inbox: queue.SimpleQueue[Any]) -> None:
+    try:
+        while True:
+            inbox.put(answers.recv())
+    except (EOFError, OSError):
+        inbox.put(_END)
+
+
+def _manner(code: int | None) -> str:
+    if code is None:
+        return "does not die"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal
+        return f"killed by signal {-code}"
+
+
+def _enter(
+    parent: int,
+    requests: Connection,
+    answers: Connection,
+    output: Connection,
+    main: Main,
+    arguments: tuple[Any, ...],
+) -> None:
+    _isolate(parent, output)
+    code = 1
+    try:
+        main(requests, answers, *arguments)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)  # an orderly end would wait for TensorFlow's threads, which may be the ones that hang
+
+
+def _isolate(parent: int, output: Connection) -> None:
+    """Cut this process loose from the terminal and the log, and tie its life to its parent's."""
+    for descriptor in (1, 2):
+        os.dup2(output.fileno(), descriptor)
+    output.close()
+    # Ctrl-C and `systemctl stop` reach the whole group; the parent decides when its batch is finished.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write(
+            "1000"
+        )  # a bomb that slips through shall cost this process, not the one that keeps the books
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)

@@ -1,0 +1,87 @@
+"""Answers for photos that stay where they are: for `classify`, and for what the worker would do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.classifier import Finding, ProcessClassifier, classify_files
+from pipeline.config import Settings
+from pipeline.decision import FAILED, Policy, decide
+from pipeline.ignored import ignorer
+from pipeline.model import load_bundle, policy
+from pipeline.naming import destination
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What a photo shows and what the worker would do with it; `outcome` is a folder."""
+
+    path: str
+    prediction: str | None
+    confidence: float | None
+    outcome: str
+    reason: str | None
+    scores: dict[str, float] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, in this order."""
+        return asdict(self)
+
+
+def classify(settings: Settings, paths: Sequence[str]) -> Iterator[Classified]:
+    """Classify files and all files below folders, in the order given. Raises ModelError."""
+    bundle = load_bundle(settings)
+    chosen = policy(settings, bundle)
+    shown = list(photos(paths, settings))
+    classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
+    try:
+        absolute = (os.path.abspath(os.fsencode(path)) for path in shown)
+        findings = classify_files(classifier, absolute, settings.batch.size, settings.limits.attempts)
+        for path, finding in zip(shown, findings, strict=True):
+            yield _classified(path, finding, chosen)
+    finally:
+        classifier.stop()
+
+
+def photos(paths: Iterable[str], settings: Settings) -> Iterator[str]:
+    """Name the files given and those below the folders given, each folder in the order of names."""
+    ignored = ignorer(settings.watch.ignore)
+    for path in paths:
+        if os.path.isdir(path):
+            yield from _below(path, ignored)
+        else:
+            yield path
+
+
+def preview(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Say for each file in the inboxes where the worker would put it now. Raises ModelError."""
+    for inbox in settings.inboxes:
+        for answer in classify(settings, [str(inbox)]):
+            folder = os.fsencode(settings.sorted / answer.outcome)
+            source = os.fsencode(os.path.relpath(answer.path, inbox))
+            goal = destination(folder, source, taken=os.path.lexists)
+            yield answer.as_dict() | {"destination": os.fsdecode(goal)}
+
+
+def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:
+    def wanted(folder: str, name: str) -> bool:
+        return not ignored(os.fsencode(os.path.relpath(os.path.join(folder, name), top)))
+
+    for folder, subfolders, names in os.walk(top):
+        subfolders[:] = sorted(name for name in subfolders if wanted(folder, name))
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if wanted(folder, name) and os.path.isfile(path) and not os.path.islink(path):
+                yield path
+
+
+def _classified(path: str, finding: Finding, chosen: Policy) -> Classified:
+    if finding.scores is None:
+        return Classified(path, None, None, FAILED, finding.reason, None)
+    decision = decide(finding.scores, chosen)
+    return Classified(
+        path, decision.prediction, decision.confidence, decision.outcome, decision.reason, finding.scores
+    )

@@ -1,0 +1,521 @@
+"""The commands: thin, each hands over to the room that does the work.
+
+Data goes to stdout, messages and progress to stderr. What a command needs is imported when it runs, so that
+`query` and `status` answer within a second.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline import config as configuration
+from pipeline.errors import OK, SOME_FAILED, PawsortError, SettingsError, translated
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from pipeline.config import Settings
+
+app = typer.Typer(
+    name="pawsort",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Drop pet photos into a folder; find them sorted, recorded and reported.",
+)
+config_app = typer.Typer(help="Check the settings, or show what is in force.")
+db_app = typer.Typer(help="Look after the database.")
+app.add_typer(config_app, name="config")
+app.add_typer(db_app, name="db")
+
+
+def _inherited(context: typer.Context, value: Path | None) -> Path:
+    """Let `pawsort --config X query` mean the same as `pawsort query --config X`."""
+    root = context.find_root()
+    root.obj = value or root.obj or Path("config.yaml")
+    return Path(root.obj)
+
+
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config", metavar="PATH", callback=_inherited, help="The settings file (default: config.yaml)."
+    ),
+]
+DEFAULT: Any = None
+"""What `_inherited` makes a path of."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Once = Annotated[bool, typer.Option("--once", help="File what is there, then end.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+When = Annotated[str | None, typer.Option(metavar="TIME", help="A day or time, as 2026-11-21T08:00; UTC.")]
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def main() -> None:
+    """Run a command and exit with its code; whatever is the user's to mend is one clear message."""
+    try:
+        code = app(standalone_mode=False)
+    except PawsortError as error:
+        print(f"pawsort: {error}", file=sys.stderr)
+        code = error.exit_code
+    except typer.TyperException as error:
+        print(f"pawsort: {' '.join(error.format_message().split())}; see --help", file=sys.stderr)
+        code = SettingsError.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Somebody like `head` has read enough; Python must not complain about it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    sys.exit(code or 0)
+
+
+@app.callback(invoke_without_command=True)
+def door(
+    context: typer.Context, config: Config = DEFAULT, once: Once = False, dry_run: DryRun = False
+) -> None:
+    """Drop pet photos into a folder; find them sorted, recorded and reported.
+
+    Without a command, the worker runs.
+    """
+    if context.invoked_subcommand is None:
+        raise typer.Exit(_run(config, once, dry_run))
+    if once or dry_run:
+        raise SettingsError("--once and --dry-run belong to `run`: pawsort run --once")
+
+
+@app.command()
+def run(config: Config = DEFAULT, once: Once = False, dry_run: DryRun = False) -> None:
+    """Run the worker: watch the inboxes and sort what arrives.
+
+    Example: pawsort run --once
+    """
+    raise typer.Exit(_run(config, once, dry_run))
+
+
+def _run(config: Path, once: bool, dry_run: bool) -> int:
+    from pipeline import service
+    from pipeline.classification import preview
+    from pipeline.output import print_table
+    from pipeline.progress import filing_progress
+
+    settings = _load(config)
+    if dry_run:
+        print_table(preview(settings), ["path", "destination", "prediction", "confidence", "reason"])
+        return 0
+    with filing_progress(show=once) as on_filed:
+        return service.run(settings, once=once, on_filed=on_filed)
+
+
+@app.command()
+def classify(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, or folders of photos.")],
+    config: Config = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Say what is on photos; nothing is recorded or moved.
+
+    Example: pawsort classify holiday/ cat.jpg --json
+    """
+    from pipeline import classification
+    from pipeline.output import print_json, print_table
+
+    settings = _load(config)
+    for path in paths:
+        if not os.path.lexists(path):
+            raise SettingsError(f"{path}: no such file or folder")
+    rows = [row.as_dict() for row in classification.classify(settings, paths)]
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, ["path", "outcome", "prediction", "confidence", "reason"])
+    raise typer.Exit(SOME_FAILED if any(row["outcome"] == "failed" for row in rows) else 0)
+
+
+@app.command()
+def query(
+    config: Config = DEFAULT,
+    outcome: Annotated[str | None, typer.Option(help="cats, dogs, uncertain or failed.")] = None,
+    prediction: Annotated[str | None, typer.Option(help="cat or dog.")] = None,
+    inbox: Annotated[str | None, typer.Option(help="The inbox it came from.")] = None,
+    name: Annotated[str | None, typer.Option(help="A part of the file's name.")] = None,
+    min_confidence: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    max_confidence: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    since: When = None,
+    until: When = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows, the newest first.")] = None,
+    format: Annotated[Format, typer.Option(help="How to print them.")] = Format.table,
+    json: Json = False,
+) -> None:
+    """List rows of the database, the newest first.
+
+    Example: pawsort query --outcome uncertain --max-confidence 0.7 --format csv
+    """
+    from db import queries
+    from pipeline import output
+
+    settings = _load(config)
+    wanted = queries.ResultFilter(
+        outcome=outcome,
+        prediction=prediction,
+        inbox=os.path.abspath(inbox) if inbox else None,
+        name=name,
+        min_confidence=min_confidence,
+        max_confidence=max_confidence,
+        since=_moment(since),
+        until=_moment(until),
+        limit=limit,
+    )
+    with _database(settings, "read") as engine:
+        rows = queries.results(engine, wanted)
+        if json or format is Format.json:
+            output.print_json_rows(rows)
+        elif format is Format.csv:
+            output.print_csv(rows, queries.RESULT_COLUMNS)
+        else:
+            output.print_table(rows, ["id", "outcome", "prediction", "confidence", "reason", "path"])
+
+
+@app.command()
+def report(
+    config: Config = DEFAULT,
+    day: Annotated[str | None, typer.Option("--date", metavar="DAY", help="One day, as 2026-11-21.")] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="DAY", help="The first of several.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DAY", help="The last of several.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the reports of a day or a range now; without one, of today so far.
+
+    Example: pawsort report --from 2026-11-01 --to 2026-11-30
+    """
+    from pipeline.output import print_json
+    from pipeline.service import reporter
+
+    settings = _load(config)
+    if day and (first or last):
+        raise SettingsError("--date is one day, --from and --to are several; give the one or the others")
+    today = datetime.now(settings.report.zone).date()
+    begin, end = _day(day or first) or today, _day(day or last) or today
+    if begin > end:
+        raise SettingsError(f"--from {begin} is after --to {end}")
+    with _database(settings, "write") as engine:
+        try:
+            written = reporter(settings, engine).write_range(begin, end, datetime.now(UTC))
+        except OSError as error:
+            raise PawsortError(f"{settings.reports}: reports cannot be written: {error}") from error
+    paths = [str(path) for each in written for path in each.paths]
+    if json:
+        print_json(paths)
+    else:
+        print("\n".join(paths))
+
+
+@app.command()
+def status(
+    config: Config = DEFAULT,
+    json: Json = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 1 unless a worker is well and at work.")
+    ] = False,
+) -> None:
+    """Say what the worker is doing, and how many files went where.
+
+    Example: pawsort status --check || systemctl restart pawsort
+    """
+    from pipeline import status as statuses
+    from pipeline.output import print_json
+
+    settings = _load(config)
+    if _is_new(settings):
+        seen = statuses.read(settings, None)
+    else:
+        with _database(settings, "read") as engine:
+            seen = statuses.read(settings, engine)
+    if json:
+        print_json(seen.as_dict())
+    else:
+        print(seen.as_text())
+    raise typer.Exit(0 if seen.well or not check else 1)
+
+
+@app.command()
+def doctor(
+    config: Config = DEFAULT,
+    hashes: Annotated[
+        bool, typer.Option("--hashes", help="Read every file and compare its content.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Compare rows, files and folders; exit 1 if they do not agree.
+
+    Example: pawsort doctor --hashes
+    """
+    from pipeline import doctor as doctors
+    from pipeline.output import print_json
+
+    settings = _load(config)
+    with _database(settings, "read") as engine:
+        problems = list(doctors.examine(engine, settings, hashes=hashes))
+    if json:
+        print_json([problem.as_dict() for problem in problems])
+    else:
+        print("\n".join(str(problem) for problem in problems) or "all is well: rows, files and folders agree")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def correct(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Filed photos, by their path.")],
+    label: Annotated[str, typer.Option("--as", metavar="LABEL", help="What it is: cat, dog or neither.")],
+    config: Config = DEFAULT,
+    by: Annotated[str | None, typer.Option(help="Who says so (default: you).")] = None,
+    json: Json = False,
+) -> None:
+    """Say what is really on photos: move them to the right folder, and remember it.
+
+    Example: pawsort correct sorted/uncertain/rex.jpg --as dog
+    """
+    from pipeline import corrections
+
+    settings = _load(config)
+    with _database(settings, "write") as engine:
+        done = corrections.correct(engine, settings, list(map(os.fsencode, files)), label, by or _user())
+    raise typer.Exit(_print_moves(done, json))
+
+
+@app.command()
+def undo(
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Only these files.")] = None,
+    config: Config = DEFAULT,
+    last: Annotated[int | None, typer.Option(min=1, help="The last so many moves.")] = None,
+    since: When = None,
+    by: Annotated[str | None, typer.Option(help="Who says so (default: you).")] = None,
+    json: Json = False,
+) -> None:
+    """Take moves back: a correction to where the file was before, a filing into its inbox.
+
+    The worker leaves a file that was put back alone until it is changed or renamed.
+
+    Example: pawsort undo --last 1
+    """
+    from pipeline import corrections
+
+    settings = _load(config)
+    if sum(map(bool, (files, last, since))) != 1:
+        raise SettingsError("say what to take back: FILE..., --last N or --since TIME")
+    with _database(settings, "write") as engine:
+        done = corrections.undo(
+            engine,
+            settings,
+            files=[os.fsencode(file) for file in files or ()],
+            last=last,
+            since=_moment(since),
+            by=by or _user(),
+        )
+    raise typer.Exit(_print_moves(done, json))
+
+
+@app.command()
+def train(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")],
+    out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The folder to write the bundle to.")],
+    architecture: Annotated[str, typer.Option(help="mobilenet_v2 or small_cnn.")] = "mobilenet_v2",
+    init: Annotated[str, typer.Option(help="imagenet, none or a .weights.h5 file.")] = "imagenet",
+    epochs: Annotated[int, typer.Option(min=0, help="At most; 0 trains the last layer alone.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of the split and all chance.")] = 1,
+) -> None:
+    """Train a model on your own photos.
+
+    DIR holds a folder for each class; one that is called `neither` teaches what to leave alone.
+
+    Example: pawsort train photos/ --architecture mobilenet_v2 --out models/mine
+    """
+    from models.training import TrainOptions
+    from models.training import train as fit
+    from pipeline.progress import training_progress
+
+    _log_plainly()
+    options = TrainOptions(
+        folders=folders, out=out, architecture=architecture, init=init, epochs=epochs, seed=seed
+    )
+    with _dataset_errors(), training_progress() as progress:
+        bundle = fit(options, progress=progress)
+    for name, figure in sorted(bundle.manifest.figures.items()):
+        print(f"{name:28} {figure.value:.4f}")
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's name or path.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for the figures and a row for each photo.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure a model on labelled photos that it has not seen.
+
+    Example: pawsort evaluate cats_dogs photos/ --out figures/
+    """
+    from models import bundle as bundles
+    from models import evaluation
+    from pipeline.output import print_json
+
+    _log_plainly()
+    with _dataset_errors(), translated():
+        loaded = bundles.load(bundles.locate(bundle, Path.cwd()))
+        result = evaluation.evaluate(loaded, folders, out)
+    if json:
+        print_json(result.as_dict())
+        return
+    for name, value in evaluation.summary(result).items():
+        print(f"{name:16} {'-' if value is None else format(value, '.4f')}")
+
+
+@config_app.command("check")
+def config_check(config: Config = DEFAULT) -> None:
+    """Check the settings; exit 2 and say what is wrong if something is.
+
+    Example: pawsort config check --config /etc/pawsort/config.yaml
+    """
+    _load(config)
+    print(f"{config}: all is well")
+
+
+@config_app.command("show")
+def config_show(config: Config = DEFAULT, json: Json = False) -> None:
+    """Print the settings in force, the environment included, with absolute paths.
+
+    Example: pawsort config show --json
+    """
+    import yaml
+
+    from pipeline.output import print_json
+
+    values = _load(config).model_dump(mode="json")
+    if values["web"]["token"]:
+        values["web"]["token"] = "***"  # noqa: S105 - a mask, not a password
+    if json:
+        print_json(values)
+    else:
+        print(yaml.safe_dump(values, sort_keys=False), end="")
+
+
+@db_app.command("upgrade")
+def db_upgrade(config: Config = DEFAULT) -> None:
+    """Make the database, or bring it to this version.
+
+    Example: pawsort db upgrade
+    """
+    from db.engine import upgrade
+
+    settings = _load(config)
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with translated():
+        upgrade(settings.database_url)
+    print("the database is up to date")
+
+
+# --- shared by the commands -------------------------------------------------------------------------
+
+
+def _load(config: Path) -> Settings:
+    from pipeline import logs
+
+    settings = configuration.load(config)
+    logs.set_up(settings.log)
+    return settings
+
+
+def _log_plainly() -> None:
+    from pipeline import logs
+    from pipeline.config import LogSettings
+
+    logs.set_up(LogSettings())
+
+
+def _is_new(settings: Settings) -> bool:
+    return settings.database is None and not (settings.state / "pawsort.db").exists()
+
+
+@contextmanager
+def _database(settings: Settings, mode: Any) -> Iterator[Engine]:
+    from db.engine import open_database
+
+    with translated():
+        engine = open_database(settings.database_url, mode)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def _dataset_errors() -> Iterator[None]:
+    """Raise what is wrong with the user's folders and options as such."""
+    from models.architectures import ArchitectureError
+    from models.dataset import DatasetError
+
+    try:
+        yield
+    except (ArchitectureError, DatasetError) as error:
+        raise SettingsError(str(error)) from error
+
+
+def _print_moves(moves: Any, json: bool) -> int:
+    """Print what was moved, and what was not and why; return the exit code."""
+    from pipeline.output import print_json
+
+    if json:
+        print_json([move.as_dict() for move in moves])
+    else:
+        print("\n".join(map(str, moves)) or "nothing to do")
+    return SOME_FAILED if any(move.problem for move in moves) else 0
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{text!r} is no time; write 2026-11-21 or 2026-11-21T08:00+01:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{text!r} is no day; write 2026-11-21") from None

@@ -1,0 +1,156 @@
+"""Which names in an inbox are not photos: what programs leave behind while they write, sync or browse.
+
+Each entry says who makes it. Names are compared without regard to case, and each folder on the way counts
+too: what lies in `@eaDir/` is ignored with it. Ignored files are never moved, never deleted; a download
+that gets its final name is a new arrival.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Callable, Iterable
+
+PROBE_PREFIX = ".pawsort-"  # our own: a probe that asks whether events arrive
+
+NAMES = frozenset(
+    {
+        ".ds_store",  # macOS Finder: how a folder is shown
+        ".localized",  # macOS: translated folder names
+        ".apdisk",  # macOS: network disks
+        ".appledouble",  # netatalk: resource forks
+        ".spotlight-v100",  # macOS: search index
+        ".fseventsd",  # macOS: change log
+        ".trashes",  # macOS: bin of a disk
+        ".temporaryitems",  # macOS
+        ".documentrevisions-v100",  # macOS: versions
+        "icon\r",  # macOS: a folder's own picture
+        "thumbs.db",  # Windows Explorer: thumbnails
+        "ehthumbs.db",  # Windows Media Center: thumbnails
+        "ehthumbs_vista.db",
+        "desktop.ini",  # Windows Explorer: how a folder is shown
+        "$recycle.bin",  # Windows: bin of a disk
+        "system volume information",  # Windows
+        "autorun.inf",  # camera cards and USB sticks
+        ".directory",  # KDE Dolphin: how a folder is shown
+        ".hidden",  # GNOME Files
+        "lost+found",  # ext2/3/4
+        ".nomedia",  # Android: no gallery here
+        ".thumbnails",  # Android and old desktops: thumbnails
+        ".stfolder",  # Syncthing: marker
+        ".stversions",  # Syncthing: old versions
+        ".stignore",  # Syncthing: its own ignore list
+        ".dropbox",  # Dropbox: marker
+        ".dropbox.attr",
+        ".dropbox.cache",  # Dropbox: downloads in progress
+        ".sync",  # Resilio Sync: database and archive
+        ".owncloudsync.log",  # ownCloud
+        ".nextcloudsync.log",  # Nextcloud
+        "@eadir",  # Synology: thumbnails and metadata of each file
+        "@tmp",  # Synology
+        "#recycle",  # Synology: bin
+        "#snapshot",  # Synology: snapshots
+        "@recycle",  # QNAP: bin
+        ".@__thumb",  # QNAP: thumbnails
+        ".@upload_cache",  # QNAP: uploads in progress
+        "@recently-snapshot",  # QNAP: snapshots
+        ".snapshot",  # NetApp and others: snapshots
+        ".zfs",  # ZFS: snapshots
+        ".rsync-partial",  # rsync --partial-dir by convention
+        ".~tmp~",  # rsync --delay-updates
+        ".git",
+    }
+)
+
+PREFIXES = (
+    PROBE_PREFIX,
+    "._",  # macOS on foreign disks: resource fork of the file beside it, named *.jpg but no picture
+    "~$",  # Microsoft Office: owner of an open document
+    ".~lock.",  # LibreOffice: the same
+    ".#",  # Emacs: lock
+    ".trash-",  # freedesktop.org: bin of a disk
+    ".trashed-",  # Android: bin
+    ".pending-",  # Android: being written
+    ".syncthing.",  # Syncthing: being received
+    "~syncthing~",  # Syncthing on Windows
+    ".unison.",  # Unison: being received
+    "._sync_",  # ownCloud, Nextcloud: database
+    ".sync_",  # the same
+    ".goutputstream-",  # GNOME, GLib: being written
+    ".in.",  # lftp: being received
+    ".com.google.chrome.",  # Chrome: download before it has a name
+    ".org.chromium.chromium.",
+    ".fuse_hidden",  # FUSE: deleted while open
+    ".nfs0",  # NFS: deleted while open
+    ".smbdelete",  # Samba: deleted while open
+    "synofile_thumb",  # Synology: thumbnails
+)
+
+SUFFIXES = (
+    ".part",  # Firefox, KDE, many download managers
+    ".partial",  # Edge, Internet Explorer, rclone
+    ".crdownload",  # Chrome, Edge, Brave, Vivaldi
+    ".download",  # Safari: a folder while it loads
+    ".opdownload",  # Opera
+    ".filepart",  # WinSCP
+    ".aria2",  # aria2: its control file
+    ".!ut",  # uTorrent
+    ".!qb",  # qBittorrent
+    ".!sync",  # Resilio Sync: being received
+    ".icloud",  # iCloud Drive: not downloaded yet
+    ".lftp-pget-status",  # lftp
+    ".tmp",  # scanners, printers, everybody
+    ".temp",
+    ".~tmp",  # OneDrive
+    "~",  # Emacs, gedit and others: backup of a file
+    ".swp",  # vim
+    ".swo",
+    ".swx",
+    ".ctg",  # Canon cameras: catalogue of a card
+)
+
+PATTERNS = (
+    r"\..+\.[a-z0-9]{6}",  # rsync: .photo.jpg.Ab3xYz while it is received
+    r"\..+\.~[0-9a-f]+",  # ownCloud, Nextcloud: .photo.jpg.~1a2b while it is received
+    r".+\.rclone_chunk\..+",  # rclone: a piece of a file
+    r"#.*#",  # Emacs: autosave
+)
+
+_PATTERN = re.compile("|".join(PATTERNS), re.IGNORECASE)
+
+
+def is_temporary(name: bytes) -> bool:
+    """Tell whether a base name is one that programs give to what is not, or not yet, a photo."""
+    lower = os.fsdecode(name).lower()
+    return (
+        lower in NAMES
+        or lower.startswith(PREFIXES)
+        or lower.endswith(SUFFIXES)
+        or _PATTERN.fullmatch(lower) is not None
+    )
+
+
+def ignorer(patterns: Iterable[str]) -> Callable[[bytes], bool]:
+    """Make the test for one path relative to the inbox, whose folders have passed it already.
+
+    `patterns` are the user's: shell patterns on the base name or on the relative path, case ignored.
+    """
+    expressions = [fnmatch.translate(pattern) for pattern in patterns]
+    own = re.compile("|".join(expressions), re.IGNORECASE) if expressions else None
+
+    def ignored(path: bytes) -> bool:
+        name = path.rpartition(b"/")[2]
+        if is_temporary(name):
+            return True
+        if own is None:
+            return False
+        return own.match(os.fsdecode(name)) is not None or own.match(os.fsdecode(path)) is not None
+
+    return ignored
+
+
+def within(ignored: Callable[[bytes], bool], path: bytes) -> bool:
+    """Tell whether a path or a folder on its way is ignored; for paths that no walk has led to."""
+    parts = path.split(b"/")
+    return any(ignored(b"/".join(parts[: depth + 1])) for depth in range(len(parts)))

@@ -1,0 +1,296 @@
+"""The edge where files arrive: events and walks in, settled arrivals out.
+
+Events are hints; what counts is the walk at the start, every `rescan_seconds`, and at once after events
+were lost, their reader died or the inbox became another folder. No user's file is opened, moved or deleted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pipeline.access import lstat_within
+from pipeline.config import WatchSettings
+from pipeline.ignored import ignorer, within
+from pipeline.oddities import Oddities
+from pipeline.tracker import Due, Sighting, Tracker
+from pipeline.walk import Visitor, Walk, sighting
+from pipeline.watcher import Watcher
+
+log = logging.getLogger(__name__)
+
+SLICE_SECONDS = 0.03  # what one poll may spend on hints, and again on the walk
+REBUILD_SECONDS = 1.0
+
+Held = Callable[[bytes, int, int, int, int], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A settled file: where it is, which version of it was seen, and when it was first seen (UTC)."""
+
+    inbox: Path
+    source: bytes  # path relative to the inbox
+    dev: int
+    ino: int
+    size: int  # bytes
+    mtime_ns: int
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InboxStatus:
+    """How an inbox is doing: `state` is watching, polling or missing; `note` says why if not watching."""
+
+    path: Path
+    state: str
+    degraded: bool
+    note: str
+    settling: int  # files whose quiet time is running
+    resting: int  # files handed out, or not to be had for now
+    scanning: bool
+    scans: int  # walks through the whole inbox that were finished
+    lost_events: int  # times that events were lost
+    odd: int  # links, FIFOs, sockets, devices and unreadable entries that were reported
+
+
+def _never_held(*_: object) -> bool:
+    return False
+
+
+class Inbox:
+    """Watch one inbox. `start`, then `poll` for ever from one thread, then `stop`.
+
+    The worker tells what became of each arrival: `forget` when it is claimed or gone, `postpone` when it
+    cannot be had for now. `is_held(source, dev, ino, size, mtime_ns)` names files that are to stay, such as
+    those that were put back. Times are seconds of `clock`, which never goes back.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: WatchSettings,
+        *,
+        is_held: Held = _never_held,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        capacity: int = 10_000,
+    ) -> None:
+        self.path = path
+        self._root = os.fsencode(path)
+        self._settings = settings
+        self._is_held = is_held
+        self._clock = clock
+        self._wall = wall
+        self._ignored = ignorer(settings.ignore)
+        self._tracker = Tracker(settings.settle_seconds, capacity)
+        self._oddities = Oddities(path)
+        self._watcher = Watcher(path, settings.mode)
+        self._hinted: list[bytes] = []
+        self._walk = Walk(
+            self._root,
+            Visitor(
+                self._watcher.cover, self._ignored, self._take, self._oddities.kind, self._oddities.trouble
+            ),
+        )
+        self._inode: tuple[int, int] | None = None
+        self._now = 0.0
+        self._scanning = False
+        self._scan_again = False
+        self._scan_at = 0.0
+        self._scan_began = 0.0
+        self._rebuild_at = 0.0
+        self._missing = ""
+        self._scans = 0
+        self._lost = 0
+
+    def start(self) -> None:
+        """Begin to watch, then to scan; an inbox that is not there is waited for."""
+        self._look_at_root()
+
+    def poll(self, now: float | None = None, limit: int = 256) -> list[Arrival]:
+        """Return at most `limit` files that have settled since, and go on with the walk for a moment."""
+        now = self._clock() if now is None else now
+        self._now = now
+        if not self._look_at_root():
+            return []
+        self._mind_the_watch(now)
+        self._take_hints(now)
+        self._scan(now)
+        return self._settled(now, limit)
+
+    def forget(self, arrival: Arrival) -> None:
+        """Drop an arrival that was claimed or is gone."""
+        self._tracker.forget(arrival.source)
+
+    def postpone(self, arrival: Arrival, why: str) -> None:
+        """Try an arrival again later, each time later; say why, once for each file."""
+        self._tracker.postpone(arrival.source, self._clock())
+        self._oddities.say(arrival.source, why)
+
+    def rescan(self) -> None:
+        """Walk through all of the inbox again, as soon as can be."""
+        if self._scanning:
+            self._scan_again = True
+            return
+        self._scanning = True
+        self._scan_began = self._clock()
+        self._walk.push(b"")
+
+    def status(self) -> InboxStatus:
+        """Say how the inbox is doing."""
+        state = "missing" if self._missing else "watching" if self._watcher.watching else "polling"
+        return InboxStatus(
+            path=self.path,
+            state=state,
+            degraded=self._watcher.degraded or bool(self._missing),
+            note=self._missing or self._watcher.note,
+            settling=self._tracker.waiting,
+            resting=self._tracker.resting,
+            scanning=self._scanning,
+            scans=self._scans,
+            lost_events=self._lost,
+            odd=len(self._oddities),
+        )
+
+    def stop(self) -> None:
+        """Stop watching; nothing more is reported."""
+        self._walk.stop()
+        self._watcher.stop()
+
+    # The inbox itself: there, gone, or another folder
+
+    def _look_at_root(self) -> bool:
+        try:
+            status = os.stat(self._root)
+            if not stat.S_ISDIR(status.st_mode):
+                raise NotADirectoryError(20, "not a folder")
+        except OSError as error:
+            self._lose_root(error)
+            return False
+        inode = status.st_dev, status.st_ino
+        if inode != self._inode:
+            self._adopt_root(inode)
+        return True
+
+    def _lose_root(self, error: OSError) -> None:
+        if not self._missing:
+            self._missing = f"the inbox cannot be reached: {error.strerror}"
+            log.error("%s: %s; waiting for it to come back", self.path, self._missing)
+            self._reset()
+        self._inode = None
+
+    def _adopt_root(self, inode: tuple[int, int]) -> None:
+        if self._missing:
+            log.warning("%s: the inbox is back", self.path)
+        elif self._inode is not None:
+            log.warning("%s: the inbox is another folder now, watching that one", self.path)
+        self._missing = ""
+        self._inode = inode
+        self._reset()
+        self._watcher.begin()
+        self.rescan()
+
+    def _reset(self) -> None:
+        self._watcher.stop()
+        self._walk.stop()
+        self._tracker.clear()
+        self._hinted = []
+        self._scanning = self._scan_again = False
+
+    def _mind_the_watch(self, now: float) -> None:
+        if not self._watcher.dead or now < self._rebuild_at:
+            return
+        log.warning("%s: the reader of events died; watching again, and scanning", self.path)
+        self._rebuild_at = now + REBUILD_SECONDS
+        self._watcher.begin()
+        self._lost += 1
+        self.rescan()
+
+    # Seeing files
+
+    def _take_hints(self, now: float) -> None:
+        if not self._hinted:
+            taken = self._watcher.hints.take()
+            self._hinted = taken.files
+            for folder in taken.folders:
+                if not within(self._ignored, folder):
+                    self._walk.push(folder)
+            if taken.lost:
+                self._lost += taken.lost
+                log.warning("%s: events were lost; scanning", self.path)
+                self.rescan()
+        until = self._clock() + SLICE_SECONDS
+        while self._hinted and self._clock() < until:
+            self._follow(self._hinted.pop(), now)
+
+    def _follow(self, path: bytes, now: float) -> None:
+        if within(self._ignored, path):
+            return
+        self._tracker.hint(path, now)
+        status = self._lstat(path)
+        if status is None:
+            self._tracker.forget(path)
+        elif stat.S_ISREG(status.st_mode):
+            if not self._tracker.sight(sighting(path, status), now):
+                self._scan_again = True  # no room: the next scan finds it
+        elif not stat.S_ISDIR(status.st_mode):
+            self._oddities.kind(path, status)
+
+    def _scan(self, now: float) -> None:
+        if not self._scanning and (self._scan_again or now >= self._scan_at):
+            self._scan_again = False
+            self.rescan()
+        self._walk.advance(self._clock() + SLICE_SECONDS, self._clock)
+        if self._scanning and self._walk.idle:
+            self._scanning = False
+            self._scans += 1
+            self._scan_at = now + self._pause(self._clock() - self._scan_began)
+
+    def _pause(self, scan_seconds: float) -> float:
+        if self._watcher.watching:
+            return self._settings.rescan_seconds
+        # Without events, scan as often as can be noticed, but spend no more than a fifth of the time on it.
+        return min(self._settings.rescan_seconds, max(1.0, self._settings.settle_seconds, 4.0 * scan_seconds))
+
+    def _settled(self, now: float, limit: int) -> list[Arrival]:
+        arrivals = []
+        for due in self._tracker.due(now, limit):
+            status = self._lstat(due.sighting.path)
+            if status is None or not stat.S_ISREG(status.st_mode):
+                self._tracker.forget(due.sighting.path)
+                continue
+            seen = sighting(due.sighting.path, status)
+            if seen != due.sighting:
+                self._tracker.sight(seen, now)
+            elif self._is_held(*seen):
+                self._tracker.postpone(seen.path, now)
+            else:
+                arrivals.append(self._arrival(due, now))
+        return arrivals
+
+    def _arrival(self, due: Due, now: float) -> Arrival:
+        seen_at = self._wall() - timedelta(seconds=now - due.first_seen)
+        source, dev, ino, size, mtime_ns = due.sighting
+        return Arrival(self.path, source, dev, ino, size, mtime_ns, seen_at)
+
+    def _lstat(self, path: bytes) -> os.stat_result | None:
+        try:
+            root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return lstat_within(root, path)
+        except OSError:
+            return None
+        finally:
+            os.close(root)
+
+    def _take(self, seen: Sighting) -> bool:
+        return self._tracker.sight(seen, self._now)

@@ -1,0 +1,163 @@
+"""What the child process does: open the model, then classify batch after batch.
+
+TensorFlow is imported when `serve` runs, never when this module is imported: the parent needs its names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.config import LimitSettings
+
+if TYPE_CHECKING:
+    from models.engines import Engine
+    from pipeline.admission import Admitted
+    from pipeline.batching import Batch
+
+Item = tuple[int, bytes]
+"""The id of a file and its absolute path."""
+
+SUM_TOLERANCE = 0.01
+"""How far from 1 the probabilities of an image may sum; 16-bit arithmetic errs by less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one file in the child.
+
+    `scores` (label -> probability, 0 to 1) and `reason` (a failure, with `detail` for people) exclude each
+    other. `admitted` is None when the file was refused before its header was understood.
+    """
+
+    id: int
+    admitted: Admitted | None
+    scores: dict[str, float] | None
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From the child: the model is loaded and has passed its self-test."""
+
+    labels: tuple[str, ...]
+    engine_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """From the child, its last message: the model cannot be used."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """From the child: one batch, whole."""
+
+    findings: list[Finding]
+
+
+def usable_cpus() -> int:
+    """Count the CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def serve(
+    requests: Connection,
+    answers: Connection,
+    bundle_path: Path,
+    engine_kind: Any,
+    limits: LimitSettings,
+    threads: int,
+) -> None:
+    """Run in the child: open the model, then answer each batch of items with findings until the pipe ends."""
+    from models.bundle import BundleError, load
+    from models.engines import open_engine
+    from pipeline.batching import Batches
+
+    try:
+        bundle = load(bundle_path)
+        engine = open_engine(bundle, engine_kind, threads)
+    except BundleError as error:
+        answers.send(Unusable(str(error)))
+        return
+    batches = Batches(bundle.input_size, limits, threads)
+    threading.Thread(target=_feed, args=(requests, batches.put), daemon=True).start()
+    answers.send(Ready(bundle.labels, engine.name))
+    for batch in batches:
+        try:
+            answers.send(Finished(find(engine, bundle.labels, batch)))
+        except BrokenEngine as error:
+            answers.send(Unusable(str(error)))
+            return
+
+
+def _feed(requests: Connection, put: Callable[[Sequence[Item]], None]) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            put(requests.recv())
+    os._exit(0)  # the parent is gone, or wants us gone
+
+
+class BrokenEngine(Exception):  # noqa: N818 - says what has happened
+    """The engine's answers are no probabilities, twice; the files are not to blame."""
+
+
+def find(engine: Engine, labels: Sequence[str], batch: Batch) -> list[Finding]:
+    """Classify the readable images of a batch and bind each answer to its id. Raises BrokenEngine."""
+    readable = [i for i, outcome in enumerate(batch.outcomes) if outcome.reason is None]
+    images = batch.images if len(readable) == len(batch.ids) else batch.images[readable]
+    rows = dict(zip(readable, _predict(engine, images, len(labels)), strict=True)) if readable else {}
+    return [
+        Finding(
+            id,
+            outcome.admitted,
+            dict(zip(labels, map(float, rows[i]), strict=True)) if i in rows else None,
+            outcome.reason,
+            outcome.detail,
+        )
+        for i, (id, outcome) in enumerate(zip(batch.ids, batch.outcomes, strict=True))
+    ]
+
+
+def _predict(engine: Engine, images: npt.NDArray[np.uint8], labels: int) -> npt.NDArray[np.float32]:
+    problems = []
+    for _ in range(2):  # memory that flips a bit rarely flips it twice
+        try:
+            scores = engine.predict(images)
+        except Exception as error:  # each engine raises its own types; none of them is a file's fault
+            problems.append(f"{type(error).__name__}: {error}")
+            continue
+        problem = check_scores(scores, len(images), labels)
+        if problem is None:
+            return scores
+        problems.append(problem)
+    raise BrokenEngine(
+        f"the {engine.name} engine failed twice on the same images: {problems[-1]}; files are unchanged"
+    )
+
+
+def check_scores(scores: npt.NDArray[np.float32], images: int, labels: int) -> str | None:
+    """Return what keeps `scores` from being probabilities of shape (images, labels), or None."""
+    if scores.shape != (images, labels):
+        return f"expected scores of shape {(images, labels)}, received {scores.shape}"
+    if not np.isfinite(scores).all():
+        return "expected finite scores, received NaN or infinity"
+    if (
+        scores.min() < 0
+        or scores.max() > 1 + SUM_TOLERANCE
+        or np.abs(scores.sum(axis=1) - 1).max() > SUM_TOLERANCE
+    ):
+        return f"expected probabilities, received scores from {scores.min():g} to {scores.max():g}"
+    return None

@@ -1,0 +1,68 @@
+"""Rows on stdout: a table for people, CSV and JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pipeline.logs import printable
+
+Row = Mapping[str, Any]
+
+
+def print_json(value: Any) -> None:
+    """Print any value made of plain ones; moments as ISO 8601."""
+    json.dump(value, sys.stdout, indent=2, default=_plain)
+    print()
+
+
+def print_json_rows(rows: Iterable[Row]) -> None:
+    """Print rows as one array, a row a line, without holding them all."""
+    separator = "[\n"
+    for row in rows:
+        sys.stdout.write(separator + json.dumps(row, default=_plain))
+        separator = ",\n"
+    print("[]" if separator == "[\n" else "\n]")
+
+
+def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
+    """Print rows as CSV with a header."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row[column]) for column in columns])
+
+
+def print_table(rows: Iterable[Row], columns: Sequence[str]) -> None:
+    """Print rows in columns as wide as what is in them; nothing is cut off or wrapped."""
+    cells = [[_text(row[column]) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for line in ([*columns], *cells):
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(padded).rstrip())
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return printable(str(value))
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return _plain(value) if isinstance(value, datetime) else value
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return str(value)

@@ -1,0 +1,158 @@
+"""The last steps of a held file: its answer into the ledger, then the file into its folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from db.ledger import Ledger, Verdict
+from models.bundle import Bundle
+from pipeline import filing
+from pipeline.config import Settings
+from pipeline.held import Answer, Held, Resting
+
+log = logging.getLogger(__name__)
+
+
+class Placing:
+    """Commit answers, then carry the files to where they belong. `now` gives UTC."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        bundle: Bundle,
+        resting: Resting,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.judged: deque[Answer] = deque()
+        self.decided: deque[Held] = deque()
+        self.filed: list[Held] = []
+        self.missing: set[int] = set()
+        self._ledger = ledger
+        self._settings = settings
+        self._bundle = bundle
+        self._sorted = os.fsencode(settings.sorted)
+        self._spool = os.fsencode(settings.spool)
+        self._resting = resting
+        self._now = now
+        self._moved: list[Held] = []
+        self._unsynced: dict[bytes, None] = {}
+
+    @property
+    def held(self) -> int:
+        """How many files have an answer and are not yet in their folder."""
+        return len(self.judged) + len(self.decided) + len(self._moved)
+
+    def conclude(self) -> list[Held]:
+        """Choose destinations and commit the answers, which stand from then on; return their files."""
+        promised = {held.destination for held in self.decided}
+        verdicts: list[Verdict] = []
+        chosen: list[Held] = []
+        for answer in self.judged:
+            if not self._is_unchanged(answer.held):
+                continue
+            destination = self._choose(answer.outcome, answer.held.source, promised)
+            promised.add(destination)
+            verdicts.append(self._verdict(answer, destination))
+            chosen.append(replace(answer.held, outcome=answer.outcome, destination=destination))
+        if verdicts:
+            self._ledger.decide(verdicts, self._now())
+        concluded = [answer.held for answer in self.judged]
+        self.judged.clear()
+        self.decided.extend(chosen)
+        return concluded
+
+    def file(self) -> None:
+        """Rename what is decided, make the renames durable, commit that; `filed` has what is done."""
+        try:
+            while self.decided:
+                self._place(self.decided[0])
+        finally:
+            self._commit_moved()
+
+    def _place(self, held: Held) -> None:
+        destination = held.destination
+        assert destination is not None
+        try:
+            self._move(held, destination)
+        except FileExistsError:
+            self._redirect(held)
+            return
+        except FileNotFoundError:
+            self._miss(held)
+            self.decided.popleft()
+            return
+        self.decided.popleft()
+        self._unsynced |= dict.fromkeys((os.path.dirname(destination), self._spool))
+        self._moved.append(held)
+
+    def _move(self, held: Held, destination: bytes) -> None:
+        root = os.path.join(self._sorted, destination[len(self._sorted) + 1 :].split(b"/")[0])
+        filing.make_folders(os.path.dirname(destination), root)
+        if held.resumed:
+            filing.resume(held.spool, destination, str(held.sha256))
+        else:
+            filing.move(held.spool, destination)
+
+    def _redirect(self, held: Held) -> None:
+        """Choose again: somebody else took the place in the meantime."""
+        assert held.outcome is not None
+        promised = {other.destination for other in self.decided}
+        destination = self._choose(held.outcome, held.source, promised)
+        self._ledger.redirect(held.id, destination)
+        self.decided[0] = replace(held, destination=destination)
+
+    def _commit_moved(self) -> None:
+        if self._moved:
+            filing.sync_folders(self._unsynced)
+            self._ledger.file([held.id for held in self._moved], self._now())
+            self.filed += self._moved
+            self._moved, self._unsynced = [], {}
+
+    def _choose(self, outcome: str, source: bytes, promised: Iterable[bytes | None]) -> bytes:
+        folder = os.path.join(self._sorted, os.fsencode(outcome))
+        return filing.destination(
+            folder, source, taken=lambda path: path in promised or os.path.lexists(path)
+        )
+
+    def _is_unchanged(self, held: Held) -> bool:
+        """Tell whether what was classified is what lies in the spool; if not, let the file rest first."""
+        try:
+            unchanged = filing.identity(held.spool)[2:] == held.identity[2:]
+        except FileNotFoundError:
+            self._miss(held)
+            return False
+        if not unchanged:
+            log.warning("%a was written to after it was claimed; starting over", os.fsdecode(held.origin))
+            self._resting.add(held, max(1.0, self._settings.watch.settle_seconds))
+        return unchanged
+
+    def _miss(self, held: Held) -> None:
+        log.error("%a is gone from the spool; see `pawsort doctor`", os.fsdecode(held.spool))
+        self.missing.add(held.id)
+
+    def _verdict(self, answer: Answer, destination: bytes) -> Verdict:
+        header = answer.admitted
+        return Verdict(
+            id=answer.held.id,
+            outcome=answer.outcome,
+            prediction=answer.prediction,
+            confidence=answer.confidence,
+            reason=answer.reason,
+            detail=answer.detail,
+            scores=dict(answer.scores) if answer.scores else None,
+            destination=destination,
+            format=header.format if header else None,
+            width=header.width if header else None,
+            height=header.height if header else None,
+            taken_at=header.taken_at if header else None,
+            sha256=answer.held.sha256,
+            model=self._bundle.name if answer.scores else None,
+            model_sha256=self._bundle.sha256 if answer.scores else None,
+            duplicate_of=answer.duplicate_of,
+        )

@@ -1,0 +1,122 @@
+"""Put each file that the ledger calls unfinished back into the step where it belongs.
+
+Called at start, before anything is watched, and for a file that has rested: what the ledger says and where
+the file lies is all there is to know. It changes nothing that it could not change again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+from datetime import datetime
+
+from db.ledger import Entry, Ledger
+from pipeline import filing
+from pipeline.answering import Answering
+from pipeline.claiming import Claiming, look_again
+from pipeline.held import Held
+from pipeline.placing import Placing
+
+log = logging.getLogger(__name__)
+
+_SPOOL_NAME = re.compile(rb"(\d+)-[0-9a-f]{8}")
+
+
+class Recovery:
+    """Sort unfinished files into the steps of a worker that starts."""
+
+    def __init__(
+        self, ledger: Ledger, spool: bytes, claiming: Claiming, answering: Answering, placing: Placing
+    ) -> None:
+        self._ledger = ledger
+        self._spool = spool
+        self._claiming = claiming
+        self._answering = answering
+        self._placing = placing
+
+    def start(self, at: datetime) -> int:
+        """Take up everything that an earlier life left unfinished; return how many files that is."""
+        for name in self._strays():
+            self._take_up_stray(name, at)
+        entries = self._ledger.unfinished()
+        for entry in entries:
+            self.adopt(entry, at)
+        return len(entries)
+
+    def again(self, held: Held, at: datetime) -> None:
+        """Take up a file that has rested."""
+        for entry in self._ledger.entries([held.id]):
+            self.adopt(entry, at)
+
+    def adopt(self, entry: Entry, at: datetime) -> None:
+        """Put one unfinished file into the queue of the step that comes next for it."""
+        held = self._held(entry)
+        in_spool = os.path.lexists(held.spool)
+        if entry.state == "decided":
+            self._placing.decided.append(held)
+        elif in_spool and self._is_half_claimed(held):
+            filing.resume(held.origin, held.spool, filing.sha256(held.origin))
+            self._answering.waiting.append(look_again(self._ledger, held, at))
+        elif in_spool:
+            suspect = entry.state == "decoding"
+            queue = self._answering.suspects if suspect else self._answering.waiting
+            queue.append(look_again(self._ledger, held, at))
+        elif self._is_still_outside(held):
+            self._claiming.outside.append(held)
+        else:
+            log.warning("%a was gone before it could be taken", os.fsdecode(held.origin))
+            self._ledger.vanish([held.id], at)
+
+    def _held(self, entry: Entry) -> Held:
+        return Held(
+            id=entry.id,
+            inbox=os.fsencode(entry.inbox),
+            source=entry.source,
+            spool=os.path.join(self._spool, entry.spool_name.encode()),
+            identity=(entry.dev, entry.ino, entry.bytes, entry.mtime_ns),
+            attempts=entry.attempts,
+            sha256=entry.sha256,
+            outcome=entry.verdict,
+            destination=entry.destination,
+            resumed=True,
+        )
+
+    def _is_still_outside(self, held: Held) -> bool:
+        """Tell whether the file in the inbox is the one that was claimed, also if it was written to."""
+        try:
+            status = os.lstat(held.origin)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) == held.identity[:2]
+
+    def _is_half_claimed(self, held: Held) -> bool:
+        """Tell whether a claim by copy was cut off before the original was removed."""
+        try:
+            return filing.identity(held.origin) == held.identity
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    # --- files in the spool that no unfinished row speaks of ------------------------------------------
+
+    def _strays(self) -> list[bytes]:
+        unfinished = {entry.spool_name.encode() for entry in self._ledger.unfinished()}
+        with os.scandir(self._spool) as entries:
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        return [name for name in names if name not in unfinished]
+
+    def _take_up_stray(self, name: bytes, at: datetime) -> None:
+        path = os.path.join(self._spool, name)
+        match = _SPOOL_NAME.fullmatch(name)
+        known = self._ledger.entries([int(match[1])]) if match else []
+        entry = next((e for e in known if e.spool_name.encode() == name), None)
+        if entry and entry.state == "filed" and entry.path and entry.sha256:
+            # A power cut can undo a rename that was committed, or leave both names of a copied file.
+            log.warning("%a was filed but lies in the spool; filing it again", os.fsdecode(path))
+            filing.resume(path, entry.path, entry.sha256)
+        elif name.startswith(filing.TEMPORARY):
+            return
+        else:
+            log.warning("%a is in the spool without a row; taking it up", os.fsdecode(path))
+            self._ledger.adopt(name, at)

@@ -1,0 +1,238 @@
+"""The worker as a program: folders, locks, model, signals, signs of life, nightly reports."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, time
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+
+from sqlalchemy import Engine
+
+from db.engine import open_database
+from models.bundle import Bundle
+from pipeline import filing
+from pipeline.classifier import Classifier, ProcessClassifier
+from pipeline.config import Settings
+from pipeline.corrections import recover_moves
+from pipeline.decision import FAILED
+from pipeline.errors import OK, SOME_FAILED, PawsortError, SettingsError, translated
+from pipeline.heartbeat import FILE_NAME, Health, Heartbeat, InboxBeat, State
+from pipeline.held import Held
+from pipeline.locks import worker_lock
+from pipeline.model import load_bundle, outcome_folders
+from pipeline.reports import Reporter
+from pipeline.schedule import Agenda, Schedule
+from pipeline.worker import Worker
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+
+
+def run(
+    settings: Settings,
+    *,
+    once: bool = False,
+    classifier: Classifier | None = None,
+    on_filed: Callable[[Sequence[Held]], None] = lambda _: None,
+) -> int:
+    """Run the worker until a signal, or with `once` until all that is there is filed; return the exit code.
+
+    Raises PawsortError when it cannot start or go on.
+    """
+    first = not settings.state.exists()
+    prepare_folders(settings, inboxes=first)
+    with ExitStack() as stack:
+        stack.enter_context(translated())
+        stack.enter_context(worker_lock(settings))
+        bundle = load_bundle(settings)
+        probe_folders(settings, bundle)
+        engine = open_database(settings.database_url, "worker")
+        stack.callback(engine.dispose)
+        for change in recover_moves(engine, settings):
+            log.warning("a correction or undo was cut off; brought to its end: %s", change)
+        if classifier is None:
+            classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
+        worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
+        at = time.fromisoformat(settings.report.at)
+        schedule = Schedule(reporter(settings, engine), Agenda(at, settings.report.zone))
+        life = Life(settings, bundle, worker, classifier, schedule)
+        return life.live(once)
+
+
+def reporter(settings: Settings, engine: Engine) -> Reporter:
+    """Return what writes the reports that the settings ask for. Raises ModelError."""
+    outcomes = outcome_folders(load_bundle(settings))
+    at = time.fromisoformat(settings.report.at)
+    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes)
+
+
+class Life:
+    """One run of the worker, from its first sign of life to its last."""
+
+    def __init__(
+        self, settings: Settings, bundle: Bundle, worker: Worker, classifier: Classifier, schedule: Schedule
+    ) -> None:
+        self._settings = settings
+        self._bundle = bundle
+        self._worker = worker
+        self._classifier = classifier
+        self._schedule = schedule
+        self._started_at = datetime.now(UTC)
+        self._beat_at = 0.0
+        self._last_health: tuple[Health, tuple[str, ...]] = ("ok", ())
+
+    def live(self, once: bool) -> int:
+        """Take steps until it is time to stop; return the exit code."""
+        with _signals() as received:
+            self._beat("starting")
+            try:
+                self._worker.start()
+                self._schedule.start()
+                log.info("drop photos into %s", ", ".join(map(str, self._settings.inboxes)))
+                while not received and not (once and self._worker.idle):
+                    self._worker.step()
+                    self._beat_if_due()
+            finally:
+                self._beat("stopping")
+                self._schedule.stop()
+                self._worker.stop()
+                self._beat("stopped")
+        if received:
+            return 128 + received[0]
+        if left := self._worker.left:
+            log.warning("%d files were left: they are being written to, or cannot be moved", left)
+        return SOME_FAILED if self._worker.outcomes[FAILED] else OK
+
+    def _beat_if_due(self) -> None:
+        # In the thread that does the work, so that a worker that hangs looks dead.
+        if monotonic() - self._beat_at >= BEAT_SECONDS:
+            self._beat(self._state())
+
+    def _beat(self, state: State) -> None:
+        self._beat_at = monotonic()
+        heartbeat = self._heartbeat(state)
+        if (heartbeat.health, heartbeat.reasons) != self._last_health:
+            self._last_health = (heartbeat.health, heartbeat.reasons)
+            log.info("health is %s%s", heartbeat.health, "".join(f"; {r}" for r in heartbeat.reasons))
+        with contextlib.suppress(OSError):
+            heartbeat.write(self._settings.state / FILE_NAME)
+
+    def _heartbeat(self, state: State) -> Heartbeat:
+        worker = self._worker
+        health, reasons = self._health()
+        last_at, last = worker.last_filed or (None, None)
+        agenda = self._schedule.agenda
+        return Heartbeat(
+            pid=os.getpid(),
+            started_at=self._started_at,
+            at=datetime.now(UTC),
+            state=state,
+            health=health,
+            reasons=reasons,
+            inboxes=self._inboxes(),
+            engine=self._classifier.engine_name or None,
+            model=self._bundle.name,
+            rate_per_second=round(worker.rate, 3),
+            waiting=worker.waiting,
+            last_filed_at=last_at,
+            last_file=os.fsdecode(last.source).encode("utf-8", "backslashreplace").decode() if last else None,
+            disk_free_bytes=_free_bytes(self._settings.sorted),
+            next_report_at=agenda.next_look(datetime.now(UTC)),
+            report_problem=agenda.problem,
+        )
+
+    def _state(self) -> State:
+        if self._worker.trouble:
+            return "paused"
+        return "watching" if self._classifier.labels else "starting"
+
+    def _health(self) -> tuple[Health, tuple[str, ...]]:
+        statuses = [inbox.status() for inbox in self._worker.inboxes]
+        red = [self._worker.trouble] if self._worker.trouble else []
+        red += [f"{s.path}: {s.note}" for s in statuses if s.state == "missing"]
+        if self._worker.missing:
+            red.append(f"{self._worker.missing} files are gone from the spool; see `pawsort doctor`")
+        degraded = [f"{s.path}: {s.note}" for s in statuses if s.degraded and s.state != "missing"]
+        if self._schedule.agenda.problem:
+            degraded.append(f"reports: {self._schedule.agenda.problem}")
+        health: Health = "red" if red else "degraded" if degraded else "ok"
+        return health, (*red, *degraded)
+
+    def _inboxes(self) -> tuple[InboxBeat, ...]:
+        return tuple(
+            InboxBeat(
+                path=str(status.path),
+                mode="native" if status.state == "watching" else "polling",
+                health="red" if status.state == "missing" else "degraded" if status.degraded else "ok",
+                reason=status.note or None,
+                waiting=status.settling + status.resting,
+            )
+            for status in sorted((i.status() for i in self._worker.inboxes), key=lambda s: s.path)
+        )
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect signals instead of dying of them; a second one ends the process at once."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+        log.info("%s: finishing the batch; once more to stop at once", signal.Signals(number).name)
+
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def prepare_folders(settings: Settings, *, inboxes: bool) -> None:
+    """Make the folders that are ours; inboxes only at the very first start.
+
+    Later a missing inbox is a disk that is not mounted, and is waited for. Raises SettingsError.
+    """
+    folders = [settings.state, settings.sorted, settings.reports, *(settings.inboxes if inboxes else ())]
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        settings.spool.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{error.filename}: cannot make this folder: {error.strerror}") from error
+
+
+def probe_folders(settings: Settings, bundle: Bundle) -> None:
+    """Try whether files can be moved into each folder under `sorted`. Raises PawsortError."""
+    for name in outcome_folders(bundle):
+        folder = settings.sorted / name
+        try:
+            probe = filing.probe_folder(os.fsencode(folder), os.fsencode(settings.spool))
+        except OSError as error:
+            raise PawsortError(f"{folder}: files cannot be moved there: {error.strerror}") from error
+        if probe.crosses:
+            log.warning("%s is on another file system than state: files are copied, which is slower", folder)
+            return
+
+
+def _free_bytes(path: Path) -> int | None:
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return None

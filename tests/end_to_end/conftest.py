@@ -1,0 +1,101 @@
+"""A worker as a process, with the shipped model, on folders of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import config
+from tests.oracle import files_below
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 100.0
+
+
+def picture(seed: int, size: tuple[int, int] = (120, 90), format: str = "JPEG") -> bytes:
+    """A picture of coloured blocks that no other seed gives."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(blocks).resize(size, Image.Resampling.BICUBIC).save(buffer, format)
+    return buffer.getvalue()
+
+
+class Site:
+    """A folder with settings, where commands are run as a user runs them."""
+
+    def __init__(self, folder: Path, settings: str = "") -> None:
+        self.folder = folder
+        self.config = folder / "config.yaml"
+        self.config.write_text(settings or "watch: {settle_seconds: 0.5}\n", encoding="utf-8")
+        self.settings = config.load(self.config)
+        self.inbox = self.settings.inboxes[0]
+        self.inbox.mkdir()
+        self.injected: list[bytes] = []
+        self._workers: list[subprocess.Popen[str]] = []
+
+    def drop(self, name: str | bytes, data: bytes) -> None:
+        path = os.path.join(os.fsencode(self.inbox), os.fsencode(name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(data)
+        self.injected.append(data)
+
+    def command(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        line = [sys.executable, str(ROOT / "run_worker.py"), *words, "--config", str(self.config)]
+        return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_SECONDS, **options)
+
+    def json(self, *words: str) -> Any:
+        done = self.command(*words, "--json")
+        assert done.returncode in (0, 1), done.stderr
+        return json.loads(done.stdout)
+
+    def worker(self) -> subprocess.Popen[str]:
+        """Start the worker in the background."""
+        line = [sys.executable, str(ROOT / "run_worker.py"), "--config", str(self.config)]
+        log = open(self.folder / "worker.log", "a", encoding="utf-8")  # noqa: SIM115 - the worker's, for life
+        with log:
+            worker = subprocess.Popen(line, stderr=log, stdout=log, text=True)
+        self._workers.append(worker)
+        return worker
+
+    def wait(self, done: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not done():
+            assert time.monotonic() < until, f"waited in vain for {what}:\n{self.log()}"
+            time.sleep(0.2)
+
+    def wait_until_filed(self, count: int) -> None:
+        self.wait(lambda: len(files_below(self.settings.sorted)) >= count, f"{count} files")
+
+    def log(self) -> str:
+        return (self.folder / "worker.log").read_text(encoding="utf-8")
+
+    def stop(self, worker: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
+        worker.send_signal(number)
+        return worker.wait(timeout=30)
+
+    def close(self) -> None:
+        for worker in self._workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.close()

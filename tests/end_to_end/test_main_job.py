@@ -1,0 +1,226 @@
+"""The main job as a user sees it: a real worker, the shipped model, real files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import signal
+import sqlite3
+import struct
+import time
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Site, picture
+from tests.oracle import conserved, files_below
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def png_bomb(side: int = 20_000) -> bytes:
+    """A valid PNG of side x side pixels in some 48 KB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    rows = zlib.compressobj(9)
+    data = b"".join(rows.compress(b"\0" * (1 + side // 8)) for _ in range(side)) + rows.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def folders(site: Site) -> Counter[str]:
+    top = os.fsencode(site.settings.sorted)
+    places = (os.fsdecode(os.path.relpath(path, top)) for path in files_below(site.settings.sorted))
+    return Counter(place.split("/")[0] for place in places)
+
+
+def everything_agrees(site: Site) -> None:
+    """Folders, `results`, `query`, `status`, and both CSV files tell the same."""
+    there = folders(site)
+    with sqlite3.connect(site.settings.state / "pawsort.db") as database:
+        rows = dict(database.execute("SELECT outcome, count(*) FROM results GROUP BY 1"))
+    assert rows == there
+    assert Counter(row["outcome"] for row in site.json("query")) == there
+    status = site.json("status")
+    assert +Counter(status["counts"]) == there
+    assert status["total"] == len(site.injected)
+    assert site.command("report").returncode == 0
+    with open(site.settings.reports / "latest-images.csv", encoding="utf-8", newline="") as file:
+        assert Counter(row["outcome"] for row in csv.DictReader(file)) == there
+    with open(site.settings.reports / "latest-summary.csv", encoding="utf-8", newline="") as file:
+        summary = list(csv.DictReader(file))
+    assert +Counter({row["outcome"]: int(row["images"]) for row in summary}) == there
+    doctor = site.command("doctor", "--hashes")
+    assert doctor.returncode == 0, doctor.stdout
+
+
+def test_files_dropped_while_it_runs_and_hostile_ones_among_them(site: Site, tmp_path: Path) -> None:
+    worker = site.worker()
+    site.wait(lambda: "drop photos into" in site.log(), "the worker to watch")
+    for seed in range(20):
+        site.drop(f"{seed % 3}/deep/{seed}.jpg", picture(seed))
+    site.drop("again.jpg", picture(0))
+    site.drop("cut.jpg", picture(100)[:-400])
+    site.drop("text.jpg", b"dear diary")
+    site.drop("empty.jpg", b"")
+    site.drop("bomb.png", png_bomb())
+    site.drop(b"\xff\xfe not utf-8.jpg", picture(101))
+    os.mkfifo(site.inbox / "pipe.jpg")
+    (tmp_path / "outside.jpg").write_bytes(picture(102))
+    (site.inbox / "link.jpg").symlink_to(tmp_path / "outside.jpg")
+    site.wait_until_filed(len(site.injected))
+    assert site.stop(worker) == 128 + signal.SIGTERM
+
+    reasons = {row["name"]: row["reason"] for row in site.json("query", "--outcome", "failed")}
+    assert reasons == {
+        "cut.jpg": "truncated",
+        "text.jpg": "not_an_image",
+        "empty.jpg": "empty",
+        "bomb.png": "too_many_pixels",
+    }
+    assert sorted(path.name for path in site.inbox.iterdir() if not path.is_dir()) == ["link.jpg", "pipe.jpg"]
+    assert site.log().count("pipe.jpg") == site.log().count("link.jpg") == 1
+    conserved(site.settings, site.injected)
+    everything_agrees(site)
+
+
+def test_once_files_what_is_there_and_ends(site: Site) -> None:
+    for seed in range(5):
+        site.drop(f"{seed}.png", picture(seed, format="PNG"))
+    done = site.command("--once")
+    assert done.returncode == 0, done.stderr
+    conserved(site.settings, site.injected)
+    everything_agrees(site)
+
+    site.drop("broken.jpg", b"\xff\xd8\xff")
+    assert site.command("run", "--once").returncode == 1, "a failed file must show in the exit code"
+    conserved(site.settings, site.injected)
+
+
+def test_killed_three_times_nothing_is_lost(site: Site) -> None:
+    chance = random.Random(1)
+    for seed in range(150):
+        site.drop(f"{seed}.jpg", picture(seed))
+    for _ in range(3):
+        worker = site.worker()
+        before = len(files_below(site.settings.sorted))
+        site.wait_until_filed(before + 1)
+        time.sleep(chance.uniform(0, 0.2))
+        site.stop(worker, signal.SIGKILL)
+        conserved(site.settings, site.injected, idle=False)
+        for seed in range(40):
+            site.drop(f"{len(site.injected)}.jpg", picture(1000 * len(site.injected) + seed))
+    assert site.command("--once").returncode == 0
+    conserved(site.settings, site.injected)
+    everything_agrees(site)
+
+
+def test_a_second_worker_is_refused_with_the_name_of_the_first(site: Site) -> None:
+    first = site.worker()
+    site.wait(lambda: "drop photos into" in site.log(), "the worker to watch")
+    second = site.command("--once")
+    assert second.returncode == 5
+    assert str(first.pid) in second.stderr
+    assert site.json("status")["pid"] == first.pid
+    assert site.stop(first, signal.SIGINT) == 130
+
+
+def test_correct_and_undo_are_seen_everywhere(site: Site) -> None:
+    site.drop("a/rex.jpg", picture(1))
+    assert site.command("--once").returncode == 0
+    (row,) = site.json("query")
+    assert site.command("correct", row["path"], "--as", "dog", "--by", "ann").returncode == 0
+    (row,) = site.json("query")
+    assert (row["outcome"], row["corrected_to"]) == ("dogs", "dog")
+    assert row["path"] == str(site.settings.sorted / "dogs" / "a" / "rex.jpg")
+    everything_agrees(site)
+
+    assert site.command("undo", "--last", "2").returncode == 0
+    assert [path.name for path in (site.inbox / "a").iterdir()] == ["rex.jpg"]
+    assert site.command("--once").returncode == 0
+    assert [path.name for path in (site.inbox / "a").iterdir()] == ["rex.jpg"], "put back means left alone"
+    conserved(site.settings, site.injected)
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(site: Site) -> None:
+    site.drop("x.jpg", picture(1))
+    done = site.command("run", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert str(site.inbox / "x.jpg") in done.stdout
+    assert str(site.settings.sorted) in done.stdout
+    assert sorted(path.name for path in site.folder.iterdir()) == ["config.yaml", "inbox"]
+
+
+def test_classify_keeps_order_and_paths_as_given(site: Site) -> None:
+    site.drop("good.jpg", picture(1))
+    site.drop("bad.jpg", b"no picture")
+    done = site.command("classify", "inbox/good.jpg", "inbox", "--json", cwd=site.folder)
+    assert done.returncode == 1, done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["path"] for row in rows] == ["inbox/good.jpg", "inbox/bad.jpg", "inbox/good.jpg"]
+    assert list(rows[0]) == ["path", "prediction", "confidence", "outcome", "reason", "scores"]
+    assert (rows[1]["outcome"], rows[1]["reason"]) == ("failed", "not_an_image")
+    assert rows[0] == rows[2]
+
+
+def test_a_table_and_csv_and_json_show_the_same_rows(site: Site) -> None:
+    site.drop("=1+1.jpg", picture(1))
+    site.drop("ünï.jpg", picture(2))
+    assert site.command("--once").returncode == 0
+    rows = site.json("query")
+    table = site.command("query").stdout.splitlines()
+    cells = list(csv.DictReader(io.StringIO(site.command("query", "--format", "csv").stdout)))
+    assert [row["id"] for row in rows] == [int(cell["id"]) for cell in cells]
+    assert len(table) == 1 + len(rows)
+
+
+@pytest.fixture
+def photos(shared_data: Path) -> list[Path]:
+    """400 photos of cats and dogs, squashed and of their own shape, and 100 of neither."""
+    chance = random.Random(7)
+    chosen = []
+    for pattern, count in [("cats_dogs/*/k_*", 200), ("cats_dogs/*/w_*", 190), ("neither/*/*", 100)]:
+        chosen += chance.sample(sorted(shared_data.glob(pattern)), count)
+    return chosen
+
+
+@pytest.mark.parametrize("way", ["while it runs", "once", "killed three times"])
+def test_five_hundred_photos(site: Site, photos: list[Path], way: str) -> None:
+    worker = site.worker() if way == "while it runs" else None
+    for number, photo in enumerate([*photos, *photos[:10]]):
+        site.drop(f"{number % 7}/{number % 3}/{number}-{photo.parent.name}-{photo.name}", photo.read_bytes())
+    if way == "killed three times":
+        for goal in (1, 100, 250):
+            worker = site.worker()
+            site.wait_until_filed(goal)
+            site.stop(worker, signal.SIGKILL)
+        worker = None
+    if worker:
+        site.wait_until_filed(500)
+        site.stop(worker)
+    else:
+        assert site.command("--once").returncode == 0
+    conserved(site.settings, site.injected)
+    everything_agrees(site)
+    rows = site.json("query")
+    assert len(rows) == 500
+    assert sum(row["duplicate_of"] is not None for row in rows) == 10
+    _mostly_right(rows)
+
+
+def _mostly_right(rows: list[dict[str, str]]) -> None:
+    """Few photos in the wrong folder: the model has seen most of these, so this is no measure of it."""
+    wrong = [row for row in rows if row["outcome"] in ("cats", "dogs") and not _is_right(row)]
+    assert len(wrong) <= 5, [row["path"] for row in wrong]
+    assert sum(row["outcome"] in ("cats", "dogs") for row in rows) >= 300
+
+
+def _is_right(row: dict[str, str]) -> bool:
+    return row["name"].split("-")[1] == row["prediction"]

@@ -1,0 +1,25 @@
+"""Fixtures of the tests of `pipeline`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.dying import Mortal
+from tests.pipeline.house import House
+
+
+@pytest.fixture
+def mortal(monkeypatch: pytest.MonkeyPatch) -> Mortal:
+    """What dies at the n-th change of a file."""
+    return Mortal(monkeypatch)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """An empty house."""
+    house = House(tmp_path)
+    yield house
+    house.engine.dispose()

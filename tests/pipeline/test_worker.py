@@ -1,0 +1,472 @@
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from db.engine import open_database
+from db.ledger import Ledger
+from models.bundle import Bundle
+from pipeline import config, filing
+from pipeline.config import Settings
+from pipeline.service import prepare_folders, probe_folders
+from pipeline.worker import Worker
+from tests.oracle import conserved, files_below
+from tests.stubs import StubClassifier
+
+BUNDLE = Bundle(
+    path=Path("/nowhere"),
+    manifest=None,  # type: ignore[arg-type]
+    name="stub",
+    labels=("cat", "dog", "neither"),
+    folders={"cat": "cats", "dog": "dogs"},
+    input_size=8,
+    sha256="0" * 64,
+    architecture="stub",
+)
+SETTINGS = """
+inboxes: [inbox, scans]
+decision: {min_confidence: 0.9}
+batch: {size: 4, wait_seconds: 0}
+watch: {mode: polling, settle_seconds: 0, rescan_seconds: 0.05}
+limits: {file_mb: 0.001}
+"""
+
+
+class World:
+    """Folders, a database and a stub classifier; a new worker for each life."""
+
+    def __init__(self, folder: Path, text: str = SETTINGS) -> None:
+        path = folder / "config.yaml"
+        path.write_text(text, encoding="utf-8")
+        self.settings: Settings = config.load(path)
+        prepare_folders(self.settings, inboxes=True)
+        self.injected: list[bytes] = []
+        self.classifier = StubClassifier()
+        self._engines: list[Engine] = []
+
+    def drop(self, name: str | bytes, data: bytes, inbox: int = 0) -> bytes:
+        path = os.path.join(os.fsencode(self.settings.inboxes[inbox]), os.fsencode(name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(data)
+        self.injected.append(data)
+        return path
+
+    def worker(self, classifier: StubClassifier | None = None, **options: Any) -> Worker:
+        self.classifier = classifier or StubClassifier()
+        engine = open_database(self.settings.database_url)
+        self._engines.append(engine)
+        return Worker(self.settings, BUNDLE, engine, self.classifier, **options)
+
+    def live(self, classifier: StubClassifier | None = None) -> Worker:
+        """One whole life: start, file everything, stop."""
+        worker = self.worker(classifier)
+        run_until_idle(worker)
+        worker.stop()
+        return worker
+
+    def rows(self, columns: str = "name, outcome, reason") -> list[tuple[Any, ...]]:
+        with sqlite3.connect(self.settings.state / "pawsort.db") as database:
+            return database.execute(f"SELECT {columns} FROM results ORDER BY id").fetchall()
+
+    def sorted(self) -> set[str]:
+        top = os.fsencode(self.settings.sorted)
+        return {os.fsdecode(os.path.relpath(path, top)) for path in files_below(self.settings.sorted)}
+
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.dispose()
+
+
+def run_until_idle(worker: Worker, steps: int = 3000) -> None:
+    worker.start()
+    for _ in range(steps):
+        worker.step()
+        if worker.idle:
+            return
+    raise AssertionError(f"not idle after {steps} steps: {worker.held} held, trouble: {worker.trouble}")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+def test_each_file_goes_to_the_folder_of_its_answer(world: World) -> None:
+    for name in ("cat", "dog", "neither", "unsure", "truncated"):
+        world.drop(f"{name}.jpg", f"<{name}>".encode())
+    world.live()
+    assert world.sorted() == {
+        "cats/cat.jpg",
+        "dogs/dog.jpg",
+        "uncertain/neither.jpg",
+        "uncertain/unsure.jpg",
+        "failed/truncated.jpg",
+    }
+    assert set(world.rows()) == {
+        ("cat.jpg", "cats", None),
+        ("dog.jpg", "dogs", None),
+        ("neither.jpg", "uncertain", "neither"),
+        ("unsure.jpg", "uncertain", "low_confidence"),
+        ("truncated.jpg", "failed", "truncated"),
+    }
+    conserved(world.settings, world.injected)
+
+
+def test_subfolders_are_kept_and_equal_names_numbered(world: World) -> None:
+    world.drop("a/b/x.jpg", b"1<cat>")
+    world.drop("a/b/x.jpg", b"2<cat>", inbox=1)
+    world.live()
+    assert world.sorted() == {"cats/a/b/x.jpg", "cats/a/b/x (2).jpg"}
+    conserved(world.settings, world.injected)
+
+
+def test_names_of_any_bytes_are_filed_with_the_same_bytes(world: World) -> None:
+    names = [
+        b"\xff\xfe.jpg",
+        b"new\nline.jpg",
+        b"back\\slash.jpg",
+        b"-rf =+@.jpg",
+        b"br[1]*.jpg",
+        b"C" * 251 + b".jpg",
+    ]
+    for name in names:
+        world.drop(name, name + b"<dog>")
+    world.live()
+    assert {os.path.basename(path) for path in files_below(world.settings.sorted)} == set(names)
+    conserved(world.settings, world.injected)
+
+
+def test_the_same_content_again_is_filed_like_its_twin_without_a_look(world: World) -> None:
+    world.drop("a.jpg", b"<cat>")
+    world.live()
+    world.drop("b.jpg", b"<cat>")
+    seen: list[bytes] = []
+    classifier = StubClassifier()
+    submit = classifier.submit
+    classifier.submit = lambda items: (seen.extend(path for _, path in items), submit(items))[1]  # type: ignore
+    world.live(classifier)
+    assert seen == []
+    assert world.rows("name, outcome, duplicate_of") == [("a.jpg", "cats", None), ("b.jpg", "cats", 1)]
+    conserved(world.settings, world.injected)
+
+
+def test_twins_in_one_batch_are_classified_once(world: World) -> None:
+    for name in "abc":
+        world.drop(f"{name}.jpg", b"<dog>")
+    world.live()
+    rows = world.rows("outcome, duplicate_of")
+    assert Counter(outcome for outcome, _ in rows) == {"dogs": 3}
+    assert sorted(duplicate is None for _, duplicate in rows) == [False, False, True]
+    conserved(world.settings, world.injected)
+
+
+def test_duplicates_can_be_held(tmp_path: Path) -> None:
+    world = World(tmp_path, SETTINGS + "duplicates: hold\n")
+    for name in "ab":
+        world.drop(f"{name}.jpg", b"<dog>")
+    world.live()
+    assert {path.split("/")[0] for path in world.sorted()} == {"dogs", "duplicates"}
+    conserved(world.settings, world.injected)
+    world.close()
+
+
+def test_what_is_empty_or_too_large_fails_without_a_decoder(world: World) -> None:
+    world.drop("empty.jpg", b"")
+    world.drop("large.jpg", b"x" * 1001)
+    worker = world.live()
+    assert set(world.rows()) == {("empty.jpg", "failed", "empty"), ("large.jpg", "failed", "too_large")}
+    assert worker.outcomes == {"failed": 2}
+
+
+def test_poison_fails_alone_and_its_neighbours_are_filed(world: World) -> None:
+    for n in range(3):
+        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    world.drop("poison.jpg", b"<crash>")
+    world.drop("hang.jpg", b"<hang>")
+    world.live()
+    outcomes = {name: (outcome, reason) for name, outcome, reason in world.rows()}
+    assert outcomes.pop("poison.jpg") == ("failed", "decoder_crashed")
+    assert outcomes.pop("hang.jpg") == ("failed", "timeout")
+    assert set(outcomes.values()) == {("cats", None)}
+    assert max(Counter(world.classifier.alone).values()) == world.settings.limits.attempts
+    conserved(world.settings, world.injected)
+
+
+def test_poison_that_kills_the_worker_too_is_known_after_restarts(world: World) -> None:
+    world.drop("poison.jpg", b"<cat>")
+
+    class Killer(StubClassifier):
+        def poll(self, timeout: float) -> Any:
+            if self.in_flight:
+                raise SystemExit("killed with the decoder")
+            return []
+
+    for _ in range(world.settings.limits.attempts):
+        with pytest.raises(SystemExit):
+            run_until_idle(world.worker(Killer()))
+    world.live()
+    assert world.rows() == [("poison.jpg", "failed", "decoder_crashed")]
+    conserved(world.settings, world.injected)
+
+
+def test_an_interruption_by_us_does_not_count_against_a_file(world: World) -> None:
+    world.drop("slow.jpg", b"<cat>")
+
+    class Slow(StubClassifier):
+        def poll(self, timeout: float) -> Any:
+            return []
+
+    for _ in range(world.settings.limits.attempts + 1):
+        clock = iter(range(0, 10**6, 3))
+        worker = world.worker(Slow(), monotonic=lambda clock=clock: float(next(clock)))
+        worker.start()
+        for _ in range(20):
+            worker.step()
+        assert worker.held == 1
+        worker.stop()
+    world.live()
+    assert world.rows() == [("slow.jpg", "cats", None)]
+
+
+def test_nan_from_the_model_stops_the_worker_and_leaves_the_file(world: World) -> None:
+    from pipeline.errors import ModelError
+
+    world.drop("a.jpg", b"<nan>")
+    worker = world.worker()
+    with pytest.raises(ModelError, match="NaN"):
+        run_until_idle(worker)
+    worker.stop()
+    assert world.rows("outcome") == [(None,)]
+    conserved(world.settings, world.injected, idle=False)
+
+
+def test_a_file_put_in_while_it_works_is_filed_too(world: World) -> None:
+    world.drop("first.jpg", b"1<cat>")
+    worker = world.worker()
+    run_until_idle(worker)
+    world.drop("deep/er/second.jpg", b"2<cat>")
+    while len(world.sorted()) < 2:
+        worker.step()
+    worker.stop()
+    conserved(world.settings, world.injected)
+
+
+def test_what_is_no_regular_file_is_left_alone(world: World, tmp_path: Path) -> None:
+    inbox = world.settings.inboxes[0]
+    (tmp_path / "outside.jpg").write_bytes(b"<cat>")
+    (inbox / "link.jpg").symlink_to(tmp_path / "outside.jpg")
+    os.mkfifo(inbox / "pipe.jpg")
+    world.drop("cat.jpg", b"2<cat>")
+    world.live()
+    assert world.sorted() == {"cats/cat.jpg"}
+    assert sorted(path.name for path in inbox.iterdir()) == ["link.jpg", "pipe.jpg"]
+
+
+def test_a_file_that_is_still_written_to_is_not_taken(world: World) -> None:
+    path = world.drop("slow.jpg", b"")
+    worker = world.worker()
+    worker.start()
+    with open(path, "ab") as writer:
+        for _ in range(50):
+            worker.step()
+        assert world.rows() == []
+        writer.write(b"<dog>")
+    world.injected[:] = [b"<dog>"]
+    while not world.sorted():
+        worker.step()
+    worker.stop()
+    assert world.rows() == [("slow.jpg", "dogs", None)]
+    conserved(world.settings, world.injected)
+
+
+def test_writing_after_the_claim_starts_the_file_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = world.drop("late.jpg", b"<cat>")
+    worker = world.worker()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    # A share on which no lease tells of the writer.
+    monkeypatch.setattr("pipeline.claiming.leased", lambda _: None)
+    monkeypatch.setattr("pipeline.answering.leased", lambda _: None)
+    collect = StubClassifier.poll
+
+    def write_then_poll(self: StubClassifier, timeout: float) -> Any:
+        if self.in_flight and os.fstat(descriptor).st_size == 5:
+            os.write(descriptor, b"more")
+        return collect(self, timeout)
+
+    monkeypatch.setattr(StubClassifier, "poll", write_then_poll)
+    worker.start()
+    while not world.sorted():
+        worker.step()
+    worker.stop()
+    os.close(descriptor)
+    world.injected[:] = [b"<cat>more"]
+    conserved(world.settings, world.injected)
+
+
+# --- a bad world ------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_pauses_and_the_work_goes_on_by_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(6):
+        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    move, full = filing.move, True
+
+    def refuse(source: bytes, destination: bytes) -> None:
+        if full and b"/sorted/" in destination:
+            raise OSError(errno.ENOSPC, "No space left on device", destination)
+        move(source, destination)
+
+    monkeypatch.setattr(filing, "move", refuse)
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
+    worker = world.worker()
+    worker.start()
+    for _ in range(50):
+        worker.step()
+    assert worker.trouble is not None
+    assert "No space left" in worker.trouble
+    conserved(world.settings, world.injected, idle=False)
+    full = False
+    while not worker.idle:
+        worker.step()
+    assert worker.trouble is None
+    worker.stop()
+    assert {outcome for _, outcome, _ in world.rows()} == {"cats"}
+    conserved(world.settings, world.injected)
+
+
+def test_a_file_that_cannot_be_moved_has_one_row_and_harms_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = world.drop("stuck.jpg", b"1<cat>")
+    world.drop("free.jpg", b"2<cat>")
+    move = filing.move
+
+    def refuse(source: bytes, destination: bytes) -> None:
+        if source.endswith(b"/stuck.jpg"):
+            raise PermissionError(errno.EPERM, "Operation not permitted", source)
+        move(source, destination)
+
+    monkeypatch.setattr(filing, "move", refuse)
+    worker = world.live()
+    assert world.sorted() == {"cats/free.jpg"}
+    assert os.path.exists(stuck)
+    assert worker.left
+    assert sorted(world.rows("name, state")) == [("free.jpg", "filed"), ("stuck.jpg", "claimed")]
+    monkeypatch.setattr(filing, "move", move)
+    world.live()
+    assert world.sorted() == {"cats/free.jpg", "cats/stuck.jpg"}
+    conserved(world.settings, world.injected)
+
+
+def test_a_place_taken_at_the_last_moment_is_left_to_whoever_took_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.drop("a.jpg", b"ours<cat>")
+    decide = Ledger.decide
+
+    def decide_and_lose_the_race(self: Ledger, verdicts: Any, at: Any) -> None:
+        decide(self, verdicts, at)
+        place = world.settings.sorted / "cats" / "a.jpg"
+        place.parent.mkdir(exist_ok=True)
+        if not place.exists():
+            place.write_bytes(b"theirs")
+
+    monkeypatch.setattr(Ledger, "decide", decide_and_lose_the_race)
+    world.live()
+    assert (world.settings.sorted / "cats" / "a.jpg").read_bytes() == b"theirs"
+    assert (world.settings.sorted / "cats" / "a (2).jpg").read_bytes() == b"ours<cat>"
+
+
+# --- death at every point -----------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+STEPS: list[tuple[Any, str]] = [
+    (filing, "move"),
+    (filing, "resume"),
+    (filing, "sync_folders"),
+    *(
+        (Ledger, name)
+        for name in ("claim", "vanish", "begin_decoding", "decide", "redirect", "file", "reclaim", "adopt")
+    ),
+]
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, point: int, *, after: bool) -> Callable[[], int]:
+    """Let call number `point` of those that change the world be the last, before or after its effect."""
+    calls = 0
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == point and not after:
+                raise Killed
+            result = original(*args, **kwargs)
+            if calls == point and after:
+                raise Killed
+            return result
+
+        return call
+
+    for owner, name in STEPS:
+        monkeypatch.setattr(owner, name, wrap(getattr(owner, name)))
+    return lambda: calls
+
+
+def a_day_at_the_shelter(world: World) -> None:
+    world.drop("a.jpg", b"1<cat>")
+    world.drop("a.jpg", b"2<cat>", inbox=1)
+    world.drop("deep/b.jpg", b"3<dog>")
+    world.drop("twin.jpg", b"3<dog>")
+    world.drop("bad.jpg", b"<truncated>")
+    world.drop("poison.jpg", b"<crash>")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("again", [0, 3], ids=["once", "and-in-recovery"])
+def test_killed_at_every_step_nothing_is_lost(tmp_path: Path, after: bool, again: int) -> None:
+    point = 0
+    while True:
+        point += 1
+        folder = tmp_path / str(point)
+        folder.mkdir()
+        world = World(folder)
+        a_day_at_the_shelter(world)
+        died = 0
+        for kill in (point, again):
+            with pytest.MonkeyPatch.context() as patch:
+                kill_at(patch, kill, after=after)
+                try:
+                    run_until_idle(world.worker())
+                except Killed:
+                    died += 1
+        world.live()
+        conserved(world.settings, world.injected)
+        assert len(world.rows()) == len(world.injected), f"killed at {point}"
+        world.close()
+        if not died:
+            break
+    assert point > 15, "the sweep met fewer points than there are steps"
+
+
+def test_probing_the_folders_leaves_nothing_behind(world: World) -> None:
+    probe_folders(world.settings, BUNDLE)
+    assert world.sorted() == set()
+    assert list(world.settings.spool.iterdir()) == []
