@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models import selftest
+from models.errors import BundleError as BundleError
 from models.weights import Arrays, WeightsError, unpack
 
 MANIFEST = "bundle.yaml"
@@ -27,10 +28,6 @@ LARGEST_WEIGHTS = 12_000_000  # bytes; the whole repository is to stay small
 LARGEST_MANIFEST = 1_000_000  # bytes
 
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class BundleError(Exception):
-    """A bundle cannot be used; the message says what is wrong, where, and what to do next."""
 
 
 class _Section(BaseModel):

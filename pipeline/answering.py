@@ -98,6 +98,11 @@ class Answering:
             self._ledger.release(attempts, self._now())
             self.in_flight.clear()
 
+    def miss(self, held: Held) -> None:
+        """Say that somebody took a file out of the spool; its row stays unfinished for `doctor` to show."""
+        log.error("%a is gone from the spool; see `pawsort doctor`", os.fsdecode(held.spool))
+        self.missing.add(held.id)
+
     # --- towards the classifier ---------------------------------------------------------------------
 
     def _submit_suspect(self) -> list[Answer]:
@@ -141,7 +146,7 @@ class Answering:
         try:
             print_ = fingerprint(held.spool, self._settings.limits)
         except FileNotFoundError:
-            self._miss(held)
+            self.miss(held)
             return None
         except OSError as error:
             if error.errno not in UNREADABLE:
@@ -162,10 +167,6 @@ class Answering:
         self._leaders |= load.keys()
         self.in_flight |= {held.id: held for held in load.values()}
         self._classifier.submit([(held.id, held.spool) for held in load.values()])
-
-    def _miss(self, held: Held) -> None:
-        log.error("%a is gone from the spool; see `pawsort doctor`", os.fsdecode(held.spool))
-        self.missing.add(held.id)
 
     # --- back from the classifier -------------------------------------------------------------------
 

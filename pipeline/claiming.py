@@ -48,7 +48,7 @@ class Claiming:
             return
         tickets = self._ledger.claim([_claim(arrival) for arrival in new], self._now())
         for ticket, arrival in zip(tickets, new, strict=True):
-            spool = os.path.join(self._spool, ticket.spool_name.encode())
+            spool = os.path.join(self._spool, os.fsencode(ticket.spool_name))
             identity = (arrival.dev, arrival.ino, arrival.size, arrival.mtime_ns)
             self.outside.append(Held(ticket.id, os.fsencode(arrival.inbox), arrival.source, spool, identity))
 

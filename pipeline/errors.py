@@ -6,7 +6,7 @@
     ├── DatabaseError           4   the database cannot be used
     └── LockError               5   another worker holds these folders
 
-`models.bundle.BundleError` and `db.errors.DatabaseError` are raised by rooms that know nothing of exit
+`models.errors.BundleError` and `db.errors.DatabaseError` are raised by rooms that know nothing of exit
 codes; `translated` turns them into the two of the same meaning here. A file that cannot be read is never
 an exception: it is a reason in the ledger.
 """
@@ -55,7 +55,7 @@ class LockError(PawsortError):
 def translated() -> Iterator[None]:
     """Raise the errors of `models/` and `db/` as ours, with their message unchanged."""
     from db.errors import DatabaseError as RoomDatabaseError
-    from models.bundle import BundleError
+    from models.errors import BundleError
 
     try:
         yield

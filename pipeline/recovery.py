@@ -65,6 +65,8 @@ class Recovery:
             queue.append(look_again(self._ledger, held, at))
         elif self._is_still_outside(held):
             self._claiming.outside.append(held)
+        elif entry.state == "decoding":
+            self._answering.miss(held)  # it was in the spool, so it is not the user who took it back
         else:
             log.warning("%a was gone before it could be taken", os.fsdecode(held.origin))
             self._ledger.vanish([held.id], at)
@@ -74,7 +76,7 @@ class Recovery:
             id=entry.id,
             inbox=os.fsencode(entry.inbox),
             source=entry.source,
-            spool=os.path.join(self._spool, entry.spool_name.encode()),
+            spool=os.path.join(self._spool, os.fsencode(entry.spool_name)),
             identity=(entry.dev, entry.ino, entry.bytes, entry.mtime_ns),
             attempts=entry.attempts,
             sha256=entry.sha256,
@@ -101,7 +103,7 @@ class Recovery:
     # --- files in the spool that no unfinished row speaks of ------------------------------------------
 
     def _strays(self) -> list[bytes]:
-        unfinished = {entry.spool_name.encode() for entry in self._ledger.unfinished()}
+        unfinished = {os.fsencode(entry.spool_name) for entry in self._ledger.unfinished()}
         with os.scandir(self._spool) as entries:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         return [name for name in names if name not in unfinished]
@@ -110,7 +112,7 @@ class Recovery:
         path = os.path.join(self._spool, name)
         match = _SPOOL_NAME.fullmatch(name)
         known = self._ledger.entries([int(match[1])]) if match else []
-        entry = next((e for e in known if e.spool_name.encode() == name), None)
+        entry = next((e for e in known if os.fsencode(e.spool_name) == name), None)
         if entry and entry.state == "filed" and entry.path and entry.sha256:
             # A power cut can undo a rename that was committed, or leave both names of a copied file.
             log.warning("%a was filed but lies in the spool; filing it again", os.fsdecode(path))

@@ -314,6 +314,21 @@ def test_writing_after_the_claim_starts_the_file_over(world: World, monkeypatch:
     conserved(world.settings, world.injected)
 
 
+def test_a_file_taken_out_of_the_spool_is_missing_and_its_neighbour_is_filed(world: World) -> None:
+    world.drop("gone.jpg", b"1<cat>")
+    worker = world.worker(StubClassifier())
+    worker.start()
+    worker._classifier.poll = lambda timeout: []  # type: ignore[method-assign]
+    while not worker._answering.in_flight:
+        worker.step()
+    for path in files_below(world.settings.spool):
+        os.unlink(path)
+    world.drop("there.jpg", b"2<cat>")
+    restarted = world.live()
+    assert restarted.missing == 1
+    assert sorted(world.rows("name, state")) == [("gone.jpg", "decoding"), ("there.jpg", "filed")]
+
+
 # --- a bad world ------------------------------------------------------------------------------------------
 
 

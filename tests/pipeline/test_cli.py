@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Run a command in a folder that has a config.yaml and nothing else."""
+    (tmp_path / "config.yaml").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    handlers, level = logging.root.handlers[:], logging.root.level
+
+    def run(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["pawsort", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        shown = capsys.readouterr()
+        return Done(int(ended.value.code or 0), shown.out, shown.err)
+
+    yield run
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["paint"], 2, "No such command 'paint'"),
+        (["run", "--twice"], 2, "No such option: --twice"),
+        (["--once", "status"], 2, "--once and --dry-run belong to `run`"),
+        (["run", "--config", "none.yaml"], 2, "none.yaml: no such file"),
+        (["classify"], 2, "Missing argument 'PATH...'"),
+        (["classify", "none.jpg"], 2, "none.jpg: no such file or folder"),
+        (["query", "--min-confidence", "7"], 2, "--min-confidence"),
+        (["query", "--since", "yesterday"], 2, "'yesterday' is no time"),
+        (["query", "--limit", "0"], 2, "--limit"),
+        (["query", "--format", "xml"], 2, "'xml' is not one of 'table', 'csv', 'json'"),
+        (["query"], 4, "There is no database"),
+        (["report", "--date", "2026-13-01"], 2, "'2026-13-01' is no day"),
+        (["report", "--date", "2026-01-01", "--from", "2026-01-01"], 2, "give the one or the others"),
+        (["report", "--from", "2026-01-02", "--to", "2026-01-01"], 2, "is after"),
+        (["report"], 4, "There is no database"),
+        (["doctor"], 4, "There is no database"),
+        (["correct", "a.jpg"], 2, "Missing option '--as'"),
+        (["correct", "a.jpg", "--as", "cat"], 4, "There is no database"),
+        (["undo"], 2, "say what to take back"),
+        (["undo", "--last", "1", "--since", "2026-01-01"], 2, "say what to take back"),
+        (["undo", "--last", "1"], 4, "There is no database"),
+        (["train"], 2, "Missing"),
+        (["evaluate"], 2, "Missing argument 'BUNDLE'"),
+        (["config"], 2, "Missing command"),
+        (["config", "check", "--config", "none.yaml"], 2, "none.yaml: no such file"),
+        (["db", "downgrade"], 2, "No such command 'downgrade'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_use_is_one_clear_line_and_the_right_exit_code(
+    run: Run, words: list[str], code: int, said: str
+) -> None:
+    done = run(*words)
+    assert (done.code, done.out) == (code, "")
+    assert said in done.err
+    assert len(done.err.splitlines()) == 1
+    assert done.err.startswith("pawsort: ")
+
+
+@pytest.mark.parametrize("name", ["PAWSORT_MODEL"])
+def test_a_model_that_is_not_there_is_exit_3(run: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "./no_such_bundle")
+    done = run("run", "--once")
+    assert done.code == 3
+    assert "no_such_bundle" in done.err
+
+
+def test_a_file_that_is_no_database_is_exit_4_and_stays_as_it_is(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    database = tmp_path / "state" / "pawsort.db"
+    database.write_bytes(b"this is no database, but somebody's diary" * 50)
+    done = run("run", "--once")
+    assert done.code == 4
+    assert str(database) in done.err
+    assert database.read_bytes().startswith(b"this is no database")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run"], ["classify"], ["query"], ["report"], ["status"], ["doctor"], ["correct"], ["undo"],
+        ["train"], ["evaluate"], ["config", "check"], ["config", "show"], ["db", "upgrade"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_help_shows_an_example(run: Run, words: list[str]) -> None:
+    done = run(*words, "--help")
+    assert done.code == 0
+    assert f"Example: pawsort {' '.join(words)}" in done.out
+
+
+def test_settings_can_be_named_before_or_after_the_command(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("batch: {size: 3}", encoding="utf-8")
+    for words in (["--config", "other.yaml", "config", "show", "--json"],
+                  ["config", "show", "--json", "--config", "other.yaml"]):  # fmt: skip
+        assert json.loads(run(*words).out)["batch"]["size"] == 3
+
+
+def test_what_config_show_prints_is_a_config(run: Run, tmp_path: Path) -> None:
+    shown = run("config", "show").out
+    (tmp_path / "again.yaml").write_text(shown, encoding="utf-8")
+    assert run("config", "show", "--config", "again.yaml").out == shown
+
+
+def test_a_token_is_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAWSORT_WEB__TOKEN", "hunter2hunter2hunter2")
+    assert "hunter2" not in run("config", "show").out
+
+
+def test_status_before_the_first_start_says_so(run: Run) -> None:
+    done = run("status", "--json")
+    assert done.code == 0
+    status = json.loads(done.out)
+    assert (status["worker"], status["total"]) == ("stopped", 0)
+    assert run("status", "--check").code == 1
+
+
+def test_the_database_can_be_made_ahead(run: Run) -> None:
+    assert run("db", "upgrade").code == 0
+    assert json.loads(run("query", "--json").out) == []
+
+
+@pytest.mark.parametrize("words", [["query"], ["status"], ["config", "show"], ["doctor"]], ids=" ".join)
+def test_quick_commands_import_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "config.yaml").write_text("", encoding="utf-8")
+    code = (
+        "import sys; from pipeline import cli\n"
+        f"sys.argv = ['pawsort', *{words!r}]\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'tensorflow', 'keras', 'openvino', 'pandas', 'numpy'} & sys.modules.keys()\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
