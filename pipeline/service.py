@@ -63,10 +63,12 @@ def run(
         if classifier is None:
             classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
         worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
-        at = time.fromisoformat(settings.report.at)
-        schedule = Schedule(reporter(settings, engine), Agenda(at, settings.report.zone))
-        life = Life(settings, bundle, worker, classifier, schedule)
-        return life.live(once)
+        writer = reporter(settings, engine)
+        schedule = Schedule(writer, Agenda(writer.at, writer.zone))
+        code = Life(settings, bundle, worker, classifier, schedule).live(once)
+        if once:
+            report_so_far(writer)
+        return code
 
 
 def reporter(settings: Settings, engine: Engine) -> Reporter:
@@ -74,6 +76,17 @@ def reporter(settings: Settings, engine: Engine) -> Reporter:
     outcomes = outcome_folders(load_bundle(settings))
     at = time.fromisoformat(settings.report.at)
     return Reporter(engine, settings.reports, settings.report.zone, at, outcomes)
+
+
+def report_so_far(writer: Reporter) -> None:
+    """Write the reports that were missed, and those of today so far; a failure is only logged."""
+    now = datetime.now(UTC)
+    today = now.astimezone(writer.zone).date()
+    try:
+        writer.write_due(now)
+        writer.write_range(today, today, now)
+    except OSError as error:
+        log.error("reports: %s; `pawsort report` tries again", error)
 
 
 class Life:
@@ -97,7 +110,8 @@ class Life:
             self._beat("starting")
             try:
                 self._worker.start()
-                self._schedule.start()
+                if not once:
+                    self._schedule.start()
                 log.info("drop photos into %s", ", ".join(map(str, self._settings.inboxes)))
                 while not received and not (once and self._worker.idle):
                     self._worker.step()

@@ -142,6 +142,19 @@ def test_manifest_that_is_not_plain_yaml_is_refused(plain_bundle: Bundle, text: 
         load(plain_bundle.path)
 
 
+def test_aliases_that_could_stand_for_gigabytes_are_refused(plain_bundle: Bundle):
+    file = plain_bundle.path / "bundle.yaml"
+    text = (
+        file.read_text()
+        .replace("name: tiny", "name: &name tiny")
+        .replace("architecture: small_cnn", "architecture: *name")
+    )
+    assert yaml.safe_load(text)["architecture"] == "tiny"
+    file.write_text(text)
+    with pytest.raises(BundleError, match="aliases"):
+        load(plain_bundle.path)
+
+
 def test_arrays_that_are_not_finite_are_neither_written_nor_read():
     with pytest.raises(WeightsError, match="head/bias"):
         pack({"head/bias": np.array([np.nan])})

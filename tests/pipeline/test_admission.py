@@ -144,7 +144,7 @@ def test_a_tiff_whose_pages_bite_their_tail_is_counted_once() -> None:
     assert admitted(bytes(data)).frames == 1
 
 
-@pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\..*")  # ignored by models.images too, but pytest comes first
+@pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\..*")  # models.images does so, but pytest comes first
 @pytest.mark.parametrize("kind", FORMATS)
 def test_no_cut_and_no_changed_byte_raises_anything(kind: str) -> None:
     data = encode(noise(24, 24), kind, exif=exif(1, "2024:05:01 12:33:44").tobytes())
