@@ -95,7 +95,7 @@ class Placing:
         root = os.path.join(self._sorted, destination[len(self._sorted) + 1 :].split(b"/")[0])
         filing.make_folders(os.path.dirname(destination), root)
         if held.resumed:
-            filing.resume(held.spool, destination, str(held.sha256))
+            filing.resume(held.spool, destination, held.sha256)
         else:
             filing.move(held.spool, destination)
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy import Engine
 
@@ -36,6 +37,13 @@ IDLE_SECONDS = 0.1
 BUSY_SECONDS = 0.02
 BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 RATE_SECONDS = 60.0
+
+
+class PutBack(NamedTuple):
+    """Files that an undo put back into their inbox, and where one under way is about to put one."""
+
+    identities: set[tuple[str, bytes, int, int, int, int]]
+    paths: set[bytes]
 
 
 class Worker:
@@ -194,17 +202,23 @@ class Worker:
         if len(self._answering.waiting) >= self.settings.batch.size:
             return
         batch = self._cutter.cut(self._monotonic())
-        put_back = self._ledger.undone_identities() if batch else set()
-        settled = [a for a in batch if not self._was_put_back(a, put_back) and self._is_settled(a)]
+        put_back = self._put_back() if batch else PutBack(set(), set())
+        settled = [a for a in batch if not self._is_put_back(a, put_back) and self._is_settled(a)]
         if settled:
             self._batch_began = self._monotonic()
             self._claiming.claim(settled)
         for arrival in settled:
             self._inbox_of(arrival).forget(arrival)
 
-    def _was_put_back(self, arrival: Arrival, put_back: set[tuple[str, bytes, int, int, int, int]]) -> bool:
+    def _put_back(self) -> PutBack:
+        pending = [move for move in self._ledger.pending_moves() if move.new_outcome is None]
+        return PutBack(self._ledger.undone_identities(), {move.destination for move in pending})
+
+    def _is_put_back(self, arrival: Arrival, put_back: PutBack) -> bool:
         a = arrival
-        if (os.fspath(a.inbox), a.source, a.dev, a.ino, a.size, a.mtime_ns) not in put_back:
+        path = os.path.join(os.fsencode(a.inbox), a.source)
+        identity = (os.fspath(a.inbox), a.source, a.dev, a.ino, a.size, a.mtime_ns)
+        if path not in put_back.paths and identity not in put_back.identities:
             return False
         self._inbox_of(a).postpone(a, "was put back by `undo`; left alone until it is changed or renamed")
         return True

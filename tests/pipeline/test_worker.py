@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from db.ledger import Ledger
 from models.bundle import Bundle
 from pipeline import config, filing
 from pipeline.config import Settings
+from pipeline.corrections import undo
 from pipeline.service import prepare_folders, probe_folders
 from pipeline.worker import Worker
 from tests.oracle import conserved, files_below
@@ -311,6 +313,35 @@ def test_writing_after_the_claim_starts_the_file_over(world: World, monkeypatch:
     worker.stop()
     os.close(descriptor)
     world.injected[:] = [b"<cat>more"]
+    conserved(world.settings, world.injected)
+
+
+def test_a_file_that_an_undo_put_back_is_left_alone_until_it_changes(world: World) -> None:
+    path = world.drop("a.jpg", b"<cat>")
+    world.live()
+    engine = open_database(world.settings.database_url)
+    [change] = undo(engine, world.settings, by="ann", last=1)
+    engine.dispose()
+    assert change.problem is None
+    world.live()
+    assert os.path.exists(path)
+    assert world.rows("state, outcome") == [("undone", None)]
+    os.utime(path, (1, 1))
+    world.live()
+    assert world.rows("state, outcome") == [("filed", "cats")]
+    conserved(world.settings, world.injected)
+
+
+def test_a_file_that_an_undo_is_just_putting_back_is_left_alone(world: World) -> None:
+    path = world.drop("a.jpg", b"<cat>")
+    worker = world.live()
+    [entry] = worker._ledger.entries([1])
+    at = datetime.now(UTC)
+    move = worker._ledger.begin_move(1, "undo", path, None, None, "ann", at)
+    filing.move(entry.path or b"", path)
+    world.live()
+    assert os.path.exists(path)
+    worker._ledger.finish_move(move.id, at)
     conserved(world.settings, world.injected)
 
 
