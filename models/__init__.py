@@ -1,0 +1,1 @@
+"""What makes and runs a classifier; knows no database and no inbox."""

@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.errors import ArchitectureError as ArchitectureError
 from models.runtime import keras, tf
-
-
-class ArchitectureError(Exception):
-    """Weights and a network do not fit, or there is no such network; the message says what was expected."""
 
 
 @dataclass(frozen=True, slots=True)

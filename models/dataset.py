@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from models.augmentation import SMALL_SHARE, augment
 from models.bundle import NEITHER
+from models.errors import DatasetError as DatasetError
 from models.images import UnreadableImage, decode
 from models.splits import SPLITS, Split, held_out_sources, split_of, split_of_neither
 
@@ -27,10 +28,6 @@ log = logging.getLogger(__name__)
 LEAST_PHOTOS = 8  # of a class; with fewer, some split would nearly surely lack it
 Pixels = npt.NDArray[np.uint8]
 Count = Callable[[int, int], None]
-
-
-class DatasetError(Exception):
-    """Photos that cannot be used; the message says which folder, and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)

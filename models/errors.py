@@ -1,7 +1,15 @@
-"""What goes wrong with models, in words; apart from the code that needs numpy or TensorFlow to find it out."""
+"""What goes wrong with models, apart from the code that needs numpy or TensorFlow to find it out."""
 
 from __future__ import annotations
 
 
 class BundleError(Exception):
     """A bundle cannot be used; the message says what is wrong, where, and what to do next."""
+
+
+class DatasetError(Exception):
+    """Photos that cannot be used; the message says which folder, and what was expected."""
+
+
+class ArchitectureError(Exception):
+    """Weights and a network do not fit, or there is no such network; the message says what was expected."""

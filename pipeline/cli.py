@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline import config as configuration
+from pipeline.cli_models import Json, evaluate, train
 from pipeline.errors import OK, SOME_FAILED, PawsortError, SettingsError, translated
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ Config = Annotated[
 DEFAULT: Any = None
 """What `_inherited` makes a path of."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Once = Annotated[bool, typer.Option("--once", help="File what is there, then end.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 When = Annotated[str | None, typer.Option(metavar="TIME", help="A day or time, as 2026-11-21T08:00; UTC.")]
@@ -335,61 +335,8 @@ def undo(
     raise typer.Exit(_print_moves(done, json))
 
 
-@app.command()
-def train(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")],
-    out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The folder to write the bundle to.")],
-    architecture: Annotated[str, typer.Option(help="mobilenet_v2 or small_cnn.")] = "mobilenet_v2",
-    init: Annotated[str, typer.Option(help="imagenet, none or a .weights.h5 file.")] = "imagenet",
-    epochs: Annotated[int, typer.Option(min=0, help="At most; 0 trains the last layer alone.")] = 10,
-    seed: Annotated[int, typer.Option(help="Of the split and all chance.")] = 1,
-) -> None:
-    """Train a model on your own photos.
-
-    DIR holds a folder for each class; one that is called `neither` teaches what to leave alone.
-
-    Example: pawsort train photos/ --architecture mobilenet_v2 --out models/mine
-    """
-    from models.training import TrainOptions
-    from models.training import train as fit
-    from pipeline.progress import training_progress
-
-    _log_plainly()
-    options = TrainOptions(
-        folders=folders, out=out, architecture=architecture, init=init, epochs=epochs, seed=seed
-    )
-    with _dataset_errors(), training_progress() as progress:
-        bundle = fit(options, progress=progress)
-    for name, figure in sorted(bundle.manifest.figures.items()):
-        print(f"{name:28} {figure.value:.4f}")
-
-
-@app.command()
-def evaluate(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's name or path.")],
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")],
-    out: Annotated[
-        Path | None, typer.Option(help="A folder for the figures and a row for each photo.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Measure a model on labelled photos that it has not seen.
-
-    Example: pawsort evaluate cats_dogs photos/ --out figures/
-    """
-    from models import bundle as bundles
-    from models import evaluation
-    from pipeline.output import print_json
-
-    _log_plainly()
-    with _dataset_errors(), translated():
-        loaded = bundles.load(bundles.locate(bundle, Path.cwd()))
-        result = evaluation.evaluate(loaded, folders, out)
-    if json:
-        print_json(result.as_dict())
-        return
-    for name, value in evaluation.summary(result).items():
-        print(f"{name:16} {'-' if value is None else format(value, '.4f')}")
+app.command()(train)
+app.command()(evaluate)
 
 
 @config_app.command("check")
@@ -447,13 +394,6 @@ def _load(config: Path) -> Settings:
     return settings
 
 
-def _log_plainly() -> None:
-    from pipeline import logs
-    from pipeline.config import LogSettings
-
-    logs.set_up(LogSettings())
-
-
 def _is_new(settings: Settings) -> bool:
     return settings.database is None and not (settings.state / "pawsort.db").exists()
 
@@ -468,18 +408,6 @@ def _database(settings: Settings, mode: Any) -> Iterator[Engine]:
             yield engine
         finally:
             engine.dispose()
-
-
-@contextmanager
-def _dataset_errors() -> Iterator[None]:
-    """Raise what is wrong with the user's folders and options as such."""
-    from models.architectures import ArchitectureError
-    from models.dataset import DatasetError
-
-    try:
-        yield
-    except (ArchitectureError, DatasetError) as error:
-        raise SettingsError(str(error)) from error
 
 
 def _print_moves(moves: Any, json: bool) -> int:

@@ -6,8 +6,8 @@
     ├── DatabaseError           4   the database cannot be used
     └── LockError               5   another worker holds these folders
 
-`models.errors.BundleError` and `db.errors.DatabaseError` are raised by rooms that know nothing of exit
-codes; `translated` turns them into the two of the same meaning here. A file that cannot be read is never
+What `models.errors` and `db.errors` define is raised by rooms that know nothing of exit codes; `translated`
+turns it into what has the same meaning here. A file that cannot be read is never
 an exception: it is a reason in the ledger.
 """
 
@@ -55,10 +55,12 @@ class LockError(PawsortError):
 def translated() -> Iterator[None]:
     """Raise the errors of `models/` and `db/` as ours, with their message unchanged."""
     from db.errors import DatabaseError as RoomDatabaseError
-    from models.errors import BundleError
+    from models.errors import ArchitectureError, BundleError, DatasetError
 
     try:
         yield
+    except (ArchitectureError, DatasetError) as error:
+        raise SettingsError(str(error)) from error
     except BundleError as error:
         raise ModelError(str(error)) from error
     except RoomDatabaseError as error:

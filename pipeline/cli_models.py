@@ -1,0 +1,115 @@
+"""The commands that make and measure models; they need no settings, no inbox and no database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.config import LogSettings
+from pipeline.errors import SettingsError, translated
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")]
+Target = Annotated[float, typer.Option(min=0.5, max=1, help="The share of filed photos to be right.")]
+
+
+def train(
+    folders: Folders,
+    out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The folder to write the bundle to.")],
+    architecture: Annotated[str, typer.Option(help="mobilenet_v2 or small_cnn.")] = "mobilenet_v2",
+    init: Annotated[
+        str | None,
+        typer.Option(help="imagenet, none or a .weights.h5 file; default: what there is."),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=0, help="At most; 0 trains the last layer alone.")] = 10,
+    small_epochs: Annotated[int, typer.Option(min=0, help="Of them, the first ones, on small photos.")] = 0,
+    patience: Annotated[int, typer.Option(min=1, help="Epochs without progress before stopping.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Photos in a step.")] = 32,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0, help="Default: the architecture's own.")
+    ] = None,
+    input_size: Annotated[int | None, typer.Option(min=16, help="Pixels; default: as suits it.")] = None,
+    folder: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL=NAME", help="Where photos of a class are filed.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split and all chance.")] = 1,
+    target_precision: Target = 0.995,
+) -> None:
+    """Train a model on your own photos; an interrupted training goes on where it was.
+
+    DIR holds a folder for each class; one that is called `neither` teaches what to leave alone.
+
+    Example: pawsort train photos/ --architecture mobilenet_v2 --out models/mine
+    """
+    _log_plainly()
+    names = _folder_names(folder or ())
+    from models.training import TrainOptions
+    from models.training import train as fit
+    from pipeline.progress import training_progress
+
+    options = TrainOptions(
+        folders=folders,
+        out=out,
+        architecture=architecture,
+        init=init,
+        epochs=epochs,
+        small_epochs=small_epochs,
+        patience=patience,
+        batch=batch,
+        learning_rate=learning_rate,
+        input_size=input_size,
+        folder_names=names,
+        seed=seed,
+        target_precision=target_precision,
+    )
+    with translated(), training_progress() as progress:
+        bundle = fit(options, progress=progress)
+    for name, figure in sorted(bundle.figures.items()):
+        print(f"{name:28} {figure.value:.4f}")
+
+
+def evaluate(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's name or path.")],
+    folders: Folders,
+    out: Annotated[Path | None, typer.Option(help="A folder for the figures, with a row a photo.")] = None,
+    split: Annotated[
+        Literal["train", "validation", "calibration", "test"] | None,
+        typer.Option(help="Only the photos that the bundle's training had put there."),
+    ] = None,
+    target_precision: Target = 0.995,
+    json: Json = False,
+) -> None:
+    """Measure a model on labelled photos that it has not seen.
+
+    Example: pawsort evaluate cats_dogs photos/ --out figures/
+    """
+    from models import bundle as bundles
+    from pipeline.output import print_json
+
+    _log_plainly()
+    with translated():
+        loaded = bundles.load(bundles.locate(bundle, Path.cwd()))
+        from models import evaluation
+
+        result = evaluation.evaluate(loaded, folders, out, split=split, target_precision=target_precision)
+    if json:
+        print_json(result.as_dict())
+        return
+    for name, value in evaluation.summary(result).items():
+        print(f"{name:16} {'-' if value is None else format(value, '.4f')}")
+
+
+def _folder_names(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not all(pair.partition("=")):
+            raise SettingsError(f"--folder {pair}: expected LABEL=NAME, such as rabbit=rabbits")
+    return {label: name for label, _, name in (pair.partition("=") for pair in pairs)}
+
+
+def _log_plainly() -> None:
+    from pipeline import logs
+
+    logs.set_up(LogSettings())
