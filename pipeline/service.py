@@ -102,6 +102,7 @@ class Life:
         self._schedule = schedule
         self._started_at = datetime.now(UTC)
         self._beat_at = 0.0
+        self._ready = False
         self._last_health: tuple[Health, tuple[str, ...]] = ("ok", ())
 
     def live(self, once: bool) -> int:
@@ -115,6 +116,7 @@ class Life:
                 log.info("drop photos into %s", ", ".join(map(str, self._settings.inboxes)))
                 while not received and not (once and self._worker.idle):
                     self._worker.step()
+                    self._say_ready()
                     self._beat_if_due()
             finally:
                 self._beat("stopping")
@@ -126,6 +128,11 @@ class Life:
         if left := self._worker.left:
             log.warning("%d files were left: they are being written to, or cannot be moved", left)
         return SOME_FAILED if self._worker.outcomes[FAILED] else OK
+
+    def _say_ready(self) -> None:
+        if self._classifier.labels and not self._ready:
+            self._ready = True
+            log.info("ready: model %s on %s", self._bundle.name, self._classifier.engine_name)
 
     def _beat_if_due(self) -> None:
         # In the thread that does the work, so that a worker that hangs looks dead.

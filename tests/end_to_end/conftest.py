@@ -38,7 +38,9 @@ class Site:
     def __init__(self, folder: Path, settings: str = "") -> None:
         self.folder = folder
         self.config = folder / "config.yaml"
-        self.config.write_text(settings or "watch: {settle_seconds: 0.5}\n", encoding="utf-8")
+        # One engine, since the trial of `auto` would double the start of each of these workers.
+        usual = "watch: {settle_seconds: 0.5}\nengine: tensorflow\n"
+        self.config.write_text(settings or usual, encoding="utf-8")
         self.settings = config.load(self.config)
         self.inbox = self.settings.inboxes[0]
         self.inbox.mkdir()
