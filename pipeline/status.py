@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from db import queries
 from pipeline import heartbeat
 from pipeline.config import Settings
+from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.heartbeat import Heartbeat, Liveness
 from pipeline.locks import holder
 from pipeline.logs import printable
@@ -69,5 +70,6 @@ def read(settings: Settings, engine: Engine | None) -> Status:
     pid = holder(settings.state)
     beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
     worker = heartbeat.liveness(beat, datetime.now(UTC), pid is not None)
-    counts = queries.counts(engine) if engine else {}
-    return Status(worker, pid, counts, beat)
+    counted = queries.counts(engine) if engine else {}
+    counts = {outcome: counted.pop(outcome, 0) for outcome in (UNCERTAIN, FAILED, "waiting")}
+    return Status(worker, pid, {**counted, **counts}, beat)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import open_database
+from db.engine import DatabaseError, open_database
 from db.ledger import Ledger
 from models.bundle import Bundle
 from pipeline import config, filing
@@ -360,6 +360,38 @@ def test_a_file_taken_out_of_the_spool_is_missing_and_its_neighbour_is_filed(wor
     assert sorted(world.rows("name, state")) == [("gone.jpg", "decoding"), ("there.jpg", "filed")]
 
 
+# --- order of durable steps -------------------------------------------------------------------------------
+
+
+def test_renames_are_durable_before_the_ledger_relies_on_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def noted(owner: Any, name: str, say: Callable[..., str]) -> None:
+        original = getattr(owner, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            order.append(say(*args))
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call)
+
+    inbox, spool, cats = (
+        os.fsencode(path)
+        for path in (world.settings.inboxes[0], world.settings.spool, world.settings.sorted / "cats")
+    )
+    places = {inbox: "inbox", spool: "spool", cats: "cats"}
+    noted(filing, "sync_folders", lambda folders: "sync " + " ".join(sorted(places[f] for f in folders)))
+    noted(filing, "move", lambda source, destination: f"move to {places[os.path.dirname(destination)]}")
+    for name in ("claim", "begin_decoding", "decide", "file"):
+        noted(Ledger, name, lambda *_, name=name: name)
+    world.drop("a.jpg", b"<cat>")
+    world.live()
+    steps = ["claim", "move to spool", "sync inbox spool", "begin_decoding", "decide", "move to cats"]
+    assert [step for step in order if step != "sync "] == [*steps, "sync cats spool", "file"]
+
+
 # --- a bad world ------------------------------------------------------------------------------------------
 
 
@@ -391,6 +423,19 @@ def test_a_full_disk_pauses_and_the_work_goes_on_by_itself(
     worker.stop()
     assert {outcome for _, outcome, _ in world.rows()} == {"cats"}
     conserved(world.settings, world.injected)
+
+
+def test_a_database_that_was_deleted_under_it_stops_the_worker_and_the_files_stay(world: World) -> None:
+    worker = world.worker()
+    run_until_idle(worker)
+    for path in world.settings.state.glob("pawsort.db*"):
+        path.unlink()
+    path = world.drop("a.jpg", b"<cat>")
+    with pytest.raises(DatabaseError, match="deleted"):
+        for _ in range(100):
+            worker.step()
+    worker.stop()
+    assert os.path.exists(path)
 
 
 def test_a_file_that_cannot_be_moved_has_one_row_and_harms_nobody(

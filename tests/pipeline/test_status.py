@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pipeline import config, status
+from pipeline.heartbeat import FILE_NAME, Heartbeat, InboxBeat
+from pipeline.locks import worker_lock
+from pipeline.service import prepare_folders
+
+NOW = datetime.now(UTC)
+
+
+def site(folder: Path) -> config.Settings:
+    (folder / "config.yaml").write_text("", encoding="utf-8")
+    settings = config.load(folder / "config.yaml")
+    prepare_folders(settings, inboxes=True)
+    return settings
+
+
+def beat(**changes: object) -> Heartbeat:
+    usual = {"pid": 1, "started_at": NOW, "at": NOW, "state": "watching", "health": "ok"}
+    return Heartbeat(**{**usual, **changes})  # type: ignore[arg-type]
+
+
+def test_a_worker_that_was_killed_is_not_well(tmp_path: Path) -> None:
+    settings = site(tmp_path)
+    beat().write(settings.state / FILE_NAME)
+    seen = status.read(settings, None)
+    assert (seen.worker, seen.well) == ("died", False)
+
+
+def test_a_worker_at_work_is_well(tmp_path: Path) -> None:
+    settings = site(tmp_path)
+    with worker_lock(settings):
+        beat(at=datetime.now(UTC)).write(settings.state / FILE_NAME)
+        seen = status.read(settings, None)
+    assert (seen.worker, seen.well) == ("running", True)
+
+
+def test_a_worker_that_hangs_is_not_well(tmp_path: Path) -> None:
+    settings = site(tmp_path)
+    with worker_lock(settings):
+        beat(at=NOW - timedelta(seconds=30)).write(settings.state / FILE_NAME)
+        seen = status.read(settings, None)
+    assert (seen.worker, seen.well) == ("stalled", False)
+
+
+def test_red_health_is_not_well_and_says_why(tmp_path: Path) -> None:
+    settings = site(tmp_path)
+    inbox = InboxBeat(path="/in\nbox", mode="polling", health="red", reason="gone", waiting=3)
+    with worker_lock(settings):
+        beat(at=datetime.now(UTC), health="red", reasons=("disk full",), inboxes=(inbox,)).write(
+            settings.state / FILE_NAME
+        )
+        seen = status.read(settings, None)
+    assert not seen.well
+    assert "red; disk full" in seen.as_text()
+    assert r"/in\nbox (polling), 3 waiting" in seen.as_text()
+
+
+def test_every_outcome_that_always_exists_is_counted(tmp_path: Path) -> None:
+    assert status.read(site(tmp_path), None).counts == {"uncertain": 0, "failed": 0, "waiting": 0}
