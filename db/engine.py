@@ -11,22 +11,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from db import sqlite
-from db.errors import DatabaseError, DatabaseUnavailable, LedgerError, translated
+from db.errors import DatabaseError, DatabaseReserved, DatabaseUnavailable, LedgerError, translated
 from db.schema import check_version, migrate
 
 __all__ = [
     "DatabaseError",
+    "DatabaseReserved",
     "DatabaseUnavailable",
     "LedgerError",
     "Mode",
     "assert_in_place",
+    "check_url",
     "open_database",
     "reading",
+    "reserved",
     "upgrade",
     "writing",
 ]
@@ -67,6 +70,11 @@ def open_database(url: str, mode: Mode = "worker") -> Engine:
     return engine
 
 
+def check_url(url: str) -> None:
+    """Raise DatabaseError unless `url` names a database that could be used; nothing is opened."""
+    _parse(url)
+
+
 def upgrade(url: str) -> None:
     """Make the database at `url`, or bring it to this version, in one transaction.
 
@@ -96,6 +104,27 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+@contextmanager
+def reserved(engine: Engine) -> Iterator[None]:
+    """Keep every other worker off the database until the block ends; raises DatabaseReserved.
+
+    Two workers with state folders of their own would take each other's unfinished files for their own.
+    """
+    if engine.dialect.name == "sqlite":
+        with sqlite.reserved(_where(engine.url)):
+            yield
+        return
+    with translated(_where(engine.url)), engine.connect() as connection:
+        if not connection.scalar(select(func.pg_try_advisory_lock(_WORKER_KEY))):
+            raise DatabaseReserved(f"another worker uses the database {_where(engine.url)}; stop it first")
+        connection.commit()
+        yield
+
+
+_WORKER_KEY = int.from_bytes(b"pawsort", "big")
+"""Of the advisory lock; a number that no other program has reason to choose."""
+
+
 def assert_in_place(engine: Engine) -> None:
     """Raise DatabaseError if the SQLite file, its -wal or its -shm was deleted or replaced while open.
 
@@ -114,10 +143,8 @@ def _parse(url: str) -> URL:
     except (ArgumentError, NoSuchModuleError) as error:
         raise DatabaseError(f"`database` is no URL that can be used: {error}. {_EXPECTED}") from error
     except ImportError as error:
-        raise DatabaseError(
-            f"The driver that `database` needs is not installed ({error}). For PostgreSQL: "
-            "`pip install 'pawsort[postgres]'`."
-        ) from error
+        advice = "`pip install 'psycopg[binary]'` installs it." if backend == "postgresql" else _EXPECTED
+        raise DatabaseError(f"The driver for {backend} is not installed ({error}). {advice}") from error
     if backend not in ("sqlite", "postgresql"):
         raise DatabaseError(f"`database` names {backend}, which is not supported. {_EXPECTED}")
     if backend == "sqlite" and address.database in (None, "", ":memory:"):
@@ -150,6 +177,13 @@ def _create_engine(address: URL, mode: Mode) -> Engine:
     return engine
 
 
+# A server that is cut off must not hang the worker for as long as TCP would.
+_PATIENCE = {
+    "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}  # fmt: skip
+
+
 def _postgres_engine(address: URL, mode: Mode) -> Engine:
     options = [f"lock_timeout={int(BUSY_SECONDS * 1000)}", "timezone=UTC"]
     if mode == "read":
@@ -157,7 +191,7 @@ def _postgres_engine(address: URL, mode: Mode) -> Engine:
     settings = " ".join(f"-c {option}" for option in options)
     # A server may restart while the worker runs: a connection is tried before it is used.
     return create_engine(
-        address, pool_pre_ping=True, hide_parameters=True, connect_args={"options": settings}
+        address, pool_pre_ping=True, hide_parameters=True, connect_args={"options": settings, **_PATIENCE}
     )
 
 

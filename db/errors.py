@@ -2,6 +2,7 @@
 
 DatabaseError                 stop: damaged, of another version, not ours
 ├── DatabaseUnavailable       pause and try again: locked, disk full, read-only, out of reach
+├── DatabaseReserved          stop: another worker uses it
 └── LedgerError               stop: a row was not in the state a transition needs
 """
 
@@ -21,6 +22,10 @@ class DatabaseError(Exception):
 
 class DatabaseUnavailable(DatabaseError):  # noqa: N818 - it says a state of the world
     """The database cannot be used now, but may be later with nothing changed in it."""
+
+
+class DatabaseReserved(DatabaseError):  # noqa: N818 - it says a state of the world
+    """Another worker uses the database."""
 
 
 class LedgerError(DatabaseError):

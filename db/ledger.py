@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from sqlalchemy import (
     CursorResult,
     Engine,
     Text,
+    and_,
     bindparam,
     cast,
     func,
@@ -42,7 +43,7 @@ from db.moves import MoveBook
 from db.names import RawName, escape
 from db.records import Action, Claim, Entry, Identity, Move, Ticket, Verdict
 from db.rows import entries_by, in_pieces
-from db.tables import UNDONE, UNFINISHED, State, files
+from db.tables import PENDING, UNDONE, UNFINISHED, State, files, moves
 
 __all__ = ["Action", "Claim", "Entry", "Identity", "Ledger", "LedgerError", "Move", "Ticket", "Verdict"]
 
@@ -191,14 +192,22 @@ class Ledger(MoveBook):
             found = [e for part in in_pieces(sorted(set(sha256s))) for e in _twins(connection, part)]
         return {str(entry.sha256): entry for entry in found}
 
-    def undone_identities(self) -> set[tuple[str, RawName, int, int, int, int]]:
-        """Return (inbox, source, dev, ino, bytes, mtime_ns) of files that an undo put back.
+    def put_back(self, seen: Mapping[RawName, Identity]) -> set[RawName]:
+        """Return which of these files, absolute path -> identity, an undo has put back or is putting back.
 
-        They are left alone until one of these changes.
+        They are left alone until their identity changes or they are renamed.
         """
+        paths = sorted(seen)
         with reading(self._engine) as connection:
-            undone = entries_by(connection, text(UNDONE))
-        return {(e.inbox, _source_now(e), e.dev, e.ino, e.bytes, e.mtime_ns) for e in undone}
+            undone = [
+                entry
+                for part in in_pieces(paths)
+                for entry in entries_by(connection, and_(text(UNDONE), files.c.path.in_(part)))
+            ]
+            under_way = select(moves.c.destination).where(text(PENDING), moves.c.new_outcome.is_(None))
+            coming = set(connection.execute(under_way).scalars())
+        known = {e.path for e in undone if e.path and seen[e.path] == (e.dev, e.ino, e.bytes, e.mtime_ns)}
+        return known | (coming & seen.keys())
 
     def _claimed(self, claim: Claim, at: datetime) -> dict[str, Any]:
         stamps = {"claimed_at": at, "changed_at": at, "attempts": 0}
@@ -236,11 +245,10 @@ def _all_took(done: CursorResult[Any], ids: Collection[int], step: str, *before:
 def _supersede(connection: Connection, claims: Sequence[Claim], at: datetime) -> None:
     """Let go of rows of undone files that these claims are about: the same file, or another in its place."""
     columns = files.c.id, files.c.dev, files.c.ino, files.c.path
-    undone = connection.execute(select(*columns).where(text(UNDONE))).all()
-    if not undone:
-        return
     inodes = {(claim.dev, claim.ino) for claim in claims}
     paths = {os.path.join(os.fsencode(claim.inbox), claim.source) for claim in claims}
+    touched = or_(files.c.path.in_(sorted(paths)), files.c.ino.in_(sorted({ino for _, ino in inodes})))
+    undone = connection.execute(select(*columns).where(text(UNDONE), touched)).all()
     old = [row.id for row in undone if (row.dev, row.ino) in inodes or row.path in paths]
     let_go = {"state": "vanished", "path": None, "changed_at": at}
     for part in in_pieces(old):
@@ -256,9 +264,3 @@ def _twins(connection: Connection, sha256s: Sequence[str]) -> list[Entry]:
         .group_by(files.c.sha256)
     )
     return entries_by(connection, files.c.id.in_(earliest))
-
-
-def _source_now(entry: Entry) -> RawName:
-    """Return where an undone file lies in its inbox: beside its old place, if that was taken."""
-    assert entry.path is not None
-    return os.path.relpath(entry.path, os.fsencode(entry.inbox))

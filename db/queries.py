@@ -72,14 +72,14 @@ def results(engine: Engine, filters: ResultFilter = ResultFilter()) -> Iterator[
 
 
 def counts(engine: Engine) -> dict[str, int]:
-    """Count the rows of `results` by outcome; those without one as "waiting", which is always there."""
+    """Count the rows of `results` by outcome; those without one as "waiting", or "undone" if there are."""
     # Of the table, because the view's condition on the state would have each row looked up.
     has_one = files.c.outcome.is_not(None)
     counted = select(files.c.outcome, func.count()).where(has_one).group_by(files.c.outcome)
     with reading(engine) as connection:
         by_outcome: dict[str, int] = dict(connection.execute(counted.order_by(files.c.outcome)).all())
-        waiting = sum(_count(connection, condition) for condition in (UNFINISHED, UNDONE))
-    return {**by_outcome, WAITING: waiting}
+        waiting, undone = (_count(connection, condition) for condition in (UNFINISHED, UNDONE))
+    return {**by_outcome, **({"undone": undone} if undone else {}), WAITING: waiting}
 
 
 def states(engine: Engine) -> dict[str, int]:
@@ -157,7 +157,10 @@ def _count(connection: Connection, condition: str) -> int:
 
 
 def _outcome_is(outcome: str) -> ColumnElement[bool]:
-    return view.c.outcome.is_(None) if outcome == WAITING else view.c.outcome == outcome
+    if outcome not in (WAITING, "undone"):
+        return view.c.outcome == outcome
+    undone = view.c.state == "undone"
+    return view.c.outcome.is_(None) & (undone if outcome == "undone" else ~undone)
 
 
 _TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import sqlite3
 import urllib.parse
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from db.errors import DatabaseError
+from db.errors import DatabaseError, DatabaseReserved
 
 WRITES = "pawsort_writes"
 """The execution option of a connection whose transactions write."""
@@ -173,3 +175,16 @@ def _identity(path: str) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
+
+
+@contextmanager
+def reserved(path: str) -> Iterator[None]:
+    """Hold a lock beside the file; not on it, since closing it would drop SQLite's own locks."""
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise DatabaseReserved(f"another worker uses the database {path}; stop it first") from error
+    finally:
+        os.close(descriptor)

@@ -32,6 +32,7 @@ class _Sorted:
     answers: list[Answer] = field(default_factory=list)
     load: dict[str, Held] = field(default_factory=dict)
     following: list[Held] = field(default_factory=list)
+    unsettled: list[Held] = field(default_factory=list)
 
 
 class Answering:
@@ -121,6 +122,8 @@ class Answering:
             self._begin(sorted_.load)
         for _ in batch:
             queue.popleft()
+        for held in sorted_.unsettled:
+            self._resting.add(held, max(1.0, self._settings.watch.settle_seconds))
         for held in sorted_.following:
             self._followers.setdefault(str(held.sha256), []).append(held)
         return sorted_.answers
@@ -156,13 +159,13 @@ class Answering:
             sorted_.answers.append(Answer(held, FAILED, reason=print_.reason, detail=print_.detail))
             return None
         if (print_.bytes, print_.mtime_ns) != held.identity[2:] or _is_written_to(held.spool):
-            self._resting.add(held, max(1.0, self._settings.watch.settle_seconds))
+            sorted_.unsettled.append(held)
             return None
         return replace(held, sha256=print_.sha256)
 
     def _begin(self, load: Mapping[str, Held]) -> None:
         """Commit that a decoder is about to see these files, and only then let it see them."""
-        alone = len(load) == 1
+        alone = len(load) == 1 and not self._classifier.in_flight
         self._ledger.begin_decoding([(held.id, sha) for sha, held in load.items()], alone, self._now())
         self._leaders |= load.keys()
         self.in_flight |= {held.id: held for held in load.values()}
@@ -204,10 +207,12 @@ class Answering:
             DUPLICATES if self._settings.duplicates == "hold" else str(twin.outcome or twin.verdict),
             twin.prediction,
             twin.confidence,
-            twin.reason,
+            None if twin.corrected_to else twin.reason,
             scores=twin.scores,
             admitted=Admitted(str(twin.format), twin.width or 0, twin.height or 0, 1, twin.taken_at),
             duplicate_of=twin.id,
+            model=twin.model,
+            model_sha256=twin.model_sha256,
         )
 
 

@@ -19,7 +19,7 @@ from pipeline.inbox import Arrival
 
 log = logging.getLogger(__name__)
 
-ONE_FILE = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY}
+ONE_FILE = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY, errno.EIO, errno.ESTALE}
 """What the system says when it is this file that cannot be moved, and not any file."""
 
 
@@ -39,18 +39,24 @@ class Claiming:
         self._inside: list[Held] = []
         self._unsynced: dict[bytes, None] = {}
 
+    @property
+    def held(self) -> int:
+        """How many files are claimed and not yet durably in the spool."""
+        return len(self.outside) + len(self._inside) + len(self._vanished)
+
     def claim(self, arrivals: Sequence[Arrival]) -> None:
         """Commit that these files are ours, before any of them is moved."""
         known = {(held.inbox, held.source) for held in self.outside}
         known |= {(held.inbox, held.source) for _, held in self._resting.files.values()}
-        new = [a for a in arrivals if (os.fsencode(a.inbox), a.source) not in known]
+        by_path = {(os.fsencode(a.inbox), a.source): a for a in arrivals}  # offered twice is claimed once
+        new = [arrival for path, arrival in by_path.items() if path not in known]
         if not new:
             return
         tickets = self._ledger.claim([_claim(arrival) for arrival in new], self._now())
         for ticket, arrival in zip(tickets, new, strict=True):
             spool = os.path.join(self._spool, os.fsencode(ticket.spool_name))
-            identity = (arrival.dev, arrival.ino, arrival.size, arrival.mtime_ns)
-            self.outside.append(Held(ticket.id, os.fsencode(arrival.inbox), arrival.source, spool, identity))
+            inbox = os.fsencode(arrival.inbox)
+            self.outside.append(Held(ticket.id, inbox, arrival.source, spool, identity_of(arrival)))
 
     def bring_in(self) -> list[Held]:
         """Rename what is claimed into the spool, durably, and return what arrived there."""
@@ -62,7 +68,8 @@ class Claiming:
             self._vanished.clear()
         filing.sync_folders(self._unsynced)
         self._unsynced.clear()
-        arrived, self._inside = self._inside, []
+        arrived = [look_again(self._ledger, held, self._now()) for held in self._inside]
+        self._inside.clear()
         return arrived
 
     def _bring_in(self, held: Held) -> None:
@@ -79,7 +86,7 @@ class Claiming:
             self._resting.add(held, self._settings.watch.rescan_seconds)
         else:
             self._unsynced |= dict.fromkeys((os.path.dirname(held.origin), self._spool))
-            self._inside.append(look_again(self._ledger, held, self._now()))
+            self._inside.append(held)
 
     def _rename(self, held: Held) -> None:
         folder = open_folder(held.inbox, os.path.dirname(held.source))
@@ -90,20 +97,32 @@ class Claiming:
             os.close(folder)
 
 
+def path_of(arrival: Arrival) -> bytes:
+    """Return the absolute path of an arrival."""
+    return os.path.join(os.fsencode(arrival.inbox), arrival.source)
+
+
+def identity_of(arrival: Arrival) -> filing.Identity:
+    """Return what tells this version of a file from every other."""
+    return arrival.dev, arrival.ino, arrival.size, arrival.mtime_ns
+
+
 def is_settled(arrival: Arrival) -> bool:
     """Tell whether an arrival is still what was seen, and nobody writes to it.
 
     Raises OSError when it is gone, is no regular file, or may not be read.
     """
     with opened(os.fsencode(arrival.inbox), arrival.source) as file:
-        seen = (arrival.dev, arrival.ino, arrival.size, arrival.mtime_ns)
         now = (file.stat.st_dev, file.stat.st_ino, file.stat.st_size, file.stat.st_mtime_ns)
-        return seen == now and leased(file.fd) is not False
+        return identity_of(arrival) == now and leased(file.fd) is not False
 
 
 def look_again(ledger: Ledger, held: Held, at: datetime) -> Held:
     """Take note of what lies in the spool: another file may have got there under the same name."""
-    identity = filing.identity(held.spool)
+    try:
+        identity = filing.identity(held.spool)
+    except FileNotFoundError:
+        return held  # the next step finds it missing
     if identity[2:] != held.identity[2:]:
         ledger.reclaim(held.id, identity[2], identity[3], at)
     return replace(held, identity=identity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.classifier import Finding, ProcessClassifier, classify_files
@@ -58,12 +59,14 @@ def photos(paths: Iterable[str], settings: Settings) -> Iterator[str]:
 
 def preview(settings: Settings) -> Iterator[dict[str, Any]]:
     """Say for each file in the inboxes where the worker would put it now. Raises ModelError."""
-    for inbox in settings.inboxes:
-        for answer in classify(settings, [str(inbox)]):
-            folder = os.fsencode(settings.sorted / answer.outcome)
-            source = os.fsencode(os.path.relpath(answer.path, inbox))
-            goal = destination(folder, source, taken=os.path.lexists)
-            yield answer.as_dict() | {"destination": os.fsdecode(goal)}
+    promised: set[bytes] = set()
+    for answer in classify(settings, [str(inbox) for inbox in settings.inboxes]):
+        inbox = next(inbox for inbox in settings.inboxes if Path(answer.path).is_relative_to(inbox))
+        folder = os.fsencode(settings.sorted / answer.outcome)
+        source = os.fsencode(os.path.relpath(answer.path, inbox))
+        goal = destination(folder, source, taken=lambda path: path in promised or os.path.lexists(path))
+        promised.add(goal)
+        yield answer.as_dict() | {"destination": os.fsdecode(goal)}
 
 
 def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:

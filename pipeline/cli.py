@@ -6,6 +6,7 @@ Data goes to stdout, messages and progress to stderr. What a command needs is im
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -74,16 +75,19 @@ class Format(StrEnum):
 def main() -> None:
     """Run a command and exit with its code; whatever is the user's to mend is one clear message."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="pawsort", standalone_mode=False)
     except PawsortError as error:
         print(f"pawsort: {error}", file=sys.stderr)
         code = error.exit_code
     except typer.TyperException as error:
-        print(f"pawsort: {' '.join(error.format_message().split())}; see --help", file=sys.stderr)
+        print(f"pawsort: {' '.join(error.format_message().split()).rstrip('.')}; see --help", file=sys.stderr)
         code = SettingsError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 128 + signal.SIGINT
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            print(f"pawsort: {error.filename or 'cannot go on'}: {error.strerror}", file=sys.stderr)
+            sys.exit(PawsortError.exit_code)
         # Somebody like `head` has read enough; Python must not complain about it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = OK
@@ -145,6 +149,8 @@ def classify(
         if not os.path.lexists(path):
             raise SettingsError(f"{path}: no such file or folder")
     rows = [row.as_dict() for row in classification.classify(settings, paths)]
+    if not rows:
+        print("pawsort: no photos there", file=sys.stderr)
     if json:
         print_json(rows)
     else:
@@ -155,12 +161,12 @@ def classify(
 @app.command()
 def query(
     config: Config = DEFAULT,
-    outcome: Annotated[str | None, typer.Option(help="cats, dogs, uncertain or failed.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="A folder, waiting or undone.")] = None,
     prediction: Annotated[str | None, typer.Option(help="cat or dog.")] = None,
     inbox: Annotated[str | None, typer.Option(help="The inbox it came from.")] = None,
     name: Annotated[str | None, typer.Option(help="A part of the file's name.")] = None,
-    min_confidence: Annotated[float | None, typer.Option(min=0, max=1)] = None,
-    max_confidence: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    min_confidence: Annotated[float | None, typer.Option(min=0, max=1, help="At least.")] = None,
+    max_confidence: Annotated[float | None, typer.Option(min=0, max=1, help="At most.")] = None,
     since: When = None,
     until: When = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows, the newest first.")] = None,
@@ -175,6 +181,8 @@ def query(
     from pipeline import output
 
     settings = _load(config)
+    if json and format is not Format.table:
+        raise SettingsError(f"--json and --format {format} are two formats; give one of them")
     wanted = queries.ResultFilter(
         outcome=outcome,
         prediction=prediction,
@@ -345,7 +353,11 @@ def config_check(config: Config = DEFAULT) -> None:
 
     Example: pawsort config check --config /etc/pawsort/config.yaml
     """
-    _load(config)
+    from db.engine import check_url
+
+    settings = _load(config)
+    with translated():
+        check_url(settings.database_url)
     print(f"{config}: all is well")
 
 
@@ -360,8 +372,8 @@ def config_show(config: Config = DEFAULT, json: Json = False) -> None:
     from pipeline.output import print_json
 
     values = _load(config).model_dump(mode="json")
-    if values["web"]["token"]:
-        values["web"]["token"] = "***"  # noqa: S105 - a mask, not a password
+    for section, key in [(values["web"], "token"), (values, "database")]:
+        section[key] = configuration.masked(section[key])
     if json:
         print_json(values)
     else:

@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.config import LogSettings
+from pipeline.config import LogSettings, load
 from pipeline.errors import SettingsError, translated
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", metavar="PATH", help="A settings file, for the log.")
+]
 Target = Annotated[float, typer.Option(min=0.5, max=1, help="The share of filed photos to be right.")]
 
 
@@ -37,6 +40,7 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split and all chance.")] = 1,
     target_precision: Target = 0.995,
+    config: Config = None,
 ) -> None:
     """Train a model on your own photos; an interrupted training goes on where it was.
 
@@ -44,7 +48,7 @@ def train(
 
     Example: pawsort train photos/ --architecture mobilenet_v2 --out models/mine
     """
-    _log_plainly()
+    _set_up_log(config)
     names = _folder_names(folder or ())
     from models.training import TrainOptions
     from models.training import train as fit
@@ -80,6 +84,7 @@ def evaluate(
         typer.Option(help="Only the photos that the bundle's training had put there."),
     ] = None,
     target_precision: Target = 0.995,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """Measure a model on labelled photos that it has not seen.
@@ -89,7 +94,7 @@ def evaluate(
     from models import bundle as bundles
     from pipeline.output import print_json
 
-    _log_plainly()
+    _set_up_log(config)
     with translated():
         loaded = bundles.load(bundles.locate(bundle, Path.cwd()))
         from models import evaluation
@@ -109,7 +114,8 @@ def _folder_names(pairs: Sequence[str]) -> dict[str, str]:
     return {label: name for label, _, name in (pair.partition("=") for pair in pairs)}
 
 
-def _log_plainly() -> None:
+def _set_up_log(config: Path | None) -> None:
+    """Log as the settings say, if any were named: a training needs none."""
     from pipeline import logs
 
-    logs.set_up(LogSettings())
+    logs.set_up(load(config).log if config else LogSettings())

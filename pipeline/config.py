@@ -190,6 +190,17 @@ def check_layout(settings: Settings) -> None:
             _refuse_overlap(name, path, other_name, other)
 
 
+def masked(secret: str | None) -> str | None:
+    """Return a token, or a URL with a password, as it may be shown."""
+    if secret is None:
+        return None
+    head, at, tail = secret.rpartition("@")
+    if "://" not in secret:
+        return "***"
+    scheme, _, user = head.partition("://")
+    return f"{scheme}://{user.split(':')[0]}:***@{tail}" if at and ":" in user else secret
+
+
 def _refuse_overlap(name: str, path: Path, other_name: str, other: Path) -> None:
     a, b = Path(os.path.realpath(path)), Path(os.path.realpath(other))
     if a == b:
@@ -243,7 +254,8 @@ def _explain_one(path: Path, problem: ErrorDetails) -> str:
         source = f"environment variable {variable}"
     if problem["type"] == "extra_forbidden":
         return f"{source}: {where}: unknown key; known: {', '.join(_siblings(keys))}"
-    return f"{source}: {where}: {problem['msg']}; got {problem['input']!r}"
+    expected = "expected a list, such as [inbox]" if problem["type"] == "tuple_type" else problem["msg"]
+    return f"{source}: {where}: {expected}; got {problem['input']!r}"
 
 
 def _siblings(keys: Sequence[str]) -> list[str]:

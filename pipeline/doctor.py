@@ -146,16 +146,25 @@ _EDITED = "; if nobody meant to edit it, put the photo back from a backup"
 def _unfinished(engine: Engine, settings: Settings) -> Iterator[Problem]:
     for entry in _entries(engine, UNFINISHED):
         spool = os.path.join(os.fsencode(settings.spool), os.fsencode(entry.spool_name))
-        places = [spool] if entry.destination is None else [spool, entry.destination]
-        lost = entry.state == "decided" and not any(map(os.path.lexists, places))
+        lost = not any(map(os.path.lexists, _places(entry, spool)))
         if not _stands(engine, entry):
             continue
         if lost:
-            message = "was taken away, and is not where it belongs either; put it back"
+            message = (
+                "was taken away, and is not where it belongs either; put it back, then restart the worker"
+            )
             yield Problem("missing", spool, entry.id, message)
         elif holder(settings.state) is None:
             message = f"is {entry.state}, and no worker runs; start it, and it goes on"
             yield Problem("unfinished", spool, entry.id, message)
+
+
+def _places(entry: Entry, spool: bytes) -> list[bytes]:
+    """List where the file of an unfinished row may lie."""
+    if entry.destination is not None:
+        return [spool, entry.destination]
+    origin = os.path.join(os.fsencode(entry.inbox), entry.source)
+    return [spool, origin] if entry.state == "claimed" else [spool]
 
 
 def _stands(engine: Engine, entry: Entry) -> bool:

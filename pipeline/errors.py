@@ -55,6 +55,7 @@ class LockError(PawsortError):
 def translated() -> Iterator[None]:
     """Raise the errors of `models/` and `db/` as ours, with their message unchanged."""
     from db.errors import DatabaseError as RoomDatabaseError
+    from db.errors import DatabaseReserved
     from models.errors import ArchitectureError, BundleError, DatasetError
 
     try:
@@ -63,5 +64,7 @@ def translated() -> Iterator[None]:
         raise SettingsError(str(error)) from error
     except BundleError as error:
         raise ModelError(str(error)) from error
+    except DatabaseReserved as error:
+        raise LockError(str(error)) from error
     except RoomDatabaseError as error:
         raise DatabaseError(str(error)) from error

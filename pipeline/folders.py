@@ -84,7 +84,10 @@ def _make_folder(path: bytes) -> None:
 def sync_folders(folders: Iterable[bytes]) -> None:
     """Make renames in `folders` durable: fsync each distinct one, in the order given. Raises OSError."""
     for folder in dict.fromkeys(folders):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # somebody tidied up behind us: a folder that is gone has nothing to keep
         try:
             os.fsync(descriptor)
         except OSError as error:

@@ -64,6 +64,8 @@ class Answer:
     scores: Mapping[str, float] | None = None
     admitted: Admitted | None = None
     duplicate_of: int | None = None
+    model: str | None = None
+    model_sha256: str | None = None
 
 
 @dataclass(slots=True)
@@ -78,9 +80,10 @@ class Resting:
         self.files[held.id] = (self.monotonic() + seconds, held)
 
     def rested(self) -> list[Held]:
-        """Take out the files whose time is over."""
+        """Return the files whose time is over; each rests until it is woken."""
         now = self.monotonic()
-        over = [held for until, held in self.files.values() if until <= now]
-        for held in over:
-            del self.files[held.id]
-        return over
+        return [held for until, held in self.files.values() if until <= now]
+
+    def wake(self, held: Held) -> None:
+        """Take out a file that has its place again."""
+        del self.files[held.id]

@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 SLICE_SECONDS = 0.03  # what one poll may spend on hints, and again on the walk
 REBUILD_SECONDS = 1.0
 
-Held = Callable[[bytes, int, int, int, int], bool]
-
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -60,16 +58,11 @@ class InboxStatus:
     odd: int  # links, FIFOs, sockets, devices and unreadable entries that were reported
 
 
-def _never_held(*_: object) -> bool:
-    return False
-
-
 class Inbox:
     """Watch one inbox. `start`, then `poll` for ever from one thread, then `stop`.
 
     The worker tells what became of each arrival: `forget` when it is claimed or gone, `postpone` when it
-    cannot be had for now. `is_held(source, dev, ino, size, mtime_ns)` names files that are to stay, such as
-    those that were put back. Times are seconds of `clock`, which never goes back.
+    cannot be had for now. Times are seconds of `clock`, which never goes back.
     """
 
     def __init__(
@@ -77,7 +70,6 @@ class Inbox:
         path: Path,
         settings: WatchSettings,
         *,
-        is_held: Held = _never_held,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         capacity: int = 10_000,
@@ -85,7 +77,6 @@ class Inbox:
         self.path = path
         self._root = os.fsencode(path)
         self._settings = settings
-        self._is_held = is_held
         self._clock = clock
         self._wall = wall
         self._ignored = ignorer(settings.ignore)
@@ -269,8 +260,6 @@ class Inbox:
             seen = sighting(due.sighting.path, status)
             if seen != due.sighting:
                 self._tracker.sight(seen, now)
-            elif self._is_held(*seen):
-                self._tracker.postpone(seen.path, now)
             else:
                 arrivals.append(self._arrival(due, now))
         return arrivals

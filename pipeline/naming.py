@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable
 
 from pipeline.folders import is_folder
@@ -57,6 +58,13 @@ def _first_free(folder: bytes, stem: bytes, extension: bytes, taken: Callable[[b
         middle = (low + high) // 2
         low, high = (middle, high) if taken(path(middle)) else (low, middle)
     return path(high)
+
+
+def plain(source: bytes) -> bytes:
+    """Return `source` in letters that every file system knows; for those that refuse its own."""
+    return b"/".join(
+        re.sub(rb"[^A-Za-z0-9._ ()-]", b"_", part)[-120:].rstrip(b" .") for part in source.split(b"/")
+    )
 
 
 def numbered(stem: bytes, extension: bytes, number: int) -> bytes:

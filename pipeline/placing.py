@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections import deque
@@ -11,11 +12,15 @@ from datetime import datetime
 
 from db.ledger import Ledger, Verdict
 from models.bundle import Bundle
-from pipeline import filing
+from pipeline import filing, naming
 from pipeline.config import Settings
 from pipeline.held import Answer, Held, Resting
 
 log = logging.getLogger(__name__)
+
+
+NAME_REFUSED = {errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG}
+"""What shares and disks of other systems say to a name, never to a file."""
 
 
 class Placing:
@@ -41,6 +46,7 @@ class Placing:
         self._resting = resting
         self._now = now
         self._moved: list[Held] = []
+        self._settled: list[Held] = []
         self._unsynced: dict[bytes, None] = {}
 
     @property
@@ -50,19 +56,22 @@ class Placing:
 
     def conclude(self) -> list[Held]:
         """Choose destinations and commit the answers, which stand from then on; return their files."""
+        for answer in list(self.judged):
+            if not self._is_unchanged(answer.held):
+                self.judged.remove(answer)
+                self._settled.append(answer.held)
         promised = {held.destination for held in self.decided}
         verdicts: list[Verdict] = []
         chosen: list[Held] = []
         for answer in self.judged:
-            if not self._is_unchanged(answer.held):
-                continue
             destination = self._choose(answer.outcome, answer.held.source, promised)
             promised.add(destination)
             verdicts.append(self._verdict(answer, destination))
             chosen.append(replace(answer.held, outcome=answer.outcome, destination=destination))
         if verdicts:
             self._ledger.decide(verdicts, self._now())
-        concluded = [answer.held for answer in self.judged]
+        concluded = [*self._settled, *(answer.held for answer in self.judged)]
+        self._settled.clear()
         self.judged.clear()
         self.decided.extend(chosen)
         return concluded
@@ -84,8 +93,16 @@ class Placing:
             self._redirect(held)
             return
         except FileNotFoundError:
+            if os.path.lexists(held.spool):
+                raise  # a folder on the way went, not the file
             self._miss(held)
             self.decided.popleft()
+            return
+        except OSError as error:
+            plain = naming.plain(held.source)
+            if error.errno not in NAME_REFUSED or plain == held.source:
+                raise
+            self._redirect(replace(held, source=plain))
             return
         self.decided.popleft()
         self._unsynced |= dict.fromkeys((os.path.dirname(destination), self._spool))
@@ -152,7 +169,7 @@ class Placing:
             height=header.height if header else None,
             taken_at=header.taken_at if header else None,
             sha256=answer.held.sha256,
-            model=self._bundle.name if answer.scores else None,
-            model_sha256=self._bundle.sha256 if answer.scores else None,
+            model=answer.model or (self._bundle.name if answer.scores else None),
+            model_sha256=answer.model_sha256 or (self._bundle.sha256 if answer.scores else None),
             duplicate_of=answer.duplicate_of,
         )

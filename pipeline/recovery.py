@@ -16,7 +16,7 @@ from db.ledger import Entry, Ledger
 from pipeline import filing
 from pipeline.answering import Answering
 from pipeline.claiming import Claiming, look_again
-from pipeline.held import Held
+from pipeline.held import Held, Resting
 from pipeline.placing import Placing
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,17 @@ class Recovery:
     """Sort unfinished files into the steps of a worker that starts."""
 
     def __init__(
-        self, ledger: Ledger, spool: bytes, claiming: Claiming, answering: Answering, placing: Placing
+        self,
+        ledger: Ledger,
+        spool: bytes,
+        claiming: Claiming,
+        answering: Answering,
+        placing: Placing,
+        resting: Resting,
+        rest_seconds: float,
     ) -> None:
+        self._resting = resting
+        self._rest_seconds = rest_seconds
         self._ledger = ledger
         self._spool = spool
         self._claiming = claiming
@@ -38,17 +47,31 @@ class Recovery:
 
     def start(self, at: datetime) -> int:
         """Take up everything that an earlier life left unfinished; return how many files that is."""
+        for queue in (self._claiming.outside, self._answering.waiting, self._answering.suspects):
+            queue.clear()
+        self._placing.decided.clear()
         for name in self._strays():
             self._take_up_stray(name, at)
         entries = self._ledger.unfinished()
         for entry in entries:
-            self.adopt(entry, at)
+            self._adopt_or_rest(entry, at)
         return len(entries)
 
     def again(self, held: Held, at: datetime) -> None:
         """Take up a file that has rested."""
         for entry in self._ledger.entries([held.id]):
+            if not self._adopt_or_rest(entry, at):
+                return
+        self._resting.wake(held)
+
+    def _adopt_or_rest(self, entry: Entry, at: datetime) -> bool:
+        try:
             self.adopt(entry, at)
+        except OSError as error:  # of this one file: the others go on
+            log.error("%a cannot be taken up: %s; trying again later", os.fsdecode(entry.source), error)
+            self._resting.add(self._held(entry), self._rest_seconds)
+            return False
+        return True
 
     def adopt(self, entry: Entry, at: datetime) -> None:
         """Put one unfinished file into the queue of the step that comes next for it."""
@@ -96,7 +119,7 @@ class Recovery:
     def _is_half_claimed(self, held: Held) -> bool:
         """Tell whether a claim by copy was cut off before the original was removed."""
         try:
-            return filing.identity(held.origin) == held.identity
+            return filing.identity(held.origin)[1:] == held.identity[1:]  # st_dev may differ after a reboot
         except (FileNotFoundError, NotADirectoryError):
             return False
 
@@ -116,8 +139,14 @@ class Recovery:
         if entry and entry.state == "filed" and entry.path and entry.sha256:
             # A power cut can undo a rename that was committed, or leave both names of a copied file.
             log.warning("%a was filed but lies in the spool; filing it again", os.fsdecode(path))
-            filing.resume(path, entry.path, entry.sha256)
-        elif name.startswith(filing.TEMPORARY):
+            try:
+                filing.resume(path, entry.path, entry.sha256)
+            except OSError as error:
+                log.error(
+                    "%a cannot be filed again (%s); it is a delivery of its own now", os.fsdecode(path), error
+                )
+                self._ledger.adopt(name, at)
+        elif name.startswith(b".pawsort-"):
             return
         else:
             log.warning("%a is in the spool without a row; taking it up", os.fsdecode(path))

@@ -17,14 +17,15 @@ from types import FrameType
 
 from sqlalchemy import Engine
 
-from db.engine import open_database
+from db.engine import open_database, reserved
+from db.errors import DatabaseError
 from models.bundle import Bundle
 from pipeline import filing
 from pipeline.classifier import Classifier, ProcessClassifier
 from pipeline.config import Settings
 from pipeline.corrections import recover_moves
 from pipeline.decision import FAILED
-from pipeline.errors import OK, SOME_FAILED, PawsortError, SettingsError, translated
+from pipeline.errors import OK, SOME_FAILED, LockError, PawsortError, SettingsError, translated
 from pipeline.heartbeat import FILE_NAME, Health, Heartbeat, InboxBeat, State
 from pipeline.held import Held
 from pipeline.locks import worker_lock
@@ -58,8 +59,8 @@ def run(
         probe_folders(settings, bundle)
         engine = open_database(settings.database_url, "worker")
         stack.callback(engine.dispose)
-        for change in recover_moves(engine, settings):
-            log.warning("a correction or undo was cut off; brought to its end: %s", change)
+        stack.enter_context(reserved(engine))
+        finish_moves(engine, settings)
         if classifier is None:
             classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
         worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
@@ -78,6 +79,15 @@ def reporter(settings: Settings, engine: Engine) -> Reporter:
     return Reporter(engine, settings.reports, settings.report.zone, at, outcomes)
 
 
+def finish_moves(engine: Engine, settings: Settings) -> None:
+    """Bring to their end the corrections and undos that were cut off, unless one is at work just now."""
+    try:
+        for change in recover_moves(engine, settings):
+            log.warning("a correction or undo was cut off; brought to its end: %s", change)
+    except LockError as error:
+        log.info("%s; its files are left alone until it ends", error)
+
+
 def report_so_far(writer: Reporter) -> None:
     """Write the reports that were missed, and those of today so far; a failure is only logged."""
     now = datetime.now(UTC)
@@ -85,7 +95,7 @@ def report_so_far(writer: Reporter) -> None:
     try:
         writer.write_due(now)
         writer.write_range(today, today, now)
-    except OSError as error:
+    except (OSError, DatabaseError) as error:
         log.error("reports: %s; `pawsort report` tries again", error)
 
 
@@ -103,6 +113,7 @@ class Life:
         self._started_at = datetime.now(UTC)
         self._beat_at = 0.0
         self._ready = False
+        self._last_inboxes: tuple[InboxBeat, ...] = ()
         self._last_health: tuple[Health, tuple[str, ...]] = ("ok", ())
 
     def live(self, once: bool) -> int:
@@ -113,7 +124,11 @@ class Life:
                 self._worker.start()
                 if not once:
                     self._schedule.start()
-                log.info("drop photos into %s", ", ".join(map(str, self._settings.inboxes)))
+                log.info(
+                    "loading model %s; drop photos into %s",
+                    self._bundle.name,
+                    ", ".join(map(str, self._settings.inboxes)),
+                )
                 while not received and not (once and self._worker.idle):
                     self._worker.step()
                     self._say_ready()
@@ -126,8 +141,8 @@ class Life:
         if received:
             return 128 + received[0]
         if left := self._worker.left:
-            log.warning("%d files were left: they are being written to, or cannot be moved", left)
-        return SOME_FAILED if self._worker.outcomes[FAILED] else OK
+            log.warning("%d files were left: written to, put back by `undo`, or not to be moved", left)
+        return SOME_FAILED if self._worker.outcomes[FAILED] or self._worker.unreachable else OK
 
     def _say_ready(self) -> None:
         if self._classifier.labels and not self._ready:
@@ -144,7 +159,8 @@ class Life:
         heartbeat = self._heartbeat(state)
         if (heartbeat.health, heartbeat.reasons) != self._last_health:
             self._last_health = (heartbeat.health, heartbeat.reasons)
-            log.info("health is %s%s", heartbeat.health, "".join(f"; {r}" for r in heartbeat.reasons))
+            level = logging.INFO if heartbeat.health == "ok" else logging.WARNING
+            log.log(level, "health is %s%s", heartbeat.health, "".join(f"; {r}" for r in heartbeat.reasons))
         with contextlib.suppress(OSError):
             heartbeat.write(self._settings.state / FILE_NAME)
 
@@ -160,7 +176,7 @@ class Life:
             state=state,
             health=health,
             reasons=reasons,
-            inboxes=self._inboxes(),
+            inboxes=self._inboxes() if state != "stopped" else self._last_inboxes,
             engine=self._classifier.engine_name or None,
             model=self._bundle.name,
             rate_per_second=round(worker.rate, 3),
@@ -190,7 +206,7 @@ class Life:
         return health, (*red, *degraded)
 
     def _inboxes(self) -> tuple[InboxBeat, ...]:
-        return tuple(
+        self._last_inboxes = tuple(
             InboxBeat(
                 path=str(status.path),
                 mode="native" if status.state == "watching" else "polling",
@@ -200,6 +216,7 @@ class Life:
             )
             for status in sorted((i.status() for i in self._worker.inboxes), key=lambda s: s.path)
         )
+        return self._last_inboxes
 
 
 @contextmanager

@@ -57,7 +57,8 @@ def _beat_lines(beat: Heartbeat) -> list[str]:
         f"model      {beat.model} on {beat.engine or 'no engine yet'}",
     ]
     for inbox in beat.inboxes:
-        lines.append(f"inbox      {printable(inbox.path)} ({inbox.mode}), {inbox.waiting} waiting")
+        why = f"; {printable(inbox.reason)}" if inbox.reason else ""
+        lines.append(f"inbox      {printable(inbox.path)} ({inbox.mode}), {inbox.waiting} waiting{why}")
     if beat.last_file and beat.last_filed_at:
         lines.append(f"last file  {printable(beat.last_file)} at {beat.last_filed_at:%Y-%m-%d %H:%M:%S} UTC")
     if beat.disk_free_bytes is not None:
@@ -69,6 +70,8 @@ def read(settings: Settings, engine: Engine | None) -> Status:
     """Look at the worker of `settings`; without an `engine` nothing has been counted yet."""
     pid = holder(settings.state)
     beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
+    if beat and pid and beat.pid != pid:
+        beat = None  # of an earlier life: this one has not beaten yet
     worker = heartbeat.liveness(beat, datetime.now(UTC), pid is not None)
     counted = queries.counts(engine) if engine else {}
     counts = {outcome: counted.pop(outcome, 0) for outcome in (UNCERTAIN, FAILED, "waiting")}

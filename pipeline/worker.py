@@ -9,7 +9,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from sqlalchemy import Engine
 
@@ -18,7 +17,7 @@ from db.ledger import Ledger
 from models.bundle import Bundle
 from pipeline.access import NotRegularError
 from pipeline.answering import Answering
-from pipeline.claiming import Claiming, is_settled
+from pipeline.claiming import Claiming, identity_of, is_settled, path_of
 from pipeline.classifier import Classifier
 from pipeline.config import Settings
 from pipeline.cutter import Cutter
@@ -30,20 +29,13 @@ from pipeline.recovery import Recovery
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 7.0
+DRAIN_SECONDS = 4.5
 """How long the batch in flight may take to finish after a signal; the rest is for the next start."""
 
 IDLE_SECONDS = 0.1
 BUSY_SECONDS = 0.02
 BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 RATE_SECONDS = 60.0
-
-
-class PutBack(NamedTuple):
-    """Files that an undo put back into their inbox, and where one under way is about to put one."""
-
-    identities: set[tuple[str, bytes, int, int, int, int]]
-    paths: set[bytes]
 
 
 class Worker:
@@ -80,7 +72,15 @@ class Worker:
             ledger, classifier, settings, policy(settings, bundle), self._resting, clock
         )
         self._placing = Placing(ledger, settings, bundle, self._resting, clock)
-        self._recovery = Recovery(ledger, spool, self._claiming, self._answering, self._placing)
+        self._recovery = Recovery(
+            ledger,
+            spool,
+            self._claiming,
+            self._answering,
+            self._placing,
+            self._resting,
+            settings.watch.rescan_seconds,
+        )
         self._cutter: Cutter[Arrival] = Cutter(settings.batch.size, settings.batch.wait_seconds)
         self._on_filed = on_filed
         self._clock = clock
@@ -88,14 +88,14 @@ class Worker:
         self._recovered = False
         self._troubles = 0
         self._resume_at = 0.0
-        self._batch_began = 0.0
+        self._batch_began = monotonic()
         self._lately: deque[tuple[float, int]] = deque()
 
     # --- life ---------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Load the model, and meanwhile take up what was left and begin to watch."""
-        self._classifier.start()
+        self._attempt(self._classifier.start)
         self._attempt(self._recover)
         for inbox in self.inboxes:
             inbox.start()
@@ -111,17 +111,21 @@ class Worker:
             return
         if not self._recovered:
             self._attempt(self._recover)
+            if not self._recovered:
+                return  # until the ledger is taken up, what lies in an inbox may be half claimed
         self._attempt(lambda: self._step(taking))
 
     def stop(self) -> None:
         """Finish the batch in flight if that is soon done, and leave the rest for the next start."""
         until = self._monotonic() + DRAIN_SECONDS
-        while self._must_drain() and self._monotonic() < until and not self.trouble:
-            self.step(taking=False)
-        self._attempt(self._answering.release)
-        for inbox in self.inboxes:
-            inbox.stop()
-        self._classifier.stop()
+        try:
+            while self._must_drain() and self._monotonic() < until and not self.trouble:
+                self.step(taking=False)
+            self._attempt(self._answering.release)
+        finally:
+            for inbox in self.inboxes:
+                inbox.stop()
+            self._classifier.stop()
 
     @property
     def waiting(self) -> int:
@@ -131,7 +135,7 @@ class Worker:
     @property
     def held(self) -> int:
         """How many files are claimed and not yet filed."""
-        steps = len(self._claiming.outside) + self._answering.held + self._placing.held
+        steps = self._claiming.held + self._answering.held + self._placing.held
         return steps + len(self._resting.files)
 
     @property
@@ -139,17 +143,22 @@ class Worker:
         """Whether all that was there is filed, but for what rests."""
         seen = all(_is_seen(inbox.status()) for inbox in self.inboxes)
         held = self.held - len(self._resting.files)
-        return seen and self._recovered and not self._cutter.items and not held
+        return seen and self._recovered and not self.trouble and not self._cutter.items and not held
 
     @property
     def left(self) -> int:
-        """How many files cannot be had for now: being written to, or not ours to move."""
+        """How many files cannot be had for now: written to, put back, or not ours to move."""
         return len(self._resting.files) + sum(inbox.status().resting for inbox in self.inboxes)
 
     @property
     def missing(self) -> int:
         """How many claimed files somebody took out of the spool."""
         return len(self._answering.missing) + len(self._placing.missing)
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether an inbox is not there, so that nobody knows what is in it."""
+        return any(inbox.status().state == "missing" for inbox in self.inboxes)
 
     @property
     def rate(self) -> float:
@@ -202,26 +211,24 @@ class Worker:
         if len(self._answering.waiting) >= self.settings.batch.size:
             return
         batch = self._cutter.cut(self._monotonic())
-        put_back = self._put_back() if batch else PutBack(set(), set())
-        settled = [a for a in batch if not self._is_put_back(a, put_back) and self._is_settled(a)]
+        try:
+            self._claim_batch(batch)
+        except (OSError, DatabaseUnavailable):
+            self._cutter.items[:0] = batch
+            raise
+
+    def _claim_batch(self, batch: Sequence[Arrival]) -> None:
+        put_back = self._ledger.put_back({path_of(a): identity_of(a) for a in batch}) if batch else set()
+        for arrival in batch:
+            if path_of(arrival) in put_back:
+                why = "was put back by `undo`; left alone until it is changed or renamed"
+                self._inbox_of(arrival).postpone(arrival, why)
+        settled = [a for a in batch if path_of(a) not in put_back and self._is_settled(a)]
         if settled:
             self._batch_began = self._monotonic()
             self._claiming.claim(settled)
         for arrival in settled:
             self._inbox_of(arrival).forget(arrival)
-
-    def _put_back(self) -> PutBack:
-        pending = [move for move in self._ledger.pending_moves() if move.new_outcome is None]
-        return PutBack(self._ledger.undone_identities(), {move.destination for move in pending})
-
-    def _is_put_back(self, arrival: Arrival, put_back: PutBack) -> bool:
-        a = arrival
-        path = os.path.join(os.fsencode(a.inbox), a.source)
-        identity = (os.fspath(a.inbox), a.source, a.dev, a.ino, a.size, a.mtime_ns)
-        if path not in put_back.paths and identity not in put_back.identities:
-            return False
-        self._inbox_of(a).postpone(a, "was put back by `undo`; left alone until it is changed or renamed")
-        return True
 
     def _is_settled(self, arrival: Arrival) -> bool:
         inbox = self._inbox_of(arrival)
@@ -254,7 +261,7 @@ class Worker:
         self._on_filed(filed)
 
     def _must_drain(self) -> bool:
-        return bool(self._classifier.in_flight or self._placing.held or self._claiming.outside)
+        return bool(self._classifier.in_flight or self._placing.held or self._claiming.held)
 
     # --- a bad world --------------------------------------------------------------------------------
 

@@ -249,14 +249,25 @@ def test_an_undone_file_is_known_by_place_and_identity(ledger: Ledger) -> None:
     id = filed(ledger, b"new/a.jpg")
     move = ledger.begin_move(id, "undo", b"/in/new/a (2).jpg", None, None, "me", NOON)
     ledger.finish_move(move.id, NOON, identity=(9, 8, 1000, 5))
-    assert ledger.undone_identities() == {("/in", b"new/a (2).jpg", 9, 8, 1000, 5)}
+    path = b"/in/new/a (2).jpg"
+    assert ledger.put_back({path: (9, 8, 1000, 5)}) == {path}
+    assert ledger.put_back({path: (9, 8, 1000, 6)}) == set(), "it was edited since"
+    assert ledger.put_back({b"/in/other.jpg": (9, 8, 1000, 5)}) == set(), "it was renamed since"
+    assert ledger.put_back({}) == set()
+
+
+def test_a_file_that_an_undo_is_putting_back_is_known_by_its_place(ledger: Ledger) -> None:
+    move = ledger.begin_move(filed(ledger, b"a.jpg"), "undo", b"/in/a.jpg", None, None, "me", NOON)
+    seen = {b"/in/a.jpg": (1, 2, 3, 4), b"/in/b.jpg": (1, 2, 3, 4)}
+    assert ledger.put_back(seen) == {b"/in/a.jpg"}
+    ledger.abandon_move(move.id)
+    assert ledger.put_back(seen) == set()
 
 
 @pytest.mark.parametrize("again", [claim(b"renamed.jpg", ino=1), claim(b"a.jpg", ino=99)])
 def test_an_undone_file_that_arrives_again_has_one_row(ledger: Ledger, engine: Engine, again: Claim) -> None:
     in_state(ledger, "undone")
     [ticket] = ledger.claim([again], later(1))
-    assert ledger.undone_identities() == set()
     with reading(engine) as connection:
         assert connection.execute(text("SELECT id FROM results")).scalars().all() == [ticket.id]
 

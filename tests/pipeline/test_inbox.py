@@ -179,21 +179,6 @@ def test_temporary_names_wait_for_their_final_name(make: Make, folder: Path) -> 
     assert [arrival.source for arrival in inbox.poll()] == [b"cat.jpg"]
 
 
-def test_a_file_put_back_by_undo_is_held(make: Make, folder: Path) -> None:
-    (folder / "back.jpg").write_bytes(b"back")
-    inbox, clock = stepping(
-        make, is_held=lambda source, dev, ino, size, mtime: (source, size) == (b"back.jpg", 4)
-    )
-    for _ in range(100):
-        assert inbox.poll() == []
-        clock.now += 2.0
-    (folder / "back.jpg").write_bytes(b"edited")
-    for _ in range(2):
-        clock.now += 2.0
-        found = inbox.poll()
-    assert [arrival.size for arrival in found] == [6]
-
-
 def test_a_file_that_cannot_be_had_is_reported_once_and_offered_again(
     make: Make, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
