@@ -51,7 +51,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     text = "watch: {settle_seconds: 0, mode: polling}\nbatch: {wait_seconds: 0}\n"
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     settings = config.load(folder / "config.yaml")
-    service.prepare_folders(settings, inboxes=True)
+    service.prepare_folders(settings)
     for number in range(count):
         (settings.inboxes[0] / f"{number}.jpg").write_bytes(b"%d" % number)
     bundle = load(Path(config.__file__).parents[1] / "models" / "cats_dogs")

@@ -186,7 +186,8 @@ class Ledger(MoveBook):
     def twins(self, sha256s: Collection[str]) -> dict[str, Entry]:
         """Return, by content, the earliest file with it that was decided or filed by its own merit.
 
-        So neither one that failed nor one held as a duplicate; nor one whose filing was undone.
+        So neither one that was held as a duplicate, nor one whose filing was undone, nor one that failed
+        for a reason that may not come again.
         """
         with reading(self._engine) as connection:
             found = [e for part in in_pieces(sorted(set(sha256s))) for e in _twins(connection, part)]
@@ -255,12 +256,17 @@ def _supersede(connection: Connection, claims: Sequence[Claim], at: datetime) ->
         connection.execute(update(files).where(files.c.id.in_(part)).values(**let_go))
 
 
+_OF_THE_MOMENT = ("decoder_crashed", "timeout", "unreadable")
+"""Reasons that the content alone does not explain: the same content deserves another try."""
+
+
 def _twins(connection: Connection, sha256s: Sequence[str]) -> list[Entry]:
     outcome = func.coalesce(files.c.outcome, files.c.verdict)
     earliest = (
         select(func.min(files.c.id))
         .where(files.c.sha256.in_(sha256s), _STATE.in_(("decided", "filed")))
-        .where(outcome.not_in(("failed", "duplicates")))
+        .where(outcome != "duplicates")
+        .where(or_(outcome != "failed", files.c.reason.not_in(_OF_THE_MOMENT)))
         .group_by(files.c.sha256)
     )
     return entries_by(connection, files.c.id.in_(earliest))

@@ -14,6 +14,7 @@ from itertools import islice
 from db.ledger import Entry, Ledger
 from pipeline.access import leased
 from pipeline.admission import Admitted, Refused, fingerprint
+from pipeline.claiming import WORLD
 from pipeline.classifier import IN_FLIGHT, ChildLost, Classifier, Finding
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, Policy, decide
@@ -21,8 +22,8 @@ from pipeline.held import Answer, Held, Resting
 
 log = logging.getLogger(__name__)
 
-UNREADABLE = {errno.EIO, errno.EACCES, errno.EPERM}
-"""What the system says when this file cannot be read; anything else is no fault of the file."""
+UNREADABLE = {errno.EIO, errno.EACCES, errno.EPERM, errno.EUCLEAN, errno.EBADMSG}
+"""What the system says when this file will never be read; anything else may pass."""
 
 
 @dataclass(slots=True)
@@ -152,8 +153,11 @@ class Answering:
             self.miss(held)
             return None
         except OSError as error:
-            if error.errno not in UNREADABLE:
+            if error.errno in WORLD:
                 raise
+            if error.errno not in UNREADABLE:
+                sorted_.unsettled.append(held)
+                return None
             print_ = Refused("unreadable", str(error.strerror))
         if isinstance(print_, Refused):
             sorted_.answers.append(Answer(held, FAILED, reason=print_.reason, detail=print_.detail))
@@ -208,12 +212,19 @@ class Answering:
             twin.prediction,
             twin.confidence,
             None if twin.corrected_to else twin.reason,
+            detail=twin.detail,
             scores=twin.scores,
-            admitted=Admitted(str(twin.format), twin.width or 0, twin.height or 0, 1, twin.taken_at),
+            admitted=_header(twin),
             duplicate_of=twin.id,
             model=twin.model,
             model_sha256=twin.model_sha256,
         )
+
+
+def _header(twin: Entry) -> Admitted | None:
+    if twin.format is None or twin.width is None or twin.height is None:
+        return None
+    return Admitted(twin.format, twin.width, twin.height, 1, twin.taken_at)
 
 
 def _is_written_to(path: bytes) -> bool:

@@ -19,8 +19,10 @@ from pipeline.inbox import Arrival
 
 log = logging.getLogger(__name__)
 
-ONE_FILE = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY, errno.EIO, errno.ESTALE}
-"""What the system says when it is this file that cannot be moved, and not any file."""
+WORLD = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODEV,
+}  # fmt: skip
+"""What the system says when no file could be had; anything else is about this one, and harms no other."""
 
 
 class Claiming:
@@ -30,6 +32,7 @@ class Claiming:
         self, ledger: Ledger, settings: Settings, resting: Resting, now: Callable[[], datetime]
     ) -> None:
         self.outside: deque[Held] = deque()
+        self.stuck: set[int] = set()
         self._ledger = ledger
         self._settings = settings
         self._spool = os.fsencode(settings.spool)
@@ -77,14 +80,20 @@ class Claiming:
             self._rename(held)
         except (FileNotFoundError, NotADirectoryError):
             self._vanished.append(held.id)
+            self.stuck.discard(held.id)
         except filing.SourceChangedError:
             self._resting.add(held, self._settings.watch.settle_seconds)
+        except filing.FolderError:
+            raise
         except OSError as error:
-            if error.errno not in ONE_FILE:
+            if error.errno in WORLD:
                 raise
-            log.warning("cannot take %a: %s; trying again later", os.fsdecode(held.origin), error.strerror)
+            if held.id not in self.stuck:
+                self.stuck.add(held.id)
+                log.warning("cannot take %a: %s; trying again later", os.fsdecode(held.origin), error)
             self._resting.add(held, self._settings.watch.rescan_seconds)
         else:
+            self.stuck.discard(held.id)
             self._unsynced |= dict.fromkeys((os.path.dirname(held.origin), self._spool))
             self._inside.append(held)
 

@@ -6,7 +6,6 @@ Data goes to stdout, messages and progress to stderr. What a command needs is im
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -21,7 +20,7 @@ import typer
 
 from pipeline import config as configuration
 from pipeline.cli_models import Json, evaluate, train
-from pipeline.errors import OK, SOME_FAILED, PawsortError, SettingsError, translated
+from pipeline.errors import SOME_FAILED, PawsortError, SettingsError, translated
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -85,12 +84,8 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 128 + signal.SIGINT
     except OSError as error:
-        if error.errno != errno.EPIPE:
-            print(f"pawsort: {error.filename or 'cannot go on'}: {error.strerror}", file=sys.stderr)
-            sys.exit(PawsortError.exit_code)
-        # Somebody like `head` has read enough; Python must not complain about it once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OK
+        print(f"pawsort: {error.filename or 'cannot go on'}: {error.strerror}", file=sys.stderr)
+        code = PawsortError.exit_code
     sys.exit(code or 0)
 
 
@@ -145,9 +140,8 @@ def classify(
     from pipeline.output import print_json, print_table
 
     settings = _load(config)
-    for path in paths:
-        if not os.path.lexists(path):
-            raise SettingsError(f"{path}: no such file or folder")
+    if not any(map(os.path.lexists, paths)):
+        raise SettingsError(f"{paths[0]}: no such file or folder")
     rows = [row.as_dict() for row in classification.classify(settings, paths)]
     if not rows:
         print("pawsort: no photos there", file=sys.stderr)
@@ -194,7 +188,7 @@ def query(
         until=_moment(until),
         limit=limit,
     )
-    with _database(settings, "read") as engine:
+    with _database(settings, "read") as engine, output.until_the_reader_leaves():
         rows = queries.results(engine, wanted)
         if json or format is Format.json:
             output.print_json_rows(rows)
@@ -224,6 +218,8 @@ def report(
         raise SettingsError("--date is one day, --from and --to are several; give the one or the others")
     today = datetime.now(settings.report.zone).date()
     begin, end = _day(day or first) or today, _day(day or last) or today
+    if end > today:
+        raise SettingsError(f"{end} is yet to come; the last day to report on is {today}")
     if begin > end:
         raise SettingsError(f"--from {begin} is after --to {end}")
     with _database(settings, "write") as engine:
@@ -354,10 +350,12 @@ def config_check(config: Config = DEFAULT) -> None:
     Example: pawsort config check --config /etc/pawsort/config.yaml
     """
     from db.engine import check_url
+    from pipeline.model import load_bundle
 
     settings = _load(config)
     with translated():
         check_url(settings.database_url)
+    load_bundle(settings)
     print(f"{config}: all is well")
 
 
@@ -407,7 +405,9 @@ def _load(config: Path) -> Settings:
 
 
 def _is_new(settings: Settings) -> bool:
-    return settings.database is None and not (settings.state / "pawsort.db").exists()
+    """Tell a place where no worker has been from one whose database is gone."""
+    traces = (settings.state / "pawsort.db", settings.state / "heartbeat.json")
+    return settings.database is None and not any(trace.exists() for trace in traces)
 
 
 @contextmanager

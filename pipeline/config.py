@@ -98,6 +98,12 @@ class WebSettings(_Section):
     port: int = Field(8420, ge=1, le=65535)
     token: str | None = Field(None, min_length=16)
 
+    @model_validator(mode="after")
+    def _token_beyond_loopback(self) -> Self:
+        if self.token is None and self.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError(f"host {self.host} can be reached by others: expected a token too")
+        return self
+
 
 class LogSettings(_Section):
     """How the log looks on stderr."""
@@ -138,8 +144,13 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """The SQLAlchemy URL of the ledger."""
-        return self.database or f"sqlite:///{self.state / 'pawsort.db'}"
+        """The SQLAlchemy URL of the ledger; a relative SQLite path is one from the settings' folder."""
+        if self.database is None:
+            return f"sqlite:///{self.state / 'pawsort.db'}"
+        scheme, slashes, path = self.database.partition(":///")
+        if scheme.startswith("sqlite") and slashes and path and not path.startswith(("/", ":memory:")):
+            return f"{scheme}:///{_absolute(self.base, Path(path))}"
+        return self.database
 
     @classmethod
     def settings_customise_sources(
@@ -209,7 +220,7 @@ def _refuse_overlap(name: str, path: Path, other_name: str, other: Path) -> None
         if inner.is_relative_to(outer):
             raise SettingsError(
                 f"{inner_name} ({inner}) lies inside {outer_name} ({outer}); "
-                "files would be taken again after they were filed. Put them side by side"
+                "files would be taken twice, or again and again. Put the folders side by side"
             )
 
 

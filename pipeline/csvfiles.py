@@ -8,34 +8,18 @@ record in two. So the bytes also depend on no version of anything.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pipeline.cells import neutral, quoted
 from pipeline.folders import sync_folders
 
 DECIMALS = 6
 
-_DANGEROUS = re.compile(r"'*[=+\-@\t\r\n]")
-_NEEDS_QUOTES = re.compile(r'[",\r\n]')
 _PIECE = 1 << 20
-
-
-def neutral(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula.
-
-    That is one beginning with `=`, `+`, `-`, `@`, tab, return or line feed. A text that already has
-    apostrophes before one of these gets another, so that taking one off such a cell gives the text back.
-    """
-    return "'" + text if _DANGEROUS.match(text) else text
-
-
-def quoted(text: str) -> str:
-    """Put `text` in quotes where it would end its cell or its record."""
-    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
 
 
 def header(frame: pd.DataFrame) -> bytes:

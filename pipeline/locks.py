@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,14 +24,16 @@ def worker_lock(settings: Settings) -> Iterator[None]:
     """Hold the folders of `settings` for one worker.
 
     The state folder is locked by a file that names our process, so that a second worker can say who is
-    there. Each inbox and `sorted` are locked as folders, since a worker with other settings may share them.
-    Raises LockError.
+    there. Inboxes and `sorted` are locked too, since a worker with other settings may share them, or have
+    folders inside or around them. Raises LockError.
     """
     with ExitStack() as stack:
-        stack.enter_context(_locked_file(settings.state / NAME))
+        stack.enter_context(_locked_state(settings.state / NAME))
         for folder in (*settings.inboxes, settings.sorted):
-            if folder.is_dir():
-                stack.enter_context(_locked_folder(folder))
+            real = Path(os.path.realpath(folder))
+            stack.enter_context(_locked_place(real, fcntl.LOCK_EX))
+            for ancestor in real.parents:
+                stack.enter_context(_locked_place(ancestor, fcntl.LOCK_SH))
         yield
 
 
@@ -49,10 +53,10 @@ def holder(state: Path) -> int | None:
 
 
 @contextmanager
-def _locked_file(path: Path) -> Iterator[None]:
+def _locked_state(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        if not _try_lock(descriptor):
+        if not _try_lock(descriptor, fcntl.LOCK_EX):
             pid = os.read(descriptor, 32).decode() or "unknown"
             raise LockError(f"another worker (process {pid}) is at work on {path.parent}; stop it first")
         os.ftruncate(descriptor, 0)
@@ -63,28 +67,39 @@ def _locked_file(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked_folder(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _locked_place(folder: Path, kind: int) -> Iterator[None]:
+    """Lock a folder by a file that stands for it: one held in the folder would keep its disk mounted."""
+    descriptor = _stand_in(folder)
     try:
-        if not _try_lock(descriptor):
-            raise LockError(f"another worker, with other settings, is at work on {path}; stop it first")
+        if not _try_lock(descriptor, kind):
+            raise LockError(f"another worker, with other settings, is at work on {folder}; stop it first")
         yield
     finally:
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int) -> bool:
+def _stand_in(folder: Path) -> int:
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"pawsort-{name}.lock"
+    try:
+        # Linux lets nobody create over another user's file in a shared folder, so try what is there first.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
     # `holder` takes the lock for an instant to see whether it can; that must not stop a worker.
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > until:
                 return False
             time.sleep(0.02)
         except OSError as error:
-            # A share that knows no locks: the lock in the state folder has to do.
+            # A share that knows no locks: the others have to do.
             if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
                 raise
             return True

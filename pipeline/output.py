@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from pipeline.cells import neutral, quoted
 from pipeline.logs import printable
 
 Row = Mapping[str, Any]
+
+
+@contextmanager
+def until_the_reader_leaves() -> Iterator[None]:
+    """Print for somebody like `head`, who may have read enough before the end; that is no failure."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(value: Any) -> None:
@@ -30,11 +43,10 @@ def print_json_rows(rows: Iterable[Row]) -> None:
 
 
 def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
-    """Print rows as CSV with a header."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
+    """Print rows as CSV with a header, cells as in the reports."""
+    print(",".join(columns))
     for row in rows:
-        writer.writerow([_cell(row[column]) for column in columns])
+        print(",".join(_cell(row[column]) for column in columns))
 
 
 def print_table(rows: Iterable[Row], columns: Sequence[str]) -> None:
@@ -56,10 +68,12 @@ def _text(value: Any) -> str:
     return printable(str(value))
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, dict):
-        return json.dumps(value)
-    return _plain(value) if isinstance(value, datetime) else value
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return str(value)
+    return quoted(neutral(json.dumps(value) if isinstance(value, dict) else _plain(value)))
 
 
 def _plain(value: Any) -> str:

@@ -48,6 +48,7 @@ class Placing:
         self._moved: list[Held] = []
         self._settled: list[Held] = []
         self._unsynced: dict[bytes, None] = {}
+        self._root = _folder(self._sorted)
 
     @property
     def held(self) -> int:
@@ -87,6 +88,9 @@ class Placing:
     def _place(self, held: Held) -> None:
         destination = held.destination
         assert destination is not None
+        if _folder(self._sorted) != self._root:
+            # The empty folder under a disk that was unmounted would swallow what is filed into it.
+            raise filing.FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
         try:
             self._move(held, destination)
         except FileExistsError:
@@ -173,3 +177,8 @@ class Placing:
             model_sha256=answer.model_sha256 or (self._bundle.sha256 if answer.scores else None),
             duplicate_of=answer.duplicate_of,
         )
+
+
+def _folder(path: bytes) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino

@@ -19,14 +19,15 @@ from sqlalchemy import Engine
 
 from db.engine import open_database, reserved
 from db.errors import DatabaseError
+from db.queries import counts
 from models.bundle import Bundle
-from pipeline import filing
+from pipeline import filing, heartbeat
 from pipeline.classifier import Classifier, ProcessClassifier
 from pipeline.config import Settings
 from pipeline.corrections import recover_moves
 from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, LockError, PawsortError, SettingsError, translated
-from pipeline.heartbeat import FILE_NAME, Health, Heartbeat, InboxBeat, State
+from pipeline.heartbeat import Health, Heartbeat, InboxBeat, State
 from pipeline.held import Held
 from pipeline.locks import worker_lock
 from pipeline.model import load_bundle, outcome_folders
@@ -50,16 +51,16 @@ def run(
 
     Raises PawsortError when it cannot start or go on.
     """
-    first = not settings.state.exists()
-    prepare_folders(settings, inboxes=first)
+    prepare_folders(settings)
     with ExitStack() as stack:
         stack.enter_context(translated())
         stack.enter_context(worker_lock(settings))
         bundle = load_bundle(settings)
-        probe_folders(settings, bundle)
         engine = open_database(settings.database_url, "worker")
         stack.callback(engine.dispose)
         stack.enter_context(reserved(engine))
+        refuse_bare_mount(settings, bundle, engine)
+        probe_folders(settings, bundle)
         finish_moves(engine, settings)
         if classifier is None:
             classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
@@ -156,13 +157,13 @@ class Life:
 
     def _beat(self, state: State) -> None:
         self._beat_at = monotonic()
-        heartbeat = self._heartbeat(state)
-        if (heartbeat.health, heartbeat.reasons) != self._last_health:
-            self._last_health = (heartbeat.health, heartbeat.reasons)
-            level = logging.INFO if heartbeat.health == "ok" else logging.WARNING
-            log.log(level, "health is %s%s", heartbeat.health, "".join(f"; {r}" for r in heartbeat.reasons))
+        beat = self._heartbeat(state)
+        if (beat.health, beat.reasons) != self._last_health:
+            self._last_health = (beat.health, beat.reasons)
+            level = logging.INFO if beat.health == "ok" else logging.WARNING
+            log.log(level, "health is %s%s", beat.health, "".join(f"; {r}" for r in beat.reasons))
         with contextlib.suppress(OSError):
-            heartbeat.write(self._settings.state / FILE_NAME)
+            beat.write(self._settings.state / heartbeat.FILE_NAME)
 
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker
@@ -200,6 +201,8 @@ class Life:
         if self._worker.missing:
             red.append(f"{self._worker.missing} files are gone from the spool; see `pawsort doctor`")
         degraded = [f"{s.path}: {s.note}" for s in statuses if s.degraded and s.state != "missing"]
+        if self._worker.stuck:
+            degraded.append(f"{self._worker.stuck} files cannot be moved out of their inbox; see the log")
         if self._schedule.agenda.problem:
             degraded.append(f"reports: {self._schedule.agenda.problem}")
         health: Health = "red" if red else "degraded" if degraded else "ok"
@@ -242,18 +245,35 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def prepare_folders(settings: Settings, *, inboxes: bool) -> None:
-    """Make the folders that are ours; inboxes only at the very first start.
+def prepare_folders(settings: Settings) -> None:
+    """Make the folders that are ours, and inboxes that no worker has seen before.
 
-    Later a missing inbox is a disk that is not mounted, and is waited for. Raises SettingsError.
+    One that was seen and is missing is a disk that is not mounted, and is waited for. Raises SettingsError.
     """
-    folders = [settings.state, settings.sorted, settings.reports, *(settings.inboxes if inboxes else ())]
+    beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
+    seen = {inbox.path for inbox in beat.inboxes} if beat else set()
+    inboxes = [inbox for inbox in settings.inboxes if str(inbox) not in seen]
+    folders = [settings.state, settings.sorted, settings.reports, *inboxes]
     try:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
         settings.spool.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"{error.filename}: cannot make this folder: {error.strerror}") from error
+
+
+def refuse_bare_mount(settings: Settings, bundle: Bundle, engine: Engine) -> None:
+    """Raise PawsortError if files were filed and no folder that holds them is there.
+
+    Then the disk under `sorted` is not mounted, and what is filed now would be hidden once it is.
+    """
+    there = any((settings.sorted / name).is_dir() for name in outcome_folders(bundle))
+    filed = sum(n for outcome, n in counts(engine).items() if outcome not in ("waiting", "undone"))
+    if filed and not there:
+        raise PawsortError(
+            f"{settings.sorted}: {filed} files were filed and none of their folders is there; mount the "
+            f"disk, or, if you took them away on purpose, make the folder {settings.sorted / FAILED}"
+        )
 
 
 def probe_folders(settings: Settings, bundle: Bundle) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import time
@@ -17,7 +16,7 @@ from db.ledger import Ledger
 from models.bundle import Bundle
 from pipeline.access import NotRegularError
 from pipeline.answering import Answering
-from pipeline.claiming import Claiming, identity_of, is_settled, path_of
+from pipeline.claiming import WORLD, Claiming, identity_of, is_settled, path_of
 from pipeline.classifier import Classifier
 from pipeline.config import Settings
 from pipeline.cutter import Cutter
@@ -156,6 +155,11 @@ class Worker:
         return len(self._answering.missing) + len(self._placing.missing)
 
     @property
+    def stuck(self) -> int:
+        """How many claimed files cannot be moved out of their inbox."""
+        return len(self._claiming.stuck)
+
+    @property
     def unreachable(self) -> bool:
         """Whether an inbox is not there, so that nobody knows what is in it."""
         return any(inbox.status().state == "missing" for inbox in self.inboxes)
@@ -239,9 +243,9 @@ class Worker:
         except (FileNotFoundError, NotADirectoryError, NotRegularError):
             inbox.forget(arrival)
         except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.ELOOP):
+            if error.errno in WORLD:
                 raise
-            inbox.postpone(arrival, f"cannot be read: {error.strerror}; give the worker the right to")
+            inbox.postpone(arrival, f"cannot be read: {error.strerror}; trying again later")
         return False
 
     def _inbox_of(self, arrival: Arrival) -> Inbox:

@@ -211,10 +211,18 @@ def test_a_decided_file_is_a_twin_already(ledger: Ledger) -> None:
     assert ledger.twins(["c" * 64])["c" * 64].verdict == "cats"
 
 
-@pytest.mark.parametrize("outcome", ["failed", "duplicates"])
-def test_what_failed_or_was_held_is_no_twin(ledger: Ledger, outcome: str) -> None:
-    filed(ledger, sha256="c" * 64, outcome=outcome)
+def test_what_was_held_is_no_twin(ledger: Ledger) -> None:
+    filed(ledger, sha256="c" * 64, outcome="duplicates")
     assert ledger.twins(["c" * 64]) == {}
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_twin"),
+    [("truncated", True), ("not_an_image", True), ("timeout", False), ("unreadable", False)],
+)
+def test_a_failure_is_a_twin_if_it_would_come_again(ledger: Ledger, reason: str, is_twin: bool) -> None:
+    id = filed(ledger, sha256="c" * 64, outcome="failed", reason=reason)
+    assert [entry.id for entry in ledger.twins(["c" * 64]).values()] == ([id] if is_twin else [])
 
 
 def test_a_file_whose_filing_was_undone_is_no_twin(ledger: Ledger) -> None:

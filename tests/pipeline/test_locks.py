@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def settings(folder: Path, text: str = "") -> Settings:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     made = config.load(folder / "config.yaml")
-    prepare_folders(made, inboxes=True)
+    prepare_folders(made)
     return made
 
 
@@ -36,11 +36,38 @@ def test_a_second_worker_is_told_who_is_there(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("shared", ["inboxes: [../a/inbox]", "sorted: ../a/sorted"])
+@pytest.mark.parametrize(
+    "shared",
+    [
+        "inboxes: [../a/inbox]",
+        "sorted: ../a/sorted",
+        "inboxes: [../a/inbox/deep/er]",
+        "inboxes: [../a/sorted/cats]",
+    ],
+)
 def test_a_worker_with_other_settings_on_the_same_folder_is_refused(tmp_path: Path, shared: str) -> None:
     first, second = settings(tmp_path / "a"), settings(tmp_path / "b", shared)
     with worker_lock(first), pytest.raises(LockError, match="with other settings"), worker_lock(second):
         pass
+
+
+def test_a_worker_around_the_folders_of_another_is_refused(tmp_path: Path) -> None:
+    inner, outer = settings(tmp_path / "a" / "b"), settings(tmp_path / "c", "inboxes: [../a]")
+    with worker_lock(inner), pytest.raises(LockError, match="with other settings"), worker_lock(outer):
+        pass
+
+
+def test_workers_side_by_side_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with worker_lock(settings(tmp_path / "a")), worker_lock(settings(tmp_path / "b")):
+        pass
+
+
+def test_no_descriptor_keeps_a_disk_from_being_unmounted(tmp_path: Path) -> None:
+    site = settings(tmp_path)
+    with worker_lock(site):
+        held = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
+    below = (str(site.inboxes[0]), str(site.sorted))
+    assert not [path for path in held if path.startswith(below)]
 
 
 def test_the_lock_is_free_after_its_worker(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,12 +15,12 @@ NOW = datetime.now(UTC)
 def site(folder: Path) -> config.Settings:
     (folder / "config.yaml").write_text("", encoding="utf-8")
     settings = config.load(folder / "config.yaml")
-    prepare_folders(settings, inboxes=True)
+    prepare_folders(settings)
     return settings
 
 
 def beat(**changes: object) -> Heartbeat:
-    usual = {"pid": 1, "started_at": NOW, "at": NOW, "state": "watching", "health": "ok"}
+    usual = {"pid": os.getpid(), "started_at": NOW, "at": NOW, "state": "watching", "health": "ok"}
     return Heartbeat(**{**usual, **changes})  # type: ignore[arg-type]
 
 
@@ -44,6 +45,13 @@ def test_a_worker_that_hangs_is_not_well(tmp_path: Path) -> None:
         beat(at=NOW - timedelta(seconds=30)).write(settings.state / FILE_NAME)
         seen = status.read(settings, None)
     assert (seen.worker, seen.well) == ("stalled", False)
+
+
+def test_a_beat_of_an_earlier_life_says_nothing_of_this_one(tmp_path: Path) -> None:
+    settings = site(tmp_path)
+    with worker_lock(settings):
+        beat(pid=1, at=NOW - timedelta(hours=1)).write(settings.state / FILE_NAME)
+        assert status.read(settings, None).worker == "starting"
 
 
 def test_red_health_is_not_well_and_says_why(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import DatabaseError, open_database
+from db.engine import DatabaseError, DatabaseUnavailable, open_database
 from db.ledger import Ledger
 from models.bundle import Bundle
-from pipeline import config, filing
+from pipeline import claiming, config, filing
 from pipeline.config import Settings
-from pipeline.corrections import undo
+from pipeline.corrections import correct, undo
 from pipeline.service import prepare_folders, probe_folders
 from pipeline.worker import Worker
 from tests.oracle import conserved, files_below
@@ -49,7 +49,7 @@ class World:
         path = folder / "config.yaml"
         path.write_text(text, encoding="utf-8")
         self.settings: Settings = config.load(path)
-        prepare_folders(self.settings, inboxes=True)
+        prepare_folders(self.settings)
         self.injected: list[bytes] = []
         self.classifier = StubClassifier()
         self._engines: list[Engine] = []
@@ -422,6 +422,126 @@ def test_a_full_disk_pauses_and_the_work_goes_on_by_itself(
     assert worker.trouble is None
     worker.stop()
     assert {outcome for _, outcome, _ in world.rows()} == {"cats"}
+    conserved(world.settings, world.injected)
+
+
+def test_one_odd_file_harms_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(6):
+        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    odd = world.drop("odd.jpg", b"odd<cat>")
+    settled = claiming.is_settled
+
+    def corrupt(arrival: Any) -> bool:
+        if arrival.source == b"odd.jpg":
+            raise OSError(errno.EUCLEAN, "Structure needs cleaning")
+        return settled(arrival)
+
+    monkeypatch.setattr("pipeline.worker.is_settled", corrupt)
+    worker = world.live()
+    assert len(world.sorted()) == 6
+    assert worker.left == 1
+    assert os.path.exists(odd)
+
+
+def test_a_batch_that_cannot_be_claimed_is_not_forgotten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    claim, refusals = Ledger.claim, 2
+
+    def locked(self: Ledger, *args: Any) -> Any:
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            raise DatabaseUnavailable("locked")
+        return claim(self, *args)
+
+    monkeypatch.setattr(Ledger, "claim", locked)
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
+    world.live()
+    assert len(world.sorted()) == 3
+    conserved(world.settings, world.injected)
+
+
+def test_a_recovery_that_fails_half_way_is_done_again_before_anything_is_taken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    with monkeypatch.context() as patch:
+        kill_at(patch, 5, after=True)
+        with pytest.raises(Killed):
+            run_until_idle(world.worker())
+    entries, refused = Ledger.unfinished, False
+
+    def fail_once(self: Ledger) -> Any:
+        nonlocal refused
+        found = entries(self)
+        if found and not refused:
+            refused = True
+            raise DatabaseUnavailable("locked")
+        return found
+
+    monkeypatch.setattr(Ledger, "unfinished", fail_once)
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
+    world.live()
+    assert refused
+    assert len(world.rows()) == 3
+    conserved(world.settings, world.injected)
+
+
+def test_another_disk_in_place_of_sorted_takes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
+    worker = world.worker()
+    run_until_idle(worker)
+    away = world.settings.sorted.with_name("away")
+    world.settings.sorted.rename(away)
+    world.settings.sorted.mkdir()
+    world.drop("a.jpg", b"<cat>")
+    while not worker.trouble:
+        worker.step()
+    assert world.sorted() == set()
+    assert "another folder" in worker.trouble
+    world.settings.sorted.rmdir()
+    away.rename(world.settings.sorted)
+    while not worker.idle:
+        worker.step()
+    worker.stop()
+    conserved(world.settings, world.injected)
+
+
+def test_once_says_when_an_inbox_is_not_there(world: World) -> None:
+    world.settings.inboxes[1].rmdir()
+    worker = world.live()
+    assert worker.unreachable
+
+
+def test_a_tidied_up_subfolder_does_not_stop_the_work(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop("deep/a.jpg", b"<cat>")
+    move = filing.move
+
+    def move_and_tidy(source: bytes, destination: bytes) -> None:
+        move(source, destination)
+        if b"/spool/" in destination:
+            (world.settings.inboxes[0] / "deep").rmdir()
+
+    monkeypatch.setattr(filing, "move", move_and_tidy)
+    world.live()
+    assert world.sorted() == {"cats/deep/a.jpg"}
+    conserved(world.settings, world.injected)
+
+
+def test_a_twin_of_a_corrected_photo_goes_where_the_person_said(world: World) -> None:
+    world.drop("a.jpg", b"<unsure>")
+    world.live()
+    engine = open_database(world.settings.database_url)
+    [change] = correct(engine, world.settings, [b"a.jpg"], "dog", "ann", folders=BUNDLE.folders)
+    engine.dispose()
+    assert change.problem is None
+    world.drop("b.jpg", b"<unsure>")
+    world.live()
+    assert world.rows("name, outcome, reason, duplicate_of")[1] == ("b.jpg", "dogs", None, 1)
     conserved(world.settings, world.injected)
 
 
