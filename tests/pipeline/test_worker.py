@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db.engine import DatabaseError, DatabaseUnavailable, open_database
-from db.ledger import Ledger
+from db.ledger import Claim, Ledger
 from models.bundle import Bundle
 from pipeline import claiming, config, filing
 from pipeline.config import Settings
@@ -443,9 +444,7 @@ def test_one_odd_file_harms_no_other(world: World, monkeypatch: pytest.MonkeyPat
     assert os.path.exists(odd)
 
 
-def test_a_batch_that_cannot_be_claimed_is_not_forgotten(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_that_was_refused_a_claim_comes_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(3):
         world.drop(f"{n}.jpg", f"{n}<cat>".encode())
     claim, refusals = Ledger.claim, 2
@@ -464,30 +463,28 @@ def test_a_batch_that_cannot_be_claimed_is_not_forgotten(
     conserved(world.settings, world.injected)
 
 
-def test_a_recovery_that_fails_half_way_is_done_again_before_anything_is_taken(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for n in range(3):
-        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
-    with monkeypatch.context() as patch:
-        kill_at(patch, 5, after=True)
-        with pytest.raises(Killed):
-            run_until_idle(world.worker())
-    entries, refused = Ledger.unfinished, False
+def test_nothing_is_taken_before_the_recovery_is_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = world.drop("a.jpg", b"<cat>")
+    worker = world.worker()
+    identity = filing.identity(path)
+    claim = Claim(os.fspath(world.settings.inboxes[0]), b"a.jpg", *identity, datetime.now(UTC))
+    [ticket] = worker._ledger.claim([claim], datetime.now(UTC))
+    # A claim by copy that was cut off before the original was removed.
+    shutil.copy2(path, os.path.join(os.fsencode(world.settings.spool), os.fsencode(ticket.spool_name)))
+    entries, refusals = Ledger.unfinished, 50
 
-    def fail_once(self: Ledger) -> Any:
-        nonlocal refused
-        found = entries(self)
-        if found and not refused:
-            refused = True
+    def locked(self: Ledger) -> Any:
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
             raise DatabaseUnavailable("locked")
-        return found
+        return entries(self)
 
-    monkeypatch.setattr(Ledger, "unfinished", fail_once)
-    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
+    monkeypatch.setattr(Ledger, "unfinished", locked)
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.01,))
     world.live()
-    assert refused
-    assert len(world.rows()) == 3
+    assert refusals < 0
+    assert len(world.rows()) == 1
     conserved(world.settings, world.injected)
 
 
