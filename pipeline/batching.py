@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.images import UnreadableImage, decode
+from models.images import Pixels, UnreadableImage, decode
 from models.runtime import tf
 from pipeline.admission import Admitted, Refused, examine
 from pipeline.config import LimitSettings
@@ -25,8 +25,9 @@ Item = tuple[int, bytes]
 
 DETAIL_CHARACTERS = 300
 
-# The generator waits on its queue, and prefetching on the generator: neither may take the thread of a decoder.
-_WAITING_THREADS = 2
+_WAITING_THREADS = 1  # the generator, while it waits for the next cut
+_LARGEST_SLICE = 8
+_SLICES_AHEAD = 4  # for each thread: with those in its hands, a batch of 64 on 2 threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch as it was put in. Row i of `images`, uint8 (n, size, size, 3), is of `ids[i]`, zeros if unreadable."""
+    """One batch as it was put in.
+
+    Row i of `images`, uint8 (n, size, size, 3), is of `ids[i]`: zeros if unreadable.
+    """
 
     ids: tuple[int, ...]
-    images: npt.NDArray[np.uint8]
+    images: Pixels
     outcomes: tuple[Outcome, ...]
 
 
 class Batches:
-    """Turn what is `put` into batches with the same cuts, in the same order; iterate in one thread.
+    """Turn what is `put` into batches with the same cuts, in the same order; iterate once, in one thread.
 
     `size` is the side of the square in pixels; `threads` decode at the same time.
     """
@@ -56,12 +60,16 @@ class Batches:
     def __init__(self, size: int, limits: LimitSettings, threads: int) -> None:
         self._size = size
         self._limits = limits
+        self._threads = threads
         self._cuts: queue.SimpleQueue[Sequence[Item] | None] = queue.SimpleQueue()
         self._outcomes: dict[int, Outcome] = {}
-        self._dataset = self._build(threads)
+        self._dataset = self._build()
 
     def put(self, items: Sequence[Item]) -> None:
-        """Add one batch of (id, absolute path); from any thread, without waiting. An id is in one batch at a time."""
+        """Add one batch of (id, absolute path), from any thread, without waiting.
+
+        An id may be in one batch at a time.
+        """
         if items:
             self._cuts.put(items)
 
@@ -70,51 +78,70 @@ class Batches:
         self._cuts.put(None)
 
     def __iter__(self) -> Iterator[Batch]:
-        for ids, images in self._dataset:
-            numbers = tuple(ids.numpy().tolist())
-            yield Batch(numbers, np.asarray(images), tuple(map(self._outcomes.pop, numbers)))
+        stream, slices = iter(self._dataset), []
+        try:
+            for last, ids, images in stream:
+                slices.append((ids.numpy(), np.asarray(images)))
+                if last:
+                    yield self._joined(slices)
+                    slices = []
+        finally:
+            self.close()  # for TensorFlow, which frees `stream` only when our generator has ended
 
-    def _build(self, threads: int) -> Any:
+    def _joined(self, slices: Sequence[tuple[npt.NDArray[np.int64], Pixels]]) -> Batch:
+        ids = tuple(np.concatenate([ids for ids, _ in slices]).tolist())
+        return Batch(
+            ids, np.concatenate([images for _, images in slices]), tuple(map(self._outcomes.pop, ids))
+        )
+
+    def _build(self) -> Any:
         options = tf.data.Options()
         options.deterministic = True
         options.autotune.enabled = False
-        options.threading.private_threadpool_size = threads + _WAITING_THREADS
+        options.threading.private_threadpool_size = self._threads + _WAITING_THREADS
         options.threading.max_intra_op_parallelism = 1
-        cuts = tf.data.Dataset.from_generator(
-            self._generate,
-            output_signature=(tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.string)),
+        signature = (
+            tf.TensorSpec([], tf.bool),
+            tf.TensorSpec([None], tf.int64),
+            tf.TensorSpec([None], tf.string),
         )
-        files = cuts.flat_map(_with_size_of_cut)
-        loaded = files.map(self._load_op, num_parallel_calls=threads)
-        # Elements stay in order, so `cut` consecutive ones of key `cut` are exactly one cut; and the keys are
-        # few, which matters because a window's size is remembered for ever.
-        batches = loaded.group_by_window(
-            key_func=lambda cut, *_: cut,
-            reduce_func=lambda cut, window: window.batch(cut),
-            window_size_func=lambda cut: cut,
-        )
-        return batches.map(lambda _, ids, images: (ids, images)).prefetch(1).with_options(options)
+        slices = tf.data.Dataset.from_generator(self._slices, output_signature=signature)
+        loaded = slices.map(self._load_op, num_parallel_calls=self._threads)
+        return loaded.prefetch(_SLICES_AHEAD * self._threads).with_options(options)
 
-    def _generate(self) -> Iterator[tuple[list[int], list[bytes]]]:
+    def _slices(self) -> Iterator[tuple[bool, list[int], list[bytes]]]:
         while (items := self._cuts.get()) is not None:
-            yield [id for id, _ in items], [path for _, path in items]
+            for part, last in sliced(items, self._threads):
+                yield last, [id for id, _ in part], [path for _, path in part]
 
-    def _load_op(self, cut: Any, id: Any, path: Any) -> tuple[Any, Any, Any]:
-        image = tf.numpy_function(self._load, [id, path], tf.uint8)
-        image.set_shape((self._size, self._size, 3))
-        return cut, id, image
+    def _load_op(self, last: Any, ids: Any, paths: Any) -> tuple[Any, Any, Any]:
+        return last, ids, tf.numpy_function(self._load, [ids, paths], tf.uint8)
 
-    def _load(self, id: np.int64, path: bytes) -> npt.NDArray[np.uint8]:
-        outcome, image = load(path, self._size, self._limits)
-        self._outcomes[int(id)] = outcome
-        return np.zeros((self._size, self._size, 3), np.uint8) if image is None else image
+    def _load(self, ids: npt.NDArray[np.int64], paths: npt.NDArray[np.object_]) -> Pixels:
+        images = np.zeros((len(ids), self._size, self._size, 3), np.uint8)
+        for image, id, path in zip(images, ids.tolist(), paths, strict=True):
+            self._outcomes[id], pixels = load(path, self._size, self._limits)
+            if pixels is not None:
+                image[:] = pixels
+        return images
 
 
-def load(path: bytes, size: int, limits: LimitSettings) -> tuple[Outcome, npt.NDArray[np.uint8] | None]:
+def sliced(items: Sequence[Item], threads: int) -> Iterator[tuple[Sequence[Item], bool]]:
+    """Cut a batch into what one thread loads in one go, and say which slice is the last.
+
+    A call from TensorFlow into Python costs a tenth of decoding a small photo, so a slice has up to 8 files;
+    but a batch has 4 slices for each thread where it can, so that none is left with nothing to do.
+    """
+    size = min(max(len(items) // (4 * threads), 1), _LARGEST_SLICE)
+    for start in range(0, len(items), size):
+        yield items[start : start + size], start + size >= len(items)
+
+
+def load(path: bytes, size: int, limits: LimitSettings) -> tuple[Outcome, Pixels | None]:
     """Read, admit, decode and resize one file: uint8 (size, size, 3), or None with the reason in the outcome.
 
-    Only MemoryError is raised: the file that takes the memory is not always the one that misses it, so the child
-    ends and its files are tried one by one.
+    Only MemoryError is raised: the file that takes the memory is not always the one that misses it, so the
+    child ends and its files are tried one by one.
     """
     admitted: Admitted | None = None
     try:
@@ -124,10 +151,8 @@ def load(path: bytes, size: int, limits: LimitSettings) -> tuple[Outcome, npt.ND
             return _refused(None, verdict.reason, verdict.detail), None
         assert isinstance(data, bytes)
         admitted = verdict
-        return Outcome(admitted), decode(data, size)
+        return Outcome(admitted), decode(data, size, limits.pixels)
     except UnreadableImage as error:
-        if isinstance(error.__cause__, MemoryError):
-            raise error.__cause__ from error
         return _refused(admitted, error.reason, error.detail), None
     except OSError as error:
         return _refused(admitted, "unreadable", error.strerror or str(error)), None
@@ -138,7 +163,7 @@ def load(path: bytes, size: int, limits: LimitSettings) -> tuple[Outcome, npt.ND
 
 
 def read(path: bytes, limit: int) -> bytes | Refused:
-    """Read a regular file of at most `limit` bytes; never follows a link and never waits for a FIFO. Raises OSError."""
+    """Read a regular file of at most `limit` bytes; follow no link and wait for no FIFO. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -151,8 +176,3 @@ def read(path: bytes, limit: int) -> bytes | Refused:
 
 def _refused(admitted: Admitted | None, reason: str, detail: str) -> Outcome:
     return Outcome(admitted, reason, " ".join(detail.split())[:DETAIL_CHARACTERS])
-
-
-def _with_size_of_cut(ids: Any, paths: Any) -> Any:
-    cut = tf.repeat(tf.size(ids, out_type=tf.int64), tf.size(ids))
-    return tf.data.Dataset.from_tensor_slices((cut, ids, paths))

@@ -55,9 +55,8 @@ class ChildProcess:
     """
 
     def __init__(self, main: Main, *arguments: object) -> None:
-        context = multiprocessing.get_context(
-            "spawn"
-        )  # a fork would copy our locks, threads and database handles
+        # A fork would copy our locks, threads and database handles.
+        context = multiprocessing.get_context("spawn")
         their_requests, self._requests = context.Pipe(duplex=False)
         self._answers, their_answers = context.Pipe(duplex=False)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
@@ -193,8 +192,10 @@ def _enter(
     try:
         main(requests, answers, *arguments)
         code = 0
-    except BaseException:
+    except BaseException as error:
         traceback.print_exc()
+        # Errors of TensorFlow have many lines, and the last is its least; the obituary quotes the last.
+        print("".join(traceback.format_exception_only(error)).splitlines()[0], file=sys.stderr)
     finally:
         sys.stderr.flush()
         os._exit(code)  # an orderly end would wait for TensorFlow's threads, which may be the ones that hang
@@ -209,10 +210,9 @@ def _isolate(parent: int, output: Connection) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A bomb that slips through shall cost this process, not the one that keeps the books.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
-        score.write(
-            "1000"
-        )  # a bomb that slips through shall cost this process, not the one that keeps the books
+        score.write("1000")
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above

@@ -40,7 +40,7 @@ START_ATTEMPTS = 3
 
 
 class ChildLost(Exception):  # noqa: N818 - says what has happened
-    """The child died or missed its deadline; `ids` is everything that was in flight, nothing if it was idle."""
+    """The child died or missed its deadline; `ids` is all that was in flight, nothing if it was idle."""
 
     def __init__(self, ids: tuple[int, ...], reason: LossReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail} ({len(ids)} files in flight)")
@@ -174,9 +174,11 @@ class ProcessClassifier:
         return []
 
     def stop(self) -> None:
-        """Close the pipe, give the child two seconds to end, then kill it."""
-        if self._child:
+        """End the child within about two seconds; what is in flight is forgotten."""
+        if self._child and self._ready:
             self._child.stop()
+        elif self._child:
+            self._child.kill()  # it would first load the model
         self._forget()
 
     def _await_ready(self, timeout: float) -> None:

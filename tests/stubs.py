@@ -5,16 +5,23 @@ A generated picture keeps its meaning with a marker appended after its end: `pic
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
 
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import inference
 from pipeline.admission import Admitted
 from pipeline.classifier import ChildLost, Finding, Item, LossReason
 from pipeline.errors import ModelError
@@ -51,7 +58,7 @@ def answer(id: int, path: bytes) -> Finding:
 
 
 class StubClassifier:
-    """Answer at once and in this process; a `<crash>` or `<hang>` loses everything in flight, as a child would.
+    """Answer at once, in this process; a `<crash>` or `<hang>` loses everything in flight, as a child would.
 
     `polls_until_ready` calls of `ready` say no after each start; `refusal` makes `ready` raise ModelError.
     `alone` lists the ids of the files that were submitted alone, in order.
@@ -115,3 +122,61 @@ class StubClassifier:
                 ids = tuple(id for batch in self._flying for id, _ in batch)
                 self.stop()
                 raise ChildLost(ids, reason, detail)
+
+
+def stub_child(
+    requests: Connection, answers: Connection, bundle: Path, engine: str, limits: object, threads: int
+) -> None:
+    """Be the child of a ProcessClassifier, without TensorFlow: markers in a file end it in earnest.
+
+    A bundle named `refused` is refused, `broken` ends the child while it loads, `slow` never loads.
+    """
+    if bundle.name == "refused":
+        answers.send(Unusable("weights.npz: is truncated"))
+        return
+    if bundle.name == "broken":
+        raise RuntimeError("no room for weights")
+    if bundle.name == "slow":
+        time.sleep(3600)
+    answers.send(Ready(LABELS, "stub"))
+    with contextlib.suppress(EOFError):
+        while True:
+            items: Sequence[Item] = requests.recv()
+            for _, path in items:
+                _die_if_poison(path)
+            answers.send(Finished([answer(*item) for item in items]))
+
+
+def _die_if_poison(path: bytes) -> None:
+    data = Path(os.fsdecode(path)).read_bytes()
+    if b"<crash>" in data:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if b"<abort>" in data:
+        os.abort()
+    if b"<exit>" in data:
+        os._exit(3)
+    if b"<memory>" in data:
+        raise MemoryError("no room for pixels")
+    if b"<hang>" in data:
+        time.sleep(3600)
+
+
+class RednessEngine:
+    """An engine that says `cat` as surely as a picture is red: every answer shows which pixels it is of."""
+
+    name = "redness"
+
+    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        red = images[..., 0].mean(axis=(1, 2)) / 255
+        return np.stack([red, 1 - red, np.zeros_like(red)], axis=1).astype(np.float32)
+
+
+def redness_child(requests: Connection, answers: Connection, *arguments: Any) -> None:
+    """Be the real child, tf.data and all, except for its model."""
+    from models import bundle, engines
+
+    with (
+        mock.patch.object(bundle, "load", lambda path: SimpleNamespace(input_size=224, labels=LABELS)),
+        mock.patch.object(engines, "open_engine", lambda *_: RednessEngine()),
+    ):
+        inference.serve(requests, answers, *arguments)
