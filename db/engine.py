@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select
@@ -114,11 +114,18 @@ def reserved(engine: Engine) -> Iterator[None]:
         with sqlite.reserved(_where(engine.url)):
             yield
         return
-    with translated(_where(engine.url)), engine.connect() as connection:
-        if not connection.scalar(select(func.pg_try_advisory_lock(_WORKER_KEY))):
-            raise DatabaseReserved(f"another worker uses the database {_where(engine.url)}; stop it first")
-        connection.commit()
+    where = _where(engine.url)
+    with translated(where):
+        connection = engine.connect()
+    with closing(connection):
+        with translated(where):
+            is_ours = connection.scalar(select(func.pg_try_advisory_lock(_WORKER_KEY)))
+            connection.commit()
+        if not is_ours:
+            raise DatabaseReserved(f"another worker uses the database {where}; stop it first")
         yield
+        # The lock belongs to the session, which the pool would keep.
+        connection.invalidate()
 
 
 _WORKER_KEY = int.from_bytes(b"pawsort", "big")

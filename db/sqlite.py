@@ -182,9 +182,10 @@ def reserved(path: str) -> Iterator[None]:
     """Hold a lock beside the file; not on it, since closing it would drop SQLite's own locks."""
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DatabaseReserved(f"another worker uses the database {path}; stop it first") from error
         yield
-    except BlockingIOError as error:
-        raise DatabaseReserved(f"another worker uses the database {path}; stop it first") from error
     finally:
         os.close(descriptor)

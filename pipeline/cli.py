@@ -9,22 +9,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline import config as configuration
-from pipeline.cli_models import Json, evaluate, train
+from pipeline.cli_mending import correct, undo
+from pipeline.cli_models import evaluate, train
+from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment, read_day
 from pipeline.errors import SOME_FAILED, PawsortError, SettingsError, translated
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from pipeline.config import Settings
 
 app = typer.Typer(
@@ -42,25 +40,8 @@ app.add_typer(config_app, name="config")
 app.add_typer(db_app, name="db")
 
 
-def _inherited(context: typer.Context, value: Path | None) -> Path:
-    """Let `pawsort --config X query` mean the same as `pawsort query --config X`."""
-    root = context.find_root()
-    root.obj = value or root.obj or Path("config.yaml")
-    return Path(root.obj)
-
-
-Config = Annotated[
-    Path,
-    typer.Option(
-        "--config", metavar="PATH", callback=_inherited, help="The settings file (default: config.yaml)."
-    ),
-]
-DEFAULT: Any = None
-"""What `_inherited` makes a path of."""
-
 Once = Annotated[bool, typer.Option("--once", help="File what is there, then end.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-When = Annotated[str | None, typer.Option(metavar="TIME", help="A day or time, as 2026-11-21T08:00; UTC.")]
 
 
 class Format(StrEnum):
@@ -118,7 +99,7 @@ def _run(config: Path, once: bool, dry_run: bool) -> int:
     from pipeline.output import print_table
     from pipeline.progress import filing_progress
 
-    settings = _load(config)
+    settings = load(config)
     if dry_run:
         print_table(preview(settings), ["path", "destination", "prediction", "confidence", "reason"])
         return 0
@@ -139,7 +120,7 @@ def classify(
     from pipeline import classification
     from pipeline.output import print_json, print_table
 
-    settings = _load(config)
+    settings = load(config)
     if not any(map(os.path.lexists, paths)):
         raise SettingsError(f"{paths[0]}: no such file or folder")
     rows = [row.as_dict() for row in classification.classify(settings, paths)]
@@ -174,7 +155,7 @@ def query(
     from db import queries
     from pipeline import output
 
-    settings = _load(config)
+    settings = load(config)
     if json and format is not Format.table:
         raise SettingsError(f"--json and --format {format} are two formats; give one of them")
     wanted = queries.ResultFilter(
@@ -184,11 +165,11 @@ def query(
         name=name,
         min_confidence=min_confidence,
         max_confidence=max_confidence,
-        since=_moment(since),
-        until=_moment(until),
+        since=moment(since),
+        until=moment(until),
         limit=limit,
     )
-    with _database(settings, "read") as engine, output.until_the_reader_leaves():
+    with database(settings, "read") as engine, output.until_the_reader_leaves():
         rows = queries.results(engine, wanted)
         if json or format is Format.json:
             output.print_json_rows(rows)
@@ -213,16 +194,16 @@ def report(
     from pipeline.output import print_json
     from pipeline.service import reporter
 
-    settings = _load(config)
+    settings = load(config)
     if day and (first or last):
         raise SettingsError("--date is one day, --from and --to are several; give the one or the others")
     today = datetime.now(settings.report.zone).date()
-    begin, end = _day(day or first) or today, _day(day or last) or today
+    begin, end = read_day(day or first) or today, read_day(day or last) or today
     if end > today:
         raise SettingsError(f"{end} is yet to come; the last day to report on is {today}")
     if begin > end:
         raise SettingsError(f"--from {begin} is after --to {end}")
-    with _database(settings, "write") as engine:
+    with database(settings, "write") as engine:
         try:
             written = reporter(settings, engine).write_range(begin, end, datetime.now(UTC))
         except OSError as error:
@@ -249,11 +230,11 @@ def status(
     from pipeline import status as statuses
     from pipeline.output import print_json
 
-    settings = _load(config)
+    settings = load(config)
     if _is_new(settings):
         seen = statuses.read(settings, None)
     else:
-        with _database(settings, "read") as engine:
+        with database(settings, "read") as engine:
             seen = statuses.read(settings, engine)
     if json:
         print_json(seen.as_dict())
@@ -277,8 +258,8 @@ def doctor(
     from pipeline import doctor as doctors
     from pipeline.output import print_json
 
-    settings = _load(config)
-    with _database(settings, "read") as engine:
+    settings = load(config)
+    with database(settings, "read") as engine:
         problems = list(doctors.examine(engine, settings, hashes=hashes))
     if json:
         print_json([problem.as_dict() for problem in problems])
@@ -287,60 +268,8 @@ def doctor(
     raise typer.Exit(1 if problems else 0)
 
 
-@app.command()
-def correct(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Filed photos, by their path.")],
-    label: Annotated[str, typer.Option("--as", metavar="LABEL", help="What it is: cat, dog or neither.")],
-    config: Config = DEFAULT,
-    by: Annotated[str | None, typer.Option(help="Who says so (default: you).")] = None,
-    json: Json = False,
-) -> None:
-    """Say what is really on photos: move them to the right folder, and remember it.
-
-    Example: pawsort correct sorted/uncertain/rex.jpg --as dog
-    """
-    from pipeline import corrections
-
-    settings = _load(config)
-    with _database(settings, "write") as engine:
-        done = corrections.correct(engine, settings, list(map(os.fsencode, files)), label, by or _user())
-    raise typer.Exit(_print_moves(done, json))
-
-
-@app.command()
-def undo(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Only these files.")] = None,
-    config: Config = DEFAULT,
-    last: Annotated[int | None, typer.Option(min=1, help="The last so many moves.")] = None,
-    since: When = None,
-    by: Annotated[str | None, typer.Option(help="Who says so (default: you).")] = None,
-    json: Json = False,
-) -> None:
-    """Take moves back: a correction to where the file was before, a filing into its inbox.
-
-    The worker leaves a file that was put back alone until it is changed or renamed.
-
-    Example: pawsort undo --last 1
-    """
-    from pipeline import corrections
-
-    settings = _load(config)
-    if sum(map(bool, (files, last, since))) != 1:
-        raise SettingsError("say what to take back: FILE..., --last N or --since TIME")
-    with _database(settings, "write") as engine:
-        done = corrections.undo(
-            engine,
-            settings,
-            files=[os.fsencode(file) for file in files or ()],
-            last=last,
-            since=_moment(since),
-            by=by or _user(),
-        )
-    raise typer.Exit(_print_moves(done, json))
-
-
-app.command()(train)
-app.command()(evaluate)
+for _command in (correct, undo, train, evaluate):
+    app.command()(_command)
 
 
 @config_app.command("check")
@@ -352,7 +281,7 @@ def config_check(config: Config = DEFAULT) -> None:
     from db.engine import check_url
     from pipeline.model import load_bundle
 
-    settings = _load(config)
+    settings = load(config)
     with translated():
         check_url(settings.database_url)
     load_bundle(settings)
@@ -369,7 +298,7 @@ def config_show(config: Config = DEFAULT, json: Json = False) -> None:
 
     from pipeline.output import print_json
 
-    values = _load(config).model_dump(mode="json")
+    values = load(config).model_dump(mode="json")
     for section, key in [(values["web"], "token"), (values, "database")]:
         section[key] = configuration.masked(section[key])
     if json:
@@ -386,76 +315,14 @@ def db_upgrade(config: Config = DEFAULT) -> None:
     """
     from db.engine import upgrade
 
-    settings = _load(config)
+    settings = load(config)
     settings.state.mkdir(parents=True, exist_ok=True)
     with translated():
         upgrade(settings.database_url)
     print("the database is up to date")
 
 
-# --- shared by the commands -------------------------------------------------------------------------
-
-
-def _load(config: Path) -> Settings:
-    from pipeline import logs
-
-    settings = configuration.load(config)
-    logs.set_up(settings.log)
-    return settings
-
-
 def _is_new(settings: Settings) -> bool:
     """Tell a place where no worker has been from one whose database is gone."""
     traces = (settings.state / "pawsort.db", settings.state / "heartbeat.json")
     return settings.database is None and not any(trace.exists() for trace in traces)
-
-
-@contextmanager
-def _database(settings: Settings, mode: Any) -> Iterator[Engine]:
-    from db.engine import open_database
-
-    with translated():
-        engine = open_database(settings.database_url, mode)
-        try:
-            yield engine
-        finally:
-            engine.dispose()
-
-
-def _print_moves(moves: Any, json: bool) -> int:
-    """Print what was moved, and what was not and why; return the exit code."""
-    from pipeline.output import print_json
-
-    if json:
-        print_json([move.as_dict() for move in moves])
-    else:
-        print("\n".join(map(str, moves)) or "nothing to do")
-    return SOME_FAILED if any(move.problem for move in moves) else 0
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"{text!r} is no time; write 2026-11-21 or 2026-11-21T08:00+01:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _day(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"{text!r} is no day; write 2026-11-21") from None

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.cli_shared import Json
 from pipeline.config import LogSettings, load
 from pipeline.errors import SettingsError, translated
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")]
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="PATH", help="A settings file, for the log.")

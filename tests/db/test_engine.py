@@ -17,10 +17,12 @@ import db.engine
 from db import queries
 from db.engine import (
     DatabaseError,
+    DatabaseReserved,
     DatabaseUnavailable,
     assert_in_place,
     open_database,
     reading,
+    reserved,
     upgrade,
     writing,
 )
@@ -353,3 +355,20 @@ def test_a_kill_between_steps_leaves_whole_rows(path: Path, steps: int) -> None:
         assert connection.scalar(text(f"SELECT count(*) FROM results WHERE {whole}")) >= done + 1
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     engine.dispose()
+
+
+# --- one worker for a database --------------------------------------------------------------------------
+
+
+def test_a_database_serves_one_worker_at_a_time(url: str) -> None:
+    upgrade(url)
+    first, second = open_database(url), open_database(url)
+    with reserved(first):
+        with pytest.raises(DatabaseReserved, match="another worker"), reserved(second):
+            pass
+        with reading(second) as connection:
+            assert connection.execute(text("SELECT count(*) FROM files")).scalar() == 0
+    with reserved(second):
+        pass
+    first.dispose()
+    second.dispose()
