@@ -86,7 +86,7 @@ class Batches:
                     yield self._joined(slices)
                     slices = []
         finally:
-            pass  # for TensorFlow, which frees `stream` only when our generator has ended
+            self.close()  # for TensorFlow, which frees `stream` only when our generator has ended
 
     def _joined(self, slices: Sequence[tuple[npt.NDArray[np.int64], Pixels]]) -> Batch:
         ids = tuple(np.concatenate([ids for ids, _ in slices]).tolist())
