@@ -19,7 +19,7 @@ from models.bundle import Bundle
 from pipeline import claiming, config, filing
 from pipeline.config import Settings
 from pipeline.corrections import correct, undo
-from pipeline.service import prepare_folders, probe_folders
+from pipeline.service import prepare_folders
 from pipeline.worker import Worker
 from tests.oracle import conserved, files_below
 from tests.stubs import StubClassifier
@@ -672,9 +672,3 @@ def test_killed_at_every_step_nothing_is_lost(tmp_path: Path, after: bool, again
         if not died:
             break
     assert point > 15, "the sweep met fewer points than there are steps"
-
-
-def test_probing_the_folders_leaves_nothing_behind(world: World) -> None:
-    probe_folders(world.settings, BUNDLE)
-    assert world.sorted() == set()
-    assert list(world.settings.spool.iterdir()) == []
