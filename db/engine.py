@@ -37,8 +37,7 @@ __all__ = [
 Mode = Literal["worker", "write", "read"]
 
 BUSY_SECONDS = 4.0
-"""How long to wait for a lock: longer than a backup of a small database, shorter than a heartbeat may be late."""
-"""How long a transaction waits for a lock of another process."""
+"""How long a transaction waits for another process; less than a worker may be silent before it looks dead."""
 
 _EXPECTED = "Expected null, sqlite:////absolute/path.db or postgresql://user:password@host/name."
 

@@ -579,6 +579,26 @@ def test_a_file_that_cannot_be_moved_has_one_row_and_harms_nobody(
     conserved(world.settings, world.injected)
 
 
+def test_a_stuck_file_that_somebody_took_away_is_no_worry_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = world.drop("stuck.jpg", b"1<cat>")
+
+    def refuse(source: bytes, destination: bytes) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", source)
+
+    monkeypatch.setattr(filing, "move", refuse)
+    worker = world.worker()
+    worker.start()
+    while not worker.stuck:
+        worker.step()
+    os.unlink(stuck)
+    while worker.stuck:
+        worker.step()
+    worker.stop()
+    assert world.rows() == []
+
+
 def test_a_place_taken_at_the_last_moment_is_left_to_whoever_took_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
