@@ -26,6 +26,7 @@ __all__ = [
     "LedgerError",
     "Mode",
     "assert_in_place",
+    "check_damage",
     "check_url",
     "open_database",
     "reading",
@@ -140,6 +141,13 @@ def assert_in_place(engine: Engine) -> None:
     place = _places.get(engine)
     if place is not None:
         place.check()
+
+
+def check_damage(engine: Engine) -> None:
+    """Read an SQLite database through; raises DatabaseError if it is damaged."""
+    if engine.dialect.name == "sqlite":
+        with reading(engine) as connection:
+            sqlite.refuse_damage(connection, _where(engine.url))
 
 
 def _parse(url: str) -> URL:

@@ -32,8 +32,13 @@ class Classified:
         return asdict(self)
 
 
-def classify(settings: Settings, paths: Sequence[str]) -> Iterator[Classified]:
-    """Classify files and all files below folders, in the order given. Raises ModelError."""
+def classify(
+    settings: Settings, paths: Sequence[str], progress: Callable[[int, int], None] = lambda done, total: None
+) -> Iterator[Classified]:
+    """Classify files and all files below folders, in the order given. Raises ModelError.
+
+    `progress` hears how many are done, of how many.
+    """
     bundle = load_bundle(settings)
     chosen = policy(settings, bundle)
     shown = list(photos(paths, settings))
@@ -41,7 +46,8 @@ def classify(settings: Settings, paths: Sequence[str]) -> Iterator[Classified]:
     try:
         absolute = (os.path.abspath(os.fsencode(path)) for path in shown)
         findings = classify_files(classifier, absolute, settings.batch.size, settings.limits.attempts)
-        for path, finding in zip(shown, findings, strict=True):
+        for done, (path, finding) in enumerate(zip(shown, findings, strict=True), start=1):
+            progress(done, len(shown))
             yield _classified(path, finding, chosen)
     finally:
         classifier.stop()

@@ -119,11 +119,13 @@ def classify(
     """
     from pipeline import classification
     from pipeline.output import print_json, print_table
+    from pipeline.progress import counting_progress
 
     settings = load(config)
     if not any(map(os.path.lexists, paths)):
         raise SettingsError(f"{paths[0]}: no such file or folder")
-    rows = [row.as_dict() for row in classification.classify(settings, paths)]
+    with counting_progress("classifying") as progress:
+        rows = [row.as_dict() for row in classification.classify(settings, paths, progress)]
     if not rows:
         print("pawsort: no photos there", file=sys.stderr)
     if json:

@@ -93,13 +93,17 @@ def evaluate(
     """
     from models import bundle as bundles
     from pipeline.output import print_json
+    from pipeline.progress import counting_progress
 
     _set_up_log(config)
     with translated():
         loaded = bundles.load(bundles.locate(bundle, Path.cwd()))
         from models import evaluation
 
-        result = evaluation.evaluate(loaded, folders, out, split=split, target_precision=target_precision)
+        with counting_progress("measuring") as progress:
+            result = evaluation.evaluate(
+                loaded, folders, out, split=split, target_precision=target_precision, progress=progress
+            )
     if json:
         print_json(result.as_dict())
         return

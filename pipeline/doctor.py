@@ -15,12 +15,11 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Engine, select, text
 
-from db.engine import DatabaseError, DatabaseUnavailable, reading
+from db.engine import DatabaseError, DatabaseUnavailable, check_damage, reading
 from db.ledger import Entry
 from db.names import escape
 from db.queries import filed_at_paths
 from db.rows import entries_by
-from db.sqlite import path_of, refuse_damage
 from db.tables import FILED, PENDING, UNFINISHED, files, moves
 from pipeline import filing
 from pipeline.config import Settings
@@ -78,16 +77,12 @@ def examine(engine: Engine, settings: Settings, hashes: bool = False) -> Iterato
 
 
 def _database(engine: Engine) -> Iterator[Problem]:
-    if engine.dialect.name != "sqlite":
-        return
-    path = path_of(engine.url)
     try:
-        with reading(engine) as connection:
-            refuse_damage(connection, path)
+        check_damage(engine)
     except DatabaseUnavailable:
         raise
     except DatabaseError as error:
-        yield Problem("database", os.fsencode(path), None, f"is damaged: {error}")
+        yield Problem("database", os.fsencode(engine.url.database or ""), None, f"is damaged: {error}")
 
 
 def _folders(settings: Settings) -> Iterator[Problem]:

@@ -36,6 +36,21 @@ def filing_progress(*, show: bool) -> Iterator[Callable[[Sequence[Held]], None]]
 
 
 @contextmanager
+def counting_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function to call with how many are done, of how many."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as bar, _log_above(console.print):
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
 def _log_above(write: Callable[..., None]) -> Iterator[None]:
     """Send the log through the console that draws the bar, so that neither overwrites the other."""
     root = logging.getLogger()

@@ -75,7 +75,7 @@ def test_sqlite_is_set_up_as_designed(sqlite_engine: Engine) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
         assert connection.connection.dbapi_connection.isolation_level is None  # type: ignore[union-attr]
-    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 4_000}
 
 
 def test_a_write_has_the_lock_from_its_beginning(sqlite_engine: Engine, path: Path) -> None:
