@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,13 +54,17 @@ class Batch:
 class Batches:
     """Turn what is `put` into batches with the same cuts, in the same order; iterate once, in one thread.
 
-    `size` is the side of the square in pixels; `threads` decode at the same time.
+    `size` is the side of the square in pixels; `threads` decode at the same time. `on_loaded` is called after
+    each file, from any of them.
     """
 
-    def __init__(self, size: int, limits: LimitSettings, threads: int) -> None:
+    def __init__(
+        self, size: int, limits: LimitSettings, threads: int, on_loaded: Callable[[], None] = lambda: None
+    ) -> None:
         self._size = size
         self._limits = limits
         self._threads = threads
+        self._on_loaded = on_loaded
         self._cuts: queue.SimpleQueue[Sequence[Item] | None] = queue.SimpleQueue()
         self._outcomes: dict[int, Outcome] = {}
         self._dataset = self._build()
@@ -123,6 +127,7 @@ class Batches:
         for image, id, path in zip(images, ids.tolist(), paths, strict=True):
             self._outcomes[id], pixels = load(path, self._size, self._limits)
             image[:] = 0 if pixels is None else pixels
+            self._on_loaded()
         return images
 
 

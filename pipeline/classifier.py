@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 from pipeline.child import ChildProcess, Gone, Main
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
-from pipeline.inference import Finding, Finished, Item, Ready, Unusable, serve, usable_cpus
+from pipeline.inference import Finding, Finished, Item, Ready, Unusable, Working, serve, usable_cpus
 
 __all__ = [
     "IN_FLIGHT",
@@ -153,8 +153,9 @@ class ProcessClassifier:
     def poll(self, timeout: float) -> list[Finding]:
         """Return the findings of one finished batch, or none after `timeout` seconds.
 
-        The oldest batch in flight must be finished within `limits.decode_seconds` of when the child could
-        begin it: when it was submitted, or when the one before it was finished. Raises ChildLost, ModelError.
+        While a batch is in flight, no more than `limits.decode_seconds` may pass without a file read or a
+        batch finished: a batch of large photos may take long, a file that hangs may not. Raises ChildLost,
+        ModelError.
         """
         if self._child is None or not self.ready(timeout):
             return []
@@ -165,6 +166,9 @@ class ProcessClassifier:
         if isinstance(message, Unusable):
             self._kill()
             raise ModelError(message.message)
+        if isinstance(message, Working):
+            self._since = self._clock()
+            return []
         if isinstance(message, Finished):
             self._flying.popleft()
             self._since = self._clock()
@@ -215,7 +219,7 @@ class ProcessClassifier:
     def _lost(self, reason: LossReason) -> ChildLost:
         ids = tuple(id for batch in self._flying for id in batch)
         obituary = self._kill()
-        late = f"no answer within {self._limits.decode_seconds:g} s"
+        late = f"no progress within {self._limits.decode_seconds:g} s"
         return ChildLost(ids, reason, late if reason == "timeout" else obituary)
 
     def _kill(self) -> str:

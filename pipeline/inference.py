@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 Item = tuple[int, bytes]
 """The id of a file and its absolute path."""
+
+PULSE_SECONDS = 1.0
 
 SUM_TOLERANCE = 0.01
 """How far from 1 the probabilities of an image may sum; 16-bit arithmetic errs by less."""
@@ -62,6 +65,11 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """From the child: another file was read; sent once a second at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """From the child: one batch, whole."""
 
@@ -71,6 +79,28 @@ class Finished:
 def usable_cpus() -> int:
     """Count the CPUs that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Answers:
+    """The child's end of the pipe to the parent, for several threads."""
+
+    def __init__(self, connection: Connection, clock: Callable[[], float] = time.monotonic) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._told = clock()
+
+    def send(self, message: object) -> None:
+        """Send a message whole."""
+        with self._lock:
+            self._connection.send(message)
+
+    def pulse(self) -> None:
+        """Say that there is progress, unless that was said a moment ago."""
+        now = self._clock()
+        if now - self._told >= PULSE_SECONDS:
+            self._told = now
+            self.send(Working())
 
 
 def serve(
@@ -92,14 +122,15 @@ def serve(
     except BundleError as error:
         answers.send(Unusable(str(error)))
         return
-    batches = Batches(bundle.input_size, limits, threads)
+    out = Answers(answers)
+    batches = Batches(bundle.input_size, limits, threads, out.pulse)
     threading.Thread(target=_feed, args=(requests, batches.put), daemon=True).start()
-    answers.send(Ready(bundle.labels, engine.name))
+    out.send(Ready(bundle.labels, engine.name))
     for batch in batches:
         try:
-            answers.send(Finished(find(engine, bundle.labels, batch)))
+            out.send(Finished(find(engine, bundle.labels, batch)))
         except BrokenEngine as error:
-            answers.send(Unusable(str(error)))
+            out.send(Unusable(str(error)))
             return
 
 

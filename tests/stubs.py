@@ -25,7 +25,7 @@ from pipeline import inference
 from pipeline.admission import Admitted
 from pipeline.classifier import ChildLost, Finding, Item, LossReason
 from pipeline.errors import ModelError
-from pipeline.inference import Finished, Ready, Unusable
+from pipeline.inference import Finished, Ready, Unusable, Working
 
 LABELS = ("cat", "dog", "neither")
 
@@ -143,6 +143,8 @@ def stub_child(
         while True:
             items: Sequence[Item] = requests.recv()
             for _, path in items:
+                if b"<work>" in Path(os.fsdecode(path)).read_bytes():
+                    answers.send(Working())
                 _die_if_poison(path)
             answers.send(Finished([answer(*item) for item in items]))
 

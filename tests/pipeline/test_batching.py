@@ -52,6 +52,15 @@ def test_cuts_and_order_stay_as_they_were_put(batches: Batches, tmp_path: Path) 
         assert batch.images[:, 0, 0, 0].tolist() == list(batch.ids)  # each picture is as red as its id says
 
 
+def test_each_file_that_was_read_is_told(tmp_path: Path) -> None:
+    told: list[int] = []
+    batches = Batches(SIZE, LIMITS, threads=2, on_loaded=lambda: told.append(1))
+    batches.put([(i, picture(tmp_path, b"%d.png" % i)) for i in range(5)])
+    batches.close()
+    assert [batch.ids for batch in batches] == [(0, 1, 2, 3, 4)]
+    assert len(told) == 5
+
+
 @pytest.mark.parametrize("files", [1, 7, 8, 9, 65, 1024])
 @pytest.mark.parametrize("threads", [1, 2, 16])
 def test_slices_are_the_whole_batch_in_order_and_busy_each_thread(files: int, threads: int) -> None:

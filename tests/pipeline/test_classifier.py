@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from PIL import Image
 from pipeline.classifier import ChildLost, Finding, ProcessClassifier, classify_files
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
-from pipeline.inference import BrokenEngine, check_scores, find
+from pipeline.inference import Answers, BrokenEngine, Working, check_scores, find
 from tests.stubs import LABELS, StubClassifier, redness_child, stub_child
 
 ROOT = Path(__file__).parents[2]
@@ -158,9 +159,43 @@ def test_the_clock_of_a_batch_runs_from_when_the_one_before_it_is_finished(
     assert (lost.value.ids, lost.value.reason, lost.value.detail) == (
         (2,),
         "timeout",
-        "no answer within 30 s",
+        "no progress within 30 s",
     )
     assert gone(pid)
+
+
+def test_progress_gives_a_batch_of_large_photos_more_time(
+    classifier: ProcessClassifier, files: Files, clock: Clock
+) -> None:
+    classifier.submit(files(b"<work>", b"<hang>"))
+    assert classifier._child
+    deadline = time.monotonic() + 5
+    while classifier._child._inbox.empty() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    clock.now += 29
+    assert classifier.poll(0.0) == []
+    clock.now += 29
+    assert classifier.poll(0.05) == []
+    clock.now += 2
+    with pytest.raises(ChildLost) as lost:
+        classifier.poll(1.0)
+    assert (lost.value.ids, lost.value.reason) == ((1, 2), "timeout")
+
+
+def test_the_child_says_at_most_once_a_second_that_it_works() -> None:
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    clock = Clock()
+    answers = Answers(theirs, clock)
+    for _ in range(100):
+        clock.now += 0.1
+        answers.pulse()
+    heard = 0
+    while ours.poll():
+        assert ours.recv() == Working()
+        heard += 1
+    assert heard in (9, 10)
+    ours.close()
+    theirs.close()
 
 
 def test_an_answer_that_waits_to_be_collected_is_not_late(
