@@ -74,7 +74,8 @@ class ChildProcess:
         # Without this an exit that skips `kill` would wait for a process that ignores SIGTERM.
         self._reaper = weakref.finalize(self, self._process.kill)
         self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        # No SimpleQueue: when a signal's handler takes longer than is left of its timeout, it waits for ever.
+        self._inbox: queue.Queue[Any] = queue.Queue()
         self._threads = (
             _thread(_send_all, self._outbox, self._requests),
             _thread(_receive_all, self._answers, self._inbox),
@@ -160,7 +161,7 @@ def _send_all(outbox: queue.SimpleQueue[Any], requests: Connection) -> None:
     requests.close()
 
 
-def _receive_all(answers: Connection, inbox: queue.SimpleQueue[Any]) -> None:
+def _receive_all(answers: Connection, inbox: queue.Queue[Any]) -> None:
     try:
         while True:
             inbox.put(answers.recv())

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -229,6 +230,18 @@ def test_a_stuck_child_does_not_block_whoever_submits(classifier: ProcessClassif
     for first in (0, 1024):
         classifier.submit([(first, hang), *((first + i, b"/%d" % i + b"x" * 1000) for i in range(1, 1024))])
     assert time.monotonic() - began < 1.0
+
+
+@pytest.mark.timeout(20)
+def test_a_signal_while_it_waits_does_not_make_it_wait_for_ever(classifier: ProcessClassifier) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: time.sleep(0.3))
+    interrupt = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+    interrupt.start()
+    try:
+        assert classifier.poll(0.1) == []
+    finally:
+        interrupt.join()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_refused_model_is_an_error_with_its_message() -> None:
