@@ -32,9 +32,9 @@ bench: $(VENV)/runtime.stamp ## measure speed and memory, as ratios within one r
 
 lock: ## choose the newest versions that fit and write both locks (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		pyproject.toml -o requirements.lock
+		pyproject.toml --extra web --extra train -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+		pyproject.toml --extra web --extra train --group dev -c requirements.lock -o requirements-dev.lock
 
 clean: ## remove the environment and all caches, never photos or the database
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build

@@ -13,7 +13,7 @@ command -v "$python" >/dev/null || fail "no $python here; install Python 3.11, 3
 # An environment that lies about its Python (moved, or made by another version) is made anew.
 if [ -e "$venv" ] && ! "$venv/bin/python" -c 'import sys' 2>/dev/null; then rm -rf "$venv"; fi
 
-echo "pawsort: making the environment in $venv from $lock (about 700 MB to fetch the first time) ..." >&2
+echo "pawsort: making the environment in $venv from $lock (about 800 MB to fetch the first time) ..." >&2
 if command -v uv >/dev/null; then
     [ -e "$venv" ] || uv venv --quiet --python "$python" "$venv"
     uv pip install --quiet --python "$venv/bin/python" --require-hashes -r "$lock"
