@@ -78,6 +78,7 @@ def test_sqlite_is_set_up_as_designed(sqlite_engine: Engine) -> None:
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 4_000}
 
 
+@pytest.mark.fault(80)
 def test_a_write_has_the_lock_from_its_beginning(sqlite_engine: Engine, path: Path) -> None:
     with writing(sqlite_engine):
         other = sqlite3.connect(path, timeout=0, isolation_level=None)
@@ -172,12 +173,14 @@ def assert_refused_untouched(path: Path, said: str) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.fault(83)
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pawsort.db"
     path.touch()
     assert_refused_untouched(path, "is an empty file")
 
 
+@pytest.mark.fault(83)
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pawsort.db"
     path.write_bytes(b"cats and dogs " * 1000)
@@ -193,17 +196,20 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     assert_refused_untouched(path, "is not Pawsort's")
 
 
+@pytest.mark.fault(85)
 def test_a_newer_database_is_refused(path: Path) -> None:
     stamp(path, "9999")
     assert_refused_untouched(path, "made by a newer Pawsort")
 
 
+@pytest.mark.fault(85)
 def test_an_older_database_is_refused_with_the_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("db.schema.REVISIONS", (*REVISIONS, "9998"))
     with pytest.raises(DatabaseError, match="pawsort db upgrade"):
         open_database(f"sqlite:///{path}")
 
 
+@pytest.mark.fault(83)
 def test_a_damaged_page_is_found_at_start(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096 * 3)
@@ -212,6 +218,7 @@ def test_a_damaged_page_is_found_at_start(path: Path) -> None:
         open_database(f"sqlite:///{path}")
 
 
+@pytest.mark.fault(83)
 def test_a_damaged_first_page_is_said_to_be_so(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(100)
@@ -224,6 +231,7 @@ def test_a_damaged_first_page_is_said_to_be_so(path: Path) -> None:
 # --- troubles that pass -------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(79)
 def test_a_lock_that_stays_is_a_passing_trouble(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("db.engine.BUSY_SECONDS", 0.05)
     engine = open_database(f"sqlite:///{path}")
@@ -237,6 +245,7 @@ def test_a_lock_that_stays_is_a_passing_trouble(path: Path, monkeypatch: pytest.
     engine.dispose()
 
 
+@pytest.mark.fault(65)
 def test_a_full_disk_is_a_passing_trouble(sqlite_engine: Engine) -> None:
     with reading(sqlite_engine) as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
@@ -252,6 +261,7 @@ def test_a_full_disk_is_a_passing_trouble(sqlite_engine: Engine) -> None:
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.fault(84)
 def test_a_file_that_goes_while_open_is_noticed(
     sqlite_engine: Engine, path: Path, suffix: str, replaced: bool
 ) -> None:
@@ -279,6 +289,7 @@ def test_the_files_of_an_engine_that_was_closed_in_between_are_no_alarm(sqlite_e
 
 
 @FORKS
+@pytest.mark.fault(87)
 def test_a_forked_child_is_refused(engine: Engine) -> None:
     reader, writer = os.pipe()
     child = os.fork()
@@ -317,6 +328,7 @@ def writer(url: str, count: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.fault(80)
 def test_two_processes_write_at_once(sqlite_engine: Engine, path: Path) -> None:
     ledger = Ledger(sqlite_engine, SPOOL)
     with writer(f"sqlite:///{path}", 50) as other:
@@ -360,6 +372,7 @@ def test_a_kill_between_steps_leaves_whole_rows(path: Path, steps: int) -> None:
 # --- one worker for a database --------------------------------------------------------------------------
 
 
+@pytest.mark.fault(76)
 def test_a_database_serves_one_worker_at_a_time(url: str) -> None:
     upgrade(url)
     first, second = open_database(url), open_database(url)

@@ -61,6 +61,7 @@ def everything_agrees(site: Site) -> None:
     assert doctor.returncode == 0, doctor.stdout
 
 
+@pytest.mark.fault(24, 25, 32, 33, 42, 43, 45)
 def test_files_dropped_while_it_runs_and_hostile_ones_among_them(site: Site, tmp_path: Path) -> None:
     worker = site.worker()
     site.wait(lambda: "drop photos into" in site.log(), "the worker to watch")
@@ -104,6 +105,7 @@ def test_once_files_what_is_there_and_ends(site: Site) -> None:
     conserved(site.settings, site.injected)
 
 
+@pytest.mark.fault(58)
 def test_killed_three_times_nothing_is_lost(site: Site) -> None:
     chance = random.Random(1)
     for seed in range(150):
@@ -122,6 +124,7 @@ def test_killed_three_times_nothing_is_lost(site: Site) -> None:
     everything_agrees(site)
 
 
+@pytest.mark.fault(76)
 def test_a_second_worker_is_refused_with_the_name_of_the_first(site: Site) -> None:
     first = site.worker()
     site.wait(lambda: "drop photos into" in site.log(), "the worker to watch")

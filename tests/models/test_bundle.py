@@ -53,6 +53,7 @@ def test_threshold_rounds_up_to_the_stricter_entry(plain_bundle: Bundle, target:
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, -1])
+@pytest.mark.fault(98)
 def test_truncated_weights_are_refused_with_both_hashes(plain_bundle: Bundle, keep: int):
     file = weights_of(plain_bundle)
     file.write_bytes(file.read_bytes()[:keep])
@@ -61,6 +62,7 @@ def test_truncated_weights_are_refused_with_both_hashes(plain_bundle: Bundle, ke
     assert str(file) in str(refused.value) and "pawsort train" in str(refused.value)
 
 
+@pytest.mark.fault(98)
 def test_one_flipped_bit_is_refused(plain_bundle: Bundle):
     data = bytearray(weights_of(plain_bundle).read_bytes())
     data[len(data) // 2] ^= 1
@@ -75,6 +77,7 @@ def test_weights_of_another_bundle_are_refused(plain_bundle: Bundle):
         load(plain_bundle.path)
 
 
+@pytest.mark.fault(102)
 def test_oversized_weights_are_refused_before_they_are_read_whole(plain_bundle: Bundle):
     with open(weights_of(plain_bundle), "r+b") as file:
         file.truncate(50_000_000_000)  # sparse; reading it all would take the memory of the machine
@@ -82,6 +85,7 @@ def test_oversized_weights_are_refused_before_they_are_read_whole(plain_bundle: 
         load(plain_bundle.path)
 
 
+@pytest.mark.fault(98)
 def test_missing_weights_missing_manifest_and_missing_folder_are_refused(
     plain_bundle: Bundle, tmp_path: Path
 ):
@@ -101,6 +105,7 @@ def test_a_file_where_a_bundle_should_be_is_refused(tmp_path: Path):
         load(tmp_path / "model.keras")
 
 
+@pytest.mark.fault(98)
 def test_weights_that_are_a_directory_are_refused(plain_bundle: Bundle):
     weights_of(plain_bundle).unlink()
     weights_of(plain_bundle).mkdir()
@@ -142,6 +147,7 @@ def test_manifest_that_is_not_plain_yaml_is_refused(plain_bundle: Bundle, text: 
         load(plain_bundle.path)
 
 
+@pytest.mark.fault(102)
 def test_aliases_that_could_stand_for_gigabytes_are_refused(plain_bundle: Bundle):
     file = plain_bundle.path / "bundle.yaml"
     text = (
@@ -155,6 +161,7 @@ def test_aliases_that_could_stand_for_gigabytes_are_refused(plain_bundle: Bundle
         load(plain_bundle.path)
 
 
+@pytest.mark.fault(100)
 def test_arrays_that_are_not_finite_are_neither_written_nor_read():
     with pytest.raises(WeightsError, match="head/bias"):
         pack({"head/bias": np.array([np.nan])})
@@ -166,6 +173,7 @@ def test_arrays_that_are_not_finite_are_neither_written_nor_read():
         unpack(buffer.getvalue())
 
 
+@pytest.mark.fault(99)
 def test_pickles_are_never_loaded():
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=True, bad=np.array([print], dtype=object))
@@ -173,6 +181,7 @@ def test_pickles_are_never_loaded():
         unpack(buffer.getvalue())
 
 
+@pytest.mark.fault(102)
 def test_compressed_arrays_are_refused_unread():
     buffer = io.BytesIO()
     np.savez_compressed(buffer, bomb=np.zeros((1000, 1000), np.float16))
@@ -180,6 +189,7 @@ def test_compressed_arrays_are_refused_unread():
         unpack(buffer.getvalue())
 
 
+@pytest.mark.fault(102)
 def test_header_that_promises_more_than_there_is_takes_no_memory():
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**12,)})

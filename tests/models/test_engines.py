@@ -116,6 +116,7 @@ def test_temperature_softens(copied: Path, trained: Bundle):
     np.testing.assert_allclose(soft.predict(images), expected, atol=1e-4)
 
 
+@pytest.mark.fault(100)
 def test_self_test_catches_weights_of_the_right_shape(copied: Path, trained: Bundle):
     arrays = read_weights(trained) | {"head/bias": np.array([3.0, -3.0, 0.0], np.float32)}
     with pytest.raises(BundleError, match="self-test failed"):
@@ -123,6 +124,7 @@ def test_self_test_catches_weights_of_the_right_shape(copied: Path, trained: Bun
 
 
 @pytest.mark.parametrize("change", ["missing", "extra", "reshaped", "labels", "architecture", "unknown"])
+@pytest.mark.fault(100)
 def test_weights_of_another_network_are_refused(copied: Path, trained: Bundle, change: str):
     arrays, settings = dict(read_weights(trained)), {}
     if change == "missing":
@@ -140,6 +142,7 @@ def test_weights_of_another_network_are_refused(copied: Path, trained: Bundle, c
         open_engine(rewritten(copied, arrays, **settings), "tensorflow")
 
 
+@pytest.mark.fault(99)
 def test_keras_archive_with_code_in_it_is_never_run(copied: Path, tmp_path: Path):
     """A .keras file is an archive too; a Lambda layer in it would run on load."""
     canary = tmp_path / "ran"

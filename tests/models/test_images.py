@@ -38,6 +38,7 @@ def difference(data: bytes, twin: images.Pixels) -> float:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.fault(49)
 def test_each_format_shows_the_same_picture(kind: str, plain: images.Pixels) -> None:
     palette = 6.0 if kind == "GIF" else 2.5
     assert difference(encode(scene(), kind), plain) < palette
@@ -92,6 +93,7 @@ COLOURED: dict[str, tuple[Twin, float]] = {
 
 
 @pytest.mark.parametrize("name", COLOURED)
+@pytest.mark.fault(49)
 def test_each_dress_of_colour_shows_what_plain_rgb_shows(name: str, plain: images.Pixels) -> None:
     make, tolerance = COLOURED[name]
     assert difference(make(scene()), plain) < tolerance
@@ -120,6 +122,7 @@ GREY: dict[str, tuple[Twin, float]] = {
 
 
 @pytest.mark.parametrize("name", GREY)
+@pytest.mark.fault(49)
 def test_each_dress_of_grey_shows_what_plain_grey_shows(name: str) -> None:
     make, tolerance = GREY[name]
     twin = decode(encode(scene().convert("L").convert("RGB"), "PNG"), SIZE)
@@ -148,6 +151,7 @@ def test_transparency_is_seen_as_if_the_picture_lay_on_white_paper() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"])
+@pytest.mark.fault(49)
 def test_every_orientation_stands_upright(orientation: int, kind: str, plain: images.Pixels) -> None:
     lying = scene()
     for turn in _LYING.get(orientation, ()):
@@ -191,6 +195,7 @@ def test_exif_that_is_garbage_does_not_spoil_the_picture(plain: images.Pixels) -
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 20000), (20000, 1), (2, 3)])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.fault(48)
 def test_extreme_shapes_give_a_square(shape: tuple[int, int], kind: str) -> None:
     pixels = decode(encode(Image.new("RGB", shape, (200, 100, 50)), kind), SIZE)
     assert np.abs(pixels.astype(int) - (200, 100, 50)).max() <= 3
@@ -198,6 +203,7 @@ def test_extreme_shapes_give_a_square(shape: tuple[int, int], kind: str) -> None
 
 @pytest.mark.parametrize("tenth", range(10))
 @pytest.mark.parametrize("kind", [*FORMATS, "progressive"])
+@pytest.mark.fault(42)
 def test_a_file_cut_at_any_tenth_is_truncated(kind: str, tenth: int) -> None:
     data = encode(noise(), "JPEG", progressive=True) if kind == "progressive" else encode(noise(), kind)
     cut = data[: len(data) * tenth // 10]
@@ -232,10 +238,12 @@ def test_a_flipped_bit_in_compressed_pixels_is_corrupt() -> None:
     "data",
     [b"plain words", b"<html><svg ></html>", b"PK\x03\x04" + bytes(60), bytes(99), b"BM and more words"],
 )
+@pytest.mark.fault(43)
 def test_what_is_no_picture_is_called_so(data: bytes) -> None:
     assert reason(data) == "not_an_image"
 
 
+@pytest.mark.fault(45)
 def test_a_bomb_is_refused_from_its_header() -> None:
     assert reason(png_bomb(20000, 20000)) == "too_many_pixels"
 

@@ -38,6 +38,7 @@ def test_a_path_longer_than_the_kernel_takes_at_once_is_reached(tmp_path: Path) 
 
 @pytest.mark.parametrize("source", [b"link.jpg", b"folder/passwd", b"fifo.jpg", b"dir.jpg"])
 @pytest.mark.timeout(5)
+@pytest.mark.fault(24, 25)
 def test_nothing_but_a_regular_file_is_opened(tmp_path: Path, source: bytes) -> None:
     (tmp_path / "link.jpg").symlink_to("/etc/passwd")
     (tmp_path / "folder").symlink_to("/etc")
@@ -55,6 +56,7 @@ def test_a_link_is_called_not_regular(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.fault(29, 30)
 def test_looking_does_not_follow_links_on_the_way(tmp_path: Path) -> None:
     (tmp_path / "folder").symlink_to("/etc")
     folder = open_folder(tmp_path, b"")

@@ -32,6 +32,7 @@ def admitted(data: bytes, limits: LimitSettings = LIMITS) -> Admitted:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.fault(41)
 def test_each_format_is_known_by_its_content(kind: str) -> None:
     assert admitted(encode(scene(), kind)) == Admitted(kind, 160, 120, 1, None)
 
@@ -77,6 +78,7 @@ def test_a_raw_photo_in_a_tiff_is_not_taken_for_its_thumbnail() -> None:
 @pytest.mark.parametrize(
     "data", [b"words", b"<!doctype html><p>Hello", b"PK\3\4" + bytes(60), bytes(512), b"\xff"]
 )
+@pytest.mark.fault(43)
 def test_what_is_no_picture_is_called_so(data: bytes) -> None:
     assert refusal(data) == "not_an_image"
 
@@ -85,6 +87,7 @@ def test_nothing_is_empty() -> None:
     assert refusal(b"") == "empty"
 
 
+@pytest.mark.fault(45)
 def test_a_png_bomb_is_refused_and_costs_no_memory() -> None:
     data = png_bomb(20000, 20000)
     assert len(data) < 60_000
@@ -93,12 +96,14 @@ def test_a_png_bomb_is_refused_and_costs_no_memory() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
 
 
+@pytest.mark.fault(46)
 def test_frames_count_towards_the_pixels() -> None:
     data = encode(scene(100, 100), "GIF", save_all=True, append_images=[noise(100, 100, i) for i in range(9)])
     assert admitted(data, LimitSettings(megapixels=0.1)).frames == 10
     assert refusal(data, LimitSettings(megapixels=0.099)) == "too_many_pixels"
 
 
+@pytest.mark.fault(46)
 def test_a_gif_of_the_largest_size_is_refused_undecoded() -> None:
     data = bytearray(encode(scene(), "GIF"))
     struct.pack_into("<HH", data, 6, 32767, 32767)
@@ -123,6 +128,7 @@ def jpeg_of(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.fault(47)
 def test_headers_that_lie_are_refused() -> None:
     assert refusal(ihdr(2**31 - 1, 2**31 - 1)) == "too_many_pixels"
     assert refusal(ihdr(0, 0)) == "corrupt"
@@ -202,6 +208,7 @@ def test_a_fingerprint_is_the_hash_and_whose_it_is(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.fault(31)
 def test_a_sparse_terabyte_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.touch()
@@ -210,12 +217,14 @@ def test_a_sparse_terabyte_is_refused_without_reading_it(tmp_path: Path) -> None
     assert verdict == Refused("too_large", "1000000000000 bytes; the limit is 200 MB")
 
 
+@pytest.mark.fault(32)
 def test_an_empty_file_has_no_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
     assert fingerprint(os.fsencode(tmp_path / "a.jpg"), LIMITS) == Refused("empty", "0 bytes")
 
 
 @pytest.mark.timeout(5)
+@pytest.mark.fault(24)
 def test_a_fifo_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
     verdict = fingerprint(os.fsencode(tmp_path / "a.jpg"), LIMITS)
@@ -223,6 +232,7 @@ def test_a_fifo_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
     assert verdict.reason == "unreadable"
 
 
+@pytest.mark.fault(25)
 def test_a_link_has_no_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").symlink_to("/etc/passwd")
     with pytest.raises(OSError, match="symbolic links"):

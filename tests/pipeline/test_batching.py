@@ -79,6 +79,7 @@ def test_an_empty_cut_is_no_batch(batches: Batches, tmp_path: Path) -> None:
     assert [batch.ids for batch in batches] == [(1,)]
 
 
+@pytest.mark.fault(44)
 def test_each_kind_of_bad_file_has_its_reason_and_its_neighbours_their_pixels(
     batches: Batches, tmp_path: Path
 ) -> None:

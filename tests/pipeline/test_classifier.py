@@ -107,6 +107,7 @@ def test_batches_come_back_whole_and_in_order(classifier: ProcessClassifier, fil
         (b"<memory>", "exit code 1: MemoryError: no room for pixels"),
     ],
 )
+@pytest.mark.fault(50, 51)
 def test_a_dead_child_gives_up_all_in_flight_once_and_can_be_started_again(
     classifier: ProcessClassifier, files: Files, poison: bytes, detail: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -285,6 +286,7 @@ def test_signals_to_the_group_do_not_end_the_child(
     assert collect(classifier)
 
 
+@pytest.mark.fault(53)
 def test_the_child_offers_itself_when_memory_runs_out(classifier: ProcessClassifier) -> None:
     assert Path(f"/proc/{classifier.pid}/oom_score_adj").read_text() == "1000\n"
 
@@ -368,6 +370,7 @@ def test_a_bad_answer_is_asked_for_once_more() -> None:
     ]
 
 
+@pytest.mark.fault(57)
 def test_an_engine_that_fails_twice_blames_no_file() -> None:
     engine = Lying([[np.nan, 0, 0]], RuntimeError("no room"))
     with pytest.raises(BrokenEngine, match=r"lying engine failed twice .* RuntimeError: no room"):
@@ -389,11 +392,13 @@ def test_an_engine_that_fails_twice_blames_no_file() -> None:
         ([1, 0, 0], "(3,)"),
     ],
 )
+@pytest.mark.fault(57)
 def test_only_probabilities_are_taken_for_scores(scores: object, problem: str | None) -> None:
     found = check_scores(np.asarray(scores, np.float32), 1, 3)
     assert found is None if problem is None else found is not None and problem in found
 
 
+@pytest.mark.fault(50, 51)
 def test_classifying_files_keeps_their_order_and_finds_the_culprits(files: Files) -> None:
     contents = [b"<cat>", b"<dog>", b"<crash>", b"<dog>", b"<hang>", b"<truncated>", b"<cat>"]
     paths = [path for _, path in files(*contents)]
@@ -415,6 +420,7 @@ def test_classifying_no_files_starts_nothing() -> None:
     assert classifier.starts == 0
 
 
+@pytest.mark.fault(44)
 def test_sixty_three_neighbours_of_a_bad_file_are_answered_as_if_alone(tmp_path: Path) -> None:
     """The real child with tf.data, and an engine whose answer shows which pixels it saw. Takes about 10 s."""
     paths = [os.fsencode(tmp_path / f"{red}.png") for red in range(0, 256, 4)]

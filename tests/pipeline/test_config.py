@@ -117,11 +117,13 @@ def test_a_wrong_variable_is_named(
         ("inboxes: [.]", "sorted .* lies inside inboxes.0"),
     ],
 )
+@pytest.mark.fault(78)
 def test_a_layout_that_would_feed_on_itself_is_refused(write, text: str, expected: str) -> None:
     with pytest.raises(SettingsError, match=expected):
         config.load(write(text))
 
 
+@pytest.mark.fault(78)
 def test_a_link_does_not_hide_a_dangerous_layout(write, tmp_path: Path) -> None:
     (tmp_path / "inbox").mkdir()
     (tmp_path / "elsewhere").symlink_to(tmp_path / "inbox")

@@ -45,6 +45,7 @@ def taken_off(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and neutral(cell[1:]) == cell else cell
 
 
+@pytest.mark.fault(35, 96)
 def test_each_name_is_one_record_and_no_cell_is_a_formula() -> None:
     records = read_back(body(pd.DataFrame({"name": pd.Series(NAMES, dtype="str"), "n": 1})))
     assert [record[1] for record in records] == ["1"] * len(NAMES)
@@ -77,6 +78,7 @@ def test_a_column_of_unknown_kind_is_refused() -> None:
         body(pd.DataFrame({"odd": np.array([1 + 2j])}))
 
 
+@pytest.mark.fault(94)
 def test_the_old_file_stays_whole_until_the_new_one_is(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"old")

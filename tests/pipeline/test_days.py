@@ -63,6 +63,7 @@ def test_a_clock_put_back_across_midnight_repeats_the_date_but_not_the_day() -> 
 @pytest.mark.parametrize("name", ZONES)
 @pytest.mark.parametrize("at", [time(0, 0), NIGHT, time(2, 30), time(23, 59)])
 @pytest.mark.parametrize("year", [2010, 2011, 2026])
+@pytest.mark.fault(89)
 def test_hour_by_hour_through_a_year_each_day_falls_due_once_and_after_it_ended(
     name: str, at: time, year: int
 ) -> None:

@@ -78,6 +78,7 @@ def test_rename_moves_the_file(home: bytes, way: str) -> None:
     assert filing.identity(target) == before
 
 
+@pytest.mark.fault(38)
 def test_rename_never_overwrites(home: bytes, way: str) -> None:
     source, target = put(home + b"/a", b"new"), put(home + b"/b", b"old")
     with pytest.raises(FileExistsError):
@@ -124,6 +125,7 @@ def test_a_failed_placeholder_leaves_nothing(home: bytes, monkeypatch: pytest.Mo
     assert listing(home) == [b"a"]
 
 
+@pytest.mark.fault(72)
 def test_a_link_is_taken_back_when_the_source_cannot_go(home: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     source, unlink = put(home + b"/a"), os.unlink
     monkeypatch.setattr(filing, "_rename_noreplace", refuse(errno.ENOSYS))
@@ -167,6 +169,7 @@ def test_move_across_keeps_content_mode_and_time(home: bytes, abroad: bytes) -> 
     assert (listing(home), listing(abroad)) == ([], [b"b"])
 
 
+@pytest.mark.fault(68)
 def test_move_across_never_overwrites(home: bytes, abroad: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = put(home + b"/a", b"new"), put(abroad + b"/b", b"old")
     with pytest.raises(FileExistsError):
@@ -213,6 +216,7 @@ def test_a_file_replaced_after_the_copy_stays(
     assert (read(home + b"/a"), read(abroad + b"/b")) == (b"next", b"cat")
 
 
+@pytest.mark.fault(68)
 def test_a_bad_copy_is_noticed(home: bytes, abroad: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying, "_write_all", lambda target, chunk: os.write(target, b"dog"))
     with pytest.raises(OSError, match="does not match"):
@@ -220,6 +224,7 @@ def test_a_bad_copy_is_noticed(home: bytes, abroad: bytes, monkeypatch: pytest.M
     assert (listing(home), listing(abroad)) == ([b"a"], [])
 
 
+@pytest.mark.fault(63, 68)
 def test_the_copy_is_durable_before_the_source_goes(
     home: bytes, abroad: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +259,7 @@ def test_a_folder_that_cannot_be_synced_leaves_the_source(
     assert (listing(home), listing(abroad)) == ([b"a"], [])
 
 
+@pytest.mark.fault(64)
 def test_no_space_leaves_the_source_and_no_rest(
     home: bytes, abroad: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +283,7 @@ def test_only_regular_files_are_copied(home: bytes, abroad: bytes, make: Callabl
 
 
 @pytest.mark.parametrize("target", ["home", "abroad"])
+@pytest.mark.fault(68)
 def test_killed_anywhere_a_move_is_resumed(
     home: bytes,
     abroad: bytes,
@@ -360,6 +367,7 @@ def test_make_folders_makes_and_syncs_what_is_missing(home: bytes, monkeypatch: 
 
 
 @pytest.mark.parametrize("make", [put, lambda path: os.symlink(b"/tmp", path)], ids=["file", "link"])
+@pytest.mark.fault(70)
 def test_what_is_no_folder_is_never_filed_into(home: bytes, make: Callable[[bytes], None]) -> None:
     make(home + b"/cats")
     with pytest.raises(filing.FolderError):
@@ -370,6 +378,7 @@ def test_what_is_no_folder_is_never_filed_into(home: bytes, make: Callable[[byte
         filing.make_folders(home + b"/dogs/a/b", home + b"/dogs")
 
 
+@pytest.mark.fault(70)
 def test_folders_are_not_made_where_a_disk_is_missing(home: bytes) -> None:
     with pytest.raises(filing.FolderError, match="mount"):
         filing.make_folders(home + b"/sorted/cats", home + b"/sorted/cats")

@@ -82,6 +82,7 @@ def stepping(make: Make, **options: object) -> tuple[Inbox, Clock]:
 # Scans, with a clock of our own
 
 
+@pytest.mark.fault(3, 27)
 def test_files_that_are_there_at_the_start_arrive_from_any_depth(make: Make, folder: Path) -> None:
     (folder / "a" / "b" / "c").mkdir(parents=True)
     for path in ("1.jpg", "a/2.jpg", "a/b/c/3.jpg"):
@@ -116,6 +117,7 @@ def test_an_arrival_says_what_was_seen_and_when_first(make: Make, folder: Path) 
     ]
 
 
+@pytest.mark.fault(11)
 def test_a_file_that_grows_without_any_event_is_waited_for(make: Make, folder: Path) -> None:
     inbox, clock = stepping(make)
     with open(folder / "slow.jpg", "wb", buffering=0) as file:
@@ -126,6 +128,7 @@ def test_a_file_that_grows_without_any_event_is_waited_for(make: Make, folder: P
     assert [arrival.size for arrival in inbox.poll()] == [40]
 
 
+@pytest.mark.fault(33, 34, 35, 36)
 def test_names_of_any_bytes_arrive(make: Make, folder: Path) -> None:
     wild = [b"\xff\xfe.jpg", b"new\nline.jpg", b"-rf.jpg", b"br[1]*.jpg", b"x" * 255]
     for name in wild:
@@ -136,6 +139,7 @@ def test_names_of_any_bytes_arrive(make: Make, folder: Path) -> None:
     assert {arrival.source for arrival in inbox.poll()} == set(wild)
 
 
+@pytest.mark.fault(24, 25, 26, 29)
 def test_what_is_no_regular_file_is_left_alone_and_said_once(
     make: Make, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +166,7 @@ def test_what_is_no_regular_file_is_left_alone_and_said_once(
     assert inbox.status().odd == 5
 
 
+@pytest.mark.fault(21)
 def test_temporary_names_wait_for_their_final_name(make: Make, folder: Path) -> None:
     (folder / "@eaDir" / "cat.jpg").mkdir(parents=True)
     (folder / "@eaDir" / "cat.jpg" / "thumb.jpg").touch()
@@ -179,6 +184,7 @@ def test_temporary_names_wait_for_their_final_name(make: Make, folder: Path) -> 
     assert [arrival.source for arrival in inbox.poll()] == [b"cat.jpg"]
 
 
+@pytest.mark.fault(71)
 def test_a_file_that_cannot_be_had_is_reported_once_and_offered_again(
     make: Make, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -273,6 +279,7 @@ def test_a_folder_that_may_not_be_read_is_said_once_and_the_rest_arrives(
 # Events
 
 
+@pytest.mark.fault(13, 14, 15)
 def test_what_is_written_moved_or_linked_in_arrives_through_events(
     make: Make, folder: Path, tmp_path: Path
 ) -> None:
@@ -294,6 +301,7 @@ def test_what_is_written_moved_or_linked_in_arrives_through_events(
     assert inbox.status().scans == 1
 
 
+@pytest.mark.fault(11)
 def test_a_file_that_grew_since_its_last_event_is_looked_at_again_before_it_is_handed_out(
     make: Make, folder: Path
 ) -> None:
@@ -317,6 +325,7 @@ def test_more_events_than_can_be_tracked_all_arrive(make: Make, folder: Path) ->
     assert len(names(inbox, 50)) == 50
 
 
+@pytest.mark.fault(21)
 def test_an_event_for_a_temporary_name_is_ignored_and_the_final_name_is_not(make: Make, folder: Path) -> None:
     inbox = make()
     collect(inbox, 1, 0.05)
@@ -338,6 +347,7 @@ def test_a_folder_renamed_within_the_inbox_is_known_by_its_new_name(make: Make, 
     assert names(inbox, 1) == {b"new/cat.jpg"}
 
 
+@pytest.mark.fault(4)
 def test_the_watch_comes_before_the_scan_so_that_nothing_falls_in_between(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,6 +362,7 @@ def test_the_watch_comes_before_the_scan_so_that_nothing_falls_in_between(
     assert [arrival.source for arrival in collect(inbox, 2, 0.3)] == [b"between.jpg"]
 
 
+@pytest.mark.fault(16)
 def test_a_file_that_comes_and_goes_makes_no_noise(
     make: Make, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -365,6 +376,7 @@ def test_a_file_that_comes_and_goes_makes_no_noise(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.fault(2)
 def test_a_burst_arrives_whole_though_hints_overflow(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,6 +389,7 @@ def test_a_burst_arrives_whole_though_hints_overflow(
     assert inbox.status().lost_events >= 1
 
 
+@pytest.mark.fault(1)
 def test_an_overflow_in_the_kernel_starts_a_scan(make: Make, folder: Path) -> None:
     inbox = make()
     collect(inbox, 1, 0.05)
@@ -391,6 +404,7 @@ def test_an_overflow_in_the_kernel_starts_a_scan(make: Make, folder: Path) -> No
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.fault(7)
 def test_a_handler_that_raises_is_replaced_and_nothing_is_lost(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,6 +426,7 @@ def test_a_handler_that_raises_is_replaced_and_nothing_is_lost(
     assert inbox.status().state == "watching"
 
 
+@pytest.mark.fault(9)
 def test_an_inbox_that_is_replaced_is_watched_anew_and_nothing_taken_from_the_old(
     make: Make, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -428,6 +443,7 @@ def test_an_inbox_that_is_replaced_is_watched_anew_and_nothing_taken_from_the_ol
     assert "another folder" in caplog.text
 
 
+@pytest.mark.fault(8, 10)
 def test_an_inbox_that_is_gone_is_loud_once_and_waited_for(
     make: Make, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -463,6 +479,7 @@ def test_auto_watches_where_events_come_back_and_leaves_no_probe(make: Make, fol
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.fault(22)
 def test_auto_polls_where_no_event_comes_back_and_says_so(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -497,6 +514,7 @@ def test_a_local_folder_is_no_network_share(folder: Path) -> None:
     ("number", "sysctl"),
     [(errno.EMFILE, "fs.inotify.max_user_instances"), (errno.ENOSPC, "fs.inotify.max_user_watches")],
 )
+@pytest.mark.fault(5, 6)
 def test_a_limit_of_inotify_is_named_and_polling_takes_over(
     number: int,
     sysctl: str,
@@ -520,6 +538,7 @@ def test_a_limit_of_inotify_is_named_and_polling_takes_over(
     assert names(inbox, 1) == {b"cat.jpg"}
 
 
+@pytest.mark.fault(6)
 def test_the_kernels_own_limit_of_watches_is_met_in_nested_folders(folder: Path) -> None:
     for number in range(20):
         (folder / str(number)).mkdir()

@@ -30,6 +30,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.locks.PATIENCE_SECONDS", 0.0)
 
 
+@pytest.mark.fault(76)
 def test_a_second_worker_is_told_who_is_there(tmp_path: Path) -> None:
     site = settings(tmp_path)
     with worker_lock(site), pytest.raises(LockError, match=f"process {os.getpid()}"), worker_lock(site):
@@ -45,12 +46,14 @@ def test_a_second_worker_is_told_who_is_there(tmp_path: Path) -> None:
         "inboxes: [../a/sorted/cats]",
     ],
 )
+@pytest.mark.fault(76)
 def test_a_worker_with_other_settings_on_the_same_folder_is_refused(tmp_path: Path, shared: str) -> None:
     first, second = settings(tmp_path / "a"), settings(tmp_path / "b", shared)
     with worker_lock(first), pytest.raises(LockError, match="with other settings"), worker_lock(second):
         pass
 
 
+@pytest.mark.fault(76)
 def test_a_worker_around_the_folders_of_another_is_refused(tmp_path: Path) -> None:
     inner, outer = settings(tmp_path / "a" / "b"), settings(tmp_path / "c", "inboxes: [../a]")
     with worker_lock(inner), pytest.raises(LockError, match="with other settings"), worker_lock(outer):
@@ -79,6 +82,7 @@ def test_the_lock_is_free_after_its_worker(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.fault(77)
 def test_the_lock_is_free_after_a_worker_that_was_killed(tmp_path: Path) -> None:
     site = settings(tmp_path)
     code = (

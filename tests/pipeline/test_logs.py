@@ -19,6 +19,7 @@ def stream() -> Iterator[io.StringIO]:
     logging.root.setLevel(level)
 
 
+@pytest.mark.fault(34)
 def test_a_hostile_name_stays_on_its_line(stream: io.StringIO) -> None:
     set_up(LogSettings(), stream)
     logging.getLogger("x").info("filed %s", "a\nb\x1b[31m\u202e.jpg")

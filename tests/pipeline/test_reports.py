@@ -140,6 +140,7 @@ def test_the_images_agree_with_the_view(engine: Engine, reporter: Reporter) -> N
     assert frame["confidence"][0] == 0.9
 
 
+@pytest.mark.fault(96)
 def test_hostile_names_are_one_record_each_and_never_a_formula(engine: Engine, reporter: Reporter) -> None:
     add(engine, *(photo(name) for name in HOSTILE))
     reporter.write_day(DAY, NEXT_NIGHT)
@@ -169,6 +170,7 @@ def test_chunks_make_the_same_file_as_one_piece(
     assert [(reporter.folder / f"latest-{kind}.csv").read_bytes() for kind in ("images", "summary")] == whole
 
 
+@pytest.mark.fault(97)
 def test_an_empty_day_has_headers_only(reporter: Reporter) -> None:
     report = reporter.write_day(DAY, NEXT_NIGHT)
     assert (report.arrived, report.reconciles) == (0, True)
@@ -254,6 +256,7 @@ def test_a_day_reported_before_it_ended_is_due_when_it_has(engine: Engine, repor
     assert reporter.due_days(NEXT_NIGHT) == [DAY]
 
 
+@pytest.mark.fault(93)
 def test_a_report_of_a_clock_that_was_ahead_is_not_trusted(engine: Engine, reporter: Reporter) -> None:
     add(engine, photo())
     reporter.write_day(DAY, NEXT_NIGHT + timedelta(days=365))
@@ -273,6 +276,7 @@ def test_a_range_is_written_day_by_day(reporter: Reporter) -> None:
     assert [report.day.day for report in written] == [20, 21, 22]
 
 
+@pytest.mark.fault(95)
 def test_a_missing_disk_is_an_error_and_the_day_stays_due(engine: Engine, tmp_path: Path) -> None:
     add(engine, photo())
     lost = Reporter(engine, tmp_path / "unmounted" / "reports", ZoneInfo("UTC"), time(0, 10), OUTCOMES)
@@ -317,6 +321,7 @@ def test_stopping_is_heeded_between_days_that_have_no_images(engine: Engine, rep
     assert reporter.due_days(NEXT_NIGHT) == [DAY]
 
 
+@pytest.mark.fault(94)
 def test_killed_in_the_middle_leaves_whole_files_and_no_rubbish_after_the_next(
     engine: Engine, reporter: Reporter, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ class Book:
         "America/St_Johns",
     ],
 )
+@pytest.mark.fault(89)
 def test_a_year_gives_one_look_and_one_report_for_each_date(name: str) -> None:
     zone = ZoneInfo(name)
     agenda, clock = Agenda(time(1, 30), zone), Clock(datetime(2011, 1, 1, 0, 7, tzinfo=UTC))
@@ -88,12 +89,14 @@ def test_a_report_is_written_within_a_minute_of_its_time() -> None:
     assert book.days == [TODAY]
 
 
+@pytest.mark.fault(90)
 def test_days_missed_while_the_process_was_down_are_written_at_start() -> None:
     book, clock = Book(), Clock(NOON + timedelta(days=3))
     Schedule(book, AGENDA, clock).wake()
     assert [day.day for day in book.days] == [20, 21, 22]
 
 
+@pytest.mark.fault(95)
 def test_a_failure_is_told_and_tried_again_ever_more_rarely(caplog: pytest.LogCaptureFixture) -> None:
     book, clock = Book(), Clock()
     book.error = OSError(28, "No space left on device")
@@ -128,6 +131,7 @@ def test_an_unforeseen_error_does_not_end_the_schedule(caplog: pytest.LogCapture
     assert "RuntimeError" in caplog.text
 
 
+@pytest.mark.fault(93)
 def test_a_clock_set_back_gives_a_look_at_once_and_only_one() -> None:
     book, clock = Book(), Clock(NOON + timedelta(days=365))
     schedule = Schedule(book, AGENDA, clock)
@@ -138,6 +142,7 @@ def test_a_clock_set_back_gives_a_look_at_once_and_only_one() -> None:
     assert book.looks == [NOON + timedelta(days=365), NOON]
 
 
+@pytest.mark.fault(92)
 def test_two_looks_never_run_at_once() -> None:
     book = Book()
     book.leave.clear()
@@ -163,6 +168,7 @@ def test_the_thread_looks_at_once_and_stops_in_the_middle_of_a_report() -> None:
     assert schedule.agenda.looked_at is None, "a look that was given up is due again"
 
 
+@pytest.mark.fault(91)
 def test_a_late_wake_still_counts_and_counts_once() -> None:
     schedule = Schedule(Book(), AGENDA, Clock())
     schedule.start()

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
+import pytest
 
 from pipeline.summary import COLUMNS, Tally
 
@@ -44,6 +45,7 @@ def test_whatever_is_not_filed_yet_waits_even_when_it_is_decided() -> None:
     assert tally.counts() == {"cats": 0, "waiting": 3}
 
 
+@pytest.mark.fault(93)
 def test_a_clock_set_back_between_seen_and_filed_gives_negative_seconds_not_an_error() -> None:
     tally = Tally(["cats"])
     tally.add(images(("/a", "filed", "cats", 0.9, -3600.0)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline.tracker import HANDED_OUT_SECONDS, LONGEST_REST_SECONDS, Sighting, Tracker
 
 CAT = Sighting(b"cat.jpg", 1, 10, 1000, 5)
@@ -42,6 +44,7 @@ def test_a_hint_starts_the_clock_again_though_nothing_looks_different() -> None:
     assert paths(tracker, 3.5) == [b"cat.jpg"]
 
 
+@pytest.mark.fault(20)
 def test_when_the_file_says_it_was_modified_does_not_matter() -> None:
     for mtime_ns in (0, -(10**18), 4_102_444_800 * 10**9):
         tracker = Tracker(2.0)
@@ -127,6 +130,7 @@ def test_files_that_cannot_be_taken_do_not_keep_others_out() -> None:
     assert tracker.resting <= 5
 
 
+@pytest.mark.fault(19)
 def test_ten_thousand_touches_cost_one_place() -> None:
     tracker = Tracker(2.0)
     for touch in range(10_000):

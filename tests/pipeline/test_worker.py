@@ -126,6 +126,7 @@ def test_each_file_goes_to_the_folder_of_its_answer(world: World) -> None:
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(38)
 def test_subfolders_are_kept_and_equal_names_numbered(world: World) -> None:
     world.drop("a/b/x.jpg", b"1<cat>")
     world.drop("a/b/x.jpg", b"2<cat>", inbox=1)
@@ -134,6 +135,7 @@ def test_subfolders_are_kept_and_equal_names_numbered(world: World) -> None:
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(33, 34, 35, 36)
 def test_names_of_any_bytes_are_filed_with_the_same_bytes(world: World) -> None:
     names = [
         b"\xff\xfe.jpg",
@@ -150,6 +152,7 @@ def test_names_of_any_bytes_are_filed_with_the_same_bytes(world: World) -> None:
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(40)
 def test_the_same_content_again_is_filed_like_its_twin_without_a_look(world: World) -> None:
     world.drop("a.jpg", b"<cat>")
     world.live()
@@ -164,6 +167,7 @@ def test_the_same_content_again_is_filed_like_its_twin_without_a_look(world: Wor
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(40)
 def test_twins_in_one_batch_are_classified_once(world: World) -> None:
     for name in "abc":
         world.drop(f"{name}.jpg", b"<dog>")
@@ -184,6 +188,7 @@ def test_duplicates_can_be_held(tmp_path: Path) -> None:
     world.close()
 
 
+@pytest.mark.fault(32)
 def test_what_is_empty_or_too_large_fails_without_a_decoder(world: World) -> None:
     world.drop("empty.jpg", b"")
     world.drop("large.jpg", b"x" * 1001)
@@ -192,6 +197,7 @@ def test_what_is_empty_or_too_large_fails_without_a_decoder(world: World) -> Non
     assert worker.outcomes == {"failed": 2}
 
 
+@pytest.mark.fault(50, 52)
 def test_poison_fails_alone_and_its_neighbours_are_filed(world: World) -> None:
     for n in range(3):
         world.drop(f"{n}.jpg", f"{n}<cat>".encode())
@@ -206,6 +212,7 @@ def test_poison_fails_alone_and_its_neighbours_are_filed(world: World) -> None:
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(54, 55)
 def test_poison_that_kills_the_worker_too_is_known_after_restarts(world: World) -> None:
     world.drop("poison.jpg", b"<cat>")
 
@@ -242,6 +249,7 @@ def test_an_interruption_by_us_does_not_count_against_a_file(world: World) -> No
     assert world.rows() == [("slow.jpg", "cats", None)]
 
 
+@pytest.mark.fault(57)
 def test_nan_from_the_model_stops_the_worker_and_leaves_the_file(world: World) -> None:
     from pipeline.errors import ModelError
 
@@ -265,6 +273,7 @@ def test_a_file_put_in_while_it_works_is_filed_too(world: World) -> None:
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(24, 25)
 def test_what_is_no_regular_file_is_left_alone(world: World, tmp_path: Path) -> None:
     inbox = world.settings.inboxes[0]
     (tmp_path / "outside.jpg").write_bytes(b"<cat>")
@@ -276,6 +285,7 @@ def test_what_is_no_regular_file_is_left_alone(world: World, tmp_path: Path) -> 
     assert sorted(path.name for path in inbox.iterdir()) == ["link.jpg", "pipe.jpg"]
 
 
+@pytest.mark.fault(11)
 def test_a_file_that_is_still_written_to_is_not_taken(world: World) -> None:
     path = world.drop("slow.jpg", b"")
     worker = world.worker()
@@ -293,6 +303,7 @@ def test_a_file_that_is_still_written_to_is_not_taken(world: World) -> None:
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(18)
 def test_writing_after_the_claim_starts_the_file_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = world.drop("late.jpg", b"<cat>")
     worker = world.worker()
@@ -364,6 +375,7 @@ def test_a_file_taken_out_of_the_spool_is_missing_and_its_neighbour_is_filed(wor
 # --- order of durable steps -------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(63)
 def test_renames_are_durable_before_the_ledger_relies_on_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -396,6 +408,7 @@ def test_renames_are_durable_before_the_ledger_relies_on_them(
 # --- a bad world ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(64)
 def test_a_full_disk_pauses_and_the_work_goes_on_by_itself(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -488,6 +501,7 @@ def test_nothing_is_taken_before_the_recovery_is_done(world: World, monkeypatch:
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(70)
 def test_another_disk_in_place_of_sorted_takes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
     worker = world.worker()
@@ -542,6 +556,7 @@ def test_a_twin_of_a_corrected_photo_goes_where_the_person_said(world: World) ->
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(84)
 def test_a_database_that_was_deleted_under_it_stops_the_worker_and_the_files_stay(world: World) -> None:
     worker = world.worker()
     run_until_idle(worker)
@@ -555,6 +570,7 @@ def test_a_database_that_was_deleted_under_it_stops_the_worker_and_the_files_sta
     assert os.path.exists(path)
 
 
+@pytest.mark.fault(72, 73)
 def test_a_file_that_cannot_be_moved_has_one_row_and_harms_nobody(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -599,6 +615,7 @@ def test_a_stuck_file_that_somebody_took_away_is_no_worry_any_more(
     assert world.rows() == []
 
 
+@pytest.mark.fault(38)
 def test_a_place_taken_at_the_last_moment_is_left_to_whoever_took_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
