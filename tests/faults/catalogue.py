@@ -113,7 +113,7 @@ SECTIONS: dict[str, tuple[Fault, ...]] = {
         Fault(85, "an older or newer schema", "upgraded in one transaction, or refused"),
         Fault(86, "killed in a migration", "either old or new"),
         Fault(87, "a fork with an open connection", "refused in the child"),
-        Fault(88, "the database is lost, the folders are not", "`doctor` lists the files; nothing judged anew"),
+        Fault(88, "the database is lost, the folders are not", "`doctor` lists them; nothing is judged anew"),
     ),
     "Time and reports": (
         Fault(89, "clock changes in 8 zones, hour by hour", "one report for each date"),
