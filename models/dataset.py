@@ -1,24 +1,24 @@
-"""Labelled photos: a folder for each class, read once for content, split by content, fed through tf.data.
+"""Labelled photos: a folder for each class, read once for content, split by content.
 
-Only paths, labels and splits stay in memory; pixels live as long as their batch.
+Only paths, labels and splits stay in memory.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.augmentation import SMALL_SHARE, augment
 from models.bundle import NEITHER
+from models.duplicates import fingerprint, groups
 from models.errors import DatasetError as DatasetError
 from models.images import UnreadableImage, decode
 from models.splits import SPLITS, Split, held_out_sources, split_of, split_of_neither
@@ -26,7 +26,6 @@ from models.splits import SPLITS, Split, held_out_sources, split_of, split_of_ne
 log = logging.getLogger(__name__)
 
 LEAST_PHOTOS = 8  # of a class; with fewer, some split would nearly surely lack it
-Pixels = npt.NDArray[np.uint8]
 Count = Callable[[int, int], None]
 
 
@@ -73,24 +72,49 @@ class Photos:
         }
 
 
-def scan(folders: Sequence[Path], seed: int, count: Count | None = None) -> Photos:
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str  # of its class
+    source: str
+    path: bytes
+    digest: bytes = b""  # SHA-256
+    fingerprint: bytes = b""
+
+
+def scan(
+    folders: Sequence[Path], seed: int, count: Count | None = None, wrong: Mapping[bytes, str] | None = None
+) -> Photos:
     """Find the classes and photos in `folders`, read every file once, and give each content its split.
 
     A folder named `neither` is a class itself; of any other folder, each subfolder is one. Classes of one
-    name are merged, links to folders followed. Files that are not photos, and contents that occur twice, are
-    set aside. Raises DatasetError for no class or fewer than LEAST_PHOTOS usable photos in one.
+    name are merged, links to folders followed. Set aside are files that are not photos, contents that occur
+    twice, photos that occur under two classes, the same or nearly so, and those that `wrong` names by
+    SHA-256. Photos that are nearly the same share a split. Raises DatasetError for no class or no usable
+    photo in one.
     """
     classes = _class_folders(folders)
-    files = [(name, source, path) for name in classes for source, path in _files_of(classes[name])]
-    digests, set_aside = _digests([path for _, _, path in files], count)
-    kept = _unique(files, digests, set_aside)
-    photos = _assigned(
-        tuple(classes), [files[i] for i in kept], [digests[i] for i in kept], tuple(set_aside), seed
-    )
+    files = [_File(name, source, path) for name in classes for source, path in _files_of(classes[name])]
+    files, set_aside = _read_all(files, count)
+    files = _without_wrong(files, wrong, set_aside)
+    files = _without_repeated(files, set_aside)
+    files, keys = _grouped(files, set_aside)
+    photos = _assigned(tuple(classes), files, keys, tuple(set_aside), seed)
     for item in photos.set_aside:
         log.warning("set aside: %s: %s", os.fsdecode(item.path), item.reason)
     _check(photos, folders)
     return photos
+
+
+def read_wrong(path: Path) -> dict[bytes, str]:
+    """Read a CSV with the columns sha256 (hex) and reason: photos to be set aside. Raises DatasetError."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {bytes.fromhex(row["sha256"]): row.get("reason") or "no reason given" for row in rows}
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{path}: expected a CSV with the columns sha256 and reason: {error}") from error
 
 
 def _class_folders(folders: Sequence[Path]) -> dict[str, list[Path]]:
@@ -132,74 +156,94 @@ def _walk(root: bytes) -> Iterator[tuple[str, bytes]]:
                 yield os.fsdecode(source), path
 
 
-def _digests(paths: Sequence[bytes], count: Count | None) -> tuple[list[bytes | None], list[SetAside]]:
-    """Return the SHA-256 of each photo, None for a file that is not one."""
-    digests: list[bytes | None] = []
+def _read_all(files: Sequence[_File], count: Count | None) -> tuple[list[_File], list[SetAside]]:
+    """Return the photos with digest and fingerprint, and the files that are none."""
+    read_files: list[_File] = []
     set_aside: list[SetAside] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for path, result in zip(paths, pool.map(_digest, paths, chunksize=16), strict=True):
-            digests.append(result if isinstance(result, bytes) else None)
+        results = pool.map(_identity, (file.path for file in files), chunksize=16)
+        for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
             if isinstance(result, str):
-                set_aside.append(SetAside(path, result))
+                set_aside.append(SetAside(file.path, result))
+            else:
+                read_files.append(replace(file, digest=result[0], fingerprint=result[1]))
             if count:
-                count(len(digests), len(paths))
-    return digests, set_aside
+                count(done, len(files))
+    return read_files, set_aside
 
 
-def _digest(path: bytes) -> bytes | str:
+def _identity(path: bytes) -> tuple[bytes, bytes] | str:
     try:
         data = read(path)
-        decode(data, 32)
+        return hashlib.sha256(data).digest(), fingerprint(decode(data, 32))
     except UnreadableImage as error:
         return f"not readable as a photo: {error}"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return hashlib.sha256(data).digest()
 
 
-def _unique(
-    files: Sequence[tuple[str, str, bytes]], digests: Sequence[bytes | None], set_aside: list[SetAside]
-) -> list[int]:
-    """Return the first index of each content; a content found under two classes is dropped altogether."""
+def _without_wrong(
+    files: Sequence[_File], wrong: Mapping[bytes, str] | None, set_aside: list[SetAside]
+) -> list[_File]:
+    named = wrong or {}
+    set_aside += [SetAside(f.path, f"named as wrong: {named[f.digest]}") for f in files if f.digest in named]
+    return [file for file in files if file.digest not in named]
+
+
+def _without_repeated(files: Sequence[_File], set_aside: list[SetAside]) -> list[_File]:
+    """Keep the first file of each content; a content found under two classes is dropped altogether."""
     classes: dict[bytes, set[str]] = {}
-    for (name, _, _), digest in zip(files, digests, strict=True):
-        if digest is not None:
-            classes.setdefault(digest, set()).add(name)
-    kept: list[int] = []
-    seen: set[bytes] = set()
-    for index, digest in enumerate(digests):
-        if digest is None:
-            continue
-        if len(classes[digest]) > 1:
-            set_aside.append(
-                SetAside(files[index][2], f"the same photo is in {' and '.join(sorted(classes[digest]))}")
-            )
-        elif digest in seen:
-            set_aside.append(SetAside(files[index][2], "the same photo occurs before"))
+    for file in files:
+        classes.setdefault(file.digest, set()).add(file.name)
+    kept: dict[bytes, _File] = {}
+    for file in files:
+        if len(names := classes[file.digest]) > 1:
+            set_aside.append(SetAside(file.path, f"the same photo is in {' and '.join(sorted(names))}"))
+        elif file.digest in kept:
+            set_aside.append(SetAside(file.path, "the same photo occurs before"))
         else:
-            seen.add(digest)
-            kept.append(index)
-    return kept
+            kept[file.digest] = file
+    return list(kept.values())
+
+
+def _grouped(files: Sequence[_File], set_aside: list[SetAside]) -> tuple[list[_File], list[bytes]]:
+    """Return files and the digest that decides each one's split: the least among those nearly the same."""
+    members = groups([file.fingerprint for file in files]).tolist()
+    classes: dict[int, set[str]] = {}
+    digests: dict[int, bytes] = {}
+    for file, group in zip(files, members, strict=True):
+        classes.setdefault(group, set()).add(file.name)
+        digests[group] = min(digests.get(group, file.digest), file.digest)
+    kept: list[_File] = []
+    keys: list[bytes] = []
+    for file, group in zip(files, members, strict=True):
+        if len(names := classes[group]) > 1:
+            reason = f"nearly the same photo is in {' and '.join(sorted(names))}"
+            set_aside.append(SetAside(file.path, reason))
+        else:
+            kept.append(file)
+            keys.append(digests[group])
+    return kept, keys
 
 
 def _assigned(
     classes: tuple[str, ...],
-    files: Sequence[tuple[str, str, bytes]],
-    digests: Sequence[bytes | None],
+    files: Sequence[_File],
+    keys: Sequence[bytes],
     set_aside: tuple[SetAside, ...],
     seed: int,
 ) -> Photos:
-    held_out = held_out_sources([source for name, source, _ in files if name == NEITHER], seed)
+    held_out = held_out_sources([file.source for file in files if file.name == NEITHER], seed)
     splits = [
-        split_of_neither(d or b"", source, held_out, seed) if name == NEITHER else split_of(d or b"", seed)
-        for (name, source, _), d in zip(files, digests, strict=True)
+        split_of_neither(key, file.source, held_out, seed) if file.name == NEITHER else split_of(key, seed)
+        for file, key in zip(files, keys, strict=True)
     ]
     return Photos(
         classes=classes,
-        paths=[path for _, _, path in files],
-        labels=np.array([classes.index(name) for name, _, _ in files], dtype=np.int16),
+        paths=[file.path for file in files],
+        labels=np.array([classes.index(file.name) for file in files], dtype=np.int16),
         splits=np.array([SPLITS.index(s) for s in splits], dtype=np.int8),
-        sources=[source for _, source, _ in files],
+        sources=[file.source for file in files],
         held_out=held_out,
         set_aside=set_aside,
     )
@@ -237,58 +281,3 @@ def read(path: bytes) -> bytes:
     """Return a file's bytes."""
     with open(path, "rb") as file:
         return file.read()
-
-
-def batches(paths: Sequence[bytes], size: int, batch: int = 32) -> Iterator[Pixels]:
-    """Yield the photos in order, as the worker sees them: uint8 (n, size, size, 3). Raises DatasetError."""
-
-    def load(index: int) -> Pixels:
-        return _decoded(paths[index], size)
-
-    yield from _pipeline(np.arange(len(paths)), load, size, batch)
-
-
-def augmented(
-    photos: Photos, size: int, batch: int, *, seed: int, epoch: int
-) -> Iterator[tuple[Pixels, npt.NDArray[np.int16]]]:
-    """Yield one epoch of shuffled, augmented full batches: uint8 (batch, size, size, 3) and labels (batch,).
-
-    The same seed and epoch give the same batches. Scenes for small subjects come from `neither` where there
-    is that class, and from the photo's own class otherwise, so that no paste mixes two animals.
-    """
-    order = np.random.default_rng([seed, epoch]).permutation(len(photos))
-    members = {int(label): np.flatnonzero(photos.labels == label) for label in np.unique(photos.labels)}
-    neither = photos.classes.index(NEITHER) if NEITHER in photos.classes else None
-
-    def load(index: int) -> Pixels:
-        rng = np.random.default_rng([seed, epoch, index])
-        scene = None
-        if rng.random() < SMALL_SHARE:
-            pool = members[int(photos.labels[index]) if neither is None else neither]
-            scene = _decoded(photos.paths[int(rng.choice(pool))], size)
-        return augment(_decoded(photos.paths[index], size * 8 // 7), scene, size, rng)
-
-    starts = range(0, len(order) - min(batch, len(order)) + 1, batch)
-    for start, images in zip(starts, _pipeline(order, load, size, batch), strict=False):
-        yield images, photos.labels[order[start : start + len(images)]]
-
-
-def _pipeline(
-    order: npt.NDArray[np.int64], load: Callable[[int], Pixels], size: int, batch: int
-) -> Iterator[Pixels]:
-    from models.runtime import tf
-
-    def picture(index: Any) -> Any:
-        pixels = tf.numpy_function(load, [index], tf.uint8)
-        return tf.ensure_shape(pixels, (size, size, 3))
-
-    data = tf.data.Dataset.from_tensor_slices(order)
-    data = data.map(picture, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    yield from data.batch(batch).prefetch(4).as_numpy_iterator()
-
-
-def _decoded(path: bytes, size: int) -> Pixels:
-    try:
-        return decode(read(path), size)
-    except (OSError, UnreadableImage) as error:
-        raise DatasetError(f"{os.fsdecode(path)}: was readable a moment ago: {error}") from error

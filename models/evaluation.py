@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from models import calibration
 from models.bundle import NEITHER, Bundle, Figure, replace
-from models.dataset import DatasetError, Photos, batches, scan
+from models.dataset import DatasetError, Photos, read_wrong, scan
 from models.engines import Engine, Kind, open_engine
+from models.feeding import batches
 from models.splits import Split
 
 Report = Callable[[int, int], None]
@@ -110,6 +111,7 @@ def evaluate(
     out: Path | None = None,
     *,
     split: Split | None = None,
+    exclude: Path | None = None,
     target_precision: float = 0.995,
     engine: Kind = "tensorflow",
     progress: Report | None = None,
@@ -117,10 +119,10 @@ def evaluate(
     """Measure a bundle on photos, one subfolder for each label, and write the figures into `out`.
 
     A subfolder may also be called like the label's folder. `split` keeps to the part of the photos that
-    training with the same seed put there: `test` gives the figures in the bundle again. Raises DatasetError
-    and BundleError.
+    training with the same seed put there: `test` gives the figures in the bundle again. `exclude` names
+    photos to leave out, as in training. Raises DatasetError and BundleError.
     """
-    found = scan(folders, bundle.manifest.made.seed)
+    found = scan(folders, bundle.manifest.made.seed, wrong=read_wrong(exclude) if exclude else None)
     photos = relabelled(found.split(split) if split else found, bundle)
     if not len(photos):
         raise DatasetError(f"no photos of split {split!r} to measure on")

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from models import calibration
 from models.architectures import Network
 from models.bundle import replace
-from models.dataset import Photos, augmented, batches
+from models.dataset import Photos
+from models.feeding import augmented, batches
 from models.runtime import keras, tf
 
 log = logging.getLogger(__name__)

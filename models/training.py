@@ -21,8 +21,9 @@ import numpy.typing as npt
 from models import architectures, calibration, evaluation, selftest
 from models.architectures import Network
 from models.bundle import NEITHER, SCHEMA_VERSION, Bundle, BundleError, compose, replace, write
-from models.dataset import DatasetError, Photos, batches, check_trainable, scan
+from models.dataset import DatasetError, Photos, check_trainable, read_wrong, scan
 from models.engines import freeze
+from models.feeding import batches
 from models.optimisation import Clock, Epoch, FineTuning, Report, Schedule, fit_head, has_checkpoint, logits
 from models.runtime import keras, tf
 from models.weights import WeightsError, pack, unpack
@@ -50,6 +51,7 @@ class TrainOptions:
     learning_rate: float | None = None  # None: the architecture's own
     input_size: int | None = None  # pixels; None: the architecture's own
     folder_names: Mapping[str, str] = field(default_factory=dict)  # label -> folder, where they differ
+    exclude: Path | None = None  # a CSV of photos to set aside: sha256, reason
     seed: int = 1
     target_precision: float = 0.995  # that the recorded figures are for
     work: Path = Path(".train")  # checkpoints
@@ -76,7 +78,8 @@ def train(options: TrainOptions, progress: Report = lambda _: None) -> Bundle:
     architectures.ArchitectureError, BundleError.
     """
     _check_options(options)
-    photos = scan(options.folders, options.seed, Clock("reading", progress))
+    wrong = read_wrong(options.exclude) if options.exclude else None
+    photos = scan(options.folders, options.seed, Clock("reading", progress), wrong)
     check_trainable(photos, options.folders)
     folders = _folders(options, photos)
     keras.utils.set_random_seed(options.seed)

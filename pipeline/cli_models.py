@@ -13,6 +13,9 @@ from pipeline.config import LogSettings, load
 from pipeline.errors import SettingsError, translated
 
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")]
+Exclude = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A CSV of photos to set aside: sha256, reason.")
+]
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="PATH", help="A settings file, for the log.")
 ]
@@ -38,6 +41,7 @@ def train(
     folder: Annotated[
         list[str] | None, typer.Option(metavar="LABEL=NAME", help="Where photos of a class are filed.")
     ] = None,
+    exclude: Exclude = None,
     seed: Annotated[int, typer.Option(help="Of the split and all chance.")] = 1,
     target_precision: Target = 0.995,
     config: Config = None,
@@ -66,6 +70,7 @@ def train(
         learning_rate=learning_rate,
         input_size=input_size,
         folder_names=names,
+        exclude=exclude,
         seed=seed,
         target_precision=target_precision,
     )
@@ -83,6 +88,7 @@ def evaluate(
         Literal["train", "validation", "calibration", "test"] | None,
         typer.Option(help="Only the photos that the bundle's training had put there."),
     ] = None,
+    exclude: Exclude = None,
     target_precision: Target = 0.995,
     config: Config = None,
     json: Json = False,
@@ -102,7 +108,13 @@ def evaluate(
 
         with counting_progress("measuring") as progress:
             result = evaluation.evaluate(
-                loaded, folders, out, split=split, target_precision=target_precision, progress=progress
+                loaded,
+                folders,
+                out,
+                split=split,
+                exclude=exclude,
+                target_precision=target_precision,
+                progress=progress,
             )
     if json:
         print_json(result.as_dict())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.dataset import DatasetError, augmented, batches, check_trainable, read, scan
+from models.dataset import DatasetError, check_trainable, read, read_wrong, scan
+from models.feeding import augmented, batches
 from models.images import decode
 from tests.models.conftest import make_photos
+from tests.models.test_duplicates import picture
 
 
 def test_classes_come_from_subfolders_with_neither_last(photos: Path):
@@ -109,3 +112,48 @@ def test_labels_stay_with_their_photos_when_shuffled(photos: Path):
 def test_photo_that_vanished_is_named(tmp_path: Path):
     with pytest.raises(Exception, match="gone"):
         list(batches([os.fsencode(tmp_path / "gone.jpg")], 32))
+
+
+def make_views(folder: Path, seeds: range) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        picture(seed).save(folder / f"{seed}.png")
+
+
+def test_photos_that_are_nearly_the_same_share_a_split(tmp_path: Path):
+    make_views(tmp_path / "cat", range(8))
+    for seed in range(8):
+        picture(seed).resize((200, 200)).save(tmp_path / f"cat/again{seed}.jpg")
+    found = scan([tmp_path], 1)
+    splits = {os.path.basename(p): int(s) for p, s in zip(found.paths, found.splits, strict=True)}
+    pairs = [(splits[b"%d.png" % i], splits[b"again%d.jpg" % i]) for i in range(8)]
+    assert all(one == other for one, other in pairs) and len({one for one, _ in pairs}) > 1
+
+
+def test_photos_that_are_nearly_the_same_in_two_classes_are_set_aside(tmp_path: Path):
+    make_views(tmp_path / "cat", range(5))
+    make_views(tmp_path / "dog", range(10, 14))
+    picture(0).resize((200, 200)).save(tmp_path / "dog/as_dog.jpg")
+    found = scan([tmp_path], 1)
+    reasons = {os.path.basename(item.path): item.reason for item in found.set_aside}
+    assert reasons.keys() == {b"0.png", b"as_dog.jpg"} and "nearly the same" in reasons[b"0.png"]
+    assert len(found) == 4 + 4
+
+
+def test_photos_named_as_wrong_are_set_aside(tmp_path: Path):
+    make_photos(tmp_path, "cat", 4)
+    digest = hashlib.sha256((tmp_path / "cat/1.png").read_bytes()).hexdigest()
+    (tmp_path / "wrong.csv").write_text(f"sha256,reason\n{digest},shows a fox\n")
+    found = scan([tmp_path], 1, wrong=read_wrong(tmp_path / "wrong.csv"))
+    assert [(os.path.basename(i.path), i.reason) for i in found.set_aside] == [
+        (b"1.png", "named as wrong: shows a fox")
+    ]
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("content", ["name\n1.png\n", "sha256,reason\nno hex,x\n", None])
+def test_list_of_wrong_photos_that_is_none_is_refused(tmp_path: Path, content: str | None):
+    if content is not None:
+        (tmp_path / "wrong.csv").write_text(content)
+    with pytest.raises(DatasetError, match=r"wrong\.csv: (expected a CSV|cannot be read)"):
+        read_wrong(tmp_path / "wrong.csv")

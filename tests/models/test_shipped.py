@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from models.bundle import Bundle, load, locate
-from models.dataset import batches
 from models.engines import Engine, open_engine
+from models.feeding import batches
 
 
 @pytest.fixture(scope="module")
