@@ -20,6 +20,7 @@ from pipeline import config as configuration
 from pipeline.cli_mending import correct, undo
 from pipeline.cli_models import evaluate, train
 from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment, read_day
+from pipeline.cli_web import serve
 from pipeline.errors import SOME_FAILED, PawsortError, SettingsError, translated
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ def doctor(
     raise typer.Exit(1 if problems else 0)
 
 
-for _command in (correct, undo, train, evaluate):
+for _command in (correct, undo, train, evaluate, serve):
     app.command()(_command)
 
 

@@ -97,6 +97,7 @@ class WebSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8420, ge=1, le=65535)
     token: str | None = Field(None, min_length=16)
+    hosts: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Self:

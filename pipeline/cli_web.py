@@ -1,0 +1,41 @@
+"""The command that starts the pages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from pipeline.cli_shared import DEFAULT, Config, load
+from pipeline.config import Settings, WebSettings
+from pipeline.errors import SettingsError
+
+
+def serve(
+    config: Config = DEFAULT,
+    host: Annotated[str | None, typer.Option(help="Where to listen, instead of `web.host`.")] = None,
+    port: Annotated[int | None, typer.Option(help="Where to listen, instead of `web.port`.")] = None,
+) -> None:
+    """Show the pages and answer the API, until Ctrl-C; the worker is another process.
+
+    Example: pawsort serve --port 8421
+    """
+    settings = _with_address(load(config), host, port)
+    try:
+        from pipeline.web.server import serve as run
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"the pages need the package {error.name}; `pip install 'pawsort[web]'` installs it"
+        ) from error
+    raise typer.Exit(run(settings))
+
+
+def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    try:
+        web = WebSettings.model_validate({**settings.web.model_dump(), **given})
+    except ValidationError as error:
+        wrong = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise SettingsError(f"web: {wrong}") from error
+    return settings.model_copy(update={"web": web})

@@ -1,0 +1,13 @@
+"""Is the server there? For load balancers and containers; tells nothing else, so it needs no token."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["status"])
+
+
+@router.get("/healthz")
+def healthz() -> dict[str, str]:
+    """Say that the server answers. What the worker does stands in `/api/status`."""
+    return {"status": "ok"}

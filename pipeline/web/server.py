@@ -1,0 +1,122 @@
+"""The server as a program: its address, its limits, its signals."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Generator
+from types import FrameType
+
+import uvicorn
+
+from pipeline.config import Settings
+from pipeline.errors import OK, SettingsError
+from pipeline.web.app import create_app
+from pipeline.web.connections import PatientProtocol
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 200
+"""More at once are answered 503."""
+
+GRACE_SECONDS = 5
+"""How long requests may take to end once it is time to stop."""
+
+
+def serve(settings: Settings) -> int:
+    """Answer requests until a signal; return the exit code. Raises SettingsError if the address is taken."""
+    listener = _listen(settings)
+    config = uvicorn.Config(
+        create_app(settings),
+        http=PatientProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
+        backlog=CONNECTIONS,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        h11_max_incomplete_event_size=32 * 1024,
+    )
+    # Uvicorn's own words about its start are for those who debug it.
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    server = Server(config)
+    print(
+        f"pawsort: open {address(settings)} in a browser; Ctrl-C stops the page", file=sys.stderr, flush=True
+    )
+    with listener:
+        server.run(sockets=[listener])
+    return 128 + server.received[0] if server.received else OK
+
+
+def address(settings: Settings) -> str:
+    """Return the URL to open; `0.0.0.0` is no place to go to, so it becomes this machine's name."""
+    host = settings.web.host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - told apart, not bound
+        host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.web.port}/"
+
+
+class Server(uvicorn.Server):
+    """Notes signals instead of dying of them; a second one ends the process at once."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.received: list[int] = []
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take SIGINT, SIGTERM and SIGHUP for ours while the server runs."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        before = {number: signal.signal(number, self._note) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.received:
+            os._exit(128 + number)
+        self.received.append(number)
+        self.should_exit = True
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.web.host, settings.web.port
+    try:
+        family, kind, proto, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise SettingsError(f"web.host {host}: no such address: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(where)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(f"{host}:{port}: {_why(error)}") from error
+    return listener
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "somebody listens there already; stop that, or choose another `web.port`"
+    if error.errno == errno.EACCES:
+        return "this user may not listen there; choose a `web.port` above 1023"
+    return f"cannot listen there: {error.strerror}; choose another `web.host` or `web.port`"

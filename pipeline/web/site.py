@@ -1,0 +1,38 @@
+"""What every route may use: the settings, the database, and the pages that there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from pipeline.config import Settings
+from pipeline.web.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An entry of the navigation; smaller `order` stands further left."""
+
+    title: str
+    path: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One server: made by `create_app`, found by routes as `request.app.state.site`."""
+
+    settings: Settings
+    store: Store
+    pages: tuple[Page, ...]
+
+
+def site_of(request: Request) -> Site:
+    """Return the site that a request is for."""
+    return cast(Site, request.app.state.site)
+
+
+Here = Annotated[Site, Depends(site_of)]
+"""The type of a route's parameter that is the site."""

@@ -1,0 +1,33 @@
+// What every page needs: times in the visitor's zone, and words for screen readers when something changed.
+"use strict";
+
+(() => {
+  const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+  function localise(root) {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (!Number.isNaN(at.getTime())) {
+        time.title = time.title || time.textContent;
+        time.textContent = clock.format(at);
+      }
+    }
+  }
+
+  const announcer = document.getElementById("announcer");
+
+  window.pawsort = {
+    localise,
+    announce(text) {
+      announcer.textContent = "";
+      requestAnimationFrame(() => { announcer.textContent = text; });
+    },
+  };
+
+  localise(document);
+  document.body.addEventListener("htmx:load", (event) => localise(event.detail.elt.parentNode || document));
+  // An answer that is no success still says what is wrong: show it where the visitor is.
+  document.body.addEventListener("htmx:responseError", (event) => {
+    window.pawsort.announce("That did not work: " + (event.detail.xhr.statusText || event.detail.xhr.status));
+  });
+})();

@@ -1,0 +1,42 @@
+"""A server over a small real database, asked in this process."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.config import Settings, WebSettings
+from pipeline.web.app import create_app
+from tests.pipeline.house import House
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it would like another HTTP library, which does the same
+    from starlette.testclient import TestClient
+
+HTML = {"Accept": "text/html"}
+"""What a browser sends, so that it gets pages."""
+
+ADDRESS = "http://127.0.0.1:8420"
+
+
+def client_of(house: House, **web: object) -> TestClient:
+    """A client of the pages of `house`, with these settings of `web`; use it as a context manager."""
+    settings = house.settings.model_copy(update={"web": WebSettings.model_validate(web)})
+    return TestClient(create_app(settings), base_url=ADDRESS, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def client(house: House) -> Iterator[TestClient]:
+    """Pages of an empty house; `house.file(...)` puts files into it."""
+    with client_of(house) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Pages where no worker has been yet, for tests that change nothing."""
+    settings = Settings(base=tmp_path_factory.mktemp("nobody"))
+    with TestClient(create_app(settings), base_url=ADDRESS, raise_server_exceptions=False) as client:
+        yield client

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from fastapi import APIRouter
+
+from pipeline.web.app import create_app
+from pipeline.web.rendering import moment, percent, size
+from pipeline.web.site import Page
+from tests.pipeline.house import START, House
+from tests.pipeline.web.conftest import HTML, TestClient
+
+
+def test_the_navigation_has_the_pages_that_there_are_in_their_order(house: House) -> None:
+    rooms = []
+    for title, path, order in [("Later", "/later", 90), ("Soon", "/soon", 1)]:
+        rooms.append(SimpleNamespace(router=APIRouter(), PAGE=Page(title, path, order)))
+    site = create_app(house.settings, rooms).state.site
+    assert [page.title for page in site.pages] == ["Soon", "Later"]
+
+
+def test_the_page_that_is_open_is_marked(visitor: TestClient) -> None:
+    assert '<a href="/" aria-current="page">Try</a>' in visitor.get("/", headers=HTML).text
+
+
+def test_an_address_that_is_not_there_is_answered_in_the_form_asked_for(visitor: TestClient) -> None:
+    page = visitor.get("/nowhere", headers=HTML)
+    assert page.status_code == 404 and "nothing at this address" in page.text
+    assert visitor.get("/api/nowhere").json()["error"] == "There is nothing at this address."
+
+
+def test_what_a_visitor_gives_is_escaped(visitor: TestClient) -> None:
+    page = visitor.get("/login", params={"next": '/"><script>alert(1)</script>'}, headers=HTML)
+    assert "<script>alert" not in page.text
+
+
+def test_no_page_has_a_script_or_style_of_its_own(visitor: TestClient) -> None:
+    for path in ("/", "/login", "/nowhere"):
+        page = visitor.get(path, headers=HTML).text
+        assert "<style" not in page and " style=" not in page and " onclick=" not in page
+        assert page.count("<script") == page.count("<script src=")
+
+
+def test_nothing_is_opened_where_no_worker_has_been(visitor: TestClient) -> None:
+    assert visitor.get("/", headers=HTML).status_code == 200
+
+
+def test_shares_times_and_sizes_read_well() -> None:
+    assert [percent(share) for share in (None, 0, 0.00001, 0.5, 0.9999, 1)] == [
+        "–", "0 %", "0.1 %", "50 %", "99.9 %", "100 %",
+    ]  # fmt: skip
+    assert [size(count) for count in (None, 999, 1500, 2_000_000)] == ["–", "999 bytes", "1.5 kB", "2.0 MB"]
+    assert str(moment(START)) == '<time datetime="2026-11-21T12:00:00+00:00">2026-11-21 12:00:00 UTC</time>'
