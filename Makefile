@@ -9,10 +9,10 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test lint bench lock clean
+.PHONY: help run setup test lint bench soak lock clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## start the worker on ./inbox (ARGS="--once" and the like are passed on)
 	@exec $(BIN)/python run_worker.py $(ARGS)
@@ -29,6 +29,9 @@ lint: $(VENV)/dev.stamp ## check style and types
 
 bench: $(VENV)/runtime.stamp ## measure speed and memory, as ratios within one run
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its files (ARGS="--hours 8")
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 lock: ## choose the newest versions that fit and write both locks (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

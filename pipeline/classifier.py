@@ -76,7 +76,7 @@ class Classifier(Protocol):
         """Return the findings of one finished batch, or none after `timeout` seconds.
 
         Batches come back whole, in the order submitted. Raises ChildLost once for everything in flight, after
-        which `start` makes a new child; raises ModelError when the model's answers are no probabilities.
+        which `start` makes a new child; an engine whose answers are no probabilities is such a loss too.
         """
 
     def stop(self) -> None:

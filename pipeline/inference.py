@@ -111,7 +111,10 @@ def serve(
     limits: LimitSettings,
     threads: int,
 ) -> None:
-    """Run in the child: open the model, then answer each batch of items with findings until the pipe ends."""
+    """Run in the child: open the model, then answer each batch of items with findings until the pipe ends.
+
+    Raises BrokenEngine, with which the child ends.
+    """
     from models.bundle import BundleError, load
     from models.engines import open_engine
     from pipeline.batching import Batches
@@ -127,11 +130,9 @@ def serve(
     threading.Thread(target=_feed, args=(requests, batches.put), daemon=True).start()
     out.send(Ready(bundle.labels, engine.name))
     for batch in batches:
-        try:
-            out.send(Finished(find(engine, bundle.labels, batch)))
-        except BrokenEngine as error:
-            out.send(Unusable(str(error)))
-            return
+        # BrokenEngine ends this child like a crash. The next one tests the engine before it gets the
+        # files one by one. So a broken engine is refused; else it is known which file it stumbles over.
+        out.send(Finished(find(engine, bundle.labels, batch)))
 
 
 def _feed(requests: Connection, put: Callable[[Sequence[Item]], None]) -> None:
@@ -142,7 +143,7 @@ def _feed(requests: Connection, put: Callable[[Sequence[Item]], None]) -> None:
 
 
 class BrokenEngine(Exception):  # noqa: N818 - says what has happened
-    """The engine's answers are no probabilities, twice; the files are not to blame."""
+    """The engine's answers are no probabilities, twice: it is broken, or cannot bear one of these files."""
 
 
 def find(engine: Engine, labels: Sequence[str], batch: Batch) -> list[Finding]:
@@ -174,9 +175,7 @@ def _predict(engine: Engine, images: npt.NDArray[np.uint8], labels: int) -> npt.
         if problem is None:
             return scores
         problems.append(problem)
-    raise BrokenEngine(
-        f"the {engine.name} engine failed twice on the same images: {problems[-1]}; files are unchanged"
-    )
+    raise BrokenEngine(f"the {engine.name} engine failed twice on the same images: {problems[-1]}")
 
 
 def check_scores(scores: npt.NDArray[np.float32], images: int, labels: int) -> str | None:

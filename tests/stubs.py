@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import queue
 import signal
+import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,9 +40,10 @@ SCORES = {
 REASONS = {b"<truncated>": "truncated", b"<corrupt>": "corrupt", b"<not_an_image>": "not_an_image"}
 LOSSES: dict[bytes, tuple[LossReason, str]] = {
     b"<crash>": ("decoder_crashed", "killed by SIGSEGV"),
+    b"<nan>": ("decoder_crashed", "exit code 1: BrokenEngine: expected finite scores, received NaN"),
     b"<hang>": ("timeout", "no answer within 30 s"),
 }
-NAN = b"<nan>"
+BROKEN = b"<broken>"
 
 
 def answer(id: int, path: bytes) -> Finding:
@@ -114,9 +117,9 @@ class StubClassifier:
 
     def _lose_if_poison(self, path: bytes) -> None:
         data = Path(os.fsdecode(path)).read_bytes() if os.path.isfile(path) else b""
-        if NAN in data:
+        if BROKEN in data:
             self.stop()
-            raise ModelError("the stub engine failed twice on the same images: NaN")
+            raise ModelError("the stub engine is broken")
         for marker, (reason, detail) in LOSSES.items():
             if marker in data:
                 ids = tuple(id for batch in self._flying for id, _ in batch)
@@ -180,5 +183,47 @@ def redness_child(requests: Connection, answers: Connection, *arguments: Any) ->
     with (
         mock.patch.object(bundle, "load", lambda path: SimpleNamespace(input_size=224, labels=LABELS)),
         mock.patch.object(engines, "open_engine", lambda *_: RednessEngine()),
+    ):
+        inference.serve(requests, answers, *arguments)
+
+
+class StumblingEngine(RednessEngine):
+    """An engine that gives NaN for a batch with a black picture in it."""
+
+    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return super().predict(images) + np.float32(np.inf if not images.any(axis=(1, 2, 3)).all() else 0)
+
+
+class PlainBatches:
+    """What `pipeline.batching.Batches` is to `serve`, without TensorFlow: a file is one grey pixel."""
+
+    def __init__(self, *_: object) -> None:
+        self._cuts: queue.SimpleQueue[Sequence[Item]] = queue.SimpleQueue()
+        self.put = self._cuts.put
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            items = self._cuts.get()
+            contents = [Path(os.fsdecode(path)).read_bytes() for _, path in items]
+            images = np.array([list(data[:1] * 3) for data in contents], np.uint8).reshape(-1, 1, 1, 3)
+            outcome = SimpleNamespace(admitted=None, reason=None, detail=None)
+            yield SimpleNamespace(
+                ids=tuple(id for id, _ in items), images=images, outcomes=(outcome,) * len(items)
+            )
+
+
+def stumbling_child(requests: Connection, answers: Connection, *arguments: Any) -> None:
+    """Be the real child, except for its model and for what would take TensorFlow."""
+    from models import bundle
+
+    with (
+        mock.patch.dict(
+            sys.modules,
+            {
+                "models.engines": SimpleNamespace(open_engine=lambda *_: StumblingEngine()),  # type: ignore[dict-item]
+                "pipeline.batching": SimpleNamespace(Batches=PlainBatches),  # type: ignore[dict-item]
+            },
+        ),
+        mock.patch.object(bundle, "load", lambda path: SimpleNamespace(input_size=1, labels=LABELS)),
     ):
         inference.serve(requests, answers, *arguments)

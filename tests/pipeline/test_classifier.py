@@ -20,7 +20,7 @@ from pipeline.classifier import ChildLost, Finding, ProcessClassifier, classify_
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
 from pipeline.inference import Answers, BrokenEngine, Working, check_scores, find
-from tests.stubs import LABELS, StubClassifier, redness_child, stub_child
+from tests.stubs import LABELS, StubClassifier, redness_child, stub_child, stumbling_child
 
 ROOT = Path(__file__).parents[2]
 Files = Callable[..., list[tuple[int, bytes]]]
@@ -375,6 +375,20 @@ def test_an_engine_that_fails_twice_blames_no_file() -> None:
     engine = Lying([[np.nan, 0, 0]], RuntimeError("no room"))
     with pytest.raises(BrokenEngine, match=r"lying engine failed twice .* RuntimeError: no room"):
         find(engine, LABELS, batch_of_two())  # type: ignore[arg-type]
+
+
+def test_a_file_that_the_network_cannot_bear_fails_alone(files: Files) -> None:
+    """Nor does it end the worker, which would meet it again at each start."""
+    classifier = ProcessClassifier(Path(), "auto", LimitSettings(), child=stumbling_child)
+    try:
+        paths = [path for _, path in files(b"\xff", b"\0", b"\x80")]
+        first, black, last = classify_files(classifier, paths, 3)
+    finally:
+        classifier.stop()
+    assert (first.scores or {})["cat"] == 1.0
+    assert (last.scores or {})["dog"] == pytest.approx(0.5, abs=0.01)
+    assert (black.scores, black.reason) == (None, "decoder_crashed")
+    assert "NaN or infinity" in (black.detail or "")
 
 
 @pytest.mark.parametrize(

@@ -250,12 +250,12 @@ def test_an_interruption_by_us_does_not_count_against_a_file(world: World) -> No
 
 
 @pytest.mark.fault(57)
-def test_nan_from_the_model_stops_the_worker_and_leaves_the_file(world: World) -> None:
+def test_a_broken_engine_stops_the_worker_and_leaves_the_file(world: World) -> None:
     from pipeline.errors import ModelError
 
-    world.drop("a.jpg", b"<nan>")
+    world.drop("a.jpg", b"<broken>")
     worker = world.worker()
-    with pytest.raises(ModelError, match="NaN"):
+    with pytest.raises(ModelError, match="broken"):
         run_until_idle(worker)
     worker.stop()
     assert world.rows("outcome") == [(None,)]
