@@ -71,6 +71,13 @@ def results(engine: Engine, filters: ResultFilter = ResultFilter()) -> Iterator[
         yield from rows
 
 
+def result(engine: Engine, id: int) -> dict[str, Any] | None:
+    """Return the row of `results` with this id, as `results` yields it; None if there is none."""
+    with reading(engine) as connection:
+        row = connection.execute(select(view).where(view.c.id == id)).one_or_none()
+    return None if row is None else dict(row._mapping)
+
+
 def counts(engine: Engine) -> dict[str, int]:
     """Count the rows of `results` by outcome; those without one as "waiting", or "undone" if there are."""
     # Of the table, because the view's condition on the state would have each row looked up.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from models.budget import Budget
 from models.headers import Header, read_header
 from models.unreadable import UnreadableImage
 
-__all__ = ["PIXEL_LIMIT", "Header", "Pixels", "UnreadableImage", "decode", "read_header"]
+__all__ = ["PIXEL_LIMIT", "Header", "Pixels", "UnreadableImage", "decode", "fit", "read_header"]
 
 PIXEL_LIMIT = 200_000_000
 """Width x height of the largest picture that is decoded when the caller names no limit."""
@@ -64,17 +65,39 @@ def decode(data: bytes, size: int, pixel_limit: int = PIXEL_LIMIT) -> Pixels:
     Returns uint8 RGB of shape (size, size, 3). Raises UnreadableImage (empty, too_many_pixels, not_an_image,
     unsupported, truncated, corrupt) and MemoryError.
     """
+    return _decoded(data, lambda width, height: (size, size), pixel_limit)
+
+
+def fit(data: bytes, longest: int, pixel_limit: int = PIXEL_LIMIT) -> Pixels:
+    """Decode a picture for people: upright, in its own shape, its longer side `longest` pixels at most.
+
+    Returns uint8 RGB of shape (height, width, 3); otherwise as `decode`.
+    """
+
+    def box(width: int, height: int) -> tuple[int, int]:
+        scale = min(1.0, longest / max(1, width, height))
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    return _decoded(data, box, pixel_limit)
+
+
+Box = tuple[int, int]
+"""Width and height in pixels, before the picture is turned upright."""
+
+
+def _decoded(data: bytes, box_of: Callable[[int, int], Box], pixel_limit: int) -> Pixels:
     header = read_header(data)
     _check_pixels(header.width, header.height, pixel_limit)
     try:
         with (
-            _in_flight.hold(_cost(header, size)),
+            _in_flight.hold(_cost(header, max(box_of(header.width, header.height)))),
             Image.open(io.BytesIO(data), formats=[header.format]) as image,
         ):
             _check_pixels(image.width, image.height, pixel_limit)
+            box = box_of(image.width, image.height)
             if header.format == "JPEG":
-                image.draft("RGB", (2 * size, 2 * size))
-            return _upright(image, _shrink(image, size))
+                image.draft("RGB", (2 * box[0], 2 * box[1]))
+            return _upright(image, _shrink(image, box))
     except (UnreadableImage, MemoryError):
         raise
     except Exception as error:  # Pillow's plugins raise nearly every type there is
@@ -94,25 +117,25 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
         raise UnreadableImage("too_many_pixels", f"{width} x {height} pixels; the limit is {limit}")
 
 
-def _shrink(image: Image.Image, size: int) -> Image.Image:
+def _shrink(image: Image.Image, box: Box) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         image = _to_eight_bits(image)
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
         image = ImageChops.invert(image)  # Pillow takes every CMYK JPEG for one by Adobe, which inverts them
     if image.has_transparency_data:
         # Premultiplied, so that shrinking weighs each colour by how much of it is seen.
-        small = np.asarray(_resize(image.convert("RGBA").convert("RGBa"), size)).astype(np.uint16)
+        small = np.asarray(_resize(image.convert("RGBA").convert("RGBa"), box)).astype(np.uint16)
         on_white = small[..., :3] + (255 - small[..., 3:])
         return Image.fromarray(np.minimum(on_white, 255).astype(np.uint8))
     if image.mode == "LAB":
-        return _resize(_lab_to_rgb(image), size)
+        return _resize(_lab_to_rgb(image), box)
     if image.mode == "L":
-        return _resize(image, size).convert("RGB")
-    return _resize(image.convert("RGB"), size)
+        return _resize(image, box).convert("RGB")
+    return _resize(image.convert("RGB"), box)
 
 
-def _resize(image: Image.Image, size: int) -> Image.Image:
-    return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+def _resize(image: Image.Image, box: Box) -> Image.Image:
+    return image.resize(box, Image.Resampling.BILINEAR, reducing_gap=3.0)
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:

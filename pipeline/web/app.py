@@ -14,18 +14,20 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from pipeline.config import Settings
-from pipeline.web import health, login, problems, trying
+from pipeline.web import health, login, pictures, problems, trying
+from pipeline.web.painter import Painter
 from pipeline.web.rendering import STATIC
 from pipeline.web.safety import Guard
+from pipeline.web.shelf import Shelf
 from pipeline.web.site import Page, Site
 from pipeline.web.store import Store
 
-ROOMS: tuple[ModuleType, ...] = (trying, health, login)
+ROOMS: tuple[ModuleType, ...] = (trying, pictures, health, login)
 
 
 def create_app(settings: Settings, rooms: Sequence[ModuleType] = ROOMS) -> FastAPI:
     """Make the server's application; nothing is opened before the first request needs it."""
-    site = Site(settings, Store(settings), _pages(rooms))
+    site = Site(settings, Store(settings), Painter(settings.limits), Shelf(), _pages(rooms))
     app = FastAPI(
         title="Pawsort",
         summary="Ask what is on a photo, what became of each file, and mend decisions.",
@@ -47,6 +49,7 @@ def create_app(settings: Settings, rooms: Sequence[ModuleType] = ROOMS) -> FastA
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
+    app.state.site.painter.close()
     app.state.site.store.close()
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from pipeline.config import Settings
+from pipeline.web.painter import Painter
+from pipeline.web.shelf import Shelf
 from pipeline.web.store import Store
 
 
@@ -26,6 +28,8 @@ class Site:
 
     settings: Settings
     store: Store
+    painter: Painter
+    shelf: Shelf
     pages: tuple[Page, ...]
 
 

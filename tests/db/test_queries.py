@@ -35,6 +35,12 @@ def test_results_are_newest_first_and_limited(ledger: Ledger, engine: Engine) ->
     assert ids(engine, limit=0) == []
 
 
+def test_one_row_is_found_by_its_id(ledger: Ledger, engine: Engine) -> None:
+    id = filed(ledger, b"a")
+    assert queries.result(engine, id) == next(queries.results(engine))
+    assert queries.result(engine, id + 1) is None
+
+
 def test_each_filter(ledger: Ledger, engine: Engine) -> None:
     cat = filed(ledger, b"Tom_100%.JPG", at=NOON, ino=1, confidence=0.99)
     dog = filed(ledger, b"rex.jpg", at=later(10), ino=2, outcome="dogs", prediction="dog", confidence=0.5)
