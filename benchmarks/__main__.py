@@ -12,11 +12,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import ledger, throughput
+from benchmarks import ledger, pages, throughput
 
 BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "throughput": throughput.measure,
     "ledger": ledger.measure,
+    "pages": pages.measure,
 }
 
 
@@ -24,7 +25,9 @@ def main() -> None:
     """Print, for each benchmark, the median and spread of every figure as one JSON object."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all without")
-    parser.add_argument("--photos", type=int, default=1000, help="how many photos to make (default 1000)")
+    parser.add_argument(
+        "--photos", type=int, default=1000, help="how many photos, or rows, to make (default 1000)"
+    )
     parser.add_argument("--runs", type=int, default=3, help="how often to measure (default 3)")
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHMARKS)

@@ -66,8 +66,9 @@ def results(engine: Engine, filters: ResultFilter = ResultFilter()) -> Iterator[
     Each is a dict in the view's order of columns: names in their readable form, times aware and in UTC,
     `scores` a dict.
     """
-    chosen = select(view.c.id).where(*_conditions(filters)).order_by(view.c.id.desc()).limit(filters.limit)
-    for rows in _chunks(engine, chosen):
+    newest = view.c.seen_at.desc(), view.c.id.desc()
+    chosen = select(view.c.id).where(*_conditions(filters)).order_by(*newest).limit(filters.limit)
+    for rows in _chunks(engine, chosen, *newest):
         yield from rows
 
 
@@ -128,7 +129,7 @@ def report_rows(
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of `results` with start <= seen_at < end, oldest first, in lists of up to `chunk`."""
     chosen = select(view.c.id).where(view.c.seen_at >= start, view.c.seen_at < end).order_by(view.c.id)
-    return _chunks(engine, chosen, chunk, newest_first=False)
+    return _chunks(engine, chosen, view.c.id, chunk=chunk)
 
 
 def arrived(engine: Engine, start: datetime, end: datetime) -> dict[str, int]:
@@ -188,13 +189,12 @@ def _conditions(filters: ResultFilter) -> list[ColumnElement[bool]]:
 
 
 def _chunks(
-    engine: Engine, chosen: Select[Any], chunk: int = CHUNK_ROWS, newest_first: bool = True
+    engine: Engine, chosen: Select[Any], *order: ColumnElement[Any], chunk: int = CHUNK_ROWS
 ) -> Iterator[list[dict[str, Any]]]:
     with reading(engine) as connection:
         ids: array[int] = array("q", connection.execute(chosen).scalars())
-    order = view.c.id.desc() if newest_first else view.c.id
     for start in range(0, len(ids), chunk):
         part = ids[start : start + chunk].tolist()
         with reading(engine) as connection:
-            rows = connection.execute(select(view).where(view.c.id.in_(part)).order_by(order)).all()
+            rows = connection.execute(select(view).where(view.c.id.in_(part)).order_by(*order)).all()
         yield [dict(row._mapping) for row in rows]

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -14,9 +15,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
 
 import db
-from db.engine import open_database, reading, upgrade
+from db import queries
+from db.engine import DatabaseError, open_database, reading, upgrade
+from db.ledger import Ledger
 from db.migrations import REVISIONS
 from db.tables import Base, results
+from tests.db.conftest import SPOOL, filed
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,3 +114,24 @@ list(queries.results(engine))
 sys.exit("alembic" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_database_of_the_first_version_is_refused_until_it_is_upgraded_and_keeps_its_rows(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        newest = command.upgrade
+        patch.setattr(command, "upgrade", lambda config, _: newest(config, "0001"))
+        upgrade(url)
+        patch.setattr("db.engine.check_version", lambda *_: None)
+        old = open_database(url, "write")
+        filed(Ledger(old, SPOOL))
+        old.dispose()
+    with pytest.raises(DatabaseError, match="db upgrade"):
+        open_database(url, "read")
+    with pytest.raises(DatabaseError, match="db upgrade"):
+        open_database(url, "worker")
+    upgrade(url)
+    engine = open_database(url)
+    assert queries.counts(engine) == {"cats": 1, "waiting": 0}
+    engine.dispose()

@@ -1,0 +1,115 @@
+"""What the pages ask, of 100,000 rows: by an index, with no sort and no scan through the table.
+
+`python -m benchmarks pages --photos 1000000` has the times.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from benchmarks.pages import OUTCOMES, QUESTIONS
+from benchmarks.rows import LAST, fill
+from db import browse
+from db.browse import Choice, Mark
+from db.engine import open_database
+from tests.db.plans import plans
+
+ROWS = 100_000
+NAMES = "SCAN files USING COVERING INDEX ix_files_name"
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory, sqlite_made: Path) -> Iterator[Engine]:
+    path = tmp_path_factory.mktemp("large") / "pawsort.db"
+    path.write_bytes(sqlite_made.read_bytes())
+    engine = open_database(f"sqlite:///{path}", "write")
+    fill(engine, ROWS)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(("name", "ask"), QUESTIONS.items(), ids=list(QUESTIONS))
+def test_what_a_page_asks_is_answered_by_an_index(
+    large: Engine, name: str, ask: Callable[[Engine], Any]
+) -> None:
+    steps = plans(large, lambda: ask(large))
+    assert steps
+    bare = [step for step in steps if step.startswith("SCAN files") and "INDEX" not in step]
+    assert not bare, f"reads the whole table: {bare}"
+    sorted_rows = [step for step in steps if step.endswith("FOR ORDER BY")]
+    # A few thousand candidates at most, known by name; the 20 rows of an answer.
+    assert not sorted_rows or NAMES in steps or name == "query of an outcome", steps
+    grouped = [step for step in steps if step.endswith("FOR GROUP BY")]
+    assert not grouped or name in ("one inbox, counted", "a rare name, counted"), steps
+
+
+def test_counts_read_no_rows(large: Engine) -> None:
+    for ask in (QUESTIONS["what is left to review"], QUESTIONS["failures by reason"], QUESTIONS["14 days"]):
+        steps = plans(large, lambda ask=ask: ask(large))  # type: ignore[misc]
+        assert all("COVERING INDEX" in step for step in steps), steps
+
+
+def test_pages_meet_each_file_once_and_in_order(large: Engine) -> None:
+    choice = Choice(outcome="uncertain", since=LAST - dt.timedelta(days=20))
+    met: list[int] = []
+    after: Mark | None = None
+    while True:
+        page = browse.page(large, choice, after, size=97)
+        met += [entry.id for entry in page.entries]
+        if page.next is None:
+            break
+        after = page.next
+    [(_, counted)] = [browse.first_page(large, choice, ["uncertain"])]
+    assert len(met) == len(set(met)) == counted.by_outcome["uncertain"]
+    assert met == sorted(met, reverse=True)
+
+
+def test_a_search_in_vain_ends_and_goes_on_from_where_it_ended(
+    large: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browse, "WINDOW", 11_000)
+    first = browse.page(large, Choice(inbox="/photos/none"))
+    assert (first.entries, first.next is None) == ((), False)
+    assert first.next is not None
+    assert first.searched_to == first.next.seen_at
+    assert first.next.id == ROWS - 55_000 + 1
+    second = browse.page(large, Choice(inbox="/photos/none"), first.next)
+    assert second == browse.Page(())
+
+
+def test_windows_together_find_what_one_look_would(large: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = Choice(inbox="/photos/inbox1", corrected=True, outcome="dogs")
+    whole = browse.page(large, choice, size=10_000)
+    monkeypatch.setattr(browse, "WINDOW", 1_000)
+    met: list[int] = []
+    page = browse.page(large, choice, size=50)
+    while True:
+        met += [entry.id for entry in page.entries]
+        if page.next is None:
+            break
+        page = browse.page(large, choice, page.next, size=50)
+    assert met == [entry.id for entry in whole.entries]
+    assert len(met) > 100
+
+
+def test_counts_stop_where_there_are_many(large: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browse, "MOST", 500)
+    _, counted = browse.first_page(large, Choice(), OUTCOMES)
+    assert counted.by_outcome == dict.fromkeys(OUTCOMES, 500)
+    assert counted.back_to is None
+
+
+def test_what_no_index_tells_is_counted_among_the_newest(
+    large: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browse, "WINDOW", 3_000)
+    page, counted = browse.first_page(large, Choice(inbox="/photos/inbox1"), OUTCOMES, size=5_000)
+    assert counted.back_to is not None
+    among = [e for e in page.entries if e.seen_at >= counted.back_to]
+    assert sum(counted.by_outcome.values()) == len(among) == 999
