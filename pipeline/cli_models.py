@@ -119,8 +119,9 @@ def evaluate(
     if json:
         print_json(result.as_dict())
         return
-    for name, value in evaluation.summary(result).items():
-        print(f"{name:16} {'-' if value is None else format(value, '.4f')}")
+    for name, share in evaluation.summary(result).items():
+        value = "-" if share.value is None else f"{share.value:.4f}  ({share.low:.4f} to {share.high:.4f})"
+        print(f"{name:28} {value}")
 
 
 def _folder_names(pairs: Sequence[str]) -> dict[str, str]:

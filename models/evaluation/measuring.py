@@ -1,0 +1,136 @@
+"""From a bundle and folders of labelled photos to figures, tables, plots and a page."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle import NEITHER, Bundle
+from models.dataset import DatasetError, Photos, read_wrong, scan
+from models.engines import Engine, Kind, open_engine
+from models.evaluation import shapes, tables
+from models.evaluation.answers import Answers
+from models.evaluation.curves import curves
+from models.evaluation.figures import Evaluation, measure
+from models.evaluation.suspects import suspects
+from models.feeding import batches
+from models.splits import Split
+
+Report = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Measured:
+    """A bundle, the photos it was measured on, with labels in its order, and what came of it."""
+
+    bundle: Bundle
+    photos: Photos
+    answers: Answers
+    result: Evaluation
+
+
+def evaluate(
+    bundle: Bundle,
+    folders: Sequence[Path],
+    out: Path | None = None,
+    *,
+    split: Split | None = None,
+    exclude: Path | None = None,
+    target_precision: float = 0.995,
+    engine: Kind = "tensorflow",
+    progress: Report | None = None,
+) -> Evaluation:
+    """Measure a bundle on photos, one subfolder for each label, and write the figures into `out`.
+
+    A subfolder may also be called like the label's folder. `split` keeps to the part of the photos that
+    training with the same seed put there: `test` gives the figures in the bundle again. `exclude` names
+    photos to leave out, as in training. Raises DatasetError and BundleError.
+    """
+    found, warnings = photos_of(bundle, folders, split, exclude)
+    measured = run(bundle, found, target_precision, engine, progress)
+    result = dataclasses.replace(
+        measured.result, split=split, set_aside=len(found.set_aside), warnings=warnings
+    )
+    if out is not None:
+        write(dataclasses.replace(measured, result=result), out)
+    return result
+
+
+def photos_of(
+    bundle: Bundle, folders: Sequence[Path], split: Split | None, exclude: Path | None
+) -> tuple[Photos, list[str]]:
+    """Return the photos to measure on, and what is to be said of them. Raises DatasetError."""
+    found = scan(folders, bundle.manifest.made.seed, wrong=read_wrong(exclude) if exclude else None)
+    chosen = found.split(split) if split else found
+    if not len(chosen):
+        raise DatasetError(f"no photos of split {split!r} to measure on")
+    return chosen, _warnings(bundle, found, split)
+
+
+def _warnings(bundle: Bundle, found: Photos, split: Split | None) -> list[str]:
+    """Say so where the bundle was made from these photos: as many of a class in each split tell."""
+    made = bundle.manifest.made.data
+    same = [
+        name for name, counts in found.counts().items() if any(counts.values()) and made.get(name) == counts
+    ]
+    if not same or split == "test":
+        return []
+    part = "it chose its thresholds by" if split == "calibration" else "it has trained on"
+    return [
+        f"{bundle.name} was made from these photos of {', '.join(same)}: {part} them, so the figures are "
+        "better than on photos that it has not seen, and few wrong labels are found. Use --split test."
+    ]
+
+
+def run(
+    bundle: Bundle, found: Photos, target_precision: float, engine: Kind, progress: Report | None
+) -> Measured:
+    """Let a bundle answer, and measure its answers. Raises DatasetError and BundleError."""
+    photos = relabelled(found, bundle)
+    probabilities = predict(open_engine(bundle, engine), photos.paths, bundle.input_size, progress)
+    places = shapes.places(shapes.dimensions(photos.paths))
+    answers = Answers.of(bundle, photos.labels, probabilities)
+    return Measured(bundle, photos, answers, measure(bundle, photos, probabilities, target_precision, places))
+
+
+def relabelled(photos: Photos, bundle: Bundle) -> Photos:
+    """Return the photos with `labels` in the bundle's order.
+
+    Raises DatasetError for a class the bundle lacks. `neither` may be measured on a bundle that does not
+    know it; those photos get label -1.
+    """
+    names = {folder: label for label, folder in bundle.folders.items()} | {
+        label: label for label in bundle.labels
+    }
+    unknown = [name for name in photos.classes if name not in names and name != NEITHER]
+    if unknown:
+        raise DatasetError(
+            f"class {unknown[0]!r} is not one of the bundle's: expected {', '.join(bundle.labels)}"
+        )
+    order = [bundle.labels.index(names[n]) if n in names else -1 for n in photos.classes]
+    labels = np.array(order, dtype=np.int16)[photos.labels]
+    return dataclasses.replace(photos, classes=bundle.labels, labels=labels)
+
+
+def predict(
+    engine: Engine, paths: Sequence[bytes], size: int, progress: Report | None = None
+) -> npt.NDArray[np.float32]:
+    """Return an engine's probabilities (n, k) for photos in order."""
+    rows: list[npt.NDArray[np.float32]] = []
+    done = 0
+    for images in batches(paths, size):
+        rows.append(engine.predict(images))
+        done += len(images)
+        if progress:
+            progress(done, len(paths))
+    return np.concatenate(rows)
+
+
+def write(measured: Measured, out: Path) -> None:
+    """Write everything into a folder."""
+    drawn, suspected = curves(measured.answers), suspects(measured.answers)
+    tables.write(measured.result, measured.photos, measured.answers, drawn, suspected, out)

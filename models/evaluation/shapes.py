@@ -1,0 +1,56 @@
+"""How large photos are, and how far from square, read from their headers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from models.headers import read_header
+from models.unreadable import UnreadableImage
+
+SIDES = (128, 256, 512, 1024, 2048, 4096)
+RATIOS = ((1.05, "square"), (1.4, "to 7:5"), (1.8, "to 9:5"))
+
+
+def dimensions(paths: Sequence[bytes]) -> npt.NDArray[np.int32]:
+    """Return width and height (n, 2) in pixels as stored; 0 where a header cannot be read."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        found = list(pool.map(_dimensions, paths, chunksize=16))
+    return np.array(found, dtype=np.int32).reshape(-1, 2)
+
+
+def _dimensions(path: bytes) -> tuple[int, int]:
+    try:
+        with open(path, "rb") as file:
+            header = read_header(file.read())
+    except (OSError, UnreadableImage):
+        return 0, 0  # it was decoded a moment ago; whoever took it away, the figures stand
+    return header.width, header.height
+
+
+def places(sizes: npt.NDArray[np.int32]) -> dict[str, list[str]]:
+    """Return each photo's group by its longest side, and by how long it is for its width; "" for none."""
+    return {
+        "size": [_size(int(max(size))) for size in sizes],
+        "shape": [_shape(int(max(size)), int(min(size))) for size in sizes],
+    }
+
+
+def _size(longest: int) -> str:
+    if longest == 0:
+        return ""
+    below = 0
+    for side in SIDES:
+        if longest <= side:
+            return f"{below + 1} to {side} px"
+        below = side
+    return f"over {below} px"
+
+
+def _shape(longest: int, shortest: int) -> str:
+    if shortest == 0:
+        return ""
+    return next((name for most, name in RATIOS if longest / shortest <= most), "longer")

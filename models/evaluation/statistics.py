@@ -1,0 +1,137 @@
+"""Figures as functions of how often each photo counts, so that one definition gives value and interval.
+
+A Statistic takes weights (b, n), row by row a resample of n photos, and returns b values, NaN where one has
+no meaning. All ones give the figure itself. What does not depend on the weights, above all sorting, is done
+once, when the statistic is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Statistic = Callable[[Floats], Floats]
+
+BINS = 15  # of the calibration error
+
+
+def ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Statistic:
+    """Return sum(w * numerator) / sum(w * denominator): a share, a mean, an F1."""
+    both = np.stack([np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)], axis=1)
+
+    def value(weights: Floats) -> Floats:
+        sums = weights @ both
+        return _divide(sums[:, 0], sums[:, 1])
+
+    return value
+
+
+def mean(statistics: Sequence[Statistic], empty: float = np.nan) -> Statistic:
+    """Return the plain mean of several; a part without meaning counts as `empty`."""
+
+    def value(weights: Floats) -> Floats:
+        parts = np.stack([statistic(weights) for statistic in statistics])
+        result: Floats = np.where(np.isnan(parts), empty, parts).mean(axis=0)
+        return result
+
+    return value
+
+
+def calibration_error(confidence: Floats, right: Flags, among: Flags) -> Statistic:
+    """Return the expected calibration error (Naeini et al. 2015) over BINS bins of equal width."""
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.zeros((len(confidence), BINS))
+    gaps[np.arange(len(confidence)), place] = (confidence - right) * among
+    counted = among.astype(np.float64)
+    return lambda weights: _divide(np.abs(weights @ gaps).sum(axis=1), weights @ counted)
+
+
+def area_under_roc(scores: Floats, positive: Flags, negative: Flags) -> Statistic:
+    """Return the chance that a positive scores above a negative, ties half (Mann and Whitney 1947)."""
+    order, starts = _grouped(scores, positive | negative)
+
+    def value(weights: Floats) -> Floats:
+        ups = np.add.reduceat(weights[:, order] * positive[order], starts, axis=1)
+        downs = np.add.reduceat(weights[:, order] * negative[order], starts, axis=1)
+        below = np.cumsum(downs, axis=1) - downs / 2
+        return _divide((ups * below).sum(axis=1), ups.sum(axis=1) * downs.sum(axis=1))
+
+    return value if len(order) else _nothing
+
+
+def average_precision(scores: Floats, positive: Flags, among: Flags) -> Statistic:
+    """Return the mean precision over the recalls where it changes, without interpolation."""
+    order, starts = _grouped(-scores, among)
+
+    def value(weights: Floats) -> Floats:
+        hits = np.add.reduceat(weights[:, order] * positive[order], starts, axis=1)
+        named = np.add.reduceat(weights[:, order], starts, axis=1)
+        precision = _divide(np.cumsum(hits, axis=1), np.cumsum(named, axis=1), empty=0.0)
+        return _divide((precision * hits).sum(axis=1), hits.sum(axis=1))
+
+    return value if len(order) else _nothing
+
+
+def area_under_risk_coverage(confidence: Floats, right: Flags, among: Flags) -> Statistic:
+    """Return the mean share of wrong answers over all coverages (Geifman and El-Yaniv 2017).
+
+    Among answers of one confidence, wrong ones are taken first: a tie counts against the model.
+    """
+    chosen = np.flatnonzero(among)
+    order = chosen[np.lexsort((right[chosen], -confidence[chosen]))]
+    wrong = ~right[order]
+
+    def value(weights: Floats) -> Floats:
+        taken = weights[:, order]
+        risk = _divide(np.cumsum(taken * wrong, axis=1), np.cumsum(taken, axis=1), empty=0.0)
+        return _divide((risk * taken).sum(axis=1), taken.sum(axis=1))
+
+    return value if len(order) else _nothing
+
+
+def let_in(scores: Floats, inside: Flags, outside: Flags, share: float = 0.95) -> Statistic:
+    """Return the share of outsiders that score no more than `share` of the insiders do.
+
+    The bound is the insiders' quantile with linear interpolation, as numpy.quantile has it.
+    """
+    order = np.flatnonzero(inside)[np.argsort(scores[inside], kind="stable")]
+    ranked, others = scores[order], np.flatnonzero(outside)
+
+    def value(weights: Floats) -> Floats:
+        sums = np.cumsum(weights[:, order], axis=1)
+        place = np.maximum(sums[:, -1] - 1, 0) * share
+        bounds = np.array([_quantile(ranked, row, at) for row, at in zip(sums, place, strict=True)])
+        taken = weights[:, others]
+        result = _divide((taken * (scores[others] <= bounds[:, None])).sum(axis=1), taken.sum(axis=1))
+        return np.where(sums[:, -1] > 0, result, np.nan)
+
+    return value if len(order) and len(others) else _nothing
+
+
+def _quantile(ranked: Floats, sums: Floats, at: float) -> float:
+    """Interpolate at place `at` of the multiset that has each of `ranked` as often as `sums` rises."""
+    below, above = np.searchsorted(sums, [np.floor(at), np.ceil(at)], side="right")
+    last = len(ranked) - 1
+    low, high = ranked[min(below, last)], ranked[min(above, last)]
+    return float(low + (high - low) * (at - np.floor(at)))
+
+
+def _grouped(scores: Floats, among: Flags) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """Return the indices in ascending order of score, and where each run of equal scores starts."""
+    chosen = np.flatnonzero(among)
+    order = chosen[np.argsort(scores[chosen], kind="stable")]
+    ranked = scores[order]
+    starts = np.flatnonzero(np.append(True, ranked[1:] > ranked[:-1])[: len(order)])
+    return order, starts
+
+
+def _nothing(weights: Floats) -> Floats:
+    return np.full(len(weights), np.nan)
+
+
+def _divide(numerator: Floats, denominator: Floats, empty: float = np.nan) -> Floats:
+    return np.divide(numerator, denominator, out=np.full_like(numerator, empty), where=denominator > 0)
