@@ -85,6 +85,9 @@ _DECIDE = (
 )
 
 
+_GONE = {"state": "vanished", "path": None}
+
+
 class Ledger(MoveBook):
     """The ledger in the database of `engine`, of files that wait in the folder `spool` (absolute).
 
@@ -172,6 +175,13 @@ class Ledger(MoveBook):
             done = connection.execute(there.values(**as_decided, filed_at=at, changed_at=at))
             _all_took(done, ids, "file", "decided")
 
+    def let_go(self, id: int, at: datetime) -> None:
+        """Note that a file which an undo has put back counts as arriving anew, when it is claimed again."""
+        with writing(self._engine) as connection:
+            undone = update(files).where(files.c.id == id, _STATE == "undone")
+            done = connection.execute(undone.values(**_GONE, changed_at=at))
+            _all_took(done, [id], "let_go", "undone")
+
     def unfinished(self) -> list[Entry]:
         """Return the files between their claim and their destination, oldest first."""
         with reading(self._engine) as connection:
@@ -251,9 +261,8 @@ def _supersede(connection: Connection, claims: Sequence[Claim], at: datetime) ->
     touched = or_(files.c.path.in_(sorted(paths)), files.c.ino.in_(sorted({ino for _, ino in inodes})))
     undone = connection.execute(select(*columns).where(text(UNDONE), touched)).all()
     old = [row.id for row in undone if (row.dev, row.ino) in inodes or row.path in paths]
-    let_go = {"state": "vanished", "path": None, "changed_at": at}
     for part in in_pieces(old):
-        connection.execute(update(files).where(files.c.id.in_(part)).values(**let_go))
+        connection.execute(update(files).where(files.c.id.in_(part)).values(**_GONE, changed_at=at))
 
 
 _OF_THE_MOMENT = ("decoder_crashed", "timeout", "unreadable")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select, text
 from db.engine import reading
 from db.names import RawName
 from db.records import Entry, Move
-from db.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, move_of
+from db.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
 from db.tables import FAILED, files, moves
 
 SAME_SHOWN = 20
@@ -57,7 +57,7 @@ def failures(engine: Engine) -> list[Failure]:
     return sorted(found, key=lambda failure: (-failure.count, failure.reason or ""))
 
 
-def failed_paths(engine: Engine, reason: str, limit: int) -> list[RawName]:
+def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[RawName]:
     """Return where the newest `limit` files lie that failed for `reason`."""
     of_reason = select(files.c.path).where(text(FAILED), files.c.reason == reason)
     newest = of_reason.order_by(files.c.seen_at.desc(), files.c.id.desc()).limit(limit)
@@ -79,6 +79,16 @@ def histogram(engine: Engine, bins: int) -> list[int]:
             or 0
             for low, high in zip(edges, [*edges[1:], 1.0], strict=True)
         ]
+
+
+def versions(engine: Engine, ids: Collection[int]) -> dict[int, int]:
+    """Return the number of the last move of each of these files, 0 where there was none."""
+    found = dict.fromkeys(ids, 0)
+    last = select(moves.c.file_id, func.max(moves.c.id)).group_by(moves.c.file_id)
+    with reading(engine) as connection:
+        for part in in_pieces(sorted(found)):
+            found |= dict(connection.execute(last.where(moves.c.file_id.in_(part))).all())
+    return found
 
 
 def history(engine: Engine, id: int) -> History | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import config as configuration
-from pipeline.cli_mending import correct, undo
+from pipeline.cli_mending import correct, retry, undo
 from pipeline.cli_models import evaluate, train
 from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment, read_day
 from pipeline.cli_web import serve
@@ -271,7 +271,7 @@ def doctor(
     raise typer.Exit(1 if problems else 0)
 
 
-for _command in (correct, undo, train, evaluate, serve):
+for _command in (correct, undo, retry, train, evaluate, serve):
     app.command()(_command)
 
 

@@ -67,6 +67,31 @@ def undo(
     raise typer.Exit(_print_moves(done, json))
 
 
+def retry(
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Only these files.")] = None,
+    config: Config = DEFAULT,
+    reason: Annotated[str | None, typer.Option(help="All that failed for this reason.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who says so (default: you).")] = None,
+    json: Json = False,
+) -> None:
+    """Send files that failed in again: back to their inbox, as if they had just arrived.
+
+    Example: pawsort retry --reason timeout
+    """
+    from db.overview import failed_paths
+    from pipeline import corrections
+
+    settings = load(config)
+    if (reason is None) == (not files):
+        raise SettingsError("say what to try again: FILE... or --reason REASON")
+    with database(settings, "write") as engine:
+        chosen = [os.fsencode(file) for file in files or ()]
+        if reason is not None:
+            chosen = failed_paths(engine, reason)
+        done = corrections.retry(engine, settings, by or _user(), chosen)
+    raise typer.Exit(_print_moves(done, json))
+
+
 def _print_moves(moves: Sequence[Change], json: bool) -> int:
     """Print what was moved, and what was not and why; return the exit code."""
     from pipeline.output import print_json

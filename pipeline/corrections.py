@@ -1,4 +1,5 @@
-"""Mend decisions: `correct` says what a photo really is, `undo` takes corrections and filings back.
+"""Mend decisions: `correct` says what a photo really is, `undo` takes corrections and filings back, `retry`
+sends what failed in again.
 
 Each move is an intent in the ledger, a rename that overwrites nothing, and a note that it is done. One that
 was cut off in between is brought to its end by the next command, or by the worker when it starts. A file
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import filelock
@@ -20,10 +22,10 @@ from db.ledger import Action, Entry, Move
 from db.names import escape
 from db.queries import filed_at_paths
 from db.rows import entries_by
-from db.tables import FILED
+from db.tables import FILED as IS_FILED
 from db.tables import files as file_rows
 from pipeline.config import Settings
-from pipeline.decision import UNCERTAIN
+from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.errors import LockError, SettingsError
 from pipeline.model import load_bundle
 from pipeline.mover import Change, Mover, Plan, RefusedError
@@ -35,6 +37,17 @@ PATIENCE_SECONDS = 10.0
 Now = Callable[[], datetime]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file by its row, as somebody saw it: `version` is the number of its last move then, 0 for none.
+
+    One that was moved since is left alone: who answers twice, or after somebody else, changes nothing.
+    """
+
+    id: int
+    version: int
+
+
 def _utc() -> datetime:
     return datetime.now(UTC)
 
@@ -42,7 +55,7 @@ def _utc() -> datetime:
 def correct(
     engine: Engine,
     settings: Settings,
-    files: Sequence[bytes],
+    files: Sequence[bytes | Known],
     label: str,
     by: str,
     folders: Mapping[str, str] | None = None,
@@ -50,7 +63,8 @@ def correct(
 ) -> list[Change]:
     """Move photos to the folder of `label` and record who said so; return a change for each of `files`.
 
-    A file is a path under `sorted`, absolute or relative to the working folder, or a name that one row has.
+    A file is a path under `sorted`, absolute or relative to the working folder, or a name that one row has,
+    or a row that somebody saw.
     `folders` maps the labels to their folders, the bundle's own if None; `neither` and other labels without
     one stand for uncertain/. A file that is there already is only confirmed. Raises SettingsError for an
     unknown label, ModelError, LockError, DatabaseError.
@@ -69,7 +83,7 @@ def undo(
     engine: Engine,
     settings: Settings,
     by: str,
-    files: Sequence[bytes] = (),
+    files: Sequence[bytes | Known] = (),
     last: int | None = None,
     since: datetime | None = None,
     now: Now = _utc,
@@ -88,6 +102,21 @@ def undo(
             return [desk.undo_last_of(file) for file in dict.fromkeys(files)]
         ledger = mover.ledger
         return desk.undo(ledger.last_actions(last or 1) if since is None else ledger.actions_since(since))
+
+
+def retry(
+    engine: Engine, settings: Settings, by: str, files: Sequence[bytes | Known], now: Now = _utc
+) -> list[Change]:
+    """Put files that failed back into their inbox as new arrivals; return a change for each of `files`.
+
+    Their old rows count no more once the files are there, and the worker takes them as if they had just come.
+    A row of a file that an undo has put back is let go in the same way. Raises as `undo`.
+    """
+    mover = Mover(engine, settings, by, now)
+    desk = _Desk(engine, settings, mover)
+    with moves_lock(settings):
+        mover.recover()
+        return [desk.retry(file, now) for file in dict.fromkeys(files)]
 
 
 def recover_moves(engine: Engine, settings: Settings, now: Now = _utc) -> list[Change]:
@@ -118,21 +147,36 @@ class _Desk:
         self._sorted = os.fsencode(settings.sorted)
         self._mover = mover
 
-    def correct(self, file: bytes, label: str, outcome: str) -> Change:
+    def correct(self, file: bytes | Known, label: str, outcome: str) -> Change:
         def plan() -> tuple[Entry, Plan]:
             entry = self._find(file)
             root = os.path.join(self._sorted, os.fsencode(outcome))
             stays = entry.outcome == outcome
             return entry, Plan("correct", root, entry.source, outcome, label, stays=stays)
 
-        return self._mover.attempt("correct", file, plan)
+        return self._mover.attempt("correct", self._called(file), plan)
 
-    def undo_last_of(self, file: bytes) -> Change:
+    def undo_last_of(self, file: bytes | Known) -> Change:
         try:
             entry = self._find(file)
         except RefusedError as error:
-            return Change("undo", file, problem=str(error))
+            return Change("undo", self._called(file), problem=str(error))
         return self._undo(self._mover.ledger.actions_of([entry.id])[0])
+
+    def retry(self, file: bytes | Known, now: Now) -> Change:
+        try:
+            entry = self._find(file, or_undone=True)
+            if entry.state == "filed" and entry.outcome != FAILED:
+                raise RefusedError(f"is in {entry.outcome}, and only what failed is tried again")
+        except RefusedError as error:
+            return Change("undo", self._called(file), problem=str(error))
+        change = Change("undo", entry.path or b"", entry.id, entry.path)
+        if entry.state == "filed":
+            change = self._undo(self._mover.ledger.actions_of([entry.id])[0])
+        # A correction that was taken back leaves the file in a folder.
+        if change.problem is None and change.outcome is None:
+            self._mover.ledger.let_go(entry.id, now())
+        return change
 
     def undo(self, actions: Sequence[Action]) -> list[Change]:
         changes: list[Change] = []
@@ -165,7 +209,15 @@ class _Desk:
         stays = move.source == move.destination
         return Plan("undo", root, wanted, move.old_outcome, move.old_corrected_to, move.id, stays)
 
-    def _find(self, file: bytes) -> Entry:
+    def _called(self, file: bytes | Known) -> bytes:
+        if isinstance(file, bytes):
+            return file
+        [path] = [entry.path for entry in self._mover.ledger.entries([file.id])] or [None]
+        return path or b"%d" % file.id
+
+    def _find(self, file: bytes | Known, or_undone: bool = False) -> Entry:
+        if isinstance(file, Known):
+            return self._known(file, or_undone)
         for path in self._spellings(file):
             if entry := filed_at_paths(self._engine, [path]).get(path):
                 return entry
@@ -177,6 +229,17 @@ class _Desk:
             raise RefusedError(f"{len(named)} photos have this name; say which by its path: {paths}")
         raise RefusedError(f"is no filed photo; name one by its path under {os.fsdecode(self._sorted)}")
 
+    def _known(self, file: Known, or_undone: bool) -> Entry:
+        moves = self._mover.ledger.moves(file.id)
+        if moves and moves[-1].id != file.version:
+            last = moves[-1]
+            said = f", who said {last.new_corrected_to}" if last.kind == "correct" else ""
+            raise RefusedError(f"was settled meanwhile by {last.by}{said}")
+        found = self._mover.ledger.entries([file.id])
+        if found and found[0].state in ("filed", *(["undone"] if or_undone else [])):
+            return found[0]
+        raise RefusedError("is in no folder any more")
+
     def _spellings(self, file: bytes) -> Iterator[bytes]:
         """Yield the path as given, and as it reads when links on the way to `sorted` are followed."""
         path = os.path.abspath(file)
@@ -186,4 +249,4 @@ class _Desk:
 
     def _named(self, name: bytes) -> list[Entry]:
         with reading(self._engine) as connection:
-            return entries_by(connection, file_rows.c.name == name, text(FILED))
+            return entries_by(connection, file_rows.c.name == name, text(IS_FILED))

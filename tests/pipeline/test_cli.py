@@ -71,6 +71,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["undo"], 2, "say what to take back"),
         (["undo", "--last", "1", "--since", "2026-01-01"], 2, "say what to take back"),
         (["undo", "--last", "1"], 4, "There is no database"),
+        (["retry"], 2, "say what to try again"),
+        (["retry", "a.jpg", "--reason", "timeout"], 2, "say what to try again"),
+        (["retry", "--reason", "timeout"], 4, "There is no database"),
         (["train"], 2, "Missing"),
         (["evaluate"], 2, "Missing argument 'BUNDLE'"),
         (["config"], 2, "Missing command"),
@@ -111,7 +114,7 @@ def test_a_file_that_is_no_database_is_exit_4_and_stays_as_it_is(run: Run, tmp_p
     "words",
     [
         ["run"], ["classify"], ["query"], ["report"], ["status"], ["doctor"], ["correct"], ["undo"],
-        ["train"], ["evaluate"], ["config", "check"], ["config", "show"], ["db", "upgrade"],
+        ["retry"], ["train"], ["evaluate"], ["config", "check"], ["config", "show"], ["db", "upgrade"],
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from db.ledger import Ledger
 from pipeline import corrections, filing
+from pipeline.corrections import Known
 from pipeline.errors import LockError, SettingsError
 from tests.pipeline.dying import Mortal
 from tests.pipeline.house import FOLDERS, START, House
@@ -362,3 +363,93 @@ def test_nothing_is_lost_and_rows_and_files_agree(actions: list[tuple[str, bytes
         assert Counter(house.tree().values()) == Counter(ids.values())
         assert {house.state(id)[0] for id in ids} <= {"undone"}
         house.engine.dispose()
+
+
+# --- by row, as somebody saw it ---
+
+
+def by_row(house: House, *files: Known, label: str = "dog", by: str = "ann") -> list[str | None]:
+    changes = corrections.correct(house.engine, house.settings, files, label, by, FOLDERS, house.now)
+    return [change.problem for change in changes]
+
+
+def test_a_row_is_corrected_as_it_was_seen(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="uncertain")
+    assert by_row(house, Known(id, 0)) == [None]
+    assert house.state(id) == ("filed", "dogs", "dog", b"sorted/dogs/x.jpg")
+
+
+def test_the_second_of_two_answers_changes_nothing_and_says_who_was_first(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="uncertain")
+    by_row(house, Known(id, 0), label="neither")
+    assert by_row(house, Known(id, 0), label="cat", by="ben") == [
+        "was settled meanwhile by ann, who said neither"
+    ]
+    assert house.state(id)[1:3] == ("uncertain", "neither")
+    assert len(house.ledger.moves(id)) == 1
+
+
+def test_what_was_taken_back_meanwhile_is_not_taken_back_again(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="uncertain")
+    by_row(house, Known(id, 0))
+    [move] = house.ledger.moves(id)
+
+    def undo() -> str | None:
+        seen = [Known(id, move.id)]
+        [change] = corrections.undo(house.engine, house.settings, "ben", seen, now=house.now)
+        return change.problem
+
+    assert undo() is None
+    assert undo() == "was settled meanwhile by ben"
+    assert house.state(id) == ("filed", "uncertain", None, b"sorted/uncertain/x.jpg")
+
+
+def test_a_row_that_is_not_there_or_on_its_way_is_refused(house: House) -> None:
+    house.claim(b"x.jpg")
+    assert by_row(house, Known(1, 0), Known(99, 0)) == ["is in no folder any more"] * 2
+
+
+# --- retry ---
+
+
+def retry(house: House, *files: bytes | Known) -> list[str | None]:
+    changes = corrections.retry(house.engine, house.settings, "ann", files, house.now)
+    return [change.problem for change in changes]
+
+
+def test_a_failure_is_sent_in_again_as_a_new_arrival(house: House) -> None:
+    id = house.file(b"a/x.jpg", outcome="failed")
+    assert retry(house, Known(id, 0)) == [None]
+    assert house.tree() == {b"inbox/a/x.jpg": b"cat"}
+    assert house.state(id) == ("vanished", None, None, None)
+    path = os.path.join(house.inbox, b"a/x.jpg")
+    assert house.ledger.put_back({path: filing.identity(path)}) == set()
+
+
+def test_only_what_failed_is_tried_again(house: House) -> None:
+    id = house.file(b"x.jpg")
+    assert retry(house, b"x.jpg") == ["is in cats, and only what failed is tried again"]
+    assert house.state(id)[0] == "filed"
+
+
+def test_a_failure_that_cannot_be_moved_stays_what_it_was(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="failed")
+    (house.settings.sorted / "failed/x.jpg").write_bytes(b"other")
+    assert retry(house, Known(id, 0)) == ["its content is not what was filed; nothing was moved"]
+    assert house.state(id)[:2] == ("filed", "failed")
+
+
+def test_what_an_undo_has_put_back_can_be_let_go_too(house: House) -> None:
+    # So a retry that was cut off after the undo can be made again.
+    id = house.file(b"x.jpg")
+    house.undo(last=1)
+    [move] = house.ledger.moves(id)
+    assert retry(house, Known(id, move.id)) == [None]
+    assert house.state(id)[0] == "vanished"
+    assert house.tree() == {b"inbox/x.jpg": b"cat"}
+
+
+def test_two_retries_of_one_failure_are_one(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="failed")
+    assert retry(house, Known(id, 0)) == [None]
+    assert retry(house, Known(id, 0)) == ["was settled meanwhile by ann"]

@@ -15,10 +15,11 @@ from sqlalchemy import Engine
 
 from db.engine import DatabaseError, DatabaseUnavailable, open_database
 from db.ledger import Claim, Ledger
+from db.overview import failed_paths
 from models.bundle import Bundle
 from pipeline import claiming, config, filing
 from pipeline.config import Settings
-from pipeline.corrections import correct, undo
+from pipeline.corrections import correct, retry, undo
 from pipeline.service import prepare_folders
 from pipeline.worker import Worker
 from tests.oracle import conserved, files_below
@@ -341,6 +342,20 @@ def test_a_file_that_an_undo_put_back_is_left_alone_until_it_changes(world: Worl
     os.utime(path, (1, 1))
     world.live()
     assert world.rows("state, outcome") == [("filed", "cats")]
+    conserved(world.settings, world.injected)
+
+
+def test_a_failure_that_is_tried_again_is_classified_as_if_it_had_just_come(world: World) -> None:
+    world.drop("x.jpg", b"<truncated>")
+    world.live()
+    assert world.rows("id, outcome") == [(1, "failed")]
+    engine = open_database(world.settings.database_url, "write")
+    [change] = retry(engine, world.settings, "ann", failed_paths(engine, "truncated"))
+    engine.dispose()
+    assert change.problem is None
+    assert world.rows() == []
+    world.live()
+    assert world.rows("id, outcome, reason") == [(2, "failed", "truncated")]
     conserved(world.settings, world.injected)
 
 
