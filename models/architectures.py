@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models import backbones, recipes
 from models.errors import ArchitectureError as ArchitectureError
+from models.recipes import Recipe
 from models.runtime import keras, tf
 
 
@@ -20,8 +22,9 @@ class Architecture:
 
     input_size: int  # pixels; the side of the square that it sees by default
     backbone: Callable[[Any], Any]  # normalised images (n, h, w, 3) -> features (n, f)
-    pretrained: bool  # whether ImageNet weights exist for it
-    learning_rate: float  # AdamW's peak when the whole network trains
+    recipe: Recipe
+    pretrained: bool = False  # whether ImageNet weights exist for it
+    mirrored: bool = False  # whether it looks at each photo and its mirror image, and takes the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,10 @@ def build(name: str, labels: int) -> Network:
     normalised = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(images)
     features = keras.Model(images, architecture.backbone(normalised), name="features")
     head = keras.layers.Dense(labels, name="head", kernel_initializer="zeros")
-    return Network(features, head, keras.Model(images, head(features.output), name=name))
+    seen = features.output
+    if architecture.mirrored:  # the head is linear: the mean of features gives the mean of logits
+        seen = keras.layers.Average(name="both")([seen, features(keras.ops.flip(images, axis=2))])
+    return Network(features, head, keras.Model(images, head(seen), name=name))
 
 
 def known(name: str) -> Architecture:
@@ -76,6 +82,24 @@ def initialise_from_imagenet(network: Network, weights: str | Path) -> None:
     theirs = {variable.path: variable for variable in donor.variables}
     for variable in network.features.variables:
         variable.assign(theirs[variable.path])
+
+
+def whiten(network: Network, batches: Iterable[npt.NDArray[np.uint8]]) -> None:
+    """Set the whitening layer, where there is one, from batches of uint8 photos, a few hundred together.
+
+    Its filters are the principal directions of 2 x 2 patches, each scaled to unit variance, and their
+    negatives; so the layers behind it need not learn that neighbours are alike.
+    """
+    found = [layer for layer in network.features.layers if layer.name == backbones.WHITENING]
+    for layer in found:
+        side, outputs = layer.kernel.shape[0], layer.kernel.shape[-1] // 2
+        photos = np.concatenate(list(batches)) / 127.5 - 1.0
+        windows = np.lib.stride_tricks.sliding_window_view(photos, (side, side), (1, 2))
+        patches = np.moveaxis(windows, 3, -1).reshape(-1, side * side * 3)
+        values, vectors = np.linalg.eigh(np.cov(patches, rowvar=False))
+        scaled = vectors[:, ::-1] / np.sqrt(values[::-1] + 1e-3 * values.mean())
+        filters = scaled[:, :outputs].reshape(side, side, 3, outputs)
+        layer.kernel.assign(np.concatenate([filters, -filters], axis=-1))
 
 
 def statistics_are_folded(network: Network) -> bool:
@@ -138,27 +162,8 @@ def _mismatch(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple
     return None
 
 
-def _mobilenet_v2(images: Any) -> Any:
-    """MobileNetV2 of width 1.0 (Sandler et al. 2018)."""
-    return keras.applications.MobileNetV2(
-        input_tensor=images, include_top=False, weights=None, pooling="avg"
-    ).output
-
-
-def _small_cnn(images: Any) -> Any:
-    values = images
-    for stage, width in enumerate((32, 64, 128, 256)):
-        for part in range(2):
-            name = f"stage{stage}_{part}"
-            convolution = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"{name}_conv")
-            values = convolution(values)
-            values = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(values)
-            values = keras.layers.ReLU(name=f"{name}_relu")(values)
-        values = keras.layers.MaxPooling2D(name=f"stage{stage}_pool")(values)
-    return keras.layers.GlobalAveragePooling2D(name="average")(values)
-
-
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "mobilenet_v2": Architecture(224, _mobilenet_v2, pretrained=True, learning_rate=2e-4),
-    "small_cnn": Architecture(96, _small_cnn, pretrained=False, learning_rate=2e-3),
+    "mobilenet_v2": Architecture(224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True),
+    "small_cnn": Architecture(96, backbones.small_cnn, recipes.SMALL_CNN),
+    "cifar_cnn": Architecture(32, backbones.cifar_cnn, recipes.CIFAR_CNN, mirrored=True),
 }

@@ -21,7 +21,7 @@ def batches(paths: Sequence[bytes], size: int, batch: int = 32) -> Iterator[Pixe
     """Yield the photos in order, as the worker sees them: uint8 (n, size, size, 3). Raises DatasetError."""
 
     def load(index: int) -> Pixels:
-        return _decoded(paths[index], size)
+        return decoded(paths[index], size)
 
     yield from _pipeline(np.arange(len(paths)), load, size, batch)
 
@@ -43,8 +43,8 @@ def augmented(
         scene = None
         if rng.random() < SMALL_SHARE:
             pool = members[int(photos.labels[index]) if neither is None else neither]
-            scene = _decoded(photos.paths[int(rng.choice(pool))], size)
-        return augment(_decoded(photos.paths[index], size * 8 // 7), scene, size, rng)
+            scene = decoded(photos.paths[int(rng.choice(pool))], size)
+        return augment(decoded(photos.paths[index], size * 8 // 7), scene, size, rng)
 
     starts = range(0, len(order) - min(batch, len(order)) + 1, batch)
     for start, images in zip(starts, _pipeline(order, load, size, batch), strict=False):
@@ -65,7 +65,8 @@ def _pipeline(
     yield from data.batch(batch).prefetch(4).as_numpy_iterator()
 
 
-def _decoded(path: bytes, size: int) -> Pixels:
+def decoded(path: bytes, size: int) -> Pixels:
+    """Return a photo's pixels, uint8 (size, size, 3). Raises DatasetError."""
     try:
         return decode(read(path), size)
     except (OSError, UnreadableImage) as error:

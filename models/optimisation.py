@@ -19,15 +19,13 @@ from models.architectures import Network
 from models.bundle import replace
 from models.dataset import Photos
 from models.feeding import augmented, batches
+from models.quick import quick_epoch, store_for
+from models.recipes import Recipe
 from models.runtime import keras, tf
+from models.steps import optimiser, traced_step
 
 log = logging.getLogger(__name__)
 
-_AVERAGE = 0.998  # decay of the weights' moving average, a step
-_WEIGHT_DECAY = 0.02
-_DROPOUT = 0.2
-_LABEL_SMOOTHING = 0.02
-_WARM_UP = 0.05  # share of all steps
 _HEAD_PHOTOS = 20_000  # at most, since their features stay in memory: 50 MB at 1,280 values in float16
 _HEAD_STEPS, _HEAD_BATCH = 1500, 512
 _SMALL = 5 / 7  # the side, of the full one, that the first epochs train at
@@ -62,20 +60,17 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast to fine-tune. The first `small_epochs` see smaller photos, at half the cost."""
+    """How long and how fast to fit a network. The first `small_epochs` see smaller photos, at half the cost."""
 
-    epochs: int
-    small_epochs: int
-    patience: int
-    batch: int
-    learning_rate: float
+    recipe: Recipe
     size: int
     frozen_statistics: bool  # batch normalisation keeps its statistics, as suits a pretrained network
     seed: int
 
     def size_at(self, epoch: int) -> int:
         """Return the side, in pixels, of an epoch's photos, epochs counted from 0."""
-        return max(32, round(self.size * _SMALL / 32) * 32) if epoch < self.small_epochs else self.size
+        small = max(32, round(self.size * _SMALL / 32) * 32)
+        return small if epoch < self.recipe.small_epochs else self.size
 
 
 class Clock:
@@ -172,21 +167,25 @@ class FineTuning:
         self.network, self.train, self.validation, self.schedule = network, train, validation, schedule
         self.checkpoint, self.fingerprint = checkpoint, fingerprint
         self.history: list[Epoch] = []
-        self.steps = max(1, len(train) // schedule.batch)
-        variables = network.model.trainable_variables
-        rate = _cosine(schedule, self.steps)
-        self.optimizer = keras.optimizers.AdamW(rate, weight_decay=_WEIGHT_DECAY, clipnorm=5.0)
-        self.optimizer.build(variables)
-        self.average = [tf.Variable(v.numpy(), trainable=False) for v in variables]
+        recipe, variables = schedule.recipe, network.model.trainable_variables
+        self.steps = max(1, len(train) // recipe.batch)
+        self.optimizer = optimiser(recipe, recipe.epochs * self.steps, variables)
+        # Statistics belong to the weights that they were taken with, so they are averaged like these.
+        self.averaged = variables if schedule.frozen_statistics else network.model.variables
+        self.average = [tf.Variable(v.numpy(), trainable=False) for v in self.averaged]
         self.best: dict[str, npt.NDArray[Any]] = {}
-        self._step = self._traced_step()
+        self._store = None if recipe.augmentation == "photo" else store_for(train, schedule.size, recipe)
+        self._step = traced_step(
+            network, self.optimizer, self.averaged, self.average, recipe, live=not schedule.frozen_statistics
+        )
 
     def run(self, report: Report) -> None:
         """Train, from the checkpoint where there is one, and leave the best weights in the network."""
         if not self._resume():
             self._save()  # so that an interrupted first epoch does not cost the fitting of the head again
-        clock, total = Clock("training", report), self.schedule.epochs * self.steps
-        for epoch in range(len(self.history), self.schedule.epochs):
+        epochs = self.schedule.recipe.epochs
+        clock, total = Clock("training", report), epochs * self.steps
+        for epoch in range(len(self.history), epochs):
             if self._has_stopped_improving():
                 break
             began = time.monotonic()
@@ -197,16 +196,27 @@ class FineTuning:
             self.network.restore(self.best)
 
     def _train_epoch(self, epoch: int, clock: Clock) -> float:
-        schedule, losses = self.schedule, []
-        size, batch = schedule.size_at(epoch), min(schedule.batch, len(self.train))
-        for images, labels in augmented(self.train, size, batch, seed=schedule.seed, epoch=epoch + 1):
-            losses.append(float(self._step(images, labels.astype(np.int32))))
+        losses: list[float] = []
+        for images, targets in self._batches(epoch):
+            losses.append(float(self._step(images, targets)))
             if len(losses) % 10 == 0:
-                clock(epoch * self.steps + len(losses), schedule.epochs * self.steps)
+                clock(epoch * self.steps + len(losses), self.schedule.recipe.epochs * self.steps)
         return float(np.mean(losses))
 
+    def _batches(self, epoch: int) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]]:
+        schedule, recipe, photos = self.schedule, self.schedule.recipe, self.train
+        size, batch = schedule.size_at(epoch), min(recipe.batch, len(photos))
+        if self._store is not None:
+            yield from quick_epoch(
+                photos, self._store, recipe, size, batch, seed=schedule.seed, epoch=epoch + 1
+            )
+            return
+        targets = np.eye(len(photos.classes), dtype=np.float32)
+        for images, labels in augmented(photos, size, batch, seed=schedule.seed, epoch=epoch + 1):
+            yield images, targets[labels]
+
     def _finish_epoch(self, epoch: int, loss: float, seconds: float) -> None:
-        current = [v.numpy() for v in self.network.model.trainable_variables]
+        current = [v.numpy() for v in self.averaged]
         self._assign([v.numpy() for v in self.average])
         values = logits(self.network, self.validation, self.schedule.size)
         labels = self.validation.labels.astype(int)
@@ -223,31 +233,11 @@ class FineTuning:
 
     def _has_stopped_improving(self) -> bool:
         losses = [e.validation_loss for e in self.history]
-        return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.schedule.patience
+        return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.schedule.recipe.patience
 
     def _assign(self, values: list[npt.NDArray[Any]]) -> None:
-        for variable, value in zip(self.network.model.trainable_variables, values, strict=True):
+        for variable, value in zip(self.averaged, values, strict=True):
             variable.assign(value)
-
-    def _traced_step(self) -> Any:
-        network, optimizer, average = self.network, self.optimizer, self.average
-        variables, live = network.model.trainable_variables, not self.schedule.frozen_statistics
-        one, rest = 1 - _LABEL_SMOOTHING, _LABEL_SMOOTHING / network.head.units
-
-        @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
-        def step(images: Any, labels: Any) -> Any:
-            with tf.GradientTape() as tape:
-                features = tf.nn.dropout(network.features(images, training=live), _DROPOUT)
-                target = tf.one_hot(labels, network.head.units) * one + rest
-                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, network.head(features)))
-            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-            done = tf.cast(optimizer.iterations, tf.float32)
-            decay = tf.minimum(_AVERAGE, (1 + done) / (10 + done))
-            for mean, variable in zip(average, variables, strict=True):
-                mean.assign(decay * mean + (1 - decay) * variable)
-            return loss
-
-        return step
 
     def _state(self) -> list[Any]:
         return [*self.network.model.variables, *self.optimizer.variables, *self.average]
@@ -281,12 +271,3 @@ def has_checkpoint(checkpoint: Path, fingerprint: str) -> bool:
         return False
     with np.load(checkpoint, allow_pickle=False) as stored:
         return bool(json.loads(stored["about"].tobytes())["fingerprint"] == fingerprint)
-
-
-def _cosine(schedule: Schedule, steps: int) -> Any:
-    total = max(2, schedule.epochs * steps)
-    warm = max(1, int(total * _WARM_UP))
-    peak = schedule.learning_rate
-    return keras.optimizers.schedules.CosineDecay(
-        peak / 20, total - warm, alpha=0.01, warmup_target=peak, warmup_steps=warm
-    )

@@ -10,10 +10,11 @@ import platform
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from models.dataset import DatasetError, Photos, check_trainable, read_wrong, sc
 from models.engines import freeze
 from models.feeding import batches
 from models.optimisation import Clock, Epoch, FineTuning, Report, Schedule, fit_head, has_checkpoint, logits
+from models.recipes import Augmentation, Recipe
 from models.runtime import keras, tf
 from models.weights import WeightsError, pack, unpack
 
@@ -44,17 +46,31 @@ class TrainOptions:
     init: str | None = (
         None  # imagenet (downloads), none, or a .weights.h5 file; None: imagenet where there is one
     )
-    epochs: int = 10  # 0 trains the last layer alone
-    small_epochs: int = 0  # of them, the first ones, on smaller photos at half the cost
-    patience: int = 4  # epochs without a better validation loss before stopping
-    batch: int = 32
-    learning_rate: float | None = None  # None: the architecture's own
+    epochs: int | None = None  # None, here and below: the architecture's own; 0 trains the last layer alone
+    small_epochs: int | None = None  # of them, the first ones, on smaller photos at half the cost
+    patience: int | None = None  # epochs without a better validation loss before stopping
+    batch: int | None = None
+    learning_rate: float | None = None
+    optimizer: Literal["adamw", "sgd"] | None = None
+    weight_decay: float | None = None
+    dropout: float | None = None
+    label_smoothing: float | None = None
+    augmentation: Augmentation | None = None
+    mixup: float | None = None
+    cutout: float | None = None
     input_size: int | None = None  # pixels; None: the architecture's own
     folder_names: Mapping[str, str] = field(default_factory=dict)  # label -> folder, where they differ
     exclude: Path | None = None  # a CSV of photos to set aside: sha256, reason
     seed: int = 1
     target_precision: float = 0.995  # that the recorded figures are for
     work: Path = Path(".train")  # checkpoints
+
+    @property
+    def recipe(self) -> Recipe:
+        """What was asked for, and the architecture's own for the rest."""
+        own = architectures.known(self.architecture).recipe
+        asked = {f.name: getattr(self, f.name, None) for f in fields(Recipe)}
+        return replaced(own, **{name: value for name, value in asked.items() if value is not None})
 
     @property
     def command(self) -> str:
@@ -97,7 +113,7 @@ def _check_options(options: TrainOptions) -> None:
         raise architectures.ArchitectureError(
             f"{options.architecture} has no ImageNet weights: expected init none, received {init}"
         )
-    if init == "none" and options.epochs == 0:
+    if init == "none" and options.recipe.epochs == 0:
         raise DatasetError("nothing to train: expected epochs above 0 where init is none")
 
 
@@ -113,7 +129,9 @@ def _fit(options: TrainOptions, network: Network, photos: Photos, size: int, pro
     if _init(options) != "none" and not has_checkpoint(checkpoint, fingerprint):
         _initialise(options, network, train_photos, size)
         fit_head(network, train_photos, size, options.seed, progress)
-    if options.epochs == 0:
+    if _init(options) == "none":
+        architectures.whiten(network, batches(_some(options, train_photos), size))
+    if options.recipe.epochs == 0:
         return []
     judges = validation if len(validation) else train_photos
     schedule = _schedule(options, size)
@@ -126,22 +144,16 @@ def _initialise(options: TrainOptions, network: Network, photos: Photos, size: i
     architectures.initialise_from_imagenet(network, _init(options))
     if architectures.statistics_are_folded(network):
         log.info("%s: giving batch normalisation its statistics back", _init(options))
-        chosen = np.random.default_rng(options.seed).permutation(len(photos))[:_STATISTICS_PHOTOS]
-        architectures.restore_statistics(network, batches([photos.paths[i] for i in chosen], size))
+        architectures.restore_statistics(network, batches(_some(options, photos), size))
+
+
+def _some(options: TrainOptions, photos: Photos) -> list[bytes]:
+    chosen = np.random.default_rng(options.seed).permutation(len(photos))[:_STATISTICS_PHOTOS]
+    return [photos.paths[i] for i in chosen]
 
 
 def _schedule(options: TrainOptions, size: int) -> Schedule:
-    architecture = architectures.known(options.architecture)
-    return Schedule(
-        epochs=options.epochs,
-        small_epochs=options.small_epochs,
-        patience=options.patience,
-        batch=options.batch,
-        learning_rate=options.learning_rate or architecture.learning_rate,
-        size=size,
-        frozen_statistics=_init(options) != "none",
-        seed=options.seed,
-    )
+    return Schedule(options.recipe, size, frozen_statistics=_init(options) != "none", seed=options.seed)
 
 
 def _fingerprint(options: TrainOptions, photos: Photos) -> str:

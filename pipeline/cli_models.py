@@ -19,23 +19,44 @@ Exclude = Annotated[
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="PATH", help="A settings file, for the log.")
 ]
+_OWN = "Default: the architecture's own."
 Target = Annotated[float, typer.Option(min=0.5, max=1, help="The share of filed photos to be right.")]
 
 
 def train(
     folders: Folders,
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The folder to write the bundle to.")],
-    architecture: Annotated[str, typer.Option(help="mobilenet_v2 or small_cnn.")] = "mobilenet_v2",
+    architecture: Annotated[str, typer.Option(help="mobilenet_v2, small_cnn or cifar_cnn.")] = "mobilenet_v2",
     init: Annotated[
         str | None,
         typer.Option(help="imagenet, none or a .weights.h5 file; default: what there is."),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=0, help="At most; 0 trains the last layer alone.")] = 10,
-    small_epochs: Annotated[int, typer.Option(min=0, help="Of them, the first ones, on small photos.")] = 0,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without progress before stopping.")] = 4,
-    batch: Annotated[int, typer.Option(min=1, help="Photos in a step.")] = 32,
-    learning_rate: Annotated[
-        float | None, typer.Option(min=0, help="Default: the architecture's own.")
+    epochs: Annotated[
+        int | None, typer.Option(min=0, help=f"At most; 0 trains the last layer alone. {_OWN}")
+    ] = None,
+    small_epochs: Annotated[
+        int | None, typer.Option(min=0, help=f"Of them, the first ones, on small photos. {_OWN}")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help=f"Epochs without progress before stopping. {_OWN}")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help=f"Photos in a step. {_OWN}")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help=f"Its peak. {_OWN}")] = None,
+    optimizer: Annotated[
+        Literal["adamw", "sgd"] | None, typer.Option(help=f"What takes the steps. {_OWN}")
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0, help=f"A step, times the rate. {_OWN}")] = None,
+    dropout: Annotated[float | None, typer.Option(min=0, max=0.9, help=f"Of the features. {_OWN}")] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(min=0, max=0.9, help=f"Probability kept back from the label. {_OWN}")
+    ] = None,
+    augmentation: Annotated[
+        Literal["photo", "zoom", "shift"] | None,
+        typer.Option(help=f"How photos are varied: photo is thorough, the others are cheap. {_OWN}"),
+    ] = None,
+    mixup: Annotated[float | None, typer.Option(min=0, help=f"Alpha of mixing two photos. {_OWN}")] = None,
+    cutout: Annotated[
+        float | None, typer.Option(min=0, max=1, help=f"Side of the square to blank, as a share. {_OWN}")
     ] = None,
     input_size: Annotated[int | None, typer.Option(min=16, help="Pixels; default: as suits it.")] = None,
     folder: Annotated[
@@ -68,6 +89,13 @@ def train(
         patience=patience,
         batch=batch,
         learning_rate=learning_rate,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        dropout=dropout,
+        label_smoothing=label_smoothing,
+        augmentation=augmentation,
+        mixup=mixup,
+        cutout=cutout,
         input_size=input_size,
         folder_names=names,
         exclude=exclude,

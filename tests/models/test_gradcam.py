@@ -31,7 +31,7 @@ def test_each_architecture_has_a_map_for_each_label(network: architectures.Netwo
 
 def test_both_halves_together_are_the_network(network: architectures.Network):
     found = explainer(network, ("a", "b", "c"), 64)
-    whole = network.model(noise(2), training=False).numpy()
+    whole = network.head(network.features(noise(2), training=False)).numpy()
     assert found.scores(found.places(noise(2), training=False)).numpy() == pytest.approx(whole, abs=1e-4)
 
 

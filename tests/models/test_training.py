@@ -105,17 +105,10 @@ def test_folded_statistics_are_restored_without_changing_the_function():
 
 def test_small_photos_train_the_first_epochs():
     from models.optimisation import Schedule
+    from models.recipes import Recipe
 
-    schedule = Schedule(
-        epochs=3,
-        small_epochs=2,
-        patience=1,
-        batch=8,
-        learning_rate=1e-3,
-        size=224,
-        frozen_statistics=True,
-        seed=1,
-    )
+    recipe = Recipe(learning_rate=1e-3, epochs=3, small_epochs=2)
+    schedule = Schedule(recipe, 224, frozen_statistics=True, seed=1)
     assert [schedule.size_at(epoch) for epoch in range(3)] == [160, 160, 224]
 
 

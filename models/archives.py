@@ -1,0 +1,139 @@
+"""Photos inside a tar file, read in place: nothing is ever unpacked, so no member can land anywhere.
+
+A member is named by a path that continues the archive's own, as in `data/cifar10.tar/train/cat/1.jpg`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO
+from zlib import error as ZlibError  # noqa: N812 - every exception has a capital
+
+from models.errors import DatasetError
+
+SUFFIXES = (b".tar", b".tar.gz", b".tgz")
+LARGEST_MEMBER = 200_000_000  # bytes; no photo is larger
+LARGEST_UNPACKED = 50_000_000_000  # bytes; what a compressed archive may grow to beside us
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The regular files of an archive by name, each with its place, and what was refused, with the reason."""
+
+    file: IO[bytes]
+    members: Mapping[bytes, tuple[int, int]]  # name -> offset and size in `file`
+    refused: Mapping[bytes, str]
+
+    def read(self, name: bytes) -> bytes:
+        """Return a member's bytes. Raises FileNotFoundError, and OSError where the file is cut off."""
+        if name not in self.members:
+            raise FileNotFoundError(2, "no such member", os.fsdecode(name))
+        offset, size = self.members[name]
+        data = os.pread(self.file.fileno(), size, offset)
+        if len(data) != size:
+            raise OSError(5, "the archive ends before its member does", os.fsdecode(name))
+        return data
+
+
+_open: dict[tuple[bytes, int, int], Archive] = {}
+_lock = threading.Lock()
+
+
+def is_archive(path: bytes) -> bool:
+    """Say whether a path names a tar file that is there."""
+    return path.lower().endswith(SUFFIXES) and os.path.isfile(path)
+
+
+def open_archive(path: bytes) -> Archive:
+    """Read the list of an archive, once for each state of its file. Raises DatasetError.
+
+    A compressed one is unpacked as a whole into a file without a name, which goes with the process.
+    """
+    path = os.path.realpath(path)
+    try:
+        state = os.stat(path)
+        key = (path, state.st_size, state.st_mtime_ns)
+        with _lock:
+            if key not in _open:
+                _open[key] = _indexed(_plain(path))
+            return _open[key]
+    except (tarfile.TarError, ZlibError, EOFError, ValueError) as error:
+        raise DatasetError(f"{os.fsdecode(path)}: not readable as a tar archive: {error}") from error
+    except OSError as error:
+        raise DatasetError(f"{os.fsdecode(path)}: cannot be read: {error.strerror or error}") from error
+
+
+def read(path: bytes) -> bytes:
+    """Return the bytes of a member, named by archive and name. Raises OSError where there is none."""
+    archive = path
+    while (parent := os.path.dirname(archive)) not in (archive, b""):
+        archive = parent
+        if is_archive(archive):
+            return open_archive(archive).read(path[len(archive) + 1 :])
+    raise FileNotFoundError(2, "no such file", os.fsdecode(path))
+
+
+def _plain(path: bytes) -> IO[bytes]:
+    if path.lower().endswith(b".tar"):
+        return open(path, "rb")
+    import gzip
+
+    unpacked = tempfile.TemporaryFile()
+    with gzip.open(path) as packed:
+        shutil.copyfileobj(_Bounded(packed, path), unpacked, 1 << 20)
+    return unpacked
+
+
+class _Bounded:
+    """A stream that ends with an error rather than fill the disk."""
+
+    def __init__(self, stream: IO[bytes], path: bytes) -> None:
+        self._stream, self._path, self._left = stream, path, LARGEST_UNPACKED
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise DatasetError(
+                f"{os.fsdecode(self._path)}: larger than {LARGEST_UNPACKED:,} bytes when unpacked; "
+                "unpack it yourself and name the folder"
+            )
+        return data
+
+
+def _indexed(file: IO[bytes]) -> Archive:
+    members: dict[bytes, tuple[int, int]] = {}
+    refused: dict[bytes, str] = {}
+    last = -1
+    # Not "r:*": Python would also try the other compressions, each with its own bombs.
+    with tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as archive:
+        for member in archive:
+            name = member.name.encode(errors="surrogateescape")
+            if member.offset_data <= last:  # a header that leads back would never end
+                raise tarfile.TarError(f"member {member.name!r} lies before the one in front of it")
+            last = member.offset_data
+            archive.members = []  # else every header stays in memory
+            if member.isdir():
+                continue
+            if problem := _problem(member, name):
+                refused[name] = problem
+            else:
+                members[os.path.normpath(name)] = (member.offset_data, member.size)
+    return Archive(file, members, refused)
+
+
+def _problem(member: tarfile.TarInfo, name: bytes) -> str | None:
+    if not member.isreg() or member.issparse():
+        kind = "a link" if member.issym() or member.islnk() else "no regular file"
+        return f"refused: {kind} in an archive"
+    if name.startswith(b"/") or b".." in name.split(b"/") or b"\0" in name:
+        return "refused: its name leads out of the archive"
+    if member.size > LARGEST_MEMBER:
+        return f"refused: {member.size:,} bytes, more than a photo has"
+    return None
