@@ -5,14 +5,13 @@ A member is named by a path that continues the archive's own, as in `data/cifar1
 
 from __future__ import annotations
 
+import gzip
 import os
-import shutil
 import tarfile
 import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO
 from zlib import error as ZlibError  # noqa: N812 - every exception has a capital
 
 from models.errors import DatasetError
@@ -26,8 +25,8 @@ LARGEST_UNPACKED = 50_000_000_000  # bytes; what a compressed archive may grow t
 class Archive:
     """The regular files of an archive by name, each with its place, and what was refused, with the reason."""
 
-    file: IO[bytes]
-    members: Mapping[bytes, tuple[int, int]]  # name -> offset and size in `file`
+    descriptor: int  # open as long as the process lives
+    members: Mapping[bytes, tuple[int, int]]  # name -> offset and size
     refused: Mapping[bytes, str]
 
     def read(self, name: bytes) -> bytes:
@@ -35,7 +34,7 @@ class Archive:
         if name not in self.members:
             raise FileNotFoundError(2, "no such member", os.fsdecode(name))
         offset, size = self.members[name]
-        data = os.pread(self.file.fileno(), size, offset)
+        data = os.pread(self.descriptor, size, offset)
         if len(data) != size:
             raise OSError(5, "the archive ends before its member does", os.fsdecode(name))
         return data
@@ -79,53 +78,46 @@ def read(path: bytes) -> bytes:
     raise FileNotFoundError(2, "no such file", os.fsdecode(path))
 
 
-def _plain(path: bytes) -> IO[bytes]:
+def _plain(path: bytes) -> int:
+    """Return a descriptor of the archive itself, or of the file that it was decompressed into."""
     if path.lower().endswith(b".tar"):
-        return open(path, "rb")
-    import gzip
-
-    unpacked = tempfile.TemporaryFile()
-    with gzip.open(path) as packed:
-        shutil.copyfileobj(_Bounded(packed, path), unpacked, 1 << 20)
-    return unpacked
-
-
-class _Bounded:
-    """A stream that ends with an error rather than fill the disk."""
-
-    def __init__(self, stream: IO[bytes], path: bytes) -> None:
-        self._stream, self._path, self._left = stream, path, LARGEST_UNPACKED
-
-    def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise DatasetError(
-                f"{os.fsdecode(self._path)}: larger than {LARGEST_UNPACKED:,} bytes when unpacked; "
-                "unpack it yourself and name the folder"
-            )
-        return data
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with gzip.open(path) as packed, tempfile.TemporaryFile() as unpacked:
+        while part := packed.read(1 << 20):
+            if unpacked.tell() + len(part) > LARGEST_UNPACKED:
+                raise DatasetError(
+                    f"{os.fsdecode(path)}: larger than {LARGEST_UNPACKED:,} bytes when unpacked; "
+                    "unpack it yourself and name the folder"
+                )
+            unpacked.write(part)
+        unpacked.seek(0)
+        return os.dup(unpacked.fileno())
 
 
-def _indexed(file: IO[bytes]) -> Archive:
+def _indexed(descriptor: int) -> Archive:
     members: dict[bytes, tuple[int, int]] = {}
     refused: dict[bytes, str] = {}
-    last = -1
-    # Not "r:*": Python would also try the other compressions, each with its own bombs.
-    with tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as archive:
+    end = -1
+    with (
+        os.fdopen(os.dup(descriptor), "rb") as file,
+        # Not "r:*": Python would also try the other compressions, each with its own bombs.
+        tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as archive,
+    ):
         for member in archive:
             name = member.name.encode(errors="surrogateescape")
-            if member.offset_data <= last:  # a header that leads back would never end
-                raise tarfile.TarError(f"member {member.name!r} lies before the one in front of it")
-            last = member.offset_data
-            archive.members = []  # else every header stays in memory
+            if member.offset_data < end:  # a header that leads back would never end
+                raise tarfile.TarError(f"member {member.name!r} lies inside the one in front of it")
+            end = member.offset_data + (member.size if member.isreg() else 0)
+            archive.members = []  # type: ignore[attr-defined]  # else every header stays in memory
             if member.isdir():
                 continue
             if problem := _problem(member, name):
                 refused[name] = problem
             else:
                 members[os.path.normpath(name)] = (member.offset_data, member.size)
-    return Archive(file, members, refused)
+    if os.pread(descriptor, 512, -(-end // 512) * 512) != bytes(512):
+        raise tarfile.TarError("it is cut off: its end mark is missing")
+    return Archive(descriptor, members, refused)
 
 
 def _problem(member: tarfile.TarInfo, name: bytes) -> str | None:

@@ -9,23 +9,27 @@ import csv
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from models import archives
 from models.bundle import NEITHER
 from models.duplicates import fingerprint, groups
 from models.errors import DatasetError as DatasetError
 from models.images import UnreadableImage, decode
-from models.splits import SPLITS, Split, held_out_sources, split_of, split_of_neither
+from models.layout import Place, named, places
+from models.splits import SPLITS, Split, held_out_sources, split_beside_test, split_of, split_of_neither
 
 log = logging.getLogger(__name__)
 
 LEAST_PHOTOS = 8  # of a class; with fewer, some split would nearly surely lack it
+_AT_ONCE = 4096  # files that are read side by side at most
+_JUDGES: tuple[Split | None, ...] = ("test", "validation")  # levels of a data set that never train
 Count = Callable[[int, int], None]
 
 
@@ -74,11 +78,19 @@ class Photos:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    name: str  # of its class
-    source: str
-    path: bytes
-    digest: bytes = b""  # SHA-256
-    fingerprint: bytes = b""
+    place: Place
+    digest: bytes  # SHA-256
+    fingerprint: bytes
+
+    @property
+    def name(self) -> str:
+        """The name of its class."""
+        return self.place.name
+
+    @property
+    def path(self) -> bytes:
+        """Where it lies."""
+        return self.place.path
 
 
 def scan(
@@ -86,19 +98,19 @@ def scan(
 ) -> Photos:
     """Find the classes and photos in `folders`, read every file once, and give each content its split.
 
-    A folder named `neither` is a class itself; of any other folder, each subfolder is one. Classes of one
-    name are merged, links to folders followed. Set aside are files that are not photos, contents that occur
-    twice, photos that occur under two classes, the same or nearly so, and those that `wrong` names by
-    SHA-256. Photos that are nearly the same share a split. Raises DatasetError for no class or no usable
-    photo in one.
+    `layout.places` says what is a class. Classes of one name are merged. Set aside are files that are not
+    photos, contents that occur twice, photos that occur under two classes, the same or nearly so, and those
+    that `wrong` names by SHA-256. Photos that are nearly the same share a split. Where the data set keeps
+    photos apart for tests, these and no others test, and what is nearly one of them does not train. Raises
+    DatasetError for no class or no usable photo in one.
     """
-    classes = _class_folders(folders)
-    files = [_File(name, source, path) for name in classes for source, path in _files_of(classes[name])]
-    files, set_aside = _read_all(files, count)
+    classes, found, refused = places(folders)
+    set_aside = [SetAside(path, reason) for path, reason in refused.items()]
+    files = _read_all(sorted(found, key=_judges_first), set_aside, count)
     files = _without_wrong(files, wrong, set_aside)
     files = _without_repeated(files, set_aside)
     files, keys = _grouped(files, set_aside)
-    photos = _assigned(tuple(classes), files, keys, tuple(set_aside), seed)
+    photos = _assigned(classes, files, keys, tuple(set_aside), seed)
     for item in photos.set_aside:
         log.warning("set aside: %s: %s", os.fsdecode(item.path), item.reason)
     _check(photos, folders)
@@ -117,59 +129,25 @@ def read_wrong(path: Path) -> dict[bytes, str]:
         raise DatasetError(f"{path}: expected a CSV with the columns sha256 and reason: {error}") from error
 
 
-def _class_folders(folders: Sequence[Path]) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise DatasetError(f"{folder}: expected a folder with one subfolder for each class, found none")
-        itself = folder.resolve().name == NEITHER or folder.name == NEITHER
-        inside = [] if itself else [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
-        for path in [folder] if itself else inside:
-            found.setdefault(NEITHER if itself else path.name, []).append(path)
-    if not found:
-        raise DatasetError(
-            f"{_named(folders)}: no class: expected one subfolder for each class, found no subfolder"
-        )
-    # `neither` last, so that the labels that have folders come first
-    return dict(sorted(found.items(), key=lambda item: (item[0] == NEITHER, item[0])))
+def _judges_first(place: Place) -> bool:
+    return place.level not in _JUDGES
 
 
-def _files_of(folders: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    for folder in folders:
-        yield from sorted(_walk(os.fsencode(folder)))
-
-
-def _walk(root: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield (source, path) of each regular file; a source is the first folder below the class, or ""."""
-    visited: set[tuple[int, int]] = set()
-    for folder, below, names in os.walk(root, followlinks=True):
-        info = os.stat(folder)
-        below[:] = [b for b in below if not b.startswith(b".")]
-        if (info.st_dev, info.st_ino) in visited:  # a link that leads back up
-            below.clear()
-            continue
-        visited.add((info.st_dev, info.st_ino))
-        source = os.path.relpath(folder, root).split(os.sep.encode())[0].removeprefix(b".")
-        for name in names:
-            path = os.path.join(folder, name)
-            if not name.startswith(b".") and os.path.isfile(path):
-                yield os.fsdecode(source), path
-
-
-def _read_all(files: Sequence[_File], count: Count | None) -> tuple[list[_File], list[SetAside]]:
-    """Return the photos with digest and fingerprint, and the files that are none."""
-    read_files: list[_File] = []
-    set_aside: list[SetAside] = []
+def _read_all(found: Sequence[Place], set_aside: list[SetAside], count: Count | None) -> list[_File]:
+    """Return the photos with digest and fingerprint; what is none is set aside."""
+    files: list[_File] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        results = pool.map(_identity, (file.path for file in files), chunksize=16)
-        for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
-            if isinstance(result, str):
-                set_aside.append(SetAside(file.path, result))
-            else:
-                read_files.append(replace(file, digest=result[0], fingerprint=result[1]))
-            if count:
-                count(done, len(files))
-    return read_files, set_aside
+        for start in range(0, len(found), _AT_ONCE):  # or a task for each file would wait in memory
+            part = found[start : start + _AT_ONCE]
+            results = pool.map(_identity, (place.path for place in part))
+            for done, (place, result) in enumerate(zip(part, results, strict=True), start=start + 1):
+                if isinstance(result, str):
+                    set_aside.append(SetAside(place.path, result))
+                else:
+                    files.append(_File(place, *result))
+                if count:
+                    count(done, len(found))
+    return files
 
 
 def _identity(path: bytes) -> tuple[bytes, bytes] | str:
@@ -185,9 +163,10 @@ def _identity(path: bytes) -> tuple[bytes, bytes] | str:
 def _without_wrong(
     files: Sequence[_File], wrong: Mapping[bytes, str] | None, set_aside: list[SetAside]
 ) -> list[_File]:
-    named = wrong or {}
-    set_aside += [SetAside(f.path, f"named as wrong: {named[f.digest]}") for f in files if f.digest in named]
-    return [file for file in files if file.digest not in named]
+    reasons = wrong or {}
+    found = [file for file in files if file.digest in reasons]
+    set_aside += [SetAside(file.path, f"named as wrong: {reasons[file.digest]}") for file in found]
+    return [file for file in files if file.digest not in reasons]
 
 
 def _without_repeated(files: Sequence[_File], set_aside: list[SetAside]) -> list[_File]:
@@ -216,8 +195,14 @@ def _grouped(files: Sequence[_File], set_aside: list[SetAside]) -> tuple[list[_F
         digests[group] = min(digests.get(group, file.digest), file.digest)
     kept: list[_File] = []
     keys: list[bytes] = []
+    judged = {g for f, g in zip(files, members, strict=True) if f.place.level in _JUDGES}
     for file, group in zip(files, members, strict=True):
-        if len(names := classes[group]) > 1:
+        if file.place.level in _JUDGES:
+            kept.append(file)
+            keys.append(file.digest)
+        elif group in judged:
+            set_aside.append(SetAside(file.path, "nearly the same photo is kept for tests"))
+        elif len(names := classes[group]) > 1:
             reason = f"nearly the same photo is in {' and '.join(sorted(names))}"
             set_aside.append(SetAside(file.path, reason))
         else:
@@ -233,20 +218,26 @@ def _assigned(
     set_aside: tuple[SetAside, ...],
     seed: int,
 ) -> Photos:
-    held_out = held_out_sources([file.source for file in files if file.name == NEITHER], seed)
-    splits = [
-        split_of_neither(key, file.source, held_out, seed) if file.name == NEITHER else split_of(key, seed)
-        for file, key in zip(files, keys, strict=True)
-    ]
+    sources = [file.place.source for file in files if file.name == NEITHER and file.place.level is None]
+    held_out = held_out_sources(sources, seed)
+    splits = [_split(file.place, key, held_out, seed) for file, key in zip(files, keys, strict=True)]
     return Photos(
         classes=classes,
         paths=[file.path for file in files],
         labels=np.array([classes.index(file.name) for file in files], dtype=np.int16),
         splits=np.array([SPLITS.index(s) for s in splits], dtype=np.int8),
-        sources=[file.source for file in files],
+        sources=[file.place.source for file in files],
         held_out=held_out,
         set_aside=set_aside,
     )
+
+
+def _split(place: Place, key: bytes, held_out: Mapping[str, Split], seed: int) -> Split:
+    if place.level is not None:
+        return place.level if place.level in _JUDGES else split_beside_test(key, seed)
+    if place.name == NEITHER:
+        return split_of_neither(key, place.source, held_out, seed)
+    return split_of(key, seed)
 
 
 def _check(photos: Photos, folders: Sequence[Path]) -> None:
@@ -254,7 +245,7 @@ def _check(photos: Photos, folders: Sequence[Path]) -> None:
         found = int((photos.labels == index).sum())
         if found == 0:
             raise DatasetError(
-                f"{_named(folders)}: class {name!r} is empty: no file in it is a readable photo"
+                f"{named(folders)}: class {name!r} is empty: no file in it is a readable photo"
             )
 
 
@@ -262,22 +253,21 @@ def check_trainable(photos: Photos, folders: Sequence[Path]) -> None:
     """Raise DatasetError unless there are two classes, and enough photos of each to train on."""
     if len(photos.classes) < 2:
         raise DatasetError(
-            f"{_named(folders)}: expected at least two classes, found one: {photos.classes[0]!r}"
+            f"{named(folders)}: expected at least two classes, found one: {photos.classes[0]!r}"
         )
     for name, counts in photos.counts().items():
         missing = [split for split, number in counts.items() if number == 0]
         total = sum(counts.values())
         if total < LEAST_PHOTOS or "train" in missing:
             raise DatasetError(
-                f"{_named(folders)}: class {name!r} has {total} photos; expected at least {LEAST_PHOTOS}"
+                f"{named(folders)}: class {name!r} has {total} photos; expected at least {LEAST_PHOTOS}"
             )
 
 
-def _named(folders: Sequence[Path]) -> str:
-    return ", ".join(map(str, folders))
-
-
 def read(path: bytes) -> bytes:
-    """Return a file's bytes."""
-    with open(path, "rb") as file:
-        return file.read()
+    """Return the bytes of a file, or of a member of an archive. Raises OSError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except NotADirectoryError:
+        return archives.read(path)

@@ -15,7 +15,7 @@ from models.splits import Split
 LEVELS: Mapping[str, Split] = {
     "train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"
 }  # fmt: skip
-"""Folders above the classes that say who trains and who judges; known as such where train and test are there."""
+"""Folders above the classes that say who trains and who judges, where `train` and `test` are both there."""
 
 
 @dataclass(frozen=True, slots=True)

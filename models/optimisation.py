@@ -60,7 +60,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast to fit a network. The first `small_epochs` see smaller photos, at half the cost."""
+    """How to fit a network. The first `small_epochs` of the recipe see smaller photos, at half the cost."""
 
     recipe: Recipe
     size: int
@@ -133,11 +133,23 @@ def _fit_linear(
         step(tf.constant(features[drawn], tf.float32), tf.constant(labels[drawn], tf.int32))
 
 
+def observer(network: Network) -> Callable[[Any], Any]:
+    """Trace the whole network as it answers, for uint8 photos."""
+    function: Callable[[Any], Any] = tf.function(
+        lambda images: network.model(images, training=False), autograph=False, reduce_retracing=True
+    )
+    return function
+
+
 def logits(
-    network: Network, photos: Photos, size: int, clock: Clock | None = None
+    network: Network,
+    photos: Photos,
+    size: int,
+    clock: Clock | None = None,
+    observe: Callable[[Any], Any] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return the network's logits (n, k) for photos in order."""
-    observe = tf.function(lambda images: network.model(images, training=False), autograph=False)
+    observe = observe or observer(network)
     rows: list[npt.NDArray[np.float32]] = []
     done = 0
     for images in batches(photos.paths, size):
@@ -175,6 +187,7 @@ class FineTuning:
         self.average = [tf.Variable(v.numpy(), trainable=False) for v in self.averaged]
         self.best: dict[str, npt.NDArray[Any]] = {}
         self._store = None if recipe.augmentation == "photo" else store_for(train, schedule.size, recipe)
+        self._observe = observer(network)
         self._step = traced_step(
             network, self.optimizer, self.averaged, self.average, recipe, live=not schedule.frozen_statistics
         )
@@ -218,7 +231,7 @@ class FineTuning:
     def _finish_epoch(self, epoch: int, loss: float, seconds: float) -> None:
         current = [v.numpy() for v in self.averaged]
         self._assign([v.numpy() for v in self.average])
-        values = logits(self.network, self.validation, self.schedule.size)
+        values = logits(self.network, self.validation, self.schedule.size, observe=self._observe)
         labels = self.validation.labels.astype(int)
         validation_loss = calibration.log_loss(calibration.softmax(values), labels)
         if validation_loss <= min((e.validation_loss for e in self.history), default=np.inf):

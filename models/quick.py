@@ -1,7 +1,7 @@
 """Augment whole batches of small photos at once, from pixels that stay in memory where they fit.
 
-Decoding a photo and changing it by itself takes about two milliseconds: little beside a large network, and as long
-as all of a small one.
+Decoding a photo and changing it by itself takes about two milliseconds: little beside a large network, and
+as long as all of a small one.
 """
 
 from __future__ import annotations

@@ -11,12 +11,22 @@ import numpy as np
 Split = Literal["train", "validation", "calibration", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
 SHARES = (0.70, 0.05, 0.15, 0.10)
+SHARES_BESIDE_TEST = (0.88, 0.04, 0.08, 0.0)
 
 
 def split_of(digest: bytes, seed: int) -> Split:
     """Return the split of a content: always the same for the same SHA-256 and seed."""
+    return _drawn(digest, seed, SHARES)
+
+
+def split_beside_test(digest: bytes, seed: int) -> Split:
+    """Return the split of a content of a data set that keeps its test photos elsewhere."""
+    return _drawn(digest, seed, SHARES_BESIDE_TEST)
+
+
+def _drawn(digest: bytes, seed: int, shares: Sequence[float]) -> Split:
     place = int.from_bytes(hashlib.sha256(b"%d:" % seed + digest).digest()[:8], "big") / 2**64
-    index = int(np.searchsorted(np.cumsum(SHARES)[:-1], place, side="right"))
+    index = int(np.searchsorted(np.cumsum(shares)[:-1], place, side="right"))
     return SPLITS[index]
 
 

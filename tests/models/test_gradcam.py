@@ -80,7 +80,7 @@ def test_photos_in_several_batches_keep_their_order(monkeypatch: pytest.MonkeyPa
 def test_trained_bundle_can_be_explained(trained: Bundle):
     found = open_explainer(trained)
     maps = found.maps(noise(1, trained.input_size), [trained.labels.index("cat")])
-    assert maps.shape == (1, trained.input_size // 8, trained.input_size // 8)
+    assert maps.shape == (1, trained.input_size // 16, trained.input_size // 16)
 
 
 def test_bundle_whose_weights_do_not_fit_is_refused(plain_bundle: Bundle):
