@@ -256,6 +256,8 @@ def _make(address: URL) -> None:
     try:
         scratch = sqlite.make_scratch(path)
         _migrate(address.set(database=scratch), path)
+        with translated(path):
+            sqlite.refuse_unfinished(scratch, path)
         sqlite.put_in_place(scratch, path)
     except OSError as error:
         raise DatabaseUnavailable(

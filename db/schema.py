@@ -7,7 +7,7 @@ import os
 
 from sqlalchemy import Connection, inspect, text
 
-from db.errors import DatabaseError
+from db.errors import DatabaseError, DatabaseUnavailable
 from db.migrations import REVISIONS
 
 _log = logging.getLogger(__name__)
@@ -42,6 +42,12 @@ def migrate(connection: Connection, where: str) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if (after := _stamp(connection)) != REVISIONS[-1]:
+        # Alembic takes migrations that it cannot list for none.
+        raise DatabaseUnavailable(
+            f"The database {where} could not be brought to version {REVISIONS[-1]} and stays as it was: its "
+            f"migrations lead to {after or 'none'}. See whether {folder} can be read, and start again."
+        )
     if before != REVISIONS[-1]:
         _log.info("database %s brought from version %s to %s", where, before or "none", REVISIONS[-1])
 
@@ -56,11 +62,15 @@ def _version(connection: Connection, where: str) -> str | None:
             f"The database {where} is not Pawsort's: it holds other tables. It is left as it is. "
             "Name another in `database`."
         )
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
-    version = found[0] if len(found) == 1 else None
+    version = _stamp(connection)
     if version not in REVISIONS:
         raise DatabaseError(
             f"The database {where} was made by a newer Pawsort (its version is {version}, this one knows up "
             f"to {REVISIONS[-1]}). It is left as it is. Install that Pawsort again, or a later one."
         )
     return str(version)
+
+
+def _stamp(connection: Connection) -> str | None:
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return str(found[0]) if len(found) == 1 else None

@@ -8,15 +8,19 @@ import re
 import sqlite3
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from db.errors import DatabaseError, DatabaseReserved
+from db.errors import DatabaseError, DatabaseReserved, DatabaseUnavailable
 
 WRITES = "pawsort_writes"
 """The execution option of a connection whose transactions write."""
+
+
+FINISH_SECONDS = 4.0
+"""How long to wait for a database in the making, which nobody else should have open."""
 
 
 def path_of(address: URL) -> str:
@@ -137,13 +141,28 @@ def make_scratch(path: str) -> str:
 
 
 def sweep(path: str) -> None:
-    """Delete what processes that are no more left of making `path`; raises OSError."""
+    """Delete what processes that are no more left of making `path`, if that can be done."""
     folder, name = os.path.split(path)
     left = re.compile(re.escape(name) + r"\.(\d+)\.new(-wal|-shm|-journal)?")
-    for entry in os.listdir(folder):
-        match = left.fullmatch(entry)
-        if match and not os.path.exists(f"/proc/{match[1]}"):
-            os.unlink(os.path.join(folder, entry))
+    with suppress(OSError):
+        for entry in os.listdir(folder):
+            match = left.fullmatch(entry)
+            if match and not os.path.exists(f"/proc/{match[1]}"):
+                os.unlink(os.path.join(folder, entry))
+
+
+def refuse_unfinished(scratch: str, path: str) -> None:
+    """Raise unless all of a database in the making is in its own file.
+
+    Closing it moves the -wal into it, and says nothing when the disk refuses that. Raises sqlite3.Error, or
+    DatabaseUnavailable about `path`.
+    """
+    uri = f"file:{urllib.parse.quote(os.fsencode(scratch))}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, timeout=FINISH_SECONDS)) as connection:
+        busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    left = f"{scratch}-wal"
+    if busy or (os.path.exists(left) and os.path.getsize(left)):
+        raise DatabaseUnavailable(f"The database {path} cannot be made: the disk refuses it. Check the disk.")
 
 
 def put_in_place(scratch: str, path: str) -> None:
@@ -163,9 +182,9 @@ def put_in_place(scratch: str, path: str) -> None:
 
 
 def discard_scratch(scratch: str) -> None:
-    """Delete what is left of a database in the making."""
+    """Delete what is left of a database in the making, if that can be done; else `sweep` does it later."""
     for name in (scratch, f"{scratch}-wal", f"{scratch}-shm"):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             os.unlink(name)
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.engine import URL
 
 import db.engine
+import db.sqlite
 from db import queries
 from db.engine import (
     DatabaseError,
@@ -59,6 +61,29 @@ def test_the_worker_makes_a_database_anywhere(tmp_path: Path) -> None:
     open_database(f"sqlite:///{path}".replace("?", "%3F")).dispose()
     # What lies there is whole: no -wal is needed to read it, nothing of its making is left.
     assert [entry.name for entry in tmp_path.rglob("*.db*")] == [path.name]
+
+
+@pytest.mark.fault(67)
+def test_a_database_that_is_not_whole_never_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate = db.engine._migrate
+    others = []
+
+    def migrate_in_vain(address: URL, where: str) -> None:
+        # With another connection open, closing ours leaves all in the -wal: as when the disk refuses.
+        others.append(sqlite3.connect(str(address.database)))
+        others[0].execute("PRAGMA journal_mode = WAL")
+        others[0].execute("BEGIN")
+        others[0].execute("SELECT * FROM sqlite_master").fetchall()
+        migrate(address, where)
+
+    monkeypatch.setattr(db.engine, "_migrate", migrate_in_vain)
+    monkeypatch.setattr(db.sqlite, "FINISH_SECONDS", 0.1)
+    with pytest.raises(DatabaseUnavailable):
+        open_database(f"sqlite:///{tmp_path}/new.db")
+    others[0].close()
+    assert not (tmp_path / "new.db").exists()
 
 
 @pytest.mark.parametrize("mode", ["write", "read"])

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, inspect
 import db
 from db import queries
 from db.engine import DatabaseError, open_database, reading, upgrade
+from db.errors import DatabaseUnavailable
 from db.ledger import Ledger
 from db.migrations import REVISIONS
 from db.tables import Base, results
@@ -86,6 +87,21 @@ def test_an_upgrade_that_fails_leaves_what_was(
     with pytest.raises(KeyboardInterrupt):
         upgrade(url)
     monkeypatch.undo()
+    assert os.listdir(tmp_path) == []
+    upgrade(url)
+    open_database(url).dispose()
+
+
+@pytest.mark.fault(67, 86)
+def test_migrations_that_cannot_be_read_make_no_database(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/new.db"
+    with monkeypatch.context() as patch:
+        # What Alembic makes of a folder that cannot be listed.
+        patch.setattr("alembic.script.base.Script._list_py_dir", lambda *_: [])
+        with pytest.raises(DatabaseUnavailable, match="its migrations lead to none"):
+            upgrade(url)
     assert os.listdir(tmp_path) == []
     upgrade(url)
     open_database(url).dispose()
