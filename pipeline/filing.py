@@ -12,8 +12,7 @@ import ctypes
 import errno
 import logging
 import os
-import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline.copying import (
@@ -53,7 +52,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_PROBE = b".pawsort-probe-"
+_PROBE = b".pawsort-probe"
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -228,24 +227,31 @@ def _unlink_if(source: bytes, copied: Identity) -> None:
 def probe_folder(folder: bytes, spool: bytes) -> Probe:
     """Try with real files whether `folder` takes files from `spool` and keeps what it has.
 
-    Makes `folder` and its parents if they are missing. Raises FolderError if `folder` is a file, OSError if
-    it cannot be written to, or if its file system cannot rename without overwriting.
+    Makes `folder` and its parents if they are missing. The names are always the same, so that what a killed
+    probe left is found by the next. Raises FolderError if `folder` is a file, OSError if it cannot be written
+    to, or if its file system cannot rename without overwriting.
     """
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise FolderError(errno.ENOTDIR, "expected a folder, found a file", folder)
     os.makedirs(folder, exist_ok=True)
-    name = _PROBE + secrets.token_hex(8).encode()
-    source, target = os.path.join(spool, name), os.path.join(folder, name)
+    source, target = os.path.join(spool, _PROBE), os.path.join(folder, _PROBE)
+    left = (source, target, target + b"-2")
+    _remove_empty(left)
     try:
         crosses = _try_rename(source, target)
         _create(source if not crosses else target + b"-2")
         _expect_refusal(source if not crosses else target + b"-2", target)
     finally:
-        for path in (source, target, target + b"-2"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+        _remove_empty(left)
     free = os.statvfs(folder)
     return Probe(crosses, free.f_bavail * free.f_frsize)
+
+
+def _remove_empty(paths: Iterable[bytes]) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            if os.lstat(path).st_size == 0:
+                os.unlink(path)
 
 
 def _try_rename(source: bytes, target: bytes) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -84,8 +84,10 @@ class Watcher:
 
     def _probe(self, watch: Watch) -> None:
         folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        name = os.fsencode(f"{PROBE_PREFIX}probe-{secrets.token_hex(4)}")
+        name = os.fsencode(f"{PROBE_PREFIX}probe")
         try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)  # of a worker that was killed in the middle of this
             watch.cover(folder, b"")
             heard = watch.expect(name)
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=folder))

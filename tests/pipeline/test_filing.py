@@ -424,6 +424,19 @@ def test_probe_tells_whether_files_are_copied(home: bytes, abroad: bytes, way: s
     assert listing(home + b"/spool") == listing(home + b"/sorted/cats") == listing(abroad) == []
 
 
+def test_what_a_killed_probe_left_goes_with_the_next(
+    home: bytes, abroad: bytes, mortal: Mortal, way: str
+) -> None:
+    os.mkdir(home + b"/spool")
+    for target in (home + b"/sorted/cats", abroad):
+        step = 0
+        while mortal.dies_at(step, lambda target=target: filing.probe_folder(target, home + b"/spool")):
+            filing.probe_folder(target, home + b"/spool")
+            assert listing(home + b"/spool") == listing(target) == []
+            step += 1
+        assert step > 2
+
+
 def test_probe_refuses_a_file_and_a_rename_that_overwrites(
     home: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
