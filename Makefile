@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test lint bench soak lock clean
+.PHONY: help run setup test lint bench soak sweep lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ bench: $(VENV)/runtime.stamp ## measure speed and memory, as ratios within one r
 
 soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its files (ARGS="--hours 8")
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+sweep: $(VENV)/dev.stamp ## kill the worker at every system call, and let each fail: an hour (ARGS="--sample 100")
+	@$(BIN)/python -m tests.faults.sweep $(ARGS)
 
 lock: ## choose the newest versions that fit and write both locks (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -23,6 +23,7 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
+from models.bundle import Bundle
 from pipeline import inference
 from pipeline.admission import Admitted
 from pipeline.classifier import ChildLost, Finding, Item, LossReason
@@ -30,6 +31,18 @@ from pipeline.errors import ModelError
 from pipeline.inference import Finished, Ready, Unusable, Working
 
 LABELS = ("cat", "dog", "neither")
+
+BUNDLE = Bundle(
+    path=Path("/nowhere"),
+    manifest=None,  # type: ignore[arg-type]
+    name="stub",
+    labels=LABELS,
+    folders={"cat": "cats", "dog": "dogs"},
+    input_size=8,
+    sha256="0" * 64,
+    architecture="stub",
+)
+"""What a model says of itself, as far as the worker asks."""
 
 SCORES = {
     b"<cat>": {"cat": 0.998, "dog": 0.001, "neither": 0.001},

@@ -13,8 +13,8 @@ from pipeline.config import Settings
 from pipeline.corrections import moves_lock
 from pipeline.errors import DatabaseError, LockError, PawsortError
 from pipeline.heartbeat import FILE_NAME, read
-from tests.pipeline.test_worker import BUNDLE, World
-from tests.stubs import StubClassifier
+from tests.pipeline.test_worker import World
+from tests.stubs import BUNDLE, StubClassifier
 
 SETTINGS = """
 decision: {min_confidence: 0.9}

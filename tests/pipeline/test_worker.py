@@ -16,25 +16,14 @@ from sqlalchemy import Engine
 from db.engine import DatabaseError, DatabaseUnavailable, open_database
 from db.ledger import Claim, Ledger
 from db.overview import failed_paths
-from models.bundle import Bundle
 from pipeline import claiming, config, filing
 from pipeline.config import Settings
 from pipeline.corrections import correct, retry, undo
 from pipeline.service import prepare_folders
 from pipeline.worker import Worker
 from tests.oracle import conserved, files_below
-from tests.stubs import StubClassifier
+from tests.stubs import BUNDLE, StubClassifier
 
-BUNDLE = Bundle(
-    path=Path("/nowhere"),
-    manifest=None,  # type: ignore[arg-type]
-    name="stub",
-    labels=("cat", "dog", "neither"),
-    folders={"cat": "cats", "dog": "dogs"},
-    input_size=8,
-    sha256="0" * 64,
-    architecture="stub",
-)
 SETTINGS = """
 inboxes: [inbox, scans]
 decision: {min_confidence: 0.9}

@@ -1,0 +1,27 @@
+"""Fixtures of the tests that make faults happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.nursery import Nursery
+from tests.faults.site import Site
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """What gives birth to workers; one for all tests."""
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path, nursery: Nursery) -> Iterator[Site]:
+    """Two inboxes, and workers on them."""
+    site = Site(tmp_path, nursery)
+    yield site
+    site.close()

@@ -1,0 +1,118 @@
+"""Folders for a worker that faults are injected into, and the check of the whole afterwards."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline import config, heartbeat
+from pipeline.heartbeat import Heartbeat
+from tests.faults.nursery import SETTINGS, Life, Nursery
+from tests.faults.stub_worker import DEFECT
+from tests.oracle import conserved, files_below
+
+PATIENCE_SECONDS = 30.0
+
+
+class Site:
+    """A folder with settings, files to drop into it, and workers on it, of a nursery."""
+
+    def __init__(self, folder: Path, nursery: Nursery, settings: str = SETTINGS) -> None:
+        self.folder = folder
+        self.injected: list[bytes] = []
+        self._nursery = nursery
+        (folder / "config.yaml").write_text(settings, encoding="utf-8")
+        self.settings = config.load(folder / "config.yaml")
+        self.inbox = self.settings.inboxes[0]
+        for inbox in self.settings.inboxes:
+            inbox.mkdir(exist_ok=True)
+        self.lives: list[Life] = []
+
+    def drop(self, name: str | bytes, data: bytes, inbox: int = 0) -> bytes:
+        """Put a new file into an inbox, renamed there when it is whole."""
+        path = os.path.join(os.fsencode(self.settings.inboxes[inbox]), os.fsencode(name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(data)
+        self.injected.append(data)
+        return path
+
+    def start(self, **order: Any) -> Life:
+        """Start a worker."""
+        life = self._nursery.worker({"folder": str(self.folder), **order})  # type: ignore[typeddict-item]
+        self.lives.append(life)
+        return life
+
+    def live(self, **order: Any) -> int:
+        """Let a worker file what there is, and end; return its exit code."""
+        return self.start(once=True, **order).wait()
+
+    def wait(self, done: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until something has come true."""
+        end = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < end, f"waited in vain for {what}:\n{self.log[-3000:]}"
+            time.sleep(0.02)
+
+    def wait_until_filed(self, count: int | None = None) -> None:
+        """Wait until all that was dropped, or `count` files, are in their folders and their rows say so."""
+        goal = len(self.injected) if count is None else count
+        self.wait(lambda: len(self.rows("id", "state = 'filed'")) >= goal, f"{goal} files")
+
+    def ends_well(self) -> None:
+        """Check that nothing is lost or doubled, and that a fresh photo is still filed."""
+        if self.lives and self.lives[-1].state not in "XZ":
+            self.drop("fresh.jpg", b"fresh<cat>")
+            self.wait(lambda: self.rows("id", "name = 'fresh.jpg' AND state = 'filed'"), "the fresh photo")
+            self.lives[-1].signal(15)
+            assert self.lives[-1].wait() == 143
+        else:
+            self.drop("fresh.jpg", b"fresh<cat>")
+            code = self.live()
+            assert code in (0, 1), f"exit code {code}:\n{self.log[-3000:]}"
+        conserved(self.settings, self.injected)
+        assert len(self.rows("id")) == len(self.injected), self.rows("id, name, state, reason")
+        [fresh] = self.rows("outcome", "name = 'fresh.jpg'")
+        assert fresh == ("cats",)
+
+    def rows(self, columns: str, condition: str = "true") -> list[tuple[Any, ...]]:
+        """Ask the view of results, without waiting for a lock."""
+        path = self.settings.state / "pawsort.db"
+        if not path.exists():
+            return []
+        database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.2)
+        try:
+            return database.execute(f"SELECT {columns} FROM results WHERE {condition} ORDER BY id").fetchall()
+        except sqlite3.OperationalError:
+            return []
+        finally:
+            database.close()
+
+    def sorted(self) -> set[str]:
+        """Name the files in the folders, relative to them."""
+        top = os.fsencode(self.settings.sorted)
+        return {os.fsdecode(os.path.relpath(path, top)) for path in files_below(self.settings.sorted)}
+
+    @property
+    def beat(self) -> Heartbeat | None:
+        """The worker's last sign of life."""
+        return heartbeat.read(self.settings.state / heartbeat.FILE_NAME)
+
+    @property
+    def log(self) -> str:
+        """What all workers here have said."""
+        path = self.folder / "worker.log"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def close(self) -> None:
+        """End what still runs."""
+        for life in self.lives:
+            if life.state not in "XZ":
+                life.kill()
+
+
+__all__ = ["DEFECT", "Site"]

@@ -1,0 +1,76 @@
+"""The real worker as a process, with a stub for a classifier: what the faults are injected into."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypedDict
+from unittest import mock
+
+from pipeline import config, logs, service, worker
+from pipeline.classifier import Classifier, Finding, ProcessClassifier
+from pipeline.errors import PawsortError
+from tests.stubs import BUNDLE, StubClassifier, stub_child
+
+DEFECT = 70
+"""The exit code of an exception that nobody foresaw: never what a fault may lead to."""
+
+
+class Order(TypedDict, total=False):
+    """How a worker is to be started: the folder with its `config.yaml`, and what is other than usual."""
+
+    folder: str
+    once: bool
+    backoff: float  # seconds between tries while the world is bad
+    child: bool  # classify in a process of its own, which poison kills in earnest
+    held: bool  # stop before the first step, until SIGCONT comes
+
+
+class IdleStub(StubClassifier):
+    """A stub that waits as long as it was told to when it has nothing to answer."""
+
+    def poll(self, timeout: float) -> list[Finding]:
+        """Answer, or wait."""
+        if not self.in_flight:
+            time.sleep(timeout)
+        return super().poll(timeout)
+
+
+def live(order: Order) -> int:
+    """Run the worker of a folder; return its exit code. The log goes to stderr."""
+    try:
+        settings = config.load(Path(order["folder"]) / "config.yaml")
+        logs.set_up(settings.log)
+        classifier: Classifier = IdleStub()
+        if order.get("child"):
+            classifier = ProcessClassifier(BUNDLE.path, "auto", settings.limits, child=stub_child)
+        with ExitStack() as stack:
+            for owner, name, value in _patches(order):
+                stack.enter_context(mock.patch.object(owner, name, value))
+            return service.run(settings, once=order.get("once", False), classifier=classifier)
+    except PawsortError as error:
+        print(f"pawsort: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:  # as `pipeline.cli.main` does
+        print(f"pawsort: {error.filename or 'cannot go on'}: {error.strerror}", file=sys.stderr)
+        return PawsortError.exit_code
+    except Exception:
+        traceback.print_exc()
+        return DEFECT
+
+
+def _patches(order: Order) -> list[tuple[Any, str, Any]]:
+    return [
+        (service, "load_bundle", lambda _: BUNDLE),
+        (worker, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
+    ]
+
+
+if __name__ == "__main__":
+    code = live(Order(folder=sys.argv[1], once="--once" in sys.argv, child="--child" in sys.argv))
+    sys.stderr.flush()
+    os._exit(code)

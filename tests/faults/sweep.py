@@ -1,0 +1,207 @@
+"""Kill the worker at each system call that changes a file, and let each call fail: `make sweep`.
+
+    python -m tests.faults.sweep [--sample N] [--seed S] [--kinds kill,nested,error,power] [--json FILE]
+
+A worker with a stub classifier files three photos: a good one, a bad one and a duplicate. Its calls are taken
+from a trace of a run without faults. After each point a worker runs without faults, and files a fresh photo
+too; then nothing may be lost, doubled or forgotten. Needs strace; the power cut needs root and loop devices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.faults.nursery import SETTINGS, Nursery
+from tests.faults.site import Site
+from tests.faults.tracing import CHANGES, READS, STRACE, Call, Tracer, calls_in, changes
+
+DAY = ((0, "good.jpg", b"1<cat>"), (0, "bad.jpg", b"<truncated>"), (1, "good.jpg", b"1<cat>"))
+ERRORS = ("ENOSPC", "EIO", "EROFS")
+BAD_SECONDS = 0.4
+"""How long the world stays bad where a call fails for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One fault: `kind` is kill, nested, once or ever; `across` has `sorted` on another file system."""
+
+    kind: str
+    across: bool
+    call: str
+    number: int
+    error: str = ""
+    again: tuple[str, int] | None = None  # where the second worker is killed
+
+    def __str__(self) -> str:
+        where = f"{self.call}#{self.number}" + (f" {self.error}" if self.error else "")
+        then = f" then {self.again[0]}#{self.again[1]}" if self.again else ""
+        return f"{self.kind} {where}{then}" + (" across" if self.across else "")
+
+
+class Yard:
+    """Where points are tried: memory file systems, so that a thousand of them do not wear a disk out."""
+
+    def __init__(self, nursery: Nursery) -> None:
+        memory = Path("/dev/shm")
+        self._nursery = nursery
+        self._top = Path(tempfile.mkdtemp(prefix="pawsort-sweep-", dir=memory if memory.is_dir() else None))
+        self._far = Path(tempfile.mkdtemp(prefix="pawsort-sweep-"))
+        self._count = 0
+
+    @contextlib.contextmanager
+    def site(self, across: bool) -> Iterator[Site]:
+        """Make a place with the three photos in it, and remove it afterwards."""
+        self._count += 1
+        folder, far = self._top / str(self._count), self._far / str(self._count)
+        folder.mkdir()
+        far.mkdir()
+        site = Site(folder, self._nursery, SETTINGS + (f"sorted: {far}/sorted\n" if across else ""))
+        for inbox, name, data in DAY:
+            site.drop(name, data, inbox)
+        try:
+            yield site
+        finally:
+            site.close()
+            shutil.rmtree(folder)
+            shutil.rmtree(far)
+
+    def close(self) -> None:
+        """Remove all."""
+        shutil.rmtree(self._top)
+        shutil.rmtree(self._far)
+
+    def trace(self, across: bool) -> list[Call]:
+        """Return the calls of a run without faults that are about the files of its place."""
+        with self.site(across) as site:
+            output = site.folder / "trace"
+            life = site.start(once=True, held=True)
+            with Tracer(life, tuple({*CHANGES, *READS}), output=output):
+                assert life.wait() == 1, site.log
+            places = (str(site.folder), str(site.settings.sorted), "/proc/self/fd")
+            return [c for c in calls_in(output, places) if "worker.log" not in c.text]
+
+
+def points(yard: Yard, kinds: set[str], chance: random.Random) -> list[Point]:
+    """Return every point there is to try."""
+    found = []
+    for across in (False, True):
+        calls = yard.trace(across)
+        changing = [call for call in calls if changes(call)]
+        reading = [call for call in calls if call.name in READS and not changes(call)]
+        if "kill" in kinds:
+            found += [Point("kill", across, c.name, c.number) for c in changing]
+        if "nested" in kinds:
+            found += [
+                Point("nested", across, c.name, c.number, again=(again.name, again.number))
+                for c in changing
+                for again in chance.sample(changing, 3)
+            ]
+        if "error" in kinds:
+            for kind in ("once", "ever"):
+                found += [Point(kind, across, c.name, c.number, e) for c in changing for e in ERRORS]
+                found += [Point(kind, across, c.name, c.number, "EIO") for c in reading]
+    return found
+
+
+def check(yard: Yard, point: Point) -> None:
+    """Make one fault happen; raise AssertionError if anything is lost, doubled, forgotten or stuck."""
+    with yard.site(point.across) as site:
+        if point.kind in ("kill", "nested"):
+            _kill(site, point.call, point.number)
+            if point.again:
+                _kill(site, *point.again)
+        else:
+            _fail(site, point)
+        site.lives.clear()
+        site.ends_well()
+        assert "Traceback" not in site.log, site.log
+
+
+def _kill(site: Site, call: str, number: int) -> None:
+    life = site.start(once=True, held=True)
+    with Tracer(life, (call,), f"{call}:signal=SIGKILL:when={number}"):
+        assert life.wait() in (-signal.SIGKILL, 0, 1)
+
+
+def _fail(site: Site, point: Point) -> None:
+    life = site.start(once=True, held=True)
+    ever = "+" if point.kind == "ever" else ""
+    with Tracer(life, (point.call,), f"{point.call}:error={point.error}:when={point.number}{ever}"):
+        if ever:
+            with contextlib.suppress(TimeoutError):
+                life.wait(BAD_SECONDS)
+        else:
+            life.wait()
+    if life.state not in "XZ":
+        life.wait()
+    _, started, rest = site.log.partition("drop photos into")
+    assert not started or "pawsort: " not in rest, f"ended instead of waiting:\n{rest}"
+
+
+def main() -> int:
+    """Try all points, or a sample; return 1 if one is bad."""
+    options = _options()
+    if STRACE is None:
+        print("strace is not here: nothing was swept", file=sys.stderr)
+        return 2
+    chance = random.Random(options.seed)
+    nursery = Nursery()
+    yard = Yard(nursery)
+    began = time.monotonic()
+    try:
+        todo = points(yard, set(options.kinds.split(",")), chance)
+        if options.sample:
+            todo = chance.sample(todo, min(options.sample, len(todo)))
+        bad = list(_try(yard, todo, options.minutes * 60))
+    finally:
+        yard.close()
+        nursery.close()
+    tried = Counter(point.kind for point in todo)
+    report = {"points": dict(tried), "bad": bad, "seconds": round(time.monotonic() - began)}
+    if options.json:
+        Path(options.json).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps({**report, "bad": len(bad)}))
+    return 1 if bad else 0
+
+
+def _try(yard: Yard, todo: list[Point], seconds: float) -> Iterator[dict[str, object]]:
+    end = time.monotonic() + seconds
+    for number, point in enumerate(list(todo), 1):
+        if time.monotonic() > end:
+            del todo[number - 1 :]
+            return
+        try:
+            check(yard, point)
+        except (AssertionError, TimeoutError) as error:
+            print(f"BAD {point}: {str(error)[-1500:]}", flush=True)
+            yield {**asdict(point), "error": str(error)[-3000:]}
+        if number % 100 == 0:
+            print(f"{number} of {len(todo)}", file=sys.stderr, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--sample", type=int, help="so many points, chosen by chance")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kinds", default="kill,nested,error")
+    parser.add_argument("--minutes", type=float, default=1e6, help="stop after this time")
+    parser.add_argument("--json", help="write what was found to this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONWARNINGS", "error")
+    raise SystemExit(main())

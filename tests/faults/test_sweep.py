@@ -1,0 +1,62 @@
+"""A sample of the points that `make sweep` tries one by one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults import sweep
+from tests.faults.nursery import Nursery
+from tests.faults.sweep import Point, Yard, points
+from tests.faults.tracing import STRACE
+
+SEED = 2026
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(STRACE is None, reason="strace is not here"),
+]
+
+
+@pytest.fixture(scope="module")
+def yard(nursery: Nursery) -> Iterator[Yard]:
+    yard = Yard(nursery)
+    yield yard
+    yard.close()
+
+
+@pytest.fixture(scope="module")
+def all_points(yard: Yard) -> list[Point]:
+    return points(yard, {"kill", "nested", "error"}, random.Random(SEED))
+
+
+def try_some(yard: Yard, every: list[Point], kinds: set[str], count: int, across: bool = False) -> None:
+    of_these = [point for point in every if point.kind in kinds and point.across == across]
+    for point in random.Random(SEED).sample(of_these, count):
+        try:
+            sweep.check(yard, point)
+        except AssertionError as error:
+            raise AssertionError(f"{point}: {error}") from error
+
+
+@pytest.mark.fault(58)
+def test_killed_at_any_system_call_nothing_is_lost(yard: Yard, all_points: list[Point]) -> None:
+    try_some(yard, all_points, {"kill"}, 6)
+
+
+@pytest.mark.fault(59)
+def test_killed_again_in_recovery_nothing_is_lost(yard: Yard, all_points: list[Point]) -> None:
+    try_some(yard, all_points, {"nested"}, 5)
+
+
+@pytest.mark.fault(67)
+def test_a_call_that_fails_once_or_for_ever_loses_nothing(yard: Yard, all_points: list[Point]) -> None:
+    try_some(yard, all_points, {"once"}, 4)
+    try_some(yard, all_points, {"ever"}, 4)
+
+
+@pytest.mark.fault(67, 68)
+def test_nor_does_any_of_these_while_files_are_copied(yard: Yard, all_points: list[Point]) -> None:
+    try_some(yard, all_points, {"kill"}, 3, across=True)
+    try_some(yard, all_points, {"nested", "once", "ever"}, 3, across=True)
