@@ -105,6 +105,8 @@ class Placing:
         except OSError as error:
             plain = naming.plain(held.source)
             if error.errno not in NAME_REFUSED or plain == held.source:
+                # A copy that could not be finished may not have been taken back either.
+                self.decided[0] = replace(held, resumed=True)
                 raise
             self._redirect(replace(held, source=plain))
             return

@@ -138,6 +138,7 @@ def test_a_database_of_the_first_version_is_refused_until_it_is_upgraded_and_kee
     with monkeypatch.context() as patch:
         newest = command.upgrade
         patch.setattr(command, "upgrade", lambda config, _: newest(config, "0001"))
+        patch.setattr("db.schema.REVISIONS", ("0001",))
         upgrade(url)
         patch.setattr("db.engine.check_version", lambda *_: None)
         old = open_database(url, "write")

@@ -688,6 +688,34 @@ def a_day_at_the_shelter(world: World) -> None:
     world.drop("poison.jpg", b"<crash>")
 
 
+def test_a_copy_that_could_neither_be_finished_nor_taken_back_is_not_made_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.drop("a.jpg", b"<cat>")
+    refusals = 2
+    unlink, rename = os.unlink, filing.rename
+
+    def no_unlink(path: Any, **options: Any) -> None:
+        nonlocal refusals
+        if refusals and os.fsencode(path).count(b"/cats/a.jpg" if refusals == 1 else b"/spool/1-"):
+            refusals -= 1
+            raise OSError(errno.EIO, "Input/output error", path)
+        unlink(path, **options)
+
+    def across(source: bytes, destination: bytes) -> None:
+        if os.path.dirname(source) != os.path.dirname(destination) and b"/sorted/" in destination:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+        rename(source, destination)
+
+    monkeypatch.setattr(filing, "rename", across)
+    monkeypatch.setattr("pipeline.filing.os.unlink", no_unlink)
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
+    world.live()
+    assert not refusals
+    assert world.sorted() == {"cats/a.jpg"}
+    conserved(world.settings, world.injected)
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("again", [0, 3], ids=["once", "and-in-recovery"])
 def test_killed_at_every_step_nothing_is_lost(tmp_path: Path, after: bool, again: int) -> None:
