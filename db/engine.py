@@ -46,11 +46,12 @@ _places: weakref.WeakKeyDictionary[Engine, sqlite.Place] = weakref.WeakKeyDictio
 _inherited: list[Any] = []
 
 
-def open_database(url: str, mode: Mode = "worker") -> Engine:
+def open_database(url: str, mode: Mode = "worker", busy_seconds: float = BUSY_SECONDS) -> Engine:
     """Open the database at `url`, a SQLAlchemy URL of SQLite or PostgreSQL, and check that it is ours.
 
     "worker": made if it is not there, and an SQLite file is read through for damage. "write": must be there.
     "read": must be there; never creates, blocks or writes. An existing file is never overwritten or deleted.
+    A transaction waits up to `busy_seconds` for another process (on PostgreSQL BUSY_SECONDS, always).
     Raises DatabaseError if it is missing, empty, damaged, not ours or of another version; DatabaseUnavailable
     if it is locked or out of reach.
     """
@@ -62,7 +63,7 @@ def open_database(url: str, mode: Mode = "worker") -> Engine:
                 "check `state` and `database` in the settings."
             )
         upgrade(url)
-    engine = _create_engine(address, mode)
+    engine = _create_engine(address, mode, busy_seconds)
     try:
         _check(engine, mode)
     except BaseException:
@@ -182,9 +183,9 @@ def _refuse_empty(address: URL) -> None:
         sqlite.refuse_empty(sqlite.path_of(address))
 
 
-def _create_engine(address: URL, mode: Mode) -> Engine:
+def _create_engine(address: URL, mode: Mode, busy_seconds: float = BUSY_SECONDS) -> Engine:
     if address.get_backend_name() == "sqlite":
-        engine, place = sqlite.make_engine(address, mode == "read", BUSY_SECONDS)
+        engine, place = sqlite.make_engine(address, mode == "read", busy_seconds)
         _places[engine] = place
     else:
         engine = _postgres_engine(address, mode)

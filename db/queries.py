@@ -37,7 +37,7 @@ class ResultFilter:
 
     `outcome` "waiting" means not in a folder; `name` is part of the file's name, upper and lower case alike
     (in SQLite only for ASCII); confidences are 0 to 1, both ends included; `since` <= seen_at < `until`,
-    which are aware.
+    which are aware; `before` is an id, of which only smaller ones are wanted.
     """
 
     outcome: str | None = None
@@ -49,6 +49,7 @@ class ResultFilter:
     since: datetime | None = None
     until: datetime | None = None
     limit: int | None = None
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,19 @@ def filed_at_paths(engine: Engine, paths: Collection[RawName]) -> dict[RawName, 
     return {entry.path: entry for entry in found if entry.path is not None}
 
 
+def arrived_as(engine: Engine, inbox: str | os.PathLike[str], names: Collection[RawName]) -> Entry | None:
+    """Return the newest file that came to the top of `inbox` under one of `names`, None if none did."""
+    with reading(engine) as connection:
+        found = entries_by(
+            connection,
+            files.c.name.in_(names),
+            files.c.source == files.c.name,
+            files.c.inbox == os.fspath(inbox),
+            files.c.state != "vanished",
+        )
+    return found[-1] if found else None
+
+
 def first_seen_at(engine: Engine) -> datetime | None:
     """Return when the first file arrived."""
     with reading(engine) as connection:
@@ -180,6 +194,7 @@ _TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "max_confidence": lambda highest: view.c.confidence <= highest,
     "since": lambda start: view.c.seen_at >= start,
     "until": lambda end: view.c.seen_at < end,
+    "before": lambda id: view.c.id < id,
 }
 
 

@@ -48,7 +48,7 @@ def classify(
         findings = classify_files(classifier, absolute, settings.batch.size, settings.limits.attempts)
         for done, (path, finding) in enumerate(zip(shown, findings, strict=True), start=1):
             progress(done, len(shown))
-            yield _classified(path, finding, chosen)
+            yield judged(path, finding, chosen)
     finally:
         classifier.stop()
 
@@ -87,7 +87,8 @@ def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:
                 yield path
 
 
-def _classified(path: str, finding: Finding, chosen: Policy) -> Classified:
+def judged(path: str, finding: Finding, chosen: Policy) -> Classified:
+    """Say what the worker would do with a photo that was found to show this."""
     if finding.scores is None:
         return Classified(path, None, None, FAILED, finding.reason, None)
     decision = decide(finding.scores, chosen)

@@ -13,21 +13,32 @@ from types import ModuleType
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
+from pipeline.child import Main
 from pipeline.config import Settings
-from pipeline.web import health, login, pictures, problems, trying
+from pipeline.web import api, health, login, metrics, pictures, problems, trying
+from pipeline.web.asking import scratch_of
+from pipeline.web.choices import Choices
+from pipeline.web.delivering import Porter
+from pipeline.web.kennel import Kennel
 from pipeline.web.painter import Painter
 from pipeline.web.rendering import STATIC
 from pipeline.web.safety import Guard
 from pipeline.web.shelf import Shelf
 from pipeline.web.site import Page, Site
 from pipeline.web.store import Store
+from pipeline.web.trial import serve_trials
+from pipeline.web.uploads import sweep
 
-ROOMS: tuple[ModuleType, ...] = (trying, pictures, health, login)
+ROOMS: tuple[ModuleType, ...] = (trying, api, pictures, metrics, health, login)
 
 
-def create_app(settings: Settings, rooms: Sequence[ModuleType] = ROOMS) -> FastAPI:
-    """Make the server's application; nothing is opened before the first request needs it."""
-    site = Site(settings, Store(settings), Painter(settings.limits), Shelf(), _pages(rooms))
+def create_app(
+    settings: Settings, rooms: Sequence[ModuleType] = ROOMS, classifier: Main = serve_trials
+) -> FastAPI:
+    """Make the server's application; nothing is opened before the first request needs it.
+
+    `classifier` is what runs in the children that classify, a parameter for tests.
+    """
     app = FastAPI(
         title="Pawsort",
         summary="Ask what is on a photo, what became of each file, and mend decisions.",
@@ -37,7 +48,7 @@ def create_app(settings: Settings, rooms: Sequence[ModuleType] = ROOMS) -> FastA
         redoc_url=None,
         lifespan=_lifespan,
     )
-    app.state.site = site
+    app.state.site = _site(settings, rooms, classifier)
     problems.register(app)
     app.add_middleware(Guard, web=settings.web)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -46,11 +57,29 @@ def create_app(settings: Settings, rooms: Sequence[ModuleType] = ROOMS) -> FastA
     return app
 
 
+def _site(settings: Settings, rooms: Sequence[ModuleType], classifier: Main) -> Site:
+    store = Store(settings)
+    return Site(
+        settings=settings,
+        store=store,
+        painter=Painter(settings.limits),
+        shelf=Shelf(),
+        kennel=Kennel(settings, classifier),
+        choices=Choices(settings),
+        porter=Porter(settings, store),
+        pages=_pages(rooms),
+    )
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    site: Site = app.state.site
+    for folder in (*site.settings.inboxes, scratch_of(site.settings)):
+        sweep(folder)
     yield
-    app.state.site.painter.close()
-    app.state.site.store.close()
+    site.kennel.close()
+    site.painter.close()
+    site.store.close()
 
 
 def _pages(rooms: Sequence[ModuleType]) -> tuple[Page, ...]:

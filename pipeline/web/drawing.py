@@ -49,12 +49,17 @@ class Drawn:
     problem: str = ""
 
 
+READY = Drawn(-1, None)
+"""From the child, first: it can draw now."""
+
+
 def draw(requests: Connection, answers: Connection, limits: LimitSettings) -> None:
-    """Run in the child: answer each Order with a Drawn, two at a time, until the pipe ends."""
+    """Run in the child: say READY, then answer each Order with a Drawn until the pipe ends."""
     os.nice(NICENESS)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     lock = Lock()
+    answers.send(READY)
 
     def work(order: Order) -> None:
         drawn = picture(order, limits)

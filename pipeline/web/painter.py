@@ -11,10 +11,13 @@ from pathlib import Path
 
 from pipeline.child import ChildProcess, Gone, Main
 from pipeline.config import LimitSettings
-from pipeline.web.drawing import THREADS, Drawn, Order, draw
+from pipeline.web.drawing import READY, THREADS, Drawn, Order, draw
 
 IDLE_SECONDS = 180.0
 """How long the child is kept without work."""
+
+START_SECONDS = 60.0
+"""How long the child may take until it can draw; a second, unless the machine swaps."""
 
 WAITING = 400
 """Orders that may wait; more are refused, so that nobody waits for what nobody looks at any more."""
@@ -74,6 +77,7 @@ class Painter:
 
     def _serve(self, child: ChildProcess) -> None:
         flying: dict[int, Future[Drawn]] = {}
+        patience = START_SECONDS
         moved_at = time.monotonic()
         while not self._closing.is_set():
             if self._hand_over(child, flying):
@@ -84,10 +88,11 @@ class Painter:
                 _fail(flying, "the decoder crashed")
                 return
             if drawn is not None:
+                patience, moved_at = self._limits.decode_seconds, time.monotonic()
+            if drawn is not None and drawn != READY:
                 flying.pop(drawn.id).set_result(drawn)
-                moved_at = time.monotonic()
             idle = time.monotonic() - moved_at
-            if flying and idle > self._limits.decode_seconds:
+            if flying and idle > patience:
                 _fail(flying, "the decoder did not finish in time")
                 return
             if not flying and idle > IDLE_SECONDS:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from db.errors import DatabaseError, DatabaseUnavailable
-from pipeline.errors import LockError, PawsortError
+from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.web.rendering import render
 
 TRY_AGAIN = {"Retry-After": "5"}
@@ -89,4 +89,6 @@ async def _answer_database(request: Request, error: Exception) -> Response:
 async def _answer_ours(request: Request, error: Exception) -> Response:
     if isinstance(error, LockError):
         return answer(request, Problem(409, str(error), "Wait until that is done, and try again."))
+    if isinstance(error, SettingsError):
+        return answer(request, Problem(422, str(error), "Mend what is named, and send it again."))
     return answer(request, Problem(503, str(error), "Mend that, and try again."))

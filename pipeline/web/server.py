@@ -14,6 +14,7 @@ from collections.abc import Generator
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from pipeline.config import Settings
 from pipeline.errors import OK, SettingsError
@@ -31,33 +32,38 @@ GRACE_SECONDS = 5
 
 def serve(settings: Settings) -> int:
     """Answer requests until a signal; return the exit code. Raises SettingsError if the address is taken."""
-    listener = _listen(settings)
-    config = uvicorn.Config(
-        create_app(settings),
-        http=PatientProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
-        backlog=CONNECTIONS,
-        timeout_keep_alive=10,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        h11_max_incomplete_event_size=32 * 1024,
-    )
-    # Uvicorn's own words about its start are for those who debug it.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    for name in ("uvicorn", "uvicorn.error", "asyncio"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    server = Server(config)
+    listener = listen(settings)
+    server = make_server(create_app(settings))
     print(
         f"pawsort: open {address(settings)} in a browser; Ctrl-C stops the page", file=sys.stderr, flush=True
     )
     with listener:
         server.run(sockets=[listener])
     return 128 + server.received[0] if server.received else OK
+
+
+def make_server(app: FastAPI) -> Server:
+    """Return a server with bounds on whatever a client may take."""
+    # Uvicorn's own words about its start are for those who debug it.
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return Server(
+        uvicorn.Config(
+            app,
+            http=PatientProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=CONNECTIONS,
+            backlog=CONNECTIONS,
+            timeout_keep_alive=10,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            h11_max_incomplete_event_size=32 * 1024,
+        )
+    )
 
 
 def address(settings: Settings) -> str:
@@ -96,7 +102,8 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """Return a socket bound to the address of the settings. Raises SettingsError."""
     host, port = settings.web.host, settings.web.port
     try:
         family, kind, proto, _, where = socket.getaddrinfo(

@@ -8,6 +8,9 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from pipeline.config import Settings
+from pipeline.web.choices import Choices
+from pipeline.web.delivering import Porter
+from pipeline.web.kennel import Kennel
 from pipeline.web.painter import Painter
 from pipeline.web.shelf import Shelf
 from pipeline.web.store import Store
@@ -30,6 +33,9 @@ class Site:
     store: Store
     painter: Painter
     shelf: Shelf
+    kennel: Kennel
+    choices: Choices
+    porter: Porter
     pages: tuple[Page, ...]
 
 

@@ -14,6 +14,9 @@ from pipeline.config import Settings
 
 Access = Literal["read", "write"]
 
+PATIENCE_SECONDS: dict[Access, float] = {"read": 1.0, "write": 4.0}
+"""How long somebody who looks at a page waits for a locked database, and somebody who corrects."""
+
 
 class Store:
     """Hands out engines; `reader` and `writer` raise DatabaseError, which becomes a clear 503."""
@@ -53,5 +56,7 @@ class Store:
                     return engine
                 engine.dispose()  # somebody put another file in its place, such as a backup
                 del self._engines[access]
-            self._engines[access] = open_database(self._settings.database_url, access)
+            self._engines[access] = open_database(
+                self._settings.database_url, access, PATIENCE_SECONDS[access]
+            )
             return self._engines[access]

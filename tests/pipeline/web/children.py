@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
+from pipeline.inference import Finished, Ready, Unusable
 from pipeline.web.drawing import Drawn
+from pipeline.web.trial import Heat, Question
+from tests.stubs import LABELS, answer
 
 
 def dying_painter(requests: Connection, answers: Connection, limits: Any) -> None:
@@ -17,3 +23,31 @@ def dying_painter(requests: Connection, answers: Connection, limits: Any) -> Non
         os.kill(os.getpid(), signal.SIGKILL)
     answers.send(Drawn(order.id, b"jpeg"))
     requests.recv()
+
+
+def trial_child(
+    requests: Connection, answers: Connection, bundle: Path, engine: str, limits: Any, threads: int
+) -> None:
+    """Be a classifier without TensorFlow: what it answers is in the file, as in `tests.stubs`."""
+    if bundle.name == "refused":
+        answers.send(Unusable("weights.npz: is truncated"))
+        return
+    answers.send(Ready(LABELS, "stub"))
+    with contextlib.suppress(EOFError):
+        while True:
+            message = requests.recv()
+            if isinstance(message, Question):
+                answers.send(_heat(message))
+                continue
+            for _, path in message:
+                if b"<crash>" in Path(os.fsdecode(path)).read_bytes():
+                    os.kill(os.getpid(), signal.SIGSEGV)
+                while b"<hang>" in Path(os.fsdecode(path)).read_bytes():
+                    time.sleep(0.05)
+            answers.send(Finished([answer(*item) for item in message]))
+
+
+def _heat(question: Question) -> Heat:
+    if b"<crash>" in Path(os.fsdecode(question.path)).read_bytes():
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return Heat(b"heat of " + question.label.encode())

@@ -9,7 +9,9 @@ import pytest
 
 from pipeline.config import Settings, WebSettings
 from pipeline.web.app import create_app
+from tests.models.pictures import encode, scene
 from tests.pipeline.house import House
+from tests.pipeline.web.children import trial_child
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it would like another HTTP library, which does the same
@@ -24,7 +26,9 @@ ADDRESS = "http://127.0.0.1:8420"
 def client_of(house: House, **web: object) -> TestClient:
     """A client of the pages of `house`, with these settings of `web`; use it as a context manager."""
     settings = house.settings.model_copy(update={"web": WebSettings.model_validate(web)})
-    return TestClient(create_app(settings), base_url=ADDRESS, raise_server_exceptions=False)
+    return TestClient(
+        create_app(settings, classifier=trial_child), base_url=ADDRESS, raise_server_exceptions=False
+    )
 
 
 @pytest.fixture
@@ -38,5 +42,17 @@ def client(house: House) -> Iterator[TestClient]:
 def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Pages where no worker has been yet, for tests that change nothing."""
     settings = Settings(base=tmp_path_factory.mktemp("nobody"))
-    with TestClient(create_app(settings), base_url=ADDRESS, raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(settings, classifier=trial_child), base_url=ADDRESS, raise_server_exceptions=False
+    ) as client:
         yield client
+
+
+def photo(marker: str = "cat", seed: int = 0) -> bytes:
+    """A small picture of which `trial_child` says what the marker says."""
+    return encode(scene(64 + seed, 48), "PNG") + f"<{marker}>".encode()
+
+
+def parts(*files: bytes, name: str = "a.png", field: str = "file") -> list[tuple[str, tuple[str, bytes]]]:
+    """Files as `TestClient` wants them."""
+    return [(field, (name, data)) for data in files]

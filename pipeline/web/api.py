@@ -1,0 +1,250 @@
+"""The same as JSON: ask about photos, read results, mend them, deliver photos."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from db import queries
+from pipeline import status as statuses
+from pipeline.mover import Change
+from pipeline.web import mending
+from pipeline.web.asking import answers, scratch
+from pipeline.web.delivering import Delivery
+from pipeline.web.problems import Problem
+from pipeline.web.site import Here, Site
+from pipeline.web.uploads import received
+
+router = APIRouter(prefix="/api", tags=["api"])
+
+PAGE_ROWS = 100
+MOST_ROWS = 1000
+
+FILES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}}
+                    },
+                }
+            }
+        },
+    }
+}
+"""The body of a route that reads its files itself, for the schema."""
+
+
+class Refusal(BaseModel):
+    """What every error says."""
+
+    error: str
+    what_to_do: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Refusal} for status in (400, 401, 403, 404, 409, 413, 415, 421, 422, 503, 507)
+}
+
+
+class Answered(BaseModel):
+    """What a photo shows and what the worker would do with it."""
+
+    path: str = Field(description="The name that was sent with the photo.")
+    prediction: str | None = Field(description="The best label, null if the photo cannot be read.")
+    confidence: float | None = Field(description="Its calibrated probability, 0 to 1.")
+    outcome: str = Field(description="The folder it would go to.")
+    reason: str | None = Field(description="Why it would go to uncertain or failed.")
+    scores: dict[str, float] | None = Field(description="The probability of each label.")
+
+
+class Results(BaseModel):
+    """Rows of the view `results`, the newest first; `next` is the `before` of the following page."""
+
+    results: list[dict[str, Any]]
+    next: int | None
+
+
+class Correction(BaseModel):
+    """What is really on a photo."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    label: str = Field(alias="as", description="A label of the model, or `neither`.", max_length=200)
+    by: str | None = Field(None, description="Who says so.", max_length=200)
+
+
+class Delivered(BaseModel):
+    """A photo that is in the inbox, durably; `already` if the same Idempotency-Key had brought it before."""
+
+    name: str
+    inbox: str
+    bytes: int
+    sha256: str
+    already: bool
+    id: int | None
+
+
+@router.post("/classify", responses=REFUSALS, openapi_extra=FILES)
+async def classify(
+    request: Request,
+    site: Here,
+    model: Annotated[str | None, Query(description="A bundle's name; the worker's own if not given.")] = None,
+) -> list[Answered]:
+    """Say what is on photos, one or many fields `file`; nothing is stored."""
+    choice = await asyncio.to_thread(site.choices.one, model)
+    async with received(request, scratch(site), site.settings.limits) as form:
+        if not form.files:
+            raise Problem(422, "There is no photo in this request.", "Send it as the field `file`.")
+        found = await answers(site, choice, form.files)
+    return [Answered(**answer.classified.as_dict()) for answer in found]
+
+
+@router.get("/results", responses=REFUSALS)
+def results(
+    site: Here,
+    outcome: Annotated[str | None, Query(description="A folder, waiting or undone.")] = None,
+    prediction: Annotated[str | None, Query(description="cat or dog.")] = None,
+    inbox: Annotated[str | None, Query(description="The inbox it came from.")] = None,
+    name: Annotated[str | None, Query(description="A part of the file's name.")] = None,
+    min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
+    max_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
+    since: Annotated[
+        datetime | None, Query(description="Arrived then or later; UTC if it says no zone.")
+    ] = None,
+    until: Annotated[datetime | None, Query(description="Arrived before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = PAGE_ROWS,
+    before: Annotated[
+        int | None, Query(description="Only rows with a smaller id: `next` of the page before.")
+    ] = None,
+) -> Results:
+    """List rows of the database, the newest first, a page at a time."""
+    wanted = queries.ResultFilter(
+        outcome=outcome,
+        prediction=prediction,
+        inbox=os.path.abspath(inbox) if inbox else None,
+        name=name,
+        min_confidence=min_confidence,
+        max_confidence=max_confidence,
+        since=_aware(since),
+        until=_aware(until),
+        limit=limit,
+        before=before,
+    )
+    rows = list(_rows(site, wanted))
+    return Results(results=rows, next=rows[-1]["id"] if len(rows) == limit else None)
+
+
+@router.get("/results/{id}", responses=REFUSALS)
+def result(site: Here, id: int) -> dict[str, Any]:
+    """Return one row of the database."""
+    engine = site.store.reader()
+    row = queries.result(engine, id) if engine else None
+    if row is None:
+        raise Problem(404, f"There is no file {id}.", "GET /api/results lists those that there are.")
+    return row
+
+
+@router.post("/results/{id}/correction", responses=REFUSALS)
+def correct(site: Here, id: int, correction: Correction) -> dict[str, Any]:
+    """Say what is really on a photo: it moves, and the row remembers."""
+    return _changed(mending.correct(site, [id], correction.label, correction.by))
+
+
+@router.delete("/results/{id}/correction", responses=REFUSALS)
+def undo(site: Here, id: int) -> dict[str, Any]:
+    """Take back the last change: a correction goes back to the folder before, a filing into the inbox."""
+    return _changed(mending.undo(site, [id]))
+
+
+@router.post("/inbox", status_code=201, responses=REFUSALS, openapi_extra=FILES)
+async def deliver(
+    request: Request,
+    response: Response,
+    site: Here,
+    inbox: Annotated[str | None, Query(description="One of the inboxes; the first if not given.")] = None,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> list[Delivered]:
+    """Put photos into an inbox, from where the worker takes them; durable when this answers.
+
+    With an Idempotency-Key each photo of the request is delivered once, however often it is sent.
+    """
+    target = inbox_of(site, inbox)
+    async with received(request, target, site.settings.limits) as form:
+        if not form.files:
+            raise Problem(422, "There is no photo in this request.", "Send it as the field `file`.")
+        done = [
+            await asyncio.to_thread(site.porter.deliver, upload, target, _key(idempotency_key, number))
+            for number, upload in enumerate(form.files)
+        ]
+    if all(delivery.already for delivery in done):
+        response.status_code = 200
+    return [_delivered(delivery) for delivery in done]
+
+
+@router.get("/status", responses=REFUSALS)
+def status(site: Here) -> dict[str, Any]:
+    """Say what the worker is doing, and how many files went where."""
+    return statuses.read(site.settings, site.store.reader()).as_dict()
+
+
+@router.get("/models", responses=REFUSALS)
+def models(site: Here) -> list[dict[str, Any]]:
+    """List the models that may be named in `POST /api/classify`."""
+    return [
+        {"name": choice.key, "labels": list(choice.bundle.labels), "is_workers": choice.is_workers}
+        for choice in site.choices.all()
+    ]
+
+
+def inbox_of(site: Site, path: str | None) -> Path:
+    """Return the inbox at `path`, the first one for None. Raises Problem 404, 503."""
+    inboxes = {str(inbox): inbox for inbox in site.settings.inboxes}
+    target = inboxes.get(path) if path else site.settings.inboxes[0]
+    if target is None:
+        raise Problem(404, "There is no such inbox.", f"Choose one of: {', '.join(inboxes)}.")
+    if not target.is_dir():
+        raise Problem(503, f"The inbox {target} is not there.", "Mount its disk, or start the worker once.")
+    return target
+
+
+def _rows(site: Site, wanted: queries.ResultFilter) -> Iterator[dict[str, Any]]:
+    engine = site.store.reader()
+    return queries.results(engine, wanted) if engine else iter(())
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def _changed(changes: list[Change]) -> dict[str, Any]:
+    [change] = changes
+    if change.problem:
+        raise Problem(409, change.problem, "`pawsort doctor` tells more.")
+    return change.as_dict()
+
+
+def _key(key: str | None, number: int) -> str | None:
+    return f"{key}\n{number}" if key else None
+
+
+def _delivered(delivery: Delivery) -> Delivered:
+    return Delivered(
+        name=delivery.name,
+        inbox=delivery.inbox,
+        bytes=delivery.bytes,
+        sha256=delivery.sha256,
+        already=delivery.already,
+        id=delivery.id,
+    )

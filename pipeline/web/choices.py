@@ -1,0 +1,89 @@
+"""Which models a visitor may choose: the one in the settings, and every bundle under models/.
+
+A choice is a plain name out of this list, never a path that somebody sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import models
+from models import bundle as bundles
+from models.bundle import Bundle
+from models.errors import BundleError
+from pipeline.config import Settings
+from pipeline.web.problems import Problem
+
+log = logging.getLogger(__name__)
+
+SHIPPED = Path(models.__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model by the name in its address; `is_workers` marks the one that the worker uses."""
+
+    key: str
+    bundle: Bundle
+    is_workers: bool
+
+
+class Choices:
+    """The models that there are, each read again only when its manifest has changed."""
+
+    def __init__(self, settings: Settings, folder: Path = SHIPPED) -> None:
+        self._own = bundles.locate(settings.model, settings.base)
+        self._folder = folder
+        self._read: dict[Path, tuple[int, Bundle | None]] = {}
+        self._lock = threading.Lock()
+
+    def all(self) -> list[Choice]:
+        """Return the worker's own model first, then the others by name; a broken one is left out."""
+        with self._lock:
+            return list(self._found())
+
+    def one(self, key: str | None) -> Choice:
+        """Return the model called `key`, the worker's own for None. Raises Problem 404, 503."""
+        choices = self.all()
+        if not choices:
+            raise Problem(503, "There is no model that can be used.", "`pawsort config check` says why.")
+        if not key:
+            return choices[0]
+        for choice in choices:
+            if choice.key == key:
+                return choice
+        known = ", ".join(choice.key for choice in choices)
+        raise Problem(404, f"There is no model called {key[:80]}.", f"Choose one of: {known}.")
+
+    def _found(self) -> Iterator[Choice]:
+        own = self._bundle(self._own)
+        if own is not None:
+            yield Choice(self._own.name, own, True)
+        for path in sorted(self._folder.iterdir()):
+            if path.resolve() != self._own.resolve() and (path / bundles.MANIFEST).is_file():
+                bundle = self._bundle(path)
+                # A bundle of the visitor's own may have the name of a shipped one.
+                if bundle is not None and path.name != self._own.name:
+                    yield Choice(path.name, bundle, False)
+
+    def _bundle(self, path: Path) -> Bundle | None:
+        try:
+            changed = os.stat(path / bundles.MANIFEST).st_mtime_ns
+        except OSError:
+            changed = 0
+        if path not in self._read or self._read[path][0] != changed:
+            self._read[path] = (changed, _load(path))
+        return self._read[path][1]
+
+
+def _load(path: Path) -> Bundle | None:
+    try:
+        return bundles.load(path)
+    except BundleError as error:
+        log.warning("this model cannot be chosen: %s", error)
+        return None
