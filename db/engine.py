@@ -28,6 +28,7 @@ __all__ = [
     "assert_in_place",
     "check_damage",
     "check_url",
+    "forget_connections",
     "open_database",
     "reading",
     "reserved",
@@ -142,6 +143,14 @@ def assert_in_place(engine: Engine) -> None:
     place = _places.get(engine)
     if place is not None:
         place.check()
+
+
+def forget_connections(engine: Engine) -> None:
+    """Have the next transaction open the database anew.
+
+    SQLite opens a file for reading only where it may not write, and stays at that when it may.
+    """
+    engine.dispose()
 
 
 def check_damage(engine: Engine) -> None:

@@ -89,9 +89,8 @@ class Place:
 
     def opened(self) -> None:
         """Count a connection; the first takes note of the files, any later one must find the same."""
-        if self._connections:
-            self.check()
-        else:
+        self.check()
+        if not self._connections:
             names = (self._path, f"{self._path}-wal", f"{self._path}-shm")
             self._seen = {name: identity for name in names if (identity := _identity(name))}
         self._connections += 1
@@ -100,7 +99,7 @@ class Place:
         """Uncount a connection; with the last one SQLite deletes the -wal itself."""
         self._connections -= 1
         if not self._connections:
-            self._seen.clear()
+            self._seen = {name: self._seen[name] for name in self._seen if name == self._path}
 
     def check(self) -> None:
         """Raise DatabaseError if one of the files was deleted or replaced while open."""

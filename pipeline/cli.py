@@ -21,7 +21,7 @@ from pipeline.cli_mending import correct, retry, undo
 from pipeline.cli_models import evaluate, train
 from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment, read_day
 from pipeline.cli_web import serve
-from pipeline.errors import SOME_FAILED, PawsortError, SettingsError, translated
+from pipeline.errors import SOME_FAILED, DatabaseError, PawsortError, SettingsError, translated
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -237,13 +237,17 @@ def status(
     if _is_new(settings):
         seen = statuses.read(settings, None)
     else:
-        with database(settings, "read") as engine:
-            seen = statuses.read(settings, engine)
+        try:
+            with database(settings, "read") as engine:
+                seen = statuses.read(settings, engine)
+        except DatabaseError as error:
+            # What the worker is doing is wanted most when its database is not to be had.
+            seen = statuses.read(settings, None, str(error))
     if json:
         print_json(seen.as_dict())
     else:
         print(seen.as_text())
-    raise typer.Exit(0 if seen.well or not check else 1)
+    raise typer.Exit(DatabaseError.exit_code if seen.problem else 0 if seen.well or not check else 1)
 
 
 @app.command()

@@ -1,14 +1,18 @@
 """The worker's sign of life: `state/heartbeat.json`, which `status` and health checks read.
 
 The worker writes it about every second and whenever its health changes. It is a sign, not a record: nothing
-is synced to disk, and what counts after a crash is in the database.
+is synced to disk, and what counts after a crash is in the database. Where the state folder takes no files, on
+a full or read-only disk, the sign of that very trouble is given in the folder for temporary files.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
+import os
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,13 +34,17 @@ _MOMENTS = ("started_at", "at", "last_filed_at", "next_report_at")
 
 @dataclass(frozen=True, slots=True)
 class InboxBeat:
-    """How one inbox is watched; `waiting` counts files that are there and not claimed yet."""
+    """How one inbox is watched; `waiting` counts files that are there and not claimed yet.
+
+    `overflows` counts how often the kernel had more events than it keeps, each made good by a scan.
+    """
 
     path: str
     mode: Literal["native", "polling"]
     health: Health
     reason: str | None
     waiting: int
+    overflows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +74,11 @@ class Heartbeat:
 
     def write(self, path: Path) -> None:
         """Replace the file at `path` at once. Raises OSError, which should not stop the worker."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        text = json.dumps(self.as_dict(), indent=2) + "\n"
+        try:
+            _replace(path, text)
+        except OSError:
+            _replace(_elsewhere(path), text)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is written: plain JSON values, moments as ISO 8601, `schema_version` first."""
@@ -83,6 +93,31 @@ def read(path: Path) -> Heartbeat | None:
 
     Raises OSError where the file is there and cannot be read.
     """
+    elsewhere = _elsewhere(path)
+    beats = [_read(path), _read(elsewhere) if _is_theirs(elsewhere, path.parent) else None]
+    return max((beat for beat in beats if beat), key=lambda beat: beat.at, default=None)
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _elsewhere(path: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"pawsort-{name}.beat"
+
+
+def _is_theirs(path: Path, folder: Path) -> bool:
+    """Tell whether a file was made by who owns `folder`: anybody may make one among temporary files."""
+    try:
+        return path.lstat().st_uid in (folder.stat().st_uid, 0)
+    except OSError:
+        return False
+
+
+def _read(path: Path) -> Heartbeat | None:
     try:
         return _parse(dict(json.loads(path.read_text(encoding="utf-8"))))
     except FileNotFoundError:

@@ -6,6 +6,7 @@ were lost, their reader died or the inbox became another folder. No user's file 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -91,6 +92,7 @@ class Inbox:
             ),
         )
         self._inode: tuple[int, int] | None = None
+        self._mounted = False
         self._now = 0.0
         self._scanning = False
         self._scan_again = False
@@ -161,14 +163,23 @@ class Inbox:
         try:
             status = os.stat(self._root)
             if not stat.S_ISDIR(status.st_mode):
-                raise NotADirectoryError(20, "not a folder")
+                raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+            inode = status.st_dev, status.st_ino
+            if inode != self._inode:
+                self._refuse_bare_mount_point()
         except OSError as error:
             self._lose_root(error)
             return False
-        inode = status.st_dev, status.st_ino
         if inode != self._inode:
             self._adopt_root(inode)
         return True
+
+    def _refuse_bare_mount_point(self) -> None:
+        """Raise OSError if the inbox was a disk of its own, and is the empty folder under it now."""
+        mounted = os.path.ismount(self._root)
+        if self._mounted and not mounted:
+            raise OSError(errno.ENODEV, "its disk is not mounted any more")
+        self._mounted = mounted
 
     def _lose_root(self, error: OSError) -> None:
         if not self._missing:
@@ -215,7 +226,7 @@ class Inbox:
                     self._walk.push(folder)
             if taken.lost:
                 self._lost += taken.lost
-                log.warning("%s: events were lost; scanning", self.path)
+                log.warning("%s: overflow %d: events were lost; scanning", self.path, self._lost)
                 self.rescan()
         until = self._clock() + SLICE_SECONDS
         while self._hinted and self._clock() < until:

@@ -216,6 +216,7 @@ class Life:
                 health="red" if status.state == "missing" else "degraded" if status.degraded else "ok",
                 reason=status.note or None,
                 waiting=status.settling + status.resting,
+                overflows=status.lost_events,
             )
             for status in sorted((i.status() for i in self._worker.inboxes), key=lambda s: s.path)
         )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from db.engine import DatabaseUnavailable, assert_in_place
+from db.engine import DatabaseUnavailable, assert_in_place, forget_connections
 from db.ledger import Ledger
 from models.bundle import Bundle
 from pipeline.access import NotRegularError
@@ -273,7 +273,10 @@ class Worker:
         """Do something that the world may refuse; if it does, say so and back off."""
         try:
             action()
-        except (OSError, DatabaseUnavailable) as error:
+        except DatabaseUnavailable as error:
+            self._back_off(str(error))
+            forget_connections(self._engine)
+        except OSError as error:
             self._back_off(str(error))
         else:
             if self.trouble:

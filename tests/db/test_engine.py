@@ -22,6 +22,7 @@ from db.engine import (
     DatabaseReserved,
     DatabaseUnavailable,
     assert_in_place,
+    forget_connections,
     open_database,
     reading,
     reserved,
@@ -308,6 +309,16 @@ def test_the_files_of_an_engine_that_was_closed_in_between_are_no_alarm(sqlite_e
     assert_in_place(sqlite_engine)
     filed(Ledger(sqlite_engine, SPOOL))
     assert_in_place(sqlite_engine)
+
+
+def test_a_file_that_was_replaced_while_no_connection_was_open_is_noticed(
+    sqlite_engine: Engine, path: Path, sqlite_made: Path
+) -> None:
+    forget_connections(sqlite_engine)
+    path.rename(path.with_name("away.db"))
+    shutil.copy(sqlite_made, path)
+    with pytest.raises(DatabaseError, match="replaced"):
+        filed(Ledger(sqlite_engine, SPOOL))
 
 
 # --- processes ----------------------------------------------------------------------------------------

@@ -110,6 +110,15 @@ def test_a_file_that_is_no_database_is_exit_4_and_stays_as_it_is(run: Run, tmp_p
     assert database.read_bytes().startswith(b"this is no database")
 
 
+def test_status_without_its_database_tells_of_the_worker_and_is_exit_4(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "pawsort.db").write_bytes(b"")
+    done = run("status")
+    assert done.code == 4
+    assert "worker     stopped" in done.out
+    assert "is an empty file" in done.out
+
+
 @pytest.mark.parametrize(
     "words",
     [

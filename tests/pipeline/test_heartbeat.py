@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline import heartbeat
-from pipeline.heartbeat import Heartbeat, InboxBeat, liveness
+from pipeline.heartbeat import FILE_NAME, Heartbeat, InboxBeat, liveness, read
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 BEAT = Heartbeat(
@@ -74,3 +76,39 @@ def test_no_file_is_no_heartbeat(tmp_path: Path) -> None:
 )
 def test_liveness_is_told_by_the_lock_first(beat: Heartbeat | None, lock_held: bool, expected: str) -> None:
     assert liveness(beat, NOW, lock_held) == expected
+
+
+@pytest.mark.fault(65, 74)
+def test_where_the_state_folder_takes_no_files_the_beat_is_heard_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    state = tmp_path / "state"
+    state.mkdir()
+    old, new = (replace(BEAT, at=BEAT.at + timedelta(seconds=n)) for n in (0, 1))
+    old.write(state / FILE_NAME)
+    with monkeypatch.context() as patch:
+        honest = Path.write_text
+
+        def full(self: Path, *args: Any, **options: Any) -> int:
+            if self.parent == state:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return honest(self, *args, **options)
+
+        patch.setattr(Path, "write_text", full)
+        new.write(state / FILE_NAME)
+    assert read(state / FILE_NAME) == new
+    newest = replace(BEAT, at=BEAT.at + timedelta(seconds=2))
+    newest.write(state / FILE_NAME)
+    assert read(state / FILE_NAME) == newest, "the trouble is over"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a file away")
+def test_a_beat_of_somebody_else_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "state").mkdir()
+    elsewhere = heartbeat._elsewhere(tmp_path / "state" / FILE_NAME)
+    BEAT.write(elsewhere)
+    assert read(tmp_path / "state" / FILE_NAME) == BEAT
+    os.chown(elsewhere, 65534, 65534)
+    assert read(tmp_path / "state" / FILE_NAME) is None

@@ -461,6 +461,26 @@ def test_an_inbox_that_is_gone_is_loud_once_and_waited_for(
     assert inbox.status().state == "watching"
 
 
+@pytest.mark.fault(10)
+def test_the_folder_under_an_unmounted_disk_is_not_taken_for_the_inbox(
+    make: Make, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda path: not os.path.exists(os.path.join(path, b"bare")))
+    inbox = make()
+    inbox.poll()
+    disk = folder.rename(tmp_path / "disk")
+    folder.mkdir()
+    (folder / "bare").touch()
+    assert collect(inbox, 1, 0.1) == []
+    assert inbox.status().state == "missing"
+    assert "not mounted" in inbox.status().note
+    (folder / "bare").unlink()
+    folder.rmdir()
+    disk.rename(folder)
+    (folder / "cat.jpg").touch()
+    assert names(inbox, 1) == {b"cat.jpg"}
+
+
 def test_an_inbox_that_is_not_there_at_the_start_is_waited_for(make: Make, folder: Path) -> None:
     folder.rmdir()
     inbox = make()

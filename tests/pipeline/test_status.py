@@ -69,3 +69,24 @@ def test_red_health_is_not_well_and_says_why(tmp_path: Path) -> None:
 
 def test_every_outcome_that_always_exists_is_counted(tmp_path: Path) -> None:
     assert status.read(site(tmp_path), None).counts == {"uncertain": 0, "failed": 0, "waiting": 0}
+
+
+def test_a_database_that_cannot_be_had_hides_nothing_of_the_worker(tmp_path: Path) -> None:
+    settings = site(tmp_path)
+    with worker_lock(settings):
+        beat(at=datetime.now(UTC), state="paused", health="red", reasons=("locked",)).write(
+            settings.state / FILE_NAME
+        )
+        seen = status.read(settings, None, "it is locked")
+    assert not seen.well
+    assert "paused" in seen.as_text()
+    assert "database   it is locked" in seen.as_text()
+    assert seen.as_dict()["problem"] == "it is locked"
+
+
+def test_overflows_are_told(tmp_path: Path) -> None:
+    settings = site(tmp_path)
+    inbox = InboxBeat("/inbox", "native", "ok", None, waiting=3, overflows=2)
+    with worker_lock(settings):
+        beat(at=datetime.now(UTC), inboxes=(inbox,)).write(settings.state / FILE_NAME)
+        assert "2 overflows" in status.read(settings, None).as_text()

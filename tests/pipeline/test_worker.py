@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import DatabaseError, DatabaseUnavailable, open_database
+from db.engine import DatabaseError, DatabaseUnavailable, forget_connections, open_database
 from db.ledger import Claim, Ledger
 from db.overview import failed_paths
 from pipeline import claiming, config, filing
@@ -477,6 +477,30 @@ def test_a_batch_that_was_refused_a_claim_comes_again(world: World, monkeypatch:
     monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
     world.live()
     assert len(world.sorted()) == 3
+    conserved(world.settings, world.injected)
+
+
+@pytest.mark.fault(82)
+def test_a_database_that_may_be_written_again_is_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
+    world.drop("a.jpg", b"<cat>")
+    worker = world.worker()
+    connect, refusals = sqlite3.connect, 1
+
+    def read_only(path: str, **options: Any) -> sqlite3.Connection:
+        # What SQLite makes of a file that it may not open for writing.
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            path = path.replace("mode=rw", "mode=ro")
+        return connect(path, **options)
+
+    forget_connections(worker._engine)
+    monkeypatch.setattr("db.sqlite.sqlite3.connect", read_only)
+    run_until_idle(worker, steps=200)
+    worker.stop()
     conserved(world.settings, world.injected)
 
 
