@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test lint bench soak sweep lock clean
+.PHONY: help run setup test lint bench soak sweep fuzz lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its
 
 sweep: $(VENV)/dev.stamp ## kill the worker at every system call, and let each fail: an hour (ARGS="--sample 100")
 	@$(BIN)/python -m tests.faults.sweep $(ARGS)
+
+fuzz: $(VENV)/dev.stamp ## judge thousands of odd and broken pictures (ARGS="--count 10000 --seed 1")
+	@$(BIN)/python -m tests.corpus $(ARGS)
 
 lock: ## choose the newest versions that fit and write both locks (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

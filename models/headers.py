@@ -1,18 +1,21 @@
 """What a picture's own header says, read without a decoder and without believing it.
 
 Every walk is bounded by the bytes that are there, and tells what ends too early from what is wrong.
-Sources: ITU T.81 (JPEG), W3C PNG third edition, GIF89a, RFC 9649 (WebP), ISO/IEC 14496-12 (HEIF, AVIF).
+Sources: GIF89a, RFC 9649 (WebP), ISO/IEC 14496-12 (HEIF, AVIF); the longer formats have modules of their own.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from models.sniffing import foreign, sniff
+from models.jpeg import read_jpeg
+from models.png import is_damaged, read_png
+from models.sniffing import foreign, is_beginning, sniff
 from models.tiff import read_tiff
-from models.unreadable import UnreadableImage, corrupt, truncated
+from models.unreadable import UnreadableImage, corrupt, truncated, unsupported
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,7 @@ def read_header(data: bytes) -> Header:
         raise UnreadableImage("empty", "0 bytes")
     kind = sniff(data)
     if kind is None:
-        name = foreign(data)
-        raise UnreadableImage("unsupported", name) if name else _not_an_image(data)
+        raise _unknown(data)
     try:
         header = _READERS[kind](data)
     except (struct.error, IndexError) as error:
@@ -50,89 +52,30 @@ def read_header(data: bytes) -> Header:
     return header
 
 
-def _not_an_image(data: bytes) -> UnreadableImage:
+def _unknown(data: bytes) -> UnreadableImage:
+    if is_beginning(data):
+        return truncated(f"the file ends within its first {len(data) + 1} bytes")
+    if name := foreign(data):
+        return unsupported(name)
+    if is_damaged(data):
+        return corrupt("the first bytes of the PNG are damaged, as by a transfer in text mode")
     return UnreadableImage("not_an_image", f"begins with {data[:16]!r}")
 
 
-# JPEG: markers, of which the frame header (SOF) says the size; then entropy-coded data up to EOI.
-
-_STANDALONE = {0x01, *range(0xD0, 0xD8)}
-_FRAME_HEADERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-
-
 def _read_jpeg(data: bytes) -> Header:
-    width = height = 0
-    exif = b""
-    for marker, start, end in _jpeg_segments(data):
-        if marker in _FRAME_HEADERS:
-            height, width = struct.unpack_from(">HH", data, start + 1)
-        elif marker == 0xE1 and not exif and data[start : start + 6] == b"Exif\0\0":
-            exif = data[start + 6 : end]
-        elif marker == 0xDA:
-            if not width:
-                raise corrupt("the JPEG has pixels before it says how many")
-            # libjpeg makes up what is missing, grey and silent; the end marker cannot occur within the data.
-            if data.find(b"\xff\xd9", end) < 0:
-                raise truncated("the JPEG has no end marker")
-            return Header("JPEG", width, height, exif=exif)
-    raise corrupt("the JPEG has no pixels")
-
-
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    at = 2
-    while True:
-        at = data.find(b"\xff", at)
-        while at >= 0 and data[at + 1] == 0xFF:
-            at += 1
-        if at < 0:
-            raise truncated("the JPEG ends before its pixels")
-        marker = data[at + 1]
-        at += 2
-        if marker == 0xD9:
-            return
-        if marker == 0 or marker in _STANDALONE:
-            continue
-        (length,) = struct.unpack_from(">H", data, at)
-        if at + length > len(data):
-            raise truncated("the JPEG ends within a segment")
-        yield marker, at + 2, at + length
-        at += max(length, 2)
-
-
-# PNG: chunks of length, name, data and check sum.
+    width, height, exif = read_jpeg(data)
+    return Header("JPEG", width, height, exif=exif)
 
 
 def _read_png(data: bytes) -> Header:
-    width, height, frames, exif = 0, 0, 1, b""
-    for name, start, end in _png_chunks(data):
-        if name == b"IHDR":
-            width, height = struct.unpack_from(">II", data, start)
-        elif name == b"acTL":
-            frames = max(1, struct.unpack_from(">I", data, start)[0])
-        elif name == b"eXIf":
-            exif = data[start:end]
-    return Header("PNG", width, height, frames, exif)
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    at, name, pixels = 8, b"", False
-    while name != b"IEND":
-        if at + 12 > len(data):
-            if pixels and at == len(data):
-                return  # all is there but the closing chunk
-            raise truncated("the PNG ends before its last chunk")
-        (length,) = struct.unpack_from(">I", data, at)
-        name = data[at + 4 : at + 8]
-        if not name.isalpha():
-            raise corrupt(f"the PNG has a chunk named {name!r}")
-        if at + 12 + length > len(data):
-            raise truncated(f"the PNG ends within its {name.decode()} chunk")
-        pixels = pixels or name == b"IDAT"
-        yield name, at + 8, at + 8 + length
-        at += 12 + length
+    header = read_png(data)
+    return Header("PNG", header.width, header.height, header.frames, header.exif)
 
 
 # GIF: a screen, then blocks made of sub-blocks of at most 255 bytes.
+
+
+_GIF_BLOCK = re.compile(rb"[!,;]")
 
 
 def _read_gif(data: bytes) -> Header:
@@ -147,8 +90,11 @@ def _read_gif(data: bytes) -> Header:
             frames += 1
         elif data[at] == 0x21:
             at = _after_sub_blocks(data, at + 2)
-        else:
+        elif data[at] == 0x3B or frames:
             break  # the trailer, or what somebody has put behind the picture
+        else:
+            block = _GIF_BLOCK.search(data, at)  # decoders pass over what stands before the first one
+            at = block.start() if block else len(data)
     if not frames and at >= len(data):
         raise truncated("the GIF ends before its first frame")
     if not frames:

@@ -8,17 +8,30 @@ threads run while it works.
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pillow_heif
-from PIL import AvifImagePlugin, Image, ImageChops, ImageCms, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from pillow_heif import HeifImageFile
 
+from models import jpeg, png
 from models.budget import Budget
 from models.headers import Header, read_header
+from models.shrinking import shrink
+from models.tiff import read_orientation
 from models.unreadable import UnreadableImage
 
 __all__ = ["PIXEL_LIMIT", "Header", "Pixels", "UnreadableImage", "decode", "fit", "read_header"]
@@ -26,14 +39,28 @@ __all__ = ["PIXEL_LIMIT", "Header", "Pixels", "UnreadableImage", "decode", "fit"
 PIXEL_LIMIT = 200_000_000
 """Width x height of the largest picture that is decoded when the caller names no limit."""
 
-# Imported for what they register: Pillow would look for them, and for forty others, at the first WebP.
-_PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)
+_DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "HEIF": HeifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+}
+# `pipeline.admission` opens these by name.
 pillow_heif.register_heif_opener()
+
+_TOO_SHORT = ("truncated", "not enough image data", "unexpected end of file")
+# What Pillow says of a picture that is in order and beyond it.
+_NOT_OURS = (
+    "unsupported", "not supported", "not yet supported", "unknown pixel mode", "unknown data organization",
+    "cannot handle", "unknown raw mode",
+)  # fmt: skip
 
 # Ours is checked before Pillow is asked; Pillow's would warn on stderr at 89 megapixels and refuse at 179.
 Image.MAX_IMAGE_PIXELS = None
-# Editors put megabytes of history into a PNG's text; the limit on all of it together stays at 64 MiB.
-PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
 # Doubtful metadata of a picture that can be read is nothing that anybody can act upon.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -89,20 +116,35 @@ def _decoded(data: bytes, box_of: Callable[[int, int], Box], pixel_limit: int) -
     header = read_header(data)
     _check_pixels(header.width, header.height, pixel_limit)
     try:
-        with (
-            _in_flight.hold(_cost(header, max(box_of(header.width, header.height)))),
-            Image.open(io.BytesIO(data), formats=[header.format]) as image,
-        ):
+        cost = _cost(header, max(box_of(header.width, header.height)))
+        with _in_flight.hold(cost), _opened(header, data) as image:
             _check_pixels(image.width, image.height, pixel_limit)
             box = box_of(image.width, image.height)
             if header.format == "JPEG":
                 image.draft("RGB", (2 * box[0], 2 * box[1]))
-            return _upright(image, _shrink(image, box))
+            return _upright(header, image, shrink(image, box))
     except (UnreadableImage, MemoryError):
         raise
     except Exception as error:  # Pillow's plugins raise nearly every type there is
-        reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
-        raise UnreadableImage(reason, f"{header.format}: {type(error).__name__}: {error}") from error
+        raise UnreadableImage(_reason(error), f"{header.format}: {type(error).__name__}: {error}") from error
+
+
+def _opened(header: Header, data: bytes) -> Image.Image:
+    """Open a picture with the one decoder that is meant: `Image.open` would hide why it refuses."""
+    if header.format == "JPEG":
+        data = jpeg.without_metadata(data)
+    elif header.format == "PNG":
+        data = png.without_metadata(data)
+    return _DECODERS[header.format](io.BytesIO(data))
+
+
+def _reason(error: Exception) -> Literal["truncated", "unsupported", "corrupt"]:
+    words = str(error).lower()
+    if any(phrase in words for phrase in _TOO_SHORT):
+        return "truncated"
+    if "palette size" in words:
+        return "corrupt"
+    return "unsupported" if any(phrase in words for phrase in _NOT_OURS) else "corrupt"
 
 
 def _cost(header: Header, size: int) -> int:
@@ -117,55 +159,19 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
         raise UnreadableImage("too_many_pixels", f"{width} x {height} pixels; the limit is {limit}")
 
 
-def _shrink(image: Image.Image, box: Box) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        image = _to_eight_bits(image)
-    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        image = ImageChops.invert(image)  # Pillow takes every CMYK JPEG for one by Adobe, which inverts them
-    if image.has_transparency_data:
-        # Premultiplied, so that shrinking weighs each colour by how much of it is seen.
-        small = np.asarray(_resize(image.convert("RGBA").convert("RGBa"), box)).astype(np.uint16)
-        on_white = small[..., :3] + (255 - small[..., 3:])
-        return Image.fromarray(np.minimum(on_white, 255).astype(np.uint8))
-    if image.mode == "LAB":
-        return _resize(_lab_to_rgb(image), box)
-    if image.mode == "L":
-        return _resize(image, box).convert("RGB")
-    return _resize(image.convert("RGB"), box)
-
-
-def _resize(image: Image.Image, box: Box) -> Image.Image:
-    return image.resize(box, Image.Resampling.BILINEAR, reducing_gap=3.0)
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Bring one channel of integers or floats to 0..255 by the range that its values fit into."""
-    values = np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0.0, neginf=0.0)
-    largest = 65535.0 if image.mode.startswith("I;16") else float(values.max())
-    if image.mode == "F" and largest <= 1.0:
-        scale = 255.0
-    elif largest <= 255.0:
-        scale = 1.0
-    else:
-        scale = 255.0 / max(65535.0, largest)
-    return Image.fromarray(np.clip(values * scale + 0.5, 0, 255).astype(np.uint8))
-
-
-def _lab_to_rgb(image: Image.Image) -> Image.Image:
-    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    return ImageCms.ImageCmsTransform(
-        ImageCms.ImageCmsProfile(lab), ImageCms.ImageCmsProfile(srgb), "LAB", "RGB"
-    ).apply(image)
-
-
-def _upright(image: Image.Image, small: Image.Image) -> Pixels:
+def _upright(header: Header, image: Image.Image, small: Image.Image) -> Pixels:
     # Turning the small square costs nothing and gives what turning the whole picture first would give.
-    turn = _UPRIGHT.get(_orientation(image))
+    turn = _UPRIGHT.get(_orientation(header, image))
     return np.asarray(small if turn is None else small.transpose(turn), dtype=np.uint8)
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(header: Header, image: Image.Image) -> int:
+    """Say how a picture lies, unless its decoder has turned it already, as that of a TIFF or HEIF does."""
+    if header.format == "TIFF":
+        return 1
+    if header.format not in ("HEIF", "AVIF"):
+        return read_orientation(header.exif)
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except (ValueError, TypeError, KeyError, SyntaxError, OSError, OverflowError, struct.error):
-        return 1  # the picture is good, and nobody knows which side is up
+    except Exception:  # the picture is good, and nobody knows which side is up
+        return 1

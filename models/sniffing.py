@@ -42,7 +42,51 @@ _FOREIGN = (  # real pictures, documents and films that are not taken, so that t
     (b"FLV\x01", "a Flash video"),
     (b"\x30\x26\xb2\x75", "a Windows Media file"),
     (b"OggS", "an Ogg file"),
+    (b"\x01\xda\x00", "an SGI picture"),
+    (b"\x01\xda\x01", "an SGI picture"),
+    (b"\x59\xa6\x6a\x95", "a Sun raster picture"),
+    (b"/* XPM */", "an X pixmap"),
+    (b"\x00\x00\x02\x00", "a Windows cursor"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
+    (b"\x01\x00\x09\x00\x00\x03", "a Windows metafile"),
+    (b"\xb1\x68\xde\x3a", "a DCX fax"),
+    (b"BLP1", "a Blizzard texture"),
+    (b"BLP2", "a Blizzard texture"),
+    (b"FTC\x00", "a game's texture (FTEX)"),
+    (b"FTU\x00", "a game's texture (FTEX)"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"GRIB", "a GRIB file"),
+    (b"BUFR", "a BUFR file"),
+    (b"DanM", "a Microsoft Paint 1 picture"),
+    (b"LinS", "a Microsoft Paint 1 picture"),
+    (b"\x80\xe8\x00\x00", "a PIXAR raster picture"),
+    (b"\x8bJNG", "a JNG picture"),
+    (b"IIII", "a Phase One RAW photo"),
+    (b"IIXPR3", "a QuarkXPress document"),
+    (b"Image type:", "an IFUNC picture (IM)"),
+    (b"PF\n", "a Netpbm picture"),
+    (b"Pf\n", "a Netpbm picture"),
+    (b"BPG\xfb", "a BPG picture"),
+    (b"FLIF", "a FLIF picture"),
+    (b"\x13\xab\xa1\x5c", "an ASTC texture"),
+    (b"\xabKTX ", "a KTX texture"),
+    (b"id=ImageMagick", "an ImageMagick picture (MIFF)"),
+    (b"\x00\x00\x01\xb0", "an MPEG video"),
+    (b"FWS", "a Flash film"),
+    (b"CWS", "a Flash film"),
 )
+
+_FOREIGN_AT = (  # the same, of which the first bytes may be any
+    (4, b"\x11\xaf", "a FLI animation"),
+    (4, b"\x12\xaf", "a FLC animation"),
+    (20, b"GIMP", "a GIMP brush"),
+    (40, b" EMF", "a Windows metafile"),
+    (128, b"DICM", "a DICOM picture"),
+    (2048, b"PCD_IPI", "a Kodak Photo CD picture"),
+)
+
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+_PCX = re.compile(rb"\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08]")
 
 
 def sniff(data: bytes) -> str | None:
@@ -81,8 +125,13 @@ def foreign(data: bytes) -> str | None:
         return "a video or sound file"
     if data[:1] == b"P" and data[1:2] in b"1234567" and data[2:3] in (b"\n", b" ", b"\t", b"\r", b"#"):
         return "a Netpbm picture"
-    if data[128:132] == b"DICM":
-        return "a DICOM picture"
+    for at, magic, name in _FOREIGN_AT:
+        if data[at : at + len(magic)] == magic:
+            return name
+    if len(data) >= 128 and _PCX.match(data):
+        return "a PCX picture"
+    if data[-18:] == b"TRUEVISION-XFILE.\0":
+        return "a TGA picture"
     head = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"<") and _SVG.search(head) and b"<html" not in head.lower():
         return "an SVG drawing"
@@ -96,3 +145,10 @@ def _brand(data: bytes) -> str | None:
         return "AVIF"
     # A film may list mif1 among what it is compatible with; what it is comes first.
     return "HEIF" if data[8:12] in _HEIF_BRANDS else None
+
+
+def is_beginning(data: bytes) -> bool:
+    """Tell whether some bytes are too few to be a picture of ours, and begin like one."""
+    cut = any(4 <= len(data) < len(magic) and magic.startswith(data) for magic in _SIGNATURES)
+    box = data[4:8] == b"ftyp" and len(data) < 12
+    return cut or box or data == b"\xff\xd8" or (data[:4] == b"RIFF" and len(data) < 12)

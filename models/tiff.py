@@ -5,17 +5,29 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from models.unreadable import UnreadableImage, corrupt, truncated
+from models.unreadable import UnreadableImage, corrupt, truncated, unsupported
 
 _PAGES = 10_000  # more are not counted; a chain that bites its own tail is none
 
-_SUBFILE, _WIDTH, _HEIGHT, _SUB_FOLDERS, _DNG = 254, 256, 257, 330, 50706
+_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _ORIENTATION, _SUB_FOLDERS, _DNG = (
+    254,
+    256,
+    257,
+    259,
+    274,
+    330,
+    50706,
+)
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _DATA = ((273, 279), (324, 325))  # where the strips, or the tiles, are; and how long
 _EXIF_FOLDER = 34665
 _TAKEN, _TAKEN_OFFSET = 36867, 36881  # DateTimeOriginal, OffsetTimeOriginal
 _NEEDED = {_SUBFILE, _WIDTH, _HEIGHT, _SUB_FOLDERS, _DNG, *(tag for pair in _DATA for tag in pair)}
-_NEEDED |= {_EXIF_FOLDER, _TAKEN, _TAKEN_OFFSET}
+_NEEDED |= {_EXIF_FOLDER, _TAKEN, _TAKEN_OFFSET, _COMPRESSION, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT}
+_COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}  # what Pillow's libtiff has
+_LARGEST_TILE = 1 << 26  # pixels; a decoder makes room for a whole one, however small the picture
 _MOST_VALUES = 1_000_000  # of one tag; a strip for each row of the tallest picture is far fewer
+_RAW_TYPES = {1, 2, 6, 7}  # of which decoders make no list of numbers
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}  # bytes of the types of whole numbers, and of text
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -41,16 +53,33 @@ def read_tiff(data: bytes) -> TiffHeader:
     Raises UnreadableImage (unsupported for RAW photos, truncated, corrupt); struct.error where data ends.
     """
     layout, first = _open(data)
+    if layout.order == ">" and layout.counter == "Q":
+        raise unsupported("a BigTIFF whose numbers begin with the large end")
     page = _folder(data, first, layout)
     if _DNG in page or (page.get(_SUBFILE) == [1] and _SUB_FOLDERS in page):
-        raise UnreadableImage("unsupported", "a RAW photo (DNG, NEF, ARW or alike)")
+        raise unsupported("a RAW photo (DNG, NEF, ARW or alike)")
     for offsets, lengths in _DATA:
         for start, length in zip(page.get(offsets, []), page.get(lengths, []), strict=False):
             if start + length > len(data):
                 raise truncated(f"the TIFF should have {start + length} bytes and has {len(data)}")
     if not page.get(_WIDTH) or not page.get(_HEIGHT):
         raise corrupt("the TIFF does not say how large it is")
+    if (packing := page.get(_COMPRESSION) or [1])[0] not in _COMPRESSIONS:
+        raise unsupported(f"a TIFF packed by method {packing[0]}")
+    tile = [*page.get(_TILE_WIDTH, [0]), 0][0] * [*page.get(_TILE_HEIGHT, [0]), 0][0]
+    if tile > max(_LARGEST_TILE, 4 * page[_WIDTH][0] * page[_HEIGHT][0]):
+        raise corrupt(f"the TIFF has tiles of {tile} pixels")
     return TiffHeader(page[_WIDTH][0], page[_HEIGHT][0], _count_pages(data, first, layout))
+
+
+def read_orientation(exif: bytes) -> int:
+    """Read how a picture is to be turned, 1 to 8 as EXIF counts; 1 where that is not said, or nonsense."""
+    try:
+        layout, first = _open(exif)
+        found = _folder(exif, first, layout).get(_ORIENTATION) or [1]
+    except (UnreadableImage, struct.error):
+        return 1  # the picture is good, and nobody knows which side is up
+    return found[0] if found[0] in range(1, 9) else 1
 
 
 def read_taken(exif: bytes) -> tuple[str, str]:
@@ -97,6 +126,9 @@ def _folder(data: bytes, at: int, layout: _Layout) -> dict[int, list[int]]:
     tags = {}
     for entry in range(at, at + min(count, 65535) * layout.entry, layout.entry):
         tag, kind = struct.unpack_from(layout.order + "HH", data, entry)
+        (values,) = struct.unpack_from(layout.order + layout.offset, data, entry + 4)
+        if values > _MOST_VALUES and kind not in _RAW_TYPES:
+            raise corrupt(f"tag {tag} of the TIFF has {values} values")
         if tag in _NEEDED and kind in _SIZES:
             tags[tag] = _values(data, entry + 4, _SIZES[kind], layout)
     return tags

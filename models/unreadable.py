@@ -24,3 +24,8 @@ def truncated(what: str) -> UnreadableImage:
 def corrupt(what: str) -> UnreadableImage:
     """Make the error for bytes that contradict their format."""
     return UnreadableImage("corrupt", what)
+
+
+def unsupported(what: str) -> UnreadableImage:
+    """Make the error for a picture of a kind that is not read."""
+    return UnreadableImage("unsupported", what)

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from models import images
+from models import images, jpeg, shrinking
 from models.budget import Budget
 from models.images import UnreadableImage, decode
-from tests.models.pictures import FORMATS, encode, exif, noise, png, png_bomb, scene
+from tests.corpus.case import FINE, Case
+from tests.corpus.judge import judge
+from tests.models.pictures import FORMATS, chunk, encode, exif, noise, png, png_bomb, scene
 
 SIZE = 32
 Twin = Callable[[Image.Image], bytes]
@@ -248,19 +250,19 @@ def test_a_bomb_is_refused_from_its_header() -> None:
     assert reason(png_bomb(20000, 20000)) == "too_many_pixels"
 
 
-def test_pillow_sees_no_bomb_and_is_told_what_the_bytes_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[object] = []
-    honest = Image.open
+def test_pillow_sees_no_bomb_and_only_the_decoder_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
 
-    def spy(file: io.BytesIO, formats: list[str] | None = None) -> Image.Image:
-        opened.append(formats)
-        return honest(file, formats=formats)
+    def spy(kind: str) -> Callable[[io.BytesIO], Image.Image]:
+        honest = images._DECODERS[kind]
+        return lambda file: opened.append(kind) or honest(file)  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr(Image, "open", spy)
+    monkeypatch.setattr(images, "_DECODERS", {kind: spy(kind) for kind in FORMATS})
+    monkeypatch.setattr(Image, "open", None)
     assert reason(png_bomb(20000, 20000)) == "too_many_pixels"
     assert opened == []
     decode(encode(scene(), "GIF"), SIZE)
-    assert opened == [["GIF"]]
+    assert opened == ["GIF"]
 
 
 def test_the_limit_is_the_callers() -> None:
@@ -322,6 +324,55 @@ def test_a_budget_lets_in_what_fits_and_makes_the_rest_wait_its_turn() -> None:
     large.join(5)
     small.join(5)
     assert order == ["fits", "large", "small, later"]
+
+
+def test_text_and_profiles_cannot_spoil_a_good_png(plain: images.Pixels) -> None:
+    data = encode(scene(), "PNG")
+    bomb = chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(40_000_000))) + chunk(b"zTXt", b"t\0\0no zlib")
+    assert difference(data[:33] + bomb + chunk(b"acTL", b"\0\0\0\1\0\0\0\0") + data[33:], plain) < 0.1
+
+
+def test_metadata_cannot_spoil_a_good_jpeg(plain: images.Pixels) -> None:
+    data = encode(scene(), "JPEG", quality=95)
+    broken = b"".join(
+        b"\xff%c" % marker + struct.pack(">H", 2 + len(payload)) + payload
+        for marker, payload in [
+            (0xE0, b"JFIF\0"),
+            (0xE2, b"MPF\0MM\0*\xff\xff\xff\xff"),
+            (0xED, b"Photoshop 3.0\0"),
+        ]
+    )
+    assert difference(data[:2] + broken + data[2:], plain) < 2
+    assert jpeg.without_metadata(data[:2] + broken + data[2:]) == jpeg.without_metadata(data)
+
+
+def test_a_png_with_a_wrong_check_sum_is_corrupt_though_its_pixels_unpack() -> None:
+    data = bytearray(encode(scene(), "PNG"))
+    data[-14] ^= 1  # of the last IDAT
+    assert reason(bytes(data)) == "corrupt"
+
+
+def test_what_pillow_cannot_read_is_unsupported_and_not_corrupt() -> None:
+    deep = bytearray(encode(scene(), "JPEG"))
+    deep[deep.index(b"\xff\xc0") + 4] = 12
+    assert reason(bytes(deep)) == "unsupported"
+    grey = bytearray(encode(scene().convert("L"), "TIFF"))
+    at = grey.index(struct.pack("<HHI", 258, 3, 1))
+    struct.pack_into("<H", grey, at + 8, 10)
+    assert reason(bytes(grey)) == "unsupported"
+
+
+def test_a_large_picture_is_shrunk_in_bands_as_if_it_were_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode(noise(701, 1503).convert("RGBA"), "PNG")
+    whole = decode(data, SIZE)
+    monkeypatch.setattr(shrinking, "BAND_PIXELS", 10_000)
+    assert (decode(data, SIZE) == whole).all()
+
+
+def test_a_large_picture_takes_little_more_memory_than_its_pixels() -> None:
+    (end,) = judge([Case("8,000 x 8,000 of one bit", png_bomb(8000, 8000), FINE)])
+    assert end.right
+    assert end.most_mb < 75 + 64 + 60
 
 
 # --- for people -----------------------------------------------------------------------------------------

@@ -1,0 +1,101 @@
+"""A decoded picture of any size and mode, shrunk to RGB with little memory.
+
+A picture of 200 megapixels is there once, in the mode in which its decoder left it. What has to be done to
+its pixels, such as turning CMYK into RGB, is done band by band, each shrunk at once; the result is what the
+whole would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageChops, ImageCms
+
+BAND_PIXELS = 1 << 22
+_GAP = 3.0  # how much larger than asked for the bands are left, for the last, smooth step
+
+
+def shrink(image: Image.Image, box: tuple[int, int]) -> Image.Image:
+    """Return a picture as RGB of this width and height, transparent parts white; both sides are scaled."""
+    small = _squashed(image, _preparation(image), box)
+    if small.mode != "RGBa":
+        return small.convert("RGB")
+    premultiplied = np.asarray(small).astype(np.uint16)
+    on_white = premultiplied[..., :3] + (255 - premultiplied[..., 3:])
+    return Image.fromarray(np.minimum(on_white, 255).astype(np.uint8))
+
+
+def _squashed(
+    image: Image.Image, prepare: Callable[[Image.Image], Image.Image], box: tuple[int, int]
+) -> Image.Image:
+    width, height = image.size
+    across, down = (max(1, int(side / wanted / _GAP)) for side, wanted in zip(image.size, box, strict=True))
+    bands = [_reduced(prepare(band), across, down) for band in _bands(image, down)]
+    joined = bands[0]
+    if len(bands) > 1:
+        joined = Image.new(joined.mode, (joined.width, sum(band.height for band in bands)))
+        top = 0
+        for band in bands:
+            joined.paste(band, (0, top))
+            top += band.height
+    used = (0, 0, width / across, height / down)
+    return joined.resize(box, Image.Resampling.BILINEAR, box=used)
+
+
+def _reduced(band: Image.Image, across: int, down: int) -> Image.Image:
+    return band if across == down == 1 else band.reduce((across, down))
+
+
+def _bands(image: Image.Image, multiple: int) -> Iterator[Image.Image]:
+    """Cut a picture into bands of a multiple of so many rows, the last perhaps less."""
+    width, height = image.size
+    rows = max(BAND_PIXELS // width // multiple, 1) * multiple
+    if rows >= height:
+        yield image
+        return
+    for top in range(0, height, rows):
+        yield image.crop((0, top, width, min(top + rows, height)))
+
+
+def _preparation(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """Choose what turns a band into L, RGB or, where parts are transparent, RGBa."""
+    if image.mode.startswith(("I", "F")):
+        scale = _scale(image)
+        return lambda band: _to_eight_bits(band, scale)
+    if image.has_transparency_data:
+        # Premultiplied, so that shrinking weighs each colour by how much of it is seen.
+        return lambda band: band.convert("RGBA").convert("RGBa")
+    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        # Pillow takes every CMYK JPEG for one by Adobe, which inverts them.
+        return lambda band: ImageChops.invert(band).convert("RGB")
+    if image.mode == "LAB":
+        return _lab_to_rgb
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    return lambda band: band.convert(mode)
+
+
+def _values(image: Image.Image) -> npt.NDArray[np.float32]:
+    return np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0.0, neginf=0.0)
+
+
+def _scale(image: Image.Image) -> float:
+    """Return what brings integers or floats to 0..255 by the range that their values fit into."""
+    if image.mode.startswith("I;16"):
+        return 255.0 / 65535.0
+    largest = max(float(_values(band).max()) for band in _bands(image, 1))
+    if image.mode == "F" and largest <= 1.0:
+        return 255.0
+    return 1.0 if largest <= 255.0 else 255.0 / max(65535.0, largest)
+
+
+def _to_eight_bits(band: Image.Image, scale: float) -> Image.Image:
+    return Image.fromarray(np.clip(_values(band) * scale + 0.5, 0, 255).astype(np.uint8))
+
+
+def _lab_to_rgb(band: Image.Image) -> Image.Image:
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.ImageCmsTransform(
+        ImageCms.ImageCmsProfile(lab), ImageCms.ImageCmsProfile(srgb), "LAB", "RGB"
+    ).apply(band)
