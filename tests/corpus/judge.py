@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import resource
 import time
 from collections.abc import Iterable, Iterator
@@ -149,6 +148,7 @@ def _judge(data: bytes) -> tuple[str, str]:
 
 def _memory() -> tuple[int, int, int]:
     """Return resident, most ever resident, and virtual bytes of this process."""
-    with open("/proc/self/statm") as file:
-        virtual, resident, *_ = (int(word) * os.sysconf("SC_PAGE_SIZE") for word in file.read().split())
-    return resident, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, virtual
+    # Not getrusage, whose maximum begins with what the parent had.
+    with open("/proc/self/status") as file:
+        told = {line.split(":")[0]: line.split()[1] for line in file if line.startswith("Vm")}
+    return int(told["VmRSS"]) * 1024, int(told["VmHWM"]) * 1024, int(told["VmSize"]) * 1024
