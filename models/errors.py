@@ -13,3 +13,7 @@ class DatasetError(Exception):
 
 class ArchitectureError(Exception):
     """Weights and a network do not fit, or there is no such network; the message says what was expected."""
+
+
+class PackageMissing(Exception):  # noqa: N818 - says what has happened
+    """What was asked for needs a package that is not installed; the message says how to get it."""

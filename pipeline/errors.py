@@ -56,12 +56,14 @@ def translated() -> Iterator[None]:
     """Raise the errors of `models/` and `db/` as ours, with their message unchanged."""
     from db.errors import DatabaseError as RoomDatabaseError
     from db.errors import DatabaseReserved
-    from models.errors import ArchitectureError, BundleError, DatasetError
+    from models.errors import ArchitectureError, BundleError, DatasetError, PackageMissing
 
     try:
         yield
     except (ArchitectureError, DatasetError) as error:
         raise SettingsError(str(error)) from error
+    except PackageMissing as error:
+        raise PawsortError(str(error)) from error
     except BundleError as error:
         raise ModelError(str(error)) from error
     except DatabaseReserved as error:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from models.bundle import NEITHER, Bundle
 from models.dataset import DatasetError, Photos, read_wrong, scan
 from models.engines import Engine, Kind, open_engine
-from models.evaluation import shapes, tables
+from models.evaluation import gallery, page, plots, shapes, tables
 from models.evaluation.answers import Answers
 from models.evaluation.curves import curves
 from models.evaluation.figures import Evaluation, measure
@@ -48,8 +48,10 @@ def evaluate(
 
     A subfolder may also be called like the label's folder. `split` keeps to the part of the photos that
     training with the same seed put there: `test` gives the figures in the bundle again. `exclude` names
-    photos to leave out, as in training. Raises DatasetError and BundleError.
+    photos to leave out, as in training. Raises DatasetError, BundleError and, with `out`, PackageMissing.
     """
+    if out is not None:
+        plots.need_all()
     found, warnings = photos_of(bundle, folders, split, exclude)
     measured = run(bundle, found, target_precision, engine, progress)
     result = dataclasses.replace(
@@ -132,5 +134,12 @@ def predict(
 
 def write(measured: Measured, out: Path) -> None:
     """Write everything into a folder."""
-    drawn, suspected = curves(measured.answers), suspects(measured.answers)
-    tables.write(measured.result, measured.photos, measured.answers, drawn, suspected, out)
+    bundle, photos, answers, result = measured.bundle, measured.photos, measured.answers, measured.result
+    drawn, suspected = curves(answers), suspects(answers)
+    tables.write(result, photos, answers, drawn, suspected, out)
+    seen = gallery.witness(bundle, photos, answers, result.at_threshold.threshold)
+    doubted = frozenset(item.index for item in suspected)
+    mistakes = gallery.worst(answers, result.at_threshold.threshold)
+    worst = gallery.shots([seen], mistakes, doubted)
+    shown = [item.index for item in suspected[: gallery.MOST]]
+    page.write(result, bundle, drawn, worst, gallery.shots([seen], shown), len(suspected), out)

@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from models.dataset import read
 from models.headers import read_header
 from models.unreadable import UnreadableImage
 
 SIDES = (128, 256, 512, 1024, 2048, 4096)
 RATIOS = ((1.05, "square"), (1.4, "to 7:5"), (1.8, "to 9:5"))
+LONGER = "longer"
 
 
 def dimensions(paths: Sequence[bytes]) -> npt.NDArray[np.int32]:
@@ -24,8 +26,7 @@ def dimensions(paths: Sequence[bytes]) -> npt.NDArray[np.int32]:
 
 def _dimensions(path: bytes) -> tuple[int, int]:
     try:
-        with open(path, "rb") as file:
-            header = read_header(file.read())
+        header = read_header(read(path))
     except (OSError, UnreadableImage):
         return 0, 0  # it was decoded a moment ago; whoever took it away, the figures stand
     return header.width, header.height
@@ -50,7 +51,14 @@ def _size(longest: int) -> str:
     return f"over {below} px"
 
 
+def place(name: str) -> int:
+    """Return where a group of sizes or shapes stands among the others of its kind; 0 for any other group."""
+    sizes = [_size(side) for side in (*SIDES, SIDES[-1] + 1)]
+    ratios = [*(ratio for _, ratio in RATIOS), LONGER]
+    return next((order.index(name) for order in (sizes, ratios) if name in order), 0)
+
+
 def _shape(longest: int, shortest: int) -> str:
     if shortest == 0:
         return ""
-    return next((name for most, name in RATIOS if longest / shortest <= most), "longer")
+    return next((name for most, name in RATIOS if longest / shortest <= most), LONGER)
