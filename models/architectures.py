@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,19 +71,29 @@ def known(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def initialise_from_imagenet(network: Network, weights: str | Path) -> None:
-    """Give MobileNetV2's backbone its ImageNet weights.
+def initialise_from_imagenet(network: Network, weights: str | Path, *, head: bool = False) -> None:
+    """Give MobileNetV2's backbone its ImageNet weights, and with `head` the last layer, of 1,000 labels, too.
 
     "imagenet" downloads them, a path reads a .weights.h5 file. Raises ArchitectureError where it does not
-    fit.
+    fit, or cannot be had.
     """
-    try:
-        donor = keras.applications.MobileNetV2(weights=str(weights))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArchitectureError(f"{weights}: not ImageNet weights of MobileNetV2: {error}") from error
-    theirs = {variable.path: variable for variable in donor.variables}
+    theirs = {variable.path: variable for variable in _donor(weights).variables}
     for variable in network.features.variables:
         variable.assign(theirs[variable.path])
+    if head:
+        for variable in network.head.variables:
+            variable.assign(theirs[variable.path.replace("head/", "predictions/")])
+
+
+def _donor(weights: str | Path) -> Any:
+    try:
+        with redirect_stdout(sys.stderr):  # Keras tells of its download where our data goes
+            return keras.applications.MobileNetV2(weights=str(weights))
+    except Exception as error:  # Keras raises Exception itself where the network is not to be reached
+        detail = " ".join(str(error).split())
+        if str(weights) == "imagenet":
+            raise ArchitectureError(f"ImageNet weights cannot be downloaded: {detail}") from error
+        raise ArchitectureError(f"{weights}: not ImageNet weights of MobileNetV2: {detail}") from error
 
 
 def whiten(network: Network, batches: Iterable[npt.NDArray[np.uint8]]) -> None:

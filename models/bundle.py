@@ -98,7 +98,7 @@ class Manifest(_Section):
     name: str = Field(min_length=1)
     architecture: str
     labels: list[str] = Field(min_length=2)
-    folders: dict[str, str]
+    folders: dict[str, str]  # label -> folder; none where the model names what it sees and files nothing
     input_size: int = Field(ge=16, le=1024)
     weights: Weights
     calibration: Calibration
@@ -110,8 +110,8 @@ class Manifest(_Section):
     def _consistent(self) -> Manifest:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must differ from each other")
-        if not self.folders or not set(self.folders) <= set(self.labels):
-            raise ValueError("folders must be given for some of the labels and for nothing else")
+        if not set(self.folders) <= set(self.labels):
+            raise ValueError("folders must be given for labels and for nothing else")
         if any(len(row) != len(self.labels) for row in self.self_test.probabilities):
             raise ValueError("self_test.probabilities must have a column for each label")
         if any(not folder or folder.startswith(".") or "/" in folder for folder in self.folders.values()):

@@ -32,8 +32,8 @@ class Recipe:
 
 FINE_TUNING = Recipe(learning_rate=2e-4)
 SMALL_CNN = Recipe(
-    learning_rate=0.1, epochs=50, batch=128, patience=50, small_epochs=36, optimizer="sgd", weight_decay=5e-3,
-    dropout=0.1, label_smoothing=0.1, average=0.995, warm_up=0.1, augmentation="zoom", mixup=0.2, cutout=0.3,
+    learning_rate=0.03, epochs=50, batch=32, patience=50, small_epochs=36, optimizer="sgd", weight_decay=5e-3,
+    dropout=0.1, label_smoothing=0.05, average=0.998, augmentation="zoom", cutout=0.2,
 )  # fmt: skip
 CIFAR_CNN = Recipe(
     learning_rate=0.12, epochs=24, batch=128, patience=24, optimizer="sgd", weight_decay=5e-3, dropout=0.1,

@@ -6,33 +6,29 @@ import csv
 import hashlib
 import io
 import logging
-import platform
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from dataclasses import replace as replaced
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from models import architectures, calibration, evaluation, selftest
+from models import architectures, calibration, evaluation, recording
 from models.architectures import Network
 from models.bundle import NEITHER, SCHEMA_VERSION, Bundle, BundleError, compose, replace, write
 from models.dataset import DatasetError, Photos, check_trainable, read_wrong, scan
-from models.engines import freeze
 from models.feeding import batches
 from models.optimisation import Clock, Epoch, FineTuning, Report, Schedule, fit_head, has_checkpoint, logits
 from models.recipes import Augmentation, Recipe
-from models.runtime import keras, tf
+from models.runtime import keras
 from models.weights import WeightsError, pack, unpack
 
 log = logging.getLogger(__name__)
 
-_SELF_TEST_SEED, _SELF_TEST_IMAGES, _SELF_TEST_TOLERANCE = 20260101, 4, 0.01
 _STATISTICS_PHOTOS = 512
 
 
@@ -158,7 +154,7 @@ def _schedule(options: TrainOptions, size: int) -> Schedule:
 
 def _fingerprint(options: TrainOptions, photos: Photos) -> str:
     """Identify a run: the same photos, options and versions."""
-    digest = hashlib.sha256(f"{options.command} {_versions()}".encode())
+    digest = hashlib.sha256(f"{options.command} {recording.versions()}".encode())
     digest.update(photos.splits.tobytes() + photos.labels.tobytes())
     for path in photos.paths:
         digest.update(path + b"\0")
@@ -193,7 +189,7 @@ def _finish(
             "bound": calibration.BOUND,
             "thresholds": [asdict(entry) for entry in table],
         },
-        "self_test": _self_test(network, size, temperature),
+        "self_test": recording.self_test(network, size, temperature),
         "figures": {},
         "made": _made(options, photos),
     }
@@ -226,17 +222,6 @@ def _folders(options: TrainOptions, photos: Photos) -> dict[str, str]:
     return {label: options.folder_names.get(label, label) for label in photos.classes if label != NEITHER}
 
 
-def _self_test(network: Network, size: int, temperature: float) -> dict[str, Any]:
-    images = selftest.images(_SELF_TEST_SEED, _SELF_TEST_IMAGES, size)
-    (probabilities,) = freeze(network.model, size, temperature)(tf.constant(images))
-    return {
-        "recipe": selftest.RECIPE,
-        "seed": _SELF_TEST_SEED,
-        "tolerance": _SELF_TEST_TOLERANCE,
-        "probabilities": [[round(min(float(p), 1.0), 6) for p in row] for row in probabilities.numpy()],
-    }
-
-
 def _figures(
     draft: Bundle, network: Network, photos: Photos, target: float, progress: Report
 ) -> dict[str, dict[str, Any]]:
@@ -255,13 +240,8 @@ def _made(options: TrainOptions, photos: Photos) -> dict[str, Any]:
         "data": photos.counts(),
         "set_aside": len(photos.set_aside),
         "held_out_sources": dict(photos.held_out),
-        "versions": _versions(),
+        "versions": recording.versions(),
     }
-
-
-def _versions() -> dict[str, str]:
-    packages = ("tensorflow", "keras", "numpy", "pillow")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 def _history_csv(history: Sequence[Epoch]) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from models.bundle import Bundle
 from pipeline.classifier import Finding, ProcessClassifier, classify_files
 from pipeline.config import Settings
 from pipeline.decision import FAILED, Policy, decide
@@ -15,15 +16,22 @@ from pipeline.ignored import ignorer
 from pipeline.model import load_bundle, policy
 from pipeline.naming import destination
 
+NAMES = 5
+"""How many labels to give of a model that has no folders, and may have a thousand labels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """What a photo shows and what the worker would do with it; `outcome` is a folder."""
+    """What a photo shows and what the worker would do with it.
+
+    `outcome` is a folder; None where the model names what it sees and files nothing, and then `scores` has
+    the NAMES likeliest labels, the likeliest first.
+    """
 
     path: str
     prediction: str | None
     confidence: float | None
-    outcome: str
+    outcome: str | None
     reason: str | None
     scores: dict[str, float] | None
 
@@ -33,14 +41,18 @@ class Classified:
 
 
 def classify(
-    settings: Settings, paths: Sequence[str], progress: Callable[[int, int], None] = lambda done, total: None
+    settings: Settings,
+    paths: Sequence[str],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    bundle: Bundle | None = None,
 ) -> Iterator[Classified]:
     """Classify files and all files below folders, in the order given. Raises ModelError.
 
-    `progress` hears how many are done, of how many.
+    `progress` hears how many are done, of how many. A `bundle` takes the place of the settings' own, and may
+    have no folders.
     """
-    bundle = load_bundle(settings)
-    chosen = policy(settings, bundle)
+    bundle = bundle or load_bundle(settings)
+    chosen = policy(settings, bundle) if bundle.folders else None
     shown = list(photos(paths, settings))
     classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
     try:
@@ -67,6 +79,7 @@ def preview(settings: Settings) -> Iterator[dict[str, Any]]:
     """Say for each file in the inboxes where the worker would put it now. Raises ModelError."""
     promised: set[bytes] = set()
     for answer in classify(settings, [str(inbox) for inbox in settings.inboxes]):
+        assert answer.outcome is not None  # the settings' own model has folders
         inbox = next(inbox for inbox in settings.inboxes if Path(answer.path).is_relative_to(inbox))
         folder = os.fsencode(settings.sorted / answer.outcome)
         source = os.fsencode(os.path.relpath(answer.path, inbox))
@@ -87,10 +100,14 @@ def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:
                 yield path
 
 
-def judged(path: str, finding: Finding, chosen: Policy) -> Classified:
+def judged(path: str, finding: Finding, chosen: Policy | None) -> Classified:
     """Say what the worker would do with a photo that was found to show this."""
     if finding.scores is None:
         return Classified(path, None, None, FAILED, finding.reason, None)
+    if chosen is None:
+        likeliest = dict(sorted(finding.scores.items(), key=lambda item: -item[1])[:NAMES])
+        prediction, confidence = next(iter(likeliest.items()))
+        return Classified(path, prediction, confidence, None, None, likeliest)
     decision = decide(finding.scores, chosen)
     return Classified(
         path, decision.prediction, decision.confidence, decision.outcome, decision.reason, finding.scores

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import config as configuration
+from pipeline.cli_classify import classify
 from pipeline.cli_mending import correct, retry, undo
 from pipeline.cli_models import evaluate, train
 from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment, read_day
 from pipeline.cli_web import serve
-from pipeline.errors import SOME_FAILED, DatabaseError, PawsortError, SettingsError, translated
+from pipeline.errors import DatabaseError, PawsortError, SettingsError, translated
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -106,34 +107,6 @@ def _run(config: Path, once: bool, dry_run: bool) -> int:
         return 0
     with filing_progress(show=once) as on_filed:
         return service.run(settings, once=once, on_filed=on_filed)
-
-
-@app.command()
-def classify(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, or folders of photos.")],
-    config: Config = DEFAULT,
-    json: Json = False,
-) -> None:
-    """Say what is on photos; nothing is recorded or moved.
-
-    Example: pawsort classify holiday/ cat.jpg --json
-    """
-    from pipeline import classification
-    from pipeline.output import print_json, print_table
-    from pipeline.progress import counting_progress
-
-    settings = load(config)
-    if not any(map(os.path.lexists, paths)):
-        raise SettingsError(f"{paths[0]}: no such file or folder")
-    with counting_progress("classifying") as progress:
-        rows = [row.as_dict() for row in classification.classify(settings, paths, progress)]
-    if not rows:
-        print("pawsort: no photos there", file=sys.stderr)
-    if json:
-        print_json(rows)
-    else:
-        print_table(rows, ["path", "outcome", "prediction", "confidence", "reason"])
-    raise typer.Exit(SOME_FAILED if any(row["outcome"] == "failed" for row in rows) else 0)
 
 
 @app.command()
@@ -275,7 +248,7 @@ def doctor(
     raise typer.Exit(1 if problems else 0)
 
 
-for _command in (correct, undo, retry, train, evaluate, serve):
+for _command in (classify, correct, undo, retry, train, evaluate, serve):
     app.command()(_command)
 
 

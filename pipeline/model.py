@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from models import bundle as bundles
+from models import imagenet
 from models.bundle import Bundle
 from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN, Policy
-from pipeline.errors import translated
+from pipeline.errors import ModelError, SettingsError, translated
 
 
 def load_bundle(settings: Settings) -> Bundle:
-    """Load the bundle that the settings name, checked but for its self-test. Raises ModelError."""
+    """Load the bundle that the settings name, to file photos with, checked but for its self-test.
+
+    Raises ModelError, also where the model has no folders.
+    """
+    bundle = open_bundle(settings.model, settings.base)
+    if not bundle.folders:
+        raise ModelError(
+            f"model: {settings.model}: it names what is on photos and has no folders to file them in; "
+            "use it with `pawsort classify --model`, or choose another"
+        )
+    return bundle
+
+
+def open_bundle(name: str, base: Path, weights: Path | None = None) -> Bundle:
+    """Load the bundle of a name, or of a path from `base`. Raises ModelError.
+
+    `imagenet` is made when first asked for, from `weights` or a download; no other model takes these.
+    """
+    if weights is not None and name != imagenet.NAME:
+        raise SettingsError(f"--weights: the model {name} has its own; only {imagenet.NAME} is given them")
     with translated():
-        return bundles.load(bundles.locate(settings.model, settings.base))
+        if name == imagenet.NAME:
+            return imagenet.open_imagenet(weights)
+        return bundles.load(bundles.locate(name, base))
 
 
 def policy(settings: Settings, bundle: Bundle) -> Policy:

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from pipeline import cli
+from pipeline.classifier import Finding
 
 ROOT = Path(__file__).parents[2]
 
@@ -180,3 +183,48 @@ def test_quick_commands_import_nothing_heavy(tmp_path: Path, words: list[str]) -
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def names_only(path: Path, **changes: object) -> Path:
+    """Write a bundle that names what it sees and files nothing."""
+    from models.bundle import compose, write
+    from models.weights import pack
+    from tests.models.conftest import manifest
+
+    packed = pack({"head/bias": np.zeros(3)})
+    return write(compose(path, manifest(folders={}, **changes), packed), packed).path
+
+
+def test_model_without_folders_files_nothing(run: Run, tmp_path: Path):
+    names_only(tmp_path / "names")
+    (tmp_path / "config.yaml").write_text("model: ./names\n", encoding="utf-8")
+    done = run("run", "--once")
+    assert done.code == 3 and "has no folders" in done.err and "classify --model" in done.err
+
+
+def test_model_without_folders_gives_the_five_likeliest_names(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from pipeline import classification
+
+    scores = {f"thing {i}": i / 45 for i in range(10)}
+    (tmp_path / "a.jpg").write_text("a")
+    monkeypatch.setattr(classification, "ProcessClassifier", lambda *_: SimpleNamespace(stop=lambda: None))
+    monkeypatch.setattr(
+        classification,
+        "classify_files",
+        lambda *_: [Finding(0, None, scores), Finding(1, None, None, "empty")],
+    )
+    (tmp_path / "b.jpg").write_text("b")
+    path = names_only(tmp_path / "names")
+    done = run("classify", "--model", str(path), "a.jpg", "b.jpg", "--json")
+    named, failed = json.loads(done.out)
+    assert named["prediction"] == "thing 9" and named["outcome"] is None and done.code == 1
+    assert list(named["scores"]) == ["thing 9", "thing 8", "thing 7", "thing 6", "thing 5"]
+    assert failed["outcome"] == "failed" and named.keys() == failed.keys()
+    assert "thing 9 20%, thing 8 18%" in run("classify", "--model", str(path), "a.jpg", "b.jpg").out
+
+
+def test_weights_are_for_imagenet_alone(run: Run):
+    done = run("classify", "--model", "cats_dogs", "--weights", "x.h5", ".")
+    assert done.code == 2 and "only imagenet" in done.err

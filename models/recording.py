@@ -1,0 +1,32 @@
+"""What a new bundle says about itself: its self-test, and with what it was made."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from models import selftest
+from models.architectures import Network
+from models.engines import freeze
+from models.runtime import tf
+
+_SEED, _IMAGES, _TOLERANCE = 20260101, 4, 0.01
+
+
+def self_test(network: Network, size: int, temperature: float) -> dict[str, Any]:
+    """Return bundle.yaml's `self_test` for a network as it is stored."""
+    images = selftest.images(_SEED, _IMAGES, size)
+    (probabilities,) = freeze(network.model, size, temperature)(tf.constant(images))
+    return {
+        "recipe": selftest.RECIPE,
+        "seed": _SEED,
+        "tolerance": _TOLERANCE,
+        "probabilities": [[round(min(float(p), 1.0), 6) for p in row] for row in probabilities.numpy()],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides how a network comes out."""
+    packages = ("tensorflow", "keras", "numpy", "pillow")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}

@@ -1,0 +1,56 @@
+"""The command that says what is on photos, and leaves them where they are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli_shared import DEFAULT, Config, Json, load
+from pipeline.errors import SOME_FAILED, SettingsError
+
+
+def classify(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, or folders of photos.")],
+    model: Annotated[
+        str | None, typer.Option(help="A bundle's name or path, or imagenet; default: the settings' own.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of imagenet, a .weights.h5; default: downloaded.")
+    ] = None,
+    config: Config = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Say what is on photos; nothing is recorded or moved.
+
+    The model imagenet knows a thousand things, and gives the five likeliest.
+
+    Example: pawsort classify holiday/ cat.jpg --json
+    """
+    from pipeline import classification
+    from pipeline.model import open_bundle
+    from pipeline.output import print_json, print_table
+    from pipeline.progress import counting_progress
+
+    settings = load(config)
+    if not any(map(os.path.lexists, paths)):
+        raise SettingsError(f"{paths[0]}: no such file or folder")
+    bundle = open_bundle(model or settings.model, Path.cwd() if model else settings.base, weights)
+    with counting_progress("classifying") as progress:
+        rows = [row.as_dict() for row in classification.classify(settings, paths, progress, bundle)]
+    if not rows:
+        print("pawsort: no photos there", file=sys.stderr)
+    if json:
+        print_json(rows)
+    else:
+        columns = ["outcome", "prediction", "confidence", "reason"] if bundle.folders else ["names", "reason"]
+        print_table([row | {"names": _names(row["scores"])} for row in rows], ["path", *columns])
+    raise typer.Exit(SOME_FAILED if any(row["outcome"] == "failed" for row in rows) else 0)
+
+
+def _names(scores: Mapping[str, float] | None) -> str:
+    return ", ".join(f"{name} {score:.0%}" for name, score in (scores or {}).items())
