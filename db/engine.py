@@ -33,6 +33,7 @@ __all__ = [
     "reading",
     "reserved",
     "upgrade",
+    "wal_bytes",
     "writing",
 ]
 
@@ -151,6 +152,11 @@ def forget_connections(engine: Engine) -> None:
     SQLite opens a file for reading only where it may not write, and stays at that when it may.
     """
     engine.dispose()
+
+
+def wal_bytes(engine: Engine) -> int:
+    """Return the size of an SQLite database's -wal in bytes, 0 where there is none."""
+    return sqlite.wal_bytes(_where(engine.url)) if engine.dialect.name == "sqlite" else 0
 
 
 def check_damage(engine: Engine) -> None:

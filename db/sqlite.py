@@ -23,6 +23,10 @@ FINISH_SECONDS = 4.0
 """How long to wait for a database in the making, which nobody else should have open."""
 
 
+WAL_BYTES = 4 << 20
+"""What a -wal keeps of the disk when nobody needs it: as much as SQLite lets it grow to in peace."""
+
+
 def path_of(address: URL) -> str:
     """Return the absolute path of the file that `address` names."""
     return os.path.abspath(str(address.database))
@@ -52,6 +56,8 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float) -> tuple[Eng
         connection.execute("PRAGMA synchronous = FULL")
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
+            # It grows as long as anybody reads an older state; afterwards it shall shrink again.
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         # The first read opens the -wal, so that it can be watched.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         place.opened()
@@ -185,6 +191,14 @@ def discard_scratch(scratch: str) -> None:
     for name in (scratch, f"{scratch}-wal", f"{scratch}-shm"):
         with suppress(OSError):
             os.unlink(name)
+
+
+def wal_bytes(path: str) -> int:
+    """Return the size of the -wal of the database at `path`, 0 where there is none."""
+    try:
+        return os.path.getsize(f"{path}-wal")
+    except OSError:
+        return 0
 
 
 def _identity(path: str) -> tuple[int, int] | None:

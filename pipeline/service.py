@@ -17,7 +17,7 @@ from types import FrameType
 
 from sqlalchemy import Engine
 
-from db.engine import open_database, reserved
+from db.engine import open_database, reserved, wal_bytes
 from db.errors import DatabaseError
 from db.queries import counts
 from models.bundle import Bundle
@@ -27,6 +27,7 @@ from pipeline.config import Settings
 from pipeline.corrections import recover_moves
 from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, LockError, PawsortError, SettingsError, translated
+from pipeline.health import health_of
 from pipeline.heartbeat import Health, Heartbeat, InboxBeat, State
 from pipeline.held import Held
 from pipeline.locks import worker_lock
@@ -67,7 +68,7 @@ def run(
         worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
         writer = reporter(settings, engine)
         schedule = Schedule(writer, Agenda(writer.at, writer.zone))
-        code = Life(settings, bundle, worker, classifier, schedule).live(once)
+        code = Life(settings, bundle, worker, classifier, schedule, engine).live(once)
         if once:
             report_so_far(writer)
         return code
@@ -104,13 +105,20 @@ class Life:
     """One run of the worker, from its first sign of life to its last."""
 
     def __init__(
-        self, settings: Settings, bundle: Bundle, worker: Worker, classifier: Classifier, schedule: Schedule
+        self,
+        settings: Settings,
+        bundle: Bundle,
+        worker: Worker,
+        classifier: Classifier,
+        schedule: Schedule,
+        engine: Engine,
     ) -> None:
         self._settings = settings
         self._bundle = bundle
         self._worker = worker
         self._classifier = classifier
         self._schedule = schedule
+        self._engine = engine
         self._started_at = datetime.now(UTC)
         self._beat_at = 0.0
         self._ready = False
@@ -167,7 +175,7 @@ class Life:
 
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker
-        health, reasons = self._health()
+        health, reasons = health_of(worker, self._schedule.agenda, wal_bytes(self._engine))
         last_at, last = worker.last_filed or (None, None)
         agenda = self._schedule.agenda
         return Heartbeat(
@@ -193,20 +201,6 @@ class Life:
         if self._worker.trouble:
             return "paused"
         return "watching" if self._classifier.labels else "starting"
-
-    def _health(self) -> tuple[Health, tuple[str, ...]]:
-        statuses = [inbox.status() for inbox in self._worker.inboxes]
-        red = [self._worker.trouble] if self._worker.trouble else []
-        red += [f"{s.path}: {s.note}" for s in statuses if s.state == "missing"]
-        if self._worker.missing:
-            red.append(f"{self._worker.missing} files are gone from the spool; see `pawsort doctor`")
-        degraded = [f"{s.path}: {s.note}" for s in statuses if s.degraded and s.state != "missing"]
-        if self._worker.stuck:
-            degraded.append(f"{self._worker.stuck} files cannot be moved out of their inbox; see the log")
-        if self._schedule.agenda.problem:
-            degraded.append(f"reports: {self._schedule.agenda.problem}")
-        health: Health = "red" if red else "degraded" if degraded else "ok"
-        return health, (*red, *degraded)
 
     def _inboxes(self) -> tuple[InboxBeat, ...]:
         self._last_inboxes = tuple(

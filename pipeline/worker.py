@@ -273,11 +273,9 @@ class Worker:
         """Do something that the world may refuse; if it does, say so and back off."""
         try:
             action()
-        except DatabaseUnavailable as error:
+        except (OSError, DatabaseUnavailable) as error:
             self._back_off(str(error))
             forget_connections(self._engine)
-        except OSError as error:
-            self._back_off(str(error))
         else:
             if self.trouble:
                 log.warning("going on: the trouble is over (%s)", self.trouble)

@@ -11,6 +11,7 @@ import ctypes
 import gc
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -25,6 +26,7 @@ from tests.faults.stub_worker import Order, live
 
 ROOT = Path(__file__).parents[2]
 _PR_SET_PDEATHSIG = 1
+_CLONE_NEWUSER = 0x10000000
 SETTINGS = """
 inboxes: [inbox, scans]
 decision: {min_confidence: 0.9}
@@ -74,15 +76,16 @@ class Nursery:
     def __init__(self) -> None:
         command = [sys.executable, "-m", "tests.faults.nursery"]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
+        self._heard = b""
         self._dead: dict[int, int] = {}
         self._hear(60.0)
 
     def worker(self, order: Order) -> Life:
         """Start a worker; its log is appended to `worker.log` in its folder."""
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
         while True:
             said = self._hear(30.0)
             if "born" in said:
@@ -93,7 +96,7 @@ class Nursery:
         end = time.monotonic() + seconds
         while pid not in self._dead:
             self._hear(end - time.monotonic())
-        return self._dead.pop(pid)
+        return self._dead[pid]
 
     def close(self) -> None:
         """End the nursery, and with it all workers."""
@@ -104,10 +107,17 @@ class Nursery:
             pipe.close()
 
     def _hear(self, seconds: float) -> dict[str, Any]:
-        assert self._process.stdout
-        if seconds <= 0 or not select.select([self._process.stdout], [], [], seconds)[0]:
-            raise TimeoutError("the worker does not end")
-        said: dict[str, Any] = json.loads(self._process.stdout.readline())
+        end = time.monotonic() + seconds
+        while b"\n" not in self._heard:
+            assert self._process.stdout
+            pipe = self._process.stdout.fileno()
+            if not select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
+                raise TimeoutError("the worker does not end")
+            chunk = os.read(pipe, 65536)
+            assert chunk, "the nursery is dead"
+            self._heard += chunk
+        line, _, self._heard = self._heard.partition(b"\n")
+        said: dict[str, Any] = json.loads(line)
         if "dead" in said:
             self._dead[said["dead"]] = said["code"]
         return said
@@ -118,6 +128,7 @@ def main() -> None:
     _die_with_parent()
     with tempfile.TemporaryDirectory(prefix="pawsort-nursery-") as scratch:
         tempfile.tempdir = scratch
+        os.chmod(scratch, 0o1777)  # like /tmp: workers of other users have their locks there too
         _warm_up(Path(scratch))
         gc.freeze()
         _serve()
@@ -177,8 +188,33 @@ def _become_worker(order: Order) -> None:
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    _confine(order)
     if order.get("held"):
         os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _confine(order: Order) -> None:
+    if cgroup := order.get("cgroup"):
+        Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
+    if limit := order.get("inotify"):
+        _limit_inotify(*limit)
+    if nofile := order.get("nofile"):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
+    if uid := order.get("uid"):
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+        _die_with_parent()  # forgotten by a change of user
+
+
+def _limit_inotify(what: str, most: int) -> None:
+    """Enter a user namespace of our own, whose limits are ours to set."""
+    uid, gid = os.getuid(), os.getgid()
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER):
+        raise OSError(ctypes.get_errno(), "unshare")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        Path(f"/proc/self/{name}").write_text(text)
+    Path(f"/proc/sys/user/max_inotify_{what}").write_text(str(most))
 
 
 def _die_with_parent() -> None:

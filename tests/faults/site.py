@@ -79,6 +79,23 @@ class Site:
         [fresh] = self.rows("outcome", "name = 'fresh.jpg'")
         assert fresh == ("cats",)
 
+    def wait_until_paused(self, why: str, seconds: float = 5.0) -> None:
+        """Wait until the sign of life says that the worker is paused, and why."""
+
+        def told() -> bool:
+            beat = self.beat
+            return beat is not None and beat.state == "paused" and why in " ".join(beat.reasons)
+
+        self.wait(told, f"{why} in the heartbeat", seconds)
+        assert self.beat is not None
+        assert self.beat.health == "red"
+
+    def wait_until_watching(self) -> None:
+        """Wait until the sign of life says that all is well."""
+        self.wait(
+            lambda: self.beat and self.beat.state == "watching" and self.beat.health == "ok", "watching"
+        )
+
     def rows(self, columns: str, condition: str = "true") -> list[tuple[Any, ...]]:
         """Ask the view of results, without waiting for a lock."""
         path = self.settings.state / "pawsort.db"
@@ -107,6 +124,12 @@ class Site:
         """What all workers here have said."""
         path = self.folder / "worker.log"
         return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End what still runs."""

@@ -6,13 +6,15 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypedDict
 from unittest import mock
 
+from db import engine
 from pipeline import config, logs, service, worker
-from pipeline.classifier import Classifier, Finding, ProcessClassifier
+from pipeline.classifier import Classifier, Finding, Item, ProcessClassifier
 from pipeline.errors import PawsortError
 from tests.stubs import BUNDLE, StubClassifier, stub_child
 
@@ -28,15 +30,32 @@ class Order(TypedDict, total=False):
     backoff: float  # seconds between tries while the world is bad
     child: bool  # classify in a process of its own, which poison kills in earnest
     held: bool  # stop before the first step, until SIGCONT comes
+    delay: float  # seconds that each answer of the stub takes
+    busy: float  # seconds to wait for a locked database
+    uid: int  # run as this user
+    nofile: int  # most descriptors
+    inotify: tuple[str, int]  # `instances` or `watches`, and how many there are
+    cgroup: str  # the folder of a control group to live in
 
 
 class IdleStub(StubClassifier):
-    """A stub that waits as long as it was told to when it has nothing to answer."""
+    """A stub that waits as long as it was told to when it has nothing to answer, and takes its time."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        super().__init__()
+        self._delay = delay
+        self._since = 0.0
+
+    def submit(self, items: Sequence[Item]) -> None:
+        """Take a batch."""
+        super().submit(items)
+        self._since = time.monotonic()
 
     def poll(self, timeout: float) -> list[Finding]:
         """Answer, or wait."""
-        if not self.in_flight:
+        if not self.in_flight or time.monotonic() < self._since + self._delay:
             time.sleep(timeout)
+            return []
         return super().poll(timeout)
 
 
@@ -45,7 +64,7 @@ def live(order: Order) -> int:
     try:
         settings = config.load(Path(order["folder"]) / "config.yaml")
         logs.set_up(settings.log)
-        classifier: Classifier = IdleStub()
+        classifier: Classifier = IdleStub(order.get("delay", 0.0))
         if order.get("child"):
             classifier = ProcessClassifier(BUNDLE.path, "auto", settings.limits, child=stub_child)
         with ExitStack() as stack:
@@ -67,6 +86,7 @@ def _patches(order: Order) -> list[tuple[Any, str, Any]]:
     return [
         (service, "load_bundle", lambda _: BUNDLE),
         (worker, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
+        (engine, "BUSY_SECONDS", order.get("busy", engine.BUSY_SECONDS)),
     ]
 
 
