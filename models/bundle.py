@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models import selftest
 from models.errors import BundleError as BundleError
+from models.looking import CloserLook
 from models.weights import Arrays, WeightsError, unpack
 
 MANIFEST = "bundle.yaml"
@@ -59,6 +60,15 @@ class Calibration(_Section):
     photos: int = Field(ge=0)
     bound: Share
     thresholds: list[ThresholdEntry] = Field(min_length=1)
+
+
+class Look(_Section):
+    """When and how to look closer; see looking.CloserLook."""
+
+    below: Share
+    zoom: float = Field(ge=1, le=4)
+    whole: float = Field(ge=0, le=10)
+    parts: float = Field(ge=0, le=10)
 
 
 class SelfTest(_Section):
@@ -102,6 +112,7 @@ class Manifest(_Section):
     input_size: int = Field(ge=16, le=1024)
     weights: Weights
     calibration: Calibration
+    closer_look: Look | None = None
     self_test: SelfTest
     figures: dict[str, Figure]
     made: Made
@@ -136,6 +147,12 @@ class Bundle:
     def calibration(self) -> Calibration:
         """Temperature and the table of thresholds."""
         return self.manifest.calibration
+
+    @property
+    def closer_look(self) -> CloserLook | None:
+        """How to look closer at what is unsure; None where the first look is all there is."""
+        look = self.manifest.closer_look
+        return CloserLook(look.below, look.zoom, look.whole, look.parts) if look else None
 
     @property
     def figures(self) -> Mapping[str, Figure]:

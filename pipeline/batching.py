@@ -43,10 +43,11 @@ class Outcome:
 class Batch:
     """One batch as it was put in.
 
-    Row i of `images`, uint8 (n, size, size, 3), is of `ids[i]`: zeros if unreadable.
+    Row i of `images`, uint8 (n, size, size, 3), is of `ids[i]` at `paths[i]`: zeros if unreadable.
     """
 
     ids: tuple[int, ...]
+    paths: tuple[bytes, ...]
     images: Pixels
     outcomes: tuple[Outcome, ...]
 
@@ -66,7 +67,7 @@ class Batches:
         self._threads = threads
         self._on_loaded = on_loaded
         self._cuts: queue.SimpleQueue[Sequence[Item] | None] = queue.SimpleQueue()
-        self._outcomes: dict[int, Outcome] = {}
+        self._loaded: dict[int, tuple[bytes, Outcome]] = {}
         self._dataset = self._build()
 
     def put(self, items: Sequence[Item]) -> None:
@@ -94,9 +95,8 @@ class Batches:
 
     def _joined(self, slices: Sequence[tuple[npt.NDArray[np.int64], Pixels]]) -> Batch:
         ids = tuple(np.concatenate([ids for ids, _ in slices]).tolist())
-        return Batch(
-            ids, np.concatenate([images for _, images in slices]), tuple(map(self._outcomes.pop, ids))
-        )
+        paths, outcomes = zip(*map(self._loaded.pop, ids), strict=True)
+        return Batch(ids, paths, np.concatenate([images for _, images in slices]), outcomes)
 
     def _build(self) -> Any:
         options = tf.data.Options()
@@ -125,7 +125,8 @@ class Batches:
     def _load(self, ids: npt.NDArray[np.int64], paths: npt.NDArray[np.object_]) -> Pixels:
         images = np.empty((len(ids), self._size, self._size, 3), np.uint8)
         for image, id, path in zip(images, ids.tolist(), paths, strict=True):
-            self._outcomes[id], pixels = load(path, self._size, self._limits)
+            outcome, pixels = load(path, self._size, self._limits)
+            self._loaded[id] = path, outcome
             image[:] = 0 if pixels is None else pixels
             self._on_loaded()
         return images

@@ -58,6 +58,12 @@ def train(
     cutout: Annotated[
         float | None, typer.Option(min=0, max=1, help=f"Side of the square to blank, as a share. {_OWN}")
     ] = None,
+    keep: Annotated[
+        float | None, typer.Option(min=0, max=1, help=f"Share of the pretrained weights to keep. {_OWN}")
+    ] = None,
+    zoom: Annotated[
+        float | None, typer.Option(min=1, max=4, help=f"Look again at what is unsure, so much larger. {_OWN}")
+    ] = None,
     input_size: Annotated[int | None, typer.Option(min=16, help="Pixels; default: as suits it.")] = None,
     folder: Annotated[
         list[str] | None, typer.Option(metavar="LABEL=NAME", help="Where photos of a class are filed.")
@@ -96,6 +102,8 @@ def train(
         augmentation=augmentation,
         mixup=mixup,
         cutout=cutout,
+        keep=keep,
+        zoom=zoom,
         input_size=input_size,
         folder_names=names,
         exclude=exclude,

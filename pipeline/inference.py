@@ -21,6 +21,7 @@ import numpy.typing as npt
 from pipeline.config import LimitSettings
 
 if TYPE_CHECKING:
+    from models.bundle import Bundle
     from models.engines import Engine
     from pipeline.admission import Admitted
     from pipeline.batching import Batch
@@ -132,7 +133,7 @@ def serve(
     for batch in batches:
         # BrokenEngine ends this child like a crash. The next one tests the engine before it gets the
         # files one by one. So a broken engine is refused; else it is known which file it stumbles over.
-        out.send(Finished(find(engine, bundle.labels, batch)))
+        out.send(Finished(find(engine, bundle.labels, batch, closer(bundle, batch, limits, out.pulse))))
 
 
 def _feed(requests: Connection, put: Callable[[Sequence[Item]], None]) -> None:
@@ -146,11 +147,47 @@ class BrokenEngine(Exception):  # noqa: N818 - says what has happened
     """The engine's answers are no probabilities, twice: it is broken, or cannot bear one of these files."""
 
 
-def find(engine: Engine, labels: Sequence[str], batch: Batch) -> list[Finding]:
+Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+Closer = Callable[[Predict, npt.NDArray[np.float32], Sequence[int]], npt.NDArray[np.float32]]
+"""From how to predict, first scores, and the rows of the batch that they are for, to better scores."""
+
+
+def closer(bundle: Bundle, batch: Batch, limits: LimitSettings, on_loaded: Callable[[], None]) -> Closer:
+    """Return how the bundle looks again at what it is unsure of, reading those files once more."""
+    look = bundle.closer_look
+    if look is None:
+        return _as_it_is
+    from models.looking import look_closer
+    from pipeline.batching import load
+
+    def again(
+        predict: Predict, scores: npt.NDArray[np.float32], rows: Sequence[int]
+    ) -> npt.NDArray[np.float32]:
+        def reload(index: int, side: int) -> npt.NDArray[np.uint8] | None:
+            on_loaded()
+            return load(batch.paths[rows[index]], side, limits)[1]
+
+        return look_closer(predict, scores, look, bundle.input_size, reload)
+
+    return again
+
+
+def _as_it_is(
+    predict: Predict, scores: npt.NDArray[np.float32], rows: Sequence[int]
+) -> npt.NDArray[np.float32]:
+    del predict, rows
+    return scores
+
+
+def find(engine: Engine, labels: Sequence[str], batch: Batch, again: Closer = _as_it_is) -> list[Finding]:
     """Classify the readable images of a batch and bind each answer to its id. Raises BrokenEngine."""
     readable = [i for i, outcome in enumerate(batch.outcomes) if outcome.reason is None]
     images = batch.images if len(readable) == len(batch.ids) else batch.images[readable]
-    rows = dict(zip(readable, _predict(engine, images, len(labels)), strict=True)) if readable else {}
+
+    def predict(photos: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return _predict(engine, photos, len(labels))
+
+    rows = dict(zip(readable, again(predict, predict(images), readable), strict=True)) if readable else {}
     return [
         Finding(
             id,

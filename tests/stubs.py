@@ -194,7 +194,9 @@ def redness_child(requests: Connection, answers: Connection, *arguments: Any) ->
     from models import bundle, engines
 
     with (
-        mock.patch.object(bundle, "load", lambda path: SimpleNamespace(input_size=224, labels=LABELS)),
+        mock.patch.object(
+            bundle, "load", lambda path: SimpleNamespace(input_size=224, labels=LABELS, closer_look=None)
+        ),
         mock.patch.object(engines, "open_engine", lambda *_: RednessEngine()),
     ):
         inference.serve(requests, answers, *arguments)
@@ -237,6 +239,8 @@ def stumbling_child(requests: Connection, answers: Connection, *arguments: Any) 
                 "pipeline.batching": SimpleNamespace(Batches=PlainBatches),  # type: ignore[dict-item]
             },
         ),
-        mock.patch.object(bundle, "load", lambda path: SimpleNamespace(input_size=1, labels=LABELS)),
+        mock.patch.object(
+            bundle, "load", lambda path: SimpleNamespace(input_size=1, labels=LABELS, closer_look=None)
+        ),
     ):
         inference.serve(requests, answers, *arguments)

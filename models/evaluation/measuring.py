@@ -11,16 +11,18 @@ import numpy.typing as npt
 
 from models.bundle import NEITHER, Bundle
 from models.dataset import DatasetError, Photos, read_wrong, scan
-from models.engines import Engine, Kind, open_engine
+from models.engines import Kind, open_engine
 from models.evaluation import gallery, page, plots, shapes, tables
 from models.evaluation.answers import Answers
 from models.evaluation.curves import curves
 from models.evaluation.figures import Evaluation, measure
 from models.evaluation.suspects import suspects
-from models.feeding import batches
+from models.feeding import Pixels, batches, decoded
+from models.looking import look_closer
 from models.splits import Split
 
 Report = Callable[[int, int], None]
+Answer = Callable[[Pixels], npt.NDArray[np.float32]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def run(
 ) -> Measured:
     """Let a bundle answer, and measure its answers. Raises DatasetError and BundleError."""
     photos = relabelled(found, bundle)
-    probabilities = predict(open_engine(bundle, engine), photos.paths, bundle.input_size, progress)
+    probabilities = predict(bundle, open_engine(bundle, engine).predict, photos.paths, progress)
     places = shapes.places(shapes.dimensions(photos.paths))
     answers = Answers.of(bundle, photos.labels, probabilities)
     return Measured(bundle, photos, answers, measure(bundle, photos, probabilities, target_precision, places))
@@ -119,17 +121,29 @@ def relabelled(photos: Photos, bundle: Bundle) -> Photos:
 
 
 def predict(
-    engine: Engine, paths: Sequence[bytes], size: int, progress: Report | None = None
+    bundle: Bundle, answer: Answer, paths: Sequence[bytes], progress: Report | None = None
 ) -> npt.NDArray[np.float32]:
-    """Return an engine's probabilities (n, k) for photos in order."""
+    """Return probabilities (n, k) for photos in order, looking closer where the bundle says so.
+
+    `answer` gives them for uint8 photos (n, size, size, 3), as an engine's `predict` does.
+    """
     rows: list[npt.NDArray[np.float32]] = []
     done = 0
-    for images in batches(paths, size):
-        rows.append(engine.predict(images))
+    for images in batches(paths, bundle.input_size):
+        first = answer(images)
+        if look := bundle.closer_look:
+            part = paths[done : done + len(images)]
+            first = look_closer(answer, first, look, bundle.input_size, reader(part))
+        rows.append(first)
         done += len(images)
         if progress:
             progress(done, len(paths))
     return np.concatenate(rows)
+
+
+def reader(paths: Sequence[bytes]) -> Callable[[int, int], Pixels]:
+    """Return what decodes photo i of `paths` to a side of so many pixels."""
+    return lambda index, side: decoded(paths[index], side)
 
 
 def write(measured: Measured, out: Path) -> None:

@@ -85,7 +85,8 @@ def test_weights_that_are_none_are_refused(photos: Path, tmp_path: Path):
         train(options(photos, tmp_path, architecture="mobilenet_v2", init=str(tmp_path / "x.weights.h5")))
 
 
-def test_folded_statistics_are_restored_without_changing_the_function():
+@pytest.mark.parametrize("variance", [1.0, 0.999])  # 0.999 and epsilon are 1, as in the weights by Coral
+def test_folded_statistics_are_restored_without_changing_the_function(variance: float):
     from models import architectures
 
     network = architectures.build("small_cnn", 2)
@@ -93,6 +94,7 @@ def test_folded_statistics_are_restored_without_changing_the_function():
     for layer in network.features.layers:
         if hasattr(layer, "beta"):
             layer.beta.assign(rng.normal(0, 0.5, layer.beta.shape))
+            layer.moving_variance.assign(np.full(layer.moving_variance.shape, variance))
     photos = rng.integers(0, 256, (16, 32, 32, 3)).astype(np.uint8)
     before = network.features(photos, training=False).numpy()
     assert architectures.statistics_are_folded(network)
@@ -120,3 +122,16 @@ def test_two_classes_without_neither_make_a_bundle_too(tmp_path: Path):
     bundle = train(options(tmp_path, tmp_path, folders=[tmp_path / "photos"], folder_names={}, epochs=1))
     assert bundle.labels == ("blue", "red") and dict(bundle.folders) == {"blue": "blue", "red": "red"}
     assert "neither_auroc" not in bundle.figures
+
+
+def test_blend_moves_weights_part_of_the_way_back():
+    from models import architectures
+    from models.training import blend
+
+    network = architectures.build("small_cnn", 2)
+    start = network.arrays
+    for variable in network.features.variables:
+        variable.assign(variable.numpy() + 4.0)
+    blend(network, start, 0.25)
+    for variable in network.features.variables:
+        np.testing.assert_allclose(variable.numpy(), start[variable.path] + 3.0, rtol=1e-5, atol=1e-5)

@@ -150,7 +150,7 @@ def test_an_id_may_come_again_and_nothing_of_it_is_kept(batches: Batches, tmp_pa
     for _ in range(3):
         batches.put([(7, path)])
         assert next(stream).ids == (7,)
-    assert batches._outcomes == {}
+    assert batches._loaded == {}
 
 
 def test_what_a_parser_did_not_foresee_is_corrupt_and_names_the_error(

@@ -11,15 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from models.looking import CloserLook
 from pipeline.classifier import ChildLost, Finding, ProcessClassifier, classify_files
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
-from pipeline.inference import Answers, BrokenEngine, Working, check_scores, find
+from pipeline.inference import Answers, BrokenEngine, Working, check_scores, closer, find
 from tests.stubs import LABELS, StubClassifier, redness_child, stub_child, stumbling_child
 
 ROOT = Path(__file__).parents[2]
@@ -358,7 +360,9 @@ def batch_of_two() -> object:
         Space(admitted=None, reason=None, detail=None),
         Space(admitted=None, reason="empty", detail="0"),
     )
-    return Space(ids=(8, 9), images=np.zeros((2, 4, 4, 3), np.uint8), outcomes=(bad, good))
+    return Space(
+        ids=(8, 9), paths=(b"/8", b"/9"), images=np.zeros((2, 4, 4, 3), np.uint8), outcomes=(bad, good)
+    )
 
 
 def test_a_bad_answer_is_asked_for_once_more() -> None:
@@ -368,6 +372,35 @@ def test_a_bad_answer_is_asked_for_once_more() -> None:
         Finding(8, None, None, "empty", "0"),
         Finding(9, None, {"cat": 0.25, "dog": 0.75, "neither": 0.0}),
     ]
+
+
+def test_what_a_closer_look_says_is_the_answer_and_it_knows_which_file_to_read() -> None:
+    engine, asked = Lying([[0.25, 0.75, 0]], [[1, 0, 0]]), []
+
+    def again(predict, scores, rows):
+        asked.append((scores.tolist(), list(rows)))
+        return predict(np.zeros((1, 4, 4, 3), np.uint8))
+
+    (_, finding) = find(engine, LABELS, batch_of_two(), again)  # type: ignore[arg-type]
+    assert finding.scores == {"cat": 1.0, "dog": 0.0, "neither": 0.0}
+    assert asked == [([[0.25, 0.75, 0.0]], [1])]
+
+
+def test_unsure_file_is_read_again_and_keeps_its_answer_where_it_has_gone(tmp_path: Path) -> None:
+    Image.fromarray(np.full((30, 40, 3), 200, np.uint8)).save(tmp_path / "there.png")
+    paths = tuple(os.fsencode(tmp_path / name) for name in ("sure.png", "gone.png", "there.png"))
+    bundle = SimpleNamespace(closer_look=CloserLook(0.9, 1.5, 0.0, 1.0), input_size=16)
+    seen: list[tuple[int, ...]] = []
+
+    def predict(images):
+        seen.append(images.shape)
+        return np.tile(np.float32([0.1, 0.9]), (len(images), 1))
+
+    first = np.float32([[0.95, 0.05], [0.6, 0.4], [0.6, 0.4]])
+    again = closer(bundle, SimpleNamespace(paths=paths), LimitSettings(), lambda: None)  # type: ignore[arg-type]
+    result = again(predict, first, (0, 1, 2))
+    np.testing.assert_allclose(result, [[0.95, 0.05], [0.6, 0.4], [0.1, 0.9]], atol=1e-6)
+    assert seen == [(5, 16, 16, 3)]
 
 
 @pytest.mark.fault(57)

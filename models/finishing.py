@@ -1,0 +1,143 @@
+"""From a fitted network to a bundle: calibrate it, fit the closer look, measure, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import calibration, evaluation, looking, recording
+from models.architectures import Network
+from models.bundle import SCHEMA_VERSION, Bundle, BundleError, compose, write
+from models.dataset import DatasetError, Photos
+from models.engines import freeze
+from models.feeding import decoded
+from models.optimisation import Clock, Report, logits
+from models.options import TrainOptions
+from models.runtime import tf
+from models.weights import WeightsError, pack, unpack
+
+Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+
+def finish(
+    options: TrainOptions,
+    network: Network,
+    photos: Photos,
+    folders: Mapping[str, str],
+    size: int,
+    progress: Report,
+) -> Bundle:
+    """Calibrate and measure the network as it will be stored, in float16, and write the bundle."""
+    packed = _packed(options, network)
+    network.restore(unpack(packed))
+    values, truth = _outputs(network, photos.split("calibration"), size, "calibrating", progress)
+    temperature = calibration.fit_temperature(values, truth)
+    probabilities = calibration.softmax(values, temperature).astype(np.float32)
+    answer = _answering(network, size, temperature)
+    look, probabilities = _closer_look(options, answer, photos.split("calibration"), probabilities, size)
+    columns = [photos.classes.index(label) for label in folders]
+    table = calibration.thresholds(probabilities, truth, columns)
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "name": options.out.name,
+        "architecture": options.architecture,
+        "labels": list(photos.classes),
+        "folders": dict(folders),
+        "input_size": size,
+        "calibration": {
+            "temperature": temperature,
+            "photos": len(truth),
+            "bound": calibration.BOUND,
+            "thresholds": [asdict(entry) for entry in table],
+        },
+        "closer_look": asdict(look) if look else None,
+        "self_test": recording.self_test(network, size, temperature),
+        "figures": {},
+        "made": _made(options, photos),
+    }
+    draft = compose(options.out, content, packed)
+    figures = _figures(draft, answer, photos.split("test"), options.target_precision, progress)
+    return write(compose(options.out, content | {"figures": figures}, packed), packed)
+
+
+def _packed(options: TrainOptions, network: Network) -> bytes:
+    try:
+        return pack(network.arrays)
+    except WeightsError as error:
+        raise BundleError(
+            f"{options.out}: training has diverged: {error}. Try a lower learning rate."
+        ) from error
+
+
+def _outputs(
+    network: Network, photos: Photos, size: int, stage: str, progress: Report
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int_]]:
+    if not len(photos):
+        raise DatasetError(f"no photos left for {stage}: expected more of each class")
+    return logits(network, photos, size, Clock(stage, progress)), photos.labels.astype(int)
+
+
+def _answering(network: Network, size: int, temperature: float) -> Answer:
+    """Return how the stored network answers uint8 photos (n, size, size, 3): probabilities (n, k)."""
+    frozen = freeze(network.model, size, temperature)
+
+    def answer(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        (probabilities,) = frozen(tf.constant(images))
+        result: npt.NDArray[np.float32] = probabilities.numpy()
+        return result
+
+    return answer
+
+
+def _closer_look(
+    options: TrainOptions,
+    answer: Answer,
+    photos: Photos,
+    probabilities: npt.NDArray[np.float32],
+    size: int,
+) -> tuple[looking.CloserLook | None, npt.NDArray[np.float32]]:
+    """Fit the closer look on the photos that are unsure, and return the probabilities that it leads to."""
+    zoom = options.recipe.zoom
+    if zoom <= 1:
+        return None, probabilities
+    rows = looking.unsure(probabilities, looking.UNSURE)
+    side = round(size * zoom)
+    of_parts = [answer(looking.parts(decoded(photos.paths[i], side), size)) for i in rows]
+    shape = (len(rows), looking.PARTS, probabilities.shape[1])
+    seen = np.array(of_parts, dtype=np.float32).reshape(shape)
+    look = looking.fit(probabilities[rows], seen, photos.labels[rows].tolist(), looking.UNSURE, zoom)
+    result = probabilities.copy()
+    result[rows] = looking.combined(probabilities[rows], seen, look)
+    return look, result
+
+
+def _figures(
+    draft: Bundle,
+    answer: Answer,
+    photos: Photos,
+    target: float,
+    progress: Report,
+) -> dict[str, dict[str, Any]]:
+    if not len(photos):
+        raise DatasetError("no photos left for measuring: expected more of each class")
+    clock = Clock("measuring", progress)
+    probabilities = evaluation.predict(draft, answer, photos.paths, clock)
+    result = evaluation.measure(draft, photos, probabilities, target)
+    return {name: figure.model_dump() for name, figure in result.figures().items()}
+
+
+def _made(options: TrainOptions, photos: Photos) -> dict[str, Any]:
+    return {
+        "command": options.command,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": options.seed,
+        "data": photos.counts(),
+        "set_aside": len(photos.set_aside),
+        "held_out_sources": dict(photos.held_out),
+        "versions": recording.versions(),
+    }
