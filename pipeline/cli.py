@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +22,7 @@ from pipeline.cli_classify import classify
 from pipeline.cli_mending import correct, retry, undo
 from pipeline.cli_models import evaluate, train
 from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment, read_day
-from pipeline.cli_web import serve
+from pipeline.cli_web import require_pages, serve
 from pipeline.errors import DatabaseError, PawsortError, SettingsError, translated
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ app.add_typer(db_app, name="db")
 
 
 Once = Annotated[bool, typer.Option("--once", help="File what is there, then end.")]
+Serve = Annotated[bool, typer.Option("--serve", help="Show the pages too, as `pawsort serve` does.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
@@ -74,39 +76,49 @@ def main() -> None:
 
 @app.callback(invoke_without_command=True)
 def door(
-    context: typer.Context, config: Config = DEFAULT, once: Once = False, dry_run: DryRun = False
+    context: typer.Context,
+    config: Config = DEFAULT,
+    once: Once = False,
+    dry_run: DryRun = False,
+    pages: Serve = False,
 ) -> None:
     """Drop pet photos into a folder; find them sorted, recorded and reported.
 
     Without a command, the worker runs.
     """
     if context.invoked_subcommand is None:
-        raise typer.Exit(_run(config, once, dry_run))
-    if once or dry_run:
-        raise SettingsError("--once and --dry-run belong to `run`: pawsort run --once")
+        raise typer.Exit(_run(config, once, dry_run, pages))
+    if once or dry_run or pages:
+        raise SettingsError("--once, --dry-run and --serve belong to `run`: pawsort run --once")
 
 
 @app.command()
-def run(config: Config = DEFAULT, once: Once = False, dry_run: DryRun = False) -> None:
+def run(config: Config = DEFAULT, once: Once = False, dry_run: DryRun = False, pages: Serve = False) -> None:
     """Run the worker: watch the inboxes and sort what arrives.
 
     Example: pawsort run --once
     """
-    raise typer.Exit(_run(config, once, dry_run))
+    raise typer.Exit(_run(config, once, dry_run, pages))
 
 
-def _run(config: Path, once: bool, dry_run: bool) -> int:
+def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
     from pipeline import service
     from pipeline.classification import preview
+    from pipeline.companion import pages_beside
     from pipeline.output import print_table
     from pipeline.progress import filing_progress
 
     settings = load(config)
+    if pages and (once or dry_run):
+        raise SettingsError("--serve is for a worker that stays; leave out --once and --dry-run")
+    if pages:
+        require_pages()
     if dry_run:
         print_table(preview(settings), ["path", "destination", "prediction", "confidence", "reason"])
         return 0
     with filing_progress(show=once) as on_filed:
-        return service.run(settings, once=once, on_filed=on_filed)
+        beside = pages_beside(config) if pages else nullcontext()
+        return service.run(settings, once=once, on_filed=on_filed, beside=beside)
 
 
 @app.command()

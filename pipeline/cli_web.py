@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -22,12 +23,9 @@ def serve(
     Example: pawsort serve --port 8421
     """
     settings = _with_address(load(config), host, port)
-    try:
-        from pipeline.web.server import serve as run
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"the pages need the package {error.name}; `pip install 'pawsort[web]'` installs it"
-        ) from error
+    require_pages()
+    from pipeline.web.server import serve as run
+
     raise typer.Exit(run(settings))
 
 
@@ -39,3 +37,16 @@ def _with_address(settings: Settings, host: str | None, port: int | None) -> Set
         wrong = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
         raise SettingsError(f"web: {wrong}") from error
     return settings.model_copy(update={"web": web})
+
+
+def require_pages() -> None:
+    """Raise SettingsError unless the packages are there that the pages need."""
+    needed = {
+        "fastapi": "fastapi",
+        "uvicorn": "uvicorn",
+        "jinja2": "jinja2",
+        "python_multipart": "python-multipart",
+    }
+    missing = [package for module, package in needed.items() if find_spec(module) is None]
+    if missing:
+        raise SettingsError(f"the pages need {', '.join(missing)}; `pip install 'pawsort[web]'` installs it")

@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime, time
 from pathlib import Path
 from time import monotonic
@@ -47,10 +47,12 @@ def run(
     once: bool = False,
     classifier: Classifier | None = None,
     on_filed: Callable[[Sequence[Held]], None] = lambda _: None,
+    beside: AbstractContextManager[None] | None = None,
 ) -> int:
     """Run the worker until a signal, or with `once` until all that is there is filed; return the exit code.
 
-    Raises PawsortError when it cannot start or go on.
+    `beside` is entered once it is certain that this is the only worker, and left when it ends. Raises
+    PawsortError when it cannot start or go on.
     """
     prepare_folders(settings)
     with ExitStack() as stack:
@@ -65,6 +67,7 @@ def run(
         finish_moves(engine, settings)
         if classifier is None:
             classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
+        stack.enter_context(beside or nullcontext())
         worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
         writer = reporter(settings, engine)
         schedule = Schedule(writer, Agenda(writer.at, writer.zone))

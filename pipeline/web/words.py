@@ -38,5 +38,5 @@ def plan(answer: Classified, policy: Policy, is_workers: bool) -> str:
         return f"{put}, because {because(answer.reason)}."
     needs = percent(policy.threshold)
     if answer.outcome == UNCERTAIN:
-        return f"{put} for you to look at: it is {percent(answer.confidence)} sure, and needs {needs}."
-    return f"{put}: it is {percent(answer.confidence)} sure, and needs {needs}."
+        return f"{put} for you to look at: it is {percent(answer.confidence)} sure, and {needs} is needed."
+    return f"{put}: it is {percent(answer.confidence)} sure, and {needs} is enough."

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from pipeline import config
 from tests.oracle import files_below
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 100.0
+PATIENCE_SECONDS = 240.0  # a machine that does much else takes minutes to load TensorFlow
 
 
 def picture(seed: int, size: tuple[int, int] = (120, 90), format: str = "JPEG") -> bytes:
@@ -45,6 +48,7 @@ class Site:
         self.inbox = self.settings.inboxes[0]
         self.inbox.mkdir()
         self.injected: list[bytes] = []
+        self.address = ""
         self._workers: list[subprocess.Popen[str]] = []
 
     def drop(self, name: str | bytes, data: bytes) -> None:
@@ -73,6 +77,27 @@ class Site:
         self._workers.append(worker)
         return worker
 
+    def serve(self) -> str:
+        """Start the pages in the background; return their address."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        line = [sys.executable, str(ROOT / "run_worker.py"), "serve", "--port", str(port)]
+        with open(self.folder / "serve.log", "a", encoding="utf-8") as log:
+            server = subprocess.Popen(
+                [*line, "--config", str(self.config)], stderr=log, stdout=log, text=True
+            )
+        self._workers.append(server)
+        address = f"http://127.0.0.1:{port}"
+
+        def is_up() -> bool:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/healthz") as answer:
+                return bool(answer.status == 200)
+            return False
+
+        self.wait(is_up, "the server")
+        return address
+
     def wait(self, done: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + PATIENCE_SECONDS
         while not done():
@@ -83,7 +108,8 @@ class Site:
         self.wait(lambda: len(files_below(self.settings.sorted)) >= count, f"{count} files")
 
     def log(self) -> str:
-        return (self.folder / "worker.log").read_text(encoding="utf-8")
+        logs = [path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("*.log"))]
+        return "".join(logs)
 
     def stop(self, worker: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
         worker.send_signal(number)

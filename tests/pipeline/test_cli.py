@@ -52,7 +52,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     [
         (["paint"], 2, "No such command 'paint'"),
         (["run", "--twice"], 2, "No such option: --twice"),
-        (["--once", "status"], 2, "--once and --dry-run belong to `run`"),
+        (["--once", "status"], 2, "--once, --dry-run and --serve belong to `run`"),
+        (["--serve", "status"], 2, "belong to `run`"),
+        (["run", "--serve", "--once"], 2, "--serve is for a worker that stays"),
+        (["serve", "--host", "0.0.0.0"], 2, "can be reached by others: expected a token"),
+        (["serve", "--port", "70000"], 2, "web: Input should be less than or equal to 65535"),
         (["run", "--config", "none.yaml"], 2, "none.yaml: no such file"),
         (["classify"], 2, "Missing argument 'PATH...'"),
         (["classify", "none.jpg"], 2, "none.jpg: no such file or folder"),

@@ -259,8 +259,8 @@ def test_the_page_answers_a_photo_without_a_script_too(site: tuple[TestClient, H
 def test_the_script_gets_a_card_with_bars_and_a_picture(site: tuple[TestClient, House]) -> None:
     client, house = site
     card = client.post("/try", files=parts(photo("unsure")), headers={"X-Part": "1"}).text
-    assert "<html" not in card and card.count("<meter") == 3
-    assert "for you to look at: it is 50 % sure, and needs 97.6 %" in card
+    assert "<html" not in card and card.count('class="bar"') == 3
+    assert "for you to look at: it is 50 % sure, and 97.6 % is needed" in card
     [picture] = [part.split('"')[0] for part in card.split('src="')[1:]]
     assert client.get(picture).headers["content-type"] == "image/jpeg"
     assert client.get("/try/pictures/guessed").status_code == 404
@@ -269,7 +269,7 @@ def test_the_script_gets_a_card_with_bars_and_a_picture(site: tuple[TestClient, 
 
 def test_what_cannot_be_read_says_why(site: tuple[TestClient, House]) -> None:
     card = site[0].post("/try", files=parts(photo("truncated")), headers={"X-Part": "1"}).text
-    assert "because a part of the file is missing" in card and "<meter" not in card
+    assert "because a part of the file is missing" in card and 'class="bar"' not in card
 
 
 def test_where_it_looked_is_shown(site: tuple[TestClient, House]) -> None:
