@@ -64,9 +64,11 @@ class Answered(BaseModel):
     path: str = Field(description="The name that was sent with the photo.")
     prediction: str | None = Field(description="The best label, null if the photo cannot be read.")
     confidence: float | None = Field(description="Its calibrated probability, 0 to 1.")
-    outcome: str = Field(description="The folder it would go to.")
+    outcome: str | None = Field(description="The folder it would go to; null if the model has none.")
     reason: str | None = Field(description="Why it would go to uncertain or failed.")
-    scores: dict[str, float] | None = Field(description="The probability of each label.")
+    scores: dict[str, float] | None = Field(
+        description="The probability of each label; of the five likeliest for a model without folders."
+    )
 
 
 class Results(BaseModel):

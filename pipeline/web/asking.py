@@ -29,11 +29,14 @@ LOOK_PIXELS = 640
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a photo shows, by which model, and what follows; `detail` is for people, of a failure."""
+    """What a photo shows, by which model, and what follows; `detail` is for people, of a failure.
+
+    `policy` is None for a model that only names what it sees.
+    """
 
     classified: Classified
     choice: Choice
-    policy: Policy
+    policy: Policy | None
     detail: str | None = None
 
 
@@ -54,7 +57,7 @@ def scratch(site: Site) -> Path:
 
 async def answers(site: Site, choice: Choice, uploads: Sequence[Upload]) -> list[Answer]:
     """Return an answer for each photo, in order. Raises Problem 503, ModelError."""
-    chosen = policy(site.settings, choice.bundle)
+    chosen = policy(site.settings, choice.bundle) if choice.bundle.folders else None
     paths = [os.fsencode(upload.path) for upload in uploads]
     try:
         futures = site.kennel.classify(choice.bundle.path, paths)

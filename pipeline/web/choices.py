@@ -1,4 +1,4 @@
-"""Which models a visitor may choose: the one in the settings, and every bundle under models/.
+"""Which models a visitor may choose: the one in the settings, all under models/, and ImageNet's once made.
 
 A choice is a plain name out of this list, never a path that somebody sent.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import models
 from models import bundle as bundles
+from models import imagenet
 from models.bundle import Bundle
 from models.errors import BundleError
 from pipeline.config import Settings
@@ -64,12 +65,20 @@ class Choices:
         own = self._bundle(self._own)
         if own is not None:
             yield Choice(self._own.name, own, True)
+        for key, path in self._others():
+            bundle = self._bundle(path)
+            # A bundle of the visitor's own may have the name of a shipped one.
+            if bundle is not None and key != self._own.name:
+                yield Choice(key, bundle, False)
+
+    def _others(self) -> Iterator[tuple[str, Path]]:
         for path in sorted(self._folder.iterdir()):
             if path.resolve() != self._own.resolve() and (path / bundles.MANIFEST).is_file():
-                bundle = self._bundle(path)
-                # A bundle of the visitor's own may have the name of a shipped one.
-                if bundle is not None and path.name != self._own.name:
-                    yield Choice(path.name, bundle, False)
+                yield path.name, path
+        # Making it would take a download and minutes; `pawsort classify --model imagenet` does that.
+        made = imagenet.cache_folder().glob(f"{imagenet.NAME}-*/{bundles.MANIFEST}")
+        for manifest in sorted(made, key=lambda path: path.stat().st_mtime)[-1:]:
+            yield imagenet.NAME, manifest.parent
 
     def _bundle(self, path: Path) -> Bundle | None:
         try:

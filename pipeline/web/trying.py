@@ -107,7 +107,7 @@ async def _card(site: Site, answer: Answer, upload: Upload) -> Card:
         plan=plan(classified, answer.policy, answer.choice.is_workers),
         why=because(classified.reason) if classified.reason else None,
         top=ranked[:TOP],
-        others=max(0, len(ranked) - TOP),
+        others=max(0, len(answer.choice.bundle.labels) - TOP) if scores else 0,
     )
 
 

@@ -66,6 +66,7 @@ class Window:
         self.complaints: list[str] = []
         self.foreign: list[str] = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
         self.page.on("console", self._hear)
         self.page.on("request", lambda request: self._see(request.url, address))
 

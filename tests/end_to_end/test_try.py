@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,80 +91,3 @@ def classified(site: Site, photo: Path) -> Any:
         check=True,
     )
     return json.loads(done.stdout)
-
-
-def test_photos_can_be_dropped_and_a_refusal_is_said_on_its_card(
-    site: Site, browser: Any, photos: list[Path]
-) -> None:
-    with Window(browser, site.address) as window:
-        page = window.page
-        page.goto("/")
-        transfer = page.evaluate_handle(
-            """(bytes) => {
-                const transfer = new DataTransfer();
-                transfer.items.add(new File([new Uint8Array(bytes)], "dropped.jpg", {type: "image/jpeg"}));
-                return transfer;
-            }""",
-            list(photos[0].read_bytes()),
-        )
-        page.dispatch_event("body", "drop", {"dataTransfer": transfer})
-        page.locator(".answer:not(.pending)", has_text="dropped.jpg").locator(".bars").wait_for()
-        page.route(
-            "**/try",
-            lambda route: route.fulfill(status=507, json={"error": "No room.", "what_to_do": "Free some."}),
-        )
-        page.set_input_files("#files", str(photos[1]))
-        page.get_by_text("No room. Free some.").wait_for()
-        assert window.complaints == []
-
-
-def test_without_a_script_the_form_answers_too(site: Site, browser: Any, photos: list[Path]) -> None:
-    with Window(browser, site.address, java_script_enabled=False) as window:
-        page = window.page
-        page.goto("/")
-        page.set_input_files("#files", str(photos[0]))
-        page.get_by_role("button", name="Look at them").click()
-        page.locator(".answer .bars").wait_for()
-
-
-def test_the_keyboard_alone_reaches_everything(site: Site, browser: Any, photos: list[Path]) -> None:
-    with Window(browser, site.address) as window:
-        page = window.page
-        page.goto("/")
-        page.keyboard.press("Tab")
-        assert page.locator(":focus").inner_text() == "Skip to the content"
-        reached = set()
-        for _ in range(25):
-            page.keyboard.press("Tab")
-            reached.add(page.evaluate("() => document.activeElement.id || document.activeElement.name"))
-        assert {"files", "model"} <= reached
-        page.focus("#files")
-        with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
-        chooser.value.set_files(str(photos[0]))
-        page.locator(".answer .bars").wait_for()
-
-
-def pages_of(site: Site) -> list[str]:
-    with urllib.request.urlopen(f"{site.address}/") as answer:
-        html = answer.read().decode()
-    nav = html.split("<nav", 1)[1].split("</nav>", 1)[0]
-    return [part.split('"')[0] for part in nav.split('href="')[1:]]
-
-
-@pytest.mark.parametrize("device", ["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_stands_in_anybodys_way(
-    site: Site, browser: Any, photos: list[Path], device: Any, scheme: Any
-) -> None:
-    with Window(browser, site.address, device, scheme, lax=True) as window:
-        page = window.page
-        for path in [*pages_of(site), "/nowhere", "/login"]:
-            page.goto(path)
-            if path == "/":
-                page.set_input_files("#files", [str(photo) for photo in photos])
-                page.locator(".answer:not(.pending)").nth(2).wait_for()
-            assert window.barriers() == [], path
-            assert not window.scrolls_sideways(), path
-            assert window.small_targets() == [], path
-        assert (window.complaints, window.foreign) == ([], [])

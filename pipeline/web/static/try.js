@@ -16,9 +16,9 @@
   let running = 0;
 
   document.documentElement.classList.add("scripted");
-  camera.disabled = false;
   if (matchMedia("(pointer: coarse)").matches) {
-    document.querySelector("label.camera").hidden = false;
+    for (const part of [camera, document.querySelector("label.camera")]) part.hidden = false;
+    camera.disabled = false;
   }
 
   function wake() {

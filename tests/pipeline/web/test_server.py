@@ -13,9 +13,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -26,14 +25,11 @@ import pytest
 from pipeline.config import LimitSettings, Settings, WebSettings
 from pipeline.errors import SettingsError
 from pipeline.web import connections, server
-from pipeline.web.app import create_app
 from tests.models.pictures import encode, scene
 from tests.pages import ROOT, blocks
 from tests.pipeline.house import House
-from tests.pipeline.web.children import trial_child
 from tests.pipeline.web.conftest import photo
-
-PATIENCE = 30.0
+from tests.pipeline.web.live import PATIENCE, running, wait
 
 
 @pytest.fixture(scope="module")
@@ -51,29 +47,6 @@ def live(house: House) -> Iterator[str]:
     limits = LimitSettings(decode_seconds=1.5, attempts=1)
     with running(house.settings.model_copy(update={"limits": limits})) as address:
         yield address
-
-
-@contextlib.contextmanager
-def running(settings: Settings) -> Iterator[str]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        made = server.make_server(create_app(settings, classifier=trial_child))
-        thread = threading.Thread(target=made.run, args=([listener],), name="pawsort-live")
-        thread.start()
-        wait(lambda: made.started)
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            made.should_exit = True
-            thread.join(PATIENCE)
-
-
-def wait(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
 
 
 def inbox(house: House) -> set[str]:
