@@ -166,6 +166,14 @@ def _cut(found: Sequence[Entry], size: int) -> Page:
     return Page(entries, mark_of(entries[-1]) if len(found) > size else None)
 
 
+def mark(engine: Engine, id: int) -> Mark | None:
+    """Return the place of the file `id`, None if there is none."""
+    with reading(engine) as connection:
+        place = select(files.c.seen_at, files.c.id).where(files.c.id == id)
+        row = connection.execute(place).one_or_none()
+    return None if row is None else Mark(*row)
+
+
 def mark_of(entry: Entry) -> Mark:
     """Return the place of a file in the order."""
     return Mark(entry.seen_at, entry.id)

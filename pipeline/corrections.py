@@ -161,7 +161,7 @@ class _Desk:
             entry = self._find(file)
         except RefusedError as error:
             return Change("undo", self._called(file), problem=str(error))
-        return self._undo(self._mover.ledger.actions_of([entry.id])[0])
+        return self._undo(self._last_of(entry))
 
     def retry(self, file: bytes | Known, now: Now) -> Change:
         try:
@@ -172,11 +172,16 @@ class _Desk:
             return Change("undo", self._called(file), problem=str(error))
         change = Change("undo", entry.path or b"", entry.id, entry.path)
         if entry.state == "filed":
-            change = self._undo(self._mover.ledger.actions_of([entry.id])[0])
+            change = self._undo(self._last_of(entry))
         # A correction that was taken back leaves the file in a folder.
         if change.problem is None and change.outcome is None:
             self._mover.ledger.let_go(entry.id, now())
         return change
+
+    def _last_of(self, entry: Entry) -> Action:
+        # By number: a clock that was set back would put a correction before the filing that it mends.
+        actions = self._mover.ledger.actions_of([entry.id])
+        return max(actions, key=lambda action: action.move.id if action.move else 0)
 
     def undo(self, actions: Sequence[Action]) -> list[Change]:
         changes: list[Change] = []

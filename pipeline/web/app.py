@@ -15,9 +15,26 @@ from starlette.staticfiles import StaticFiles
 
 from pipeline.child import Main
 from pipeline.config import Settings
-from pipeline.web import api, health, login, metrics, pictures, problems, trying
+from pipeline.web import (
+    api,
+    browsing,
+    filepage,
+    health,
+    login,
+    metrics,
+    modelling,
+    pictures,
+    problems,
+    reporting,
+    reviewing,
+    today,
+    trying,
+    who,
+)
 from pipeline.web.asking import scratch_of
+from pipeline.web.cached import Cache
 from pipeline.web.choices import Choices
+from pipeline.web.classes import Classes
 from pipeline.web.delivering import Porter
 from pipeline.web.kennel import Kennel
 from pipeline.web.painter import Painter
@@ -29,7 +46,10 @@ from pipeline.web.store import Store
 from pipeline.web.trial import serve_trials
 from pipeline.web.uploads import sweep
 
-ROOMS: tuple[ModuleType, ...] = (trying, api, pictures, metrics, health, login)
+ROOMS: tuple[ModuleType, ...] = (
+    trying, reviewing, browsing, filepage, today, reporting, modelling, api, pictures, metrics, health, login,
+    who,
+)  # fmt: skip
 
 
 def create_app(
@@ -58,15 +78,17 @@ def create_app(
 
 
 def _site(settings: Settings, rooms: Sequence[ModuleType], classifier: Main) -> Site:
-    store = Store(settings)
+    store, choices = Store(settings), Choices(settings)
     return Site(
         settings=settings,
         store=store,
         painter=Painter(settings.limits),
         shelf=Shelf(),
         kennel=Kennel(settings, classifier),
-        choices=Choices(settings),
+        choices=choices,
         porter=Porter(settings, store),
+        classes=Classes(settings, choices),
+        cache=Cache(),
         pages=_pages(rooms),
     )
 

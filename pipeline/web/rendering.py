@@ -11,7 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from db.names import escape
 from pipeline.logs import printable
+from pipeline.web.reasons import brief, why
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -41,6 +43,11 @@ def moment(at: datetime | None) -> Markup | str:
     return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S}")
 
 
+def named(name: bytes) -> str:
+    """Write a file's name, which is bytes of any kind, so that it breaks no line and turns no writing."""
+    return printable(escape(name))
+
+
 def size(count: int | None) -> str:
     """Write bytes in the unit that suits them, in powers of ten."""
     if count is None:
@@ -62,3 +69,4 @@ _environment = Environment(
 )
 # Names of files may hold what turns the direction of writing; `shown` makes such characters visible.
 _environment.filters.update(percent=percent, moment=moment, size=size, shown=printable)
+_environment.filters.update(named=named, why=why, brief=brief)

@@ -8,7 +8,9 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from pipeline.config import Settings
+from pipeline.web.cached import Cache
 from pipeline.web.choices import Choices
+from pipeline.web.classes import Classes
 from pipeline.web.delivering import Porter
 from pipeline.web.kennel import Kennel
 from pipeline.web.painter import Painter
@@ -36,6 +38,8 @@ class Site:
     kennel: Kennel
     choices: Choices
     porter: Porter
+    classes: Classes
+    cache: Cache
     pages: tuple[Page, ...]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from db.engine import open_database
+from db.engine import open_database, upgrade
 from db.ledger import Claim, Ledger, Verdict
 from pipeline import corrections, filing
 from pipeline.config import Settings
@@ -17,6 +20,14 @@ FOLDERS = {"cat": "cats", "dog": "dogs"}
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
+@functools.cache
+def _empty_database() -> bytes:
+    """Return a database to copy, because the migrations take longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        upgrade(f"sqlite:///{folder}/pawsort.db")
+        return Path(folder, "pawsort.db").read_bytes()
+
+
 class House:
     """An inbox, sorted folders and a ledger, and a worker in one method."""
 
@@ -24,6 +35,9 @@ class House:
         self.settings = Settings(base=base)
         for folder in (*self.settings.inboxes, self.settings.sorted, self.settings.spool):
             folder.mkdir(parents=True, exist_ok=True)
+        database = self.settings.state / "pawsort.db"
+        if not database.exists():
+            database.write_bytes(_empty_database())
         self.engine = open_database(self.settings.database_url)
         self.ledger = Ledger(self.engine, os.fsencode(self.settings.spool))
         self.time = START
@@ -40,9 +54,16 @@ class House:
     def inbox(self) -> bytes:
         return os.fsencode(self.settings.inboxes[0])
 
-    def file(self, source: bytes, content: bytes = b"cat", outcome: str = "cats", hashed: bool = True) -> int:
+    def file(
+        self,
+        source: bytes,
+        content: bytes = b"cat",
+        outcome: str = "cats",
+        hashed: bool = True,
+        **answer: object,
+    ) -> int:
         """Do for one file what the worker does; return its id."""
-        id, spool, destination = self._decide(source, content, outcome, hashed)
+        id, spool, destination = self._decide(source, content, outcome, hashed, **answer)
         filing.make_folders(os.path.dirname(destination), os.path.join(self.sorted, outcome.encode()))
         filing.move(spool, destination)
         self.ledger.file([id], self.now())
@@ -68,7 +89,12 @@ class House:
         return ticket.id, spool
 
     def _decide(
-        self, source: bytes, content: bytes = b"cat", outcome: str = "cats", hashed: bool = True
+        self,
+        source: bytes,
+        content: bytes = b"cat",
+        outcome: str = "cats",
+        hashed: bool = True,
+        **answer: object,
     ) -> tuple[int, bytes, bytes]:
         id, spool = self._claim(source, content)
         root = os.path.join(self.sorted, outcome.encode())
@@ -78,7 +104,7 @@ class House:
             id, outcome, "cat", 0.9, None, None, {"cat": 0.9}, destination,
             "JPEG", 1, 1, None, sha256, "stub", "0" * 64, None,
         )  # fmt: skip
-        self.ledger.decide([verdict], self.now())
+        self.ledger.decide([replace(verdict, **answer)], self.now())  # type: ignore[arg-type]
         return id, spool, destination
 
     def correct(self, *names: bytes, label: str = "dog") -> list[Change]:

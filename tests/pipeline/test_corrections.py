@@ -409,6 +409,15 @@ def test_a_row_that_is_not_there_or_on_its_way_is_refused(house: House) -> None:
     assert by_row(house, Known(1, 0), Known(99, 0)) == ["is in no folder any more"] * 2
 
 
+def test_a_clock_set_back_does_not_turn_the_undo_of_a_correction_into_one_of_the_filing(house: House) -> None:
+    id = house.file(b"x.jpg")
+    house.time -= timedelta(hours=1)
+    house.correct(b"cats/x.jpg")
+    [change] = house.undo(files=(b"dogs/x.jpg",))
+    assert change.problem is None
+    assert house.state(id) == ("filed", "cats", None, b"sorted/cats/x.jpg")
+
+
 # --- retry ---
 
 

@@ -1,0 +1,76 @@
+"""Browse: all files as pictures, the newest first, by what the filters in the address say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import Engine
+
+from db import browse, overview, queries
+from db.browse import MOST, Counted, Mark
+from db.browse import Page as Files
+from pipeline.web.charts import histogram
+from pipeline.web.filters import Filters, choice_of, filters_of
+from pipeline.web.rendering import render
+from pipeline.web.site import Here, Page, Site
+
+router = APIRouter(include_in_schema=False)
+PAGE = Page("Browse", "/browse", 30)
+
+SIZE = 48
+BINS = 20
+
+
+@router.get("/browse")
+def page(request: Request, site: Here, after: str = "") -> Response:
+    """Show the page; or only its results, or only more of them, to a page that is open already."""
+    filters = filters_of(request.query_params)
+    engine = site.store.reader()
+    part = request.headers.get("hx-target") if "hx-request" in request.headers else None
+    if part == "more" and engine is not None:
+        return render(request, "browse_more.html", filters=filters, page=_more(engine, site, filters, after))
+    values = _found(engine, site, filters, after) if engine else _nothing()
+    template = "browse_results.html" if part == "results" else "browse.html"
+    return render(request, template, filters=filters, **_chosen_from(engine, site), **values)
+
+
+def _more(engine: Engine, site: Site, filters: Filters, after: str) -> Files:
+    choice, _ = choice_of(filters, site.settings.report.zone)
+    return browse.page(engine, choice, _mark(engine, after), SIZE)
+
+
+def _found(engine: Engine, site: Site, filters: Filters, after: str) -> dict[str, Any]:
+    choice, wrong = choice_of(filters, site.settings.report.zone)
+    outcomes = site.classes.outcomes()
+    mark = _mark(engine, after)
+    found, counted = browse.first_page(engine, choice, outcomes, SIZE)
+    if mark is not None:
+        found = browse.page(engine, choice, mark, SIZE)
+    if not filters.any:
+        # All together are counted for Today too, and kept.
+        known = site.cache.get("counts", lambda: queries.counts(engine))
+        counted = Counted({outcome: known.get(outcome, 0) for outcome in outcomes})
+    return {"page": found, "counted": counted, "wrong": wrong, "most": MOST, "is_new": False}
+
+
+def _nothing() -> dict[str, Any]:
+    return {"page": Files(()), "counted": Counted({}), "wrong": [], "most": MOST, "is_new": True}
+
+
+def _chosen_from(engine: Engine | None, site: Site) -> dict[str, Any]:
+    """Return what the form offers."""
+    bundle = site.classes.bundle()
+    bins = site.cache.get("histogram", lambda: overview.histogram(engine, BINS)) if engine else []
+    return {
+        "inboxes": [str(inbox) for inbox in site.settings.inboxes],
+        "models": [bundle.name] if bundle else [],
+        "chart": histogram(bins, "How sure the model was, over all photos") if any(bins) else "",
+    }
+
+
+def _mark(engine: Engine, after: str) -> Mark | None:
+    """Return the place of the file `after`; nonsense is the beginning."""
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        return None
+    return browse.mark(engine, int(after))

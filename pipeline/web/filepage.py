@@ -1,0 +1,93 @@
+"""One file: its picture, what the model made of it, all that happened to it, and how to mend it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi.responses import RedirectResponse
+
+from db import overview
+from db.overview import History
+from pipeline.decision import FAILED
+from pipeline.mover import Change
+from pipeline.web import settling
+from pipeline.web.problems import Problem
+from pipeline.web.rendering import render
+from pipeline.web.site import Here, Site
+from pipeline.web.timeline import timeline
+from pipeline.web.who import given, who
+
+router = APIRouter(prefix="/files", include_in_schema=False)
+
+Id = Annotated[int, Path(ge=0, lt=2**63)]
+Version = Annotated[str, Form()]
+
+
+@router.get("/{id}")
+def page(request: Request, site: Here, id: Id) -> Response:
+    """Show the file. Raises Problem 404."""
+    return _show(request, site, id)
+
+
+@router.post("/{id}/correct")
+def correct(request: Request, site: Here, id: Id, seen: Version, label: Annotated[str, Form()]) -> Response:
+    """Say what is on it."""
+    return _done(request, site, id, settling.settle(site, request, settling.seen([seen]), label))
+
+
+@router.post("/{id}/undo")
+def undo(request: Request, site: Here, id: Id, seen: Version) -> Response:
+    """Take its last change back."""
+    return _done(request, site, id, settling.take_back(site, request, settling.seen([seen])))
+
+
+@router.post("/{id}/retry")
+def retry(request: Request, site: Here, id: Id, seen: Version) -> Response:
+    """Send it in again."""
+    return _done(request, site, id, settling.retry(site, request, settling.seen([seen])))
+
+
+def _done(request: Request, site: Site, id: int, changes: list[Change]) -> Response:
+    wrong = settling.problems(changes)
+    if not wrong:
+        return RedirectResponse(f"/files/{id}", 303)
+    response = _show(request, site, id, wrong)
+    response.status_code = 409
+    return response
+
+
+def _show(request: Request, site: Site, id: int, wrong: list[str] | None = None) -> Response:
+    engine = site.store.reader()
+    found = overview.history(engine, id) if engine else None
+    if found is None:
+        raise Problem(404, f"There is no file {id}.", "Look for it by its name in Browse.")
+    return render(
+        request,
+        "file.html",
+        **_values(site, found),
+        wrong=wrong or [],
+        seen=settling.as_seen(site, [id])[id],
+        name=given(request),
+        by=who(request),
+        back=f"/files/{id}",
+    )
+
+
+def _values(site: Site, found: History) -> dict[str, Any]:
+    entry = found.entry
+    return {
+        "entry": entry,
+        "events": timeline(found),
+        "same": found.same,
+        "answers": site.classes.answers(),
+        "can_correct": entry.state == "filed",
+        "can_undo": entry.state == "filed",
+        "can_retry": entry.state == "undone" or (entry.state == "filed" and entry.outcome == FAILED),
+        "undoes_filing": not any(move.kind == "correct" for move in _standing(found)),
+    }
+
+
+def _standing(found: History) -> list[Any]:
+    undone = {move.undoes for move in found.moves if move.kind == "undo" and move.done_at}
+    return [move for move in found.moves if move.id not in undone]

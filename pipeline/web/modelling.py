@@ -1,0 +1,148 @@
+"""Models: each bundle's card and figures, how its training went, how it did on what people settled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from markupsafe import Markup
+
+from db import review
+from db.review import Settled
+from models.bundle import Bundle, Figure
+from pipeline.decision import UNCERTAIN
+from pipeline.web import measured
+from pipeline.web.charts import Series, interval, legend, lines
+from pipeline.web.choices import Choice
+from pipeline.web.markdown import LONGEST
+from pipeline.web.markdown import render as markdown
+from pipeline.web.plainfiles import open_plain
+from pipeline.web.rendering import render
+from pipeline.web.site import Here, Page, Site
+
+router = APIRouter(prefix="/models", include_in_schema=False)
+PAGE = Page("Models", "/models", 60)
+
+NAMES = {
+    "accuracy": "right, of all photos",
+    "accuracy_with_folder": "right, of photos of a class",
+    "precision_at_threshold": "right, of what is filed",
+    "filed_right_at_threshold": "right, of all that is filed, photos of neither included",
+    "coverage_at_threshold": "filed, of photos of a class",
+    "neither_filed_at_threshold": "filed all the same, of photos of neither",
+    "neither_auroc": "neither told from the classes (AUROC)",
+    "ece": "calibration error",
+    "log_loss": "log loss",
+}
+"""Figures in the order in which they matter, in words."""
+
+SHARES = tuple(name for name in NAMES if name != "log_loss")
+
+
+@router.get("")
+def page(request: Request, site: Here) -> Response:
+    """Show all models."""
+    cards = [{"choice": choice, "figures": _figures(choice.bundle)[:3]} for choice in site.choices.all()]
+    return render(request, "models.html", cards=cards)
+
+
+@router.get("/{key}")
+def one(request: Request, site: Here, key: str) -> Response:
+    """Show one model closely. Raises Problem 404."""
+    choice = site.choices.one(key)
+    bundle = choice.bundle
+    folder = bundle.path / measured.FOLDER
+    return render(
+        request,
+        "model.html",
+        choice=choice,
+        bundle=bundle,
+        card=_card(bundle.path),
+        figures=_figures(bundle),
+        target=site.settings.decision.target_precision,
+        threshold=bundle.threshold(site.settings.decision.target_precision),
+        history=_history(bundle.path),
+        confusion=measured.confusion(folder),
+        reliability=_reliability(folder),
+        worst=measured.worst(folder),
+        folder=f"{bundle.path.name}/{measured.FOLDER}",
+        live=_live(site, choice),
+    )
+
+
+def _figures(bundle: Bundle) -> list[dict[str, Any]]:
+    known = [(name, bundle.figures[name]) for name in NAMES if name in bundle.figures]
+    return [_figure(name, figure) for name, figure in known]
+
+
+def _figure(name: str, figure: Figure) -> dict[str, Any]:
+    is_share = name in SHARES
+    drawn = is_share and 0 <= figure.value <= 1
+    least = 0.0 if figure.value < 0.5 else 0.5
+    plot = interval(figure.value, figure.low, figure.high, least) if drawn else Markup("")
+    return {"name": NAMES[name], "figure": figure, "is_share": is_share, "plot": plot}
+
+
+def _card(folder: Path) -> Markup:
+    found = open_plain(folder, "README.md")
+    if found is None:
+        return Markup("")
+    with open(found[0], encoding="utf-8", errors="replace") as file:
+        return markdown(file.read(LONGEST))
+
+
+def _history(folder: Path) -> list[tuple[str, Markup]]:
+    """Draw how the training went, where the bundle kept it."""
+    rows = measured.read(folder, "history.csv")
+    plots = []
+    for title, names in (
+        ("Loss by epoch", ("train_loss", "validation_loss")),
+        ("Right by epoch, on photos kept for choosing", ("validation_accuracy",)),
+    ):
+        found = [(Series(_words(name), f"of-{n}"), _line(rows, name)) for n, name in enumerate(names)]
+        found = [(series, line) for series, line in found if line]
+        if found:
+            low = 0.0 if "loss" in names[0] else max(0.0, min(y for _, line in found for _, y in line) - 0.02)
+            high = None if "loss" in names[0] else 1.0
+            plots.append((title, lines(title, found, low, high) + legend(series for series, _ in found)))
+    return plots
+
+
+def _line(rows: Sequence[dict[str, str]], name: str) -> list[tuple[float, float]]:
+    pairs = [(measured.number(row.get("epoch")), measured.number(row.get(name))) for row in rows]
+    return [(x, y) for x, y in pairs if x is not None and y is not None]
+
+
+def _reliability(folder: Path) -> Markup:
+    found = measured.curve(folder, "reliability").get("", [])
+    series = Series("share that is right", "of-0")
+    drawn = [(series, sorted(found))] if found else []
+    return lines("How often it is right, by how sure it is", drawn, 0.0, 1.0, diagonal=True)
+
+
+def _live(site: Site, choice: Choice) -> dict[str, Any] | None:
+    """Return how the model did on what people settled, None before they settled anything of it."""
+    engine = site.store.reader()
+    settled = review.settled(engine) if engine else []
+    own = [part for part in settled if part.model_sha256 == choice.bundle.sha256]
+    confusion = measured.live_confusion(own)
+    if confusion is None:
+        return None
+    folders = dict(choice.bundle.folders)
+    return {
+        "confusion": confusion,
+        "kept": measured.kept(own, folders),
+        "doubted": _doubted(own),
+        "total": sum(part.count for part in own),
+    }
+
+
+def _doubted(settled: Sequence[Settled]) -> tuple[int, int]:
+    found = [part for part in settled if part.verdict == UNCERTAIN]
+    return sum(part.count for part in found if part.right), sum(part.count for part in found)
+
+
+def _words(name: str) -> str:
+    return {"train_loss": "training", "validation_loss": "kept for choosing"}.get(name, "right")

@@ -1,0 +1,243 @@
+"""Review: settle what the model was unsure of, one by one or many at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, cast
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import Engine
+
+from db import overview, review
+from db.records import Entry
+from db.review import Group, Order, Settled
+from pipeline.decision import UNCERTAIN
+from pipeline.mover import Change
+from pipeline.web import settling
+from pipeline.web.rendering import render
+from pipeline.web.site import Here, Page, Site
+from pipeline.web.who import given, who
+
+router = APIRouter(include_in_schema=False)
+PAGE = Page("Review", "/review", 20)
+
+MANY = 24
+"""Pictures in the grid: a screenful or two, settled at once within a second."""
+
+AHEAD = 2
+"""Pictures that are fetched before they are needed."""
+
+REMEMBERED = 20
+"""Answers that one visit can take back, one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What part of the queue is looked at, and how; `after` is the file that was passed last."""
+
+    order: Order = "unsure"
+    group: Group | None = None
+    many: bool = False
+    after: int | None = None
+
+    def url(self, path: str = "/review", **changes: Any) -> str:
+        """Return the address of this view, with changes."""
+        view = replace(self, **changes)
+        values = {
+            "order": view.order if view.order != "unsure" else None,
+            "reason": view.group and view.group.reason,
+            "prediction": view.group and view.group.prediction,
+            "many": "1" if view.many else None,
+            "after": view.after,
+        }
+        query = urlencode({name: value for name, value in values.items() if value is not None})
+        return f"{path}?{query}" if query else path
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How the model's guesses did on what people settled."""
+
+    right: int
+    total: int
+
+    @property
+    def share(self) -> float | None:
+        """The share that was right, None before anything was settled."""
+        return self.right / self.total if self.total else None
+
+
+def view_of(
+    order: str = "unsure",
+    reason: str | None = None,
+    prediction: str | None = None,
+    many: str = "",
+    after: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
+) -> View:
+    """Read a view out of an address; what it does not understand is left out."""
+    group = Group(reason, prediction) if reason or prediction else None
+    known = cast(Order, order) if order in ("unsure", "alike") else "unsure"
+    return View(known, group, bool(many), after)
+
+
+Looked = Annotated[View, Depends(view_of)]
+
+
+@router.get("/review")
+def page(request: Request, site: Here, view: Looked, done: str = "", show: str = "") -> Response:
+    """Show the queue, or only its stage to a page that is open already."""
+    return _answer(request, site, view, _stack(done), show=_ids(show))
+
+
+@router.post("/review/answer")
+def answer(
+    request: Request,
+    site: Here,
+    view: Looked,
+    label: Annotated[str, Form()],
+    file: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
+    done: Annotated[str, Form()] = "",
+) -> Response:
+    """Settle files as one label, and show what comes next."""
+    changes = settling.settle(site, request, settling.seen(file), label)
+    settled = [change.id for change in changes if change.id is not None and not change.problem]
+    stack = _stack(done)
+    if settled:
+        stack = [*stack, list(settling.as_seen(site, settled).values())][-REMEMBERED:]
+    said = f"{_photos(len(settled))} settled as {label}." if settled else ""
+    return _next(request, site, view, stack, changes, said)
+
+
+@router.post("/review/undo")
+def undo(request: Request, site: Here, view: Looked, done: Annotated[str, Form()] = "") -> Response:
+    """Take back the last answer of this visit, and show it again."""
+    stack = _stack(done)
+    if not stack:
+        return _next(request, site, view, stack, [], "There is nothing to take back.")
+    files = settling.seen(stack[-1])
+    changes = settling.take_back(site, request, files)
+    back = [change.id for change in changes if change.id is not None and not change.problem]
+    said = f"{_photos(len(back))} taken back." if back else ""
+    return _next(request, site, view, stack[:-1], changes, said, back)
+
+
+def _next(
+    request: Request,
+    site: Site,
+    view: View,
+    stack: list[list[str]],
+    changes: Sequence[Change],
+    said: str,
+    show: Sequence[int] = (),
+) -> Response:
+    wrong = settling.problems(changes)
+    if "hx-request" in request.headers or wrong:
+        return _answer(request, site, view, stack, show, said, wrong)
+    values = {"done": _written(stack[-1:]), "show": ",".join(map(str, show))}
+    query = urlencode({name: value for name, value in values.items() if value})
+    address = view.url()
+    return RedirectResponse(f"{address}{'&' if '?' in address else '?'}{query}" if query else address, 303)
+
+
+def _answer(
+    request: Request,
+    site: Site,
+    view: View,
+    stack: list[list[str]],
+    show: Sequence[int] = (),
+    said: str = "",
+    wrong: Sequence[str] = (),
+) -> Response:
+    whole = "hx-request" not in request.headers
+    engine = site.store.reader()
+    stage = _stage(engine, site, view, show) if engine else _nothing(view)
+    return render(
+        request,
+        "review.html" if whole else "review_stage.html",
+        **stage,
+        answers=site.classes.answers(),
+        done=_written(stack),
+        can_undo=bool(stack),
+        said=said,
+        wrong=wrong,
+        name=given(request),
+        by=who(request),
+        back=view.url(after=None),
+        whole=whole,
+    )
+
+
+def _nothing(view: View) -> dict[str, Any]:
+    return {
+        "view": view, "left": {}, "total": 0, "entries": [], "ahead": [], "seen": {}, "wrapped": False,
+        "record": Record(0, 0), "is_new": True,
+    }  # fmt: skip
+
+
+def _stage(engine: Engine, site: Site, view: View, show: Sequence[int]) -> dict[str, Any]:
+    left = review.left(engine)
+    groups = list(left) if view.group is None else [view.group]
+    entries, wrapped = _queued(engine, view, groups, show)
+    shown, ahead = (entries, []) if view.many else (entries[:1], entries[1:])
+    return {
+        "view": view,
+        "left": left,
+        "total": sum(left.values()),
+        "entries": shown,
+        "ahead": ahead,
+        "seen": settling.as_seen(site, [entry.id for entry in shown]),
+        "wrapped": wrapped,
+        "record": record_of(review.settled(engine)),
+        "is_new": False,
+    }
+
+
+def _queued(
+    engine: Engine, view: View, groups: Sequence[Group], show: Sequence[int]
+) -> tuple[list[Entry], bool]:
+    """Return what to show, those in `show` first; and whether the queue began again from its head."""
+    size = MANY if view.many else 1 + AHEAD
+    after = review.spot_of(passed) if view.after and (passed := _row(engine, view.after)) else None
+    found = review.queue(engine, groups, view.order, after, size)
+    wrapped = after is not None and not found
+    if wrapped:
+        found = review.queue(engine, groups, view.order, None, size)
+    first = [entry for id in show[:size] if (entry := _row(engine, id)) and _waits(entry)]
+    rest = [entry for entry in found if entry.id not in show]
+    return [*first, *rest][:size], wrapped
+
+
+def _row(engine: Engine, id: int) -> Entry | None:
+    found = overview.history(engine, id)
+    return found.entry if found else None
+
+
+def _waits(entry: Entry) -> bool:
+    return entry.outcome == UNCERTAIN and entry.corrected_to is None
+
+
+def record_of(settled: Sequence[Settled]) -> Record:
+    """Return how the guesses did on what had been in doubt."""
+    doubted = [part for part in settled if part.verdict == UNCERTAIN]
+    return Record(sum(part.count for part in doubted if part.right), sum(part.count for part in doubted))
+
+
+def _stack(text: str) -> list[list[str]]:
+    """Read the answers of this visit, oldest first: `ID:VERSION,ID:VERSION;ID:VERSION`."""
+    return [part.split(",") for part in text.split(";") if part][-REMEMBERED:]
+
+
+def _written(stack: Sequence[Sequence[str]]) -> str:
+    return ";".join(",".join(part) for part in stack)
+
+
+def _ids(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")[:MANY] if re.fullmatch(r"[0-9]{1,18}", part)]
+
+
+def _photos(count: int) -> str:
+    return "1 photo" if count == 1 else f"{count} photos"

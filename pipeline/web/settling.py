@@ -1,0 +1,69 @@
+"""What visitors change: answers, undos, retries; each for files as they saw them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from fastapi import Request
+
+from db import overview
+from db.names import escape
+from pipeline import corrections
+from pipeline.corrections import Known
+from pipeline.mover import Change
+from pipeline.web.problems import Problem
+from pipeline.web.site import Site
+from pipeline.web.who import who
+
+MOST = 100
+"""Files that one request may settle: each is read through to see that it is the one that was filed."""
+
+_SEEN = re.compile(r"(\d{1,18}):(\d{1,18})", re.ASCII)
+
+
+def seen(texts: Sequence[str]) -> list[Known]:
+    """Read files as pages name them, `ID:VERSION`. Raises Problem 422."""
+    found = [_SEEN.fullmatch(text) for text in dict.fromkeys(texts)]
+    if len(found) > MOST:
+        raise Problem(422, f"{len(found)} files are too many at once.", f"Choose {MOST} at most.")
+    if not all(found):
+        raise Problem(422, "The page sent something that names no file.", "Load the page again.")
+    return [Known(int(match[1]), int(match[2])) for match in found if match]
+
+
+def settle(site: Site, request: Request, files: Sequence[Known], label: str) -> list[Change]:
+    """Say what is on files. Raises Problem 422 for an unknown label, LockError, DatabaseError."""
+    folders = site.classes.folders()
+    if label not in {answer.label for answer in site.classes.answers()}:
+        raise Problem(422, f"There is no class called {label[:60]}.", "Load the page again.")
+    return corrections.correct(site.store.writer(), site.settings, files, label, who(request), folders)
+
+
+def take_back(site: Site, request: Request, files: Sequence[Known]) -> list[Change]:
+    """Undo the last change of each of these files. Raises LockError, DatabaseError."""
+    return corrections.undo(site.store.writer(), site.settings, who(request), files)
+
+
+def retry(site: Site, request: Request, files: Sequence[Known | bytes]) -> list[Change]:
+    """Send failures in again. Raises LockError, DatabaseError."""
+    return corrections.retry(site.store.writer(), site.settings, who(request), files)
+
+
+def as_seen(site: Site, ids: Sequence[int]) -> dict[int, str]:
+    """Return how pages name these files now, `ID:VERSION`."""
+    engine = site.store.reader()
+    found = overview.versions(engine, ids) if engine else {}
+    return {id: f"{id}:{found.get(id, 0)}" for id in ids}
+
+
+def problems(changes: Sequence[Change]) -> list[str]:
+    """Return what went wrong, a line for each file, the first five."""
+    lines = [f"{_name(change)}: {change.problem}" for change in changes if change.problem]
+    more = [f"and {len(lines) - 5} more"] if len(lines) > 5 else []
+    return lines[:5] + more
+
+
+def _name(change: Change) -> str:
+    return escape(os.path.basename(change.file))

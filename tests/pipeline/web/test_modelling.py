@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import models
+from db.review import Settled
+from models.bundle import load
+from pipeline.web import measured
+from pipeline.web.measured import Confusion
+from tests.pipeline.house import House
+from tests.pipeline.web.conftest import HTML, TestClient, client_of
+
+SHIPPED = Path(models.__file__).parent / "cats_dogs"
+
+
+@pytest.fixture
+def bundle(house: House) -> Path:
+    """A copy of the shipped bundle, which a test may spoil."""
+    folder = house.settings.base / "pets"
+    shutil.copytree(SHIPPED, folder)
+    object.__setattr__(house.settings, "model", str(folder))
+    return folder
+
+
+def test_each_model_has_a_card_and_the_workers_own_is_marked(visitor: TestClient) -> None:
+    text = visitor.get("/models", headers=HTML).text
+    assert 'href="/models/cats_dogs"' in text and "the worker’s" in text
+    assert "cat, dog, neither" in text
+
+
+def test_a_model_shows_its_figures_its_history_and_its_card(visitor: TestClient) -> None:
+    text = visitor.get("/models/cats_dogs", headers=HTML).text
+    assert "95 % interval" in text and "Loss by epoch" in text
+    assert "Make it again" in text, "a heading of its README"
+    assert "Nobody has settled" in text and "pawsort evaluate" in text
+
+
+@pytest.mark.parametrize("key", ["nothing", "evaluation", "cats_dogs%2fREADME.md", "%00"])
+def test_only_models_have_a_page(visitor: TestClient, key: str) -> None:
+    assert visitor.get(f"/models/{key}", headers=HTML).status_code == 404
+
+
+def test_what_people_said_stands_against_the_target(house: House) -> None:
+    sha256 = load(SHIPPED).sha256
+    for number in range(3):
+        house.file(b"%d.jpg" % number, b"%d" % number, model_sha256=sha256)
+    house.correct(b"cats/0.jpg", label="cat")
+    house.correct(b"cats/1.jpg", label="dog")
+    with client_of(house) as client:
+        text = client.get("/models/cats_dogs", headers=HTML).text
+    assert "2 of its photos were looked at" in text
+    assert "<strong>50 %</strong> of the 2" in text
+    assert "target of 99.5 %" in text or "too few to tell" in text
+
+
+def test_what_evaluate_wrote_beside_a_bundle_is_shown(house: House, bundle: Path) -> None:
+    folder = bundle / "evaluation"
+    folder.mkdir()
+    (folder / "confusion.csv").write_text("true,cat,dog\ncat,9,1\ndog,0,10\n")
+    (folder / "curves.csv").write_text(
+        "curve,of,x,y\nreliability,,0.5,0.6\nreliability,,1,0.9\nroc,cat,0,0\n"
+    )
+    (folder / "photos.csv").write_text("path,label,prediction,cat\n<b>.jpg,dog,cat,0.9\nok.jpg,cat,cat,1\n")
+    (bundle / "README.md").write_text("# x\n\n<script>alert(1)</script>")
+    with client_of(house) as client:
+        text = client.get("/models/pets", headers=HTML).text
+    assert "What it mixes up" in text and "How often it is right" in text
+    assert "&lt;b&gt;.jpg" in text and "ok.jpg" not in text
+    assert "<script>alert" not in text
+
+
+def test_files_that_are_no_tables_are_left_out(house: House, bundle: Path) -> None:
+    folder = bundle / "evaluation"
+    folder.mkdir()
+    (folder / "confusion.csv").write_bytes(b"\xff\x00,\n")
+    (folder / "curves.csv").symlink_to("/etc/passwd")
+    (folder / "photos.csv").mkdir()
+    (bundle / "history.csv").write_text("epoch,train_loss\n1,nan?\n")
+    with client_of(house) as client:
+        assert client.get("/models/pets", headers=HTML).status_code == 200
+
+
+def test_a_broken_model_is_said_and_the_other_pages_go_on(house: House, bundle: Path) -> None:
+    (bundle / "bundle.yaml").write_text("x")
+    id = house.file(b"a.jpg", outcome="uncertain", reason="low_confidence")
+    with client_of(house) as client:
+        for path in ("/models", "/review", "/browse", "/today", "/reports", f"/files/{id}"):
+            assert client.get(path, headers=HTML).status_code == 200, path
+
+
+# --- numbers, on their own ---
+
+
+def test_the_share_of_a_row_is_its_colour() -> None:
+    found = Confusion(("a", "b"), ("a", "b"), {("a", "a"): 9, ("a", "b"): 1})
+    assert (found.share("a", "a"), found.share("b", "a")) == (0.9, 0.0)
+    assert [found.heat("a", "a"), found.heat("a", "b"), found.heat("b", "b")] == [5, 1, 0]
+
+
+def test_only_what_the_model_filed_itself_tells_how_a_class_held_up() -> None:
+    def part(verdict: str, said: str, count: int) -> Settled:
+        return Settled("m", "s", verdict, "cat", said, count)
+
+    found = measured.kept(
+        [part("cats", "cat", 98), part("cats", "dog", 2), part("uncertain", "dog", 50)],
+        {"cat": "cats", "dog": "dogs"},
+    )
+    [kept] = found
+    assert (kept.label, kept.right, kept.looked_at, kept.share) == ("cat", 98, 100, 0.98)
+    assert 0.92 < kept.low < 0.98 < kept.high < 1
+
+
+def test_what_people_said_is_set_against_what_the_model_took_it_for() -> None:
+    found = measured.live_confusion(
+        [Settled("m", "s", "uncertain", "neither", "cat", 2), Settled("m", "s", "cats", "cat", "cat", 5)]
+    )
+    assert found is not None
+    assert (found.truths, found.said) == (("cat",), ("cat", "neither"))
+    assert found.counts == {("cat", "neither"): 2, ("cat", "cat"): 5}
+    assert measured.live_confusion([]) is None
