@@ -37,7 +37,7 @@ SETTINGS = """\
 inboxes: [inbox-1, inbox-2]
 watch: {settle_seconds: 1, rescan_seconds: 15}
 batch: {size: 16}
-limits: {decode_seconds: 3}
+limits: {decode_seconds: 15}
 report: {at: "00:10"}
 """
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from db import sqlite
 from db.errors import DatabaseError, DatabaseReserved, DatabaseUnavailable, LedgerError, translated
-from db.schema import check_version, migrate
+from db.schema import check_version, migrate, version
 
 __all__ = [
     "DatabaseError",
@@ -28,10 +28,12 @@ __all__ = [
     "assert_in_place",
     "check_damage",
     "check_url",
+    "exists",
     "forget_connections",
     "open_database",
     "reading",
     "reserved",
+    "schema_version",
     "upgrade",
     "wal_bytes",
     "writing",
@@ -77,6 +79,17 @@ def open_database(url: str, mode: Mode = "worker", busy_seconds: float = BUSY_SE
 def check_url(url: str) -> None:
     """Raise DatabaseError unless `url` names a database that could be used; nothing is opened."""
     _parse(url)
+
+
+def exists(url: str) -> bool:
+    """Tell whether there is something at `url`; of a server, always. Raises DatabaseError for a wrong URL."""
+    return not _is_absent(_parse(url))
+
+
+def schema_version(engine: Engine) -> str | None:
+    """Return the version of a database's schema; raises DatabaseError."""
+    with reading(engine) as connection:
+        return version(connection, _where(engine.url))
 
 
 def upgrade(url: str) -> None:

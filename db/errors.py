@@ -55,7 +55,7 @@ _SQLITE: dict[int, tuple[type[DatabaseError], str]] = {
     sqlite3.SQLITE_CORRUPT: (
         DatabaseError,
         "is damaged, and is left as it is. Move it away and put a backup in its place, or start without one "
-        "and run `pawsort doctor`, which lists the filed photos it does not know.",
+        "and run `pawsort doctor --repair`, which records the photos that it does not know.",
     ),
     sqlite3.SQLITE_NOTADB: (
         DatabaseError,

@@ -43,7 +43,7 @@ from db.moves import MoveBook
 from db.names import RawName, escape
 from db.records import Action, Claim, Entry, Identity, Move, Ticket, Verdict
 from db.rows import entries_by, in_pieces
-from db.tables import PENDING, UNDONE, UNFINISHED, State, files, moves
+from db.tables import IMPORTED, PENDING, UNDONE, UNFINISHED, State, files, moves
 
 __all__ = ["Action", "Claim", "Entry", "Identity", "Ledger", "LedgerError", "Move", "Ticket", "Verdict"]
 
@@ -197,7 +197,7 @@ class Ledger(MoveBook):
         """Return, by content, the earliest file with it that was decided or filed by its own merit.
 
         So neither one that was held as a duplicate, nor one whose filing was undone, nor one that failed
-        for a reason that may not come again.
+        for a reason that may not come again, nor one that was found in its folder and imported.
         """
         with reading(self._engine) as connection:
             found = [e for part in in_pieces(sorted(set(sha256s))) for e in _twins(connection, part)]
@@ -276,6 +276,7 @@ def _twins(connection: Connection, sha256s: Sequence[str]) -> list[Entry]:
         .where(files.c.sha256.in_(sha256s), _STATE.in_(("decided", "filed")))
         .where(outcome != "duplicates")
         .where(or_(outcome != "failed", files.c.reason.not_in(_OF_THE_MOMENT)))
+        .where(files.c.reason.is_distinct_from(IMPORTED))
         .group_by(files.c.sha256)
     )
     return entries_by(connection, files.c.id.in_(earliest))

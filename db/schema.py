@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 def check_version(connection: Connection, where: str) -> None:
     """Raise DatabaseError unless the database at `where` has exactly the schema this code is written for."""
-    version = _version(connection, where)
-    if version != REVISIONS[-1]:
+    found = version(connection, where)
+    if found != REVISIONS[-1]:
         raise DatabaseError(
-            f"The database {where} has version {version or 'none'}, this Pawsort needs {REVISIONS[-1]}. "
+            f"The database {where} has version {found or 'none'}, this Pawsort needs {REVISIONS[-1]}. "
             "Stop the worker, keep a copy of the database, and run `pawsort db upgrade`."
         )
 
@@ -34,7 +34,7 @@ def migrate(connection: Connection, where: str) -> None:
 
     # Its lines speak of itself; the one below says what matters.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    before = _version(connection, where)
+    before = version(connection, where)
     config = Config()
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "migrations")
     # The reader of this option takes % for the start of a reference.
@@ -52,7 +52,7 @@ def migrate(connection: Connection, where: str) -> None:
         _log.info("database %s brought from version %s to %s", where, before or "none", REVISIONS[-1])
 
 
-def _version(connection: Connection, where: str) -> str | None:
+def version(connection: Connection, where: str) -> str | None:
     """Return the revision, or None for a database with no tables at all."""
     tables = inspect(connection).get_table_names()
     if "alembic_version" not in tables:

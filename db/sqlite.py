@@ -122,8 +122,8 @@ def refuse_empty(path: str) -> None:
     if os.path.isfile(path) and os.path.getsize(path) == 0:
         raise DatabaseError(
             f"The database {path} is an empty file: what it held is gone. It is left as it is. Put a backup "
-            "in its place, or delete it to begin anew and run `pawsort doctor`, which lists the filed photos "
-            "it does not know."
+            "in its place, or delete it to begin anew and run `pawsort doctor --repair`, which records the "
+            "photos that it does not know."
         )
 
 

@@ -19,6 +19,7 @@ import typer
 
 from pipeline import config as configuration
 from pipeline.cli_classify import classify
+from pipeline.cli_doctor import doctor
 from pipeline.cli_mending import correct, retry, undo
 from pipeline.cli_models import evaluate, train
 from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment, read_day
@@ -235,32 +236,7 @@ def status(
     raise typer.Exit(DatabaseError.exit_code if seen.problem else 0 if seen.well or not check else 1)
 
 
-@app.command()
-def doctor(
-    config: Config = DEFAULT,
-    hashes: Annotated[
-        bool, typer.Option("--hashes", help="Read every file and compare its content.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Compare rows, files and folders; exit 1 if they do not agree.
-
-    Example: pawsort doctor --hashes
-    """
-    from pipeline import doctor as doctors
-    from pipeline.output import print_json
-
-    settings = load(config)
-    with database(settings, "read") as engine:
-        problems = list(doctors.examine(engine, settings, hashes=hashes))
-    if json:
-        print_json([problem.as_dict() for problem in problems])
-    else:
-        print("\n".join(str(problem) for problem in problems) or "all is well: rows, files and folders agree")
-    raise typer.Exit(1 if problems else 0)
-
-
-for _command in (classify, correct, undo, retry, train, evaluate, serve):
+for _command in (doctor, classify, correct, undo, retry, train, evaluate, serve):
     app.command()(_command)
 
 

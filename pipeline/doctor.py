@@ -1,5 +1,7 @@
 """Find where rows, files and folders disagree. Changes nothing; memory does not grow with their number.
 
+`pipeline.repair` mends what can be mended safely.
+
 The worker may be at work meanwhile, and it commits before it renames. So a file is looked for in the rows
 after it was seen, and a row that seems wrong is read again after its file was looked at.
 """
@@ -73,6 +75,7 @@ def examine(engine: Engine, settings: Settings, hashes: bool = False) -> Iterato
     yield from _unfinished(engine, settings)
     yield from _pending(engine)
     yield from _spool(engine, settings)
+    yield from _inboxes(settings)
     yield from _sorted(engine, settings)
 
 
@@ -208,6 +211,14 @@ def _spool(engine: Engine, settings: Settings) -> Iterator[Problem]:
     yield from _unlisted(troubles)
 
 
+def _inboxes(settings: Settings) -> Iterator[Problem]:
+    """Find what a cut-off undo has left; every other file there waits for the worker."""
+    troubles: list[OSError] = []
+    for inbox in settings.inboxes:
+        for path in filter(filing.is_leftover, filing.files_below(os.fsencode(inbox), troubles.append)):
+            yield from _unexpected("leftover", path, settings)
+
+
 def _sorted(engine: Engine, settings: Settings) -> Iterator[Problem]:
     troubles: list[OSError] = []
     for folder in filter(filing.is_folder, _class_folders(settings)):
@@ -250,7 +261,7 @@ def _unexpected(kind: Kind, path: bytes, settings: Settings) -> Iterator[Problem
     elif kind == "orphan":
         yield Problem(kind, path, None, "waits for nothing; start the worker, which takes it up")
     elif not is_temporary(name):
-        message = "has no row; move it into an inbox to have it sorted and recorded"
+        message = "has no row; `doctor --repair` records it where it lies, an inbox has it sorted anew"
         yield Problem(kind, path, None, message)
 
 

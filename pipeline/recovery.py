@@ -51,7 +51,7 @@ class Recovery:
             queue.clear()
         self._placing.decided.clear()
         for name in self._strays():
-            self._take_up_stray(name, at)
+            take_up_stray(self._ledger, self._spool, name, at)
         entries = self._ledger.unfinished()
         for entry in entries:
             self._adopt_or_rest(entry, at)
@@ -130,25 +130,30 @@ class Recovery:
         unfinished = {os.fsencode(entry.spool_name) for entry in self._ledger.unfinished()}
         with os.scandir(self._spool) as entries:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-        return [name for name in names if name not in unfinished]
+        return [name for name in names if name not in unfinished and not name.startswith(b".pawsort-")]
 
-    def _take_up_stray(self, name: bytes, at: datetime) -> None:
-        path = os.path.join(self._spool, name)
-        match = _SPOOL_NAME.fullmatch(name)
-        known = self._ledger.entries([int(match[1])]) if match else []
-        entry = next((e for e in known if os.fsencode(e.spool_name) == name), None)
-        if entry and entry.state == "filed" and entry.path and entry.sha256:
-            # A power cut can undo a rename that was committed, or leave both names of a copied file.
-            log.warning("%a was filed but lies in the spool; filing it again", os.fsdecode(path))
-            try:
-                filing.resume(path, entry.path, entry.sha256)
-            except OSError as error:
-                log.error(
-                    "%a cannot be filed again (%s); it is a delivery of its own now", os.fsdecode(path), error
-                )
-                self._ledger.adopt(name, at)
-        elif name.startswith(b".pawsort-"):
-            return
+
+def take_up_stray(ledger: Ledger, spool: bytes, name: bytes, at: datetime) -> bool:
+    """Take up a file in the spool that no unfinished row speaks of; return whether it had been filed.
+
+    One that had been filed is filed again, any other is given a row and waits. Raises DatabaseError.
+    """
+    path = os.path.join(spool, name)
+    match = _SPOOL_NAME.fullmatch(name)
+    known = ledger.entries([int(match[1])]) if match else []
+    entry = next((e for e in known if os.fsencode(e.spool_name) == name), None)
+    if entry and entry.state == "filed" and entry.path and entry.sha256:
+        # A power cut can undo a rename that was committed, or leave both names of a copied file.
+        log.warning("%a was filed but lies in the spool; filing it again", os.fsdecode(path))
+        try:
+            filing.resume(path, entry.path, entry.sha256)
+        except OSError as error:
+            log.error(
+                "%a cannot be filed again (%s); it is a delivery of its own now", os.fsdecode(path), error
+            )
         else:
-            log.warning("%a is in the spool without a row; taking it up", os.fsdecode(path))
-            self._ledger.adopt(name, at)
+            return True
+    else:
+        log.warning("%a is in the spool without a row; taking it up", os.fsdecode(path))
+    ledger.adopt(name, at)
+    return False

@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,3 +233,65 @@ def test_model_without_folders_gives_the_five_likeliest_names(
 def test_weights_are_for_imagenet_alone(run: Run):
     done = run("classify", "--model", "cats_dogs", "--weights", "x.h5", ".")
     assert done.code == 2 and "only imagenet" in done.err
+
+
+@pytest.fixture
+def filed(tmp_path: Path) -> Path:
+    """A photo in its folder, and no database that knows of it."""
+    photo = tmp_path / "sorted/cats/Anna at the beach.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b"a photo")
+    for name in ("inbox", "state/spool", "reports"):
+        (tmp_path / name).mkdir(parents=True)
+    return photo
+
+
+@pytest.mark.fault(88)
+def test_doctor_lists_what_a_lost_database_knew_and_repair_records_it(run: Run, filed: Path) -> None:
+    done = run("doctor")
+    assert (done.code, done.out.startswith(f"unrecorded: {filed}")) == (1, True), done
+    assert "there is no database" in done.err
+    assert not (filed.parents[2] / "state/pawsort.db").exists(), "looking makes nothing"
+
+    done = run("doctor", "--repair", "--json")
+    assert done.code == 0, done
+    [repair] = json.loads(done.out)
+    assert (repair["kind"], repair["repaired"], repair["path"]) == ("unrecorded", True, str(filed))
+    assert run("doctor", "--hashes").code == 0
+    [row] = json.loads(run("query", "--json").out)
+    assert (row["outcome"], row["reason"], row["prediction"], row["state"]) == (
+        "cats",
+        "imported",
+        None,
+        "filed",
+    )
+    assert filed.read_bytes() == b"a photo"
+
+
+def test_repair_says_what_it_leaves_and_exits_with_1(run: Run, filed: Path) -> None:
+    (filed.parent / "empty.jpg").touch()
+    done = run("doctor", "--repair")
+    assert done.code == 1
+    assert "left: it is empty" in done.out
+    assert "repaired: recorded as filed where it lies" in done.out
+
+
+def test_repair_is_refused_while_a_worker_is_at_work(run: Run, filed: Path) -> None:
+    from pipeline import config
+    from pipeline.locks import worker_lock
+
+    with worker_lock(config.load(Path("config.yaml"))):
+        assert run("doctor").code == 1
+        done = run("doctor", "--repair")
+    assert (done.code, "another worker" in done.err) == (5, True)
+    assert not (filed.parents[2] / "state/pawsort.db").exists()
+
+
+def test_a_bundle_is_written_once(run: Run, filed: Path) -> None:
+    assert run("doctor", "--names").code == 2
+    done = run("doctor", "--bundle", "help.zip")
+    assert (done.code, "wrote help.zip" in done.err) == (1, True), done
+    with zipfile.ZipFile("help.zip") as archive:
+        assert all(b"Anna" not in archive.read(name) for name in archive.namelist())
+    done = run("doctor", "--bundle", "help.zip")
+    assert (done.code, "is there already" in done.err) == (2, True)
