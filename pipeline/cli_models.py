@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pipeline.cli_shared import Json
 from pipeline.config import LogSettings, load
 from pipeline.errors import SettingsError, translated
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+    from models.evaluation import Comparison, Evaluation
 
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")]
 Exclude = Annotated[
@@ -119,7 +123,13 @@ def train(
 def evaluate(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's name or path.")],
     folders: Folders,
-    out: Annotated[Path | None, typer.Option(help="A folder for the figures, with a row a photo.")] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="BUNDLE", help="Another bundle, to compare with on the same photos.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder for figures, curves and a page with all of it."),
+    ] = None,
     split: Annotated[
         Literal["train", "validation", "calibration", "test"] | None,
         typer.Option(help="Only the photos that the bundle's training had put there."),
@@ -129,35 +139,65 @@ def evaluate(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Measure a model on labelled photos that it has not seen.
+    """Measure a model on labelled photos that it has not seen, or two on the same photos.
 
     Example: pawsort evaluate cats_dogs photos/ --out figures/
     """
-    from models import bundle as bundles
-    from pipeline.output import print_json
     from pipeline.progress import counting_progress
 
     _set_up_log(config)
-    with translated():
-        loaded = bundles.load(bundles.locate(bundle, Path.cwd()))
+    with translated(), counting_progress("measuring") as progress:
+        loaded = _load_bundle(bundle)
+        other = _load_bundle(against) if against else None
         from models import evaluation
 
-        with counting_progress("measuring") as progress:
-            result = evaluation.evaluate(
-                loaded,
-                folders,
-                out,
-                split=split,
-                exclude=exclude,
-                target_precision=target_precision,
-                progress=progress,
-            )
+        asked: dict[str, Any] = {"split": split, "exclude": exclude, "target_precision": target_precision}
+        asked |= {"progress": progress}
+        both = evaluation.compare(loaded, other, folders, out, **asked) if other else None
+        result = None if other else evaluation.evaluate(loaded, folders, out, **asked)
+    if both:
+        _print_comparison(both, json)
+    if result:
+        _print_evaluation(result, json)
+
+
+def _load_bundle(name: str) -> Bundle:
+    from models import bundle as bundles
+
+    return bundles.load(bundles.locate(name, Path.cwd()))
+
+
+def _print_evaluation(result: Evaluation, json: bool) -> None:
+    from models.evaluation import summary
+    from pipeline.output import print_json
+
     if json:
         print_json(result.as_dict())
         return
-    for name, share in evaluation.summary(result).items():
+    for name, share in summary(result).items():
         value = "-" if share.value is None else f"{share.value:.4f}  ({share.low:.4f} to {share.high:.4f})"
         print(f"{name:28} {value}")
+    _say(result.warnings)
+
+
+def _print_comparison(result: Comparison, json: bool) -> None:
+    from models.evaluation import summary
+    from pipeline.output import print_json
+
+    if json:
+        print_json(result.as_dict())
+        return
+    for name in summary(result.a):
+        if d := result.differences.get(name):
+            both = f"{d.a.value:.4f}  {d.b.value:.4f}"
+            print(f"{name:28} {both}  {d.value:+.4f}  ({d.low:+.4f} to {d.high:+.4f})")
+    print(result.verdict)
+    _say([*result.a.warnings, *result.b.warnings])
+
+
+def _say(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        typer.echo(f"note: {warning}", err=True)
 
 
 def _folder_names(pairs: Sequence[str]) -> dict[str, str]:

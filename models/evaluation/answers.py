@@ -61,6 +61,11 @@ class Answers:
         result: Flags = self.known & (self.predicted == self.truth)
         return result
 
+    def well(self, threshold: float) -> Flags:
+        """Whether the photo gets its label, or is left unfiled where the bundle has no label for it."""
+        result: Flags = np.where(self.known, self.right, ~self.filed(threshold))
+        return result
+
     def filed(self, threshold: float) -> Flags:
         """Whether the photo would be filed from that confidence on."""
         return self.eligible & (self.confidence >= threshold)

@@ -75,9 +75,7 @@ def filing(answers: Answers, threshold: float) -> dict[str, Tally]:
 
 def groups(answers: Answers, threshold: float, places: Mapping[str, Sequence[str]]) -> dict[str, Tally]:
     """Return accuracy and filing by group: `places` names each photo's group, "" for none, by kind."""
-    filed = answers.filed(threshold)
-    # A photo of no label that the bundle knows is answered rightly by not being filed.
-    right = np.where(answers.known, answers.right, ~filed)
+    filed, right = answers.filed(threshold), answers.well(threshold)
     result: dict[str, Tally] = {}
     for kind, of_photos in places.items():
         column = np.array(of_photos, dtype=object)

@@ -74,8 +74,7 @@ def worst(answers: Answers, threshold: float, most: int = MOST) -> list[int]:
     A kind is a true label and an answer: else a hundred horses called dogs would hide the one cat among them.
     A photo of no label that the bundle knows is answered wrongly where it is filed.
     """
-    filed = answers.filed(threshold)
-    wrong = np.where(answers.known, ~answers.right, filed)
+    wrong = ~answers.well(threshold)
     badness = np.where(answers.known, 1 - answers.true_probability, answers.confidence)
     order = np.argsort(-badness, kind="stable")
     seen: dict[tuple[int, int], int] = {}

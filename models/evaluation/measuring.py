@@ -54,25 +54,16 @@ def evaluate(
     """
     if out is not None:
         plots.need_all()
-    found, warnings = photos_of(bundle, folders, split, exclude)
-    measured = run(bundle, found, target_precision, engine, progress)
-    result = dataclasses.replace(
-        measured.result, split=split, set_aside=len(found.set_aside), warnings=warnings
-    )
+    found = found_in(folders, bundle.manifest.made.seed, exclude)
+    measured = run(bundle, found, split, target_precision, engine, progress)
     if out is not None:
-        write(dataclasses.replace(measured, result=result), out)
-    return result
+        write(measured, out)
+    return measured.result
 
 
-def photos_of(
-    bundle: Bundle, folders: Sequence[Path], split: Split | None, exclude: Path | None
-) -> tuple[Photos, list[str]]:
-    """Return the photos to measure on, and what is to be said of them. Raises DatasetError."""
-    found = scan(folders, bundle.manifest.made.seed, wrong=read_wrong(exclude) if exclude else None)
-    chosen = found.split(split) if split else found
-    if not len(chosen):
-        raise DatasetError(f"no photos of split {split!r} to measure on")
-    return chosen, _warnings(bundle, found, split)
+def found_in(folders: Sequence[Path], seed: int, exclude: Path | None) -> Photos:
+    """Return all photos, split as a training with that seed would. Raises DatasetError."""
+    return scan(folders, seed, wrong=read_wrong(exclude) if exclude else None)
 
 
 def _warnings(bundle: Bundle, found: Photos, split: Split | None) -> list[str]:
@@ -91,14 +82,27 @@ def _warnings(bundle: Bundle, found: Photos, split: Split | None) -> list[str]:
 
 
 def run(
-    bundle: Bundle, found: Photos, target_precision: float, engine: Kind, progress: Report | None
+    bundle: Bundle,
+    found: Photos,
+    split: Split | None,
+    target_precision: float,
+    engine: Kind,
+    progress: Report | None,
 ) -> Measured:
-    """Let a bundle answer, and measure its answers. Raises DatasetError and BundleError."""
-    photos = relabelled(found, bundle)
+    """Let a bundle answer for one split of the photos, and measure it. Raises DatasetError, BundleError."""
+    photos = relabelled(found.split(split) if split else found, bundle)
+    if not len(photos):
+        raise DatasetError(f"no photos of split {split!r} to measure on")
     probabilities = predict(bundle, open_engine(bundle, engine).predict, photos.paths, progress)
     places = shapes.places(shapes.dimensions(photos.paths))
     answers = Answers.of(bundle, photos.labels, probabilities)
-    return Measured(bundle, photos, answers, measure(bundle, photos, probabilities, target_precision, places))
+    result = dataclasses.replace(
+        measure(bundle, photos, probabilities, target_precision, places),
+        split=split,
+        set_aside=len(found.set_aside),
+        warnings=_warnings(bundle, found, split),
+    )
+    return Measured(bundle, photos, answers, result)
 
 
 def relabelled(photos: Photos, bundle: Bundle) -> Photos:

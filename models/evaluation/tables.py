@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -70,7 +71,7 @@ def _figure_rows(result: Evaluation) -> Iterator[Row]:
     yield "figure", "of", "value", "low", "high", "count"
     for name, share in result.measured.items():
         figure, _, of = name.partition("/")
-        yield figure, of, _rounded(share.value), _rounded(share.low), _rounded(share.high), share.count
+        yield figure, of, rounded(share.value), rounded(share.low), rounded(share.high), share.count
 
 
 def _confusion_rows(result: Evaluation) -> Iterator[Row]:
@@ -83,7 +84,7 @@ def _curve_rows(curves: Sequence[Curve]) -> Iterator[Row]:
     yield "curve", "of", "x", "y", "at", "low", "high", "count"
     for curve in curves:
         for p in curve.points:
-            numbers = (_rounded(value) for value in (p.x, p.y, p.at, p.low, p.high))
+            numbers = (rounded(value) for value in (p.x, p.y, p.at, p.low, p.high))
             yield curve.kind, curve.of, *numbers, p.count
 
 
@@ -109,5 +110,6 @@ def _suspect_rows(photos: Photos, answers: Answers, suspected: Sequence[Suspect]
         yield digest, f"{label}, looks like {other}", name_of(path), label, other, item.score
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)
+def rounded(value: float | None) -> float | None:
+    """Return what a cell holds: six digits, nothing for NaN."""
+    return None if value is None or math.isnan(value) else round(value, 6)

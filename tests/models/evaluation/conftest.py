@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from models import gradcam
+from models.bundle import Bundle, BundleError
 from models.dataset import read
-from models.evaluation import measuring
+from models.evaluation import measuring, plots
 from models.images import decode
 
 
 @pytest.fixture
 def by_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `evaluate` answer cat for red, dog for blue and neither for green."""
+    """Let `evaluate` answer cat for red, dog for blue and neither for green.
 
-    def predict(engine: object, paths: Sequence[bytes], size: int, progress: Any = None) -> np.ndarray:
-        means = np.array([decode(read(path), 8).mean(axis=(0, 1)) for path in paths])
-        powers = np.exp(means[:, [0, 2, 1]] / 40)  # red, blue, green: the order of the labels
+    A bundle called `blind` takes green for blue.
+    """
+
+    def predict(bundle: Bundle, answer: Any, paths: Sequence[bytes], progress: Any = None) -> np.ndarray:
+        red, green, blue = np.array([decode(read(path), 8).mean(axis=(0, 1)) for path in paths]).T
+        if bundle.name == "blind":
+            blue, green = np.maximum(blue, green), 0 * green
+        of_label = {"cat": red, "dog": blue, "neither": green}
+        powers = np.exp(np.stack([of_label[label] for label in bundle.labels], axis=1) / 40)
         return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
-    monkeypatch.setattr(measuring, "open_engine", lambda *_: None)
+    monkeypatch.setattr(measuring, "open_engine", lambda *_: SimpleNamespace(predict=None))
     monkeypatch.setattr(measuring, "predict", predict)
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write pages without their plots, which take seconds and are tested by themselves."""
+    monkeypatch.setattr(plots, "draw", lambda *_: {})
+    monkeypatch.setattr(gradcam, "open_explainer", _no_explainer)
+
+
+def _no_explainer(bundle: Bundle) -> None:
+    raise BundleError("no network")

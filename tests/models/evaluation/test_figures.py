@@ -81,7 +81,9 @@ def test_photos_of_neither_alone_have_no_accuracy_of_animals(plain_bundle: Bundl
     assert "accuracy_with_folder" not in result.figures()
 
 
-def test_test_split_gives_the_figures_in_the_bundle_again(trained: Bundle, photos: Path, tmp_path: Path):
+def test_test_split_gives_the_figures_in_the_bundle_again(
+    trained: Bundle, photos: Path, tmp_path: Path, no_plots: None
+):
     folders = [photos / "pets", photos / "neither"]
     result = evaluate(trained, folders, tmp_path / "out", split="test")
     again = result.figures()
@@ -173,7 +175,9 @@ def test_figures_at_each_promise_fall_in_coverage(plain_bundle: Bundle):
     assert [at.coverage.value for at in result.at_targets] == pytest.approx([4 / 5, 3 / 5, 0])
 
 
-def test_photos_that_it_was_made_from_are_told(trained: Bundle, photos: Path, tmp_path: Path):
+def test_photos_that_it_was_made_from_are_told(
+    trained: Bundle, photos: Path, tmp_path: Path, by_colour: None
+):
     folders = [photos / "pets", photos / "neither"]
     [warning] = evaluate(trained, folders).warnings
     assert "trained on" in warning and "--split test" in warning and "cat, dog, neither" in warning
@@ -184,7 +188,7 @@ def test_photos_that_it_was_made_from_are_told(trained: Bundle, photos: Path, tm
 
 
 def test_tables_have_a_row_for_each_thing_they_count(
-    plain_bundle: Bundle, photos: Path, tmp_path: Path, by_colour: None
+    plain_bundle: Bundle, photos: Path, tmp_path: Path, by_colour: None, no_plots: None
 ):
     result = evaluate(plain_bundle, [photos / "pets", photos / "neither"], tmp_path)
     tables = {path.name: rows_of(path) for path in tmp_path.glob("*.csv")}
@@ -195,7 +199,9 @@ def test_tables_have_a_row_for_each_thing_they_count(
     assert [row["true"] for row in tables["confusion.csv"]] == ["cat", "dog", "neither"]
 
 
-def test_suspects_can_be_given_to_exclude(plain_bundle: Bundle, tmp_path: Path, by_colour: None):
+def test_suspects_can_be_given_to_exclude(
+    plain_bundle: Bundle, tmp_path: Path, by_colour: None, no_plots: None
+):
     make_photos(tmp_path / "in", "cat", 20, seed=1)
     make_photos(tmp_path / "in", "dog", 20, seed=1)
     wrong = tmp_path / "in/dog/=1+1.png"

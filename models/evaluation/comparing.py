@@ -1,0 +1,121 @@
+"""Let two bundles answer for the same photos, and write down how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from models.bundle import NEITHER, Bundle
+from models.dataset import DatasetError, Photos
+from models.engines import Kind
+from models.evaluation import catalogue, comparison, gallery, measuring, page, plots, tables
+from models.evaluation.comparison import Comparison
+from models.evaluation.measuring import Measured, Report
+from models.splits import Split
+
+
+def compare(
+    a: Bundle,
+    b: Bundle,
+    folders: Sequence[Path],
+    out: Path | None = None,
+    *,
+    split: Split | None = None,
+    exclude: Path | None = None,
+    target_precision: float = 0.995,
+    engine: Kind = "tensorflow",
+    progress: Report | None = None,
+) -> Comparison:
+    """Measure two bundles on the same photos; `out` gets both evaluations and what differs.
+
+    They may see photos at different sizes and have their labels in different orders, and one of them may lack
+    `neither`; all other labels must be the same. `split` is that of A's training. Raises DatasetError,
+    BundleError and PackageMissing.
+    """
+    check_labels(a, b)
+    plots.need("scipy")
+    if out is not None:
+        plots.need_all()
+    found = measuring.found_in(folders, a.manifest.made.seed, exclude)
+    first = measuring.run(a, found, split, target_precision, engine, progress)
+    second = measuring.run(b, found, split, target_precision, engine, progress)
+    second = replace(second, result=replace(second.result, warnings=_seen(a, b, found, second, split)))
+    result = comparison.contrast(first.answers, second.answers, first.result, second.result)
+    if out is not None:
+        write(result, first, second, out)
+    return result
+
+
+def check_labels(a: Bundle, b: Bundle) -> None:
+    """Raise DatasetError unless both know the same labels, `neither` apart."""
+    ours, theirs = set(a.labels) - {NEITHER}, set(b.labels) - {NEITHER}
+    if ours == theirs:
+        return
+    alone = [
+        f"only {bundle.path} knows {', '.join(sorted(labels))}"
+        for bundle, labels in ((a, ours - theirs), (b, theirs - ours))
+        if labels
+    ]
+    raise DatasetError(
+        f"these models cannot be compared: expected the same labels, but {' and '.join(alone)}"
+    )
+
+
+def _seen(a: Bundle, b: Bundle, found: Photos, second: Measured, split: Split | None) -> list[str]:
+    """Say so where B, split by another seed, has trained on photos that A has put aside."""
+    made = {name: sum(counts.values()) for name, counts in b.manifest.made.data.items()}
+    counts = {name: sum(of_splits.values()) for name, of_splits in found.counts().items()}
+    same = [name for name, count in counts.items() if made.get(name) == count]
+    if a.manifest.made.seed == b.manifest.made.seed or not same:
+        return second.result.warnings
+    part = f"split {split!r} of {a.name}" if split else "these photos"
+    return [
+        f"{b.name} was made from these photos of {', '.join(same)} with another seed, so it has trained on "
+        f"some of {part}, and the comparison is in its favour."
+    ]
+
+
+def write(result: Comparison, first: Measured, second: Measured, out: Path) -> None:
+    """Write the evaluation of A into `out`, that of B into `out`/against, and beside A's what differs."""
+    measuring.write(first, out)
+    measuring.write(second, out / "against")
+    tables.write_json(out / "comparison.json", result.as_dict())
+    tables.write_csv(out / "differences.csv", _difference_rows(result))
+    tables.write_csv(out / "flips.csv", _flip_rows(result, first, second))
+    shown = [flip.index for flip in result.flips[: gallery.MOST]]
+    seen = [
+        gallery.witness(m.bundle, m.photos, m.answers, m.result.at_threshold.threshold)
+        for m in (first, second)
+    ]
+    page.render(out / "comparison.html", "comparison.html.j2", {
+        "result": result,
+        "called": comparison.names(first.bundle.name, second.bundle.name),
+        "bundles": (first.bundle, second.bundle),
+        "lower_is_better": _lower_is_better,
+        "shots": list(zip(gallery.shots(seen, shown), result.flips, strict=False)),
+    })  # fmt: skip
+
+
+def _lower_is_better(name: str) -> bool:
+    return name.startswith(catalogue.LOWER_IS_BETTER)
+
+
+def _difference_rows(result: Comparison) -> Iterator[tables.Row]:
+    yield "figure", "of", "a", "b", "difference", "low", "high"
+    for name, d in result.differences.items():
+        figure, _, of = name.partition("/")
+        numbers = (d.a.value, d.b.value, d.value, d.low, d.high)
+        yield figure, of, *(tables.rounded(number) for number in numbers)
+
+
+def _flip_rows(result: Comparison, first: Measured, second: Measured) -> Iterator[tables.Row]:
+    yield "path", "label", "right", "a", "b", "a_probability", "b_probability"
+    a, b = first.answers, second.answers
+    for flip in result.flips:
+        i = flip.index
+        said = (answers.labels[int(answers.predicted[i])] for answers in (a, b))
+        # NaN, for a label that a bundle does not know, is an empty cell
+        true = (tables.rounded(float(answers.true_probability[i])) for answers in (a, b))
+        label = a.name_of(int(a.truth[i]))
+        yield tables.name_of(first.photos.paths[i]), label, flip.right, *said, *true
