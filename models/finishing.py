@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models import calibration, evaluation, looking, recording
+from models import calibration, card, evaluation, looking, recording
 from models.architectures import Network
 from models.bundle import SCHEMA_VERSION, Bundle, BundleError, compose, write
 from models.dataset import DatasetError, Photos
@@ -127,7 +127,9 @@ def _figures(
         raise DatasetError("no photos left for measuring: expected more of each class")
     clock = Clock("measuring", progress)
     probabilities = evaluation.predict(draft, answer, photos.paths, clock)
-    result = evaluation.measure(draft, photos, probabilities, target)
+    places = evaluation.places(photos.paths)
+    result = evaluation.measure(draft, photos, probabilities, target, places)
+    card.write(draft, replace(result, split="test"))
     return {name: figure.model_dump() for name, figure in result.figures().items()}
 
 

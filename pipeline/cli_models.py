@@ -10,7 +10,7 @@ import typer
 
 from pipeline.cli_shared import Json
 from pipeline.config import LogSettings, load
-from pipeline.errors import SettingsError, translated
+from pipeline.errors import PawsortError, SettingsError, translated
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -136,6 +136,9 @@ def evaluate(
     ] = None,
     exclude: Exclude = None,
     target_precision: Target = 0.995,
+    card: Annotated[
+        bool, typer.Option("--card", help="Write the bundle's card, its README.md, anew from these figures.")
+    ] = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -159,12 +162,23 @@ def evaluate(
         _print_comparison(both, json)
     if result:
         _print_evaluation(result, json)
+    if card and (measured := result or (both and both.a)):
+        _write_card(loaded, measured)
 
 
 def _load_bundle(name: str) -> Bundle:
     from models import bundle as bundles
 
     return bundles.load(bundles.locate(name, Path.cwd()))
+
+
+def _write_card(bundle: Bundle, result: Evaluation) -> None:
+    from models import card
+
+    try:
+        card.write(bundle, result)
+    except OSError as error:
+        raise PawsortError(f"{bundle.path}: the card cannot be written: {error.strerror}") from error
 
 
 def _print_evaluation(result: Evaluation, json: bool) -> None:

@@ -4,6 +4,7 @@ from models.evaluation.comparing import compare
 from models.evaluation.comparison import Comparison
 from models.evaluation.figures import Evaluation, Share, measure, summary
 from models.evaluation.measuring import evaluate, predict, relabelled
+from models.evaluation.shapes import places
 
 __all__ = [
     "Comparison",
@@ -12,6 +13,7 @@ __all__ = [
     "compare",
     "evaluate",
     "measure",
+    "places",
     "predict",
     "relabelled",
     "summary",

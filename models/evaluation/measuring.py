@@ -94,7 +94,7 @@ def run(
     if not len(photos):
         raise DatasetError(f"no photos of split {split!r} to measure on")
     probabilities = predict(bundle, open_engine(bundle, engine).predict, photos.paths, progress)
-    places = shapes.places(shapes.dimensions(photos.paths))
+    places = shapes.places(photos.paths)
     answers = Answers.of(bundle, photos.labels, probabilities)
     result = dataclasses.replace(
         measure(bundle, photos, probabilities, target_precision, places),

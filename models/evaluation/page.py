@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from models.evaluation.curves import Curve
 from models.evaluation.figures import Evaluation
 from models.evaluation.gallery import Shot
 from models.evaluation.intervals import Share
+from models.evaluation.wording import number, percent, range_, visible
 
 TEMPLATE = "page.html.j2"
 
@@ -138,32 +138,3 @@ def render(path: Path, template: str, values: Mapping[str, Any]) -> Path:
     environment.filters |= {"percent": percent, "number": number, "range": range_, "visible": visible}
     replace(path, environment.get_template(template).render(values).encode("utf-8", "backslashreplace"))
     return path
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """Write a share; 99.96% is not 100.0%."""
-    if value is None:
-        return "–"
-    text = f"{100 * value:.{digits}f}"
-    if text == f"{100:.{digits}f}" and value < 1 and digits < 4:
-        return percent(value, digits + 1)
-    return f"{text}%"
-
-
-def number(value: float | None) -> str:
-    """Write a figure that is no share."""
-    return "–" if value is None else f"{value:.4f}"
-
-
-def range_(share: Share, plain: bool = False) -> str:
-    """Write a 95% interval."""
-    low, high = (number(v) if plain else percent(v) for v in (share.low, share.high))
-    return f"{low} to {high}"
-
-
-def visible(text: str) -> str:
-    """Write what has no shape of its own, or turns the writing round, as escapes."""
-    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
-    return "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in hidden else c for c in text
-    )

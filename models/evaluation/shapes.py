@@ -32,8 +32,13 @@ def _dimensions(path: bytes) -> tuple[int, int]:
     return header.width, header.height
 
 
-def places(sizes: npt.NDArray[np.int32]) -> dict[str, list[str]]:
+def places(paths: Sequence[bytes]) -> dict[str, list[str]]:
     """Return each photo's group by its longest side, and by how long it is for its width; "" for none."""
+    return groups(dimensions(paths))
+
+
+def groups(sizes: npt.NDArray[np.int32]) -> dict[str, list[str]]:
+    """Return the same from width and height (n, 2)."""
     return {
         "size": [_size(int(max(size))) for size in sizes],
         "shape": [_shape(int(max(size)), int(min(size))) for size in sizes],

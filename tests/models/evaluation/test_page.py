@@ -14,7 +14,7 @@ from models.bundle import Bundle, compose, write
 from models.calibration import softmax
 from models.dataset import Photos
 from models.errors import PackageMissing
-from models.evaluation import evaluate, gallery, measuring, page, plots
+from models.evaluation import evaluate, gallery, measuring, page, plots, wording
 from models.evaluation.answers import Answers
 from models.evaluation.curves import curves
 from models.evaluation.figures import measure
@@ -176,12 +176,12 @@ def test_plots_take_any_number_and_any_name_of_labels(count: int, tmp_path: Path
 
 
 def test_figures_are_written_so_that_nothing_looks_perfect_that_is_not():
-    assert [page.percent(v) for v in (None, 0.5, 0.9996, 0.99999, 1.0)] == [
+    assert [wording.percent(v) for v in (None, 0.5, 0.9996, 0.99999, 1.0)] == [
         "–",
         "50.0%",
         "99.96%",
         "99.999%",
         "100.0%",
     ]
-    assert page.range_(Share(0.5, 0.25, 0.75, 9)) == "25.0% to 75.0%"
-    assert page.range_(Share(0.5, 0.25, 0.75, 9), plain=True) == "0.2500 to 0.7500"
+    assert wording.range_(Share(0.5, 0.25, 0.75, 9)) == "25.0% to 75.0%"
+    assert wording.range_(Share(0.5, 0.25, 0.75, 9), plain=True) == "0.2500 to 0.7500"

@@ -32,13 +32,13 @@ def test_sizes_are_read_from_files_and_from_archives(tmp_path: Path):
     ],
 )
 def test_photos_are_grouped_by_longest_side_and_by_shape(width: int, height: int, size: str, shape: str):
-    groups = shapes.places(np.array([[width, height]], dtype=np.int32))
+    groups = shapes.groups(np.array([[width, height]], dtype=np.int32))
     assert groups == {"size": [size], "shape": [shape]}
 
 
 def test_groups_stand_in_their_natural_order():
     sides = [8, 200, 300, 600, 1500, 3000, 5000]
-    names = shapes.places(np.array([[s, s] for s in sides], dtype=np.int32))["size"]
+    names = shapes.groups(np.array([[s, s] for s in sides], dtype=np.int32))["size"]
     assert [shapes.place(name) for name in names] == list(range(7))
     assert [shapes.place(name) for name in ("square", "to 7:5", "to 9:5", "longer", "cat/web")] == [
         0,
