@@ -39,8 +39,9 @@ def by_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write pages without their plots, which take seconds and are tested by themselves."""
     monkeypatch.setattr(plots, "draw", lambda *_: {})
-    monkeypatch.setattr(gradcam, "open_explainer", _no_explainer)
+    monkeypatch.setattr(gradcam, "open_explainer", no_explainer)
 
 
-def _no_explainer(bundle: Bundle) -> None:
+def no_explainer(bundle: Bundle) -> None:
+    """Say that the bundle has no network to explain."""
     raise BundleError("no network")

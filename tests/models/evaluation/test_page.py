@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models import gradcam
 from models.bundle import Bundle, compose, write
 from models.calibration import softmax
 from models.dataset import Photos
@@ -22,6 +23,7 @@ from models.evaluation.intervals import Share
 from models.evaluation.measuring import Measured
 from models.weights import pack
 from tests.models.conftest import make_photos, manifest
+from tests.models.evaluation.conftest import no_explainer
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egpj.&amp;'\".png"
 VOID = {"meta", "img", "source", "link", "br", "hr", "input"}
@@ -81,7 +83,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 def text(measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Its page."""
     out = tmp_path_factory.mktemp("page")
-    measuring.write(measured, out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gradcam, "open_explainer", no_explainer)  # TensorFlow takes seconds to import
+        measuring.write(measured, out)
     return (out / "index.html").read_text()
 
 
@@ -139,12 +143,12 @@ def test_trained_bundle_gets_a_page_with_what_spoke_for_its_answers(trained: Bun
 
 @pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
 def test_missing_package_is_told_before_anything_is_measured(
-    package: str, trained: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    package: str, plain_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(measuring, "scan", None)
     with pytest.raises(PackageMissing, match=rf"{package}.*pawsort\[train\]"):
-        evaluate(trained, [tmp_path], tmp_path / "out")
+        evaluate(plain_bundle, [tmp_path], tmp_path / "out")
 
 
 def test_worst_mistakes_begin_with_the_surest_of_each_kind(plain_bundle: Bundle):
