@@ -56,7 +56,7 @@ def test_interval_of_a_calibration_error_holds_it_though_resamples_run_high():
     value, samples = intervals.value_of(error, 400), resample({"e": error}, 400)["e"]
     assert value is not None and np.median(samples) > value * 1.2
     low, high = spread(samples, value, (0, 1), centred=True)
-    assert low <= value <= high
+    assert low <= value <= high and (low + high) / 2 == pytest.approx(value, rel=0.2)
 
 
 def test_nothing_counted_says_nothing():
