@@ -37,7 +37,7 @@ def compare(
     plots.need("scipy")
     if out is not None:
         plots.need_all()
-    found = measuring.found_in(folders, a.manifest.made.seed, exclude)
+    found = measuring.found_in(a, folders, exclude)
     first = measuring.run(a, found, split, target_precision, engine, progress)
     second = measuring.run(b, found, split, target_precision, engine, progress)
     second = replace(second, result=replace(second.result, warnings=_seen(a, b, found, second, split)))

@@ -54,16 +54,18 @@ def evaluate(
     """
     if out is not None:
         plots.need_all()
-    found = found_in(folders, bundle.manifest.made.seed, exclude)
+    found = found_in(bundle, folders, exclude)
     measured = run(bundle, found, split, target_precision, engine, progress)
     if out is not None:
         write(measured, out)
     return measured.result
 
 
-def found_in(folders: Sequence[Path], seed: int, exclude: Path | None) -> Photos:
-    """Return all photos, split as a training with that seed would. Raises DatasetError."""
-    return scan(folders, seed, wrong=read_wrong(exclude) if exclude else None)
+def found_in(bundle: Bundle, folders: Sequence[Path], exclude: Path | None) -> Photos:
+    """Return all photos, split as the bundle's training would. Raises DatasetError."""
+    made = bundle.manifest.made
+    wrong = read_wrong(exclude) if exclude else None
+    return scan(folders, made.seed, wrong=wrong)
 
 
 def _warnings(bundle: Bundle, found: Photos, split: Split | None) -> list[str]:
