@@ -13,7 +13,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, func, insert, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    tuple_,
+)
 
 from db.engine import reading, writing
 from db.names import RawName, escape
@@ -37,7 +49,7 @@ class ResultFilter:
 
     `outcome` "waiting" means not in a folder; `name` is part of the file's name, upper and lower case alike
     (in SQLite only for ASCII); confidences are 0 to 1, both ends included; `since` <= seen_at < `until`,
-    which are aware; `before` is an id, of which only smaller ones are wanted.
+    which are aware; `before` is the id of a row, of which only those that come behind it are wanted.
     """
 
     outcome: str | None = None
@@ -185,6 +197,12 @@ def _outcome_is(outcome: str) -> ColumnElement[bool]:
     return view.c.outcome.is_(None) & (undone if outcome == "undone" else ~undone)
 
 
+def _behind(id: int) -> ColumnElement[bool]:
+    """Select what follows a row; not by its id alone, since the last to be claimed may have come first."""
+    place = select(files.c.seen_at).where(files.c.id == id).scalar_subquery()
+    return tuple_(view.c.seen_at, view.c.id) < tuple_(place, literal(id))
+
+
 _TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "outcome": _outcome_is,
     "prediction": lambda prediction: view.c.prediction == prediction,
@@ -194,7 +212,7 @@ _TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "max_confidence": lambda highest: view.c.confidence <= highest,
     "since": lambda start: view.c.seen_at >= start,
     "until": lambda end: view.c.seen_at < end,
-    "before": lambda id: view.c.id < id,
+    "before": _behind,
 }
 
 

@@ -128,7 +128,7 @@ def results(
     until: Annotated[datetime | None, Query(description="Arrived before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = PAGE_ROWS,
     before: Annotated[
-        int | None, Query(description="Only rows with a smaller id: `next` of the page before.")
+        int | None, Query(description="Only rows behind this id: `next` of the page before.")
     ] = None,
 ) -> Results:
     """List rows of the database, the newest first, a page at a time."""

@@ -127,11 +127,12 @@ def legend(series: Iterable[Series]) -> Markup:
 
 
 def nice(value: float) -> float:
-    """Return the least of 1, 2, 4, 5, 8 times a power of ten that `value` does not exceed; 1 for nothing."""
+    """Return a round number that `value` does not exceed and that four ticks divide well; 1 for nothing."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 4, 5, 8, 10) if value <= step * power * (1 + 1e-9))
+    steps = (1, 1.2, 1.6, 2, 2.4, 2.8, 3.2, 3.6, 4, 4.8, 6, 8, 10) if power >= 10 else (1, 2, 4, 8, 10)
+    return next(step * power for step in steps if value <= step * power * (1 + 1e-9))
 
 
 def _svg(title: str, drawn: Iterable[Markup], height: float = HEIGHT) -> Markup:

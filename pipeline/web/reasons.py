@@ -41,4 +41,4 @@ def why(reason: str | None) -> str:
 
 def brief(reason: str | None) -> str:
     """Return a few words for a reason."""
-    return SHORT.get(reason or "", (reason or "").replace("_", " "))
+    return SHORT.get(reason or "", (reason or "no reason known").replace("_", " "))

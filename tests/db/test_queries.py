@@ -41,6 +41,18 @@ def test_one_row_is_found_by_its_id(ledger: Ledger, engine: Engine) -> None:
     assert queries.result(engine, id + 1) is None
 
 
+def test_pages_meet_each_row_once_also_where_the_first_to_come_was_claimed_last(
+    ledger: Ledger, engine: Engine
+) -> None:
+    first = filed(ledger, b"a", at=later(2), ino=1)
+    second = filed(ledger, b"b", at=later(1), ino=2)
+    third = filed(ledger, b"c", at=later(3), ino=3)
+    met: list[int] = []
+    while part := ids(engine, limit=1, before=met[-1] if met else None):
+        met += part
+    assert met == [third, first, second]
+
+
 def test_each_filter(ledger: Ledger, engine: Engine) -> None:
     cat = filed(ledger, b"Tom_100%.JPG", at=NOON, ino=1, confidence=0.99)
     dog = filed(ledger, b"rex.jpg", at=later(10), ino=2, outcome="dogs", prediction="dog", confidence=0.5)

@@ -21,7 +21,7 @@
 
   function count() {
     const chosen = boxes().filter((box) => box.checked).length;
-    for (const button of stage().querySelectorAll(".answers.bar .answer")) {
+    for (const button of stage().querySelectorAll(".says.bar .say")) {
       button.disabled = chosen === 0;
     }
     const all = document.getElementById("all");
