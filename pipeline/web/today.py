@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 from sqlalchemy import Engine
 
-from db import overview, queries
+from db import overview, queries, review
 from pipeline import heartbeat
 from pipeline.days import bounds, day_of
 from pipeline.heartbeat import Heartbeat, Liveness
@@ -71,7 +71,16 @@ def _values(site: Site) -> dict[str, Any]:
     engine = site.store.reader()
     values: dict[str, Any] = {"pulse": pulse_of(site), "is_new": engine is None, "at": datetime.now(UTC)}
     if engine is None:
-        return {**values, "counts": {}, "last": None, "failures": [], "chart": "", "today": {}, "most": 0}
+        return {
+            **values,
+            "counts": {},
+            "last": None,
+            "failures": [],
+            "chart": "",
+            "today": {},
+            "most": 0,
+            "left": 0,
+        }
     return {**values, **_counted(engine, site)}
 
 
@@ -84,6 +93,7 @@ def _counted(engine: Engine, site: Site) -> dict[str, Any]:
         "today": days[-1][1],
         "chart": site.cache.get("chart", lambda: _chart(days, site)),
         "most": settling.MOST,
+        "left": site.cache.get("left", lambda: sum(review.left(engine).values())),
     }
 
 

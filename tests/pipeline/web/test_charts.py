@@ -50,7 +50,7 @@ def test_nothing_to_draw_draws_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("value", "top"),
-    [(0, 1), (-1, 1), (1, 1), (3, 4), (9, 10), (10, 10), (11, 20), (0.3, 0.4), (4_001, 5_000)],
+    [(0, 1), (-1, 1), (1, 1), (3, 4), (9, 10), (10, 10), (11, 12), (27, 28), (0.3, 0.4), (4_001, 4_800)],
 )
 def test_axes_end_at_round_numbers(value: float, top: float) -> None:
     assert nice(value) == pytest.approx(top)
