@@ -1,0 +1,110 @@
+"""Doubts settled in a real browser, by keys, and what then stands in folders, database and report."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.reports import Reporter
+from tests.end_to_end.browser import Window, chromium
+from tests.models.pictures import encode, scene
+from tests.oracle import conserved
+from tests.pipeline.house import House
+from tests.pipeline.web.live import running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def doubts(house: House) -> list[bytes]:
+    """Five photos in doubt, the least sure first."""
+    house.time -= timedelta(days=1)
+    made = []
+    for number in range(5):
+        made.append(encode(scene(160 + number, 120), "JPEG"))
+        name, sure = f"{number}.jpg".encode(), 0.4 + number / 10
+        house.file(name, made[-1], "uncertain", reason="low_confidence", confidence=sure)
+    return made
+
+
+def outcomes(house: House) -> list[str | None]:
+    return [house.state(id)[1] for id in range(1, 6)]
+
+
+def test_doubts_are_settled_by_keys_and_taken_back(browser: Any, house: House, doubts: list[bytes]) -> None:
+    with running(house.settings) as address, Window(browser, address) as window:
+        page = window.page
+
+        def press(key: str, left: str) -> None:
+            page.keyboard.press(key)
+            page.get_by_text(left).wait_for()
+
+        page.goto("/review")
+        page.get_by_text("5 left.").wait_for()
+        press("d", "4 left.")
+        press("c", "3 left.")
+        press("n", "2 left.")
+        assert outcomes(house) == ["dogs", "cats", "uncertain", "uncertain", "uncertain"]
+        press("u", "3 left.")
+        page.locator('img[alt="2.jpg"]').wait_for()
+        press("u", "4 left.")
+        press("d", "3 left.")
+        assert outcomes(house)[:3] == ["dogs", "dogs", "uncertain"]
+        page.keyboard.press("s")
+        page.locator('img[alt="3.jpg"]').wait_for()
+        assert (window.complaints, window.foreign) == ([], [])
+    assert (house.settings.sorted / "dogs/0.jpg").read_bytes() == doubts[0]
+    settings = house.settings
+    report = Reporter(house.engine, settings.reports, settings.report.zone, time(0, 10), ("cats", "dogs"))
+    report.write_day(house.time.date(), house.time)
+    with Path(settings.reports, "latest-images.csv").open(encoding="utf-8") as file:
+        rows = {row["name"]: (row["outcome"], row["corrected_to"]) for row in csv.DictReader(file)}
+    assert rows["0.jpg"] == rows["1.jpg"] == ("dogs", "dog")
+    assert rows["2.jpg"] == ("uncertain", "")
+    conserved(settings, doubts)
+
+
+def test_many_are_selected_settled_and_taken_back(browser: Any, house: House, doubts: list[bytes]) -> None:
+    with running(house.settings) as address, Window(browser, address, "phone", "dark") as window:
+        page = window.page
+        page.goto("/review?many=1")
+        page.locator("#answer-1:disabled").wait_for()
+        page.keyboard.press("a")
+        page.locator(".tile input").first.uncheck()
+        page.keyboard.press("c")
+        page.get_by_text("1 left.").wait_for()
+        assert outcomes(house) == ["uncertain", "cats", "cats", "cats", "cats"]
+        page.keyboard.press("u")
+        page.get_by_text("5 left.").wait_for()
+        assert set(outcomes(house)) == {"uncertain"}
+        assert not window.scrolls_sideways()
+        assert window.complaints == []
+
+
+def test_filters_narrow_the_photos_while_one_types_and_a_file_opens(
+    browser: Any, house: House, doubts: list[bytes]
+) -> None:
+    with running(house.settings) as address, Window(browser, address) as window:
+        page = window.page
+        page.goto("/browse")
+        page.locator(".photo").nth(4).wait_for()
+        page.fill("#f-name", "3.jp")
+        page.wait_for_url("**/browse?name=3.jp*")
+        page.locator(".photo").nth(1).wait_for(state="detached")
+        page.locator(".photo").click()
+        page.get_by_role("button", name="dog").click()
+        page.get_by_text("A person says: dog").wait_for()
+        assert outcomes(house)[3] == "dogs"
+        page.get_by_role("button", name="Take the last answer back").click()
+        page.get_by_text("Perhaps cat").wait_for()
+        assert outcomes(house)[3] == "uncertain"
+        assert window.complaints == []
