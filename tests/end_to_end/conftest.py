@@ -35,6 +35,12 @@ def picture(seed: int, size: tuple[int, int] = (120, 90), format: str = "JPEG") 
     return buffer.getvalue()
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Site:
     """A folder with settings, where commands are run as a user runs them."""
 
@@ -79,9 +85,7 @@ class Site:
 
     def serve(self) -> str:
         """Start the pages in the background; return their address."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         line = [sys.executable, str(ROOT / "run_worker.py"), "serve", "--port", str(port)]
         with open(self.folder / "serve.log", "a", encoding="utf-8") as log:
             server = subprocess.Popen(
@@ -97,6 +101,10 @@ class Site:
 
         self.wait(is_up, "the server")
         return address
+
+    def own(self, process: subprocess.Popen[str]) -> None:
+        """End this process with the others."""
+        self._workers.append(process)
 
     def wait(self, done: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + PATIENCE_SECONDS

@@ -51,6 +51,7 @@ def test_it_is_started_again_however_it_ends(started: Callable[[str], Companion]
     assert len(set(pids(tmp_path, at_least=3))) >= 3
 
 
+@pytest.mark.fault(111)
 def test_it_is_started_again_after_a_kill(started: Callable[[str], Companion], tmp_path: Path) -> None:
     started("exec sleep 60")
     os.kill(pids(tmp_path)[0], signal.SIGKILL)

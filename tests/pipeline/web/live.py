@@ -7,21 +7,27 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from pipeline.config import Settings
 from pipeline.web import server
 from pipeline.web.app import create_app
+from pipeline.web.choices import SHIPPED, Choices
 from tests.pipeline.web.children import trial_child
 
 PATIENCE = 60.0
 
 
 @contextlib.contextmanager
-def running(settings: Settings) -> Iterator[str]:
+def running(settings: Settings, models: Path = SHIPPED) -> Iterator[str]:
+    """Yield the address of a server that offers the bundles in `models`."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        made = server.make_server(create_app(settings, classifier=trial_child))
+        app = create_app(settings, classifier=trial_child)
+        app.state.site = replace(app.state.site, choices=Choices(settings, models))
+        made = server.make_server(app)
         thread = threading.Thread(target=made.run, args=([listener],), name="pawsort-live")
         thread.start()
         wait(lambda: made.started)

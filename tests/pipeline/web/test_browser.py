@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import WebSettings
+from pipeline.web.choices import SHIPPED
 from tests.end_to_end.browser import Window, chromium
 from tests.models.pictures import encode, scene
 from tests.pipeline.house import House
@@ -29,10 +31,11 @@ def live(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[str
     """The address of a server over a few files of each outcome."""
     house = House(tmp_path_factory.mktemp("house"))
     house.time -= timedelta(days=1)
+    shutil.copytree(SHIPPED / "cats_dogs", house.settings.base / "models" / "house_cats")
     for number, outcome in enumerate(["cats", "cats", "dogs", "uncertain", "uncertain", "failed"]):
         name = f"<img src=x onerror=alert({number})>.jpg".encode()
         house.file(name, encode(scene(160 + number, 120), "JPEG"), outcome=outcome)
-    with running(house.settings) as address:
+    with running(house.settings, house.settings.base / "models") as address:
         yield address
     house.engine.dispose()
 
@@ -141,3 +144,18 @@ def test_the_token_is_given_once_in_a_form(tmp_path: Path, browser: Any) -> None
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("heading", name="Sign in").wait_for()
     house.engine.dispose()
+
+
+def test_another_model_answers_the_same_photos_anew(live: str, browser: Any, photos: list[Path]) -> None:
+    with Window(browser, live) as window:
+        page = window.page
+        page.goto("/")
+        page.set_input_files("#files", str(photos[0]))
+        page.locator(".answer .bars").wait_for()
+        assert "The worker would put it into cats/" in page.locator(".answer").inner_text()
+        page.get_by_role("radio", name="house_cats").check()
+        page.get_by_text("With this model, the worker would put it into cats/").wait_for()
+        assert page.url.endswith("/?model=house_cats")
+        page.reload()
+        assert page.get_by_role("radio", name="house_cats").is_checked()
+        assert window.complaints == []

@@ -57,6 +57,7 @@ def test_no_other_ending_is_kept(name: str) -> None:
     assert extension(name) == ""
 
 
+@pytest.mark.fault(108)
 def test_it_is_durable_before_it_has_its_name_and_its_name_before_it_is_answered(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_name_that_is_taken_is_never_written_over(desk: Desk, monkeypatch: pyt
     assert (desk.inbox / "upload-1.jpg").read_bytes() == b"one"
 
 
+@pytest.mark.fault(109)
 def test_the_same_key_brings_one_file_before_and_after_the_worker_took_it(tmp_path: Path) -> None:
     world = World(tmp_path)
     desk = Desk(world.settings)
@@ -101,6 +103,7 @@ def test_a_key_is_for_one_file(desk: Desk) -> None:
     assert problem.value.status_code == 422
 
 
+@pytest.mark.fault(109)
 @pytest.mark.parametrize(("key", "deliveries"), [(None, 100), ("key", 1)])
 def test_a_hundred_at_once_are_a_hundred_deliveries_or_one_with_a_key(
     desk: Desk, key: str | None, deliveries: int

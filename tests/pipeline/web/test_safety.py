@@ -15,6 +15,7 @@ TOKEN = "correct horse battery"
 PATHS = ("/", "/static/pawsort.css", "/healthz", "/api/openapi.json", "/login", "/nowhere")
 
 
+@pytest.mark.fault(104)
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8420", "127.0.0.1.evil.example", "", "a@127.0.0.1"]
@@ -50,6 +51,7 @@ def test_a_host_is_a_name_and_perhaps_a_port(host: str, name: str | None) -> Non
     assert hostname(host) == name
 
 
+@pytest.mark.fault(105)
 @pytest.mark.parametrize(
     ("headers", "foreign"),
     [
@@ -71,6 +73,7 @@ def test_what_another_sites_page_sends_is_told_from_what_ours_sends(
     assert is_cross_site(Headers(headers)) is foreign
 
 
+@pytest.mark.fault(105)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_a_write_from_another_site_is_refused(visitor: TestClient, method: str) -> None:
     answer = visitor.request(method, "/api/anything", headers={"Origin": "http://evil.example"})
@@ -78,6 +81,7 @@ def test_a_write_from_another_site_is_refused(visitor: TestClient, method: str) 
     assert set(answer.json()) == {"error", "what_to_do"}
 
 
+@pytest.mark.fault(110)
 @pytest.mark.parametrize("path", PATHS)
 def test_every_answer_tells_the_browser_what_it_may_not_do(visitor: TestClient, path: str) -> None:
     headers = visitor.get(path).headers
@@ -124,6 +128,7 @@ def test_the_form_leaves_a_cookie_that_is_not_the_token(house: House) -> None:
         assert client.get("/", headers=HTML, follow_redirects=False).status_code == 303
 
 
+@pytest.mark.fault(113)
 def test_a_wrong_token_is_refused_and_appears_nowhere(house: House, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "pipeline")
     caplog.set_level(logging.WARNING, "httpx")
@@ -142,11 +147,13 @@ def test_the_form_leads_to_no_other_place(path: str) -> None:
 # --- bodies ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(107)
 def test_a_form_may_not_be_large(visitor: TestClient) -> None:
     answer = visitor.post("/login", data={"token": "x" * 300_000})
     assert answer.status_code == 413
 
 
+@pytest.mark.fault(113)
 def test_a_path_with_a_newline_is_one_line_of_the_log(
     visitor: TestClient, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,7 @@ def test_every_curl_line_of_the_documentation_works(live: str, house: House, tmp
 # --- the address ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(103)
 def test_only_loopback_hears_us_unless_the_settings_say_otherwise() -> None:
     with server.listen(Settings(web=WebSettings(port=free_port()))) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
@@ -126,6 +127,7 @@ def free_port() -> int:
 # --- bounds ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(109)
 def test_fifty_uploads_at_once_are_each_answered(live: str, house: House) -> None:
     before = inbox(house)
     with httpx.Client(timeout=PATIENCE, limits=httpx.Limits(max_connections=50)) as client:
@@ -141,6 +143,7 @@ def test_fifty_uploads_at_once_are_each_answered(live: str, house: House) -> Non
     assert len(inbox(house) - before) == 25
 
 
+@pytest.mark.fault(107)
 def test_a_client_that_leaves_in_the_middle_leaves_nothing(live: str, house: House) -> None:
     before = inbox(house)
     with connect(live) as line:
@@ -154,6 +157,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(live: str, house: Hou
     wait(lambda: inbox(house) == before)
 
 
+@pytest.mark.fault(107)
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: loc"])
 def test_who_says_nothing_or_only_half_is_hung_up_on(
     live: str, monkeypatch: pytest.MonkeyPatch, said: bytes
@@ -164,6 +168,7 @@ def test_who_says_nothing_or_only_half_is_hung_up_on(
         assert line.recv(100) == b""
 
 
+@pytest.mark.fault(107)
 def test_a_body_that_does_not_come_is_answered_408(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.web.bodies.PATIENCE_SECONDS", 0.1)
     with connect(live) as line:
@@ -174,6 +179,7 @@ def test_a_body_that_does_not_come_is_answered_408(live: str, monkeypatch: pytes
         assert b" 408 " in line.recv(1000).splitlines()[0]
 
 
+@pytest.mark.fault(107)
 def test_a_head_that_never_ends_is_refused(live: str) -> None:
     with connect(live) as line, contextlib.suppress(ConnectionError):
         line.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 20_000)
@@ -228,6 +234,7 @@ async def _signalled(made: server.Server, number: int) -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.fault(108)
 def test_what_was_accepted_survives_a_kill_and_nothing_of_tensorflow_is_loaded(house: House) -> None:
     address = f"http://127.0.0.1:{(port := free_port())}"
     process = start(house, port)

@@ -72,6 +72,7 @@ def test_a_body_may_come_byte_by_byte(tmp_path: Path) -> None:
     assert files == [("a.jpg", bytes(range(256)))]
 
 
+@pytest.mark.fault(106)
 @pytest.mark.parametrize(
     "name",
     ["../../x.jpg", "/etc/passwd", "..\\..\\x", "%2e%2e%2fx", "a\0b", "x" * 3000, ".htaccess", "<b>.jpg"],
@@ -84,6 +85,7 @@ def test_the_clients_name_is_never_one_on_our_disk(tmp_path: Path, name: str) ->
     assert [path.name for path in tmp_path.iterdir()] == ["inside"]
 
 
+@pytest.mark.fault(107)
 def test_a_file_that_is_too_large_is_refused_while_it_comes(tmp_path: Path) -> None:
     def endless() -> Iterable[bytes]:
         yield part(b"").removesuffix(b"\r\n")
@@ -101,16 +103,19 @@ def test_files_that_are_too_large_together_are_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, *[part(b"x" * 9000)] * 5, END) == 413
 
 
+@pytest.mark.fault(107)
 def test_a_stated_length_that_is_too_large_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     assert refused(tmp_path, content_length="9999999") == 413
 
 
+@pytest.mark.fault(107)
 def test_ten_thousand_parts_are_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, *[part(b"x")] * 10_000, END) == 413
     assert refused(tmp_path, *[part(b"x", f"f{n}", None) for n in range(100)], END) == 413
     assert refused(tmp_path, part(b"x" * 5000, "model", None), END) == 413
 
 
+@pytest.mark.fault(107)
 @pytest.mark.parametrize("body", [b"", part(b"x"), part(b"x")[:-9], b"nonsense", b"--b\r\n\0: \r\n\r\n"])
 def test_a_form_that_is_cut_off_or_not_understood_is_refused(tmp_path: Path, body: bytes) -> None:
     assert refused(tmp_path, body) == 400
@@ -129,6 +134,7 @@ def test_files_come_in_one_field(tmp_path: Path) -> None:
     assert refused(tmp_path, part(b"x", "photo") + END) == 422
 
 
+@pytest.mark.fault(108)
 def test_without_room_a_file_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +143,7 @@ def test_without_room_a_file_is_refused_before_it_is_read(
     assert refused(tmp_path) == 507
 
 
+@pytest.mark.fault(108)
 def test_a_disk_that_fills_up_on_the_way_is_no_defect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +160,7 @@ def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     assert problem.value.status_code == 503
 
 
+@pytest.mark.fault(107)
 def test_what_a_killed_server_left_is_swept(tmp_path: Path) -> None:
     for name in (
         f"{PREFIX}{2**30}-ab.part",
@@ -180,6 +188,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
     assert problem.value.status_code == 408
 
 
+@pytest.mark.fault(107)
 def test_a_body_that_trickles_is_not_taken() -> None:
     time = 0.0
 
