@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from db.engine import writing
 from pipeline.config import WebSettings
 from pipeline.web.choices import SHIPPED
 from tests.end_to_end.browser import Window, chromium
@@ -35,6 +37,9 @@ def live(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[str
     for number, outcome in enumerate(["cats", "cats", "dogs", "uncertain", "uncertain", "failed"]):
         name = f"<img src=x onerror=alert({number})>.jpg".encode()
         house.file(name, encode(scene(160 + number, 120), "JPEG"), outcome=outcome)
+    with writing(house.engine) as connection:
+        connection.execute(text("UPDATE files SET reason = 'truncated' WHERE outcome = 'failed'"))
+        connection.execute(text("UPDATE files SET reason = 'neither' WHERE outcome = 'uncertain'"))
     with running(house.settings, house.settings.base / "models") as address:
         yield address
     house.engine.dispose()
@@ -70,7 +75,7 @@ def test_photos_can_be_dropped_and_a_refusal_is_said_on_its_card(
             lambda route: route.fulfill(status=507, json={"error": "No room.", "what_to_do": "Free some."}),
         )
         page.set_input_files("#files", str(photos[1]))
-        page.get_by_text("No room. Free some.").wait_for()
+        page.locator(".error", has_text="No room. Free some.").wait_for()
         assert window.complaints == []
 
 
@@ -94,6 +99,7 @@ def test_the_keyboard_alone_reaches_everything(live: str, browser: Any, photos: 
             page.keyboard.press("Tab")
             reached.add(page.evaluate("() => document.activeElement.id || document.activeElement.name"))
         assert {"files", "model"} <= reached
+        page.reload()
         page.focus("#files")
         with page.expect_file_chooser() as chooser:
             page.keyboard.press("Enter")
@@ -115,7 +121,7 @@ def test_nothing_stands_in_anybodys_way(
 ) -> None:
     with Window(browser, live, device, scheme, lax=True) as window:
         page = window.page
-        for path in [*pages_of(live), "/nowhere", "/login"]:
+        for path in [*pages_of(live), "/files/1", "/models/cats_dogs", "/nowhere", "/login"]:
             page.goto(path)
             if path == "/":
                 page.set_input_files("#files", [str(photo) for photo in photos])
