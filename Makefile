@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test lint bench soak sweep fuzz lock clean
+.PHONY: help run setup test lint bench soak sweep fuzz pictures lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ sweep: $(VENV)/dev.stamp ## kill the worker at every system call, and let each f
 
 fuzz: $(VENV)/dev.stamp ## judge thousands of odd and broken pictures (ARGS="--count 10000 --seed 1")
 	@$(BIN)/python -m tests.corpus $(ARGS)
+
+pictures: $(VENV)/dev.stamp ## make the README's pictures again (needs Chromium)
+	@$(BIN)/python -m scripts.make_screenshots $(ARGS)
 
 lock: ## choose the newest versions that fit and write both locks (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
