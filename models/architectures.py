@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import backbones, recipes
+from models import backbones, classic, recipes
 from models.errors import ArchitectureError as ArchitectureError
 from models.recipes import Recipe
 from models.runtime import keras, tf
@@ -23,9 +23,10 @@ class Architecture:
     """How a network is built, and what suits its training."""
 
     input_size: int  # pixels; the side of the square that it sees by default
-    backbone: Callable[[Any], Any]  # normalised images (n, h, w, 3) -> features (n, f)
+    backbone: Callable[[Any, int], Any]  # normalised images (n, h, w, 3), labels -> features (n, f)
     recipe: Recipe
     pretrained: bool = False  # whether ImageNet weights exist for it
+    fitted: bool = False  # by scikit-learn, at once, for photos of one size
     mirrored: bool = False  # whether it looks at each photo and its mirror image, and takes the mean
 
 
@@ -52,11 +53,15 @@ class Network:
 
 
 def build(name: str, labels: int) -> Network:
-    """Build a network with random weights, for photos of any size. Raises ArchitectureError."""
+    """Build a network with random weights, for photos of any size unless it is `fitted`.
+
+    Raises ArchitectureError.
+    """
     architecture = known(name)
-    images = keras.Input((None, None, 3), dtype="uint8", name="images")
+    side = architecture.input_size if architecture.fitted else None
+    images = keras.Input((side, side, 3), dtype="uint8", name="images")
     normalised = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(images)
-    features = keras.Model(images, architecture.backbone(normalised), name="features")
+    features = keras.Model(images, architecture.backbone(normalised, labels), name="features")
     head = keras.layers.Dense(labels, name="head", kernel_initializer="zeros")
     seen = features.output
     if architecture.mirrored:  # the head is linear: the mean of features gives the mean of logits
@@ -182,4 +187,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "mobilenet_v2": Architecture(224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True),
     "small_cnn": Architecture(96, backbones.small_cnn, recipes.SMALL_CNN),
     "cifar_cnn": Architecture(32, backbones.cifar_cnn, recipes.CIFAR_CNN, mirrored=True),
+    "svm": Architecture(classic.SIZE, classic.svm, recipes.FITTED, fitted=True),
+    "random_forest": Architecture(classic.SIZE, classic.random_forest, recipes.FITTED, fitted=True),
 }

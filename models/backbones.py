@@ -10,14 +10,14 @@ from models.runtime import keras
 layers: Any = keras.layers
 
 
-def mobilenet_v2(images: Any) -> Any:
+def mobilenet_v2(images: Any, _: int) -> Any:
     """MobileNetV2 of width 1.0 (Sandler et al. 2018): 300 million multiplications at 224 pixels."""
     return keras.applications.MobileNetV2(
         input_tensor=images, include_top=False, weights=None, pooling="avg"
     ).output
 
 
-def small_cnn(images: Any) -> Any:
+def small_cnn(images: Any, _: int) -> Any:
     """A narrow residual network (He et al. 2016): 49 million multiplications at 96 pixels, 22 at 64.
 
     Resolution is given up early and width comes late, which is what a processor without a GPU is fast at.
@@ -35,7 +35,7 @@ def small_cnn(images: Any) -> Any:
 WHITENING = "whitening"
 
 
-def cifar_cnn(images: Any) -> Any:
+def cifar_cnn(images: Any, _: int) -> Any:
     """A network for 32 x 32: whitened patches, then three stages: 39 million multiplications.
 
     After Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU" (2024), narrower and with residual sums.

@@ -21,7 +21,7 @@ class TrainOptions:
     out: Path
     architecture: str = "mobilenet_v2"
     init: str | None = (
-        None  # imagenet (downloads), none, or a .weights.h5 file; None: imagenet where there is one
+        None  # imagenet (downloads), none, a .weights.h5 file or a bundle; None: imagenet where there is one
     )
     epochs: int | None = None  # None, here and below: the architecture's own; 0 trains the last layer alone
     small_epochs: int | None = None  # of them, the first ones, on smaller photos at half the cost

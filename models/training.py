@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models import architectures
+from models import architectures, baselines, beginnings
 from models.architectures import Network
-from models.bundle import NEITHER, Bundle, replace
+from models.bundle import NEITHER, Bundle
 from models.dataset import DatasetError, Photos, check_trainable, read_wrong, scan
 from models.feeding import batches
 from models.finishing import finish
+from models.history import write_history
 from models.optimisation import Clock, Epoch, FineTuning, Report, Schedule, fit_head, has_checkpoint
 from models.options import TrainOptions as TrainOptions
 from models.recording import versions
@@ -45,44 +43,49 @@ def train(options: TrainOptions, progress: Report = lambda _: None) -> Bundle:
     size = options.input_size or architectures.known(options.architecture).input_size
     history = _fit(options, network, photos, size, progress)
     bundle = finish(options, network, photos, folders, size, progress)
-    replace(options.out / "history.csv", _history_csv(history))
+    write_history(options.out, history)
     return bundle
 
 
 def _check_options(options: TrainOptions) -> None:
-    init = _init(options)
-    if init != "none" and not architectures.known(options.architecture).pretrained:
-        raise architectures.ArchitectureError(
-            f"{options.architecture} has no ImageNet weights: expected init none, received {init}"
-        )
-    if init == "none" and options.recipe.epochs == 0:
+    known, init = architectures.known(options.architecture), _init(options)
+    beginnings.check(options.architecture, init)
+    if known.fitted:
+        baselines.check_installed(options.architecture)
+        if options.input_size not in (None, known.input_size):
+            raise architectures.ArchitectureError(
+                f"{options.architecture} looks at photos of {known.input_size} pixels: leave out --input-size"
+            )
+    elif init == "none" and options.recipe.epochs == 0:
         raise DatasetError("nothing to train: expected epochs above 0 where init is none")
 
 
 def _init(options: TrainOptions) -> str:
-    default = "imagenet" if architectures.known(options.architecture).pretrained else "none"
-    return options.init or default
+    return beginnings.chosen(options.architecture, options.init)
 
 
 def _fit(options: TrainOptions, network: Network, photos: Photos, size: int, progress: Report) -> list[Epoch]:
     train_photos, validation = photos.split("train"), photos.split("validation")
+    if architectures.known(options.architecture).fitted:
+        count = Clock("features", progress)
+        baselines.fit(options.architecture, network, train_photos, size, options.seed, count)
+        return []
     checkpoint = options.work / f"{options.out.name}.npz"
     fingerprint = _fingerprint(options, photos)
-    pretrained = _init(options) != "none"
-    if pretrained:
-        _initialise(options, network, train_photos, size)
-        start = network.arrays
-        if not has_checkpoint(checkpoint, fingerprint):
-            fit_head(network, train_photos, size, options.seed, progress)
-    else:
-        architectures.whiten(network, batches(_some(options, train_photos), size))
+    some = _some(options, train_photos)
+    knows_labels = beginnings.begin(
+        _init(options), network, options.architecture, photos.classes, lambda: batches(some, size)
+    )
+    start = network.arrays
+    if not knows_labels and not has_checkpoint(checkpoint, fingerprint):
+        fit_head(network, train_photos, size, options.seed, progress)
     if options.recipe.epochs == 0:
         return []
     judges = validation if len(validation) else train_photos
     schedule = _schedule(options, size)
     tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)
     tuning.run(progress)
-    if pretrained and options.recipe.keep:
+    if _pretrained(options) and options.recipe.keep:
         blend(network, start, options.recipe.keep)
         fit_head(network, train_photos, size, options.seed, progress)
     return tuning.history
@@ -98,20 +101,18 @@ def blend(network: Network, start: Mapping[str, npt.NDArray[Any]], keep: float) 
         variable.assign(keep * start[variable.path] + (1 - keep) * variable.numpy())
 
 
-def _initialise(options: TrainOptions, network: Network, photos: Photos, size: int) -> None:
-    architectures.initialise_from_imagenet(network, _init(options))
-    if architectures.statistics_are_folded(network):
-        log.info("%s: giving batch normalisation its statistics back", _init(options))
-        architectures.restore_statistics(network, batches(_some(options, photos), size))
-
-
 def _some(options: TrainOptions, photos: Photos) -> list[bytes]:
     chosen = np.random.default_rng(options.seed).permutation(len(photos))[:_STATISTICS_PHOTOS]
     return [photos.paths[i] for i in chosen]
 
 
+def _pretrained(options: TrainOptions) -> bool:
+    """Say whether what is known is worth keeping: weights, and statistics that few photos give worse."""
+    return architectures.known(options.architecture).pretrained and _init(options) != "none"
+
+
 def _schedule(options: TrainOptions, size: int) -> Schedule:
-    return Schedule(options.recipe, size, frozen_statistics=_init(options) != "none", seed=options.seed)
+    return Schedule(options.recipe, size, frozen_statistics=_pretrained(options), seed=options.seed)
 
 
 def _fingerprint(options: TrainOptions, photos: Photos) -> str:
@@ -128,11 +129,3 @@ def _folders(options: TrainOptions, photos: Photos) -> dict[str, str]:
     if unknown:
         raise DatasetError(f"--folder: no class {min(unknown)!r}; there are {', '.join(photos.classes)}")
     return {label: options.folder_names.get(label, label) for label in photos.classes if label != NEITHER}
-
-
-def _history_csv(history: Sequence[Epoch]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [f.name for f in fields(Epoch)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(epoch) for epoch in history)
-    return buffer.getvalue().encode()

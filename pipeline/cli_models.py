@@ -30,10 +30,12 @@ Target = Annotated[float, typer.Option(min=0.5, max=1, help="The share of filed 
 def train(
     folders: Folders,
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The folder to write the bundle to.")],
-    architecture: Annotated[str, typer.Option(help="mobilenet_v2, small_cnn or cifar_cnn.")] = "mobilenet_v2",
+    architecture: Annotated[
+        str, typer.Option(help="mobilenet_v2, small_cnn, cifar_cnn, svm or random_forest.")
+    ] = "mobilenet_v2",
     init: Annotated[
         str | None,
-        typer.Option(help="imagenet, none or a .weights.h5 file; default: what there is."),
+        typer.Option(help="imagenet, none, a .weights.h5 file or a bundle; default: what there is."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=0, help=f"At most; 0 trains the last layer alone. {_OWN}")

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import architectures, beginnings
+from models.bundle import Bundle, BundleError, read_weights
+from models.errors import ArchitectureError
+from tests.models.conftest import options
+
+
+def never() -> list[np.ndarray]:
+    raise AssertionError("a bundle needs no photos to begin from")
+
+
+def test_bundle_gives_all_weights_where_the_labels_are_the_same(trained: Bundle):
+    network = architectures.build("small_cnn", 3)
+    assert beginnings.begin(str(trained.path), network, "small_cnn", trained.labels, never)
+    theirs = read_weights(trained)
+    assert all(
+        np.array_equal(array, theirs[name].astype(np.float32)) for name, array in network.arrays.items()
+    )
+
+
+def test_bundle_of_other_labels_gives_all_but_the_last_layer(trained: Bundle):
+    network = architectures.build("small_cnn", 2)
+    assert not beginnings.begin(str(trained.path), network, "small_cnn", ("a", "b"), never)
+    theirs = read_weights(trained)
+    assert not network.head.kernel.numpy().any()
+    assert all(
+        np.array_equal(v.numpy(), theirs[v.path].astype(np.float32)) for v in network.features.variables
+    )
+
+
+def test_bundle_of_another_architecture_is_refused_before_any_photo_is_read(trained: Bundle, tmp_path: Path):
+    from models.training import train
+
+    with pytest.raises(BundleError, match="its architecture is small_cnn"):
+        train(options(tmp_path, tmp_path, architecture="cifar_cnn", init=str(trained.path)))
+
+
+def test_network_without_imagenet_weights_begins_from_nothing_or_a_bundle():
+    with pytest.raises(ArchitectureError, match="none, or a bundle"):
+        beginnings.check("small_cnn", "imagenet")
+
+
+def test_training_goes_on_from_a_bundle(trained: Bundle, photos: Path, tmp_path: Path):
+    from models.training import train
+
+    again = train(options(photos, tmp_path, epochs=1, learning_rate=1e-5, init=str(trained.path)))
+    assert again.figures["accuracy"].value >= trained.figures["accuracy"].value - 0.1
+    assert f"--init {trained.path}" in again.manifest.made.command
+    assert (again.path / "history.png").read_bytes().startswith(b"\x89PNG")
