@@ -34,9 +34,20 @@ def train(options: TrainOptions, progress: Report = lambda _: None) -> Bundle:
     architectures.ArchitectureError, BundleError.
     """
     _check_options(options)
+    return train_on(options, scanned(options, progress), progress)
+
+
+def scanned(options: TrainOptions, progress: Report) -> Photos:
+    """Return the photos that are asked for, fit to be trained on. Raises DatasetError."""
     wrong = read_wrong(options.exclude) if options.exclude else None
     photos = scan(options.folders, options.seed, Clock("reading", progress), wrong)
     check_trainable(photos, options.folders)
+    return photos
+
+
+def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
+    """Train as `train` does, on photos that were scanned before."""
+    _check_options(options)
     folders = _folders(options, photos)
     keras.utils.set_random_seed(options.seed)
     network = architectures.build(options.architecture, len(photos.classes))

@@ -126,7 +126,7 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
 def query(
     config: Config = DEFAULT,
     outcome: Annotated[str | None, typer.Option(help="A folder, waiting or undone.")] = None,
-    prediction: Annotated[str | None, typer.Option(help="cat or dog.")] = None,
+    prediction: Annotated[str | None, typer.Option(help="A label of the model, such as cat.")] = None,
     inbox: Annotated[str | None, typer.Option(help="The inbox it came from.")] = None,
     name: Annotated[str | None, typer.Option(help="A part of the file's name.")] = None,
     min_confidence: Annotated[float | None, typer.Option(min=0, max=1, help="At least.")] = None,

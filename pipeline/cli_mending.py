@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 def correct(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Filed photos, by their path.")],
-    label: Annotated[str, typer.Option("--as", metavar="LABEL", help="What it is: cat, dog or neither.")],
+    label: Annotated[
+        str,
+        typer.Option(
+            "--as", metavar="LABEL", help="What it is: a label of the model, such as cat, or neither."
+        ),
+    ],
     config: Config = DEFAULT,
     by: Annotated[str | None, typer.Option(help="Who says so (default: you).")] = None,
     json: Json = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +15,8 @@ from pipeline.errors import PawsortError, SettingsError, translated
 if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.evaluation import Comparison, Evaluation
+    from models.optimisation import Progress
+    from models.options import TrainOptions
 
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")]
 Exclude = Annotated[
@@ -75,6 +77,9 @@ def train(
         list[str] | None, typer.Option(metavar="LABEL=NAME", help="Where photos of a class are filed.")
     ] = None,
     exclude: Exclude = None,
+    sweep: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Try what this YAML file lists, and keep the best.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the split and all chance.")] = 1,
     target_precision: Target = 0.995,
     config: Config = None,
@@ -116,8 +121,12 @@ def train(
         seed=seed,
         target_precision=target_precision,
     )
-    with translated(), training_progress() as progress:
-        bundle = fit(options, progress=progress)
+    if sweep:
+        with translated(), training_progress() as progress:
+            bundle = _sweep(options, sweep, progress)
+    else:
+        with translated(), training_progress() as progress:
+            bundle = fit(options, progress=progress)
     for name, figure in sorted(bundle.figures.items()):
         print(f"{name:28} {figure.value:.4f}")
 
@@ -214,6 +223,17 @@ def _print_comparison(result: Comparison, json: bool) -> None:
 def _say(warnings: Sequence[str]) -> None:
     for warning in warnings:
         typer.echo(f"note: {warning}", err=True)
+
+
+def _sweep(options: TrainOptions, path: Path, progress: Callable[[Progress], None]) -> Bundle:
+    from models.leaderboard import rows
+    from models.sweep import sweep
+    from pipeline.output import print_table
+
+    bundle, trials = sweep(options, path, progress)
+    table = rows(trials)
+    print_table(table, list(table[0]))
+    return bundle
 
 
 def _folder_names(pairs: Sequence[str]) -> dict[str, str]:

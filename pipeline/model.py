@@ -8,7 +8,7 @@ from models import bundle as bundles
 from models import imagenet
 from models.bundle import Bundle
 from pipeline.config import Settings
-from pipeline.decision import FAILED, UNCERTAIN, Policy
+from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, Policy
 from pipeline.errors import ModelError, SettingsError, translated
 
 
@@ -22,6 +22,11 @@ def load_bundle(settings: Settings) -> Bundle:
         raise ModelError(
             f"model: {settings.model}: it names what is on photos and has no folders to file them in; "
             "use it with `pawsort classify --model`, or choose another"
+        )
+    if taken := {UNCERTAIN, FAILED, DUPLICATES} & set(bundle.folders.values()):
+        raise ModelError(
+            f"model: {settings.model}: its folder {min(taken)!r} is where other files go; train it "
+            "again with another name: --folder LABEL=NAME"
         )
     return bundle
 

@@ -117,7 +117,7 @@ async def classify(
 def results(
     site: Here,
     outcome: Annotated[str | None, Query(description="A folder, waiting or undone.")] = None,
-    prediction: Annotated[str | None, Query(description="cat or dog.")] = None,
+    prediction: Annotated[str | None, Query(description="A label of the model, such as cat.")] = None,
     inbox: Annotated[str | None, Query(description="The inbox it came from.")] = None,
     name: Annotated[str | None, Query(description="A part of the file's name.")] = None,
     min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
