@@ -40,6 +40,7 @@ class TrainOptions:
     input_size: int | None = None  # pixels; None: the architecture's own
     folder_names: Mapping[str, str] = field(default_factory=dict)  # label -> folder, where they differ
     exclude: Path | None = None  # a CSV of photos to set aside: sha256, reason
+    dataset: str | None = None  # a public data set beside the folders, downloaded once
     seed: int = 1
     target_precision: float = 0.995  # that the recorded figures are for
     work: Path = Path(".train")  # checkpoints

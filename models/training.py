@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import architectures, baselines, beginnings
+from models import architectures, baselines, beginnings, downloads
 from models.architectures import Network
 from models.bundle import NEITHER, Bundle
 from models.dataset import DatasetError, Photos, check_trainable, read_wrong, scan
@@ -40,8 +40,11 @@ def train(options: TrainOptions, progress: Report = lambda _: None) -> Bundle:
 def scanned(options: TrainOptions, progress: Report) -> Photos:
     """Return the photos that are asked for, fit to be trained on. Raises DatasetError."""
     wrong = read_wrong(options.exclude) if options.exclude else None
-    photos = scan(options.folders, options.seed, Clock("reading", progress), wrong)
-    check_trainable(photos, options.folders)
+    folders = [*options.folders, *([downloads.fetch(options.dataset)] if options.dataset else [])]
+    if not folders:
+        raise DatasetError("nothing to train on: expected a folder of photos, a .tar or --dataset")
+    photos = scan(folders, options.seed, Clock("reading", progress), wrong)
+    check_trainable(photos, folders)
     return photos
 
 

@@ -30,8 +30,13 @@ Target = Annotated[float, typer.Option(min=0.5, max=1, help="The share of filed 
 
 
 def train(
-    folders: Folders,
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The folder to write the bundle to.")],
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="DIR...", help="A subfolder for each class; or a .tar.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A public data set, downloaded once: cifar10.")
+    ] = None,
     architecture: Annotated[
         str, typer.Option(help="mobilenet_v2, small_cnn, cifar_cnn, svm or random_forest.")
     ] = "mobilenet_v2",
@@ -97,7 +102,8 @@ def train(
     from pipeline.progress import training_progress
 
     options = TrainOptions(
-        folders=folders,
+        folders=folders or (),
+        dataset=dataset,
         out=out,
         architecture=architecture,
         init=init,

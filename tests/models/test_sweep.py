@@ -20,7 +20,7 @@ def documented(path: Path) -> Path:
     """Write the example of the documentation, made small enough for a test."""
     text = re.search(r"```text\n# sweep.yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
     assert text is not None
-    small = text[1].replace("trials: 20", "trials: 3").replace("mobilenet_v2, small_cnn", "cifar_cnn")
+    small = text[1].replace("trials: 20", "trials: 2").replace("mobilenet_v2, small_cnn, svm", "cifar_cnn")
     path.write_text(re.sub(r"epochs: \d+", "epochs: 1", small))
     return path
 
@@ -42,6 +42,7 @@ def run(photos: Path, folder: Path, stop_at: str | None = None) -> tuple[Bundle,
     return bundle, stages
 
 
+@pytest.mark.timeout(600)  # four small trainings
 def test_interrupted_sweep_goes_on_and_leaves_a_leaderboard_and_the_best_bundle(photos: Path, tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         run(photos, tmp_path, stop_at="measuring")
