@@ -58,11 +58,13 @@ def test_photos_below_test_judge_and_never_train(pets: Path):
         assert not any(b"/test/" in path for path in found.split(split).paths)
 
 
-def test_photo_that_is_also_kept_for_tests_does_not_train(pets: Path):
-    kept = pets / "test/cat/0.png"
+@pytest.mark.parametrize("level", ["test", "val"])
+def test_photo_that_is_also_kept_to_judge_does_not_train(pets: Path, level: str):
+    make_photos(pets / "val", "cat", 12, seed=3)
+    kept = pets / level / "cat/0.png"
     (pets / "train/cat/again.png").write_bytes(kept.read_bytes())
     found = scan([pets], 1)
-    assert bytes(kept) in found.split("test").paths
+    assert bytes(kept) in found.split("test" if level == "test" else "validation").paths
     assert [item.path for item in found.set_aside] == [bytes(pets / "train/cat/again.png")]
 
 
