@@ -175,7 +175,7 @@ class _Runner:
         return _FAILED if trial.log_loss is None else trial.log_loss
 
     def keep(self, best: Trial) -> Bundle:
-        """Write the best trial's bundle as the one that was asked for, and remove those of all trials."""
+        """Write the best trial's bundle, history and card as those that were asked for."""
         bundle = load(self._folder / best.key)
         options = self._for(best.key, best.chosen)
         content = bundle.manifest.model_dump(exclude={"weights"}, exclude_none=True)
@@ -183,8 +183,11 @@ class _Runner:
         content["made"]["command"] = replace(options, out=self._options.out).command
         packed = pack(read_weights(bundle))
         kept = write(compose(self._options.out, content, packed), packed)
-        for picture in bundle.path.glob("history.*"):
-            shutil.copy(picture, kept.path)
+        for history in bundle.path.glob("history.*"):
+            shutil.copy(history, kept.path)
+        for card in bundle.path.glob("*.md"):
+            text = card.read_text(encoding="utf-8").replace(str(bundle.path), str(kept.path))
+            (kept.path / card.name).write_text(text.replace(best.key, kept.name), encoding="utf-8")
         return kept
 
     def _chosen(self, proposal: Any) -> dict[str, Value]:
