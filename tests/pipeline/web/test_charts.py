@@ -98,6 +98,7 @@ def test_a_card_is_rendered() -> None:
     [
         "<script>alert(1)</script>", "[x](javascript:alert(1))", "![](http://evil)", "`<b>`", "**<b>**",
         "# <b>\n\n## <b>", "- <b>", "| <b> |\n|---|\n| <b> |", "    <b>", "```\n<b>\n```", "<img src=x>",
+        "<b> `x` <b> **y** <b>",
     ],
 )  # fmt: skip
 def test_no_markup_of_a_card_passes(text: str) -> None:
