@@ -34,6 +34,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, sqlite_made: Path) -> Iterat
     engine.dispose()
 
 
+@pytest.mark.fault(112)
 @pytest.mark.parametrize(("name", "ask"), QUESTIONS.items(), ids=list(QUESTIONS))
 def test_what_a_page_asks_is_answered_by_an_index(
     large: Engine, name: str, ask: Callable[[Engine], Any]
@@ -55,6 +56,7 @@ def test_counts_read_no_rows(large: Engine) -> None:
         assert all("COVERING INDEX" in step for step in steps), steps
 
 
+@pytest.mark.fault(112)
 def test_pages_meet_each_file_once_and_in_order(large: Engine) -> None:
     choice = Choice(outcome="uncertain", since=LAST - dt.timedelta(days=20))
     met: list[int] = []
