@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test lint bench soak sweep fuzz pictures lock clean
+.PHONY: help run setup test lint bench soak sweep fuzz mutations pictures lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ fuzz: $(VENV)/dev.stamp ## judge thousands of odd and broken pictures (ARGS="--c
 
 pictures: $(VENV)/dev.stamp ## make the README's pictures again (needs Chromium)
 	@$(BIN)/python -m scripts.make_screenshots $(ARGS)
+
+mutations: $(VENV)/dev.stamp ## take out each safeguard in turn and name the test that misses it
+	@$(BIN)/python -m scripts.mutations $(ARGS)
 
 lock: ## choose the newest versions that fit and write both locks (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -304,6 +304,8 @@ if __name__ == "__main__":
     while not classifier.ready(1.0):
         pass
     classifier.submit([(1, sys.argv[1].encode())])
+    while classifier._child.receive(1.0) is None:
+        pass  # until it says that it works, which is when it hangs: one that listens would hear of our end
     print(classifier.pid, flush=True)
     {end}
 """
@@ -313,7 +315,7 @@ if __name__ == "__main__":
 def test_the_child_dies_with_its_parent_even_while_it_hangs(files: Files, tmp_path: Path, end: str) -> None:
     script = tmp_path / "parent.py"
     script.write_text(ORPHAN.format(end=end))
-    [(_, hang)] = files(b"<hang>")
+    [(_, hang)] = files(b"<work><hang>")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(script), os.fsdecode(hang)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:
