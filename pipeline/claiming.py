@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -102,8 +103,23 @@ class Claiming:
         try:
             # By descriptor, so that a folder swapped for a link meanwhile leads nowhere.
             filing.move(b"/proc/self/fd/%d/%s" % (folder, os.path.basename(held.source)), held.spool)
+            if give_back_odd(held):
+                raise FileNotFoundError(errno.ENOENT, "is no regular file any more", held.origin)
         finally:
             os.close(folder)
+
+
+def give_back_odd(held: Held) -> bool:
+    """Put back what is no regular file: a link or a folder that took the file's name at the last moment.
+
+    Returns whether it was one; nothing was claimed then. Raises OSError.
+    """
+    if stat.S_ISREG(os.lstat(held.spool).st_mode):
+        return False
+    home = os.path.dirname(held.origin)
+    filing.rename(held.spool, filing.destination(home, os.path.basename(held.origin), os.path.lexists))
+    log.warning("%a is no regular file any more; left where it was", os.fsdecode(held.origin))
+    return True
 
 
 def path_of(arrival: Arrival) -> bytes:

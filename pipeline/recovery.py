@@ -15,7 +15,7 @@ from datetime import datetime
 from db.ledger import Entry, Ledger
 from pipeline import filing
 from pipeline.answering import Answering
-from pipeline.claiming import Claiming, look_again
+from pipeline.claiming import Claiming, give_back_odd, look_again
 from pipeline.held import Held, Resting
 from pipeline.placing import Placing
 
@@ -79,6 +79,8 @@ class Recovery:
         in_spool = os.path.lexists(held.spool)
         if entry.state == "decided":
             self._placing.decided.append(held)
+        elif in_spool and give_back_odd(held):
+            self._ledger.vanish([held.id], at)
         elif in_spool and self._is_half_claimed(held):
             filing.resume(held.origin, held.spool, filing.sha256(held.origin))
             self._answering.waiting.append(look_again(self._ledger, held, at))

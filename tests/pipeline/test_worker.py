@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -640,6 +641,34 @@ def test_a_stuck_file_that_somebody_took_away_is_no_worry_any_more(
     while worker.stuck:
         worker.step()
     worker.stop()
+    assert world.rows() == []
+
+
+@pytest.mark.fault(30)
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_link_that_took_the_files_place_at_the_last_moment_is_put_back(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    path = world.drop("a.jpg", b"<cat>")
+    (tmp_path / "secret").write_bytes(b"secret<cat>")
+    move = filing.move
+
+    def swap_and_move(source: bytes, destination: bytes) -> None:
+        os.unlink(source)
+        os.symlink(tmp_path / "secret", source)
+        move(source, destination)
+        if killed:
+            raise Killed
+
+    monkeypatch.setattr(filing, "move", swap_and_move)
+    worker = world.worker()
+    with contextlib.suppress(Killed):
+        run_until_idle(worker)
+    monkeypatch.setattr(filing, "move", move)
+    world.live()
+    assert os.path.islink(path)
+    assert world.sorted() == set()
+    assert list(world.settings.spool.iterdir()) == []
     assert world.rows() == []
 
 
