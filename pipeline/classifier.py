@@ -87,7 +87,8 @@ class ProcessClassifier:
     """Classify in a spawned process. `threads` (None: one for each CPU we may use) decode, as many infer.
 
     Decoding and inference take turns on the same CPUs; giving all of them to each leaves none idle when the
-    other waits. `child` and `clock` (seconds, monotonic) are parameters for tests.
+    other waits. `sha256` is what the bundle is known by: a child that finds another is refused. `child` and
+    `clock` (seconds, monotonic) are parameters for tests.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class ProcessClassifier:
         limits: LimitSettings,
         threads: int | None = None,
         *,
+        sha256: str | None = None,
         child: Main | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -106,6 +108,7 @@ class ProcessClassifier:
         self._main = child or serve
         self._arguments = (bundle, engine, limits, threads or usable_cpus())
         self._limits = limits
+        self._sha256 = sha256
         self._clock = clock
         self._child: ChildProcess | None = None
         self._ready = False
@@ -195,11 +198,21 @@ class ProcessClassifier:
             self._kill()
             raise ModelError(message.message)
         if isinstance(message, Ready):
+            self._refuse_another_model(message)
             self.labels, self.engine_name = message.labels, message.engine_name
             self._ready, self._failed_starts = True, 0
         elif self._clock() - self._since > START_SECONDS:
             self._start_again()
         return None
+
+    def _refuse_another_model(self, ready: Ready) -> None:
+        """Raise ModelError if a child loaded what the rows would not name: the bundle was replaced."""
+        self._sha256 = self._sha256 or ready.sha256
+        if ready.sha256 != self._sha256:
+            self._kill()
+            raise ModelError(
+                f"{self._arguments[0]}: was replaced while in use; start again to use the new one"
+            )
 
     def _start_again(self) -> None:
         obituary = self._kill()

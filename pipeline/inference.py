@@ -56,6 +56,7 @@ class Ready:
 
     labels: tuple[str, ...]
     engine_name: str
+    sha256: str | None = None  # of the bundle's weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def serve(
     out = Answers(answers)
     batches = Batches(bundle.input_size, limits, threads, out.pulse)
     threading.Thread(target=_feed, args=(requests, batches.put), daemon=True).start()
-    out.send(Ready(bundle.labels, engine.name))
+    out.send(Ready(bundle.labels, engine.name, bundle.sha256))
     for batch in batches:
         # BrokenEngine ends this child like a crash. The next one tests the engine before it gets the
         # files one by one. So a broken engine is refused; else it is known which file it stumbles over.

@@ -66,7 +66,9 @@ def run(
         probe_folders(settings, bundle)
         finish_moves(engine, settings)
         if classifier is None:
-            classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
+            classifier = ProcessClassifier(
+                bundle.path, settings.engine, settings.limits, sha256=bundle.sha256
+            )
         stack.enter_context(beside or nullcontext())
         worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
         writer = reporter(settings, engine)

@@ -60,7 +60,7 @@ class Life:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def wait(self, seconds: float = 30.0) -> int:
+    def wait(self, seconds: float = 120.0) -> int:
         """Wait for its end; return its exit code, or minus the signal that killed it."""
         return self._nursery.wait(self.pid, seconds)
 
@@ -80,7 +80,11 @@ class Nursery:
         )
         self._heard = b""
         self._dead: dict[int, int] = {}
-        self._hear(60.0)
+        try:
+            self._hear(300.0)  # TensorFlow is not among it, but on a busy machine it may take long
+        except BaseException:
+            self.close()
+            raise
 
     def worker(self, order: Order) -> Life:
         """Start a worker; its log is appended to `worker.log` in its folder."""

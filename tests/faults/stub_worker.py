@@ -66,6 +66,9 @@ def live(order: Order) -> int:
         logs.set_up(settings.log)
         classifier: Classifier = IdleStub(order.get("delay", 0.0))
         if order.get("child"):
+            # A child that is spawned would first import what its parent was started as.
+            sys.modules["__main__"].__spec__ = None
+            vars(sys.modules["__main__"]).pop("__file__", None)
             classifier = ProcessClassifier(BUNDLE.path, "auto", settings.limits, child=stub_child)
         with ExitStack() as stack:
             for owner, name, value in _patches(order):

@@ -252,6 +252,26 @@ def test_a_refused_model_is_an_error_with_its_message() -> None:
         until_ready(make("refused"))
 
 
+@pytest.mark.fault(101)
+def test_a_model_that_was_replaced_is_not_used_under_the_name_of_the_old(
+    files: Files, tmp_path: Path, clock: Clock
+) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "sha256").write_text("old")
+    classifier = make(str(bundle), clock)
+    until_ready(classifier)
+    (bundle / "sha256").write_text("new")
+    classifier.submit(files(b"<cat>"))
+    assert collect(classifier)[0].scores, "what runs goes on with the old one"
+    classifier.submit(files(b"<crash>"))
+    with pytest.raises(ChildLost):
+        collect(classifier)
+    with pytest.raises(ModelError, match="was replaced while in use"):
+        until_ready(classifier)
+    classifier.stop()
+
+
 def test_a_child_that_cannot_load_is_tried_three_times_and_quoted(capfd: pytest.CaptureFixture[str]) -> None:
     classifier = make("broken")
     with pytest.raises(ModelError, match=r"3 times .* no room for weights"):
