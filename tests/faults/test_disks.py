@@ -17,8 +17,9 @@ import pytest
 
 from tests.faults import injection
 from tests.faults.injection import NOBODY, ROOT_ONLY
-from tests.faults.nursery import SETTINGS, Nursery
+from tests.faults.nursery import Nursery
 from tests.faults.site import Site
+from tests.faults.sweep import power_cut
 from tests.faults.tracing import STRACE, Tracer
 from tests.oracle import files_below
 
@@ -273,30 +274,7 @@ def test_a_power_cut_loses_nothing_that_was_accepted(tmp_path: Path, nursery: Nu
     for number in range(3):
         place = tmp_path / str(number)
         place.mkdir()
-        lost = power_cut(place, nursery, chance.uniform(0.0, 0.4))
-        assert lost == []
-
-
-def power_cut(place: Path, nursery: Nursery, seconds: float) -> list[str]:
-    """Copy the disk under a worker that is stopped at some moment, and start another on the copy."""
-    image, disk = place / "image", place / "disk"
-    with (
-        injection.ext4(image, disk),
-        Site(disk, nursery, SETTINGS.replace("inboxes", f"reports: {place}/reports\ninboxes")) as site,
-    ):
-        for number in range(30):
-            site.drop(f"{number}.jpg", b"%d<cat>" % number)
-        os.sync()
-        life = site.start()
-        site.wait(lambda: site.rows("id"), "the first claim")
-        time.sleep(seconds)
-        life.signal(signal.SIGSTOP)
-        shutil.copy(image, place / "copy")
-        life.kill()
-    with injection.mounted_image(place / "copy", disk):
-        site.lives.clear()
-        site.ends_well()
-        return [line for line in site.log.splitlines() if "Traceback" in line]
+        power_cut(place, nursery, chance.uniform(0.0, 0.4))
 
 
 @STRACED
