@@ -36,7 +36,7 @@ def _fenced(text: str) -> str:
 def _block(block: str) -> Markup:
     lines = block.split("\n")
     if all(line.startswith("    ") for line in lines):
-        return Markup("<pre>{}</pre>").format("\n".join(line[4:] for line in lines))
+        return Markup('<pre tabindex="0">{}</pre>').format("\n".join(line[4:] for line in lines))
     if heading := re.match(r"(#{1,4}) +(.*)", block):
         level = min(4, len(heading[1]) + 1)
         rest = "\n".join(lines[1:])
@@ -67,9 +67,8 @@ def _table(rows: Sequence[Sequence[str]]) -> Markup:
 
     body = Markup("").join(row(cells, Markup("<td>{}</td>")) for cells in rows[1:])
     head = row(rows[0], Markup("<th>{}</th>"))
-    return Markup('<div class="scroll"><table><thead>{}</thead><tbody>{}</tbody></table></div>').format(
-        head, body
-    )
+    table = Markup("<table><thead>{}</thead><tbody>{}</tbody></table>").format(head, body)
+    return Markup('<div class="scroll" tabindex="0">{}</div>').format(table)
 
 
 def _inline(text: str) -> Markup:

@@ -87,8 +87,8 @@ def test_a_card_is_rendered() -> None:
     )
     assert str(render(text)).split("\n") == [
         "<p>A <code>b</code> <strong>c</strong> d.</p>", "<h3>h</h3>",
-        "<ul><li>one more</li><li>two</li></ul>", "<pre>code &lt;x&gt;</pre>",
-        '<div class="scroll"><table><thead><tr><th>a</th><th>b</th></tr></thead>'
+        "<ul><li>one more</li><li>two</li></ul>", '<pre tabindex="0">code &lt;x&gt;</pre>',
+        '<div class="scroll" tabindex="0"><table><thead><tr><th>a</th><th>b</th></tr></thead>'
         "<tbody><tr><td>1</td><td>2</td></tr></tbody></table></div>",
     ]  # fmt: skip
 
