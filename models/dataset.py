@@ -94,7 +94,11 @@ class _File:
 
 
 def scan(
-    folders: Sequence[Path], seed: int, count: Count | None = None, wrong: Mapping[bytes, str] | None = None
+    folders: Sequence[Path],
+    seed: int,
+    count: Count | None = None,
+    wrong: Mapping[bytes, str] | None = None,
+    hold_out: bool = True,
 ) -> Photos:
     """Find the classes and photos in `folders`, read every file once, and give each content its split.
 
@@ -110,7 +114,7 @@ def scan(
     files = _without_wrong(files, wrong, set_aside)
     files = _without_repeated(files, set_aside)
     files, keys = _grouped(files, set_aside)
-    photos = _assigned(classes, files, keys, tuple(set_aside), seed)
+    photos = _assigned(classes, files, keys, tuple(set_aside), seed, hold_out)
     for item in photos.set_aside:
         log.warning("set aside: %s: %s", os.fsdecode(item.path), item.reason)
     _check(photos, folders)
@@ -217,9 +221,10 @@ def _assigned(
     keys: Sequence[bytes],
     set_aside: tuple[SetAside, ...],
     seed: int,
+    hold_out: bool,
 ) -> Photos:
     sources = [file.place.source for file in files if file.name == NEITHER and file.place.level is None]
-    held_out = held_out_sources(sources, seed)
+    held_out = held_out_sources(sources, seed) if hold_out else {}
     splits = [_split(file.place, key, held_out, seed) for file, key in zip(files, keys, strict=True)]
     return Photos(
         classes=classes,

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import calibration, card, evaluation, looking, recording
+from models import calibration, card, crossfit, evaluation, looking, recording
 from models.architectures import Network
-from models.bundle import SCHEMA_VERSION, Bundle, BundleError, compose, write
+from models.bundle import SCHEMA_VERSION, Bundle, BundleError, Figure, compose, write
 from models.dataset import DatasetError, Photos
 from models.engines import freeze
 from models.feeding import decoded
 from models.optimisation import Clock, Report, logits
 from models.options import TrainOptions
+from models.probing import Probe
 from models.runtime import tf
 from models.weights import WeightsError, pack, unpack
 
@@ -31,8 +32,13 @@ def finish(
     folders: Mapping[str, str],
     size: int,
     progress: Report,
+    probe: Probe | None = None,
 ) -> Bundle:
-    """Calibrate and measure the network as it will be stored, in float16, and write the bundle."""
+    """Calibrate and measure the network as it will be stored, in float16, and write the bundle.
+
+    With a `probe`, what the last layer was fitted to, thresholds are for sources of `neither` that it has not
+    seen: each source is judged by a layer fitted to the others.
+    """
     packed = _packed(options, network)
     network.restore(unpack(packed))
     values, truth = _outputs(network, photos.split("calibration"), size, "calibrating", progress)
@@ -41,6 +47,9 @@ def finish(
     answer = _answering(network, size, temperature)
     look, probabilities = _closer_look(options, answer, photos.split("calibration"), probabilities, size)
     columns = [photos.classes.index(label) for label in folders]
+    lines = crossfit.lines(probe, photos.classes, options.seed) if probe else {}
+    rows, seen = crossfit.strangers(network, photos.split("calibration"), lines, size, temperature, look)
+    probabilities[rows] = seen
     table = calibration.thresholds(probabilities, truth, columns)
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -61,7 +70,11 @@ def finish(
         "made": _made(options, photos),
     }
     draft = compose(options.out, content, packed)
-    figures = _figures(draft, answer, photos.split("test"), options.target_precision, progress)
+    test = photos.split("test")
+    figures = _figures(draft, answer, test, options.target_precision, progress)
+    figures |= _of_strangers(
+        draft, crossfit.strangers(network, test, lines, size, temperature, look)[1], options.target_precision
+    )
     return write(compose(options.out, content | {"figures": figures}, packed), packed)
 
 
@@ -131,6 +144,19 @@ def _figures(
     result = evaluation.measure(draft, photos, probabilities, target, places)
     card.write(draft, replace(result, split="test"))
     return {name: figure.model_dump() for name, figure in result.figures().items()}
+
+
+def _of_strangers(
+    draft: Bundle, probabilities: npt.NDArray[np.float32], target: float
+) -> dict[str, dict[str, Any]]:
+    """Return how many photos of unseen sources of `neither` are filed at the threshold."""
+    if not len(probabilities):
+        return {}
+    _, confidence, eligible = calibration.predictions(probabilities, draft.with_folder)
+    filed = int((eligible & (confidence >= draft.threshold(target))).sum())
+    low, high = calibration.wilson(filed, len(probabilities))
+    figure = Figure(value=filed / len(probabilities), low=low, high=high, count=len(probabilities))
+    return {"unseen_neither_filed_at_threshold": figure.model_dump()}
 
 
 def _made(options: TrainOptions, photos: Photos) -> dict[str, Any]:

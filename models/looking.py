@@ -16,7 +16,7 @@ Images = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
 
 PARTS = 5
-UNSURE = 0.985
+UNSURE = 0.97
 """The highest probability, 0 to 1, under which training lets a photo be looked at again."""
 
 _LEAST = 1e-6

@@ -21,13 +21,11 @@ from models.dataset import Photos
 from models.feeding import augmented, batches
 from models.quick import quick_epoch, store_for
 from models.recipes import Recipe
-from models.runtime import keras, tf
+from models.runtime import tf
 from models.steps import optimiser, traced_step
 
 log = logging.getLogger(__name__)
 
-_HEAD_PHOTOS = 20_000  # at most, since their features stay in memory: 50 MB at 1,280 values in float16
-_HEAD_STEPS, _HEAD_BATCH = 1500, 512
 _SMALL = 5 / 7  # the side, of the full one, that the first epochs train at
 
 
@@ -86,51 +84,6 @@ class Clock:
         first, began = self._first = self._first or (done, now)
         left = (now - began) / (done - first) * (total - done) if done > first else None
         self._report(Progress(self._stage, done, total, left, metrics))
-
-
-def fit_head(network: Network, photos: Photos, size: int, seed: int, report: Report) -> None:
-    """Fit the last layer to the features that the rest of the network already has (a linear probe).
-
-    Starting the fine-tuning from here keeps it from distorting those features (Kumar et al. 2022). Half of
-    what it sees is augmented, so that small and dark animals count from the beginning.
-    """
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(photos))[: _HEAD_PHOTOS // 2]
-    sample = photos.where(np.isin(np.arange(len(photos)), chosen))
-    observe = tf.function(lambda images: network.features(images, training=False), autograph=False)
-    clock = Clock("head", report)
-    features: list[npt.NDArray[np.float16]] = []
-    labels: list[npt.NDArray[np.int16]] = []
-    for images, truth in _head_photos(sample, size, seed):
-        features.append(observe(images).numpy().astype(np.float16))
-        labels.append(truth)
-        clock(sum(map(len, labels)), 2 * len(sample))
-    _fit_linear(network.head, np.concatenate(features), np.concatenate(labels), rng)
-
-
-def _head_photos(sample: Photos, size: int, seed: int) -> Iterator[Batch]:
-    done = 0
-    for images in batches(sample.paths, size):
-        yield images, sample.labels[done : done + len(images)]
-        done += len(images)
-    yield from augmented(sample, size, min(32, len(sample)), seed=seed, epoch=0)
-
-
-def _fit_linear(
-    head: Any, features: npt.NDArray[np.float16], labels: npt.NDArray[np.int16], rng: np.random.Generator
-) -> None:
-    optimizer = keras.optimizers.AdamW(0.003, weight_decay=0.05)
-    optimizer.build(head.trainable_variables)
-
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def step(inputs: Any, truth: Any) -> None:
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(truth, head(inputs)))
-        optimizer.apply_gradients(zip(tape.gradient(loss, head.variables), head.variables, strict=True))
-
-    for _ in range(_HEAD_STEPS):
-        drawn = rng.integers(0, len(labels), _HEAD_BATCH)
-        step(tf.constant(features[drawn], tf.float32), tf.constant(labels[drawn], tf.int32))
 
 
 def observer(network: Network) -> Callable[[Any], Any]:

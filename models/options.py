@@ -41,6 +41,7 @@ class TrainOptions:
     folder_names: Mapping[str, str] = field(default_factory=dict)  # label -> folder, where they differ
     exclude: Path | None = None  # a CSV of photos to set aside: sha256, reason
     dataset: str | None = None  # a public data set beside the folders, downloaded once
+    all_sources: bool = False  # train on every source of `neither`, so that none is left to judge by
     seed: int = 1
     target_precision: float = 0.995  # that the recorded figures are for
     work: Path = Path(".train")  # checkpoints
@@ -60,7 +61,9 @@ class TrainOptions:
             value = getattr(self, option.name)
             if option.name in ("folders", "folder_names", "work"):
                 continue
-            if option.name in ("architecture", "out") or value != option.default:
+            if value is True:
+                words.append(f"--{option.name.replace('_', '-')}")
+            elif option.name in ("architecture", "out") or value != option.default:
                 words += [f"--{option.name.replace('_', '-')}", str(value)]
         for label, folder in self.folder_names.items():
             words += ["--folder", f"{label}={folder}"]

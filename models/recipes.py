@@ -34,7 +34,7 @@ class Recipe:
 
 # Half of what ImageNet taught stays: on sources of `neither` that training has not seen, that halved the
 # share taken for an animal, and cost nothing on cats and dogs.
-FINE_TUNING = Recipe(learning_rate=2e-4, keep=0.5)
+FINE_TUNING = Recipe(learning_rate=2e-4, keep=0.5, zoom=1.6)
 SMALL_CNN = Recipe(
     learning_rate=0.03, epochs=50, batch=32, patience=50, small_epochs=36, optimizer="sgd", weight_decay=5e-3,
     dropout=0.1, label_smoothing=0.05, average=0.998, augmentation="zoom", cutout=0.2,

@@ -17,8 +17,9 @@ from models.dataset import DatasetError, Photos, check_trainable, read_wrong, sc
 from models.feeding import batches
 from models.finishing import finish
 from models.history import write_history
-from models.optimisation import Clock, Epoch, FineTuning, Report, Schedule, fit_head, has_checkpoint
+from models.optimisation import Clock, Epoch, FineTuning, Report, Schedule, has_checkpoint
 from models.options import TrainOptions as TrainOptions
+from models.probing import Probe, fit_head
 from models.recording import versions
 from models.runtime import keras
 
@@ -43,7 +44,7 @@ def scanned(options: TrainOptions, progress: Report) -> Photos:
     folders = [*options.folders, *([downloads.fetch(options.dataset)] if options.dataset else [])]
     if not folders:
         raise DatasetError("nothing to train on: expected a folder of photos, a .tar or --dataset")
-    photos = scan(folders, options.seed, Clock("reading", progress), wrong)
+    photos = scan(folders, options.seed, Clock("reading", progress), wrong, not options.all_sources)
     check_trainable(photos, folders)
     return photos
 
@@ -55,8 +56,9 @@ def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
     keras.utils.set_random_seed(options.seed)
     network = architectures.build(options.architecture, len(photos.classes))
     size = options.input_size or architectures.known(options.architecture).input_size
-    history = _fit(options, network, photos, size, progress)
-    bundle = finish(options, network, photos, folders, size, progress)
+    history, probe = _fit(options, network, photos, size, progress)
+    judge = probe if options.all_sources else None
+    bundle = finish(options, network, photos, folders, size, progress, judge)
     write_history(options.out, history)
     return bundle
 
@@ -78,12 +80,15 @@ def _init(options: TrainOptions) -> str:
     return beginnings.chosen(options.architecture, options.init)
 
 
-def _fit(options: TrainOptions, network: Network, photos: Photos, size: int, progress: Report) -> list[Epoch]:
+def _fit(
+    options: TrainOptions, network: Network, photos: Photos, size: int, progress: Report
+) -> tuple[list[Epoch], Probe | None]:
+    """Return the epochs, and what the last layer was fitted to if nothing was trained after it."""
     train_photos, validation = photos.split("train"), photos.split("validation")
     if architectures.known(options.architecture).fitted:
         count = Clock("features", progress)
         baselines.fit(options.architecture, network, train_photos, size, options.seed, count)
-        return []
+        return [], None
     checkpoint = options.work / f"{options.out.name}.npz"
     fingerprint = _fingerprint(options, photos)
     some = _some(options, train_photos)
@@ -91,18 +96,19 @@ def _fit(options: TrainOptions, network: Network, photos: Photos, size: int, pro
         _init(options), network, options.architecture, photos.classes, lambda: batches(some, size)
     )
     start = network.arrays
+    probe = None
     if not knows_labels and not has_checkpoint(checkpoint, fingerprint):
-        fit_head(network, train_photos, size, options.seed, progress)
+        probe = fit_head(network, train_photos, size, options.seed, progress)
     if options.recipe.epochs == 0:
-        return []
+        return [], probe
     judges = validation if len(validation) else train_photos
     schedule = _schedule(options, size)
     tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)
     tuning.run(progress)
     if _pretrained(options) and options.recipe.keep:
         blend(network, start, options.recipe.keep)
-        fit_head(network, train_photos, size, options.seed, progress)
-    return tuning.history
+        return tuning.history, fit_head(network, train_photos, size, options.seed, progress)
+    return tuning.history, None
 
 
 def blend(network: Network, start: Mapping[str, npt.NDArray[Any]], keep: float) -> None:

@@ -85,6 +85,9 @@ def train(
     sweep: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Try what this YAML file lists, and keep the best.")
     ] = None,
+    all_sources: Annotated[
+        bool, typer.Option("--all-sources", help="Train on every source of neither; hold none out to judge.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the split and all chance.")] = 1,
     target_precision: Target = 0.995,
     config: Config = None,
@@ -124,6 +127,7 @@ def train(
         input_size=input_size,
         folder_names=names,
         exclude=exclude,
+        all_sources=all_sources,
         seed=seed,
         target_precision=target_precision,
     )

@@ -65,7 +65,7 @@ def found_in(bundle: Bundle, folders: Sequence[Path], exclude: Path | None) -> P
     """Return all photos, split as the bundle's training would. Raises DatasetError."""
     made = bundle.manifest.made
     wrong = read_wrong(exclude) if exclude else None
-    return scan(folders, made.seed, wrong=wrong)
+    return scan(folders, made.seed, wrong=wrong, hold_out=bool(made.held_out_sources))
 
 
 def _warnings(bundle: Bundle, found: Photos, split: Split | None) -> list[str]:

@@ -157,3 +157,15 @@ def test_list_of_wrong_photos_that_is_none_is_refused(tmp_path: Path, content: s
         (tmp_path / "wrong.csv").write_text(content)
     with pytest.raises(DatasetError, match=r"wrong\.csv: (expected a CSV|cannot be read)"):
         read_wrong(tmp_path / "wrong.csv")
+
+
+def test_no_source_of_neither_is_held_out_where_all_are_to_train(tmp_path: Path):
+    for number, source in enumerate(("sea", "street", "forest", "desk")):
+        make_photos(tmp_path / "neither", source, 12, seed=number, colour=(number * 40, 90, 120))
+    held = scan([tmp_path / "neither"], 1)
+    assert set(held.held_out.values()) == {"calibration", "test"}
+    mixed = scan([tmp_path / "neither"], 1, hold_out=False)
+    assert mixed.held_out == {}
+    assert {s for s, split in zip(mixed.sources, mixed.splits, strict=True) if split == 0} == set(
+        mixed.sources
+    )

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from models import crossfit
+from models.dataset import Photos
+from models.probing import Line, Probe, probe_of
+
+CLASSES = ("cat", "dog", "neither")
+
+
+def probe(sources: list[str]) -> Probe:
+    """Cats and dogs apart, and a column of features for each source of neither."""
+    names = sorted(set(sources))
+    rows = [(0, "", np.array([1.0, 0.0])), (1, "", np.array([0.0, 1.0]))] * 20
+    rows += [(2, source, np.zeros(2)) for source in sources]
+    features = np.zeros((len(rows), 2 + len(names)), np.float16)
+    for place, (_, source, values) in enumerate(rows):
+        features[place, :2] = values
+        if source:
+            features[place, 2 + names.index(source)] = 1
+    return Probe(features, np.array([r[0] for r in rows], np.int16), [r[1] for r in rows])
+
+
+def test_a_line_knows_every_source_but_its_own():
+    lines = crossfit.lines(probe(["sea", "street", "desk"] * 20), CLASSES, 1)
+    assert lines.keys() == {"sea", "street", "desk"}
+    for place, name in enumerate(sorted(lines)):
+        photo = np.zeros((1, 5), np.float32)
+        photo[0, 2 + place] = 1
+        own = lines[name].logits(photo)[0]
+        others = [lines[other].logits(photo)[0] for other in lines if other != name]
+        assert all(line[2] - line[:2].max() > own[2] - own[:2].max() + 1 for line in others)
+
+
+@pytest.mark.parametrize(
+    ("sources", "classes"),
+    [(["sea", "street"], CLASSES), ([""], CLASSES), (["sea", "street", "desk"], ("cat", "dog", "fox"))],
+)
+def test_too_few_sources_or_no_neither_have_no_lines(sources: list[str], classes: tuple[str, ...]):
+    assert crossfit.lines(probe(sources * 3), classes, 1) == {}
+
+
+def test_strangers_are_judged_by_the_line_without_their_source(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        crossfit, "observer", lambda network: lambda images: np.ones((len(images), 1), np.float32)
+    )
+    monkeypatch.setattr(
+        crossfit, "batches", lambda paths, size: iter([np.zeros((len(paths), 4, 4, 3), np.uint8)])
+    )
+    lines = {
+        name: Line(np.zeros((1, 3), np.float32), np.array(bias, np.float32))
+        for name, bias in {"sea": [9, 0, 0], "street": [0, 9, 0]}.items()
+    }
+    photos = Photos(
+        CLASSES, [b"a", b"b", b"c", b"d"], np.array([0, 2, 2, 2], np.int16), np.zeros(4, np.int8),
+        ["", "street", "sea", "new"],
+    )  # fmt: skip
+    rows, seen = crossfit.strangers(SimpleNamespace(), photos, lines, 4, 1.0, None)  # type: ignore[arg-type]
+    assert rows.tolist() == [1, 2]
+    assert seen.argmax(axis=1).tolist() == [1, 0]
+
+
+def test_without_lines_nobody_is_a_stranger():
+    photos = Photos(CLASSES, [b"a"], np.array([2], np.int16), np.zeros(1, np.int8), ["sea"])
+    rows, seen = crossfit.strangers(SimpleNamespace(), photos, {}, 4, 1.0, None)  # type: ignore[arg-type]
+    assert len(rows) == 0 and seen.shape == (0, 3)
+
+
+def test_rows_of_a_probe_are_the_photos_in_order_and_then_as_drawn(photos, tmp_path):
+    from models.dataset import scan
+    from models.feeding import augmented
+
+    sample = scan([photos / "pets", photos / "neither"], 1)
+    drawn = np.concatenate([labels for _, labels in augmented(sample, 16, 4, seed=1, epoch=0)])
+    found = probe_of(sample, np.zeros((len(sample) + len(drawn), 3), np.float16), 1)
+    np.testing.assert_array_equal(found.labels, np.concatenate([sample.labels, drawn]))
+    assert list(found.sources[: len(sample)]) == list(sample.sources)
