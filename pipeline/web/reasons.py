@@ -1,22 +1,22 @@
-"""What things are called on the pages: reasons as sentences."""
+"""The reasons of the ledger in words: one place for all pages."""
 
 from __future__ import annotations
 
 REASONS = {
-    "low_confidence": "It is not sure enough to file it by itself.",
-    "neither": "It looks like none of the classes.",
-    "empty": "The file is empty.",
-    "too_large": "The file is larger than the settings allow.",
-    "too_many_pixels": "The picture has more pixels than the settings allow.",
-    "not_an_image": "This is no picture, whatever its name says.",
-    "unsupported": "This kind of file is not read, such as RAW, PDF or a film.",
-    "truncated": "The file ends before the picture does. The upload may have been cut off.",
-    "corrupt": "The file contradicts its own format.",
-    "decoder_crashed": "It brought the decoder down each time.",
-    "timeout": "It took the decoder longer than the settings allow.",
-    "unreadable": "The disk or the rights did not let it be read.",
+    "low_confidence": "it is not sure enough",
+    "neither": "it looks like none of the classes",
+    "empty": "the file is empty",
+    "too_large": "the file is larger than the settings allow",
+    "too_many_pixels": "the picture has more pixels than the settings allow",
+    "not_an_image": "this is no picture, whatever its name says",
+    "unsupported": "this kind of file is not read, such as RAW, PDF or a film",
+    "truncated": "a part of the file is missing",
+    "corrupt": "the file contradicts its own format",
+    "decoder_crashed": "it brought the decoder down each time",
+    "timeout": "it took the decoder longer than the settings allow",
+    "unreadable": "the disk or the rights did not let it be read",
 }
-"""One sentence for each reason; docs/troubleshooting.md says more."""
+"""Each reason as the end of a sentence that says why; docs/troubleshooting.md says more."""
 
 SHORT = {
     "low_confidence": "not sure",
@@ -34,9 +34,15 @@ SHORT = {
 }
 
 
+def because(reason: str | None) -> str:
+    """Return a reason as the end of a sentence; one that is new is shown as it is."""
+    return REASONS.get(reason or "", reason or "no reason is known")
+
+
 def why(reason: str | None) -> str:
-    """Return a sentence for a reason, the word itself where there is none."""
-    return REASONS.get(reason or "", reason or "")
+    """Return a reason as a sentence."""
+    clause = because(reason)
+    return f"{clause[0].upper()}{clause[1:]}."
 
 
 def brief(reason: str | None) -> str:

@@ -12,10 +12,11 @@ from pipeline.web.asking import LOOK_PIXELS, Answer, answers, heat, scratch
 from pipeline.web.choices import Choice
 from pipeline.web.pictures import drawn
 from pipeline.web.problems import Problem
+from pipeline.web.reasons import because
 from pipeline.web.rendering import render
 from pipeline.web.site import Here, Page, Site
 from pipeline.web.uploads import Upload, received
-from pipeline.web.words import because, plan
+from pipeline.web.words import plan
 
 router = APIRouter(include_in_schema=False)
 PAGE = Page("Try", "/", 10)

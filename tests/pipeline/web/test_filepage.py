@@ -74,7 +74,7 @@ def test_a_failure_says_why_and_is_tried_again(client: TestClient, house: House)
         b"a.jpg", outcome="failed", reason="truncated", detail="ends <early>", prediction=None, scores=None
     )
     text = client.get(f"/files/{id}", headers=HTML).text
-    assert "ends before the picture does" in text and "ends &lt;early&gt;" in text
+    assert "part of the file is missing" in text and "ends &lt;early&gt;" in text
     assert f"/pictures/{id}" not in text
     client.post(f"/files/{id}/retry", data={"seen": seen(client, id)})
     assert house.tree() == {b"inbox/a.jpg": b"cat"}
