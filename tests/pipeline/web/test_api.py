@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.heartbeat import FILE_NAME, Heartbeat, InboxBeat
+from pipeline.model import load_bundle, policy
 from pipeline.web import store
+from pipeline.web.rendering import percent
 from tests.pipeline.house import START, House
 from tests.pipeline.web.conftest import HTML, TestClient, client_of, parts, photo
 
@@ -263,7 +265,8 @@ def test_the_script_gets_a_card_with_bars_and_a_picture(site: tuple[TestClient, 
     client, house = site
     card = client.post("/try", files=parts(photo("unsure")), headers={"X-Part": "1"}).text
     assert "<html" not in card and card.count('class="bar"') == 3
-    assert "for you to look at: it is 50 % sure, and 97.6 % is needed" in card
+    needed = percent(policy(house.settings, load_bundle(house.settings)).threshold)
+    assert f"for you to look at: it is 50 % sure, and {needed} is needed" in card
     [picture] = [part.split('"')[0] for part in card.split('src="')[1:]]
     assert client.get(picture).headers["content-type"] == "image/jpeg"
     assert client.get("/try/pictures/guessed").status_code == 404
