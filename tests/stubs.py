@@ -202,7 +202,9 @@ def redness_child(requests: Connection, answers: Connection, *arguments: Any) ->
 
     with (
         mock.patch.object(
-            bundle, "load", lambda path: SimpleNamespace(input_size=224, labels=LABELS, closer_look=None)
+            bundle,
+            "load",
+            lambda path: SimpleNamespace(input_size=224, labels=LABELS, closer_look=None, sha256="0" * 64),
         ),
         mock.patch.object(engines, "open_engine", lambda *_: RednessEngine()),
     ):
@@ -247,7 +249,9 @@ def stumbling_child(requests: Connection, answers: Connection, *arguments: Any) 
             },
         ),
         mock.patch.object(
-            bundle, "load", lambda path: SimpleNamespace(input_size=1, labels=LABELS, closer_look=None)
+            bundle,
+            "load",
+            lambda path: SimpleNamespace(input_size=1, labels=LABELS, closer_look=None, sha256="0" * 64),
         ),
     ):
         inference.serve(requests, answers, *arguments)
