@@ -62,7 +62,7 @@ def test_photos_are_answered_looked_into_and_sent_to_the_worker(
         assert one.locator(".bars .first").inner_text().split()[0] == best
         assert one.locator(".bars > li").count() == 3
         assert one.locator(".pill").inner_text() == answer["outcome"]
-        assert "it is no image" in cards.filter(has_text="diary.txt").inner_text()
+        assert "this is no picture" in cards.filter(has_text="diary.txt").inner_text()
         assert site.injected == [] and list(site.inbox.iterdir()) == []
 
         one.get_by_role("button", name="Show where it looked").click()
