@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ TARGET = ROOT / "docs" / "reliability.md"
 BEGIN = "<!-- Below: made by `python -m scripts.write_reliability` from the tests. Do not edit. -->\n"
 
 
+@functools.cache
 def marked(tests: Path = ROOT / "tests") -> dict[int, list[str]]:
     """Return the tests, as `path::name`, that are marked with each number, in order."""
     found: dict[int, list[str]] = defaultdict(list)

@@ -258,9 +258,8 @@ def test_a_damaged_first_page_is_said_to_be_so(path: Path) -> None:
 
 
 @pytest.mark.fault(79)
-def test_a_lock_that_stays_is_a_passing_trouble(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("db.engine.BUSY_SECONDS", 0.05)
-    engine = open_database(f"sqlite:///{path}")
+def test_a_lock_that_stays_is_a_passing_trouble(path: Path) -> None:
+    engine = open_database(f"sqlite:///{path}", busy_seconds=0.05)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailable, match="is locked by another program"):
@@ -367,10 +366,10 @@ def writer(url: str, count: int) -> subprocess.Popen[str]:
 @pytest.mark.fault(80)
 def test_two_processes_write_at_once(sqlite_engine: Engine, path: Path) -> None:
     ledger = Ledger(sqlite_engine, SPOOL)
-    with writer(f"sqlite:///{path}", 50) as other:
+    with writer(f"sqlite:///{path}", 25) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        for n in range(50):
+        for n in range(25):
             id = filed(ledger, b"mine%d" % n, ino=n)
             move = ledger.begin_move(id, "correct", b"/x%d" % n, "dogs", "dog", "jo", NOON)
             ledger.finish_move(move.id, NOON)
@@ -378,7 +377,7 @@ def test_two_processes_write_at_once(sqlite_engine: Engine, path: Path) -> None:
     assert other.returncode == 0
     with reading(sqlite_engine) as connection:
         counted = connection.execute(text("SELECT outcome, count(*) FROM results GROUP BY 1 ORDER BY 1"))
-        assert [tuple(row) for row in counted] == [("cats", 50), ("dogs", 50)]
+        assert [tuple(row) for row in counted] == [("cats", 25), ("dogs", 25)]
 
 
 @pytest.mark.parametrize("steps", [3, 10])

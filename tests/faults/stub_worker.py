@@ -90,6 +90,7 @@ def _patches(order: Order) -> list[tuple[Any, str, Any]]:
         (service, "load_bundle", lambda _: BUNDLE),
         (worker, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
         (engine, "BUSY_SECONDS", order.get("busy", engine.BUSY_SECONDS)),
+        (service, "BEAT_SECONDS", service.BEAT_SECONDS if order.get("once") else 0.05),
     ]
 
 

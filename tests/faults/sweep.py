@@ -1,6 +1,6 @@
 """Kill the worker at each system call that changes a file, and let each call fail: `make sweep`.
 
-    python -m tests.faults.sweep [--sample N] [--seed S] [--kinds kill,nested,error,power] [--json FILE]
+    python -m tests.faults.sweep [--sample N] [--seed S] [--jobs J] [--kinds kill,nested,...] [--json FILE]
 
 A worker with a stub classifier files three photos: a good one, a bad one and a duplicate. Its calls are taken
 from a trace of a run without faults. After each point a worker runs without faults, and files a fresh photo
@@ -18,8 +18,9 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -205,46 +206,79 @@ def main() -> int:
         print("strace is not here: nothing was swept", file=sys.stderr)
         return 2
     chance = random.Random(options.seed)
-    nursery = Nursery()
-    yard = Yard(nursery)
     began = time.monotonic()
-    try:
+    with _a_yard() as yard:
         todo = points(yard, set(options.kinds.split(",")), chance)
-        if options.sample:
-            todo = chance.sample(todo, min(options.sample, len(todo)))
-        bad = list(_try(yard, todo, options.minutes * 60))
-    finally:
-        yard.close()
-        nursery.close()
-    tried = Counter(point.kind for point in todo)
-    report = {"points": dict(tried), "bad": bad, "seconds": round(time.monotonic() - began)}
+    every = Counter(point.kind for point in todo)
+    chance.shuffle(todo)  # so that what was tried in too short a time is a fair sample
+    work = _Work(todo[: options.sample], began + options.minutes * 60)
+    threads = [threading.Thread(target=work.do) for _ in range(options.jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tried = Counter(point.kind for point in work.tried)
+    report = {"points": dict(every), "tried": dict(tried), "seconds": round(time.monotonic() - began)}
     if options.json:
-        Path(options.json).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps({**report, "bad": len(bad)}))
-    return 1 if bad else 0
+        Path(options.json).write_text(
+            json.dumps({**report, "bad": work.bad}, indent=1) + "\n", encoding="utf-8"
+        )
+    print(json.dumps({**report, "bad": len(work.bad), "missing": work.missing}))
+    return 1 if work.bad or work.missing else 0
 
 
-def _try(yard: Yard, todo: list[Point], seconds: float) -> Iterator[dict[str, object]]:
-    end = time.monotonic() + seconds
-    for number, point in enumerate(list(todo), 1):
-        if time.monotonic() > end:
-            del todo[number - 1 :]
-            return
+class _Work:
+    """Points to try before `end`, taken one by one by threads, each with a yard of its own."""
+
+    def __init__(self, todo: list[Point], end: float) -> None:
+        self.tried: list[Point] = []
+        self.bad: list[dict[str, object]] = []
+        self.missing = 0  # points that cannot be tried on this machine
+        self._todo = deque(todo)
+        self._end = end
+
+    def do(self) -> None:
+        with _a_yard() as yard:
+            while time.monotonic() < self._end:
+                try:
+                    point = self._todo.popleft()
+                except IndexError:
+                    return
+                self._try(yard, point)
+
+    def _try(self, yard: Yard, point: Point) -> None:
         try:
             check(yard, point)
         except pytest.skip.Exception as missing:
+            self.missing += 1
             print(f"{point}: not here: {missing}", file=sys.stderr)
-        except (AssertionError, TimeoutError) as error:
+            return
+        except (AssertionError, TimeoutError, OSError) as error:
             print(f"BAD {point}: {str(error)[-1500:]}", flush=True)
-            yield {**asdict(point), "error": str(error)[-3000:]}
-        if number % 100 == 0:
-            print(f"{number} of {len(todo)}", file=sys.stderr, flush=True)
+            self.bad.append({**asdict(point), "error": str(error)[-3000:]})
+        self.tried.append(point)
+        if len(self.tried) % 100 == 0:
+            print(f"{len(self.tried)} tried, {len(self._todo)} left", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _a_yard() -> Iterator[Yard]:
+    nursery = Nursery()
+    try:
+        yard = Yard(nursery)
+        try:
+            yield yard
+        finally:
+            yard.close()
+    finally:
+        nursery.close()
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sample", type=int, help="so many points, chosen by chance")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="so many points at a time")
     parser.add_argument("--kinds", default="kill,nested,error,power")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after this time")
     parser.add_argument("--json", help="write what was found to this file")

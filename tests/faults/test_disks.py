@@ -271,7 +271,7 @@ def test_a_bind_mount_is_filed_into_by_copy(tmp_path: Path, nursery: Nursery) ->
 @pytest.mark.fault(62)
 def test_a_power_cut_loses_nothing_that_was_accepted(tmp_path: Path, nursery: Nursery) -> None:
     chance = random.Random(62)
-    for number in range(3):
+    for number in range(2):
         place = tmp_path / str(number)
         place.mkdir()
         power_cut(place, nursery, chance.uniform(0.0, 0.4))
@@ -303,7 +303,7 @@ def test_what_is_renamed_is_synced_before_the_commit_that_relies_on_it(site: Sit
 @pytest.mark.fault(60)
 def test_a_signal_at_any_moment_ends_it_in_time(site: Site) -> None:
     chance = random.Random(60)
-    for number in range(12):
+    for number in range(6):
         for copy in range(10):
             site.drop(f"{number}-{copy}.jpg", b"%d %d<cat>" % (number, copy))
         life = site.start(delay=0.05)

@@ -19,11 +19,11 @@ CGROUPS = Path("/sys/fs/cgroup/memory")
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
-    """A control group whose members have 600 MB of memory between them."""
+    """A control group whose members have 300 MB of memory between them."""
     group = CGROUPS / "pawsort-fault"
     try:
         group.mkdir(exist_ok=True)
-        (group / "memory.limit_in_bytes").write_text(str(600 << 20))
+        (group / "memory.limit_in_bytes").write_text(str(300 << 20))
     except OSError as error:
         pytest.skip(f"no control group of memory here: {error}")
     yield group
@@ -36,8 +36,8 @@ def cgroup() -> Iterator[Path]:
 
 @pytest.fixture
 def impatient(tmp_path: Path, nursery: Nursery) -> Iterator[Site]:
-    """A site where a file gets one chance alone, of two seconds."""
-    text = SETTINGS.replace("size: 4", "size: 64") + "limits: {attempts: 1, decode_seconds: 2}\n"
+    """A site where a file gets one chance alone, of three seconds."""
+    text = SETTINGS.replace("size: 4", "size: 64") + "limits: {attempts: 1, decode_seconds: 3}\n"
     with Site(tmp_path, nursery, text) as site:
         yield site
 

@@ -47,7 +47,7 @@ def test_an_overflow_in_the_kernel_is_counted_and_made_good(native: Site) -> Non
     life.signal(signal.SIGSTOP)
     for number in range(most + 100):  # two in turn, since the kernel merges equal events
         os.close(os.open(native.inbox / f"{number % 2}.part", os.O_CREAT | os.O_WRONLY))
-    for number in range(2000):
+    for number in range(300):
         native.drop(f"{number}.jpg", b"%d<cat>" % number)
     for number in range(2):
         (native.inbox / f"{number}.part").unlink()
@@ -62,7 +62,7 @@ def test_an_overflow_in_the_kernel_is_counted_and_made_good(native: Site) -> Non
 def test_a_burst_while_it_works(native: Site) -> None:
     native.start()
     native.wait_until_watching()
-    for number in range(1500):
+    for number in range(400):
         native.drop(f"{number % 10}/{number}.jpg", b"%d<cat>" % number)
     native.wait_until_filed()
     native.ends_well()
@@ -74,12 +74,12 @@ def test_many_files_that_wait_at_start_cost_no_memory(native: Site) -> None:
     native.wait_until_watching()
     before = memory(life.pid)
     life.kill()
-    for number in range(2000):
+    for number in range(600):
         native.drop(f"{number}.jpg", b"%d<cat>" % number)
     life = native.start()
     native.wait(lambda: native.rows("id", "state = 'filed'"), "the first batch", 10.0)
     native.wait_until_filed()
-    assert memory(life.pid) - before < 30 << 20
+    assert memory(life.pid) - before < 15 << 20
     native.ends_well()
 
 

@@ -499,13 +499,13 @@ def test_auto_watches_where_events_come_back_and_leaves_no_probe(make: Make, fol
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.fault(22)
 def test_a_probe_that_a_killed_worker_left_in_the_inbox_goes(make: Make, folder: Path) -> None:
     (folder / ".pawsort-probe").touch()
     assert make("auto").status().state == "watching"
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.fault(22)
 def test_auto_polls_where_no_event_comes_back_and_says_so(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
