@@ -1,36 +1,49 @@
 """Take out each safeguard in turn, and show which test goes red: `make mutations`.
 
-    python -m scripts.mutations              all of them, in a temporary copy of the tree
+    python -m scripts.mutations              all of them, in temporary copies of the tree
     python -m scripts.mutations --only fsync
-    python -m scripts.mutations --write      and write docs/mutations.md
+    python -m scripts.mutations --write      and write the record, docs/mutations.md and docs/reliability.md
 
 A safeguard that no test misses guards nothing. Each is taken out by an exact change of the text, so that a
-change of the code around it is noticed here. Exits with 1 if one was not missed, or is not there any more.
+change of the code around it is noticed here. Where it guards faults of the catalogue, a test that is marked
+with each of them must go red. With `--write`, what was not examined this time stays as it was recorded. Exits
+with 1 if one was not missed, or is not there any more.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
+from itertools import count
 from pathlib import Path
 
+from scripts import seen_red, write_reliability
 from scripts.safeguards import SAFEGUARDS, Safeguard
+from scripts.seen_red import Seen
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "mutations.md"
 SECONDS = 300
 """How long the tests of one safeguard may take; all together have as long as they need."""
 
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+::[^\s\[]+)", re.MULTILINE)
+PATIENCE_SECONDS = 20
+"""How long a test of a whole worker waits for what will not come; more than all takes that does come."""
+
+_FAILED = re.compile(r"^FAILED (tests/\S+?::[^\s\[]+)(?:\[.*?\])?(?: - (.*))?$", re.MULTILINE)
+# Code that cannot even run shows nothing of what a safeguard is for.
+_BROKEN = re.compile(r"(Name|Syntax|Indentation|Import|ModuleNotFound|UnboundLocal)Error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +53,13 @@ class Result:
     safeguard: Safeguard
     red: tuple[str, ...]
     seconds: float
+    said: str = ""
     problem: str | None = None
 
     def __str__(self) -> str:
-        what = self.problem or (f"red: {', '.join(self.red)}" if self.red else "GREEN: nobody misses it")
+        what = self.problem or (
+            f"red: {', '.join(self.red)}: {self.said}" if self.red else "GREEN: nobody misses it"
+        )
         return f"{self.safeguard.name} ({self.safeguard.file}), {self.seconds:.0f} s: {what}"
 
 
@@ -66,22 +82,38 @@ def copy_of_the_tree(target: Path) -> None:
 def without(safeguard: Safeguard, tree: Path) -> Iterator[None]:
     """Take one safeguard out of a tree for a while. Raises ValueError if its text is not there just once."""
     path = tree / safeguard.file
-    whole = path.read_text(encoding="utf-8")
+    whole, status = path.read_text(encoding="utf-8"), path.stat()
     if whole.count(safeguard.text) != 1:
         raise ValueError(f"{safeguard.file} has its text {whole.count(safeguard.text)} times: mend the list")
     path.write_text(whole.replace(safeguard.text, safeguard.without), encoding="utf-8")
+    # Python knows compiled files by the second and size of their source, which may both be the same.
+    os.utime(path, (next(_MOMENTS),) * 2)
     try:
         yield
     finally:
         path.write_text(whole, encoding="utf-8")
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+_MOMENTS = count(1_000_000_000)
 
 
 def run_tests(
-    tree: Path, tests: Sequence[str], seconds: float | None = SECONDS
-) -> tuple[int, tuple[str, ...]]:
-    """Run tests in a tree up to the first that fails; return pytest's exit code and that test."""
-    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", *tests]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    tree: Path, tests: Sequence[str], seconds: float | None = SECONDS, most: int = 1
+) -> tuple[int, dict[str, str]]:
+    """Run tests in a tree until so `most` have failed; return pytest's exit code, and what these said."""
+    line = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--tb=no",
+        f"--maxfail={most}",
+        *tests,
+    ]
+    environment = {**os.environ, "COLUMNS": "400", "FAULTS_PATIENCE_SECONDS": str(PATIENCE_SECONDS)}
     with tempfile.TemporaryDirectory(prefix="pawsort-red-") as base:
         try:
             done = subprocess.run(  # noqa: S603 - our own list of tests
@@ -89,62 +121,127 @@ def run_tests(
                 timeout=seconds, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            return 1, ("(the tests hang)",)
-    return done.returncode, tuple(dict.fromkeys(_FAILED.findall(done.stdout)))
+            return 2, {}
+    return done.returncode, {test: said[:160] for test, said in reversed(_FAILED.findall(done.stdout))}
 
 
-def examine(safeguard: Safeguard, tree: Path) -> Result:
-    """Take one safeguard out and run its tests."""
+def examine(safeguard: Safeguard, tree: Path, marked: Mapping[int, Sequence[str]]) -> Result:
+    """Take one safeguard out, run its tests, and see that each of its faults has one that is red."""
     began = time.monotonic()
     try:
         with without(safeguard, tree):
-            code, red = run_tests(tree, safeguard.tests)
+            code, red = run_tests(tree, safeguard.tests, most=1 if len(safeguard.tests) == 1 else 9)
     except (ValueError, OSError) as error:
-        return Result(safeguard, (), 0.0, str(error))
-    problem = None if code in (0, 1) else f"pytest ended with {code}"
-    return Result(safeguard, red or (("(a test)",) if code == 1 else ()), time.monotonic() - began, problem)
+        return Result(safeguard, (), 0.0, problem=str(error))
+    said = next(iter(red.values()), "")
+    return Result(
+        safeguard, tuple(red), time.monotonic() - began, said, _problem(safeguard, code, red, marked)
+    )
 
 
-def table(results: Sequence[Result]) -> str:
+def _problem(
+    safeguard: Safeguard, code: int, red: Mapping[str, str], marked: Mapping[int, Sequence[str]]
+) -> str | None:
+    if code not in (0, 1):
+        return f"pytest ended with {code}, or took too long"
+    if code == 1 and not red:
+        return "a test could not be set up"
+    if broken := [said for said in red.values() if _BROKEN.match(said)]:
+        return f"the code does not run without it: {broken[0]}"
+    missed = [n for n in safeguard.faults if red and not seen_red.covers(n, red, marked)]
+    return f"no test of fault {missed[0]} is red, only {', '.join(red)}" if missed else None
+
+
+def table(record: Mapping[str, Seen], safeguards: Sequence[Safeguard] = SAFEGUARDS) -> str:
     """Return the page of the documentation."""
-    rows = [
-        f"| {r.safeguard.name} | `{r.safeguard.file}` | {', '.join(f'`{t}`' for t in r.red) or 'none'} |"
-        for r in results
-    ]
+    rows = [_row(safeguard, seen_red.of(safeguard, record)) for safeguard in safeguards]
     head = (
         "# Safeguards, and the tests that miss them\n\n"
         "Made by `make mutations ARGS=--write`: each safeguard is taken out of a copy of the code, and the\n"
-        "tests that should miss it are run. Named is the first that went red.\n\n"
-        "| without | in | red |\n|---|---|---|\n"
+        "tests that should miss it are run. Named are those that went red, when, and at which commit. The\n"
+        "numbers are those of the faults in [reliability.md](reliability.md) that it guards against.\n\n"
+        "| without | in | faults | red | seen |\n|---|---|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"
 
 
+def _row(safeguard: Safeguard, seen: Seen | None) -> str:
+    faults = ", ".join(map(str, safeguard.faults))
+    red = ", ".join(f"`{test.removeprefix('tests/')}`" for test in seen.red) if seen else "not seen yet"
+    when = f"{seen.date}, {seen.commit}" if seen else ""
+    return f"| {safeguard.name} | `{safeguard.file}` | {faults} | {red} | {when} |"
+
+
+def commit() -> str:
+    """Return the short name of the commit that is examined, with a + where the tree differs from it."""
+    line = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
+
+def keep(results: Sequence[Result], at: str) -> None:
+    """Write the record and the two pages made of it; what was not examined stays as it is."""
+    today = date.today().isoformat()
+    record = seen_red.read()
+    for result in results:
+        guard = result.safeguard
+        red = () if result.problem else result.red
+        record[guard.name] = Seen(guard.name, guard.digest, red, result.said, today, at)
+    known = {guard.name for guard in SAFEGUARDS}
+    seen_red.write(seen for seen in record.values() if seen.name in known)
+    PAGE.write_text(table(seen_red.read()), encoding="utf-8")
+    write_reliability.TARGET.write_text(write_reliability.text(), encoding="utf-8")
+
+
+def examine_all(chosen: Sequence[Safeguard], jobs: int) -> Iterator[Result]:
+    """Examine safeguards, so many at a time, each worker in a copy of the tree of its own."""
+    marked = write_reliability.marked()
+    trees: queue.SimpleQueue[Path] = queue.SimpleQueue()
+    with tempfile.TemporaryDirectory(prefix="pawsort-mutations-") as folder, ThreadPoolExecutor(jobs) as pool:
+        for number in range(jobs):
+            trees.put(Path(folder, str(number)))
+            copy_of_the_tree(Path(folder, str(number)))
+
+        def one(safeguard: Safeguard) -> Result:
+            tree = trees.get()
+            try:
+                return examine(safeguard, tree, marked)
+            finally:
+                trees.put(tree)
+
+        for done in as_completed([pool.submit(one, safeguard) for safeguard in chosen]):
+            yield done.result()
+
+
 def main() -> int:
     """Examine what is asked for; return the exit code."""
-    parser = argparse.ArgumentParser(prog="scripts.mutations", description=__doc__.split("\n")[0])
-    parser.add_argument("--only", default="", help="only safeguards whose name or file has this in it")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
-    parser.add_argument("--trust", action="store_true", help="do not run the tests with all in place first")
-    options = parser.parse_args()
-    chosen = [s for s in SAFEGUARDS if options.only in s.name or options.only in s.file]
-    with tempfile.TemporaryDirectory(prefix="pawsort-mutations-") as folder:
-        tree = Path(folder)
-        copy_of_the_tree(tree)
-        if not options.trust:
-            code, red = run_tests(tree, sorted({test for s in chosen for test in s.tests}), None)
-            if code:
-                print(f"with every safeguard in place, tests fail already: {', '.join(red) or code}")
-                return 1
-        results = []
-        for safeguard in chosen:
-            results.append(examine(safeguard, tree))
-            print(results[-1], flush=True)
-    if options.write:
-        PAGE.write_text(table(results), encoding="utf-8")
+    options = _options()
+    wanted = options.only.split(",")
+    chosen = [s for s in SAFEGUARDS if any(word in s.name or word in s.file for word in wanted)]
+    if not options.trust:
+        code, red = run_tests(ROOT, sorted({test for s in chosen for test in s.tests}), None)
+        if code:
+            print(f"with every safeguard in place, tests fail already: {', '.join(red) or code}")
+            return 1
+    results, at = [], commit()
+    for result in examine_all(chosen, options.jobs):
+        results.append(result)
+        print(result, flush=True)
+        if options.write:
+            keep([result], at)
     missed = sum(bool(r.red) and r.problem is None for r in results)
     print(f"{missed} of {len(results)} safeguards are missed by a test")
     return 0 if missed == len(results) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts.mutations", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--only", default="", help="only safeguards whose name or file has one of these, with commas"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
+    parser.add_argument("--write", action="store_true", help="write the record and what is made of it")
+    parser.add_argument("--trust", action="store_true", help="do not run the tests with all in place first")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

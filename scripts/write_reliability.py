@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.catalogue import DOES_NOT_APPLY, SECTIONS, Fault
+from scripts import seen_red
+from tests.faults.catalogue import DOES_NOT_APPLY, NO_SAFEGUARD, SECTIONS, Fault
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "reliability.md"
@@ -29,13 +30,18 @@ def marked(tests: Path = ROOT / "tests") -> dict[int, list[str]]:
     return found
 
 
-def text(head: str | None = None) -> str:
-    """Return what docs/reliability.md should be, below its hand-written head."""
+def text(head: str | None = None, red: dict[int, list[str]] | None = None) -> str:
+    """Return what docs/reliability.md should be, below its hand-written head.
+
+    `red` has the safeguards without which each fault was seen red; without it, what was recorded.
+    """
     if head is None:
         head = TARGET.read_text(encoding="utf-8").partition(BEGIN)[0]
     tests = marked()
-    rows = "".join(_section(name, faults, tests) for name, faults in SECTIONS.items())
-    return head + BEGIN + _count(tests) + rows
+    if red is None:
+        red = seen_red.by_fault(tests)
+    rows = "".join(_section(name, faults, tests, red) for name, faults in SECTIONS.items())
+    return head + BEGIN + _count(tests, red) + rows
 
 
 def _marks(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -46,23 +52,44 @@ def _marks(tree: ast.Module) -> Iterator[tuple[str, int]]:
                     yield from ((node.name, int(ast.literal_eval(number))) for number in decorator.args)
 
 
-def _count(tests: dict[int, list[str]]) -> str:
-    ours = [fault.number for faults in SECTIONS.values() for fault in faults]
-    held = sum(number in tests for number in ours)
-    away = sum(number in DOES_NOT_APPLY for number in ours)
+def _count(tests: dict[int, list[str]], red: dict[int, list[str]]) -> str:
+    pages = {fault.number for fault in SECTIONS["Web pages"]}
+    every = {fault.number for faults in SECTIONS.values() for fault in faults}
     return (
-        f"\nOf {len(ours)} faults, {held} hold by a test, {away} do not apply, "
-        f"{len(ours) - held - away} do not yet.\n"
+        "\n| faults | | hold by a test | of these seen red | nothing of ours to take out | not seen red "
+        "| do not apply | not yet |\n|---|---|---|---|---|---|---|---|\n"
+        + _counted("that do not concern web pages", every - pages, tests, red)
+        + _counted("of web pages", pages, tests, red)
+        + _ABOUT
     )
 
 
-def _section(name: str, faults: tuple[Fault, ...], tests: dict[int, list[str]]) -> str:
-    rows = "".join(_row(fault, tests.get(fault.number, [])) for fault in faults)
-    head = "| # | what goes wrong | what must come of it | | test |\n|---|---|---|---|---|\n"
+def _counted(which: str, ours: set[int], tests: dict[int, list[str]], red: dict[int, list[str]]) -> str:
+    held = ours & set(tests)
+    seen = held & set(red)
+    none = (held - seen) & set(NO_SAFEGUARD)
+    away = ours & set(DOES_NOT_APPLY)
+    counts = (len(held), len(seen), len(none), len(held - seen - none), len(away), len(ours - held - away))
+    return f"| {which} | {len(ours)} | {' | '.join(map(str, counts))} |\n"
+
+
+_ABOUT = """
+A test was "seen red" when it failed without the safeguard that is named beside it; its file, test, day
+and commit are in [mutations.md](mutations.md). One that was never seen red may hold for another reason
+than it should.
+"""
+
+
+def _section(
+    name: str, faults: tuple[Fault, ...], tests: dict[int, list[str]], red: dict[int, list[str]]
+) -> str:
+    rows = "".join(_row(fault, tests.get(fault.number, []), red.get(fault.number, [])) for fault in faults)
+    titles = "| # | what goes wrong | what must come of it | | seen red without | test |\n"
+    head = f"{titles}|---|---|---|---|---|---|\n"
     return f"\n## {name}\n\n{head}{rows}"
 
 
-def _row(fault: Fault, tests: list[str]) -> str:
+def _row(fault: Fault, tests: list[str], red: list[str]) -> str:
     if tests:
         state = "holds"
     elif fault.number in DOES_NOT_APPLY:
@@ -70,7 +97,15 @@ def _row(fault: Fault, tests: list[str]) -> str:
     else:
         state = "not yet"
     names = "<br>".join(f"`{test}`" for test in tests)
-    return f"| {fault.number} | {fault.fault} | {fault.outcome} | {state} | {names} |\n"
+    return f"| {fault.number} | {fault.fault} | {fault.outcome} | {state} | {_seen(fault, red)} | {names} |\n"
+
+
+def _seen(fault: Fault, red: list[str]) -> str:
+    if red:
+        return "; ".join(red)
+    if why := NO_SAFEGUARD.get(fault.number):
+        return f"nothing to take out: {why}"
+    return "**not seen red**"
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
-from scripts.mutations import Result, run_tests, table, without
+from scripts import mutations, seen_red, write_reliability
+from scripts.mutations import run_tests, table, without
 from scripts.safeguards import SAFEGUARDS, Safeguard
+from scripts.safeguards import safeguard as safeguards
+from scripts.seen_red import Seen
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,29 +27,99 @@ def test_each_safeguard_stands_where_the_list_says_and_its_tests_are_there(safeg
         assert not name or re.search(rf"^\s*(async )?def {name}\(", text, re.MULTILINE), test
 
 
+def test_names_are_those_of_one_safeguard_each() -> None:
+    assert len({safeguard.name for safeguard in SAFEGUARDS}) == len(SAFEGUARDS)
+
+
+MARKED = write_reliability.marked()
+
+
+def test_each_fault_of_a_safeguard_has_a_test_of_its_own_among_those_that_are_run() -> None:
+    without_test = [
+        (safeguard.name, number)
+        for safeguard in SAFEGUARDS
+        for number in safeguard.faults
+        if not seen_red.covers(number, safeguard.tests, MARKED)
+    ]
+    assert without_test == []
+
+
 @pytest.fixture
 def safeguard(tmp_path: Path) -> Safeguard:
     (tmp_path / "code.py").write_text("LIMIT = 3\n")
-    (tmp_path / "test_code.py").write_text("from code import LIMIT\n\ndef test_limit(): assert LIMIT == 3\n")
-    return Safeguard("a limit", "code.py", "LIMIT = 3\n", "LIMIT = 4\n", ("test_code.py",))
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_code.py").write_text(
+        "from code import LIMIT\n\ndef test_limit(): assert LIMIT == 3, 'too many'\n"
+    )
+    return safeguards.of("a limit", "code.py", "LIMIT = 3\n", "LIMIT = 4\n", (5,), ("test_code.py",))
+
+
+def seen(safeguard: Safeguard, *red: str) -> Seen:
+    return Seen(safeguard.name, safeguard.digest, red, "AssertionError: too many", "2026-11-21", "abc1234")
 
 
 def test_a_safeguard_is_put_back_and_one_that_is_not_there_is_told(
     safeguard: Safeguard, tmp_path: Path
 ) -> None:
+    before = (tmp_path / "code.py").stat().st_mtime_ns
     with without(safeguard, tmp_path):
         assert (tmp_path / "code.py").read_text() == "LIMIT = 4\n"
         with pytest.raises(ValueError, match="has its text 0 times"), without(safeguard, tmp_path):
             pass
     assert (tmp_path / "code.py").read_text() == "LIMIT = 3\n"
+    assert (tmp_path / "code.py").stat().st_mtime_ns == before
 
 
-def test_a_test_that_goes_red_is_named(safeguard: Safeguard, tmp_path: Path) -> None:
-    (tmp_path / "test_code.py").write_text("def test_limit(): assert False\n")
-    assert run_tests(tmp_path, safeguard.tests) == (1, ("test_code.py::test_limit",))
+def test_a_test_that_goes_red_is_named_with_what_it_said(safeguard: Safeguard, tmp_path: Path) -> None:
+    (tmp_path / "tests" / "test_code.py").write_text("def test_limit(): assert 3 == 4, 'too many'\n")
+    code, red = run_tests(tmp_path, safeguard.tests)
+    assert (code, list(red)) == (1, ["tests/test_code.py::test_limit"])
+    assert "too many" in red["tests/test_code.py::test_limit"]
+
+
+RED = {"tests/test_code.py::test_limit": "AssertionError: too many"}
+
+
+@pytest.mark.parametrize(
+    ("code", "red", "marked", "problem"),
+    [
+        (1, RED, {5: ["test_code.py::test_limit"]}, None),
+        (1, RED, {6: ["test_code.py::test_limit"]}, "no test of fault 5 is red"),
+        (1, {}, {}, "could not be set up"),
+        (1, dict.fromkeys(RED, "NameError: name 'x' is not defined"), {}, "does not run"),
+        (2, {}, {}, "took too long"),
+    ],
+)
+def test_red_counts_only_for_the_right_reason(
+    safeguard: Safeguard,
+    code: int,
+    red: dict[str, str],
+    marked: dict[int, list[str]],
+    problem: str | None,
+) -> None:
+    found = mutations._problem(safeguard, code, red, marked)
+    assert found is None if problem is None else found is not None and problem in found
 
 
 def test_the_page_has_a_row_for_each(safeguard: Safeguard) -> None:
-    page = table([Result(safeguard, ("test_code.py::test_limit",), 1.0), Result(safeguard, (), 1.0)])
-    assert "| a limit | `code.py` | `test_code.py::test_limit` |" in page
-    assert "| a limit | `code.py` | none |" in page
+    record = {"a limit": seen(safeguard, "tests/test_code.py::test_limit")}
+    assert "| a limit | `code.py` | 5 | `test_code.py::test_limit` | 2026-11-21, abc1234 |" in table(
+        record, [safeguard]
+    )
+    assert "| a limit | `code.py` | 5 | not seen yet |  |" in table({}, [safeguard])
+
+
+def test_what_was_seen_of_a_safeguard_as_it_was_does_not_count(safeguard: Safeguard, tmp_path: Path) -> None:
+    marked = {5: ["test_code.py::test_limit"], 6: ["test_code.py::test_limit"]}
+    seen_red.write([seen(safeguard, "tests/test_code.py::test_limit")], tmp_path / "record.json")
+    record = seen_red.read(tmp_path / "record.json")
+    assert seen_red.by_fault(marked, record, [safeguard]) == {5: ["a limit"]}
+    assert seen_red.by_fault({5: ["test_code.py::another"]}, record, [safeguard]) == {}
+    changed = dataclasses.replace(safeguard, without="LIMIT = 5\n")
+    assert seen_red.by_fault(marked, record, [changed]) == {}
+    assert seen_red.by_fault(marked, {"a limit": seen(safeguard)}, [safeguard]) == {}
+
+
+def test_the_page_is_what_was_recorded() -> None:
+    stale = "run `make mutations ARGS=--write`"
+    assert mutations.PAGE.read_text(encoding="utf-8") == table(seen_red.read()), stale

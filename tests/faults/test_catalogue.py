@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from scripts import write_reliability
-from tests.faults.catalogue import DOES_NOT_APPLY, SECTIONS
+from tests.faults.catalogue import DOES_NOT_APPLY, NO_SAFEGUARD, SECTIONS
 
 NUMBERS = [fault.number for faults in SECTIONS.values() for fault in faults]
 
@@ -18,3 +18,13 @@ def test_the_faults_are_numbered_without_a_gap() -> None:
 def test_marks_are_of_faults_that_there_are() -> None:
     assert set(write_reliability.marked()) <= set(NUMBERS)
     assert not set(write_reliability.marked()) & set(DOES_NOT_APPLY)
+
+
+def test_a_fault_that_was_never_seen_red_is_shown_as_such() -> None:
+    page = write_reliability.text(head="", red={1: ["a scan after an overflow"]})
+    rows = {int(row.split("|")[1]): row for row in page.splitlines() if row[2:3].isdigit()}
+    assert "| a scan after an overflow |" in rows[1]
+    assert "| **not seen red** |" in rows[2]
+    assert "| nothing to take out: the kernel frees the lock of a process that ends |" in rows[77]
+    none = len(NO_SAFEGUARD)
+    assert f"| that do not concern web pages | 102 | 102 | 1 | {none} | {101 - none} | 0 | 0 |" in page

@@ -43,31 +43,27 @@ def shared_site(nursery: Nursery) -> Iterator[Site]:
 # --- a bad world, while it works ------------------------------------------------------------------------
 
 
+TROUBLES = {
+    "full": ("size=1m", injection.full, "No space left"),
+    "no inode": ("size=1m,nr_inodes=40", injection.no_inode, "No space left"),
+    "read-only": ("size=1m", injection.read_only, "Read-only"),
+}
+
+
 @ROOT_ONLY
-@pytest.mark.fault(64, 68)
-def test_a_full_disk_under_the_folders(tmp_path: Path, nursery: Nursery) -> None:
-    with injection.tmpfs(tmp_path / "sorted"), Site(tmp_path, nursery) as site:
+@pytest.mark.fault(64, 66, 68, 74)
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_small_disk_in_trouble_under_the_folders(tmp_path: Path, nursery: Nursery, trouble: str) -> None:
+    options, make, words = TROUBLES[trouble]
+    with injection.tmpfs(tmp_path / "sorted", options), Site(tmp_path, nursery) as site:
         site.start()
         site.wait_until_watching()
-        with injection.full(site.settings.sorted):
+        with make(site.settings.sorted):
             site.drop("a.jpg", b"<cat>" + bytes(20_000))
-            site.wait_until_paused("No space left")
-            assert len(site.log.splitlines()) < 20, "a disk that stays full does not fill the log"
+            site.wait_until_paused(words)
+            assert len(site.log.splitlines()) < 20, "a trouble that stays does not fill the log"
         site.wait_until_filed()
         site.wait_until_watching()
-        site.ends_well()
-
-
-@ROOT_ONLY
-@pytest.mark.fault(66)
-def test_no_inode_left_under_the_folders(tmp_path: Path, nursery: Nursery) -> None:
-    with injection.tmpfs(tmp_path / "sorted", "size=1m,nr_inodes=40"), Site(tmp_path, nursery) as site:
-        site.start()
-        site.wait_until_watching()
-        with injection.no_inode(site.settings.sorted):
-            site.drop("a.jpg", b"<cat>")
-            site.wait_until_paused("No space left")
-        site.wait_until_filed()
         site.ends_well()
 
 
@@ -85,20 +81,6 @@ def test_a_full_disk_under_the_database(tmp_path: Path, nursery: Nursery) -> Non
             moved = len(site.injected) - len(files_below(*site.settings.inboxes))
             assert moved <= len(rows), "no file is moved without a row"
         site.wait_until_filed()
-        site.ends_well()
-
-
-@ROOT_ONLY
-@pytest.mark.fault(74)
-def test_a_disk_that_turns_read_only(tmp_path: Path, nursery: Nursery) -> None:
-    with injection.tmpfs(tmp_path / "sorted"), Site(tmp_path, nursery) as site:
-        site.start()
-        site.wait_until_watching()
-        with injection.read_only(site.settings.sorted):
-            site.drop("a.jpg", b"<cat>")
-            site.wait_until_paused("Read-only")
-        site.wait_until_filed()
-        site.wait_until_watching()
         site.ends_well()
 
 

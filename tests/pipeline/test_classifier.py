@@ -146,6 +146,7 @@ def test_a_child_that_dies_idle_is_noticed(classifier: ProcessClassifier) -> Non
     assert (lost.value.ids, lost.value.detail) == ((), "killed by SIGKILL")
 
 
+@pytest.mark.fault(52)
 def test_the_clock_of_a_batch_runs_from_when_the_one_before_it_is_finished(
     classifier: ProcessClassifier, files: Files, clock: Clock
 ) -> None:

@@ -110,6 +110,7 @@ def test_the_longest_settled_come_first_and_no_more_than_asked_for() -> None:
     assert tracker.due(100.0, 0) == []
 
 
+@pytest.mark.fault(23)
 def test_a_full_tracker_says_so_and_has_room_again_when_files_are_handed_out() -> None:
     tracker = Tracker(2.0, capacity=2)
     assert tracker.sight(CAT._replace(path=b"1"), 0.0)

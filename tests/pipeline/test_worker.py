@@ -294,6 +294,26 @@ def test_a_file_that_is_still_written_to_is_not_taken(world: World) -> None:
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(17)
+def test_a_file_replaced_at_the_moment_of_the_claim_is_recorded_as_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.drop("a.jpg", b"before<cat>")
+    move = filing.move
+
+    def replace_then_move(source: bytes, destination: bytes) -> None:
+        if os.path.dirname(destination) == os.fsencode(world.settings.spool):
+            aside = world.settings.state / "aside"
+            aside.write_bytes(b"meanwhile<dog>")
+            os.replace(aside, source)
+        move(source, destination)
+
+    monkeypatch.setattr(filing, "move", replace_then_move)
+    world.live()
+    world.injected[:] = [b"meanwhile<dog>"]
+    conserved(world.settings, world.injected)
+
+
 @pytest.mark.fault(18)
 def test_writing_after_the_claim_starts_the_file_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = world.drop("late.jpg", b"<cat>")

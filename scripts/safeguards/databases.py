@@ -1,0 +1,105 @@
+# ruff: noqa: E501
+"""Safeguards: the database."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "BEGIN IMMEDIATE", "db/sqlite.py",
+        "\"BEGIN IMMEDIATE\" if writes else \"BEGIN\"",
+        "\"BEGIN\"",
+        (80,), ("db/test_engine.py::test_a_write_has_the_lock_from_its_beginning",),
+    ),
+    of(
+        "synchronous FULL", "db/sqlite.py",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA synchronous = OFF",
+        (), ("db/test_engine.py::test_sqlite_is_set_up_as_designed",),
+    ),
+    of(
+        "foreign keys", "db/sqlite.py",
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA foreign_keys = OFF",
+        (), ("db/test_engine.py::test_sqlite_is_set_up_as_designed",),
+    ),
+    of(
+        "a database deleted or replaced while open", "db/sqlite.py",
+        "            if _identity(name) != identity:\n",
+        "            if False:\n",
+        (84,), ("db/test_engine.py::test_a_file_that_goes_while_open_is_noticed",),
+    ),
+    of(
+        "quick_check at the start", "db/sqlite.py",
+        "    if said != \"ok\":\n",
+        "    if False:\n",
+        (83,), ("db/test_engine.py::test_a_damaged_page_is_found_at_start",),
+    ),
+    of(
+        "an empty database file", "db/sqlite.py",
+        "    if os.path.isfile(path) and os.path.getsize(path) == 0:\n",
+        "    if False:\n",
+        (83,), ("db/test_engine.py::test_an_empty_file_is_refused",),
+    ),
+    of(
+        "a connection in a forked child", "db/engine.py",
+        "        if os.getpid() != owner:\n",
+        "        if False:\n",
+        (87,), ("db/test_engine.py::test_a_forked_child_is_refused",),
+    ),
+    of(
+        "a step only from where it starts", "db/ledger.py",
+        "    if done.rowcount != len(ids):\n",
+        "    if False:\n",
+        (), ("db/test_ledger.py::test_one_file_in_the_wrong_state_stops_the_whole_batch",),
+    ),
+    of(
+        "the database reserved for one worker", "db/sqlite.py",
+        "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "            pass\n",
+        (76,), ("db/test_engine.py::test_a_database_serves_one_worker_at_a_time",),
+    ),
+    of(
+        "a locked database is waited for", "db/errors.py",
+        "    sqlite3.SQLITE_BUSY: (\n        DatabaseUnavailable,",
+        "    sqlite3.SQLITE_BUSY: (\n        DatabaseError,",
+        (79,), ("db/test_engine.py::test_a_lock_that_stays_is_a_passing_trouble",),
+    ),
+    of(
+        "the bound of the -wal", "db/sqlite.py",
+        "            connection.execute(f\"PRAGMA journal_size_limit = {WAL_BYTES}\")\n",
+        "",
+        (81,), ("faults/test_database.py::test_a_reader_that_stays_keeps_nobody_from_filing_and_the_wal_shrinks_after_it",),
+    ),
+    of(
+        "new connections after trouble", "pipeline/worker.py",
+        "            forget_connections(self._engine)\n",
+        "",
+        (82,), ("pipeline/test_worker.py::test_a_database_that_may_be_written_again_is_written_again",),
+    ),
+    of(
+        "the version of an older database", "db/schema.py",
+        "    if found != REVISIONS[-1]:\n        raise DatabaseError",
+        "    if False:\n        raise DatabaseError",
+        (85,), ("db/test_engine.py::test_an_older_database_is_refused_with_the_command",),
+    ),
+    of(
+        "the version of a newer database", "db/schema.py",
+        "    if version not in REVISIONS:\n",
+        "    if False:\n",
+        (85,), ("db/test_engine.py::test_a_newer_database_is_refused",),
+    ),
+    of(
+        "nothing left of a database in the making", "db/engine.py",
+        "            sqlite.discard_scratch(scratch)\n",
+        "            pass\n",
+        (86,), ("db/test_schema.py::test_an_upgrade_that_fails_leaves_what_was",),
+    ),
+    of(
+        "files that the database does not know", "pipeline/doctor.py",
+        "    elif not is_temporary(name):\n",
+        "    elif False:\n",
+        (88,), ("pipeline/test_doctor.py::test_a_file_without_a_row_is_unrecorded_unless_a_program_left_it",),
+    ),
+)  # fmt: skip

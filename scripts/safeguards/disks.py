@@ -1,0 +1,171 @@
+# ruff: noqa: E501
+"""Safeguards: kills, disks, rights and file systems: nothing is lost."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "fsync of folders", "pipeline/folders.py",
+        "            os.fsync(descriptor)\n",
+        "            pass\n",
+        (63, 68), ("pipeline/test_filing.py::test_the_copy_is_durable_before_the_source_goes",),
+    ),
+    of(
+        "fsync of folders before `filed` is committed", "pipeline/placing.py",
+        "            filing.sync_folders(self._unsynced)\n",
+        "",
+        (63,), ("pipeline/test_worker.py::test_renames_are_durable_before_the_ledger_relies_on_them",),
+    ),
+    of(
+        "fsync of folders after the claim", "pipeline/claiming.py",
+        "        filing.sync_folders(self._unsynced)\n",
+        "",
+        (63,), ("pipeline/test_worker.py::test_renames_are_durable_before_the_ledger_relies_on_them",),
+    ),
+    of(
+        "fsync of a copy", "pipeline/copying.py",
+        "        os.fsync(target)\n",
+        "",
+        (68,), ("pipeline/test_filing.py::test_the_copy_is_durable_before_the_source_goes",),
+    ),
+    of(
+        "reading a copy back", "pipeline/copying.py",
+        "if os.fstat(target).st_size != size or _digest(target) != digest.hexdigest():",
+        "if False:",
+        (68,), ("pipeline/test_filing.py::test_a_bad_copy_is_noticed",),
+    ),
+    of(
+        "rename without overwriting", "pipeline/filing.py",
+        "_RENAME_NOREPLACE = 1\n",
+        "_RENAME_NOREPLACE = 0\n",
+        (38,), ("pipeline/test_filing.py::test_rename_never_overwrites",),
+    ),
+    of(
+        "a source that changes while it is copied", "pipeline/filing.py",
+        "            if identity(source) != before:\n",
+        "            if False:\n",
+        (), ("pipeline/test_filing.py::test_a_file_written_to_during_the_copy_stays",),
+    ),
+    of(
+        "a source that was replaced after the copy", "pipeline/filing.py",
+        "        if identity(source) == copied:\n",
+        "        if True:\n",
+        (), ("pipeline/test_filing.py::test_a_file_replaced_after_the_copy_stays",),
+    ),
+    of(
+        "no removal of a file's only name", "pipeline/filing.py",
+        "    elif not _is_one_entry(source, destination):\n",
+        "    else:\n",
+        (), ("pipeline/test_filing.py::test_resume_never_removes_the_only_name_of_a_file",),
+    ),
+    of(
+        "another disk under `sorted`", "pipeline/placing.py",
+        "        if _folder(self._sorted) != self._root:\n",
+        "        if False:\n",
+        (70,), ("pipeline/test_worker.py::test_another_disk_in_place_of_sorted_takes_nothing",),
+    ),
+    of(
+        "a bare mount point", "pipeline/service.py",
+        "    if filed and not there:\n",
+        "    if False:\n",
+        (), ("pipeline/test_service.py::test_a_bare_mount_point_takes_no_files",),
+    ),
+    of(
+        "recovery before anything is taken", "pipeline/worker.py",
+        "            if not self._recovered:\n                return",
+        "            if False:\n                return",
+        (), ("pipeline/test_worker.py::test_nothing_is_taken_before_the_recovery_is_done",),
+    ),
+    of(
+        "the worker's lock", "pipeline/locks.py",
+        "            if time.monotonic() > until:\n                return False\n",
+        "            if time.monotonic() > until:\n                return True\n",
+        (76,), ("pipeline/test_locks.py::test_a_second_worker_is_told_who_is_there",),
+    ),
+    of(
+        "folders inside each other", "pipeline/config.py",
+        "        if inner.is_relative_to(outer):\n",
+        "        if False:\n",
+        (78,), ("pipeline/test_config.py::test_a_layout_that_would_feed_on_itself_is_refused",),
+    ),
+    of(
+        "O_NOFOLLOW when a file is copied", "pipeline/copying.py",
+        "os.O_RDONLY | os.O_NOFOLLOW |",
+        "os.O_RDONLY |",
+        (), ("pipeline/test_filing.py::test_sha256_and_identity_follow_no_links", "pipeline/test_filing.py::test_only_regular_files_are_copied",),
+    ),
+    of(
+        "taking up what was left unfinished", "pipeline/recovery.py",
+        "            self._adopt_or_rest(entry, at)\n        return len(entries)",
+        "            pass\n        return len(entries)",
+        (58, 59), ("faults/test_sweep.py::test_killed_at_any_system_call_nothing_is_lost", "faults/test_sweep.py::test_killed_again_in_recovery_nothing_is_lost",),
+    ),
+    of(
+        "an orderly end on SIGTERM", "pipeline/service.py",
+        "    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)\n",
+        "    numbers = (signal.SIGINT, signal.SIGHUP)\n",
+        (60,), ("faults/test_disks.py::test_a_signal_at_any_moment_ends_it_in_time",),
+    ),
+    of(
+        "an end at once on the second signal", "pipeline/service.py",
+        "        if received:\n            os._exit(128 + number)\n",
+        "",
+        (61,), ("faults/test_disks.py::test_a_second_signal_ends_it_at_once",),
+    ),
+    of(
+        "commits that survive a power cut", "db/sqlite.py",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA synchronous = OFF",
+        (62,), ("faults/test_disks.py::test_a_power_cut_loses_nothing_that_was_accepted",),
+    ),
+    of(
+        "patience with a bad world", "pipeline/worker.py",
+        "        except (OSError, DatabaseUnavailable) as error:\n            self._back_off",
+        "        except DatabaseUnavailable as error:\n            self._back_off",
+        (64, 66, 74), ("pipeline/test_worker.py::test_a_full_disk_pauses_and_the_work_goes_on_by_itself", "faults/test_disks.py::test_a_small_disk_in_trouble_under_the_folders",),
+    ),
+    of(
+        "a full disk is not a broken database", "db/errors.py",
+        "    sqlite3.SQLITE_FULL: (DatabaseUnavailable,",
+        "    sqlite3.SQLITE_FULL: (DatabaseError,",
+        (65,), ("db/test_engine.py::test_a_full_disk_is_a_passing_trouble",),
+    ),
+    of(
+        "a database that is not whole has no name", "db/engine.py",
+        "        with translated(path):\n            sqlite.refuse_unfinished(scratch, path)\n",
+        "",
+        (67,), ("db/test_engine.py::test_a_database_that_is_not_whole_never_gets_its_name",),
+    ),
+    of(
+        "a copy where a rename cannot be", "pipeline/filing.py",
+        "        if error.errno != errno.EXDEV:\n            raise\n        _copy_across(source, destination)\n",
+        "        raise\n",
+        (68, 69), ("pipeline/test_filing.py::test_the_copy_is_durable_before_the_source_goes", "faults/test_disks.py::test_a_bind_mount_is_filed_into_by_copy",),
+    ),
+    of(
+        "trouble said once", "pipeline/oddities.py",
+        "        if path in self._named or len(self._named) >= MOST:\n            return\n",
+        "",
+        (71,), ("pipeline/test_inbox.py::test_a_file_that_cannot_be_had_is_reported_once_and_offered_again",),
+    ),
+    of(
+        "a link taken back whose source stays", "pipeline/filing.py",
+        "    with _taken_back(destination):\n        os.unlink(source)\n",
+        "    os.unlink(source)\n",
+        (72,), ("pipeline/test_filing.py::test_a_link_is_taken_back_when_the_source_cannot_go",),
+    ),
+    of(
+        "one file that cannot be moved", "pipeline/claiming.py",
+        "            if error.errno in WORLD:\n                raise\n            if held.id",
+        "            raise\n            if held.id",
+        (73,), ("pipeline/test_worker.py::test_a_file_that_cannot_be_moved_has_one_row_and_harms_nobody",),
+    ),
+    of(
+        "folders closed after use", "pipeline/claiming.py",
+        "        finally:\n            os.close(folder)\n",
+        "        finally:\n            pass\n",
+        (75,), ("faults/test_disks.py::test_no_descriptor_is_leaked",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,39 @@
+# ruff: noqa: E501
+"""Safeguards: models."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "the hash of the weights", "models/bundle.py",
+        "    if actual != weights.sha256:\n",
+        "    if False:\n",
+        (98,), ("models/test_bundle.py::test_one_flipped_bit_is_refused",),
+    ),
+    of(
+        "the self-test of the model", "models/engines.py",
+        "    if not worst <= test.tolerance:  # also true for NaN\n",
+        "    if False:\n",
+        (100,), ("models/test_engines.py::test_self_test_catches_weights_of_the_right_shape",),
+    ),
+    of(
+        "arrays of plain numbers only", "models/weights.py",
+        "    if fortran or dtype not in (np.float16, np.float32):\n",
+        "    if False:\n",
+        (99,), ("models/test_bundle.py::test_pickles_are_never_loaded",),
+    ),
+    of(
+        "one model for the life of a worker", "pipeline/classifier.py",
+        "            self._refuse_another_model(message)\n",
+        "",
+        (101,), ("pipeline/test_classifier.py::test_a_model_that_was_replaced_is_not_used_under_the_name_of_the_old",),
+    ),
+    of(
+        "no compressed arrays", "models/weights.py",
+        "            if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(data):\n",
+        "            if False:\n",
+        (102,), ("models/test_bundle.py::test_compressed_arrays_are_refused_unread",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,56 @@
+"""Safeguards: pages, corrections and repairs."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "the hash before a correction moves a file", "pipeline/mover.py",
+        "    if not same:\n",
+        "    if False:\n",
+        (), ("pipeline/test_corrections.py::test_a_file_that_is_not_what_was_filed_is_refused",),
+    ),
+    of(
+        "the Host of a request", "pipeline/web/safety.py",
+        "        if not self._hosts.know(request.headers):\n",
+        "        if False:\n",
+        (104,), ("pipeline/web/test_safety.py::test_a_foreign_host_is_refused_on_every_path",),
+    ),
+    of(
+        "the Origin of a request", "pipeline/web/safety.py",
+        "        if request.method not in SAFE_METHODS and is_cross_site(request.headers):\n",
+        "        if False:\n",
+        (105,), ("pipeline/web/test_safety.py::test_a_write_from_another_site_is_refused",),
+    ),
+    of(
+        "a token beyond loopback", "pipeline/config.py",
+        "        if self.token is None and self.host not in",
+        "        if False and self.host not in",
+        (), ("pipeline/test_config.py",),
+    ),
+    of(
+        "no repair of what is empty", "pipeline/repair.py",
+        "        if not identity[2] or not stable:\n",
+        "        if False:\n",
+        (), ("pipeline/test_repair.py::test_what_only_people_can_mend_is_left_with_a_reason",),
+    ),
+    of(
+        "no class guessed by a repair", "pipeline/repair.py",
+        "        if os.fsdecode(outcome) not in self._outcomes:\n",
+        "        if False:\n",
+        (), ("pipeline/test_repair.py::test_what_only_people_can_mend_is_left_with_a_reason",),
+    ),
+    of(
+        "names kept out of a bundle", "pipeline/support.py",
+        "    hide = _Hider(settings) if not names else _Open()\n",
+        "    hide = _Open()\n",
+        (), ("pipeline/test_support.py::test_no_photo_no_name_and_no_secret_is_in_it",),
+    ),
+    of(
+        "secrets kept out of a bundle", "pipeline/support.py",
+        "    values[\"web\"][\"token\"] = masked(values[\"web\"][\"token\"])\n",
+        "",
+        (), ("pipeline/test_support.py::test_no_photo_no_name_and_no_secret_is_in_it",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,123 @@
+# ruff: noqa: E501
+"""Safeguards: hostile pictures, and decoders that they bring down."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "attempts counted before decoding", "pipeline/answering.py",
+        "        self._ledger.begin_decoding([(held.id, sha) for sha, held in load.items()], alone, self._now())\n",
+        "        self._ledger.begin_decoding([(held.id, sha) for sha, held in load.items()], False, self._now())\n",
+        (54, 55), ("pipeline/test_worker.py::test_poison_that_kills_the_worker_too_is_known_after_restarts",),
+    ),
+    of(
+        "the pixel limit of the header", "pipeline/admission.py",
+        "    if header.width * header.height * header.frames > limits.pixels:\n",
+        "    if False:\n",
+        (45, 46, 47), ("pipeline/test_admission.py::test_a_png_bomb_is_refused_and_costs_no_memory", "pipeline/test_admission.py::test_a_gif_of_the_largest_size_is_refused_undecoded", "pipeline/test_admission.py::test_headers_that_lie_are_refused",),
+    ),
+    of(
+        "the pixel limit of the decode", "models/images.py",
+        "    header = read_header(data)\n    _check_pixels(header.width, header.height, pixel_limit)\n",
+        "    header = read_header(data)\n",
+        (45,), ("models/test_images.py::test_a_bomb_is_refused_from_its_header",),
+    ),
+    of(
+        "check sums of a PNG", "models/png.py",
+        "        if name[:1].isupper() and not _is_sound(",
+        "        if False and not _is_sound(",
+        (), ("models/test_images.py::test_a_png_with_a_wrong_check_sum_is_corrupt_though_its_pixels_unpack",),
+    ),
+    of(
+        "no metadata for the JPEG decoder", "models/images.py",
+        "        data = jpeg.without_metadata(data)\n",
+        "        pass\n",
+        (), ("models/test_images.py::test_metadata_cannot_spoil_a_good_jpeg",),
+    ),
+    of(
+        "no metadata for the PNG decoder", "models/images.py",
+        "        data = png.without_metadata(data)\n",
+        "        pass\n",
+        (), ("models/test_images.py::test_text_and_profiles_cannot_spoil_a_good_png",),
+    ),
+    of(
+        "the end marker of a JPEG", "models/jpeg.py",
+        "            if data.find(b\"\\xff\\xd9\", end) < 0:\n",
+        "            if False:\n",
+        (), ("models/test_images.py::test_a_jpeg_whose_end_was_never_written_is_truncated_although_libjpeg_would_paint_it_grey",),
+    ),
+    of(
+        "shrinking in bands", "models/shrinking.py",
+        "BAND_PIXELS = 1 << 22\n",
+        "BAND_PIXELS = 1 << 40\n",
+        (), ("models/test_images.py::test_a_large_picture_takes_little_more_memory_than_its_pixels",),
+    ),
+    of(
+        "the deadline of the child", "pipeline/classifier.py",
+        "        if self._remaining() <= 0:\n            raise self._lost(\"timeout\")\n",
+        "",
+        (52,), ("pipeline/test_classifier.py::test_the_clock_of_a_batch_runs_from_when_the_one_before_it_is_finished",),
+    ),
+    of(
+        "death with the parent", "pipeline/child.py",
+        "        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)\n",
+        "        pass\n",
+        (), ("pipeline/test_classifier.py::test_the_child_dies_with_its_parent_even_while_it_hangs",),
+    ),
+    of(
+        "the child first when memory runs out", "pipeline/child.py",
+        "        score.write(\"1000\")\n",
+        "        pass\n",
+        (53,), ("pipeline/test_classifier.py::test_the_child_offers_itself_when_memory_runs_out",),
+    ),
+    of(
+        "the check for NaN", "pipeline/inference.py",
+        "    if not np.isfinite(scores).all():\n",
+        "    if False:\n",
+        (57,), ("pipeline/test_classifier.py::test_only_probabilities_are_taken_for_scores",),
+    ),
+    of(
+        "files that end too early", "models/headers.py",
+        "        raise truncated(f\"the {kind} ends too early\") from error\n",
+        "        raise corrupt(f\"the {kind} ends too early\") from error\n",
+        (42,), ("models/test_images.py::test_a_file_cut_at_any_tenth_is_truncated",),
+    ),
+    of(
+        "what is no picture", "models/headers.py",
+        "    if kind is None:\n        raise _unknown(data)\n",
+        "",
+        (43,), ("pipeline/test_admission.py::test_what_is_no_picture_is_called_so",),
+    ),
+    of(
+        "answers bound to the files they are of", "pipeline/inference.py",
+        "batch.images if len(readable) == len(batch.ids) else batch.images[readable]",
+        "batch.images[: len(readable)]",
+        (44,), ("pipeline/test_classifier.py::test_sixty_three_neighbours_of_a_bad_file_are_answered_as_if_alone",),
+    ),
+    of(
+        "pictures thinner than a step", "models/shrinking.py",
+        "(max(1, int(side / wanted / _GAP)) for",
+        "(int(side / wanted / _GAP) for",
+        (48,), ("models/test_images.py::test_extreme_shapes_give_a_square",),
+    ),
+    of(
+        "the orientation of a photo", "models/images.py",
+        "    turn = _UPRIGHT.get(_orientation(header, image))\n",
+        "    turn = None\n",
+        (49,), ("models/test_images.py::test_every_orientation_stands_upright",),
+    ),
+    of(
+        "the death of a child", "pipeline/classifier.py",
+        "            raise self._lost(\"decoder_crashed\") from None\n",
+        "            raise\n",
+        (50, 51), ("pipeline/test_classifier.py::test_a_dead_child_gives_up_all_in_flight_once_and_can_be_started_again",),
+    ),
+    of(
+        "whatever a decoder raises", "models/images.py",
+        "        raise UnreadableImage(_reason(error), f\"{header.format}: {type(error).__name__}: {error}\") from error\n",
+        "        raise\n",
+        (56,), ("test_corpus.py::test_every_case_ends_as_it_should_and_so_do_damaged_ones",),
+    ),
+)  # fmt: skip

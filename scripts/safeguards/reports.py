@@ -1,0 +1,63 @@
+# ruff: noqa: E501
+"""Safeguards: reports, and the time."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "reports replaced at once", "pipeline/csvfiles.py",
+        "    temporary = path.with_name(f\".{path.name}.{os.getpid()}.tmp\")\n",
+        "    temporary = path\n",
+        (94,), ("pipeline/test_csvfiles.py::test_the_old_file_stays_whole_until_the_new_one_is",),
+    ),
+    of(
+        "formulas in a CSV", "pipeline/cells.py",
+        "if _DANGEROUS.match(text) else text",
+        "if False else text",
+        (35, 96), ("pipeline/test_csvfiles.py::test_each_name_is_one_record_and_no_cell_is_a_formula",),
+    ),
+    of(
+        "no report before its day has ended", "pipeline/days.py",
+        "    return max(by_clock, start_of(day + _DAY, zone))\n",
+        "    return by_clock\n",
+        (89,), ("pipeline/test_days.py::test_hour_by_hour_through_a_year_each_day_falls_due_once_and_after_it_ended",),
+    ),
+    of(
+        "a look at the start", "pipeline/schedule.py",
+        "return self.looked_at is None or now < self.looked_at or",
+        "return self.looked_at is not None and now < self.looked_at or",
+        (90,), ("pipeline/test_schedule.py::test_days_missed_while_the_process_was_down_are_written_at_start",),
+    ),
+    of(
+        "a wake that comes late", "pipeline/schedule.py",
+        "\"misfire_grace_time\": None, ",
+        "",
+        (91,), ("pipeline/test_schedule.py::test_a_late_wake_still_counts_and_counts_once",),
+    ),
+    of(
+        "one look at a time", "pipeline/schedule.py",
+        "        self._writing = threading.Lock()\n",
+        "        self._writing = threading.Semaphore(2)\n",
+        (92,), ("pipeline/test_schedule.py::test_two_looks_never_run_at_once",),
+    ),
+    of(
+        "a clock that was set back", "pipeline/schedule.py",
+        "self.looked_at is None or now < self.looked_at or",
+        "self.looked_at is None or",
+        (93,), ("pipeline/test_schedule.py::test_a_clock_set_back_gives_a_look_at_once_and_only_one",),
+    ),
+    of(
+        "a day that could not be written", "pipeline/reports.py",
+        "                failed[day] = error\n",
+        "                pass\n",
+        (95,), ("pipeline/test_reports.py::test_a_missing_disk_is_an_error_and_the_day_stays_due",),
+    ),
+    of(
+        "a header without rows", "pipeline/reports.py",
+        "    yield csvfiles.header(_versioned(_frame([])))\n",
+        "",
+        (97,), ("pipeline/test_reports.py::test_an_empty_day_has_headers_only",),
+    ),
+)  # fmt: skip
