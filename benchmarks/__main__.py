@@ -1,22 +1,22 @@
-"""Run the benchmarks: `make bench`, or `python -m benchmarks [NAME...] [--photos N] [--runs N]`."""
+"""Run the benchmarks: `make bench`, or `python -m benchmarks [NAME...] [--photos N] [--runs N] [--write]`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import ledger, pages, throughput
+from benchmarks import large, latency, ledger, pages, throughput, training, writing
 
 BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "throughput": throughput.measure,
+    "large": large.measure,
+    "latency": latency.measure,
     "ledger": ledger.measure,
+    "train": training.measure,
     "pages": pages.measure,
 }
 
@@ -29,15 +29,20 @@ def main() -> None:
         "--photos", type=int, default=1000, help="how many photos, or rows, to make (default 1000)"
     )
     parser.add_argument("--runs", type=int, default=3, help="how often to measure (default 3)")
+    parser.add_argument(
+        "--write", action="store_true", help=f"put what was measured into {writing.PAGE.name}, by benchmark"
+    )
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"no benchmark {min(unknown)!r}; there are {', '.join(BENCHMARKS)}")
-    machine = {"machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()}
-    print(json.dumps(machine))
+    print(json.dumps(writing.machine()))
     for name in options.names or BENCHMARKS:
         runs = [_run(BENCHMARKS[name], options.photos, number) for number in range(options.runs)]
-        print(json.dumps({"benchmark": name, "photos": options.photos, "figures": _summary(runs)}, indent=2))
+        figures = writing.summary(runs)
+        print(json.dumps({"benchmark": name, "photos": options.photos, "figures": figures}, indent=2))
+        if options.write:
+            writing.write(name, options.photos, options.runs, figures)
 
 
 def _run(measure: Callable[[Path, int], dict[str, float]], photos: int, number: int) -> dict[str, float]:
@@ -45,17 +50,6 @@ def _run(measure: Callable[[Path, int], dict[str, float]], photos: int, number: 
         figures = measure(Path(folder), photos)
     print(f"run {number + 1}: {figures}", file=sys.stderr)
     return figures
-
-
-def _summary(runs: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    return {
-        name: {
-            "median": statistics.median(run[name] for run in runs),
-            "min": min(run[name] for run in runs),
-            "max": max(run[name] for run in runs),
-        }
-        for name in runs[0]
-    }
 
 
 if __name__ == "__main__":

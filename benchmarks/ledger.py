@@ -1,4 +1,7 @@
-"""Files a second through everything but the classifier: watching, ledger, renames, syncs."""
+"""Files a second through everything but the classifier: watching, ledger, renames, syncs; and its share.
+
+The share is of the wall's time of the whole worker on as many photos: what is not decoding or inference.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import photos
+from benchmarks.apart import apart
+from benchmarks.limit import limit
+from benchmarks.throughput import filing_rate
 from db.engine import open_database
 from models.bundle import load
 from pipeline import config, service
@@ -18,7 +25,7 @@ from pipeline.worker import Worker
 class _Instant:
     """A classifier that takes no time: everything is a cat."""
 
-    labels = ("cat", "dog", "neither")
+    labels: tuple[str, ...] = ("cat", "dog", "neither")
     engine_name = "none"
     starts = 1
 
@@ -47,7 +54,23 @@ class _Instant:
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
+    """Return files a second, and the share of a worker's time that bookkeeping is, with durable settings."""
+    alone = apart(filing_rate_of_stub, folder / "stub", count)
+    paths = photos.make(folder / "photos", count)
+    most = limit(paths)
+    filed, cores = apart(filing_rate, folder / "worker", count, photos.SMALL)
+    return {
+        "bookkeeping alone, files/s": round(alone, 1),
+        "worker, photos/s": round(filed, 1),
+        "share of the worker's time that bookkeeping alone would take": round(filed / alone, 3),
+        "share of the wall's time that is not decoding or network": round(1 - filed / most.with_look, 3),
+        "share of the core time that is not decoding or network": round(1 - most.core_seconds / cores, 3),
+    }
+
+
+def filing_rate_of_stub(folder: Path, count: int) -> float:
     """Return files a second with durable settings, from the first step to all filed."""
+    folder.mkdir()
     text = "watch: {settle_seconds: 0, mode: polling}\nbatch: {wait_seconds: 0}\n"
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     settings = config.load(folder / "config.yaml")
@@ -64,4 +87,4 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     seconds = time.perf_counter() - began
     worker.stop()
     engine.dispose()
-    return {"files_per_second": round(count / seconds, 1)}
+    return count / seconds

@@ -1,70 +1,85 @@
-"""Photos a second from a full inbox to all filed, beside what decoding and inference alone would allow."""
+"""Photos a second from a full inbox to all filed, beside the machine's limit and what people write."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
-import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks import photos
-from models.bundle import load
-from models.engines import open_engine
-from models.images import decode
+from benchmarks import photos, rivals
+from benchmarks.apart import apart
+from benchmarks.limit import limit
 from pipeline import config, service
+from pipeline.classifier import Item, ProcessClassifier
 from pipeline.inference import usable_cpus
-
-BATCH = 64
-CALLS_OF_ONE = 50
+from pipeline.model import load_bundle
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
     """Return rates in photos a second, and their ratios; the durable settings are on."""
-    paths = photos.make(folder / "inbox", count)
-    bundle = load(Path(config.__file__).parents[1] / "models" / "cats_dogs")
-    engine = open_engine(bundle, "auto", usable_cpus())
-    size = bundle.input_size
-
-    def read(path: bytes) -> np.ndarray:
-        with open(path, "rb") as file:
-            return decode(file.read(), size)
-
-    with ThreadPoolExecutor(usable_cpus()) as pool:
-        began = time.perf_counter()
-        images = np.stack(list(pool.map(read, paths)))
-        decoding = count / (time.perf_counter() - began)
-    began = time.perf_counter()
-    for start in range(0, count, BATCH):
-        engine.predict(images[start : start + BATCH])
-    inference = count / (time.perf_counter() - began)
-    began = time.perf_counter()
-    for path in paths[:CALLS_OF_ONE]:
-        engine.predict(read(path)[None])
-    one_a_call = CALLS_OF_ONE / (time.perf_counter() - began)
-
-    end_to_end = _end_to_end(folder, count)
-    limit = 1 / (1 / decoding + 1 / inference)
+    paths = photos.make(folder / "photos", count)
+    most = limit(paths)
+    filed, cores = apart(filing_rate, folder / "worker", count, photos.SMALL)
+    keras, single = apart(rivals.both, paths, folder / "moved")
+    with_look = most.with_look
     return {
-        "decoding_per_second": round(decoding, 1),
-        "inference_per_second": round(inference, 1),
-        "one_a_call_per_second": round(one_a_call, 1),
-        "end_to_end_per_second": round(end_to_end, 1),
-        "share_of_the_limit": round(end_to_end / limit, 3),
-        "times_one_a_call": round(end_to_end / one_a_call, 2),
+        "reading and decoding alone, photos/s": round(most.decoding, 1),
+        "inference alone, photos/s": round(most.inference, 1),
+        "of these, the batch that was best": most.batch,
+        "photos looked at more closely, share": round(most.unsure, 3),
+        "limit of the machine without the closer look, photos/s": round(most.without_look, 1),
+        "limit of the machine, photos/s": round(with_look, 1),
+        "worker, from a full inbox to all filed, photos/s": round(filed, 1),
+        "Keras script, photos/s": round(keras, 1),
+        "one image a call, photos/s": round(single, 1),
+        "worker / limit": round(filed / with_look, 3),
+        "worker / limit without the closer look": round(filed / most.without_look, 3),
+        "core time of decoding and network / core time of the worker": round(most.core_seconds / cores, 3),
+        "worker / Keras script": round(filed / keras, 2),
+        "worker / one image a call": round(filed / single, 1),
     }
 
 
-def _end_to_end(folder: Path, count: int) -> float:
-    """File everything with a real worker; count from the first claim to the last commit."""
+class _Watched(ProcessClassifier):
+    """Notes how much core time has gone when the first batch begins and when all is done."""
+
+    began = ended = 0.0
+
+    def submit(self, items: Sequence[Item]) -> None:
+        self.began = self.began or self._core_seconds()
+        super().submit(items)
+
+    def stop(self) -> None:
+        self.ended = self._core_seconds()
+        super().stop()
+
+    def _core_seconds(self) -> float:
+        return sum(core_seconds(pid) for pid in (os.getpid(), self.pid) if pid)
+
+
+def core_seconds(pid: int) -> float:
+    """Return the core time that a process has had, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def filing_rate(folder: Path, count: int, side: int) -> tuple[float, float]:
+    """Let a real worker file that many photos, counted from the first claim to the last commit.
+
+    Returns photos a second, and seconds of core time a photo.
+    """
+    photos.make(folder / "inbox", count, side)
     (folder / "config.yaml").write_text("", encoding="utf-8")
     settings = config.load(folder / "config.yaml")
-    service.run(settings, once=True)
+    bundle = load_bundle(settings)
+    classifier = _Watched(bundle.path, settings.engine, settings.limits, usable_cpus(), sha256=bundle.sha256)
+    service.run(settings, once=True, classifier=classifier)
     with sqlite3.connect(settings.state / "pawsort.db") as database:
         first, last, filed = database.execute(
             "SELECT min(claimed_at), max(filed_at), count(*) FROM files WHERE state = 'filed'"
         ).fetchone()
     assert filed == count, f"{filed} of {count} filed"
-    return float(count / (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds())
+    seconds = (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+    return count / seconds, (classifier.ended - classifier.began) / count
