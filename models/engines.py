@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from models import selftest
+from models import converted, selftest
 from models.bundle import Bundle, BundleError, read_weights
+from models.converted import Trial
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ Images = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
 
 AGREEMENT = 0.005  # the most by which OpenVINO may differ from TensorFlow in any probability
-_TRIAL_IMAGES = 32
-_TRIAL_ROUNDS = 3
+_TRIAL_IMAGES = 16
+_TRIAL_ROUNDS = 2
 
 
 class Engine(Protocol):
@@ -53,17 +53,21 @@ def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None)
     """Build the bundle's network, prove it on the bundle's self-test, and return an engine of that kind.
 
     `auto` takes OpenVINO where it is installed, agrees with TensorFlow on the self-test's input, and is
-    faster in a trial of about a second. `threads` is how many cores one prediction may use; None leaves it
+    faster in a trial of about a second; what it made and chose is kept, and only proven again at the next
+    start on this machine. `threads` is how many cores one prediction may use; None leaves it
     to the engine. Raises BundleError for weights that do not fit, a self-test that fails, or an engine not
     to be had.
     """
+    if kind != "tensorflow" and (ready := _kept(bundle, kind, threads)):
+        return ready
     function = _frozen(bundle, threads)
     reference = _tensorflow(bundle, function)
     _self_test(bundle, reference)
     if kind == "tensorflow":
         return reference
     try:
-        candidate = _openvino(bundle, function, threads)
+        model = converted.convert(function, bundle.input_size)
+        candidate = _openvino(bundle, model, threads)
         _agree(bundle, reference, candidate)
     except Exception as error:  # a converter fails in ways of its own; whatever it is, TensorFlow still works
         detail = " ".join(str(error).split())
@@ -73,7 +77,9 @@ def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None)
             ) from error
         log.warning("engine tensorflow: OpenVINO is not used: %s", detail)
         return reference
-    return candidate if kind == "openvino" else _faster(bundle, reference, candidate)
+    trial = _try(bundle, reference, candidate) if kind == "auto" else Trial("", {})
+    converted.keep(bundle, model, trial)
+    return reference if trial.chosen == "tensorflow" else candidate
 
 
 def _frozen(bundle: Bundle, threads: int | None) -> Any:
@@ -124,34 +130,25 @@ def _tensorflow(bundle: Bundle, function: Any) -> _Engine:
     return _Engine("tensorflow", run, len(bundle.labels))
 
 
-def _openvino(bundle: Bundle, function: Any, threads: int | None) -> _Engine:
-    openvino = _import_openvino()
-    # OpenVINO takes bfloat16 by itself where the processor has it; float32 keeps answers equal between
-    # machines.
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    if threads is not None:
-        settings["INFERENCE_NUM_THREADS"] = threads
-    compiled = openvino.compile_model(openvino.convert_model(function.graph), "CPU", settings)
-
-    def run(images: Images) -> Probabilities:
-        return np.array(compiled(images)[0], dtype=np.float32)
-
-    return _Engine("openvino", run, len(bundle.labels))
+def _openvino(bundle: Bundle, model: Any, threads: int | None) -> _Engine:
+    labels = len(bundle.labels)
+    return _Engine("openvino", converted.runner(model, labels, threads), labels)
 
 
-def _import_openvino() -> Any:
-    """Import OpenVINO without its telemetry, which would report each conversion to a host on the internet.
-
-    Its converter falls back to a stub that does nothing where `openvino_telemetry` cannot be imported, which
-    is what None in sys.modules means to Python. Raises ImportError where OpenVINO is not installed, or where
-    the telemetry was imported before us.
-    """
-    if sys.modules.get("openvino_telemetry") is not None:
-        raise ImportError("openvino_telemetry is already loaded, and would contact another host")
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    import openvino
-
-    return openvino
+def _kept(bundle: Bundle, kind: Kind, threads: int | None) -> Engine | None:
+    """Return what an earlier start here made and, for `auto`, chose; None where there is nothing."""
+    try:
+        kept = converted.kept(bundle)
+        if kept is None or (kind == "auto" and kept.trial.chosen != "openvino"):
+            return None
+        engine = _openvino(bundle, kept.model, threads)
+        _self_test(bundle, engine)
+    except Exception as error:  # OpenVINO is not there, or what was kept is spoilt
+        log.info("engine openvino: made anew, since what was kept cannot be used: %s", error)
+        return None
+    if kept.trial.rates:
+        _say("openvino", kept.trial.rates, "an earlier trial")
+    return engine
 
 
 def _self_test_input(bundle: Bundle) -> Images:
@@ -179,20 +176,22 @@ def _agree(bundle: Bundle, reference: Engine, candidate: Engine) -> None:
         )
 
 
-def _faster(bundle: Bundle, reference: _Engine, candidate: _Engine) -> _Engine:
+def _try(bundle: Bundle, *candidates: Engine) -> Trial:
+    """Let engines answer for the same photos and choose the faster."""
     images = selftest.images(0, _TRIAL_IMAGES, bundle.input_size)
-    slow, fast = sorted((_seconds(engine, images), engine.name, engine) for engine in (reference, candidate))[
-        ::-1
-    ]
-    log.info(
-        "engine %s: %.0f images a second in a trial, %s %.0f",
-        fast[1], len(images) / fast[0], slow[1], len(images) / slow[0],
-    )  # fmt: skip
-    return fast[2]
+    rates = {engine.name: len(images) / _seconds(engine, images) for engine in candidates}
+    chosen = max(rates, key=rates.__getitem__)
+    _say(chosen, rates, "a trial")
+    return Trial(chosen, rates)
+
+
+def _say(chosen: str, rates: Mapping[str, float], trial: str) -> None:
+    others = "".join(f", {name} {rate:.0f}" for name, rate in rates.items() if name != chosen)
+    log.info("engine %s: %.0f images a second in %s%s", chosen, rates[chosen], trial, others)
 
 
 def _seconds(engine: Engine, images: Images) -> float:
-    engine.predict(images)  # the first call also prepares kernels for this batch size
+    engine.predict(images[:2])  # the first call also prepares kernels
     best = float("inf")
     for _ in range(_TRIAL_ROUNDS):
         began = time.perf_counter()

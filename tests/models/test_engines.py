@@ -24,6 +24,13 @@ needs_openvino = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a test converts is kept where no other test finds it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/pawsort/engines"
+
+
 @pytest.fixture
 def copied(trained: Bundle, tmp_path: Path) -> Path:
     """A copy of the trained bundle that a test may spoil."""
@@ -74,6 +81,65 @@ def test_auto_takes_the_faster(trained: Bundle, monkeypatch: pytest.MonkeyPatch)
         assert open_engine(trained, "auto").name == faster
 
 
+@needs_openvino
+def test_second_start_takes_what_the_first_made_and_chose(
+    trained: Bundle, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(engines, "_seconds", lambda engine, images: 1.0 if engine.name == "openvino" else 2.0)
+    images = selftest.images(3, 5, 32)
+    first = open_engine(trained, "auto").predict(images)
+    assert len(list(own_cache.iterdir())) == 1
+    monkeypatch.setattr(engines, "_frozen", lambda *_: pytest.fail("no network is built again"))
+    with caplog.at_level(logging.INFO, "models.engines"):
+        again = open_engine(trained, "auto")
+    assert again.name == "openvino" and "16 images a second in an earlier trial, tensorflow 8" in caplog.text
+    np.testing.assert_array_equal(again.predict(images), first)
+    assert open_engine(trained, "openvino").name == "openvino"
+
+
+@needs_openvino
+@pytest.mark.parametrize("harm", ["cut off", "another network's", "no trial"])
+def test_what_was_kept_and_is_spoilt_is_made_again(
+    trained: Bundle, own_cache: Path, harm: str, monkeypatch: pytest.MonkeyPatch
+):
+    images = selftest.images(3, 5, 32)
+    first = open_engine(trained, "openvino").predict(images)
+    (kept,) = own_cache.iterdir()
+    weights = kept / "model.bin"
+    if harm == "cut off":
+        weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    elif harm == "no trial":
+        (kept / "trial.json").write_text("[]")
+    else:
+        weights.write_bytes(np.roll(np.frombuffer(weights.read_bytes(), np.float32), 99).tobytes())
+    np.testing.assert_array_equal(open_engine(trained, "openvino").predict(images), first)
+    monkeypatch.setattr(engines, "_frozen", lambda *_: pytest.fail("mended once, it is kept again"))
+    np.testing.assert_array_equal(open_engine(trained, "openvino").predict(images), first)
+
+
+@needs_openvino
+def test_choice_of_tensorflow_and_a_forced_openvino_do_not_bind_auto(
+    trained: Bundle, monkeypatch: pytest.MonkeyPatch
+):
+    open_engine(trained, "openvino")
+    for faster in ("tensorflow", "openvino"):
+        monkeypatch.setattr(
+            engines, "_seconds", lambda engine, images, f=faster: 1.0 if engine.name == f else 2.0
+        )
+        assert open_engine(trained, "auto").name == faster
+
+
+@needs_openvino
+def test_without_room_for_it_nothing_is_kept_and_all_goes_on(
+    trained: Bundle, own_cache: Path, caplog: pytest.LogCaptureFixture
+):
+    own_cache.parent.mkdir(parents=True)
+    own_cache.write_text("a file where the folder should be")
+    with caplog.at_level(logging.INFO, "models.converted"):
+        assert open_engine(trained, "openvino").name == "openvino"
+    assert "is not kept" in caplog.text
+
+
 def test_without_openvino_auto_is_tensorflow_and_openvino_is_refused(
     trained: Bundle, monkeypatch: pytest.MonkeyPatch
 ):
@@ -93,7 +159,7 @@ def test_openvino_that_disagrees_is_not_used(trained: Bundle, monkeypatch: pytes
 
 @needs_openvino
 def test_telemetry_is_never_imported():
-    code = "import sys; from models.engines import _import_openvino; ov = _import_openvino();"
+    code = "import sys; from models.converted import import_openvino; ov = import_openvino();"
     code += "import openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__, 'requests' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["openvino.tools.ovc.telemetry_stub", "False"]

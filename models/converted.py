@@ -1,0 +1,162 @@
+"""A network in OpenVINO's form: converted once, kept on disk by what it was made from, run on every core.
+
+Each core takes one photo at a time: on processors without instructions for matrices that is a third quicker
+than batches, which leave the caches and wait for the slowest core; and no answer depends on what else is in
+the batch. What is kept spares a start TensorFlow's graph, the conversion and the trial of engines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle import Bundle
+from models.imagenet import cache_folder
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+_MODEL, _TRIAL = "model.xml", "trial.json"
+_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How the engines compared on this machine, in photos a second, and which was chosen."""
+
+    chosen: str
+    rates: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A converted network from the disk; nothing is known of it but that it was made for this bundle."""
+
+    model: Any
+    trial: Trial
+
+
+def convert(function: Any, size: int) -> Any:
+    """Convert a frozen TensorFlow function into a network for one photo, uint8 (1, size, size, 3)."""
+    model = import_openvino().convert_model(function.graph)
+    model.reshape([1, size, size, 3])
+    return model
+
+
+def runner(model: Any, labels: int, threads: int | None) -> Run:
+    """Compile a network for so many cores, all by default; what is returned is for one thread."""
+    openvino = import_openvino()
+    streams = threads or len(os.sched_getaffinity(0))
+    # OpenVINO takes bfloat16 by itself where the processor has it; float32 keeps answers equal between
+    # machines.
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": streams,
+    }
+    queue = openvino.AsyncInferQueue(openvino.compile_model(model, "CPU", settings), streams)
+    queue.set_callback(_note)
+
+    def run(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        # What nobody fills in is noticed as what it is: no probability.
+        rows = np.full((len(images), labels), np.nan, np.float32)
+        for index in range(len(images)):
+            queue.start_async({0: images[index : index + 1]}, (rows, index))
+        queue.wait_all()
+        return rows
+
+    return run
+
+
+def _note(request: Any, place: tuple[npt.NDArray[np.float32], int]) -> None:
+    rows, index = place
+    rows[index] = request.get_output_tensor(0).data[0]
+
+
+def keep(bundle: Bundle, model: Any, trial: Trial, cache: Path | None = None) -> None:
+    """Keep a converted network for the next start, if the disk lets us; whole or not at all."""
+    try:
+        folder = _folder(bundle, cache)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
+            import_openvino().save_model(model, Path(scratch) / _MODEL, compress_to_fp16=False)
+            (Path(scratch) / _TRIAL).write_text(json.dumps(asdict(trial)), encoding="utf-8")
+            discard(bundle, cache)
+            # The name of a temporary folder goes back to it, for it to find something to remove.
+            os.rename(scratch, folder)
+            Path(scratch).mkdir()
+        _forget_oldest(folder.parent)
+    except (OSError, RuntimeError) as error:  # nobody has a home; it only costs the next start some seconds
+        log.info("the converted network is not kept: %s", error)
+
+
+def kept(bundle: Bundle, cache: Path | None = None) -> Kept | None:
+    """Return what was kept for this bundle, this machine and this OpenVINO; None where there is nothing."""
+    folder = _folder(bundle, cache)
+    try:
+        trial = Trial(**json.loads((folder / _TRIAL).read_text(encoding="utf-8")))
+        model = import_openvino().Core().read_model(folder / _MODEL)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # half of a file, another's file: whatever it is, it is made again
+        log.info("the converted network in %s is not used: %s", folder, error)
+        return None
+    return Kept(model, trial)
+
+
+def discard(bundle: Bundle, cache: Path | None = None) -> None:
+    """Forget what was kept for this bundle."""
+    shutil.rmtree(_folder(bundle, cache), ignore_errors=True)
+
+
+def _folder(bundle: Bundle, cache: Path | None) -> Path:
+    parts = (
+        bundle.sha256, bundle.architecture, bundle.input_size, bundle.calibration.temperature,
+        len(bundle.labels), import_openvino().__version__, _processor(), len(os.sched_getaffinity(0)),
+        os.path.exists("/dev/nvidia0"),
+    )  # fmt: skip
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()
+    return (cache or cache_folder()) / "engines" / f"{bundle.sha256[:12]}-{key[:12]}"
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+        return next((line for line in lines if line.startswith("model name")), platform.machine())
+    return platform.machine()
+
+
+def _forget_oldest(folder: Path) -> None:
+    entries = sorted(folder.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
+    for old in entries[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which would report each conversion to a host on the internet.
+
+    Its converter falls back to a stub that does nothing where `openvino_telemetry` cannot be imported, which
+    is what None in sys.modules means to Python. Raises ImportError where OpenVINO is not installed, or where
+    the telemetry was imported before us.
+    """
+    if sys.modules.get("openvino_telemetry") is not None:
+        raise ImportError("openvino_telemetry is already loaded, and would contact another host")
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import openvino
+
+    return openvino
