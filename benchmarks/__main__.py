@@ -9,12 +9,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import large, latency, ledger, pages, throughput, training, writing
+from benchmarks import answers, large, latency, ledger, pages, throughput, training, writing
 
 BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "throughput": throughput.measure,
     "large": large.measure,
     "latency": latency.measure,
+    "answers": answers.measure,
     "ledger": ledger.measure,
     "train": training.measure,
     "pages": pages.measure,

@@ -26,6 +26,12 @@ def origin() -> str:
     return "coloured blocks without any animal"
 
 
+def everyday(count: int) -> list[bytes]:
+    """Return so many of the photographs as they are, in an order of chance, or all there are."""
+    found = sorted(bytes(path) for path in _SHARED.glob("*/*/*.*"))
+    return [found[i] for i in np.random.default_rng(1).permutation(len(found))[:count]]
+
+
 def make(folder: Path, count: int, side: int = SMALL) -> list[bytes]:
     """Write `count` JPEGs of `side` x 3/4 `side` pixels, no two alike, and return their paths."""
     folder.mkdir(parents=True)

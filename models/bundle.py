@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models import selftest
 from models.errors import BundleError as BundleError
-from models.looking import CloserLook
+from models.looking import NEITHER_BELOW, CloserLook
 from models.weights import Arrays, WeightsError, unpack
 
 MANIFEST = "bundle.yaml"
@@ -69,6 +69,7 @@ class Look(_Section):
     zoom: float = Field(ge=1, le=4)
     whole: float = Field(ge=0, le=10)
     parts: float = Field(ge=0, le=10)
+    neither_below: Share = NEITHER_BELOW
 
 
 class SelfTest(_Section):
@@ -152,7 +153,12 @@ class Bundle:
     def closer_look(self) -> CloserLook | None:
         """How to look closer at what is unsure; None where the first look is all there is."""
         look = self.manifest.closer_look
-        return CloserLook(look.below, look.zoom, look.whole, look.parts) if look else None
+        return CloserLook(**look.model_dump()) if look else None
+
+    @property
+    def neither(self) -> int | None:
+        """The column of what has no place in any folder, if the model knows it."""
+        return self.labels.index(NEITHER) if NEITHER in self.labels else None
 
     @property
     def figures(self) -> Mapping[str, Figure]:

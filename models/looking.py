@@ -6,8 +6,12 @@ unsure, so looking closer costs little.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +22,17 @@ Probabilities = npt.NDArray[np.float32]
 PARTS = 5
 UNSURE = 0.97
 """The highest probability, 0 to 1, under which training lets a photo be looked at again."""
+
+NEITHER_BELOW = 0.8
+"""The probability of `neither` from which a photo is left at that: half of what is neither is not quite sure
+of it, and a closer look hardly ever finds an animal there. It can only keep photos out of folders."""
+
+GROUP = 8
+"""Photos whose parts go through the network together."""
+PIECE = 16
+"""Photos that are seen at first before those among them that are unsure begin to be decoded again."""
+AHEAD = 32
+"""Photos that may be decoded and wait for the network: 12 MB at 358 x 358 pixels."""
 
 _LEAST = 1e-6
 _WEIGHTS = np.linspace(0.0, 2.0, 41)
@@ -31,6 +46,7 @@ class CloserLook:
     zoom: float  # how much larger, 1 or more, the parts are seen than at first
     whole: float  # weight of the log probabilities of the whole photo
     parts: float  # weight of those of its parts, their mean
+    neither_below: float = NEITHER_BELOW  # probability of `neither` from which there is no closer look
 
     def side(self, size: int) -> int:
         """Return the pixels that the side of a photo is decoded to, for a network that sees `size`."""
@@ -49,25 +65,93 @@ def combined(whole: Probabilities, of_parts: Probabilities, look: CloserLook) ->
     return _weighted(_logs(whole), _logs(of_parts).mean(axis=1), look.whole, look.parts).astype(np.float32)
 
 
+Predict = Callable[[Images], Probabilities]
+Load = Callable[[int, int], Images | None]
+"""`load(i, side)` decodes photo i to uint8 (side, side, 3), or gives None, which leaves its row as it is."""
+
+
+def answer(
+    predict: Predict,
+    photos: Images,
+    look: CloserLook,
+    load: Load,
+    pool: Executor | None = None,
+    neither: int | None = None,
+) -> Probabilities:
+    """Return probabilities (n, k) of photos, uint8 (n, size, size, 3), unsure ones looked at more closely.
+
+    With a `pool`, what is unsure is decoded again by it while the network is busy with the next photos;
+    without one, by the caller, when it is needed. `neither` is the column of strangers, if there is one.
+    """
+    looks = Looks(predict, look, photos.shape[1], load, pool)
+    pieces = []
+    for start in range(0, len(photos), PIECE):
+        piece = predict(photos[start : start + PIECE])
+        looks.note(start + row for row in doubtful(piece, look, neither))
+        pieces.append(piece)
+    return looks.improve(np.concatenate(pieces))
+
+
 def look_closer(
-    predict: Callable[[Images], Probabilities],
+    predict: Predict,
     probabilities: Probabilities,
     look: CloserLook,
     size: int,
-    load: Callable[[int, int], Images | None],
+    load: Load,
+    pool: Executor | None = None,
+    neither: int | None = None,
 ) -> Probabilities:
-    """Return probabilities (n, k) in which unsure rows have been replaced by what a closer look gives.
+    """Return probabilities (n, k) in which unsure rows have been replaced by what a closer look gives."""
+    looks = Looks(predict, look, size, load, pool)
+    looks.note(doubtful(probabilities, look, neither))
+    return looks.improve(probabilities.copy())
 
-    `load(i, side)` decodes photo i again, to uint8 (side, side, 3), or gives None, which leaves its row as it
-    is. A photo at a time, so that memory does not depend on how many are unsure.
-    """
-    result = probabilities.copy()
-    for index in unsure(probabilities, look.below):
-        photo = load(index, look.side(size))
-        if photo is not None:
-            seen = predict(parts(photo, size))
-            result[index] = combined(probabilities[index, None], seen[None], look)[0]
-    return result
+
+class Looks:
+    """The closer looks at one batch; no more than AHEAD photos are decoded and wait at a time."""
+
+    def __init__(
+        self, predict: Predict, look: CloserLook, size: int, load: Load, pool: Executor | None
+    ) -> None:
+        self._predict, self._look, self._size, self._load, self._pool = predict, look, size, load, pool
+        self._waiting: deque[int] = deque()
+        self._flying: deque[tuple[int, Callable[[], Images | None]]] = deque()
+
+    def note(self, rows: Iterable[int]) -> None:
+        """Have these photos decoded, as far as there is room."""
+        self._waiting.extend(rows)
+        self._send()
+
+    def improve(self, probabilities: Probabilities) -> Probabilities:
+        """Put better rows in the place of those that were noted, and return all."""
+        photos = self._photos()
+        while group := list(islice(photos, GROUP)):
+            rows = [row for row, _ in group]
+            seen = self._predict(np.concatenate([parts(photo, self._size) for _, photo in group]))
+            seen = seen.reshape(len(rows), PARTS, -1)
+            probabilities[rows] = combined(probabilities[rows], seen, self._look)
+        return probabilities
+
+    def _photos(self) -> Iterator[tuple[int, Images]]:
+        while self._flying:
+            row, photo = self._flying.popleft()
+            decoded = photo()
+            self._send()
+            if decoded is not None:
+                yield row, decoded
+
+    def _send(self) -> None:
+        side = self._look.side(self._size)
+        while self._waiting and len(self._flying) < AHEAD:
+            row = self._waiting.popleft()
+            later = self._pool.submit(self._load, row, side).result if self._pool else None
+            self._flying.append((row, later or partial(self._load, row, side)))
+
+
+def doubtful(probabilities: Probabilities, look: CloserLook, neither: int | None) -> list[int]:
+    """Return the rows that are worth a closer look."""
+    rows = unsure(probabilities, look.below)
+    return rows if neither is None else [i for i in rows if probabilities[i, neither] < look.neither_below]
 
 
 def unsure(probabilities: Probabilities, below: float) -> list[int]:

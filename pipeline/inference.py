@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -131,10 +132,12 @@ def serve(
     batches = Batches(bundle.input_size, limits, threads, out.pulse)
     threading.Thread(target=_feed, args=(requests, batches.put), daemon=True).start()
     out.send(Ready(bundle.labels, engine.name, bundle.sha256))
+    looks = ThreadPoolExecutor(threads, "pawsort-look")
     for batch in batches:
         # BrokenEngine ends this child like a crash. The next one tests the engine before it gets the
         # files one by one. So a broken engine is refused; else it is known which file it stumbles over.
-        out.send(Finished(find(engine, bundle.labels, batch, closer(bundle, batch, limits, out.pulse))))
+        answer = closer(bundle, batch, limits, out.pulse, looks)
+        out.send(Finished(find(engine, bundle.labels, batch, answer)))
 
 
 def _feed(requests: Connection, put: Callable[[Sequence[Item]], None]) -> None:
@@ -149,38 +152,43 @@ class BrokenEngine(Exception):  # noqa: N818 - says what has happened
 
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-Closer = Callable[[Predict, npt.NDArray[np.float32], Sequence[int]], npt.NDArray[np.float32]]
-"""From how to predict, first scores, and the rows of the batch that they are for, to better scores."""
+Answer = Callable[[Predict, npt.NDArray[np.uint8], Sequence[int]], npt.NDArray[np.float32]]
+"""From how to predict, images, and the rows of the batch that they are in, to probabilities."""
 
 
-def closer(bundle: Bundle, batch: Batch, limits: LimitSettings, on_loaded: Callable[[], None]) -> Closer:
-    """Return how the bundle looks again at what it is unsure of, reading those files once more."""
+def closer(
+    bundle: Bundle, batch: Batch, limits: LimitSettings, on_loaded: Callable[[], None], pool: Executor
+) -> Answer:
+    """Return how the bundle answers: what it is unsure of, `pool` reads once more and larger."""
     look = bundle.closer_look
     if look is None:
-        return _as_it_is
-    from models.looking import look_closer
+        return _at_first_sight
+    from models import looking
     from pipeline.batching import load
 
-    def again(
-        predict: Predict, scores: npt.NDArray[np.float32], rows: Sequence[int]
+    def answer(
+        predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int]
     ) -> npt.NDArray[np.float32]:
         def reload(index: int, side: int) -> npt.NDArray[np.uint8] | None:
+            photo = load(batch.paths[rows[index]], side, limits)[1]
             on_loaded()
-            return load(batch.paths[rows[index]], side, limits)[1]
+            return photo
 
-        return look_closer(predict, scores, look, bundle.input_size, reload)
+        return looking.answer(predict, images, look, reload, pool, bundle.neither)
 
-    return again
+    return answer
 
 
-def _as_it_is(
-    predict: Predict, scores: npt.NDArray[np.float32], rows: Sequence[int]
+def _at_first_sight(
+    predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int]
 ) -> npt.NDArray[np.float32]:
-    del predict, rows
-    return scores
+    del rows
+    return predict(images)
 
 
-def find(engine: Engine, labels: Sequence[str], batch: Batch, again: Closer = _as_it_is) -> list[Finding]:
+def find(
+    engine: Engine, labels: Sequence[str], batch: Batch, answer: Answer = _at_first_sight
+) -> list[Finding]:
     """Classify the readable images of a batch and bind each answer to its id. Raises BrokenEngine."""
     readable = [i for i, outcome in enumerate(batch.outcomes) if outcome.reason is None]
     images = batch.images if len(readable) == len(batch.ids) else batch.images[readable]
@@ -188,7 +196,7 @@ def find(engine: Engine, labels: Sequence[str], batch: Batch, again: Closer = _a
     def predict(photos: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return _predict(engine, photos, len(labels))
 
-    rows = dict(zip(readable, again(predict, predict(images), readable), strict=True)) if readable else {}
+    rows = dict(zip(readable, answer(predict, images, readable), strict=True)) if readable else {}
     return [
         Finding(
             id,

@@ -139,7 +139,8 @@ def predict(
         first = answer(images)
         if look := bundle.closer_look:
             part = paths[done : done + len(images)]
-            first = look_closer(answer, first, look, bundle.input_size, reader(part))
+            load = reader(part)
+            first = look_closer(answer, first, look, bundle.input_size, load, neither=bundle.neither)
         rows.append(first)
         done += len(images)
         if progress:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
-from models.looking import PARTS, CloserLook, combined, fit, look_closer, parts, unsure
+from models import looking
+from models.looking import PARTS, CloserLook, answer, combined, doubtful, fit, look_closer, parts, unsure
 
 LOOK = CloserLook(below=0.9, zoom=2.0, whole=1.0, parts=1.0)
 
@@ -59,6 +63,87 @@ def test_photo_that_cannot_be_read_again_keeps_its_answer():
     first = np.float32([[0.6, 0.4]])
     result = look_closer(lambda images: pytest.fail("nothing to look at"), first, LOOK, 8, lambda *_: None)
     np.testing.assert_array_equal(result, first)
+
+
+def test_what_is_clearly_neither_is_left_at_that():
+    first = np.float32([[0.3, 0.3, 0.4], [0.05, 0.05, 0.9], [0.05, 0.06, 0.89], [0.95, 0.0, 0.05]])
+    look = CloserLook(0.97, 2.0, 1.0, 1.0, neither_below=0.9)
+    assert doubtful(first, look, neither=2) == [0, 2, 3]
+    assert doubtful(first, look, neither=None) == [0, 1, 2, 3]
+
+
+class Brightness:
+    """A network that says how bright a photo is, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def __call__(self, images):
+        self.asked.append(len(images))
+        light = images.mean(axis=(1, 2, 3)).astype(np.float32) / 255
+        return np.stack([light, 1 - light], axis=1)
+
+
+def photo_of(row, side):
+    """Row n is n times 4 bright at any size; each seventh cannot be read again."""
+    return None if row % 7 == 6 else np.full((side, side, 3), 4 * row, np.uint8)
+
+
+def test_answer_is_the_same_in_pieces_and_groups_with_a_pool_and_one_by_one():
+    photos = np.stack([np.full((8, 8, 3), 4 * n, np.uint8) for n in range(60)])
+    alone, together = Brightness(), Brightness()
+    expected = np.concatenate(
+        [look_closer(alone, alone(photo[None]), LOOK, 8, lambda _, s, n=n: photo_of(n, s))
+         for n, photo in enumerate(photos)]
+    )  # fmt: skip
+    with ThreadPoolExecutor(3) as pool:
+        np.testing.assert_allclose(answer(together, photos, LOOK, photo_of, pool), expected, rtol=1e-6)
+    assert max(together.asked) == looking.GROUP * PARTS
+    assert len(together.asked) < len(alone.asked) / 4
+    np.testing.assert_allclose(answer(Brightness(), photos, LOOK, photo_of), expected, rtol=1e-6)
+
+
+def test_unsure_photos_are_decoded_while_the_network_sees_the_next_piece():
+    begun = threading.Event()
+
+    def load(row, side):
+        begun.set()
+        return photo_of(row, side)
+
+    def predict(images):
+        if len(seen) == 1:
+            assert begun.wait(10), "the first piece's photos wait until all pieces are done"
+        seen.append(len(images))
+        return np.full((len(images), 2), 0.5, np.float32)
+
+    seen: list[int] = []
+    with ThreadPoolExecutor(1) as pool:
+        answer(predict, np.zeros((2 * looking.PIECE, 8, 8, 3), np.uint8), LOOK, load, pool)
+
+
+def test_only_so_many_decoded_photos_wait_at_a_time():
+    decoded, used, most = [], [0], [0]
+
+    def load(row, side):
+        decoded.append(row)
+        return photo_of(1, side)
+
+    def predict(images):
+        most[0] = max(most[0], len(decoded) - used[0])
+        used[0] += len(images) // PARTS
+        return np.full((len(images), 2), 0.5, np.float32)
+
+    with ThreadPoolExecutor(4) as pool:
+        look_closer(predict, np.full((200, 2), 0.5, np.float32), LOOK, 8, load, pool)
+    assert len(decoded) == 200 and most[0] <= looking.AHEAD + looking.GROUP
+
+
+def test_file_that_brings_the_decoder_down_is_not_taken_for_one_that_is_gone():
+    def load(row, side):
+        raise MemoryError
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(MemoryError):
+        look_closer(Brightness(), np.full((1, 2), 0.5, np.float32), LOOK, 8, load, pool)
 
 
 def test_no_photos_have_no_unsure_ones():

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -400,11 +401,11 @@ def test_a_bad_answer_is_asked_for_once_more() -> None:
 def test_what_a_closer_look_says_is_the_answer_and_it_knows_which_file_to_read() -> None:
     engine, asked = Lying([[0.25, 0.75, 0]], [[1, 0, 0]]), []
 
-    def again(predict, scores, rows):
-        asked.append((scores.tolist(), list(rows)))
+    def answer(predict, images, rows):
+        asked.append((predict(images).tolist(), list(rows)))
         return predict(np.zeros((1, 4, 4, 3), np.uint8))
 
-    (_, finding) = find(engine, LABELS, batch_of_two(), again)  # type: ignore[arg-type]
+    (_, finding) = find(engine, LABELS, batch_of_two(), answer)  # type: ignore[arg-type]
     assert finding.scores == {"cat": 1.0, "dog": 0.0, "neither": 0.0}
     assert asked == [([[0.25, 0.75, 0.0]], [1])]
 
@@ -412,18 +413,19 @@ def test_what_a_closer_look_says_is_the_answer_and_it_knows_which_file_to_read()
 def test_unsure_file_is_read_again_and_keeps_its_answer_where_it_has_gone(tmp_path: Path) -> None:
     Image.fromarray(np.full((30, 40, 3), 200, np.uint8)).save(tmp_path / "there.png")
     paths = tuple(os.fsencode(tmp_path / name) for name in ("sure.png", "gone.png", "there.png"))
-    bundle = SimpleNamespace(closer_look=CloserLook(0.9, 1.5, 0.0, 1.0), input_size=16)
+    bundle = SimpleNamespace(closer_look=CloserLook(0.9, 1.5, 0.0, 1.0), neither=None)
+    first = np.float32([[0.95, 0.05], [0.6, 0.4], [0.6, 0.4]])
     seen: list[tuple[int, ...]] = []
 
     def predict(images):
         seen.append(images.shape)
-        return np.tile(np.float32([0.1, 0.9]), (len(images), 1))
+        return first if len(seen) == 1 else np.tile(np.float32([0.1, 0.9]), (len(images), 1))
 
-    first = np.float32([[0.95, 0.05], [0.6, 0.4], [0.6, 0.4]])
-    again = closer(bundle, SimpleNamespace(paths=paths), LimitSettings(), lambda: None)  # type: ignore[arg-type]
-    result = again(predict, first, (0, 1, 2))
+    with ThreadPoolExecutor(2) as pool:
+        answer = closer(bundle, SimpleNamespace(paths=paths), LimitSettings(), lambda: None, pool)  # type: ignore[arg-type]
+        result = answer(predict, np.zeros((3, 16, 16, 3), np.uint8), (0, 1, 2))
     np.testing.assert_allclose(result, [[0.95, 0.05], [0.6, 0.4], [0.1, 0.9]], atol=1e-6)
-    assert seen == [(5, 16, 16, 3)]
+    assert seen == [(3, 16, 16, 3), (5, 16, 16, 3)]
 
 
 @pytest.mark.fault(57)

@@ -1,0 +1,80 @@
+"""Whether speed changes answers: another engine; no closer look at what is plainly neither.
+
+Decisions are those at the shipped settings, on photos of which the model has seen a part in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import photos
+from benchmarks.limit import BUNDLE
+from models import looking
+from models.bundle import Bundle, load
+from models.engines import Engine, open_engine
+from models.feeding import batches, decoded
+from pipeline.config import DecisionSettings
+from pipeline.decision import Policy, decide
+
+CONFIDENT = 0.99
+"""From this confidence on, no engine may decide otherwise than another."""
+
+
+def measure(folder: Path, count: int) -> dict[str, float]:
+    """Return shares of so many photos, at most as many as there are."""
+    paths = photos.everyday(count) or photos.make(folder / "photos", count)
+    bundle = load(BUNDLE)
+    reference, other = open_engine(bundle, "tensorflow"), open_engine(bundle, "openvino")
+    first, same = _first(bundle, reference, paths), _first(bundle, other, paths)
+    look = bundle.closer_look
+    figures = {"photos": float(len(paths)), **_flips(bundle, first, same)}
+    if look is None or bundle.neither is None:
+        return figures
+    every = _looked(bundle, replace(look, neither_below=1.1), other, paths, same)
+    unsure, worth = (
+        looking.doubtful(same, replace(look, neither_below=below), bundle.neither)
+        for below in (1.1, look.neither_below)
+    )
+    spared = same.copy()
+    spared[worth] = every[worth]
+    return figures | {
+        "unsure photos": float(len(unsure)),
+        "of these, plainly neither and left at that": float(len(unsure) - len(worth)),
+        "decisions that this changes": float(np.sum(_decisions(bundle, every) != _decisions(bundle, spared))),
+        "likeliest classes that this changes": float(np.sum(every.argmax(axis=1) != spared.argmax(axis=1))),
+    }
+
+
+def _first(bundle: Bundle, engine: Engine, paths: Sequence[bytes]) -> np.ndarray:
+    return np.concatenate([engine.predict(images) for images in batches(paths, bundle.input_size)])
+
+
+def _looked(
+    bundle: Bundle, look: looking.CloserLook, engine: Engine, paths: Sequence[bytes], first: np.ndarray
+) -> np.ndarray:
+    def again(index: int, side: int) -> np.ndarray:
+        return decoded(paths[index], side)
+
+    return looking.look_closer(engine.predict, first, look, bundle.input_size, again, neither=bundle.neither)
+
+
+def _flips(bundle: Bundle, one: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    different = _decisions(bundle, one) != _decisions(bundle, other)
+    confident = different & (np.minimum(one.max(axis=1), other.max(axis=1)) > CONFIDENT)
+    return {
+        "flips of the decision between engines": float(different.sum()),
+        "flips between engines, share": float(different.mean()),
+        f"flips where both are surer than {CONFIDENT}": float(confident.sum()),
+        "greatest difference of a probability between engines": float(f"{np.abs(one - other).max():.1g}"),
+    }
+
+
+def _decisions(bundle: Bundle, probabilities: np.ndarray) -> np.ndarray:
+    policy = Policy(bundle.folders, bundle.threshold(DecisionSettings().target_precision))
+    return np.array(
+        [decide(dict(zip(bundle.labels, row, strict=True)), policy).outcome for row in probabilities.tolist()]
+    )
