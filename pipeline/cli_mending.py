@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +36,9 @@ def correct(
 
     settings = load(config)
     with database(settings, "write") as engine:
-        done = corrections.correct(engine, settings, list(map(os.fsencode, files)), label, by or _user())
+        done = corrections.correct(
+            engine, settings, list(map(os.fsencode, files)), label, by or corrections.login_name()
+        )
     raise typer.Exit(_print_moves(done, json))
 
 
@@ -67,7 +68,7 @@ def undo(
             files=[os.fsencode(file) for file in files or ()],
             last=last,
             since=moment(since),
-            by=by or _user(),
+            by=by or corrections.login_name(),
         )
     raise typer.Exit(_print_moves(done, json))
 
@@ -93,7 +94,7 @@ def retry(
         chosen = [os.fsencode(file) for file in files or ()]
         if reason is not None:
             chosen = failed_paths(engine, reason)
-        done = corrections.retry(engine, settings, by or _user(), chosen)
+        done = corrections.retry(engine, settings, by or corrections.login_name(), chosen)
     raise typer.Exit(_print_moves(done, json))
 
 
@@ -106,10 +107,3 @@ def _print_moves(moves: Sequence[Change], json: bool) -> int:
     else:
         print("\n".join(map(str, moves)) or "nothing to do")
     return SOME_FAILED if any(move.problem for move in moves) else 0
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

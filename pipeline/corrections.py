@@ -8,6 +8,7 @@ whose content is not what was filed is never touched.
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,14 @@ class Known:
 
 def _utc() -> datetime:
     return datetime.now(UTC)
+
+
+def login_name() -> str:
+    """Return whose process this is: who did it where nobody gave a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def correct(

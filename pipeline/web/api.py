@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from db import queries
 from pipeline import status as statuses
+from pipeline.corrections import Known
 from pipeline.mover import Change
-from pipeline.web import mending
+from pipeline.web import settling
 from pipeline.web.asking import answers, scratch
 from pipeline.web.delivering import Delivery
 from pipeline.web.problems import Problem
 from pipeline.web.site import Here, Site
 from pipeline.web.uploads import received
+from pipeline.web.who import who
 
 router = APIRouter(prefix="/api", tags=["api"])
 
+Id = Annotated[int, InPath(ge=0, lt=2**63)]
+By = Annotated[str | None, Query(max_length=200, description="Who says so.")]
+
 PAGE_ROWS = 100
 MOST_ROWS = 1000
+
+IfMatch = Annotated[
+    str | None,
+    Header(max_length=40, description="The ETag of the row as you saw it; changed since, it stays as it is."),
+]
 
 FILES = {
     "requestBody": {
@@ -149,25 +161,29 @@ def results(
 
 
 @router.get("/results/{id}", responses=REFUSALS)
-def result(site: Here, id: int) -> dict[str, Any]:
-    """Return one row of the database."""
-    engine = site.store.reader()
-    row = queries.result(engine, id) if engine else None
-    if row is None:
-        raise Problem(404, f"There is no file {id}.", "GET /api/results lists those that there are.")
-    return row
+def result(response: Response, site: Here, id: Id) -> dict[str, Any]:
+    """Return one row of the database; its ETag is for If-Match when you correct it."""
+    [known] = settling.now(site, [id])  # before the row, so that it is never newer than what is shown
+    response.headers["ETag"] = _etag(known)
+    return _row(site, id)
 
 
 @router.post("/results/{id}/correction", responses=REFUSALS)
-def correct(site: Here, id: int, correction: Correction) -> dict[str, Any]:
+def correct(
+    request: Request, response: Response, site: Here, id: Id, said: Correction, if_match: IfMatch = None
+) -> dict[str, Any]:
     """Say what is really on a photo: it moves, and the row remembers."""
-    return _changed(mending.correct(site, [id], correction.label, correction.by))
+    meant = [_meant(site, id, if_match)]
+    return _changed(site, response, settling.settle(site, who(request, said.by), meant, said.label))
 
 
 @router.delete("/results/{id}/correction", responses=REFUSALS)
-def undo(site: Here, id: int) -> dict[str, Any]:
+def undo(
+    request: Request, response: Response, site: Here, id: Id, by: By = None, if_match: IfMatch = None
+) -> dict[str, Any]:
     """Take back the last change: a correction goes back to the folder before, a filing into the inbox."""
-    return _changed(mending.undo(site, [id]))
+    meant = [_meant(site, id, if_match)]
+    return _changed(site, response, settling.take_back(site, who(request, by), meant))
 
 
 @router.post("/inbox", status_code=201, responses=REFUSALS, openapi_extra=FILES)
@@ -230,10 +246,37 @@ def _aware(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
 
 
-def _changed(changes: list[Change]) -> dict[str, Any]:
+def _row(site: Site, id: int) -> dict[str, Any]:
+    engine = site.store.reader()
+    row = queries.result(engine, id) if engine else None
+    if row is None:
+        raise Problem(404, f"There is no file {id}.", "GET /api/results lists those that there are.")
+    return row
+
+
+def _etag(file: Known) -> str:
+    return f'"{file.version}"'
+
+
+def _meant(site: Site, id: int, if_match: str | None) -> Known:
+    """Return the file as the client saw it, as it is now if it says nothing. Raises Problem."""
+    [known] = settling.now(site, [id])
+    state = _row(site, id)["state"]
+    if state != "filed":
+        raise Problem(409, f"File {id} is not filed: it is {state}.", "Wait until it is filed.")
+    if if_match in (None, "*"):
+        return known
+    version = re.fullmatch(r'"(\d{1,18})"', if_match.strip(), re.ASCII)
+    if version is None:
+        raise Problem(422, "If-Match is no ETag of a row.", f"Send that of GET /api/results/{id}.")
+    return Known(id, int(version[1]))
+
+
+def _changed(site: Site, response: Response, changes: list[Change]) -> dict[str, Any]:
     [change] = changes
-    if change.problem:
-        raise Problem(409, change.problem, "`pawsort doctor` tells more.")
+    for problem in settling.problems(changes):
+        raise Problem(409, problem, "GET it again to see how it is now; `pawsort doctor` tells more.")
+    response.headers["ETag"] = _etag(settling.now(site, [change.id or 0])[0])
     return change.as_dict()
 
 

@@ -15,6 +15,8 @@ from markupsafe import Markup
 WIDTH, HEIGHT = 960.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 8.0, 16.0, 36.0
 TICKS = 4
+WIDEST = 72.0
+"""A column; one alone shall not fill the chart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ def columns(title: str, bars: Sequence[tuple[str, Mapping[str, float]]], series:
     """Draw stacked columns, one for each (label, value by series); the first series stands at the bottom."""
     top = nice(max((sum(values.values()) for _, values in bars), default=0))
     step = (WIDTH - LEFT - RIGHT) / max(1, len(bars))
+    width = min(0.76 * step, WIDEST)
     drawn = [_grid(top)]
     for number, (label, values) in enumerate(bars):
         left, base = LEFT + number * step, 0.0
@@ -42,13 +45,13 @@ def columns(title: str, bars: Sequence[tuple[str, Mapping[str, float]]], series:
         for part in series:
             value = values.get(part.name, 0)
             if value:
-                stack.append(_rect(left + 0.12 * step, base, 0.76 * step, value, top, part.css))
+                stack.append(_rect(left + (step - width) / 2, base, width, value, top, part.css))
             base += value
         said = ", ".join(f"{_number(values[p.name])} {p.name}" for p in series if values.get(p.name))
         drawn.append(
             Markup("<g><title>{}: {}</title>{}</g>").format(label, said or "none", Markup("").join(stack))
         )
-        drawn.append(_label(left + step / 2, label, _sparse(number, len(bars))))
+        drawn.append(_label(left + step / 2, label, _sparse(len(bars) - 1 - number, len(bars))))
     return _svg(title, drawn)
 
 
@@ -181,7 +184,10 @@ def _label(x: float, words: str, css: str) -> Markup:
 
 
 def _sparse(number: int, count: int) -> str:
-    """Return the class of a label that stands too close to the next one to be shown everywhere."""
+    """Return the class of a label that stands too close to the next one to be shown everywhere.
+
+    `number` counts from the last, which is the one that is looked for.
+    """
     every = max(1, math.ceil(count / 7))
     if number % every:
         return "never"

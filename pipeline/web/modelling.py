@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from models.bundle import Bundle, Figure
 from pipeline.decision import UNCERTAIN
 from pipeline.web import measured
 from pipeline.web.charts import Series, interval, legend, lines
-from pipeline.web.choices import Choice
+from pipeline.web.choices import SHIPPED, Choice
 from pipeline.web.markdown import LONGEST
 from pipeline.web.markdown import render as markdown
 from pipeline.web.plainfiles import open_plain
@@ -67,9 +69,21 @@ def one(request: Request, site: Here, key: str) -> Response:
         confusion=measured.confusion(folder),
         reliability=_reliability(folder),
         worst=measured.worst(folder),
-        folder=f"{bundle.path.name}/{measured.FOLDER}",
+        made=_moment(bundle.manifest.made.at),
+        command=shlex.join(["pawsort", "evaluate", _called(bundle), "PHOTOS/", "--out", str(folder)]),
         live=_live(site, choice),
     )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _called(bundle: Bundle) -> str:
+    return bundle.path.name if bundle.path.parent == SHIPPED else str(bundle.path)
 
 
 def _figures(bundle: Bundle) -> list[dict[str, Any]]:

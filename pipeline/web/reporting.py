@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -63,7 +64,9 @@ def _stamp(found: Sequence[Day]) -> tuple[Day, ...]:
 def _chart(site: Site, found: Sequence[Day]) -> Markup:
     """Draw the last days that have a summary."""
     shown = [day.day for day in reversed(found[:DAYS]) if day.summary is not None]
-    bars = [(day[5:], reportfiles.counts(reportfiles.summary(site.settings.reports, day))) for day in shown]
+    bars = [
+        (_short(day), reportfiles.counts(reportfiles.summary(site.settings.reports, day))) for day in shown
+    ]
     others = {outcome for _, counts in bars for outcome in counts}
     first = site.classes.outcomes()
     series = series_of([*first, *sorted(others - {*first})])
@@ -72,6 +75,13 @@ def _chart(site: Site, found: Sequence[Day]) -> Markup:
         if bars
         else Markup("")
     )
+
+
+def _short(day: str) -> str:
+    try:
+        return f"{date.fromisoformat(day):%-d %b}"
+    except ValueError:  # such as the thirtieth of February, in a name that somebody made
+        return day
 
 
 def _by_inbox(rows: Sequence[dict[str, str]]) -> dict[str, dict[str, Any]]:

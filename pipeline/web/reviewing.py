@@ -103,7 +103,7 @@ def answer(
     done: Annotated[str, Form()] = "",
 ) -> Response:
     """Settle files as one label, and show what comes next."""
-    changes = settling.settle(site, request, settling.seen(file), label)
+    changes = settling.settle(site, who(request), settling.seen(file), label)
     settled = [change.id for change in changes if change.id is not None and not change.problem]
     stack = _stack(done)
     if settled:
@@ -119,7 +119,7 @@ def undo(request: Request, site: Here, view: Looked, done: Annotated[str, Form()
     if not stack:
         return _next(request, site, view, stack, [], "There is nothing to take back.")
     files = settling.seen(stack[-1])
-    changes = settling.take_back(site, request, files)
+    changes = settling.take_back(site, who(request), files)
     back = [change.id for change in changes if change.id is not None and not change.problem]
     said = f"{_photos(len(back))} taken back." if back else ""
     return _next(request, site, view, stack[:-1], changes, said, back)

@@ -1,12 +1,13 @@
-"""What visitors change: answers, undos, retries; each for files as they saw them."""
+"""What visitors and programs change: answers, undos, retries; each for files as they saw them.
+
+These block, so a route that uses them is a plain `def`.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Sequence
-
-from fastapi import Request
 
 from db import overview
 from db.names import escape
@@ -15,7 +16,6 @@ from pipeline.corrections import Known
 from pipeline.mover import Change
 from pipeline.web.problems import Problem
 from pipeline.web.site import Site
-from pipeline.web.who import who
 
 MOST = 100
 """Files that one request may settle: each is read through to see that it is the one that was filed."""
@@ -33,29 +33,35 @@ def seen(texts: Sequence[str]) -> list[Known]:
     return [Known(int(match[1]), int(match[2])) for match in found if match]
 
 
-def settle(site: Site, request: Request, files: Sequence[Known], label: str) -> list[Change]:
+def settle(site: Site, by: str, files: Sequence[Known], label: str) -> list[Change]:
     """Say what is on files. Raises Problem 422 for an unknown label, LockError, DatabaseError."""
     folders = site.classes.folders()
-    if label not in {answer.label for answer in site.classes.answers()}:
-        raise Problem(422, f"There is no class called {label[:60]}.", "Load the page again.")
-    return corrections.correct(site.store.writer(), site.settings, files, label, who(request), folders)
+    known = [answer.label for answer in site.classes.answers()]
+    if label not in known:
+        raise Problem(422, f"There is no class called {label[:60]}.", f"Choose one of: {', '.join(known)}.")
+    return corrections.correct(site.store.writer(), site.settings, files, label, by, folders)
 
 
-def take_back(site: Site, request: Request, files: Sequence[Known]) -> list[Change]:
+def take_back(site: Site, by: str, files: Sequence[Known]) -> list[Change]:
     """Undo the last change of each of these files. Raises LockError, DatabaseError."""
-    return corrections.undo(site.store.writer(), site.settings, who(request), files)
+    return corrections.undo(site.store.writer(), site.settings, by, files)
 
 
-def retry(site: Site, request: Request, files: Sequence[Known | bytes]) -> list[Change]:
+def retry(site: Site, by: str, files: Sequence[Known | bytes]) -> list[Change]:
     """Send failures in again. Raises LockError, DatabaseError."""
-    return corrections.retry(site.store.writer(), site.settings, who(request), files)
+    return corrections.retry(site.store.writer(), site.settings, by, files)
 
 
 def as_seen(site: Site, ids: Sequence[int]) -> dict[int, str]:
     """Return how pages name these files now, `ID:VERSION`."""
+    return {file.id: f"{file.id}:{file.version}" for file in now(site, ids)}
+
+
+def now(site: Site, ids: Sequence[int]) -> list[Known]:
+    """Return these files as they are now."""
     engine = site.store.reader()
     found = overview.versions(engine, ids) if engine else {}
-    return {id: f"{id}:{found.get(id, 0)}" for id in ids}
+    return [Known(id, found.get(id, 0)) for id in ids]
 
 
 def problems(changes: Sequence[Change]) -> list[str]:

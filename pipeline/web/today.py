@@ -21,6 +21,7 @@ from pipeline.web import settling
 from pipeline.web.charts import columns, legend, series_of
 from pipeline.web.rendering import render
 from pipeline.web.site import Here, Page, Site
+from pipeline.web.who import who
 
 router = APIRouter(prefix="/today", include_in_schema=False)
 PAGE = Page("Today", "/today", 40)
@@ -58,7 +59,7 @@ def retry(request: Request, site: Here, reason: Annotated[str, Form()]) -> Respo
     """Send in again what failed for a reason, the newest first and so many at once."""
     engine = site.store.reader()
     paths = overview.failed_paths(engine, reason, settling.MOST) if engine else []
-    wrong = settling.problems(settling.retry(site, request, paths)) if paths else []
+    wrong = settling.problems(settling.retry(site, who(request), paths)) if paths else []
     site.cache.forget()
     if not wrong:
         return RedirectResponse("/today", 303)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from typing import Annotated
 from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from pipeline.corrections import login_name
 from pipeline.logs import printable
 from pipeline.web.login import own_path
 
@@ -20,9 +19,9 @@ LONGEST = 60
 YEAR_SECONDS = 365 * 24 * 3600
 
 
-def who(request: Request) -> str:
-    """Return the name that the visitor gave, else that of the user whom the server runs as."""
-    return given(request) or _login_name()
+def who(request: Request, said: str | None = None) -> str:
+    """Return who asks: the name `said` in the request, else the visitor's, else that of the server's user."""
+    return _tidy(said or "") or given(request) or login_name()
 
 
 def given(request: Request) -> str | None:
@@ -41,10 +40,3 @@ def take(request: Request, name: Annotated[str, Form()] = "", next: Annotated[st
 
 def _tidy(name: str) -> str:
     return printable(" ".join(name.split()))[:LONGEST].strip()
-
-
-def _login_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

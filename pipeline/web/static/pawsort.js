@@ -25,6 +25,8 @@
   };
 
   localise(document);
+  // On a narrow screen the pages stand in a row that scrolls.
+  document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   document.body.addEventListener("htmx:load", (event) => localise(event.detail.elt.parentNode || document));
   // An answer that is no success still says what is wrong: show it where the visitor is.
   document.body.addEventListener("htmx:responseError", (event) => {

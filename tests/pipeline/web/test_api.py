@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pipeline.corrections import login_name
 from pipeline.heartbeat import FILE_NAME, Heartbeat, InboxBeat
 from pipeline.model import load_bundle, policy
 from pipeline.web import store
@@ -102,7 +103,26 @@ def test_a_correction_moves_the_photo_and_can_be_taken_back(client: TestClient, 
     assert [move.by for move in house.ledger.moves(id)] == ["ann"]
     assert client.delete(f"/api/results/{id}/correction").json()["outcome"] == "cats"
     assert house.state(id)[1:3] == ("cats", None)
-    assert house.ledger.moves(id)[-1].by.endswith("(page)")
+    assert house.ledger.moves(id)[-1].by == login_name()
+
+
+def test_who_looked_before_somebody_else_answered_changes_nothing(client: TestClient, house: House) -> None:
+    house.time -= timedelta(days=1)
+    url = f"/api/results/{house.file(b'a.jpg')}"
+    seen = {"If-Match": client.get(url).headers["etag"]}
+    first = client.post(f"{url}/correction", json={"as": "dog", "by": "ann"}, headers=seen)
+    assert first.status_code == 200
+    late = [
+        client.post(f"{url}/correction", json={"as": "cat", "by": "ben"}, headers=seen),
+        client.delete(f"{url}/correction", headers=seen),
+    ]
+    assert [answer.status_code for answer in late] == [409, 409]
+    assert "a.jpg: was settled meanwhile by ann, who said dog" in late[0].json()["error"]
+    assert client.get(url).json()["corrected_to"] == "dog"
+    assert client.delete(f"{url}/correction?by=ben", headers={"If-Match": "mine"}).status_code == 422
+    anew = {"If-Match": first.headers["etag"]}
+    assert client.delete(f"{url}/correction?by=ben", headers=anew).status_code == 200
+    assert client.get(url).headers["etag"] not in (seen["If-Match"], anew["If-Match"])
 
 
 def test_what_cannot_be_corrected_says_why(client: TestClient, house: House) -> None:

@@ -27,7 +27,7 @@ def reports(house: House) -> Path:
 
 def test_a_day_is_shown_as_a_chart_and_a_table(client: TestClient, reports: Path) -> None:
     text = client.get("/reports", headers=HTML).text
-    assert 'role="img"' in text and "11-21: 1 cats, 1 dogs" in text
+    assert 'role="img"' in text and "21 Nov: 1 cats, 1 dogs" in text
     assert 'href="/reports/summary-2026-11-21.csv"' in text
     assert "50 %" in text and "90 %" in text
 

@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -189,12 +188,9 @@ def test_a_head_that_never_ends_is_refused(live: str) -> None:
 def test_pages_are_answered_while_a_photo_takes_its_time(live: str, tmp_path: Path) -> None:
     with httpx.Client(timeout=PATIENCE) as client, ThreadPoolExecutor(1) as pool:
         slow = pool.submit(client.post, live + "/api/classify", files={"file": ("a", photo("hang"))})
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
-            began = time.monotonic()
+        for _ in range(5):
             assert httpx.get(live + "/healthz").status_code == 200
-            assert time.monotonic() - began < 0.5
-        assert not slow.done()
+            assert not slow.done()
         slow.cancel()
 
 
