@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import answers, large, latency, ledger, pages, throughput, training, writing
+from benchmarks import answers, large, latency, ledger, pages, polled, throughput, training, writing
 
 BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "throughput": throughput.measure,
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "ledger": ledger.measure,
     "train": training.measure,
     "pages": pages.measure,
+    "polled": polled.measure,
 }
 
 

@@ -1,8 +1,9 @@
-"""How long the pages wait for their data; with `--photos 1000000`, out of a million rows."""
+"""How long visitors wait for each page, and pages for their data; `--photos 1000000` makes a million rows."""
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from benchmarks.rows import LAST, fill
+from benchmarks.visits import ADDRESSES, forget, serving, visit
 from db import browse, overview, queries, review
 from db.browse import Choice, Mark
 from db.engine import open_database, upgrade
@@ -66,13 +68,31 @@ QUESTIONS: dict[str, Callable[[Engine], Any]] = {
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
-    """Return the milliseconds of each question, the median of five, out of `count` rows."""
-    url = f"sqlite:///{folder}/pawsort.db"
+    """Return the milliseconds of each question and each page, out of `count` rows.
+
+    A question is the median of five. A page goes by the clock of its visitor: cold is the first time, by a
+    server that has shown no such page yet, with nothing of the database in the kernel's memory; warm is the
+    median of five more.
+    """
+    (folder / "config.yaml").write_text("", encoding="utf-8")
+    (folder / "state").mkdir()
+    database = folder / "state" / "pawsort.db"
+    url = f"sqlite:///{database}"
     upgrade(url)
     engine = open_database(url, "write")
     fill(engine, count)
     figures = {name: _milliseconds(lambda ask=ask: ask(engine)) for name, ask in QUESTIONS.items()}  # type: ignore[misc]
     engine.dispose()
+    for _, addresses in itertools.groupby(ADDRESSES, lambda address: address.partition("?")[0]):
+        with serving(folder) as port:
+            for address in addresses:
+                forget(database)
+                cold, _ = visit(port, address)
+                warm = statistics.median(visit(port, address)[0] for _ in range(5))
+                figures |= {f"GET {address}, cold": round(cold, 1), f"GET {address}, warm": round(warm, 1)}
+    for kind in ("cold", "warm"):
+        slowest = max((name for name in figures if name.endswith(kind)), key=figures.__getitem__)
+        figures[f"the slowest page, {kind}: {slowest}"] = figures[slowest]
     return figures
 
 

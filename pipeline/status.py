@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -75,8 +76,16 @@ def _beat_lines(beat: Heartbeat) -> list[str]:
     return lines
 
 
-def read(settings: Settings, engine: Engine | None, problem: str | None = None) -> Status:
-    """Look at the worker of `settings`; without an `engine` nothing is counted, perhaps for a `problem`."""
+def read(
+    settings: Settings,
+    engine: Engine | None,
+    problem: str | None = None,
+    count: Callable[[Engine], dict[str, int]] = queries.counts,
+) -> Status:
+    """Look at the worker of `settings`; without an `engine` nothing is counted, perhaps for a `problem`.
+
+    `count` is for who asks often and has the counts already.
+    """
     pid = holder(settings.state)
     beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
     if beat and pid and beat.pid != pid:
@@ -84,6 +93,6 @@ def read(settings: Settings, engine: Engine | None, problem: str | None = None) 
     worker = heartbeat.liveness(beat, datetime.now(UTC), pid is not None)
     if problem:
         return Status(worker, pid, {}, beat, problem)
-    counted = queries.counts(engine) if engine else {}
+    counted = dict(count(engine)) if engine else {}
     counts = {outcome: counted.pop(outcome, 0) for outcome in (UNCERTAIN, FAILED, "waiting")}
     return Status(worker, pid, {**counted, **counts}, beat)

@@ -15,12 +15,12 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from db import queries
-from pipeline import status as statuses
 from pipeline.corrections import Known
 from pipeline.mover import Change
 from pipeline.web import settling
 from pipeline.web.asking import answers, scratch
 from pipeline.web.delivering import Delivery
+from pipeline.web.metrics import status_of
 from pipeline.web.problems import Problem
 from pipeline.web.site import Here, Site
 from pipeline.web.uploads import received
@@ -214,7 +214,7 @@ async def deliver(
 @router.get("/status", responses=REFUSALS)
 def status(site: Here) -> dict[str, Any]:
     """Say what the worker is doing, and how many files went where."""
-    return statuses.read(site.settings, site.store.reader()).as_dict()
+    return status_of(site).as_dict()
 
 
 @router.get("/models", responses=REFUSALS)

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Engine
 
-from db import browse, overview, queries
+from db import browse, overview
 from db.browse import MOST, Counted, Mark
 from db.browse import Page as Files
 from pipeline.web.charts import histogram
@@ -49,7 +49,7 @@ def _found(engine: Engine, site: Site, filters: Filters, after: str) -> dict[str
         found = browse.page(engine, choice, mark, SIZE)
     if not filters.any:
         # All together are counted for Today too, and kept.
-        known = site.cache.get("counts", lambda: queries.counts(engine))
+        known = site.counts(engine)
         counted = Counted({outcome: known.get(outcome, 0) for outcome in outcomes})
     return {"page": found, "counted": counted, "wrong": wrong, "most": MOST, "is_new": False}
 

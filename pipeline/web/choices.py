@@ -1,4 +1,5 @@
-"""Which models a visitor may choose: the one in the settings, all under models/, and ImageNet's once made.
+"""Which models a visitor may choose: the one in the settings, those that came with us, all
+in `models/` beside the settings, and ImageNet's once made.
 
 A choice is a plain name out of this list, never a path that somebody sent.
 """
@@ -24,6 +25,11 @@ log = logging.getLogger(__name__)
 
 SHIPPED = Path(models.__file__).parent
 
+MAKE_IMAGENET = (
+    "Run `pawsort classify --model imagenet PHOTO` once; where there is no internet, give it the weights "
+    "with `--weights FILE`."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -39,7 +45,7 @@ class Choices:
 
     def __init__(self, settings: Settings, folder: Path = SHIPPED) -> None:
         self._own = bundles.locate(settings.model, settings.base)
-        self._folder = folder
+        self._folders = (folder, settings.base / "models")
         self._read: dict[Path, tuple[int, Bundle | None]] = {}
         self._lock = threading.Lock()
 
@@ -58,23 +64,24 @@ class Choices:
         for choice in choices:
             if choice.key == key:
                 return choice
+        if key == imagenet.NAME:
+            raise Problem(503, "The model imagenet is not made yet.", MAKE_IMAGENET)
         known = ", ".join(choice.key for choice in choices)
         raise Problem(404, f"There is no model called {key[:80]}.", f"Choose one of: {known}.")
 
     def _found(self) -> Iterator[Choice]:
-        own = self._bundle(self._own)
-        if own is not None:
-            yield Choice(self._own.name, own, True)
-        for key, path in self._others():
-            bundle = self._bundle(path)
-            # A bundle of the visitor's own may have the name of a shipped one.
-            if bundle is not None and key != self._own.name:
-                yield Choice(key, bundle, False)
+        seen: set[str] = set()
+        for key, path in self._places():
+            # The first of a name has it: a bundle of the visitor's own may be called like one of ours.
+            if key not in seen and (bundle := self._bundle(path)) is not None:
+                seen.add(key)
+                yield Choice(key, bundle, path == self._own)
 
-    def _others(self) -> Iterator[tuple[str, Path]]:
-        for path in sorted(self._folder.iterdir()):
-            if path.resolve() != self._own.resolve() and (path / bundles.MANIFEST).is_file():
-                yield path.name, path
+    def _places(self) -> Iterator[tuple[str, Path]]:
+        yield self._own.name, self._own
+        for folder in self._folders:
+            for manifest in sorted(folder.glob(f"*/{bundles.MANIFEST}")):
+                yield manifest.parent.name, manifest.parent
         # Making it would take a download and minutes; `pawsort classify --model imagenet` does that.
         made = imagenet.cache_folder().glob(f"{imagenet.NAME}-*/{bundles.MANIFEST}")
         for manifest in sorted(made, key=lambda path: path.stat().st_mtime)[-1:]:

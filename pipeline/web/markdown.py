@@ -40,13 +40,13 @@ def _block(block: str) -> Markup:
     if heading := re.match(r"(#{1,4}) +(.*)", block):
         level = min(4, len(heading[1]) + 1)
         rest = "\n".join(lines[1:])
-        made = Markup("<h{0}>{1}</h{0}>").format(level, _inline(heading[2]))
+        made = Markup("<h{0}>{1}</h{0}>").format(level, inline(heading[2]))
         return made + _block(rest) if rest.strip() else made
     if len(lines) > 1 and re.fullmatch(r"[\s|:-]+", lines[1]) and "|" in lines[0]:
         return _table([line.strip().strip("|").split("|") for line in [lines[0], *lines[2:]]])
     if _ITEM.match(block):
         return Markup("<ul>{}</ul>").format(Markup("").join(_items(lines)))
-    return Markup("<p>{}</p>").format(_inline(block))
+    return Markup("<p>{}</p>").format(inline(block))
 
 
 def _items(lines: Sequence[str]) -> Iterator[Markup]:
@@ -54,7 +54,7 @@ def _items(lines: Sequence[str]) -> Iterator[Markup]:
     for line in [*lines, "- "]:
         if _ITEM.match(line):
             if item:
-                yield Markup("<li>{}</li>").format(_inline(item))
+                yield Markup("<li>{}</li>").format(inline(item))
             item = _ITEM.sub("", line, count=1)
         else:
             item += " " + line.strip()
@@ -62,7 +62,7 @@ def _items(lines: Sequence[str]) -> Iterator[Markup]:
 
 def _table(rows: Sequence[Sequence[str]]) -> Markup:
     def row(cells: Sequence[str], frame: Markup) -> Markup:
-        made = Markup("").join(frame.format(_inline(cell.strip())) for cell in cells)
+        made = Markup("").join(frame.format(inline(cell.strip())) for cell in cells)
         return Markup("<tr>{}</tr>").format(made)
 
     body = Markup("").join(row(cells, Markup("<td>{}</td>")) for cells in rows[1:])
@@ -71,7 +71,8 @@ def _table(rows: Sequence[Sequence[str]]) -> Markup:
     return Markup('<div class="scroll" tabindex="0">{}</div>').format(table)
 
 
-def _inline(text: str) -> Markup:
+def inline(text: str) -> Markup:
+    """Return one line as markup: code, bold, and links without their address."""
     made, place = Markup(""), 0
     for match in _INLINE.finditer(text):
         made += escape(text[place : match.start()])

@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from pipeline import status as statuses
 from pipeline.status import Status
-from pipeline.web.site import Here
+from pipeline.web.site import Here, Site
 
 router = APIRouter(tags=["status"])
 
@@ -19,8 +19,13 @@ TYPE = "text/plain; version=0.0.4; charset=utf-8"
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(site: Here) -> PlainTextResponse:
     """Return all gauges; source of the format: Prometheus, "Exposition formats", version 0.0.4."""
-    status = statuses.read(site.settings, site.store.reader())
+    status = status_of(site)
     return PlainTextResponse("".join(lines(status)), media_type=TYPE)
+
+
+def status_of(site: Site) -> Status:
+    """Look at the worker; the files are counted as often as a page counts them."""
+    return statuses.read(site.settings, site.store.reader(), count=site.counts)
 
 
 Sample = tuple[Mapping[str, str], float]

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 
 from db.names import escape
 from pipeline.logs import printable
+from pipeline.web.markdown import inline
 from pipeline.web.reasons import brief, why
 
 HERE = Path(__file__).parent
@@ -24,6 +25,12 @@ def render(request: Request, template: str, **values: Any) -> HTMLResponse:
     site = request.app.state.site
     page = _environment.get_template(template)
     return HTMLResponse(page.render(request=request, site=site, here=request.scope["path"], **values))
+
+
+def compile_all() -> None:
+    """Compile every template, which the first visitor of each page would have to wait for."""
+    for name in _environment.list_templates():
+        _environment.get_template(name)
 
 
 def percent(share: float | None) -> str:
@@ -69,4 +76,4 @@ _environment = Environment(
 )
 # Names of files may hold what turns the direction of writing; `shown` makes such characters visible.
 _environment.filters.update(percent=percent, moment=moment, size=size, shown=printable)
-_environment.filters.update(named=named, why=why, brief=brief)
+_environment.filters.update(named=named, why=why, brief=brief, inline=inline)

@@ -16,10 +16,14 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from db import queries
+from db.errors import DatabaseError
 from pipeline.config import Settings
 from pipeline.errors import OK, SettingsError
 from pipeline.web.app import create_app
 from pipeline.web.connections import PatientProtocol
+from pipeline.web.rendering import compile_all
+from pipeline.web.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +37,24 @@ GRACE_SECONDS = 5
 def serve(settings: Settings) -> int:
     """Answer requests until a signal; return the exit code. Raises SettingsError if the address is taken."""
     listener = listen(settings)
-    server = make_server(create_app(settings))
+    app = create_app(settings)
+    prepare(app.state.site)
+    server = make_server(app)
     print(
         f"pawsort: open {address(settings)} in a browser; Ctrl-C stops the page", file=sys.stderr, flush=True
     )
     with listener:
         server.run(sockets=[listener])
     return 128 + server.received[0] if server.received else OK
+
+
+def prepare(site: Site) -> None:
+    """Do what the first visitor of each page would have to wait for: templates, models, the database."""
+    compile_all()
+    site.choices.all()
+    with contextlib.suppress(DatabaseError):  # whoever asks will hear of it
+        if engine := site.store.reader():
+            queries.last_filed(engine)
 
 
 def make_server(app: FastAPI) -> Server:

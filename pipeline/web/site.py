@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from sqlalchemy import Engine
 
+from db import queries
 from pipeline.config import Settings
 from pipeline.web.cached import Cache
 from pipeline.web.choices import Choices
@@ -41,6 +43,10 @@ class Site:
     classes: Classes
     cache: Cache
     pages: tuple[Page, ...]
+
+    def counts(self, engine: Engine) -> dict[str, int]:
+        """Count the files by outcome, as `queries.counts`; kept for a while, since a million takes long."""
+        return self.cache.get("counts", lambda: queries.counts(engine))
 
 
 def site_of(request: Request) -> Site:

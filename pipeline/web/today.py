@@ -88,7 +88,7 @@ def _values(site: Site) -> dict[str, Any]:
 def _counted(engine: Engine, site: Site) -> dict[str, Any]:
     days = site.cache.get("days", lambda: _days(engine, site))
     return {
-        "counts": site.cache.get("counts", lambda: queries.counts(engine)),
+        "counts": site.counts(engine),
         "last": queries.last_filed(engine),
         "failures": site.cache.get("failures", lambda: overview.failures(engine)),
         "today": days[-1][1],

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
+from models.imagenet import NAME as IMAGENET
 from pipeline.web.asking import LOOK_PIXELS, Answer, answers, heat, scratch
-from pipeline.web.choices import Choice
+from pipeline.web.choices import MAKE_IMAGENET, Choice
 from pipeline.web.pictures import drawn
 from pipeline.web.problems import Problem
 from pipeline.web.reasons import because
@@ -87,11 +88,13 @@ def picture(site: Here, token: str) -> Response:
 
 
 def _page(request: Request, site: Site, choice: Choice, cards: list[Card] | None = None) -> Response:
+    choices = site.choices.all()
     return render(
         request,
         "try.html",
-        choices=site.choices.all(),
+        choices=choices,
         chosen=choice,
+        make_imagenet=None if any(each.key == IMAGENET for each in choices) else MAKE_IMAGENET,
         cards=cards or [],
         limits=site.settings.limits,
         inbox=site.settings.inboxes[0],

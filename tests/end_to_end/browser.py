@@ -78,7 +78,8 @@ class Window:
 
     def barriers(self) -> list[str]:
         """What axe finds to be serious or critical on the page, one line each."""
-        self.page.add_script_tag(content=AXE)
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.add_script_tag(content=AXE)
         found = self.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
         return [
             f"{violation['id']}: {violation['help']}: {node['html'][:200]} {node['failureSummary'][:300]}"

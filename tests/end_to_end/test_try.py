@@ -1,16 +1,21 @@
-"""The page Try in a real browser, with a real worker and the shipped model."""
+"""From a photo in the browser to its correction in the report, with a real worker and the shipped models."""
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.web.choices import SHIPPED
 from tests.end_to_end.browser import Window, chromium
 from tests.end_to_end.conftest import Site, picture
 from tests.oracle import conserved
@@ -31,8 +36,11 @@ def browser() -> Iterator[Any]:
 def site(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Site]:
     """A worker, and a server beside it; both stay for all tests here."""
     site = Site(tmp_path_factory.mktemp("site"))
-    site.address = site.serve()
-    yield site
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(site.folder / "cache"))  # where imagenet is not made yet
+        shutil.copytree(SHIPPED / "cifar10", site.folder / "models" / "trained_here")
+        site.address = site.serve()
+        yield site
     site.close()
 
 
@@ -46,7 +54,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [*made, folder / "diary.txt"]
 
 
-def test_photos_are_answered_looked_into_and_sent_to_the_worker(
+def test_a_photo_is_answered_looked_into_sent_filed_and_settled(
     site: Site, browser: Any, photos: list[Path]
 ) -> None:
     with Window(browser, site.address) as window:
@@ -75,13 +83,83 @@ def test_photos_are_answered_looked_into_and_sent_to_the_worker(
         page.get_by_text("It is in the inbox as").wait_for()
         site.injected.append(photos[0].read_bytes())
         site.wait_until_filed(1)
+        [(name, *filed)] = results(site)
+        assert name.startswith("upload-") and filed == [answer["outcome"], None] == ["uncertain", None]
+
+        page.goto("/review")
+        for key, left, outcome, label in (
+            ("d", "All settled.", "dogs", "dog"), ("u", "1 left.", "uncertain", None),
+            ("c", "All settled.", "cats", "cat"),
+        ):  # fmt: skip
+            page.keyboard.press(key)
+            page.get_by_text(left).wait_for()
+            assert results(site) == [(name, outcome, label)]
+            assert [path.parent.name for path in site.settings.sorted.rglob("*.jpg")] == [outcome]
         assert (window.complaints, window.foreign) == ([], [])
     assert site.stop(worker) == 143
     conserved(site.settings, site.injected)
-    with sqlite3.connect(site.settings.state / "pawsort.db") as database:
-        [(name, outcome)] = database.execute("SELECT name, outcome FROM results").fetchall()
-    database.close()
-    assert name.startswith("upload-") and outcome == answer["outcome"]
+    done = site.command("report", "--date", f"{datetime.now(UTC):%Y-%m-%d}")
+    assert done.returncode == 0, done.stderr
+    with (site.settings.reports / "latest-images.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["name"], row["outcome"], row["corrected_to"]) for row in rows] == [(name, "cats", "cat")]
+
+
+def results(site: Site) -> list[tuple[str, str, str | None]]:
+    with contextlib.closing(sqlite3.connect(site.settings.state / "pawsort.db")) as database:
+        return database.execute("SELECT name, outcome, corrected_to FROM results").fetchall()
+
+
+def test_each_model_answers_the_same_photo_by_its_own_lights(
+    site: Site, browser: Any, photos: list[Path]
+) -> None:
+    with Window(browser, site.address) as window:
+        page = window.page
+        page.goto("/")
+        page.set_input_files("#files", str(photos[0]))
+        seen = {key: seen_by(page, key) for key in ("cats_dogs", "cifar10", "trained_here")}
+        assert "The worker would put it into" in seen["cats_dogs"]
+        for key in ("cifar10", "trained_here"):
+            assert (
+                "With this model, the worker would put it into" in seen[key] and "5 more classes" in seen[key]
+            )
+        assert not page.get_by_role("radio", name="imagenet").is_enabled()
+        assert "--weights FILE" in page.locator(".choice.missing").inner_text()
+        page.goto("/?model=imagenet")
+        page.get_by_text("The model imagenet is not made yet.").wait_for()
+        assert (window.complaints, window.foreign) == ([], [])
+
+
+def test_a_model_without_folders_names_what_it_sees_and_files_nothing(
+    site: Site, browser: Any, photos: list[Path], shared_data: Path
+) -> None:
+    weights = shared_data.parent / "weights" / "mobilenet_v2_imagenet.weights.h5"
+    made = site.command(
+        "classify", str(photos[0]), "--model", "imagenet", "--weights", str(weights), "--json"
+    )
+    assert made.returncode == 0, made.stderr
+    with Window(browser, site.address) as window:
+        page = window.page
+        page.goto("/?model=imagenet")
+        page.set_input_files("#files", str(photos[0]))
+        said = seen_by(page, "imagenet")
+        assert "it has no folders, so the worker files nothing by it" in said and "995 more classes" in said
+        [answer] = json.loads(made.stdout)
+        assert [part.split()[0] for part in page.locator(".bars > li").all_inner_texts()] == [
+            label.split()[0] for label in answer["scores"]
+        ]
+        assert page.locator(".answer .pill").count() == 0
+        page.get_by_role("button", name="Show where it looked").click()
+        page.locator(".heat").wait_for(timeout=MODEL_MS)
+        assert window.complaints == []
+
+
+def seen_by(page: Any, key: str) -> str:
+    """Choose a model, and return what its answer to the only photo says."""
+    page.get_by_role("radio", name=key).check()
+    card = page.locator(f'.answer[data-model="{key}"]')
+    card.locator(".bars").wait_for(timeout=MODEL_MS)
+    return str(card.inner_text())
 
 
 def classified(site: Site, photo: Path) -> Any:

@@ -25,8 +25,12 @@
   };
 
   localise(document);
-  // On a narrow screen the pages stand in a row that scrolls.
-  document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  // On a narrow screen the pages stand in a row that scrolls; `scrollIntoView` would take the keyboard along.
+  const current = document.querySelector(".nav [aria-current]");
+  if (current) {
+    const row = current.parentElement;
+    row.scrollLeft = current.offsetLeft - row.offsetLeft - (row.clientWidth - current.offsetWidth) / 2;
+  }
   document.body.addEventListener("htmx:load", (event) => localise(event.detail.elt.parentNode || document));
   // An answer that is no success still says what is wrong: show it where the visitor is.
   document.body.addEventListener("htmx:responseError", (event) => {
