@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import answers, large, latency, ledger, pages, polled, throughput, training, writing
+from benchmarks import answers, large, latency, ledger, pages, polled, start, throughput, training, writing
 
 BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "throughput": throughput.measure,
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "latency": latency.measure,
     "answers": answers.measure,
     "ledger": ledger.measure,
+    "start": start.measure,
     "train": training.measure,
     "pages": pages.measure,
     "polled": polled.measure,
