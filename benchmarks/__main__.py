@@ -9,7 +9,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import answers, large, latency, ledger, pages, polled, start, throughput, training, writing
+from benchmarks import (
+    answers,
+    large,
+    latency,
+    ledger,
+    pages,
+    polled,
+    queries,
+    start,
+    throughput,
+    training,
+    writing,
+)
 
 BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "throughput": throughput.measure,
@@ -21,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "train": training.measure,
     "pages": pages.measure,
     "polled": polled.measure,
+    "queries": queries.measure,
 }
 
 

@@ -1,0 +1,47 @@
+"""What `query` asks, in a ledger of many rows: by outcome, day, confidence and name, twenty rows each."""
+
+from __future__ import annotations
+
+import datetime as dt
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.rows import LAST, fill
+from db.engine import open_database, upgrade
+from db.queries import ResultFilter, results
+
+_DAY = LAST - dt.timedelta(days=31)
+FILTERS = {
+    "the newest": ResultFilter(),
+    "an outcome": ResultFilter(outcome="uncertain"),
+    "failures": ResultFilter(outcome="failed"),
+    "one day": ResultFilter(since=_DAY, until=_DAY + dt.timedelta(days=1)),
+    "an outcome on one day": ResultFilter(outcome="cats", since=_DAY, until=_DAY + dt.timedelta(days=1)),
+    "a confidence that many have": ResultFilter(min_confidence=0.985),
+    "a confidence that few have": ResultFilter(min_confidence=0.4, max_confidence=0.41),
+    "a confidence that none has": ResultFilter(min_confidence=0.1, max_confidence=0.2),
+    "a name that many have": ResultFilter(name="img"),
+    "a name that few have": ResultFilter(name="rex"),
+    "a name that none has": ResultFilter(name="zanzibar"),
+}
+
+
+def measure(folder: Path, count: int) -> dict[str, float]:
+    """Return the milliseconds that the first twenty rows of each question take, the median of five."""
+    url = f"sqlite:///{folder}/pawsort.db"
+    upgrade(url)
+    engine = open_database(url, "write")
+    fill(engine, count)
+    figures = {}
+    for name, filters in FILTERS.items():
+        twenty = replace(filters, limit=20)
+        times = []
+        for _ in range(5):
+            began = time.perf_counter()
+            list(results(engine, twenty))
+            times.append(1000 * (time.perf_counter() - began))
+        figures[f"{name}, ms"] = round(statistics.median(times), 1)
+    engine.dispose()
+    return figures
