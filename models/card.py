@@ -36,6 +36,8 @@ _HEADLINES = (
     ("neither_auroc", "area under ROC of neither against the rest"),
     ("neither_fpr_at_95_tpr", "photos of neither let in when 95% of the others are"),
 )
+_UNSEEN = "unseen_neither_filed_at_threshold"
+_UNSEEN_WORDS = "photos of neither that are filed, by last layers that had not seen their source"
 _PLAIN = ("log_loss", "log_loss_with_folder", "neither_auroc")
 
 
@@ -68,7 +70,7 @@ def text(bundle: Bundle, measured: Evaluation, kept: dict[str, str] | None = Non
         _method(bundle),
         hand("method"),
         "## Figures",
-        _figures(measured),
+        _figures(bundle, measured),
         "## Where it fails",
         _failures(measured),
         hand("fails"),
@@ -116,7 +118,8 @@ def _again(bundle: Bundle) -> str:
         if word.startswith("--"):
             break
         folders.append(word)
-    measure = shlex.join(["pawsort", "evaluate", bundle.name, *folders, "--split", "test"])
+    without = words[words.index("--exclude") :][:2] if "--exclude" in words else []
+    measure = shlex.join(["pawsort", "evaluate", bundle.name, *folders, "--split", "test", *without])
     return f"{_command(words)}\n\nMeasure it on the photos that no choice has seen:\n\n    {measure}"
 
 
@@ -168,7 +171,7 @@ def _method(bundle: Bundle) -> str:
     )
 
 
-def _figures(measured: Evaluation) -> str:
+def _figures(bundle: Bundle, measured: Evaluation) -> str:
     at = measured.at_threshold
     seen = ", which no choice has seen" if measured.split == "test" else ""
     split = f" of the split {measured.split}{seen}" if measured.split else ""
@@ -177,6 +180,9 @@ def _figures(measured: Evaluation) -> str:
         for name, words in _HEADLINES
         if name in measured.measured and measured.measured[name].value is not None
     ]
+    if (unseen := bundle.figures.get(_UNSEEN)) is not None:
+        share = Share(unseen.value, unseen.low or 0.0, unseen.high or 1.0, unseen.count)
+        rows.append((_UNSEEN_WORDS, *_cells(share, False)))
     promises = [
         (percent(entry.target_precision), number(entry.threshold), *(_cell(s) for s in _parts(entry)))
         for entry in measured.at_targets

@@ -71,11 +71,14 @@ def finish(
     }
     draft = compose(options.out, content, packed)
     test = photos.split("test")
-    figures = _figures(draft, answer, test, options.target_precision, progress)
+    measured = _measured(draft, answer, test, options.target_precision, progress)
+    figures = {name: figure.model_dump() for name, figure in measured.figures().items()}
     figures |= _of_strangers(
         draft, crossfit.strangers(network, test, lines, size, temperature, look)[1], options.target_precision
     )
-    return write(compose(options.out, content | {"figures": figures}, packed), packed)
+    bundle = write(compose(options.out, content | {"figures": figures}, packed), packed)
+    card.write(bundle, measured)
+    return bundle
 
 
 def _packed(options: TrainOptions, network: Network) -> bytes:
@@ -125,25 +128,21 @@ def _closer_look(
     seen = np.array(of_parts, dtype=np.float32).reshape(shape)
     look = looking.fit(probabilities[rows], seen, photos.labels[rows].tolist(), looking.UNSURE, zoom)
     result = probabilities.copy()
-    result[rows] = looking.combined(probabilities[rows], seen, look)
+    if look is not None:
+        result[rows] = looking.combined(probabilities[rows], seen, look)
     return look, result
 
 
-def _figures(
-    draft: Bundle,
-    answer: Answer,
-    photos: Photos,
-    target: float,
-    progress: Report,
-) -> dict[str, dict[str, Any]]:
+def _measured(
+    draft: Bundle, answer: Answer, photos: Photos, target: float, progress: Report
+) -> evaluation.Evaluation:
     if not len(photos):
         raise DatasetError("no photos left for measuring: expected more of each class")
     clock = Clock("measuring", progress)
     probabilities = evaluation.predict(draft, answer, photos.paths, clock)
     places = evaluation.places(photos.paths)
     result = evaluation.measure(draft, photos, probabilities, target, places)
-    card.write(draft, replace(result, split="test"))
-    return {name: figure.model_dump() for name, figure in result.figures().items()}
+    return replace(result, split="test")
 
 
 def _of_strangers(

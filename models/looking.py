@@ -1,7 +1,6 @@
 """A closer look at what a network is unsure of: parts of the photo, larger, beside the whole of it.
 
-An animal that is small in a large scene covers a few pixels of what the network sees at first. Little is
-unsure, so looking closer costs little.
+An animal that is small in a large scene covers a few pixels of what the network sees at first.
 """
 
 from __future__ import annotations
@@ -161,13 +160,14 @@ def unsure(probabilities: Probabilities, below: float) -> list[int]:
 
 def fit(
     whole: Probabilities, of_parts: Probabilities, labels: Sequence[int], below: float, zoom: float
-) -> CloserLook:
+) -> CloserLook | None:
     """Find the weights of least log loss on unsure photos that training has not seen (n of them).
 
-    With fewer than 50 photos, the closer look is left without weight.
+    None where a closer look is not worth its time: with fewer than 50 photos, which prove nothing, and where
+    the parts would have no weight.
     """
     if len(labels) < _FEWEST:
-        return CloserLook(below, zoom, 1.0, 0.0)
+        return None
     rows, truth = np.arange(len(labels)), np.asarray(labels)
     first, second = _logs(whole), _logs(of_parts).mean(axis=1)
 
@@ -176,7 +176,7 @@ def fit(
         return float(-np.log(np.maximum(right, _LEAST)).mean())
 
     best = min(((float(a), float(b)) for a in _WEIGHTS for b in _WEIGHTS), key=loss)
-    return CloserLook(below, zoom, *best)
+    return CloserLook(below, zoom, *best) if best[1] else None
 
 
 _FEWEST = 50

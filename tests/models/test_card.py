@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models import card
-from models.bundle import Bundle
+from models.bundle import Bundle, Figure
 from models.calibration import softmax
 from models.dataset import Photos
 from models.evaluation import Evaluation, measure
@@ -71,6 +71,25 @@ def test_what_a_person_wrote_stays_and_what_was_measured_does_not(plain_bundle: 
     assert card.write(plain_bundle, measured).read_text() == first.replace(
         "is not written down yet.", "is CC0: all of it."
     )
+
+
+def test_photos_that_training_set_aside_are_not_measured_either(plain_bundle: Bundle, measured: Evaluation):
+    command = "pawsort train photos --out tiny --exclude wrong.csv --seed 7"
+    made = plain_bundle.manifest.made.model_copy(update={"command": command})
+    object.__setattr__(plain_bundle, "manifest", plain_bundle.manifest.model_copy(update={"made": made}))
+    assert "evaluate tiny photos --split test --exclude wrong.csv\n" in card.text(plain_bundle, measured)
+
+
+def test_card_says_what_becomes_of_unseen_sources_where_that_is_known(
+    plain_bundle: Bundle, measured: Evaluation
+):
+    assert "had not seen their source" not in card.text(plain_bundle, measured)
+    name = "unseen_neither_filed_at_threshold"
+    figures = {name: Figure(value=0.014, low=0.006, high=0.036, count=283)}
+    manifest = plain_bundle.manifest.model_copy(update={"figures": figures})
+    object.__setattr__(plain_bundle, "manifest", manifest)
+    (line,) = [x for x in card.text(plain_bundle, measured).splitlines() if "had not seen their source" in x]
+    assert "1.4%" in line and "0.6% to 3.6%" in line and "283" in line
 
 
 def test_names_cannot_break_the_card(plain_bundle: Bundle, measured: Evaluation):
