@@ -157,6 +157,9 @@ def evaluate(
     ] = None,
     exclude: Exclude = None,
     target_precision: Target = 0.995,
+    composed: Annotated[
+        bool, typer.Option("--composed", help="Also measure photos made of others: small ones, two together.")
+    ] = False,
     card: Annotated[
         bool, typer.Option("--card", help="Write the bundle's card, its README.md, anew from these figures.")
     ] = False,
@@ -170,6 +173,8 @@ def evaluate(
     from pipeline.progress import counting_progress
 
     _set_up_log(config)
+    if composed and against:
+        raise SettingsError("--composed measures one model: leave out --against")
     with translated(), counting_progress("measuring") as progress:
         loaded = _load_bundle(bundle)
         other = _load_bundle(against) if against else None
@@ -178,7 +183,7 @@ def evaluate(
         asked: dict[str, Any] = {"split": split, "exclude": exclude, "target_precision": target_precision}
         asked |= {"progress": progress}
         both = evaluation.compare(loaded, other, folders, out, **asked) if other else None
-        result = None if other else evaluation.evaluate(loaded, folders, out, **asked)
+        result = None if other else evaluation.evaluate(loaded, folders, out, composed=composed, **asked)
     if both:
         _print_comparison(both, json)
     if result:

@@ -14,6 +14,7 @@ from models.dataset import DatasetError, Photos, read_wrong, scan
 from models.engines import Kind, open_engine
 from models.evaluation import gallery, page, plots, shapes, tables
 from models.evaluation.answers import Answers
+from models.evaluation.composed import composed as of_composed
 from models.evaluation.curves import curves
 from models.evaluation.figures import Evaluation, measure
 from models.evaluation.suspects import suspects
@@ -43,6 +44,7 @@ def evaluate(
     split: Split | None = None,
     exclude: Path | None = None,
     target_precision: float = 0.995,
+    composed: bool = False,
     engine: Kind = "tensorflow",
     progress: Report | None = None,
 ) -> Evaluation:
@@ -50,12 +52,15 @@ def evaluate(
 
     A subfolder may also be called like the label's folder. `split` keeps to the part of the photos that
     training with the same seed put there: `test` gives the figures in the bundle again. `exclude` names
-    photos to leave out, as in training. Raises DatasetError, BundleError and, with `out`, PackageMissing.
+    photos to leave out, as in training; `composed` adds figures on photos made of others. Raises
+    DatasetError, BundleError and, with `out`, PackageMissing.
     """
     if out is not None:
         plots.need_all()
     found = found_in(bundle, folders, exclude)
     measured = run(bundle, found, split, target_precision, engine, progress)
+    if composed:
+        measured = _with_composed(measured, engine)
     if out is not None:
         write(measured, out)
     return measured.result
@@ -105,6 +110,14 @@ def run(
         warnings=_warnings(bundle, found, split),
     )
     return Measured(bundle, photos, answers, result)
+
+
+def _with_composed(measured: Measured, engine: Kind) -> Measured:
+    bundle, result = measured.bundle, measured.result
+    answer = open_engine(bundle, engine).predict
+    found = of_composed(bundle, answer, measured.photos, result.at_threshold.threshold)
+    result = dataclasses.replace(result, measured={**result.measured, **found})
+    return dataclasses.replace(measured, result=result)
 
 
 def relabelled(photos: Photos, bundle: Bundle) -> Photos:

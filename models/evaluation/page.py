@@ -108,7 +108,10 @@ def write(
 
 def groups(measured: Mapping[str, Share]) -> list[tuple[str, list[tuple[str, Share, Share]]]]:
     """Return the tables of groups: a title, and for each group its name, accuracy and share filed."""
-    titles = {"source": "By source", "size": "By longest side", "shape": "By shape, long side to short"}
+    titles = {
+        "source": "By source", "size": "By longest side", "shape": "By shape, long side to short",
+        "composition": "Made of other photos",
+    }  # fmt: skip
     tables = []
     for kind, title in titles.items():
         prefix = f"accuracy_by_{kind}/"

@@ -1,0 +1,125 @@
+"""Photos made of others: small ones inside those of neither, and two classes side by side.
+
+Photos of animals far away, with a known size, are rare, and so are labelled ones of two kinds together. An
+edge where photos meet may help or mislead, so these figures compare models and sizes; real scenes may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from models.bundle import NEITHER, Bundle
+from models.dataset import DatasetError, Photos
+from models.evaluation import intervals
+from models.evaluation.answers import Answers
+from models.evaluation.intervals import Share
+from models.feeding import Pixels, decoded
+from models.looking import look_closer
+
+Answer = Callable[[Pixels], npt.NDArray[np.float32]]
+Load = Callable[[int, int], Pixels]  # the picture i, uint8 (side, side, 3)
+
+SHARES = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))
+MOST = 200  # photos of each kind
+_BATCH = 32
+
+
+def composed(bundle: Bundle, answer: Answer, photos: Photos, threshold: float) -> dict[str, Share]:
+    """Return `accuracy_by_composition/NAME` and `filed_by_composition/NAME` for each kind that can be made.
+
+    `photos` have labels in the bundle's order. Which are combined, and where, follows from their places in
+    the list. Of two classes side by side no answer is right, so their accuracy is the share left unfiled.
+    Raises DatasetError where nothing can be made.
+    """
+    result: dict[str, Share] = {}
+    for name, labels, load in (*_small(bundle, photos), *_pairs(bundle, photos)):
+        seen = Answers.of(bundle, labels, _answers(bundle, answer, load, len(labels)))
+        filed = seen.filed(threshold)
+        right = seen.right if (labels >= 0).all() else ~filed
+        result[f"accuracy_by_composition/{name}"] = intervals.share(right)
+        result[f"filed_by_composition/{name}"] = intervals.share(filed)
+    if not result:
+        raise DatasetError("nothing to compose: expected photos of neither, or of two classes with a folder")
+    return result
+
+
+def _small(bundle: Bundle, photos: Photos) -> Iterator[tuple[str, npt.NDArray[np.int_], Load]]:
+    neither = bundle.labels.index(NEITHER) if NEITHER in bundle.labels else -1
+    scenes = np.flatnonzero(photos.labels == neither)
+    rng = np.random.default_rng(0)
+    chosen = rng.permutation(_foldered(bundle, photos))[:MOST]
+    if not len(scenes) or not len(chosen):
+        return
+    into, spots = rng.choice(scenes, len(chosen)), rng.random((len(chosen), 2))
+    for share in SHARES:
+
+        def load(i: int, side: int, share: Fraction = share) -> Pixels:
+            scene, photo = (decoded(photos.paths[rows[i]], side) for rows in (into, chosen))
+            return placed(photo, scene, share, spots[i])
+
+        yield f"{share} of the side, in a photo of neither", photos.labels[chosen].astype(int), load
+
+
+def _pairs(bundle: Bundle, photos: Photos) -> Iterator[tuple[str, npt.NDArray[np.int_], Load]]:
+    rng = np.random.default_rng(1)
+    first, second = (rng.permutation(_foldered(bundle, photos)) for _ in range(2))
+    differ = photos.labels[first] != photos.labels[second]
+    first, second = first[differ][:MOST], second[differ][:MOST]
+    if not len(first):
+        return
+
+    def load(i: int, side: int) -> Pixels:
+        return beside(*(decoded(photos.paths[rows[i]], side) for rows in (first, second)))
+
+    yield "two classes side by side", np.full(len(first), -1), load
+
+
+def _foldered(bundle: Bundle, photos: Photos) -> npt.NDArray[np.int_]:
+    return np.flatnonzero(np.isin(photos.labels, bundle.with_folder))
+
+
+def placed(photo: Pixels, scene: Pixels, share: Fraction, spot: npt.NDArray[np.float64]) -> Pixels:
+    """Shrink a photo to a share of the scene's side and lay it there; both uint8 (side, side, 3).
+
+    `spot` is where between the left and right, top and bottom ends, each 0 to 1.
+    """
+    side = scene.shape[0]
+    small = max(1, round(side * share))
+    left, top = (round(float(value) * (side - small)) for value in spot)
+    result = scene.copy()
+    shrunk = Image.fromarray(photo).resize((small, small), Image.Resampling.BOX)
+    result[top : top + small, left : left + small] = np.asarray(shrunk)
+    return result
+
+
+def beside(left: Pixels, right: Pixels) -> Pixels:
+    """Return one picture of two, uint8 (side, side, 3), each squashed to half of the width."""
+    side = left.shape[0]
+    half = side // 2
+    parts = [(left, half), (right, side - half)]
+    squashed = [
+        np.asarray(Image.fromarray(photo).resize((width, side), Image.Resampling.BOX))
+        for photo, width in parts
+    ]
+    return np.concatenate(squashed, axis=1)
+
+
+def _answers(bundle: Bundle, answer: Answer, load: Load, count: int) -> npt.NDArray[np.float32]:
+    size, look = bundle.input_size, bundle.closer_look
+    rows = []
+    for start in range(0, count, _BATCH):
+        some = range(start, min(start + _BATCH, count))
+        first = answer(np.stack([load(i, size) for i in some]))
+        if look:
+            first = look_closer(answer, first, look, size, _from(load, start))
+        rows.append(first)
+    return np.concatenate(rows)
+
+
+def _from(load: Load, start: int) -> Load:
+    return lambda i, side: load(start + i, side)
