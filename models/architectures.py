@@ -5,17 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models import backbones, classic, recipes
+from models import backbones, classic, opinion, recipes
 from models.errors import ArchitectureError as ArchitectureError
 from models.recipes import Recipe
 from models.runtime import keras, tf
+
+OPINION = "imagenet/kernel"
+"""The array that a bundle's weights have if its network has a second opinion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +29,29 @@ class Architecture:
     backbone: Callable[[Any, int], Any]  # normalised images (n, h, w, 3), labels -> features (n, f)
     recipe: Recipe
     pretrained: bool = False  # whether ImageNet weights exist for it
+    stem: str = ""  # its last layer that fine-tuning leaves as it was; "": all layers are tuned
     fitted: bool = False  # by scikit-learn, at once, for photos of one size
     mirrored: bool = False  # whether it looks at each photo and its mirror image, and takes the mean
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network in two parts that can be trained apart."""
+    """A network in parts that can be trained apart."""
 
     features: Any  # keras.Model: uint8 (n, h, w, 3) -> float32 (n, f)
     head: Any  # keras.layers.Dense: (n, f) -> logits (n, k)
-    model: Any  # keras.Model: both, one after the other
+    model: Any  # keras.Model: photos -> logits of all parts together
+    opinion: Any = None  # keras.Model: (n, f) -> log shares (n, k), which are added to the logits
+
+    def logits(self, features: Any) -> Any:
+        """Return logits (n, k) for features (n, f): the head's, and the second opinion where there is one."""
+        fitted = self.head(features)
+        return fitted if self.opinion is None else fitted + self.opinion(features)
+
+    @property
+    def thousand(self) -> Any:
+        """The layer that gives ImageNet's probabilities (n, 1000) for features; None without an opinion."""
+        return None if self.opinion is None else opinion.thousand(self.opinion)
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -52,10 +67,10 @@ class Network:
             variable.assign(arrays[variable.path].astype(np.float32))
 
 
-def build(name: str, labels: int) -> Network:
+def build(name: str, labels: int, *, with_opinion: bool = False) -> Network:
     """Build a network with random weights, for photos of any size unless it is `fitted`.
 
-    Raises ArchitectureError.
+    With a second opinion, ImageNet's classes have their say beside the head. Raises ArchitectureError.
     """
     architecture = known(name)
     side = architecture.input_size if architecture.fitted else None
@@ -66,7 +81,16 @@ def build(name: str, labels: int) -> Network:
     seen = features.output
     if architecture.mirrored:  # the head is linear: the mean of features gives the mean of logits
         seen = keras.layers.Average(name="both")([seen, features(keras.ops.flip(images, axis=2))])
-    return Network(features, head, keras.Model(images, head(seen), name=name))
+    second = opinion.build(seen.shape[-1], labels) if with_opinion else None
+    parts = Network(features, head, None, second)
+    return replace(parts, model=keras.Model(images, parts.logits(seen), name=name))
+
+
+def restored(name: str, labels: int, arrays: Mapping[str, npt.NDArray[Any]]) -> Network:
+    """Build a network with the weights of a bundle. Raises ArchitectureError where they do not fit."""
+    network = build(name, labels, with_opinion=OPINION in arrays)
+    network.restore(arrays)
+    return network
 
 
 def known(name: str) -> Architecture:
@@ -85,9 +109,9 @@ def initialise_from_imagenet(network: Network, weights: str | Path, *, head: boo
     theirs = {variable.path: variable for variable in _donor(weights).variables}
     for variable in network.features.variables:
         variable.assign(theirs[variable.path])
-    if head:
-        for variable in network.head.variables:
-            variable.assign(theirs[variable.path.replace("head/", "predictions/")])
+    for layer in ([network.head] if head else []) + ([network.thousand] if network.opinion else []):
+        for variable in layer.variables:
+            variable.assign(theirs[f"predictions/{variable.path.rpartition('/')[2]}"])
 
 
 def _donor(weights: str | Path) -> Any:
@@ -99,6 +123,18 @@ def _donor(weights: str | Path) -> Any:
         if str(weights) == "imagenet":
             raise ArchitectureError(f"ImageNet weights cannot be downloaded: {detail}") from error
         raise ArchitectureError(f"{weights}: not ImageNet weights of MobileNetV2: {detail}") from error
+
+
+def freeze_stem(network: Network, name: str) -> None:
+    """Leave what comes first as it is in training: edges and textures are the same on all photos.
+
+    It spares half of the work of a step. Does nothing for an architecture without a stem.
+    """
+    stem = known(name).stem
+    for layer in network.features.layers if stem else ():
+        layer.trainable = False
+        if layer.name == stem:
+            return
 
 
 def whiten(network: Network, batches: Iterable[npt.NDArray[np.uint8]]) -> None:
@@ -184,7 +220,9 @@ def _mismatch(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "mobilenet_v2": Architecture(224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True),
+    "mobilenet_v2": Architecture(
+        224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True, stem="block_9_add"
+    ),
     "small_cnn": Architecture(96, backbones.small_cnn, recipes.SMALL_CNN),
     "cifar_cnn": Architecture(32, backbones.cifar_cnn, recipes.CIFAR_CNN, mirrored=True),
     "svm": Architecture(classic.SIZE, classic.svm, recipes.FITTED, fitted=True),

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 Pixels = npt.NDArray[np.uint8]
 
 SMALL_SHARE = 0.2  # of photos, those shrunk into another scene: a small animal far away
+PAIR_SHARE = 0.04  # of photos of a class, those that share the picture with another one
 
 
 def augment(photo: Pixels, scene: Pixels | None, size: int, rng: np.random.Generator) -> Pixels:
@@ -30,6 +31,35 @@ def augment(photo: Pixels, scene: Pixels | None, size: int, rng: np.random.Gener
     if rng.random() < 0.5:
         framed = framed.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return np.asarray(_camera(_light(framed, rng), rng), dtype=np.uint8)
+
+
+def pair(first: Pixels, second: Pixels, size: int, rng: np.random.Generator) -> Pixels:
+    """Return one picture, uint8 (size, size, 3), with two photos, uint8 (any, any, 3), side by side.
+
+    Or one above the other. Which is first, and how much each gets, is left to chance.
+    """
+    share = int(size * rng.uniform(0.4, 0.6))
+    upright = rng.random() < 0.5
+    places = [(0, 0, share, size), (share, 0, size, size)]
+    photos = [first, second] if rng.random() < 0.5 else [second, first]
+    picture = Image.new("RGB", (size, size))
+    for photo, (left, top, right, bottom) in zip(photos, places, strict=True):
+        part = _strip(Image.fromarray(photo), upright, rng)
+        box = (left, top, right, bottom) if upright else (top, left, bottom, right)
+        picture.paste(part.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BILINEAR), box[:2])
+    if rng.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.asarray(_camera(_light(picture, rng), rng), dtype=np.uint8)
+
+
+def _strip(image: Image.Image, upright: bool, rng: np.random.Generator) -> Image.Image:
+    """Crop a photo to most of its middle, a standing or a lying strip, so that it is squashed less."""
+    share, width, height = rng.uniform(0.65, 1.0), image.width, image.height
+    if upright:
+        margin = width * (1 - share) / 2
+        return image.crop((round(margin), 0, round(width - margin), height))
+    margin = height * (1 - share) / 2
+    return image.crop((0, round(margin), width, round(height - margin)))
 
 
 def _reframe(image: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:

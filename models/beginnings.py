@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,13 @@ def check(architecture: str, init: str) -> None:
         _same_architecture(architecture, load(Path(init)))
 
 
+def has_opinion(architecture: str, init: str) -> bool:
+    """Say whether a network that begins so has ImageNet's second opinion beside its head."""
+    if Path(init).is_dir():
+        return architectures.OPINION in read_weights(load(Path(init)))
+    return architectures.known(architecture).pretrained and init != "none"
+
+
 def begin(init: str, network: Network, architecture: str, labels: Sequence[str], some: Batches) -> bool:
     """Give a network its first weights, and say whether those of the last layer are among them.
 
@@ -55,6 +63,10 @@ def begin(init: str, network: Network, architecture: str, labels: Sequence[str],
     return False
 
 
+def _thousand(network: Network) -> list[Any]:
+    return network.thousand.variables if network.opinion else []
+
+
 def _same_architecture(architecture: str, bundle: Bundle) -> Bundle:
     if bundle.architecture != architecture:
         raise BundleError(
@@ -65,10 +77,10 @@ def _same_architecture(architecture: str, bundle: Bundle) -> Bundle:
 
 
 def _from_bundle(network: Network, bundle: Bundle, labels: Sequence[str]) -> bool:
-    """Take all that fits: the body always does; the last layer only if it means the same labels."""
+    """Take all that fits: the body always does; what ends in labels only if it means the same ones."""
     same = bundle.labels == tuple(labels)
     arrays = read_weights(bundle)
-    for variable in network.model.variables if same else network.features.variables:
+    for variable in network.model.variables if same else [*network.features.variables, *_thousand(network)]:
         array = arrays.get(variable.path)
         if array is None or array.shape != tuple(variable.shape):
             raise ArchitectureError(f"{bundle.path}: its array {variable.path!r} does not fit")

@@ -60,9 +60,9 @@ def strangers(
         line = fitted[photos.sources[row]]
 
         def answer(images: npt.NDArray[np.uint8], line: Line = line) -> Floats:
-            return _probabilities(line, observe(images), temperature)
+            return _probabilities(network, line, observe(images), temperature)
 
-        first = _probabilities(line, values[None], temperature)
+        first = _probabilities(network, line, values[None], temperature)
         if look is not None:
             first = looking.look_closer(answer, first, look, size, _reader(photos.paths[row]))
         result[place] = first[0]
@@ -73,5 +73,8 @@ def _reader(path: bytes) -> Callable[[int, int], npt.NDArray[np.uint8]]:
     return lambda _, side: decoded(path, side)
 
 
-def _probabilities(line: Line, features: Floats, temperature: float) -> Floats:
-    return calibration.softmax(line.logits(features), temperature).astype(np.float32)
+def _probabilities(network: Network, line: Line, features: Floats, temperature: float) -> Floats:
+    logits = line.logits(features)
+    if network.opinion is not None:  # it has seen no photo of `neither`
+        logits = logits + network.opinion(features).numpy()
+    return calibration.softmax(logits, temperature).astype(np.float32)

@@ -90,8 +90,7 @@ def _frozen(bundle: Bundle, threads: int | None) -> Any:
     if threads is not None:
         _limit_threads(tf, threads)
     try:
-        network = architectures.build(bundle.architecture, len(bundle.labels))
-        network.restore(read_weights(bundle))
+        network = architectures.restored(bundle.architecture, len(bundle.labels), read_weights(bundle))
     except architectures.ArchitectureError as error:
         raise BundleError(f"{bundle.path}: {error}. Make the bundle again with `pawsort train`.") from error
     return freeze(network.model, bundle.input_size, bundle.calibration.temperature)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.augmentation import SMALL_SHARE, augment
+from models.augmentation import PAIR_SHARE, SMALL_SHARE, augment, pair
 from models.bundle import NEITHER
 from models.dataset import DatasetError, Photos, read
 from models.images import UnreadableImage, decode
@@ -32,23 +32,45 @@ def augmented(
     """Yield one epoch of shuffled, augmented full batches: uint8 (batch, size, size, 3) and labels (batch,).
 
     The same seed and epoch give the same batches. Scenes for small subjects come from `neither` where there
-    is that class, and from the photo's own class otherwise, so that no paste mixes two animals.
+    is that class, and from the photo's own class otherwise, so that no paste mixes two animals. With
+    `neither`, a few pictures show photos of two classes, labelled as either by chance: of both at once, the
+    network learns to be unsure.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(len(photos))
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(photos))
     members = {int(label): np.flatnonzero(photos.labels == label) for label in np.unique(photos.labels)}
     neither = photos.classes.index(NEITHER) if NEITHER in photos.classes else None
+    partners, labels = _partners(photos, neither, rng)
 
     def load(index: int) -> Pixels:
         rng = np.random.default_rng([seed, epoch, index])
+        photo = decoded(photos.paths[index], size * 8 // 7)
+        if partners[index] >= 0:
+            return pair(photo, decoded(photos.paths[partners[index]], size * 8 // 7), size, rng)
         scene = None
         if rng.random() < SMALL_SHARE:
             pool = members[int(photos.labels[index]) if neither is None else neither]
             scene = decoded(photos.paths[int(rng.choice(pool))], size)
-        return augment(decoded(photos.paths[index], size * 8 // 7), scene, size, rng)
+        return augment(photo, scene, size, rng)
 
     starts = range(0, len(order) - min(batch, len(order)) + 1, batch)
     for start, images in zip(starts, _pipeline(order, load, size, batch), strict=False):
-        yield images, photos.labels[order[start : start + len(images)]]
+        yield images, labels[order[start : start + len(images)]]
+
+
+def _partners(
+    photos: Photos, neither: int | None, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
+    """Return for each photo the one that shares its picture, -1 for none, and the label shown for it."""
+    partners, labels = np.full(len(photos), -1, dtype=np.int64), photos.labels.copy()
+    if neither is None:
+        return partners, labels
+    ours = np.flatnonzero(photos.labels != neither)
+    chosen = ours[rng.random(len(ours)) < PAIR_SHARE]
+    partners[chosen] = rng.choice(ours, len(chosen))
+    swapped = chosen[rng.random(len(chosen)) < 0.5]
+    labels[swapped] = photos.labels[partners[swapped]]
+    return partners, labels
 
 
 def _pipeline(

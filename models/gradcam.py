@@ -68,8 +68,7 @@ def open_explainer(bundle: Bundle) -> Explainer:
     from models import architectures
 
     try:
-        network = architectures.build(bundle.architecture, len(bundle.labels))
-        network.restore(read_weights(bundle))
+        network = architectures.restored(bundle.architecture, len(bundle.labels), read_weights(bundle))
         return explainer(network, bundle.labels, bundle.input_size)
     except architectures.ArchitectureError as error:
         raise BundleError(f"{bundle.path}: {error}") from error
@@ -90,7 +89,7 @@ def explainer(network: Any, labels: Sequence[str], input_size: int) -> Explainer
     if not layers:
         raise ArchitectureError("the network has no layer with places that Grad-CAM could show")
     cut = layers[-1].output
-    logits = network.head(network.features.output)
+    logits = network.logits(network.features.output)
     places = keras.Model(network.features.input, cut)
     return Explainer(tuple(labels), input_size, places, keras.Model(cut, logits))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models import opinion
 from models.architectures import Network
 from models.dataset import Photos
 from models.feeding import augmented, batches
@@ -33,6 +34,7 @@ class Probe:
     features: npt.NDArray[np.float16]  # (n, f)
     labels: npt.NDArray[np.int16]  # (n,)
     sources: Sequence[str]  # of the photos of `neither`; "" for the others and where there is none
+    plain: int  # rows, from the first, of photos as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,22 @@ def gather(network: Network, photos: Photos, size: int, seed: int, report: Repor
         features.append(observe(images).astype(np.float16))
         done += len(images)
         clock(done, 2 * len(sample))
-    for images, _ in augmented(sample, size, _width(sample), seed=seed, epoch=0):
+    labels = [sample.labels]
+    for images, shown in augmented(sample, size, _width(sample), seed=seed, epoch=0):
         features.append(observe(images).astype(np.float16))
+        labels.append(shown)
         done += len(images)
         clock(done, 2 * len(sample))
-    return probe_of(sample, np.concatenate(features), seed)
+    return probe_of(sample, np.concatenate(features), np.concatenate(labels), seed)
 
 
-def probe_of(sample: Photos, features: npt.NDArray[np.float16], seed: int) -> Probe:
+def probe_of(
+    sample: Photos, features: npt.NDArray[np.float16], labels: npt.NDArray[np.int16], seed: int
+) -> Probe:
     """Name the photo behind each row: all in order, then those that `augmented` drew, in whole batches."""
     drawn = np.random.default_rng([seed, 0]).permutation(len(sample))
     rows = np.concatenate([np.arange(len(sample)), drawn])[: len(features)]
-    return Probe(features, sample.labels[rows], [sample.sources[i] for i in rows])
+    return Probe(features, labels, [sample.sources[i] for i in rows], len(sample))
 
 
 def _sample(photos: Photos, seed: int) -> Photos:
@@ -112,8 +118,11 @@ def fit(probe: Probe, outputs: int, seed: int, rows: npt.NDArray[np.bool_] | Non
 
 
 def fit_head(network: Network, photos: Photos, size: int, seed: int, report: Report) -> Probe:
-    """Fit the network's last layer to training photos, and return what it was fitted to."""
+    """Fit the network's last layer, and weigh its second opinion; return what it was fitted to."""
     probe = gather(network, photos, size, seed, report)
+    if network.opinion is not None:
+        plain = slice(probe.plain)
+        opinion.weigh(network.opinion, probe.features[plain], probe.labels[plain], photos.classes)
     place(network, fit(probe, network.head.units, seed))
     return probe
 

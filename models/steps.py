@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from models import architectures
 from models.architectures import Network
 from models.recipes import Recipe
 from models.runtime import keras, tf
@@ -40,17 +41,20 @@ def traced_step(
 ) -> Callable[[Any, Any], Any]:
     """Trace one step: uint8 images (n, h, w, 3) and float32 targets (n, k) in, the mean loss out.
 
-    `average` follows the variables `averaged`. Unless `live`, batch normalisation keeps its statistics.
+    `average` follows the variables `averaged`. Unless `live`, batch normalisation keeps its statistics. A
+    network with a second opinion must also `remember` it: agree with what it says now of each photo.
     """
+    look = _looks(network, recipe)
     variables = network.model.trainable_variables
     one, rest = 1 - recipe.label_smoothing, recipe.label_smoothing / network.head.units
 
     @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def step(images: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
-            features = tf.nn.dropout(network.features(images, training=live), recipe.dropout)
-            given = network.head(features)
+            features, forgotten = look(images, live)
+            given = network.head(tf.nn.dropout(features, recipe.dropout))
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets * one + rest, given))
+            loss += recipe.remember * forgotten
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         done = tf.cast(optimizer.iterations, tf.float32)
         decay = tf.minimum(recipe.average, (1 + done) / (10 + done))
@@ -59,3 +63,25 @@ def traced_step(
         return loss
 
     return step  # type: ignore[no-any-return]
+
+
+def _looks(network: Network, recipe: Recipe) -> Callable[[Any, bool], tuple[Any, Any]]:
+    """Return what gives features (n, f) of images, and how far ImageNet's opinion has moved, mean KL in nats.
+
+    The stem, which never trains, is computed once for both the network and its former self.
+    """
+    if network.opinion is None or not recipe.remember:
+        return lambda images, live: (network.features(images, training=live), 0.0)
+    cut = network.features.get_layer(architectures.known(network.model.name).stem).output
+    parts = keras.Model(network.features.input, [cut, network.features.output])
+    after = keras.Model(cut, network.features.output)
+    former = keras.models.clone_model(after)
+    former.set_weights(after.get_weights())
+
+    def look(images: Any, live: bool) -> tuple[Any, Any]:
+        stem, features = parts(images, training=live)
+        then = network.thousand(former(stem, training=False))
+        now = network.thousand(features)
+        return features, tf.reduce_mean(keras.losses.kl_divergence(tf.stop_gradient(then), now))
+
+    return look

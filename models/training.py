@@ -54,7 +54,8 @@ def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
     _check_options(options)
     folders = _folders(options, photos)
     keras.utils.set_random_seed(options.seed)
-    network = architectures.build(options.architecture, len(photos.classes))
+    second = beginnings.has_opinion(options.architecture, _init(options))
+    network = architectures.build(options.architecture, len(photos.classes), with_opinion=second)
     size = options.input_size or architectures.known(options.architecture).input_size
     history, probe = _fit(options, network, photos, size, progress)
     judge = probe if options.all_sources else None
@@ -96,13 +97,16 @@ def _fit(
         _init(options), network, options.architecture, photos.classes, lambda: batches(some, size)
     )
     start = network.arrays
+    schedule = _schedule(options, size)
     probe = None
     if not knows_labels and not has_checkpoint(checkpoint, fingerprint):
-        probe = fit_head(network, train_photos, size, options.seed, progress)
+        first_size = schedule.size_at(0)
+        probe = fit_head(network, train_photos, first_size, options.seed, progress)
     if options.recipe.epochs == 0:
         return [], probe
     judges = validation if len(validation) else train_photos
-    schedule = _schedule(options, size)
+    if _pretrained(options):
+        architectures.freeze_stem(network, options.architecture)
     tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)
     tuning.run(progress)
     if _pretrained(options) and options.recipe.keep:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from models import crossfit
 from models.dataset import Photos
 from models.probing import Line, Probe, probe_of
+from models.runtime import tf
 
 CLASSES = ("cat", "dog", "neither")
 
@@ -22,7 +24,7 @@ def probe(sources: list[str]) -> Probe:
         features[place, :2] = values
         if source:
             features[place, 2 + names.index(source)] = 1
-    return Probe(features, np.array([r[0] for r in rows], np.int16), [r[1] for r in rows])
+    return Probe(features, np.array([r[0] for r in rows], np.int16), [r[1] for r in rows], len(rows))
 
 
 def test_a_line_knows_every_source_but_its_own():
@@ -59,9 +61,13 @@ def test_strangers_are_judged_by_the_line_without_their_source(monkeypatch: pyte
         CLASSES, [b"a", b"b", b"c", b"d"], np.array([0, 2, 2, 2], np.int16), np.zeros(4, np.int8),
         ["", "street", "sea", "new"],
     )  # fmt: skip
-    rows, seen = crossfit.strangers(SimpleNamespace(), photos, lines, 4, 1.0, None)  # type: ignore[arg-type]
+    network: Any = SimpleNamespace(opinion=None)
+    rows, seen = crossfit.strangers(network, photos, lines, 4, 1.0, None)
     assert rows.tolist() == [1, 2]
     assert seen.argmax(axis=1).tolist() == [1, 0]
+    network.opinion = lambda features: tf.constant([[0.0, 0.0, 20.0]])
+    _, seen = crossfit.strangers(network, photos, lines, 4, 1.0, None)
+    assert seen.argmax(axis=1).tolist() == [2, 2]
 
 
 def test_without_lines_nobody_is_a_stranger():
@@ -76,6 +82,9 @@ def test_rows_of_a_probe_are_the_photos_in_order_and_then_as_drawn(photos, tmp_p
 
     sample = scan([photos / "pets", photos / "neither"], 1)
     drawn = np.concatenate([labels for _, labels in augmented(sample, 16, 4, seed=1, epoch=0)])
-    found = probe_of(sample, np.zeros((len(sample) + len(drawn), 3), np.float16), 1)
-    np.testing.assert_array_equal(found.labels, np.concatenate([sample.labels, drawn]))
+    labels = np.concatenate([sample.labels, drawn])
+    found = probe_of(sample, np.zeros((len(labels), 3), np.float16), labels, 1)
+    assert found.plain == len(sample)
+    neither = [bool(source) for source in found.sources]
+    np.testing.assert_array_equal(neither, labels == sample.classes.index("neither"))
     assert list(found.sources[: len(sample)]) == list(sample.sources)

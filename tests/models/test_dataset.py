@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models import feeding
 from models.dataset import DatasetError, check_trainable, read, read_wrong, scan
 from models.feeding import augmented, batches
 from models.images import decode
@@ -107,6 +108,24 @@ def test_labels_stay_with_their_photos_when_shuffled(photos: Path):
     for images, labels in augmented(found, 32, 16, seed=1, epoch=1):
         redder = images[..., 0].mean(axis=(1, 2)) > images[..., 2].mean(axis=(1, 2))
         assert (redder == (labels == 0)).mean() > 0.8  # light changes and scenes leave a few in doubt
+
+
+def test_a_picture_of_two_is_called_either_by_chance(photos: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(feeding, "PAIR_SHARE", 1.0)
+    found = scan([photos / "pets", photos / "neither"], 1)
+    order = np.random.default_rng([1, 1]).permutation(len(found))
+    shown = np.concatenate([labels for _, labels in augmented(found, 32, 8, seed=1, epoch=1)])
+    named = found.labels[order[: len(shown)]]
+    ours = named != found.classes.index("neither")
+    assert np.array_equal(shown[~ours], named[~ours])
+    assert found.classes.index("neither") not in shown[ours]
+    assert 0.1 < (shown != named)[ours].mean() < 0.4  # half of those whose partner is of the other class
+
+
+def test_without_neither_no_picture_shows_two(photos: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(feeding, "pair", None)
+    monkeypatch.setattr(feeding, "PAIR_SHARE", 1.0)
+    assert list(augmented(scan([photos / "pets"], 1), 32, 16, seed=1, epoch=1))
 
 
 def test_photo_that_vanished_is_named(tmp_path: Path):
