@@ -64,7 +64,7 @@ def strangers(
 
         first = _probabilities(network, line, values[None], temperature)
         if look is not None:
-            first = looking.look_closer(answer, first, look, size, _reader(photos.paths[row]))
+            first = looking.look_closer(answer, first, look, size, _reader(photos.paths[row]), neither=label)
         result[place] = first[0]
     return rows, result
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from models import calibration, card, crossfit, evaluation, looking, recording
 from models.architectures import Network
-from models.bundle import SCHEMA_VERSION, Bundle, BundleError, Figure, compose, write
+from models.bundle import NEITHER, SCHEMA_VERSION, Bundle, BundleError, Figure, compose, write
 from models.dataset import DatasetError, Photos
 from models.engines import freeze
 from models.feeding import decoded
@@ -45,7 +45,9 @@ def finish(
     temperature = calibration.fit_temperature(values, truth)
     probabilities = calibration.softmax(values, temperature).astype(np.float32)
     answer = _answering(network, size, temperature)
-    look, probabilities = _closer_look(options, answer, photos.split("calibration"), probabilities, size)
+    neither = photos.classes.index(NEITHER) if NEITHER in photos.classes else None
+    calibrators = photos.split("calibration")
+    look, probabilities = _closer_look(options, answer, calibrators, probabilities, size, neither)
     columns = [photos.classes.index(label) for label in folders]
     lines = crossfit.lines(probe, photos.classes, options.seed) if probe else {}
     rows, seen = crossfit.strangers(network, photos.split("calibration"), lines, size, temperature, look)
@@ -116,14 +118,15 @@ def _closer_look(
     photos: Photos,
     probabilities: npt.NDArray[np.float32],
     size: int,
+    neither: int | None,
 ) -> tuple[looking.CloserLook | None, npt.NDArray[np.float32]]:
-    """Fit the closer look on the photos that are unsure, and return the probabilities that it leads to."""
+    """Fit the closer look on the photos that are worth one, and return the probabilities that it leads to."""
     zoom = options.recipe.zoom
     if zoom <= 1:
         return None, probabilities
-    rows = looking.unsure(probabilities, looking.UNSURE)
-    side = round(size * zoom)
-    of_parts = [answer(looking.parts(decoded(photos.paths[i], side), size)) for i in rows]
+    asked = looking.CloserLook(looking.UNSURE, zoom, whole=1.0, parts=0.0)
+    rows = looking.doubtful(probabilities, asked, neither)
+    of_parts = [answer(looking.parts(decoded(photos.paths[i], asked.side(size)), size)) for i in rows]
     shape = (len(rows), looking.PARTS, probabilities.shape[1])
     seen = np.array(of_parts, dtype=np.float32).reshape(shape)
     look = looking.fit(probabilities[rows], seen, photos.labels[rows].tolist(), looking.UNSURE, zoom)

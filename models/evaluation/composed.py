@@ -116,7 +116,7 @@ def _answers(bundle: Bundle, answer: Answer, load: Load, count: int) -> npt.NDAr
         some = range(start, min(start + _BATCH, count))
         first = answer(np.stack([load(i, size) for i in some]))
         if look:
-            first = look_closer(answer, first, look, size, _from(load, start))
+            first = look_closer(answer, first, look, size, _from(load, start), neither=bundle.neither)
         rows.append(first)
     return np.concatenate(rows)
 
