@@ -17,6 +17,7 @@ from benchmarks import (
     pages,
     polled,
     queries,
+    scale,
     start,
     throughput,
     training,
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "pages": pages.measure,
     "polled": polled.measure,
     "queries": queries.measure,
+    "scale": scale.measure,
 }
 
 

@@ -23,20 +23,24 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
 from pathlib import Path
 
 from scripts import seen_red, write_reliability
+from scripts.forked_pytest import Runner
 from scripts.safeguards import SAFEGUARDS, Safeguard
 from scripts.seen_red import Seen
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "mutations.md"
-SECONDS = 300
-"""How long the tests of one safeguard may take; all together have as long as they need."""
+SECONDS = 450
+"""How long the tests of one safeguard may take."""
+
+ALL_SECONDS = 7200
+"""How long those of all may take with everything in place."""
 
 PATIENCE_SECONDS = 20
 """How long a test of a whole worker waits for what will not come; more than all takes that does come."""
@@ -99,38 +103,32 @@ _MOMENTS = count(1_000_000_000)
 
 
 def run_tests(
-    tree: Path, tests: Sequence[str], seconds: float | None = SECONDS, most: int = 1
+    runner: Runner, tree: Path, tests: Sequence[str], seconds: float = SECONDS, most: int = 1
 ) -> tuple[int, dict[str, str]]:
     """Run tests in a tree until so `most` have failed; return pytest's exit code, and what these said."""
-    line = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--tb=no",
-        f"--maxfail={most}",
-        *tests,
-    ]
-    environment = {**os.environ, "COLUMNS": "400", "FAULTS_PATIENCE_SECONDS": str(PATIENCE_SECONDS)}
+    patience = {"COLUMNS": "400", "FAULTS_PATIENCE_SECONDS": str(PATIENCE_SECONDS)}
     with tempfile.TemporaryDirectory(prefix="pawsort-red-") as base:
-        try:
-            done = subprocess.run(  # noqa: S603 - our own list of tests
-                [*line, f"--basetemp={base}/t"], cwd=tree, env=environment, capture_output=True, text=True,
-                timeout=seconds, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return 2, {}
-    return done.returncode, {test: said[:160] for test, said in reversed(_FAILED.findall(done.stdout))}
+        output = Path(base, "output")
+        line = [
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--tb=no",
+            f"--maxfail={most}",
+            f"--basetemp={base}/t",
+            *tests,
+        ]
+        code = runner.run(tree, line, patience, seconds, output)
+        said = output.read_text(encoding="utf-8", errors="replace")
+    return code, {test: words[:160] for test, words in reversed(_FAILED.findall(said))}
 
 
-def examine(safeguard: Safeguard, tree: Path, marked: Mapping[int, Sequence[str]]) -> Result:
+def examine(runner: Runner, safeguard: Safeguard, tree: Path, marked: Mapping[int, Sequence[str]]) -> Result:
     """Take one safeguard out, run its tests, and see that each of its faults has one that is red."""
     began = time.monotonic()
     try:
         with without(safeguard, tree):
-            code, red = run_tests(tree, safeguard.tests, most=1 if len(safeguard.tests) == 1 else 9)
+            code, red = run_tests(runner, tree, safeguard.tests, most=1 if len(safeguard.tests) == 1 else 9)
     except (ValueError, OSError) as error:
         return Result(safeguard, (), 0.0, problem=str(error))
     said = next(iter(red.values()), "")
@@ -193,20 +191,25 @@ def keep(results: Sequence[Result], at: str) -> None:
 
 
 def examine_all(chosen: Sequence[Safeguard], jobs: int) -> Iterator[Result]:
-    """Examine safeguards, so many at a time, each worker in a copy of the tree of its own."""
+    """Examine safeguards, so many at a time, each in a copy of the tree that is free."""
     marked = write_reliability.marked()
-    trees: queue.SimpleQueue[Path] = queue.SimpleQueue()
-    with tempfile.TemporaryDirectory(prefix="pawsort-mutations-") as folder, ThreadPoolExecutor(jobs) as pool:
+    free: queue.SimpleQueue[tuple[Runner, Path]] = queue.SimpleQueue()
+    with (
+        tempfile.TemporaryDirectory(prefix="pawsort-mutations-") as folder,
+        ExitStack() as runners,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
         for number in range(jobs):
-            trees.put(Path(folder, str(number)))
-            copy_of_the_tree(Path(folder, str(number)))
+            tree = Path(folder, str(number))
+            copy_of_the_tree(tree)
+            free.put((runners.enter_context(closing(Runner())), tree))
 
         def one(safeguard: Safeguard) -> Result:
-            tree = trees.get()
+            runner, tree = free.get()
             try:
-                return examine(safeguard, tree, marked)
+                return examine(runner, safeguard, tree, marked)
             finally:
-                trees.put(tree)
+                free.put((runner, tree))
 
         for done in as_completed([pool.submit(one, safeguard) for safeguard in chosen]):
             yield done.result()
@@ -218,7 +221,10 @@ def main() -> int:
     wanted = options.only.split(",")
     chosen = [s for s in SAFEGUARDS if any(word in s.name or word in s.file for word in wanted)]
     if not options.trust:
-        code, red = run_tests(ROOT, sorted({test for s in chosen for test in s.tests}), None)
+        with closing(Runner()) as runner:
+            code, red = run_tests(
+                runner, ROOT, sorted({test for s in chosen for test in s.tests}), ALL_SECONDS
+            )
         if code:
             print(f"with every safeguard in place, tests fail already: {', '.join(red) or code}")
             return 1

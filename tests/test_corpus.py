@@ -25,6 +25,7 @@ def corpus() -> dict[str, list[Case]]:
     return {name: list(family()) for name, family in FAMILIES.items()}
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.fault(56)
 def test_every_case_ends_as_it_should_and_so_do_damaged_ones(corpus: dict[str, list[Case]]) -> None:
     made = [case for family in corpus.values() for case in family if len(case.data) < LARGEST]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from scripts import mutations, seen_red, write_reliability
+from scripts.forked_pytest import Runner
 from scripts.mutations import run_tests, table, without
 from scripts.safeguards import SAFEGUARDS, Safeguard
 from scripts.safeguards import safeguard as safeguards
@@ -72,7 +74,8 @@ def test_a_safeguard_is_put_back_and_one_that_is_not_there_is_told(
 
 def test_a_test_that_goes_red_is_named_with_what_it_said(safeguard: Safeguard, tmp_path: Path) -> None:
     (tmp_path / "tests" / "test_code.py").write_text("def test_limit(): assert 3 == 4, 'too many'\n")
-    code, red = run_tests(tmp_path, safeguard.tests)
+    with closing(Runner(preloaded=())) as runner:
+        code, red = run_tests(runner, tmp_path, safeguard.tests)
     assert (code, list(red)) == (1, ["tests/test_code.py::test_limit"])
     assert "too many" in red["tests/test_code.py::test_limit"]
 

@@ -8,8 +8,8 @@ from scripts.safeguards.safeguard import Safeguard, of
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "content that changed after the claim", "pipeline/placing.py",
-        "        if not unchanged:\n",
-        "        if False:\n",
+        "            unchanged = filing.identity(held.spool)[2:] == held.identity[2:]\n",
+        "            unchanged = os.path.lexists(held.spool)\n",
         (18,), ("pipeline/test_worker.py::test_writing_after_the_claim_starts_the_file_over",),
     ),
     of(
@@ -22,7 +22,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "settle time", "pipeline/tracker.py",
         "        self._ask_at(entry, now + self._settle)\n",
         "        self._ask_at(entry, now)\n",
-        (12,), ("pipeline/test_tracker.py::test_a_file_is_due_once_it_was_quiet_long_enough", "faults/test_watching.py::test_a_slow_writer_is_waited_for",),
+        (12,), ("pipeline/test_tracker.py::test_any_difference_starts_the_clock_again",),
     ),
     of(
         "the lease", "pipeline/access.py",

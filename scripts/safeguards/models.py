@@ -36,4 +36,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            if False:\n",
         (102,), ("models/test_bundle.py::test_compressed_arrays_are_refused_unread",),
     ),
+    of(
+        "arrays of finite numbers", "models/weights.py",
+        "    if not np.isfinite(array).all():\n",
+        "    if False:\n",
+        (100,), ("models/test_bundle.py::test_arrays_that_are_not_finite_are_neither_written_nor_read",),
+    ),
 )  # fmt: skip

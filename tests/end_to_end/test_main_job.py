@@ -10,17 +10,17 @@ import random
 import signal
 import sqlite3
 import struct
-import time
 import zlib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import SHARED_DATA
 from tests.end_to_end.conftest import Site, picture
 from tests.oracle import conserved, files_below
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(800)
 
 
 def png_bomb(side: int = 20_000) -> bytes:
@@ -61,8 +61,7 @@ def everything_agrees(site: Site) -> None:
     assert doctor.returncode == 0, doctor.stdout
 
 
-def table_csv_and_json_show_the_same_rows(site: Site) -> None:
-    rows = site.json("query")
+def table_and_csv_show_the_same(site: Site, rows: list[dict[str, str]]) -> None:
     table = site.command("query").stdout.splitlines()
     cells = list(csv.DictReader(io.StringIO(site.command("query", "--format", "csv").stdout)))
     assert [row["id"] for row in rows] == [int(cell["id"]) for cell in cells]
@@ -96,39 +95,6 @@ def test_files_dropped_while_it_runs_and_hostile_ones_among_them(site: Site, tmp
     }
     assert sorted(path.name for path in site.inbox.iterdir() if not path.is_dir()) == ["link.jpg", "pipe.jpg"]
     assert site.log().count("pipe.jpg") == site.log().count("link.jpg") == 1
-    conserved(site.settings, site.injected)
-    everything_agrees(site)
-
-
-def test_once_files_what_is_there_and_ends(site: Site) -> None:
-    for seed, name in enumerate(("a", "b", "=1+1", "ünï")):
-        site.drop(f"{name}.png", picture(seed, format="PNG"))
-    done = site.command("--once")
-    assert done.returncode == 0, done.stderr
-    conserved(site.settings, site.injected)
-    everything_agrees(site)
-    table_csv_and_json_show_the_same_rows(site)
-
-    site.drop("broken.jpg", b"\xff\xd8\xff")
-    assert site.command("run", "--once").returncode == 1, "a failed file must show in the exit code"
-    conserved(site.settings, site.injected)
-
-
-@pytest.mark.fault(58)
-def test_killed_three_times_nothing_is_lost(site: Site) -> None:
-    chance = random.Random(1)
-    for seed in range(150):
-        site.drop(f"{seed}.jpg", picture(seed))
-    for _ in range(3):
-        worker = site.worker()
-        before = len(files_below(site.settings.sorted))
-        site.wait_until_filed(before + 1)
-        time.sleep(chance.uniform(0, 0.2))
-        site.stop(worker, signal.SIGKILL)
-        conserved(site.settings, site.injected, idle=False)
-        for seed in range(40):
-            site.drop(f"{len(site.injected)}.jpg", picture(1000 * len(site.injected) + seed))
-    assert site.command("--once").returncode == 0
     conserved(site.settings, site.injected)
     everything_agrees(site)
 
@@ -186,21 +152,27 @@ def test_classify_keeps_order_and_paths_as_given(site: Site) -> None:
 
 
 @pytest.fixture
-def photos(shared_data: Path) -> list[Path]:
-    """400 photos of cats and dogs, squashed and of their own shape, and 100 of neither."""
+def photos() -> dict[str, bytes]:
+    """400 photos of cats and dogs, squashed and of their own shape, and 100 of neither, by name.
+
+    Where there are none on this machine, made pictures; what they are called is then not to be expected.
+    """
     chance = random.Random(7)
-    chosen = []
+    chosen: dict[str, bytes] = {}
     for pattern, count in [("cats_dogs/*/k_*", 200), ("cats_dogs/*/w_*", 190), ("neither/*/*", 100)]:
-        chosen += chance.sample(sorted(shared_data.glob(pattern)), count)
-    return chosen
+        paths = sorted(SHARED_DATA.glob(pattern))
+        for path in chance.sample(paths, count) if paths else ():
+            chosen[f"{path.parent.name}-{path.name}"] = path.read_bytes()
+    return chosen or {f"made-{seed}.jpg": picture(seed) for seed in range(490)}
 
 
+@pytest.mark.fault(58)
 @pytest.mark.parametrize("way", ["while it runs, killed three times", "once"])
-def test_five_hundred_photos(site: Site, photos: list[Path], way: str) -> None:
+def test_five_hundred_photos(site: Site, photos: dict[str, bytes], way: str) -> None:
     site.config.write_text("", encoding="utf-8")  # the defaults, as a user has them
     worker = site.worker() if way != "once" else None
-    for number, photo in enumerate([*photos, *photos[:10]]):
-        site.drop(f"{number % 7}/{number % 3}/{number}-{photo.parent.name}-{photo.name}", photo.read_bytes())
+    for number, (name, data) in enumerate([*photos.items(), *list(photos.items())[:10]]):
+        site.drop(f"{number % 7}/{number % 3}/{'ü' if number % 5 else '=1+1'}{number}-{name}", data)
     if worker:
         for goal in (1, 100, 250):
             site.wait_until_filed(goal)
@@ -215,7 +187,13 @@ def test_five_hundred_photos(site: Site, photos: list[Path], way: str) -> None:
     rows = site.json("query")
     assert len(rows) == 500
     assert sum(row["duplicate_of"] is not None for row in rows) == 10
-    _mostly_right(rows)
+    table_and_csv_show_the_same(site, rows)
+    if SHARED_DATA.is_dir():
+        _mostly_right(rows)
+    if not worker:
+        site.drop("broken.jpg", b"\xff\xd8\xff")
+        assert site.command("run", "--once").returncode == 1, "a failed file must show in the exit code"
+        conserved(site.settings, site.injected)
 
 
 def _mostly_right(rows: list[dict[str, str]]) -> None:

@@ -15,7 +15,7 @@ from tests.faults.nursery import SETTINGS, Life, Nursery
 from tests.faults.stub_worker import DEFECT
 from tests.oracle import conserved, files_below
 
-PATIENCE_SECONDS = float(os.environ.get("FAULTS_PATIENCE_SECONDS", "60"))
+PATIENCE_SECONDS = float(os.environ.get("FAULTS_PATIENCE_SECONDS", "120"))
 """Much longer than anything takes: only a machine that is busy with other things comes near it."""
 
 
@@ -50,7 +50,7 @@ class Site:
 
     def live(self, **order: Any) -> int:
         """Let a worker file what there is, and end; return its exit code."""
-        return self.start(once=True, **order).wait()
+        return self.start(once=True, **order).wait(PATIENCE_SECONDS)
 
     def wait(self, done: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until something has come true."""

@@ -17,7 +17,7 @@ from tests.faults.nursery import ROOT
 from tests.faults.site import Site
 
 LIMIT = 4 << 20  # bytes
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.fault(79)

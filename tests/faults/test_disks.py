@@ -23,7 +23,7 @@ from tests.faults.sweep import power_cut
 from tests.faults.tracing import STRACE, Tracer
 from tests.oracle import files_below
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(300)
 STRACED = pytest.mark.skipif(STRACE is None, reason="strace is not here")
 TRUTH_SECONDS = 5.0
 

@@ -14,7 +14,7 @@ import pytest
 from tests.faults.site import Site
 from tests.oracle import files_below, read
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.fault(24, 25, 26, 27, 29)

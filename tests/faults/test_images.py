@@ -13,7 +13,7 @@ import pytest
 from tests.faults.nursery import SETTINGS, Nursery
 from tests.faults.site import Site
 
-pytestmark = pytest.mark.timeout(110)
+pytestmark = pytest.mark.timeout(300)
 CGROUPS = Path("/sys/fs/cgroup/memory")
 
 

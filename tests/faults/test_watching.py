@@ -19,7 +19,7 @@ from tests.faults.nursery import Nursery
 from tests.faults.site import Site
 from tests.oracle import digest, files_below, read
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(300)
 NATIVE = """
 inboxes: [inbox, scans]
 decision: {min_confidence: 0.9}

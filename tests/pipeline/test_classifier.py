@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,14 @@ from pipeline.classifier import ChildLost, Finding, ProcessClassifier, classify_
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
 from pipeline.inference import Answers, BrokenEngine, Working, check_scores, closer, find
-from tests.stubs import LABELS, StubClassifier, redness_child, stub_child, stumbling_child
+from tests.stubs import (
+    LABELS,
+    RednessEngine,
+    StubClassifier,
+    redness_child,
+    stub_child,
+    stumbling_child,
+)
 
 ROOT = Path(__file__).parents[2]
 Files = Callable[..., list[tuple[int, bytes]]]
@@ -396,6 +404,14 @@ def test_a_bad_answer_is_asked_for_once_more() -> None:
         Finding(8, None, None, "empty", "0"),
         Finding(9, None, {"cat": 0.25, "dog": 0.75, "neither": 0.0}),
     ]
+
+
+@pytest.mark.fault(44)
+def test_an_answer_is_of_the_pixels_of_its_own_file() -> None:
+    batch: Any = batch_of_two()
+    batch.images[1, ..., 0] = 255  # red, which this engine says `cat` to; the unreadable one is black
+    found = {finding.id: finding.scores for finding in find(RednessEngine(), LABELS, batch)}
+    assert found == {8: None, 9: {"cat": 1.0, "dog": 0.0, "neither": 0.0}}
 
 
 def test_what_a_closer_look_says_is_the_answer_and_it_knows_which_file_to_read() -> None:

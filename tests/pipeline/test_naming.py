@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.naming import destination
@@ -83,6 +83,7 @@ def test_a_name_that_is_always_taken_ends() -> None:
 
 
 @given(name=names, number=st.integers(0, 3))
+@example(name=b"C" * 251 + b".jpg", number=1)
 @pytest.mark.fault(37)
 def test_names_fit_keep_their_extension_and_differ(name: bytes, number: int) -> None:
     chosen: set[bytes] = set()

@@ -89,6 +89,14 @@ def run_until_idle(worker: Worker, steps: int = 3000) -> None:
     raise AssertionError(f"not idle after {steps} steps: {worker.held} held, trouble: {worker.trouble}")
 
 
+def step_until(worker: Worker, done: Callable[[], object], steps: int = 3000) -> None:
+    for _ in range(steps):
+        if done():
+            return
+        worker.step()
+    raise AssertionError(f"waited in vain for {steps} steps")
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
@@ -559,10 +567,9 @@ def test_another_disk_in_place_of_sorted_takes_nothing(world: World, monkeypatch
     world.settings.sorted.rename(away)
     world.settings.sorted.mkdir()
     world.drop("a.jpg", b"<cat>")
-    while not worker.trouble:
-        worker.step()
+    step_until(worker, lambda: worker.trouble)
     assert world.sorted() == set()
-    assert "another folder" in worker.trouble
+    assert "another folder" in str(worker.trouble)
     world.settings.sorted.rmdir()
     away.rename(world.settings.sorted)
     while not worker.idle:
@@ -633,6 +640,7 @@ def test_a_file_that_cannot_be_moved_has_one_row_and_harms_nobody(
         move(source, destination)
 
     monkeypatch.setattr(filing, "move", refuse)
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
     worker = world.live()
     assert world.sorted() == {"cats/free.jpg"}
     assert os.path.exists(stuck)
