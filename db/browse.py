@@ -189,9 +189,12 @@ def _window_end(connection: Connection, choice: Choice, start: Mark | None) -> M
 
 def _rare(connection: Connection, choice: Choice) -> list[int] | None:
     """Return all files with this part of a name, by the names' index; None for too many, or no name."""
-    if not choice.name:
-        return None
-    named = select(files.c.id).where(_named(connection, choice.name)).limit(RARE + 1)
+    return ids_by_name(connection, choice.name) if choice.name else None
+
+
+def ids_by_name(connection: Connection, part: str) -> list[int] | None:
+    """Return all files that have `part` in their name, told by an index alone; None for more than RARE."""
+    named = select(files.c.id).where(_named(connection, part)).limit(RARE + 1)
     ids = list(connection.execute(named).scalars())
     return ids if len(ids) <= RARE else None
 

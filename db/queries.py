@@ -27,6 +27,7 @@ from sqlalchemy import (
     tuple_,
 )
 
+from db.browse import ids_by_name
 from db.engine import reading, writing
 from db.names import RawName, escape
 from db.records import Entry
@@ -39,6 +40,9 @@ WAITING = "waiting"
 
 CHUNK_ROWS = 2_000
 """Rows read in one transaction."""
+
+COMMON = 20_000
+"""As many rows with some confidence are come across soon among the newest; fewer are looked up and sorted."""
 
 RESULT_COLUMNS = tuple(column.name for column in view.columns)
 
@@ -80,7 +84,9 @@ def results(engine: Engine, filters: ResultFilter = ResultFilter()) -> Iterator[
     `scores` a dict.
     """
     newest = view.c.seen_at.desc(), view.c.id.desc()
-    chosen = select(view.c.id).where(*_conditions(filters)).order_by(*newest).limit(filters.limit)
+    with reading(engine) as connection:
+        conditions = _conditions(connection, filters)
+    chosen = select(view.c.id).where(*conditions).order_by(*newest).limit(filters.limit)
     for rows in _chunks(engine, chosen, *newest):
         yield from rows
 
@@ -216,9 +222,31 @@ _TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
 }
 
 
-def _conditions(filters: ResultFilter) -> list[ColumnElement[bool]]:
-    wanted = {name: getattr(filters, name) for name in _TESTS}
-    return [_TESTS[name](value) for name, value in wanted.items() if value is not None]
+# A sum is in no index.
+_IN_ORDER: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+    "min_confidence": lambda lowest: view.c.confidence + 0.0 >= lowest,
+    "max_confidence": lambda highest: view.c.confidence + 0.0 <= highest,
+}
+
+
+def _conditions(connection: Connection, filters: ResultFilter) -> list[ColumnElement[bool]]:
+    """Return conditions put so that what few rows meet is looked up, and what many do is met on the way."""
+    tests = _TESTS | (_IN_ORDER if _is_common(connection, filters) else {})
+    wanted = {name: getattr(filters, name) for name in tests}
+    conditions = [tests[name](value) for name, value in wanted.items() if value is not None]
+    rare = ids_by_name(connection, filters.name) if filters.name else None
+    return conditions if rare is None else [*conditions, view.c.id.in_(rare)]
+
+
+def _is_common(connection: Connection, filters: ResultFilter) -> bool:
+    """Tell whether so many rows have such a confidence that sorting them takes longer than finding some."""
+    bounds = []
+    if filters.min_confidence is not None:
+        bounds.append(files.c.confidence >= filters.min_confidence)
+    if filters.max_confidence is not None:
+        bounds.append(files.c.confidence <= filters.max_confidence)
+    some = select(files.c.id).where(*bounds).limit(COMMON).subquery()
+    return bool(bounds) and connection.scalar(select(func.count()).select_from(some)) == COMMON
 
 
 def _chunks(

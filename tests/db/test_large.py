@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import pytest
 from sqlalchemy import Engine
 
 from benchmarks.pages import OUTCOMES, QUESTIONS
+from benchmarks.queries import FILTERS
 from benchmarks.rows import LAST, fill
-from db import browse
+from db import browse, queries
 from db.browse import Choice, Mark
 from db.engine import open_database
+from db.queries import results
 from tests.db.plans import plans
 
 ROWS = 100_000
@@ -48,6 +51,34 @@ def test_what_a_page_asks_is_answered_by_an_index(
     assert not sorted_rows or NAMES in steps or name == "query of an outcome", steps
     grouped = [step for step in steps if step.endswith("FOR GROUP BY")]
     assert not grouped or name in ("one inbox, counted", "a rare name, counted"), steps
+
+
+@pytest.mark.fault(112)
+def test_a_confidence_of_many_sorts_nothing_and_one_of_few_reads_only_these(large: Engine) -> None:
+    many, few = (plans(large, lambda n=n: list(results(large, FILTERS[n])))  # type: ignore[misc]
+                 for n in ("a confidence that many have", "a confidence that few have"))  # fmt: skip
+    assert not [step for step in many if step.startswith("SEARCH files USING INDEX ix_files_confidence")]
+    assert [step for step in few if step.startswith("SEARCH files USING INDEX ix_files_confidence")]
+
+
+@pytest.mark.fault(112)
+def test_a_name_of_few_is_looked_up_and_not_searched_for_in_all_rows(large: Engine) -> None:
+    steps = plans(large, lambda: list(results(large, FILTERS["a name that few have"])))
+    assert NAMES in steps and not [step for step in steps if step.startswith("SCAN files USING INDEX")], steps
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_what_query_finds_does_not_depend_on_the_way(
+    large: Engine, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> list[int]:
+        return [row["id"] for row in results(large, replace(FILTERS[name], limit=50))]
+
+    quick = found()
+    monkeypatch.setattr(queries, "COMMON", -1)
+    monkeypatch.setattr(queries, "ids_by_name", lambda *_: None)
+    assert found() == quick
+    assert bool(quick) is (not name.endswith("none has"))
 
 
 def test_counts_read_no_rows(large: Engine) -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,10 @@ class Site:
     def __init__(self, folder: Path, settings: str = "") -> None:
         self.folder = folder
         self.config = folder / "config.yaml"
-        # One engine, since the trial of `auto` would double the start of each of these workers.
-        usual = "watch: {settle_seconds: 0.5}\nengine: tensorflow\n"
+        # The one that `auto` chooses, without its trial: what the first of these workers converts, the others
+        # find in the tests' cache, and start in half the time.
+        engine = "openvino" if find_spec("openvino") else "tensorflow"
+        usual = f"watch: {{settle_seconds: 0.5}}\nengine: {engine}\n"
         self.config.write_text(settings or usual, encoding="utf-8")
         self.settings = config.load(self.config)
         self.inbox = self.settings.inboxes[0]
