@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.apart import apart
 from models import looking
 from models.bundle import load
-from models.engines import Kind, open_engine
+from models.engines import open_engine
 from models.looking import PARTS
 from pipeline import batching, config
 from pipeline.inference import usable_cpus
@@ -31,8 +31,7 @@ from pipeline.inference import usable_cpus
 BUNDLE = Path(config.__file__).parents[1] / "models" / "cats_dogs"
 LIMITS = config.LimitSettings()
 
-_ENGINES: dict[Kind, tuple[int, ...]] = {"tensorflow": (32,), "openvino": (8, 16, 32, 64)}
-"""Batch sizes to try; TensorFlow's is no more than a check that it is the slower one."""
+_BATCHES = (8, 16, 64)
 _SECONDS = 1.5
 
 
@@ -97,8 +96,8 @@ def limit(paths: Sequence[bytes]) -> Limit:
     look = bundle.closer_look
     decoding = apart(decoding_pace, paths, bundle.input_size)
     larger = apart(decoding_pace, paths[::2], look.side(bundle.input_size)) if look else decoding
-    paces, unsure = apart(inference, paths)
-    (engine, batch), best = max(paces.items(), key=lambda item: item[1].rate)
+    engine, paces, unsure = apart(inference, paths)
+    batch, best = max(paces.items(), key=lambda item: item[1].rate)
     return Limit(
         decoding.rate, larger.rate, best.rate, engine, batch, unsure,
         decoding.cost, larger.cost, best.cost,
@@ -128,21 +127,18 @@ def _read_all(paths: Sequence[bytes], size: int) -> None:
         assert batching.load(path, size, LIMITS)[1] is not None, os.fsdecode(path)
 
 
-def inference(paths: Sequence[bytes]) -> tuple[dict[tuple[str, int], Pace], float]:
-    """Measure each engine and size of batch on photos that lie ready, with all cores.
+def inference(paths: Sequence[bytes]) -> tuple[str, dict[int, Pace], float]:
+    """Measure sizes of batch on photos that lie ready, with all cores and the engine that a trial chooses.
 
-    Returns that, and the share of these photos, a few hundred at most, that the model looks at again.
+    Returns its name, that, and the share of these photos, a few hundred at most, that are looked at again.
     """
     bundle = load(BUNDLE)
     ready = pixels(paths[:400], bundle.input_size)
-    paces: dict[tuple[str, int], Pace] = {}
-    for kind, batches in _ENGINES.items():
-        engine = open_engine(bundle, kind, usable_cpus())
-        for batch in batches:
-            paces[kind, batch] = _pace(functools.partial(engine.predict, ready[:batch]), batch)
+    engine = open_engine(bundle, "auto", usable_cpus())
+    paces = {n: _pace(functools.partial(engine.predict, ready[:n]), n) for n in _BATCHES}
     look = bundle.closer_look
-    unsure = looking.unsure(engine.predict(ready), look.below) if look else []
-    return paces, len(unsure) / len(ready)
+    again = looking.doubtful(engine.predict(ready), look, bundle.neither) if look else []
+    return engine.name, paces, len(again) / len(ready)
 
 
 def _pace(work: Callable[[], object], photos: int) -> Pace:

@@ -27,7 +27,6 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     return {
         "reading and decoding alone, photos/s": round(most.decoding, 1),
         "inference alone, photos/s": round(most.inference, 1),
-        "of these, the batch that was best": most.batch,
         "photos looked at more closely, share": round(most.unsure, 3),
         "limit of the machine without the closer look, photos/s": round(most.without_look, 1),
         "limit of the machine, photos/s": round(with_look, 1),
