@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks import photos, rivals
+from benchmarks import photos, rivals, writing
 from benchmarks.apart import apart
-from benchmarks.limit import limit
+from benchmarks.limit import Limit, limit
 from pipeline import config, service
 from pipeline.classifier import Item, ProcessClassifier
 from pipeline.inference import usable_cpus
@@ -36,8 +36,20 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         "worker / limit": round(filed / with_look, 3),
         "worker / limit without the closer look": round(filed / most.without_look, 3),
         "core time of decoding and network / core time of the worker": round(most.core_seconds / cores, 3),
+        **{f"{name}{writing.SLICE}": round(1000 * cost, 2) for name, cost in _slices(most, cores).items()},
         "worker / Keras script": round(filed / keras, 2),
         "worker / one image a call": round(filed / single, 1),
+    }
+
+
+def _slices(most: Limit, cores: float) -> dict[str, float]:
+    """Say where the core time of a photo goes, in seconds."""
+    look = most.core_seconds - most.decoding_cost - most.inference_cost
+    return {
+        "reading, decoding, resizing": most.decoding_cost,
+        "the network": most.inference_cost,
+        "closer looks": look,
+        "all else: ledger, moves, passing on": max(0.0, cores - most.core_seconds),
     }
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
+SLICE = ", core ms a photo"
+"""How figures end that are drawn as one picture."""
+
 _PACKAGES = ("tensorflow", "openvino", "pillow", "numpy", "sqlalchemy")
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "amx_bf16", "asimd")
 
@@ -71,5 +74,13 @@ def table(name: str, photos: int, runs: int, figures: dict[str, dict[str, float]
         "| figure | median | of all runs |",
         "|---|---|---|",
         *rows,
+        *_pie({key: f["median"] for key, f in figures.items() if key.endswith(SLICE)}),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _pie(slices: dict[str, float]) -> list[str]:
+    if not slices:
+        return []
+    parts = [f'    "{key.removesuffix(SLICE)}" : {value:g}' for key, value in slices.items()]
+    return ["", "```mermaid", "pie showData title Where the core time of a photo goes, in ms", *parts, "```"]

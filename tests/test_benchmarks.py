@@ -45,6 +45,11 @@ def test_figures_replace_their_own_table_and_leave_the_rest_of_the_page(tmp_path
     assert page.read_text() == text
 
 
+def test_where_the_time_goes_is_drawn(tmp_path: Path):
+    text = writing.table("x", 1, 1, writing.summary([{"the network" + writing.SLICE: 2.5, "rate": 3.0}]))
+    assert "```mermaid\npie" in text and '"the network" : 2.5' in text and '"rate"' not in text
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_each_benchmark_has_its_place_on_the_page(name: str):
     page = writing.PAGE.read_text(encoding="utf-8")
