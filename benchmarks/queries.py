@@ -20,6 +20,7 @@ FILTERS = {
     "one day": ResultFilter(since=_DAY, until=_DAY + dt.timedelta(days=1)),
     "an outcome on one day": ResultFilter(outcome="cats", since=_DAY, until=_DAY + dt.timedelta(days=1)),
     "a confidence that many have": ResultFilter(min_confidence=0.985),
+    "a range that many have": ResultFilter(min_confidence=0.985, max_confidence=1.0),
     "a confidence that few have": ResultFilter(min_confidence=0.4, max_confidence=0.41),
     "a confidence that none has": ResultFilter(min_confidence=0.1, max_confidence=0.2),
     "a name that many have": ResultFilter(name="img"),

@@ -56,7 +56,7 @@ def test_what_a_page_asks_is_answered_by_an_index(
 @pytest.mark.fault(112)
 def test_a_confidence_of_many_sorts_nothing_and_one_of_few_reads_only_these(large: Engine) -> None:
     many, few = (plans(large, lambda n=n: list(results(large, FILTERS[n])))  # type: ignore[misc]
-                 for n in ("a confidence that many have", "a confidence that few have"))  # fmt: skip
+                 for n in ("a range that many have", "a confidence that few have"))  # fmt: skip
     assert not [step for step in many if step.startswith("SEARCH files USING INDEX ix_files_confidence")]
     assert [step for step in few if step.startswith("SEARCH files USING INDEX ix_files_confidence")]
 
