@@ -1,8 +1,8 @@
 """A network in OpenVINO's form: converted once, kept on disk by what it was made from, run on every core.
 
-Each core takes one photo at a time: on processors without instructions for matrices that is a third quicker
-than batches, which leave the caches and wait for the slowest core; and no answer depends on what else is in
-the batch. What is kept spares a start TensorFlow's graph, the conversion and the trial of engines.
+Each core takes one photo at a time: that takes less core time than batches, which leave the caches and wait
+for the slowest core; and no answer depends on what else is in the batch. What is kept spares a start
+TensorFlow's graph, the conversion and the trial of engines.
 """
 
 from __future__ import annotations
