@@ -19,8 +19,8 @@ from pathlib import Path
 from benchmarks import photos
 from benchmarks.visits import PATIENCE_SECONDS, ROOT, serving, visit
 
-PAIRS = 6
-SECONDS = 12.0
+PAIRS = 5
+SECONDS = 20.0
 """Of one interval; a batch of 64 is a small part of what is filed in it."""
 
 PAUSE_SECONDS = 1.0
@@ -44,7 +44,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     database = folder / "state" / "pawsort.db"
     stop = threading.Event()
     with _dropping(folder, database, stop), _working(folder), serving(folder) as port:
-        _until(lambda: _filed(database) >= max(count, 500), "the first photos to be filed")
+        _until(lambda: _filed(database) >= count, "the first photos to be filed")
         alone, visited = [], []
         for _ in range(PAIRS):
             alone.append(_interval(lambda _: None, port))
@@ -153,6 +153,8 @@ def _rate(database: Path, part: Moment) -> float:
     bounds = tuple(moment.strftime("%Y-%m-%dT%H:%M:%S.%f") for moment in part)
     inside = "FROM files WHERE filed_at >= ? AND filed_at < ?"
     first, last, count = _ask(database, f"SELECT min(filed_at), max(filed_at), count(*) {inside}", *bounds)
+    if first == last:
+        raise RuntimeError(f"{count} photos were filed in {SECONDS:g} s: too few to tell a rate")
     [of_first] = _ask(database, "SELECT count(*) FROM files WHERE filed_at = ?", first)
     seconds = (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
     return float((count - of_first) / seconds)

@@ -35,7 +35,7 @@ from db.tables import files
 WINDOW = 20_000
 """Rows looked at in one go where no index answers; some 30 ms."""
 
-WINDOWS = 5
+WINDOWS = 2
 """Windows in one page: what is farther back is for the next page."""
 
 MOST = 100_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.safeguards import arriving, databases, disks, models, pages, pictures, reports
+from scripts.safeguards import arriving, databases, disks, models, pages, pictures, reports, visitors
 from scripts.safeguards.safeguard import Safeguard
 
 __all__ = ["SAFEGUARDS", "Safeguard"]
@@ -15,4 +15,5 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *reports.SAFEGUARDS,
     *models.SAFEGUARDS,
     *pages.SAFEGUARDS,
+    *visitors.SAFEGUARDS,
 )

@@ -1,0 +1,182 @@
+"""Safeguards: pages and API, faults 103 to 113."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+_UPLOADS = "pipeline/web/test_uploads.py::"
+_DELIVERING = "pipeline/web/test_delivering.py::"
+_DURABLE = _DELIVERING + "test_it_is_durable_before_it_has_its_name_and_its_name_before_it_is_answered"
+_REPORTS = "pipeline/web/test_reporting.py::"
+_SERVER = "pipeline/web/test_server.py::"
+_SAFETY = "pipeline/web/test_safety.py::"
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "loopback by default", "pipeline/web/server.py",
+        "    host, port = settings.web.host, settings.web.port\n",
+        "    host, port = \"0.0.0.0\", settings.web.port\n",
+        (103,), (_SERVER + "test_only_loopback_hears_us_unless_the_settings_say_otherwise",),
+    ),
+    of(
+        "no link followed to a picture", "pipeline/access.py",
+        "            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)\n",
+        "            inner = os.open(part, _FOLDER, dir_fd=fd)\n",
+        (106,), ("pipeline/web/test_pictures.py::test_a_link_in_the_place_of_a_photo_leads_nowhere",),
+    ),
+    of(
+        "pictures of our folders alone", "pipeline/web/pictures.py",
+        "        if not inside.startswith(b\"../\") and inside not in (b\".\", b\"..\"):\n",
+        "        if True:\n",
+        (106,), ("pipeline/web/test_pictures.py::test_a_path_outside_our_folders_is_no_picture",),
+    ),
+    of(
+        "names of our own for uploads", "pipeline/web/uploads.py",
+        "        path = self._folder / f\"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}.part\"\n",
+        "        path = self._folder / shown\n",
+        (106,), (_UPLOADS + "test_the_clients_name_is_never_one_on_our_disk",),
+    ),
+    of(
+        "reports of the list alone", "pipeline/web/reportfiles.py",
+        "    return open_plain(folder, name) if NAME.fullmatch(name) else None\n",
+        "    return open_plain(folder, name)\n",
+        (106,), (_REPORTS + "test_nothing_else_in_or_outside_the_folder_is_given",),
+    ),
+    of(
+        "no link followed to a report", "pipeline/web/plainfiles.py",
+        "os.O_RDONLY | os.O_NOFOLLOW | ", "os.O_RDONLY | ",
+        (106,), (_REPORTS + "test_a_link_or_a_pipe_in_the_place_of_a_report_leads_nowhere",),
+    ),
+    of(
+        "a file of an upload is bounded", "pipeline/web/uploads.py",
+        "            raise _too_large(self._limits)\n",
+        "            pass\n",
+        (107,), (_UPLOADS + "test_a_file_that_is_too_large_is_refused_while_it_comes",),
+    ),
+    of(
+        "a stated length is believed when it is too large", "pipeline/web/uploads.py",
+        "    if expected > TOGETHER * limits.file_bytes + FIELD_BYTES * (MOST_FIELDS + MOST_FILES):\n",
+        "    if False:\n",
+        (107,), (_UPLOADS + "test_a_stated_length_that_is_too_large_is_refused_before_anything_is_read",),
+    ),
+    of(
+        "so many files in a request", "pipeline/web/uploads.py",
+        "        if len(self.files) >= MOST_FILES:\n",
+        "        if False:\n",
+        (107,), (_UPLOADS + "test_ten_thousand_parts_are_refused",),
+    ),
+    of(
+        "a form must be whole", "pipeline/web/uploads.py",
+        "        if not taking.whole:\n",
+        "        if False:\n",
+        (107,), (_UPLOADS + "test_a_form_that_is_cut_off_or_not_understood_is_refused",),
+    ),
+    of(
+        "what was not taken is removed", "pipeline/web/uploads.py",
+        "        await asyncio.to_thread(taking.discard)\n",
+        "        pass\n",
+        (107,), (_SERVER + "test_a_client_that_leaves_in_the_middle_leaves_nothing",),
+    ),
+    of(
+        "what a killed server left is swept", "pipeline/web/uploads.py",
+        "            if entry.name.startswith(PREFIX) and not _is_alive(maker):\n",
+        "            if False:\n",
+        (107,), (_UPLOADS + "test_what_a_killed_server_left_is_swept",),
+    ),
+    of(
+        "a slow body is given up", "pipeline/web/bodies.py",
+        "        left = min(PATIENCE_SECONDS, self._began + PATIENCE_SECONDS + earned - self._clock())\n",
+        "        left = PATIENCE_SECONDS\n",
+        (107,), (_UPLOADS + "test_a_body_that_trickles_is_not_taken",),
+    ),
+    of(
+        "a silent connection is closed", "pipeline/web/connections.py",
+        "        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)\n",
+        "        pass\n",
+        (107,), (_SERVER + "test_who_says_nothing_or_only_half_is_hung_up_on",),
+    ),
+    of(
+        "a small body for a small form", "pipeline/web/bodies.py",
+        "        if self._limit is not None and self._bytes > self._limit:\n",
+        "        if False:\n",
+        (107,), (_SAFETY + "test_a_form_may_not_be_large",),
+    ),
+    of(
+        "space is asked for before a file is taken", "pipeline/web/uploads.py",
+        "    if expected + RESERVE_BYTES > free:\n",
+        "    if False:\n",
+        (108,), (_UPLOADS + "test_without_room_a_file_is_refused_before_it_is_read",),
+    ),
+    of(
+        "an upload is synced before it has its name", "pipeline/web/delivering.py",
+        "        os.fsync(descriptor)\n",
+        "        pass\n",
+        (108,), (_DURABLE,),
+    ),
+    of(
+        "the inbox is synced before the answer", "pipeline/web/delivering.py",
+        "        filing.sync_folders([os.fsencode(inbox)])\n        return Delivery(name",
+        "        return Delivery(name",
+        (108,), (_DURABLE,),
+    ),
+    of(
+        "one at a time for one key", "pipeline/web/delivering.py",
+        "            with lock:\n                yield\n",
+        "            yield\n",
+        (109,), (_DELIVERING + "test_a_hundred_at_once_are_a_hundred_deliveries_or_one_with_a_key",),
+    ),
+    of(
+        "a key is looked for in the ledger", "pipeline/web/delivering.py",
+        "        if row is None:\n            return None\n",
+        "        return None\n",
+        (109,), (_DELIVERING + "test_the_same_key_brings_one_file_before_and_after_the_worker_took_it",),
+    ),
+    of(
+        "all text is escaped", "pipeline/web/rendering.py",
+        "    autoescape=True,\n",
+        "    autoescape=False,\n",
+        (110,), (
+            "pipeline/web/test_filepage.py::test_a_hostile_name_is_escaped_everywhere",
+            "pipeline/web/test_app.py::test_what_a_visitor_gives_is_escaped",
+        ),
+    ),
+    of(
+        "the headers of every answer", "pipeline/web/safety.py",
+        "            _add(headers, HEADERS)\n",
+        "",
+        (110,), (_SAFETY + "test_every_answer_tells_the_browser_what_it_may_not_do",),
+    ),
+    of(
+        "the pages are started again", "pipeline/companion.py",
+        "            self._stopping.wait(pause)\n",
+        "            return\n",
+        (111,), ("pipeline/test_companion.py::test_it_is_started_again_after_a_kill",),
+    ),
+    of(
+        "pages in the order of an index", "db/browse.py",
+        "    return chosen.order_by(files.c.seen_at.desc(), files.c.id.desc())\n",
+        "    return chosen.order_by(files.c.mtime_ns.desc(), files.c.id.desc())\n",
+        (112,), ("db/test_large.py::test_what_a_page_asks_is_answered_by_an_index",),
+    ),
+    of(
+        "one line for each request", "pipeline/logs.py",
+        "{record.levelname} {printable(record.getMessage())}\"\n",
+        "{record.levelname} {record.getMessage()}\"\n",
+        (113,), (_SAFETY + "test_a_path_with_a_newline_is_one_line_of_the_log",),
+    ),
+    of(
+        "no query in the log", "pipeline/web/safety.py",
+        "        path = self._request.scope[\"path\"]\n        log.log(",
+        "        path = str(self._request.url)\n        log.log(",
+        (113,), (_SAFETY + "test_a_wrong_token_is_refused_and_appears_nowhere",),
+    ),
+    of(
+        "an answer to what was seen", "pipeline/corrections.py",
+        "        if moves and moves[-1].id != file.version:\n",
+        "        if False:\n",
+        (), (
+            "pipeline/web/test_api.py::test_who_looked_before_somebody_else_answered_changes_nothing",
+            "pipeline/web/test_filepage.py::test_an_old_page_changes_nothing_and_says_who_was_first",
+        ),
+    ),
+)  # fmt: skip
