@@ -131,8 +131,9 @@ def test_each_model_answers_the_same_photo_by_its_own_lights(
 
 
 def test_a_model_without_folders_names_what_it_sees_and_files_nothing(
-    site: Site, browser: Any, photos: list[Path], shared_data: Path
+    site: Site, browser: Any, photos: list[Path], shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(site.folder / "cache"))  # that of the server, which began before
     weights = shared_data.parent / "weights" / "mobilenet_v2_imagenet.weights.h5"
     made = site.command(
         "classify", str(photos[0]), "--model", "imagenet", "--weights", str(weights), "--json"

@@ -91,8 +91,8 @@ def test_without_a_script_the_form_answers_too(live: str, browser: Any, photos: 
 def test_the_keyboard_alone_reaches_everything(live: str, browser: Any, photos: list[Path]) -> None:
     with Window(browser, live) as window:
         page = window.page
-        # From the first listener on, Chromium is told to hand choosers over; told only when the key is pressed,
-        # it may open its own window first.
+        # Chromium hands choosers over from the first listener on; asked only when the key is pressed, it may
+        # open its own window first.
         page.on("filechooser", lambda _: None)
         page.goto("/")
         page.keyboard.press("Tab")
