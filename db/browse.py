@@ -26,6 +26,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from db.by_name import ids_by_name, is_quick
 from db.engine import reading
 from db.names import escape
 from db.records import Entry
@@ -40,9 +41,6 @@ WINDOWS = 2
 
 MOST = 100_000
 """Files counted one by one; where there are more, the count is this number."""
-
-RARE = 2_000
-"""A name that so many files have is found soon by going through the newest; a rarer one by its index."""
 
 
 class Mark(NamedTuple):
@@ -188,23 +186,9 @@ def _window_end(connection: Connection, choice: Choice, start: Mark | None) -> M
 
 
 def _rare(connection: Connection, choice: Choice) -> list[int] | None:
-    """Return all files with this part of a name, by the names' index; None for too many, or no name."""
-    return ids_by_name(connection, choice.name) if choice.name else None
-
-
-def ids_by_name(connection: Connection, part: str) -> list[int] | None:
-    """Return all files that have `part` in their name, told by an index alone; None for more than RARE."""
-    named = select(files.c.id).where(_named(connection, part)).limit(RARE + 1)
-    ids = list(connection.execute(named).scalars())
-    return ids if len(ids) <= RARE else None
-
-
-def _named(connection: Connection, part: str) -> ColumnElement[bool]:
-    name = type_coerce(files.c.name, Text)
-    if connection.dialect.name == "sqlite":
-        # Its LIKE takes upper and lower case alike, and reads the index as it is.
-        return name.contains(part, autoescape=True)
-    return name.icontains(part, autoescape=True)
+    """Return all files with this part of a name; None for too many, for no name and where no index helps."""
+    part = choice.name
+    return ids_by_name(connection, part) if part and is_quick(connection, part) else None
 
 
 def _ordered(chosen: Select[Any]) -> Select[Any]:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from db.browse import ids_by_name
+from db.by_name import ids_by_name
 from db.engine import reading, writing
 from db.names import RawName, escape
 from db.records import Entry

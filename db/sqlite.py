@@ -1,4 +1,4 @@
-"""All that is SQLite's own; only `db.engine` comes here."""
+"""All that is SQLite's own; only `db.engine` and `db.by_name` come here."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float) -> tuple[Eng
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
         if not read_only:
+            refuse_without_search(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             # It grows as long as anybody reads an older state; afterwards it shall shrink again.
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
@@ -115,6 +116,22 @@ class Place:
                     f"The database file {name} was deleted or replaced while Pawsort had it open. Nothing "
                     "more is written. Stop what did that, put the file or a backup back, and start again."
                 )
+
+
+def can_search(connection: Connection | sqlite3.Connection) -> bool:
+    """Tell whether this SQLite has the full-text search that keeps the index of names."""
+    run = connection.execute if isinstance(connection, sqlite3.Connection) else connection.exec_driver_sql
+    return run("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone() is not None
+
+
+def refuse_without_search(connection: sqlite3.Connection) -> None:
+    """Raise DatabaseError for an SQLite that cannot write a database of ours."""
+    if not can_search(connection):
+        raise DatabaseError(
+            f"The SQLite {sqlite3.sqlite_version} of this Python was built without full-text search (FTS5), "
+            "which the database needs. Use a Python that has it: those of python.org, of uv and of the usual "
+            "distributions do."
+        )
 
 
 def refuse_empty(path: str) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# TensorFlow brings an SQLite of its own, without full-text search, and shows it to all: which of them is
+# loaded first serves the process.
+import sqlite3  # noqa: F401
 import sys
 import tempfile
 from collections.abc import Iterator

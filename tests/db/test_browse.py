@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db import browse
+from db import browse, by_name
 from db.browse import Choice, Counted, Page
 from db.ledger import Ledger
 from tests.db.conftest import NOON, claim, filed, later
@@ -54,9 +54,16 @@ def test_each_choice(zoo: Ledger, engine: Engine) -> None:
 def test_a_name_that_many_have_is_found_without_the_names_index(
     zoo: Ledger, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(browse, "RARE", 1)
+    monkeypatch.setattr(by_name, "RARE", 1)
     assert names(engine, name="JPG") == [b"wait.jpg", b"bad.jpg", b"rex.jpg", b"Tom_100%.JPG"]
     assert names(engine, name="tom") == [b"Tom_100%.JPG"]
+
+
+def test_a_part_of_a_name_may_hold_anything(zoo: Ledger, engine: Engine) -> None:
+    filed(zoo, b'Mei"ne OR \xc3\x84pfel*.jpg', at=later(5), ino=5)
+    found = [b'Mei"ne OR \xc3\x84pfel*.jpg']
+    assert names(engine, name='i"n') == names(engine, name="e OR ") == names(engine, name="l*.") == found
+    assert names(engine, name="\u00c4PF") == found
 
 
 def test_what_vanished_is_not_shown(zoo: Ledger, engine: Engine) -> None:

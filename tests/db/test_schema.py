@@ -42,7 +42,9 @@ def test_the_view_has_the_promised_columns_in_their_order(engine: Engine) -> Non
 
 def test_the_migrations_make_what_the_tables_say(engine: Engine) -> None:
     with reading(engine) as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # The index of names is a table of SQLite's own kind, of which SQLAlchemy knows nothing.
+        ours = {"include_name": lambda name, kind, _: kind != "table" or not name.startswith("file_names")}
+        context = MigrationContext.configure(connection, opts={"compare_type": True, **ours})
         assert compare_metadata(context, Base.metadata) == []
 
 
