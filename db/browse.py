@@ -8,6 +8,7 @@ Every function raises DatabaseError.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,18 +27,21 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from db.by_name import ids_by_name, is_quick
+from db.by_name import RARE, ids_by_name, is_quick
 from db.engine import reading
 from db.names import escape
 from db.records import Entry
 from db.rows import FILE_COLUMNS, entry_of
 from db.tables import files
 
-WINDOW = 20_000
-"""Rows looked at in one go where no index answers; some 30 ms."""
+WINDOW = 5_000
+"""Rows looked at in one go where no index answers: some 5 ms, or 50 from a disk that is not in memory."""
 
-WINDOWS = 2
-"""Windows in one page: what is farther back is for the next page."""
+PATIENCE_SECONDS = 0.1
+"""How long is looked for a page; what is farther back is for the next page."""
+
+COUNTED = 20_000
+"""Of what no index tells, only so many of the newest are counted."""
 
 MOST = 100_000
 """Files counted one by one; where there are more, the count is this number."""
@@ -127,7 +131,7 @@ def _counted(
         return Counted(_count(connection, [files.c.id.in_(rare), *_all_of(choice)], outcomes))
     if not _hidden(choice):
         return Counted({outcome: _count_up(connection, choice, outcome) for outcome in outcomes})
-    last = _window_end(connection, choice, None)
+    last = _window_end(connection, choice, None, COUNTED)
     reach = [] if last is None else [_down_to(last)]
     counted = _count(connection, [*_all_of(choice), *reach], outcomes)
     return Counted(counted, None if last is None else last.seen_at)
@@ -141,14 +145,16 @@ def _count_up(connection: Connection, choice: Choice, outcome: str) -> int:
 def _search(connection: Connection, choice: Choice, after: Mark | None, size: int) -> Page:
     found: list[Entry] = []
     start = after
-    for _ in range(WINDOWS):
-        last = _window_end(connection, choice, start)
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        last = _window_end(connection, choice, start, WINDOW)
         reach = [*_all_of(choice), *([] if last is None else [_down_to(last)])]
         found += _found(connection, reach, start, size - len(found))
         if last is None or len(found) > size:
             return _cut(found, size)
+        if time.monotonic() >= patience:
+            return Page(tuple(found), last, last.seen_at)
         start = last
-    return Page(tuple(found), start, start.seen_at if start else None)
 
 
 def _found(
@@ -177,18 +183,33 @@ def mark_of(entry: Entry) -> Mark:
     return Mark(entry.seen_at, entry.id)
 
 
-def _window_end(connection: Connection, choice: Choice, start: Mark | None) -> Mark | None:
-    """Return the place WINDOW rows on, None where there are fewer; told by an index alone."""
+def _window_end(connection: Connection, choice: Choice, start: Mark | None, rows: int) -> Mark | None:
+    """Return the place so many rows on, None where there are fewer; told by an index alone."""
     places = select(files.c.seen_at, files.c.id).where(*_within(choice), *_after(start))
     # The only OFFSET: it is the same, small one each time.
-    row = connection.execute(_ordered(places).limit(1).offset(WINDOW - 1)).one_or_none()
+    row = connection.execute(_ordered(places).limit(1).offset(rows - 1)).one_or_none()
     return None if row is None else Mark(*row)
 
 
 def _rare(connection: Connection, choice: Choice) -> list[int] | None:
-    """Return all files with this part of a name; None for too many, for no name and where no index helps."""
-    part = choice.name
+    """Return all files that meet a condition that few do, told by an index; None where none is rare."""
+    known = (_by_confidence(connection, choice), _by_name(connection, choice.name))
+    return min((ids for ids in known if ids is not None), key=len, default=None)
+
+
+def _by_name(connection: Connection, part: str | None) -> list[int] | None:
     return ids_by_name(connection, part) if part and is_quick(connection, part) else None
+
+
+def _by_confidence(connection: Connection, choice: Choice) -> list[int] | None:
+    tests = {
+        "min_confidence": lambda lowest: files.c.confidence >= lowest,
+        "max_confidence": lambda highest: files.c.confidence <= highest,
+    }
+    bounds = _met(choice, tests)
+    some = select(files.c.id).where(*bounds).limit(RARE + 1)
+    ids = list(connection.execute(some).scalars()) if bounds else []
+    return ids if bounds and len(ids) <= RARE else None
 
 
 def _ordered(chosen: Select[Any]) -> Select[Any]:

@@ -55,6 +55,7 @@ def prepare(site: Site) -> None:
     with contextlib.suppress(DatabaseError):  # whoever asks will hear of it
         if engine := site.store.reader():
             queries.last_filed(engine)
+            site.counts(engine)
 
 
 def make_server(app: FastAPI) -> Server:

@@ -25,10 +25,11 @@ from tests.db.plans import plans
 
 ROWS = 100_000
 NAMES = "SCAN file_names VIRTUAL TABLE INDEX"
+CONFIDENCES = "SEARCH files USING COVERING INDEX ix_files_confidence"
 
 
-def _by_name(steps: list[str]) -> bool:
-    return any(step.startswith(NAMES) for step in steps)
+def _looked_up(steps: list[str], where: tuple[str, ...] = (NAMES, CONFIDENCES)) -> bool:
+    return any(step.startswith(where) for step in steps)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,8 @@ def test_what_a_page_asks_is_answered_by_an_index(
     bare = [step for step in steps if step.startswith("SCAN files") and "INDEX" not in step]
     assert not bare, f"reads the whole table: {bare}"
     sorted_rows = [step for step in steps if step.endswith("FOR ORDER BY")]
-    # A few thousand candidates at most, known by name; the 20 rows of an answer.
-    assert not sorted_rows or _by_name(steps) or name == "query of an outcome", steps
+    # A few thousand candidates at most, looked up; the 20 rows of an answer.
+    assert not sorted_rows or _looked_up(steps) or name == "query of an outcome", steps
     grouped = [step for step in steps if step.endswith("FOR GROUP BY")]
     assert not grouped or name in ("one inbox, counted", "a rare name, counted"), steps
 
@@ -68,9 +69,8 @@ def test_a_confidence_of_many_sorts_nothing_and_one_of_few_reads_only_these(larg
 @pytest.mark.fault(112)
 def test_a_name_of_few_is_looked_up_and_not_searched_for_in_all_rows(large: Engine) -> None:
     steps = plans(large, lambda: list(results(large, FILTERS["a name that few have"])))
-    assert _by_name(steps) and not [step for step in steps if step.startswith("SCAN files USING INDEX")], (
-        steps
-    )
+    assert _looked_up(steps, (NAMES,))
+    assert not [step for step in steps if step.startswith("SCAN files USING INDEX")], steps
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -112,7 +112,8 @@ def test_pages_meet_each_file_once_and_in_order(large: Engine) -> None:
 def test_a_search_in_vain_ends_and_goes_on_from_where_it_ended(
     large: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(browse, "WINDOW", 26_000)
+    monkeypatch.setattr(browse, "WINDOW", 52_000)
+    monkeypatch.setattr(browse, "PATIENCE_SECONDS", 0.0)
     first = browse.page(large, Choice(inbox="/photos/none"))
     assert (first.entries, first.next is None) == ((), False)
     assert first.next is not None
@@ -120,6 +121,20 @@ def test_a_search_in_vain_ends_and_goes_on_from_where_it_ended(
     assert first.next.id == ROWS - 52_000 + 1
     second = browse.page(large, Choice(inbox="/photos/none"), first.next)
     assert second == browse.Page(())
+    monkeypatch.setattr(browse, "PATIENCE_SECONDS", 3600.0)
+    assert browse.page(large, Choice(inbox="/photos/none")) == browse.Page(())
+
+
+def test_a_confidence_that_few_have_is_looked_up(large: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    few, name = Choice(min_confidence=0.4, max_confidence=0.41), Choice(name="rex", min_confidence=0.4)
+    met = [browse.page(large, choice, size=20) for choice in (few, name)]
+    assert all(len(page.entries) == 20 for page in met)
+    with monkeypatch.context() as patch:
+        patch.setattr(browse, "_rare", lambda *_: None)
+        patch.setattr(browse, "PATIENCE_SECONDS", 3600.0)
+        assert [browse.page(large, choice, size=20) for choice in (few, name)] == met
+    monkeypatch.setattr(browse, "_search", None)
+    assert browse.page(large, few, size=20) == met[0]
 
 
 def test_windows_together_find_what_one_look_would(large: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +163,7 @@ def test_counts_stop_where_there_are_many(large: Engine, monkeypatch: pytest.Mon
 def test_what_no_index_tells_is_counted_among_the_newest(
     large: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(browse, "WINDOW", 3_000)
+    monkeypatch.setattr(browse, "COUNTED", 3_000)
     page, counted = browse.first_page(large, Choice(inbox="/photos/inbox1"), OUTCOMES, size=5_000)
     assert counted.back_to is not None
     among = [e for e in page.entries if e.seen_at >= counted.back_to]

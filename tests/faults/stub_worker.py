@@ -30,6 +30,7 @@ class Order(TypedDict, total=False):
     backoff: float  # seconds between tries while the world is bad
     child: bool  # classify in a process of its own, which poison kills in earnest
     held: bool  # stop before the first step, until SIGCONT comes
+    real: bool  # with the real network instead of a stub
     delay: float  # seconds that each answer of the stub takes
     busy: float  # seconds to wait for a locked database
     uid: int  # run as this user
@@ -64,11 +65,11 @@ def live(order: Order) -> int:
     try:
         settings = config.load(Path(order["folder"]) / "config.yaml")
         logs.set_up(settings.log)
-        classifier: Classifier = IdleStub(order.get("delay", 0.0))
+        classifier: Classifier | None = None if order.get("real") else IdleStub(order.get("delay", 0.0))
+        # A child that is spawned would first import what its parent was started as.
+        sys.modules["__main__"].__spec__ = None
+        vars(sys.modules["__main__"]).pop("__file__", None)
         if order.get("child"):
-            # A child that is spawned would first import what its parent was started as.
-            sys.modules["__main__"].__spec__ = None
-            vars(sys.modules["__main__"]).pop("__file__", None)
             classifier = ProcessClassifier(BUNDLE.path, "auto", settings.limits, child=stub_child)
         with ExitStack() as stack:
             for owner, name, value in _patches(order):
@@ -86,8 +87,9 @@ def live(order: Order) -> int:
 
 
 def _patches(order: Order) -> list[tuple[Any, str, Any]]:
+    stub = [] if order.get("real") else [(service, "load_bundle", lambda _: BUNDLE)]
     return [
-        (service, "load_bundle", lambda _: BUNDLE),
+        *stub,
         (worker, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
         (engine, "BUSY_SECONDS", order.get("busy", engine.BUSY_SECONDS)),
         (service, "BEAT_SECONDS", service.BEAT_SECONDS if order.get("once") else 0.05),

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import io
 import json
 import os
 import random
@@ -27,15 +29,31 @@ from pathlib import Path
 
 import pytest
 
+from scripts.drawn_pets import draw
 from tests.faults import injection
 from tests.faults.nursery import SETTINGS, Nursery
 from tests.faults.site import Site
-from tests.faults.tracing import CHANGES, READS, STRACE, Call, Tracer, calls_in, changes
+from tests.faults.tracing import (
+    CHANGES,
+    READS,
+    STRACE,
+    Call,
+    Tracer,
+    calls_in,
+    changes,
+    was_injected,
+)
 
 DAY = ((0, "good.jpg", b"1<cat>"), (0, "bad.jpg", b"<truncated>"), (1, "good.jpg", b"1<cat>"))
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 CUTS = 50
 """Moments at which the power is cut."""
+
+REAL = 20
+"""Calls at which a worker with the real network is killed; each takes half a minute."""
+
+_OURS = ("rename", "renameat2", "link", "unlink", "fsync", "fdatasync", "pwrite64", "ftruncate", "fchown")
+"""Calls that TensorFlow, in the process below, does not make."""
 
 BAD_SECONDS = 0.4
 """How long the world stays bad where a call fails for ever."""
@@ -43,7 +61,7 @@ BAD_SECONDS = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One fault: `kind` is kill, nested, once, ever or power; `across` has `sorted` on another file system.
+    """One fault: `kind` is kill, nested, once, ever, power or real; `across` has `sorted` on another disk.
 
     A power cut comes `number` milliseconds after the first claim.
     """
@@ -72,14 +90,15 @@ class Yard:
         self._count = 0
 
     @contextlib.contextmanager
-    def site(self, across: bool) -> Iterator[Site]:
-        """Make a place with the three photos in it, and remove it afterwards."""
+    def site(self, across: bool, real: bool = False) -> Iterator[Site]:
+        """Make a place with the three photos in it, drawn ones for the real network; remove it afterwards."""
         self._count += 1
         folder, far = self._top / str(self._count), self._far / str(self._count)
         folder.mkdir()
         far.mkdir()
-        site = Site(folder, self._nursery, SETTINGS + (f"sorted: {far}/sorted\n" if across else ""))
-        for inbox, name, data in DAY:
+        text = SETTINGS + (f"sorted: {far}/sorted\n" if across else "")
+        site = Site(folder, self._nursery, text, _jpeg("dog") if real else None)
+        for inbox, name, data in _drawn_day() if real else DAY:
             site.drop(name, data, inbox)
         try:
             yield site
@@ -103,9 +122,9 @@ class Yard:
         shutil.rmtree(self._top)
         shutil.rmtree(self._far)
 
-    def trace(self, across: bool) -> list[Call]:
+    def trace(self, across: bool, real: bool = False) -> list[Call]:
         """Return the calls of a run without faults that are about the files of its place."""
-        with self.site(across) as site:
+        with self.site(across, real) as site:
             output = site.folder / "trace"
             life = site.start(once=True, held=True)
             with Tracer(life, tuple({*CHANGES, *READS}), output=output):
@@ -133,26 +152,43 @@ def points(yard: Yard, kinds: set[str], chance: random.Random) -> list[Point]:
             for kind in ("once", "ever"):
                 found += [Point(kind, across, c.name, c.number, e) for c in changing for e in ERRORS]
                 found += [Point(kind, across, c.name, c.number, "EIO") for c in reading]
+    if "real" in kinds:
+        calls = [call for call in yard.trace(across=False, real=True) if call.name in _OURS]
+        found += [Point("real", False, c.name, c.number) for c in chance.sample(calls, REAL)]
     if "power" in kinds:
         found += [Point("power", False, "power", chance.randrange(1500)) for _ in range(CUTS)]
     return found
 
 
-def check(yard: Yard, point: Point) -> None:
-    """Make one fault happen; raise AssertionError if anything is lost, doubled, forgotten or stuck."""
+def check(yard: Yard, point: Point) -> bool:
+    """Make one fault happen; raise AssertionError if anything is lost, doubled, forgotten or stuck.
+
+    Return whether the fault came: not every run makes as many calls as the one that was traced.
+    """
     if point.kind == "power":
         yard.cut_power(point.number / 1000)
-        return
-    with yard.site(point.across) as site:
-        if point.kind in ("kill", "nested"):
-            _kill(site, point.call, point.number)
-            if point.again:
-                _kill(site, *point.again)
+        return True
+    with yard.site(point.across, point.kind == "real") as site:
+        if point.kind in ("kill", "nested", "real"):
+            came = _kill(site, point.call, point.number) and (not point.again or _kill(site, *point.again))
         else:
-            _fail(site, point)
+            came = _fail(site, point)
         site.lives.clear()
         site.ends_well()
         assert "Traceback" not in site.log, site.log
+    return came
+
+
+def _drawn_day() -> Iterator[tuple[int, str, bytes]]:
+    good = _jpeg("cat")
+    yield from ((0, "good.jpg", good), (0, "bad.jpg", good[: len(good) // 2]), (1, "good.jpg", good))
+
+
+@functools.cache
+def _jpeg(kind: str) -> bytes:
+    data = io.BytesIO()
+    draw(kind, seed=1).save(data, "JPEG")
+    return data.getvalue()
 
 
 def power_cut(place: Path, nursery: Nursery, seconds: float) -> None:
@@ -178,16 +214,20 @@ def power_cut(place: Path, nursery: Nursery, seconds: float) -> None:
         assert "Traceback" not in site.log, site.log
 
 
-def _kill(site: Site, call: str, number: int) -> None:
+def _kill(site: Site, call: str, number: int) -> bool:
     life = site.start(once=True, held=True)
     with Tracer(life, (call,), f"{call}:signal=SIGKILL:when={number}"):
-        assert life.wait() in (-signal.SIGKILL, 0, 1)
+        code = life.wait()
+    assert code in (-signal.SIGKILL, 0, 1), f"exit code {code}:\n{site.log[-3000:]}"
+    return code == -signal.SIGKILL
 
 
-def _fail(site: Site, point: Point) -> None:
+def _fail(site: Site, point: Point) -> bool:
     life = site.start(once=True, held=True)
     ever = "+" if point.kind == "ever" else ""
-    with Tracer(life, (point.call,), f"{point.call}:error={point.error}:when={point.number}{ever}"):
+    trace = site.folder / "trace"
+    inject = f"{point.call}:error={point.error}:when={point.number}{ever}"
+    with Tracer(life, (point.call,), inject, trace):
         if ever:
             with contextlib.suppress(TimeoutError):
                 life.wait(BAD_SECONDS)
@@ -197,6 +237,7 @@ def _fail(site: Site, point: Point) -> None:
         life.wait()
     _, started, rest = site.log.partition("drop photos into")
     assert not started or "pawsort: " not in rest, f"ended instead of waiting:\n{rest}"
+    return was_injected(trace)
 
 
 def main() -> int:
@@ -218,7 +259,8 @@ def main() -> int:
     for thread in threads:
         thread.join()
     tried = Counter(point.kind for point in work.tried)
-    report = {"points": dict(every), "tried": dict(tried), "seconds": round(time.monotonic() - began)}
+    seconds = round(time.monotonic() - began)
+    report = {"points": dict(every), "tried": dict(tried), "came": dict(work.came), "seconds": seconds}
     if options.json:
         Path(options.json).write_text(
             json.dumps({**report, "bad": work.bad}, indent=1) + "\n", encoding="utf-8"
@@ -233,6 +275,7 @@ class _Work:
     def __init__(self, todo: list[Point], end: float) -> None:
         self.tried: list[Point] = []
         self.bad: list[dict[str, object]] = []
+        self.came: Counter[str] = Counter()  # of each kind, points at which the fault really came
         self.missing = 0  # points that cannot be tried on this machine
         self._todo = deque(todo)
         self._end = end
@@ -248,7 +291,7 @@ class _Work:
 
     def _try(self, yard: Yard, point: Point) -> None:
         try:
-            check(yard, point)
+            self.came[point.kind] += check(yard, point)
         except pytest.skip.Exception as missing:
             self.missing += 1
             print(f"{point}: not here: {missing}", file=sys.stderr)
@@ -279,7 +322,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, help="so many points, chosen by chance")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="so many points at a time")
-    parser.add_argument("--kinds", default="kill,nested,error,power")
+    parser.add_argument("--kinds", default="kill,nested,error,power,real")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after this time")
     parser.add_argument("--json", help="write what was found to this file")
     return parser.parse_args()

@@ -22,11 +22,11 @@ CHANGES = (
     "fchown", "flock",
 )  # fmt: skip
 READS = ("openat", "read", "pread64", "newfstatat", "fstat", "statfs", "fstatfs", "getdents64", "lseek")
-_CALL = re.compile(r"^(?:\[pid +\d+\] +|\d+ +)?(\w+)\((.*)$")
+_CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
 
 
 class Call(NamedTuple):
-    """The `number`-th call of its name in a run; `text` is how strace writes it."""
+    """The `number`-th call of its name by its thread, as strace counts; `text` is how strace writes it."""
 
     name: str
     number: int
@@ -68,15 +68,21 @@ class Tracer:
 
 def calls_in(trace: Path, places: tuple[str, ...]) -> list[Call]:
     """Return the calls of a trace that name one of these places, each numbered among all of its name."""
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     found = []
     for line in trace.read_text(errors="replace").splitlines():
         match = _CALL.match(line)
         if match:
-            counts[match[1]] += 1
+            thread, name, text = match.groups()
+            counts[thread, name] += 1
             if any(place in line for place in places):
-                found.append(Call(match[1], counts[match[1]], match[2]))
+                found.append(Call(name, counts[thread, name], text))
     return found
+
+
+def was_injected(trace: Path) -> bool:
+    """Tell whether a fault was put into one of the calls of a trace."""
+    return "(INJECTED)" in trace.read_text(errors="replace")
 
 
 def changes(call: Call) -> bool:
