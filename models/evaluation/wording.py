@@ -12,7 +12,8 @@ def percent(value: float | None, digits: int = 1) -> str:
     if value is None:
         return "–"
     text = f"{100 * value:.{digits}f}"
-    if text == f"{100:.{digits}f}" and value < 1 and digits < 4:
+    # Bounds of intervals are sums that miss 1 by their rounding.
+    if text == f"{100:.{digits}f}" and value < 1 - 1e-6:
         return percent(value, digits + 1)
     return f"{text}%"
 

@@ -180,11 +180,12 @@ def test_plots_take_any_number_and_any_name_of_labels(count: int, tmp_path: Path
 
 
 def test_figures_are_written_so_that_nothing_looks_perfect_that_is_not():
-    assert [wording.percent(v) for v in (None, 0.5, 0.9996, 0.99999, 1.0)] == [
+    assert [wording.percent(v) for v in (None, 0.5, 0.9996, 0.99999, 1.0, 1 - 1e-12)] == [
         "–",
         "50.0%",
         "99.96%",
         "99.999%",
+        "100.0%",
         "100.0%",
     ]
     assert wording.range_(Share(0.5, 0.25, 0.75, 9)) == "25.0% to 75.0%"
