@@ -16,7 +16,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from db import sqlite
-from db.errors import DatabaseError, DatabaseReserved, DatabaseUnavailable, LedgerError, translated
+from db.errors import (
+    CommitUnclear,
+    DatabaseError,
+    DatabaseReserved,
+    DatabaseUnavailable,
+    LedgerError,
+    translated,
+)
 from db.schema import check_version, migrate, version
 
 __all__ = [
@@ -114,11 +121,27 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Open one transaction that writes, committed at the end of the block; raises DatabaseError."""
+    """Open one transaction that writes, committed at the end of the block.
+
+    Raises DatabaseError; CommitUnclear, where the commit itself failed. SQLite's -wal holds all of a
+    transaction whose sync the disk refused, and whoever opens the database next takes it for committed; a
+    server may have committed before its answer was lost.
+    """
     with translated(_where(engine.url)), engine.connect() as connection:
         connection = connection.execution_options(**{sqlite.WRITES: True})
-        with connection.begin():
+        with connection.begin() as transaction:
             yield connection
+            with _unclear(_where(engine.url)):
+                transaction.commit()
+
+
+@contextmanager
+def _unclear(where: str) -> Iterator[None]:
+    try:
+        with translated(where):
+            yield
+    except DatabaseUnavailable as error:
+        raise CommitUnclear(str(error)) from error
 
 
 @contextmanager

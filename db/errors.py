@@ -24,6 +24,10 @@ class DatabaseUnavailable(DatabaseError):  # noqa: N818 - it says a state of the
     """The database cannot be used now, but may be later with nothing changed in it."""
 
 
+class CommitUnclear(DatabaseUnavailable):
+    """A commit failed: what it was to change may be done or not, as the database alone can tell."""
+
+
 class DatabaseReserved(DatabaseError):  # noqa: N818 - it says a state of the world
     """Another worker uses the database."""
 

@@ -24,7 +24,11 @@ NAME_REFUSED = {errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG}
 
 
 class Placing:
-    """Commit answers, then carry the files to where they belong. `now` gives UTC."""
+    """Commit answers, then carry the files to where they belong. `now` gives UTC.
+
+    `root` is what `sorted` was when the worker started, by device and inode; `moved` are files that are in
+    their folders, and not yet noted as filed.
+    """
 
     def __init__(
         self,
@@ -33,9 +37,11 @@ class Placing:
         bundle: Bundle,
         resting: Resting,
         now: Callable[[], datetime],
+        root: tuple[int, int],
     ) -> None:
         self.judged: deque[Answer] = deque()
         self.decided: deque[Held] = deque()
+        self.moved: list[Held] = []
         self.filed: list[Held] = []
         self.missing: set[int] = set()
         self._ledger = ledger
@@ -45,15 +51,14 @@ class Placing:
         self._spool = os.fsencode(settings.spool)
         self._resting = resting
         self._now = now
-        self._moved: list[Held] = []
         self._settled: list[Held] = []
         self._unsynced: dict[bytes, None] = {}
-        self._root = _folder(self._sorted)
+        self._root = root
 
     @property
     def held(self) -> int:
         """How many files have an answer and are not yet in their folder."""
-        return len(self.judged) + len(self.decided) + len(self._moved)
+        return len(self.judged) + len(self.decided) + len(self.moved)
 
     def conclude(self) -> list[Held]:
         """Choose destinations and commit the answers, which stand from then on; return their files."""
@@ -88,7 +93,7 @@ class Placing:
     def _place(self, held: Held) -> None:
         destination = held.destination
         assert destination is not None
-        if _folder(self._sorted) != self._root:
+        if folder_id(self._sorted) != self._root:
             # The empty folder under a disk that was unmounted would swallow what is filed into it.
             raise filing.FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
         try:
@@ -112,7 +117,7 @@ class Placing:
             return
         self.decided.popleft()
         self._unsynced |= dict.fromkeys((os.path.dirname(destination), self._spool))
-        self._moved.append(held)
+        self.moved.append(held)
 
     def _move(self, held: Held, destination: bytes) -> None:
         root = os.path.join(self._sorted, destination[len(self._sorted) + 1 :].split(b"/")[0])
@@ -131,11 +136,11 @@ class Placing:
         self.decided[0] = replace(held, destination=destination)
 
     def _commit_moved(self) -> None:
-        if self._moved:
+        if self.moved:
             filing.sync_folders(self._unsynced)
-            self._ledger.file([held.id for held in self._moved], self._now())
-            self.filed += self._moved
-            self._moved, self._unsynced = [], {}
+            self._ledger.file([held.id for held in self.moved], self._now())
+            self.filed += self.moved
+            self.moved, self._unsynced = [], {}
 
     def _choose(self, outcome: str, source: bytes, promised: Iterable[bytes | None]) -> bytes:
         folder = os.path.join(self._sorted, os.fsencode(outcome))
@@ -181,6 +186,7 @@ class Placing:
         )
 
 
-def _folder(path: bytes) -> tuple[int, int]:
+def folder_id(path: bytes) -> tuple[int, int]:
+    """Return device and inode of a folder; raises OSError."""
     status = os.stat(path)
     return status.st_dev, status.st_ino

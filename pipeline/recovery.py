@@ -39,14 +39,19 @@ class Recovery:
     ) -> None:
         self._resting = resting
         self._rest_seconds = rest_seconds
+        self._crashed = True
         self._ledger = ledger
         self._spool = spool
         self._claiming = claiming
         self._answering = answering
         self._placing = placing
 
-    def start(self, at: datetime) -> int:
-        """Take up everything that an earlier life left unfinished; return how many files that is."""
+    def start(self, at: datetime, crashed: bool) -> int:
+        """Take up everything that was left unfinished; return how many files that is.
+
+        With `crashed` a file that was being decoded is suspected to have been the reason.
+        """
+        self._crashed = crashed
         for queue in (self._claiming.outside, self._answering.waiting, self._answering.suspects):
             queue.clear()
         self._placing.decided.clear()
@@ -85,7 +90,7 @@ class Recovery:
             filing.resume(held.origin, held.spool, filing.sha256(held.origin))
             self._answering.waiting.append(look_again(self._ledger, held, at))
         elif in_spool:
-            suspect = entry.state == "decoding"
+            suspect = entry.state == "decoding" and self._crashed
             queue = self._answering.suspects if suspect else self._answering.waiting
             queue.append(look_again(self._ledger, held, at))
         elif self._is_still_outside(held):

@@ -8,23 +8,23 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import Engine
 
 from db.engine import DatabaseUnavailable, assert_in_place, forget_connections
+from db.errors import CommitUnclear
 from db.ledger import Ledger
 from models.bundle import Bundle
 from pipeline.access import NotRegularError
-from pipeline.answering import Answering
-from pipeline.claiming import WORLD, Claiming, identity_of, is_settled, path_of
+from pipeline.claiming import WORLD, identity_of, is_settled, path_of
 from pipeline.classifier import Classifier
 from pipeline.config import Settings
 from pipeline.cutter import Cutter
-from pipeline.held import Held, Resting
+from pipeline.held import Held
 from pipeline.inbox import Arrival, Inbox, InboxStatus
-from pipeline.model import policy
-from pipeline.placing import Placing
-from pipeline.recovery import Recovery
+from pipeline.placing import folder_id
+from pipeline.steps import lay_out
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +55,6 @@ class Worker:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        spool = os.fsencode(settings.spool)
-        ledger = Ledger(engine, spool)
         self.settings = settings
         self.inboxes = [Inbox(path, settings.watch, clock=monotonic, wall=clock) for path in settings.inboxes]
         self.outcomes: Counter[str] = Counter()
@@ -64,26 +62,15 @@ class Worker:
         self.trouble: str | None = None
         self._engine = engine
         self._classifier = classifier
-        self._ledger = ledger
-        self._resting = Resting(monotonic)
-        self._claiming = Claiming(ledger, settings, self._resting, clock)
-        self._answering = Answering(
-            ledger, classifier, settings, policy(settings, bundle), self._resting, clock
-        )
-        self._placing = Placing(ledger, settings, bundle, self._resting, clock)
-        self._recovery = Recovery(
-            ledger,
-            spool,
-            self._claiming,
-            self._answering,
-            self._placing,
-            self._resting,
-            settings.watch.rescan_seconds,
-        )
+        self._ledger = Ledger(engine, os.fsencode(settings.spool))
         self._cutter: Cutter[Arrival] = Cutter(settings.batch.size, settings.batch.wait_seconds)
         self._on_filed = on_filed
         self._clock = clock
         self._monotonic = monotonic
+        root = folder_id(os.fsencode(settings.sorted))
+        self._lay_out = partial(lay_out, settings, bundle, self._ledger, classifier, clock, monotonic, root)
+        self._steps = self._lay_out()
+        self._interrupted: list[Held] | None = None  # what was just to be noted as filed
         self._recovered = False
         self._troubles = 0
         self._resume_at = 0.0
@@ -120,7 +107,7 @@ class Worker:
         try:
             while self._must_drain() and self._monotonic() < until and not self.trouble:
                 self.step(taking=False)
-            self._attempt(self._answering.release)
+            self._attempt(self._steps.answering.release)
         finally:
             for inbox in self.inboxes:
                 inbox.stop()
@@ -134,30 +121,29 @@ class Worker:
     @property
     def held(self) -> int:
         """How many files are claimed and not yet filed."""
-        steps = self._claiming.held + self._answering.held + self._placing.held
-        return steps + len(self._resting.files)
+        return self._steps.held + len(self._steps.resting.files)
 
     @property
     def idle(self) -> bool:
         """Whether all that was there is filed, but for what rests."""
         seen = all(_is_seen(inbox.status()) for inbox in self.inboxes)
-        held = self.held - len(self._resting.files)
-        return seen and self._recovered and not self.trouble and not self._cutter.items and not held
+        held = self._steps.held or self._cutter.items
+        return seen and self._recovered and not self.trouble and not held
 
     @property
     def left(self) -> int:
         """How many files cannot be had for now: written to, put back, or not ours to move."""
-        return len(self._resting.files) + sum(inbox.status().resting for inbox in self.inboxes)
+        return len(self._steps.resting.files) + sum(inbox.status().resting for inbox in self.inboxes)
 
     @property
     def missing(self) -> int:
         """How many claimed files somebody took out of the spool."""
-        return len(self._answering.missing) + len(self._placing.missing)
+        return len(self._steps.answering.missing) + len(self._steps.placing.missing)
 
     @property
     def stuck(self) -> int:
         """How many claimed files cannot be moved out of their inbox."""
-        return len(self._claiming.stuck)
+        return len(self._steps.claiming.stuck)
 
     @property
     def unreachable(self) -> bool:
@@ -175,44 +161,51 @@ class Worker:
     # --- one step -----------------------------------------------------------------------------------
 
     def _recover(self) -> None:
-        count = self._recovery.start(self._clock())
-        self._recovered = True
+        if self._classifier.in_flight:
+            self._classifier.stop()
+            self._classifier.start()
+        count = self._steps.recovery.start(self._clock(), crashed=self._interrupted is None)
+        if self._interrupted:
+            done = self._ledger.entries([held.id for held in self._interrupted])
+            filed = {entry.id for entry in done if entry.state == "filed"}
+            self._steps.placing.filed += [held for held in self._interrupted if held.id in filed]
+        self._interrupted, self._recovered = None, True
         if count:
             log.info("taking up %d files that were left unfinished", count)
 
     def _step(self, taking: bool) -> None:
         assert_in_place(self._engine)
-        for held in self._resting.rested():
-            self._recovery.again(held, self._clock())
+        for held in self._steps.resting.rested():
+            self._steps.recovery.again(held, self._clock())
         if taking:
             self._look()
         if taking and self._classifier.ready():
             self._claim()
-        self._answering.waiting.extend(self._claiming.bring_in())
+        self._steps.answering.waiting.extend(self._steps.claiming.bring_in())
         if taking and self._classifier.ready():
-            self._placing.judged.extend(self._answering.submit())
-        self._placing.judged.extend(self._answering.collect(self._patience))
-        for held in self._placing.conclude():
-            self._answering.settle(held.sha256)
-        self._placing.file()
+            self._steps.placing.judged.extend(self._steps.answering.submit())
+        self._steps.placing.judged.extend(self._steps.answering.collect(self._patience))
+        for held in self._steps.placing.conclude():
+            self._steps.answering.settle(held.sha256)
+        self._steps.placing.file()
         self._report()
 
     def _look(self) -> None:
         """Ask each inbox, in turn first, for no more arrivals than the next batch has room for."""
         self.inboxes.append(self.inboxes.pop(0))
-        ahead = len(self._answering.waiting) + len(self._answering.suspects)
+        ahead = len(self._steps.answering.waiting) + len(self._steps.answering.suspects)
         for inbox in self.inboxes:
             arrivals = inbox.poll(limit=max(0, self._cutter.room - ahead))
             self._cutter.add(arrivals, self._monotonic())
 
     @property
     def _patience(self) -> float:
-        if self._placing.held:
+        if self._steps.placing.held:
             return 0.0
         return BUSY_SECONDS if self.held or self._cutter.items else IDLE_SECONDS
 
     def _claim(self) -> None:
-        if len(self._answering.waiting) >= self.settings.batch.size:
+        if len(self._steps.answering.waiting) >= self.settings.batch.size:
             return
         batch = self._cutter.cut(self._monotonic())
         try:
@@ -230,7 +223,7 @@ class Worker:
         settled = [a for a in batch if path_of(a) not in put_back and self._is_settled(a)]
         if settled:
             self._batch_began = self._monotonic()
-            self._claiming.claim(settled)
+            self._steps.claiming.claim(settled)
         for arrival in settled:
             self._inbox_of(arrival).forget(arrival)
 
@@ -252,7 +245,7 @@ class Worker:
         return next(inbox for inbox in self.inboxes if inbox.path == arrival.inbox)
 
     def _report(self) -> None:
-        filed, self._placing.filed = self._placing.filed, []
+        filed, self._steps.placing.filed = self._steps.placing.filed, []
         if not filed:
             return
         now = self._monotonic()
@@ -265,7 +258,7 @@ class Worker:
         self._on_filed(filed)
 
     def _must_drain(self) -> bool:
-        return bool(self._classifier.in_flight or self._placing.held or self._claiming.held)
+        return bool(self._classifier.in_flight or self._steps.placing.held or self._steps.claiming.held)
 
     # --- a bad world --------------------------------------------------------------------------------
 
@@ -276,10 +269,18 @@ class Worker:
         except (OSError, DatabaseUnavailable) as error:
             self._back_off(str(error))
             forget_connections(self._engine)
+            if isinstance(error, CommitUnclear):
+                self._begin_anew()
         else:
             if self.trouble:
                 log.warning("going on: the trouble is over (%s)", self.trouble)
             self.trouble, self._troubles = None, 0
+
+    def _begin_anew(self) -> None:
+        """Forget where each file was; what the ledger says next counts, as at a start."""
+        self._interrupted = self._steps.placing.moved + (self._interrupted or [])
+        self._recovered = False
+        self._steps = self._lay_out()
 
     def _back_off(self, why: str) -> None:
         wait = BACKOFF_SECONDS[min(self._troubles, len(BACKOFF_SECONDS) - 1)]

@@ -7,15 +7,16 @@ import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from models import gradcam
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle, BundleError, replace
 from models.dataset import Photos, read
 from models.evaluation.answers import Answers
-from models.evaluation.tables import name_of
+from models.evaluation.tables import Row, name_of, write_csv
 from models.gradcam import Explainer
 from models.images import Pixels, UnreadableImage, decode, fit
 
@@ -102,6 +103,23 @@ def shots(
         )
         for place, i in enumerate(indices)
     ]
+
+
+def save(taken: Sequence[Shot], out: Path) -> None:
+    """Write the first bundle's mistakes: `worst.csv`, and pictures `worst/1.jpg`, `worst/1-why.jpg`, ..."""
+    folder = out / "worst"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.jpg"):
+        old.unlink()
+    rows: list[Row] = [("number", "path", "label", "prediction", "probability", "filed")]
+    for number, shot in enumerate(taken, 1):
+        said = shot.said[0]
+        score = round(dict(said.scores)[said.prediction], 6)
+        rows.append((number, shot.name, shot.truth, said.prediction, score, int(said.filed)))
+        for name, uri in ((f"{number}.jpg", shot.picture), (f"{number}-why.jpg", said.overlay)):
+            if uri:
+                replace(folder / name, base64.b64decode(uri.partition(",")[2]))
+    write_csv(out / "worst.csv", rows)
 
 
 def _said(witness: Witness, indices: Sequence[int]) -> list[Said]:

@@ -175,5 +175,6 @@ def write(measured: Measured, out: Path) -> None:
     doubted = frozenset(item.index for item in suspected)
     mistakes = gallery.worst(answers, result.at_threshold.threshold)
     worst = gallery.shots([seen], mistakes, doubted)
+    gallery.save(worst, out)
     shown = [item.index for item in suspected[: gallery.MOST]]
     page.write(result, bundle, drawn, worst, gallery.shots([seen], shown), len(suspected), out)

@@ -1,6 +1,7 @@
 """A small part of Markdown as markup, for the README of a bundle, which anybody may have written.
 
-Headings, paragraphs, lists, tables and code; all text is escaped, links lose their address, HTML is text.
+Headings, paragraphs, lists, tables and code; all text is escaped, links lose their address, HTML is text but
+for its comments, which are left out.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from markupsafe import Markup, escape
 LONGEST = 100_000
 """Characters that are read."""
 
+_COMMENT = re.compile(r"^<!--.*?-->[ \t]*\n?", re.MULTILINE | re.DOTALL)
 _ITEM = re.compile(r"[-*] |\d{1,3}\. ")
 _INLINE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]*)\]\([^)]*\)")
 
 
 def render(text: str) -> Markup:
     """Return `text` as markup; its first heading is left out, since the page has one."""
-    blocks = re.split(r"\n\s*\n", _fenced(text[:LONGEST].replace("\r\n", "\n")))
+    text = _COMMENT.sub("", text[:LONGEST].replace("\r\n", "\n"))
+    blocks = re.split(r"\n\s*\n", _fenced(text).strip("\n"))
     made = [_block(block.strip("\n")) for block in blocks if block.strip()]
     return Markup("\n").join(made[1:] if blocks and blocks[0].startswith("# ") else made)
 

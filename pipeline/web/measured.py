@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ FOLDER = "evaluation"
 LARGEST = 4_000_000
 """Bytes of one of these files that are read."""
 
-WORST = 20
+WORST = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,21 @@ class Kept:
     def share(self) -> float:
         """The precision that people found."""
         return self.right / self.looked_at
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A photo that the model was wrong about.
+
+    `pictures` has False for one of the photo, and True for one of what spoke for the answer.
+    """
+
+    number: int
+    path: str
+    label: str
+    prediction: str
+    probability: float | None
+    pictures: tuple[bool, ...]
 
 
 def read(folder: Path, name: str) -> list[dict[str, str]]:
@@ -97,10 +113,21 @@ def curve(folder: Path, kind: str) -> dict[str, list[tuple[float, float]]]:
     return found
 
 
-def worst(folder: Path) -> list[dict[str, str]]:
-    """Return the photos that the model was most wrong about, the worst first."""
-    rows = read(folder, "photos.csv")[:500]
-    return [row for row in rows if row.get("label") != row.get("prediction")][:WORST]
+def worst(folder: Path) -> list[Mistake]:
+    """Return the photos that the model was most wrong about, the surest of each kind first."""
+    rows = [row for row in read(folder, "worst.csv") if row.get("number", "").isdecimal()][:WORST]
+    return [_mistake(folder, row, int(row["number"])) for row in rows]
+
+
+def _mistake(folder: Path, row: Mapping[str, str], at: int) -> Mistake:
+    pictures = tuple(why for why in (False, True) if (folder / os.fsdecode(picture(at, why))).is_file())
+    said = {name: row.get(name, "") for name in ("path", "label", "prediction")}
+    return Mistake(at, **said, probability=number(row.get("probability")), pictures=pictures)
+
+
+def picture(number: int, why: bool) -> bytes:
+    """Return where, in that folder, `evaluate` puts the picture of a mistake, or of what spoke for it."""
+    return f"worst/{number}{'-why' if why else ''}.jpg".encode()
 
 
 def live_confusion(settled: Sequence[Settled]) -> Confusion | None:

@@ -20,6 +20,7 @@ from pipeline.web.charts import Series, interval, legend, lines
 from pipeline.web.choices import SHIPPED, Choice
 from pipeline.web.markdown import LONGEST
 from pipeline.web.markdown import render as markdown
+from pipeline.web.pictures import drawn
 from pipeline.web.plainfiles import open_plain
 from pipeline.web.rendering import render
 from pipeline.web.site import Here, Page, Site
@@ -39,6 +40,9 @@ NAMES = {
     "log_loss": "log loss",
 }
 """Figures in the order in which they matter, in words."""
+
+LONGEST_PIXELS = 320
+"""Of a picture of a mistake, the longer side."""
 
 SHARES = tuple(name for name in NAMES if name != "log_loss")
 
@@ -72,6 +76,15 @@ def one(request: Request, site: Here, key: str) -> Response:
         made=_moment(bundle.manifest.made.at),
         command=shlex.join(["pawsort", "evaluate", _called(bundle), "PHOTOS/", "--out", str(folder)]),
         live=_live(site, choice),
+    )
+
+
+@router.get("/{key}/worst/{number}", response_class=Response)
+async def mistake(site: Here, key: str, number: int, why: bool = False) -> Response:
+    """Return a JPEG of one of the worst mistakes, or of what spoke for the answer. Raises Problem 404."""
+    folder = site.choices.one(key).bundle.path / measured.FOLDER
+    return Response(
+        await drawn(site, folder, measured.picture(number, why), LONGEST_PIXELS), media_type="image/jpeg"
     )
 
 

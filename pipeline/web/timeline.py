@@ -9,6 +9,7 @@ from db.names import escape
 from db.overview import History
 from db.records import Entry, Move
 from pipeline.web.reasons import why
+from pipeline.web.rendering import percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def _decided(entry: Entry) -> str:
         return f"Could not be read. {why(entry.reason)}"
     if entry.duplicate_of:
         return f"Same content as file {entry.duplicate_of}, so the same answer: {entry.prediction}"
-    sure = "" if entry.confidence is None else f", {100 * entry.confidence:.1f} % sure"
+    sure = "" if entry.confidence is None else f", {percent(entry.confidence)} sure"
     doubt = f" {why(entry.reason)}" if entry.reason else ""
     return f"{entry.model or 'The model'} took it for {entry.prediction}{sure}.{doubt}"
 

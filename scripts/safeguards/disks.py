@@ -62,7 +62,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "another disk under `sorted`", "pipeline/placing.py",
-        "        if _folder(self._sorted) != self._root:\n",
+        "        if folder_id(self._sorted) != self._root:\n",
         "        if False:\n",
         (70,), ("pipeline/test_worker.py::test_another_disk_in_place_of_sorted_takes_nothing",),
     ),

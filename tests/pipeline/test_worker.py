@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.engine import RootTransaction
+from sqlalchemy.exc import OperationalError
 
 from db.engine import DatabaseError, DatabaseUnavailable, forget_connections, open_database
 from db.ledger import Claim, Ledger
 from db.overview import failed_paths
+from db.sqlite import WRITES
 from pipeline import claiming, config, filing
 from pipeline.config import Settings
 from pipeline.corrections import correct, retry, undo
@@ -395,7 +398,7 @@ def test_a_file_taken_out_of_the_spool_is_missing_and_its_neighbour_is_filed(wor
     worker = world.worker(StubClassifier())
     worker.start()
     worker._classifier.poll = lambda timeout: []  # type: ignore[method-assign]
-    while not worker._answering.in_flight:
+    while not worker._steps.answering.in_flight:
         worker.step()
     for path in files_below(world.settings.spool):
         os.unlink(path)
@@ -822,3 +825,48 @@ def test_killed_at_every_step_nothing_is_lost(tmp_path: Path, after: bool, again
         if not died:
             break
     assert point > 15, "the sweep met fewer points than there are steps"
+
+
+# --- commits of which nobody knows whether they were done ---------------------------------------------
+
+
+class Unclear:
+    """Has the commit with this number fail, after it is done or undone."""
+
+    def __init__(self, at: int, done: bool) -> None:
+        self.at, self.done, self.count = at, done, 0
+        self._commit = RootTransaction.commit
+
+    def commit(self, transaction: RootTransaction) -> None:
+        writes = transaction.connection.get_execution_options().get(WRITES, False)
+        self.count += writes
+        if not writes or self.count != self.at:
+            self._commit(transaction)
+            return
+        self._commit(transaction) if self.done else transaction.rollback()
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise OperationalError("COMMIT", None, error)
+
+
+@pytest.mark.fault(67)
+@pytest.mark.parametrize("done", [True, False], ids=["done", "undone"])
+@pytest.mark.parametrize("at", range(1, 8))
+def test_a_commit_that_may_be_done_or_not_is_looked_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, at: int, done: bool
+) -> None:
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
+    world.drop("cat.jpg", b"<cat>")
+    world.drop("bad.jpg", b"<truncated>")
+    worker = world.worker()
+    unclear = Unclear(at, done)
+    monkeypatch.setattr(RootTransaction, "commit", lambda self: unclear.commit(self))
+    run_until_idle(worker)
+    world.drop("again.jpg", b"<cat>")
+    step_until(worker, lambda: worker.idle and len(world.rows()) == 3)
+    worker.stop()
+    assert unclear.count >= at, f"there are only {unclear.count} commits"
+    found = sorted(world.rows("name, outcome"))
+    assert found == [("again.jpg", "cats"), ("bad.jpg", "failed"), ("cat.jpg", "cats")]
+    assert worker.outcomes == {"cats": 2, "failed": 1}
+    conserved(world.settings, world.injected)

@@ -137,6 +137,11 @@ def test_trained_bundle_gets_a_page_with_what_spoke_for_its_answers(trained: Bun
     found = Page((tmp_path / "out/index.html").read_text())
     glowing = [image for image in found.all("img") if "glows" in image["alt"]]
     assert len(glowing) >= 3 and {image["alt"].split(" for ")[-1] for image in glowing} == {"cat glows"}
+    rows = (tmp_path / "out/worst.csv").read_text().splitlines()
+    assert rows[0] == "number,path,label,prediction,probability,filed" and len(rows) >= 4
+    assert all(row.split(",")[2:4] == ["dog", "cat"] for row in rows[1:4])
+    for name in ("1.jpg", "1-why.jpg", "3.jpg", "3-why.jpg"):
+        assert (tmp_path / "out/worst" / name).read_bytes().startswith(b"\xff\xd8")
     for name in ("confusion", "promises", "reliability", "risk_coverage", "roc", "pr"):
         assert Image.open(io.BytesIO((tmp_path / f"out/{name}.png").read_bytes())).size == (600, 480)
 

@@ -82,7 +82,8 @@ def test_a_thousand_classes_are_no_defect() -> None:
 
 def test_a_card_is_rendered() -> None:
     text = (
-        "# t\n\nA `b` **c** [d](http://e).\n\n## h\n\n- one\n  more\n- two\n\n    code <x>\n\n"
+        "<!-- a\nnote -->\n# t\n\n<!-- kept: b -->\nA `b` **c** [d](http://e).\n<!-- end -->\n\n"
+        "## h\n\n- one\n  more\n- two\n\n    code <x>\n\n"
         "| a | b |\n|---|---|\n| 1 | 2 |\n"
     )
     assert str(render(text)).split("\n") == [

@@ -113,5 +113,5 @@ def test_a_timeline_tells_of_moves_under_way_and_of_none(house: House) -> None:
     assert history is not None
     lines = [(event.by, event.what) for event in timeline(history)]
     assert lines[0] == (None, f"Seen in {house.settings.inboxes[0]}")
-    assert lines[2] == (None, "stub took it for cat, 90.0 % sure.")
+    assert lines[2] == (None, "stub took it for cat, 90 % sure.")
     assert lines[-1] == ("ann", "Said it is dog, from cats to dogs (not finished yet)")

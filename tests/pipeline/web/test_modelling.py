@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import models
 from db.review import Settled
@@ -20,7 +21,7 @@ SHIPPED = Path(models.__file__).parent / "cats_dogs"
 def bundle(house: House) -> Path:
     """A copy of the shipped bundle, which a test may spoil."""
     folder = house.settings.base / "pets"
-    shutil.copytree(SHIPPED, folder)
+    shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns(measured.FOLDER))
     object.__setattr__(house.settings, "model", str(folder))
     return folder
 
@@ -63,13 +64,31 @@ def test_what_evaluate_wrote_beside_a_bundle_is_shown(house: House, bundle: Path
     (folder / "curves.csv").write_text(
         "curve,of,x,y\nreliability,,0.5,0.6\nreliability,,1,0.9\nroc,cat,0,0\n"
     )
-    (folder / "photos.csv").write_text("path,label,prediction,cat\n<b>.jpg,dog,cat,0.9\nok.jpg,cat,cat,1\n")
+    head = "number,path,label,prediction,probability,filed\n"
+    (folder / "worst.csv").write_text(f"{head}1,<b>.jpg,dog,cat,0.9,1\n../2,odd.jpg,dog,cat,0.9,1\n")
     (bundle / "README.md").write_text("# x\n\n<script>alert(1)</script>")
     with client_of(house) as client:
         text = client.get("/models/pets", headers=HTML).text
     assert "What it mixes up" in text and "How often it is right" in text
-    assert "&lt;b&gt;.jpg" in text and "ok.jpg" not in text
+    assert "&lt;b&gt;.jpg" in text and "odd.jpg" not in text and "/worst/" not in text
     assert "<script>alert" not in text
+
+
+def test_the_worst_mistakes_are_shown_as_pictures_of_our_own(house: House, bundle: Path) -> None:
+    folder = bundle / "evaluation" / "worst"
+    folder.mkdir(parents=True)
+    rows = "".join(f"{number},{number}.jpg,dog,cat,0.9,1\n" for number in (1, 2))
+    (folder.parent / "worst.csv").write_text("number,path,label,prediction,probability,filed\n" + rows)
+    Image.new("RGB", (40, 30)).save(folder / "1.jpg", comment=b"secret")
+    (folder / "2.jpg").symlink_to(folder / "1.jpg")
+    with client_of(house) as client:
+        text = client.get("/models/pets", headers=HTML).text
+        shown = client.get("/models/pets/worst/1")
+        refused = [client.get(f"/models/pets/worst/{which}") for which in ("1?why=true", "2", "../../bundle")]
+    assert 'src="/models/pets/worst/1"' in text
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
+    assert b"secret" not in shown.content
+    assert [answer.status_code for answer in refused] == [404, 404, 404]
 
 
 def test_files_that_are_no_tables_are_left_out(house: House, bundle: Path) -> None:
@@ -77,7 +96,7 @@ def test_files_that_are_no_tables_are_left_out(house: House, bundle: Path) -> No
     folder.mkdir()
     (folder / "confusion.csv").write_bytes(b"\xff\x00,\n")
     (folder / "curves.csv").symlink_to("/etc/passwd")
-    (folder / "photos.csv").mkdir()
+    (folder / "worst.csv").mkdir()
     (bundle / "history.csv").write_text("epoch,train_loss\n1,nan?\n")
     with client_of(house) as client:
         assert client.get("/models/pets", headers=HTML).status_code == 200

@@ -1,0 +1,56 @@
+"""The steps that a file takes through the worker, laid out with no file in any of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from db.ledger import Ledger
+from models.bundle import Bundle
+from pipeline.answering import Answering
+from pipeline.claiming import Claiming
+from pipeline.classifier import Classifier
+from pipeline.config import Settings
+from pipeline.held import Resting
+from pipeline.model import policy
+from pipeline.placing import Placing
+from pipeline.recovery import Recovery
+
+
+class Steps(NamedTuple):
+    """Where a held file may be: claimed, on its way to an answer, on its way to its folder, or resting.
+
+    `recovery` puts one that the ledger knows into the step where it belongs.
+    """
+
+    claiming: Claiming
+    answering: Answering
+    placing: Placing
+    resting: Resting
+    recovery: Recovery
+
+    @property
+    def held(self) -> int:
+        """How many files are in any step, but for those that rest."""
+        return self.claiming.held + self.answering.held + self.placing.held
+
+
+def lay_out(
+    settings: Settings,
+    bundle: Bundle,
+    ledger: Ledger,
+    classifier: Classifier,
+    clock: Callable[[], datetime],
+    monotonic: Callable[[], float],
+    root: tuple[int, int],
+) -> Steps:
+    """Make the steps. `clock` gives UTC, `monotonic` seconds that never go back; `root` as in `Placing`."""
+    resting = Resting(monotonic)
+    claiming = Claiming(ledger, settings, resting, clock)
+    answering = Answering(ledger, classifier, settings, policy(settings, bundle), resting, clock)
+    placing = Placing(ledger, settings, bundle, resting, clock, root)
+    rescan = settings.watch.rescan_seconds
+    recovery = Recovery(ledger, os.fsencode(settings.spool), claiming, answering, placing, resting, rescan)
+    return Steps(claiming, answering, placing, resting, recovery)
