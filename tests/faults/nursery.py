@@ -93,6 +93,7 @@ class Nursery:
         while True:
             said = self._hear(30.0)
             if "born" in said:
+                self._dead.pop(said["born"], None)  # of another, long ago: numbers come round again
                 return Life(self, said["born"], Path(order["folder"]) / "worker.log")
 
     def wait(self, pid: int, seconds: float) -> int:
