@@ -207,9 +207,10 @@ def _by_confidence(connection: Connection, choice: Choice) -> list[int] | None:
         "max_confidence": lambda highest: files.c.confidence <= highest,
     }
     bounds = _met(choice, tests)
-    some = select(files.c.id).where(*bounds).limit(RARE + 1)
-    ids = list(connection.execute(some).scalars()) if bounds else []
-    return ids if bounds and len(ids) <= RARE else None
+    if not bounds:
+        return None
+    ids = list(connection.execute(select(files.c.id).where(*bounds).limit(RARE + 1)).scalars())
+    return ids if len(ids) <= RARE else None
 
 
 def _ordered(chosen: Select[Any]) -> Select[Any]:

@@ -278,9 +278,11 @@ class Worker:
 
     def _begin_anew(self) -> None:
         """Forget where each file was; what the ledger says next counts, as at a start."""
-        self._interrupted = self._steps.placing.moved + (self._interrupted or [])
+        before = self._steps.placing
+        self._interrupted = before.moved + (self._interrupted or [])
         self._recovered = False
         self._steps = self._lay_out()
+        self._steps.placing.filed = before.filed  # not reported yet
 
     def _back_off(self, why: str) -> None:
         wait = BACKOFF_SECONDS[min(self._troubles, len(BACKOFF_SECONDS) - 1)]

@@ -109,15 +109,15 @@ def save(taken: Sequence[Shot], out: Path) -> None:
     """Write the first bundle's mistakes: `worst.csv`, and pictures `worst/1.jpg`, `worst/1-why.jpg`, ..."""
     folder = out / "worst"
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.jpg"):
-        old.unlink()
     rows: list[Row] = [("number", "path", "label", "prediction", "probability", "filed")]
     for number, shot in enumerate(taken, 1):
         said = shot.said[0]
         score = round(dict(said.scores)[said.prediction], 6)
         rows.append((number, shot.name, shot.truth, said.prediction, score, int(said.filed)))
         for name, uri in ((f"{number}.jpg", shot.picture), (f"{number}-why.jpg", said.overlay)):
-            if uri:
+            if uri is None:
+                (folder / name).unlink(missing_ok=True)  # of an earlier evaluation; no other file is touched
+            else:
                 replace(folder / name, base64.b64decode(uri.partition(",")[2]))
     write_csv(out / "worst.csv", rows)
 

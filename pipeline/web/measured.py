@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,8 +116,8 @@ def curve(folder: Path, kind: str) -> dict[str, list[tuple[float, float]]]:
 
 def worst(folder: Path) -> list[Mistake]:
     """Return the photos that the model was most wrong about, the surest of each kind first."""
-    rows = [row for row in read(folder, "worst.csv") if row.get("number", "").isdecimal()][:WORST]
-    return [_mistake(folder, row, int(row["number"])) for row in rows]
+    rows = [row for row in read(folder, "worst.csv") if re.fullmatch("[0-9]{1,4}", row.get("number", ""))]
+    return [_mistake(folder, row, int(row["number"])) for row in rows[:WORST]]
 
 
 def _mistake(folder: Path, row: Mapping[str, str], at: int) -> Mistake:

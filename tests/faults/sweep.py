@@ -253,7 +253,7 @@ def main() -> int:
         todo = points(yard, set(options.kinds.split(",")), chance)
     every = Counter(point.kind for point in todo)
     chance.shuffle(todo)  # so that what was tried in too short a time is a fair sample
-    work = _Work(todo[options.skip :][: options.sample], began + options.minutes * 60)
+    work = _Work(todo[: options.sample], began + options.minutes * 60)
     threads = [threading.Thread(target=work.do) for _ in range(options.jobs)]
     for thread in threads:
         thread.start()
@@ -323,7 +323,6 @@ def _a_yard() -> Iterator[Yard]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sample", type=int, help="so many points, chosen by chance")
-    parser.add_argument("--skip", type=int, default=0, help="leave out so many: an earlier run tried them")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="so many points at a time")
     parser.add_argument("--kinds", default="kill,nested,error,power")

@@ -67,7 +67,7 @@ class Tracer:
 
 
 def calls_in(trace: Path, places: tuple[str, ...]) -> list[Call]:
-    """Return the calls of a trace that name one of these places, each numbered among all of its name."""
+    """Return the calls of a trace that name one of these places, each numbered as in `Call`."""
     counts: Counter[tuple[str, str]] = Counter()
     found = []
     for line in trace.read_text(errors="replace").splitlines():

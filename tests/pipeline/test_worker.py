@@ -870,3 +870,15 @@ def test_a_commit_that_may_be_done_or_not_is_looked_up(
     assert found == [("again.jpg", "cats"), ("bad.jpg", "failed"), ("cat.jpg", "cats")]
     assert worker.outcomes == {"cats": 2, "failed": 1}
     conserved(world.settings, world.injected)
+
+
+def test_what_is_filed_and_not_yet_reported_outlives_an_unclear_commit(world: World) -> None:
+    reported: list[Any] = []
+    worker = world.worker(on_filed=reported.extend)
+    world.drop("cat.jpg", b"<cat>")
+    run_until_idle(worker)
+    worker._steps.placing.filed = list(reported)
+    worker._begin_anew()
+    step_until(worker, lambda: worker.idle)
+    worker.stop()
+    assert [held.source for held in reported] == [b"cat.jpg", b"cat.jpg"]

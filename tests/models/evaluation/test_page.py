@@ -133,7 +133,11 @@ def test_photo_that_is_gone_leaves_a_gap_and_no_error(measured: Measured, tmp_pa
 def test_trained_bundle_gets_a_page_with_what_spoke_for_its_answers(trained: Bundle, tmp_path: Path):
     make_photos(tmp_path / "in", "cat", 6, seed=1)
     make_photos(tmp_path / "in", "dog", 3, seed=1, colour=(200, 40, 40))  # cats, labelled dog
+    mine = tmp_path / "out/worst/holiday.jpg"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
     evaluate(trained, [tmp_path / "in"], tmp_path / "out")
+    assert mine.read_bytes() == b"mine"
     found = Page((tmp_path / "out/index.html").read_text())
     glowing = [image for image in found.all("img") if "glows" in image["alt"]]
     assert len(glowing) >= 3 and {image["alt"].split(" for ")[-1] for image in glowing} == {"cat glows"}

@@ -65,7 +65,8 @@ def test_what_evaluate_wrote_beside_a_bundle_is_shown(house: House, bundle: Path
         "curve,of,x,y\nreliability,,0.5,0.6\nreliability,,1,0.9\nroc,cat,0,0\n"
     )
     head = "number,path,label,prediction,probability,filed\n"
-    (folder / "worst.csv").write_text(f"{head}1,<b>.jpg,dog,cat,0.9,1\n../2,odd.jpg,dog,cat,0.9,1\n")
+    rest = ",odd.jpg,dog,cat,0.9,1\n"
+    (folder / "worst.csv").write_text(f"{head}1,<b>.jpg,dog,cat,0.9,1\n../2{rest}{'9' * 5000}{rest}")
     (bundle / "README.md").write_text("# x\n\n<script>alert(1)</script>")
     with client_of(house) as client:
         text = client.get("/models/pets", headers=HTML).text
