@@ -1,11 +1,11 @@
 """Memory and rate with very many files: waiting at the start, and in a burst while it works.
 
-    python -m benchmarks scale --photos 100000 --runs 1
+    python -m benchmarks scale --photos 1000000 --runs 1
 
 Everything but the classifier is real and durable, in a process of its own; the classifier is a stub that
 takes no time, so the rate is that of the rest. Files have a few bytes, in a hundred folders. `growth_mb` is
-the highest resident memory over that of a worker with nothing to do. A part that takes longer than
-LONGEST_SECONDS is stopped, and the figures are of what was filed by then.
+the highest resident memory over that of a worker with nothing to do. A burst has BURST files at most. A part
+that takes longer than a second for SLOWEST files is stopped, and the figures are of what was filed by then.
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ from benchmarks.ledger import _Instant
 from pipeline import config, heartbeat, service
 from pipeline.config import Settings
 
-LONGEST_SECONDS = 600.0
+BURST = 100_000
+SLOWEST = 400  # files a second
+STARTING_SECONDS = 60.0
 ROOT = Path(__file__).parents[1]
 SETTINGS = "watch: {settle_seconds: 0.2, mode: native}\nbatch: {wait_seconds: 0}\n"
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
-    """Return figures of `count` files that wait at the start, and of as many that come while it works."""
+    """Return figures of `count` files that wait at the start, and of a burst that comes while it works."""
     (folder / "config.yaml").write_text(SETTINGS, encoding="utf-8")
     settings = config.load(folder / "config.yaml")
     service.prepare_folders(settings)
     with _worker(settings) as pid:
-        _wait(lambda: _is_watching(settings, pid), LONGEST_SECONDS)
+        _wait(lambda: _is_watching(settings, pid), STARTING_SECONDS)
         idle = _memory(pid, "VmRSS")
     _drop(settings.inboxes[0] / "waiting", count)
     figures = {"idle_mb": idle}
@@ -43,10 +45,10 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         figures |= {f"waiting_{name}": value for name, value in _filed(settings, pid, count, idle).items()}
         if figures["waiting_filed"] < count:
             return figures
-        began = time.monotonic()
-        _drop(settings.inboxes[0] / "burst", count)
+        began, more = time.monotonic(), min(count, BURST)
+        _drop(settings.inboxes[0] / "burst", more)
         figures["burst_seconds_to_drop"] = time.monotonic() - began
-        burst = _filed(settings, pid, 2 * count, idle, done=count)
+        burst = _filed(settings, pid, count + more, idle, done=count)
         beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
         figures |= {f"burst_{name}": value for name, value in burst.items()}
         figures["burst_overflows"] = sum(inbox.overflows for inbox in beat.inboxes) if beat else 0
@@ -54,10 +56,10 @@ def measure(folder: Path, count: int) -> dict[str, float]:
 
 
 def _filed(settings: Settings, pid: int, goal: int, idle: float, done: int = 0) -> dict[str, float]:
-    began = time.monotonic()
-    _wait(lambda: _count(settings) > done, LONGEST_SECONDS)
+    began, longest = time.monotonic(), STARTING_SECONDS + (goal - done) / SLOWEST
+    _wait(lambda: _count(settings) > done, longest)
     first = time.monotonic() - began
-    _wait(lambda: _count(settings) >= goal, LONGEST_SECONDS - first, pause=1.0)
+    _wait(lambda: _count(settings) >= goal, longest - first, pause=1.0)
     seconds, filed, peak = time.monotonic() - began, _count(settings) - done, _memory(pid, "VmHWM")
     return {
         "filed": filed,

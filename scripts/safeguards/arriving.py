@@ -10,7 +10,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "content that changed after the claim", "pipeline/placing.py",
         "            unchanged = filing.identity(held.spool)[2:] == held.identity[2:]\n",
         "            unchanged = os.path.lexists(held.spool)\n",
-        (18,), ("pipeline/test_worker.py::test_writing_after_the_claim_starts_the_file_over",),
+        (18,), ("pipeline/test_worker_races.py::test_writing_after_the_claim_starts_the_file_over",),
     ),
     of(
         "a scan after an overflow", "pipeline/inbox.py",
@@ -28,7 +28,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "the lease", "pipeline/access.py",
         "return False if error.errno == errno.EAGAIN else None",
         "return None",
-        (11,), ("pipeline/test_worker.py::test_a_file_that_is_still_written_to_is_not_taken",),
+        (11,), ("pipeline/test_worker_races.py::test_a_file_that_is_still_written_to_is_not_taken",),
     ),
     of(
         "O_NOFOLLOW in an inbox", "pipeline/access.py",
@@ -154,7 +154,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a second look at what got into the spool", "pipeline/claiming.py",
         "    if identity[2:] != held.identity[2:]:\n        ledger.reclaim(held.id, identity[2], identity[3], at)\n    return replace(held, identity=identity)\n",
         "    return held\n",
-        (17,), ("pipeline/test_worker.py::test_a_file_replaced_at_the_moment_of_the_claim_is_recorded_as_it_is",),
+        (17,), ("pipeline/test_worker_races.py::test_a_file_replaced_at_the_moment_of_the_claim_is_recorded_as_it_is",),
     ),
     of(
         "one place for a file, however often it is named", "pipeline/tracker.py",

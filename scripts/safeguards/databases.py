@@ -40,7 +40,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a look at what an unclear commit did", "pipeline/worker.py",
         "            if isinstance(error, CommitUnclear):\n",
         "            if False:\n",
-        (67,), ("pipeline/test_worker.py::test_a_commit_that_may_be_done_or_not_is_looked_up",),
+        (67,), ("pipeline/test_worker_storage.py::test_a_commit_that_may_be_done_or_not_is_looked_up",),
     ),
     of(
         "an empty database file", "db/sqlite.py",
@@ -82,7 +82,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "new connections after trouble", "pipeline/worker.py",
         "            forget_connections(self._engine)\n",
         "",
-        (82,), ("pipeline/test_worker.py::test_a_database_that_may_be_written_again_is_written_again",),
+        (82,), ("pipeline/test_worker_storage.py::test_a_database_that_may_be_written_again_is_written_again",),
     ),
     of(
         "the version of an older database", "db/schema.py",

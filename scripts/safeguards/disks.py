@@ -16,13 +16,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "fsync of folders before `filed` is committed", "pipeline/placing.py",
         "            filing.sync_folders(self._unsynced)\n",
         "",
-        (63,), ("pipeline/test_worker.py::test_renames_are_durable_before_the_ledger_relies_on_them",),
+        (63,), ("pipeline/test_worker_storage.py::test_renames_are_durable_before_the_ledger_relies_on_them",),
     ),
     of(
         "fsync of folders after the claim", "pipeline/claiming.py",
         "        filing.sync_folders(self._unsynced)\n",
         "",
-        (63,), ("pipeline/test_worker.py::test_renames_are_durable_before_the_ledger_relies_on_them",),
+        (63,), ("pipeline/test_worker_storage.py::test_renames_are_durable_before_the_ledger_relies_on_them",),
     ),
     of(
         "fsync of a copy", "pipeline/copying.py",
@@ -64,7 +64,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "another disk under `sorted`", "pipeline/placing.py",
         "        if folder_id(self._sorted) != self._root:\n",
         "        if False:\n",
-        (70,), ("pipeline/test_worker.py::test_another_disk_in_place_of_sorted_takes_nothing",),
+        (70,), ("pipeline/test_worker_storage.py::test_another_disk_in_place_of_sorted_takes_nothing",),
     ),
     of(
         "a bare mount point", "pipeline/service.py",
@@ -76,7 +76,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "recovery before anything is taken", "pipeline/worker.py",
         "            if not self._recovered:\n                return",
         "            if False:\n                return",
-        (), ("pipeline/test_worker.py::test_nothing_is_taken_before_the_recovery_is_done",),
+        (), ("pipeline/test_worker_storage.py::test_nothing_is_taken_before_the_recovery_is_done",),
     ),
     of(
         "the worker's lock", "pipeline/locks.py",
@@ -124,7 +124,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "patience with a bad world", "pipeline/worker.py",
         "        except (OSError, DatabaseUnavailable) as error:\n            self._back_off",
         "        except DatabaseUnavailable as error:\n            self._back_off",
-        (64, 66, 74), ("pipeline/test_worker.py::test_a_full_disk_pauses_and_the_work_goes_on_by_itself", "faults/test_disks.py::test_a_small_disk_in_trouble_under_the_folders",),
+        (64, 66, 74), ("pipeline/test_worker_storage.py::test_a_full_disk_pauses_and_the_work_goes_on_by_itself", "faults/test_disks.py::test_a_small_disk_in_trouble_under_the_folders",),
     ),
     of(
         "a full disk is not a broken database", "db/errors.py",
@@ -160,7 +160,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "one file that cannot be moved", "pipeline/claiming.py",
         "            if error.errno in WORLD:\n                raise\n            if held.id",
         "            raise\n            if held.id",
-        (73,), ("pipeline/test_worker.py::test_a_file_that_cannot_be_moved_has_one_row_and_harms_nobody",),
+        (73,), ("pipeline/test_worker_storage.py::test_a_file_that_cannot_be_moved_has_one_row_and_harms_nobody",),
     ),
     of(
         "folders closed after use", "pipeline/claiming.py",

@@ -10,7 +10,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "attempts counted before decoding", "pipeline/answering.py",
         "        self._ledger.begin_decoding([(held.id, sha) for sha, held in load.items()], alone, self._now())\n",
         "        self._ledger.begin_decoding([(held.id, sha) for sha, held in load.items()], False, self._now())\n",
-        (54, 55), ("pipeline/test_worker.py::test_poison_that_kills_the_worker_too_is_known_after_restarts",),
+        (54, 55), ("pipeline/test_worker_poison.py::test_poison_that_kills_the_worker_too_is_known_after_restarts",),
     ),
     of(
         "the pixel limit of the header", "pipeline/admission.py",

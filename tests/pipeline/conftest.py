@@ -9,6 +9,7 @@ import pytest
 
 from tests.pipeline.dying import Mortal
 from tests.pipeline.house import House
+from tests.pipeline.world import World
 
 
 @pytest.fixture
@@ -23,3 +24,11 @@ def house(tmp_path: Path) -> Iterator[House]:
     house = House(tmp_path)
     yield house
     house.engine.dispose()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Folders and a database, for as many workers as a test needs."""
+    world = World(tmp_path)
+    yield world
+    world.close()

@@ -20,7 +20,7 @@ from pipeline.worker import Worker
 from tests import stubs
 from tests.models.conftest import manifest
 from tests.oracle import conserved
-from tests.pipeline.test_worker import World
+from tests.pipeline.world import World
 
 LABELS, FOLDERS = ("rabbit", "hamster"), {"rabbit": "rabbits", "hamster": "small ones"}
 SCORES = {

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.health import LONG_WAL_BYTES, health_of
 from pipeline.schedule import Agenda
-from tests.pipeline.test_worker import World
+from tests.pipeline.world import World
 
 AGENDA = Agenda(time(0, 10), ZoneInfo("UTC"))
 

@@ -13,7 +13,7 @@ from pipeline.config import Settings
 from pipeline.corrections import moves_lock
 from pipeline.errors import DatabaseError, LockError, PawsortError
 from pipeline.heartbeat import FILE_NAME, read
-from tests.pipeline.test_worker import World
+from tests.pipeline.world import World
 from tests.stubs import BUNDLE, StubClassifier
 
 SETTINGS = """

@@ -16,7 +16,7 @@ from pipeline.web.store import Store
 from pipeline.web.uploads import Upload
 from tests.oracle import conserved, digest
 from tests.pipeline.house import House
-from tests.pipeline.test_worker import World
+from tests.pipeline.world import World
 
 
 class Desk:
