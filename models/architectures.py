@@ -29,7 +29,6 @@ class Architecture:
     backbone: Callable[[Any, int], Any]  # normalised images (n, h, w, 3), labels -> features (n, f)
     recipe: Recipe
     pretrained: bool = False  # whether ImageNet weights exist for it
-    stem: str = ""  # its last layer that fine-tuning leaves as it was; "": all layers are tuned
     fitted: bool = False  # by scikit-learn, at once, for photos of one size
     mirrored: bool = False  # whether it looks at each photo and its mirror image, and takes the mean
 
@@ -125,18 +124,6 @@ def _donor(weights: str | Path) -> Any:
         raise ArchitectureError(f"{weights}: not ImageNet weights of MobileNetV2: {detail}") from error
 
 
-def freeze_stem(network: Network, name: str) -> None:
-    """Leave what comes first as it is in training: edges and textures are the same on all photos.
-
-    It spares half of the work of a step. Does nothing for an architecture without a stem.
-    """
-    stem = known(name).stem
-    for layer in network.features.layers if stem else ():
-        layer.trainable = False
-        if layer.name == stem:
-            return
-
-
 def whiten(network: Network, batches: Iterable[npt.NDArray[np.uint8]]) -> None:
     """Set the whitening layer, where there is one, from batches of uint8 photos, a few hundred together.
 
@@ -220,9 +207,7 @@ def _mismatch(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "mobilenet_v2": Architecture(
-        224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True, stem="block_9_add"
-    ),
+    "mobilenet_v2": Architecture(224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True),
     "small_cnn": Architecture(96, backbones.small_cnn, recipes.SMALL_CNN),
     "cifar_cnn": Architecture(32, backbones.cifar_cnn, recipes.CIFAR_CNN, mirrored=True),
     "svm": Architecture(classic.SIZE, classic.svm, recipes.FITTED, fitted=True),

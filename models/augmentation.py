@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 Pixels = npt.NDArray[np.uint8]
 
-SMALL_SHARE = 0.2  # of photos, those shrunk into another scene: a small animal far away
-PAIR_SHARE = 0.04  # of photos of a class, those that share the picture with another one
+SMALL_SHARE = 0.3  # of photos, those shrunk into another scene: a small animal far away
+SMALL_SIDES = (0.2, 0.7)  # of the scene's side, what is left of the shrunk photo's
+PAIR_SHARE = 0.08  # of photos of a class, those that share the picture with another one
 
 
 def augment(photo: Pixels, scene: Pixels | None, size: int, rng: np.random.Generator) -> Pixels:
@@ -34,22 +35,34 @@ def augment(photo: Pixels, scene: Pixels | None, size: int, rng: np.random.Gener
 
 
 def pair(first: Pixels, second: Pixels, size: int, rng: np.random.Generator) -> Pixels:
-    """Return one picture, uint8 (size, size, 3), with two photos, uint8 (any, any, 3), side by side.
+    """Return one picture, uint8 (size, size, 3), with two photos, uint8 (any, any, 3), on it.
 
-    Or one above the other. Which is first, and how much each gets, is left to chance.
+    They lie side by side, one above the other, or one on the other. Which is first, and how much each gets,
+    is left to chance.
     """
+    photos = [first, second] if rng.random() < 0.5 else [second, first]
+    arranged = _one_on_the_other if rng.random() < 0.4 else _side_by_side
+    picture = arranged(photos, size, rng)
+    if rng.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.asarray(_camera(_light(picture, rng), rng), dtype=np.uint8)
+
+
+def _one_on_the_other(photos: list[Pixels], size: int, rng: np.random.Generator) -> Image.Image:
+    below = _reframe(Image.fromarray(photos[0]), size, rng)
+    return _paste_down(Image.fromarray(photos[1]), below, rng, (0.4, 0.65))
+
+
+def _side_by_side(photos: list[Pixels], size: int, rng: np.random.Generator) -> Image.Image:
     share = int(size * rng.uniform(0.4, 0.6))
     upright = rng.random() < 0.5
     places = [(0, 0, share, size), (share, 0, size, size)]
-    photos = [first, second] if rng.random() < 0.5 else [second, first]
     picture = Image.new("RGB", (size, size))
     for photo, (left, top, right, bottom) in zip(photos, places, strict=True):
         part = _strip(Image.fromarray(photo), upright, rng)
         box = (left, top, right, bottom) if upright else (top, left, bottom, right)
         picture.paste(part.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BILINEAR), box[:2])
-    if rng.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return np.asarray(_camera(_light(picture, rng), rng), dtype=np.uint8)
+    return picture
 
 
 def _strip(image: Image.Image, upright: bool, rng: np.random.Generator) -> Image.Image:
@@ -79,10 +92,16 @@ def _reframe(image: Image.Image, size: int, rng: np.random.Generator) -> Image.I
     )
 
 
-def _paste_down(image: Image.Image, scene: Image.Image, rng: np.random.Generator) -> Image.Image:
+def _paste_down(
+    image: Image.Image,
+    scene: Image.Image,
+    rng: np.random.Generator,
+    shares: tuple[float, float] = SMALL_SIDES,
+) -> Image.Image:
+    """Lay a photo on a square scene, shrunk to a side of `shares`, least and most, of the scene's."""
     size = scene.width
     stretch = np.exp(rng.uniform(-0.3, 0.3))
-    side = rng.uniform(0.25, 0.75) * size
+    side = rng.uniform(*shares) * size
     w, h = (int(min(size, max(8, side * s))) for s in (stretch, 1 / stretch))
     left, top = int(rng.integers(0, size - w + 1)), int(rng.integers(0, size - h + 1))
     mask = Image.new("L", (w, h), 0)

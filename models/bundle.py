@@ -69,6 +69,7 @@ class Look(_Section):
     zoom: float = Field(ge=1, le=4)
     whole: float = Field(ge=0, le=10)
     parts: float = Field(ge=0, le=10)
+    clearest: float = Field(0.0, ge=0, le=10)
     neither_below: Share = NEITHER_BELOW
 
 

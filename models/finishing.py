@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import calibration, card, crossfit, evaluation, looking, recording
+from models import calibration, card, crossfit, evaluation, recording
 from models.architectures import Network
 from models.bundle import NEITHER, SCHEMA_VERSION, Bundle, BundleError, Figure, compose, write
 from models.dataset import DatasetError, Photos
 from models.engines import freeze
-from models.feeding import decoded
+from models.focusing import Focus
 from models.optimisation import Clock, Report, logits
 from models.options import TrainOptions
 from models.probing import Probe
@@ -46,9 +46,11 @@ def finish(
     probabilities = calibration.softmax(values, temperature).astype(np.float32)
     answer = _answering(network, size, temperature)
     neither = photos.classes.index(NEITHER) if NEITHER in photos.classes else None
-    calibrators = photos.split("calibration")
-    look, probabilities = _closer_look(options, answer, calibrators, probabilities, size, neither)
     columns = [photos.classes.index(label) for label in folders]
+    look = None
+    if options.recipe.zoom > 1:
+        focus = Focus(answer, size, options.recipe.zoom, columns, neither)
+        look, probabilities = focus.fitted(photos.split("calibration"), probabilities)
     lines = crossfit.lines(probe, photos.classes, options.seed) if probe else {}
     rows, seen = crossfit.strangers(network, photos.split("calibration"), lines, size, temperature, look)
     probabilities[rows] = seen
@@ -110,30 +112,6 @@ def _answering(network: Network, size: int, temperature: float) -> Answer:
         return result
 
     return answer
-
-
-def _closer_look(
-    options: TrainOptions,
-    answer: Answer,
-    photos: Photos,
-    probabilities: npt.NDArray[np.float32],
-    size: int,
-    neither: int | None,
-) -> tuple[looking.CloserLook | None, npt.NDArray[np.float32]]:
-    """Fit the closer look on the photos that are worth one, and return the probabilities that it leads to."""
-    zoom = options.recipe.zoom
-    if zoom <= 1:
-        return None, probabilities
-    asked = looking.CloserLook(looking.UNSURE, zoom, whole=1.0, parts=0.0)
-    rows = looking.doubtful(probabilities, asked, neither)
-    of_parts = [answer(looking.parts(decoded(photos.paths[i], asked.side(size)), size)) for i in rows]
-    shape = (len(rows), looking.PARTS, probabilities.shape[1])
-    seen = np.array(of_parts, dtype=np.float32).reshape(shape)
-    look = looking.fit(probabilities[rows], seen, photos.labels[rows].tolist(), looking.UNSURE, zoom)
-    result = probabilities.copy()
-    if look is not None:
-        result[rows] = looking.combined(probabilities[rows], seen, look)
-    return look, result
 
 
 def _measured(

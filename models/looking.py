@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 import numpy.typing as npt
 
 Images = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
+Logs = npt.NDArray[np.float64]
+Weights = tuple[float, float, float]  # of the whole, of its parts, of the clearest of them
 
 PARTS = 5
 UNSURE = 0.97
@@ -34,7 +36,7 @@ AHEAD = 32
 """Photos that may be decoded and wait for the network: 12 MB at 358 x 358 pixels."""
 
 _LEAST = 1e-6
-_WEIGHTS = np.linspace(0.0, 2.0, 41)
+_WEIGHTS = np.linspace(0.0, 2.0, 21)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class CloserLook:
     zoom: float  # how much larger, 1 or more, the parts are seen than at first
     whole: float  # weight of the log probabilities of the whole photo
     parts: float  # weight of those of its parts, their mean
+    clearest: float = 0.0  # weight of those of its clearest part
     neither_below: float = NEITHER_BELOW  # probability of `neither` from which there is no closer look
 
     def side(self, size: int) -> int:
@@ -59,9 +62,24 @@ def parts(photo: Images, size: int) -> Images:
     return np.stack([photo[top : top + size, left : left + size] for top, left in places])
 
 
-def combined(whole: Probabilities, of_parts: Probabilities, look: CloserLook) -> Probabilities:
+def combined(
+    whole: Probabilities, of_parts: Probabilities, look: CloserLook, neither: int | None = None
+) -> Probabilities:
     """Weigh the probabilities of photos (n, k) with those of their parts (n, PARTS, k); rows sum to 1."""
-    return _weighted(_logs(whole), _logs(of_parts).mean(axis=1), look.whole, look.parts).astype(np.float32)
+    seen = _evidence(whole, of_parts, neither)
+    return _weighted(seen, (look.whole, look.parts, look.clearest)).astype(np.float32)
+
+
+def _evidence(whole: Probabilities, of_parts: Probabilities, neither: int | None) -> list[Logs]:
+    """Return log probabilities (n, k) of the whole, of all parts on average, and of the clearest part.
+
+    An animal that is small in its scene is in one part, where the others show none; so the clearest is the
+    one least likely to show `neither`, or, where there is no such label, the surest.
+    """
+    of_parts = np.asarray(of_parts)
+    unclear = -of_parts.max(axis=2) if neither is None else of_parts[..., neither]
+    clearest = of_parts[np.arange(len(of_parts)), unclear.argmin(axis=1)]
+    return [_logs(whole), _logs(of_parts).mean(axis=1), _logs(clearest)]
 
 
 Predict = Callable[[Images], Probabilities]
@@ -82,7 +100,7 @@ def answer(
     With a `pool`, what is unsure is decoded again by it while the network is busy with the next photos;
     without one, by the caller, when it is needed. `neither` is the column of strangers, if there is one.
     """
-    looks = Looks(predict, look, photos.shape[1], load, pool)
+    looks = Looks(predict, look, photos.shape[1], load, pool, neither)
     pieces = []
     for start in range(0, len(photos), PIECE):
         piece = predict(photos[start : start + PIECE])
@@ -101,7 +119,7 @@ def look_closer(
     neither: int | None = None,
 ) -> Probabilities:
     """Return probabilities (n, k) in which unsure rows have been replaced by what a closer look gives."""
-    looks = Looks(predict, look, size, load, pool)
+    looks = Looks(predict, look, size, load, pool, neither)
     looks.note(doubtful(probabilities, look, neither))
     return looks.improve(probabilities.copy())
 
@@ -110,9 +128,16 @@ class Looks:
     """The closer looks at one batch; no more than AHEAD photos are decoded and wait at a time."""
 
     def __init__(
-        self, predict: Predict, look: CloserLook, size: int, load: Load, pool: Executor | None
+        self,
+        predict: Predict,
+        look: CloserLook,
+        size: int,
+        load: Load,
+        pool: Executor | None,
+        neither: int | None,
     ) -> None:
         self._predict, self._look, self._size, self._load, self._pool = predict, look, size, load, pool
+        self._neither = neither
         self._waiting: deque[int] = deque()
         self._flying: deque[tuple[int, Callable[[], Images | None]]] = deque()
 
@@ -128,7 +153,7 @@ class Looks:
             rows = [row for row, _ in group]
             seen = self._predict(np.concatenate([parts(photo, self._size) for _, photo in group]))
             seen = seen.reshape(len(rows), PARTS, -1)
-            probabilities[rows] = combined(probabilities[rows], seen, self._look)
+            probabilities[rows] = combined(probabilities[rows], seen, self._look, self._neither)
         return probabilities
 
     def _photos(self) -> Iterator[tuple[int, Images]]:
@@ -159,38 +184,40 @@ def unsure(probabilities: Probabilities, below: float) -> list[int]:
 
 
 def fit(
-    whole: Probabilities, of_parts: Probabilities, labels: Sequence[int], below: float, zoom: float
+    whole: Probabilities,
+    of_parts: Probabilities,
+    targets: npt.NDArray[np.floating],
+    below: float,
+    zoom: float,
+    neither: int | None = None,
 ) -> CloserLook | None:
     """Find the weights of least log loss on unsure photos that training has not seen (n of them).
 
-    None where a closer look is not worth its time: with fewer than 50 photos, which prove nothing, and where
-    the parts would have no weight.
+    A row of `targets` (n, k) has, at the photo's label, how much the photo counts. None where a closer look
+    is not worth its time: with fewer than 50 photos, which prove nothing, and where the parts would have no
+    weight.
     """
-    if len(labels) < _FEWEST:
+    if len(targets) < _FEWEST:
         return None
-    rows, truth = np.arange(len(labels)), np.asarray(labels)
-    first, second = _logs(whole), _logs(of_parts).mean(axis=1)
+    seen = _evidence(whole, of_parts, neither)
 
-    def loss(weights: tuple[float, float]) -> float:
-        right = _weighted(first, second, *weights)[rows, truth]
-        return float(-np.log(np.maximum(right, _LEAST)).mean())
+    def loss(weights: Weights) -> float:
+        return -float((targets * np.log(np.maximum(_weighted(seen, weights), _LEAST))).sum())
 
-    best = min(((float(a), float(b)) for a in _WEIGHTS for b in _WEIGHTS), key=loss)
-    return CloserLook(below, zoom, *best) if best[1] else None
+    best = min(product(_WEIGHTS.tolist(), repeat=3), key=loss)
+    return CloserLook(below, zoom, *best) if any(best[1:]) else None
 
 
 _FEWEST = 50
 
 
-def _logs(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    result: npt.NDArray[np.float64] = np.log(np.maximum(probabilities, _LEAST), dtype=np.float64)
+def _logs(probabilities: npt.NDArray[np.floating]) -> Logs:
+    result: Logs = np.log(np.maximum(probabilities, _LEAST), dtype=np.float64)
     return result
 
 
-def _weighted(
-    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], a: float, b: float
-) -> npt.NDArray[np.float64]:
-    values = a * first + b * second
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
+def _weighted(evidence: Sequence[Logs], weights: Weights) -> npt.NDArray[np.float64]:
+    values = sum(weight * logs for weight, logs in zip(weights, evidence, strict=True))
+    powers = np.exp(values - np.max(values, axis=1, keepdims=True))
     result: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
     return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from models import architectures
 from models.architectures import Network
 from models.recipes import Recipe
 from models.runtime import keras, tf
@@ -66,21 +65,15 @@ def traced_step(
 
 
 def _looks(network: Network, recipe: Recipe) -> Callable[[Any, bool], tuple[Any, Any]]:
-    """Return what gives features (n, f) of images, and how far ImageNet's opinion has moved, mean KL in nats.
-
-    The stem, which never trains, is computed once for both the network and its former self.
-    """
+    """Return what gives features (n, f) of images, and how far the opinion has moved, mean KL in nats."""
     if network.opinion is None or not recipe.remember:
         return lambda images, live: (network.features(images, training=live), 0.0)
-    cut = network.features.get_layer(architectures.known(network.model.name).stem).output
-    parts = keras.Model(network.features.input, [cut, network.features.output])
-    after = keras.Model(cut, network.features.output)
-    former = keras.models.clone_model(after)
-    former.set_weights(after.get_weights())
+    former = keras.models.clone_model(network.features)
+    former.set_weights(network.features.get_weights())
 
     def look(images: Any, live: bool) -> tuple[Any, Any]:
-        stem, features = parts(images, training=live)
-        then = network.thousand(former(stem, training=False))
+        features = network.features(images, training=live)
+        then = network.thousand(former(images, training=False))
         now = network.thousand(features)
         return features, tf.reduce_mean(keras.losses.kl_divergence(tf.stop_gradient(then), now))
 

@@ -105,8 +105,6 @@ def _fit(
     if options.recipe.epochs == 0:
         return [], probe
     judges = validation if len(validation) else train_photos
-    if _pretrained(options):
-        architectures.freeze_stem(network, options.architecture)
     tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)
     tuning.run(progress)
     if _pretrained(options) and options.recipe.keep:

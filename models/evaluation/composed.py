@@ -6,14 +6,14 @@ edge where photos meet may help or mislead, so these figures compare models and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from models.bundle import NEITHER, Bundle
+from models.bundle import Bundle
 from models.dataset import DatasetError, Photos
 from models.evaluation import intervals
 from models.evaluation.answers import Answers
@@ -37,7 +37,8 @@ def composed(bundle: Bundle, answer: Answer, photos: Photos, threshold: float) -
     Raises DatasetError where nothing can be made.
     """
     result: dict[str, Share] = {}
-    for name, labels, load in (*_small(bundle, photos), *_pairs(bundle, photos)):
+    made = (*small(photos, bundle.with_folder, bundle.neither), *_pairs(photos, bundle.with_folder))
+    for name, labels, load in made:
         seen = Answers.of(bundle, labels, _answers(bundle, answer, load, len(labels)))
         filed = seen.filed(threshold)
         right = seen.right if (labels >= 0).all() else ~filed
@@ -48,11 +49,18 @@ def composed(bundle: Bundle, answer: Answer, photos: Photos, threshold: float) -
     return result
 
 
-def _small(bundle: Bundle, photos: Photos) -> Iterator[tuple[str, npt.NDArray[np.int_], Load]]:
-    neither = bundle.labels.index(NEITHER) if NEITHER in bundle.labels else -1
-    scenes = np.flatnonzero(photos.labels == neither)
+Made = tuple[str, npt.NDArray[np.int_], Load]
+"""A kind of made photos: its name, the labels (n,), and how each is seen."""
+
+
+def small(photos: Photos, with_folder: Sequence[int], neither: int | None) -> Iterator[Made]:
+    """Yield a kind for each of SHARES: photos of labels with a folder, shrunk into photos of neither.
+
+    Both are columns of the labels' order; without photos of neither there is none.
+    """
+    scenes = np.flatnonzero(photos.labels == (-1 if neither is None else neither))
     rng = np.random.default_rng(0)
-    chosen = rng.permutation(_foldered(bundle, photos))[:MOST]
+    chosen = rng.permutation(_foldered(photos, with_folder))[:MOST]
     if not len(scenes) or not len(chosen):
         return
     into, spots = rng.choice(scenes, len(chosen)), rng.random((len(chosen), 2))
@@ -65,9 +73,9 @@ def _small(bundle: Bundle, photos: Photos) -> Iterator[tuple[str, npt.NDArray[np
         yield f"{share} of the side, in a photo of neither", photos.labels[chosen].astype(int), load
 
 
-def _pairs(bundle: Bundle, photos: Photos) -> Iterator[tuple[str, npt.NDArray[np.int_], Load]]:
+def _pairs(photos: Photos, with_folder: Sequence[int]) -> Iterator[Made]:
     rng = np.random.default_rng(1)
-    first, second = (rng.permutation(_foldered(bundle, photos)) for _ in range(2))
+    first, second = (rng.permutation(_foldered(photos, with_folder)) for _ in range(2))
     differ = photos.labels[first] != photos.labels[second]
     first, second = first[differ][:MOST], second[differ][:MOST]
     if not len(first):
@@ -79,8 +87,8 @@ def _pairs(bundle: Bundle, photos: Photos) -> Iterator[tuple[str, npt.NDArray[np
     yield "two classes side by side", np.full(len(first), -1), load
 
 
-def _foldered(bundle: Bundle, photos: Photos) -> npt.NDArray[np.int_]:
-    return np.flatnonzero(np.isin(photos.labels, bundle.with_folder))
+def _foldered(photos: Photos, with_folder: Sequence[int]) -> npt.NDArray[np.int_]:
+    return np.flatnonzero(np.isin(photos.labels, with_folder))
 
 
 def placed(photo: Pixels, scene: Pixels, share: Fraction, spot: npt.NDArray[np.float64]) -> Pixels:
@@ -111,15 +119,12 @@ def beside(left: Pixels, right: Pixels) -> Pixels:
 
 def _answers(bundle: Bundle, answer: Answer, load: Load, count: int) -> npt.NDArray[np.float32]:
     size, look = bundle.input_size, bundle.closer_look
-    rows = []
-    for start in range(0, count, _BATCH):
-        some = range(start, min(start + _BATCH, count))
-        first = answer(np.stack([load(i, size) for i in some]))
-        if look:
-            first = look_closer(answer, first, look, size, _from(load, start), neither=bundle.neither)
-        rows.append(first)
-    return np.concatenate(rows)
+    first = first_looks(answer, load, count, size)
+    return look_closer(answer, first, look, size, load, neither=bundle.neither) if look else first
 
 
-def _from(load: Load, start: int) -> Load:
-    return lambda i, side: load(start + i, side)
+def first_looks(answer: Answer, load: Load, count: int, size: int) -> npt.NDArray[np.float32]:
+    """Return probabilities (count, k) of so many pictures at a side of `size` pixels, some at a time."""
+    starts = range(0, count, _BATCH)
+    pieces = ([load(i, size) for i in range(start, min(start + _BATCH, count))] for start in starts)
+    return np.concatenate([answer(np.stack(piece)) for piece in pieces])

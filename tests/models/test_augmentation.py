@@ -29,6 +29,6 @@ def test_a_pair_shows_much_of_both_in_either_order():
     pictures = [pair(RED, GREEN, 32, np.random.default_rng(i)) for i in range(60)]
     assert {picture.shape for picture in pictures} == {(32, 32, 3)}
     shares = [red_share(picture) for picture in pictures]
-    assert np.quantile(shares, 0.1) > 0.2 and np.quantile(shares, 0.9) < 0.8
+    assert np.quantile(shares, 0.1) > 0.1 and np.quantile(shares, 0.9) < 0.9
     corners = {(red_share(p[:4, :4]) > 0.5, red_share(p[-4:, :4]) > 0.5) for p in pictures}
-    assert len(corners) == 4  # beside and above each other, either of them first
+    assert len(corners) == 4  # beside, above and on each other, either of them first

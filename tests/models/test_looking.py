@@ -30,6 +30,15 @@ def test_weights_of_one_and_nothing_leave_the_first_look():
     )
 
 
+def test_an_animal_in_one_part_speaks_through_the_clearest():
+    first = np.float32([[0.1, 0.1, 0.8]])
+    of_parts = np.float32([[[0.05, 0.05, 0.9]] * (PARTS - 1) + [[0.7, 0.1, 0.2]]])
+    look = CloserLook(0.9, 2.0, whole=0.0, parts=0.0, clearest=1.0)
+    np.testing.assert_allclose(combined(first, of_parts, look, neither=2), of_parts[:, -1], atol=1e-6)
+    surest = combined(first, of_parts, look)  # where no label means that there is nothing to see
+    np.testing.assert_allclose(surest, of_parts[:, 0], atol=1e-6)
+
+
 def test_combined_is_the_normalised_product_at_equal_weights():
     first, second = np.float32([[0.5, 0.3, 0.2]]), np.float32([0.1, 0.6, 0.3])
     result = combined(first, np.tile(second, (1, PARTS, 1)), LOOK)
@@ -158,13 +167,34 @@ def test_fit_trusts_parts_that_know_and_not_those_that_guess():
     guessing = np.tile(
         np.eye(2, dtype=np.float32)[rng.integers(0, 2, 400)][:, None] * 0.8 + 0.1, (1, PARTS, 1)
     )
-    trusted, doubted = (fit(vague, seen, labels.tolist(), 0.9, 1.5) for seen in (knowing, guessing))
-    assert trusted is not None and trusted.parts > 1.0
-    assert doubted is None or doubted.parts < 0.2
+    trusted, doubted = (fit(vague, seen, np.eye(2)[labels], 0.9, 1.5) for seen in (knowing, guessing))
+    assert trusted is not None and trusted.parts + trusted.clearest > 1.0
+    assert doubted is None or doubted.parts + doubted.clearest < 0.2
+
+
+def test_fit_finds_the_one_part_that_shows_the_animal_and_trusts_what_counts_more():
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 2, 300)
+    empty = np.tile(np.float32([0.1, 0.1, 0.8]), (300, PARTS, 1))
+    seen = empty.copy()
+    seen[np.arange(300), rng.integers(0, PARTS, 300)] = np.eye(3, dtype=np.float32)[labels] * 0.7 + 0.1
+    far = fit(empty[:, 0], seen, np.eye(3)[labels], 0.9, 1.5, neither=2)
+    assert far is not None and far.clearest > far.parts
+    targets = np.concatenate([np.eye(3)[labels] * 0.01, np.eye(3)[[2] * 300]])
+    mostly_nothing = fit(
+        np.tile(empty[:, 0], (2, 1)), np.concatenate([seen] * 2), targets, 0.9, 1.5, neither=2
+    )
+    assert mostly_nothing is None or mostly_nothing.clearest < far.clearest
 
 
 def test_few_photos_are_not_looked_at_again():
-    few = fit(np.full((9, 2), 0.5, np.float32), np.full((9, PARTS, 2), 0.5, np.float32), [0] * 9, 0.9, 1.5)
+    few = fit(
+        np.full((9, 2), 0.5, np.float32),
+        np.full((9, PARTS, 2), 0.5, np.float32),
+        np.eye(2)[[0] * 9],
+        0.9,
+        1.5,
+    )
     assert few is None
 
 
@@ -172,4 +202,4 @@ def test_parts_that_only_mislead_are_not_looked_at():
     labels = np.arange(200) % 2
     knowing = np.eye(2, dtype=np.float32)[labels] * 0.8 + 0.1
     opposite = np.tile(knowing[:, None, ::-1], (1, PARTS, 1))
-    assert fit(knowing, opposite, labels.tolist(), 0.97, 1.5) is None
+    assert fit(knowing, opposite, np.eye(2)[labels], 0.97, 1.5) is None

@@ -56,10 +56,10 @@ def test_without_neither_a_strange_thing_speaks_for_no_label(asked):
 
 @pytest.fixture
 def network() -> Network:
-    """Stands for MobileNetV2, with its name and that of its stem's last layer."""
+    """Stands for MobileNetV2, with its name."""
     images = keras.Input((None, None, 3), dtype="uint8")
-    stem = keras.layers.Conv2D(4, 3, strides=4, name="block_9_add")(keras.layers.Rescaling(1 / 127.5)(images))
-    tail = keras.layers.Conv2D(8, 3, activation="relu", name="block_10_expand")(stem)
+    stem = keras.layers.Conv2D(4, 3, strides=4, name="first")(keras.layers.Rescaling(1 / 127.5)(images))
+    tail = keras.layers.Conv2D(8, 3, activation="relu", name="second")(stem)
     features = keras.Model(images, keras.layers.GlobalAveragePooling2D()(tail))
     head, second = keras.layers.Dense(3, name="head"), opinion.build(8, 3)
     made = Network(features, head, None, second)
@@ -92,8 +92,7 @@ def test_weights_with_an_opinion_come_back_with_it_and_weights_without_one_witho
 
 
 @pytest.mark.parametrize("remember", [0.0, 1000.0])
-def test_fine_tuning_remembers_and_leaves_the_stem_and_the_thousand_alone(network: Network, remember: float):
-    architectures.freeze_stem(network, "mobilenet_v2")
+def test_fine_tuning_remembers_and_leaves_the_thousand_alone(network: Network, remember: float):
     before, seen = network.arrays, photos(8)
     then = network.thousand(network.features(seen, training=False)).numpy()
     recipe = Recipe(0.03, remember=remember, dropout=0.0)
@@ -102,14 +101,8 @@ def test_fine_tuning_remembers_and_leaves_the_stem_and_the_thousand_alone(networ
     for _ in range(30):
         step(seen, np.eye(3, dtype=np.float32)[np.arange(8) % 3])
     same = {name for name, array in network.arrays.items() if np.array_equal(before[name], array)}
-    assert {"block_9_add/kernel", "imagenet/kernel", "shares/kernel"} <= same
-    assert same.isdisjoint({"block_10_expand/kernel", "head/kernel"})
+    assert {"imagenet/kernel", "shares/kernel"} <= same
+    assert same.isdisjoint({"first/kernel", "second/kernel", "head/kernel"})
     now = network.thousand(network.features(seen, training=False)).numpy()
     moved = np.abs(now - then).sum(axis=1).mean()
-    assert (moved < 0.2) == bool(remember), moved
-
-
-def test_the_stem_of_mobilenet_is_one_of_its_layers():
-    name = architectures.known("mobilenet_v2").stem
-    layers = [layer.name for layer in architectures.build("mobilenet_v2", 2).features.layers]
-    assert 0.5 < layers.index(name) / len(layers) < 0.8
+    assert (moved < 0.4) == bool(remember), moved
