@@ -6,51 +6,17 @@ The share is of the wall's time of the whole worker on as many photos: what is n
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import photos
 from benchmarks.apart import apart
+from benchmarks.instant import Instant
 from benchmarks.limit import limit
 from benchmarks.throughput import filing_rate
 from db.engine import open_database
 from models.bundle import load
 from pipeline import config, service
-from pipeline.admission import Admitted
-from pipeline.classifier import Finding, Item
 from pipeline.worker import Worker
-
-
-class _Instant:
-    """A classifier that takes no time: everything is a cat."""
-
-    labels: tuple[str, ...] = ("cat", "dog", "neither")
-    engine_name = "none"
-    starts = 1
-
-    def __init__(self) -> None:
-        self._flying: deque[Sequence[Item]] = deque()
-
-    @property
-    def in_flight(self) -> int:
-        return len(self._flying)
-
-    def start(self) -> None: ...
-
-    def ready(self, timeout: float = 0.0) -> bool:
-        return True
-
-    def submit(self, items: Sequence[Item]) -> None:
-        self._flying.append(items)
-
-    def poll(self, timeout: float) -> list[Finding]:
-        if not self._flying:
-            return []
-        scores = {"cat": 1.0, "dog": 0.0, "neither": 0.0}
-        return [Finding(id, Admitted("JPEG", 1, 1, 1, None), scores) for id, _ in self._flying.popleft()]
-
-    def stop(self) -> None: ...
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
@@ -79,7 +45,7 @@ def filing_rate_of_stub(folder: Path, count: int) -> float:
         (settings.inboxes[0] / f"{number}.jpg").write_bytes(b"%d" % number)
     bundle = load(Path(config.__file__).parents[1] / "models" / "cats_dogs")
     engine = open_database(settings.database_url)
-    worker = Worker(settings, bundle, engine, _Instant())
+    worker = Worker(settings, bundle, engine, Instant())
     began = time.perf_counter()
     worker.start()
     while not worker.idle:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.ledger import _Instant
+from benchmarks.instant import Instant
 from pipeline import config, heartbeat, service
 from pipeline.config import Settings
 
@@ -127,4 +127,4 @@ def _memory(pid: int, name: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(service.run(config.load(Path(sys.argv[1])), classifier=_Instant()))
+    sys.exit(service.run(config.load(Path(sys.argv[1])), classifier=Instant()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import signal
 import socket
@@ -16,15 +17,17 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import config
+from pipeline import cli, config
 from tests.oracle import files_below
 
 ROOT = Path(__file__).parents[2]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 PATIENCE_SECONDS = 240.0  # a machine that does much else takes minutes to load TensorFlow
 
 
@@ -72,17 +75,36 @@ class Site:
         line = [sys.executable, str(ROOT / "run_worker.py"), *words, "--config", str(self.config)]
         return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_SECONDS, **options)
 
-    def json(self, *words: str) -> Any:
-        done = self.command(*words, "--json")
+    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in this process, which has imported already what each process needs seconds for."""
+        out, err, handlers, level = io.StringIO(), io.StringIO(), logging.root.handlers[:], logging.root.level
+        line = ["pawsort", *words, "--config", str(self.config)]
+        try:
+            with (
+                mock.patch.object(sys, "argv", line),
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+                pytest.raises(SystemExit) as ended,
+            ):
+                cli.main()
+        finally:
+            logging.root.handlers[:] = handlers
+            logging.root.setLevel(level)
+        return subprocess.CompletedProcess(line, int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    def json(self, *words: str, by: Command | None = None) -> Any:
+        done = (by or self.command)(*words, "--json")
         assert done.returncode in (0, 1), done.stderr
         return json.loads(done.stdout)
 
-    def worker(self) -> subprocess.Popen[str]:
+    def worker(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """Start the worker in the background."""
-        line = [sys.executable, str(ROOT / "run_worker.py"), "--config", str(self.config)]
+        line = [sys.executable, str(ROOT / "run_worker.py"), *words, "--config", str(self.config)]
         log = open(self.folder / "worker.log", "a", encoding="utf-8")  # noqa: SIM115 - the worker's, for life
         with log:
-            worker = subprocess.Popen(line, stderr=log, stdout=log, text=True)
+            worker = subprocess.Popen(
+                line, stderr=log, stdout=log, text=True, env={**os.environ, **environment}
+            )
         self._workers.append(worker)
         return worker
 
@@ -104,10 +126,6 @@ class Site:
 
         self.wait(is_up, "the server")
         return address
-
-    def own(self, process: subprocess.Popen[str]) -> None:
-        """End this process with the others."""
-        self._workers.append(process)
 
     def wait(self, done: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + PATIENCE_SECONDS

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SHARED_DATA
-from tests.end_to_end.conftest import Site, picture
+from tests.end_to_end.conftest import Command, Site, free_port, picture
+from tests.end_to_end.pages import Pages
 from tests.oracle import conserved, files_below
 
 pytestmark = pytest.mark.timeout(800)
@@ -41,37 +42,38 @@ def folders(site: Site) -> Counter[str]:
     return Counter(place.split("/")[0] for place in places)
 
 
-def everything_agrees(site: Site) -> None:
-    """Folders, `results`, `query`, `status`, and both CSV files tell the same."""
+def everything_agrees(site: Site, by: Command) -> None:
+    """Folders, `results`, `query`, `status`, and both CSV files tell the same; commands are run `by` this."""
     there = folders(site)
     with sqlite3.connect(site.settings.state / "pawsort.db") as database:
         rows = dict(database.execute("SELECT outcome, count(*) FROM results GROUP BY 1"))
     assert rows == there
-    assert Counter(row["outcome"] for row in site.json("query")) == there
-    status = site.json("status")
+    assert Counter(row["outcome"] for row in site.json("query", by=by)) == there
+    status = site.json("status", by=by)
     assert +Counter(status["counts"]) == there
     assert status["total"] == len(site.injected)
-    assert site.command("report").returncode == 0
+    assert by("report").returncode == 0
     with open(site.settings.reports / "latest-images.csv", encoding="utf-8", newline="") as file:
         assert Counter(row["outcome"] for row in csv.DictReader(file)) == there
     with open(site.settings.reports / "latest-summary.csv", encoding="utf-8", newline="") as file:
         summary = list(csv.DictReader(file))
     assert +Counter({row["outcome"]: int(row["images"]) for row in summary}) == there
-    doctor = site.command("doctor", "--hashes")
+    doctor = by("doctor", "--hashes")
     assert doctor.returncode == 0, doctor.stdout
 
 
-def table_and_csv_show_the_same(site: Site, rows: list[dict[str, str]]) -> None:
-    table = site.command("query").stdout.splitlines()
-    cells = list(csv.DictReader(io.StringIO(site.command("query", "--format", "csv").stdout)))
+def table_and_csv_show_the_same(rows: list[dict[str, str]], by: Command) -> None:
+    table = by("query").stdout.splitlines()
+    cells = list(csv.DictReader(io.StringIO(by("query", "--format", "csv").stdout)))
     assert [row["id"] for row in rows] == [int(cell["id"]) for cell in cells]
     assert len(table) == 1 + len(rows)
 
 
-@pytest.mark.fault(24, 25, 32, 33, 42, 43, 45)
+@pytest.mark.fault(24, 25, 32, 33, 42, 43, 45, 76)
 def test_files_dropped_while_it_runs_and_hostile_ones_among_them(site: Site, tmp_path: Path) -> None:
     worker = site.worker()
     site.wait(lambda: "drop photos into" in site.log(), "the worker to watch")
+    a_second_worker_is_refused_with_the_name_of_the_first(site, worker.pid)
     for seed in range(20):
         site.drop(f"{seed % 3}/deep/{seed}.jpg", picture(seed))
     site.drop("again.jpg", picture(0))
@@ -86,7 +88,7 @@ def test_files_dropped_while_it_runs_and_hostile_ones_among_them(site: Site, tmp
     site.wait_until_filed(len(site.injected))
     assert site.stop(worker) == 128 + signal.SIGTERM
 
-    reasons = {row["name"]: row["reason"] for row in site.json("query", "--outcome", "failed")}
+    reasons = {row["name"]: row["reason"] for row in site.json("query", "--outcome", "failed", by=site.ask)}
     assert reasons == {
         "cut.jpg": "truncated",
         "text.jpg": "not_an_image",
@@ -96,35 +98,14 @@ def test_files_dropped_while_it_runs_and_hostile_ones_among_them(site: Site, tmp
     assert sorted(path.name for path in site.inbox.iterdir() if not path.is_dir()) == ["link.jpg", "pipe.jpg"]
     assert site.log().count("pipe.jpg") == site.log().count("link.jpg") == 1
     conserved(site.settings, site.injected)
-    everything_agrees(site)
+    everything_agrees(site, by=site.ask)
 
 
-@pytest.mark.fault(76)
-def test_a_second_worker_is_refused_with_the_name_of_the_first(site: Site) -> None:
-    first = site.worker()
-    site.wait(lambda: "drop photos into" in site.log(), "the worker to watch")
+def a_second_worker_is_refused_with_the_name_of_the_first(site: Site, first: int) -> None:
     second = site.command("--once")
     assert second.returncode == 5
-    assert str(first.pid) in second.stderr
-    assert site.json("status")["pid"] == first.pid
-    assert site.stop(first, signal.SIGINT) == 130
-
-
-def test_correct_and_undo_are_seen_everywhere(site: Site) -> None:
-    site.drop("a/rex.jpg", picture(1))
-    assert site.command("--once").returncode == 0
-    (row,) = site.json("query")
-    assert site.command("correct", row["path"], "--as", "dog", "--by", "ann").returncode == 0
-    (row,) = site.json("query")
-    assert (row["outcome"], row["corrected_to"]) == ("dogs", "dog")
-    assert row["path"] == str(site.settings.sorted / "dogs" / "a" / "rex.jpg")
-    everything_agrees(site)
-
-    assert site.command("undo", "--last", "2").returncode == 0
-    assert [path.name for path in (site.inbox / "a").iterdir()] == ["rex.jpg"]
-    assert site.command("--once").returncode == 0
-    assert [path.name for path in (site.inbox / "a").iterdir()] == ["rex.jpg"], "put back means left alone"
-    conserved(site.settings, site.injected)
+    assert str(first) in second.stderr
+    assert site.json("status")["pid"] == first
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(site: Site) -> None:
@@ -166,34 +147,74 @@ def photos() -> dict[str, bytes]:
     return chosen or {f"made-{seed}.jpg": picture(seed) for seed in range(490)}
 
 
-@pytest.mark.fault(58)
-@pytest.mark.parametrize("way", ["while it runs, killed three times", "once"])
-def test_five_hundred_photos(site: Site, photos: dict[str, bytes], way: str) -> None:
+@pytest.mark.fault(58, 111)
+def test_five_hundred_photos_while_it_runs_killed_three_times_and_its_pages_once(
+    site: Site, photos: dict[str, bytes]
+) -> None:
     site.config.write_text("", encoding="utf-8")  # the defaults, as a user has them
-    worker = site.worker() if way != "once" else None
+    pages = Pages(free_port())
+    worker = site.worker("run", "--serve", PAWSORT_WEB__PORT=str(pages.port))
+    pages.come_back_after_a_kill(site, worker)
+    drop_five_hundred(site, photos)
+    for goal in (1, 100, 250):
+        site.wait_until_filed(goal)
+        site.stop(worker, signal.SIGKILL)
+        pages.end(site)
+        worker = site.worker()
+    site.wait_until_filed(500)
+    assert site.stop(worker, signal.SIGINT) == 130
+    five_hundred_are_filed(site, by=site.ask)
+
+
+def test_five_hundred_photos_once_then_one_is_corrected_and_put_back_and_a_bad_one_comes(
+    site: Site, photos: dict[str, bytes]
+) -> None:
+    site.config.write_text("", encoding="utf-8")
+    drop_five_hundred(site, photos)
+    assert site.command("--once").returncode == 0
+    rows = five_hundred_are_filed(site, by=site.command)
+    twins = {row["duplicate_of"] for row in rows}
+    one = next(row for row in rows if row["id"] not in twins and row["duplicate_of"] is None)
+    correct_and_undo_are_seen_everywhere(site, one)
+    site.drop("broken.jpg", b"\xff\xd8\xff")
+    assert site.command("run", "--once").returncode == 1, "a failed file must show in the exit code"
+    back = Path(one["source_path"])
+    assert [path.name for path in back.parent.iterdir()] == [back.name], "put back means left alone"
+    conserved(site.settings, site.injected)
+
+
+def drop_five_hundred(site: Site, photos: dict[str, bytes]) -> None:
+    """Drop all there are, and ten of them again under other names."""
     for number, (name, data) in enumerate([*photos.items(), *list(photos.items())[:10]]):
         site.drop(f"{number % 7}/{number % 3}/{'ü' if number % 5 else '=1+1'}{number}-{name}", data)
-    if worker:
-        for goal in (1, 100, 250):
-            site.wait_until_filed(goal)
-            site.stop(worker, signal.SIGKILL)
-            worker = site.worker()
-        site.wait_until_filed(500)
-        site.stop(worker)
-    else:
-        assert site.command("--once").returncode == 0
+
+
+def five_hundred_are_filed(site: Site, by: Command) -> list[dict[str, str]]:
     conserved(site.settings, site.injected)
-    everything_agrees(site)
-    rows = site.json("query")
+    everything_agrees(site, by)
+    rows: list[dict[str, str]] = site.json("query", by=by)
     assert len(rows) == 500
     assert sum(row["duplicate_of"] is not None for row in rows) == 10
-    table_and_csv_show_the_same(site, rows)
+    table_and_csv_show_the_same(rows, by)
     if SHARED_DATA.is_dir():
         _mostly_right(rows)
-    if not worker:
-        site.drop("broken.jpg", b"\xff\xd8\xff")
-        assert site.command("run", "--once").returncode == 1, "a failed file must show in the exit code"
-        conserved(site.settings, site.injected)
+    return rows
+
+
+def correct_and_undo_are_seen_everywhere(site: Site, one: dict[str, str]) -> None:
+    """Call a photo what it was not filed as, and take first that back, then its filing."""
+    was, other = Path(one["path"]), "cat" if one["outcome"] == "dogs" else "dog"
+    done = site.command("correct", one["path"], "--as", other, "--by", "ann")
+    assert done.returncode == 0, done.stderr
+    (row,) = (row for row in site.json("query", by=site.ask) if row["id"] == one["id"])
+    assert (row["outcome"], row["corrected_to"]) == (f"{other}s", other)
+    within = was.relative_to(site.settings.sorted / one["outcome"])
+    assert row["path"] == str(site.settings.sorted / f"{other}s" / within)
+    everything_agrees(site, by=site.ask)
+    assert site.command("undo", "--last", "1").returncode == 0
+    assert was.is_file()
+    assert site.command("undo", str(was)).returncode == 0
+    assert Path(one["source_path"]).is_file()
 
 
 def _mostly_right(rows: list[dict[str, str]]) -> None:
