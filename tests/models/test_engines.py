@@ -32,6 +32,22 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache/pawsort/engines"
 
 
+@pytest.fixture(scope="session")
+def converted(trained: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is kept of a bundle that was opened with OpenVINO once, without a trial."""
+    folder = tmp_path_factory.mktemp("converted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        assert open_engine(trained, "openvino").name == "openvino"
+    return folder / "pawsort/engines"
+
+
+@pytest.fixture
+def kept(converted: Path, own_cache: Path) -> Path:
+    """A cache of a test's own in which it finds that, since converting takes a second."""
+    return Path(shutil.copytree(converted, own_cache))
+
+
 @pytest.fixture
 def copied(trained: Bundle, tmp_path: Path) -> Path:
     """A copy of the trained bundle that a test may spoil."""
@@ -57,6 +73,7 @@ def test_probabilities_are_float32_sum_to_one_and_do_not_depend_on_the_batch(tra
 
 
 @needs_openvino
+@pytest.mark.usefixtures("kept")
 def test_engines_agree(trained: Bundle):
     reference, candidate = open_engine(trained, "tensorflow"), open_engine(trained, "openvino")
     assert (reference.name, candidate.name) == ("tensorflow", "openvino")
@@ -67,6 +84,7 @@ def test_engines_agree(trained: Bundle):
 
 
 @needs_openvino
+@pytest.mark.usefixtures("kept")
 def test_auto_says_what_it_chose_and_why(trained: Bundle, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, "models.engines"):
         engine = open_engine(trained, "auto")
@@ -74,6 +92,7 @@ def test_auto_says_what_it_chose_and_why(trained: Bundle, caplog: pytest.LogCapt
 
 
 @needs_openvino
+@pytest.mark.usefixtures("kept")
 def test_auto_takes_the_faster(trained: Bundle, monkeypatch: pytest.MonkeyPatch):
     for faster in ("tensorflow", "openvino"):
         monkeypatch.setattr(
@@ -101,18 +120,18 @@ def test_second_start_takes_what_the_first_made_and_chose(
 @needs_openvino
 @pytest.mark.parametrize("harm", ["cut off", "another network's", "no trial"])
 def test_what_was_kept_and_is_spoilt_is_made_again(
-    trained: Bundle, own_cache: Path, harm: str, monkeypatch: pytest.MonkeyPatch
+    trained: Bundle, kept: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ):
     images = selftest.images(3, 5, 32)
     first = open_engine(trained, "openvino").predict(images)
-    (kept,) = own_cache.iterdir()
-    weights = kept / "model.bin"
+    (folder,) = kept.iterdir()
+    weights = folder / "model.bin"
     if harm == "cut off":
         weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     elif harm == "no trial":
-        (kept / "trial.json").write_text("[]")
+        (folder / "trial.json").write_text("[]")
     else:
-        places = re.findall(r'offset="(\d+)" size="(\d+)"', (kept / "model.xml").read_text())
+        places = re.findall(r'offset="(\d+)" size="(\d+)"', (folder / "model.xml").read_text())
         size, start = max((int(size), int(start)) for start, size in places)  # a kernel, and no shape
         values = np.fromfile(weights, np.float32, size // 4, offset=start) * 9
         with open(weights, "r+b") as file:
@@ -124,10 +143,10 @@ def test_what_was_kept_and_is_spoilt_is_made_again(
 
 
 @needs_openvino
+@pytest.mark.usefixtures("kept")  # by a forced OpenVINO
 def test_choice_of_tensorflow_and_a_forced_openvino_do_not_bind_auto(
     trained: Bundle, monkeypatch: pytest.MonkeyPatch
 ):
-    open_engine(trained, "openvino")
     for faster in ("tensorflow", "openvino"):
         monkeypatch.setattr(
             engines, "_seconds", lambda engine, images, f=faster: 1.0 if engine.name == f else 2.0
@@ -136,6 +155,7 @@ def test_choice_of_tensorflow_and_a_forced_openvino_do_not_bind_auto(
 
 
 @needs_openvino
+@pytest.mark.usefixtures("kept")
 def test_a_trial_is_decided_by_the_best_round_of_each(trained: Bundle, monkeypatch: pytest.MonkeyPatch):
     spans = {"tensorflow": iter([3.0] * 8), "openvino": iter([9.0] * 7 + [2.0])}
     monkeypatch.setattr(engines, "_seconds", lambda engine, images: next(spans[engine.name]))

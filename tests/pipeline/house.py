@@ -21,7 +21,7 @@ START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @functools.cache
-def _empty_database() -> bytes:
+def empty_database() -> bytes:
     """Return a database to copy, because the migrations take longer than most tests."""
     with tempfile.TemporaryDirectory() as folder:
         upgrade(f"sqlite:///{folder}/pawsort.db")
@@ -37,7 +37,7 @@ class House:
             folder.mkdir(parents=True, exist_ok=True)
         database = self.settings.state / "pawsort.db"
         if not database.exists():
-            database.write_bytes(_empty_database())
+            database.write_bytes(empty_database())
         self.engine = open_database(self.settings.database_url)
         self.ledger = Ledger(self.engine, os.fsencode(self.settings.spool))
         self.time = START

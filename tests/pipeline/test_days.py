@@ -60,12 +60,15 @@ def test_a_clock_put_back_across_midnight_repeats_the_date_but_not_the_day() -> 
     assert day_of(repeated, zone) == date(2010, 11, 7)
 
 
-@pytest.mark.parametrize("name", ZONES)
+@pytest.mark.parametrize(
+    ("name", "year"),
+    # In 2010 and 2011 a clock was put back across midnight and a day left out; else a year is like another.
+    [*((name, 2026) for name in ZONES), ("America/St_Johns", 2010), ("Pacific/Apia", 2011)],
+)
 @pytest.mark.parametrize("at", [time(0, 0), NIGHT, time(2, 30), time(23, 59)])
-@pytest.mark.parametrize("year", [2010, 2011, 2026])
 @pytest.mark.fault(89)
 def test_hour_by_hour_through_a_year_each_day_falls_due_once_and_after_it_ended(
-    name: str, at: time, year: int
+    name: str, year: int, at: time
 ) -> None:
     zone = ZoneInfo(name)
     now, end = utc(f"{year}-01-01 00:00"), utc(f"{year + 1}-01-01 00:00")

@@ -86,8 +86,10 @@ def test_a_copy_that_could_neither_be_finished_nor_taken_back_is_not_made_twice(
     conserved(world.settings, world.injected)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("again", [0, 3], ids=["once", "and-in-recovery"])
+# What lies on the disk before a step is what lay there after the one before it: each way is tried once.
+@pytest.mark.parametrize(
+    ("after", "again"), [(False, 0), (True, 3)], ids=["before-it", "after-it-and-again-in-recovery"]
+)
 def test_killed_at_every_step_nothing_is_lost(tmp_path: Path, after: bool, again: int) -> None:
     point = 0
     while True:

@@ -144,7 +144,7 @@ def test_nothing_is_taken_before_the_recovery_is_done(world: World, monkeypatch:
         return entries(self)
 
     monkeypatch.setattr(Ledger, "unfinished", locked)
-    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.01,))
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
     world.live()
     assert refusals < 0
     assert len(world.rows()) == 1

@@ -16,6 +16,7 @@ from pipeline.config import Settings
 from pipeline.service import prepare_folders
 from pipeline.worker import Worker
 from tests.oracle import files_below
+from tests.pipeline.house import empty_database
 from tests.stubs import BUNDLE, StubClassifier
 
 SETTINGS = """
@@ -49,6 +50,9 @@ class World:
 
     def worker(self, classifier: StubClassifier | None = None, **options: Any) -> Worker:
         self.classifier = classifier or StubClassifier()
+        database = self.settings.state / "pawsort.db"
+        if not self._engines and not database.exists():
+            database.write_bytes(empty_database())
         engine = open_database(self.settings.database_url)
         self._engines.append(engine)
         return Worker(self.settings, BUNDLE, engine, self.classifier, **options)
