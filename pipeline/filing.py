@@ -41,6 +41,7 @@ __all__ = [
     "identity",
     "is_folder",
     "is_leftover",
+    "left_nothing",
     "make_folders",
     "move",
     "probe_folder",
@@ -130,6 +131,15 @@ def resume(source: bytes, destination: bytes, sha256: str | None) -> None:
         sync_folders([folder])
         os.unlink(source)
     sync_folders(folder for folder in map(os.path.dirname, (destination, source)) if is_folder(folder))
+
+
+def left_nothing(source: bytes, destination: bytes) -> bool:
+    """Tell whether a move that failed left nothing at its destination, not even a part of a copy.
+
+    A disk may refuse to take back what it has just refused to finish. Raises OSError.
+    """
+    copy = os.path.join(os.path.dirname(destination), copy_name(identity(source)))
+    return not (os.path.lexists(destination) or os.path.lexists(copy))
 
 
 def _is_one_entry(a: bytes, b: bytes) -> bool:

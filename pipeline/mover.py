@@ -122,12 +122,15 @@ class Mover:
                 if not plan.stays:
                     _make_folders(move, plan.root)
                     filing.move(entry.path, destination)
-            except OSError as error:
+            except FileExistsError:
                 self.ledger.abandon_move(move.id)
-                if not isinstance(error, FileExistsError):
-                    raise
                 refused.add(destination)
                 continue
+            except OSError as error:
+                if not filing.left_nothing(entry.path, destination):
+                    raise _not_for_certain("neither moved nor taken back", error) from error
+                self.ledger.abandon_move(move.id)
+                raise
             return self._conclude(move, file)
         raise RefusedError("its place was taken again and again; try later")
 
@@ -136,9 +139,7 @@ class Mover:
             filing.sync_folders(map(os.path.dirname, (move.destination, move.source)))
         except OSError as error:
             # The file may be in either place after a power cut, so the move stays open.
-            raise RefusedError(
-                f"moved, but not for certain ({error.strerror}); run this again later"
-            ) from error
+            raise _not_for_certain("moved, but not", error) from error
         return self._finish(move, file)
 
     def _finish(self, move: Move, file: bytes) -> Change:
@@ -179,6 +180,10 @@ class Mover:
         if outcome is None:
             return os.fsencode(entry.inbox)
         return os.path.join(self._sorted, os.fsencode(outcome))
+
+
+def _not_for_certain(what: str, error: OSError) -> RefusedError:
+    return RefusedError(f"{what} for certain ({error.strerror}); run this again later")
 
 
 def _verify(entry: Entry) -> None:

@@ -21,12 +21,13 @@ import signal
 import sqlite3
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -45,6 +46,10 @@ from tests.faults.tracing import (
     was_injected,
 )
 
+Across = Literal["", "sorted", "inboxes"]
+LAYOUTS: tuple[Across, ...] = ("", "sorted", "inboxes")
+"""What is on another file system than `state`, so that files come there, or from there, by copy."""
+
 DAY = ((0, "good.jpg", b"1<cat>"), (0, "bad.jpg", b"<truncated>"), (1, "good.jpg", b"1<cat>"))
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 CUTS = 50
@@ -62,13 +67,13 @@ BAD_SECONDS = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One fault: `kind` is kill, nested, once, ever, power or real; `across` has `sorted` on another disk.
+    """One fault: `kind` is kill, nested, once, ever, power or real; `across` has what is on another disk.
 
     A power cut comes `number` milliseconds after the first claim.
     """
 
     kind: str
-    across: bool
+    across: Across
     call: str
     number: int
     error: str = ""
@@ -77,7 +82,7 @@ class Point:
     def __str__(self) -> str:
         where = f"{self.call}#{self.number}" + (f" {self.error}" if self.error else "")
         then = f" then {self.again[0]}#{self.again[1]}" if self.again else ""
-        return f"{self.kind} {where}{then}" + (" across" if self.across else "")
+        return f"{self.kind} {where}{then}" + (f" {self.across} across" if self.across else "")
 
 
 class Yard:
@@ -91,13 +96,15 @@ class Yard:
         self._count = 0
 
     @contextlib.contextmanager
-    def site(self, across: bool, real: bool = False) -> Iterator[Site]:
+    def site(self, across: Across, real: bool = False) -> Iterator[Site]:
         """Make a place with the three photos in it, drawn ones for the real network; remove it afterwards."""
         self._count += 1
         folder, far = self._top / str(self._count), self._far / str(self._count)
         folder.mkdir()
         far.mkdir()
-        text = SETTINGS + (f"sorted: {far}/sorted\n" if across else "")
+        text = SETTINGS + (f"sorted: {far}/sorted\n" if across == "sorted" else "")
+        if across == "inboxes":
+            text = text.replace("[inbox, scans]", f"[{far}/inbox, {far}/scans]")
         site = Site(folder, self._nursery, text, _jpeg("dog") if real else None)
         for inbox, name, data in _drawn_day() if real else DAY:
             site.drop(name, data, inbox)
@@ -123,21 +130,24 @@ class Yard:
         shutil.rmtree(self._top)
         shutil.rmtree(self._far)
 
-    def trace(self, across: bool, real: bool = False) -> list[Call]:
+    def trace(self, across: Across, real: bool = False) -> list[Call]:
         """Return the calls of a run without faults that are about the files of its place."""
         with self.site(across, real) as site:
             output = site.folder / "trace"
             life = site.start(once=True, held=True)
             with Tracer(life, tuple({*CHANGES, *READS}), output=output):
                 assert life.wait() == 1, site.log
-            places = (str(site.folder), str(site.settings.sorted), "/proc/self/fd")
+            inboxes = map(str, site.settings.inboxes)
+            places = (str(site.folder), str(site.settings.sorted), *inboxes, "/proc/self/fd")
             return [c for c in calls_in(output, places) if "worker.log" not in c.text]
 
 
-def points(yard: Yard, kinds: set[str], chance: random.Random) -> list[Point]:
+def points(
+    yard: Yard, kinds: set[str], chance: random.Random, layouts: Sequence[Across] = LAYOUTS
+) -> list[Point]:
     """Return every point there is to try."""
     found = []
-    for across in (False, True):
+    for across in layouts:
         calls = yard.trace(across)
         changing = [call for call in calls if changes(call)]
         reading = [call for call in calls if call.name in READS and not changes(call)]
@@ -154,10 +164,10 @@ def points(yard: Yard, kinds: set[str], chance: random.Random) -> list[Point]:
                 found += [Point(kind, across, c.name, c.number, e) for c in changing for e in ERRORS]
                 found += [Point(kind, across, c.name, c.number, "EIO") for c in reading]
     if "real" in kinds:
-        calls = [call for call in yard.trace(across=False, real=True) if call.name in _OURS]
-        found += [Point("real", False, c.name, c.number) for c in chance.sample(calls, REAL)]
+        calls = [call for call in yard.trace(across="", real=True) if call.name in _OURS]
+        found += [Point("real", "", c.name, c.number) for c in chance.sample(calls, REAL)]
     if "power" in kinds:
-        found += [Point("power", False, "power", chance.randrange(1500)) for _ in range(CUTS)]
+        found += [Point("power", "", "power", chance.randrange(1500)) for _ in range(CUTS)]
     return found
 
 
@@ -250,15 +260,14 @@ def main() -> int:
     chance = random.Random(options.seed)
     began = time.monotonic()
     with _a_yard() as yard:
-        todo = points(yard, set(options.kinds.split(",")), chance)
+        layouts = [layout for layout in LAYOUTS if layout in options.layouts.split(",")]
+        todo = points(yard, set(options.kinds.split(",")), chance, layouts)
     every = Counter(point.kind for point in todo)
     chance.shuffle(todo)  # so that what was tried in too short a time is a fair sample
     work = _Work(todo[: options.sample], began + options.minutes * 60)
-    threads = [threading.Thread(target=work.do) for _ in range(options.jobs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for worker in [pool.submit(work.do) for _ in range(options.jobs)]:
+            worker.result()
     tried = Counter(point.kind for point in work.tried)
     seconds = round(time.monotonic() - began)
     report = {"points": dict(every), "tried": dict(tried), "came": dict(work.came), "seconds": seconds}
@@ -326,6 +335,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="so many points at a time")
     parser.add_argument("--kinds", default="kill,nested,error,power")
+    parser.add_argument("--layouts", default=",".join(LAYOUTS), help="what may be on another file system")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after this time")
     parser.add_argument("--json", help="write what was found to this file")
     return parser.parse_args()

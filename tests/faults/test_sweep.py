@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import sweep
 from tests.faults.nursery import Nursery
-from tests.faults.sweep import Point, Yard, points
+from tests.faults.sweep import Across, Point, Yard, points
 from tests.faults.tracing import STRACE
 
 SEED = 2026
@@ -32,7 +32,7 @@ def all_points(yard: Yard) -> list[Point]:
 
 
 def try_some(
-    yard: Yard, every: list[Point], kinds: set[str], count: int, across: bool = False, call: str = ""
+    yard: Yard, every: list[Point], kinds: set[str], count: int, across: Across = "", call: str = ""
 ) -> None:
     of_these = [p for p in every if p.kind in kinds and p.across == across and call in ("", p.call)]
     came = []
@@ -62,6 +62,9 @@ def test_a_call_that_fails_once_or_for_ever_loses_nothing(yard: Yard, all_points
 
 
 @pytest.mark.fault(67, 68)
-def test_nor_does_any_of_these_while_files_are_copied(yard: Yard, all_points: list[Point]) -> None:
-    try_some(yard, all_points, {"kill"}, 2, across=True)
-    try_some(yard, all_points, {"nested", "once", "ever"}, 2, across=True)
+@pytest.mark.parametrize("across", ["sorted", "inboxes"])
+def test_nor_does_any_of_these_while_files_are_copied(
+    yard: Yard, all_points: list[Point], across: Across
+) -> None:
+    try_some(yard, all_points, {"kill"}, 2, across)
+    try_some(yard, all_points, {"nested", "once", "ever"}, 2, across)

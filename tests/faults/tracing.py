@@ -57,7 +57,12 @@ class Tracer:
         """Let the worker go on without faults."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGINT)
-        self._process.communicate(timeout=10)
+        try:
+            self._process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            # It waits for each of the network's threads in turn; the kernel lets go of all of them at once.
+            self._process.kill()
+            self._process.communicate()
 
     def __enter__(self) -> Tracer:
         return self

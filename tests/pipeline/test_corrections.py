@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -256,7 +257,7 @@ def test_undo_across_file_systems_keeps_track_of_the_new_file(house: House) -> N
         assert house.ledger.put_back({path: filing.identity(path)}) == {path}
 
 
-# --- killed ---
+# --- killed, and refused ---
 
 STEPS: dict[str, Callable[[House], object]] = {
     "correct": lambda house: house.correct(b"cats/a/x.jpg"),
@@ -270,13 +271,28 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("step", STEPS)
+# What is only confirmed is not moved.
+WAYS = [("correct", False), ("undo", False), ("confirm", False), ("correct", True), ("undo", True)]
+
+
+def only_within_a_folder(rename: Callable[[bytes, bytes], None]) -> Callable[[bytes, bytes], None]:
+    """Return a rename that refuses to leave a folder, as if each were a file system of its own."""
+
+    def across(source: bytes, destination: bytes) -> None:
+        if os.path.dirname(source) != os.path.dirname(destination):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source)
+        rename(source, destination)
+
+    return across
+
+
+@pytest.mark.parametrize(("step", "across"), WAYS)
 def test_killed_anywhere_a_move_is_finished_or_never_began(
-    tmp_path: Path,
-    step: str,
-    mortal: Mortal,
+    tmp_path: Path, step: str, across: bool, mortal: Mortal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = Counter[str]()
+    if across:
+        monkeypatch.setattr(filing, "rename", only_within_a_folder(filing.rename))
     for n in range(60):
         house = House(tmp_path / str(n))
         id = house.file(b"a/x.jpg")
@@ -295,6 +311,26 @@ def test_killed_anywhere_a_move_is_finished_or_never_began(
     assert not died
     assert ends["began"] >= 4
     assert ends["not"] >= 1
+
+
+@pytest.mark.parametrize(("step", "across"), WAYS)
+@pytest.mark.parametrize("ever", [False, True], ids=["once", "until it is cleared"])
+def test_whatever_fails_no_file_is_there_twice(
+    tmp_path: Path, step: str, ever: bool, across: bool, mortal: Mortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if across:
+        monkeypatch.setattr(filing, "rename", only_within_a_folder(filing.rename))
+    for n in range(80):
+        house = House(tmp_path / str(n))
+        id = house.file(b"a/x.jpg")
+        failed = mortal.fails_at(n, lambda house=house: STEPS[step](house), ever=ever)
+        house.recover()
+        assert house.ledger.pending_moves() == [], n
+        assert house.tree() == {house.state(id)[3]: b"cat"}, n
+        house.engine.dispose()
+        if not failed:
+            break
+    assert not failed
 
 
 def test_a_cut_off_move_whose_place_was_taken_is_given_up(house: House) -> None:
