@@ -16,6 +16,7 @@ from db import engine
 from pipeline import config, logs, service, worker
 from pipeline.classifier import Classifier, Finding, Item, ProcessClassifier
 from pipeline.errors import PawsortError
+from tests.faults import people
 from tests.stubs import BUNDLE, StubClassifier, stub_child
 
 DEFECT = 70
@@ -37,6 +38,7 @@ class Order(TypedDict, total=False):
     nofile: int  # most descriptors
     inotify: tuple[str, int]  # `instances` or `watches`, and how many there are
     cgroup: str  # the folder of a control group to live in
+    people: int  # no worker, but somebody who mends what it filed; by this seed
 
 
 class IdleStub(StubClassifier):
@@ -62,6 +64,8 @@ class IdleStub(StubClassifier):
 
 def live(order: Order) -> int:
     """Run the worker of a folder; return its exit code. The log goes to stderr."""
+    if "people" in order:
+        people.mend(Path(order["folder"]), order["people"])
     try:
         settings = config.load(Path(order["folder"]) / "config.yaml")
         logs.set_up(settings.log)

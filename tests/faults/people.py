@@ -1,0 +1,45 @@
+"""Somebody who corrects, takes back and sends in again, at random and without end: until the kill comes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from sqlalchemy import Engine
+
+from db.engine import open_database
+from db.errors import DatabaseUnavailable
+from db.queries import results
+from pipeline import config, corrections
+from pipeline.config import Settings
+from pipeline.errors import LockError
+from tests.stubs import BUNDLE
+
+
+def mend(folder: Path, seed: int) -> NoReturn:
+    """Mend what the worker of a folder has filed."""
+    settings, chance = config.load(folder / "config.yaml"), random.Random(seed)
+    engine = open_database(settings.database_url, "write")
+    while True:
+        with contextlib.suppress(LockError, DatabaseUnavailable):
+            _mend_some(engine, settings, chance)
+        time.sleep(chance.uniform(0, 0.02))
+
+
+def _mend_some(engine: Engine, settings: Settings, chance: random.Random) -> None:
+    filed = [row for row in results(engine) if row["state"] == "filed"]
+    some = [os.fsencode(row["path"]) for row in chance.sample(filed, min(3, len(filed)))]
+    failed = [os.fsencode(row["path"]) for row in filed if row["outcome"] == "failed"]
+    label, last = chance.choice(("cat", "dog", "neither")), chance.randint(1, 2)
+    chance.choice(
+        (
+            lambda: corrections.correct(engine, settings, some, label, "people", BUNDLE.folders),
+            lambda: corrections.undo(engine, settings, "people", some, last),
+            lambda: corrections.undo(engine, settings, "people", last=last),
+            lambda: corrections.retry(engine, settings, "people", failed[:2]),
+        )
+    )()
