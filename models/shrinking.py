@@ -21,7 +21,7 @@ def shrink(image: Image.Image, box: tuple[int, int]) -> Image.Image:
     """Return a picture as RGB of this width and height, transparent parts white; both sides are scaled."""
     small = _squashed(image, _preparation(image), box)
     if small.mode != "RGBa":
-        return small.convert("RGB")
+        return _in_mode(small, "RGB")
     premultiplied = np.asarray(small).astype(np.uint16)
     on_white = premultiplied[..., :3] + (255 - premultiplied[..., 3:])
     return Image.fromarray(np.minimum(on_white, 255).astype(np.uint8))
@@ -73,7 +73,12 @@ def _preparation(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     if image.mode == "LAB":
         return _lab_to_rgb
     mode = "L" if image.mode in ("1", "L") else "RGB"
-    return lambda band: band.convert(mode)
+    return lambda band: _in_mode(band, mode)
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    # Pillow makes a copy of what has the mode already.
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _values(image: Image.Image) -> npt.NDArray[np.float32]:

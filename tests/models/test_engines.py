@@ -84,6 +84,22 @@ def test_engines_agree(trained: Bundle):
 
 
 @needs_openvino
+@pytest.mark.parametrize("lie", ["read-only", "every other", "columns first"])
+def test_openvino_takes_photos_however_they_lie_in_memory(trained: Bundle, lie: str):
+    engine, images = open_engine(trained, "openvino"), selftest.images(2, 14, 32)
+    expected = engine.predict(images)
+    laid = {
+        "read-only": images.copy(),
+        "every other": images[::2],
+        "columns first": np.asfortranarray(images),
+    }
+    laid["read-only"].flags.writeable = False
+    np.testing.assert_array_equal(
+        engine.predict(laid[lie]), expected[::2] if lie == "every other" else expected
+    )
+
+
+@needs_openvino
 @pytest.mark.usefixtures("kept")
 def test_auto_says_what_it_chose_and_why(trained: Bundle, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, "models.engines"):

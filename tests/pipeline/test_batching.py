@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import resource
 import threading
 from collections.abc import Iterator
 from itertools import count, islice
@@ -50,6 +52,22 @@ def test_cuts_and_order_stay_as_they_were_put(batches: Batches, tmp_path: Path) 
     for batch in taken:
         assert batch.images.shape == (len(batch.ids), SIZE, SIZE, 3)
         assert batch.images[:, 0, 0, 0].tolist() == list(batch.ids)  # each picture is as red as its id says
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is asked is glibc's memory")
+def test_memory_of_a_photo_is_used_again_for_the_next(batches: Batches, tmp_path: Path) -> None:
+    """A pipeline with a generator in it has glibc give back what is larger than 128 KB at once."""
+    batches.put([(1, picture(tmp_path, b"a.png"))])
+    next(iter(batches))
+
+    def pages(times: int) -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(times):
+            bytes(b"x" * 1_000_000)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    pages(5)
+    assert pages(20) < 20 * 200  # 1,000,000 bytes are 245 pages
 
 
 def test_each_file_that_was_read_is_told(tmp_path: Path) -> None:
