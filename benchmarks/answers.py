@@ -1,4 +1,4 @@
-"""Whether speed changes answers: another engine; no closer look at what is plainly neither.
+"""Whether speed changes answers: another engine; answers in 16 bits; no closer look at plain strangers.
 
 Decisions are those at the shipped settings, on photos of which the model has seen a part in training.
 """
@@ -13,15 +13,13 @@ import numpy as np
 
 from benchmarks import photos
 from benchmarks.limit import BUNDLE
-from models import looking
+from models import converted, looking
 from models.bundle import Bundle, load
-from models.engines import Engine, open_engine
+from models.engines import Engine, bfloat16, open_engine
 from models.feeding import batches, decoded
+from models.proving import CONFIDENT, judge
 from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
-
-CONFIDENT = 0.99
-"""From this confidence on, no engine may decide otherwise than another."""
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
@@ -31,7 +29,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     reference, other = open_engine(bundle, "tensorflow"), open_engine(bundle, "openvino")
     first, same = _first(bundle, reference, paths), _first(bundle, other, paths)
     look = bundle.closer_look
-    figures = {"photos": float(len(paths)), **_flips(bundle, first, same)}
+    figures = {"photos": float(len(paths)), **_flips(bundle, first, same), **_sketches(bundle, paths, same)}
     if look is None or bundle.neither is None:
         return figures
     every = _looked(bundle, replace(look, neither_below=1.1), other, paths, same)
@@ -46,6 +44,24 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         "of these, plainly neither and left at that": float(len(unsure) - len(worth)),
         "decisions that this changes": float(np.sum(_decisions(bundle, every) != _decisions(bundle, spared))),
         "likeliest classes that this changes": float(np.sum(every.argmax(axis=1) != spared.argmax(axis=1))),
+    }
+
+
+def _sketches(bundle: Bundle, paths: Sequence[bytes], exact: np.ndarray) -> dict[str, float]:
+    """Say what first answers in bfloat16 change; nothing on a processor without."""
+    engine = bfloat16(bundle) if converted.can_sketch() else None
+    if engine is None:
+        return {}
+    sketch = _first(bundle, engine, paths)
+    found = judge(bundle, exact, sketch, bundle.threshold(DecisionSettings().target_precision))
+    alone = float((_decisions(bundle, exact) != _decisions(bundle, sketch)).mean())
+    return {
+        "bfloat16: photos that float32 answers again, share": round(found.again, 4),
+        "bfloat16: decisions that differ": float(found.flips),
+        "bfloat16: decisions that differ, share": found.flips / found.photos,
+        f"bfloat16: of these, both surer than {CONFIDENT}": float(found.confident_flips),
+        "bfloat16: greatest difference of a probability": float(f"{found.difference:.1g}"),
+        "bfloat16: decisions that would differ if it answered alone, share": round(alone, 4),
     }
 
 

@@ -16,7 +16,7 @@ from benchmarks.throughput import filing_rate
 from db.engine import open_database
 from pipeline import config, service
 from pipeline.classifier import ProcessClassifier
-from pipeline.model import load_bundle
+from pipeline.model import load_bundle, worker_classifier
 from pipeline.worker import Worker
 
 SETTLE = config.WatchSettings().settle_seconds
@@ -45,7 +45,7 @@ def waiting(folder: Path, count: int, rate: float) -> list[float]:
     settings = config.load(folder / "config.yaml")
     service.prepare_folders(settings)
     bundle = load_bundle(settings)
-    classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits, sha256=bundle.sha256)
+    classifier = worker_classifier(settings, bundle)
     engine = open_database(settings.database_url)
     worker, closed = Worker(settings, bundle, engine, classifier), dict[str, float]()
     worker.start()

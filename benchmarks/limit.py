@@ -3,7 +3,8 @@
 A photo costs d seconds of core time to read and decode, and i seconds to classify. Alone, with all c cores,
 decoding reaches D = c / d photos a second and inference I = c / i; sharing the cores, both together reach at
 most c / (d + i) = 1 / (1 / D + 1 / I). With the closer look a photo costs u x (1 / D' + PARTS / I) more,
-where u is the share of photos that are unsure and D' the rate of decoding at the larger size.
+where u is the share of photos that are unsure, D' the rate of decoding at the larger size, and I there that
+of float32. Elsewhere I is that of first answers, in 16 bits where these may stand.
 
 Core time is measured beside the wall's: other programs on the machine take of the one and not the other.
 """
@@ -22,9 +23,10 @@ import numpy as np
 
 from benchmarks.apart import apart
 from models import looking
-from models.bundle import load
-from models.engines import open_engine
+from models.bundle import Bundle, load
+from models.engines import open_engine, open_sketch
 from models.looking import PARTS
+from models.sketching import Sketcher, boundaries
 from pipeline import batching, config
 from pipeline.inference import usable_cpus
 
@@ -42,13 +44,16 @@ class Limit:
 
     decoding: float
     decoding_larger: float
-    inference: float
+    inference: float  # first answers, as the worker gets them
+    exact: float  # float32
+    sketch: float  # 16 bits, of which the worker takes what is plain; as `exact` where there is no such
     engine: str
     batch: int
     unsure: float
     decoding_cost: float  # seconds of core time a photo, here and below
     decoding_larger_cost: float
     inference_cost: float
+    exact_cost: float
 
     @property
     def without_look(self) -> float:
@@ -63,12 +68,18 @@ class Limit:
     @property
     def look_seconds(self) -> float:
         """What a closer look at one photo costs, in seconds of all cores."""
-        return 1 / self.decoding_larger + PARTS / self.inference
+        return 1 / self.decoding_larger + PARTS / self.exact
+
+    @property
+    def in_sixteen_bits(self) -> float:
+        """Photos a second if 16 bits were right enough for all."""
+        look = 1 / self.decoding_larger + PARTS / self.sketch
+        return 1 / (1 / self.decoding + 1 / self.sketch + self.unsure * look)
 
     @property
     def core_seconds(self) -> float:
         """Core time that a photo needs, its share of closer looks included."""
-        look = self.decoding_larger_cost + PARTS * self.inference_cost
+        look = self.decoding_larger_cost + PARTS * self.exact_cost
         return self.decoding_cost + self.inference_cost + self.unsure * look
 
 
@@ -97,11 +108,11 @@ def limit(paths: Sequence[bytes]) -> Limit:
     look = bundle.closer_look
     decoding = apart(decoding_pace, paths, bundle.input_size)
     larger = apart(decoding_pace, paths[::2], look.side(bundle.input_size)) if look else decoding
-    engine, paces, unsure = apart(inference, paths)
-    batch, best = max(paces.items(), key=lambda item: item[1].rate)
+    found = apart(inference, paths)
+    batch, best = max(found.first.items(), key=lambda item: item[1].rate)
     return Limit(
-        decoding.rate, larger.rate, best.rate, engine, batch, unsure,
-        decoding.cost, larger.cost, best.cost,
+        decoding.rate, larger.rate, best.rate, found.exact.rate, found.sketch.rate, found.engine, batch,
+        found.unsure, decoding.cost, larger.cost, best.cost, found.exact.cost,
     )  # fmt: skip
 
 
@@ -128,19 +139,47 @@ def _read_all(paths: Sequence[bytes], size: int) -> None:
         assert batching.load(path, size, LIMITS)[1] is not None, os.fsdecode(path)
 
 
-def inference(paths: Sequence[bytes]) -> tuple[str, dict[int, Pace], float]:
-    """Measure sizes of batch on photos that lie ready, with all cores and the engine that a trial chooses.
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """Paces of the network on ready photos; `first` by size of batch, `unsure` is a share."""
 
-    Returns its name, that, and the share of these photos that are looked at again: judged by a few hundred,
-    taken from all of them, since how hard they are depends on where they come from.
+    engine: str
+    first: dict[int, Pace]
+    exact: Pace
+    sketch: Pace
+    unsure: float
+
+
+def inference(paths: Sequence[bytes]) -> Inference:
+    """Measure on photos that lie ready, with all cores and the engine that a trial chooses.
+
+    They are a few hundred, taken from all of them, since how hard they are depends on where they come from.
     """
     bundle = load(BUNDLE)
     ready = pixels(paths[:: -(-len(paths) // _JUDGED)], bundle.input_size)
     engine = open_engine(bundle, "auto", usable_cpus())
-    paces = {n: _pace(functools.partial(engine.predict, ready[:n]), n) for n in _BATCHES}
+    sketch = open_sketch(bundle, engine, usable_cpus())
+    sketcher = sketch and Sketcher(sketch.predict, _bounds(bundle))
+    first = functools.partial(sketcher.answer, engine.predict) if sketcher else engine.predict
     look = bundle.closer_look
-    again = looking.doubtful(engine.predict(ready), look, bundle.neither) if look else []
-    return engine.name, paces, len(again) / len(ready)
+    again = looking.doubtful(first(ready), look, bundle.neither) if look else []
+    exact = _pace(functools.partial(engine.predict, ready), len(ready))
+    return Inference(
+        engine.name,
+        {n: _pace(functools.partial(_in_parts, first, ready, n), len(ready)) for n in _BATCHES},
+        exact,
+        _pace(functools.partial(sketch.predict, ready), len(ready)) if sketch else exact,
+        len(again) / len(ready),
+    )
+
+
+def _bounds(bundle: Bundle) -> np.ndarray:
+    return boundaries(bundle, bundle.threshold(config.DecisionSettings().target_precision))
+
+
+def _in_parts(work: Callable[[np.ndarray], object], images: np.ndarray, size: int) -> None:
+    for start in range(0, len(images), size):
+        work(images[start : start + size])
 
 
 def _pace(work: Callable[[], object], photos: int) -> Pace:

@@ -13,8 +13,7 @@ from benchmarks.apart import apart
 from benchmarks.limit import Limit, limit
 from pipeline import config, service
 from pipeline.classifier import Item, ProcessClassifier
-from pipeline.inference import usable_cpus
-from pipeline.model import load_bundle
+from pipeline.model import load_bundle, worker_classifier
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
@@ -27,6 +26,8 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     return {
         "reading and decoding alone, photos/s": round(most.decoding, 1),
         "inference alone, photos/s": round(most.inference, 1),
+        "inference alone in float32, photos/s": round(most.exact, 1),
+        "inference alone in 16 bits, photos/s": round(most.sketch, 1),
         "photos looked at more closely, share": round(most.unsure, 3),
         "limit of the machine without the closer look, photos/s": round(most.without_look, 1),
         "limit of the machine, photos/s": round(with_look, 1),
@@ -34,6 +35,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         "Keras script, photos/s": round(keras, 1),
         "one image a call, photos/s": round(single, 1),
         "worker / limit": round(filed / with_look, 3),
+        "worker / limit if 16 bits were right enough for all": round(filed / most.in_sixteen_bits, 3),
         "worker / limit without the closer look": round(filed / most.without_look, 3),
         "core time of decoding and network / core time of the worker": round(most.core_seconds / cores, 3),
         **{f"{name}{writing.SLICE}": round(1000 * cost, 2) for name, cost in _slices(most, cores).items()},
@@ -85,7 +87,8 @@ def filing_rate(folder: Path, count: int, side: int) -> tuple[float, float]:
     (folder / "config.yaml").write_text("", encoding="utf-8")
     settings = config.load(folder / "config.yaml")
     bundle = load_bundle(settings)
-    classifier = _Watched(bundle.path, settings.engine, settings.limits, usable_cpus(), sha256=bundle.sha256)
+    classifier = worker_classifier(settings, bundle, _Watched)
+    assert isinstance(classifier, _Watched)
     service.run(settings, once=True, classifier=classifier)
     with sqlite3.connect(settings.state / "pawsort.db") as database:
         first, last, filed = database.execute(

@@ -82,6 +82,16 @@ class SelfTest(_Section):
     probabilities: list[list[Share]] = Field(min_length=1, max_length=64)
 
 
+class Sketches(_Section):
+    """What first answers in 16 bits change, counted on photos; see proving."""
+
+    photos: int = Field(gt=0)
+    again: Share  # of the photos, those that are answered once more in float32
+    flips: int = Field(ge=0)  # photos decided otherwise
+    confident_flips: int = Field(ge=0)  # of these, where both answers are surer than 0.99
+    difference: Share  # the largest of a probability, where a sketch stands
+
+
 class Figure(_Section):
     """One measured number, with a 95% interval where it is a share of `count` cases."""
 
@@ -115,6 +125,7 @@ class Manifest(_Section):
     weights: Weights
     calibration: Calibration
     closer_look: Look | None = None
+    sketches: Sketches | None = None
     self_test: SelfTest
     figures: dict[str, Figure]
     made: Made

@@ -19,6 +19,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -60,19 +61,22 @@ def convert(function: Any, size: int) -> Any:
     return model
 
 
-def runner(model: Any, labels: int, threads: int | None) -> Run:
-    """Compile a network for so many cores, all by default; what is returned is for one thread."""
-    openvino = import_openvino()
+def runner(model: Any, labels: int, threads: int | None, precision: str = "f32") -> Run:
+    """Compile a network for so many cores, all by default; what is returned is for one thread.
+
+    `precision` is "f32" or "bf16".
+    """
+    openvino, core = import_openvino(), _core()
     streams = threads or len(os.sched_getaffinity(0))
     # OpenVINO takes bfloat16 by itself where the processor has it; float32 keeps answers equal between
     # machines.
     settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": precision,
         "PERFORMANCE_HINT": "THROUGHPUT",
         "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": streams,
     }
-    compiled = openvino.compile_model(model, "CPU", settings)
+    compiled = core.compile_model(model, "CPU", settings)
     # Twice as many as streams, so that none of these waits for Python. A callback would make Python set up a
     # thread's state anew for each photo.
     requests = [compiled.create_infer_request() for _ in range(2 * streams)]
@@ -92,6 +96,14 @@ def runner(model: Any, labels: int, threads: int | None) -> Run:
         return rows
 
     return run
+
+
+def can_sketch() -> bool:
+    """Tell whether OpenVINO is here, and the processor multiplies in bfloat16."""
+    try:
+        return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except ImportError:
+        return False
 
 
 def _land(flying: deque[tuple[int, Any]], rows: npt.NDArray[np.float32]) -> None:
@@ -122,7 +134,7 @@ def kept(bundle: Bundle, cache: Path | None = None) -> Kept | None:
     folder = _folder(bundle, cache)
     try:
         trial = Trial(**json.loads((folder / _TRIAL).read_text(encoding="utf-8")))
-        model = import_openvino().Core().read_model(folder / _MODEL)
+        model = _core().read_model(folder / _MODEL)
     except FileNotFoundError:
         return None
     except Exception as error:  # half of a file, another's file: whatever it is, it is made again
@@ -156,6 +168,16 @@ def _forget_oldest(folder: Path) -> None:
     entries = sorted(folder.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
     for old in entries[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+@cache
+def _core() -> Any:
+    """Return the one Core of this process, which lives as long.
+
+    Each Core sets up a stack for signals and takes it away with itself; after two of them, a signal may meet
+    the stack of the one that went first, and ends the process.
+    """
+    return import_openvino().Core()
 
 
 def import_openvino() -> Any:

@@ -22,6 +22,9 @@ Images = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
 
 AGREEMENT = 0.005  # the most by which OpenVINO may differ from TensorFlow in any probability
+SKETCH_FLIPS = 0.001  # the most of all decisions that sketches may change
+SKETCH_AGREEMENT = 0.1  # the most by which a sketch may differ on the self-test, whose images mean nothing
+SKETCH_GAIN = 1.25  # how much faster a sketch must be, to be worth that some of it is answered again
 _TRIAL_IMAGES = 8
 _TRIAL_ROUNDS = 8  # the first also prepares kernels
 
@@ -80,6 +83,47 @@ def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None)
     trial = _try(bundle, reference, candidate) if kind == "auto" else Trial("", {})
     converted.keep(bundle, model, trial)
     return reference if trial.chosen == "tensorflow" else candidate
+
+
+def open_sketch(bundle: Bundle, exact: Engine, threads: int | None = None) -> Engine | None:
+    """Return an engine in bfloat16 for first answers, see `sketching`; None where none may or need be used.
+
+    The bundle must say that decisions hold, `exact` must be OpenVINO, the processor must multiply in
+    bfloat16, and that must be well faster. Nothing is raised: the exact engine works without.
+    """
+    if not _hold(bundle) or exact.name != "openvino":
+        return None
+    try:
+        sketch = bfloat16(bundle, threads) if converted.can_sketch() else None
+        return sketch if sketch and _is_worth_it(bundle, sketch, exact) else None
+    except Exception as error:  # as with OpenVINO itself, which fails in ways of its own
+        log.warning("no sketches in bfloat16: %s", " ".join(str(error).split()))
+        return None
+
+
+def bfloat16(bundle: Bundle, threads: int | None = None) -> Engine | None:
+    """Return what OpenVINO makes of the bundle in bfloat16; None where no converted network is kept."""
+    kept, labels = converted.kept(bundle), len(bundle.labels)
+    if kept is None:
+        return None
+    return _Engine("bfloat16", converted.runner(kept.model, labels, threads, "bf16"), labels)
+
+
+def _hold(bundle: Bundle) -> bool:
+    proof = bundle.manifest.sketches
+    return proof is not None and not proof.confident_flips and proof.flips <= SKETCH_FLIPS * proof.photos
+
+
+def _is_worth_it(bundle: Bundle, sketch: Engine, exact: Engine) -> bool:
+    images = _self_test_input(bundle)
+    off = float(np.abs(sketch.predict(images) - exact.predict(images)).max())
+    rates = _rates(bundle, exact, sketch)
+    worth = off <= SKETCH_AGREEMENT and rates[sketch.name] >= SKETCH_GAIN * rates[exact.name]
+    log.info(
+        "%s sketches in bfloat16: %.0f images a second, %.0f in float32; off by %.3f on the self-test",
+        "with" if worth else "no", rates[sketch.name], rates[exact.name], off,
+    )  # fmt: skip
+    return worth
 
 
 def _frozen(bundle: Bundle, threads: int | None) -> Any:
@@ -176,7 +220,15 @@ def _agree(bundle: Bundle, reference: Engine, candidate: Engine) -> None:
 
 
 def _try(bundle: Bundle, *candidates: Engine) -> Trial:
-    """Let engines answer for the same few photos in turn, and choose the faster.
+    """Let engines answer for the same few photos in turn, and choose the faster."""
+    rates = _rates(bundle, *candidates)
+    chosen = max(rates, key=rates.__getitem__)
+    _say(chosen, rates, "a trial")
+    return Trial(chosen, rates)
+
+
+def _rates(bundle: Bundle, *candidates: Engine) -> dict[str, float]:
+    """Return photos a second of each.
 
     The best of many short rounds counts, for a moment without other programs comes sooner than a minute.
     """
@@ -185,10 +237,7 @@ def _try(bundle: Bundle, *candidates: Engine) -> Trial:
     for _ in range(_TRIAL_ROUNDS):
         for engine in candidates:
             best[engine.name] = min(best[engine.name], _seconds(engine, images))
-    rates = {name: len(images) / seconds for name, seconds in best.items()}
-    chosen = max(rates, key=rates.__getitem__)
-    _say(chosen, rates, "a trial")
-    return Trial(chosen, rates)
+    return {name: len(images) / seconds for name, seconds in best.items()}
 
 
 def _say(chosen: str, rates: Mapping[str, float], trial: str) -> None:

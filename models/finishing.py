@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import calibration, card, crossfit, evaluation, recording
+from models import calibration, card, crossfit, evaluation, proving, recording
 from models.architectures import Network
 from models.bundle import NEITHER, SCHEMA_VERSION, Bundle, BundleError, Figure, compose, write
 from models.dataset import DatasetError, Photos
@@ -80,7 +80,10 @@ def finish(
     figures |= _of_strangers(
         draft, crossfit.strangers(network, test, lines, size, temperature, look)[1], options.target_precision
     )
-    bundle = write(compose(options.out, content | {"figures": figures}, packed), packed)
+    content |= {"figures": figures}
+    bundle = write(compose(options.out, content, packed), packed)
+    if sketches := proving.prove(bundle, test.paths, options.target_precision):
+        bundle = write(compose(options.out, content | {"sketches": sketches.model_dump()}, packed), packed)
     card.write(bundle, measured)
     return bundle
 

@@ -94,16 +94,18 @@ def answer(
     load: Load,
     pool: Executor | None = None,
     neither: int | None = None,
+    first: Predict | None = None,
 ) -> Probabilities:
     """Return probabilities (n, k) of photos, uint8 (n, size, size, 3), unsure ones looked at more closely.
 
     With a `pool`, what is unsure is decoded again by it while the network is busy with the next photos;
     without one, by the caller, when it is needed. `neither` is the column of strangers, if there is one.
+    `first` takes the place of `predict` for the first look.
     """
     looks = Looks(predict, look, photos.shape[1], load, pool, neither)
     pieces = []
     for start in range(0, len(photos), PIECE):
-        piece = predict(photos[start : start + PIECE])
+        piece = (first or predict)(photos[start : start + PIECE])
         looks.note(start + row for row in doubtful(piece, look, neither))
         pieces.append(piece)
     return looks.improve(np.concatenate(pieces))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from models import bundle as bundles
 from models import imagenet
 from models.bundle import Bundle
+from pipeline.classifier import ProcessClassifier
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, Policy
 from pipeline.errors import ModelError, SettingsError, translated
+from pipeline.inference import serve
 
 
 def load_bundle(settings: Settings) -> Bundle:
@@ -50,6 +53,14 @@ def policy(settings: Settings, bundle: Bundle) -> Policy:
     if threshold is None:
         threshold = bundle.threshold(settings.decision.target_precision)
     return Policy(bundle.folders, threshold)
+
+
+def worker_classifier(
+    settings: Settings, bundle: Bundle, kind: type[ProcessClassifier] = ProcessClassifier
+) -> ProcessClassifier:
+    """Return what classifies for the worker: told where decisions change, it may give quick first answers."""
+    child = partial(serve, threshold=policy(settings, bundle).threshold)
+    return kind(bundle.path, settings.engine, settings.limits, sha256=bundle.sha256, child=child)
 
 
 def outcome_folders(bundle: Bundle) -> tuple[str, ...]:

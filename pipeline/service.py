@@ -22,7 +22,7 @@ from db.errors import DatabaseError
 from db.queries import counts
 from models.bundle import Bundle
 from pipeline import filing, heartbeat
-from pipeline.classifier import Classifier, ProcessClassifier
+from pipeline.classifier import Classifier
 from pipeline.config import Settings
 from pipeline.corrections import recover_moves
 from pipeline.decision import FAILED
@@ -31,7 +31,7 @@ from pipeline.health import health_of
 from pipeline.heartbeat import Health, Heartbeat, InboxBeat, State
 from pipeline.held import Held
 from pipeline.locks import worker_lock
-from pipeline.model import load_bundle, outcome_folders
+from pipeline.model import load_bundle, outcome_folders, worker_classifier
 from pipeline.reports import Reporter
 from pipeline.schedule import Agenda, Schedule
 from pipeline.worker import Worker
@@ -66,9 +66,7 @@ def run(
         probe_folders(settings, bundle)
         finish_moves(engine, settings)
         if classifier is None:
-            classifier = ProcessClassifier(
-                bundle.path, settings.engine, settings.limits, sha256=bundle.sha256
-            )
+            classifier = worker_classifier(settings, bundle)
         stack.enter_context(beside or nullcontext())
         worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
         writer = reporter(settings, engine)

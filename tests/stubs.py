@@ -244,7 +244,9 @@ def stumbling_child(requests: Connection, answers: Connection, *arguments: Any) 
         mock.patch.dict(
             sys.modules,
             {
-                "models.engines": SimpleNamespace(open_engine=lambda *_: StumblingEngine()),  # type: ignore[dict-item]
+                "models.engines": SimpleNamespace(
+                    open_engine=lambda *_: StumblingEngine(), open_sketch=lambda *_: None
+                ),  # type: ignore[dict-item]
                 "pipeline.batching": SimpleNamespace(Batches=PlainBatches),  # type: ignore[dict-item]
             },
         ),

@@ -42,4 +42,22 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    if False:\n",
         (100,), ("models/test_bundle.py::test_arrays_that_are_not_finite_are_neither_written_nor_read",),
     ),
+    of(
+        "float32 for what is near a decision", "models/sketching.py",
+        "        if len(again):\n            rows[again] = predict(images[again])\n",
+        "",
+        (), ("models/test_sketching.py::test_float32_answers_for_what_is_near_and_for_nothing_else",),
+    ),
+    of(
+        "no sketches without a proof", "models/engines.py",
+        "    if not _hold(bundle) or exact.name != \"openvino\":\n",
+        "    if exact.name != \"openvino\":\n",
+        (), ("models/test_engines.py::test_sketches_without_a_proof_or_with_too_many_flips_are_refused",),
+    ),
+    of(
+        "one Core of OpenVINO", "models/converted.py",
+        "@cache\ndef _core() -> Any:\n",
+        "def _core() -> Any:\n",
+        (), ("models/test_engines.py::test_a_signal_is_survived_after_networks_of_openvino_are_gone",),
+    ),
 )  # fmt: skip

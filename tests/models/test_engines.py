@@ -8,15 +8,16 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from models import engines, selftest
-from models.bundle import Bundle, BundleError, compose, load, read_weights, write
-from models.engines import open_engine
+from models import converted, engines, selftest
+from models.bundle import Bundle, BundleError, Sketches, compose, load, read_weights, write
+from models.engines import open_engine, open_sketch
 from models.weights import pack
 
 # Not importorskip, which would import it, telemetry and all.
@@ -204,6 +205,85 @@ def test_openvino_that_disagrees_is_not_used(trained: Bundle, monkeypatch: pytes
     assert open_engine(trained, "auto").name == "tensorflow"
     with pytest.raises(BundleError, match="differs from TensorFlow"):
         open_engine(trained, "openvino")
+
+
+def proven(bundle: Bundle, **changes: int) -> Bundle:
+    """The same bundle, which says that decisions hold where sketches stand."""
+    found = {"photos": 5000, "again": 0.1, "flips": 5, "confident_flips": 0, "difference": 0.01} | changes
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"sketches": Sketches(**found)}))
+
+
+@pytest.fixture
+def able(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor of which OpenVINO says that it has bfloat16, and on which that is quick."""
+    monkeypatch.setattr(converted, "can_sketch", lambda: True)
+    monkeypatch.setattr(
+        engines, "_seconds", lambda engine, images: {"bfloat16": 1.0, "openvino": 2.0}.get(engine.name, 9.0)
+    )
+
+
+@needs_openvino
+@pytest.mark.usefixtures("able")
+def test_sketches_are_taken_where_they_are_proven_and_quick(trained: Bundle):
+    bundle = proven(trained)
+    exact = open_engine(bundle, "openvino")
+    sketch = open_sketch(bundle, exact)
+    assert sketch is not None and sketch.name == "bfloat16"
+    images = selftest.images(3, 5, 32)
+    np.testing.assert_allclose(sketch.predict(images), exact.predict(images), atol=0.1)
+    assert open_sketch(bundle, open_engine(bundle, "tensorflow")) is None
+
+
+@needs_openvino
+@pytest.mark.usefixtures("able")
+def test_sketches_without_a_proof_or_with_too_many_flips_are_refused(trained: Bundle):
+    exact = open_engine(trained, "openvino")
+    assert open_sketch(trained, exact) is None
+    assert open_sketch(proven(trained, flips=6), exact) is None
+    assert open_sketch(proven(trained, flips=1, confident_flips=1), exact) is None
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("converted.can_sketch", lambda: False),
+        ("engines._seconds", lambda engine, images: 1.0),
+        ("engines.SKETCH_AGREEMENT", -1.0),
+        ("converted.kept", lambda bundle: None),
+        ("converted.kept", lambda bundle: 1 // 0),
+    ],
+    ids=["no bfloat16", "not faster", "disagrees", "nothing kept", "fails"],
+)
+@pytest.mark.usefixtures("able")
+def test_sketches_are_left_where_they_cannot_be_had_or_gain_nothing(
+    trained: Bundle, name: str, value: object, monkeypatch: pytest.MonkeyPatch
+):
+    bundle = proven(trained)
+    exact = open_engine(bundle, "openvino")
+    monkeypatch.setattr(f"models.{name}", value)
+    assert open_sketch(bundle, exact) is None
+
+
+@needs_openvino
+def test_a_signal_is_survived_after_networks_of_openvino_are_gone():
+    code = """
+import os, signal
+import numpy as np
+from models.converted import import_openvino, runner
+ov = import_openvino()
+from openvino import opset8 as ops
+images = ops.parameter([1, 4], np.uint8)
+model = ov.Model([ops.convert(images, "f32")], [images])
+first, second = runner(model, 4, 1), runner(model, 4, 1)
+assert first(np.zeros((3, 4), np.uint8)).shape == (3, 4)
+del first
+del second
+signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 @needs_openvino

@@ -23,7 +23,7 @@ from models.looking import CloserLook
 from pipeline.classifier import ChildLost, Finding, ProcessClassifier, classify_files
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
-from pipeline.inference import Answers, BrokenEngine, Working, check_scores, closer, find
+from pipeline.inference import Answers, BrokenEngine, Working, check_scores, closer, find, first_look
 from tests.stubs import (
     LABELS,
     RednessEngine,
@@ -442,6 +442,38 @@ def test_unsure_file_is_read_again_and_keeps_its_answer_where_it_has_gone(tmp_pa
         result = answer(predict, np.zeros((3, 16, 16, 3), np.uint8), (0, 1, 2))
     np.testing.assert_allclose(result, [[0.95, 0.05], [0.6, 0.4], [0.1, 0.9]], atol=1e-6)
     assert seen == [(3, 16, 16, 3), (5, 16, 16, 3)]
+
+
+def test_only_auto_sketches_and_only_where_it_is_told_from_when_photos_are_filed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sketch, images = Lying([[0, 0.99999, 0], [0.4, 0.3, 0.3]]), np.zeros((2, 4, 4, 3), np.uint8)
+    engines: Any = SimpleNamespace(open_sketch=lambda *_: sketch)
+    monkeypatch.setitem(sys.modules, "models.engines", engines)
+    bundle: Any = SimpleNamespace(labels=LABELS, closer_look=None, neither=2, with_folder=(0, 1))
+    exact: Any = object()
+    assert first_look(bundle, exact, "openvino", 1, 0.9) is None
+    assert first_look(bundle, exact, "auto", 1, None) is None
+    first = first_look(bundle, exact, "auto", 1, 0.9)
+    assert first is not None
+    answers = first(lambda near: np.float32([[0, 0, 1]] * len(near)), images)
+    np.testing.assert_allclose(answers, [[0, 0.99999, 0], [0, 0, 1]])
+    engines.open_sketch = lambda *_: None
+    assert first_look(bundle, exact, "auto", 1, 0.9) is None
+
+
+@pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0)])
+def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: CloserLook | None) -> None:
+    bundle: Any = SimpleNamespace(closer_look=look, neither=None)
+    exact = np.float32([[1, 0, 0]])
+
+    def first(predict, images):
+        return np.concatenate([predict(images[:1]), np.float32([[0, 1, 0]] * (len(images) - 1))])
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = closer(bundle, SimpleNamespace(paths=()), LimitSettings(), lambda: None, pool, first)  # type: ignore[arg-type]
+        result = answer(lambda images: exact[: len(images)], np.zeros((3, 4, 4, 3), np.uint8), (0, 1, 2))
+    assert result.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
 
 
 @pytest.mark.fault(57)

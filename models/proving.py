@@ -1,0 +1,72 @@
+"""Whether sketches may stand: the decisions that they change, counted on photos and kept in the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from models import calibration, converted, looking, sketching
+from models.bundle import Bundle, Sketches
+from models.engines import bfloat16, open_engine
+from models.feeding import batches
+
+FEWEST = 1000
+"""Photos that prove anything; 1 in 1000 is the most that may be decided otherwise."""
+
+CONFIDENT = 0.99
+"""From this confidence on, no sketch may decide otherwise."""
+
+Probabilities = npt.NDArray[np.float32]
+
+
+def prove(
+    bundle: Bundle,
+    paths: Sequence[bytes],
+    target_precision: float,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Sketches | None:
+    """Compare sketches with float32 on photos, at the threshold of that promise.
+
+    None where nothing can be proven: on a processor without bfloat16, or with fewer than FEWEST photos.
+    `progress` hears how many are done. Raises BundleError where OpenVINO cannot run the bundle.
+    """
+    if len(paths) < FEWEST or not converted.can_sketch():
+        return None
+    exact, sketch, done = open_engine(bundle, "openvino"), bfloat16(bundle), 0
+    if sketch is None:
+        return None
+    answers = []
+    for images in batches(paths, bundle.input_size):
+        answers.append((exact.predict(images), sketch.predict(images)))
+        progress(done := done + len(images))
+    right, quick = (np.concatenate(part) for part in zip(*answers, strict=True))
+    return judge(bundle, right, quick, bundle.threshold(target_precision))
+
+
+def judge(bundle: Bundle, exact: Probabilities, sketch: Probabilities, threshold: float) -> Sketches:
+    """Count on answers (n, k) to the same photos what changes where sketches stand.
+
+    A photo that float32 would look at more closely, and the sketch would not, counts as decided otherwise.
+    """
+    stand = np.ones(len(exact), bool)
+    stand[sketching.near(sketch, sketching.boundaries(bundle, threshold))] = False
+    flips = stand & (_decisions(bundle, exact, threshold) != _decisions(bundle, sketch, threshold))
+    if bundle.closer_look:
+        looked = looking.doubtful(exact, bundle.closer_look, bundle.neither)
+        flips[looked] |= stand[looked]
+    sure = np.minimum(exact.max(axis=1), sketch.max(axis=1)) > CONFIDENT
+    return Sketches(
+        photos=len(exact),
+        again=float(1 - stand.mean()),
+        flips=int(flips.sum()),
+        confident_flips=int((flips & sure).sum()),
+        difference=float(np.abs(exact - sketch)[stand].max(initial=0)),
+    )
+
+
+def _decisions(bundle: Bundle, probabilities: Probabilities, threshold: float) -> npt.NDArray[np.int_]:
+    """Return the label whose folder each photo gets, -1 for none."""
+    predicted, confidence, eligible = calibration.predictions(probabilities, bundle.with_folder)
+    return np.where(eligible & (confidence >= threshold), predicted, -1)

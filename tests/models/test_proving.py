@@ -1,0 +1,64 @@
+"""A bundle says of sketches what was counted on photos."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models import converted, proving
+from models.bundle import Bundle, Look, load
+from models.proving import judge, prove
+from scripts.prove_sketches import write_into
+
+SURE, OTHER, CLOSE = [0.999, 0.0005, 0.0005], [0.0005, 0.999, 0.0005], [0.7, 0.2, 0.1]
+
+
+def test_only_what_stands_can_be_a_flip(plain_bundle: Bundle):
+    exact = np.float32([SURE, SURE, CLOSE, OTHER])
+    sketch = np.float32([SURE, OTHER, SURE, CLOSE])
+    found = judge(plain_bundle, exact, sketch, 0.9)
+    assert (found.photos, found.again) == (4, 0.25)
+    assert (found.flips, found.confident_flips) == (2, 1)
+    assert found.difference == pytest.approx(0.9985)
+
+
+def test_a_closer_look_that_a_sketch_would_spare_is_a_flip(plain_bundle: Bundle):
+    look = Look(below=0.97, zoom=1.5, whole=1.0, parts=1.0)
+    looked = replace(plain_bundle, manifest=plain_bundle.manifest.model_copy(update={"closer_look": look}))
+    stranger, unsure = [0.001, 0.001, 0.998], [0.2, 0.05, 0.75]
+    for bundle, flips in ((plain_bundle, 0), (looked, 1)):
+        assert judge(bundle, np.float32([unsure]), np.float32([stranger]), 0.9).flips == flips
+
+
+def test_few_photos_or_a_processor_without_bfloat16_prove_nothing(
+    plain_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(proving, "open_engine", lambda *_: pytest.fail("no engine is needed for that"))
+    assert prove(plain_bundle, [b"photo"] * 999, 0.9) is None
+    monkeypatch.setattr(converted, "can_sketch", lambda: False)
+    assert prove(plain_bundle, [b"photo"] * 1000, 0.9) is None
+
+
+@pytest.mark.skipif(not converted.can_sketch(), reason="the processor has no bfloat16")
+def test_photos_prove_it_with_the_engines_themselves(
+    trained: Bundle, photos, monkeypatch: pytest.MonkeyPatch, tmp_path
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(proving, "FEWEST", 20)
+    paths = [bytes(path) for path in sorted((photos / "pets" / "dog").iterdir())]
+    heard: list[int] = []
+    found = prove(trained, paths, 0.9, heard.append)
+    assert found is not None and found.photos == len(paths) == heard[-1]
+    assert 0 < found.difference < 0.2 or found.again == 1
+
+
+def test_it_is_written_into_a_bundle_that_stays_the_same_otherwise(plain_bundle: Bundle):
+    found = judge(plain_bundle, np.float32([SURE]), np.float32([SURE]), 0.9)
+    before = plain_bundle.manifest
+    for _ in range(2):
+        write_into(load(plain_bundle.path), found)
+    after = load(plain_bundle.path).manifest
+    assert after.sketches == found
+    assert after.model_copy(update={"sketches": None}) == before
