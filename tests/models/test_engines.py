@@ -34,7 +34,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def converted(trained: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once_converted(trained: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is kept of a bundle that was opened with OpenVINO once, without a trial."""
     folder = tmp_path_factory.mktemp("converted")
     with pytest.MonkeyPatch.context() as patch:
@@ -44,9 +44,9 @@ def converted(trained: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def kept(converted: Path, own_cache: Path) -> Path:
+def kept(once_converted: Path, own_cache: Path) -> Path:
     """A cache of a test's own in which it finds that, since converting takes a second."""
-    return Path(shutil.copytree(converted, own_cache))
+    return Path(shutil.copytree(once_converted, own_cache))
 
 
 @pytest.fixture
