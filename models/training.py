@@ -99,10 +99,11 @@ def _fit(
     start = network.arrays
     schedule = _schedule(options, size)
     probe = None
-    if not knows_labels and not has_checkpoint(checkpoint, fingerprint):
-        first_size = schedule.size_at(0)
+    last_layer_alone = options.recipe.epochs == 0
+    if last_layer_alone or not (knows_labels or has_checkpoint(checkpoint, fingerprint)):
+        first_size = size if last_layer_alone else schedule.size_at(0)
         probe = fit_head(network, train_photos, first_size, options.seed, progress)
-    if options.recipe.epochs == 0:
+    if last_layer_alone:
         return [], probe
     judges = validation if len(validation) else train_photos
     tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)

@@ -53,3 +53,14 @@ def test_training_goes_on_from_a_bundle(trained: Bundle, photos: Path, tmp_path:
     assert again.figures["accuracy"].value >= trained.figures["accuracy"].value - 0.1
     assert f"--init {trained.path}" in again.manifest.made.command
     assert (again.path / "history.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_epochs_fit_the_last_layer_alone_even_where_the_labels_are_the_same(
+    trained: Bundle, photos: Path, tmp_path: Path
+):
+    from models.training import train
+
+    again = read_weights(train(options(photos, tmp_path, epochs=0, init=str(trained.path))))
+    before = read_weights(trained)
+    changed = {name for name, array in before.items() if not np.array_equal(array, again[name])}
+    assert changed == {"head/kernel", "head/bias"}
