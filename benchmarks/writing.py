@@ -17,7 +17,7 @@ SLICE = ", core ms a photo"
 """How figures end that are drawn as one picture."""
 
 _PACKAGES = ("tensorflow", "openvino", "pillow", "numpy", "sqlalchemy")
-_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "amx_bf16", "asimd")
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd")
 
 
 def machine() -> dict[str, str]:
