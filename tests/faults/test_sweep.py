@@ -35,13 +35,16 @@ def try_some(
     yard: Yard, every: list[Point], kinds: set[str], count: int, across: Across = "", call: str = ""
 ) -> None:
     of_these = [p for p in every if p.kind in kinds and p.across == across and call in ("", p.call)]
-    came = []
-    for point in random.Random(SEED).sample(of_these, count):
+    came = 0
+    for point in random.Random(SEED).sample(of_these, min(4 * count, len(of_these))):
         try:
-            came.append(sweep.check(yard, point))
+            came += sweep.check(yard, point)
         except AssertionError as error:
             raise AssertionError(f"{point}: {error}") from error
-    assert any(came), "no fault ever came"
+        # The trace of a run that was slow has calls, of its signs of life, that no other makes.
+        if came == count:
+            return
+    assert came, "no fault ever came"
 
 
 @pytest.mark.fault(58)
