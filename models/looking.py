@@ -24,9 +24,9 @@ PARTS = 5
 UNSURE = 0.97
 """The highest probability, 0 to 1, under which training lets a photo be looked at again."""
 
-NEITHER_BELOW = 0.8
-"""The probability of `neither` from which a photo is left at that: half of what is neither is not quite sure
-of it, and a closer look hardly ever finds an animal there. It can only keep photos out of folders."""
+NEITHER_BELOW = 0.9
+"""The probability of `neither` from which a photo is left at that: much of what is neither is not quite sure
+of it, and a closer look finds only few animals there. It can only keep photos out of folders."""
 
 GROUP = 8
 """Photos whose parts go through the network together."""
@@ -36,7 +36,9 @@ AHEAD = 32
 """Photos that may be decoded and wait for the network: 12 MB at 358 x 358 pixels."""
 
 _LEAST = 1e-6
-_WEIGHTS = np.linspace(0.0, 2.0, 21)
+_GRIDS = (np.linspace(0.0, 2.0, 11), np.linspace(-0.2, 0.2, 9), np.linspace(-0.04, 0.04, 9))
+"""Weights that are tried, then steps around the best of them. What a look weighs decides which strangers come
+near to the threshold, so that a step of 0.1 would be too coarse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +208,15 @@ def fit(
     def loss(weights: Weights) -> float:
         return -float((targets * np.log(np.maximum(_weighted(seen, weights), _LEAST))).sum())
 
-    best = min(product(_WEIGHTS.tolist(), repeat=3), key=loss)
+    best = (0.0, 0.0, 0.0)
+    for steps in _GRIDS:
+        best = min((_moved(best, move) for move in product(steps.tolist(), repeat=3)), key=loss)
     return CloserLook(below, zoom, *best) if any(best[1:]) else None
+
+
+def _moved(weights: Weights, move: Weights) -> Weights:
+    whole, parts, clearest = (round(max(0.0, w + m), 3) for w, m in zip(weights, move, strict=True))
+    return whole, parts, clearest
 
 
 _FEWEST = 50
