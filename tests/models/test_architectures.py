@@ -39,5 +39,5 @@ def test_whitening_makes_patches_uncorrelated_and_is_never_trained(network: arch
 
 
 def test_networks_from_scratch_stay_small():
-    for name, labels in (("cifar_cnn", 10), ("small_cnn", 3)):
-        assert len(pack(architectures.build(name, labels).arrays)) < 2_000_000
+    for name, labels, most in (("cifar_cnn", 10, 5_000_000), ("small_cnn", 3, 2_000_000)):
+        assert len(pack(architectures.build(name, labels).arrays)) < most
