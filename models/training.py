@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,8 @@ def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
     history, probe = _fit(options, network, photos, size, progress)
     judge = probe if options.all_sources else None
     bundle = finish(options, network, photos, folders, size, progress, judge)
-    write_history(options.out, history)
+    if history or not Path(_init(options)).is_dir():  # without epochs, a bundle's layers keep their history
+        write_history(options.out, history)
     return bundle
 
 

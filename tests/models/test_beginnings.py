@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +62,9 @@ def test_no_epochs_fit_the_last_layer_alone_even_where_the_labels_are_the_same(
 ):
     from models.training import train
 
-    again = read_weights(train(options(photos, tmp_path, epochs=0, init=str(trained.path))))
-    before = read_weights(trained)
+    copy = Path(shutil.copytree(trained.path, tmp_path / "copy"))
+    written = train(replace(options(photos, tmp_path, epochs=0, init=str(copy)), out=copy))
+    assert (copy / "history.csv").read_bytes() == (trained.path / "history.csv").read_bytes()
+    again, before = read_weights(written), read_weights(trained)
     changed = {name for name, array in before.items() if not np.array_equal(array, again[name])}
     assert changed == {"head/kernel", "head/bias"}
