@@ -68,3 +68,19 @@ def test_no_epochs_fit_the_last_layer_alone_even_where_the_labels_are_the_same(
     again, before = read_weights(written), read_weights(trained)
     changed = {name for name, array in before.items() if not np.array_equal(array, again[name])}
     assert changed == {"head/kernel", "head/bias"}
+
+
+def test_the_last_layer_alone_is_fitted_to_photos_of_the_side_that_it_will_answer_at(
+    trained: Bundle, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from models import training
+
+    sides: list[int] = []
+    fit = training.fit_head
+    monkeypatch.setattr(
+        training,
+        "fit_head",
+        lambda network, some, side, *rest: sides.append(side) or fit(network, some, side, *rest),
+    )
+    training.train(options(photos, tmp_path, epochs=0, small_epochs=3, input_size=64, init=str(trained.path)))
+    assert sides == [64]
