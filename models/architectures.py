@@ -208,7 +208,7 @@ def _mismatch(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "mobilenet_v2": Architecture(224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True),
-    "small_cnn": Architecture(96, backbones.small_cnn, recipes.SMALL_CNN),
+    "small_cnn": Architecture(112, backbones.small_cnn, recipes.SMALL_CNN),
     "cifar_cnn": Architecture(32, backbones.cifar_cnn, recipes.CIFAR_CNN, mirrored=True),
     "svm": Architecture(classic.SIZE, classic.svm, recipes.FITTED, fitted=True),
     "random_forest": Architecture(classic.SIZE, classic.random_forest, recipes.FITTED, fitted=True),

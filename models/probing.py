@@ -6,7 +6,7 @@ it sees is augmented, so that small and dark animals count from the beginning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ class Probe:
     labels: npt.NDArray[np.int16]  # (n,)
     sources: Sequence[str]  # of the photos of `neither`; "" for the others and where there is none
     plain: int  # rows, from the first, of photos as they are
+    dropout: float = 0.0  # share of the features that a step of the fitting does without
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ class Line:
         return result
 
 
-def gather(network: Network, photos: Photos, size: int, seed: int, report: Report) -> Probe:
+def gather(
+    network: Network, photos: Photos, size: int, dropout: float, seed: int, report: Report
+) -> Probe:
     """Compute the features of training photos, each once as it is and once augmented."""
     sample = _sample(photos, seed)
     observe = observer(network)
@@ -67,16 +70,20 @@ def gather(network: Network, photos: Photos, size: int, seed: int, report: Repor
         labels.append(shown)
         done += len(images)
         clock(done, 2 * len(sample))
-    return probe_of(sample, np.concatenate(features), np.concatenate(labels), seed)
+    return probe_of(sample, np.concatenate(features), np.concatenate(labels), dropout, seed)
 
 
 def probe_of(
-    sample: Photos, features: npt.NDArray[np.float16], labels: npt.NDArray[np.int16], seed: int
+    sample: Photos,
+    features: npt.NDArray[np.float16],
+    labels: npt.NDArray[np.int16],
+    dropout: float,
+    seed: int,
 ) -> Probe:
     """Name the photo behind each row: all in order, then those that `augmented` drew, in whole batches."""
     drawn = np.random.default_rng([seed, 0]).permutation(len(sample))
     rows = np.concatenate([np.arange(len(sample)), drawn])[: len(features)]
-    return Probe(features, labels, [sample.sources[i] for i in rows], len(sample))
+    return Probe(features, labels, [sample.sources[i] for i in rows], len(sample), dropout)
 
 
 def _sample(photos: Photos, seed: int) -> Photos:
@@ -96,6 +103,12 @@ def observer(network: Network) -> Any:
     return lambda images: function(images).numpy()
 
 
+def mean_feature(network: Network, photos: Iterable[npt.NDArray[np.uint8]]) -> float:
+    """Return how large features are on average, over all of them, for batches of uint8 photos."""
+    observe = observer(network)
+    return float(np.mean([observe(images).mean() for images in photos]))
+
+
 def fit(probe: Probe, outputs: int, seed: int, rows: npt.NDArray[np.bool_] | None = None) -> Line:
     """Fit a last layer of so many outputs to the rows of a probe, all by default."""
     used = np.arange(len(probe.labels)) if rows is None else np.flatnonzero(rows)
@@ -105,21 +118,25 @@ def fit(probe: Probe, outputs: int, seed: int, rows: npt.NDArray[np.bool_] | Non
     optimizer.build(head.trainable_variables)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def step(inputs: Any, truth: Any) -> None:
+    def step(inputs: Any, truth: Any, chance: Any) -> None:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(truth, head(inputs)))
+            given = head(tf.nn.experimental.stateless_dropout(inputs, probe.dropout, chance))
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(truth, given))
         optimizer.apply_gradients(zip(tape.gradient(loss, head.variables), head.variables, strict=True))
 
     rng = np.random.default_rng(seed)
-    for _ in range(_STEPS):
+    for number in range(_STEPS):
         drawn = used[rng.integers(0, len(used), _BATCH)]
-        step(tf.constant(probe.features[drawn], tf.float32), tf.constant(probe.labels[drawn], tf.int32))
+        features = tf.constant(probe.features[drawn], tf.float32)
+        step(features, tf.constant(probe.labels[drawn], tf.int32), tf.constant([seed, number], tf.int32))
     return Line(head.kernel.numpy(), head.bias.numpy())
 
 
-def fit_head(network: Network, photos: Photos, size: int, seed: int, report: Report) -> Probe:
+def fit_head(
+    network: Network, photos: Photos, size: int, dropout: float, seed: int, report: Report
+) -> Probe:
     """Fit the network's last layer, and weigh its second opinion; return what it was fitted to."""
-    probe = gather(network, photos, size, seed, report)
+    probe = gather(network, photos, size, dropout, seed, report)
     if network.opinion is not None:
         plain = slice(probe.plain)
         opinion.weigh(network.opinion, probe.features[plain], probe.labels[plain], photos.classes)

@@ -27,16 +27,15 @@ class Recipe:
     warm_up: float = 0.05  # share of all steps
     augmentation: Augmentation = "photo"
     mixup: float = 0.0  # alpha of the Beta distribution of the mix (Zhang et al. 2018); 0 mixes none
-    remember: float = 0.0  # weight of agreeing with ImageNet's opinion before training (Li & Hoiem 2016)
     keep: float = 0.0  # share of the pretrained weights in the final ones (Wortsman et al. 2022, WiSE-FT)
     zoom: float = 1.0  # how much larger unsure photos are looked at again, in parts; 1 looks once
     cutout: float = 0.0  # side of the square that is blanked, as a share of the photo's (DeVries 2017)
 
 
 # What ImageNet taught stays, in the weights and in the second opinion: it knows much of what is none of ours.
-FINE_TUNING = Recipe(learning_rate=2e-4, epochs=9, small_epochs=5, remember=1.0, keep=0.5, zoom=1.6)
+FINE_TUNING = Recipe(learning_rate=2e-4, epochs=9, small_epochs=5, dropout=0.3, keep=0.5, zoom=1.6)
 SMALL_CNN = Recipe(
-    learning_rate=0.03, epochs=50, batch=32, patience=50, small_epochs=36, optimizer="sgd", weight_decay=5e-3,
+    learning_rate=0.03, epochs=80, batch=32, patience=80, small_epochs=60, optimizer="sgd", weight_decay=5e-3,
     dropout=0.1, label_smoothing=0.05, average=0.998, augmentation="zoom", cutout=0.2,
 )  # fmt: skip
 CIFAR_CNN = Recipe(

@@ -41,19 +41,17 @@ def traced_step(
     """Trace one step: uint8 images (n, h, w, 3) and float32 targets (n, k) in, the mean loss out.
 
     `average` follows the variables `averaged`. Unless `live`, batch normalisation keeps its statistics. A
-    network with a second opinion must also `remember` it: agree with what it says now of each photo.
+    second opinion takes no part.
     """
-    look = _looks(network, recipe)
     variables = network.model.trainable_variables
     one, rest = 1 - recipe.label_smoothing, recipe.label_smoothing / network.head.units
 
     @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def step(images: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
-            features, forgotten = look(images, live)
+            features = network.features(images, training=live)
             given = network.head(tf.nn.dropout(features, recipe.dropout))
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets * one + rest, given))
-            loss += recipe.remember * forgotten
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         done = tf.cast(optimizer.iterations, tf.float32)
         decay = tf.minimum(recipe.average, (1 + done) / (10 + done))
@@ -63,18 +61,3 @@ def traced_step(
 
     return step  # type: ignore[no-any-return]
 
-
-def _looks(network: Network, recipe: Recipe) -> Callable[[Any, bool], tuple[Any, Any]]:
-    """Return what gives features (n, f) of images, and how far the opinion has moved, mean KL in nats."""
-    if network.opinion is None or not recipe.remember:
-        return lambda images, live: (network.features(images, training=live), 0.0)
-    former = keras.models.clone_model(network.features)
-    former.set_weights(network.features.get_weights())
-
-    def look(images: Any, live: bool) -> tuple[Any, Any]:
-        features = network.features(images, training=live)
-        then = network.thousand(former(images, training=False))
-        now = network.thousand(features)
-        return features, tf.reduce_mean(keras.losses.kl_divergence(tf.stop_gradient(then), now))
-
-    return look

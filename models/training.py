@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import architectures, baselines, beginnings, downloads
+from models import architectures, baselines, beginnings, downloads, opinion
 from models.architectures import Network
 from models.bundle import NEITHER, Bundle
 from models.dataset import DatasetError, Photos, check_trainable, read_wrong, scan
@@ -20,7 +20,7 @@ from models.finishing import finish
 from models.history import write_history
 from models.optimisation import Clock, Epoch, FineTuning, Report, Schedule, has_checkpoint
 from models.options import TrainOptions as TrainOptions
-from models.probing import Probe, fit_head
+from models.probing import Probe, fit_head, mean_feature
 from models.recording import versions
 from models.runtime import keras
 
@@ -99,21 +99,23 @@ def _fit(
         _init(options), network, options.architecture, photos.classes, lambda: batches(some, size)
     )
     start = network.arrays
-    schedule = _schedule(options, size)
+    schedule, dropout = _schedule(options, size), options.recipe.dropout
     probe = None
     last_layer_alone = options.recipe.epochs == 0
     if last_layer_alone or not (knows_labels or has_checkpoint(checkpoint, fingerprint)):
         first_size = size if last_layer_alone else schedule.size_at(0)
-        probe = fit_head(network, train_photos, first_size, options.seed, progress)
+        probe = fit_head(network, train_photos, first_size, dropout, options.seed, progress)
     if last_layer_alone:
         return [], probe
     judges = validation if len(validation) else train_photos
     tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)
     tuning.run(progress)
-    if _pretrained(options) and options.recipe.keep:
-        blend(network, start, options.recipe.keep)
-        return tuning.history, fit_head(network, train_photos, size, options.seed, progress)
-    return tuning.history, None
+    if not _pretrained(options):
+        return tuning.history, None
+    blend(network, start, options.recipe.keep)
+    if network.opinion:
+        sharpen_opinion(network, start, lambda: batches(some, size))
+    return tuning.history, fit_head(network, train_photos, size, dropout, options.seed, progress)
 
 
 def blend(network: Network, start: Mapping[str, npt.NDArray[Any]], keep: float) -> None:
@@ -124,6 +126,20 @@ def blend(network: Network, start: Mapping[str, npt.NDArray[Any]], keep: float) 
     """
     for variable in network.features.variables:
         variable.assign(keep * start[variable.path] + (1 - keep) * variable.numpy())
+
+
+def sharpen_opinion(
+    network: Network, start: Mapping[str, npt.NDArray[Any]], some: beginnings.Batches
+) -> None:
+    """Make the second opinion as sharp again as it was when the network's arrays were those of `start`.
+
+    `some` gives batches of a few hundred photos to measure by.
+    """
+    tuned, now = network.arrays, mean_feature(network, some())
+    network.restore(start)
+    before = mean_feature(network, some())
+    network.restore(tuned)
+    opinion.sharpen(network.opinion, before / now)
 
 
 def _some(options: TrainOptions, photos: Photos) -> list[bytes]:

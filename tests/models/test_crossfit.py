@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from models import crossfit
 from models.dataset import Photos
-from models.probing import Line, Probe, probe_of
+from models.probing import Line, Probe, fit, probe_of
 from models.runtime import tf
 
 CLASSES = ("cat", "dog", "neither")
@@ -36,6 +37,13 @@ def test_a_line_knows_every_source_but_its_own():
         own = lines[name].logits(photo)[0]
         others = [lines[other].logits(photo)[0] for other in lines if other != name]
         assert all(line[2] - line[:2].max() > own[2] - own[:2].max() + 1 for line in others)
+
+
+def test_a_line_that_did_without_some_features_leans_on_none_too_much():
+    seen = probe(["sea", "street", "desk"] * 20)
+    careless, careful, again = (fit(replace(seen, dropout=share), 3, 1) for share in (0.0, 0.5, 0.5))
+    assert np.abs(careful.kernel).max() < np.abs(careless.kernel).max() - 0.1
+    np.testing.assert_array_equal(careful.kernel, again.kernel)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,7 @@ def test_rows_of_a_probe_are_the_photos_in_order_and_then_as_drawn(photos, tmp_p
     sample = scan([photos / "pets", photos / "neither"], 1)
     drawn = np.concatenate([labels for _, labels in augmented(sample, 16, 4, seed=1, epoch=0)])
     labels = np.concatenate([sample.labels, drawn])
-    found = probe_of(sample, np.zeros((len(labels), 3), np.float16), labels, 1)
+    found = probe_of(sample, np.zeros((len(labels), 3), np.float16), labels, 0.0, 1)
     assert found.plain == len(sample)
     neither = [bool(source) for source in found.sources]
     np.testing.assert_array_equal(neither, labels == sample.classes.index("neither"))
