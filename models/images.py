@@ -77,6 +77,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_SPARE = 1.5
+"""How much larger than asked for a JPEG is decoded at least, so that scaling in two steps is not seen."""
+
 # A picture of 100 megapixels takes about 1.5 GB on its way. As many threads as there are may decode
 # snapshots side by side, but only a few panoramas.
 _in_flight = Budget(128_000_000)
@@ -121,7 +124,7 @@ def _decoded(data: bytes, box_of: Callable[[int, int], Box], pixel_limit: int) -
             _check_pixels(image.width, image.height, pixel_limit)
             box = box_of(image.width, image.height)
             if header.format == "JPEG":
-                image.draft("RGB", (2 * box[0], 2 * box[1]))
+                image.draft("RGB", (round(_SPARE * box[0]), round(_SPARE * box[1])))
             return _upright(header, image, shrink(image, box))
     except (UnreadableImage, MemoryError):
         raise

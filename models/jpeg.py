@@ -37,7 +37,7 @@ def read_jpeg(data: bytes) -> tuple[int, int, bytes]:
             if not width:
                 raise corrupt("the JPEG has pixels before it says how many")
             # libjpeg makes up what is missing, grey and silent; the end marker cannot occur within the data.
-            if data.find(b"\xff\xd9", end) < 0:
+            if data.rfind(b"\xff\xd9", end) < 0:  # from behind, where it nearly always is
                 raise truncated("the JPEG has no end marker")
             return width, height, exif
     raise corrupt("the JPEG has no pixels")

@@ -94,6 +94,16 @@ def observer(network: Network) -> Callable[[Any], Any]:
     return function
 
 
+def _without_opinion(network: Network) -> Callable[[Any], Any]:
+    """Trace what is trained alone: the second opinion knows other features until they are done."""
+    function: Callable[[Any], Any] = tf.function(
+        lambda images: network.head(network.features(images, training=False)),
+        autograph=False,
+        reduce_retracing=True,
+    )
+    return function
+
+
 def logits(
     network: Network,
     photos: Photos,
@@ -140,7 +150,7 @@ class FineTuning:
         self.average = [tf.Variable(v.numpy(), trainable=False) for v in self.averaged]
         self.best: dict[str, npt.NDArray[Any]] = {}
         self._store = None if recipe.augmentation == "photo" else store_for(train, schedule.size, recipe)
-        self._observe = observer(network)
+        self._observe = _without_opinion(network) if network.opinion else observer(network)
         self._step = traced_step(
             network, self.optimizer, self.averaged, self.average, recipe, live=not schedule.frozen_statistics
         )

@@ -51,9 +51,7 @@ class Line:
         return result
 
 
-def gather(
-    network: Network, photos: Photos, size: int, dropout: float, seed: int, report: Report
-) -> Probe:
+def gather(network: Network, photos: Photos, size: int, dropout: float, seed: int, report: Report) -> Probe:
     """Compute the features of training photos, each once as it is and once augmented."""
     sample = _sample(photos, seed)
     observe = observer(network)
@@ -132,9 +130,7 @@ def fit(probe: Probe, outputs: int, seed: int, rows: npt.NDArray[np.bool_] | Non
     return Line(head.kernel.numpy(), head.bias.numpy())
 
 
-def fit_head(
-    network: Network, photos: Photos, size: int, dropout: float, seed: int, report: Report
-) -> Probe:
+def fit_head(network: Network, photos: Photos, size: int, dropout: float, seed: int, report: Report) -> Probe:
     """Fit the network's last layer, and weigh its second opinion; return what it was fitted to."""
     probe = gather(network, photos, size, dropout, seed, report)
     if network.opinion is not None:

@@ -60,4 +60,3 @@ def traced_step(
         return loss
 
     return step  # type: ignore[no-any-return]
-

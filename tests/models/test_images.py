@@ -369,6 +369,19 @@ def test_a_large_picture_is_shrunk_in_bands_as_if_it_were_whole(monkeypatch: pyt
     assert (decode(data, SIZE) == whole).all()
 
 
+@pytest.mark.parametrize("size", [(701, 503), (3, 900), (40, 30), (2000, 64)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_where_only_pillow_can_resize_a_picture_looks_the_same(
+    mode: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shrinking.Resizer is None:
+        pytest.skip("for this processor there is no other than Pillow")
+    data = encode(noise(*size).convert(mode), "PNG")
+    quick = decode(data, SIZE).astype(int)
+    monkeypatch.setattr(shrinking, "Resizer", None)
+    assert np.abs(quick - decode(data, SIZE)).max() <= 1
+
+
 def test_a_large_picture_takes_little_more_memory_than_its_pixels() -> None:
     (end,) = judge([Case("8,000 x 8,000 of one bit", png_bomb(8000, 8000), FINE)])
     assert end.right

@@ -107,7 +107,9 @@ def test_fine_tuning_leaves_the_thousand_alone(network: Network):
 def test_an_opinion_is_as_sharp_as_before_where_tuning_made_features_smaller(network: Network):
     start, seen = network.arrays, photos(8)
     then = network.thousand(network.features(seen, training=False)).numpy()
-    network.restore(start | {"second/kernel": start["second/kernel"] / 4, "second/bias": start["second/bias"]})
+    network.restore(
+        start | {"second/kernel": start["second/kernel"] / 4, "second/bias": start["second/bias"]}
+    )
     assert np.abs(network.thousand(network.features(seen, training=False)) - then).sum(axis=1).mean() > 0.2
     sharpen_opinion(network, start, lambda: [seen[:4], seen[4:]])
     now = network.thousand(network.features(seen, training=False)).numpy()

@@ -135,3 +135,23 @@ def test_blend_moves_weights_part_of_the_way_back():
     blend(network, start, 0.25)
     for variable in network.features.variables:
         np.testing.assert_allclose(variable.numpy(), start[variable.path] + 3.0, rtol=1e-5, atol=1e-5)
+
+
+def test_an_epoch_is_judged_by_what_it_trained_and_not_by_a_second_opinion(photos: Path, tmp_path: Path):
+    from models import architectures, opinion
+    from models.dataset import scan
+    from models.optimisation import FineTuning, Schedule
+    from models.recipes import Recipe
+
+    seen = scan([photos / "pets", photos / "neither"], 1)
+    network = architectures.build("small_cnn", len(seen.classes), with_opinion=True)
+    recipe = Recipe(learning_rate=1e-6, epochs=1, batch=8, augmentation="zoom")
+    schedule = Schedule(recipe, 32, frozen_statistics=True, seed=1)
+    judged = seen.split("train")
+    losses = []
+    for name in ("silent", "loud"):
+        tuning = FineTuning(network, judged, judged, schedule, tmp_path / name, name)
+        tuning.run(lambda _: None)
+        losses.append(tuning.history[0].validation_loss)
+        opinion.weigh(network.opinion, np.ones((4, 160), np.float32), np.zeros(4, int), seen.classes)
+    assert abs(losses[1] - losses[0]) < 0.01
