@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from models import calibration, converted, looking, sketching
 from models.bundle import Bundle, Sketches
 from models.engines import bfloat16, open_engine
-from models.feeding import batches
+from models.feeding import batches, decoded
 
 FEWEST = 1000
 """Photos that prove anything; 1 in 1000 is the most that may be decided otherwise."""
@@ -42,28 +43,89 @@ def prove(
         answers.append((exact.predict(images), sketch.predict(images)))
         progress(done := done + len(images))
     right, quick = (np.concatenate(part) for part in zip(*answers, strict=True))
-    return judge(bundle, right, quick, bundle.threshold(target_precision))
+    looks = looked(bundle, right, paths, exact.predict, sketch.predict)
+    return judge(bundle, right, quick, looks, bundle.threshold(target_precision))
 
 
-def judge(bundle: Bundle, exact: Probabilities, sketch: Probabilities, threshold: float) -> Sketches:
-    """Count on answers (n, k) to the same photos what changes where sketches stand.
+Looks = tuple[Probabilities, Probabilities]
+"""What closer looks at the unsure photos give (m, k): by exact answers to their parts, and by sketches."""
+
+
+def looked(
+    bundle: Bundle,
+    exact: Probabilities,
+    paths: Sequence[bytes],
+    predict: looking.Predict,
+    sketch: looking.Predict,
+) -> Looks:
+    """Look closer at what is unsure by `exact` answers (n, k), in both ways."""
+    look, size = bundle.closer_look, bundle.input_size
+    rows = looking.doubtful(exact, look, bundle.neither) if look else []
+
+    def load(index: int, side: int) -> looking.Images:
+        return decoded(paths[rows[index]], side)
+
+    def by(engine: looking.Predict) -> Probabilities:
+        if look is None:
+            return exact[rows]
+        all_of_them = replace(look, below=2.0, neither_below=2.0)
+        return looking.look_closer(engine, exact[rows], all_of_them, size, load, neither=bundle.neither)
+
+    return by(predict), by(sketch)
+
+
+def judge(
+    bundle: Bundle, exact: Probabilities, sketch: Probabilities, looks: Looks, threshold: float
+) -> Sketches:
+    """Count on answers (n, k) to the same photos, and on `looks`, what changes where sketches stand.
 
     A photo that float32 would look at more closely, and the sketch would not, counts as decided otherwise.
     """
-    stand = np.ones(len(exact), bool)
-    stand[sketching.near(sketch, sketching.boundaries(bundle, threshold))] = False
-    flips = stand & (_decisions(bundle, exact, threshold) != _decisions(bundle, sketch, threshold))
+    at_first = _Count.of(bundle, exact, sketch, sketching.boundaries(bundle, threshold), threshold)
+    closely = _Count.of(bundle, *looks, sketching.settled(bundle, threshold), threshold)
     if bundle.closer_look:
-        looked = looking.doubtful(exact, bundle.closer_look, bundle.neither)
-        flips[looked] |= stand[looked]
-    sure = np.minimum(exact.max(axis=1), sketch.max(axis=1)) > CONFIDENT
+        unsure = looking.doubtful(exact, bundle.closer_look, bundle.neither)
+        at_first.flips[unsure] |= at_first.stand[unsure]
     return Sketches(
         photos=len(exact),
-        again=float(1 - stand.mean()),
-        flips=int(flips.sum()),
-        confident_flips=int((flips & sure).sum()),
-        difference=float(np.abs(exact - sketch)[stand].max(initial=0)),
+        again=float(1 - at_first.stand.mean()),
+        flips=at_first.all + closely.all,
+        confident_flips=at_first.confident + closely.confident,
+        difference=max(at_first.difference, closely.difference),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """Which sketches stand, which of them change a decision, where both are sure; all (n,)."""
+
+    stand: npt.NDArray[np.bool_]
+    flips: npt.NDArray[np.bool_]
+    sure: npt.NDArray[np.bool_]
+    difference: float  # the greatest of a probability
+
+    @classmethod
+    def of(
+        cls,
+        bundle: Bundle,
+        exact: Probabilities,
+        sketch: Probabilities,
+        bounds: Probabilities,
+        threshold: float,
+    ) -> _Count:
+        stand = np.ones(len(exact), bool)
+        stand[sketching.near(sketch, bounds)] = False
+        flips = stand & (_decisions(bundle, exact, threshold) != _decisions(bundle, sketch, threshold))
+        sure = np.minimum(exact.max(axis=1), sketch.max(axis=1)) > CONFIDENT
+        return cls(stand, flips, sure, float(np.abs(exact - sketch)[stand].max(initial=0)))
+
+    @property
+    def all(self) -> int:
+        return int(self.flips.sum())
+
+    @property
+    def confident(self) -> int:
+        return int((self.flips & self.sure).sum())
 
 
 def _decisions(bundle: Bundle, probabilities: Probabilities, threshold: float) -> npt.NDArray[np.int_]:

@@ -25,6 +25,7 @@ from pipeline.config import LimitSettings
 if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.engines import Engine
+    from models.looking import Quick
     from pipeline.admission import Admitted
     from pipeline.batching import Batch
 
@@ -118,7 +119,7 @@ def serve(
 ) -> None:
     """Run in the child: open the model, then answer each batch of items with findings until the pipe ends.
 
-    Where the `threshold` is known from which photos are filed, first answers may be sketches. Raises
+    Where the `threshold` is known from which photos are filed, answers may be sketches. Raises
     BrokenEngine, with which the child ends.
     """
     from models.bundle import BundleError, load
@@ -128,7 +129,7 @@ def serve(
     try:
         bundle = load(bundle_path)
         engine = open_engine(bundle, engine_kind, threads)
-        first = first_look(bundle, engine, engine_kind, threads, threshold)
+        quick = sketches(bundle, engine, engine_kind, threads, threshold)
     except BundleError as error:
         answers.send(Unusable(str(error)))
         return
@@ -140,7 +141,7 @@ def serve(
     for batch in batches:
         # BrokenEngine ends this child like a crash. The next one tests the engine before it gets the
         # files one by one. So a broken engine is refused; else it is known which file it stumbles over.
-        answer = closer(bundle, batch, limits, out.pulse, looks, first)
+        answer = closer(bundle, batch, limits, out.pulse, looks, quick)
         out.send(Finished(find(engine, bundle.labels, batch, answer)))
 
 
@@ -156,27 +157,25 @@ class BrokenEngine(Exception):  # noqa: N818 - says what has happened
 
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-First = Callable[[Predict, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""A first look, which need not predict all there is."""
 Answer = Callable[[Predict, npt.NDArray[np.uint8], Sequence[int]], npt.NDArray[np.float32]]
 """From how to predict, images, and the rows of the batch that they are in, to probabilities."""
 
 
-def first_look(
+def sketches(
     bundle: Bundle, engine: Engine, kind: Any, threads: int, threshold: float | None
-) -> First | None:
-    """Return a first look by sketches, None where there are none to be had.
+) -> Quick | None:
+    """Return what answers by sketches, None where there are none to be had.
 
     Only `auto` may choose them; who names an engine gets its own answers.
     """
     from models.engines import open_sketch
-    from models.sketching import Sketcher, boundaries
+    from models.sketching import Sketcher, boundaries, settled
 
     sketch = open_sketch(bundle, engine, threads) if kind == "auto" and threshold is not None else None
     if sketch is None or threshold is None:
         return None
-    quick = partial(_predict, sketch, labels=len(bundle.labels))
-    return Sketcher(quick, boundaries(bundle, threshold)).answer
+    sketched = partial(_predict, sketch, labels=len(bundle.labels))
+    return Sketcher(sketched, boundaries(bundle, threshold), settled(bundle, threshold))
 
 
 def closer(
@@ -185,15 +184,12 @@ def closer(
     limits: LimitSettings,
     on_loaded: Callable[[], None],
     pool: Executor,
-    first: First | None = None,
+    quick: Quick | None = None,
 ) -> Answer:
-    """Return how the bundle answers: what it is unsure of, `pool` reads once more and larger.
-
-    `first` takes the first look, if there is one.
-    """
+    """Return how the bundle answers, by `quick` where that is; what is unsure, `pool` reads again, larger."""
     look = bundle.closer_look
     if look is None:
-        return partial(_at_first_sight, first=first)
+        return partial(_at_first_sight, quick=quick)
     from models import looking
     from pipeline.batching import load
 
@@ -205,17 +201,16 @@ def closer(
             on_loaded()
             return photo
 
-        quick = first and partial(first, predict)
         return looking.answer(predict, images, look, reload, pool, bundle.neither, quick)
 
     return answer
 
 
 def _at_first_sight(
-    predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int], first: First | None = None
+    predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int], quick: Quick | None = None
 ) -> npt.NDArray[np.float32]:
     del rows
-    return first(predict, images) if first else predict(images)
+    return quick.answer(predict, images) if quick else predict(images)
 
 
 def find(
