@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,9 +16,10 @@ from models.bundle import NEITHER, SCHEMA_VERSION, Bundle, BundleError, Figure, 
 from models.dataset import DatasetError, Photos
 from models.engines import freeze
 from models.focusing import Focus
+from models.looking import CloserLook
 from models.optimisation import Clock, Report, logits
 from models.options import TrainOptions
-from models.probing import Probe
+from models.probing import Line, Probe
 from models.runtime import tf
 from models.weights import WeightsError, pack, unpack
 
@@ -41,51 +42,72 @@ def finish(
     """
     packed = _packed(options, network)
     network.restore(unpack(packed))
-    values, truth = _outputs(network, photos.split("calibration"), size, "calibrating", progress)
-    temperature = calibration.fit_temperature(values, truth)
-    probabilities = calibration.softmax(values, temperature).astype(np.float32)
-    answer = _answering(network, size, temperature)
-    neither = photos.classes.index(NEITHER) if NEITHER in photos.classes else None
-    columns = [photos.classes.index(label) for label in folders]
-    look = None
-    if options.recipe.zoom > 1:
-        focus = Focus(answer, size, options.recipe.zoom, columns, neither)
-        look, probabilities = focus.fitted(photos.split("calibration"), probabilities)
     lines = crossfit.lines(probe, photos.classes, options.seed) if probe else {}
-    rows, seen = crossfit.strangers(network, photos.split("calibration"), lines, size, temperature, look)
-    probabilities[rows] = seen
-    table = calibration.thresholds(probabilities, truth, columns)
-    content = {
+    fitted = _calibrated(options, network, photos.split("calibration"), folders, lines, size, progress)
+    content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "name": options.out.name,
         "architecture": options.architecture,
         "labels": list(photos.classes),
         "folders": dict(folders),
         "input_size": size,
-        "calibration": {
-            "temperature": temperature,
-            "photos": len(truth),
-            "bound": calibration.BOUND,
-            "thresholds": [asdict(entry) for entry in table],
-        },
-        "closer_look": asdict(look) if look else None,
-        "self_test": recording.self_test(network, size, temperature),
+        "calibration": fitted.calibration,
+        "closer_look": asdict(fitted.look) if fitted.look else None,
+        "self_test": recording.self_test(network, size, fitted.temperature),
         "figures": {},
         "made": _made(options, photos),
     }
-    draft = compose(options.out, content, packed)
-    test = photos.split("test")
-    measured = _measured(draft, answer, test, options.target_precision, progress)
-    figures = {name: figure.model_dump() for name, figure in measured.figures().items()}
-    figures |= _of_strangers(
-        draft, crossfit.strangers(network, test, lines, size, temperature, look)[1], options.target_precision
-    )
-    content |= {"figures": figures}
+    draft, test = compose(options.out, content, packed), photos.split("test")
+    measured = _measured(draft, fitted.answer, test, options.target_precision, progress)
+    content["figures"] = {name: figure.model_dump() for name, figure in measured.figures().items()}
+    seen = crossfit.strangers(network, test, lines, size, fitted.temperature, fitted.look)[1]
+    content["figures"] |= _of_strangers(draft, seen, options.target_precision)
     bundle = write(compose(options.out, content, packed), packed)
     if sketches := proving.prove(bundle, test.paths, options.target_precision):
         bundle = write(compose(options.out, content | {"sketches": sketches.model_dump()}, packed), packed)
     card.write(bundle, measured)
     return bundle
+
+
+@dataclass(frozen=True, slots=True)
+class _Calibrated:
+    """What a network's answers are worth, and how it answers then."""
+
+    temperature: float
+    look: CloserLook | None
+    calibration: dict[str, Any]  # as the bundle has it
+    answer: Answer
+
+
+def _calibrated(
+    options: TrainOptions,
+    network: Network,
+    photos: Photos,
+    folders: Mapping[str, str],
+    lines: Mapping[str, Line],
+    size: int,
+    progress: Report,
+) -> _Calibrated:
+    """Fit to photos that trained nothing, one after the other: temperature, closer look, thresholds."""
+    values, truth = _outputs(network, photos, size, "calibrating", progress)
+    temperature = calibration.fit_temperature(values, truth)
+    probabilities = calibration.softmax(values, temperature).astype(np.float32)
+    answer, look = _answering(network, size, temperature), None
+    neither = photos.classes.index(NEITHER) if NEITHER in photos.classes else None
+    columns = [photos.classes.index(label) for label in folders]
+    if options.recipe.zoom > 1:
+        focus = Focus(answer, size, options.recipe.zoom, columns, neither)
+        look, probabilities = focus.fitted(photos, probabilities)
+    rows, seen = crossfit.strangers(network, photos, lines, size, temperature, look)
+    probabilities[rows] = seen
+    table = calibration.thresholds(probabilities, truth, columns)
+    kept = {
+        "temperature": temperature,
+        "photos": len(truth),
+        "bound": calibration.BOUND,
+        "thresholds": [asdict(entry) for entry in table],
+    }
+    return _Calibrated(temperature, look, kept, answer)
 
 
 def _packed(options: TrainOptions, network: Network) -> bytes:
