@@ -104,7 +104,7 @@ def observer(network: Network) -> Any:
 def mean_feature(network: Network, photos: Iterable[npt.NDArray[np.uint8]]) -> float:
     """Return how large features are on average, over all of them, for batches of uint8 photos."""
     observe = observer(network)
-    return float(np.mean([observe(images).mean() for images in photos]))
+    return float(np.concatenate([observe(images) for images in photos]).mean())
 
 
 def fit(probe: Probe, outputs: int, seed: int, rows: npt.NDArray[np.bool_] | None = None) -> Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -58,20 +58,20 @@ def looked(
     predict: looking.Predict,
     sketch: looking.Predict,
 ) -> Looks:
-    """Look closer at what is unsure by `exact` answers (n, k), in both ways."""
-    look, size = bundle.closer_look, bundle.input_size
+    """Look closer in both ways at what is unsure by `exact` answers (n, k)."""
+    look, size, none = bundle.closer_look, bundle.input_size, exact[:0]
     rows = looking.doubtful(exact, look, bundle.neither) if look else []
-
-    def load(index: int, side: int) -> looking.Images:
-        return decoded(paths[rows[index]], side)
-
-    def by(engine: looking.Predict) -> Probabilities:
-        if look is None:
-            return exact[rows]
-        all_of_them = replace(look, below=2.0, neither_below=2.0)
-        return looking.look_closer(engine, exact[rows], all_of_them, size, load, neither=bundle.neither)
-
-    return by(predict), by(sketch)
+    seen = [(none, none)]
+    for start in range(0, len(rows), looking.GROUP):
+        assert look is not None
+        group = rows[start : start + looking.GROUP]
+        cut = np.stack([looking.parts(decoded(paths[i], look.side(size)), size) for i in group])
+        by_parts, by_sketches = (
+            looking.weighed(by, exact[group], cut, look, bundle.neither) for by in (predict, sketch)
+        )
+        seen.append((by_parts, by_sketches))
+    by_parts, by_sketches = (np.concatenate(part) for part in zip(*seen, strict=True))
+    return by_parts, by_sketches
 
 
 def judge(
@@ -88,6 +88,7 @@ def judge(
         at_first.flips[unsure] |= at_first.stand[unsure]
     return Sketches(
         photos=len(exact),
+        looks=len(looks[0]),
         again=float(1 - at_first.stand.mean()),
         flips=at_first.all + closely.all,
         confident_flips=at_first.confident + closely.confident,

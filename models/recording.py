@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from models import selftest
@@ -27,6 +27,15 @@ def self_test(network: Network, size: int, temperature: float) -> dict[str, Any]
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what decides how a network comes out."""
-    packages = ("tensorflow", "keras", "numpy", "pillow")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+    """Return the versions of what decides how a network comes out, those that are here."""
+    packages = ("tensorflow", "keras", "numpy", "pillow", "cykooz-resizer")
+    return {"python": platform.python_version()} | {
+        name: found for name in packages if (found := _version(name))
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # where there is no wheel of it
+        return None

@@ -19,6 +19,7 @@ except ImportError:  # there is none for this processor; Pillow does the same, t
     Resizer = None
 
 BAND_PIXELS = 1 << 22
+_QUICK_PIXELS = 1 << 20  # between its two steps, one across and one down: 4 MB
 _GAP = 3.0  # how much larger than asked for the bands are left, for the last, smooth step
 
 
@@ -50,11 +51,12 @@ def _squashed(
 
 def _resized(image: Image.Image, box: tuple[int, int], used: tuple[float, float]) -> Image.Image:
     """Bring what is used of a picture, from its left upper corner, to a box, each channel by itself."""
-    if Resizer is None:
+    # Where memory ends, the resizer ends the process, and Pillow raises MemoryError.
+    if Resizer is None or box[0] * image.height > _QUICK_PIXELS:
         return image.resize(box, Image.Resampling.BILINEAR, box=(0, 0, *used))
     result = Image.new(image.mode, box)
     bilinear = ResizeAlg.convolution(FilterType.bilinear)
-    options = ResizeOptions(resize_alg=bilinear, crop_box=CropBox(0, 0, *used), use_alpha=False)
+    options = ResizeOptions(resize_alg=bilinear, crop_box=CropBox(0, 0, *used))
     Resizer().resize_pil(image, result, options)
     return result
 

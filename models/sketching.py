@@ -6,6 +6,8 @@ decisions change is answered once more, in float32, before anybody sees an answe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -52,23 +54,39 @@ def near(sketch: Probabilities, bounds: Probabilities) -> npt.NDArray[np.intp]:
     return np.flatnonzero(~(_log_odds(sketch.max(axis=1)) >= _log_odds(bounds[likeliest]) + MARGIN))
 
 
+@dataclass(slots=True)
+class _Tally:
+    """How many photos were sketched, and how many of them had to be answered again."""
+
+    asked: int = 0
+    again: int = 0
+
+    def add(self, asked: int, again: int) -> None:
+        self.asked, self.again = self.asked + asked, self.again + again
+
+    @property
+    def is_worth_it(self) -> bool:
+        return self.asked < _ASKED or self.again <= WORTH * self.asked
+
+
 class Sketcher:
     """Answer by `sketch` what is plain; gives up where too much has to be answered again to gain by it.
 
-    `bounds` (k,) are where decisions change at first sight, `settled` (k,) those after a closer look.
+    `bounds` (k,) are where decisions change at first sight, `settled` (k,) those after a closer look. First
+    looks and closer ones are given up each by itself.
     """
 
     def __init__(self, sketch: Predict, bounds: Probabilities, settled: Probabilities) -> None:
-        self.asked = self.again = 0
         self._sketch, self._bounds, self._settled = sketch, bounds, settled
+        self._first, self._close = _Tally(), _Tally()
 
     def answer(self, predict: Predict, images: Images) -> Probabilities:
         """Return probabilities (n, k), by `predict` where a decision is near."""
-        if self.asked >= _ASKED and self.again > WORTH * self.asked:
+        if not self._first.is_worth_it:
             return predict(images)
         rows = self._sketch(images)
         again = near(rows, self._bounds)
-        self.asked, self.again = self.asked + len(images), self.again + len(again)
+        self._first.add(len(images), len(again))
         if len(again):
             rows[again] = predict(images[again])
         return rows
@@ -78,8 +96,11 @@ class Sketcher:
 
         `whole` (n, k) is by `predict` already, since what is unsure is near where a look begins.
         """
+        if not self._close.is_worth_it:
+            return weigh(predict, whole, cut)
         rows = weigh(self._sketch, whole, cut)
         again = near(rows, self._settled)
+        self._close.add(len(whole), len(again))
         if len(again):
             rows[again] = weigh(predict, whole[again], cut[again])
         return rows

@@ -110,7 +110,7 @@ def _fit(
     judges = validation if len(validation) else train_photos
     tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)
     tuning.run(progress)
-    if not _pretrained(options):
+    if not _pretrained(options) or not (options.recipe.keep or network.opinion):
         return tuning.history, None
     blend(network, start, options.recipe.keep)
     if network.opinion:
@@ -139,7 +139,8 @@ def sharpen_opinion(
     network.restore(start)
     before = mean_feature(network, some())
     network.restore(tuned)
-    opinion.sharpen(network.opinion, before / now)
+    if now > 0:  # else training has diverged, which is found when the weights are packed
+        opinion.sharpen(network.opinion, before / now)
 
 
 def _some(options: TrainOptions, photos: Photos) -> list[bytes]:
@@ -157,8 +158,9 @@ def _schedule(options: TrainOptions, size: int) -> Schedule:
 
 
 def _fingerprint(options: TrainOptions, photos: Photos) -> str:
-    """Identify a run: the same photos, options and versions."""
-    digest = hashlib.sha256(f"{options.command} {versions()}".encode())
+    """Identify a run: the same photos, options, recipe, size and versions."""
+    own = architectures.known(options.architecture)
+    digest = hashlib.sha256(f"{options.command} {options.recipe} {own.input_size} {versions()}".encode())
     digest.update(photos.splits.tobytes() + photos.labels.tobytes())
     for path in photos.paths:
         digest.update(path + b"\0")

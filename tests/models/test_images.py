@@ -382,6 +382,12 @@ def test_where_only_pillow_can_resize_a_picture_looks_the_same(
     assert np.abs(quick - decode(data, SIZE)).max() <= 1
 
 
+def test_what_needs_much_room_to_be_resized_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room, the quick resizer ends the process, and Pillow raises MemoryError."""
+    monkeypatch.setattr(shrinking, "Resizer", lambda: pytest.fail("the quick resizer was asked"))
+    assert images.fit(encode(noise(700, 2000), "PNG"), 1600).shape == (1600, 560, 3)
+
+
 def test_a_large_picture_takes_little_more_memory_than_its_pixels() -> None:
     (end,) = judge([Case("8,000 x 8,000 of one bit", png_bomb(8000, 8000), FINE)])
     assert end.right
