@@ -61,6 +61,18 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("models/test_engines.py::test_sketches_without_a_proof_or_with_too_many_flips_are_refused",),
     ),
     of(
+        "no sketches of closer looks without a proof", "models/engines.py",
+        "    if proof is None or (bundle.closer_look and proof.looks is None):\n",
+        "    if proof is None:\n",
+        (), ("models/test_engines.py::test_sketches_without_a_proof_or_with_too_many_flips_are_refused",),
+    ),
+    of(
+        "large pictures left to Pillow", "models/shrinking.py",
+        "    if Resizer is None or box[0] * image.height > _QUICK_PIXELS:\n",
+        "    if Resizer is None:\n",
+        (), ("models/test_images.py::test_what_needs_much_room_to_be_resized_is_left_to_pillow",),
+    ),
+    of(
         "one Core of OpenVINO", "models/converted.py",
         "@cache\ndef _core() -> Any:\n",
         "def _core() -> Any:\n",
