@@ -28,11 +28,6 @@ HELD_BYTES = 512 * 1024 * 1024
 MARGIN = 8 / 7  # of the side that random crops are taken from, to the side that they are brought to
 _SHIFT = 4  # pixels, to each side
 _GREY = 0.05  # share of photos that lose their colour
-_SATURATION, _CONTRAST, _BRIGHTNESS = 0.4, 0.3, 35.0  # the most that light changes, the last in steps of 255
-
-_FREEDOM = {"zoom": (0.35, 0.3, 1.0), "shift": (0.75, 0.1, 0.5)}
-"""By kind of augmentation: the least area that a crop leaves, the greatest logarithm of its stretch, and how
-much of the light's changes is made."""
 
 
 class PixelStore:
@@ -86,10 +81,11 @@ def _variants(
     pixels: Pixels, truth: Targets, recipe: Recipe, size: int, rng: np.random.Generator
 ) -> tuple[Pixels, Targets]:
     count = len(pixels)
-    least, stretch, strength = _FREEDOM[recipe.augmentation]
-    if recipe.augmentation == "shift":
+    zoom = recipe.augmentation == "zoom"
+    if not zoom:
         pixels = _shifted(pixels, rng)
-    boxes, light = _boxes(count, least, stretch, rng), _light(count, strength, rng)
+    boxes = _boxes(count, rng) if zoom else np.tile(np.array([0, 0, 1, 1], np.float32), (count, 1))
+    light = _light(count, rng) if zoom else np.tile(np.array([1, 1, 0], np.float32), (count, 1))
     share = np.float32(rng.beta(recipe.mixup, recipe.mixup)) if recipe.mixup else np.float32(1)
     share = np.maximum(share, 1 - share)
     holes = _holes(count, recipe.cutout, size, rng)
@@ -98,11 +94,12 @@ def _variants(
 
 
 def _shifted(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Move each photo by a few pixels, its edge mirrored."""
+    """Move each photo by a few pixels, its edge mirrored, and turn half of them left to right."""
     count, side = pixels.shape[:2]
-    rows, columns = (
-        _reflected(np.arange(side) + rng.integers(-_SHIFT, _SHIFT + 1, (count, 1)), side) for _ in range(2)
-    )
+    rows, columns = (np.arange(side) + rng.integers(-_SHIFT, _SHIFT + 1, (count, 1)) for _ in range(2))
+    turned = rng.random(count) < 0.5
+    columns[turned] = columns[turned, ::-1]
+    rows, columns = (_reflected(places, side) for places in (rows, columns))
     return pixels[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
@@ -112,12 +109,9 @@ def _reflected(places: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64
     return result
 
 
-def _boxes(count: int, least: float, most: float, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Choose crops of `least` to all of the area (top, left, bottom, right in 0 to 1), half of them mirrored.
-
-    `most` is the greatest logarithm by which their shape is stretched.
-    """
-    area, stretch = rng.uniform(least, 1.0, count), np.exp(rng.uniform(-most, most, count))
+def _boxes(count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Choose crops of 35% to 100% of the area (top, left, bottom, right in 0 to 1), half of them mirrored."""
+    area, stretch = rng.uniform(0.35, 1.0, count), np.exp(rng.uniform(-0.3, 0.3, count))
     height, width = np.minimum(1, np.sqrt(area / stretch)), np.minimum(1, np.sqrt(area * stretch))
     top, left = rng.uniform(0, 1 - height), rng.uniform(0, 1 - width)
     sides = np.stack([left, left + width])
@@ -126,13 +120,12 @@ def _boxes(count: int, least: float, most: float, rng: np.random.Generator) -> n
     return np.stack([top, sides[0], top + height, sides[1]], axis=1).astype(np.float32)
 
 
-def _light(count: int, strength: float, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def _light(count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Choose saturation and contrast as factors, and brightness in steps of 0 to 255."""
-    saturation, contrast, offset = (
-        strength * rng.uniform(-most, most, count) for most in (_SATURATION, _CONTRAST, _BRIGHTNESS)
+    saturation = np.where(rng.random(count) < _GREY, 0, rng.uniform(0.6, 1.4, count))
+    return np.stack([saturation, rng.uniform(0.7, 1.3, count), rng.uniform(-35, 35, count)], axis=1).astype(
+        np.float32
     )
-    colours = np.where(rng.random(count) < _GREY, 0, 1 + saturation)
-    return np.stack([colours, 1 + contrast, offset], axis=1).astype(np.float32)
 
 
 def _holes(count: int, share: float, size: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -39,14 +39,6 @@ def test_epochs_are_full_batches_that_repeat_by_seed_and_differ_by_epoch(found: 
     assert not np.array_equal(first[0][0], second[0][0])
 
 
-@pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch):
-    """Neither crops nor other light, so that colours and sizes can be read off the pictures."""
-    monkeypatch.setitem(quick._FREEDOM, "shift", (1.0, 0.0, 0.0))
-    monkeypatch.setattr(quick, "_GREY", 0.0)
-
-
-@pytest.mark.usefixtures("still")
 def test_photos_keep_their_labels_and_mixed_ones_share_them(found: Photos):
     plain = Recipe(learning_rate=1, augmentation="shift")
     for images, targets in epoch(found, plain):
@@ -62,30 +54,17 @@ def test_shift_moves_whole_pixels_with_the_edge_mirrored():
     photo = np.arange(32 * 32, dtype=np.int64).reshape(1, 32, 32, 1) % 251
     photo = np.broadcast_to(photo, (1, 32, 32, 3)).astype(np.uint8)
     seen = {quick._shifted(photo, np.random.default_rng(seed)).tobytes() for seed in range(400)}
-    assert len(seen) > 50 and photo.tobytes() in seen  # 9 x 9 places
+    assert len(seen) > 100 and photo.tobytes() in seen  # 9 x 9 places, both ways round
     padded = np.pad(photo[0], ((4, 4), (4, 4), (0, 0)), mode="reflect")
-    allowed = {padded[y : y + 32, x : x + 32].tobytes() for y in range(9) for x in range(9)}
+    allowed = {
+        padded[y : y + 32, x : x + 32][:, ::turn].tobytes()
+        for y in range(9)
+        for x in range(9)
+        for turn in (1, -1)
+    }
     assert seen <= allowed
 
 
-@pytest.mark.parametrize(("kind", "least", "strength"), [("zoom", 0.35, 1.0), ("shift", 0.75, 0.5)])
-def test_small_photos_are_cropped_and_lit_less_and_half_of_all_are_mirrored(
-    kind: str, least: float, strength: float
-):
-    assert (quick._FREEDOM[kind][0], quick._FREEDOM[kind][2]) == (least, strength)
-    rng = np.random.default_rng(1)
-    top, left, bottom, right = quick._boxes(2000, least, quick._FREEDOM[kind][1], rng).T
-    area = (bottom - top) * np.abs(right - left)
-    # A side that would be longer than the photo's is cut off there, so that a few lose a little more.
-    assert area.min() > 0.85 * least and area.max() > 0.95 and np.quantile(area, 0.02) < least * 1.1
-    assert 0.45 < (left > right).mean() < 0.55
-    saturation, contrast, offset = quick._light(2000, strength, rng).T
-    assert (saturation == 0).mean() == pytest.approx(quick._GREY, abs=0.02)
-    assert np.abs(contrast - 1).max() == pytest.approx(0.3 * strength, rel=0.02)
-    assert np.abs(offset).max() == pytest.approx(35 * strength, rel=0.02)
-
-
-@pytest.mark.usefixtures("still")
 def test_cutout_blanks_a_square_of_its_share():
     recipe = Recipe(learning_rate=1, augmentation="shift", cutout=0.5)
     pixels = np.full((64, 32, 32, 3), 200, np.uint8)
