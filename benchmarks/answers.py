@@ -17,7 +17,7 @@ from models import converted, looking
 from models.bundle import Bundle, load
 from models.engines import Engine, bfloat16, open_engine
 from models.feeding import batches, decoded
-from models.proving import CONFIDENT, judge, looked
+from models.proving import CONFIDENT, judge
 from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
 
@@ -29,8 +29,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     reference, other = open_engine(bundle, "tensorflow"), open_engine(bundle, "openvino")
     first, same = _first(bundle, reference, paths), _first(bundle, other, paths)
     look = bundle.closer_look
-    figures = {"photos": float(len(paths)), **_flips(bundle, first, same)}
-    figures |= _sketches(bundle, paths, other, same)
+    figures = {"photos": float(len(paths)), **_flips(bundle, first, same), **_sketches(bundle, paths, same)}
     if look is None or bundle.neither is None:
         return figures
     every = _looked(bundle, replace(look, neither_below=1.1), other, paths, same)
@@ -48,14 +47,13 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     }
 
 
-def _sketches(bundle: Bundle, paths: Sequence[bytes], by: Engine, exact: np.ndarray) -> dict[str, float]:
-    """Say what answers in bfloat16 change of exact ones `by` an engine; nothing on a processor without."""
+def _sketches(bundle: Bundle, paths: Sequence[bytes], exact: np.ndarray) -> dict[str, float]:
+    """Say what first answers in bfloat16 change; nothing on a processor without."""
     engine = bfloat16(bundle) if converted.can_sketch() else None
     if engine is None:
         return {}
     sketch = _first(bundle, engine, paths)
-    looks = looked(bundle, exact, paths, by.predict, engine.predict)
-    found = judge(bundle, exact, sketch, looks, bundle.threshold(DecisionSettings().target_precision))
+    found = judge(bundle, exact, sketch, bundle.threshold(DecisionSettings().target_precision))
     alone = float((_decisions(bundle, exact) != _decisions(bundle, sketch)).mean())
     return {
         "bfloat16: photos that float32 answers again, share": round(found.again, 4),

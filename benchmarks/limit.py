@@ -2,9 +2,9 @@
 
 A photo costs d seconds of core time to read and decode, and i seconds to classify. Alone, with all c cores,
 decoding reaches D = c / d photos a second and inference I = c / i; sharing the cores, both together reach at
-most c / (d + i) = 1 / (1 / D + 1 / I). With the closer look a photo costs u x (1 / D' + 1 / L) more,
-where u is the share of photos that are unsure, D' the rate of decoding at the larger size, and L that of
-answering all parts of photos. I and L are as the worker answers, in 16 bits where these may stand.
+most c / (d + i) = 1 / (1 / D + 1 / I). With the closer look a photo costs u x (1 / D' + PARTS / I) more,
+where u is the share of photos that are unsure, D' the rate of decoding at the larger size, and I there that
+of float32. Elsewhere I is that of first answers, in 16 bits where these may stand.
 
 Core time is measured beside the wall's: other programs on the machine take of the one and not the other.
 """
@@ -24,9 +24,9 @@ import numpy as np
 from benchmarks.apart import apart
 from models import looking
 from models.bundle import Bundle, load
-from models.engines import Engine, open_engine, open_sketch
+from models.engines import open_engine, open_sketch
 from models.looking import PARTS
-from models.sketching import Sketcher, boundaries, settled
+from models.sketching import Sketcher, boundaries
 from pipeline import batching, config
 from pipeline.inference import usable_cpus
 
@@ -53,8 +53,7 @@ class Limit:
     decoding_cost: float  # seconds of core time a photo, here and below
     decoding_larger_cost: float
     inference_cost: float
-    looks: float  # photos a second whose parts are answered, as the worker gets them
-    looks_cost: float
+    exact_cost: float
 
     @property
     def without_look(self) -> float:
@@ -69,7 +68,7 @@ class Limit:
     @property
     def look_seconds(self) -> float:
         """What a closer look at one photo costs, in seconds of all cores."""
-        return 1 / self.decoding_larger + 1 / self.looks
+        return 1 / self.decoding_larger + PARTS / self.exact
 
     @property
     def in_sixteen_bits(self) -> float:
@@ -80,7 +79,7 @@ class Limit:
     @property
     def core_seconds(self) -> float:
         """Core time that a photo needs, its share of closer looks included."""
-        look = self.decoding_larger_cost + self.looks_cost
+        look = self.decoding_larger_cost + PARTS * self.exact_cost
         return self.decoding_cost + self.inference_cost + self.unsure * look
 
 
@@ -113,7 +112,7 @@ def limit(paths: Sequence[bytes]) -> Limit:
     batch, best = max(found.first.items(), key=lambda item: item[1].rate)
     return Limit(
         decoding.rate, larger.rate, best.rate, found.exact.rate, found.sketch.rate, found.engine, batch,
-        found.unsure, decoding.cost, larger.cost, best.cost, found.looks.rate, found.looks.cost,
+        found.unsure, decoding.cost, larger.cost, best.cost, found.exact.cost,
     )  # fmt: skip
 
 
@@ -149,7 +148,6 @@ class Inference:
     exact: Pace
     sketch: Pace
     unsure: float
-    looks: Pace  # photos, with all parts
 
 
 def inference(paths: Sequence[bytes]) -> Inference:
@@ -158,49 +156,25 @@ def inference(paths: Sequence[bytes]) -> Inference:
     They are a few hundred, taken from all of them, since how hard they are depends on where they come from.
     """
     bundle = load(BUNDLE)
-    judged = paths[:: -(-len(paths) // _JUDGED)]
-    ready = pixels(judged, bundle.input_size)
+    ready = pixels(paths[:: -(-len(paths) // _JUDGED)], bundle.input_size)
     engine = open_engine(bundle, "auto", usable_cpus())
     sketch = open_sketch(bundle, engine, usable_cpus())
-    sketcher = sketch and _sketcher(bundle, sketch)
+    sketcher = sketch and Sketcher(sketch.predict, _bounds(bundle))
     first = functools.partial(sketcher.answer, engine.predict) if sketcher else engine.predict
     look = bundle.closer_look
     again = looking.doubtful(first(ready), look, bundle.neither) if look else []
     exact = _pace(functools.partial(engine.predict, ready), len(ready))
-    looks = exact
-    if look and again:
-        side = look.side(bundle.input_size)
-        cut = np.stack(
-            [looking.parts(photo, bundle.input_size) for photo in pixels([judged[i] for i in again], side)]
-        )
-        weigh = functools.partial(looking.weighed, look=look, neither=bundle.neither)
-        looks = _pace(
-            functools.partial(_look_at, cut, first(ready[again]), engine, weigh, sketcher), len(again)
-        )
     return Inference(
         engine.name,
         {n: _pace(functools.partial(_in_parts, first, ready, n), len(ready)) for n in _BATCHES},
         exact,
         _pace(functools.partial(sketch.predict, ready), len(ready)) if sketch else exact,
         len(again) / len(ready),
-        looks,
     )
 
 
-def _sketcher(bundle: Bundle, sketch: Engine) -> Sketcher:
-    threshold = bundle.threshold(config.DecisionSettings().target_precision)
-    return Sketcher(sketch.predict, boundaries(bundle, threshold), settled(bundle, threshold))
-
-
-def _look_at(
-    cut: np.ndarray, whole: np.ndarray, engine: Engine, weigh: looking.Weigh, sketcher: Sketcher | None
-) -> None:
-    for start in range(0, len(cut), looking.GROUP):
-        photos = slice(start, start + looking.GROUP)
-        if sketcher:
-            sketcher.look(engine.predict, whole[photos], cut[photos], weigh)
-        else:
-            weigh(engine.predict, whole[photos], cut[photos])
+def _bounds(bundle: Bundle) -> np.ndarray:
+    return boundaries(bundle, bundle.threshold(config.DecisionSettings().target_precision))
 
 
 def _in_parts(work: Callable[[np.ndarray], object], images: np.ndarray, size: int) -> None:

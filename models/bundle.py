@@ -83,12 +83,11 @@ class SelfTest(_Section):
 
 
 class Sketches(_Section):
-    """What answers in 16 bits change, counted on photos; see proving."""
+    """What first answers in 16 bits change, counted on photos; see proving."""
 
     photos: int = Field(gt=0)
-    looks: int | None = Field(None, ge=0)  # photos looked at closely; None where these were not counted
-    again: Share  # of the photos, those that are answered once more in float32 at first sight
-    flips: int = Field(ge=0)  # decisions that differ, at first sight or after a closer look
+    again: Share  # of the photos, those that are answered once more in float32
+    flips: int = Field(ge=0)  # photos decided otherwise
     confident_flips: int = Field(ge=0)  # of these, where both answers are surer than 0.99
     difference: Share  # the largest of a probability, where a sketch stands
 

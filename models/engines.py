@@ -86,7 +86,7 @@ def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None)
 
 
 def open_sketch(bundle: Bundle, exact: Engine, threads: int | None = None) -> Engine | None:
-    """Return an engine in bfloat16 for quick answers, see `sketching`; None where none may or need be used.
+    """Return an engine in bfloat16 for first answers, see `sketching`; None where none may or need be used.
 
     The bundle must say that decisions hold, `exact` must be OpenVINO, the processor must multiply in
     bfloat16, and that must be well faster. Nothing is raised: the exact engine works without.
@@ -111,9 +111,7 @@ def bfloat16(bundle: Bundle, threads: int | None = None) -> Engine | None:
 
 def _hold(bundle: Bundle) -> bool:
     proof = bundle.manifest.sketches
-    if proof is None or (bundle.closer_look and proof.looks is None):
-        return False
-    return not proof.confident_flips and proof.flips <= SKETCH_FLIPS * proof.photos
+    return proof is not None and not proof.confident_flips and proof.flips <= SKETCH_FLIPS * proof.photos
 
 
 def _is_worth_it(bundle: Bundle, sketch: Engine, exact: Engine) -> bool:

@@ -11,7 +11,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, product
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +18,6 @@ import numpy.typing as npt
 Images = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
 Logs = npt.NDArray[np.float64]
-Predict = Callable[[Images], Probabilities]
-Weigh = Callable[[Predict, Probabilities, Images], Probabilities]
-"""`weighed`, for one look."""
-Load = Callable[[int, int], Images | None]
-"""`load(i, side)` decodes photo i to uint8 (side, side, 3), or gives None, which leaves its row as it is."""
 Weights = tuple[float, float, float]  # of the whole, of its parts, of the clearest of them
 
 PARTS = 5
@@ -90,24 +84,9 @@ def _evidence(whole: Probabilities, of_parts: Probabilities, neither: int | None
     return [_logs(whole), _logs(of_parts).mean(axis=1), _logs(clearest)]
 
 
-def weighed(
-    predict: Predict, whole: Probabilities, cut: Images, look: CloserLook, neither: int | None = None
-) -> Probabilities:
-    """Answer parts, uint8 (n, PARTS, size, size, 3), and weigh that with what the whole gave (n, k)."""
-    seen = predict(cut.reshape(-1, *cut.shape[2:]))
-    return combined(whole, seen.reshape(*cut.shape[:2], -1), look, neither)
-
-
-class Quick(Protocol):
-    """What answers faster than `predict` where it may, and asks it for the rest; as `sketching.Sketcher`."""
-
-    def answer(self, predict: Predict, images: Images) -> Probabilities:
-        """Return probabilities (n, k) at first sight."""
-        ...
-
-    def look(self, predict: Predict, whole: Probabilities, cut: Images, weigh: Weigh) -> Probabilities:
-        """Return what a closer look at parts, as `weigh` takes them, gives (n, k)."""
-        ...
+Predict = Callable[[Images], Probabilities]
+Load = Callable[[int, int], Images | None]
+"""`load(i, side)` decodes photo i to uint8 (side, side, 3), or gives None, which leaves its row as it is."""
 
 
 def answer(
@@ -117,18 +96,18 @@ def answer(
     load: Load,
     pool: Executor | None = None,
     neither: int | None = None,
-    quick: Quick | None = None,
+    first: Predict | None = None,
 ) -> Probabilities:
     """Return probabilities (n, k) of photos, uint8 (n, size, size, 3), unsure ones looked at more closely.
 
     With a `pool`, what is unsure is decoded again by it while the network is busy with the next photos;
     without one, by the caller, when it is needed. `neither` is the column of strangers, if there is one.
+    `first` takes the place of `predict` for the first look.
     """
-    first = partial(quick.answer, predict) if quick else predict
-    looks = Looks(predict, look, photos.shape[1], load, pool, neither, quick)
+    looks = Looks(predict, look, photos.shape[1], load, pool, neither)
     pieces = []
     for start in range(0, len(photos), PIECE):
-        piece = first(photos[start : start + PIECE])
+        piece = (first or predict)(photos[start : start + PIECE])
         looks.note(start + row for row in doubtful(piece, look, neither))
         pieces.append(piece)
     return looks.improve(np.concatenate(pieces))
@@ -160,11 +139,9 @@ class Looks:
         load: Load,
         pool: Executor | None,
         neither: int | None,
-        quick: Quick | None = None,
     ) -> None:
-        self._look, self._size, self._load, self._pool = look, size, load, pool
-        weigh = partial(weighed, look=look, neither=neither)
-        self._weigh = partial(quick.look, predict, weigh=weigh) if quick else partial(weigh, predict)
+        self._predict, self._look, self._size, self._load, self._pool = predict, look, size, load, pool
+        self._neither = neither
         self._waiting: deque[int] = deque()
         self._flying: deque[tuple[int, Callable[[], Images | None]]] = deque()
 
@@ -178,8 +155,9 @@ class Looks:
         photos = self._photos()
         while group := list(islice(photos, GROUP)):
             rows = [row for row, _ in group]
-            cut = np.stack([parts(photo, self._size) for _, photo in group])
-            probabilities[rows] = self._weigh(probabilities[rows], cut)
+            seen = self._predict(np.concatenate([parts(photo, self._size) for _, photo in group]))
+            seen = seen.reshape(len(rows), PARTS, -1)
+            probabilities[rows] = combined(probabilities[rows], seen, self._look, self._neither)
         return probabilities
 
     def _photos(self) -> Iterator[tuple[int, Images]]:

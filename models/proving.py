@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from models import calibration, converted, looking, sketching
 from models.bundle import Bundle, Sketches
 from models.engines import bfloat16, open_engine
-from models.feeding import batches, decoded
+from models.feeding import batches
 
 FEWEST = 1000
 """Photos that prove anything; 1 in 1000 is the most that may be decided otherwise."""
@@ -43,90 +42,28 @@ def prove(
         answers.append((exact.predict(images), sketch.predict(images)))
         progress(done := done + len(images))
     right, quick = (np.concatenate(part) for part in zip(*answers, strict=True))
-    looks = looked(bundle, right, paths, exact.predict, sketch.predict)
-    return judge(bundle, right, quick, looks, bundle.threshold(target_precision))
+    return judge(bundle, right, quick, bundle.threshold(target_precision))
 
 
-Looks = tuple[Probabilities, Probabilities]
-"""What closer looks at the unsure photos give (m, k): by exact answers to their parts, and by sketches."""
-
-
-def looked(
-    bundle: Bundle,
-    exact: Probabilities,
-    paths: Sequence[bytes],
-    predict: looking.Predict,
-    sketch: looking.Predict,
-) -> Looks:
-    """Look closer in both ways at what is unsure by `exact` answers (n, k)."""
-    look, size, none = bundle.closer_look, bundle.input_size, exact[:0]
-    rows = looking.doubtful(exact, look, bundle.neither) if look else []
-    seen = [(none, none)]
-    for start in range(0, len(rows), looking.GROUP):
-        assert look is not None
-        group = rows[start : start + looking.GROUP]
-        cut = np.stack([looking.parts(decoded(paths[i], look.side(size)), size) for i in group])
-        by_parts, by_sketches = (
-            looking.weighed(by, exact[group], cut, look, bundle.neither) for by in (predict, sketch)
-        )
-        seen.append((by_parts, by_sketches))
-    by_parts, by_sketches = (np.concatenate(part) for part in zip(*seen, strict=True))
-    return by_parts, by_sketches
-
-
-def judge(
-    bundle: Bundle, exact: Probabilities, sketch: Probabilities, looks: Looks, threshold: float
-) -> Sketches:
-    """Count on answers (n, k) to the same photos, and on `looks`, what changes where sketches stand.
+def judge(bundle: Bundle, exact: Probabilities, sketch: Probabilities, threshold: float) -> Sketches:
+    """Count on answers (n, k) to the same photos what changes where sketches stand.
 
     A photo that float32 would look at more closely, and the sketch would not, counts as decided otherwise.
     """
-    at_first = _Count.of(bundle, exact, sketch, sketching.boundaries(bundle, threshold), threshold)
-    closely = _Count.of(bundle, *looks, sketching.settled(bundle, threshold), threshold)
+    stand = np.ones(len(exact), bool)
+    stand[sketching.near(sketch, sketching.boundaries(bundle, threshold))] = False
+    flips = stand & (_decisions(bundle, exact, threshold) != _decisions(bundle, sketch, threshold))
     if bundle.closer_look:
-        unsure = looking.doubtful(exact, bundle.closer_look, bundle.neither)
-        at_first.flips[unsure] |= at_first.stand[unsure]
+        looked = looking.doubtful(exact, bundle.closer_look, bundle.neither)
+        flips[looked] |= stand[looked]
+    sure = np.minimum(exact.max(axis=1), sketch.max(axis=1)) > CONFIDENT
     return Sketches(
         photos=len(exact),
-        looks=len(looks[0]),
-        again=float(1 - at_first.stand.mean()),
-        flips=at_first.all + closely.all,
-        confident_flips=at_first.confident + closely.confident,
-        difference=max(at_first.difference, closely.difference),
+        again=float(1 - stand.mean()),
+        flips=int(flips.sum()),
+        confident_flips=int((flips & sure).sum()),
+        difference=float(np.abs(exact - sketch)[stand].max(initial=0)),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Count:
-    """Which sketches stand, which of them change a decision, where both are sure; all (n,)."""
-
-    stand: npt.NDArray[np.bool_]
-    flips: npt.NDArray[np.bool_]
-    sure: npt.NDArray[np.bool_]
-    difference: float  # the greatest of a probability
-
-    @classmethod
-    def of(
-        cls,
-        bundle: Bundle,
-        exact: Probabilities,
-        sketch: Probabilities,
-        bounds: Probabilities,
-        threshold: float,
-    ) -> _Count:
-        stand = np.ones(len(exact), bool)
-        stand[sketching.near(sketch, bounds)] = False
-        flips = stand & (_decisions(bundle, exact, threshold) != _decisions(bundle, sketch, threshold))
-        sure = np.minimum(exact.max(axis=1), sketch.max(axis=1)) > CONFIDENT
-        return cls(stand, flips, sure, float(np.abs(exact - sketch)[stand].max(initial=0)))
-
-    @property
-    def all(self) -> int:
-        return int(self.flips.sum())
-
-    @property
-    def confident(self) -> int:
-        return int((self.flips & self.sure).sum())
 
 
 def _decisions(bundle: Bundle, probabilities: Probabilities, threshold: float) -> npt.NDArray[np.int_]:

@@ -25,7 +25,6 @@ from pipeline.config import LimitSettings
 if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.engines import Engine
-    from models.looking import Quick
     from pipeline.admission import Admitted
     from pipeline.batching import Batch
 
@@ -119,7 +118,7 @@ def serve(
 ) -> None:
     """Run in the child: open the model, then answer each batch of items with findings until the pipe ends.
 
-    Where the `threshold` is known from which photos are filed, answers may be sketches. Raises
+    Where the `threshold` is known from which photos are filed, first answers may be sketches. Raises
     BrokenEngine, with which the child ends.
     """
     from models.bundle import BundleError, load
@@ -129,7 +128,7 @@ def serve(
     try:
         bundle = load(bundle_path)
         engine = open_engine(bundle, engine_kind, threads)
-        quick = sketches(bundle, engine, engine_kind, threads, threshold)
+        first = first_look(bundle, engine, engine_kind, threads, threshold)
     except BundleError as error:
         answers.send(Unusable(str(error)))
         return
@@ -141,7 +140,7 @@ def serve(
     for batch in batches:
         # BrokenEngine ends this child like a crash. The next one tests the engine before it gets the
         # files one by one. So a broken engine is refused; else it is known which file it stumbles over.
-        answer = closer(bundle, batch, limits, out.pulse, looks, quick)
+        answer = closer(bundle, batch, limits, out.pulse, looks, first)
         out.send(Finished(find(engine, bundle.labels, batch, answer)))
 
 
@@ -157,25 +156,27 @@ class BrokenEngine(Exception):  # noqa: N818 - says what has happened
 
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+First = Callable[[Predict, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+"""A first look, which need not predict all there is."""
 Answer = Callable[[Predict, npt.NDArray[np.uint8], Sequence[int]], npt.NDArray[np.float32]]
 """From how to predict, images, and the rows of the batch that they are in, to probabilities."""
 
 
-def sketches(
+def first_look(
     bundle: Bundle, engine: Engine, kind: Any, threads: int, threshold: float | None
-) -> Quick | None:
-    """Return what answers by sketches, None where there are none to be had.
+) -> First | None:
+    """Return a first look by sketches, None where there are none to be had.
 
     Only `auto` may choose them; who names an engine gets its own answers.
     """
     from models.engines import open_sketch
-    from models.sketching import Sketcher, boundaries, settled
+    from models.sketching import Sketcher, boundaries
 
     sketch = open_sketch(bundle, engine, threads) if kind == "auto" and threshold is not None else None
     if sketch is None or threshold is None:
         return None
-    sketched = partial(_predict, sketch, labels=len(bundle.labels))
-    return Sketcher(sketched, boundaries(bundle, threshold), settled(bundle, threshold))
+    quick = partial(_predict, sketch, labels=len(bundle.labels))
+    return Sketcher(quick, boundaries(bundle, threshold)).answer
 
 
 def closer(
@@ -184,12 +185,15 @@ def closer(
     limits: LimitSettings,
     on_loaded: Callable[[], None],
     pool: Executor,
-    quick: Quick | None = None,
+    first: First | None = None,
 ) -> Answer:
-    """Return how the bundle answers, by `quick` where that is; what is unsure, `pool` reads again, larger."""
+    """Return how the bundle answers: what it is unsure of, `pool` reads once more and larger.
+
+    `first` takes the first look, if there is one.
+    """
     look = bundle.closer_look
     if look is None:
-        return partial(_at_first_sight, quick=quick)
+        return partial(_at_first_sight, first=first)
     from models import looking
     from pipeline.batching import load
 
@@ -201,16 +205,17 @@ def closer(
             on_loaded()
             return photo
 
+        quick = first and partial(first, predict)
         return looking.answer(predict, images, look, reload, pool, bundle.neither, quick)
 
     return answer
 
 
 def _at_first_sight(
-    predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int], quick: Quick | None = None
+    predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int], first: First | None = None
 ) -> npt.NDArray[np.float32]:
     del rows
-    return quick.answer(predict, images) if quick else predict(images)
+    return first(predict, images) if first else predict(images)
 
 
 def find(

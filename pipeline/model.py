@@ -58,7 +58,7 @@ def policy(settings: Settings, bundle: Bundle) -> Policy:
 def worker_classifier(
     settings: Settings, bundle: Bundle, kind: type[ProcessClassifier] = ProcessClassifier
 ) -> ProcessClassifier:
-    """Return what classifies for the worker: told where decisions change, it may answer more quickly."""
+    """Return what classifies for the worker: told where decisions change, it may give quick first answers."""
     child = partial(serve, threshold=policy(settings, bundle).threshold)
     return kind(bundle.path, settings.engine, settings.limits, sha256=bundle.sha256, child=child)
 

@@ -49,21 +49,9 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("models/test_sketching.py::test_float32_answers_for_what_is_near_and_for_nothing_else",),
     ),
     of(
-        "float32 for what is near after a closer look", "models/sketching.py",
-        "            rows[again] = weigh(predict, whole[again], cut[again])\n",
-        "            pass\n",
-        (), ("models/test_sketching.py::test_of_a_closer_look_too_float32_answers_what_is_near_and_nothing_else",),
-    ),
-    of(
         "no sketches without a proof", "models/engines.py",
         "    if not _hold(bundle) or exact.name != \"openvino\":\n",
         "    if exact.name != \"openvino\":\n",
-        (), ("models/test_engines.py::test_sketches_without_a_proof_or_with_too_many_flips_are_refused",),
-    ),
-    of(
-        "no sketches of closer looks without a proof", "models/engines.py",
-        "    if proof is None or (bundle.closer_look and proof.looks is None):\n",
-        "    if proof is None:\n",
         (), ("models/test_engines.py::test_sketches_without_a_proof_or_with_too_many_flips_are_refused",),
     ),
     of(

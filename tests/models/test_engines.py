@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from models import converted, engines, selftest
-from models.bundle import Bundle, BundleError, Look, Sketches, compose, load, read_weights, write
+from models.bundle import Bundle, BundleError, Sketches, compose, load, read_weights, write
 from models.engines import open_engine, open_sketch
 from models.weights import pack
 
@@ -207,16 +207,9 @@ def test_openvino_that_disagrees_is_not_used(trained: Bundle, monkeypatch: pytes
         open_engine(trained, "openvino")
 
 
-def proven(bundle: Bundle, **changes: int | None) -> Bundle:
+def proven(bundle: Bundle, **changes: int) -> Bundle:
     """The same bundle, which says that decisions hold where sketches stand."""
-    found = {
-        "photos": 5000,
-        "again": 0.1,
-        "flips": 5,
-        "confident_flips": 0,
-        "difference": 0.01,
-        "looks": 9,
-    } | changes
+    found = {"photos": 5000, "again": 0.1, "flips": 5, "confident_flips": 0, "difference": 0.01} | changes
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"sketches": Sketches(**found)}))
 
 
@@ -248,11 +241,6 @@ def test_sketches_without_a_proof_or_with_too_many_flips_are_refused(trained: Bu
     assert open_sketch(trained, exact) is None
     assert open_sketch(proven(trained, flips=6), exact) is None
     assert open_sketch(proven(trained, flips=1, confident_flips=1), exact) is None
-    assert open_sketch(proven(trained, looks=None), exact) is not None  # nothing to look at closely
-    look = {"closer_look": Look(below=0.9, zoom=1.5, whole=1.0, parts=1.0)}
-    looking = replace(trained, manifest=trained.manifest.model_copy(update=look))
-    assert open_sketch(proven(looking), exact) is not None
-    assert open_sketch(proven(looking, looks=None), exact) is None  # by a version that left these out
 
 
 @needs_openvino

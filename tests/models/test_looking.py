@@ -68,31 +68,6 @@ def test_only_unsure_photos_are_looked_at_again_at_the_larger_size():
     assert result[1, 1] > 0.99 and first[1, 1] == np.float32(0.4)  # the first answers are left alone
 
 
-def test_who_is_quick_takes_first_looks_and_closer_ones():
-    def never(images):
-        raise AssertionError("it is asked for what is near alone")
-
-    seen: list[tuple[int, ...]] = []
-
-    class Quick:
-        def answer(self, predict, images):
-            assert predict is never
-            return np.float32([[0.95, 0.05], [0.6, 0.4], [0.2, 0.8]])
-
-        def look(self, predict, whole, cut, weigh):
-            assert predict is never
-            seen.extend([whole.shape, cut.shape])
-            return weigh(lambda images: np.tile(np.float32([0.0, 1.0]), (len(images), 1)), whole, cut)
-
-    photos = np.zeros((3, 8, 8, 3), np.uint8)
-    result = looking.answer(
-        never, photos, LOOK, lambda i, side: np.zeros((side, side, 3), np.uint8), quick=Quick()
-    )
-    assert seen == [(2, 2), (2, looking.PARTS, 8, 8, 3)]
-    np.testing.assert_array_equal(result[0], np.float32([0.95, 0.05]))
-    assert result[1, 1] > 0.99 and result[2, 1] > 0.99
-
-
 def test_photo_that_cannot_be_read_again_keeps_its_answer():
     first = np.float32([[0.6, 0.4]])
     result = look_closer(lambda images: pytest.fail("nothing to look at"), first, LOOK, 8, lambda *_: None)

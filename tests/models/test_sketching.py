@@ -9,11 +9,9 @@ import pytest
 
 from models import sketching
 from models.bundle import Bundle, Look
-from models.looking import PARTS
-from models.sketching import MARGIN, Sketcher, boundaries, near, settled
+from models.sketching import MARGIN, Sketcher, boundaries, near
 
 BOUNDS = np.float32([0.9, 0.9, 0.8])
-SETTLED = np.float32([0.9, 0.9, 0.5])
 
 
 def odds(value: float) -> float:
@@ -38,7 +36,6 @@ def test_a_decision_changes_at_the_threshold_and_where_a_closer_look_begins(plai
     assert boundaries(looked, 0.99).tolist() == pytest.approx([0.99, 0.99, 0.8])
     assert boundaries(looked, 0.9).tolist() == pytest.approx([0.97, 0.97, 0.8])
     assert boundaries(looking(plain_bundle, neither_below=1.0), 0.9)[2] == pytest.approx(0.97)
-    assert settled(looked, 0.9).tolist() == pytest.approx([0.9, 0.9, 0.5])
 
 
 def test_near_is_what_is_not_a_margin_beyond_its_own_boundary():
@@ -64,9 +61,9 @@ def test_float32_answers_for_what_is_near_and_for_nothing_else():
         return np.float32([sketch[number] for number in images[:, 0, 0, 0].tolist()])
 
     images = np.zeros((3, 2, 2, 3), np.uint8) + np.uint8([1, 2, 3])[:, None, None, None]
-    sketcher = Sketcher(quick, BOUNDS, SETTLED)
+    sketcher = Sketcher(quick, BOUNDS)
     np.testing.assert_array_equal(sketcher.answer(exact, images), np.float32([plain, [0.1, 0.2, 0.7], plain]))
-    assert asked == [2]
+    assert asked == [2] and (sketcher.asked, sketcher.again) == (3, 1)
     assert sketcher.answer(exact, images[:1]).tolist() == [pytest.approx(plain)] and asked == [2]
 
 
@@ -80,36 +77,7 @@ def test_who_has_to_answer_too_much_again_sketches_no_more(close: float, sketche
         rows[: round(close * len(images))] = 1 / 3
         return rows
 
-    def exact(images):
-        return np.full((len(images), 3), 1 / 3, np.float32)
-
-    sketcher, images = Sketcher(quick, BOUNDS, SETTLED), np.zeros((100, 1, 1, 3), np.uint8)
-    calls = 9 if sketches else -(-sketching._ASKED // 100)
+    sketcher, images = Sketcher(quick, BOUNDS), np.zeros((100, 1, 1, 3), np.uint8)
     for _ in range(9):
-        sketcher.answer(exact, images)
-    assert len(drawn) == calls
-    for _ in range(9):  # each kind of look by itself
-        sketcher.look(exact, exact(images), images[:, None], lambda predict, whole, cut: predict(cut[:, 0]))
-    assert len(drawn) == 2 * calls
-
-
-def test_of_a_closer_look_too_float32_answers_what_is_near_and_nothing_else():
-    """A stranger is settled from 0.5 on, where no further look begins."""
-    quickly = [[0.999, 0.0005, 0.0005], [0.93, 0.05, 0.02], [0.1, 0.05, 0.85], [0.2, 0.2, 0.6]]
-    asked: list[int] = []
-
-    def exact(images):
-        asked.extend(images[:, 0, 0, 0].tolist())
-        return np.float32([[0.3, 0.3, 0.4]] * len(images))
-
-    def weigh(predict, whole, cut):
-        seen = predict(cut.reshape(-1, *cut.shape[2:])).reshape(len(cut), PARTS, -1)
-        return (whole + seen.mean(axis=1)) / 2
-
-    cut = np.arange(4, dtype=np.uint8)[:, None, None, None, None] + np.zeros((4, PARTS, 2, 2, 3), np.uint8)
-    whole = np.float32(quickly)
-    sketcher = Sketcher(lambda images: whole[images[:, 0, 0, 0]], BOUNDS, SETTLED)
-    seen = sketcher.look(exact, whole, cut, weigh)
-    assert asked == [1] * PARTS + [3] * PARTS
-    np.testing.assert_allclose(seen[[0, 2]], whole[[0, 2]], atol=1e-6)
-    np.testing.assert_allclose(seen[[1, 3]], (whole[[1, 3]] + np.float32([0.3, 0.3, 0.4])) / 2, atol=1e-6)
+        sketcher.answer(lambda images: np.full((len(images), 3), 1 / 3, np.float32), images)
+    assert len(drawn) == (9 if sketches else -(-sketching._ASKED // 100))

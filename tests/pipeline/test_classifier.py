@@ -23,7 +23,7 @@ from models.looking import CloserLook
 from pipeline.classifier import ChildLost, Finding, ProcessClassifier, classify_files
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
-from pipeline.inference import Answers, BrokenEngine, Working, check_scores, closer, find, sketches
+from pipeline.inference import Answers, BrokenEngine, Working, check_scores, closer, find, first_look
 from tests.stubs import (
     LABELS,
     RednessEngine,
@@ -452,14 +452,14 @@ def test_only_auto_sketches_and_only_where_it_is_told_from_when_photos_are_filed
     monkeypatch.setitem(sys.modules, "models.engines", engines)
     bundle: Any = SimpleNamespace(labels=LABELS, closer_look=None, neither=2, with_folder=(0, 1))
     exact: Any = object()
-    assert sketches(bundle, exact, "openvino", 1, 0.9) is None
-    assert sketches(bundle, exact, "auto", 1, None) is None
-    quick = sketches(bundle, exact, "auto", 1, 0.9)
-    assert quick is not None
-    answers = quick.answer(lambda near: np.float32([[0, 0, 1]] * len(near)), images)
+    assert first_look(bundle, exact, "openvino", 1, 0.9) is None
+    assert first_look(bundle, exact, "auto", 1, None) is None
+    first = first_look(bundle, exact, "auto", 1, 0.9)
+    assert first is not None
+    answers = first(lambda near: np.float32([[0, 0, 1]] * len(near)), images)
     np.testing.assert_allclose(answers, [[0, 0.99999, 0], [0, 0, 1]])
     engines.open_sketch = lambda *_: None
-    assert sketches(bundle, exact, "auto", 1, 0.9) is None
+    assert first_look(bundle, exact, "auto", 1, 0.9) is None
 
 
 @pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0)])
@@ -467,17 +467,11 @@ def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: CloserLook | Non
     bundle: Any = SimpleNamespace(closer_look=look, neither=None)
     exact = np.float32([[1, 0, 0]])
 
-    class Sketch:
-        def answer(self, predict, images):
-            return np.concatenate([predict(images[:1]), np.float32([[0, 1, 0]] * (len(images) - 1))])
-
-        def look(self, *_: object) -> None:
-            raise AssertionError("all are sure")
-
-    quick: Any = Sketch()
+    def first(predict, images):
+        return np.concatenate([predict(images[:1]), np.float32([[0, 1, 0]] * (len(images) - 1))])
 
     with ThreadPoolExecutor(1) as pool:
-        answer = closer(bundle, SimpleNamespace(paths=()), LimitSettings(), lambda: None, pool, quick)  # type: ignore[arg-type]
+        answer = closer(bundle, SimpleNamespace(paths=()), LimitSettings(), lambda: None, pool, first)  # type: ignore[arg-type]
         result = answer(lambda images: exact[: len(images)], np.zeros((3, 4, 4, 3), np.uint8), (0, 1, 2))
     assert result.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
 
