@@ -58,6 +58,5 @@ def _model() -> tuple[Any, int]:
     from models import architectures
 
     bundle = load(BUNDLE)
-    network = architectures.build(bundle.architecture, len(bundle.labels))
-    network.restore(read_weights(bundle))
+    network = architectures.restored(bundle.architecture, len(bundle.labels), read_weights(bundle))
     return network.model, bundle.input_size

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import photos, writing
+from benchmarks import photos, rivals, writing
 from benchmarks.__main__ import BENCHMARKS
-from benchmarks.limit import Limit
+from benchmarks.limit import BUNDLE, Limit
+from models.bundle import load
 from models.images import decode
 
 LIMIT = Limit(
@@ -66,3 +67,9 @@ def test_photos_to_measure_on_are_unlike_each_other_and_can_be_decoded(tmp_path:
     assert len(set(contents)) == 4
     assert all(decode(content, 32).shape == (32, 32, 3) for content in contents)
     assert len(set(map(photos.picture, range(3)))) == 3
+
+
+def test_what_people_write_runs_the_shipped_weights():
+    model, size = rivals._model()
+    bundle = load(BUNDLE)
+    assert model.output_shape == (None, len(bundle.labels)) and size == bundle.input_size
