@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageCms
 
 try:
     from cykooz_resizer import CropBox, FilterType, ResizeAlg, ResizeOptions, Resizer
-except ImportError:  # there is none for this processor; Pillow does the same, two and a half times as slowly
+except ImportError:  # there is none for this processor; Pillow does the same, more slowly
     Resizer = None
 
 BAND_PIXELS = 1 << 22

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +156,30 @@ def test_an_epoch_is_judged_by_what_it_trained_and_not_by_a_second_opinion(photo
         losses.append(tuning.history[0].validation_loss)
         opinion.weigh(network.opinion, np.ones((4, 160), np.float32), np.zeros(4, int), seen.classes)
     assert abs(losses[1] - losses[0]) < 0.01
+
+
+def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(photos: Path, tmp_path: Path, monkeypatch):
+    from models import architectures, training
+    from models.dataset import scan
+
+    asked, seen = options(photos, tmp_path), scan([photos / "pets", photos / "neither"], 1)
+    before = training._fingerprint(asked, seen)
+    assert training._fingerprint(asked, seen) == before
+    own = architectures.ARCHITECTURES[asked.architecture]
+    for changed in (replace(own, input_size=64), replace(own, recipe=replace(own.recipe, cutout=0.77))):
+        monkeypatch.setitem(architectures.ARCHITECTURES, asked.architecture, changed)
+        assert training._fingerprint(asked, seen) != before
+
+
+def test_what_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch):
+    from importlib.metadata import PackageNotFoundError
+
+    from models import recording
+
+    def version(name: str) -> str:
+        if name == "cykooz-resizer":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(recording, "version", version)
+    assert recording.versions().keys() == {"python", "tensorflow", "keras", "numpy", "pillow"}
