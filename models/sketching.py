@@ -18,8 +18,7 @@ Probabilities = npt.NDArray[np.float32]
 Predict = Callable[[Images], Probabilities]
 
 MARGIN = 1.25
-"""How far beyond a boundary a sketch must be to stand, in log odds. bfloat16 errs by 0.15 in the mean of
-photos, and by more than this in a few of ten thousand."""
+"""How far beyond a boundary a sketch must be to stand, in log odds; `proving` counts what that leaves."""
 
 WORTH = 0.4
 """The share of photos from which answering again costs more than sketches spare."""
