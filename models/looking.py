@@ -30,8 +30,6 @@ of it, and a closer look finds only few animals there. It can only keep photos o
 
 GROUP = 8
 """Photos whose parts go through the network together."""
-PIECE = 16
-"""Photos that are seen at first before those among them that are unsure begin to be decoded again."""
 AHEAD = 32
 """Photos that may be decoded and wait for the network: 12 MB at 358 x 358 pixels."""
 
@@ -100,17 +98,13 @@ def answer(
 ) -> Probabilities:
     """Return probabilities (n, k) of photos, uint8 (n, size, size, 3), unsure ones looked at more closely.
 
-    With a `pool`, what is unsure is decoded again by it while the network is busy with the next photos;
+    With a `pool`, what is unsure is decoded again by it, some photos while the network looks at others;
     without one, by the caller, when it is needed. `neither` is the column of strangers, if there is one.
     `first` takes the place of `predict` for the first look.
     """
-    looks = Looks(predict, look, photos.shape[1], load, pool, neither)
-    pieces = []
-    for start in range(0, len(photos), PIECE):
-        piece = (first or predict)(photos[start : start + PIECE])
-        looks.note(start + row for row in doubtful(piece, look, neither))
-        pieces.append(piece)
-    return looks.improve(np.concatenate(pieces))
+    # All at once: at the end of each call of the network, some cores have nothing to do.
+    seen = (first or predict)(photos)
+    return look_closer(predict, seen, look, photos.shape[1], load, pool, neither)
 
 
 def look_closer(

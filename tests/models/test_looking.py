@@ -98,7 +98,7 @@ def photo_of(row, side):
     return None if row % 7 == 6 else np.full((side, side, 3), 4 * row, np.uint8)
 
 
-def test_answer_is_the_same_in_pieces_and_groups_with_a_pool_and_one_by_one():
+def test_answer_is_the_same_in_groups_with_a_pool_and_one_by_one():
     photos = np.stack([np.full((8, 8, 3), 4 * n, np.uint8) for n in range(60)])
     alone, together = Brightness(), Brightness()
     expected = np.concatenate(
@@ -107,27 +107,26 @@ def test_answer_is_the_same_in_pieces_and_groups_with_a_pool_and_one_by_one():
     )  # fmt: skip
     with ThreadPoolExecutor(3) as pool:
         np.testing.assert_allclose(answer(together, photos, LOOK, photo_of, pool), expected, rtol=1e-6)
-    assert max(together.asked) == looking.GROUP * PARTS
+    assert together.asked[0] == 60 and max(together.asked[1:]) == looking.GROUP * PARTS
     assert len(together.asked) < len(alone.asked) / 4
     np.testing.assert_allclose(answer(Brightness(), photos, LOOK, photo_of), expected, rtol=1e-6)
 
 
-def test_unsure_photos_are_decoded_while_the_network_sees_the_next_piece():
+def test_unsure_photos_are_decoded_while_the_network_looks_at_others():
     begun = threading.Event()
 
     def load(row, side):
-        begun.set()
-        return photo_of(row, side)
+        if row >= looking.GROUP:
+            begun.set()
+        return photo_of(1, side)
 
     def predict(images):
-        if len(seen) == 1:
-            assert begun.wait(10), "the first piece's photos wait until all pieces are done"
-        seen.append(len(images))
+        if images.shape[0] == looking.GROUP * PARTS:
+            assert begun.wait(10), "the next group waits until this one is done"
         return np.full((len(images), 2), 0.5, np.float32)
 
-    seen: list[int] = []
     with ThreadPoolExecutor(1) as pool:
-        answer(predict, np.zeros((2 * looking.PIECE, 8, 8, 3), np.uint8), LOOK, load, pool)
+        answer(predict, np.zeros((2 * looking.GROUP, 8, 8, 3), np.uint8), LOOK, load, pool)
 
 
 def test_only_so_many_decoded_photos_wait_at_a_time():
