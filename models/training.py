@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,35 +88,44 @@ def _fit(
     options: TrainOptions, network: Network, photos: Photos, size: int, progress: Report
 ) -> tuple[list[Epoch], Probe | None]:
     """Return the epochs, and what the last layer was fitted to if nothing was trained after it."""
-    train_photos, validation = photos.split("train"), photos.split("validation")
+    train_photos = photos.split("train")
     if architectures.known(options.architecture).fitted:
         count = Clock("features", progress)
         baselines.fit(options.architecture, network, train_photos, size, options.seed, count)
         return [], None
-    checkpoint = options.work / f"{options.out.name}.npz"
-    fingerprint = _fingerprint(options, photos)
-    some = _some(options, train_photos)
-    knows_labels = beginnings.begin(
-        _init(options), network, options.architecture, photos.classes, lambda: batches(some, size)
-    )
-    start = network.arrays
-    schedule, dropout = _schedule(options, size), options.recipe.dropout
-    probe = None
-    last_layer_alone = options.recipe.epochs == 0
-    if last_layer_alone or not (knows_labels or has_checkpoint(checkpoint, fingerprint)):
-        first_size = size if last_layer_alone else schedule.size_at(0)
-        probe = fit_head(network, train_photos, first_size, dropout, options.seed, progress)
-    if last_layer_alone:
-        return [], probe
+    some = partial(batches, _some(options, train_photos), size)
+    knows_labels = beginnings.begin(_init(options), network, options.architecture, photos.classes, some)
+    history: list[Epoch] = []
+    if options.recipe.epochs:
+        start = network.arrays
+        history = _tuned(options, network, photos, size, knows_labels, progress)
+        if not _pretrained(options) or not (options.recipe.keep or network.opinion):
+            return history, None
+        blend(network, start, options.recipe.keep)
+        if network.opinion:
+            sharpen_opinion(network, start, some)
+    return history, fit_head(network, train_photos, size, options.recipe.dropout, options.seed, progress)
+
+
+def _tuned(
+    options: TrainOptions,
+    network: Network,
+    photos: Photos,
+    size: int,
+    knows_labels: bool,
+    progress: Report,
+) -> list[Epoch]:
+    """Train all weights; a last layer that knows nothing yet is fitted before."""
+    train_photos, validation = photos.split("train"), photos.split("validation")
+    schedule = _schedule(options, size)
+    checkpoint, fingerprint = options.work / f"{options.out.name}.npz", _fingerprint(options, photos)
+    if not (knows_labels or has_checkpoint(checkpoint, fingerprint)):
+        recipe = options.recipe
+        fit_head(network, train_photos, schedule.size_at(0), recipe.dropout, options.seed, progress)
     judges = validation if len(validation) else train_photos
     tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)
     tuning.run(progress)
-    if not _pretrained(options) or not (options.recipe.keep or network.opinion):
-        return tuning.history, None
-    blend(network, start, options.recipe.keep)
-    if network.opinion:
-        sharpen_opinion(network, start, lambda: batches(some, size))
-    return tuning.history, fit_head(network, train_photos, size, dropout, options.seed, progress)
+    return tuning.history
 
 
 def blend(network: Network, start: Mapping[str, npt.NDArray[Any]], keep: float) -> None:
