@@ -196,7 +196,8 @@ class FineTuning:
         self._assign([v.numpy() for v in self.average])
         values = logits(self.network, self.validation, self.schedule.size, observe=self._observe)
         labels = self.validation.labels.astype(int)
-        validation_loss = calibration.log_loss(calibration.softmax(values), labels)
+        temperature = calibration.fit_temperature(values, labels)  # of the scale, calibration takes care
+        validation_loss = calibration.log_loss(calibration.softmax(values, temperature), labels)
         if validation_loss <= min((e.validation_loss for e in self.history), default=np.inf):
             self.best = self.network.arrays
         accuracy = float((values.argmax(axis=1) == labels).mean())

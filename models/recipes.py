@@ -39,7 +39,7 @@ SMALL_CNN = Recipe(
     dropout=0.1, label_smoothing=0.05, average=0.998, augmentation="zoom", cutout=0.2,
 )  # fmt: skip
 CIFAR_CNN = Recipe(
-    learning_rate=0.12, epochs=60, batch=128, patience=60, optimizer="sgd", weight_decay=5e-3, dropout=0.2,
+    learning_rate=0.12, epochs=70, batch=128, patience=70, optimizer="sgd", weight_decay=5e-3, dropout=0.2,
     label_smoothing=0.1, average=0.998, warm_up=0.1, augmentation="shift", mixup=0.3, cutout=0.3,
 )  # fmt: skip
 FITTED = Recipe(learning_rate=0.0, epochs=0)  # by scikit-learn, which takes none of these

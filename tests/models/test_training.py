@@ -158,6 +158,34 @@ def test_an_epoch_is_judged_by_what_it_trained_and_not_by_a_second_opinion(photo
     assert abs(losses[1] - losses[0]) < 0.01
 
 
+def test_an_epoch_is_not_judged_by_the_scale_of_its_answers(photos: Path, tmp_path: Path):
+    from models import architectures
+    from models.dataset import scan
+    from models.optimisation import FineTuning, Schedule
+    from models.recipes import Recipe
+    from models.runtime import tf
+
+    seen = scan([photos / "pets", photos / "neither"], 1)
+    judged = seen.split("train")
+    mostly_right = np.eye(len(seen.classes), dtype=np.float32)[judged.labels]
+    mostly_right[::5] = np.roll(mostly_right[::5], 1, axis=1)
+    schedule = Schedule(
+        Recipe(learning_rate=1e-3, epochs=1, batch=8, augmentation="zoom"),
+        32,
+        frozen_statistics=True,
+        seed=1,
+    )
+    network = architectures.build("small_cnn", len(seen.classes))
+    losses = []
+    for factor in (1.0, 4.0):
+        tuning = FineTuning(network, judged, judged, schedule, tmp_path / str(factor), str(factor))
+        said = iter(factor * mostly_right)
+        tuning._observe = lambda images, said=said: tf.constant([next(said) for _ in images])
+        tuning.run(lambda _: None)
+        losses.append(tuning.history[0].validation_loss)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
 def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(photos: Path, tmp_path: Path, monkeypatch):
     from models import architectures, training
     from models.dataset import scan
