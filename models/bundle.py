@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models import selftest
 from models.errors import BundleError as BundleError
-from models.looking import NEITHER_BELOW, CloserLook
+from models.looking import MOST_ZOOM, NEITHER_BELOW, CloserLook
 from models.weights import Arrays, WeightsError, unpack
 
 MANIFEST = "bundle.yaml"
@@ -66,10 +66,10 @@ class Look(_Section):
     """When and how to look closer; see looking.CloserLook."""
 
     below: Share
-    zoom: float = Field(ge=1, le=4)
+    zoom: float = Field(ge=1, le=MOST_ZOOM)
     whole: float = Field(ge=0, le=10)
     parts: float = Field(ge=0, le=10)
-    clearest: float = Field(0.0, ge=0, le=10)
+    strongest: float = Field(ge=0, le=10)
     neither_below: Share = NEITHER_BELOW
 
 

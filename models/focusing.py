@@ -55,7 +55,7 @@ class Focus:
         return look, result
 
     def _doubts(self, whole: Floats, labels: npt.NDArray[np.integer], load: Load, weight: float) -> _Doubts:
-        asked = CloserLook(looking.UNSURE, self.zoom, whole=1.0, parts=0.0)
+        asked = CloserLook(looking.UNSURE, self.zoom, whole=1.0, parts=0.0, strongest=0.0)
         rows = looking.doubtful(whole, asked, self.neither)
         side = asked.side(self.size)
         parts = [self.answer(looking.parts(load(i, side), self.size)) for i in rows]

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice, product
 
 import numpy as np
@@ -18,9 +17,11 @@ import numpy.typing as npt
 Images = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
 Logs = npt.NDArray[np.float64]
-Weights = tuple[float, float, float]  # of the whole, of its parts, of the clearest of them
+Weights = tuple[float, float, float]  # of the whole, of its parts, of the strongest of them
 
-PARTS = 5
+PARTS = 4
+MOST_ZOOM = 2.0
+"""Beyond it, the parts would leave out the middle of a photo."""
 UNSURE = 0.97
 """The highest probability, 0 to 1, under which training lets a photo be looked at again."""
 
@@ -44,10 +45,10 @@ class CloserLook:
     """When to look closer, and what that weighs; fitted at training, kept in the bundle."""
 
     below: float  # highest probability, 0 to 1, under which a photo is unsure
-    zoom: float  # how much larger, 1 or more, the parts are seen than at first
+    zoom: float  # how much larger, 1 to MOST_ZOOM, the parts are seen than at first
     whole: float  # weight of the log probabilities of the whole photo
     parts: float  # weight of those of its parts, their mean
-    clearest: float = 0.0  # weight of those of its clearest part
+    strongest: float  # weight of those of the part that shows a label most, or `neither` least
     neither_below: float = NEITHER_BELOW  # probability of `neither` from which there is no closer look
 
     def side(self, size: int) -> int:
@@ -56,9 +57,12 @@ class CloserLook:
 
 
 def parts(photo: Images, size: int) -> Images:
-    """Cut the four corners and the middle, uint8 (PARTS, size, size, 3), out of a photo (side, side, 3)."""
+    """Cut the four corners, uint8 (PARTS, size, size, 3), out of a photo (side, side, 3).
+
+    As long as `side` is less than twice `size`, they share its middle.
+    """
     far = photo.shape[0] - size
-    places = ((0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2))
+    places = ((0, 0), (0, far), (far, 0), (far, far))
     return np.stack([photo[top : top + size, left : left + size] for top, left in places])
 
 
@@ -67,44 +71,26 @@ def combined(
 ) -> Probabilities:
     """Weigh the probabilities of photos (n, k) with those of their parts (n, PARTS, k); rows sum to 1."""
     seen = _evidence(whole, of_parts, neither)
-    return _weighted(seen, (look.whole, look.parts, look.clearest)).astype(np.float32)
+    return _weighted(seen, (look.whole, look.parts, look.strongest)).astype(np.float32)
 
 
 def _evidence(whole: Probabilities, of_parts: Probabilities, neither: int | None) -> list[Logs]:
-    """Return log probabilities (n, k) of the whole, of all parts on average, and of the clearest part.
+    """Return log probabilities (n, k) of the whole, of its parts on average, and of the strongest of them.
 
-    An animal that is small in its scene is in one part, where the others show none; so the clearest is the
-    one least likely to show `neither`, or, where there is no such label, the surest.
+    Each label has a strongest part of its own. An animal that is small in its scene is in one part, where the
+    others show none; so of `neither` the weakest part counts. Two animals are in a part each, so that one
+    speaks against the other, and neither of them wins.
     """
     of_parts = np.asarray(of_parts)
-    unclear = -of_parts.max(axis=2) if neither is None else of_parts[..., neither]
-    clearest = of_parts[np.arange(len(of_parts)), unclear.argmin(axis=1)]
-    return [_logs(whole), _logs(of_parts).mean(axis=1), _logs(clearest)]
+    strongest = of_parts.max(axis=1)
+    if neither is not None:
+        strongest[:, neither] = of_parts[..., neither].min(axis=1)
+    return [_logs(whole), _logs(of_parts).mean(axis=1), _logs(strongest)]
 
 
 Predict = Callable[[Images], Probabilities]
 Load = Callable[[int, int], Images | None]
 """`load(i, side)` decodes photo i to uint8 (side, side, 3), or gives None, which leaves its row as it is."""
-
-
-def answer(
-    predict: Predict,
-    photos: Images,
-    look: CloserLook,
-    load: Load,
-    pool: Executor | None = None,
-    neither: int | None = None,
-    first: Predict | None = None,
-) -> Probabilities:
-    """Return probabilities (n, k) of photos, uint8 (n, size, size, 3), unsure ones looked at more closely.
-
-    With a `pool`, what is unsure is decoded again by it, some photos while the network looks at others;
-    without one, by the caller, when it is needed. `neither` is the column of strangers, if there is one.
-    `first` takes the place of `predict` for the first look.
-    """
-    # All at once: at the end of each call of the network, some cores have nothing to do.
-    seen = (first or predict)(photos)
-    return look_closer(predict, seen, look, photos.shape[1], load, pool, neither)
 
 
 def look_closer(
@@ -116,58 +102,40 @@ def look_closer(
     pool: Executor | None = None,
     neither: int | None = None,
 ) -> Probabilities:
-    """Return probabilities (n, k) in which unsure rows have been replaced by what a closer look gives."""
-    looks = Looks(predict, look, size, load, pool, neither)
-    looks.note(doubtful(probabilities, look, neither))
-    return looks.improve(probabilities.copy())
+    """Return probabilities (n, k) in which unsure rows have been replaced by what a closer look gives.
+
+    `probabilities` are those of photos seen at `size` pixels, `neither` is the column of strangers, if there
+    is one. With a `pool`, photos are decoded by it while the network looks at others; without one, by the
+    caller, one after the other.
+    """
+    result = probabilities.copy()
+    photos = _decoded(doubtful(probabilities, look, neither), look.side(size), load, pool)
+    while group := list(islice(photos, GROUP)):
+        rows = [row for row, _ in group]
+        seen = predict(np.concatenate([parts(photo, size) for _, photo in group]))
+        seen = seen.reshape(len(rows), PARTS, -1)
+        result[rows] = combined(result[rows], seen, look, neither)
+    return result
 
 
-class Looks:
-    """The closer looks at one batch; no more than AHEAD photos are decoded and wait at a time."""
+def _decoded(
+    rows: Iterable[int], side: int, load: Load, pool: Executor | None
+) -> Iterator[tuple[int, Images]]:
+    """Yield the photos that can be had, in order; a pool has no more than AHEAD of them ready or at work."""
+    one_by_one = ((row, load(row, side)) for row in rows)
+    for row, photo in _ahead(rows, side, load, pool) if pool else one_by_one:
+        if photo is not None:
+            yield row, photo
 
-    def __init__(
-        self,
-        predict: Predict,
-        look: CloserLook,
-        size: int,
-        load: Load,
-        pool: Executor | None,
-        neither: int | None,
-    ) -> None:
-        self._predict, self._look, self._size, self._load, self._pool = predict, look, size, load, pool
-        self._neither = neither
-        self._waiting: deque[int] = deque()
-        self._flying: deque[tuple[int, Callable[[], Images | None]]] = deque()
 
-    def note(self, rows: Iterable[int]) -> None:
-        """Have these photos decoded, as far as there is room."""
-        self._waiting.extend(rows)
-        self._send()
-
-    def improve(self, probabilities: Probabilities) -> Probabilities:
-        """Put better rows in the place of those that were noted, and return all."""
-        photos = self._photos()
-        while group := list(islice(photos, GROUP)):
-            rows = [row for row, _ in group]
-            seen = self._predict(np.concatenate([parts(photo, self._size) for _, photo in group]))
-            seen = seen.reshape(len(rows), PARTS, -1)
-            probabilities[rows] = combined(probabilities[rows], seen, self._look, self._neither)
-        return probabilities
-
-    def _photos(self) -> Iterator[tuple[int, Images]]:
-        while self._flying:
-            row, photo = self._flying.popleft()
-            decoded = photo()
-            self._send()
-            if decoded is not None:
-                yield row, decoded
-
-    def _send(self) -> None:
-        side = self._look.side(self._size)
-        while self._waiting and len(self._flying) < AHEAD:
-            row = self._waiting.popleft()
-            later = self._pool.submit(self._load, row, side).result if self._pool else None
-            self._flying.append((row, later or partial(self._load, row, side)))
+def _ahead(rows: Iterable[int], side: int, load: Load, pool: Executor) -> Iterator[tuple[int, Images | None]]:
+    waiting = iter(rows)
+    flying = deque((row, pool.submit(load, row, side)) for row in islice(waiting, AHEAD))
+    while flying:
+        row, photo = flying.popleft()
+        decoded = photo.result()
+        flying.extend((row, pool.submit(load, row, side)) for row in islice(waiting, 1))
+        yield row, decoded
 
 
 def doubtful(probabilities: Probabilities, look: CloserLook, neither: int | None) -> list[int]:
@@ -209,8 +177,8 @@ def fit(
 
 
 def _moved(weights: Weights, move: Weights) -> Weights:
-    whole, parts, clearest = (round(max(0.0, w + m), 3) for w, m in zip(weights, move, strict=True))
-    return whole, parts, clearest
+    whole, parts, strongest = (round(max(0.0, w + m), 3) for w, m in zip(weights, move, strict=True))
+    return whole, parts, strongest
 
 
 _FEWEST = 50

@@ -26,6 +26,8 @@ from models.steps import optimiser, traced_step
 
 log = logging.getLogger(__name__)
 
+JUDGED_BY = "validation loss at the temperature that suits it best"
+"""How epochs are told from each other; a checkpoint that was made by another rule is not gone on with."""
 _SMALL = 5 / 7  # the side, of the full one, that the first epochs train at
 
 
@@ -51,7 +53,7 @@ class Epoch:
     epoch: int
     size: int  # pixels
     train_loss: float
-    validation_loss: float
+    validation_loss: float  # at the temperature that suits it best, since calibration will choose that
     validation_accuracy: float
     seconds: float
 
@@ -196,7 +198,7 @@ class FineTuning:
         self._assign([v.numpy() for v in self.average])
         values = logits(self.network, self.validation, self.schedule.size, observe=self._observe)
         labels = self.validation.labels.astype(int)
-        temperature = calibration.fit_temperature(values, labels)  # of the scale, calibration takes care
+        temperature = calibration.fit_temperature(values, labels)
         validation_loss = calibration.log_loss(calibration.softmax(values, temperature), labels)
         if validation_loss <= min((e.validation_loss for e in self.history), default=np.inf):
             self.best = self.network.arrays

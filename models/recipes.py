@@ -33,7 +33,7 @@ class Recipe:
 
 
 # What ImageNet taught stays, in the weights and in the second opinion: it knows much of what is none of ours.
-FINE_TUNING = Recipe(learning_rate=2e-4, epochs=9, small_epochs=5, dropout=0.3, keep=0.5, zoom=1.6)
+FINE_TUNING = Recipe(learning_rate=2e-4, epochs=12, small_epochs=5, dropout=0.3, keep=0.5, zoom=1.6)
 SMALL_CNN = Recipe(
     learning_rate=0.03, epochs=80, batch=32, patience=80, small_epochs=60, optimizer="sgd", weight_decay=5e-3,
     dropout=0.1, label_smoothing=0.05, average=0.998, augmentation="zoom", cutout=0.2,

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import architectures, baselines, beginnings, downloads, opinion
+from models import architectures, baselines, beginnings, downloads, looking, opinion
 from models.architectures import Network
 from models.bundle import NEITHER, Bundle
 from models.dataset import DatasetError, Photos, check_trainable, read_wrong, scan
 from models.feeding import batches
 from models.finishing import finish
 from models.history import write_history
-from models.optimisation import Clock, Epoch, FineTuning, Report, Schedule, has_checkpoint
+from models.optimisation import JUDGED_BY, Clock, Epoch, FineTuning, Report, Schedule, has_checkpoint
 from models.options import TrainOptions as TrainOptions
 from models.probing import Probe, fit_head, mean_feature
 from models.recording import versions
@@ -70,6 +70,8 @@ def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
 def _check_options(options: TrainOptions) -> None:
     known, init = architectures.known(options.architecture), _init(options)
     beginnings.check(options.architecture, init)
+    if not 1 <= options.recipe.zoom <= looking.MOST_ZOOM:
+        raise DatasetError(f"zoom: expected 1 to {looking.MOST_ZOOM:g}, not {options.recipe.zoom:g}")
     if known.fitted:
         baselines.check_installed(options.architecture)
         if options.input_size not in (None, known.input_size):
@@ -168,9 +170,10 @@ def _schedule(options: TrainOptions, size: int) -> Schedule:
 
 
 def _fingerprint(options: TrainOptions, photos: Photos) -> str:
-    """Identify a run: the same photos, options, recipe, size and versions."""
+    """Identify a run: the same photos, options, recipe, size, versions, and way to judge an epoch."""
     own = architectures.known(options.architecture)
-    digest = hashlib.sha256(f"{options.command} {options.recipe} {own.input_size} {versions()}".encode())
+    parts = options.command, options.recipe, own.input_size, versions(), JUDGED_BY
+    digest = hashlib.sha256(repr(parts).encode())
     digest.update(photos.splits.tobytes() + photos.labels.tobytes())
     for path in photos.paths:
         digest.update(path + b"\0")

@@ -33,6 +33,9 @@ Item = tuple[int, bytes]
 
 PULSE_SECONDS = 1.0
 
+PIECE = 64
+"""Photos in one call of the network. After each, a core has nothing to do, and others hear of progress."""
+
 SUM_TOLERANCE = 0.01
 """How far from 1 the probabilities of an image may sum; 16-bit arithmetic errs by less."""
 
@@ -70,7 +73,7 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """From the child: another file was read; sent once a second at most."""
+    """From the child: another file was read, or seen by the network; sent once a second at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +186,7 @@ def closer(
     bundle: Bundle,
     batch: Batch,
     limits: LimitSettings,
-    on_loaded: Callable[[], None],
+    on_progress: Callable[[], None],
     pool: Executor,
     first: First | None = None,
 ) -> Answer:
@@ -193,7 +196,7 @@ def closer(
     """
     look = bundle.closer_look
     if look is None:
-        return partial(_at_first_sight, first=first)
+        return partial(_at_first_sight, first=first, on_seen=on_progress)
     from models import looking
     from pipeline.batching import load
 
@@ -202,20 +205,29 @@ def closer(
     ) -> npt.NDArray[np.float32]:
         def reload(index: int, side: int) -> npt.NDArray[np.uint8] | None:
             photo = load(batch.paths[rows[index]], side, limits)[1]
-            on_loaded()
+            on_progress()
             return photo
 
-        quick = first and partial(first, predict)
-        return looking.answer(predict, images, look, reload, pool, bundle.neither, quick)
+        seen = _at_first_sight(predict, images, rows, first, on_progress)
+        return looking.look_closer(predict, seen, look, images.shape[1], reload, pool, bundle.neither)
 
     return answer
 
 
 def _at_first_sight(
-    predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int], first: First | None = None
+    predict: Predict,
+    images: npt.NDArray[np.uint8],
+    rows: Sequence[int],
+    first: First | None = None,
+    on_seen: Callable[[], None] = lambda: None,
 ) -> npt.NDArray[np.float32]:
     del rows
-    return first(predict, images) if first else predict(images)
+    pieces = []
+    for start in range(0, len(images), PIECE):
+        piece = images[start : start + PIECE]
+        pieces.append(first(predict, piece) if first else predict(piece))
+        on_seen()
+    return np.concatenate(pieces)
 
 
 def find(

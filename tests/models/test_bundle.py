@@ -127,6 +127,8 @@ def test_weights_that_are_a_directory_are_refused(plain_bundle: Bundle):
         ("calibration.thresholds", [], "thresholds"),
         ("self_test.probabilities", [[0.5, 0.5]], "self_test"),
         ("self_test.recipe", "other", "recipe"),
+        ("closer_look", {"below": 0.9, "zoom": 1.5, "whole": 1.0, "parts": 1.0}, "strongest"),
+        ("closer_look", {"below": 0.9, "zoom": 2.1, "whole": 1, "parts": 1, "strongest": 1}, "zoom"),
     ],
 )
 def test_manifest_that_makes_no_sense_is_refused_by_name(

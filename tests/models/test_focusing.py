@@ -35,7 +35,7 @@ def focus(neither: int | None = 1) -> Focus:
 def test_small_animals_teach_to_listen_to_the_part_that_shows_one(photos: Photos):
     first = by_redness(np.zeros((len(photos), 4, 4, 3), np.uint8))  # all in doubt
     look, seen = focus().fitted(photos, first)
-    assert look is not None and look.clearest > 0
+    assert look is not None and look.strongest > 0
     cats = photos.labels == 0
     assert (seen[cats, 0] > first[cats, 0]).all() and (seen[~cats, 0] < 0.5).all()
     assert np.allclose(seen.sum(axis=1), 1)

@@ -7,36 +7,49 @@ import numpy as np
 import pytest
 
 from models import looking
-from models.looking import PARTS, CloserLook, answer, combined, doubtful, fit, look_closer, parts, unsure
+from models.looking import PARTS, CloserLook, combined, doubtful, fit, look_closer, parts, unsure
 
-LOOK = CloserLook(below=0.9, zoom=2.0, whole=1.0, parts=1.0)
+LOOK = CloserLook(below=0.9, zoom=2.0, whole=1.0, parts=1.0, strongest=0.0)
 
 
-def test_parts_are_the_corners_and_the_middle():
+def test_parts_are_the_corners():
     photo = np.arange(6 * 6 * 3, dtype=np.uint8).reshape(6, 6, 3)
     cut = parts(photo, 4)
     assert cut.shape == (PARTS, 4, 4, 3)
-    np.testing.assert_array_equal(cut[0], photo[:4, :4])
-    np.testing.assert_array_equal(cut[3], photo[2:, 2:])
-    np.testing.assert_array_equal(cut[4], photo[1:5, 1:5])
+    for corner, expected in zip(
+        cut, (photo[:4, :4], photo[:4, 2:], photo[2:, :4], photo[2:, 2:]), strict=True
+    ):
+        np.testing.assert_array_equal(corner, expected)
 
 
 def test_weights_of_one_and_nothing_leave_the_first_look():
     first = np.float32([[0.2, 0.3, 0.5]])
     of_parts = np.float32([[[0.9, 0.05, 0.05]] * PARTS])
-    np.testing.assert_allclose(combined(first, of_parts, CloserLook(0.9, 2.0, 1.0, 0.0)), first, atol=1e-6)
     np.testing.assert_allclose(
-        combined(first, of_parts, CloserLook(0.9, 2.0, 0.0, 1.0)), of_parts[:, 0], atol=1e-6
+        combined(first, of_parts, CloserLook(0.9, 2.0, 1.0, 0.0, 0.0)), first, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        combined(first, of_parts, CloserLook(0.9, 2.0, 0.0, 1.0, 0.0)), of_parts[:, 0], atol=1e-6
     )
 
 
-def test_an_animal_in_one_part_speaks_through_the_clearest():
+STRONGEST = CloserLook(0.9, 2.0, whole=0.0, parts=0.0, strongest=1.0)
+NOTHING = [0.05, 0.05, 0.9]
+
+
+def test_an_animal_in_one_part_is_seen_there_alone():
     first = np.float32([[0.1, 0.1, 0.8]])
-    of_parts = np.float32([[[0.05, 0.05, 0.9]] * (PARTS - 1) + [[0.7, 0.1, 0.2]]])
-    look = CloserLook(0.9, 2.0, whole=0.0, parts=0.0, clearest=1.0)
-    np.testing.assert_allclose(combined(first, of_parts, look, neither=2), of_parts[:, -1], atol=1e-6)
-    surest = combined(first, of_parts, look)  # where no label means that there is nothing to see
-    np.testing.assert_allclose(surest, of_parts[:, 0], atol=1e-6)
+    of_parts = np.float32([[NOTHING] * (PARTS - 1) + [[0.7, 0.1, 0.2]]])
+    np.testing.assert_allclose(combined(first, of_parts, STRONGEST, neither=2), of_parts[:, -1], atol=1e-6)
+    with_no_neither = combined(first, of_parts, STRONGEST)  # where all labels are ones to look for
+    np.testing.assert_allclose(with_no_neither, np.float32([[0.7, 0.1, 0.9]]) / 1.7, atol=1e-6)
+
+
+def test_two_animals_in_a_part_each_speak_against_each_other():
+    first = np.float32([[0.6, 0.3, 0.1]])
+    two = np.float32([[NOTHING] * (PARTS - 2) + [[0.96, 0.02, 0.02], [0.02, 0.9, 0.08]]])
+    cat, dog, _ = combined(first, two, STRONGEST, neither=2)[0]
+    assert cat < 0.55 and dog > 0.45
 
 
 def test_combined_is_the_normalised_product_at_equal_weights():
@@ -76,7 +89,7 @@ def test_photo_that_cannot_be_read_again_keeps_its_answer():
 
 def test_what_is_clearly_neither_is_left_at_that():
     first = np.float32([[0.3, 0.3, 0.4], [0.05, 0.05, 0.9], [0.05, 0.06, 0.89], [0.95, 0.0, 0.05]])
-    look = CloserLook(0.97, 2.0, 1.0, 1.0, neither_below=0.9)
+    look = CloserLook(0.97, 2.0, 1.0, 1.0, 0.0, neither_below=0.9)
     assert doubtful(first, look, neither=2) == [0, 2, 3]
     assert doubtful(first, look, neither=None) == [0, 1, 2, 3]
 
@@ -105,11 +118,14 @@ def test_answer_is_the_same_in_groups_with_a_pool_and_one_by_one():
         [look_closer(alone, alone(photo[None]), LOOK, 8, lambda _, s, n=n: photo_of(n, s))
          for n, photo in enumerate(photos)]
     )  # fmt: skip
+    first = Brightness()(photos)
     with ThreadPoolExecutor(3) as pool:
-        np.testing.assert_allclose(answer(together, photos, LOOK, photo_of, pool), expected, rtol=1e-6)
-    assert together.asked[0] == 60 and max(together.asked[1:]) == looking.GROUP * PARTS
+        seen = look_closer(together, first, LOOK, 8, photo_of, pool)
+    np.testing.assert_allclose(seen, expected, rtol=1e-6)
+    assert max(together.asked) == looking.GROUP * PARTS
     assert len(together.asked) < len(alone.asked) / 4
-    np.testing.assert_allclose(answer(Brightness(), photos, LOOK, photo_of), expected, rtol=1e-6)
+    one_by_one = look_closer(Brightness(), first, LOOK, 8, photo_of)
+    np.testing.assert_allclose(one_by_one, expected, rtol=1e-6)
 
 
 def test_unsure_photos_are_decoded_while_the_network_looks_at_others():
@@ -121,12 +137,11 @@ def test_unsure_photos_are_decoded_while_the_network_looks_at_others():
         return photo_of(1, side)
 
     def predict(images):
-        if images.shape[0] == looking.GROUP * PARTS:
-            assert begun.wait(10), "the next group waits until this one is done"
+        assert begun.wait(10), "the next group waits until this one is done"
         return np.full((len(images), 2), 0.5, np.float32)
 
     with ThreadPoolExecutor(1) as pool:
-        answer(predict, np.zeros((2 * looking.GROUP, 8, 8, 3), np.uint8), LOOK, load, pool)
+        look_closer(predict, np.full((2 * looking.GROUP, 2), 0.5, np.float32), LOOK, 8, load, pool)
 
 
 def test_only_so_many_decoded_photos_wait_at_a_time():
@@ -167,8 +182,8 @@ def test_fit_trusts_parts_that_know_and_not_those_that_guess():
         np.eye(2, dtype=np.float32)[rng.integers(0, 2, 400)][:, None] * 0.8 + 0.1, (1, PARTS, 1)
     )
     trusted, doubted = (fit(vague, seen, np.eye(2)[labels], 0.9, 1.5) for seen in (knowing, guessing))
-    assert trusted is not None and trusted.parts + trusted.clearest > 1.0
-    assert doubted is None or doubted.parts + doubted.clearest < 0.2
+    assert trusted is not None and trusted.parts + trusted.strongest > 1.0
+    assert doubted is None or doubted.parts + doubted.strongest < 0.2
 
 
 def test_fit_finds_the_one_part_that_shows_the_animal_and_trusts_what_counts_more():
@@ -178,12 +193,12 @@ def test_fit_finds_the_one_part_that_shows_the_animal_and_trusts_what_counts_mor
     seen = empty.copy()
     seen[np.arange(300), rng.integers(0, PARTS, 300)] = np.eye(3, dtype=np.float32)[labels] * 0.7 + 0.1
     far = fit(empty[:, 0], seen, np.eye(3)[labels], 0.9, 1.5, neither=2)
-    assert far is not None and far.clearest > far.parts
+    assert far is not None and far.strongest > far.parts
     targets = np.concatenate([np.eye(3)[labels] * 0.01, np.eye(3)[[2] * 300]])
     mostly_nothing = fit(
         np.tile(empty[:, 0], (2, 1)), np.concatenate([seen] * 2), targets, 0.9, 1.5, neither=2
     )
-    assert mostly_nothing is None or mostly_nothing.clearest < far.clearest
+    assert mostly_nothing is None or mostly_nothing.strongest < far.strongest
 
 
 def test_few_photos_are_not_looked_at_again():

@@ -25,7 +25,7 @@ def test_only_what_stands_can_be_a_flip(plain_bundle: Bundle):
 
 
 def test_a_closer_look_that_a_sketch_would_spare_is_a_flip(plain_bundle: Bundle):
-    look = Look(below=0.97, zoom=1.5, whole=1.0, parts=1.0)
+    look = Look(below=0.97, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)
     looked = replace(plain_bundle, manifest=plain_bundle.manifest.model_copy(update={"closer_look": look}))
     stranger, unsure = [0.001, 0.001, 0.998], [0.2, 0.05, 0.75]
     for bundle, flips in ((plain_bundle, 0), (looked, 1)):

@@ -25,7 +25,10 @@ def beyond(bound: float, by: float) -> list[float]:
 
 
 def looking(bundle: Bundle, **changes: float) -> Bundle:
-    look = Look(**{"below": 0.97, "zoom": 1.5, "whole": 1.0, "parts": 1.0, "neither_below": 0.8} | changes)
+    look = Look(
+        **{"below": 0.97, "zoom": 1.5, "whole": 1.0, "parts": 1.0, "strongest": 0.0, "neither_below": 0.8}
+        | changes
+    )
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"closer_look": look}))
 
 

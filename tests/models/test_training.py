@@ -186,7 +186,18 @@ def test_an_epoch_is_not_judged_by_the_scale_of_its_answers(photos: Path, tmp_pa
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
 
 
-def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(photos: Path, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize("zoom", [0.5, 2.5])
+def test_a_zoom_that_would_leave_out_the_middle_is_refused_before_anything_is_read(tmp_path: Path, zoom):
+    from models.dataset import DatasetError
+    from models.training import train
+
+    with pytest.raises(DatasetError, match="zoom: expected 1 to 2, not"):
+        train(replace(options(tmp_path / "none", tmp_path), zoom=zoom))
+
+
+def test_a_checkpoint_of_another_recipe_or_way_to_judge_is_not_gone_on_with(
+    photos: Path, tmp_path: Path, monkeypatch
+):
     from models import architectures, training
     from models.dataset import scan
 
@@ -197,6 +208,9 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(photos: Path, tmp_pa
     for changed in (replace(own, input_size=64), replace(own, recipe=replace(own.recipe, cutout=0.77))):
         monkeypatch.setitem(architectures.ARCHITECTURES, asked.architecture, changed)
         assert training._fingerprint(asked, seen) != before
+    monkeypatch.undo()
+    monkeypatch.setattr(training, "JUDGED_BY", "validation loss")
+    assert training._fingerprint(asked, seen) != before
 
 
 def test_what_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch):

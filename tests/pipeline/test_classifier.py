@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.looking import CloserLook
+from models.looking import PARTS, CloserLook
 from pipeline.classifier import ChildLost, Finding, ProcessClassifier, classify_files
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
-from pipeline.inference import Answers, BrokenEngine, Working, check_scores, closer, find, first_look
+from pipeline.inference import PIECE, Answers, BrokenEngine, Working, check_scores, closer, find, first_look
 from tests.stubs import (
     LABELS,
     RednessEngine,
@@ -426,10 +426,27 @@ def test_what_a_closer_look_says_is_the_answer_and_it_knows_which_file_to_read()
     assert asked == [([[0.25, 0.75, 0.0]], [1])]
 
 
+@pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0, 0.0)])
+def test_a_large_batch_is_seen_in_pieces_and_each_is_progress(look: CloserLook | None) -> None:
+    bundle: Any = SimpleNamespace(closer_look=look, neither=None)
+    pulses: list[None] = []
+    seen: list[int] = []
+
+    def predict(images):
+        seen.append(len(images))
+        return np.tile(np.float32([0.95, 0.05]), (len(images), 1))
+
+    with ThreadPoolExecutor(1) as pool:
+        batch: Any = SimpleNamespace(paths=())
+        answer = closer(bundle, batch, LimitSettings(), lambda: pulses.append(None), pool)
+        result = answer(predict, np.zeros((2 * PIECE + 1, 4, 4, 3), np.uint8), range(2 * PIECE + 1))
+    assert seen == [PIECE, PIECE, 1] and len(pulses) == 3 and len(result) == 2 * PIECE + 1
+
+
 def test_unsure_file_is_read_again_and_keeps_its_answer_where_it_has_gone(tmp_path: Path) -> None:
     Image.fromarray(np.full((30, 40, 3), 200, np.uint8)).save(tmp_path / "there.png")
     paths = tuple(os.fsencode(tmp_path / name) for name in ("sure.png", "gone.png", "there.png"))
-    bundle = SimpleNamespace(closer_look=CloserLook(0.9, 1.5, 0.0, 1.0), neither=None)
+    bundle = SimpleNamespace(closer_look=CloserLook(0.9, 1.5, 0.0, 1.0, 0.0), neither=None)
     first = np.float32([[0.95, 0.05], [0.6, 0.4], [0.6, 0.4]])
     seen: list[tuple[int, ...]] = []
 
@@ -441,7 +458,7 @@ def test_unsure_file_is_read_again_and_keeps_its_answer_where_it_has_gone(tmp_pa
         answer = closer(bundle, SimpleNamespace(paths=paths), LimitSettings(), lambda: None, pool)  # type: ignore[arg-type]
         result = answer(predict, np.zeros((3, 16, 16, 3), np.uint8), (0, 1, 2))
     np.testing.assert_allclose(result, [[0.95, 0.05], [0.6, 0.4], [0.1, 0.9]], atol=1e-6)
-    assert seen == [(3, 16, 16, 3), (5, 16, 16, 3)]
+    assert seen == [(3, 16, 16, 3), (PARTS, 16, 16, 3)]
 
 
 def test_only_auto_sketches_and_only_where_it_is_told_from_when_photos_are_filed(
@@ -462,7 +479,7 @@ def test_only_auto_sketches_and_only_where_it_is_told_from_when_photos_are_filed
     assert first_look(bundle, exact, "auto", 1, 0.9) is None
 
 
-@pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0)])
+@pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0, 0.0)])
 def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: CloserLook | None) -> None:
     bundle: Any = SimpleNamespace(closer_look=look, neither=None)
     exact = np.float32([[1, 0, 0]])
