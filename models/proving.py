@@ -13,7 +13,7 @@ from models.engines import bfloat16, open_engine
 from models.feeding import batches
 
 FEWEST = 1000
-"""Photos that prove anything; 1 in 1000 is the most that may be decided otherwise."""
+"""Photos whose sketch stands that prove anything; 1 in 1000 is the most that may be decided otherwise."""
 
 CONFIDENT = 0.99
 """From this confidence on, no sketch may decide otherwise."""
@@ -27,10 +27,12 @@ def prove(
     target_precision: float,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Sketches | None:
-    """Compare sketches with float32 on photos, at the threshold of that promise.
+    """Compare sketches with float32 on photos.
 
-    None where nothing can be proven: on a processor without bfloat16, or with fewer than FEWEST photos.
-    `progress` hears how many are done. Raises BundleError where OpenVINO cannot run the bundle.
+    How many are answered again is counted at the threshold of that promise, what changes at the threshold
+    where it is most. None where nothing can be proven: on a processor without bfloat16, or where fewer than
+    FEWEST sketches stand. `progress` hears how many are done. Raises BundleError where OpenVINO cannot run
+    the bundle.
     """
     if len(paths) < FEWEST or not converted.can_sketch():
         return None
@@ -42,7 +44,17 @@ def prove(
         answers.append((exact.predict(images), sketch.predict(images)))
         progress(done := done + len(images))
     right, quick = (np.concatenate(part) for part in zip(*answers, strict=True))
-    return judge(bundle, right, quick, bundle.threshold(target_precision))
+    asked = judge(bundle, right, quick, bundle.threshold(target_precision))
+    if (1 - asked.again) * asked.photos < FEWEST:
+        return None
+    others = [judge(bundle, right, quick, e.threshold) for e in bundle.calibration.thresholds]
+    return Sketches(
+        photos=asked.photos,
+        again=asked.again,
+        flips=max(found.flips for found in (asked, *others)),
+        confident_flips=max(found.confident_flips for found in (asked, *others)),
+        difference=max(found.difference for found in (asked, *others)),
+    )
 
 
 def judge(bundle: Bundle, exact: Probabilities, sketch: Probabilities, threshold: float) -> Sketches:

@@ -29,7 +29,10 @@ def main() -> int:
     bundle = load(options.bundle)
     found = proving.prove(bundle, paths, options.target_precision, _tell)
     if found is None:
-        print("Nothing was proven: it takes a processor with bfloat16, and 1,000 photos.", file=sys.stderr)
+        print(
+            "Nothing was proven: it takes a processor with bfloat16, and 1,000 photos that are plain.",
+            file=sys.stderr,
+        )
         return 1
     write_into(bundle, found)
     print(found.model_dump_json())

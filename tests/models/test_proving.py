@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -46,12 +47,45 @@ def test_photos_prove_it_with_the_engines_themselves(
     trained: Bundle, photos, monkeypatch: pytest.MonkeyPatch, tmp_path
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(proving, "FEWEST", 20)
+    monkeypatch.setattr(proving, "FEWEST", 0)
     paths = [bytes(path) for path in sorted((photos / "pets" / "dog").iterdir())]
     heard: list[int] = []
     found = prove(trained, paths, 0.9, heard.append)
     assert found is not None and found.photos == len(paths) == heard[-1]
     assert 0 < found.difference < 0.2 or found.again == 1
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, exact, sketch) -> None:
+    """Have the engines give these answers, whatever the photos are."""
+    monkeypatch.setattr(converted, "can_sketch", lambda: True)
+    for name, answers in (("open_engine", exact), ("bfloat16", sketch)):
+        engine = SimpleNamespace(predict=lambda images, answers=answers: np.float32(answers))
+        monkeypatch.setattr(proving, name, lambda *_, engine=engine: engine)
+    monkeypatch.setattr(proving, "batches", lambda *_: [np.zeros((len(exact), 4, 4, 3), np.uint8)])
+
+
+def test_sketches_of_which_few_stand_prove_nothing(plain_bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
+    for plain, proven in ((1000, True), (999, False)):
+        rows = [SURE] * plain + [CLOSE] * (1000 - plain)
+        answering(monkeypatch, rows, rows)
+        assert (prove(plain_bundle, [b"photo"] * 1000, 0.9) is not None) == proven
+
+
+def test_what_another_promise_would_change_counts_too(plain_bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
+    thresholds = [replace_threshold(plain_bundle, value) for value in (0.9, 0.6)]
+    manifest = plain_bundle.manifest
+    table = manifest.calibration.model_copy(update={"thresholds": thresholds})
+    bundle = replace(plain_bundle, manifest=manifest.model_copy(update={"calibration": table}))
+    nearly = [0.9, 0.05, 0.05]  # stands where photos are filed from 0.6 on, and not from 0.9 on
+    answering(monkeypatch, [SURE] * 1000 + [[0.4, 0.5, 0.1]], [SURE] * 1000 + [nearly])
+    found = prove(bundle, [b"photo"] * 1001, 0.995)
+    assert found is not None and found.flips == 1
+    assert found.again == pytest.approx(1 / 1001)
+
+
+def replace_threshold(bundle: Bundle, value: float):
+    entry = bundle.calibration.thresholds[0]
+    return entry.model_copy(update={"threshold": value, "target_precision": 0.995 if value == 0.9 else 0.5})
 
 
 def test_it_is_written_into_a_bundle_that_stays_the_same_otherwise(plain_bundle: Bundle):
