@@ -354,3 +354,19 @@ def test_keras_archive_with_code_in_it_is_never_run(copied: Path, tmp_path: Path
     with pytest.raises(BundleError):
         load(copied)
     assert not canary.exists()
+
+
+def test_tensorflow_sees_a_few_images_at_a_time_and_answers_for_all(plain_bundle: Bundle):
+    from models.runtime import tf
+
+    seen: list[int] = []
+
+    def function(images):
+        seen.append(len(images))
+        light = images.numpy().astype(np.float32).mean(axis=(1, 2, 3))
+        return (tf.constant(np.stack([light, 1 - light, 0 * light], axis=1)),)
+
+    images = np.repeat(np.arange(70, dtype=np.uint8), 4 * 4 * 3).reshape(70, 4, 4, 3)
+    answers = engines._tensorflow(plain_bundle, function).predict(images)
+    assert seen == [32, 32, 6]
+    np.testing.assert_array_equal(answers[:, 0], np.arange(70))
