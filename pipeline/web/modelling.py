@@ -32,14 +32,17 @@ NAMES = {
     "accuracy": "right, of all photos",
     "accuracy_with_folder": "right, of photos of a class",
     "precision_at_threshold": "right, of what is filed",
-    "filed_right_at_threshold": "right, of all that is filed, photos of neither included",
     "coverage_at_threshold": "filed, of photos of a class",
+    "filed_right_at_threshold": "right, of all that is filed, photos of neither included",
     "neither_filed_at_threshold": "filed all the same, of photos of neither",
     "neither_auroc": "neither told from the classes (AUROC)",
     "ece": "calibration error",
     "log_loss": "log loss",
 }
 """Figures in the order in which they matter, in words."""
+
+IN_SHORT = 4
+"""Figures that tell models apart at a glance; where next to nothing is filed, all of it may well be right."""
 
 LONGEST_PIXELS = 320
 """Of a picture of a mistake, the longer side."""
@@ -50,7 +53,9 @@ SHARES = tuple(name for name in NAMES if name != "log_loss")
 @router.get("")
 def page(request: Request, site: Here) -> Response:
     """Show all models."""
-    cards = [{"choice": choice, "figures": _figures(choice.bundle)[:3]} for choice in site.choices.all()]
+    cards = [
+        {"choice": choice, "figures": _figures(choice.bundle)[:IN_SHORT]} for choice in site.choices.all()
+    ]
     return render(request, "models.html", cards=cards)
 
 

@@ -30,6 +30,8 @@ def test_each_model_has_a_card_and_the_workers_own_is_marked(visitor: TestClient
     text = visitor.get("/models", headers=HTML).text
     assert 'href="/models/cats_dogs"' in text and "the worker’s" in text
     assert "cat, dog, neither" in text
+    filed = load(SHIPPED).figures["coverage_at_threshold"].value
+    assert f"<dt>filed, of photos of a class</dt><dd>{filed:.1%}".replace("%", " %") in text
 
 
 def test_a_model_shows_its_figures_its_history_and_its_card(visitor: TestClient) -> None:
