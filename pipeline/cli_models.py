@@ -75,7 +75,7 @@ def train(
         float | None, typer.Option(min=0, max=1, help=f"Share of the pretrained weights to keep. {_OWN}")
     ] = None,
     zoom: Annotated[
-        float | None, typer.Option(min=1, max=2, help=f"Look again at what is unsure, so much larger. {_OWN}")
+        float | None, typer.Option(help=f"Look again at what is unsure, so much larger: 1 to 2. {_OWN}")
     ] = None,
     input_size: Annotated[int | None, typer.Option(min=16, help="Pixels; default: as suits it.")] = None,
     folder: Annotated[
