@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
@@ -118,9 +119,7 @@ class UtcTime(TypeDecorator[dt.datetime]):
         if value.tzinfo is None:
             raise ValueError(f"expected a datetime with a time zone, received {value!r}")
         moment = value.astimezone(dt.UTC)
-        if dialect.name != "sqlite":
-            return moment
-        return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+        return _text_of(moment) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: Any, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002
         """Turn into UTC what comes out."""
@@ -128,3 +127,8 @@ class UtcTime(TypeDecorator[dt.datetime]):
             return None
         moment: dt.datetime = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
         return moment.astimezone(dt.UTC)
+
+
+@lru_cache(maxsize=16)  # one moment is written in each row of a batch
+def _text_of(moment: dt.datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

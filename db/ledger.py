@@ -14,92 +14,35 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    CursorResult,
-    Engine,
-    Text,
-    and_,
-    bindparam,
-    cast,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    text,
-    type_coerce,
-    update,
-)
+from sqlalchemy import Connection, CursorResult, Engine, insert, text, update
 
+from db import statements
 from db.engine import reading, writing
 from db.errors import LedgerError
 from db.moves import MoveBook
 from db.names import RawName, escape
 from db.records import Action, Claim, Entry, Identity, Move, Ticket, Verdict
-from db.rows import entries_by, in_pieces
-from db.tables import IMPORTED, PENDING, UNDONE, UNFINISHED, State, files, moves
+from db.rows import entries_by, entry_of, in_pieces
+from db.tables import UNFINISHED, State, files
 
 __all__ = ["Action", "Claim", "Entry", "Identity", "Ledger", "LedgerError", "Move", "Ticket", "Verdict"]
 
-_STATE = files.c.state
-_ONE_FILE = files.c.id == bindparam("row_id")
-# Not an IN, which SQLAlchemy cannot run for many rows at once.
-_BEFORE_DECISION = or_(_STATE == "claimed", _STATE == "decoding")
-
-_BEGIN_DECODING = (
-    update(files)
-    .where(_ONE_FILE, _BEFORE_DECISION)
-    .values(
-        state="decoding",
-        sha256=bindparam("new_sha256"),
-        attempts=files.c.attempts + bindparam("alone"),
-        changed_at=bindparam("at"),
-    )
-)
-_RELEASE = (
-    update(files)
-    .where(_ONE_FILE, _STATE == "decoding")
-    .values(state="claimed", attempts=bindparam("new_attempts"), changed_at=bindparam("at"))
-)
 _SEEN = tuple(field.name for field in fields(Claim))
-_ANSWER = (
-    "prediction", "confidence", "reason", "detail", "scores", "destination", "format", "width", "height",
-    "taken_at", "sha256", "model", "model_sha256", "duplicate_of",
-)  # fmt: skip
-_DECIDE = (
-    update(files)
-    .where(_ONE_FILE, _BEFORE_DECISION)
-    .values(
-        state="decided",
-        verdict=bindparam("new_outcome"),
-        decided_at=bindparam("at"),
-        changed_at=bindparam("at"),
-        **{name: bindparam(f"new_{name}") for name in _ANSWER},
-    )
-)
-
-
+_STATE = files.c.state
 _GONE = {"state": "vanished", "path": None}
 
 
 class Ledger(MoveBook):
-    """The ledger in the database of `engine`, of files that wait in the folder `spool` (absolute).
+    """The ledger in the database of `engine`, of files that wait in the folder `spool` (absolute)."""
 
-    `token` makes the random part of a file's name in the spool: 8 hexadecimal digits.
-    """
-
-    def __init__(
-        self, engine: Engine, spool: RawName, token: Callable[[], str] = lambda: secrets.token_hex(4)
-    ) -> None:
+    def __init__(self, engine: Engine, spool: RawName) -> None:
         super().__init__(engine)
         self._spool = spool
-        self._token = token
 
     def claim(self, claims: Sequence[Claim], at: datetime) -> list[Ticket]:
         """Note files as ours before they are renamed into the spool; return a ticket for each, in order.
@@ -108,13 +51,15 @@ class Ledger(MoveBook):
         """
         if not claims:
             return []
-        rows = [self._claimed(claim, at) for claim in claims]
+        tokens = _tokens(len(claims))
+        rows = [_claimed(claim, token, at) for claim, token in zip(claims, tokens, strict=True)]
         with writing(self._engine) as connection:
             _supersede(connection, claims, at)
-            new = insert(files).returning(files.c.id, sort_by_parameter_order=True)
-            ids = connection.execute(new, rows).scalars().all()
-            connection.execute(self._name_in_spool(ids))
-        return [Ticket(id, f"{id}-{row['spool_name']}") for id, row in zip(ids, rows, strict=True)]
+            ids = {token: id for id, token in connection.execute(statements.CLAIM, rows)}
+            # In one statement for the batch: only now are the ids known.
+            named = {"ids": list(ids.values()), "spool": escape(os.path.join(self._spool, b""))}
+            connection.execute(statements.NAME_IN_SPOOL, named)
+        return [Ticket(ids[token], f"{ids[token]}-{token}") for token in tokens]
 
     def adopt(self, spool_name: RawName, at: datetime) -> None:
         """Note a file that lies in the spool while no unfinished row speaks of it.
@@ -122,7 +67,7 @@ class Ledger(MoveBook):
         Its old row is taken up again if it had been given up as vanished. Else it gets a new one, with the
         spool for its inbox, and size and mtime 0: nothing is known of it but its name.
         """
-        row = self._claimed(Claim(os.fsdecode(self._spool), spool_name, 0, 0, 0, 0, at), at)
+        row = _claimed(Claim(os.fsdecode(self._spool), spool_name, 0, 0, 0, 0, at), "", at)
         known = {"spool_name": os.fsdecode(spool_name), "path": os.path.join(self._spool, spool_name)}
         with writing(self._engine) as connection:
             given_up = files.c.spool_name == known["spool_name"], _STATE == "vanished"
@@ -140,17 +85,17 @@ class Ledger(MoveBook):
     def begin_decoding(self, items: Sequence[tuple[int, str]], alone: bool, at: datetime) -> None:
         """Note files, as (id, SHA-256), before a decoder sees them; `alone` counts as an attempt."""
         rows = [{"row_id": id, "new_sha256": sha256, "alone": int(alone), "at": at} for id, sha256 in items]
-        self._each(_BEGIN_DECODING, rows, "begin_decoding", "claimed", "decoding")
+        self._each(statements.BEGIN_DECODING, rows, "begin_decoding", "claimed", "decoding")
 
     def release(self, items: Sequence[tuple[int, int]], at: datetime) -> None:
         """Take files back from a decoder that was stopped by us, as (id, attempts that count against it)."""
         rows = [{"row_id": id, "new_attempts": attempts, "at": at} for id, attempts in items]
-        self._each(_RELEASE, rows, "release", "decoding")
+        self._each(statements.RELEASE, rows, "release", "decoding")
 
     def reclaim(self, id: int, bytes: int, mtime_ns: int, at: datetime) -> None:
         """Note that the content changed in the spool: the file has a new size and mtime and begins anew."""
         with writing(self._engine) as connection:
-            changed = update(files).where(files.c.id == id, _BEFORE_DECISION)
+            changed = update(files).where(files.c.id == id, statements.BEFORE_DECISION)
             done = connection.execute(
                 changed.values(state="claimed", bytes=bytes, mtime_ns=mtime_ns, sha256=None, changed_at=at)
             )
@@ -158,7 +103,13 @@ class Ledger(MoveBook):
 
     def decide(self, verdicts: Sequence[Verdict], at: datetime) -> None:
         """Note what was decided and where each file is to go, before it is renamed."""
-        self._each(_DECIDE, [_decided(verdict, at) for verdict in verdicts], "decide", "claimed", "decoding")
+        self._each(
+            statements.DECIDE,
+            [_decided(verdict, at) for verdict in verdicts],
+            "decide",
+            "claimed",
+            "decoding",
+        )
 
     def redirect(self, id: int, destination: RawName) -> None:
         """Note another destination, because the first was taken in the meantime."""
@@ -170,9 +121,7 @@ class Ledger(MoveBook):
     def file(self, ids: Collection[int], at: datetime) -> None:
         """Note that files are durably at their destination."""
         with writing(self._engine) as connection:
-            there = update(files).where(files.c.id.in_(ids), _STATE == "decided")
-            as_decided = {"state": "filed", "path": files.c.destination, "outcome": files.c.verdict}
-            done = connection.execute(there.values(**as_decided, filed_at=at, changed_at=at))
+            done = connection.execute(statements.FILE, {"ids": list(ids), "at": at})
             _all_took(done, ids, "file", "decided")
 
     def let_go(self, id: int, at: datetime) -> None:
@@ -200,7 +149,11 @@ class Ledger(MoveBook):
         for a reason that may not come again, nor one that was found in its folder and imported.
         """
         with reading(self._engine) as connection:
-            found = [e for part in in_pieces(sorted(set(sha256s))) for e in _twins(connection, part)]
+            found = [
+                entry_of(row)
+                for part in in_pieces(sorted(set(sha256s)))
+                for row in connection.execute(statements.TWINS, {"sha256s": part})
+            ]
         return {str(entry.sha256): entry for entry in found}
 
     def put_back(self, seen: Mapping[RawName, Identity]) -> set[RawName]:
@@ -211,26 +164,13 @@ class Ledger(MoveBook):
         paths = sorted(seen)
         with reading(self._engine) as connection:
             undone = [
-                entry
-                for part in in_pieces(paths)
-                for entry in entries_by(connection, and_(text(UNDONE), files.c.path.in_(part)))
+                entry_of(row)
+                for part in (in_pieces(paths) if connection.scalar(statements.SOME_UNDONE) else ())
+                for row in connection.execute(statements.UNDONE_AT, {"paths": part})
             ]
-            under_way = select(moves.c.destination).where(text(PENDING), moves.c.new_outcome.is_(None))
-            coming = set(connection.execute(under_way).scalars())
+            coming = set(connection.execute(statements.COMING_BACK).scalars())
         known = {e.path for e in undone if e.path and seen[e.path] == (e.dev, e.ino, e.bytes, e.mtime_ns)}
         return known | (coming & seen.keys())
-
-    def _claimed(self, claim: Claim, at: datetime) -> dict[str, Any]:
-        stamps = {"claimed_at": at, "changed_at": at, "attempts": 0}
-        name = os.path.basename(claim.source)
-        as_seen = {name: getattr(claim, name) for name in _SEEN}
-        return {**as_seen, **stamps, "state": "claimed", "name": name, "spool_name": self._token()}
-
-    def _name_in_spool(self, ids: Sequence[int]) -> Any:
-        # In one statement for the batch: only now are the ids known.
-        name = cast(files.c.id, Text) + "-" + type_coerce(files.c.spool_name, Text)
-        folder = literal(escape(os.path.join(self._spool, b"")), Text)
-        return update(files).where(files.c.id.in_(ids)).values(spool_name=name, path=folder + name)
 
     def _each(self, step: Any, rows: list[dict[str, Any]], name: str, *before: State) -> None:
         if not rows:
@@ -239,8 +179,23 @@ class Ledger(MoveBook):
             _all_took(connection.execute(step, rows), [row["row_id"] for row in rows], name, *before)
 
 
+def _tokens(count: int) -> list[str]:
+    """Return so many different random parts of names in the spool, 8 hexadecimal digits each."""
+    tokens: set[str] = set()
+    while len(tokens) < count:
+        tokens.add(secrets.token_hex(4))
+    return list(tokens)
+
+
+def _claimed(claim: Claim, token: str, at: datetime) -> dict[str, Any]:
+    stamps = {"claimed_at": at, "changed_at": at, "attempts": 0}
+    name = os.path.basename(claim.source)
+    as_seen = {name: getattr(claim, name) for name in _SEEN}
+    return {**as_seen, **stamps, "state": "claimed", "name": name, "spool_name": token}
+
+
 def _decided(verdict: Verdict, at: datetime) -> dict[str, Any]:
-    answer = {f"new_{name}": getattr(verdict, name) for name in _ANSWER}
+    answer = {f"new_{name}": getattr(verdict, name) for name in statements.ANSWER}
     return {"row_id": verdict.id, "new_outcome": verdict.outcome, "at": at, **answer}
 
 
@@ -255,28 +210,12 @@ def _all_took(done: CursorResult[Any], ids: Collection[int], step: str, *before:
 
 def _supersede(connection: Connection, claims: Sequence[Claim], at: datetime) -> None:
     """Let go of rows of undone files that these claims are about: the same file, or another in its place."""
-    columns = files.c.id, files.c.dev, files.c.ino, files.c.path
+    if not connection.scalar(statements.SOME_UNDONE):
+        return
     inodes = {(claim.dev, claim.ino) for claim in claims}
     paths = {os.path.join(os.fsencode(claim.inbox), claim.source) for claim in claims}
-    touched = or_(files.c.path.in_(sorted(paths)), files.c.ino.in_(sorted({ino for _, ino in inodes})))
-    undone = connection.execute(select(*columns).where(text(UNDONE), touched)).all()
+    touched = {"paths": sorted(paths), "inodes": sorted({ino for _, ino in inodes})}
+    undone = connection.execute(statements.UNDONE_LIKE, touched).all()
     old = [row.id for row in undone if (row.dev, row.ino) in inodes or row.path in paths]
     for part in in_pieces(old):
         connection.execute(update(files).where(files.c.id.in_(part)).values(**_GONE, changed_at=at))
-
-
-_OF_THE_MOMENT = ("decoder_crashed", "timeout", "unreadable")
-"""Reasons that the content alone does not explain: the same content deserves another try."""
-
-
-def _twins(connection: Connection, sha256s: Sequence[str]) -> list[Entry]:
-    outcome = func.coalesce(files.c.outcome, files.c.verdict)
-    earliest = (
-        select(func.min(files.c.id))
-        .where(files.c.sha256.in_(sha256s), _STATE.in_(("decided", "filed")))
-        .where(outcome != "duplicates")
-        .where(or_(outcome != "failed", files.c.reason.not_in(_OF_THE_MOMENT)))
-        .where(files.c.reason.is_distinct_from(IMPORTED))
-        .group_by(files.c.sha256)
-    )
-    return entries_by(connection, files.c.id.in_(earliest))

@@ -40,15 +40,11 @@ def open_folder(inbox: bytes | Path, relative: bytes) -> int:
     The inbox itself may be reached through links, since the user named it; nothing below it may.
     Raises OSError: ELOOP or ENOTDIR where a link or file is in the way.
     """
-    fd = os.open(inbox, _FOLDER)
-    try:
-        return _open_below(fd, relative)
-    finally:
-        os.close(fd)
+    return _below(os.open(inbox, _FOLDER), relative)
 
 
-def _open_below(folder: int, relative: bytes) -> int:
-    fd = os.dup(folder)
+def _below(fd: int, relative: bytes) -> int:
+    """Go from an open folder, which is closed on the way, to one below it."""
     for part in relative.split(b"/") if relative else ():
         try:
             inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
@@ -115,7 +111,7 @@ def lstat_within(inbox: int, path: bytes) -> os.stat_result:
     parent, _, name = path.rpartition(b"/")
     if not parent:
         return os.stat(name, dir_fd=inbox, follow_symlinks=False)
-    folder = _open_below(inbox, parent)
+    folder = _below(os.dup(inbox), parent)
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     finally:

@@ -61,14 +61,14 @@ def fingerprint(path: bytes, limits: LimitSettings) -> Fingerprint | Refused:
     Refused: empty, too_large, unreadable (not a regular file). Raises OSError, also for a link (ELOOP).
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with open(fd, "rb", buffering=0) as file:
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             return Refused("unreadable", "is not a regular file")
         if status.st_size > limits.file_bytes:
             return _too_large(status.st_size, limits)
         digest, count = hashlib.sha256(), 0
-        while chunk := file.read(_CHUNK):
+        while chunk := os.read(fd, min(_CHUNK, status.st_size + 1)):
             digest.update(chunk)
             count += len(chunk)
             if count > limits.file_bytes:  # it grows while it is read
@@ -76,6 +76,8 @@ def fingerprint(path: bytes, limits: LimitSettings) -> Fingerprint | Refused:
         if not count:
             return Refused("empty", "0 bytes")
         return Fingerprint(digest.hexdigest(), count, status.st_dev, status.st_ino, status.st_mtime_ns)
+    finally:
+        os.close(fd)
 
 
 def examine(data: bytes, limits: LimitSettings) -> Admitted | Refused:

@@ -148,6 +148,8 @@ def look_again(ledger: Ledger, held: Held, at: datetime) -> Held:
         identity = filing.identity(held.spool)
     except FileNotFoundError:
         return held  # the next step finds it missing
+    if identity == held.identity:
+        return held
     if identity[2:] != held.identity[2:]:
         ledger.reclaim(held.id, identity[2], identity[3], at)
     return replace(held, identity=identity)

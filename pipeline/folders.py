@@ -52,6 +52,8 @@ def make_folders(folder: bytes, root: bytes) -> None:
     """
     if not is_folder(root):
         _make_root(root)
+    if folder == root:
+        return
     path = root
     for part in os.path.relpath(folder, root).split(b"/"):
         if part == b"..":

@@ -11,7 +11,8 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -229,14 +230,15 @@ class Inbox:
                 log.warning("%s: overflow %d: events were lost; scanning", self.path, self._lost)
                 self.rescan()
         until = self._clock() + SLICE_SECONDS
-        while self._hinted and self._clock() < until:
-            self._follow(self._hinted.pop(), now)
+        with self._opened() as root:
+            while self._hinted and self._clock() < until:
+                self._follow(root, self._hinted.pop(), now)
 
-    def _follow(self, path: bytes, now: float) -> None:
+    def _follow(self, root: int | None, path: bytes, now: float) -> None:
         if within(self._ignored, path):
             return
         self._tracker.hint(path, now)
-        status = self._lstat(path)
+        status = _lstat(root, path)
         if status is None:
             self._tracker.forget(path)
         elif stat.S_ISREG(status.st_mode):
@@ -263,16 +265,17 @@ class Inbox:
 
     def _settled(self, now: float, limit: int) -> list[Arrival]:
         arrivals = []
-        for due in self._tracker.due(now, limit):
-            status = self._lstat(due.sighting.path)
-            if status is None or not stat.S_ISREG(status.st_mode):
-                self._tracker.forget(due.sighting.path)
-                continue
-            seen = sighting(due.sighting.path, status)
-            if seen != due.sighting:
-                self._tracker.sight(seen, now)
-            else:
-                arrivals.append(self._arrival(due, now))
+        with self._opened() as root:
+            for due in self._tracker.due(now, limit):
+                status = _lstat(root, due.sighting.path)
+                if status is None or not stat.S_ISREG(status.st_mode):
+                    self._tracker.forget(due.sighting.path)
+                    continue
+                seen = sighting(due.sighting.path, status)
+                if seen != due.sighting:
+                    self._tracker.sight(seen, now)
+                else:
+                    arrivals.append(self._arrival(due, now))
         return arrivals
 
     def _arrival(self, due: Due, now: float) -> Arrival:
@@ -280,17 +283,26 @@ class Inbox:
         source, dev, ino, size, mtime_ns = due.sighting
         return Arrival(self.path, source, dev, ino, size, mtime_ns, seen_at)
 
-    def _lstat(self, path: bytes) -> os.stat_result | None:
+    @contextmanager
+    def _opened(self) -> Iterator[int | None]:
+        """Hold the inbox open; None where it cannot be."""
         try:
             root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
-            return None
+            yield None
+            return
         try:
-            return lstat_within(root, path)
-        except OSError:
-            return None
+            yield root
         finally:
             os.close(root)
 
     def _take(self, seen: Sighting) -> bool:
         return self._tracker.sight(seen, self._now)
+
+
+def _lstat(root: int | None, path: bytes) -> os.stat_result | None:
+    """Look at a path below an open inbox; None where there is nothing to be seen."""
+    try:
+        return None if root is None else lstat_within(root, path)
+    except OSError:
+        return None

@@ -57,6 +57,7 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.inboxes = [Inbox(path, settings.watch, clock=monotonic, wall=clock) for path in settings.inboxes]
+        self._inbox_at = {inbox.path: inbox for inbox in self.inboxes}
         self.outcomes: Counter[str] = Counter()
         self.last_filed: tuple[datetime, Held] | None = None
         self.trouble: str | None = None
@@ -215,12 +216,12 @@ class Worker:
             raise
 
     def _claim_batch(self, batch: Sequence[Arrival]) -> None:
-        put_back = self._ledger.put_back({path_of(a): identity_of(a) for a in batch}) if batch else set()
-        for arrival in batch:
-            if path_of(arrival) in put_back:
-                why = "was put back by `undo`; left alone until it is changed or renamed"
-                self._inbox_of(arrival).postpone(arrival, why)
-        settled = [a for a in batch if path_of(a) not in put_back and self._is_settled(a)]
+        seen = {path_of(arrival): arrival for arrival in batch}
+        put_back = self._ledger.put_back({path: identity_of(a) for path, a in seen.items()}) if seen else ()
+        for path in put_back:
+            why = "was put back by `undo`; left alone until it is changed or renamed"
+            self._inbox_of(seen[path]).postpone(seen[path], why)
+        settled = [a for path, a in seen.items() if path not in put_back and self._is_settled(a)]
         if settled:
             self._batch_began = self._monotonic()
             self._steps.claiming.claim(settled)
@@ -242,7 +243,7 @@ class Worker:
         return False
 
     def _inbox_of(self, arrival: Arrival) -> Inbox:
-        return next(inbox for inbox in self.inboxes if inbox.path == arrival.inbox)
+        return self._inbox_at[arrival.inbox]
 
     def _report(self) -> None:
         filed, self._steps.placing.filed = self._steps.placing.filed, []

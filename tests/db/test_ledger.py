@@ -3,9 +3,10 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from db.engine import reading, writing
 from db.ledger import Claim, Entry, Ledger, LedgerError
@@ -23,6 +24,22 @@ def test_tickets_come_in_the_order_of_the_claims(ledger: Ledger) -> None:
     entries = {entry.id: entry for entry in ledger.unfinished()}
     assert [entries[ticket.id].source for ticket in tickets] == [c.source for c in claims]
     assert [entries[ticket.id].spool_name for ticket in tickets] == [t.spool_name for t in tickets]
+
+
+def test_a_batch_is_claimed_in_as_many_statements_as_a_file(ledger: Ledger, engine: Engine) -> None:
+    ran: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        ran.append(arguments[2])
+
+    counts = []
+    event.listen(engine, "before_cursor_execute", note)
+    for number in (1, 64):
+        ran.clear()
+        ledger.claim([claim(b"%d.jpg" % n, ino=1000 * number + n) for n in range(number)], NOON)
+        counts.append(len(ran))
+    event.remove(engine, "before_cursor_execute", note)
+    assert counts[0] == counts[1] > 0
 
 
 def test_a_claimed_file_is_in_the_spool_by_the_book(ledger: Ledger) -> None:

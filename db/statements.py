@@ -1,0 +1,92 @@
+"""The statements that the ledger runs for each batch, built once.
+
+To build one and find it among those compiled before takes SQLAlchemy as long as to run it for a few files.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Text, bindparam, cast, func, insert, or_, select, text, type_coerce, update
+
+from db.rows import FILE_COLUMNS
+from db.tables import IMPORTED, PENDING, UNDONE, files, moves
+
+_STATE = files.c.state
+_ONE_FILE = files.c.id == bindparam("row_id")
+# Not an IN, which SQLAlchemy cannot run for many rows at once.
+BEFORE_DECISION = or_(_STATE == "claimed", _STATE == "decoding")
+
+BEGIN_DECODING = (
+    update(files)
+    .where(_ONE_FILE, BEFORE_DECISION)
+    .values(
+        state="decoding",
+        sha256=bindparam("new_sha256"),
+        attempts=files.c.attempts + bindparam("alone"),
+        changed_at=bindparam("at"),
+    )
+)
+RELEASE = (
+    update(files)
+    .where(_ONE_FILE, _STATE == "decoding")
+    .values(state="claimed", attempts=bindparam("new_attempts"), changed_at=bindparam("at"))
+)
+ANSWER = (
+    "prediction", "confidence", "reason", "detail", "scores", "destination", "format", "width", "height",
+    "taken_at", "sha256", "model", "model_sha256", "duplicate_of",
+)  # fmt: skip
+DECIDE = (
+    update(files)
+    .where(_ONE_FILE, BEFORE_DECISION)
+    .values(
+        state="decided",
+        verdict=bindparam("new_outcome"),
+        decided_at=bindparam("at"),
+        changed_at=bindparam("at"),
+        **{name: bindparam(f"new_{name}") for name in ANSWER},
+    )
+)
+# Not sorted by parameters: SQLite would then get row after row, and not all in one statement.
+CLAIM = insert(files).returning(files.c.id, files.c.spool_name)
+_SPOOL_NAME = cast(files.c.id, Text) + "-" + type_coerce(files.c.spool_name, Text)
+NAME_IN_SPOOL = (
+    update(files)
+    .where(files.c.id.in_(bindparam("ids", expanding=True)))
+    .values(spool_name=_SPOOL_NAME, path=bindparam("spool", type_=Text) + _SPOOL_NAME)
+)
+FILE = (
+    update(files)
+    .where(files.c.id.in_(bindparam("ids", expanding=True)), _STATE == "decided")
+    .values(
+        state="filed",
+        path=files.c.destination,
+        outcome=files.c.verdict,
+        filed_at=bindparam("at"),
+        changed_at=bindparam("at"),
+    )
+)
+
+# Nearly always there is none, and no need to ask about each file of a batch.
+SOME_UNDONE = select(files.c.id).where(text(UNDONE)).limit(1)
+UNDONE_AT = select(*FILE_COLUMNS).where(text(UNDONE), files.c.path.in_(bindparam("paths", expanding=True)))
+COMING_BACK = select(moves.c.destination).where(text(PENDING), moves.c.new_outcome.is_(None))
+UNDONE_LIKE = select(files.c.id, files.c.dev, files.c.ino, files.c.path).where(
+    text(UNDONE),
+    or_(
+        files.c.path.in_(bindparam("paths", expanding=True)),
+        files.c.ino.in_(bindparam("inodes", expanding=True)),
+    ),
+)
+
+_OF_THE_MOMENT = ("decoder_crashed", "timeout", "unreadable")
+"""Reasons that the content alone does not explain: the same content deserves another try."""
+
+_OUTCOME = func.coalesce(files.c.outcome, files.c.verdict)
+_EARLIEST = (
+    select(func.min(files.c.id))
+    .where(files.c.sha256.in_(bindparam("sha256s", expanding=True)), _STATE.in_(("decided", "filed")))
+    .where(_OUTCOME != "duplicates")
+    .where(or_(_OUTCOME != "failed", files.c.reason.not_in(_OF_THE_MOMENT)))
+    .where(files.c.reason.is_distinct_from(IMPORTED))
+    .group_by(files.c.sha256)
+)
+TWINS = select(*FILE_COLUMNS).where(files.c.id.in_(_EARLIEST))
