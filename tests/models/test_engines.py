@@ -85,6 +85,14 @@ def test_engines_agree(trained: Bundle):
 
 
 @needs_openvino
+def test_photos_are_scaled_before_they_are_turned(kept: Path):
+    (path,) = kept.glob("*/model.xml")
+    nodes = converted.import_openvino().Core().read_model(path).get_ordered_ops()
+    kinds = [node.get_type_name() for node in nodes if node.get_type_name() != "Constant"]
+    assert kinds[:6] == ["Parameter", "Convert", "Multiply", "Add", "Transpose", "Convolution"]
+
+
+@needs_openvino
 @pytest.mark.parametrize("lie", ["read-only", "every other", "columns first"])
 def test_openvino_takes_photos_however_they_lie_in_memory(trained: Bundle, lie: str):
     engine, images = open_engine(trained, "openvino"), selftest.images(2, 14, 32)
