@@ -6,7 +6,8 @@ most c / (d + i) = 1 / (1 / D + 1 / I). With the closer look a photo costs u x (
 where u is the share of photos that are unsure, D' the rate of decoding at the larger size, and I there that
 of float32. Elsewhere I is that of first answers, in 16 bits where these may stand.
 
-Core time is measured beside the wall's: other programs on the machine take of the one and not the other.
+Core time is measured beside the wall's: other programs on the machine take of the one and not the other. The
+machine's speed moves too, so what is compared with a limit is measured `around` it: before, then again after.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -29,6 +31,8 @@ from models.looking import PARTS
 from models.sketching import Sketcher, boundaries
 from pipeline import batching, config
 from pipeline.inference import usable_cpus
+
+T = TypeVar("T")
 
 BUNDLE = Path(config.__file__).parents[1] / "models" / "cats_dogs"
 LIMITS = config.LimitSettings()
@@ -114,6 +118,14 @@ def limit(paths: Sequence[bytes]) -> Limit:
         decoding.rate, larger.rate, best.rate, found.exact.rate, found.sketch.rate, found.engine, batch,
         found.unsure, decoding.cost, larger.cost, best.cost, found.exact.cost,
     )  # fmt: skip
+
+
+def around(paths: Sequence[bytes], work: Callable[[], T]) -> tuple[T, Limit]:
+    """Do some work, and return what comes of it with the mean of the limits before and after."""
+    before, result, after = limit(paths), work(), limit(paths)
+    pairs = {field.name: (getattr(before, field.name), getattr(after, field.name)) for field in fields(Limit)}
+    means = {name: sum(pair) / 2 for name, pair in pairs.items() if isinstance(pair[0], float)}
+    return result, replace(before, **means)
 
 
 def decoding_pace(paths: Sequence[bytes], size: int) -> Pace:

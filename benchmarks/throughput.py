@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from benchmarks import photos, rivals, writing
 from benchmarks.apart import apart
-from benchmarks.limit import Limit, limit
+from benchmarks.limit import Limit, around
 from pipeline import config, service
-from pipeline.classifier import Item, ProcessClassifier
+from pipeline.classifier import Item, ProcessClassifier, classify_files
 from pipeline.model import load_bundle, worker_classifier
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
     """Return rates in photos a second, and their ratios; the durable settings are on."""
     paths = photos.make(folder / "photos", count)
-    most = limit(paths)
-    filed, cores = apart(filing_rate, folder / "worker", count, photos.SMALL)
+    ((filed, cores), answered), most = around(paths, lambda: _worker_and_classifier(folder, paths))
     keras, single = apart(rivals.both, paths, folder / "moved")
     with_look = most.with_look
     return {
@@ -31,9 +31,11 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         "photos looked at more closely, share": round(most.unsure, 3),
         "limit of the machine without the closer look, photos/s": round(most.without_look, 1),
         "limit of the machine, photos/s": round(with_look, 1),
+        "classifier alone, from paths to answers, photos/s": round(answered, 1),
         "worker, from a full inbox to all filed, photos/s": round(filed, 1),
         "Keras script, photos/s": round(keras, 1),
         "one image a call, photos/s": round(single, 1),
+        "classifier alone / limit": round(answered / with_look, 3),
         "worker / limit": round(filed / with_look, 3),
         "worker / limit if 16 bits were right enough for all": round(filed / most.in_sixteen_bits, 3),
         "worker / limit without the closer look": round(filed / most.without_look, 3),
@@ -42,6 +44,11 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         "worker / Keras script": round(filed / keras, 2),
         "worker / one image a call": round(filed / single, 1),
     }
+
+
+def _worker_and_classifier(folder: Path, paths: Sequence[bytes]) -> tuple[tuple[float, float], float]:
+    filed: tuple[float, float] = apart(filing_rate, folder / "worker", len(paths), photos.SMALL)
+    return filed, apart(answering_rate, folder, paths)
 
 
 def _slices(most: Limit, cores: float) -> dict[str, float]:
@@ -84,8 +91,7 @@ def filing_rate(folder: Path, count: int, side: int) -> tuple[float, float]:
     Returns photos a second, and seconds of core time a photo.
     """
     photos.make(folder / "inbox", count, side)
-    (folder / "config.yaml").write_text("", encoding="utf-8")
-    settings = config.load(folder / "config.yaml")
+    settings = _defaults(folder)
     bundle = load_bundle(settings)
     classifier = worker_classifier(settings, bundle, _Watched)
     assert isinstance(classifier, _Watched)
@@ -97,3 +103,22 @@ def filing_rate(folder: Path, count: int, side: int) -> tuple[float, float]:
     assert filed == count, f"{filed} of {count} filed"
     seconds = (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
     return count / seconds, (classifier.ended - classifier.began) / count
+
+
+def answering_rate(folder: Path, paths: Sequence[bytes]) -> float:
+    """Return photos a second of the worker's classifier without the worker: no ledger, and nothing moved."""
+    settings = _defaults(folder)
+    classifier = worker_classifier(settings, load_bundle(settings))
+    while not classifier.ready(1.0):
+        pass
+    began = time.perf_counter()
+    answers = list(classify_files(classifier, paths, settings.batch.size))
+    seconds = time.perf_counter() - began
+    classifier.stop()
+    assert all(finding.scores for finding in answers), "a photo without an answer"
+    return len(answers) / seconds
+
+
+def _defaults(folder: Path) -> config.Settings:
+    (folder / "config.yaml").write_text("", encoding="utf-8")
+    return config.load(folder / "config.yaml")
