@@ -26,10 +26,8 @@ class NotRegularError(OSError):
 
 
 class Opened(NamedTuple):
-    """A file held open, with the folder to rename it from; both descriptors close with the context."""
+    """A file held open; its descriptor closes with the context."""
 
-    folder: int
-    name: bytes
     fd: int
     stat: os.stat_result
 
@@ -54,39 +52,29 @@ def _below(fd: int, relative: bytes) -> int:
     return fd
 
 
-def open_settled(folder: int, name: bytes) -> int:
-    """Open a regular file of an open folder for reading and return its descriptor.
+@contextmanager
+def opened(inbox: bytes | Path, source: bytes) -> Iterator[Opened]:
+    """Hold a regular file of an inbox open for reading, reached without following a link.
 
-    Raises NotRegularError, or OSError (EACCES, ENOENT ...).
+    Raises NotRegularError, what `open_folder` raises, or another OSError (EACCES, ENOENT ...).
     """
+    parent, _, name = source.rpartition(b"/")
+    folder = open_folder(inbox, parent)
     try:
         fd = os.open(name, _FILE, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket or a FIFO without a reader
             raise NotRegularError(error.errno, "not a regular file", os.fsdecode(name)) from error
         raise
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise NotRegularError(errno.EINVAL, "not a regular file", os.fsdecode(name))
-    return fd
-
-
-@contextmanager
-def opened(inbox: bytes | Path, source: bytes) -> Iterator[Opened]:
-    """Hold a file of an inbox open, reached without following a link.
-
-    Raises what `open_folder` and `open_settled` raise.
-    """
-    parent, _, name = source.rpartition(b"/")
-    folder = open_folder(inbox, parent)
-    try:
-        fd = open_settled(folder, name)
-        try:
-            yield Opened(folder, name, fd, os.fstat(fd))
-        finally:
-            os.close(fd)
     finally:
         os.close(folder)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotRegularError(errno.EINVAL, "not a regular file", os.fsdecode(name))
+        yield Opened(fd, status)
+    finally:
+        os.close(fd)
 
 
 def leased(fd: int) -> bool | None:

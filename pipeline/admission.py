@@ -18,6 +18,7 @@ from PIL import Image
 
 from models.images import Header, UnreadableImage, read_header
 from models.tiff import read_taken
+from pipeline.access import leased
 from pipeline.config import LimitSettings
 
 _CHUNK = 1024 * 1024  # bytes
@@ -27,13 +28,17 @@ _OFFSET = re.compile(r"[+-]\d\d:\d\d")
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a file was when it was read: SHA-256 in hex, bytes read, and whose they were."""
+    """What a file was when it was read: SHA-256 in hex, bytes read, and whose they were.
+
+    `written_to`: somebody had it open for writing, as far as can be known.
+    """
 
     sha256: str
     bytes: int
     dev: int
     ino: int
     mtime_ns: int
+    written_to: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,8 @@ def fingerprint(path: bytes, limits: LimitSettings) -> Fingerprint | Refused:
                 return _too_large(count, limits)
         if not count:
             return Refused("empty", "0 bytes")
-        return Fingerprint(digest.hexdigest(), count, status.st_dev, status.st_ino, status.st_mtime_ns)
+        whose = status.st_dev, status.st_ino, status.st_mtime_ns
+        return Fingerprint(digest.hexdigest(), count, *whose, written_to=leased(fd) is False)
     finally:
         os.close(fd)
 

@@ -12,7 +12,6 @@ from datetime import datetime
 from itertools import islice
 
 from db.ledger import Entry, Ledger
-from pipeline.access import leased
 from pipeline.admission import Admitted, Refused, fingerprint
 from pipeline.claiming import WORLD
 from pipeline.classifier import IN_FLIGHT, ChildLost, Classifier, Finding
@@ -162,7 +161,7 @@ class Answering:
         if isinstance(print_, Refused):
             sorted_.answers.append(Answer(held, FAILED, reason=print_.reason, detail=print_.detail))
             return None
-        if (print_.bytes, print_.mtime_ns) != held.identity[2:] or _is_written_to(held.spool):
+        if (print_.bytes, print_.mtime_ns) != held.identity[2:] or print_.written_to:
             sorted_.unsettled.append(held)
             return None
         return replace(held, sha256=print_.sha256)
@@ -225,11 +224,3 @@ def _header(twin: Entry) -> Admitted | None:
     if twin.format is None or twin.width is None or twin.height is None:
         return None
     return Admitted(twin.format, twin.width, twin.height, 1, twin.taken_at)
-
-
-def _is_written_to(path: bytes) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        return leased(descriptor) is False
-    finally:
-        os.close(descriptor)

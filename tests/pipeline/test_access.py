@@ -19,8 +19,6 @@ def test_a_file_is_reached_through_its_folders(tmp_path: Path) -> None:
     with opened(tmp_path, b"a/b/cat.jpg") as found:
         assert os.read(found.fd, 9) == b"cat"
         assert found.stat.st_size == 3
-        os.rename(found.name, b"moved.jpg", src_dir_fd=found.folder, dst_dir_fd=found.folder)
-    assert (tmp_path / "a" / "b" / "moved.jpg").exists()
 
 
 def test_a_path_longer_than_the_kernel_takes_at_once_is_reached(tmp_path: Path) -> None:
@@ -33,7 +31,7 @@ def test_a_path_longer_than_the_kernel_takes_at_once_is_reached(tmp_path: Path) 
     os.close(os.open("cat.jpg", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
     os.close(folder)
     with opened(tmp_path, b"/".join([b"d" * 200] * 30 + [b"cat.jpg"])) as found:
-        assert found.name == b"cat.jpg"
+        assert found.stat.st_size == 0
 
 
 @pytest.mark.parametrize("source", [b"link.jpg", b"folder/passwd", b"fifo.jpg", b"dir.jpg"])

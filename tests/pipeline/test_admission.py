@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pipeline.access import leased
 from pipeline.admission import Admitted, Fingerprint, Refused, examine, fingerprint
 from pipeline.config import LimitSettings
 from tests.models.pictures import FORMATS, chunk, encode, exif, noise, png, png_bomb, scene
@@ -205,7 +206,19 @@ def test_a_fingerprint_is_the_hash_and_whose_it_is(tmp_path: Path) -> None:
         status.st_dev,
         status.st_ino,
         status.st_mtime_ns,
+        written_to=False,
     )
+
+
+def test_a_fingerprint_tells_of_a_writer(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"x")
+    with path.open("rb") as file:
+        if leased(file.fileno()) is None:
+            pytest.skip("this file system knows no leases")
+    with path.open("ab"):
+        print_ = fingerprint(os.fsencode(path), LIMITS)
+    assert isinstance(print_, Fingerprint) and print_.written_to
 
 
 @pytest.mark.fault(31)

@@ -89,7 +89,7 @@ def test_writing_after_the_claim_starts_the_file_over(world: World, monkeypatch:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     # A share on which no lease tells of the writer.
     monkeypatch.setattr("pipeline.claiming.leased", lambda _: None)
-    monkeypatch.setattr("pipeline.answering.leased", lambda _: None)
+    monkeypatch.setattr("pipeline.admission.leased", lambda _: None)
     collect = StubClassifier.poll
 
     def write_then_poll(self: StubClassifier, timeout: float) -> Any:
