@@ -76,7 +76,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "the check for NaN", "pipeline/inference.py",
         "    if not np.isfinite(scores).all():\n",
         "    if False:\n",
-        (57,), ("pipeline/test_classifier.py::test_only_probabilities_are_taken_for_scores",),
+        (57,), ("pipeline/test_inference.py::test_only_probabilities_are_taken_for_scores",),
     ),
     of(
         "files that end too early", "models/headers.py",
@@ -94,7 +94,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "answers bound to the files they are of", "pipeline/inference.py",
         "batch.images if len(readable) == len(batch.ids) else batch.images[readable]",
         "batch.images[: len(readable)]",
-        (44,), ("pipeline/test_classifier.py::test_an_answer_is_of_the_pixels_of_its_own_file",),
+        (44,), ("pipeline/test_inference.py::test_an_answer_is_of_the_pixels_of_its_own_file",),
     ),
     of(
         "pictures thinner than a step", "models/shrinking.py",
