@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from statistics import harmonic_mean
 
 from benchmarks import photos
 from benchmarks.apart import apart
@@ -24,7 +25,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     paths = photos.make(folder / "photos", count)
     before = apart(filing_rate_of_stub, folder / "stub", count)
     (filed, cores), most = around(paths, lambda: apart(filing_rate, folder / "worker", count, photos.SMALL))
-    alone = (before + apart(filing_rate_of_stub, folder / "stub again", count)) / 2
+    alone = harmonic_mean([before, apart(filing_rate_of_stub, folder / "stub again", count)])
     return {
         "bookkeeping alone, files/s": round(alone, 1),
         "worker, photos/s": round(filed, 1),

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from statistics import harmonic_mean
 from typing import TypeVar
 
 import numpy as np
@@ -124,7 +125,8 @@ def around(paths: Sequence[bytes], work: Callable[[], T]) -> tuple[T, Limit]:
     """Do some work, and return what comes of it with the mean of the limits before and after."""
     before, result, after = limit(paths), work(), limit(paths)
     pairs = {field.name: (getattr(before, field.name), getattr(after, field.name)) for field in fields(Limit)}
-    means = {name: sum(pair) / 2 for name, pair in pairs.items() if isinstance(pair[0], float)}
+    assert before.engine == after.engine, f"the limits are of {before.engine} and of {after.engine}"
+    means = {name: harmonic_mean(pair) for name, pair in pairs.items() if isinstance(pair[0], float)}
     return result, replace(before, **means)
 
 

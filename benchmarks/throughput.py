@@ -109,12 +109,14 @@ def answering_rate(folder: Path, paths: Sequence[bytes]) -> float:
     """Return photos a second of the worker's classifier without the worker: no ledger, and nothing moved."""
     settings = _defaults(folder)
     classifier = worker_classifier(settings, load_bundle(settings))
-    while not classifier.ready(1.0):
-        pass
-    began = time.perf_counter()
-    answers = list(classify_files(classifier, paths, settings.batch.size))
-    seconds = time.perf_counter() - began
-    classifier.stop()
+    try:
+        while not classifier.ready(1.0):
+            pass
+        began = time.perf_counter()
+        answers = list(classify_files(classifier, paths, settings.batch.size))
+        seconds = time.perf_counter() - began
+    finally:
+        classifier.stop()
     assert all(finding.scores for finding in answers), "a photo without an answer"
     return len(answers) / seconds
 

@@ -67,8 +67,9 @@ class Ledger(MoveBook):
         Its old row is taken up again if it had been given up as vanished. Else it gets a new one, with the
         spool for its inbox, and size and mtime 0: nothing is known of it but its name.
         """
-        row = _claimed(Claim(os.fsdecode(self._spool), spool_name, 0, 0, 0, 0, at), "", at)
-        known = {"spool_name": os.fsdecode(spool_name), "path": os.path.join(self._spool, spool_name)}
+        unknown = Claim(os.fsdecode(self._spool), spool_name, 0, 0, 0, 0, at)
+        row = _claimed(unknown, os.fsdecode(spool_name), at)
+        known = {"spool_name": row["spool_name"], "path": os.path.join(self._spool, spool_name)}
         with writing(self._engine) as connection:
             given_up = files.c.spool_name == known["spool_name"], _STATE == "vanished"
             again = update(files).where(*given_up).values(state="claimed", changed_at=at, **known)
@@ -187,11 +188,11 @@ def _tokens(count: int) -> list[str]:
     return list(tokens)
 
 
-def _claimed(claim: Claim, token: str, at: datetime) -> dict[str, Any]:
+def _claimed(claim: Claim, spool_name: str, at: datetime) -> dict[str, Any]:
     stamps = {"claimed_at": at, "changed_at": at, "attempts": 0}
     name = os.path.basename(claim.source)
     as_seen = {name: getattr(claim, name) for name in _SEEN}
-    return {**as_seen, **stamps, "state": "claimed", "name": name, "spool_name": token}
+    return {**as_seen, **stamps, "state": "claimed", "name": name, "spool_name": spool_name}
 
 
 def _decided(verdict: Verdict, at: datetime) -> dict[str, Any]:

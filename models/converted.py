@@ -86,18 +86,17 @@ def _only_user(node: Any) -> Any | None:
 
 
 def _is_scaling(node: Any) -> bool:
-    """Tell whether a node does the same to each value, by one constant."""
+    """Tell whether a node does the same to each value, by one constant that fits any order of the axes."""
     sources = [source.get_source_output().get_node() for source in node.inputs()]
     constants = [source for source in sources if source.get_type_name() == "Constant"]
-    return node.get_type_name() in _SCALINGS and len(constants) == 1 and constants[0].data.size == 1
+    alike = len(constants) == 1 and constants[0].data.size == 1 and constants[0].data.ndim <= 4
+    return node.get_type_name() in _SCALINGS and alike
 
 
 def _input_from(node: Any, source: Any) -> Any:
-    # By name, since `==` of nodes makes another node.
-    name = source.get_friendly_name()
-    return next(
-        entry for entry in node.inputs() if entry.get_source_output().get_node().get_friendly_name() == name
-    )
+    # By their unique names, since `==` of nodes makes another node.
+    name = source.get_name()
+    return next(entry for entry in node.inputs() if entry.get_source_output().get_node().get_name() == name)
 
 
 def runner(model: Any, labels: int, threads: int | None, precision: str = "f32") -> Run:

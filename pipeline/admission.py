@@ -21,7 +21,8 @@ from models.tiff import read_taken
 from pipeline.access import leased
 from pipeline.config import LimitSettings
 
-_CHUNK = 1024 * 1024  # bytes
+_CHUNK = 1024 * 1024  # bytes at once, of a large file
+_LEAST = 64 * 1024  # of any: a size may be unknown to a network share, or of a moment ago
 
 _OFFSET = re.compile(r"[+-]\d\d:\d\d")
 
@@ -61,7 +62,7 @@ class Refused:
 
 
 def fingerprint(path: bytes, limits: LimitSettings) -> Fingerprint | Refused:
-    """Hash a regular file of an acceptable size, without holding it in memory.
+    """Hash a regular file of an acceptable size, without holding it in memory, and ask for a writer.
 
     Refused: empty, too_large, unreadable (not a regular file). Raises OSError, also for a link (ELOOP).
     """
@@ -73,7 +74,7 @@ def fingerprint(path: bytes, limits: LimitSettings) -> Fingerprint | Refused:
         if status.st_size > limits.file_bytes:
             return _too_large(status.st_size, limits)
         digest, count = hashlib.sha256(), 0
-        while chunk := os.read(fd, min(_CHUNK, status.st_size + 1)):
+        while chunk := os.read(fd, min(_CHUNK, max(_LEAST, status.st_size + 1))):
             digest.update(chunk)
             count += len(chunk)
             if count > limits.file_bytes:  # it grows while it is read

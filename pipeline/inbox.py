@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -230,11 +230,11 @@ class Inbox:
                 log.warning("%s: overflow %d: events were lost; scanning", self.path, self._lost)
                 self.rescan()
         until = self._clock() + SLICE_SECONDS
-        with self._opened() as root:
-            while self._hinted and self._clock() < until:
+        with self._opened(bool(self._hinted)) as root:
+            while root is not None and self._hinted and self._clock() < until:
                 self._follow(root, self._hinted.pop(), now)
 
-    def _follow(self, root: int | None, path: bytes, now: float) -> None:
+    def _follow(self, root: int, path: bytes, now: float) -> None:
         if within(self._ignored, path):
             return
         self._tracker.hint(path, now)
@@ -265,7 +265,9 @@ class Inbox:
 
     def _settled(self, now: float, limit: int) -> list[Arrival]:
         arrivals = []
-        with self._opened() as root:
+        with self._opened(self._tracker.has_due(now)) as root:
+            if root is None:
+                return []
             for due in self._tracker.due(now, limit):
                 status = _lstat(root, due.sighting.path)
                 if status is None or not stat.S_ISREG(status.st_mode):
@@ -284,25 +286,25 @@ class Inbox:
         return Arrival(self.path, source, dev, ino, size, mtime_ns, seen_at)
 
     @contextmanager
-    def _opened(self) -> Iterator[int | None]:
-        """Hold the inbox open; None where it cannot be."""
-        try:
-            root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            yield None
-            return
+    def _opened(self, wanted: bool) -> Iterator[int | None]:
+        """Hold the inbox open for many looks; None where that is not wanted, or cannot be for now."""
+        root = None
+        if wanted:
+            with suppress(OSError):
+                root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             yield root
         finally:
-            os.close(root)
+            if root is not None:
+                os.close(root)
 
     def _take(self, seen: Sighting) -> bool:
         return self._tracker.sight(seen, self._now)
 
 
-def _lstat(root: int | None, path: bytes) -> os.stat_result | None:
+def _lstat(root: int, path: bytes) -> os.stat_result | None:
     """Look at a path below an open inbox; None where there is nothing to be seen."""
     try:
-        return None if root is None else lstat_within(root, path)
+        return lstat_within(root, path)
     except OSError:
         return None

@@ -96,10 +96,14 @@ class Tracker:
         if entry is not None:
             self._restart(entry, now)
 
+    def has_due(self, now: float) -> bool:
+        """Tell whether `due` may have something to hand out."""
+        return bool(self._heap) and self._heap[0][0] <= now
+
     def due(self, now: float, limit: int) -> list[Due]:
         """Return at most `limit` settled files, longest settled first; they rest from now on."""
         found: list[Due] = []
-        while self._heap and self._heap[0][0] <= now and len(found) < limit:
+        while self.has_due(now) and len(found) < limit:
             when, path = heapq.heappop(self._heap)
             entry = self._waiting.get(path) or self._resting.get(path)
             if entry is None or entry.queued != when:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 
+from db import statements
 from db.engine import reading, writing
 from db.ledger import Claim, Entry, Ledger, LedgerError
 from tests.db.conftest import NOON, SPOOL, claim, filed, later, verdict
@@ -24,6 +25,27 @@ def test_tickets_come_in_the_order_of_the_claims(ledger: Ledger) -> None:
     entries = {entry.id: entry for entry in ledger.unfinished()}
     assert [entries[ticket.id].source for ticket in tickets] == [c.source for c in claims]
     assert [entries[ticket.id].spool_name for ticket in tickets] == [t.spool_name for t in tickets]
+
+
+def test_tickets_are_matched_in_whatever_order_the_rows_come_back(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Connection.execute
+
+    def reversing(self: Connection, statement: Any, *arguments: Any) -> Any:
+        result = honest(self, statement, *arguments)
+        return list(result)[::-1] if statement is statements.CLAIM else result
+
+    monkeypatch.setattr(Connection, "execute", reversing)
+    test_tickets_come_in_the_order_of_the_claims(ledger)
+
+
+def test_no_two_files_of_a_batch_have_one_token(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(["aaaaaaaa", "aaaaaaaa", "bbbbbbbb"])
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(drawn))
+    tickets = ledger.claim([claim(b"1.jpg", ino=1), claim(b"2.jpg", ino=2)], NOON)
+    assert {t.spool_name.split("-")[1] for t in tickets} == {"aaaaaaaa", "bbbbbbbb"}
+    assert len({t.id for t in tickets}) == 2
 
 
 def test_a_batch_is_claimed_in_as_many_statements_as_a_file(ledger: Ledger, engine: Engine) -> None:

@@ -210,6 +210,20 @@ def test_a_fingerprint_is_the_hash_and_whose_it_is(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_whose_size_is_not_known_is_read_in_large_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    honest = os.read
+
+    def counting(descriptor: int, size: int) -> bytes:
+        reads.append(size)
+        return honest(descriptor, size)
+
+    monkeypatch.setattr(os, "read", counting)
+    print_ = fingerprint(b"/proc/filesystems", LIMITS)  # regular, of 0 bytes by its own account
+    assert isinstance(print_, Fingerprint) and print_.bytes > 100
+    assert min(reads) >= 65536 and len(reads) < 5
+
+
 def test_a_fingerprint_tells_of_a_writer(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"x")

@@ -95,6 +95,33 @@ def test_files_that_are_there_at_the_start_arrive_from_any_depth(make: Make, fol
     assert inbox.poll() == [], "handed out once"
 
 
+def test_an_inbox_in_which_nothing_happens_is_not_opened(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox, clock = stepping(make)
+    inbox.poll()
+    monkeypatch.setattr(os, "open", lambda *_, **__: pytest.fail("opened"))
+    for _ in range(10):
+        clock.now += 0.1
+        assert inbox.poll() == []
+
+
+def test_files_that_are_due_wait_where_the_inbox_cannot_be_opened_for_a_moment(
+    make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        (folder / f"{number}.jpg").touch()
+    inbox, clock = stepping(make)
+    inbox.poll()
+    clock.now += 2.0
+
+    def refusing(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refusing)
+        assert inbox.poll() == []
+    assert len(inbox.poll()) == 5
+
+
 def test_an_arrival_says_what_was_seen_and_when_first(make: Make, folder: Path) -> None:
     path = folder / "cat.jpg"
     path.write_bytes(b"cat")

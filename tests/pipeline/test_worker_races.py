@@ -14,10 +14,11 @@ import pytest
 from db.engine import open_database
 from db.ledger import Ledger
 from pipeline import filing
+from pipeline.access import leased
 from pipeline.corrections import undo
 from tests.oracle import conserved, files_below
 from tests.pipeline.dying import Death
-from tests.pipeline.world import World, run_until_idle
+from tests.pipeline.world import World, run_until_idle, step_until
 from tests.stubs import StubClassifier
 
 
@@ -103,6 +104,29 @@ def test_writing_after_the_claim_starts_the_file_over(world: World, monkeypatch:
         worker.step()
     worker.stop()
     os.close(descriptor)
+    world.injected[:] = [b"<cat>more"]
+    conserved(world.settings, world.injected)
+
+
+@pytest.mark.fault(18)
+def test_a_file_that_is_open_for_writing_when_it_is_read_waits_for_its_writer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = world.drop("open.jpg", b"<cat>")
+    with open(path, "rb") as file:
+        if leased(file.fileno()) is None:
+            pytest.skip("this file system knows no leases")
+    # It was opened just after the claim.
+    monkeypatch.setattr("pipeline.claiming.leased", lambda _: None)
+    worker = world.worker()
+    worker.start()
+    with open(path, "ab") as writer:
+        step_until(worker, lambda: worker.left)
+        assert not world.sorted() and not worker.stuck
+        writer.write(b"more")
+    while not world.sorted():
+        worker.step()
+    worker.stop()
     world.injected[:] = [b"<cat>more"]
     conserved(world.settings, world.injected)
 
