@@ -49,11 +49,10 @@ class Claiming:
         return len(self.outside) + len(self._inside) + len(self._vanished)
 
     def claim(self, arrivals: Sequence[Arrival]) -> None:
-        """Commit that these files are ours, before any of them is moved."""
+        """Commit that these files, each named once, are ours, before any of them is moved."""
         known = {(held.inbox, held.source) for held in self.outside}
         known |= {(held.inbox, held.source) for _, held in self._resting.files.values()}
-        by_path = {(os.fsencode(a.inbox), a.source): a for a in arrivals}  # offered twice is claimed once
-        new = [arrival for path, arrival in by_path.items() if path not in known]
+        new = [a for a in arrivals if (os.fsencode(a.inbox), a.source) not in known]
         if not new:
             return
         tickets = self._ledger.claim([_claim(arrival) for arrival in new], self._now())

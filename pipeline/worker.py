@@ -216,7 +216,7 @@ class Worker:
             raise
 
     def _claim_batch(self, batch: Sequence[Arrival]) -> None:
-        seen = {path_of(arrival): arrival for arrival in batch}  # the ledger answers with paths
+        seen = {path_of(arrival): arrival for arrival in batch}  # what is offered twice is claimed once
         put_back = self._ledger.put_back({path: identity_of(a) for path, a in seen.items()}) if seen else ()
         for path in put_back:
             why = "was put back by `undo`; left alone until it is changed or renamed"

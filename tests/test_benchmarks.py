@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks import photos, rivals, writing
+from benchmarks import limit, photos, rivals, writing
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.limit import BUNDLE, Limit
 from models.bundle import load
@@ -36,6 +37,14 @@ def test_the_limit_is_what_decoding_and_the_network_reach_on_the_same_cores():
     assert 2 / LIMIT.core_seconds == pytest.approx(LIMIT.with_look), (
         "the same, where two cores do nothing else"
     )
+
+
+def test_a_limit_around_some_work_is_the_mean_of_before_and_after(monkeypatch: pytest.MonkeyPatch):
+    measured = iter([LIMIT, replace(LIMIT, decoding=3 * LIMIT.decoding)])
+    monkeypatch.setattr(limit, "limit", lambda paths: next(measured))
+    result, mean = limit.around([], lambda: "done")
+    assert result == "done"
+    assert mean == replace(LIMIT, decoding=pytest.approx(1.5 * LIMIT.decoding))
 
 
 def test_figures_replace_their_own_table_and_leave_the_rest_of_the_page(tmp_path: Path):

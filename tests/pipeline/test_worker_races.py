@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from db.ledger import Ledger
 from pipeline import filing
 from pipeline.access import leased
 from pipeline.corrections import undo
+from pipeline.inbox import Inbox
 from tests.oracle import conserved, files_below
 from tests.pipeline.dying import Death
 from tests.pipeline.world import World, run_until_idle, step_until
@@ -80,6 +82,17 @@ def test_a_file_replaced_at_the_moment_of_the_claim_is_recorded_as_it_is(
     monkeypatch.setattr(filing, "move", replace_then_move)
     world.live()
     world.injected[:] = [b"meanwhile<dog>"]
+    conserved(world.settings, world.injected)
+
+
+def test_a_file_that_is_offered_twice_is_claimed_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a batch waits for longer than an inbox holds a file back that it has handed out."""
+    honest = Inbox.poll
+    monkeypatch.setattr(Inbox, "poll", lambda self, **limits: 2 * honest(self, **limits))
+    world.drop("a.jpg", b"<cat>")
+    world.live()
+    with sqlite3.connect(world.settings.state / "pawsort.db") as database:
+        assert database.execute("SELECT state FROM files").fetchall() == [("filed",)]
     conserved(world.settings, world.injected)
 
 
