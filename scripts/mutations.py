@@ -2,12 +2,11 @@
 
     python -m scripts.mutations              all of them, in temporary copies of the tree
     python -m scripts.mutations --only fsync
-    python -m scripts.mutations --write      and write the record, docs/mutations.md and docs/reliability.md
 
 A safeguard that no test misses guards nothing. Each is taken out by an exact change of the text, so that a
 change of the code around it is noticed here. Where it guards faults of the catalogue, a test that is marked
-with each of them must go red. With `--write`, what was not examined this time stays as it was recorded. Exits
-with 1 if one was not missed, or is not there any more.
+with each of them must go red. Results go to stdout. Exits with 1 if no test goes red for one of them, or if
+its text is not in the code any more.
 """
 
 from __future__ import annotations
@@ -25,17 +24,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import date
 from itertools import count
 from pathlib import Path
 
-from scripts import seen_red, write_reliability
+from scripts import write_reliability
 from scripts.forked_pytest import Runner
-from scripts.safeguards import SAFEGUARDS, Safeguard
-from scripts.seen_red import Seen
+from scripts.safeguards import SAFEGUARDS, Safeguard, covers
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "mutations.md"
 SECONDS = 450
 """How long the tests of one safeguard may take."""
 
@@ -146,48 +142,8 @@ def _problem(
         return "a test could not be set up"
     if broken := [said for said in red.values() if _BROKEN.match(said)]:
         return f"the code does not run without it: {broken[0]}"
-    missed = [n for n in safeguard.faults if red and not seen_red.covers(n, red, marked)]
+    missed = [n for n in safeguard.faults if red and not covers(n, red, marked)]
     return f"no test of fault {missed[0]} is red, only {', '.join(red)}" if missed else None
-
-
-def table(record: Mapping[str, Seen], safeguards: Sequence[Safeguard] = SAFEGUARDS) -> str:
-    """Return the page of the documentation."""
-    rows = [_row(safeguard, seen_red.of(safeguard, record)) for safeguard in safeguards]
-    head = (
-        "# Safeguards, and the tests that miss them\n\n"
-        "Made by `make mutations ARGS=--write`: each safeguard is taken out of a copy of the code, and the\n"
-        "tests that should miss it are run. Named are those that went red, when, and at which commit. The\n"
-        "numbers are those of the faults in [reliability.md](reliability.md) that it guards against.\n\n"
-        "| without | in | faults | red | seen |\n|---|---|---|---|---|\n"
-    )
-    return head + "\n".join(rows) + "\n"
-
-
-def _row(safeguard: Safeguard, seen: Seen | None) -> str:
-    faults = ", ".join(map(str, safeguard.faults))
-    red = ", ".join(f"`{test.removeprefix('tests/')}`" for test in seen.red) if seen else "not seen yet"
-    when = f"{seen.date}, {seen.commit}" if seen else ""
-    return f"| {safeguard.name} | `{safeguard.file}` | {faults} | {red} | {when} |"
-
-
-def commit() -> str:
-    """Return the short name of the commit that is examined, with a + where the tree differs from it."""
-    line = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-
-
-def keep(results: Sequence[Result], at: str) -> None:
-    """Write the record and the two pages made of it; what was not examined stays as it is."""
-    today = date.today().isoformat()
-    record = seen_red.read()
-    for result in results:
-        guard = result.safeguard
-        red = () if result.problem else result.red
-        record[guard.name] = Seen(guard.name, guard.digest, red, result.said, today, at)
-    known = {guard.name for guard in SAFEGUARDS}
-    seen_red.write(seen for seen in record.values() if seen.name in known)
-    PAGE.write_text(table(seen_red.read()), encoding="utf-8")
-    write_reliability.TARGET.write_text(write_reliability.text(), encoding="utf-8")
 
 
 def examine_all(chosen: Sequence[Safeguard], jobs: int) -> Iterator[Result]:
@@ -228,12 +184,10 @@ def main() -> int:
         if code:
             print(f"with every safeguard in place, tests fail already: {', '.join(red) or code}")
             return 1
-    results, at = [], commit()
+    results = []
     for result in examine_all(chosen, options.jobs):
         results.append(result)
         print(result, flush=True)
-        if options.write:
-            keep([result], at)
     missed = sum(bool(r.red) and r.problem is None for r in results)
     print(f"{missed} of {len(results)} safeguards are missed by a test")
     return 0 if missed == len(results) else 1
@@ -245,7 +199,6 @@ def _options() -> argparse.Namespace:
         "--only", default="", help="only safeguards whose name or file has one of these, with commas"
     )
     parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
-    parser.add_argument("--write", action="store_true", help="write the record and what is made of it")
     parser.add_argument("--trust", action="store_true", help="do not run the tests with all in place first")
     return parser.parse_args()
 

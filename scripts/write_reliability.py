@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts import seen_red
+from scripts.safeguards import by_fault
 from tests.faults.catalogue import DOES_NOT_APPLY, NO_SAFEGUARD, SECTIONS, Fault
 
 ROOT = Path(__file__).parents[1]
@@ -30,18 +30,18 @@ def marked(tests: Path = ROOT / "tests") -> dict[int, list[str]]:
     return found
 
 
-def text(head: str | None = None, red: dict[int, list[str]] | None = None) -> str:
-    """Return what docs/reliability.md should be, below its hand-written head.
+def text(head: str | None = None, guards: dict[int, list[str]] | None = None) -> str:
+    """Return docs/reliability.md: its hand-written head, then the tables.
 
-    `red` has the safeguards without which each fault was seen red; without it, what was recorded.
+    `guards` has the safeguards against each fault; without it, those of `scripts/safeguards/`.
     """
     if head is None:
         head = TARGET.read_text(encoding="utf-8").partition(BEGIN)[0]
     tests = marked()
-    if red is None:
-        red = seen_red.by_fault(tests)
-    rows = "".join(_section(name, faults, tests, red) for name, faults in SECTIONS.items())
-    return head + BEGIN + _count(tests, red) + rows
+    if guards is None:
+        guards = by_fault(tests)
+    rows = "".join(_section(name, faults, tests, guards) for name, faults in SECTIONS.items())
+    return head + BEGIN + _count(tests, guards) + rows
 
 
 def _marks(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -52,21 +52,21 @@ def _marks(tree: ast.Module) -> Iterator[tuple[str, int]]:
                     yield from ((node.name, int(ast.literal_eval(number))) for number in decorator.args)
 
 
-def _count(tests: dict[int, list[str]], red: dict[int, list[str]]) -> str:
+def _count(tests: dict[int, list[str]], guards: dict[int, list[str]]) -> str:
     pages = {fault.number for fault in SECTIONS["Web pages"]}
     every = {fault.number for faults in SECTIONS.values() for fault in faults}
     return (
-        "\n| faults | | hold by a test | of these seen red | nothing of ours to take out | not seen red "
+        "\n| faults | | held by a test | of these with a safeguard | no safeguard needed | without one "
         "| do not apply | not yet |\n|---|---|---|---|---|---|---|---|\n"
-        + _counted("that do not concern web pages", every - pages, tests, red)
-        + _counted("of web pages", pages, tests, red)
+        + _counted("that do not concern web pages", every - pages, tests, guards)
+        + _counted("of web pages", pages, tests, guards)
         + _ABOUT
     )
 
 
-def _counted(which: str, ours: set[int], tests: dict[int, list[str]], red: dict[int, list[str]]) -> str:
+def _counted(which: str, ours: set[int], tests: dict[int, list[str]], guards: dict[int, list[str]]) -> str:
     held = ours & set(tests)
-    seen = held & set(red)
+    seen = held & set(guards)
     none = (held - seen) & set(NO_SAFEGUARD)
     away = ours & set(DOES_NOT_APPLY)
     counts = (len(held), len(seen), len(none), len(held - seen - none), len(away), len(ours - held - away))
@@ -74,22 +74,21 @@ def _counted(which: str, ours: set[int], tests: dict[int, list[str]], red: dict[
 
 
 _ABOUT = """
-A test was "seen red" when it failed without the safeguard that is named beside it; its file, test, day
-and commit are in [mutations.md](mutations.md). One that was never seen red may hold for another reason
-than it should.
+`make mutations` takes each safeguard out of a copy of the code and fails unless a test that carries the
+fault's mark goes red.
 """
 
 
 def _section(
-    name: str, faults: tuple[Fault, ...], tests: dict[int, list[str]], red: dict[int, list[str]]
+    name: str, faults: tuple[Fault, ...], tests: dict[int, list[str]], guards: dict[int, list[str]]
 ) -> str:
-    rows = "".join(_row(fault, tests.get(fault.number, []), red.get(fault.number, [])) for fault in faults)
-    titles = "| # | what goes wrong | what must come of it | | seen red without | test |\n"
+    rows = "".join(_row(fault, tests.get(fault.number, []), guards.get(fault.number, [])) for fault in faults)
+    titles = "| # | what goes wrong | what must come of it | | safeguard | test |\n"
     head = f"{titles}|---|---|---|---|---|---|\n"
     return f"\n## {name}\n\n{head}{rows}"
 
 
-def _row(fault: Fault, tests: list[str], red: list[str]) -> str:
+def _row(fault: Fault, tests: list[str], guards: list[str]) -> str:
     if tests:
         state = "holds"
     elif fault.number in DOES_NOT_APPLY:
@@ -97,15 +96,16 @@ def _row(fault: Fault, tests: list[str], red: list[str]) -> str:
     else:
         state = "not yet"
     names = "<br>".join(f"`{test}`" for test in tests)
-    return f"| {fault.number} | {fault.fault} | {fault.outcome} | {state} | {_seen(fault, red)} | {names} |\n"
+    cells = (str(fault.number), fault.fault, fault.outcome, state, _safeguards(fault, guards), names)
+    return f"| {' | '.join(cells)} |\n"
 
 
-def _seen(fault: Fault, red: list[str]) -> str:
-    if red:
-        return "; ".join(red)
+def _safeguards(fault: Fault, guards: list[str]) -> str:
+    if guards:
+        return "; ".join(guards)
     if why := NO_SAFEGUARD.get(fault.number):
-        return f"nothing to take out: {why}"
-    return "**not seen red**"
+        return f"none needed: {why}"
+    return "**none**"
 
 
 if __name__ == "__main__":

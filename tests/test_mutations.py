@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from scripts import mutations, seen_red, write_reliability
+from scripts import mutations, write_reliability
 from scripts.forked_pytest import Runner
-from scripts.mutations import run_tests, table, without
-from scripts.safeguards import SAFEGUARDS, Safeguard
+from scripts.mutations import run_tests, without
+from scripts.safeguards import SAFEGUARDS, Safeguard, by_fault, covers
 from scripts.safeguards import safeguard as safeguards
-from scripts.seen_red import Seen
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,7 +39,7 @@ def test_each_fault_of_a_safeguard_has_a_test_of_its_own_among_those_that_are_ru
         (safeguard.name, number)
         for safeguard in SAFEGUARDS
         for number in safeguard.faults
-        if not seen_red.covers(number, safeguard.tests, MARKED)
+        if not covers(number, safeguard.tests, MARKED)
     ]
     assert without_test == []
 
@@ -54,10 +52,6 @@ def safeguard(tmp_path: Path) -> Safeguard:
         "from code import LIMIT\n\ndef test_limit(): assert LIMIT == 3, 'too many'\n"
     )
     return safeguards.of("a limit", "code.py", "LIMIT = 3\n", "LIMIT = 4\n", (5,), ("test_code.py",))
-
-
-def seen(safeguard: Safeguard, *red: str) -> Seen:
-    return Seen(safeguard.name, safeguard.digest, red, "AssertionError: too many", "2026-11-21", "abc1234")
 
 
 def test_a_safeguard_is_put_back_and_one_that_is_not_there_is_told(
@@ -104,25 +98,7 @@ def test_red_counts_only_for_the_right_reason(
     assert found is None if problem is None else found is not None and problem in found
 
 
-def test_the_page_has_a_row_for_each(safeguard: Safeguard) -> None:
-    record = {"a limit": seen(safeguard, "tests/test_code.py::test_limit")}
-    assert "| a limit | `code.py` | 5 | `test_code.py::test_limit` | 2026-11-21, abc1234 |" in table(
-        record, [safeguard]
-    )
-    assert "| a limit | `code.py` | 5 | not seen yet |  |" in table({}, [safeguard])
-
-
-def test_what_was_seen_of_a_safeguard_as_it_was_does_not_count(safeguard: Safeguard, tmp_path: Path) -> None:
+def test_a_fault_has_the_safeguards_whose_tests_carry_its_mark(safeguard: Safeguard) -> None:
     marked = {5: ["test_code.py::test_limit"], 6: ["test_code.py::test_limit"]}
-    seen_red.write([seen(safeguard, "tests/test_code.py::test_limit")], tmp_path / "record.json")
-    record = seen_red.read(tmp_path / "record.json")
-    assert seen_red.by_fault(marked, record, [safeguard]) == {5: ["a limit"]}
-    assert seen_red.by_fault({5: ["test_code.py::another"]}, record, [safeguard]) == {}
-    changed = dataclasses.replace(safeguard, without="LIMIT = 5\n")
-    assert seen_red.by_fault(marked, record, [changed]) == {}
-    assert seen_red.by_fault(marked, {"a limit": seen(safeguard)}, [safeguard]) == {}
-
-
-def test_the_page_is_what_was_recorded() -> None:
-    stale = "run `make mutations ARGS=--write`"
-    assert mutations.PAGE.read_text(encoding="utf-8") == table(seen_red.read()), stale
+    assert by_fault(marked, [safeguard]) == {5: ["a limit"]}
+    assert by_fault({5: ["another.py::test_limit"]}, [safeguard]) == {}

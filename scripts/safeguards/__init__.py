@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 from scripts.safeguards import arriving, databases, disks, models, pages, pictures, reports, visitors
 from scripts.safeguards.safeguard import Safeguard
 
-__all__ = ["SAFEGUARDS", "Safeguard"]
+__all__ = ["SAFEGUARDS", "Safeguard", "by_fault", "covers"]
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     *arriving.SAFEGUARDS,
@@ -17,3 +19,25 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *pages.SAFEGUARDS,
     *visitors.SAFEGUARDS,
 )
+
+
+def by_fault(
+    marked: Mapping[int, Sequence[str]], safeguards: Sequence[Safeguard] = SAFEGUARDS
+) -> dict[int, list[str]]:
+    """Return, for each fault, the names of the safeguards against it that a marked test covers.
+
+    `marked` has the tests of each fault, as `write_reliability.marked` names them.
+    """
+    found: dict[int, list[str]] = {}
+    for safeguard in safeguards:
+        for number in safeguard.faults:
+            if covers(number, safeguard.tests, marked):
+                found.setdefault(number, []).append(safeguard.name)
+    return found
+
+
+def covers(number: int, tests: Iterable[str], marked: Mapping[int, Sequence[str]]) -> bool:
+    """Return whether one of these tests carries the mark of a fault; each runs a file or one test of it."""
+    of_fault = marked.get(number, ())
+    names = [test.removeprefix("tests/") for test in tests]
+    return any(mark == name or mark.startswith(f"{name}::") for name in names for mark in of_fault)

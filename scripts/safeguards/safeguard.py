@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 
@@ -19,12 +18,6 @@ class Safeguard:
     without: str
     faults: tuple[int, ...]
     tests: tuple[str, ...]
-
-    @property
-    def digest(self) -> str:
-        """What changes whenever a word of it does, so that an older record is not taken for one of it."""
-        words = repr((self.name, self.file, self.text, self.without, self.faults, self.tests))
-        return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
 def of(

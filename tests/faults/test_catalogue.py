@@ -20,11 +20,15 @@ def test_marks_are_of_faults_that_there_are() -> None:
     assert not set(write_reliability.marked()) & set(DOES_NOT_APPLY)
 
 
-def test_a_fault_that_was_never_seen_red_is_shown_as_such() -> None:
-    page = write_reliability.text(head="", red={1: ["a scan after an overflow"]})
+def test_a_fault_without_a_safeguard_is_shown_as_such() -> None:
+    page = write_reliability.text(head="", guards={1: ["a scan after an overflow"]})
     rows = {int(row.split("|")[1]): row for row in page.splitlines() if row[2:3].isdigit()}
     assert "| a scan after an overflow |" in rows[1]
-    assert "| **not seen red** |" in rows[2]
-    assert "| nothing to take out: the kernel frees the lock of a process that ends |" in rows[77]
+    assert "| **none** |" in rows[2]
+    assert "| none needed: the kernel frees the lock of a process that ends |" in rows[77]
     none = len(NO_SAFEGUARD)
     assert f"| that do not concern web pages | 102 | 102 | 1 | {none} | {101 - none} | 0 | 0 |" in page
+
+
+def test_each_fault_has_a_safeguard_or_needs_none() -> None:
+    assert "**none**" not in write_reliability.text(head="")
