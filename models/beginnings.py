@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from models import architectures
 from models.architectures import ArchitectureError, Network
-from models.bundle import Bundle, BundleError, load, read_weights
+from models.bundle import Bundle, BundleError, load, locate, read_weights
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +20,21 @@ Batches = Callable[[], Iterable[npt.NDArray[np.uint8]]]
 
 
 def chosen(architecture: str, asked: str | None) -> str:
-    """Return what was asked for, or what there is: imagenet or none. Raises ArchitectureError."""
-    return asked or ("imagenet" if architectures.known(architecture).pretrained else "none")
+    """Return what was asked for, or what there is: imagenet or none.
+
+    A bundle's name becomes the path of its folder. Raises ArchitectureError.
+    """
+    if asked is None:
+        return "imagenet" if architectures.known(architecture).pretrained else "none"
+    if asked in ("imagenet", "none") or Path(asked).exists():
+        return asked
+    folder = locate(asked, Path.cwd())
+    if not folder.is_dir():
+        raise ArchitectureError(
+            f"--init {asked}: not found; expected imagenet, none, a .weights.h5 file, or the name or folder "
+            "of a bundle"
+        )
+    return str(folder)
 
 
 def check(architecture: str, init: str) -> None:
@@ -56,11 +69,23 @@ def begin(init: str, network: Network, architecture: str, labels: Sequence[str],
         return True
     if Path(init).is_dir():
         return _from_bundle(network, _same_architecture(architecture, load(Path(init))), labels)
-    architectures.initialise_from_imagenet(network, init)
+    _from_imagenet(network, init)
     if architectures.statistics_are_folded(network):
         log.info("%s: giving batch normalisation its statistics back", init)
         architectures.restore_statistics(network, some())
     return False
+
+
+def _from_imagenet(network: Network, init: str) -> None:
+    try:
+        architectures.initialise_from_imagenet(network, init)
+    except ArchitectureError as error:
+        if init != "imagenet":
+            raise
+        raise ArchitectureError(
+            f"{error}. Without internet, download the .weights.h5 file of MobileNetV2 elsewhere and name it: "
+            "--init FILE; or begin from a bundle, --init cats_dogs, or from nothing, --init none"
+        ) from error
 
 
 def _thousand(network: Network) -> list[Any]:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models import selftest
+from models import calibration, selftest
 from models.errors import BundleError as BundleError
 from models.looking import MOST_ZOOM, NEITHER_BELOW, CloserLook
 from models.weights import Arrays, WeightsError, unpack
@@ -182,6 +182,10 @@ class Bundle:
         """Indices of the labels that have a folder."""
         return tuple(index for index, label in enumerate(self.labels) if label in self.folders)
 
+    def unproven(self, target_precision: float) -> str | None:
+        """Say that the calibration does not prove a promise, 0 to 1; None where it does."""
+        return calibration.unproven(self.calibration.thresholds, self.calibration.photos, target_precision)
+
     def threshold(self, target_precision: float) -> float:
         """Return the confidence from which a photo may be filed so that this share, 0 to 1, is right.
 
@@ -191,13 +195,19 @@ class Bundle:
         return next((entry.threshold for entry in table if entry.target_precision >= target_precision), 1.0)
 
 
-def locate(name_or_path: str, base: Path) -> Path:
-    """Return the folder of a bundle: a bare name is one under our own `models/`, else a path from `base`."""
-    if name_or_path not in ("", ".", "..") and "/" not in name_or_path:
-        shipped = Path(__file__).parent / name_or_path
-        if (shipped / MANIFEST).exists() or not (base / name_or_path).exists():
-            return shipped
-    return base / name_or_path
+def locate(name_or_path: str, *bases: Path) -> Path:
+    """Return the folder of a bundle, which need not be there.
+
+    A bare name is a shipped bundle, else one in a base or in its `models/`, the first base first. Anything
+    else is a path from the first base.
+    """
+    if name_or_path in ("", ".", "..") or "/" in name_or_path:
+        return bases[0] / name_or_path
+    shipped = Path(__file__).parent / name_or_path
+    own = [folder / name_or_path for base in bases for folder in (base, base / "models")]
+    bundles = (path for path in (shipped, *own) if (path / MANIFEST).exists())
+    folders = (path for path in own if path.is_dir())
+    return next(bundles, None) or next(folders, own[-1])
 
 
 def load(path: Path) -> Bundle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +89,18 @@ def precision_proven(wrong: int, filed: int, target: float, bound: float = BOUND
     return sum(map(math.exp, log_terms)) <= 1 - bound
 
 
+class Promise(Protocol):
+    """What is known of a promised precision, here and in a bundle."""
+
+    @property
+    def target_precision(self) -> float:
+        """The precision, 0 to 1."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether the calibration proves it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """What it takes, and costs, to keep one promise; shares from 0 to 1."""
@@ -138,6 +151,28 @@ def _least_threshold(confidence: Floats, right: Flags, target: float) -> tuple[f
             return float(falling[index]), True
     highest_mistake = float(confidence[~right].max(initial=0.0))
     return min(1.0, float(np.nextafter(highest_mistake, 2.0))), False
+
+
+def least_filed(target: float) -> int:
+    """Return how many filed photos without a single mistake prove a precision of `target`, below 1."""
+    return math.ceil(math.log(1 - BOUND) / math.log(target))
+
+
+def unproven(table: Sequence[Promise], photos: int, target: float) -> str | None:
+    """Say that the calibration does not prove a promise, or return None where it does.
+
+    `table` has the promises of a bundle, `photos` is how many calibrated it.
+    """
+    if target >= 1:
+        return "No number of photos proves a promise of 100%: nothing is filed at it."
+    entry = next((e for e in table if e.target_precision >= target), None)
+    if entry and entry.proven:
+        return None
+    return (
+        f"{photos:,} photos for calibration do not prove the promise of {target:.1%}: at least "
+        f"{least_filed(target):,} filed ones without a mistake would (exact binomial bound, {BOUND:.0%}). "
+        "Filed is what lies above every mistake seen, which is no promise: give more photos, or promise less."
+    )
 
 
 def _entry(

@@ -119,7 +119,8 @@ def _again(bundle: Bundle) -> str:
             break
         folders.append(word)
     without = words[words.index("--exclude") :][:2] if "--exclude" in words else []
-    measure = shlex.join(["pawsort", "evaluate", bundle.name, *folders, "--split", "test", *without])
+    place = words[words.index("--out") + 1] if "--out" in words[:-1] else str(bundle.path)
+    measure = shlex.join(["pawsort", "evaluate", place, *folders, "--split", "test", *without])
     return f"{_command(words)}\n\nMeasure it on the photos that no choice has seen:\n\n    {measure}"
 
 
@@ -193,7 +194,7 @@ def _figures(bundle: Bundle, measured: Evaluation) -> str:
         for name, c in measured.classes.items()
     ]
     return "\n\n".join([
-        *(f"**{_safe(warning)}**" for warning in measured.warnings),
+        *(f"**{_safe(warning)}**" for warning in [*measured.warnings, *_unproven(bundle, measured)]),
         f"On {measured.photos:,} photos{split}, with 95% intervals; what is filed, at `target_precision: "
         f"{at.target_precision:g}`, threshold {at.threshold:.4f}.",
         _table(("figure", "value", "95% interval", "photos"), rows),
@@ -201,6 +202,11 @@ def _figures(bundle: Bundle, measured: Evaluation) -> str:
         _table(("promise", "threshold", "filed", "of these right", "neither filed"), promises),
         _table(("class", "precision", "recall", "F1"), classes),
     ])  # fmt: skip
+
+
+def _unproven(bundle: Bundle, measured: Evaluation) -> list[str]:
+    warning = bundle.unproven(measured.at_threshold.target_precision)
+    return [warning] if warning else []
 
 
 def _parts(entry: AtThreshold) -> tuple[Share, Share, Share]:

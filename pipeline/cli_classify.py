@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli_shared import DEFAULT, Config, Json, load
+from pipeline.cli_shared import DEFAULT, Config, Json, load_or_default
 from pipeline.errors import SOME_FAILED, SettingsError
 
 
@@ -27,7 +27,8 @@ def classify(
 ) -> None:
     """Say what is on photos; nothing is recorded or moved.
 
-    The model imagenet knows a thousand things, and gives the five likeliest.
+    In a folder without a config.yaml, the shipped model and the default settings answer. The model imagenet
+    knows a thousand things, and gives the five likeliest.
 
     Example: pawsort classify holiday/ cat.jpg --json
     """
@@ -36,10 +37,11 @@ def classify(
     from pipeline.output import print_json, print_table
     from pipeline.progress import counting_progress
 
-    settings = load(config)
+    settings = load_or_default(config)
     if not any(map(os.path.lexists, paths)):
         raise SettingsError(f"{paths[0]}: no such file or folder")
-    bundle = open_bundle(model or settings.model, Path.cwd() if model else settings.base, weights)
+    bases = (Path.cwd(), settings.base) if model else (settings.base,)
+    bundle = open_bundle(model or settings.model, bases, weights)
     with counting_progress("classifying") as progress:
         rows = [row.as_dict() for row in classification.classify(settings, paths, progress, bundle)]
     if not rows:

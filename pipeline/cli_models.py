@@ -42,7 +42,9 @@ def train(
     ] = "mobilenet_v2",
     init: Annotated[
         str | None,
-        typer.Option(help="imagenet, none, a .weights.h5 file or a bundle; default: what there is."),
+        typer.Option(
+            help="imagenet, none, a .weights.h5 file, or a bundle's name or path; default: what there is."
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=0, help=f"At most; 0 trains the last layer alone. {_OWN}")
@@ -139,6 +141,8 @@ def train(
             bundle = fit(options, progress=progress)
     for name, figure in sorted(bundle.figures.items()):
         print(f"{name:28} {figure.value:.4f}")
+    if warning := bundle.unproven(target_precision):
+        _say([warning])
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
 def _inherited(context: typer.Context, value: Path | None) -> Path:
     """Let `pawsort --config X query` mean the same as `pawsort query --config X`."""
     root = context.find_root()
-    root.obj = value or root.obj or Path("config.yaml")
-    return Path(root.obj)
+    root.obj = value or root.obj or UNNAMED
+    found: Path = root.obj
+    return found
+
+
+UNNAMED = Path("config.yaml")
+"""The settings file where none is named; told from one that was named by identity."""
 
 
 Config = Annotated[
@@ -44,6 +50,17 @@ def load(config: Path) -> Settings:
     from pipeline import logs
 
     settings = configuration.load(config)
+    logs.set_up(settings.log)
+    return settings
+
+
+def load_or_default(config: Path) -> Settings:
+    """Read the settings as `load` does; where no file was named and none is here, return the defaults."""
+    from pipeline import logs
+
+    if config is not UNNAMED or os.path.lexists(config):
+        return load(config)
+    settings = configuration.defaults(Path.cwd())
     logs.set_up(settings.log)
     return settings
 

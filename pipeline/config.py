@@ -178,10 +178,21 @@ def load(path: Path) -> Settings:
 
     Raises SettingsError, whose message has a line for each thing that is wrong.
     """
-    values = _read_yaml(path)
+    return _checked(path, _read_yaml(path), path.absolute().parent)
+
+
+def defaults(base: Path) -> Settings:
+    """Return the settings of a folder without a settings file: defaults, and the environment over them.
+
+    Raises SettingsError.
+    """
+    return _checked(base, {}, base)
+
+
+def _checked(path: Path, values: dict[str, Any], base: Path) -> Settings:
     _refuse_unknown_environment()
     try:
-        settings = Settings(**values, base=path.absolute().parent)
+        settings = Settings(**values, base=base)
     except ValidationError as error:
         raise SettingsError(_explain(path, error)) from error
     except PydanticSettingsError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def load_bundle(settings: Settings) -> Bundle:
 
     Raises ModelError, also where the model has no folders.
     """
-    bundle = open_bundle(settings.model, settings.base)
+    bundle = open_bundle(settings.model, (settings.base,))
     if not bundle.folders:
         raise ModelError(
             f"model: {settings.model}: it names what is on photos and has no folders to file them in; "
@@ -34,8 +35,8 @@ def load_bundle(settings: Settings) -> Bundle:
     return bundle
 
 
-def open_bundle(name: str, base: Path, weights: Path | None = None) -> Bundle:
-    """Load the bundle of a name, or of a path from `base`. Raises ModelError.
+def open_bundle(name: str, bases: Sequence[Path], weights: Path | None = None) -> Bundle:
+    """Load the bundle of a name, or of a path from the first of `bases`. Raises ModelError.
 
     `imagenet` is made when first asked for, from `weights` or a download; no other model takes these.
     """
@@ -44,7 +45,7 @@ def open_bundle(name: str, base: Path, weights: Path | None = None) -> Bundle:
     with translated():
         if name == imagenet.NAME:
             return imagenet.open_imagenet(weights)
-        return bundles.load(bundles.locate(name, base))
+        return bundles.load(bundles.locate(name, *bases))
 
 
 def policy(settings: Settings, bundle: Bundle) -> Policy:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from models.bundle import NEITHER, Bundle
 from models.dataset import DatasetError, Photos
 from models.engines import Kind
@@ -29,18 +31,19 @@ def compare(
 ) -> Comparison:
     """Measure two bundles on the same photos; `out` gets both evaluations and what differs.
 
-    They may see photos at different sizes and have their labels in different orders, and one of them may lack
-    `neither`; all other labels must be the same. `split` is that of A's training. Raises DatasetError,
-    BundleError and PackageMissing.
+    They may see photos at different sizes, and have their labels in different orders. Photos of a label that
+    only one of them knows are left out, and a warning counts them; `neither` may be measured on both. `split`
+    is that of A's training. Raises DatasetError, BundleError and PackageMissing.
     """
     check_labels(a, b)
     plots.need("scipy")
     if out is not None:
         plots.need_all()
-    found = measuring.found_in(a, folders, exclude)
+    found, left_out = _shared(measuring.found_in(a, folders, exclude), a, b)
     first = measuring.run(a, found, split, target_precision, engine, progress)
     second = measuring.run(b, found, split, target_precision, engine, progress)
-    second = replace(second, result=replace(second.result, warnings=_seen(a, b, found, second, split)))
+    warnings = [*_seen(a, b, found, second, split), *left_out]
+    second = replace(second, result=replace(second.result, warnings=warnings))
     result = comparison.contrast(first.answers, second.answers, first.result, second.result)
     if out is not None:
         write(result, first, second, out)
@@ -48,18 +51,36 @@ def compare(
 
 
 def check_labels(a: Bundle, b: Bundle) -> None:
-    """Raise DatasetError unless both know the same labels, `neither` apart."""
-    ours, theirs = set(a.labels) - {NEITHER}, set(b.labels) - {NEITHER}
-    if ours == theirs:
+    """Raise DatasetError unless both know a label in common, `neither` apart."""
+    if (set(a.labels) & set(b.labels)) - {NEITHER}:
         return
-    alone = [
-        f"only {bundle.path} knows {', '.join(sorted(labels))}"
-        for bundle, labels in ((a, ours - theirs), (b, theirs - ours))
-        if labels
+    known = " and ".join(f"{bundle.path} knows {', '.join(bundle.labels)}" for bundle in (a, b))
+    raise DatasetError(f"these models cannot be compared: expected a label in common, but {known}")
+
+
+def _shared(found: Photos, a: Bundle, b: Bundle) -> tuple[Photos, list[str]]:
+    """Return the photos of labels that both know, and a warning for each class that only one knows."""
+    alone = {
+        name: (a if name in _names(a) else b).name
+        for name in found.classes
+        if name != NEITHER and (name in _names(a)) != (name in _names(b))
+    }
+    kept = tuple(name for name in found.classes if name not in alone)
+    place = {name: i for i, name in enumerate(kept)}
+    photos = found.where(~np.isin(found.labels, [found.classes.index(name) for name in alone]))
+    labels = np.array([place[found.classes[i]] for i in photos.labels], dtype=np.int16)
+    counts = {name: sum(of_splits.values()) for name, of_splits in found.counts().items()}
+    warnings = [
+        f"{counts[name]:,} photos of {name} were left out: only {knows} knows them."
+        for name, knows in alone.items()
+        if counts[name]
     ]
-    raise DatasetError(
-        f"these models cannot be compared: expected the same labels, but {' and '.join(alone)}"
-    )
+    return replace(photos, classes=kept, labels=labels), warnings
+
+
+def _names(bundle: Bundle) -> set[str]:
+    """Return what a folder of photos may be called: a label of the bundle, or the folder of one."""
+    return {*bundle.labels, *bundle.folders.values()}
 
 
 def _seen(a: Bundle, b: Bundle, found: Photos, second: Measured, split: Split | None) -> list[str]:

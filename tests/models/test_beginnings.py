@@ -43,6 +43,26 @@ def test_bundle_of_another_architecture_is_refused_before_any_photo_is_read(trai
         train(options(tmp_path, tmp_path, architecture="cifar_cnn", init=str(trained.path)))
 
 
+def test_a_bundle_to_begin_from_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert Path(beginnings.chosen("mobilenet_v2", "cats_dogs")).parts[-2:] == ("models", "cats_dogs")
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    assert beginnings.chosen("mobilenet_v2", "mine") == str(tmp_path / "models" / "mine")
+    assert beginnings.chosen("mobilenet_v2", None) == "imagenet"
+    with pytest.raises(ArchitectureError, match=r"--init nothing-here: not found; expected imagenet, none"):
+        beginnings.chosen("mobilenet_v2", "nothing-here")
+
+
+def test_a_failed_download_names_the_option_for_a_file(monkeypatch: pytest.MonkeyPatch):
+    def offline(*_: object) -> None:
+        raise ArchitectureError("ImageNet weights cannot be downloaded: no route to host")
+
+    monkeypatch.setattr(architectures, "initialise_from_imagenet", offline)
+    network = architectures.build("small_cnn", 2)
+    with pytest.raises(ArchitectureError, match=r"no route to host.*--init FILE"):
+        beginnings.begin("imagenet", network, "mobilenet_v2", ("a", "b"), never)
+
+
 def test_network_without_imagenet_weights_begins_from_nothing_or_a_bundle():
     with pytest.raises(ArchitectureError, match="none, or a bundle"):
         beginnings.check("small_cnn", "imagenet")

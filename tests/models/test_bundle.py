@@ -244,5 +244,11 @@ def test_names_are_found_among_the_shipped_and_paths_from_the_base(tmp_path: Pat
     assert locate("/elsewhere/model", tmp_path) == Path("/elsewhere/model")
     (tmp_path / "mine").mkdir()
     assert locate("mine", tmp_path) == tmp_path / "mine"
+    assert locate("mine", tmp_path / "elsewhere", tmp_path) == tmp_path / "mine"
+    (tmp_path / "models/second").mkdir(parents=True)
+    (tmp_path / "models/second/bundle.yaml").touch()
+    assert locate("second", tmp_path / "elsewhere", tmp_path) == tmp_path / "models/second"
+    (tmp_path / "second").mkdir()  # no bundle
+    assert locate("second", tmp_path) == tmp_path / "models/second"
     (tmp_path / "cats_dogs").mkdir()
     assert locate("cats_dogs", tmp_path) == shipped / "cats_dogs"

@@ -57,6 +57,22 @@ def test_wilson_contains_the_share(successes: int, failures: int):
         )
 
 
+def test_how_many_photos_prove_a_promise_is_what_the_bound_asks():
+    for target in (0.9, 0.95, 0.995, 0.999):
+        least = calibration.least_filed(target)
+        assert precision_proven(0, least, target) and not precision_proven(0, least - 1, target)
+    assert calibration.least_filed(0.995) == 460
+
+
+def test_a_promise_that_few_photos_cannot_prove_is_told():
+    few = thresholds(two_classes([0.99] * 104), np.zeros(104, dtype=int), [0, 1])
+    assert "104 photos for calibration do not prove the promise of 99.5%" in (
+        calibration.unproven(few, 104, 0.995) or ""
+    )
+    assert calibration.unproven(few, 104, 0.95) is None
+    assert "100%" in (calibration.unproven(few, 104, 1.0) or "")
+
+
 def test_calibration_error_by_hand():
     confidence, right = np.array([0.9, 0.9, 1.0, 1.0]), np.array([True, False, True, True])
     assert calibration.expected_calibration_error(confidence, right) == pytest.approx((2 * 0.9 - 1) / 4)

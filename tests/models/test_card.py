@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models import card
-from models.bundle import Bundle, Figure
+from models.bundle import Bundle, Figure, ThresholdEntry
 from models.calibration import softmax
 from models.dataset import Photos
 from models.evaluation import Evaluation, measure
@@ -78,6 +78,28 @@ def test_photos_that_training_set_aside_are_not_measured_either(plain_bundle: Bu
     made = plain_bundle.manifest.made.model_copy(update={"command": command})
     object.__setattr__(plain_bundle, "manifest", plain_bundle.manifest.model_copy(update={"made": made}))
     assert "evaluate tiny photos --split test --exclude wrong.csv\n" in card.text(plain_bundle, measured)
+
+
+def test_card_says_that_the_photos_do_not_prove_the_promise(plain_bundle: Bundle, measured: Evaluation):
+    def entry(proven: bool) -> dict[str, object]:
+        shares = {"target_precision": 0.95, "threshold": 0.8, "precision": 1.0, "coverage": 0.5}
+        return shares | {"proven": proven}
+
+    for proven in (True, False):
+        table = [ThresholdEntry.model_validate(entry(proven))]
+        calibration = plain_bundle.calibration.model_copy(update={"thresholds": table, "photos": 104})
+        manifest = plain_bundle.manifest.model_copy(update={"calibration": calibration})
+        object.__setattr__(plain_bundle, "manifest", manifest)
+        text = card.text(plain_bundle, measured)
+        assert ("104 photos for calibration do not prove the promise of 90.0%" in text) is not proven
+    assert "at least 22 filed ones" in text
+
+
+def test_measuring_is_told_by_the_path_that_was_trained_to(plain_bundle: Bundle, measured: Evaluation):
+    command = "pawsort train photos --out models/mine"
+    made = plain_bundle.manifest.made.model_copy(update={"command": command})
+    object.__setattr__(plain_bundle, "manifest", plain_bundle.manifest.model_copy(update={"made": made}))
+    assert "    pawsort evaluate models/mine photos --split test" in card.text(plain_bundle, measured)
 
 
 def test_card_says_what_becomes_of_unseen_sources_where_that_is_known(

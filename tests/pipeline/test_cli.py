@@ -247,6 +247,26 @@ def filed(tmp_path: Path) -> Path:
 
 
 @pytest.mark.fault(88)
+def test_classify_needs_no_settings_file_but_one_that_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").unlink()
+    (tmp_path / "photos").mkdir()
+    done = run("classify", "photos")
+    assert done.code == 0 and "no photos there" in done.err
+    assert run("classify", "photos", "--config", "config.yaml").code == 2
+    assert run("query").code == 2  # whoever asks a database must say which
+
+
+def test_a_model_is_found_by_its_name_beside_the_settings(run: Run, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "models" / "mine").mkdir(parents=True)
+    (home / "config.yaml").touch()
+    (tmp_path / "photos").mkdir()
+    done = run("classify", "photos", "--model", "mine", "--config", "home/config.yaml")
+    assert done.code == 3 and "home/models/mine/bundle.yaml" in done.err
+
+
 def test_doctor_lists_what_a_lost_database_knew_and_repair_records_it(run: Run, filed: Path) -> None:
     done = run("doctor")
     assert (done.code, done.out.startswith(f"unrecorded: {filed}")) == (1, True), done

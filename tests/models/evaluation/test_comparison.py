@@ -91,10 +91,30 @@ def test_bundle_without_neither_is_right_on_what_it_leaves_unfiled(
     assert "recall/neither" not in found.differences and "nothing tells them apart" in found.verdict
 
 
-def test_bundles_of_other_labels_are_refused_before_anything_is_read(plain_bundle: Bundle, tmp_path: Path):
-    other = bundle_of(tmp_path / "other", labels=["cat", "rabbit", "neither"], folders={"cat": "cats"})
-    with pytest.raises(DatasetError, match=r"only .*tiny knows dog and only .*other knows rabbit"):
+def test_bundles_without_a_common_label_are_refused_before_anything_is_read(
+    plain_bundle: Bundle, tmp_path: Path
+):
+    other = bundle_of(tmp_path / "other", labels=["hare", "rabbit", "neither"], folders={"hare": "hares"})
+    with pytest.raises(DatasetError, match=r"label in common.*tiny knows cat, dog.*other knows hare, rabbit"):
         compare(plain_bundle, other, [tmp_path / "nowhere"])
+
+
+def test_photos_of_a_label_that_only_one_knows_are_left_out_and_counted(
+    plain_bundle: Bundle, tmp_path: Path, by_colour: None
+):
+    pets = bundle_of(
+        tmp_path / "pets",
+        name="pets",
+        labels=["rabbit", "dog", "cat", "neither"],
+        folders={"cat": "cats", "rabbit": "rabbits"},
+        self_test=manifest()["self_test"] | {"probabilities": [[0.25, 0.25, 0.25, 0.25]]},
+    )
+    folders = in_folders(tmp_path)
+    make_photos(tmp_path / "in", "rabbits", 9, seed=2)
+    found = compare(pets, plain_bundle, folders, target_precision=0.99)
+    assert found.photos == 34 and found.both_right == 34
+    assert found.b.warnings == ["9 photos of rabbits were left out: only pets knows them."]
+    assert "recall/rabbit" not in found.differences and found.differences["recall/cat"].a.value == 1
 
 
 def test_missing_scipy_is_told_before_anything_is_read(
