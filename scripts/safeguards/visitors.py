@@ -13,6 +13,11 @@ _SAFETY = "pipeline/web/test_safety.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "no code from the working folder in children", "pipeline/import_path.py",
+        "    os.environ[SAFE_PATH] = \"1\"\n", "    pass\n",
+        (), ("pipeline/test_import_path.py::test_a_child_is_safe_whatever_started_it",),
+    ),
+    of(
         "loopback by default", "pipeline/web/server.py",
         "    host, port = settings.web.host, settings.web.port\n",
         "    host, port = \"0.0.0.0\", settings.web.port\n",
