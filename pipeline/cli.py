@@ -253,11 +253,14 @@ def config_check(config: Config = DEFAULT) -> None:
     """
     from db.engine import check_url
     from pipeline.model import load_bundle
+    from pipeline.permissions import exposed
 
     settings = load(config)
     with translated():
         check_url(settings.database_url)
     load_bundle(settings)
+    for note in exposed(settings):
+        print(f"pawsort: {note}", file=sys.stderr)
     print(f"{config}: all is well")
 
 
@@ -287,10 +290,12 @@ def db_upgrade(config: Config = DEFAULT) -> None:
     Example: pawsort db upgrade
     """
     from db.engine import upgrade
+    from pipeline.permissions import limited
 
     settings = load(config)
-    settings.state.mkdir(parents=True, exist_ok=True)
-    with translated():
+    settings.state.parent.mkdir(parents=True, exist_ok=True)
+    with translated(), limited(settings.permissions):
+        settings.state.mkdir(exist_ok=True)
         upgrade(settings.database_url)
     print("the database is up to date")
 

@@ -13,6 +13,12 @@ _SAFETY = "pipeline/web/test_safety.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "what the worker makes is private", "pipeline/service.py",
+        "        stack.enter_context(limited(settings.permissions))\n", "",
+        (), ("pipeline/test_permissions.py::"
+             "test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says[private-448-384]",),
+    ),
+    of(
         "no code from the working folder in children", "pipeline/import_path.py",
         "    os.environ[SAFE_PATH] = \"1\"\n", "    pass\n",
         (), ("pipeline/test_import_path.py::test_a_child_is_safe_whatever_started_it",),
