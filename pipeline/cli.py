@@ -30,6 +30,7 @@ from pipeline.cli_models import evaluate, train
 from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment, read_day
 from pipeline.cli_web import require_pages, serve
 from pipeline.errors import DatabaseError, PawsortError, SettingsError, translated
+from pipeline.logs import printable_lines
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -67,17 +68,21 @@ def main() -> None:
     try:
         code = app(prog_name="pawsort", standalone_mode=False)
     except PawsortError as error:
-        print(f"pawsort: {error}", file=sys.stderr)
+        _complain(str(error))
         code = error.exit_code
     except typer.TyperException as error:
-        print(f"pawsort: {' '.join(error.format_message().split()).rstrip('.')}; see --help", file=sys.stderr)
+        _complain(f"{' '.join(error.format_message().split()).rstrip('.')}; see --help")
         code = SettingsError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 128 + signal.SIGINT
     except OSError as error:
-        print(f"pawsort: {error.filename or 'cannot go on'}: {error.strerror}", file=sys.stderr)
+        _complain(f"{error.filename or 'cannot go on'}: {error.strerror}")
         code = PawsortError.exit_code
     sys.exit(code or 0)
+
+
+def _complain(message: str) -> None:
+    print(f"pawsort: {printable_lines(message)}", file=sys.stderr)
 
 
 @app.callback(invoke_without_command=True)

@@ -13,10 +13,14 @@ _SAFETY = "pipeline/web/test_safety.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "no control character in a cell", "pipeline/csvfiles.py",
+        "quoted(neutral(visible(value)))", "quoted(neutral(value))",
+        (), ("pipeline/test_csvfiles.py::test_a_control_character_is_written_as_what_it_is_and_comes_back",),
+    ),
+    of(
         "what the worker makes is private", "pipeline/service.py",
         "        stack.enter_context(limited(settings.permissions))\n", "",
-        (), ("pipeline/test_permissions.py::"
-             "test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says[private-448-384]",),
+        (), ("pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says",),
     ),
     of(
         "no code from the working folder in children", "pipeline/import_path.py",
