@@ -9,6 +9,9 @@ _DELIVERING = "pipeline/web/test_delivering.py::"
 _DURABLE = _DELIVERING + "test_it_is_durable_before_it_has_its_name_and_its_name_before_it_is_answered"
 _REPORTS = "pipeline/web/test_reporting.py::"
 _SERVER = "pipeline/web/test_server.py::"
+_PRIVATE = (
+    "pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says"
+)
 _SAFETY = "pipeline/web/test_safety.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -20,7 +23,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "what the worker makes is private", "pipeline/service.py",
         "        stack.enter_context(limited(settings.permissions))\n", "",
-        (), ("pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says",),
+        (), (_PRIVATE,),
     ),
     of(
         "no code from the working folder in children", "pipeline/import_path.py",
