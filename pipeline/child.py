@@ -23,6 +23,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from pipeline.import_path import secure_children
+
 log = logging.getLogger(__name__)
 
 KILL_SECONDS = 5.0
@@ -57,6 +59,7 @@ class ChildProcess:
     def __init__(self, main: Main, *arguments: object) -> None:
         # A fork would copy our locks, threads and database handles.
         context = multiprocessing.get_context("spawn")
+        secure_children()
         their_requests, self._requests = context.Pipe(duplex=False)
         self._answers, their_answers = context.Pipe(duplex=False)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`

@@ -67,10 +67,9 @@ def classify(
 
 def photos(paths: Iterable[str], settings: Settings) -> Iterator[str]:
     """Name the files given and those below the folders given, each folder in the order of names."""
-    ignored = ignorer(settings.watch.ignore)
     for path in paths:
         if os.path.isdir(path):
-            yield from _below(path, ignored)
+            yield from _below(path, ignorer(settings.watch.ignore, os.fsencode(path)))
         else:
             yield path
 

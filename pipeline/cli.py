@@ -6,6 +6,11 @@ Data goes to stdout, messages and progress to stderr. What a command needs is im
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # python -m pipeline.cli
+    from pipeline.entry import main as enter
+
+    enter()
+
 import os
 import signal
 import sys
@@ -25,6 +30,7 @@ from pipeline.cli_models import evaluate, train
 from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment, read_day
 from pipeline.cli_web import require_pages, serve
 from pipeline.errors import DatabaseError, PawsortError, SettingsError, translated
+from pipeline.logs import printable_lines
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -62,17 +68,21 @@ def main() -> None:
     try:
         code = app(prog_name="pawsort", standalone_mode=False)
     except PawsortError as error:
-        print(f"pawsort: {error}", file=sys.stderr)
+        _complain(str(error))
         code = error.exit_code
     except typer.TyperException as error:
-        print(f"pawsort: {' '.join(error.format_message().split()).rstrip('.')}; see --help", file=sys.stderr)
+        _complain(f"{' '.join(error.format_message().split()).rstrip('.')}; see --help")
         code = SettingsError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 128 + signal.SIGINT
     except OSError as error:
-        print(f"pawsort: {error.filename or 'cannot go on'}: {error.strerror}", file=sys.stderr)
+        _complain(f"{error.filename or 'cannot go on'}: {error.strerror}")
         code = PawsortError.exit_code
     sys.exit(code or 0)
+
+
+def _complain(message: str) -> None:
+    print(f"pawsort: {printable_lines(message)}", file=sys.stderr)
 
 
 @app.callback(invoke_without_command=True)
@@ -248,11 +258,14 @@ def config_check(config: Config = DEFAULT) -> None:
     """
     from db.engine import check_url
     from pipeline.model import load_bundle
+    from pipeline.permissions import exposed
 
     settings = load(config)
     with translated():
         check_url(settings.database_url)
     load_bundle(settings)
+    for note in exposed(settings):
+        print(f"pawsort: {note}", file=sys.stderr)
     print(f"{config}: all is well")
 
 
@@ -282,10 +295,12 @@ def db_upgrade(config: Config = DEFAULT) -> None:
     Example: pawsort db upgrade
     """
     from db.engine import upgrade
+    from pipeline.permissions import limited
 
     settings = load(config)
-    settings.state.mkdir(parents=True, exist_ok=True)
-    with translated():
+    settings.state.parent.mkdir(parents=True, exist_ok=True)
+    with translated(), limited(settings.permissions):
+        settings.state.mkdir(exist_ok=True)
         upgrade(settings.database_url)
     print("the database is up to date")
 

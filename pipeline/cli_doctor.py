@@ -82,6 +82,7 @@ def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
     from pipeline.decision import DUPLICATES
     from pipeline.locks import worker_lock
     from pipeline.model import load_bundle, outcome_folders
+    from pipeline.permissions import limited
 
     outcomes = (*outcome_folders(load_bundle(settings)), DUPLICATES)
     if not _is_lost(settings):
@@ -89,6 +90,7 @@ def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
             pass  # refuses what is none of ours, before anything is locked
     with ExitStack() as stack:
         stack.enter_context(translated())
+        stack.enter_context(limited(settings.permissions))
         stack.enter_context(worker_lock(settings))
         engine = open_database(settings.database_url, "worker" if _is_lost(settings) else "write")
         stack.callback(engine.dispose)

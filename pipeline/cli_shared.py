@@ -69,8 +69,9 @@ def load_or_default(config: Path) -> Settings:
 def database(settings: Settings, mode: Literal["read", "write"]) -> Iterator[Engine]:
     """Open the database that the worker has made. Raises DatabaseError."""
     from db.engine import open_database
+    from pipeline.permissions import limited
 
-    with translated():
+    with translated(), limited(settings.permissions):
         engine = open_database(settings.database_url, mode)
         try:
             yield engine

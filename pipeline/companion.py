@@ -1,7 +1,7 @@
 """A program kept running beside the worker, for `run --serve`: started again when it ends, ended with it.
 
-Run as a module it is that program: `python -m pipeline.companion PARENT serve --config PATH`. It ends with
-its parent, whatever ends that.
+`main` is that program, with the arguments `PARENT serve --config PATH`. It ends with its parent, whatever
+ends that.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.import_path import FOLDER, safe
+
 log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -32,8 +34,7 @@ _PR_SET_PDEATHSIG = 1
 @contextlib.contextmanager
 def pages_beside(config: Path) -> Iterator[None]:
     """Keep `pawsort serve` with this settings file running until the block ends."""
-    command = [sys.executable, "-m", __name__, str(os.getpid()), "serve", "--config", str(config.absolute())]
-    companion = Companion(command)
+    companion = Companion([*_interpreter(), str(os.getpid()), "serve", "--config", str(config.absolute())])
     try:
         yield
     finally:
@@ -70,9 +71,7 @@ class Companion:
 
     def _live(self) -> int | str:
         try:
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                self._command, stdin=subprocess.DEVNULL, env=_environment()
-            )
+            process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # noqa: S603 - our own command
         except OSError as error:
             return str(error)
         while not self._stopping.is_set():
@@ -90,11 +89,12 @@ def _end(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-def _environment() -> dict[str, str]:
-    """Let the program find us where we are not installed."""
-    ours = str(Path(__file__).parents[1])
-    paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+def _interpreter() -> list[str]:
+    """Return the command that runs `main` with the import path of this process, installed or not."""
+    path = safe(sys.path, FOLDER, set())
+    # -P keeps the working folder off the path until the first statement replaces the path.
+    program = f"import sys; sys.path[:] = {path!a}; from {__name__} import main; main()"
+    return [sys.executable, "-P", "-c", program]
 
 
 def main() -> None:
@@ -107,7 +107,3 @@ def main() -> None:
     from pipeline.cli import main as run
 
     run()
-
-
-if __name__ == "__main__":
-    main()

@@ -26,6 +26,8 @@ from pipeline.errors import SettingsError
 
 PREFIX = "PAWSORT_"
 
+Permissions = Literal["private", "group", "umask"]
+
 
 def _known_timezone(name: str) -> str:
     if name not in available_timezones():
@@ -132,6 +134,7 @@ class Settings(BaseSettings):
     watch: WatchSettings = WatchSettings()
     limits: LimitSettings = LimitSettings()
     duplicates: Literal["file", "hold"] = "file"
+    permissions: Permissions = "private"
     report: ReportSettings = ReportSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

@@ -8,12 +8,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 import stat
 from collections.abc import Iterator
 
+log = logging.getLogger(__name__)
+
 TEMPORARY = b".pawsort-incoming-"
 """How the name of a copy under way begins; see `is_leftover`."""
+
+_ACCESS_LIST = "system.posix_acl_access"
+_without: set[int] = set()
+"""Devices of which it was said that they do not keep what the user set."""
 
 Identity = tuple[int, int, int, int]
 """Device, inode, size in bytes, mtime in nanoseconds."""
@@ -57,7 +64,7 @@ def _digest(descriptor: int) -> str:
 
 
 def copy(descriptor: int, temporary: bytes) -> None:
-    """Write a durable copy of an open file, with its owner, mode and times, and read it back.
+    """Write a durable copy of an open file, with its owner, mode, access list and times, and read it back.
 
     `temporary` comes from `copy_name`. Raises OSError; EIO if the copy is not what was read.
     """
@@ -72,7 +79,7 @@ def copy(descriptor: int, temporary: bytes) -> None:
             digest.update(chunk)
             size += len(chunk)
             _write_all(target, chunk)
-        _copy_attributes(os.fstat(descriptor), target)
+        _copy_attributes(descriptor, target)
         os.fsync(target)
         # Out of the page cache, so that the disk is read and not our own memory.
         os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -89,13 +96,43 @@ def _write_all(target: int, chunk: bytes) -> None:
         view = view[os.write(target, view) :]
 
 
-def _copy_attributes(of: os.stat_result, target: int) -> None:
+def _copy_attributes(source: int, target: int) -> None:
+    of = os.fstat(source)
     # Shares and FAT know no owners or modes, and only root may give a file away: the bytes count.
     with contextlib.suppress(OSError):
         os.fchown(target, of.st_uid, of.st_gid)
     with contextlib.suppress(OSError):
         os.fchmod(target, stat.S_IMODE(of.st_mode))
+    _copy_extended(source, target)  # after the mode, since an access list sets that of the group
     os.utime(target, ns=(of.st_atime_ns, of.st_mtime_ns))
+
+
+def _copy_extended(source: int, target: int) -> None:
+    """Copy the user's extended attributes, such as tags, and the access list, as far as both sides know them.
+
+    What cannot be kept is said once for each file system: the bytes count.
+    """
+    for name in _extended(source):
+        try:
+            os.setxattr(target, name, os.getxattr(source, name))
+        except OSError as error:
+            device = os.fstat(target).st_dev
+            if device not in _without:
+                _without.add(device)
+                log.warning(
+                    "%s of photos that are copied to this disk cannot be kept: %s (said once)",
+                    "access lists" if name == _ACCESS_LIST else "extended attributes",
+                    error.strerror,
+                )
+
+
+def _extended(descriptor: int) -> list[str]:
+    """List what belongs to the user: labels of security modules are for the target's own rules to set."""
+    try:
+        names = os.listxattr(descriptor)
+    except OSError:  # a file system without any
+        return []
+    return [name for name in names if name == _ACCESS_LIST or name.startswith("user.")]
 
 
 def copy_name(of: Identity) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.cells import neutral, quoted
+from pipeline.cells import neutral, quoted, visible
 from pipeline.folders import sync_folders
 
 DECIMALS = 6
@@ -31,8 +31,8 @@ def body(frame: pd.DataFrame) -> bytes:
     """Return a line for each row of `frame`, in UTF-8 with LF; missing values are empty cells.
 
     By its dtype a column holds numbers (floats with six decimals), booleans (true, false), moments (aware,
-    written as ISO 8601 in UTC with Z) or text (made neutral, and quoted where needed). Raises TypeError for
-    any other.
+    written as ISO 8601 in UTC with Z) or text (control characters escaped, made neutral, and quoted where
+    needed). Raises TypeError for any other.
     """
     columns = [_cells(frame[name]) for name in frame.columns]
     return _lines(",".join(cells) for cells in zip(*columns, strict=True))
@@ -53,7 +53,7 @@ def _cells(column: pd.Series) -> list[str]:
     if pd.api.types.is_float_dtype(kind):
         return _written(column, lambda value: f"{value:.{DECIMALS}f}")
     if pd.api.types.is_string_dtype(kind):
-        return _written(column, lambda value: quoted(neutral(value)))
+        return _written(column, lambda value: quoted(neutral(visible(value))))
     raise TypeError(f"expected numbers, booleans, moments or text in column {column.name}, received {kind}")
 
 

@@ -28,6 +28,7 @@ from pipeline.copying import (
 )
 from pipeline.folders import FolderError, files_below, is_folder, make_folders, sync_folders
 from pipeline.naming import destination
+from pipeline.permissions import as_usual
 
 __all__ = [
     "TEMPORARY",
@@ -243,7 +244,9 @@ def probe_folder(folder: bytes, spool: bytes) -> Probe:
     """
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise FolderError(errno.ENOTDIR, "expected a folder, found a file", folder)
-    os.makedirs(folder, exist_ok=True)
+    if not os.path.isdir(folder):
+        os.makedirs(folder)
+        as_usual(folder, 0o777)
     source, target = os.path.join(spool, _PROBE), os.path.join(folder, _PROBE)
     left = (source, target, target + b"-2")
     _remove_empty(left)

@@ -10,6 +10,8 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
+from pipeline.permissions import as_usual
+
 
 class FolderError(OSError):
     """A folder that should take files is missing, a file or a link; the files stay where they are."""
@@ -77,6 +79,7 @@ def _make_folder(path: bytes) -> None:
         return
     try:
         os.mkdir(path)
+        as_usual(path, 0o777)
     except FileExistsError:
         if not is_folder(path):
             raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable
 
 PROBE_PREFIX = ".pawsort-"  # our own: a probe that asks whether events arrive
@@ -35,7 +36,6 @@ NAMES = frozenset(
         "autorun.inf",  # camera cards and USB sticks
         ".directory",  # KDE Dolphin: how a folder is shown
         ".hidden",  # GNOME Files
-        "lost+found",  # ext2/3/4
         ".nomedia",  # Android: no gallery here
         ".thumbnails",  # Android and old desktops: thumbnails
         ".stfolder",  # Syncthing: marker
@@ -120,6 +120,9 @@ PATTERNS = (
 _PATTERN = re.compile("|".join(PATTERNS), re.IGNORECASE)
 
 
+LOST_AND_FOUND = b"lost+found"
+
+
 def is_temporary(name: bytes) -> bool:
     """Tell whether a base name is one that programs give to what is not, or not yet, a photo."""
     lower = os.fsdecode(name).lower()
@@ -131,10 +134,11 @@ def is_temporary(name: bytes) -> bool:
     )
 
 
-def ignorer(patterns: Iterable[str]) -> Callable[[bytes], bool]:
+def ignorer(patterns: Iterable[str], inbox: bytes | None = None) -> Callable[[bytes], bool]:
     """Make the test for one path relative to the inbox, whose folders have passed it already.
 
-    `patterns` are the user's: shell patterns on the base name or on the relative path, case ignored.
+    `patterns` are the user's: shell patterns on the base name or on the relative path, case ignored. With
+    `inbox`, the folder `lost+found` of a file system is ignored too.
     """
     expressions = [fnmatch.translate(pattern) for pattern in patterns]
     own = re.compile("|".join(expressions), re.IGNORECASE) if expressions else None
@@ -143,11 +147,24 @@ def ignorer(patterns: Iterable[str]) -> Callable[[bytes], bool]:
         name = path.rpartition(b"/")[2]
         if is_temporary(name):
             return True
+        if name == LOST_AND_FOUND and inbox is not None and _is_of_file_system(os.path.join(inbox, path)):
+            return True
         if own is None:
             return False
         return own.match(os.fsdecode(name)) is not None or own.match(os.fsdecode(path)) is not None
 
     return ignored
+
+
+def _is_of_file_system(folder: bytes) -> bool:
+    """Tell whether a folder is the one that ext2/3/4 keep for fsck: at the top of a disk, and root's."""
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return False
+    # An inbox may be a link to the disk.
+    top = os.path.realpath(os.path.dirname(folder))
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and os.path.ismount(top)
 
 
 def within(ignored: Callable[[bytes], bool], path: bytes) -> bool:

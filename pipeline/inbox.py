@@ -81,7 +81,7 @@ class Inbox:
         self._settings = settings
         self._clock = clock
         self._wall = wall
-        self._ignored = ignorer(settings.ignore)
+        self._ignored = ignorer(settings.ignore, self._root)
         self._tracker = Tracker(settings.settle_seconds, capacity)
         self._oddities = Oddities(path)
         self._watcher = Watcher(path, settings.mode)

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pipeline.config import Settings
@@ -85,7 +85,11 @@ def _stand_in(folder: Path) -> int:
         # Linux lets nobody create over another user's file in a shared folder, so try what is there first.
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        # It is empty, and other users' workers must be able to open it.
+        with suppress(PermissionError):
+            os.fchmod(descriptor, 0o644)
+        return descriptor
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:

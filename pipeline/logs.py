@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
+from pipeline.cells import CONTROL
 from pipeline.config import LogSettings
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def set_up(settings: LogSettings, stream: TextIO | None = None) -> None:
@@ -29,7 +27,12 @@ def set_up(settings: LogSettings, stream: TextIO | None = None) -> None:
 
 def printable(text: str) -> str:
     """Escape what could break a line, move the cursor or turn the direction of writing."""
-    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+    return CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def printable_lines(text: str) -> str:
+    """Escape the same in each line of a text that has several."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 class TextFormatter(logging.Formatter):
@@ -39,7 +42,9 @@ class TextFormatter(logging.Formatter):
         """Make one line of a record; a traceback, which only a defect makes, follows it."""
         moment = datetime.fromtimestamp(record.created).astimezone()
         line = f"{moment:%Y-%m-%d %H:%M:%S} {record.levelname} {printable(record.getMessage())}"
-        return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
+        return line + (
+            f"\n{printable_lines(self.formatException(record.exc_info))}" if record.exc_info else ""
+        )
 
 
 class JsonFormatter(logging.Formatter):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from pipeline.cells import neutral, quoted
+from pipeline.cells import neutral, quoted, visible
 from pipeline.logs import printable
 
 Row = Mapping[str, Any]
@@ -73,7 +73,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, int | float):
         return str(value)
-    return quoted(neutral(json.dumps(value) if isinstance(value, dict) else _plain(value)))
+    return quoted(neutral(visible(json.dumps(value) if isinstance(value, dict) else _plain(value))))
 
 
 def _plain(value: Any) -> str:

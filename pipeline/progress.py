@@ -55,7 +55,9 @@ def _log_above(write: Callable[..., None]) -> Iterator[None]:
     """Send the log through the console that draws the bar, so that neither overwrites the other."""
     root = logging.getLogger()
     before = root.handlers[:]
-    handler = LineHandler(lambda line: write(line, markup=False, highlight=False, soft_wrap=True))
+    handler = LineHandler(
+        lambda line: write(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    )
     handler.setFormatter(before[0].formatter if before else None)
     root.handlers[:] = [handler]
     try:

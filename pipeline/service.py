@@ -32,6 +32,7 @@ from pipeline.heartbeat import Health, Heartbeat, InboxBeat, State
 from pipeline.held import Held
 from pipeline.locks import worker_lock
 from pipeline.model import load_bundle, outcome_folders, worker_classifier
+from pipeline.permissions import exposed, limited
 from pipeline.reports import Reporter
 from pipeline.schedule import Agenda, Schedule
 from pipeline.worker import Worker
@@ -57,6 +58,7 @@ def run(
     prepare_folders(settings)
     with ExitStack() as stack:
         stack.enter_context(translated())
+        stack.enter_context(limited(settings.permissions))
         stack.enter_context(worker_lock(settings))
         bundle = load_bundle(settings)
         engine = open_database(settings.database_url, "worker")
@@ -65,6 +67,8 @@ def run(
         refuse_bare_mount(settings, bundle, engine)
         probe_folders(settings, bundle)
         finish_moves(engine, settings)
+        for note in exposed(settings):
+            log.warning("%s", note)
         if classifier is None:
             classifier = worker_classifier(settings, bundle)
         stack.enter_context(beside or nullcontext())
@@ -251,11 +255,13 @@ def prepare_folders(settings: Settings) -> None:
     beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
     seen = {inbox.path for inbox in beat.inboxes} if beat else set()
     inboxes = [inbox for inbox in settings.inboxes if str(inbox) not in seen]
-    folders = [settings.state, settings.sorted, settings.reports, *inboxes]
     try:
-        for folder in folders:
+        for folder in (settings.sorted, *inboxes, settings.state.parent, settings.reports.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        settings.spool.mkdir(mode=0o700, exist_ok=True)
+        with limited(settings.permissions):
+            for folder in (settings.state, settings.reports):
+                folder.mkdir(exist_ok=True)
+            settings.spool.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"{error.filename}: cannot make this folder: {error.strerror}") from error
 

@@ -100,7 +100,7 @@ class Worker:
             self._attempt(self._recover)
             if not self._recovered:
                 return  # until the ledger is taken up, what lies in an inbox may be half claimed
-        self._attempt(lambda: self._step(taking))
+        self._attempt(lambda: self._step(taking), proves=True)
 
     def stop(self) -> None:
         """Finish the batch in flight if that is soon done, and leave the rest for the next start."""
@@ -263,8 +263,11 @@ class Worker:
 
     # --- a bad world --------------------------------------------------------------------------------
 
-    def _attempt(self, action: Callable[[], None]) -> None:
-        """Do something that the world may refuse; if it does, say so and back off."""
+    def _attempt(self, action: Callable[[], None], *, proves: bool = False) -> None:
+        """Do something that the world may refuse; if it does, say so and back off.
+
+        With `proves`, an action that succeeds has done all that was refused before, so the trouble is over.
+        """
         try:
             action()
         except (OSError, DatabaseUnavailable) as error:
@@ -273,9 +276,10 @@ class Worker:
             if isinstance(error, CommitUnclear):
                 self._begin_anew()
         else:
-            if self.trouble:
+            if proves and self.trouble:
                 log.warning("going on: the trouble is over (%s)", self.trouble)
-            self.trouble, self._troubles = None, 0
+            if proves:
+                self.trouble, self._troubles = None, 0
 
     def _begin_anew(self) -> None:
         """Forget where each file was; what the ledger says next counts, as at a start."""

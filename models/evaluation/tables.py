@@ -23,7 +23,8 @@ from models.evaluation.suspects import Suspect
 
 Row = Sequence[object]
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")  # what a spreadsheet would run
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # what a terminal would act on
+_FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")  # what a spreadsheet would run
 
 
 def write_json(path: Path, content: object) -> None:
@@ -41,7 +42,10 @@ def write_csv(path: Path, rows: Iterable[Row]) -> None:
 
 
 def _cell(value: object) -> object:
-    return "'" + value if isinstance(value, str) and _FORMULA.match(value) else value
+    if not isinstance(value, str):
+        return value
+    text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], value)
+    return "'" + text if _FORMULA.match(text) else text
 
 
 def name_of(path: bytes) -> str:

@@ -20,6 +20,7 @@ from db.queries import arrived_as
 from pipeline import filing
 from pipeline.config import Settings
 from pipeline.ignored import ignorer
+from pipeline.permissions import as_usual
 from pipeline.web.problems import Problem
 from pipeline.web.store import Store
 from pipeline.web.uploads import Upload
@@ -65,6 +66,7 @@ class Porter:
             return self._known(upload, inbox, stem) or self._carry(upload, inbox, stem)
 
     def _carry(self, upload: Upload, inbox: Path, stem: str) -> Delivery:
+        as_usual(upload.path, 0o666)  # until now it was private
         for attempt in range(_TRIES):
             name = stem + extension(upload.name)
             if self._ignored(name.encode()):

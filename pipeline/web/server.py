@@ -20,6 +20,7 @@ from db import queries
 from db.errors import DatabaseError
 from pipeline.config import Settings
 from pipeline.errors import OK, SettingsError
+from pipeline.permissions import limited
 from pipeline.web.app import create_app
 from pipeline.web.connections import PatientProtocol
 from pipeline.web.rendering import compile_all
@@ -43,7 +44,7 @@ def serve(settings: Settings) -> int:
     print(
         f"pawsort: open {address(settings)} in a browser; Ctrl-C stops the page", file=sys.stderr, flush=True
     )
-    with listener:
+    with listener, limited(settings.permissions):
         server.run(sockets=[listener])
     return 128 + server.received[0] if server.received else OK
 

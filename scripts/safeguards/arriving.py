@@ -170,7 +170,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "names that are not final", "pipeline/inbox.py",
-        "        self._ignored = ignorer(settings.ignore)\n",
+        "        self._ignored = ignorer(settings.ignore, self._root)\n",
         "        self._ignored = lambda _: False\n",
         (21,), ("pipeline/test_inbox.py::test_temporary_names_wait_for_their_final_name",),
     ),

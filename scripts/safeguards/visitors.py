@@ -9,9 +9,27 @@ _DELIVERING = "pipeline/web/test_delivering.py::"
 _DURABLE = _DELIVERING + "test_it_is_durable_before_it_has_its_name_and_its_name_before_it_is_answered"
 _REPORTS = "pipeline/web/test_reporting.py::"
 _SERVER = "pipeline/web/test_server.py::"
+_PRIVATE = (
+    "pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says"
+)
 _SAFETY = "pipeline/web/test_safety.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "no control character in a cell", "pipeline/csvfiles.py",
+        "quoted(neutral(visible(value)))", "quoted(neutral(value))",
+        (), ("pipeline/test_csvfiles.py::test_a_control_character_is_written_as_what_it_is_and_comes_back",),
+    ),
+    of(
+        "what the worker makes is private", "pipeline/service.py",
+        "        stack.enter_context(limited(settings.permissions))\n", "",
+        (), (_PRIVATE,),
+    ),
+    of(
+        "no code from the working folder in children", "pipeline/import_path.py",
+        "    os.environ[SAFE_PATH] = \"1\"\n", "    pass\n",
+        (), ("pipeline/test_import_path.py::test_a_child_is_safe_whatever_started_it",),
+    ),
     of(
         "loopback by default", "pipeline/web/server.py",
         "    host, port = settings.web.host, settings.web.port\n",

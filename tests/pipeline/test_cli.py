@@ -315,3 +315,13 @@ def test_a_bundle_is_written_once(run: Run, filed: Path) -> None:
         assert all(b"Anna" not in archive.read(name) for name in archive.namelist())
     done = run("doctor", "--bundle", "help.zip")
     assert (done.code, "is there already" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words", [["classify", "\x1b[2J\r\x9b.jpg"], ["\x1b]0;x"], ["run", "--config", "\x1b[2J"]]
+)
+def test_an_error_prints_no_control_character(run: Run, words: list[str]) -> None:
+    done = run(*words)
+    assert done.code == 2
+    assert r"\x1b" in done.err
+    assert done.err.rstrip("\n").isprintable()

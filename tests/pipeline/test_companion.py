@@ -110,5 +110,5 @@ def test_it_does_not_outlive_a_worker_that_was_killed() -> None:
 
 
 def test_who_comes_too_late_does_not_begin() -> None:
-    line = [sys.executable, "-m", "pipeline.companion", "1", "serve", "--config", "/nowhere"]
+    line = [*companion._interpreter(), "1", "serve", "--config", "/nowhere"]
     assert subprocess.run(line, timeout=60).returncode == 0

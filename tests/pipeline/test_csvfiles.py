@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from db.names import escape, unescape
 from pipeline import csvfiles
 from pipeline.csvfiles import body, header, neutral, pieces_of, replace_file
 
@@ -22,6 +23,8 @@ NAMES = [
     "+1.jpg",
     "-rf.jpg",
     "@a.jpg",
+    "\uff1d1+1.jpg",
+    "\uff20a.jpg",
     "\ta.jpg",
     "\ra.jpg",
     "\na.jpg",
@@ -45,18 +48,47 @@ def taken_off(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and neutral(cell[1:]) == cell else cell
 
 
+def name_of(cell: str) -> str:
+    """The name that a cell stands for, where names are escaped as in the database."""
+    return unescape(taken_off(cell)).decode()
+
+
+def escaped(names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"name": pd.Series([escape(name.encode()) for name in names], dtype="str"), "n": 1})
+
+
 @pytest.mark.fault(35, 96)
 def test_each_name_is_one_record_and_no_cell_is_a_formula() -> None:
-    records = read_back(body(pd.DataFrame({"name": pd.Series(NAMES, dtype="str"), "n": 1})))
+    records = read_back(body(escaped(NAMES)))
     assert [record[1] for record in records] == ["1"] * len(NAMES)
-    assert not [record[0] for record in records if record[0].startswith(tuple("=+-@\t\r\n"))]
-    assert [taken_off(record[0]) for record in records] == NAMES
+    assert not [
+        record[0] for record in records if record[0].startswith(tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"))
+    ]
+    assert [name_of(record[0]) for record in records] == NAMES
+
+
+CONTROLS = [chr(code) for code in (*range(1, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), 0x2028)]
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+def test_a_control_character_is_written_as_what_it_is_and_comes_back(control: str) -> None:
+    names = [f"{control}a.jpg", f"a{control}.jpg", f"={control}"]
+    content = body(escaped(names))
+    assert control not in content.decode().replace("\n", "", 3)
+    assert content.count(b"\n") == 3
+    assert [name_of(record[0]) for record in read_back(content)] == names
+
+
+def test_an_escaped_text_is_not_escaped_again() -> None:
+    frame = pd.DataFrame({"name": pd.Series(["\x1b[2J"], dtype="str")})
+    assert body(frame) == rb"\x1b[2J" + b"\n"
+    assert body(pd.DataFrame({"name": pd.Series([body(frame).decode()[:-1]], dtype="str")})) == body(frame)
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8))
 def test_any_text_comes_back(text: str) -> None:
-    [record] = read_back(body(pd.DataFrame({"name": pd.Series([text + "."], dtype="str")})))
-    assert taken_off(record[0]) == text + "."
+    [record] = read_back(body(escaped([text + "."])))
+    assert name_of(record[0]) == text + "."
 
 
 def test_numbers_moments_and_missing_values_have_one_form() -> None:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import stat
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -167,6 +168,67 @@ def test_move_across_keeps_content_mode_and_time(home: bytes, abroad: bytes) -> 
     assert read(abroad + b"/b") == content
     assert (found.st_mtime_ns, stat.S_IMODE(found.st_mode)) == (1_234_567_891, 0o640)
     assert (listing(home), listing(abroad)) == ([], [b"b"])
+
+
+_NO = 2**32 - 1
+ACCESS = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, rights, user)
+    for tag, rights, user in [(1, 6, _NO), (2, 4, 1234), (4, 4, _NO), (16, 4, _NO), (32, 0, _NO)]
+)
+"""An access list as the kernel has it: the user 1234 may read too. Source: linux/posix_acl_xattr.h."""
+
+EXTENDED = {"user.xdg.tags": b"cat,sofa", "user.empty": b"", "system.posix_acl_access": ACCESS}
+
+
+def with_extended(path: bytes) -> bytes:
+    try:
+        for name, value in EXTENDED.items():
+            os.setxattr(path, name, value)
+    except OSError as error:
+        pytest.skip(f"no extended attributes here: {error}")
+    return path
+
+
+def extended(path: bytes) -> dict[str, bytes]:
+    return {name: os.getxattr(path, name) for name in os.listxattr(path) if name in EXTENDED}
+
+
+def test_move_across_keeps_tags_and_access_list(home: bytes, abroad: bytes) -> None:
+    with_extended(put(abroad + b"/probe"))
+    source = with_extended(put(home + b"/a"))
+    before = os.stat(source)
+    filing.move(source, abroad + b"/b")
+    found = os.stat(abroad + b"/b")
+    assert extended(abroad + b"/b") == EXTENDED
+    assert (found.st_mode, found.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("code", [errno.ENOTSUP, errno.EPERM, errno.ENOSPC, errno.E2BIG])
+def test_a_disk_that_keeps_no_tags_takes_the_photo_and_is_said_once(
+    home: bytes, abroad: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    sources = [with_extended(put(home + b"/%d" % number)) for number in range(3)]
+    monkeypatch.setattr(copying, "_without", set())
+    monkeypatch.setattr(os, "setxattr", refused)
+    for source in sources:
+        filing.move(source, abroad + b"/" + os.path.basename(source))
+    assert listing(abroad) == [b"0", b"1", b"2"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert os.strerror(code) in caplog.text
+
+
+def test_a_source_without_any_tags_is_moved_in_silence(
+    home: bytes, abroad: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: object) -> list[str]:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(os, "listxattr", refused)
+    filing.move(put(home + b"/a"), abroad + b"/a")
+    assert (listing(abroad), caplog.records) == ([b"a"], [])
 
 
 @pytest.mark.fault(68)

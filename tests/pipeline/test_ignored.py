@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from pipeline.ignored import ignorer, is_temporary, within
@@ -45,6 +48,49 @@ def test_the_users_patterns_are_for_the_name_or_the_path_and_know_no_case() -> N
     assert not ignored(b"br1.jpg")
     assert not ignored(b"a/private.jpg")
     assert not ignored(b"a.xmp.jpg")
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An inbox that is a disk of its own, with what mkfs makes in it, if that could be done here."""
+    monkeypatch.setattr(os.path, "ismount", lambda path: os.fsencode(path) == os.fsencode(tmp_path))
+    real = os.lstat
+
+    def lstat(path: bytes) -> os.stat_result:
+        found = real(path)
+        owner = 0 if os.path.basename(path) == b"lost+found" else 1000
+        return os.stat_result((*found[:4], owner, *found[5:]))
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "shelter" / "lost+found").mkdir(parents=True)
+    (tmp_path / "Lost+Found").mkdir()
+    return tmp_path
+
+
+def test_only_the_folder_that_a_file_system_keeps_for_itself_is_passed_by(disk: Path) -> None:
+    ignored = ignorer([], os.fsencode(disk))
+    assert ignored(b"lost+found")
+    assert within(ignored, b"lost+found/#123/a.jpg")
+    assert not ignored(b"Lost+Found")
+    assert not within(ignored, b"LOST+FOUND/a.jpg")
+    assert not within(ignored, b"shelter/lost+found/a.jpg")
+    (disk / "link").symlink_to(disk)
+    assert ignorer([], os.fsencode(disk / "link"))(b"lost+found")
+
+
+def test_a_shelters_own_lost_and_found_is_none_of_a_file_system(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not ignorer([], os.fsencode(disk / "shelter"))(b"lost+found"), "not at the root of a disk"
+    monkeypatch.undo()
+    os.chown(disk / "lost+found", 1000, 1000) if os.getuid() == 0 else None
+    monkeypatch.setattr(os.path, "ismount", lambda _: True)
+    assert not ignorer([], os.fsencode(disk))(b"lost+found"), "not of root"
+    (disk / "shelter" / "lost+found").rmdir()
+    (disk / "shelter" / "lost+found").write_bytes(b"photo")
+    assert not ignorer([], os.fsencode(disk / "shelter"))(b"lost+found"), "no folder"
+    assert not ignorer([])(b"lost+found")
 
 
 def test_a_file_in_an_ignored_folder_is_ignored() -> None:

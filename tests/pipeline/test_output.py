@@ -34,7 +34,7 @@ def test_an_empty_table_still_names_its_columns(capsys: pytest.CaptureFixture[st
 def test_csv_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_csv(ROWS, COLUMNS)
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert [row["name"] for row in rows] == ["a\nb.jpg", 'c,"d".jpg']
+    assert [row["name"] for row in rows] == [r"a\x0ab.jpg", 'c,"d".jpg']
     assert rows[0]["at"] == "2026-01-02T03:04:05.000006Z"
     assert json.loads(rows[1]["scores"]) == {"cat": 1.0}
 
@@ -44,3 +44,16 @@ def test_json_is_an_array_of_rows(capsys: pytest.CaptureFixture[str], count: int
     output.print_json_rows(ROWS[:count])
     rows = json.loads(capsys.readouterr().out)
     assert [row["id"] for row in rows] == [row["id"] for row in ROWS[:count]]
+
+
+@pytest.mark.parametrize("show", [output.print_csv, output.print_table])
+def test_a_terminal_acts_on_nothing(show: object, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "".join(map(chr, [*range(1, 32), *range(0x7F, 0xA0), 0x202E])) + ".jpg"
+    row = {"name": name, "detail": f"{name} is bad", "scores": {name: 1.0}, "n": 1}
+    show([row], list(row))  # type: ignore[operator]
+    assert [line for line in capsys.readouterr().out.split("\n") if not line.isprintable()] == []
+
+
+def test_a_formula_is_neutral_and_a_comma_quoted(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_csv([{"name": '=1+1,"2".jpg'}, {"name": "\t=1"}], ["name"])
+    assert capsys.readouterr().out == 'name\n"\'=1+1,""2"".jpg"\n\\x09=1\n'

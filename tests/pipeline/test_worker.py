@@ -124,3 +124,10 @@ def test_a_twin_of_a_corrected_photo_goes_where_the_person_said(world: World) ->
     world.live()
     assert world.rows("name, outcome, reason, duplicate_of")[1] == ("b.jpg", "dogs", None, 1)
     conserved(world.settings, world.injected)
+
+
+def test_what_lies_in_a_shelters_lost_and_found_is_filed(world: World) -> None:
+    world.drop("Lost+Found/rex.jpg", b"1<dog>")
+    world.drop("lost+found/tom.jpg", b"2<cat>")
+    world.live()
+    assert world.sorted() == {"dogs/Lost+Found/rex.jpg", "cats/lost+found/tom.jpg"}

@@ -20,6 +20,7 @@ from db.sqlite import WRITES
 from pipeline import filing
 from tests.oracle import conserved
 from tests.pipeline.world import World, run_until_idle, step_until
+from tests.stubs import StubClassifier
 
 
 @pytest.mark.fault(63)
@@ -50,6 +51,46 @@ def test_renames_are_durable_before_the_ledger_relies_on_them(
     world.live()
     steps = ["claim", "move to spool", "sync inbox spool", "begin_decoding", "decide", "move to cats"]
     assert [step for step in order if step != "sync "] == [*steps, "sync cats spool", "file"]
+
+
+def test_a_worker_that_is_stopped_while_paused_says_nothing_of_going_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(source: bytes, destination: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", destination)
+
+    world.drop("a.jpg", b"<cat>")
+    worker = world.worker()
+    worker.start()
+    monkeypatch.setattr(filing, "move", refuse)
+    step_until(worker, lambda: worker.trouble)
+    worker.stop()
+    assert "paused: " in caplog.text
+    assert "the trouble is over" not in caplog.text
+    assert worker.trouble is not None
+
+
+def test_only_a_whole_step_ends_a_trouble(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")
+    classifier = StubClassifier()
+    start, refusals = classifier.start, [OSError(errno.ENOMEM, "Cannot allocate memory")]
+
+    def refuse_once() -> None:
+        if refusals:
+            raise refusals.pop()
+        start()
+
+    monkeypatch.setattr(classifier, "start", refuse_once)
+    monkeypatch.setattr("pipeline.worker.BACKOFF_SECONDS", (0.0,))
+    worker = world.worker(classifier)
+    worker.start()
+    assert "Cannot allocate memory" in str(worker.trouble), "that the ledger was taken up is no cure of it"
+    worker.step()
+    assert worker.trouble is None
+    assert "the trouble is over" in caplog.text
+    worker.stop()
 
 
 @pytest.mark.fault(64)

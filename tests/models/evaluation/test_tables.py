@@ -19,3 +19,8 @@ def test_names_that_are_no_utf8_are_written_as_escapes():
 def test_what_has_no_value_is_an_empty_cell(tmp_path: Path):
     tables.write_csv(tmp_path / "a.csv", [[tables.rounded(v)] for v in (None, float("nan"), 0.12345678)])
     assert (tmp_path / "a.csv").read_text().split("\n") == ['""', '""', "0.123457", ""]
+
+
+def test_a_terminal_acts_on_no_cell_and_a_row_is_a_line(tmp_path: Path):
+    tables.write_csv(tmp_path / "a.csv", [["\x1b[2J\r\n\x9b\u202e.jpg", 1]])
+    assert (tmp_path / "a.csv").read_text() == "\\x1b[2J\\r\\n\\x9b\\u202e.jpg,1\n"

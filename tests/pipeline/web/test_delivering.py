@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import filing
 from pipeline.config import Settings, WatchSettings
+from pipeline.permissions import limited
 from pipeline.web import delivering
 from pipeline.web.delivering import Delivery, Porter, extension
 from pipeline.web.problems import Problem
@@ -48,6 +49,18 @@ def test_a_delivery_has_a_name_of_ours_and_the_ending_of_a_photo(desk: Desk) -> 
     assert re.fullmatch(r"upload-\d{8}-\d{6}-[0-9a-f]{16}\.jpg", delivery.name)
     assert (desk.inbox / delivery.name).read_bytes() == b"one"
     assert [path.name for path in desk.inbox.iterdir()] == [delivery.name]
+
+
+def test_an_upload_is_private_until_it_is_a_photo_in_an_inbox(desk: Desk) -> None:
+    before = os.umask(0o022)
+    try:
+        with limited("private"):
+            upload = desk.upload(b"one")
+            assert upload.path.stat().st_mode & 0o777 == 0o600
+            delivery = desk.porter.deliver(upload, desk.inbox)
+        assert (desk.inbox / delivery.name).stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
 
 
 @pytest.mark.parametrize(

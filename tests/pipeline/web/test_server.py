@@ -236,6 +236,7 @@ def test_what_was_accepted_survives_a_kill_and_nothing_of_tensorflow_is_loaded(h
     process = start(house, port)
     wait_until_up(address)
     assert "tensorflow" not in Path(f"/proc/{process.pid}/maps").read_text()
+    assert "Umask:\t0077\n" in Path(f"/proc/{process.pid}/status").read_text(), "what it makes is private"
     [delivery] = httpx.post(f"{address}/api/inbox", files={"file": ("a.jpg", b"accepted")}).json()
     process.kill()
     process.communicate()

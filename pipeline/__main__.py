@@ -1,0 +1,6 @@
+"""`python -m pipeline` is the same as `pawsort`."""
+
+from pipeline.entry import main
+
+if __name__ == "__main__":
+    main()
