@@ -9,6 +9,7 @@ _DELIVERING = "pipeline/web/test_delivering.py::"
 _DURABLE = _DELIVERING + "test_it_is_durable_before_it_has_its_name_and_its_name_before_it_is_answered"
 _REPORTS = "pipeline/web/test_reporting.py::"
 _SERVER = "pipeline/web/test_server.py::"
+_CONNECTIONS = "pipeline/web/test_connections.py::"
 _SAFETY = "pipeline/web/test_safety.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -91,9 +92,27 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a silent connection is closed", "pipeline/web/connections.py",
-        "        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)\n",
-        "        pass\n",
+        "            return now - self.began > HEAD_SECONDS\n",
+        "            return False\n",
         (107,), (_SERVER + "test_who_says_nothing_or_only_half_is_hung_up_on",),
+    ),
+    of(
+        "who takes no answer is hung up on", "pipeline/web/connections.py",
+        "        return now - self.last > WRITE_SECONDS or now - self.began > WRITE_SECONDS + self.moved / SLOWEST\n",
+        "        return False\n",
+        (107,), (_CONNECTIONS + "test_who_takes_less_and_less_or_a_byte_now_and_then_is_late",),
+    ),
+    of(
+        "who keeps the server waiting loses its place", "pipeline/web/connections.py",
+        "        if len(others) < CONNECTIONS or self._replace(map(_of, others)):\n",
+        "        if len(others) < CONNECTIONS:\n",
+        (107,), (_CONNECTIONS + "test_who_keeps_the_server_waiting_loses_its_place_to_who_comes",),
+    ),
+    of(
+        "a place for health checks", "pipeline/web/safety.py",
+        "        return local and request.scope[\"path\"] in HEALTH_PATHS\n",
+        "        return False\n",
+        (107,), (_CONNECTIONS + "test_when_all_places_are_taken_this_machine_may_ask_how_it_is",),
     ),
     of(
         "a small body for a small form", "pipeline/web/bodies.py",
