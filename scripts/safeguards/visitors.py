@@ -50,13 +50,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a file of an upload is bounded", "pipeline/web/uploads.py",
-        "            raise _too_large(self._limits)\n",
-        "            pass\n",
+        "                raise _too_large(self._limits)\n",
+        "                pass\n",
         (107,), (_UPLOADS + "test_a_file_that_is_too_large_is_refused_while_it_comes",),
     ),
     of(
         "a stated length is believed when it is too large", "pipeline/web/uploads.py",
-        "    if expected > TOGETHER * limits.file_bytes + FIELD_BYTES * (MOST_FIELDS + MOST_FILES):\n",
+        "    if expected > TOGETHER * limits.file_bytes + BESIDE_BYTES:\n",
         "    if False:\n",
         (107,), (_UPLOADS + "test_a_stated_length_that_is_too_large_is_refused_before_anything_is_read",),
     ),
@@ -65,6 +65,24 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        if len(self.files) >= MOST_FILES:\n",
         "        if False:\n",
         (107,), (_UPLOADS + "test_ten_thousand_parts_are_refused",),
+    ),
+    of(
+        "what a form has besides files is bounded", "pipeline/web/uploads.py",
+        "        if self._read - self._total > BESIDE_BYTES:\n",
+        "        if False:\n",
+        (107,), (_UPLOADS + "test_whatever_the_body_consists_of_it_is_not_read_for_ever",),
+    ),
+    of(
+        "so many fields in a form", "pipeline/web/uploads.py",
+        "            if self._fields > MOST_FIELDS:\n",
+        "            if False:\n",
+        (107,), (_UPLOADS + "test_ten_thousand_parts_are_refused",),
+    ),
+    of(
+        "the reserve of the disk while a file comes", "pipeline/web/uploads.py",
+        "            if shutil.disk_usage(self._folder).free < RESERVE_BYTES:\n",
+        "            if False:\n",
+        (108,), (_UPLOADS + "test_a_disk_that_others_fill_meanwhile_keeps_its_reserve",),
     ),
     of(
         "a form must be whole", "pipeline/web/uploads.py",

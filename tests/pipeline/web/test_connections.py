@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from pipeline.config import Settings
 from pipeline.web import connections
-from pipeline.web.bodies import SLOWEST
+from pipeline.web.bodies import SLOWEST, SMALL_BODY
 from pipeline.web.connections import FULL, HEAD_SECONDS, WRITE_SECONDS, Pace, PatientProtocol
 from pipeline.web.safety import HEADERS, Guard
 from tests.pipeline.web.live import PATIENCE, running, wait
@@ -269,6 +269,17 @@ def test_what_is_sent_after_the_answer_is_not_taken_for_ever(desk: Desk) -> None
         made.data_received(b"x")
         desk.wait(1)
     assert line.closed
+
+
+@pytest.mark.fault(107)
+@pytest.mark.parametrize("path", ["/login", "/name", "/review/answer"])
+def test_a_body_without_a_stated_length_is_bounded_too(live: str, path: str) -> None:
+    kind = b"Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+    chunk = b"1000\r\n" + b"x" * 4096 + b"\r\n"
+    with connect(live, CHUNKED.replace(b"/login", path.encode()).removesuffix(b"\r\n") + kind) as line:
+        with contextlib.suppress(ConnectionError):
+            line.sendall(chunk * (2 * SMALL_BODY // 4096))
+        assert b" 413 " in line.recv(65536).splitlines()[0]
 
 
 # --- all places taken -----------------------------------------------------------------------------------
