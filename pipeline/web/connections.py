@@ -1,44 +1,219 @@
-"""Connections that say nothing, or a head of a request letter by letter, are not kept for ever."""
+"""Connections that wait for their client: closed when that takes too long, and sooner when all are taken.
+
+A connection costs a place whether or not its client does anything. So once a second each connection is asked
+whose turn it is: a client that does not send its request, or does not take its answer, is closed. When all
+places are taken, a new connection gets the place of the one that keeps the server waiting the longest.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import collections
+import functools
+import ipaddress
+import json
+import socket
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import h11
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pipeline.web.bodies import SLOWEST
+
+CONNECTIONS = 200
+"""Connections at once; more are answered 503, unless one of them waits for its client."""
+
+SPARE = 40
+"""Connections beyond CONNECTIONS that are kept open until they are answered: 503, or a health check. Half of
+these are for this machine alone."""
+
 HEAD_SECONDS = 15.0
-"""How long the head of a request may take, from the connection or its first byte."""
+"""How long the head of a request may take, from the connection or from the answer before."""
+
+WRITE_SECONDS = 30.0
+"""How long a client may take nothing of an answer that waits for it."""
+
+PATIENT_SECONDS = 1.0
+"""How long a connection may keep the server waiting before a new one may have its place."""
+
+FAST = 100_000
+"""Bytes a second at which a client never loses its place to a new one."""
+
+FULL = "pawsort.full"
+"""The key of an ASGI scope whose request came when all places were taken."""
+
+RETRY_AFTER = {"Retry-After": "5", "Connection": "close"}
+BUSY = "All connections of the server are taken.", "Try again in a few seconds."
+
+_RESET = struct.pack("ii", 1, 0)
+
+_TCP_BYTES_ACKED = 120
+"""Where struct tcp_info of Linux has the number of bytes that the other side has acknowledged."""
+
+Turn = Literal["request", "body", "answer"]
+"""What a connection waits for: that its client sends a request, sends a body, takes an answer."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """How long a client had its turn, and how many bytes it moved in it."""
+
+    began: float
+    total: int
+    moved: int = 0
+    last: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.last = self.began
+
+    def see(self, total: int, now: float) -> None:
+        """Note how many bytes the connection has moved so far."""
+        if total > self.total + self.moved:
+            self.moved, self.last = total - self.total, now
+
+    def is_late(self, turn: Turn, now: float) -> bool:
+        """Tell whether the client took too long; bodies have bounds of their own."""
+        if turn == "body":
+            return False
+        if turn == "request":
+            return now - self.began > HEAD_SECONDS
+        return now - self.last > WRITE_SECONDS or now - self.began > WRITE_SECONDS + self.moved / SLOWEST
+
+    def debt(self, now: float) -> float:
+        """Return how many seconds longer it took than a fast client would have."""
+        return now - self.began - self.moved / FAST
 
 
 class PatientProtocol(H11Protocol):
-    """Uvicorn's protocol, with an end to its patience: it waits for a head without bound."""
+    """Uvicorn's protocol, with bounds on how long it waits for a client."""
 
-    _head_timer: asyncio.TimerHandle | None = None
+    gone = False
+    """It was closed and gives its place back."""
+
+    _received = 0
+    _turn: tuple[Turn, object] | None = None
+    _pace: Pace | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a head."""
+        """Take a place, or make one free; without one, take a spare one or refuse."""
         super().connection_made(transport)
-        self._expect_head()
+        others = [each for each in self.connections if each is not self and not _of(each).gone]
+        if len(others) < CONNECTIONS or self._replace(map(_of, others)):
+            return
+        spare = SPARE if self.client and is_loopback(self.client[0]) else SPARE // 2
+        if len(others) < CONNECTIONS + spare:
+            self.app = functools.partial(_serve_as_full, self.app)
+            return
+        self.transport.write(_refusal(503, *BUSY, RETRY_AFTER))
+        self.close()
 
     def data_received(self, data: bytes) -> None:
-        """Stop waiting once a head is whole."""
+        """Count what comes."""
+        self._received += len(data)
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._forget_timer()
-        elif self._head_timer is None:
-            self._expect_head()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
-        self._forget_timer()
-        super().connection_lost(exc)
+    def watch(self, now: float) -> None:
+        """Close the connection if its client is late; to be called once a second."""
+        turn = self._whose()
+        if turn is None:
+            self._turn = self._pace = None
+            return
+        kind, total = turn
+        # Each request is another turn, however fast they follow each other.
+        if self._turn != (kind, self.cycle) or self._pace is None:
+            self._turn, self._pace = (kind, self.cycle), Pace(now, total)
+        self._pace.see(total, now)
+        if self._pace.is_late(kind, now):
+            self.close()
 
-    def _expect_head(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+    def debt(self, now: float) -> float:
+        """Return how many seconds it kept the server waiting, as far as `watch` has seen."""
+        return self._pace.debt(now) if self._pace else 0.0
 
-    def _forget_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def close(self) -> None:
+        """Close in order, but at once where something waits that the client does not take."""
+        self.gone = True
+        if self.transport.get_write_buffer_size():
+            # Without it the kernel would keep what it has of the answer, for minutes.
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Refuse what is no HTTP; in the middle of an answer only the end of the connection can say so."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.write(_refusal(400, "This is not a valid HTTP request.", "Send HTTP/1.1."))
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.close()
+
+    def _should_upgrade(self) -> bool:
+        return False  # there is no WebSocket here, and a warning for each who asks would fill the log
+
+    def _whose(self) -> tuple[Turn, int] | None:
+        """Return what the client has to do, and how many bytes it did so far; None if it is our turn."""
+        if self.transport.get_write_buffer_size():
+            return "answer", _taken(self.transport)
+        if self.cycle is None or self.cycle.response_complete:
+            return "request", 0
+        if self.cycle.more_body and not self.flow.read_paused:
+            return "body", self._received
+        return None
+
+    def _replace(self, others: Iterable[PatientProtocol]) -> bool:
+        """Close who keeps us waiting the longest, of the address that has the most connections."""
+        now, candidates = self.loop.time(), list(others)
+        count = collections.Counter(map(_address, candidates))
+        waiting = [each for each in candidates if each.debt(now) >= PATIENT_SECONDS]
+        if not waiting:
+            return False
+        max(waiting, key=lambda each: (count[_address(each)], each.debt(now))).close()
+        return True
+
+
+def watch(connections: Iterable[asyncio.Protocol], now: float) -> None:
+    """Close the connections whose clients are late."""
+    for each in list(connections):
+        _of(each).watch(now)
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether an address is of this machine."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+async def _serve_as_full(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app({**scope, FULL: True}, receive, send)
+
+
+def _of(connection: object) -> PatientProtocol:
+    assert isinstance(connection, PatientProtocol)
+    return connection
+
+
+def _address(connection: PatientProtocol) -> str:
+    return connection.client[0] if connection.client else ""
+
+
+def _taken(transport: asyncio.Transport) -> int:
+    """Return how many bytes the client has acknowledged; what lies in buffers here is not among them."""
+    info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    (acknowledged,) = struct.unpack_from("Q", info, _TCP_BYTES_ACKED)
+    return int(acknowledged)
+
+
+def _refusal(status: int, error: str, what_to_do: str, headers: dict[str, str] | None = None) -> bytes:
+    body = json.dumps({"error": error, "what_to_do": what_to_do}).encode()
+    more = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+    reason = {400: "Bad Request", 503: "Service Unavailable"}[status]
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{k}: {v}" for k, v in {**more, **(headers or {})}.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body

@@ -7,7 +7,8 @@ from fastapi import APIRouter
 router = APIRouter(tags=["status"])
 
 
+# `async`, so that it needs no thread: all of them may be at work.
 @router.get("/healthz")
-def healthz() -> dict[str, str]:
+async def healthz() -> dict[str, str]:
     """Say that the server answers. What the worker does stands in `/api/status`."""
     return {"status": "ok"}

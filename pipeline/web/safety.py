@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.config import WebSettings
 from pipeline.web.bodies import SMALL_BODY, Meter, is_upload
+from pipeline.web.connections import BUSY, FULL, RETRY_AFTER, is_loopback
 from pipeline.web.problems import Problem, answer, wants_json
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = ("/login", "/static/", "/healthz")
 """What is answered without a token: how to give one, and that the server is there."""
+
+HEALTH_PATHS = frozenset({"/healthz", "/metrics", "/api/status"})
+"""What this machine may ask even when all connections are taken."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -87,6 +91,8 @@ class Guard:
                 )
 
     def _refusal(self, request: Request) -> Response | None:
+        if not self._has_place(request):
+            return answer(request, Problem(503, *BUSY, RETRY_AFTER))
         if not self._hosts.know(request.headers):
             words = "This server is not known by that name."
             how = "Use the address that `pawsort serve` printed, or add the name to `web.hosts`."
@@ -97,6 +103,14 @@ class Guard:
         if self._token and not self._is_open(request) and not is_known(request.headers, self._token):
             return _ask_for_token(request)
         return None
+
+    @staticmethod
+    def _has_place(request: Request) -> bool:
+        """Tell whether there was a place; this machine may always ask whether the server is well."""
+        if not request.scope.get(FULL):
+            return True
+        local = request.client is not None and is_loopback(request.client.host)
+        return local and request.scope["path"] in HEALTH_PATHS
 
     @staticmethod
     def _is_open(request: Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -21,15 +22,22 @@ from db.errors import DatabaseError
 from pipeline.config import Settings
 from pipeline.errors import OK, SettingsError
 from pipeline.permissions import limited
+from pipeline.web import connections
 from pipeline.web.app import create_app
-from pipeline.web.connections import PatientProtocol
+from pipeline.web.connections import CONNECTIONS, SPARE, PatientProtocol
 from pipeline.web.rendering import compile_all
 from pipeline.web.site import Site
 
 log = logging.getLogger(__name__)
 
-CONNECTIONS = 200
-"""More at once are answered 503."""
+HEAD_BYTES = 64 * 1024
+"""What the head of a request may have: a browser sends the cookies of every program on the same host."""
+
+SEND_BYTES = 256 * 1024
+"""What the kernel may keep of an answer for each connection; it takes twice that for its own use."""
+
+UNTAKEN_MILLISECONDS = 60_000
+"""How long the kernel keeps the rest of an answer for a client that takes nothing after we hung up."""
 
 GRACE_SECONDS = 5
 """How long requests may take to end once it is time to stop."""
@@ -61,9 +69,11 @@ def prepare(site: Site) -> None:
 
 def make_server(app: FastAPI) -> Server:
     """Return a server with bounds on whatever a client may take."""
-    # Uvicorn's own words about its start are for those who debug it.
-    for name in ("uvicorn", "uvicorn.error", "asyncio"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # What these say of each request that they cannot read, a client could fill the disk with.
+    for name, level in (
+        ("uvicorn", logging.ERROR), ("asyncio", logging.WARNING), ("python_multipart", logging.CRITICAL)
+    ):  # fmt: skip
+        logging.getLogger(name).setLevel(level)
     return Server(
         uvicorn.Config(
             app,
@@ -74,11 +84,10 @@ def make_server(app: FastAPI) -> Server:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=CONNECTIONS,
-            backlog=CONNECTIONS,
+            backlog=CONNECTIONS + SPARE,
             timeout_keep_alive=10,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            h11_max_incomplete_event_size=32 * 1024,
+            h11_max_incomplete_event_size=HEAD_BYTES,
         )
     )
 
@@ -112,6 +121,12 @@ class Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    async def on_tick(self, counter: int) -> bool:
+        """Look after the connections once a second; called ten times a second."""
+        if counter % 10 == 0:
+            connections.watch(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if self.received:
             os._exit(128 + number)
@@ -131,11 +146,19 @@ def listen(settings: Settings) -> socket.socket:
         raise SettingsError(f"web.host {host}: no such address: {error.strerror}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound_buffers(listener)
         listener.bind(where)
     except OSError as error:
         listener.close()
         raise SettingsError(f"{host}:{port}: {_why(error)}") from error
     return listener
+
+
+def bound_buffers(listener: socket.socket) -> None:
+    """Bound what the kernel keeps of an answer that a client does not take; connections inherit it."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN_MILLISECONDS)
 
 
 def _why(error: OSError) -> str:

@@ -35,6 +35,12 @@ NAME_LETTERS = 255
 TOGETHER = 4
 """How many times `limits.file_mb` the files of one request may have together."""
 
+BESIDE_BYTES = FIELD_BYTES * (MOST_FIELDS + MOST_FILES)
+"""What a request may have beside its files: fields, headers of parts, boundaries, and what is skipped."""
+
+LOOK_BYTES = 16_000_000
+"""After so many bytes of files the space on the disk is looked at again, since others fill it too."""
+
 RESERVE_BYTES = 100_000_000
 """Space that is left for the worker and its database."""
 
@@ -101,7 +107,7 @@ def _boundary(request: Request) -> bytes:
 def _refuse_at_once(request: Request, folder: Path, limits: LimitSettings) -> None:
     stated = request.headers.get("content-length", "")
     expected = int(stated) if stated.isdecimal() else limits.file_bytes
-    if expected > TOGETHER * limits.file_bytes + FIELD_BYTES * (MOST_FIELDS + MOST_FILES):
+    if expected > TOGETHER * limits.file_bytes + BESIDE_BYTES:
         raise _too_large(limits)
     try:
         free = shutil.disk_usage(folder).free
@@ -121,11 +127,12 @@ def _no_space() -> Problem:
 
 
 async def _take(request: Request, boundary: bytes, taking: _Taking) -> None:
-    parser = MultipartParser(boundary, taking.callbacks())  # type: ignore[arg-type]
     try:
+        parser = MultipartParser(boundary, taking.callbacks())  # type: ignore[arg-type]
         async for chunk in request.stream():
             # Disks may be slow, and the others shall not wait.
             await asyncio.to_thread(parser.write, chunk)
+            taking.bound(len(chunk))
         if not taking.whole:
             raise Problem(400, "The form was cut off.", "Send it again.")
     except FormParserError as error:
@@ -148,6 +155,9 @@ class _Taking:
         self._folder = folder
         self._limits = limits
         self._total = 0
+        self._read = 0
+        self._fields = 0
+        self._looked = 0
         self._made: list[Path] = []
         self._header = [b"", b""]
         self._disposition = b""
@@ -164,6 +174,16 @@ class _Taking:
             "on_part_end": self._end,
             "on_end": self._finish,
         }
+
+    def bound(self, length: int) -> None:
+        """Count a chunk that was parsed, whatever it was. Raises Problem 413, 507."""
+        self._read += length
+        if self._read - self._total > BESIDE_BYTES:
+            raise Problem(413, f"A form may have {BESIDE_BYTES:,} bytes besides its files.", "Send less.")
+        if self._total - self._looked >= LOOK_BYTES:
+            self._looked = self._total
+            if shutil.disk_usage(self._folder).free < RESERVE_BYTES:
+                raise _no_space()
 
     def discard(self) -> None:
         """Close and remove what was not taken to another place."""
@@ -188,7 +208,8 @@ class _Taking:
         _, options = parse_options_header(self._disposition)
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if b"filename" not in options:
-            if len(self.fields) >= MOST_FIELDS:
+            self._fields += 1
+            if self._fields > MOST_FIELDS:
                 raise Problem(413, f"A form may have {MOST_FIELDS} fields.", "Send fewer.")
             self._part = _FieldPart(name)
             return
@@ -203,12 +224,14 @@ class _Taking:
 
     def _data(self, data: bytes) -> None:
         assert self._part
+        if isinstance(self._part, _FilePart):
+            self._total += len(data)
+            if (
+                self._part.bytes + len(data) > self._limits.file_bytes
+                or self._total > TOGETHER * self._limits.file_bytes
+            ):
+                raise _too_large(self._limits)
         self._part.write(data)
-        self._total += len(data)
-        if isinstance(self._part, _FilePart) and (
-            self._part.bytes > self._limits.file_bytes or self._total > TOGETHER * self._limits.file_bytes
-        ):
-            raise _too_large(self._limits)
 
     def _end(self) -> None:
         if isinstance(self._part, _FilePart):

@@ -12,6 +12,7 @@ _SERVER = "pipeline/web/test_server.py::"
 _PRIVATE = (
     "pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says"
 )
+_CONNECTIONS = "pipeline/web/test_connections.py::"
 _SAFETY = "pipeline/web/test_safety.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -67,13 +68,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a file of an upload is bounded", "pipeline/web/uploads.py",
-        "            raise _too_large(self._limits)\n",
-        "            pass\n",
+        "                raise _too_large(self._limits)\n",
+        "                pass\n",
         (107,), (_UPLOADS + "test_a_file_that_is_too_large_is_refused_while_it_comes",),
     ),
     of(
         "a stated length is believed when it is too large", "pipeline/web/uploads.py",
-        "    if expected > TOGETHER * limits.file_bytes + FIELD_BYTES * (MOST_FIELDS + MOST_FILES):\n",
+        "    if expected > TOGETHER * limits.file_bytes + BESIDE_BYTES:\n",
         "    if False:\n",
         (107,), (_UPLOADS + "test_a_stated_length_that_is_too_large_is_refused_before_anything_is_read",),
     ),
@@ -82,6 +83,24 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        if len(self.files) >= MOST_FILES:\n",
         "        if False:\n",
         (107,), (_UPLOADS + "test_ten_thousand_parts_are_refused",),
+    ),
+    of(
+        "what a form has besides files is bounded", "pipeline/web/uploads.py",
+        "        if self._read - self._total > BESIDE_BYTES:\n",
+        "        if False:\n",
+        (107,), (_UPLOADS + "test_whatever_the_body_consists_of_it_is_not_read_for_ever",),
+    ),
+    of(
+        "so many fields in a form", "pipeline/web/uploads.py",
+        "            if self._fields > MOST_FIELDS:\n",
+        "            if False:\n",
+        (107,), (_UPLOADS + "test_ten_thousand_parts_are_refused",),
+    ),
+    of(
+        "the reserve of the disk while a file comes", "pipeline/web/uploads.py",
+        "            if shutil.disk_usage(self._folder).free < RESERVE_BYTES:\n",
+        "            if False:\n",
+        (108,), (_UPLOADS + "test_a_disk_that_others_fill_meanwhile_keeps_its_reserve",),
     ),
     of(
         "a form must be whole", "pipeline/web/uploads.py",
@@ -109,9 +128,27 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a silent connection is closed", "pipeline/web/connections.py",
-        "        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)\n",
-        "        pass\n",
+        "            return now - self.began > HEAD_SECONDS\n",
+        "            return False\n",
         (107,), (_SERVER + "test_who_says_nothing_or_only_half_is_hung_up_on",),
+    ),
+    of(
+        "who takes no answer is hung up on", "pipeline/web/connections.py",
+        "        return now - self.last > WRITE_SECONDS or now",
+        "        return False and now",
+        (107,), (_CONNECTIONS + "test_who_takes_less_and_less_or_a_byte_now_and_then_is_late",),
+    ),
+    of(
+        "who keeps the server waiting loses its place", "pipeline/web/connections.py",
+        "        if len(others) < CONNECTIONS or self._replace(map(_of, others)):\n",
+        "        if len(others) < CONNECTIONS:\n",
+        (107,), (_CONNECTIONS + "test_who_keeps_the_server_waiting_loses_its_place_to_who_comes",),
+    ),
+    of(
+        "a place for health checks", "pipeline/web/safety.py",
+        "        return local and request.scope[\"path\"] in HEALTH_PATHS\n",
+        "        return False\n",
+        (107,), (_CONNECTIONS + "test_when_all_places_are_taken_this_machine_may_ask_how_it_is",),
     ),
     of(
         "a small body for a small form", "pipeline/web/bodies.py",

@@ -23,6 +23,7 @@ PATIENCE = 60.0
 def running(settings: Settings, models: Path = SHIPPED) -> Iterator[str]:
     """Yield the address of a server that offers the bundles in `models`."""
     with socket.socket() as listener:
+        server.bound_buffers(listener)
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         app = create_app(settings, classifier=trial_child)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import itertools
 import os
+import tracemalloc
 from collections import namedtuple
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +114,94 @@ def test_a_stated_length_that_is_too_large_is_refused_before_anything_is_read(tm
 def test_ten_thousand_parts_are_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, *[part(b"x")] * 10_000, END) == 413
     assert refused(tmp_path, *[part(b"x", f"f{n}", None) for n in range(100)], END) == 413
+    assert refused(tmp_path, *[part(b"x", "model", None)] * 100, END) == 413
     assert refused(tmp_path, part(b"x" * 5000, "model", None), END) == 413
+
+
+def endless(*pieces: bytes) -> Iterator[bytes]:
+    """Pieces of 8 kB of a body that goes on until somebody stops reading, or 5 MB."""
+    first, *rest = pieces
+    yield first
+    for _ in range(5_000_000 // 8192):
+        yield b"".join(rest) * (8192 // len(b"".join(rest)))
+    raise AssertionError("it was read to its end")
+
+
+FIELD = part(b"x" * 4000, "model", None)
+
+
+@pytest.mark.fault(107)
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param([part(b"x") + END, b"e"], id="an epilogue"),
+        pytest.param([b"", b"p"], id="a preamble"),
+        pytest.param([b"", b"\r\n"], id="line ends before the first boundary"),
+        pytest.param([FIELD, FIELD], id="one field again and again"),
+        pytest.param([part(b"", "m", None), part(b"", "m", None)], id="empty fields"),
+        pytest.param([part(b"", "", None), part(b"", "", None)], id="fields without a name"),
+        pytest.param([b'--b\r\nContent-Disposition: form-data; name="', b"n"], id="a long name"),
+        pytest.param([b"--b\r\nX", b"x"], id="a long header name"),
+        pytest.param([b"--b\r\n", b"X: y\r\n"], id="many headers"),
+        pytest.param([b"--b", b" "], id="padding behind a boundary"),
+        pytest.param([part(b""), part(b"")], id="empty files"),
+        pytest.param([part(b"").removesuffix(b"\r\n"), b"\r\n--"], id="almost boundaries"),
+    ],
+)
+def test_whatever_the_body_consists_of_it_is_not_read_for_ever(tmp_path: Path, body: list[bytes]) -> None:
+    tracemalloc.start()
+    peak = 0
+    try:
+        with pytest.raises(Problem) as problem:
+            asyncio.run(take(tmp_path, endless(*body)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert problem.value.status_code in (400, 413)
+    assert list(tmp_path.iterdir()) == []
+    assert peak < 2_000_000
+
+
+@pytest.mark.fault(107)
+def test_a_request_takes_no_more_of_the_disk_than_its_files_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 0
+    write = uploads._FilePart.write
+
+    def counted(self: uploads._FilePart, data: bytes) -> None:
+        nonlocal most
+        write(self, data)
+        self.file.flush()
+        most = max(most, sum(path.stat().st_size for path in tmp_path.iterdir()))
+
+    monkeypatch.setattr(uploads._FilePart, "write", counted)
+    assert refused(tmp_path, *[part(b"x" * 9_000)] * 50, END) == 413
+    assert most <= uploads.TOGETHER * LIMITS.file_bytes + 9_000
+
+
+@pytest.mark.fault(108)
+def test_a_disk_that_others_fill_meanwhile_keeps_its_reserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [uploads.RESERVE_BYTES * 2, uploads.RESERVE_BYTES - 1]
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(uploads.shutil, "disk_usage", lambda _: usage(free.pop(0)))
+    monkeypatch.setattr(uploads, "LOOK_BYTES", 1000)
+    assert refused(tmp_path, part(b"x" * 2000) + END) == 507
+
+
+@pytest.mark.fault(107)
+@pytest.mark.parametrize("length", [257, 5_000])
+def test_a_long_boundary_is_refused(tmp_path: Path, length: int) -> None:
+    kind = b"multipart/form-data; boundary=" + b"b" * length
+    assert refused(tmp_path, b"--" + b"b" * length + b"--\r\n", kind=kind) == 400
+
+
+@pytest.mark.parametrize("length", ["-1", "1e9", "\u0663", "9" * 4000, "", "0x10", "+5"])
+def test_a_stated_length_that_is_no_number_is_no_defect(tmp_path: Path, length: str) -> None:
+    with contextlib.suppress(Problem):
+        taken(tmp_path, part(b"x") + END, content_length=length)
 
 
 @pytest.mark.fault(107)
