@@ -33,19 +33,19 @@ def page(request: Request, site: Here, id: Id) -> Response:
 @router.post("/{id}/correct")
 def correct(request: Request, site: Here, id: Id, seen: Version, label: Annotated[str, Form()]) -> Response:
     """Say what is on it."""
-    return _done(request, site, id, settling.settle(site, who(request), settling.seen([seen]), label))
+    return _done(request, site, id, settling.settle(site, who(request), settling.one_seen(id, seen), label))
 
 
 @router.post("/{id}/undo")
 def undo(request: Request, site: Here, id: Id, seen: Version) -> Response:
     """Take its last change back."""
-    return _done(request, site, id, settling.take_back(site, who(request), settling.seen([seen])))
+    return _done(request, site, id, settling.take_back(site, who(request), settling.one_seen(id, seen)))
 
 
 @router.post("/{id}/retry")
 def retry(request: Request, site: Here, id: Id, seen: Version) -> Response:
     """Send it in again."""
-    return _done(request, site, id, settling.retry(site, who(request), settling.seen([seen])))
+    return _done(request, site, id, settling.retry(site, who(request), settling.one_seen(id, seen)))
 
 
 def _done(request: Request, site: Site, id: int, changes: list[Change]) -> Response:
