@@ -6,12 +6,10 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from db import queries
@@ -22,6 +20,7 @@ from pipeline.web.asking import answers, scratch
 from pipeline.web.delivering import Delivery
 from pipeline.web.etags import matches_strongly, tag_of, tags_in
 from pipeline.web.metrics import status_of
+from pipeline.web.parameters import After, Id, Moment, Rows, Share, Text
 from pipeline.web.problems import Problem
 from pipeline.web.site import Here, Site
 from pipeline.web.uploads import received
@@ -29,11 +28,9 @@ from pipeline.web.who import who
 
 router = APIRouter(prefix="/api", tags=["api"])
 
-Id = Annotated[int, InPath(ge=0, lt=2**63)]
-By = Annotated[str | None, Query(max_length=200, description="Who says so.")]
+By = Annotated[Text | None, Query(max_length=200, description="Who says so.")]
 
 PAGE_ROWS = 100
-MOST_ROWS = 1000
 
 
 def if_match_of(
@@ -124,7 +121,9 @@ class Delivered(BaseModel):
 async def classify(
     request: Request,
     site: Here,
-    model: Annotated[str | None, Query(description="A bundle's name; the worker's own if not given.")] = None,
+    model: Annotated[
+        Text | None, Query(description="A bundle's name; the worker's own if not given.")
+    ] = None,
 ) -> list[Answered]:
     """Say what is on photos, one or many fields `file`; nothing is stored."""
     choice = await asyncio.to_thread(site.choices.one, model)
@@ -138,19 +137,19 @@ async def classify(
 @router.get("/results", responses=REFUSALS)
 def results(
     site: Here,
-    outcome: Annotated[str | None, Query(description="A folder, waiting or undone.")] = None,
-    prediction: Annotated[str | None, Query(description="A label of the model, such as cat.")] = None,
-    inbox: Annotated[str | None, Query(description="The inbox it came from.")] = None,
-    name: Annotated[str | None, Query(description="A part of the file's name.")] = None,
-    min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
-    max_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
+    outcome: Annotated[Text | None, Query(description="A folder, waiting or undone.")] = None,
+    prediction: Annotated[Text | None, Query(description="A label of the model, such as cat.")] = None,
+    inbox: Annotated[Text | None, Query(description="The inbox it came from.")] = None,
+    name: Annotated[Text | None, Query(description="A part of the file's name.")] = None,
+    min_confidence: Share | None = None,
+    max_confidence: Share | None = None,
     since: Annotated[
-        datetime | None, Query(description="Arrived then or later; UTC if it says no zone.")
+        Moment | None, Query(description="Arrived then or later; UTC if it says no zone.")
     ] = None,
-    until: Annotated[datetime | None, Query(description="Arrived before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = PAGE_ROWS,
+    until: Annotated[Moment | None, Query(description="Arrived before.")] = None,
+    limit: Rows = PAGE_ROWS,
     before: Annotated[
-        int | None, Query(description="Only rows behind this id: `next` of the page before.")
+        After | None, Query(description="Only rows behind this id: `next` of the page before.")
     ] = None,
 ) -> Results:
     """List rows of the database, the newest first, a page at a time."""
@@ -161,8 +160,8 @@ def results(
         name=name,
         min_confidence=min_confidence,
         max_confidence=max_confidence,
-        since=_aware(since),
-        until=_aware(until),
+        since=since,
+        until=until,
         limit=limit,
         before=before,
     )
@@ -201,7 +200,7 @@ async def deliver(
     request: Request,
     response: Response,
     site: Here,
-    inbox: Annotated[str | None, Query(description="One of the inboxes; the first if not given.")] = None,
+    inbox: Annotated[Text | None, Query(description="One of the inboxes; the first if not given.")] = None,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> list[Delivered]:
     """Put photos into an inbox, from where the worker takes them; durable when this answers.
@@ -250,10 +249,6 @@ def inbox_of(site: Site, path: str | None) -> Path:
 def _rows(site: Site, wanted: queries.ResultFilter) -> Iterator[dict[str, Any]]:
     engine = site.store.reader()
     return queries.results(engine, wanted) if engine else iter(())
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
 
 
 def _row(site: Site, id: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from db import overview
@@ -12,6 +12,7 @@ from db.overview import History
 from pipeline.decision import FAILED
 from pipeline.mover import Change
 from pipeline.web import settling
+from pipeline.web.parameters import Id
 from pipeline.web.problems import Problem
 from pipeline.web.rendering import render
 from pipeline.web.site import Here, Site
@@ -20,7 +21,6 @@ from pipeline.web.who import given, who
 
 router = APIRouter(prefix="/files", include_in_schema=False)
 
-Id = Annotated[int, Path(ge=0, lt=2**63)]
 Version = Annotated[str, Form()]
 
 

@@ -14,6 +14,7 @@ from db.queries import result
 from pipeline.config import Settings
 from pipeline.decision import FAILED
 from pipeline.web.painter import BusyError
+from pipeline.web.parameters import Id
 from pipeline.web.problems import TRY_AGAIN, Problem
 from pipeline.web.site import Here, Site
 
@@ -37,7 +38,7 @@ LONGEST = {Size.small: 320, Size.large: 1600}
 @router.get(
     "/pictures/{id}/{size}", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}}
 )
-async def picture(site: Here, id: int, size: Size) -> Response:
+async def picture(site: Here, id: Id, size: Size) -> Response:
     """Return a JPEG of the photo `id`, 320 or 1,600 pixels long; 404 where there is none to show."""
     jpeg = site.shelf.get((id, size))
     if jpeg is None:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from pipeline.web import reportfiles
 from pipeline.web.charts import columns, legend, series_of
+from pipeline.web.parameters import Text
 from pipeline.web.problems import Problem
 from pipeline.web.rendering import render
 from pipeline.web.reportfiles import Day
@@ -25,7 +26,7 @@ LISTED = 90
 
 
 @router.get("")
-def page(request: Request, site: Here, day: str = "") -> Response:
+def page(request: Request, site: Here, day: Text = "") -> Response:
     """Show the last days, and one of them closely. Raises Problem 404 for a day without reports."""
     folder = site.settings.reports
     found = reportfiles.days(folder)
