@@ -12,7 +12,7 @@ from models.imagenet import NAME as IMAGENET
 from pipeline.web.asking import LOOK_PIXELS, Answer, answers, heat, scratch
 from pipeline.web.choices import MAKE_IMAGENET, Choice
 from pipeline.web.parameters import Text
-from pipeline.web.pictures import drawn
+from pipeline.web.pictures import drawn, jpeg_response
 from pipeline.web.problems import Problem
 from pipeline.web.reasons import because
 from pipeline.web.rendering import render
@@ -85,7 +85,7 @@ def picture(site: Here, token: str) -> Response:
     jpeg = site.shelf.get(token)
     if jpeg is None:
         raise Problem(404, "This picture is forgotten.", "Choose the photo again.")
-    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
+    return jpeg_response(jpeg, "private, max-age=600")
 
 
 def _page(request: Request, site: Site, choice: Choice, cards: list[Card] | None = None) -> Response:
