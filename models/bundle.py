@@ -19,12 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models import calibration, selftest
 from models.errors import BundleError as BundleError
+from models.labels import NEITHER as NEITHER
 from models.looking import MOST_ZOOM, NEITHER_BELOW, CloserLook
 from models.weights import Arrays, WeightsError, unpack
 
 MANIFEST = "bundle.yaml"
 SCHEMA_VERSION = 1
-NEITHER = "neither"  # the label that never has a folder
 LARGEST_WEIGHTS = 12_000_000  # bytes; the whole repository is to stay small
 LARGEST_MANIFEST = 1_000_000  # bytes
 
@@ -138,7 +138,10 @@ class Manifest(_Section):
             raise ValueError("folders must be given for labels and for nothing else")
         if any(len(row) != len(self.labels) for row in self.self_test.probabilities):
             raise ValueError("self_test.probabilities must have a column for each label")
-        if any(not folder or folder.startswith(".") or "/" in folder for folder in self.folders.values()):
+        if any(
+            not folder or folder.startswith(".") or {"/", "\0"} & set(folder)
+            for folder in self.folders.values()
+        ):
             raise ValueError("a folder must be a plain name")
         return self
 

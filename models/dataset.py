@@ -99,6 +99,7 @@ def scan(
     count: Count | None = None,
     wrong: Mapping[bytes, str] | None = None,
     hold_out: bool = True,
+    check: Callable[[tuple[str, ...]], object] = lambda classes: None,
 ) -> Photos:
     """Find the classes and photos in `folders`, read every file once, and give each content its split.
 
@@ -106,9 +107,11 @@ def scan(
     photos, contents that occur twice, photos that occur under two classes, the same or nearly so, and those
     that `wrong` names by SHA-256. Photos that are nearly the same share a split. Where the data set keeps
     photos apart for tests, these and no others test, and what is nearly one of them does not train. Raises
-    DatasetError for no class or no usable photo in one.
+    DatasetError for no class or no usable photo in one, and what `check` raises of the classes before any
+    photo is read.
     """
     classes, found, refused = places(folders)
+    check(classes)
     set_aside = [SetAside(path, reason) for path, reason in refused.items()]
     files = _read_all(sorted(found, key=_judges_first), set_aside, count)
     files = _without_wrong(files, wrong, set_aside)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from models.dataset import DatasetError, Photos, check_trainable, read_wrong, sc
 from models.feeding import batches
 from models.finishing import finish
 from models.history import write_history
+from models.labels import check_folders
 from models.optimisation import JUDGED_BY, Clock, Epoch, FineTuning, Report, Schedule, has_checkpoint
 from models.options import TrainOptions as TrainOptions
 from models.probing import Probe, fit_head, mean_feature
@@ -46,7 +47,8 @@ def scanned(options: TrainOptions, progress: Report) -> Photos:
     folders = [*options.folders, *([downloads.fetch(options.dataset)] if options.dataset else [])]
     if not folders:
         raise DatasetError("nothing to train on: expected a folder of photos, a .tar or --dataset")
-    photos = scan(folders, options.seed, Clock("reading", progress), wrong, not options.all_sources)
+    clock, names = Clock("reading", progress), partial(_folders, options)
+    photos = scan(folders, options.seed, clock, wrong, not options.all_sources, names)
     check_trainable(photos, folders)
     return photos
 
@@ -54,7 +56,7 @@ def scanned(options: TrainOptions, progress: Report) -> Photos:
 def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
     """Train as `train` does, on photos that were scanned before."""
     _check_options(options)
-    folders = _folders(options, photos)
+    folders = _folders(options, photos.classes)
     keras.utils.set_random_seed(options.seed)
     second = beginnings.has_opinion(options.architecture, _init(options))
     network = architectures.build(options.architecture, len(photos.classes), with_opinion=second)
@@ -180,8 +182,11 @@ def _fingerprint(options: TrainOptions, photos: Photos) -> str:
     return digest.hexdigest()
 
 
-def _folders(options: TrainOptions, photos: Photos) -> dict[str, str]:
-    unknown = set(options.folder_names) - set(photos.classes)
+def _folders(options: TrainOptions, classes: Sequence[str]) -> dict[str, str]:
+    """Return the folder of each class. Raises DatasetError for one that the worker could not use."""
+    unknown = set(options.folder_names) - set(classes)
     if unknown:
-        raise DatasetError(f"--folder: no class {min(unknown)!r}; there are {', '.join(photos.classes)}")
-    return {label: options.folder_names.get(label, label) for label in photos.classes if label != NEITHER}
+        raise DatasetError(f"--folder: no class {min(unknown)!r}; there are {', '.join(classes)}")
+    folders = {label: options.folder_names.get(label, label) for label in classes if label != NEITHER}
+    check_folders(folders)
+    return folders

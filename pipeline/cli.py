@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +27,7 @@ from pipeline.cli_classify import classify
 from pipeline.cli_doctor import doctor
 from pipeline.cli_mending import correct, retry, undo
 from pipeline.cli_models import evaluate, train
-from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment, read_day
+from pipeline.cli_shared import DEFAULT, Config, Json, When, database, day_option, integer, load, real
 from pipeline.cli_web import require_pages, serve
 from pipeline.errors import DatabaseError, PawsortError, SettingsError, translated
 from pipeline.logs import printable_lines
@@ -49,6 +49,9 @@ db_app = typer.Typer(help="Look after the database.")
 app.add_typer(config_app, name="config")
 app.add_typer(db_app, name="db")
 
+
+MOST_DAYS = 3_660
+"""Reports of so many days are written at once."""
 
 Once = Annotated[bool, typer.Option("--once", help="File what is there, then end.")]
 Serve = Annotated[bool, typer.Option("--serve", help="Show the pages too, as `pawsort serve` does.")]
@@ -139,11 +142,11 @@ def query(
     prediction: Annotated[str | None, typer.Option(help="A label of the model, such as cat.")] = None,
     inbox: Annotated[str | None, typer.Option(help="The inbox it came from.")] = None,
     name: Annotated[str | None, typer.Option(help="A part of the file's name.")] = None,
-    min_confidence: Annotated[float | None, typer.Option(min=0, max=1, help="At least.")] = None,
-    max_confidence: Annotated[float | None, typer.Option(min=0, max=1, help="At most.")] = None,
+    min_confidence: Annotated[float | None, real("At least.")] = None,
+    max_confidence: Annotated[float | None, real("At most.")] = None,
     since: When = None,
     until: When = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows, the newest first.")] = None,
+    limit: Annotated[int | None, integer("At most so many rows, the newest first.")] = None,
     format: Annotated[Format, typer.Option(help="How to print them.")] = Format.table,
     json: Json = False,
 ) -> None:
@@ -164,8 +167,8 @@ def query(
         name=name,
         min_confidence=min_confidence,
         max_confidence=max_confidence,
-        since=moment(since),
-        until=moment(until),
+        since=since,
+        until=until,
         limit=limit,
     )
     with database(settings, "read") as engine, output.until_the_reader_leaves():
@@ -181,9 +184,9 @@ def query(
 @app.command()
 def report(
     config: Config = DEFAULT,
-    day: Annotated[str | None, typer.Option("--date", metavar="DAY", help="One day, as 2026-11-21.")] = None,
-    first: Annotated[str | None, typer.Option("--from", metavar="DAY", help="The first of several.")] = None,
-    last: Annotated[str | None, typer.Option("--to", metavar="DAY", help="The last of several.")] = None,
+    day: Annotated[date | None, day_option("--date", "One day, as 2026-11-21.")] = None,
+    first: Annotated[date | None, day_option("--from", "The first of several.")] = None,
+    last: Annotated[date | None, day_option("--to", "The last of several.")] = None,
     json: Json = False,
 ) -> None:
     """Write the reports of a day or a range now; without one, of today so far.
@@ -197,11 +200,13 @@ def report(
     if day and (first or last):
         raise SettingsError("--date is one day, --from and --to are several; give the one or the others")
     today = datetime.now(settings.report.zone).date()
-    begin, end = read_day(day or first) or today, read_day(day or last) or today
+    begin, end = day or first or today, day or last or today
     if end > today:
         raise SettingsError(f"{end} is yet to come; the last day to report on is {today}")
     if begin > end:
         raise SettingsError(f"--from {begin} is after --to {end}")
+    if (end - begin).days >= MOST_DAYS:
+        raise SettingsError(f"--from {begin} --to {end} are more than {MOST_DAYS:,} days; give fewer at once")
     with database(settings, "write") as engine:
         try:
             written = reporter(settings, engine).write_range(begin, end, datetime.now(UTC))

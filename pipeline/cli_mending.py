@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli_shared import DEFAULT, Config, Json, When, database, load, moment
+from pipeline.cli_shared import DEFAULT, Config, Json, When, database, integer, load
 from pipeline.errors import SOME_FAILED, SettingsError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def correct(
 def undo(
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Only these files.")] = None,
     config: Config = DEFAULT,
-    last: Annotated[int | None, typer.Option(min=1, help="The last so many moves.")] = None,
+    last: Annotated[int | None, integer("The last so many moves.")] = None,
     since: When = None,
     by: Annotated[str | None, typer.Option(help="Who says so (default: you).")] = None,
     json: Json = False,
@@ -67,7 +67,7 @@ def undo(
             settings,
             files=[os.fsencode(file) for file in files or ()],
             last=last,
-            since=moment(since),
+            since=since,
             by=by or corrections.login_name(),
         )
     raise typer.Exit(_print_moves(done, json))

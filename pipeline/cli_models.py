@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pipeline.cli_shared import Json
+from pipeline.cli_shared import Json, integer, real
 from pipeline.config import LogSettings, load
 from pipeline.errors import PawsortError, SettingsError, translated
 
@@ -25,8 +25,12 @@ Exclude = Annotated[
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="PATH", help="A settings file, for the log.")
 ]
+MOST_EPOCHS = 100_000
+MOST_PHOTOS = 65_536
+MOST_PIXELS = 1_024  # what a bundle may have
+MOST_SEED = 2**32 - 1  # what NumPy and scikit-learn take
 _OWN = "Default: the architecture's own."
-Target = Annotated[float, typer.Option(min=0.5, max=1, help="The share of filed photos to be right.")]
+Target = Annotated[float, real("The share of filed photos to be right.", 0.5)]
 
 
 def train(
@@ -47,39 +51,33 @@ def train(
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=0, help=f"At most; 0 trains the last layer alone. {_OWN}")
+        int | None, integer(f"At most; 0 trains the last layer alone. {_OWN}", 0, MOST_EPOCHS)
     ] = None,
     small_epochs: Annotated[
-        int | None, typer.Option(min=0, help=f"Of them, the first ones, on small photos. {_OWN}")
+        int | None, integer(f"Of them, the first ones, on small photos. {_OWN}", 0, MOST_EPOCHS)
     ] = None,
     patience: Annotated[
-        int | None, typer.Option(min=1, help=f"Epochs without progress before stopping. {_OWN}")
+        int | None, integer(f"Epochs without progress before stopping. {_OWN}", 1, MOST_EPOCHS)
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help=f"Photos in a step. {_OWN}")] = None,
-    learning_rate: Annotated[float | None, typer.Option(min=0, help=f"Its peak. {_OWN}")] = None,
+    batch: Annotated[int | None, integer(f"Photos in a step. {_OWN}", 1, MOST_PHOTOS)] = None,
+    learning_rate: Annotated[float | None, real(f"Its peak. {_OWN}", 0, 100)] = None,
     optimizer: Annotated[
         Literal["adamw", "sgd"] | None, typer.Option(help=f"What takes the steps. {_OWN}")
     ] = None,
-    weight_decay: Annotated[float | None, typer.Option(min=0, help=f"A step, times the rate. {_OWN}")] = None,
-    dropout: Annotated[float | None, typer.Option(min=0, max=0.9, help=f"Of the features. {_OWN}")] = None,
+    weight_decay: Annotated[float | None, real(f"A step, times the rate. {_OWN}", 0, 100)] = None,
+    dropout: Annotated[float | None, real(f"Of the features. {_OWN}", 0, 0.9)] = None,
     label_smoothing: Annotated[
-        float | None, typer.Option(min=0, max=0.9, help=f"Probability kept back from the label. {_OWN}")
+        float | None, real(f"Probability kept back from the label. {_OWN}", 0, 0.9)
     ] = None,
     augmentation: Annotated[
         Literal["photo", "zoom", "shift"] | None,
         typer.Option(help=f"How photos are varied: photo is thorough, the others are cheap. {_OWN}"),
     ] = None,
-    mixup: Annotated[float | None, typer.Option(min=0, help=f"Alpha of mixing two photos. {_OWN}")] = None,
-    cutout: Annotated[
-        float | None, typer.Option(min=0, max=1, help=f"Side of the square to blank, as a share. {_OWN}")
-    ] = None,
-    keep: Annotated[
-        float | None, typer.Option(min=0, max=1, help=f"Share of the pretrained weights to keep. {_OWN}")
-    ] = None,
-    zoom: Annotated[
-        float | None, typer.Option(help=f"Look again at what is unsure, so much larger: 1 to 2. {_OWN}")
-    ] = None,
-    input_size: Annotated[int | None, typer.Option(min=16, help="Pixels; default: as suits it.")] = None,
+    mixup: Annotated[float | None, real(f"Alpha of mixing two photos. {_OWN}", 0, 100)] = None,
+    cutout: Annotated[float | None, real(f"Side of the square to blank, as a share. {_OWN}")] = None,
+    keep: Annotated[float | None, real(f"Share of the pretrained weights to keep. {_OWN}")] = None,
+    zoom: Annotated[float | None, real(f"Look again at what is unsure, so much larger. {_OWN}", 1, 2)] = None,
+    input_size: Annotated[int | None, integer("Pixels; default: as suits it.", 16, MOST_PIXELS)] = None,
     folder: Annotated[
         list[str] | None, typer.Option(metavar="LABEL=NAME", help="Where photos of a class are filed.")
     ] = None,
@@ -90,7 +88,7 @@ def train(
     all_sources: Annotated[
         bool, typer.Option("--all-sources", help="Train on every source of neither; hold none out to judge.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the split and all chance.")] = 1,
+    seed: Annotated[int, integer("Of the split and all chance.", 0, MOST_SEED)] = 1,
     target_precision: Target = 0.995,
     config: Config = None,
 ) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pipeline import config as configuration
-from pipeline.errors import SettingsError, translated
+from pipeline.errors import translated
+from pipeline.ranges import FIRST_DAY, LARGEST_INTEGER, LAST_DAY, to_utc, within
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -42,7 +43,6 @@ DEFAULT: Any = None
 """What `_inherited` makes a path of."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-When = Annotated[str | None, typer.Option(metavar="TIME", help="A day or time, as 2026-11-21T08:00; UTC.")]
 
 
 def load(config: Path) -> Settings:
@@ -79,22 +79,40 @@ def database(settings: Settings, mode: Literal["read", "write"]) -> Iterator[Eng
             engine.dispose()
 
 
-def moment(text: str | None) -> datetime | None:
-    """Read a time, of UTC unless it says otherwise. Raises SettingsError."""
-    if text is None:
-        return None
+def read_moment(text: str) -> datetime:
+    """Read a time in UTC; it is UTC unless it says otherwise. Raises BadParameter."""
     try:
-        found = datetime.fromisoformat(text)
+        return to_utc(datetime.fromisoformat(text))
     except ValueError:
-        raise SettingsError(f"{text!r} is no time; write 2026-11-21 or 2026-11-21T08:00+01:00") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        how = f"write 2026-11-21 or 2026-11-21T08:00+01:00, in the years {FIRST_DAY.year} to {LAST_DAY.year}"
+        raise typer.BadParameter(f"{text[:40]!r} is not a time; {how}") from None
 
 
-def read_day(text: str | None) -> date | None:
-    """Read a day. Raises SettingsError."""
-    if text is None:
-        return None
+def read_day(text: str) -> date:
+    """Read a day. Raises BadParameter."""
     try:
-        return date.fromisoformat(text)
+        return within(date.fromisoformat(text))
     except ValueError:
-        raise SettingsError(f"{text!r} is no day; write 2026-11-21") from None
+        how = f"write 2026-11-21, in the years {FIRST_DAY.year} to {LAST_DAY.year}"
+        raise typer.BadParameter(f"{text[:40]!r} is not a day; {how}") from None
+
+
+def integer(help: str, least: int = 1, most: int = LARGEST_INTEGER) -> Any:
+    """Return an option that takes the integers from `least` to `most`."""
+    return typer.Option(min=least, max=most, help=help)
+
+
+def real(help: str, least: float = 0, most: float = 1) -> Any:
+    """Return an option that takes the numbers from `least` to `most`, and so neither NaN nor infinity."""
+    return typer.Option(min=least, max=most, help=help)
+
+
+def day_option(name: str, help: str) -> Any:
+    """Return an option that takes a day."""
+    return typer.Option(name, metavar="DAY", parser=read_day, help=help)
+
+
+When = Annotated[
+    datetime | None,
+    typer.Option(metavar="TIME", parser=read_moment, help="A day or time, as 2026-11-21T08:00; UTC."),
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from pipeline.cli_shared import DEFAULT, Config, load
+from pipeline.cli_shared import DEFAULT, Config, integer, load
 from pipeline.config import Settings, WebSettings
 from pipeline.errors import SettingsError
 
@@ -16,7 +16,7 @@ from pipeline.errors import SettingsError
 def serve(
     config: Config = DEFAULT,
     host: Annotated[str | None, typer.Option(help="Where to listen, instead of `web.host`.")] = None,
-    port: Annotated[int | None, typer.Option(help="Where to listen, instead of `web.port`.")] = None,
+    port: Annotated[int | None, integer("Where to listen, instead of `web.port`.", 1, 65_535)] = None,
 ) -> None:
     """Show the pages and answer the API, until Ctrl-C; the worker is another process.
 

@@ -65,10 +65,10 @@ class WatchSettings(_Section):
 class LimitSettings(_Section):
     """What is refused before, or stopped while, it is decoded; megapixels count all frames."""
 
-    file_mb: float = Field(200.0, gt=0.0)
-    megapixels: float = Field(200.0, gt=0.0)
-    decode_seconds: float = Field(30.0, gt=0.0)
-    attempts: int = Field(2, ge=1)
+    file_mb: float = Field(200.0, gt=0.0, le=1e6)
+    megapixels: float = Field(200.0, gt=0.0, le=1e6)
+    decode_seconds: float = Field(30.0, gt=0.0, le=86400.0)
+    attempts: int = Field(2, ge=1, le=1000)
 
     @property
     def file_bytes(self) -> int:

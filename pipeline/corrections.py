@@ -148,6 +148,15 @@ def moves_lock(settings: Settings) -> Iterator[None]:
         lock.release()
 
 
+def changed_since(moves: Sequence[Move]) -> str:
+    """Say who changed a file last, to a client that knows an earlier state of it."""
+    if not moves:
+        return "has changed since"
+    last = moves[-1]
+    said = f", who said {last.new_corrected_to}" if last.kind == "correct" else ""
+    return f"was settled meanwhile by {last.by}{said}"
+
+
 class _Desk:
     """Finds out which file is meant and what is to become of it."""
 
@@ -245,10 +254,8 @@ class _Desk:
 
     def _known(self, file: Known, or_undone: bool) -> Entry:
         moves = self._mover.ledger.moves(file.id)
-        if moves and moves[-1].id != file.version:
-            last = moves[-1]
-            said = f", who said {last.new_corrected_to}" if last.kind == "correct" else ""
-            raise RefusedError(f"was settled meanwhile by {last.by}{said}")
+        if (moves[-1].id if moves else 0) != file.version:
+            raise RefusedError(changed_since(moves))
         found = self._mover.ledger.entries([file.id])
         if found and found[0].state in ("filed", *(["undone"] if or_undone else [])):
             return found[0]

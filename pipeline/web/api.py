@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi import Path as InPath
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from db import queries
@@ -20,7 +18,9 @@ from pipeline.mover import Change
 from pipeline.web import settling
 from pipeline.web.asking import answers, scratch
 from pipeline.web.delivering import Delivery
+from pipeline.web.etags import matches_strongly, tag_of, tags_in
 from pipeline.web.metrics import status_of
+from pipeline.web.parameters import After, Id, Moment, Rows, Share, Text
 from pipeline.web.problems import Problem
 from pipeline.web.site import Here, Site
 from pipeline.web.uploads import received
@@ -28,16 +28,23 @@ from pipeline.web.who import who
 
 router = APIRouter(prefix="/api", tags=["api"])
 
-Id = Annotated[int, InPath(ge=0, lt=2**63)]
-By = Annotated[str | None, Query(max_length=200, description="Who says so.")]
+By = Annotated[Text | None, Query(max_length=200, description="Who says so.")]
 
 PAGE_ROWS = 100
-MOST_ROWS = 1000
 
-IfMatch = Annotated[
-    str | None,
-    Header(max_length=40, description="The ETag of the row as you saw it; changed since, it stays as it is."),
-]
+
+def if_match_of(
+    request: Request,
+    if_match: Annotated[  # noqa: ARG001 - for the schema; all lines of the header count
+        str | None,
+        Header(max_length=1000, description="The ETag of the row as you saw it; if it changed since, 412."),
+    ] = None,
+) -> str | None:
+    """Return the value of If-Match, None without one."""
+    return ", ".join(request.headers.getlist("if-match")) if "if-match" in request.headers else None
+
+
+IfMatch = Annotated[str | None, Depends(if_match_of)]
 
 FILES = {
     "requestBody": {
@@ -114,7 +121,9 @@ class Delivered(BaseModel):
 async def classify(
     request: Request,
     site: Here,
-    model: Annotated[str | None, Query(description="A bundle's name; the worker's own if not given.")] = None,
+    model: Annotated[
+        Text | None, Query(description="A bundle's name; the worker's own if not given.")
+    ] = None,
 ) -> list[Answered]:
     """Say what is on photos, one or many fields `file`; nothing is stored."""
     choice = await asyncio.to_thread(site.choices.one, model)
@@ -128,19 +137,19 @@ async def classify(
 @router.get("/results", responses=REFUSALS)
 def results(
     site: Here,
-    outcome: Annotated[str | None, Query(description="A folder, waiting or undone.")] = None,
-    prediction: Annotated[str | None, Query(description="A label of the model, such as cat.")] = None,
-    inbox: Annotated[str | None, Query(description="The inbox it came from.")] = None,
-    name: Annotated[str | None, Query(description="A part of the file's name.")] = None,
-    min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
-    max_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
+    outcome: Annotated[Text | None, Query(description="A folder, waiting or undone.")] = None,
+    prediction: Annotated[Text | None, Query(description="A label of the model, such as cat.")] = None,
+    inbox: Annotated[Text | None, Query(description="The inbox it came from.")] = None,
+    name: Annotated[Text | None, Query(description="A part of the file's name.")] = None,
+    min_confidence: Share | None = None,
+    max_confidence: Share | None = None,
     since: Annotated[
-        datetime | None, Query(description="Arrived then or later; UTC if it says no zone.")
+        Moment | None, Query(description="Arrived then or later; UTC if it says no zone.")
     ] = None,
-    until: Annotated[datetime | None, Query(description="Arrived before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = PAGE_ROWS,
+    until: Annotated[Moment | None, Query(description="Arrived before.")] = None,
+    limit: Rows = PAGE_ROWS,
     before: Annotated[
-        int | None, Query(description="Only rows behind this id: `next` of the page before.")
+        After | None, Query(description="Only rows behind this id: `next` of the page before.")
     ] = None,
 ) -> Results:
     """List rows of the database, the newest first, a page at a time."""
@@ -151,8 +160,8 @@ def results(
         name=name,
         min_confidence=min_confidence,
         max_confidence=max_confidence,
-        since=_aware(since),
-        until=_aware(until),
+        since=since,
+        until=until,
         limit=limit,
         before=before,
     )
@@ -163,8 +172,7 @@ def results(
 @router.get("/results/{id}", responses=REFUSALS)
 def result(response: Response, site: Here, id: Id) -> dict[str, Any]:
     """Return one row of the database; its ETag is for If-Match when you correct it."""
-    [known] = settling.now(site, [id])  # before the row, so that it is never newer than what is shown
-    response.headers["ETag"] = _etag(known)
+    response.headers.update({"ETag": _etag(site, id), "Cache-Control": "private, no-cache"})
     return _row(site, id)
 
 
@@ -173,8 +181,9 @@ def correct(
     request: Request, response: Response, site: Here, id: Id, said: Correction, if_match: IfMatch = None
 ) -> dict[str, Any]:
     """Say what is really on a photo: it moves, and the row remembers."""
-    meant = [_meant(site, id, if_match)]
-    return _changed(site, response, settling.settle(site, who(request, said.by), meant, said.label))
+    meant = _meant(site, id, if_match)
+    changes = settling.settle(site, who(request, said.by), [meant], said.label)
+    return _changed(site, response, meant, changes, if_match)
 
 
 @router.delete("/results/{id}/correction", responses=REFUSALS)
@@ -182,8 +191,8 @@ def undo(
     request: Request, response: Response, site: Here, id: Id, by: By = None, if_match: IfMatch = None
 ) -> dict[str, Any]:
     """Take back the last change: a correction goes back to the folder before, a filing into the inbox."""
-    meant = [_meant(site, id, if_match)]
-    return _changed(site, response, settling.take_back(site, who(request, by), meant))
+    meant = _meant(site, id, if_match)
+    return _changed(site, response, meant, settling.take_back(site, who(request, by), [meant]), if_match)
 
 
 @router.post("/inbox", status_code=201, responses=REFUSALS, openapi_extra=FILES)
@@ -191,7 +200,7 @@ async def deliver(
     request: Request,
     response: Response,
     site: Here,
-    inbox: Annotated[str | None, Query(description="One of the inboxes; the first if not given.")] = None,
+    inbox: Annotated[Text | None, Query(description="One of the inboxes; the first if not given.")] = None,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> list[Delivered]:
     """Put photos into an inbox, from where the worker takes them; durable when this answers.
@@ -242,10 +251,6 @@ def _rows(site: Site, wanted: queries.ResultFilter) -> Iterator[dict[str, Any]]:
     return queries.results(engine, wanted) if engine else iter(())
 
 
-def _aware(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
-
-
 def _row(site: Site, id: int) -> dict[str, Any]:
     engine = site.store.reader()
     row = queries.result(engine, id) if engine else None
@@ -254,29 +259,48 @@ def _row(site: Site, id: int) -> dict[str, Any]:
     return row
 
 
-def _etag(file: Known) -> str:
-    return f'"{file.version}"'
+def _etag(site: Site, id: int) -> str:
+    """Return the tag of a row: how often its file was moved, and what the row says."""
+    [known] = settling.now(site, [id])  # before the row, so that it is never newer than what is shown
+    row = json.dumps(_row(site, id), sort_keys=True, default=str)
+    return tag_of(row.encode("utf-8", "surrogatepass"), f"{known.version}-")
 
 
 def _meant(site: Site, id: int, if_match: str | None) -> Known:
-    """Return the file as the client saw it, as it is now if it says nothing. Raises Problem."""
-    [known] = settling.now(site, [id])
+    """Return the file as the client saw it, as it is now if it says nothing. Raises Problem 400 to 412."""
+    current = _etag(site, id)
     state = _row(site, id)["state"]
     if state != "filed":
         raise Problem(409, f"File {id} is not filed: it is {state}.", "Wait until it is filed.")
-    if if_match in (None, "*"):
-        return known
-    version = re.fullmatch(r'"(\d{1,18})"', if_match.strip(), re.ASCII)
-    if version is None:
-        raise Problem(422, "If-Match is no ETag of a row.", f"Send that of GET /api/results/{id}.")
-    return Known(id, int(version[1]))
+    if if_match is None:
+        return Known(id, _version(current))
+    tags = tags_in(if_match)
+    if tags is None:
+        raise Problem(
+            400, "If-Match is not an ETag.", f"Send the ETag of GET /api/results/{id}, quotes included."
+        )
+    if not matches_strongly(tags, current):
+        raise _changed_since(site, id)
+    return Known(id, _version(current))
 
 
-def _changed(site: Site, response: Response, changes: list[Change]) -> dict[str, Any]:
+def _version(etag: str) -> int:
+    return int(etag.strip('"').partition("-")[0])
+
+
+def _changed_since(site: Site, id: int) -> Problem:
+    return Problem(412, settling.why_changed(site, id), f"GET /api/results/{id} again, and decide anew.")
+
+
+def _changed(
+    site: Site, response: Response, meant: Known, changes: list[Change], if_match: str | None
+) -> dict[str, Any]:
     [change] = changes
     for problem in settling.problems(changes):
+        if if_match is not None and settling.now(site, [meant.id]) != [meant]:  # in this moment
+            raise _changed_since(site, meant.id)
         raise Problem(409, problem, "GET it again to see how it is now; `pawsort doctor` tells more.")
-    response.headers["ETag"] = _etag(settling.now(site, [change.id or 0])[0])
+    response.headers["ETag"] = _etag(site, meant.id)
     return change.as_dict()
 
 

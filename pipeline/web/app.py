@@ -35,6 +35,7 @@ from pipeline.web.asking import scratch_of
 from pipeline.web.cached import Cache
 from pipeline.web.choices import Choices
 from pipeline.web.classes import Classes
+from pipeline.web.conditional import Conditional
 from pipeline.web.delivering import Porter
 from pipeline.web.kennel import Kennel
 from pipeline.web.painter import Painter
@@ -66,10 +67,12 @@ def create_app(
         openapi_url="/api/openapi.json",
         docs_url=None,  # these pages would fetch scripts from another host
         redoc_url=None,
+        redirect_slashes=False,  # by its full address, which behind a proxy is another one
         lifespan=_lifespan,
     )
     app.state.site = _site(settings, rooms, classifier)
     problems.register(app)
+    app.add_middleware(Conditional)
     app.add_middleware(Guard, web=settings.web)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for room in rooms:

@@ -12,6 +12,7 @@ from db.browse import MOST, Counted, Mark
 from db.browse import Page as Files
 from pipeline.web.charts import histogram
 from pipeline.web.filters import Filters, choice_of, filters_of
+from pipeline.web.parameters import Text
 from pipeline.web.rendering import render
 from pipeline.web.site import Here, Page, Site
 
@@ -23,7 +24,7 @@ BINS = 20
 
 
 @router.get("/browse")
-def page(request: Request, site: Here, after: str = "") -> Response:
+def page(request: Request, site: Here, after: Text = "") -> Response:
     """Show the page; or only its results, or only more of them, to a page that is open already."""
     filters = filters_of(request.query_params)
     engine = site.store.reader()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from db import overview
@@ -12,6 +12,7 @@ from db.overview import History
 from pipeline.decision import FAILED
 from pipeline.mover import Change
 from pipeline.web import settling
+from pipeline.web.parameters import Id
 from pipeline.web.problems import Problem
 from pipeline.web.rendering import render
 from pipeline.web.site import Here, Site
@@ -20,7 +21,6 @@ from pipeline.web.who import given, who
 
 router = APIRouter(prefix="/files", include_in_schema=False)
 
-Id = Annotated[int, Path(ge=0, lt=2**63)]
 Version = Annotated[str, Form()]
 
 
@@ -33,19 +33,19 @@ def page(request: Request, site: Here, id: Id) -> Response:
 @router.post("/{id}/correct")
 def correct(request: Request, site: Here, id: Id, seen: Version, label: Annotated[str, Form()]) -> Response:
     """Say what is on it."""
-    return _done(request, site, id, settling.settle(site, who(request), settling.seen([seen]), label))
+    return _done(request, site, id, settling.settle(site, who(request), settling.one_seen(id, seen), label))
 
 
 @router.post("/{id}/undo")
 def undo(request: Request, site: Here, id: Id, seen: Version) -> Response:
     """Take its last change back."""
-    return _done(request, site, id, settling.take_back(site, who(request), settling.seen([seen])))
+    return _done(request, site, id, settling.take_back(site, who(request), settling.one_seen(id, seen)))
 
 
 @router.post("/{id}/retry")
 def retry(request: Request, site: Here, id: Id, seen: Version) -> Response:
     """Send it in again."""
-    return _done(request, site, id, settling.retry(site, who(request), settling.seen([seen])))
+    return _done(request, site, id, settling.retry(site, who(request), settling.one_seen(id, seen)))
 
 
 def _done(request: Request, site: Site, id: int, changes: list[Change]) -> Response:

@@ -20,6 +20,7 @@ from pipeline.web.charts import Series, interval, legend, lines
 from pipeline.web.choices import SHIPPED, Choice
 from pipeline.web.markdown import LONGEST
 from pipeline.web.markdown import render as markdown
+from pipeline.web.parameters import Number
 from pipeline.web.pictures import drawn
 from pipeline.web.plainfiles import open_plain
 from pipeline.web.rendering import render
@@ -85,7 +86,7 @@ def one(request: Request, site: Here, key: str) -> Response:
 
 
 @router.get("/{key}/worst/{number}", response_class=Response)
-async def mistake(site: Here, key: str, number: int, why: bool = False) -> Response:
+async def mistake(site: Here, key: str, number: Number, why: bool = False) -> Response:
     """Return a JPEG of one of the worst mistakes, or of what spoke for the answer. Raises Problem 404."""
     folder = site.choices.one(key).bundle.path / measured.FOLDER
     return Response(

@@ -13,14 +13,16 @@ from db.names import unescape
 from db.queries import result
 from pipeline.config import Settings
 from pipeline.decision import FAILED
+from pipeline.web.etags import tag_of
 from pipeline.web.painter import BusyError
+from pipeline.web.parameters import Id
 from pipeline.web.problems import TRY_AGAIN, Problem
 from pipeline.web.site import Here, Site
 
 router = APIRouter(tags=["results"])
 
 # What is on a file never changes under one id; only the place where it lies does.
-CACHED = {"Cache-Control": "private, max-age=86400, immutable"}
+CACHED = "private, max-age=86400, immutable"
 
 
 class Size(StrEnum):
@@ -37,14 +39,20 @@ LONGEST = {Size.small: 320, Size.large: 1600}
 @router.get(
     "/pictures/{id}/{size}", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}}
 )
-async def picture(site: Here, id: int, size: Size) -> Response:
+async def picture(site: Here, id: Id, size: Size) -> Response:
     """Return a JPEG of the photo `id`, 320 or 1,600 pixels long; 404 where there is none to show."""
     jpeg = site.shelf.get((id, size))
     if jpeg is None:
         root, source = await asyncio.to_thread(_place, site, id)
         jpeg = await drawn(site, root, source, LONGEST[size])
         site.shelf.put((id, size), jpeg)
-    return Response(jpeg, media_type="image/jpeg", headers=CACHED)
+    return jpeg_response(jpeg, CACHED)
+
+
+def jpeg_response(jpeg: bytes, cache_control: str) -> Response:
+    """Return a picture as an answer that a browser keeps, and can ask about by its ETag."""
+    headers = {"Cache-Control": cache_control, "ETag": tag_of(jpeg)}
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
 async def drawn(site: Site, root: Path, source: bytes, longest: int) -> bytes:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import date
+from email.utils import formatdate
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from markupsafe import Markup
+from starlette.datastructures import Headers
 
 from pipeline.web import reportfiles
 from pipeline.web.charts import columns, legend, series_of
+from pipeline.web.conditional import BODILESS, is_fresh
+from pipeline.web.etags import tag_of
+from pipeline.web.parameters import Text
 from pipeline.web.problems import Problem
 from pipeline.web.rendering import render
 from pipeline.web.reportfiles import Day
@@ -25,7 +31,7 @@ LISTED = 90
 
 
 @router.get("")
-def page(request: Request, site: Here, day: str = "") -> Response:
+def page(request: Request, site: Here, day: Text = "") -> Response:
     """Show the last days, and one of them closely. Raises Problem 404 for a day without reports."""
     folder = site.settings.reports
     found = reportfiles.days(folder)
@@ -47,14 +53,26 @@ def page(request: Request, site: Here, day: str = "") -> Response:
 
 
 @router.get("/{name}")
-def download(site: Here, name: str) -> Response:
+def download(request: Request, site: Here, name: str) -> Response:
     """Send a report as a file. Raises Problem 404 for anything else."""
     found = reportfiles.open_report(site.settings.reports, name)
     if found is None:
         raise Problem(404, "There is no report of that name.", "Choose one of the files on the page Reports.")
     descriptor, size = found
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)}
+    headers |= _version(descriptor)
+    if BODILESS in request.scope or is_fresh(request.headers, Headers(headers)):
+        os.close(descriptor)
+        return Response(media_type="text/csv", headers=headers)
     return StreamingResponse(reportfiles.pieces(descriptor), media_type="text/csv", headers=headers)
+
+
+def _version(descriptor: int) -> dict[str, str]:
+    """Return the headers that tell one state of a file from another."""
+    status = os.fstat(descriptor)
+    tag = tag_of(repr((status.st_ino, status.st_size, status.st_mtime_ns)).encode())
+    changed = formatdate(status.st_mtime, usegmt=True)
+    return {"ETag": tag, "Last-Modified": changed, "Cache-Control": "private, no-cache"}
 
 
 def _stamp(found: Sequence[Day]) -> tuple[Day, ...]:

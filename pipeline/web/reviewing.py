@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import Engine
 
@@ -18,6 +18,7 @@ from db.review import Group, Order, Settled
 from pipeline.decision import UNCERTAIN
 from pipeline.mover import Change
 from pipeline.web import settling
+from pipeline.web.parameters import After, Text
 from pipeline.web.rendering import render
 from pipeline.web.site import Here, Page, Site
 from pipeline.web.who import given, who
@@ -72,11 +73,11 @@ class Record:
 
 
 def view_of(
-    order: str = "unsure",
-    reason: str | None = None,
-    prediction: str | None = None,
+    order: Text = "unsure",
+    reason: Text | None = None,
+    prediction: Text | None = None,
     many: str = "",
-    after: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
+    after: After | None = None,
 ) -> View:
     """Read a view out of an address; what it does not understand is left out."""
     group = Group(reason, prediction) if reason or prediction else None

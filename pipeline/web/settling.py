@@ -33,6 +33,16 @@ def seen(texts: Sequence[str]) -> list[Known]:
     return [Known(int(match[1]), int(match[2])) for match in found if match]
 
 
+def one_seen(id: int, text: str) -> list[Known]:
+    """Read the file `id` as its page names it. Raises Problem 422 if `text` names another file."""
+    files = seen([text])
+    if [file.id for file in files] != [id]:
+        raise Problem(
+            422, f"The page sent another file than {id}.", "Load the page again; nothing was changed."
+        )
+    return files
+
+
 def settle(site: Site, by: str, files: Sequence[Known], label: str) -> list[Change]:
     """Say what is on files. Raises Problem 422 for an unknown label, LockError, DatabaseError."""
     folders = site.classes.folders()
@@ -62,6 +72,15 @@ def now(site: Site, ids: Sequence[int]) -> list[Known]:
     engine = site.store.reader()
     found = overview.versions(engine, ids) if engine else {}
     return [Known(id, found.get(id, 0)) for id in ids]
+
+
+def why_changed(site: Site, id: int) -> str:
+    """Say, for a client that saw a file earlier, who changed it since."""
+    engine = site.store.reader()
+    found = overview.history(engine, id) if engine else None
+    if found is None:
+        return f"file {id}: has changed since"
+    return f"{escape(os.path.basename(found.entry.path or b''))}: {corrections.changed_since(found.moves)}"
 
 
 def problems(changes: Sequence[Change]) -> list[str]:

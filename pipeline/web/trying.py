@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request, Response
 from models.imagenet import NAME as IMAGENET
 from pipeline.web.asking import LOOK_PIXELS, Answer, answers, heat, scratch
 from pipeline.web.choices import MAKE_IMAGENET, Choice
-from pipeline.web.pictures import drawn
+from pipeline.web.parameters import Text
+from pipeline.web.pictures import drawn, jpeg_response
 from pipeline.web.problems import Problem
 from pipeline.web.reasons import because
 from pipeline.web.rendering import render
@@ -39,7 +40,7 @@ class Card:
 
 
 @router.get("/")
-def page(request: Request, site: Here, model: str | None = None) -> Response:
+def page(request: Request, site: Here, model: Text | None = None) -> Response:
     """Show the page."""
     return _page(request, site, site.choices.one(model))
 
@@ -71,7 +72,7 @@ async def look(request: Request, site: Here) -> Response:
 
 
 @router.post("/try/wake")
-def wake(site: Here, model: str | None = None) -> dict[str, bool]:
+def wake(site: Here, model: Text | None = None) -> dict[str, bool]:
     """Begin to load a model, since somebody is about to choose a photo."""
     choice = site.choices.one(model)
     site.kennel.wake(choice.bundle.path)
@@ -84,7 +85,7 @@ def picture(site: Here, token: str) -> Response:
     jpeg = site.shelf.get(token)
     if jpeg is None:
         raise Problem(404, "This picture is forgotten.", "Choose the photo again.")
-    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
+    return jpeg_response(jpeg, "private, max-age=600")
 
 
 def _page(request: Request, site: Site, choice: Choice, cards: list[Card] | None = None) -> Response:

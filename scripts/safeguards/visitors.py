@@ -227,7 +227,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "an answer to what was seen", "pipeline/corrections.py",
-        "        if moves and moves[-1].id != file.version:\n",
+        "        if (moves[-1].id if moves else 0) != file.version:\n",
         "        if False:\n",
         (), (
             "pipeline/web/test_api.py::test_who_looked_before_somebody_else_answered_changes_nothing",

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline import config
 from pipeline.errors import SettingsError
@@ -130,3 +131,19 @@ def test_a_link_does_not_hide_a_dangerous_layout(write, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").symlink_to(tmp_path / "inbox")
     with pytest.raises(SettingsError, match="lies inside"):
         config.load(write("sorted: elsewhere/sorted"))
+
+
+@pytest.mark.parametrize("value", ["1e308", ".nan", ".inf", "-1", "1" + "0" * 400, str(2**63)])
+def test_no_number_in_the_settings_is_without_bounds(tmp_path: Path, value: str) -> None:
+    numbers = [
+        f"{section}: {{{key}: {value}}}"
+        for section, field in config.Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for key, inside in field.annotation.model_fields.items()
+        if {int, float} & {inside.annotation, *get_args(inside.annotation)}
+    ]
+    assert len(numbers) >= 11
+    for text in numbers:
+        (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(SettingsError):
+            config.load(tmp_path / "config.yaml")

@@ -116,13 +116,50 @@ def test_who_looked_before_somebody_else_answered_changes_nothing(client: TestCl
         client.post(f"{url}/correction", json={"as": "cat", "by": "ben"}, headers=seen),
         client.delete(f"{url}/correction", headers=seen),
     ]
-    assert [answer.status_code for answer in late] == [409, 409]
+    assert [answer.status_code for answer in late] == [412, 412]
     assert "a.jpg: was settled meanwhile by ann, who said dog" in late[0].json()["error"]
     assert client.get(url).json()["corrected_to"] == "dog"
-    assert client.delete(f"{url}/correction?by=ben", headers={"If-Match": "mine"}).status_code == 422
+    assert client.delete(f"{url}/correction?by=ben", headers={"If-Match": "mine"}).status_code == 400
     anew = {"If-Match": first.headers["etag"]}
     assert client.delete(f"{url}/correction?by=ben", headers=anew).status_code == 200
     assert client.get(url).headers["etag"] not in (seen["If-Match"], anew["If-Match"])
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        ('"0"', 412), ('"5"', 412), ('W/{etag}', 412), ('"0-000000000000000000"', 412), ('""', 412),
+        ("mine", 400), ('"', 400), ("", 400), ('"a" "b"', 400), ("*, {etag}", 400), ('w/"0"', 400),
+        ("0", 400),
+        ("*", 200), (" * ", 200), ("{etag}", 200), ('"a", {etag}', 200), ('W/"a",,{etag}', 200),
+    ],
+)  # fmt: skip
+def test_if_match_is_compared_always_even_for_a_file_that_was_never_moved(
+    client: TestClient, house: House, value: str, status: int
+) -> None:
+    house.time -= timedelta(days=1)
+    url = f"/api/results/{house.file(b'a.jpg')}"
+    headers = {"If-Match": value.format(etag=client.get(url).headers["etag"])}
+    answer = client.post(f"{url}/correction", json={"as": "dog"}, headers=headers)
+    assert answer.status_code == status
+    assert client.get(url).json()["corrected_to"] == ("dog" if status == 200 else None)
+
+
+def test_each_line_of_if_match_counts(client: TestClient, house: House) -> None:
+    house.time -= timedelta(days=1)
+    url = f"/api/results/{house.file(b'a.jpg')}"
+    lines = [("If-Match", client.get(url).headers["etag"]), ("If-Match", '"other"')]
+    assert client.delete(f"{url}/correction", headers=lines).status_code == 200
+
+
+def test_the_etag_of_a_row_changes_with_what_it_says(client: TestClient, house: House) -> None:
+    id = house.file(b"a.jpg")
+    url = f"/api/results/{id}"
+    before = client.get(url).headers["etag"]
+    with house.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE files SET reason = 'low_confidence'")
+    assert client.get(url).headers["etag"] != before
+    assert client.get(url).headers["cache-control"] == "private, no-cache"
 
 
 def test_what_cannot_be_corrected_says_why(client: TestClient, house: House) -> None:

@@ -57,6 +57,24 @@ def test_an_old_page_changes_nothing_and_says_who_was_first(client: TestClient, 
     assert house.state(id)[1] == "cats"
 
 
+@pytest.mark.parametrize("action", ["correct", "undo", "retry"])
+def test_the_file_of_the_address_and_that_of_the_form_must_be_one(
+    client: TestClient, house: House, action: str
+) -> None:
+    id, other = house.file(b"a.jpg"), house.file(b"b.jpg")
+    before = house.tree()
+    for named in (f"{other}:0", f"{id}:0,{other}:0", "", f"{id}", "-1:0", f"{id}:{10**400}"):
+        form = {"seen": named, "label": "dog"}
+        assert client.post(f"/files/{id}/{action}", data=form).status_code == 422
+    assert (house.tree(), house.state(id)[2], house.state(other)[2]) == (before, None, None)
+
+
+def test_a_page_that_shows_a_change_that_never_was_changes_nothing(client: TestClient, house: House) -> None:
+    id = house.file(b"a.jpg")
+    response = client.post(f"/files/{id}/correct", data={"seen": f"{id}:7", "label": "dog"}, headers=HTML)
+    assert response.status_code == 409 and "has changed since" in response.text
+
+
 def test_a_filing_is_undone_and_sent_in_again(client: TestClient, house: House) -> None:
     id = house.file(b"a.jpg")
     client.post(f"/files/{id}/undo", data={"seen": seen(client, id)})

@@ -1,0 +1,135 @@
+"""Every parameter of every route, far out of range."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, get_args
+from urllib.parse import quote
+
+import pytest
+from fastapi.routing import APIRoute
+
+from pipeline.web.app import ROOMS
+from tests.pipeline.house import House
+from tests.pipeline.web.conftest import HTML, TestClient, client_of
+
+HOSTILE = (
+    "-1", "0", "-0.0", "9223372036854775807", "9223372036854775808", "1" + "0" * 400, "1" + "0" * 5000, "nan",
+    "inf", "-inf", "1e400", "0.5", "x", "", "\0", "\ufffd", "\u0661", "true", "0001-01-01", "9999-12-31",
+    "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0000-01-01", "1e12", "99999999999",
+    "2026-11-21T08:00:00+99:99", "2026-W01-1", "a" * 5000,
+)  # fmt: skip
+BEYOND = ("9223372036854775808", "-9223372036854775809", "1" + "0" * 400, "nan", "inf", "-1e400", "x", "")
+BEYOND_TIME = ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0000-01-01", "nan", "1e400", "x")
+UPLOADS = ("/api/classify", "/api/inbox", "/try", "/try/heat")
+"""These want files, and are tested with them elsewhere."""
+
+LIKELY = {"id": "1", "size": "small", "name": "x", "key": "cats_dogs", "number": "1", "token": "x"}
+FORM = {"seen": "1:0", "label": "cat", "file": "1:0", "reason": "timeout", "done": "1:0", "name": "x"}
+
+
+@dataclass
+class Flat:
+    """The parameters of a route and of all that it depends on."""
+
+    path_params: list[Any]
+    query_params: list[Any]
+    header_params: list[Any]
+    body_params: list[Any]
+
+    @classmethod
+    def of(cls, dependant: Any) -> Flat:
+        each = [dependant, *dependant.dependencies]  # one level is as deep as they go here
+        return cls(*([x for one in each for x in getattr(one, field.name)] for field in fields(cls)))
+
+
+def kinds(annotation: Any) -> set[Any]:
+    """All types that an annotation is made of."""
+    inside = [kinds(part) for part in get_args(annotation)]
+    return set.union({annotation}, *inside) if isinstance(annotation, Hashable) else set.union(set(), *inside)
+
+
+def routes() -> list[tuple[str, APIRoute]]:
+    """Each method and route of the rooms."""
+    found = [(method, route) for room in ROOMS for route in room.router.routes for method in route.methods]
+    return sorted(found, key=lambda pair: (pair[1].path, pair[0]))
+
+
+def requests(method: str, route: APIRoute, values: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """An address and form for each parameter with each value, the others being likely."""
+    flat = Flat.of(route.dependant)
+    form = {field.alias: FORM.get(field.alias, "1") for field in flat.body_params}
+    for value in values:
+        for field in flat.path_params:
+            if value not in ("", ".", ".."):
+                yield address(route, LIKELY | {field.alias: value}), form
+        for field in flat.query_params:
+            yield f"{address(route, LIKELY)}?{field.alias}={quote(value, safe='')}", form
+        for name in form:
+            yield address(route, LIKELY), {**form, name: value}
+
+
+def address(route: APIRoute, values: dict[str, str]) -> str:
+    return route.path.format(**{name: quote(value, safe="") for name, value in values.items()})
+
+
+def ask(client: TestClient, method: str, url: str, form: dict[str, str]) -> Any:
+    body = {"content": json.dumps({"as": "x", **form})} if url.startswith("/api/") else {"data": form}
+    some = body if method == "POST" else {}
+    return client.request(method, url, headers=HTML, follow_redirects=False, **some)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    house = House(tmp_path_factory.mktemp("site"))
+    house.file(b"a.jpg")
+    with client_of(house) as client:
+        yield client
+    house.engine.dispose()
+
+
+def called(pair: tuple[str, APIRoute]) -> str:
+    return f"{pair[0]} {pair[1].path}"
+
+
+@pytest.mark.parametrize("pair", [each for each in routes() if each[1].path not in UPLOADS], ids=called)
+def test_no_value_breaks_a_route(site: TestClient, pair: tuple[str, APIRoute]) -> None:
+    for url, form in requests(*pair, HOSTILE):
+        status = ask(site, pair[0], url, form).status_code
+        assert status < 500, (url[:200], form)
+
+
+def bounded() -> list[tuple[str, APIRoute, str, str]]:
+    """Each parameter that is a number or a time."""
+    found = []
+    for method, route in routes():
+        flat = Flat.of(route.dependant)
+        for field in (*flat.path_params, *flat.query_params, *flat.header_params):
+            for kind in kinds(field.field_info.annotation) & {int, float, datetime}:
+                found.append((method, route, field.alias, kind.__name__))
+    return found
+
+
+def test_the_parameters_are_found() -> None:
+    found = {(route.path, name, kind) for _, route, name, kind in bounded()}
+    assert found >= {
+        ("/api/results", "before", "int"), ("/api/results", "min_confidence", "float"),
+        ("/api/results", "since", "datetime"), ("/pictures/{id}/{size}", "id", "int"),
+        ("/models/{key}/worst/{number}", "number", "int"), ("/review", "after", "int"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "route", "name", "kind"), bounded(), ids=str)
+def test_a_number_or_time_beyond_its_range_is_answered_422(
+    site: TestClient, method: str, route: APIRoute, name: str, kind: str
+) -> None:
+    for value in BEYOND_TIME if kind == "datetime" else BEYOND:
+        in_path = f"{{{name}}}" in route.path
+        if in_path and not value:
+            continue
+        url = address(route, LIKELY | {name: value}) + ("" if in_path else f"?{name}={quote(value, safe='')}")
+        answer = ask(site, method, url, FORM)
+        assert answer.status_code == 422, (url[:200], answer.status_code)
