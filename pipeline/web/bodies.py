@@ -13,7 +13,7 @@ from pipeline.web.problems import Problem
 SMALL_BODY = 256 * 1024
 """Bytes that a form without files may have."""
 
-UPLOAD_PATHS = frozenset({"/try", "/api/classify", "/api/inbox"})
+UPLOAD_PATHS = frozenset({"/try", "/try/heat", "/api/classify", "/api/inbox"})
 """Where files come in; these bound their bodies themselves, by `limits.file_mb`."""
 
 PATIENCE_SECONDS = 30.0
