@@ -1,0 +1,107 @@
+"""The pages for people who use a keyboard, a screen reader, a magnifier or a phone, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from db.engine import writing
+from tests.end_to_end.browser import Window, chromium
+from tests.models.pictures import encode, scene
+from tests.pipeline.house import House
+from tests.pipeline.web.live import running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Six photos in doubt and four failures."""
+    house = House(tmp_path_factory.mktemp("house"))
+    house.time -= timedelta(days=1)
+    for number in range(6):
+        data = encode(scene(160 + number, 120), "JPEG")
+        answer = {"reason": "low_confidence", "confidence": 0.4, "scores": {"cat": 0.4, "dog": 0.3}}
+        house.file(f"{number}.jpg".encode(), data, "uncertain", **answer)
+    for number in range(4):
+        reason = ("empty", "truncated", "corrupt", "unsupported")[number]
+        house.file(f"bad{number}.jpg".encode(), b"%d" % number, "failed", reason=reason, prediction=None)
+    yield house
+    house.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def live(house: House) -> Iterator[str]:
+    with running(house.settings) as address:
+        yield address
+
+
+def renew(page: Any) -> None:
+    """Let Today renew itself once."""
+    with page.expect_response("**/today/now"):
+        page.clock.run_for(3_000)
+
+
+# --- Today renews itself ---
+
+
+@pytest.fixture
+def today(live: str, browser: Any) -> Iterator[Any]:
+    """Today with a clock that the test turns."""
+    with Window(browser, live) as window:
+        window.page.clock.install()
+        window.page.goto("/today")
+        yield window.page
+        assert window.complaints == []
+
+
+def changed(page: Any, house: House) -> None:
+    """Change what Today shows, and wait until it shows it."""
+    before = page.locator(".last .file").inner_text()
+    number = house.file(f"new after {before}"[-60:].encode(), before.encode(), "cats")
+    assert number
+    renew(page)
+    page.locator(".last .file", has_text="new after").wait_for()
+
+
+def test_a_renewal_takes_neither_focus_nor_selection_nor_scroll_position(today: Any, house: House) -> None:
+    row = today.locator("tr", has_text="A part of the file is missing")
+    row.get_by_role("button").focus()
+    today.evaluate("() => getSelection().selectAllChildren(document.querySelector('h1'))")
+    today.evaluate("() => { window.kept = [document.activeElement, scrollY] }")
+    changed(today, house)
+    assert today.evaluate("() => document.activeElement === kept[0] && scrollY === kept[1]")
+    assert today.evaluate("() => getSelection().toString()") == "Today"
+    assert today.evaluate("() => document.getElementById('announcer').textContent") == ""
+    # A row before the focused one goes: the focus stays with its reason, and does not slip to another.
+    with writing(house.engine) as connection:
+        connection.execute(text("UPDATE files SET reason = 'truncated' WHERE reason = 'unsupported'"))
+    today.clock.run_for(60_000)
+    today.get_by_role("button", name="Try all again").wait_for()
+    focused = today.evaluate("() => document.activeElement.closest('tr')?.innerText ?? ''")
+    assert "A part of the file is missing" in focused
+
+
+def test_today_can_be_paused_and_says_when_the_server_is_gone(today: Any) -> None:
+    box = today.get_by_role("checkbox", name="Keep this page up to date")
+    today.route("**/today/now", lambda route: route.abort())
+    today.clock.run_for(3_000)
+    alert = today.get_by_role("alert").filter(has_text="may be out of date")
+    alert.wait_for()
+    box.uncheck()
+    alert.wait_for(state="hidden")
+    asked: list[str] = []
+    today.on("request", lambda request: asked.append(request.url))
+    today.clock.run_for(30_000)
+    today.reload()
+    assert not box.is_checked(), "it is remembered"
+    today.clock.run_for(30_000)
+    assert not any(url.endswith("/today/now") for url in asked)
