@@ -105,3 +105,68 @@ def test_today_can_be_paused_and_says_when_the_server_is_gone(today: Any) -> Non
     assert not box.is_checked(), "it is remembered"
     today.clock.run_for(30_000)
     assert not any(url.endswith("/today/now") for url in asked)
+
+
+# --- keys of one letter ---
+
+
+@pytest.fixture
+def doubts(house: House, live: str, browser: Any) -> Iterator[Any]:
+    """Review, and what it sends is caught: nothing is settled here."""
+    with Window(browser, live) as window:
+        window.page.goto("/review")
+        yield window.page
+        assert window.complaints == []
+
+
+def pressed(page: Any, *keys: str) -> list[str]:
+    """Press keys; return which buttons and links they pressed, which then do nothing."""
+    page.evaluate(
+        """() => {
+            window.heard ??= [];
+            window.hear ??= document.getElementById("stage").addEventListener("click", (event) => {
+                const target = event.target.closest("[data-key]");
+                if (!target) return;
+                heard.push(target.dataset.key);
+                event.preventDefault();
+                event.stopPropagation();
+            }, true) ?? true;
+        }"""
+    )
+    for key in keys:
+        page.keyboard.press(key)
+    return list(page.evaluate("() => heard.splice(0)"))
+
+
+def test_keys_answer_only_by_themselves_and_outside_of_fields(doubts: Any) -> None:
+    assert pressed(doubts, "d", "s", "C") == ["d", "s", "c"], "capital letters come from Caps Lock"
+    assert pressed(doubts, *(f"{modifier}+d" for modifier in ("Control", "Alt", "Meta", "Shift"))) == []
+    for special in ("modifierAltGraph", "isComposing"):
+        event = {"key": "d", "bubbles": True, "cancelable": True, special: True}
+        doubts.evaluate("(event) => document.body.dispatchEvent(new KeyboardEvent('keydown', event))", event)
+        assert pressed(doubts) == [], special
+    doubts.get_by_text("Noted as").click()
+    doubts.get_by_label("Your name").focus()
+    assert pressed(doubts, "d", "n", "u", "s") == []
+    assert doubts.get_by_label("Your name").input_value() == "dnus"
+    for field in ("<textarea></textarea>", "<select><option>d</select>", "<p contenteditable>x</p>"):
+        doubts.evaluate(
+            """(html) => {
+                document.getElementById("stage").insertAdjacentHTML("beforeend", html);
+                document.getElementById("stage").lastElementChild.focus();
+            }""",
+            field,
+        )
+        assert pressed(doubts, "d") == [], field
+
+
+def test_keys_can_be_switched_off_for_good(doubts: Any) -> None:
+    dog = doubts.get_by_role("button", name="dog")
+    assert dog.get_attribute("aria-keyshortcuts") == "d"
+    doubts.get_by_role("checkbox", name="One-letter keys").press("Space")
+    doubts.reload()
+    assert pressed(doubts, "d", "c", "n", "s", "u") == []
+    assert dog.get_attribute("aria-keyshortcuts") is None
+    assert not doubts.locator("kbd").first.is_visible()
+    doubts.get_by_role("checkbox", name="One-letter keys").check()
+    assert pressed(doubts, "d") == ["d"]
