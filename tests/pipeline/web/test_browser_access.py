@@ -170,3 +170,60 @@ def test_keys_can_be_switched_off_for_good(doubts: Any) -> None:
     assert not doubts.locator("kbd").first.is_visible()
     doubts.get_by_role("checkbox", name="One-letter keys").check()
     assert pressed(doubts, "d") == ["d"]
+
+
+# --- zoom ---
+
+ZOOMED = {
+    "1280 x 900 at 200%": (640, 450),
+    "1280 x 1024 at 400%": (320, 256),
+    "1920 x 1080 at 200%": (960, 540),
+    "a phone on its side": (844, 390),
+    "a phone": (390, 664),
+    "a small phone": (320, 568),
+    "a tablet": (820, 1180),
+}
+
+COVERED = """(block) => {
+    const photo = document.querySelector(".picture");
+    photo.scrollIntoView({ block });
+    const { left, right, top, bottom } = photo.getBoundingClientRect();
+    const high = top + 16, low = Math.min(bottom, innerHeight) - 16;
+    return [[left + 16, high], [right - 16, high], [left + 16, low], [right - 16, low]]
+        .filter(([x, y]) => !photo.contains(document.elementFromPoint(x, y)))
+        .concat(bottom - top > innerHeight ? ["higher than the window"] : []);
+}"""
+
+
+@pytest.mark.parametrize("way", ZOOMED)
+def test_answers_cover_no_photo_at_any_zoom(live: str, browser: Any, way: str) -> None:
+    with Window(browser, live) as window:
+        page = window.page
+        width, height = ZOOMED[way]
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto("/review")
+        assert page.evaluate(COVERED, "start") == []
+        if height < 640:  # in a higher window they stay at its foot, with room for the photo above
+            assert page.evaluate(COVERED, "end") == []
+        for button in page.locator(".ask .say").all():
+            button.scroll_into_view_if_needed()
+            button.click(trial=True)
+        assert not window.scrolls_sideways()
+
+
+def test_at_400_percent_everything_is_within_the_window(live: str, browser: Any) -> None:
+    with Window(browser, live) as window:
+        page = window.page
+        page.set_viewport_size({"width": 320, "height": 256})
+        for path in ("/", "/review", "/review?many=1", "/browse", "/files/1", "/today", "/reports", "/models",
+                     "/models/cats_dogs", "/login", "/nowhere"):  # fmt: skip
+            page.goto(path)
+            assert not window.scrolls_sideways(), path
+            outside = page.evaluate(
+                """() => [...document.querySelectorAll("a, button, input, select, summary")]
+                    .filter((one) => one.checkVisibility() && !one.closest(".unseen, .skip, .scroll"))
+                    .filter((one) => { const { left, right } = one.getBoundingClientRect();
+                        return left < 0 || right > innerWidth; })
+                    .map((one) => one.outerHTML.slice(0, 120))"""
+            )
+            assert outside == [], path
