@@ -64,7 +64,9 @@ def wilson(successes: int, count: int, z: float = 1.959964) -> tuple[float, floa
     share, weight = successes / count, z * z / count
     centre = (share + weight / 2) / (1 + weight)
     reach = z / (1 + weight) * math.sqrt(share * (1 - share) / count + weight / (4 * count))
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    # Exactly 0 and 1 where the share is, which the sums miss by their rounding.
+    low = 0.0 if successes == 0 else max(0.0, centre - reach)
+    return low, 1.0 if successes == count else min(1.0, centre + reach)
 
 
 def auroc(positive: Floats, negative: Floats) -> float | None:

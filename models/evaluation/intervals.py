@@ -91,7 +91,8 @@ def quantity(
     """Return a figure with its bootstrap interval."""
     if value is None:
         return Share(None, *bounds, 0)
-    return Share(value, *spread(samples, value, bounds, centred=centred), count)
+    low, high = spread(samples, value, bounds, centred=centred)
+    return Share(value, min(low, value), max(high, value), count)
 
 
 def names(prefix: str, parts: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from db import browse, overview
 from db.browse import MOST, Counted, Mark
 from db.browse import Page as Files
+from pipeline.web import recent
 from pipeline.web.charts import histogram
 from pipeline.web.filters import Filters, choice_of, filters_of
 from pipeline.web.parameters import Text
@@ -33,7 +34,8 @@ def page(request: Request, site: Here, after: Text = "") -> Response:
         return render(request, "browse_more.html", filters=filters, page=_more(engine, site, filters, after))
     values = _found(engine, site, filters, after) if engine else _nothing()
     template = "browse_results.html" if part == "results" else "browse.html"
-    return render(request, template, filters=filters, **_chosen_from(engine, site), **values)
+    done = recent.written(recent.given(request, site)[-1:])
+    return render(request, template, filters=filters, done=done, **_chosen_from(engine, site), **values)
 
 
 def _more(engine: Engine, site: Site, filters: Filters, after: str) -> Files:

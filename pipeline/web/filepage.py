@@ -11,7 +11,7 @@ from db import overview
 from db.overview import History
 from pipeline.decision import FAILED
 from pipeline.mover import Change
-from pipeline.web import settling
+from pipeline.web import recent, settling
 from pipeline.web.parameters import Id
 from pipeline.web.problems import Problem
 from pipeline.web.rendering import render
@@ -33,7 +33,12 @@ def page(request: Request, site: Here, id: Id) -> Response:
 @router.post("/{id}/correct")
 def correct(request: Request, site: Here, id: Id, seen: Version, label: Annotated[str, Form()]) -> Response:
     """Say what is on it."""
-    return _done(request, site, id, settling.settle(site, who(request), settling.one_seen(id, seen), label))
+    changes = settling.settle(site, who(request), settling.one_seen(id, seen), label)
+    response = _done(request, site, id, changes)
+    if not any(change.problem for change in changes):
+        answers = [*recent.given(request, site), list(settling.as_seen(site, [id]).values())]
+        recent.keep(request, response, answers)
+    return response
 
 
 @router.post("/{id}/undo")

@@ -15,7 +15,7 @@ from db import review
 from db.review import Settled
 from models.bundle import Bundle, Figure
 from pipeline.decision import UNCERTAIN
-from pipeline.web import measured
+from pipeline.web import measured, promised
 from pipeline.web.charts import Series, interval, legend, lines
 from pipeline.web.choices import SHIPPED, Choice
 from pipeline.web.markdown import LONGEST
@@ -23,6 +23,7 @@ from pipeline.web.markdown import render as markdown
 from pipeline.web.parameters import Number
 from pipeline.web.pictures import drawn
 from pipeline.web.plainfiles import open_plain
+from pipeline.web.promised import Promise
 from pipeline.web.rendering import render
 from pipeline.web.site import Here, Page, Site
 
@@ -55,7 +56,8 @@ SHARES = tuple(name for name in NAMES if name != "log_loss")
 def page(request: Request, site: Here) -> Response:
     """Show all models."""
     cards = [
-        {"choice": choice, "figures": _figures(choice.bundle)[:IN_SHORT]} for choice in site.choices.all()
+        {"choice": choice, "figures": _figures(choice.bundle, _promise(site, choice.bundle))[:IN_SHORT]}
+        for choice in site.choices.all()
     ]
     return render(request, "models.html", cards=cards)
 
@@ -66,15 +68,15 @@ def one(request: Request, site: Here, key: str) -> Response:
     choice = site.choices.one(key)
     bundle = choice.bundle
     folder = bundle.path / measured.FOLDER
+    promise = _promise(site, bundle)
     return render(
         request,
         "model.html",
         choice=choice,
         bundle=bundle,
         card=_card(bundle.path),
-        figures=_figures(bundle),
-        target=site.settings.decision.target_precision,
-        threshold=bundle.threshold(site.settings.decision.target_precision),
+        figures=_figures(bundle, promise),
+        promise=promise,
         history=_history(bundle.path),
         confusion=measured.confusion(folder),
         reliability=_reliability(folder),
@@ -105,17 +107,27 @@ def _called(bundle: Bundle) -> str:
     return bundle.path.name if bundle.path.parent == SHIPPED else str(bundle.path)
 
 
-def _figures(bundle: Bundle) -> list[dict[str, Any]]:
-    known = [(name, bundle.figures[name]) for name in NAMES if name in bundle.figures]
-    return [_figure(name, figure) for name, figure in known]
+def _promise(site: Site, bundle: Bundle) -> Promise | None:
+    return promised.in_force(site.settings, bundle) if bundle.folders else None
 
 
-def _figure(name: str, figure: Figure) -> dict[str, Any]:
+def _figures(bundle: Bundle, promise: Promise | None) -> list[dict[str, Any]]:
+    found = promised.figures(bundle, promise) if promise else bundle.figures
+    kept = promise is None or promise.is_measured
+    return [
+        _figure(name, found[name], not kept and name.endswith(promised.SUFFIX))
+        for name in NAMES
+        if name in found
+    ]
+
+
+def _figure(name: str, figure: Figure, is_calibrations: bool) -> dict[str, Any]:
     is_share = name in SHARES
     drawn = is_share and 0 <= figure.value <= 1
     least = 0.0 if figure.value < 0.5 else 0.5
     plot = interval(figure.value, figure.low, figure.high, least) if drawn else Markup("")
-    return {"name": NAMES[name], "figure": figure, "is_share": is_share, "plot": plot}
+    words = NAMES[name] + (" *" if is_calibrations else "")
+    return {"name": words, "figure": figure, "is_share": is_share, "plot": plot}
 
 
 def _card(folder: Path) -> Markup:

@@ -37,6 +37,7 @@ def percent(share: float | None) -> str:
     """Write 0.9876 as `98.8 %`; never `100 %` for less than all, nor `0 %` for more than nothing."""
     if share is None:
         return "–"
+    share = round(share, 12)  # bounds of intervals are sums that miss 0 and 1 by their rounding
     rounded = round(100 * share, 1)
     if 0 < share < 1:
         rounded = min(99.9, max(0.1, rounded))

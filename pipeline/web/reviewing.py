@@ -17,7 +17,8 @@ from db.records import Entry
 from db.review import Group, Order, Settled
 from pipeline.decision import UNCERTAIN
 from pipeline.mover import Change
-from pipeline.web import settling
+from pipeline.web import recent, settling
+from pipeline.web.login import own_path
 from pipeline.web.parameters import After, Text
 from pipeline.web.rendering import render
 from pipeline.web.site import Here, Page, Site
@@ -31,9 +32,6 @@ MANY = 24
 
 AHEAD = 2
 """Pictures that are fetched before they are needed."""
-
-REMEMBERED = 20
-"""Answers that one visit can take back, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +87,9 @@ Looked = Annotated[View, Depends(view_of)]
 
 
 @router.get("/review")
-def page(request: Request, site: Here, view: Looked, done: str = "", show: str = "") -> Response:
+def page(request: Request, site: Here, view: Looked, show: str = "") -> Response:
     """Show the queue, or only its stage to a page that is open already."""
-    return _answer(request, site, view, _stack(done), show=_ids(show))
+    return _answer(request, site, view, recent.given(request, site), show=_ids(show))
 
 
 @router.post("/review/answer")
@@ -101,54 +99,63 @@ def answer(
     view: Looked,
     label: Annotated[str, Form()],
     file: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
-    done: Annotated[str, Form()] = "",
 ) -> Response:
     """Settle files as one label, and show what comes next."""
     changes = settling.settle(site, who(request), settling.seen(file), label)
     settled = [change.id for change in changes if change.id is not None and not change.problem]
-    stack = _stack(done)
+    answers = recent.given(request, site)
     if settled:
-        stack = [*stack, list(settling.as_seen(site, settled).values())][-REMEMBERED:]
+        answers = [*answers, list(settling.as_seen(site, settled).values())]
     said = f"{_photos(len(settled))} settled as {label}." if settled else ""
-    return _next(request, site, view, stack, changes, said)
+    return _next(request, site, view, answers, changes, said)
 
 
 @router.post("/review/undo")
-def undo(request: Request, site: Here, view: Looked, done: Annotated[str, Form()] = "") -> Response:
-    """Take back the last answer of this visit, and show it again."""
-    stack = _stack(done)
-    if not stack:
-        return _next(request, site, view, stack, [], "There is nothing to take back.")
-    files = settling.seen(stack[-1])
-    changes = settling.take_back(site, who(request), files)
-    back = [change.id for change in changes if change.id is not None and not change.problem]
-    said = f"{_photos(len(back))} taken back." if back else ""
-    return _next(request, site, view, stack[:-1], changes, said, back)
+def undo(
+    request: Request,
+    site: Here,
+    view: Looked,
+    done: Annotated[str, Form()] = "",
+    back: Annotated[str, Form()] = "",
+) -> Response:
+    """Take an answer back, the last one where `done` names none, and show its photos or the page `back`."""
+    answers = recent.read(request.cookies.get(recent.COOKIE, ""))
+    last = (recent.read(done) or recent.given(request, site))[-1:]
+    if not last:
+        return _next(request, site, view, [], [], "There is nothing to take back.")
+    changes = settling.take_back(site, who(request), settling.seen(last[0]))
+    undone = [change.id for change in changes if change.id is not None and not change.problem]
+    said = f"{_photos(len(undone))} taken back." if undone else ""
+    return _next(request, site, view, recent.without(answers, last[0]), changes, said, undone, back)
 
 
 def _next(
     request: Request,
     site: Site,
     view: View,
-    stack: list[list[str]],
+    answers: recent.Answers,
     changes: Sequence[Change],
     said: str,
     show: Sequence[int] = (),
+    back: str = "",
 ) -> Response:
     wrong = settling.problems(changes)
     if "hx-request" in request.headers or wrong:
-        return _answer(request, site, view, stack, show, said, wrong)
-    values = {"done": _written(stack[-1:]), "show": ",".join(map(str, show))}
-    query = urlencode({name: value for name, value in values.items() if value})
-    address = view.url()
-    return RedirectResponse(f"{address}{'&' if '?' in address else '?'}{query}" if query else address, 303)
+        response = _answer(request, site, view, answers, show, said, wrong)
+    elif back:
+        response = RedirectResponse(own_path(back), 303)
+    else:
+        address, shown = view.url(), urlencode({"show": ",".join(map(str, show))}) if show else ""
+        response = RedirectResponse(address + (shown and ("&" if "?" in address else "?") + shown), 303)
+    recent.keep(request, response, answers)
+    return response
 
 
 def _answer(
     request: Request,
     site: Site,
     view: View,
-    stack: list[list[str]],
+    recently: recent.Answers,
     show: Sequence[int] = (),
     said: str = "",
     wrong: Sequence[str] = (),
@@ -161,8 +168,8 @@ def _answer(
         "review.html" if whole else "review_stage.html",
         **stage,
         answers=site.classes.answers(),
-        done=_written(stack),
-        can_undo=bool(stack),
+        done=recent.written(recently[-1:]),
+        can_undo=bool(recently),
         said=said,
         wrong=wrong,
         name=given(request),
@@ -225,15 +232,6 @@ def record_of(settled: Sequence[Settled]) -> Record:
     """Return how the guesses did on what had been in doubt."""
     doubted = [part for part in settled if part.verdict == UNCERTAIN]
     return Record(sum(part.count for part in doubted if part.right), sum(part.count for part in doubted))
-
-
-def _stack(text: str) -> list[list[str]]:
-    """Read the answers of this visit, oldest first: `ID:VERSION,ID:VERSION;ID:VERSION`."""
-    return [part.split(",") for part in text.split(";") if part][-REMEMBERED:]
-
-
-def _written(stack: Sequence[Sequence[str]]) -> str:
-    return ";".join(",".join(part) for part in stack)
 
 
 def _ids(text: str) -> list[int]:

@@ -133,3 +133,8 @@ def test_thresholds_never_fall_and_keep_what_they_prove(data: st.DataObject):
     assert [e.threshold for e in table] == sorted(e.threshold for e in table)
     assert all(e.precision >= e.target_precision for e in table if e.proven)
     assert all(0 <= e.threshold <= 1 and 0 <= e.coverage <= 1 for e in table)
+
+
+def test_wilson_intervals_end_exactly_at_all_and_at_nothing() -> None:
+    for count in range(1, 2000):
+        assert (wilson(0, count)[0], wilson(count, count)[1]) == (0.0, 1.0)

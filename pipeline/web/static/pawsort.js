@@ -22,6 +22,17 @@
       announcer.textContent = "";
       requestAnimationFrame(() => { announcer.textContent = text; });
     },
+    // Show a checkbox that is of use with scripts only, and keep its state in this browser.
+    remember(box, changed) {
+      const key = "pawsort." + box.id;
+      try { box.checked = (localStorage.getItem(key) || "on") === "on"; } catch { /* storage is switched off */ }
+      box.closest(".setting").hidden = false;
+      box.addEventListener("change", () => {
+        try { localStorage.setItem(key, box.checked ? "on" : "off"); } catch { /* it holds until the page is left */ }
+        changed();
+      });
+      changed();
+    },
   };
 
   localise(document);

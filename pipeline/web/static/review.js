@@ -1,16 +1,25 @@
-// The keys of the review: each button and link on the stage says in data-key which one presses it.
+// The keys of Review: data-key of each button and link on the stage names the key that presses it. They can be
+// switched off, since speech input and screen readers press single letters too (WCAG 2.1.4).
 "use strict";
 
 (() => {
+  const keys = document.getElementById("keys");
   const stage = () => document.getElementById("stage");
   const boxes = () => [...stage().querySelectorAll("#tiles input[type=checkbox]")];
 
-  function writing(element) {
-    return element.closest("input:not([type=checkbox]), select, textarea, [contenteditable]") !== null;
+  function typing(element) {
+    return element.closest("input:not([type=checkbox]), select, textarea, [contenteditable], [role=textbox]") !== null;
+  }
+
+  // Digits need Shift on some keyboards, letters do not.
+  function modified(event) {
+    const shifted = event.shiftKey && !/^[0-9]$/.test(event.key);
+    return event.ctrlKey || event.metaKey || event.altKey || shifted || event.getModifierState("AltGraph");
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || writing(event.target)) return;
+    if (!keys.checked || event.defaultPrevented || event.repeat || event.isComposing) return;
+    if (modified(event) || typing(event.target)) return;
     const key = event.key.toLowerCase();
     const pressed = [...stage().querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
     if (pressed && !pressed.disabled) {
@@ -18,6 +27,14 @@
       pressed.click();
     }
   });
+
+  function nameKeys() {
+    document.documentElement.classList.toggle("without-keys", !keys.checked);
+    for (const element of stage().querySelectorAll("[data-key]")) {
+      if (keys.checked && element.dataset.key) element.setAttribute("aria-keyshortcuts", element.dataset.key);
+      else element.removeAttribute("aria-keyshortcuts");
+    }
+  }
 
   function count() {
     const chosen = boxes().filter((box) => box.checked).length;
@@ -31,6 +48,11 @@
     }
   }
 
+  function prepare() {
+    nameKeys();
+    count();
+  }
+
   document.addEventListener("click", (event) => {
     if (!event.target.closest("[data-all]")) return;
     const every = boxes().every((box) => box.checked);
@@ -38,6 +60,6 @@
     count();
   });
   document.addEventListener("change", (event) => { if (event.target.closest("#tiles")) count(); });
-  document.addEventListener("htmx:afterSettle", () => { if (stage()) count(); });
-  count();
+  document.addEventListener("htmx:afterSettle", () => { if (stage()) prepare(); });
+  pawsort.remember(keys, prepare);
 })();

@@ -65,3 +65,9 @@ def test_nothing_counted_says_nothing():
     assert spread(np.array([np.nan]), 0.5, (0, 1)) == (0, 1)
     assert intervals.value_of(statistics.ratio([], []), 0) is None
     assert len(resample({"m": statistics.ratio([], [])}, 0)["m"]) == 0
+
+
+def test_a_figure_is_within_its_interval_however_its_resamples_lie() -> None:
+    for samples in (np.full(9, 0.2), np.full(9, 0.6)):
+        found = quantity(0.4, samples, 9, (0, 1))
+        assert found.value is not None and found.low <= found.value <= found.high

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from fastapi import APIRouter
 
+from models.calibration import wilson
 from pipeline.web.app import create_app
 from pipeline.web.rendering import moment, percent, size
 from pipeline.web.site import Page
@@ -54,3 +55,12 @@ def test_shares_times_and_sizes_read_well() -> None:
     ]  # fmt: skip
     assert [size(count) for count in (None, 999, 1500, 2_000_000)] == ["–", "999 bytes", "1.5 kB", "2.0 MB"]
     assert str(moment(START)) == '<time datetime="2026-11-21T12:00:00+00:00">2026-11-21 12:00:00 UTC</time>'
+
+
+def test_no_interval_ends_before_its_share() -> None:
+    for count in range(1, 60):
+        for right in range(count + 1):
+            low, high = wilson(right, count)
+            written = [float(percent(part).split()[0]) for part in (low, right / count, high)]
+            assert written == sorted(written), (right, count)
+    assert [percent(share) for share in (0.9999999999999999, 1e-17)] == ["100 %", "0 %"]

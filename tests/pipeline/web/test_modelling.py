@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,11 @@ from PIL import Image
 import models
 from db.review import Settled
 from models.bundle import load
-from pipeline.web import measured
+from models.options import TrainOptions
+from pipeline.config import DecisionSettings
+from pipeline.web import measured, promised
 from pipeline.web.measured import Confusion
+from pipeline.web.rendering import percent
 from tests.pipeline.house import House
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
 
@@ -57,6 +61,72 @@ def test_what_people_said_stands_against_the_target(house: House) -> None:
     assert "2 of its photos were looked at" in text
     assert "<strong>50 %</strong> of the 2" in text
     assert "target of 99.5 %" in text or "too few to tell" in text
+
+
+def test_an_interval_ends_where_its_share_does(house: House) -> None:
+    sha256 = load(SHIPPED).sha256
+    for number in range(4):
+        house.file(b"%d.jpg" % number, b"%d" % number, model_sha256=sha256)
+        house.correct(b"cats/%d.jpg" % number, label="cat")
+    with client_of(house) as client:
+        text = client.get("/models/cats_dogs", headers=HTML).text
+    assert "<strong>100 %</strong> of the 4" in text and "(51 % to 100 %)" in text
+
+
+def page_at(house: House, **decision: float) -> str:
+    """The page of the shipped model under these settings of `decision`."""
+    asked = DecisionSettings.model_validate(decision)
+    house.settings = house.settings.model_copy(update={"decision": asked})
+    with client_of(house) as client:
+        text = client.get("/models/cats_dogs", headers=HTML).text
+        cards = client.get("/models", headers=HTML).text
+    shown = re.search(r"filed, of photos of a class[^0-9]*([0-9.]+ %)", cards)
+    assert shown and shown[1] in text, "the page of all models says the same"
+    return text
+
+
+def figure_of(text: str, words: str) -> str | None:
+    found = re.search(rf"<td>{re.escape(words)}( \*)?</td><td[^>]*><strong>([^<]*)</strong>", text)
+    return found and found[2]
+
+
+@pytest.mark.parametrize("target", [0.9, 0.98, 0.99, 0.998])
+def test_figures_are_those_of_the_promise_in_force(house: House, target: float) -> None:
+    bundle = load(SHIPPED)
+    [entry] = [row for row in bundle.calibration.thresholds if row.target_precision == target]
+    text = page_at(house, target_precision=target)
+    assert f"{percent(target)} of what is filed be right" in text
+    assert f"must be {percent(entry.threshold)} sure" in text
+    assert figure_of(text, "filed, of photos of a class") == percent(entry.coverage)
+    right = figure_of(text, "right, of all that is filed, photos of neither included")
+    assert right == percent(entry.precision)
+    assert figure_of(text, "right, of what is filed") is None, "that was measured at another promise"
+    assert figure_of(text, "right, of all photos") == percent(bundle.figures["accuracy"].value)
+
+
+def test_the_promise_that_was_measured_shows_what_was_measured(house: House) -> None:
+    text = page_at(house, target_precision=0.995)
+    filed = load(SHIPPED).figures["coverage_at_threshold"].value
+    assert figure_of(text, "filed, of photos of a class") == percent(filed)
+    assert "yours is another" not in text
+
+
+def test_a_confidence_in_the_settings_is_what_counts(house: House) -> None:
+    text = page_at(house, min_confidence=0.8, target_precision=0.995)
+    assert "You set that it must be 80 % sure" in text and "You asked" not in text
+    assert "filed from 77.9 % on" in text, "the next row of the table that files no less"
+
+
+@pytest.mark.parametrize(
+    ("command", "target"),
+    [
+        ("pawsort train x --target-precision 0.9", 0.9), ("pawsort train x --target-precision=0.9", 0.9),
+        ("pawsort train x", 0.995), ("'", 0.995), ("pawsort --target-precision", 0.995), ("", 0.995),
+    ],
+)  # fmt: skip
+def test_what_was_measured_stands_in_the_command(command: str, target: float) -> None:
+    assert promised._measured_at(command) == target
+    assert TrainOptions.__dataclass_fields__["target_precision"].default == promised.USUAL
 
 
 def test_what_evaluate_wrote_beside_a_bundle_is_shown(house: House, bundle: Path) -> None:

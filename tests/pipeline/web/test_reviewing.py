@@ -8,7 +8,7 @@ import pytest
 
 from db import review
 from pipeline import corrections
-from pipeline.web import reviewing, store
+from pipeline.web import recent, reviewing, store
 from pipeline.web.reviewing import View, record_of
 from tests.oracle import conserved
 from tests.pipeline.house import House
@@ -74,7 +74,7 @@ def test_without_a_script_an_answer_leads_back_to_the_queue(client: TestClient, 
     data = {"file": f"{id}:0", "label": "cat"}
     response = client.post("/review/answer?order=alike", data=data, follow_redirects=False)
     assert response.status_code == 303
-    assert response.headers["location"].startswith("/review?order=alike&done=")
+    assert response.headers["location"] == "/review?order=alike"
     page = client.get(response.headers["location"], headers=HTML).text
     assert "Nothing is in doubt" in page and "Take back the last answer" in page
 
@@ -98,7 +98,7 @@ def test_an_undo_takes_the_last_answers_back_one_after_the_other(client: TestCli
     ids = [doubt(house, b"%d.jpg" % n, 0.4 + n / 10) for n in range(3)]
     text = client.get("/review", headers=HTML).text
     for _ in range(2):
-        text = answer(client, shown(text), "dog", done=done(text)).text
+        text = answer(client, shown(text), "dog").text
     for id in (ids[1], ids[0]):
         text = client.post("/review/undo", data={"done": done(text)}, headers=HTMX).text
         assert house.state(id)[:3] == ("filed", "uncertain", None)
@@ -107,6 +107,61 @@ def test_an_undo_takes_the_last_answers_back_one_after_the_other(client: TestCli
     again = client.post("/review/undo", data={"done": ""}, headers=HTMX)
     assert again.status_code == 200
     conserved(house.settings, contents(*(b"%d.jpg" % n for n in range(3))))
+
+
+def test_answers_can_be_taken_back_after_review_was_left(client: TestClient, house: House) -> None:
+    first, second = doubt(house, b"a.jpg", 0.4), doubt(house, b"b.jpg", 0.5)
+    answer(client, [f"{first}:0"], "dog")
+    client.post(f"/files/{second}/correct", data={"seen": f"{second}:0", "label": "dog"})
+    page = client.get("/browse", headers=HTML).text
+    form = {"done": done(page), "back": "/browse"}
+    response = client.post("/review/undo", data=form, follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (303, "/browse")
+    assert house.state(second)[1:3] == ("uncertain", None), "an answer on a file's own page counts, too"
+    assert house.state(first)[1] == "dogs"
+    assert 'id="undo"' in client.get("/review", headers=HTML).text
+    client.post("/review/undo", headers=HTMX)
+    assert house.state(first)[1] == "uncertain"
+    assert "Take back" not in client.get("/browse", headers=HTML).text
+    conserved(house.settings, contents(b"a.jpg", b"b.jpg"))
+
+
+def test_an_undo_leads_to_no_other_site(client: TestClient, house: House) -> None:
+    answer(client, [f"{doubt(house, b'a.jpg')}:0"], "dog")
+    form = {"back": "//evil.example"}
+    assert client.post("/review/undo", data=form, follow_redirects=False).headers["location"] == "/"
+
+
+def test_the_undo_of_an_old_page_takes_back_what_it_showed(client: TestClient, house: House) -> None:
+    ids = [doubt(house, b"%d.jpg" % n) for n in range(2)]
+    old = answer(client, [f"{ids[0]}:0"], "dog").text
+    answer(client, [f"{ids[1]}:0"], "dog")
+    text = client.post("/review/undo", data={"done": done(old)}, headers=HTMX).text
+    assert [house.state(id)[1] for id in ids] == ["uncertain", "dogs"]
+    client.post("/review/undo", data={"done": done(text)}, headers=HTMX)
+    assert [house.state(id)[1] for id in ids] == ["uncertain", "uncertain"]
+
+
+def test_an_answer_that_was_changed_elsewhere_is_not_offered(client: TestClient, house: House) -> None:
+    answer(client, [f"{doubt(house, b'a.jpg')}:0"], "dog")
+    house.correct(b"dogs/a.jpg", label="cat")
+    assert "Take back" not in client.get("/review", headers=HTML).text
+
+
+@pytest.mark.parametrize("cookie", ["x", "1:0.2", "-.-", "1:99999999999999999999", "9:0", "1:0-%00"])
+def test_a_cookie_that_means_nothing_is_no_defect(client: TestClient, house: House, cookie: str) -> None:
+    doubt(house, b"a.jpg")
+    client.cookies.set(recent.COOKIE, cookie)
+    assert client.get("/browse", headers=HTML).status_code == 200
+    assert client.post("/review/undo", headers=HTMX).status_code == 200
+
+
+def test_the_cookie_has_the_last_answers_and_fits_into_a_browser() -> None:
+    many = [[f"{number}{n:02}:{number}{n:02}" for n in range(24)] for number in range(100_000, 100_030)]
+    text = recent.written(many)
+    assert len(text) < 4_000 and recent.read(text) == many[-len(recent.read(text)) :] != []
+    ones = [[f"{number}:{number}"] for number in range(30)]
+    assert recent.read(recent.written(ones)) == ones[-recent.MOST :]
 
 
 def test_an_undo_of_what_somebody_else_changed_since_is_refused(client: TestClient, house: House) -> None:
