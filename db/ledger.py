@@ -34,7 +34,8 @@ __all__ = ["Action", "Claim", "Entry", "Identity", "Ledger", "LedgerError", "Mov
 
 _SEEN = tuple(field.name for field in fields(Claim))
 _STATE = files.c.state
-_GONE = {"state": "vanished", "path": None}
+# Confidences are counted by an index that knows no states.
+_GONE = {"state": "vanished", "path": None, "confidence": None}
 
 
 class Ledger(MoveBook):

@@ -37,11 +37,12 @@ def look_back(entries: Sequence[Entry], key: str, sorted_: bytes) -> Earlier:
     `key` is the answer key in force; the caller knows that `sorted_`, with the classes' folders in it, is the
     right one. A row whose file is gone lends its answer to none: it may be that of the file that came back.
     """
-    present = sorted((entry for entry in entries if is_present(entry)), key=_usefulness)
-    kept = [entry for entry in present if entry.reason != IMPORTED and _outcome(entry) != DUPLICATES]
+    kept = [entry for entry in entries if entry.reason != IMPORTED and _outcome(entry) != DUPLICATES]
+    kept.sort(key=lambda entry: (not is_ordinary(entry), entry.id))
+    # Only as far as needed, because a look may have to read a file.
     return Earlier(
-        answer=next((entry for entry in kept if _answers(entry, key)), None),
-        original=next(iter(kept), None),
+        answer=next((entry for entry in kept if _answers(entry, key) and is_present(entry)), None),
+        original=next(filter(is_present, kept), None),
         label=next((entry.corrected_to for entry in entries if entry.corrected_to), None),
         gone=tuple(entry for entry in entries if is_gone(entry, sorted_)),
     )
@@ -63,10 +64,12 @@ def is_gone(entry: Entry, sorted_: bytes) -> bool:
     """Tell whether the file of a filed row has left its path, as far as its folder is there to be asked."""
     if entry.state != "filed" or entry.path is None or entry.outcome is None:
         return False
+    folder = os.path.join(sorted_, os.fsencode(entry.outcome), b"")
     try:
         os.lstat(entry.path)
     except FileNotFoundError:
-        return filing.is_folder(os.path.join(sorted_, os.fsencode(entry.outcome)))
+        # A path elsewhere is one from before `sorted` was moved.
+        return entry.path.startswith(folder) and filing.is_folder(folder[:-1])
     except OSError:
         return False
     return False
@@ -87,10 +90,6 @@ def _holds(path: bytes | None, entry: Entry) -> bool:
 
 def _answers(entry: Entry, key: str) -> bool:
     return entry.answer_key == key and (entry.scores is not None or entry.reason in OF_THE_CONTENT)
-
-
-def _usefulness(entry: Entry) -> tuple[bool, int]:
-    return not is_ordinary(entry), entry.id
 
 
 def _outcome(entry: Entry) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text, update
 
-from db import queries, statements
+from db import overview, queries, statements
 from db.engine import reading, writing
 from db.ledger import Claim, Entry, Ledger, LedgerError
 from db.tables import files
@@ -290,6 +290,7 @@ def test_a_row_ends_and_what_a_person_said_is_still_known(ledger: Ledger, engine
     assert ledger.end(ledger.entries([plain, corrected]), later(5)) == {plain, corrected}
     entry = only(ledger, corrected)
     assert (entry.state, entry.path, entry.outcome, entry.verdict) == ("vanished", None, None, "cats")
+    assert sum(overview.histogram(engine, 10)) == 0
     assert entry.changed_at == later(5)
     assert alike(ledger) == [corrected]
     assert queries.counts(engine) == {"waiting": 0}
