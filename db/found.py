@@ -1,7 +1,7 @@
 """Files in a class's folder without a row: recorded as filed where they lie, after a lost database.
 
 Nothing is known of how they came there, so nothing is said of it: no prediction, no confidence, and the
-reason `imported`. They are nobody's twin either, since no decision of ours put them there.
+reason `imported`. A copy of one is not taken for its duplicate, since no decision put the first there.
 """
 
 from __future__ import annotations

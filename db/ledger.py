@@ -1,8 +1,8 @@
 """The ledger: the only code that changes what is known of a file.
 
     claimed ──> decoding ──> decided ──> filed ──> undone
-       │  └───────────────────┘ ▲          ▲└┐
-       └──> vanished            │          └─┘ correct, undo of a correction (`db.moves`)
+       │  └───────────────────┘ ▲        │ ▲└┐
+       └──> vanished <──────────│────────┘ └─┘ correct, undo of a correction (`db.moves`)
             a refusal or a duplicate meets no decoder
 
 Each method is one transaction, committed when it returns: either all of its files take the step, or, with
@@ -19,7 +19,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, insert, text, update
+from sqlalchemy import Connection, CursorResult, Engine, insert, select, text, update
 
 from db import statements
 from db.engine import reading, writing
@@ -28,13 +28,14 @@ from db.moves import MoveBook
 from db.names import RawName, escape
 from db.records import Action, Claim, Entry, Identity, Move, Ticket, Verdict
 from db.rows import entries_by, entry_of, in_pieces
-from db.tables import UNFINISHED, State, files
+from db.tables import FILED, PENDING, UNFINISHED, State, files, moves
 
 __all__ = ["Action", "Claim", "Entry", "Identity", "Ledger", "LedgerError", "Move", "Ticket", "Verdict"]
 
 _SEEN = tuple(field.name for field in fields(Claim))
 _STATE = files.c.state
-_GONE = {"state": "vanished", "path": None}
+# Confidences are counted by an index that knows no states.
+_GONE = {"state": "vanished", "path": None, "confidence": None}
 
 
 class Ledger(MoveBook):
@@ -120,8 +121,13 @@ class Ledger(MoveBook):
             _all_took(done, [id], "redirect", "decided")
 
     def file(self, ids: Collection[int], at: datetime) -> None:
-        """Note that files are durably at their destination."""
+        """Note that files are durably at their destination.
+
+        An older row that names one of these places speaks of a file that is not there, and ends.
+        """
         with writing(self._engine) as connection:
+            before = connection.execute(statements.OWNERS_BEFORE, {"ids": list(ids)}).scalars().all()
+            _end(connection, before, at)
             done = connection.execute(statements.FILE, {"ids": list(ids), "at": at})
             _all_took(done, ids, "file", "decided")
 
@@ -131,6 +137,17 @@ class Ledger(MoveBook):
             undone = update(files).where(files.c.id == id, _STATE == "undone")
             done = connection.execute(undone.values(**_GONE, changed_at=at))
             _all_took(done, [id], "let_go", "undone")
+
+    def end(self, entries: Sequence[Entry], at: datetime) -> set[int]:
+        """Note that these files are not where they were filed, and came in again; return whose rows end.
+
+        A row that changed since it was read goes on, and so does one whose file is just being moved.
+        """
+        with writing(self._engine) as connection:
+            paths = {entry.id: entry.path for entry in entries}
+            now = select(files.c.id, files.c.path).where(files.c.id.in_(paths), text(FILED))
+            same = [row.id for row in connection.execute(now) if row.path == paths[row.id]]
+            return _end(connection, same, at)
 
     def unfinished(self) -> list[Entry]:
         """Return the files between their claim and their destination, oldest first."""
@@ -143,19 +160,21 @@ class Ledger(MoveBook):
             pieces = in_pieces(sorted(ids))
             return [entry for ids in pieces for entry in entries_by(connection, files.c.id.in_(ids))]
 
-    def twins(self, sha256s: Collection[str]) -> dict[str, Entry]:
-        """Return, by content, the earliest file with it that was decided or filed by its own merit.
+    def same_content(self, contents: Mapping[str, Collection[int]]) -> dict[str, list[Entry]]:
+        """Return, by SHA-256, earlier files of the same content that are decided, filed or corrected.
 
-        So neither one that was held as a duplicate, nor one whose filing was undone, nor one that failed
-        for a reason that may not come again, nor one that was found in its folder and imported.
+        `contents` has the inodes of the files that have it now. What a person spoke on comes first, the last
+        word before others, even if its row has ended since; then the earliest. Of very many, only some.
         """
+        found: dict[str, list[Entry]] = {}
+        inodes = sorted({ino for inodes in contents.values() for ino in inodes})
         with reading(self._engine) as connection:
-            found = [
-                entry_of(row)
-                for part in in_pieces(sorted(set(sha256s)))
-                for row in connection.execute(statements.TWINS, {"sha256s": part})
-            ]
-        return {str(entry.sha256): entry for entry in found}
+            for part in in_pieces(sorted(contents)):
+                asked = {"sha256s": part, "inodes": inodes, "most": statements.MOST_ALIKE}
+                for row in connection.execute(statements.SAME_CONTENT, asked):
+                    entry = entry_of(row)
+                    found.setdefault(str(entry.sha256), []).append(entry)
+        return found
 
     def put_back(self, seen: Mapping[RawName, Identity]) -> set[RawName]:
         """Return which of these files, absolute path -> identity, an undo has put back or is putting back.
@@ -220,3 +239,17 @@ def _supersede(connection: Connection, claims: Sequence[Claim], at: datetime) ->
     old = [row.id for row in undone if (row.dev, row.ino) in inodes or row.path in paths]
     for part in in_pieces(old):
         connection.execute(update(files).where(files.c.id.in_(part)).values(**_GONE, changed_at=at))
+
+
+def _end(connection: Connection, ids: Collection[int], at: datetime) -> set[int]:
+    """End the rows of filed files, but for those that a correction or undo is moving."""
+    if not ids:
+        return set()
+    # The lock keeps a move from beginning; whatever has begun by then is seen by the next statement.
+    filed = select(files.c.id).where(files.c.id.in_(ids), text(FILED)).with_for_update()
+    ending = set(connection.execute(filed).scalars())
+    moving = select(moves.c.file_id).where(moves.c.file_id.in_(ending), text(PENDING))
+    ending -= set(connection.execute(moving).scalars())
+    ended = update(files).where(files.c.id.in_(ending))
+    connection.execute(ended.values(**_GONE, outcome=None, changed_at=at))
+    return ending

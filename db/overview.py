@@ -100,6 +100,8 @@ def history(engine: Engine, id: int) -> History | None:
         of_file = select(*MOVE_COLUMNS).where(moves.c.file_id == id).order_by(moves.c.id)
         made = tuple(move_of(row) for row in connection.execute(of_file))
         sha256 = entries[0].sha256
-        same = select(*FILE_COLUMNS).where(files.c.sha256 == sha256, files.c.id != id)
+        same = select(*FILE_COLUMNS).where(
+            files.c.sha256 == sha256, files.c.id != id, files.c.state != "vanished"
+        )
         others = connection.execute(same.order_by(files.c.id).limit(SAME_SHOWN)).all() if sha256 else ()
         return History(entries[0], made, tuple(entry_of(row) for row in others))

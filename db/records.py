@@ -39,7 +39,7 @@ class Verdict:
     """What was decided on a file, and `destination`, the absolute path where it is to go.
 
     `outcome` is the folder; `taken_at` is EXIF's, in its own words; `duplicate_of` the id of an earlier file
-    of the same content.
+    of the same content; `answer_key` stands for all that the answer depends on besides the content.
     """
 
     id: int
@@ -58,6 +58,7 @@ class Verdict:
     model: str | None
     model_sha256: str | None
     duplicate_of: int | None
+    answer_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Entry:
     decided_at: datetime | None
     filed_at: datetime | None
     changed_at: datetime
+    answer_key: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ To build one and find it among those compiled before takes SQLAlchemy as long as
 
 from __future__ import annotations
 
-from sqlalchemy import Text, bindparam, cast, func, insert, or_, select, text, type_coerce, update
+from sqlalchemy import Text, and_, bindparam, cast, func, insert, or_, select, text, type_coerce, update
 
 from db.rows import FILE_COLUMNS
-from db.tables import IMPORTED, PENDING, UNDONE, files, moves
+from db.tables import PENDING, UNDONE, files, moves
 
 _STATE = files.c.state
 _ONE_FILE = files.c.id == bindparam("row_id")
@@ -32,7 +32,7 @@ RELEASE = (
 )
 ANSWER = (
     "prediction", "confidence", "reason", "detail", "scores", "destination", "format", "width", "height",
-    "taken_at", "sha256", "model", "model_sha256", "duplicate_of",
+    "taken_at", "sha256", "model", "model_sha256", "duplicate_of", "answer_key",
 )  # fmt: skip
 DECIDE = (
     update(files)
@@ -77,16 +77,54 @@ UNDONE_LIKE = select(files.c.id, files.c.dev, files.c.ino, files.c.path).where(
     ),
 )
 
-_OF_THE_MOMENT = ("decoder_crashed", "timeout", "unreadable")
-"""Reasons that the content alone does not explain: the same content deserves another try."""
+MOST_ALIKE = 20
+"""Rows of one content that are looked at: of one that came a thousand times, these tell enough."""
 
-_OUTCOME = func.coalesce(files.c.outcome, files.c.verdict)
-_EARLIEST = (
-    select(func.min(files.c.id))
-    .where(files.c.sha256.in_(bindparam("sha256s", expanding=True)), _STATE.in_(("decided", "filed")))
-    .where(_OUTCOME != "duplicates")
-    .where(or_(_OUTCOME != "failed", files.c.reason.not_in(_OF_THE_MOMENT)))
-    .where(files.c.reason.is_distinct_from(IMPORTED))
-    .group_by(files.c.sha256)
+_WORD = (
+    select(func.max(moves.c.id))
+    .where(moves.c.file_id == files.c.id, files.c.corrected_to.is_not(None))
+    .scalar_subquery()
 )
-TWINS = select(*FILE_COLUMNS).where(files.c.id.in_(_EARLIEST))
+_UNDONE_FILING = (
+    select(moves.c.id)
+    .where(moves.c.file_id == files.c.id, moves.c.kind == "undo", moves.c.undoes.is_(None))
+    .exists()
+)
+_SPEAKS = or_(
+    _STATE.in_(("decided", "filed")),
+    # What a person said outlives the row of a file that came in again.
+    and_(_STATE == "vanished", files.c.corrected_to.is_not(None), ~_UNDONE_FILING),
+)
+_RANKED = (
+    select(
+        files.c.id,
+        _WORD.label("word"),
+        func.row_number()
+        .over(
+            partition_by=files.c.sha256,
+            order_by=(
+                files.c.ino.not_in(bindparam("inodes", expanding=True)),
+                files.c.corrected_to.is_(None),
+                _WORD.desc(),
+                files.c.id,
+            ),
+        )
+        .label("rank"),
+    )
+    .where(files.c.sha256.in_(bindparam("sha256s", expanding=True)), _SPEAKS)
+    .subquery("ranked")
+)
+SAME_CONTENT = (
+    select(*FILE_COLUMNS)
+    .join(_RANKED, _RANKED.c.id == files.c.id)
+    .where(_RANKED.c.rank <= bindparam("most"))
+    .order_by(_RANKED.c.word.is_(None), _RANKED.c.word.desc(), files.c.id)
+)
+
+_ARRIVING = files.alias("arriving")
+OWNERS_BEFORE = (
+    select(files.c.id)
+    .join(_ARRIVING, files.c.path == _ARRIVING.c.destination)
+    .where(_ARRIVING.c.id.in_(bindparam("ids", expanding=True)), text("files.state = 'filed'"))
+)
+"""Filed rows that name the place in which another file was just put."""

@@ -62,6 +62,9 @@ class FileRow(Base):
     while claimed, decoding or decided; at its destination once filed; back in its inbox once undone; NULL
     once vanished.
 
+    `answer_key` tells whether the same content would get the same answer again: model, settings and versions
+    in short, NULL where they are unknown. It is not in the view, whose columns are also those of reports.
+
     (dev, ino, mtime_ns, bytes) is not unique: two hard links to one photo are two deliveries of equal
     identity. What keeps a file from being claimed twice is the worker's lock, and the rename into the spool,
     which finds the file only once.
@@ -103,6 +106,7 @@ class FileRow(Base):
     decided_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
     filed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
     changed_at: Mapped[dt.datetime] = mapped_column(UtcTime)
+    answer_key: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         CheckConstraint(f"state IN {get_args(State)}", name="ck_files_state"),

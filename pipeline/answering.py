@@ -12,12 +12,16 @@ from datetime import datetime
 from itertools import islice
 
 from db.ledger import Entry, Ledger
+from models.bundle import NEITHER
 from pipeline.admission import Admitted, Refused, fingerprint
 from pipeline.claiming import WORLD
 from pipeline.classifier import IN_FLIGHT, ChildLost, Classifier, Finding
 from pipeline.config import Settings
-from pipeline.decision import DUPLICATES, FAILED, Policy, decide
+from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, Policy, decide
+from pipeline.folders import FolderError
 from pipeline.held import Answer, Held, Resting
+from pipeline.placing import folder_id
+from pipeline.same_content import Earlier, is_ordinary, look_back
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +40,11 @@ class _Sorted:
 
 
 class Answering:
-    """Get an answer for each file in the spool. `now` gives UTC."""
+    """Get an answer for each file in the spool.
+
+    `now` gives UTC; `root` is what `sorted` was at the start, by device and inode; `key` gives the answer key
+    for the name of an engine.
+    """
 
     def __init__(
         self,
@@ -46,6 +54,8 @@ class Answering:
         policy: Policy,
         resting: Resting,
         now: Callable[[], datetime],
+        root: tuple[int, int],
+        key: Callable[[str], str],
     ) -> None:
         self.waiting: deque[Held] = deque()
         self.suspects: deque[Held] = deque()
@@ -57,9 +67,18 @@ class Answering:
         self._policy = policy
         self._resting = resting
         self._now = now
+        self._sorted = os.fsencode(settings.sorted)
+        self._root = root
+        self._key_of = key
+        self._holds = settings.duplicates == "hold"
+        self._earlier: dict[int, Earlier] = {}
         self._leaders: set[str] = set()
         self._followers: dict[str, list[Held]] = {}
         self._losses: dict[int, ChildLost] = {}
+
+    @property
+    def _key(self) -> str:
+        return self._key_of(self._classifier.engine_name)
 
     @property
     def held(self) -> int:
@@ -85,7 +104,8 @@ class Answering:
         except ChildLost as loss:
             self._lose(loss)
             return []
-        return [self._judge(self.in_flight.pop(finding.id), finding) for finding in findings]
+        answers = [self._judge(self.in_flight.pop(finding.id), finding) for finding in findings]
+        return [self._with_history(answer) for answer in answers]
 
     def settle(self, sha256: str | None) -> None:
         """Let the files go on whose content has now been answered for."""
@@ -98,6 +118,7 @@ class Answering:
             attempts = [(held.id, held.attempts) for held in self.in_flight.values()]
             self._ledger.release(attempts, self._now())
             self.in_flight.clear()
+            self._earlier.clear()
 
     def miss(self, held: Held) -> None:
         """Say that somebody took a file out of the spool; its row stays unfinished for `doctor` to show."""
@@ -113,7 +134,7 @@ class Answering:
         self.suspects.popleft()
         loss = self._losses.pop(suspect.id, None)
         reason, detail = (loss.reason, loss.detail) if loss else ("decoder_crashed", "in an earlier run")
-        return [Answer(suspect, FAILED, reason=reason, detail=detail)]
+        return [self._with_history(Answer(suspect, FAILED, reason=reason, detail=detail))]
 
     def _submit(self, queue: deque[Held], most: int) -> list[Answer]:
         batch = list(islice(queue, most))
@@ -133,16 +154,31 @@ class Answering:
         sorted_ = _Sorted()
         read = [self._fingerprinted(held, sorted_) for held in batch]
         hashed = [held for held in read if held]
-        twins = self._ledger.twins([str(held.sha256) for held in hashed])
+        earlier = self._look_back(hashed)
         for held in hashed:
             sha256 = str(held.sha256)
-            if twin := twins.get(sha256):
-                sorted_.answers.append(self._like(twin, held))
+            self._earlier[held.id] = before = earlier.get(sha256, Earlier())
+            if before.answer:
+                sorted_.answers.append(self._with_history(self._like(before.answer, held)))
             elif sha256 in sorted_.load or sha256 in self._leaders:
                 sorted_.following.append(held)
             else:
                 sorted_.load[sha256] = held
         return sorted_
+
+    def _look_back(self, hashed: Sequence[Held]) -> dict[str, Earlier]:
+        """Return what is known of each content, and end the rows of files that are not in their places."""
+        contents: dict[str, list[int]] = {}
+        for held in hashed:
+            contents.setdefault(str(held.sha256), []).append(held.identity[1])
+        known = self._ledger.same_content(contents)
+        if known and folder_id(self._sorted) != self._root:
+            # Under a disk that was unmounted nothing is to be seen of the files that lie on it.
+            raise FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
+        earlier = {sha256: look_back(rows, self._key, self._sorted) for sha256, rows in known.items()}
+        if gone := [entry for found in earlier.values() for entry in found.gone]:
+            self._ledger.end(gone, self._now())
+        return earlier
 
     def _fingerprinted(self, held: Held, sorted_: _Sorted) -> Held | None:
         """Hash a file; None if that is enough for an answer, or it is set aside."""
@@ -190,37 +226,58 @@ class Answering:
         self._losses.pop(held.id, None)
         if finding.scores is None:
             return Answer(
-                held, FAILED, reason=finding.reason, detail=finding.detail, admitted=finding.admitted
+                held,
+                FAILED,
+                reason=finding.reason,
+                detail=finding.detail,
+                admitted=finding.admitted,
+                answer_key=self._key,
             )
-        decision = decide(finding.scores, self._policy)
+        answer = self._decided(held, finding.scores)
+        return replace(answer, admitted=finding.admitted, answer_key=self._key)
+
+    def _like(self, earlier: Entry, held: Held) -> Answer:
+        """Answer for a file as the same conditions have answered for its content before."""
+        if earlier.scores is None:
+            answer = Answer(held, FAILED, reason=earlier.reason, detail=earlier.detail)
+        else:
+            answer = self._decided(held, earlier.scores)
+        return replace(
+            answer,
+            admitted=_header(earlier),
+            model=earlier.model,
+            model_sha256=earlier.model_sha256,
+            answer_key=earlier.answer_key,
+        )
+
+    def _decided(self, held: Held, scores: Mapping[str, float]) -> Answer:
+        decision = decide(scores, self._policy)
         return Answer(
             held,
             decision.outcome,
             decision.prediction,
             decision.confidence,
             decision.reason,
-            scores=finding.scores,
-            admitted=finding.admitted,
+            scores=scores,
         )
 
-    def _like(self, twin: Entry, held: Held) -> Answer:
-        """Answer for a file as for an earlier one of the same content, corrections included."""
-        return Answer(
-            held,
-            DUPLICATES if self._settings.duplicates == "hold" else str(twin.outcome or twin.verdict),
-            twin.prediction,
-            twin.confidence,
-            None if twin.corrected_to else twin.reason,
-            detail=twin.detail,
-            scores=twin.scores,
-            admitted=_header(twin),
-            duplicate_of=twin.id,
-            model=twin.model,
-            model_sha256=twin.model_sha256,
-        )
+    def _with_history(self, answer: Answer) -> Answer:
+        """Let what a person said of the content stand above the answer, and link a copy to its original."""
+        earlier = self._earlier.pop(answer.held.id, None)
+        if earlier is None:
+            return answer
+        if folder := self._folder_of(earlier.label):
+            answer = replace(answer, outcome=folder, reason=None, detail=None)
+        original = earlier.original
+        if original and is_ordinary(original) and answer.outcome != FAILED and self._holds:
+            answer = replace(answer, outcome=DUPLICATES)
+        return replace(answer, duplicate_of=original.id if original else None)
+
+    def _folder_of(self, label: str | None) -> str | None:
+        return UNCERTAIN if label == NEITHER else self._policy.folders.get(label or "")
 
 
-def _header(twin: Entry) -> Admitted | None:
-    if twin.format is None or twin.width is None or twin.height is None:
+def _header(entry: Entry) -> Admitted | None:
+    if entry.format is None or entry.width is None or entry.height is None:
         return None
-    return Admitted(twin.format, twin.width, twin.height, 1, twin.taken_at)
+    return Admitted(entry.format, entry.width, entry.height, 1, entry.taken_at)

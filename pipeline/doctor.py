@@ -28,11 +28,14 @@ from pipeline.config import Settings
 from pipeline.ignored import is_temporary
 from pipeline.locks import holder
 from pipeline.logs import printable
+from pipeline.spellings import respelled
+from pipeline.superseded import elsewhere, owners
 
 Kind = Literal[
     "database",
     "folder",
     "missing",
+    "superseded",
     "changed",
     "unreadable",
     "unfinished",
@@ -112,10 +115,20 @@ def _class_folders(settings: Settings) -> list[bytes]:
 
 
 def _filed(engine: Engine, hashes: bool) -> Iterator[Problem]:
+    owner = owners(engine)
     for entry in _entries(engine, FILED):
         problem = _compare(entry, os.fsencode(entry.path or b""), hashes)
+        if entry.id in owner:
+            problem = _superseded(entry, f"belongs to file {owner[entry.id].id}, which is counted too")
+        elif problem and problem.kind == "missing" and (other := elsewhere(engine, entry)):
+            where = f"is gone; its content is filed as {escape(other.path or b'')} (file {other.id})"
+            problem = _superseded(entry, where)
         if problem and _stands(engine, entry):
             yield problem
+
+
+def _superseded(entry: Entry, why: str) -> Problem:
+    return Problem("superseded", entry.path or b"", entry.id, f"{why}; `doctor --repair` ends this row")
 
 
 def _compare(entry: Entry, path: bytes, hashes: bool) -> Problem | None:
@@ -223,17 +236,18 @@ def _sorted(engine: Engine, settings: Settings) -> Iterator[Problem]:
     troubles: list[OSError] = []
     for folder in filter(filing.is_folder, _class_folders(settings)):
         for page in _pages(filing.files_below(folder, troubles.append)):
-            for path in _unrecorded(engine, page):
+            for path in _unrecorded(engine, os.fsencode(settings.sorted), page):
                 yield from _unexpected("unrecorded", path, settings)
     yield from _unlisted(troubles)
 
 
-def _unrecorded(engine: Engine, paths: Sequence[bytes]) -> Iterable[bytes]:
+def _unrecorded(engine: Engine, root: bytes, paths: Sequence[bytes]) -> Iterable[bytes]:
     looks = (
         lambda left: filed_at_paths(engine, left),
         lambda left: _known(engine, files.c.destination, left, UNFINISHED),
         lambda left: _known(engine, moves.c.source, left, PENDING),
         lambda left: _known(engine, moves.c.destination, left, PENDING),
+        lambda left: respelled(engine, root, left),
         # Again: what was on its way at the first look has arrived since.
         lambda left: filed_at_paths(engine, left),
     )

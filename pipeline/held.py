@@ -66,6 +66,7 @@ class Answer:
     duplicate_of: int | None = None
     model: str | None = None
     model_sha256: str | None = None
+    answer_key: str | None = None
 
 
 @dataclass(slots=True)

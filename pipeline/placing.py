@@ -183,6 +183,7 @@ class Placing:
             model=answer.model or (self._bundle.name if answer.scores else None),
             model_sha256=answer.model_sha256 or (self._bundle.sha256 if answer.scores else None),
             duplicate_of=answer.duplicate_of,
+            answer_key=answer.answer_key,
         )
 
 

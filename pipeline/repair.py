@@ -2,8 +2,9 @@
 
 What can be mended is mended by writing down what is so, through the ledger's own transitions: a file without
 a row gets one that says `imported`, one that was moved by hand is followed, one that lies forgotten in the
-spool is taken up, a move that was cut off is brought to its end. Each is one transaction, or one that
-recovery ends; so whatever kills a repair, the next one goes on. All else stays as it is, and why is told.
+spool is taken up, a move that was cut off is brought to its end, a row that counts the file of another ends.
+Each is one transaction, or one that recovery ends; so whatever kills a repair, the next one goes on. All else
+stays as it is, and why is told.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pipeline.doctor import Problem, examine
 from pipeline.logs import printable
 from pipeline.mover import Change, Mover
 from pipeline.recovery import take_up_stray
+from pipeline.superseded import may_end
 
 PAGE = 200
 BY = "doctor"
@@ -34,6 +36,7 @@ _LEFT = {
     "database": "left: nothing is written into a damaged database; put a backup in its place",
     "folder": "left: it may be the place of a disk that is not mounted",
     "missing": "left: its content was not found under `sorted`",
+    "superseded": "left: its folder is missing or empty; it may be the place of a disk that is not mounted",
     "changed": "left: which content is the right one, only you can tell",
     "unreadable": "left: what cannot be read cannot be mended",
     "unfinished": "left: the worker does this at its start",
@@ -90,7 +93,9 @@ class _Repairer:
     def run(self, hashes: bool) -> Iterator[Repair]:
         """Mend as it is found; what is missing is told last, since its file may yet be met."""
         for problem in examine(self._engine, self._settings, hashes):
-            if problem.kind == "missing" and (entry := self._filed(problem)):
+            if problem.kind == "superseded" and os.path.lexists(problem.path):
+                yield self._end(problem)
+            elif problem.kind in ("missing", "superseded") and (entry := self._filed(problem)):
                 self._missing.setdefault(str(entry.sha256), []).append((problem, entry))
             elif problem.kind == "unrecorded":
                 yield from self._unrecorded(problem)
@@ -99,10 +104,17 @@ class _Repairer:
         yield from self._record_page()
         for pairs in self._missing.values():
             for problem, entry in pairs:
-                back = os.path.lexists(entry.path or b"")
-                yield Repair(
-                    problem, back, "repaired: it is in its place again" if back else _LEFT["missing"]
-                )
+                if os.path.lexists(entry.path or b""):
+                    yield Repair(problem, True, "repaired: it is in its place again")
+                elif problem.kind == "superseded" and may_end(self._engine, entry, self._sorted):
+                    yield self._end(problem)
+                else:
+                    yield Repair(problem, False, _LEFT[problem.kind])
+
+    def _end(self, problem: Problem) -> Repair:
+        ended = self._ledger.end(self._ledger.entries([problem.id or 0]), self._now())
+        told = "repaired: this row has ended" if ended else "left: a correction or undo is moving its file"
+        return Repair(problem, bool(ended), told)
 
     def _mend(self, problem: Problem) -> Repair:
         if problem.kind == "pending":

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache, partial
 from typing import NamedTuple
 
 from db.ledger import Ledger
 from models.bundle import Bundle
+from pipeline.answer_key import answer_key
 from pipeline.answering import Answering
 from pipeline.claiming import Claiming
 from pipeline.classifier import Classifier
@@ -49,7 +51,8 @@ def lay_out(
     """Make the steps. `clock` gives UTC, `monotonic` seconds that never go back; `root` as in `Placing`."""
     resting = Resting(monotonic)
     claiming = Claiming(ledger, settings, resting, clock)
-    answering = Answering(ledger, classifier, settings, policy(settings, bundle), resting, clock)
+    key = cache(partial(answer_key, settings, bundle))
+    answering = Answering(ledger, classifier, settings, policy(settings, bundle), resting, clock, root, key)
     placing = Placing(ledger, settings, bundle, resting, clock, root)
     rescan = settings.watch.rescan_seconds
     recovery = Recovery(ledger, os.fsencode(settings.spool), claiming, answering, placing, resting, rescan)

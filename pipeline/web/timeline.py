@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,8 +36,7 @@ def timeline(history: History) -> list[Event]:
         events.append(Event(entry.filed_at, f"Moved to {entry.verdict}"))
     events += [_moved(move) for move in moves]
     if entry.state == "vanished":
-        last = "Counts no more: it was sent in again" if moves else "Gone before it could be taken"
-        events.append(Event(entry.changed_at, last))
+        events.append(Event(entry.changed_at, _ended(entry, moves)))
     return events
 
 
@@ -44,14 +44,21 @@ def _below(entry: Entry) -> str:
     return f", as {escape(entry.source)}" if entry.source != entry.name else ""
 
 
+def _ended(entry: Entry, moves: Sequence[Move]) -> str:
+    if entry.filed_at is None:
+        return "Gone before it could be taken"
+    if moves and moves[-1].kind == "undo":
+        return "Counts no more: it was sent in again"
+    return "Counts no more: it came in again, or another file was filed in its place"
+
+
 def _decided(entry: Entry) -> str:
     if entry.verdict == "failed" or entry.prediction is None:
         return f"Could not be read. {why(entry.reason)}"
-    if entry.duplicate_of:
-        return f"Same content as file {entry.duplicate_of}, so the same answer: {entry.prediction}"
+    like = f"Same content as file {entry.duplicate_of}. " if entry.duplicate_of else ""
     sure = "" if entry.confidence is None else f", {percent(entry.confidence)} sure"
     doubt = f" {why(entry.reason)}" if entry.reason else ""
-    return f"{entry.model or 'The model'} took it for {entry.prediction}{sure}.{doubt}"
+    return f"{like}{entry.model or 'The model'} took it for {entry.prediction}{sure}.{doubt}"
 
 
 def _moved(move: Move) -> Event:

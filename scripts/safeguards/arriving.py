@@ -212,8 +212,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "twins known by their content", "pipeline/answering.py",
-        "        twins = self._ledger.twins([str(held.sha256) for held in hashed])\n",
-        "        twins: dict[str, Entry] = {}\n",
+        "        earlier = self._look_back(hashed)\n",
+        "        earlier: dict[str, Earlier] = {}\n",
         (40,), ("pipeline/test_worker.py::test_the_same_content_again_is_filed_like_its_twin_without_a_look",),
     ),
     of(

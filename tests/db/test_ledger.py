@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, text, update
 
-from db import statements
+from db import overview, queries, statements
 from db.engine import reading, writing
 from db.ledger import Claim, Entry, Ledger, LedgerError
+from db.tables import files
 from tests.db.conftest import NOON, SPOOL, claim, filed, later, verdict
+from tests.db.plans import plans
 
 
 def only(ledger: Ledger, id: int) -> Entry:
@@ -232,41 +234,111 @@ def test_times_need_a_zone_and_come_back_in_utc(ledger: Ledger) -> None:
         ledger.claim([claim(seen_at=dt.datetime(2026, 11, 21))], NOON)
 
 
-# --- twins ------------------------------------------------------------------------------------------
+# --- the same content again ---------------------------------------------------------------------------
+
+SHA = "c" * 64
 
 
-def test_the_twin_is_the_earliest_of_that_content(ledger: Ledger) -> None:
-    first = filed(ledger, b"a.jpg", sha256="c" * 64)
-    filed(ledger, b"b.jpg", sha256="c" * 64, duplicate_of=first)
-    other = filed(ledger, b"d.jpg", sha256="d" * 64, outcome="dogs", prediction="dog", confidence=0.9)
-    found = ledger.twins(["c" * 64, "d" * 64, "e" * 64])
-    assert {sha256: twin.id for sha256, twin in found.items()} == {"c" * 64: first, "d" * 64: other}
-    assert (found["d" * 64].outcome, found["d" * 64].confidence) == ("dogs", 0.9)
+def alike(ledger: Ledger, *inodes: int, sha256: str = SHA) -> list[int]:
+    found = ledger.same_content({sha256: inodes, "e" * 64: [99]})
+    assert set(found) <= {sha256}
+    return [entry.id for entry in found.get(sha256, [])]
 
 
-def test_a_decided_file_is_a_twin_already(ledger: Ledger) -> None:
+def spoken_on(ledger: Ledger, id: int, label: str) -> None:
+    path = only(ledger, id).path
+    assert path
+    move = ledger.begin_move(id, "correct", path, "dogs", label, "ann", NOON)
+    ledger.finish_move(move.id, NOON)
+
+
+def test_files_of_one_content_are_found_the_earliest_first(ledger: Ledger) -> None:
+    first = filed(ledger, b"a.jpg", sha256=SHA)
+    second = filed(ledger, b"b.jpg", sha256=SHA, duplicate_of=first, answer_key="k" * 16)
+    filed(ledger, b"d.jpg", sha256="d" * 64)
     [ticket] = ledger.claim([claim()], NOON)
-    ledger.decide([verdict(ticket.id, sha256="c" * 64)], NOON)
-    assert ledger.twins(["c" * 64])["c" * 64].verdict == "cats"
+    ledger.decide([verdict(ticket.id, sha256=SHA)], NOON)
+    assert alike(ledger) == [first, second, ticket.id]
+    assert only(ledger, second).answer_key == "k" * 16
 
 
-def test_what_was_held_is_no_twin(ledger: Ledger) -> None:
-    filed(ledger, sha256="c" * 64, outcome="duplicates")
-    assert ledger.twins(["c" * 64]) == {}
+def test_files_on_their_way_to_an_answer_and_undone_ones_are_not_among_them(ledger: Ledger) -> None:
+    for state in ("claimed", "decoding", "undone", "vanished"):
+        assert alike(ledger, sha256=str(only(ledger, in_state(ledger, state)).sha256)) == []
 
 
-@pytest.mark.parametrize(
-    ("reason", "is_twin"),
-    [("truncated", True), ("not_an_image", True), ("timeout", False), ("unreadable", False)],
-)
-def test_a_failure_is_a_twin_if_it_would_come_again(ledger: Ledger, reason: str, is_twin: bool) -> None:
-    id = filed(ledger, sha256="c" * 64, outcome="failed", reason=reason)
-    assert [entry.id for entry in ledger.twins(["c" * 64]).values()] == ([id] if is_twin else [])
+def test_what_a_person_spoke_on_comes_first_the_last_word_before_others(ledger: Ledger) -> None:
+    ids = [filed(ledger, b"%d.jpg" % n, sha256=SHA) for n in range(4)]
+    spoken_on(ledger, ids[3], "dog")
+    spoken_on(ledger, ids[1], "cat")
+    assert alike(ledger) == [ids[1], ids[3], ids[0], ids[2]]
 
 
-def test_a_file_whose_filing_was_undone_is_no_twin(ledger: Ledger) -> None:
-    id = in_state(ledger, "undone")
-    assert ledger.twins([str(only(ledger, id).sha256)]) == {}
+def test_of_very_many_those_with_the_inode_in_question_are_found(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "MOST_ALIKE", 2)
+    ids = [filed(ledger, b"%d.jpg" % n, ino=n, sha256=SHA) for n in range(5)]
+    spoken_on(ledger, ids[2], "dog")
+    assert alike(ledger) == [ids[2], ids[0]]
+    assert alike(ledger, 4) == [ids[2], ids[4]]
+
+
+def test_a_row_ends_and_what_a_person_said_is_still_known(ledger: Ledger, engine: Engine) -> None:
+    plain, corrected = (filed(ledger, b"%d.jpg" % n, sha256=SHA) for n in range(2))
+    spoken_on(ledger, corrected, "dog")
+    assert ledger.end(ledger.entries([plain, corrected]), later(5)) == {plain, corrected}
+    entry = only(ledger, corrected)
+    assert (entry.state, entry.path, entry.outcome, entry.verdict) == ("vanished", None, None, "cats")
+    assert sum(overview.histogram(engine, 10)) == 0
+    assert entry.changed_at == later(5)
+    assert alike(ledger) == [corrected]
+    assert queries.counts(engine) == {"waiting": 0}
+    assert list(queries.results(engine)) == []
+
+
+def test_a_correction_of_a_file_that_an_undo_put_back_speaks_no_more(ledger: Ledger) -> None:
+    id = filed(ledger, sha256=SHA)
+    spoken_on(ledger, id, "dog")
+    move = ledger.begin_move(id, "undo", b"/in/a.jpg", None, "dog", "ann", NOON)
+    ledger.finish_move(move.id, NOON)
+    ledger.let_go(id, NOON)
+    assert alike(ledger) == []
+
+
+def test_a_row_that_changed_or_is_being_moved_does_not_end(ledger: Ledger) -> None:
+    moving, moved, other = (filed(ledger, b"%d.jpg" % n) for n in range(3))
+    seen = ledger.entries([moving, moved, other])
+    ledger.begin_move(moving, "correct", b"/sorted/dogs/1.jpg", "dogs", "dog", "ann", NOON)
+    move = ledger.begin_move(moved, "correct", b"/sorted/dogs/2.jpg", "dogs", "dog", "ann", NOON)
+    ledger.finish_move(move.id, NOON)
+    assert ledger.end(seen, NOON) == {other}
+    assert [only(ledger, id).state for id in (moving, moved, other)] == ["filed", "filed", "vanished"]
+
+
+def test_a_file_in_the_place_of_another_ends_its_row(ledger: Ledger) -> None:
+    place = b"/sorted/cats/a.jpg"
+    first, second = (filed(ledger, destination=place) for _ in range(2))
+    assert [only(ledger, id).state for id in (first, second)] == ["vanished", "filed"]
+    ledger.begin_move(second, "correct", b"/sorted/dogs/1.jpg", "dogs", "dog", "ann", NOON)
+    third = filed(ledger, destination=place)
+    assert [only(ledger, id).state for id in (second, third)] == ["filed", "filed"], (
+        "it is on its way elsewhere"
+    )
+
+
+def test_what_is_asked_for_each_batch_is_looked_up(ledger: Ledger, engine: Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("plans of SQLite")
+    ids = [filed(ledger, b"%d.jpg" % n, sha256=SHA) for n in range(3)]
+    steps = plans(engine, lambda: ledger.same_content({SHA: [1], "e" * 64: [2]}))
+    assert any("USING INDEX ix_files_sha256 (sha256=?)" in step for step in steps), steps
+    assert not [step for step in steps if step.startswith(("SCAN files", "SCAN moves"))], steps
+    with writing(engine) as connection:
+        connection.execute(update(files).where(files.c.id == ids[0]).values(state="decided"))
+    steps = plans(engine, lambda: ledger.file(ids[:1], NOON))
+    assert any("USING" in step and "ix_files_path (path=?)" in step for step in steps), steps
+    assert not [step for step in steps if step.startswith("SCAN")], steps
 
 
 # --- adoption ---------------------------------------------------------------------------------------

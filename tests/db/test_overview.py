@@ -41,6 +41,10 @@ def test_a_history_has_the_moves_and_the_same_content_elsewhere(ledger: Ledger, 
     assert found is not None
     assert (found.entry.corrected_to, [m.by for m in found.moves]) == ("dog", ["ann"])
     assert [entry.id for entry in found.same] == [copy]
+    ledger.end(ledger.entries([copy]), later(3))
+    again = overview.history(engine, first)
+    assert again is not None
+    assert again.same == (), "its row has ended"
 
 
 def test_a_file_that_is_not_there_has_no_history(engine: Engine) -> None:

@@ -12,16 +12,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, insert, inspect
 
 import db
 from db import queries
-from db.engine import DatabaseError, open_database, reading, upgrade
+from db.engine import DatabaseError, open_database, reading, upgrade, writing
 from db.errors import DatabaseUnavailable
 from db.ledger import Ledger
 from db.migrations import REVISIONS
-from db.tables import Base, results
-from tests.db.conftest import SPOOL, filed
+from db.tables import Base, files, results
+from tests.db.conftest import NOON, SPOOL
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +31,15 @@ PROMISED = [
     "scores", "sha256", "bytes", "format", "width", "height", "taken_at", "model", "model_sha256",
     "duplicate_of", "corrected_to", "seen_at", "decided_at", "filed_at",
 ]  # fmt: skip
+
+
+OLD_ROW = {
+    "spool_name": "1-0123abcd", "state": "filed", "inbox": "/in", "source": b"a.jpg", "name": b"a.jpg",
+    "path": b"/sorted/cats/a.jpg", "destination": b"/sorted/cats/a.jpg", "verdict": "cats", "outcome": "cats",
+    "prediction": "cat", "confidence": 0.9, "scores": {"cat": 0.9}, "dev": 7, "ino": 1, "bytes": 1000,
+    "mtime_ns": 5, "sha256": "c" * 64, "model": "stub", "model_sha256": "b" * 64, "attempts": 0,
+    "seen_at": NOON, "claimed_at": NOON, "decided_at": NOON, "filed_at": NOON, "changed_at": NOON,
+}  # fmt: skip
 
 
 def test_the_view_has_the_promised_columns_in_their_order(engine: Engine) -> None:
@@ -134,17 +143,19 @@ sys.exit("alembic" in sys.modules)
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_a_database_of_the_first_version_is_refused_until_it_is_upgraded_and_keeps_its_rows(
-    url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("old_version", REVISIONS[:-1])
+def test_a_database_of_an_older_version_is_refused_until_it_is_upgraded_and_keeps_its_rows(
+    url: str, old_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         newest = command.upgrade
-        patch.setattr(command, "upgrade", lambda config, _: newest(config, "0001"))
-        patch.setattr("db.schema.REVISIONS", ("0001",))
+        patch.setattr(command, "upgrade", lambda config, _: newest(config, old_version))
+        patch.setattr("db.schema.REVISIONS", REVISIONS[: REVISIONS.index(old_version) + 1])
         upgrade(url)
         patch.setattr("db.engine.check_version", lambda *_: None)
         old = open_database(url, "write")
-        filed(Ledger(old, SPOOL))
+        with writing(old) as connection:
+            connection.execute(insert(files), [OLD_ROW])
         old.dispose()
     with pytest.raises(DatabaseError, match="db upgrade"):
         open_database(url, "read")
@@ -153,4 +164,6 @@ def test_a_database_of_the_first_version_is_refused_until_it_is_upgraded_and_kee
     upgrade(url)
     engine = open_database(url)
     assert queries.counts(engine) == {"cats": 1, "waiting": 0}
+    [entry] = Ledger(engine, SPOOL).same_content({"c" * 64: [1]})["c" * 64]
+    assert (entry.name, entry.scores, entry.answer_key) == (b"a.jpg", {"cat": 0.9}, None)
     engine.dispose()

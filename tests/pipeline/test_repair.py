@@ -15,6 +15,7 @@ from pipeline import doctor, filing, repair
 from pipeline.doctor import examine
 from pipeline.errors import LockError
 from pipeline.repair import Repair
+from pipeline.same_content import look_back
 from tests.oracle import files_below, read
 from tests.pipeline.dying import Mortal
 from tests.pipeline.house import House
@@ -96,7 +97,8 @@ def test_what_was_imported_decides_on_no_other(whole: House) -> None:
     mended(whole)
     [new] = [entry for entry in whole.ledger.entries(range(9)) if entry.reason == IMPORTED]
     assert new.sha256 is not None
-    assert whole.ledger.twins([new.sha256]) == {}
+    earlier = look_back(whole.ledger.same_content({new.sha256: [new.ino]})[new.sha256], "", whole.sorted)
+    assert (earlier.answer, earlier.original) == (None, None)
 
 
 def test_an_import_can_be_undone_like_a_filing(whole: House) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from db.engine import open_database
+from models.bundle import Bundle
 from pipeline import config
 from pipeline.config import Settings
 from pipeline.service import prepare_folders
@@ -48,18 +49,20 @@ class World:
         self.injected.append(data)
         return path
 
-    def worker(self, classifier: StubClassifier | None = None, **options: Any) -> Worker:
+    def worker(
+        self, classifier: StubClassifier | None = None, bundle: Bundle = BUNDLE, **options: Any
+    ) -> Worker:
         self.classifier = classifier or StubClassifier()
         database = self.settings.state / "pawsort.db"
         if not self._engines and not database.exists():
             database.write_bytes(empty_database())
         engine = open_database(self.settings.database_url)
         self._engines.append(engine)
-        return Worker(self.settings, BUNDLE, engine, self.classifier, **options)
+        return Worker(self.settings, bundle, engine, self.classifier, **options)
 
-    def live(self, classifier: StubClassifier | None = None) -> Worker:
+    def live(self, classifier: StubClassifier | None = None, bundle: Bundle = BUNDLE) -> Worker:
         """One whole life: start, file everything, stop."""
-        worker = self.worker(classifier)
+        worker = self.worker(classifier, bundle)
         run_until_idle(worker)
         worker.stop()
         return worker

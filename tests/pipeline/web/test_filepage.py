@@ -87,6 +87,16 @@ def test_a_filing_is_undone_and_sent_in_again(client: TestClient, house: House) 
     assert house.tree() == {b"inbox/a.jpg": b"cat"}
 
 
+def test_a_file_that_came_in_again_counts_no_more(client: TestClient, house: House) -> None:
+    id = house.file(b"a.jpg")
+    copy = house.file(b"b.jpg", duplicate_of=id)
+    house.ledger.end(house.ledger.entries([id]), house.now())
+    assert "it came in again" in client.get(f"/files/{id}", headers=HTML).text
+    assert (
+        f"Same content as file {id}. stub took it for cat" in client.get(f"/files/{copy}", headers=HTML).text
+    )
+
+
 def test_a_failure_says_why_and_is_tried_again(client: TestClient, house: House) -> None:
     id = house.file(
         b"a.jpg", outcome="failed", reason="truncated", detail="ends <early>", prediction=None, scores=None
