@@ -13,10 +13,10 @@ from itertools import islice
 
 from db.ledger import Entry, Ledger
 from pipeline.admission import Admitted, Refused, fingerprint
-from pipeline.claiming import WORLD
 from pipeline.classifier import IN_FLIGHT, ChildLost, Classifier, Finding
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, Policy, decide
+from pipeline.folders import SYSTEM_ERRNOS
 from pipeline.held import Answer, Held, Resting
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class Answering:
             self.miss(held)
             return None
         except OSError as error:
-            if error.errno in WORLD:
+            if error.errno in SYSTEM_ERRNOS:
                 raise
             if error.errno not in UNREADABLE:
                 sorted_.unsettled.append(held)
