@@ -2,8 +2,9 @@
 
     claimed ──> decoding ──> decided ──> filed ──> undone
        │  └───────────────────┘ ▲        │ ▲└┐
-       └──> vanished <──────────│────────┘ └─┘ correct, undo of a correction (`db.moves`)
-            a refusal or a duplicate meets no decoder
+       ├──> vanished <──────────│────────┘ └─┘ correct, undo of a correction (`db.moves`)
+       │    a refusal or a duplicate meets no decoder
+       └──> no row, when it could not be taken (`unclaim`)
 
 Each method is one transaction, committed when it returns: either all of its files take the step, or, with
 LedgerError, none. A file that is not in the state the step starts from is never changed. Times come in as
@@ -19,7 +20,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, insert, select, text, update
+from sqlalchemy import Connection, CursorResult, Engine, delete, insert, select, text, update
 
 from db import statements
 from db.engine import reading, writing
@@ -83,6 +84,15 @@ class Ledger(MoveBook):
             gone = update(files).where(files.c.id.in_(ids), _STATE == "claimed")
             done = connection.execute(gone.values(state="vanished", path=None, changed_at=at))
             _all_took(done, ids, "vanish", "claimed")
+
+    def unclaim(self, ids: Collection[int]) -> None:
+        """Remove the rows of claimed files that could not be taken out of their inbox.
+
+        Nothing has happened to such a file, and it is claimed anew at each try; a row for each would be many.
+        """
+        with writing(self._engine) as connection:
+            done = connection.execute(delete(files).where(files.c.id.in_(ids), _STATE == "claimed"))
+            _all_took(done, ids, "unclaim", "claimed")
 
     def begin_decoding(self, items: Sequence[tuple[int, str]], alone: bool, at: datetime) -> None:
         """Note files, as (id, SHA-256), before a decoder sees them; `alone` counts as an attempt."""

@@ -25,6 +25,10 @@ class NotRegularError(OSError):
     """The name belongs to a link, FIFO, socket, device or folder."""
 
 
+class RefusedError(OSError):
+    """A folder lets no file be taken out of it: by its mode or owner, immutable, or mounted read-only."""
+
+
 class Opened(NamedTuple):
     """A file held open; its descriptor closes with the context."""
 
@@ -53,14 +57,45 @@ def _below(fd: int, relative: bytes) -> int:
 
 
 @contextmanager
-def opened(inbox: bytes | Path, source: bytes) -> Iterator[Opened]:
-    """Hold a regular file of an inbox open for reading, reached without following a link.
+def reached(inbox: bytes | Path, source: bytes) -> Iterator[bytes]:
+    """Give a short path to `source` below the inbox, which is good while the context lasts.
 
-    Raises NotRegularError, what `open_folder` raises, or another OSError (EACCES, ENOENT ...).
+    It begins with a descriptor of the file's folder, so that a folder swapped for a link meanwhile leads
+    nowhere, and that a path of more than 4,096 bytes can be used. Raises as `open_folder`.
     """
     parent, _, name = source.rpartition(b"/")
     folder = open_folder(inbox, parent)
     try:
+        yield b"/proc/self/fd/%d/%s" % (folder, name)
+    except OSError as error:
+        if error.filename is not None and b"/proc/self/fd/" in os.fsencode(error.filename):
+            error.filename = os.fsdecode(os.path.join(os.fsencode(inbox), source))
+        raise
+    finally:
+        os.close(folder)
+
+
+def refuse_unwritable(folder: int | bytes) -> None:
+    """Raise RefusedError unless files may be moved out of a folder, given by its path or open."""
+    at, path = (folder, b".") if isinstance(folder, int) else (None, folder)
+    if not os.access(path, os.W_OK | os.X_OK, dir_fd=at, effective_ids=True):
+        read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        code = errno.EROFS if read_only else errno.EACCES
+        raise RefusedError(code, os.strerror(code), os.fsdecode(path))
+
+
+@contextmanager
+def opened(inbox: bytes | Path, source: bytes, *, movable: bool = False) -> Iterator[Opened]:
+    """Hold a regular file of an inbox open for reading, reached without following a link.
+
+    Raises NotRegularError, what `open_folder` raises, or another OSError (EACCES, ENOENT ...); with `movable`
+    RefusedError where the file's folder does not let it go.
+    """
+    parent, _, name = source.rpartition(b"/")
+    folder = open_folder(inbox, parent)
+    try:
+        if movable:
+            refuse_unwritable(folder)
         fd = os.open(name, _FILE, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket or a FIFO without a reader

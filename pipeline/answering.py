@@ -14,11 +14,10 @@ from itertools import islice
 from db.ledger import Entry, Ledger
 from models.bundle import NEITHER
 from pipeline.admission import Admitted, Refused, fingerprint
-from pipeline.claiming import WORLD
 from pipeline.classifier import IN_FLIGHT, ChildLost, Classifier, Finding
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, Policy, decide
-from pipeline.folders import FolderError
+from pipeline.folders import SYSTEM_ERRNOS, FolderError
 from pipeline.held import Answer, Held, Resting
 from pipeline.placing import folder_id
 from pipeline.same_content import Earlier, is_ordinary, look_back
@@ -188,7 +187,7 @@ class Answering:
             self.miss(held)
             return None
         except OSError as error:
-            if error.errno in WORLD:
+            if error.errno in SYSTEM_ERRNOS:
                 raise
             if error.errno not in UNREADABLE:
                 sorted_.unsettled.append(held)

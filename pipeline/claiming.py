@@ -8,22 +8,27 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from db.ledger import Claim, Ledger
 from pipeline import filing
-from pipeline.access import leased, open_folder, opened
+from pipeline.access import leased, opened, reached, refuse_unwritable
 from pipeline.config import Settings
+from pipeline.folders import SYSTEM_ERRNOS, try_name
 from pipeline.held import Held, Resting
 from pipeline.inbox import Arrival
 
 log = logging.getLogger(__name__)
 
-WORLD = {
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODEV,
-}  # fmt: skip
-"""What the system says when no file could be had; anything else is about this one, and harms no other."""
+
+@dataclass(slots=True)
+class Brought:
+    """What became of claimed files: in the spool, gone from their inbox, or not let go by it and why."""
+
+    arrived: list[Held] = field(default_factory=list)
+    gone: list[Held] = field(default_factory=list)
+    refused: list[tuple[Held, OSError]] = field(default_factory=list)
 
 
 class Claiming:
@@ -33,20 +38,21 @@ class Claiming:
         self, ledger: Ledger, settings: Settings, resting: Resting, now: Callable[[], datetime]
     ) -> None:
         self.outside: deque[Held] = deque()
-        self.stuck: set[int] = set()
         self._ledger = ledger
         self._settings = settings
         self._spool = os.fsencode(settings.spool)
         self._resting = resting
         self._now = now
+        self._brought = Brought()
         self._vanished: list[int] = []
-        self._inside: list[Held] = []
+        self._released: list[int] = []
         self._unsynced: dict[bytes, None] = {}
 
     @property
     def held(self) -> int:
         """How many files are claimed and not yet durably in the spool."""
-        return len(self.outside) + len(self._inside) + len(self._vanished)
+        brought = self._brought
+        return len(self.outside) + len(brought.arrived) + len(brought.gone) + len(brought.refused)
 
     def claim(self, arrivals: Sequence[Arrival]) -> None:
         """Commit that these files, each named once, are ours, before any of them is moved."""
@@ -55,57 +61,68 @@ class Claiming:
         new = [a for a in arrivals if (os.fsencode(a.inbox), a.source) not in known]
         if not new:
             return
+        refuse_unwritable(self._spool)
         tickets = self._ledger.claim([_claim(arrival) for arrival in new], self._now())
         for ticket, arrival in zip(tickets, new, strict=True):
             spool = os.path.join(self._spool, os.fsencode(ticket.spool_name))
             inbox = os.fsencode(arrival.inbox)
             self.outside.append(Held(ticket.id, inbox, arrival.source, spool, identity_of(arrival)))
 
-    def bring_in(self) -> list[Held]:
-        """Rename what is claimed into the spool, durably, and return what arrived there."""
+    def bring_in(self) -> Brought:
+        """Rename what is claimed into the spool, durably, and return what became of each file.
+
+        A file that is gone is noted as vanished; one that could not be moved is claimed no longer.
+        """
         while self.outside:
             self._bring_in(self.outside[0])
             self.outside.popleft()
+        self._commit()
+        filing.sync_folders(self._unsynced)
+        self._unsynced.clear()
+        arrived = [look_again(self._ledger, held, self._now()) for held in self._brought.arrived]
+        brought, self._brought = self._brought, Brought()
+        return replace(brought, arrived=arrived)
+
+    def _commit(self) -> None:
+        """Note what is gone or refused, each once, whatever is refused after it."""
         if self._vanished:
             self._ledger.vanish(self._vanished, self._now())
             self._vanished.clear()
-        filing.sync_folders(self._unsynced)
-        self._unsynced.clear()
-        arrived = [look_again(self._ledger, held, self._now()) for held in self._inside]
-        self._inside.clear()
-        return arrived
+        if self._released:
+            self._ledger.unclaim(self._released)
+            self._released.clear()
 
     def _bring_in(self, held: Held) -> None:
         try:
             self._rename(held)
         except (FileNotFoundError, NotADirectoryError):
+            self._brought.gone.append(held)
             self._vanished.append(held.id)
-            self.stuck.discard(held.id)
-        except filing.SourceChangedError:
-            self._resting.add(held, self._settings.watch.settle_seconds)
         except filing.FolderError:
             raise
         except OSError as error:
-            if error.errno in WORLD:
+            # A file in an inbox that was mounted read-only just now is still not for every file to wait for.
+            if error.errno in SYSTEM_ERRNOS - {errno.EROFS}:
                 raise
-            if held.id not in self.stuck:
-                self.stuck.add(held.id)
-                log.warning("cannot take %a: %s; trying again later", os.fsdecode(held.origin), error)
+            self._refuse(held, error)
+        else:
+            self._unsynced |= dict.fromkeys((os.path.dirname(held.origin), self._spool))
+            self._brought.arrived.append(held)
+
+    def _refuse(self, held: Held, error: OSError) -> None:
+        """Claim a file no longer, unless the spool is what refuses it: raises OSError then."""
+        try_name(self._spool)
+        if os.path.lexists(held.spool):  # it was moved, whatever the system says
             self._resting.add(held, self._settings.watch.rescan_seconds)
         else:
-            self.stuck.discard(held.id)
-            self._unsynced |= dict.fromkeys((os.path.dirname(held.origin), self._spool))
-            self._inside.append(held)
+            self._brought.refused.append((held, error))
+            self._released.append(held.id)
 
     def _rename(self, held: Held) -> None:
-        folder = open_folder(held.inbox, os.path.dirname(held.source))
-        try:
-            # By descriptor, so that a folder swapped for a link meanwhile leads nowhere.
-            filing.move(b"/proc/self/fd/%d/%s" % (folder, os.path.basename(held.source)), held.spool)
+        with reached(held.inbox, held.source) as path:
+            filing.move(path, held.spool)
             if give_back_odd(held):
                 raise FileNotFoundError(errno.ENOENT, "is no regular file any more", held.origin)
-        finally:
-            os.close(folder)
 
 
 def give_back_odd(held: Held) -> bool:
@@ -115,8 +132,9 @@ def give_back_odd(held: Held) -> bool:
     """
     if stat.S_ISREG(os.lstat(held.spool).st_mode):
         return False
-    home = os.path.dirname(held.origin)
-    filing.rename(held.spool, filing.destination(home, os.path.basename(held.origin), os.path.lexists))
+    with reached(held.inbox, held.source) as path:
+        home, name = os.path.split(path)
+        filing.rename(held.spool, filing.destination(home, name, os.path.lexists))
     log.warning("%a is no regular file any more; left where it was", os.fsdecode(held.origin))
     return True
 
@@ -134,9 +152,10 @@ def identity_of(arrival: Arrival) -> filing.Identity:
 def is_settled(arrival: Arrival) -> bool:
     """Tell whether an arrival is still what was seen, and nobody writes to it.
 
-    Raises OSError when it is gone, is no regular file, or may not be read.
+    Raises OSError when it is gone, is no regular file, or may not be read; RefusedError when its folder does
+    not let it go.
     """
-    with opened(os.fsencode(arrival.inbox), arrival.source) as file:
+    with opened(os.fsencode(arrival.inbox), arrival.source, movable=True) as file:
         now = (file.stat.st_dev, file.stat.st_ino, file.stat.st_size, file.stat.st_mtime_ns)
         return identity_of(arrival) == now and leased(file.fd) is not False
 

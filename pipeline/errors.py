@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 OK = 0
 SOME_FAILED = 1
-"""The command is done, but some files failed or `doctor` found something."""
+"""The command is done, but some files failed or could not be moved, or `doctor` found something."""
 
 
 class PawsortError(Exception):

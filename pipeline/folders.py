@@ -12,6 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.permissions import as_usual
 
+SYSTEM_ERRNOS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODEV,
+}  # fmt: skip
+"""Errors that affect every file (disk full, read-only); any other is about one file, and harms no other."""
+
+_TRIAL = b".pawsort-trial"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
 
 class FolderError(OSError):
     """A folder that should take files is missing, a file or a link; the files stay where they are."""
@@ -86,11 +94,46 @@ def _make_folder(path: bytes) -> None:
     sync_folders([os.path.dirname(path)])
 
 
+def try_name(folder: bytes, name: bytes = _TRIAL) -> None:
+    """Try whether `folder` takes something of this name, by an empty folder that is removed again.
+
+    A folder and not a file, because a file left by a kill would look like a photo. Raises what it is refused
+    with.
+    """
+    path = os.path.join(folder, name)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if name != _TRIAL:
+            return
+    os.rmdir(path)
+
+
+def refused_part(path: bytes, root: bytes) -> int | None:
+    """Return which part of `path`, counted from its end as -1, -2 ..., is a name that cannot be given here.
+
+    None if the name is not to blame. Raises OSError if the last folder on the way that is there takes nothing
+    at all, whatever its name; its path is in `filename`.
+    """
+    folder = os.path.dirname(path)
+    while folder != root and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    parts = path[len(folder) + 1 :].split(b"/")
+    try_name(folder)
+    try:
+        try_name(folder, parts[0])
+    except OSError as error:
+        if error.errno in SYSTEM_ERRNOS:
+            raise
+        return -len(parts)
+    return None
+
+
 def sync_folders(folders: Iterable[bytes]) -> None:
     """Make renames in `folders` durable: fsync each distinct one, in the order given. Raises OSError."""
     for folder in dict.fromkeys(folders):
         try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = _open(folder)
         except FileNotFoundError:
             continue  # somebody tidied up behind us: a folder that is gone has nothing to keep
         try:
@@ -101,3 +144,19 @@ def sync_folders(folders: Iterable[bytes]) -> None:
                 raise
         finally:
             os.close(descriptor)
+
+
+def _open(folder: bytes) -> int:
+    """Open a folder, also where its path is longer than the 4,095 bytes that the kernel takes at once."""
+    if len(folder) < 4096:
+        return os.open(folder, _FOLDER)
+    fd, parts = os.open(b"/", _FOLDER), folder.strip(b"/").split(b"/")
+    while parts:
+        # 15 names of at most 255 bytes, and the slashes between them, are never too long.
+        step, parts = b"/".join(parts[:15]), parts[15:]
+        try:
+            inner = os.open(step, _FOLDER, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = inner
+    return fd

@@ -6,6 +6,9 @@ from pipeline.heartbeat import Health
 from pipeline.schedule import Agenda
 from pipeline.worker import Worker
 
+MOST_FOLDERS = 5
+"""How many folders that refuse files are named; the log has them all."""
+
 LONG_WAL_BYTES = 256 << 20
 """A -wal of this size was kept from being emptied for long; usually it has some 4 MB."""
 
@@ -15,11 +18,12 @@ def health_of(worker: Worker, agenda: Agenda, wal_bytes: int) -> tuple[Health, t
     statuses = [inbox.status() for inbox in worker.inboxes]
     red = [worker.trouble] if worker.trouble else []
     red += [f"{s.path}: {s.note}" for s in statuses if s.state == "missing"]
+    red += worker.unfiled[:MOST_FOLDERS]
     if worker.missing:
         red.append(f"{worker.missing} files are gone from the spool; see `pawsort doctor`")
     degraded = [f"{s.path}: {s.note}" for s in statuses if s.degraded and s.state != "missing"]
-    if worker.stuck:
-        degraded.append(f"{worker.stuck} files cannot be moved out of their inbox; see the log")
+    degraded += [refusal for status in statuses for refusal in status.refusals[:MOST_FOLDERS]]
+    degraded += [f"{s.path}: some folders cannot be listed; see the log" for s in statuses if s.unlisted]
     if agenda.problem:
         degraded.append(f"reports: {agenda.problem}")
     if wal_bytes > LONG_WAL_BYTES:

@@ -19,8 +19,10 @@ from pathlib import Path
 
 from pipeline.access import lstat_within
 from pipeline.config import WatchSettings
+from pipeline.held import Held
 from pipeline.ignored import ignorer, within
 from pipeline.oddities import Oddities
+from pipeline.refusals import Refusals, Verb
 from pipeline.tracker import Due, Sighting, Tracker
 from pipeline.walk import Visitor, Walk, sighting
 from pipeline.watcher import Watcher
@@ -58,13 +60,17 @@ class InboxStatus:
     scans: int  # walks through the whole inbox that were finished
     lost_events: int  # times that events were lost
     odd: int  # links, FIFOs, sockets, devices and unreadable entries that were reported
+    unlisted: int = 0  # folders and entries that the last scan could not look at
+    refused: int = 0  # files that may not be read or moved
+    refusals: tuple[str, ...] = ()  # which folders these are in, and why
 
 
 class Inbox:
     """Watch one inbox. `start`, then `poll` for ever from one thread, then `stop`.
 
-    The worker tells what became of each arrival: `forget` when it is claimed or gone, `postpone` when it
-    cannot be had for now. Times are seconds of `clock`, which never goes back.
+    The worker tells what became of each arrival: `forget` when it was taken or is gone, `postpone` when it
+    cannot be had for now, `refuse` when it may not be read or moved. Times are seconds of `clock`, which
+    never goes back.
     """
 
     def __init__(
@@ -84,13 +90,12 @@ class Inbox:
         self._ignored = ignorer(settings.ignore, self._root)
         self._tracker = Tracker(settings.settle_seconds, capacity)
         self._oddities = Oddities(path)
+        self._refusals = Refusals[bytes]()
         self._watcher = Watcher(path, settings.mode)
         self._hinted: list[bytes] = []
         self._walk = Walk(
             self._root,
-            Visitor(
-                self._watcher.cover, self._ignored, self._take, self._oddities.kind, self._oddities.trouble
-            ),
+            Visitor(self._watcher.cover, self._ignored, self._take, self._oddities.kind, self._trouble),
         )
         self._inode: tuple[int, int] | None = None
         self._mounted = False
@@ -103,6 +108,8 @@ class Inbox:
         self._missing = ""
         self._scans = 0
         self._lost = 0
+        self._troubles = 0  # of the scan under way
+        self._unlisted = 0
 
     def start(self) -> None:
         """Begin to watch, then to scan; an inbox that is not there is waited for."""
@@ -119,14 +126,19 @@ class Inbox:
         self._scan(now)
         return self._settled(now, limit)
 
-    def forget(self, arrival: Arrival) -> None:
-        """Drop an arrival that was claimed or is gone."""
-        self._tracker.forget(arrival.source)
+    def forget(self, file: Arrival | Held) -> None:
+        """Drop a file that was taken or is gone."""
+        self._drop(file.source)
 
-    def postpone(self, arrival: Arrival, why: str) -> None:
-        """Try an arrival again later, each time later; say why, once for each file."""
-        self._tracker.postpone(arrival.source, self._clock())
-        self._oddities.say(arrival.source, why)
+    def refuse(self, file: Arrival | Held, verb: Verb, reason: str) -> None:
+        """Try a file that may not be read or moved again later; log its folder once."""
+        self._tracker.postpone(file.source, self._clock())
+        self._refusals.add(file.source, verb, os.path.join(self._root, file.source), reason)
+
+    def postpone(self, file: Arrival | Held, why: str) -> None:
+        """Try a file again later, each time later; say why, once for each file."""
+        self._tracker.postpone(file.source, self._clock())
+        self._oddities.say(file.source, why)
 
     def rescan(self) -> None:
         """Walk through all of the inbox again, as soon as can be."""
@@ -151,6 +163,9 @@ class Inbox:
             scans=self._scans,
             lost_events=self._lost,
             odd=len(self._oddities),
+            unlisted=self._unlisted,
+            refused=len(self._refusals),
+            refusals=self._refusals.reasons,
         )
 
     def stop(self) -> None:
@@ -204,6 +219,8 @@ class Inbox:
         self._watcher.stop()
         self._walk.stop()
         self._tracker.clear()
+        self._refusals = Refusals[bytes]()
+        self._troubles = self._unlisted = 0
         self._hinted = []
         self._scanning = self._scan_again = False
 
@@ -240,7 +257,7 @@ class Inbox:
         self._tracker.hint(path, now)
         status = _lstat(root, path)
         if status is None:
-            self._tracker.forget(path)
+            self._drop(path)
         elif stat.S_ISREG(status.st_mode):
             if not self._tracker.sight(sighting(path, status), now):
                 self._scan_again = True  # no room: the next scan finds it
@@ -255,6 +272,8 @@ class Inbox:
         if self._scanning and self._walk.idle:
             self._scanning = False
             self._scans += 1
+            self._unlisted, self._troubles = self._troubles, 0
+            self._refusals.keep(self._tracker.knows)
             self._scan_at = now + self._pause(self._clock() - self._scan_began)
 
     def _pause(self, scan_seconds: float) -> float:
@@ -271,7 +290,7 @@ class Inbox:
             for due in self._tracker.due(now, limit):
                 status = _lstat(root, due.sighting.path)
                 if status is None or not stat.S_ISREG(status.st_mode):
-                    self._tracker.forget(due.sighting.path)
+                    self._drop(due.sighting.path)
                     continue
                 seen = sighting(due.sighting.path, status)
                 if seen != due.sighting:
@@ -297,6 +316,14 @@ class Inbox:
         finally:
             if root is not None:
                 os.close(root)
+
+    def _drop(self, path: bytes) -> None:
+        self._tracker.forget(path)
+        self._refusals.clear(path)
+
+    def _trouble(self, path: bytes, error: OSError) -> None:
+        self._troubles += 1
+        self._oddities.trouble(path, error)
 
     def _take(self, seen: Sighting) -> bool:
         return self._tracker.sight(seen, self._now)

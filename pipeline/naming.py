@@ -13,6 +13,8 @@ NAME_MAX = 255
 PATH_MAX = 4095
 _EXTENSION_MAX = 32
 _NUMBER_MAX = 1 << 40
+_PLAIN_MAX = 120
+_DEVICE = re.compile(rb"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\.|$)", re.IGNORECASE)
 
 
 def destination(
@@ -31,16 +33,23 @@ def destination(
     rename. It is asked about 2 log2(n) times when n files have the name, since numbers are searched by
     doubling and halving. Raises ValueError if `source` names no file.
     """
-    *parents, name = [part for part in source.split(b"/") if part not in (b"", b".", b"..")] or [b""]
+    *parents, name = _parts(source) or [b""]
     if not name or source.endswith((b"/", b"/.", b"/..")):
         raise ValueError(f"{source!r} does not name a file")
     longest = len(folder) + sum(len(part) + 32 for part in parents) + NAME_MAX
     for part in parents if longest < PATH_MAX else ():
         folder = _first_free(folder, part, b"", lambda path: taken(path) and not is_folder(path))
+    return _first_free(folder, *_split(name), taken)
+
+
+def _parts(source: bytes) -> list[bytes]:
+    return [part for part in source.split(b"/") if part not in (b"", b".", b"..")]
+
+
+def _split(name: bytes) -> tuple[bytes, bytes]:
+    """Split off an extension that is worth keeping whole."""
     stem, extension = os.path.splitext(name)
-    if len(extension) > _EXTENSION_MAX:
-        stem, extension = name, b""
-    return _first_free(folder, stem, extension, taken)
+    return (stem, extension) if len(extension) <= _EXTENSION_MAX else (name, b"")
 
 
 def _first_free(folder: bytes, stem: bytes, extension: bytes, taken: Callable[[bytes], bool]) -> bytes:
@@ -60,11 +69,35 @@ def _first_free(folder: bytes, stem: bytes, extension: bytes, taken: Callable[[b
     return path(high)
 
 
-def plain(source: bytes) -> bytes:
-    """Return `source` in letters that every file system knows; for those that refuse its own."""
-    return b"/".join(
-        re.sub(rb"[^A-Za-z0-9._ ()-]", b"_", part)[-120:].rstrip(b" .") for part in source.split(b"/")
-    )
+def plain_in(source: bytes, part: int, refused: bytes) -> bytes | None:
+    """Return `source` with a plain name for its `part`, counted from the end as -1, -2 ...
+
+    `refused` is what a file system was given for that part and refused. None if it was plain already, so that
+    its name is not to blame.
+    """
+    parts = _parts(source)
+    if _is_plain(refused) or -part > len(parts):
+        return None
+    parts[part] = plain(parts[part])
+    return b"/".join(parts)
+
+
+def plain(name: bytes, most: int = _PLAIN_MAX) -> bytes:
+    """Return a name, or the name of a folder, as every file system takes it, its extension kept.
+
+    ASCII letters, digits and `._ ()-` only, for disks of other systems; `most` bytes, for those that encrypt
+    names; no dot or space at either end; no name of a device. Source: "Naming Files, Paths, and
+    Namespaces", learn.microsoft.com.
+    """
+    letters = re.sub(r"[^A-Za-z0-9._ ()-]", "_", name.decode("utf-8", "replace")).encode()
+    stem, extension = _split(letters)
+    whole = (stem.strip(b" ")[: most - len(extension)] + extension).rstrip(b" .")
+    return b"_" + whole if not whole or _DEVICE.match(whole) else whole
+
+
+def _is_plain(name: bytes) -> bool:
+    most = _PLAIN_MAX + len(b" (%d)" % _NUMBER_MAX)
+    return plain(name, most) == name
 
 
 def numbered(stem: bytes, extension: bytes, number: int) -> bytes:

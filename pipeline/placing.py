@@ -13,21 +13,21 @@ from datetime import datetime
 from db.ledger import Ledger, Verdict
 from models.bundle import Bundle
 from pipeline import filing, naming
+from pipeline.access import refuse_unwritable
 from pipeline.config import Settings
+from pipeline.folders import SYSTEM_ERRNOS, refused_part
 from pipeline.held import Answer, Held, Resting
+from pipeline.refusals import Refusals
 
 log = logging.getLogger(__name__)
-
-
-NAME_REFUSED = {errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG}
-"""What shares and disks of other systems say to a name, never to a file."""
 
 
 class Placing:
     """Commit answers, then carry the files to where they belong. `now` gives UTC.
 
     `root` is what `sorted` was when the worker started, by device and inode; `moved` are files that are in
-    their folders, and not yet noted as filed.
+    their folders, and not yet noted as filed; `refusals` are files that wait because their folder refuses
+    them, while their neighbours are filed.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Placing:
         self.moved: list[Held] = []
         self.filed: list[Held] = []
         self.missing: set[int] = set()
+        self.refusals = Refusals[int]()
         self._ledger = ledger
         self._settings = settings
         self._bundle = bundle
@@ -101,27 +102,65 @@ class Placing:
         except FileExistsError:
             self._redirect(held)
             return
-        except FileNotFoundError:
-            if os.path.lexists(held.spool):
-                raise  # a folder on the way went, not the file
-            self._miss(held)
-            self.decided.popleft()
-            return
         except OSError as error:
-            plain = naming.plain(held.source)
-            if error.errno not in NAME_REFUSED or plain == held.source:
-                # A copy that could not be finished may not have been taken back either.
-                self.decided[0] = replace(held, resumed=True)
-                raise
-            self._redirect(replace(held, source=plain))
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(held.spool):
+                self._miss(held)
+                self.decided.popleft()
+                return
+            # A copy that could not be finished may not have been taken back either.
+            self.decided[0] = replace(held, resumed=True)
+            self._rename_or_wait(held, destination, error)
             return
         self.decided.popleft()
         self._unsynced |= dict.fromkeys((os.path.dirname(destination), self._spool))
         self.moved.append(held)
 
+    def _rename_or_wait(self, held: Held, destination: bytes, error: OSError) -> None:
+        """Give a refused file a plain name if its name is to blame; else let it rest, and the others go on.
+
+        Raises `error` if it would meet every file.
+        """
+        root = self._folder_of(destination)
+        if self._is_for_all(error, root):
+            raise error
+        try:
+            part = refused_part(destination, root)
+        except OSError as refusal:  # the folder takes nothing
+            if self._is_for_all(refusal, root):
+                raise
+            self._wait(held, destination, error if isinstance(error, filing.FolderError) else refusal)
+            return
+        source = naming.plain_in(held.source, part, destination.split(b"/")[part]) if part else None
+        if source is None:
+            refuse_unwritable(self._spool)
+            if held.resumed:  # once more at once, lest a copy that was not taken back lies there for long
+                self._wait(held, destination, error)
+            return
+        why = os.fsdecode(destination), error.strerror
+        log.warning("%a: a name that is refused here (%s); choosing a plain one", *why)
+        self._redirect(replace(held, source=source))
+
+    def _is_for_all(self, error: OSError, root: bytes) -> bool:
+        """Tell whether an error in a class's folder is one that every other file would meet too."""
+        if isinstance(error, filing.FolderError):
+            return bool(error.filename == self._sorted)
+        if error.errno == errno.EROFS:
+            return bool(os.statvfs(self._sorted).f_flag & os.ST_RDONLY)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return folder_id(root)[0] == self._root[0]
+        return error.errno in SYSTEM_ERRNOS
+
+    def _wait(self, held: Held, destination: bytes, error: OSError) -> None:
+        self.decided.popleft()
+        self._resting.add(held, self._settings.watch.rescan_seconds)
+        self.refusals.add(held.id, "file", destination, str(error.strerror))
+
+    def _folder_of(self, destination: bytes) -> bytes:
+        """Return the class's folder that a destination is in."""
+        return os.path.join(self._sorted, destination[len(self._sorted) + 1 :].split(b"/")[0])
+
     def _move(self, held: Held, destination: bytes) -> None:
-        root = os.path.join(self._sorted, destination[len(self._sorted) + 1 :].split(b"/")[0])
-        filing.make_folders(os.path.dirname(destination), root)
+        filing.make_folders(os.path.dirname(destination), self._folder_of(destination))
         if held.resumed:
             filing.resume(held.spool, destination, held.sha256)
         else:
@@ -139,6 +178,8 @@ class Placing:
         if self.moved:
             filing.sync_folders(self._unsynced)
             self._ledger.file([held.id for held in self.moved], self._now())
+            for held in self.moved if self.refusals else ():
+                self.refusals.clear(held.id)
             self.filed += self.moved
             self.moved, self._unsynced = [], {}
 

@@ -100,7 +100,6 @@ class Recovery:
         else:
             log.warning("%a was gone before it could be taken", os.fsdecode(held.origin))
             self._ledger.vanish([held.id], at)
-            self._claiming.stuck.discard(held.id)
 
     def _held(self, entry: Entry) -> Held:
         return Held(

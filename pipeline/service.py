@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -149,6 +150,7 @@ class Life:
                     self._worker.step()
                     self._say_ready()
                     self._beat_if_due()
+                refused = self._worker.refused  # before the inboxes are left
             finally:
                 self._beat("stopping")
                 self._schedule.stop()
@@ -158,7 +160,8 @@ class Life:
             return 128 + received[0]
         if left := self._worker.left:
             log.warning("%d files were left: written to, put back by `undo`, or not to be moved", left)
-        return SOME_FAILED if self._worker.outcomes[FAILED] or self._worker.unreachable else OK
+        worker = self._worker
+        return SOME_FAILED if worker.outcomes[FAILED] or worker.unreachable or refused else OK
 
     def _say_ready(self) -> None:
         if self._classifier.labels and not self._ready:
@@ -281,16 +284,28 @@ def refuse_bare_mount(settings: Settings, bundle: Bundle, engine: Engine) -> Non
 
 
 def probe_folders(settings: Settings, bundle: Bundle) -> None:
-    """Try whether files can be moved into each folder under `sorted`. Raises PawsortError."""
-    for name in outcome_folders(bundle):
-        folder = settings.sorted / name
+    """Try whether files can be moved into each folder under `sorted`.
+
+    One that refuses is logged: its files wait. Raises PawsortError if all do, or if one would let files be
+    overwritten.
+    """
+    refused: dict[Path, OSError] = {}
+    crosses = []
+    folders = [settings.sorted / name for name in outcome_folders(bundle)]
+    for folder in folders:
         try:
             probe = filing.probe_folder(os.fsencode(folder), os.fsencode(settings.spool))
         except OSError as error:
-            raise PawsortError(f"{folder}: files cannot be moved there: {error.strerror}") from error
-        if probe.crosses:
-            log.warning("%s is on another file system than state: files are copied, which is slower", folder)
-            return
+            refused[folder] = error
+        else:
+            crosses += [folder] if probe.crosses else []
+    for folder, refusal in refused.items():
+        message = f"{folder}: files cannot be moved there: {refusal.strerror}"
+        if len(refused) == len(folders) or refusal.errno == errno.ENOTSUP:
+            raise PawsortError(message) from refusal
+        log.error("%s; its files wait until they can, the others are filed", message)
+    if crosses:
+        log.warning("%s is on another file system than state: files are copied, which is slower", crosses[0])
 
 
 def _free_bytes(path: Path) -> int | None:

@@ -124,6 +124,10 @@ class Tracker:
             entry.failures += 1
             self._rest(entry, now + min(rest, LONGEST_REST_SECONDS))
 
+    def knows(self, path: bytes) -> bool:
+        """Tell whether a file is settling or resting."""
+        return path in self._waiting or path in self._resting
+
     def forget(self, path: bytes) -> None:
         """Drop a file: it is taken, or gone."""
         self._waiting.pop(path, None)

@@ -16,11 +16,13 @@ from db.engine import DatabaseUnavailable, assert_in_place, forget_connections
 from db.errors import CommitUnclear
 from db.ledger import Ledger
 from models.bundle import Bundle
-from pipeline.access import NotRegularError
-from pipeline.claiming import WORLD, identity_of, is_settled, path_of
+from pipeline.access import NotRegularError, RefusedError
+from pipeline.claiming import identity_of, is_settled, path_of
 from pipeline.classifier import Classifier
 from pipeline.config import Settings
 from pipeline.cutter import Cutter
+from pipeline.filing import SourceChangedError
+from pipeline.folders import SYSTEM_ERRNOS
 from pipeline.held import Held
 from pipeline.inbox import Arrival, Inbox, InboxStatus
 from pipeline.placing import folder_id
@@ -30,6 +32,9 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 4.5
 """How long the batch in flight may take to finish after a signal; the rest is for the next start."""
+
+MOST_RESTING = 10_000
+"""How many claimed files may wait at a time, so that a folder that refuses them does not fill the spool."""
 
 IDLE_SECONDS = 0.1
 BUSY_SECONDS = 0.02
@@ -58,6 +63,7 @@ class Worker:
         self.settings = settings
         self.inboxes = [Inbox(path, settings.watch, clock=monotonic, wall=clock) for path in settings.inboxes]
         self._inbox_at = {inbox.path: inbox for inbox in self.inboxes}
+        self._inbox_named = {os.fsencode(inbox.path): inbox for inbox in self.inboxes}
         self.outcomes: Counter[str] = Counter()
         self.last_filed: tuple[datetime, Held] | None = None
         self.trouble: str | None = None
@@ -127,9 +133,14 @@ class Worker:
     @property
     def idle(self) -> bool:
         """Whether all that was there is filed, but for what rests."""
-        seen = all(_is_seen(inbox.status()) for inbox in self.inboxes)
+        seen = self._full or all(_is_seen(inbox.status()) for inbox in self.inboxes)
         held = self._steps.held or self._cutter.items
         return seen and self._recovered and not self.trouble and not held
+
+    @property
+    def _full(self) -> bool:
+        """Whether so many files wait for their folder that no more may be taken for it."""
+        return len(self._steps.resting.files) >= MOST_RESTING
 
     @property
     def left(self) -> int:
@@ -143,8 +154,18 @@ class Worker:
 
     @property
     def stuck(self) -> int:
-        """How many claimed files cannot be moved out of their inbox."""
-        return len(self._steps.claiming.stuck)
+        """How many files and folders of the inboxes may not be read, moved or listed."""
+        return sum(status.refused + status.unlisted for status in (i.status() for i in self.inboxes))
+
+    @property
+    def refused(self) -> int:
+        """How many files wait because a folder refuses to give or to take them."""
+        return self.stuck + len(self._steps.placing.refusals)
+
+    @property
+    def unfiled(self) -> tuple[str, ...]:
+        """Which folders under `sorted` refuse files, and why."""
+        return self._steps.placing.refusals.reasons
 
     @property
     def unreachable(self) -> bool:
@@ -178,11 +199,11 @@ class Worker:
         assert_in_place(self._engine)
         for held in self._steps.resting.rested():
             self._steps.recovery.again(held, self._clock())
-        if taking:
+        if taking and not self._full:
             self._look()
         if taking and self._classifier.ready():
             self._claim()
-        self._steps.answering.waiting.extend(self._steps.claiming.bring_in())
+        self._bring_in()
         if taking and self._classifier.ready():
             self._steps.placing.judged.extend(self._steps.answering.submit())
         self._steps.placing.judged.extend(self._steps.answering.collect(self._patience))
@@ -225,8 +246,20 @@ class Worker:
         if settled:
             self._batch_began = self._monotonic()
             self._steps.claiming.claim(settled)
-        for arrival in settled:
-            self._inbox_of(arrival).forget(arrival)
+
+    def _bring_in(self) -> None:
+        brought = self._steps.claiming.bring_in()
+        self._steps.answering.waiting.extend(brought.arrived)
+        for held in (*brought.arrived, *brought.gone):
+            if inbox := self._inbox_named.get(held.inbox):
+                inbox.forget(held)
+        for held, error in brought.refused:
+            if (inbox := self._inbox_named.get(held.inbox)) is None:
+                continue
+            if isinstance(error, SourceChangedError):
+                inbox.postpone(held, "was written to while it was copied; waiting until it is complete")
+            else:
+                inbox.refuse(held, "take", str(error.strerror))
 
     def _is_settled(self, arrival: Arrival) -> bool:
         inbox = self._inbox_of(arrival)
@@ -236,10 +269,12 @@ class Worker:
             inbox.postpone(arrival, "is being written to; waiting until it is complete")
         except (FileNotFoundError, NotADirectoryError, NotRegularError):
             inbox.forget(arrival)
+        except RefusedError as error:
+            inbox.refuse(arrival, "take", str(error.strerror))
         except OSError as error:
-            if error.errno in WORLD:
+            if error.errno in SYSTEM_ERRNOS:
                 raise
-            inbox.postpone(arrival, f"cannot be read: {error.strerror}; trying again later")
+            inbox.refuse(arrival, "read", str(error.strerror))
         return False
 
     def _inbox_of(self, arrival: Arrival) -> Inbox:

@@ -152,7 +152,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "files that are gone when they are looked at", "pipeline/inbox.py",
-        "        if status is None:\n            self._tracker.forget(path)\n        elif stat.S_ISREG(status.st_mode):\n            if not self._tracker",
+        "        if status is None:\n            self._drop(path)\n        elif stat.S_ISREG(status.st_mode):\n            if not self._tracker",
         "        if stat.S_ISREG(status.st_mode):\n            if not self._tracker",
         (16,), ("pipeline/test_inbox.py::test_a_file_that_comes_and_goes_makes_no_noise",),
     ),

@@ -164,14 +164,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "one file that cannot be moved", "pipeline/claiming.py",
-        "            if error.errno in WORLD:\n                raise\n            if held.id",
-        "            raise\n            if held.id",
-        (73,), ("pipeline/test_worker_storage.py::test_a_file_that_cannot_be_moved_has_one_row_and_harms_nobody",),
+        "            if error.errno in SYSTEM_ERRNOS - {errno.EROFS}:\n                raise\n",
+        "            raise\n",
+        (73,), ("pipeline/test_worker_storage.py::test_a_file_that_cannot_be_moved_has_no_row_and_harms_nobody",),
     ),
     of(
-        "folders closed after use", "pipeline/claiming.py",
-        "        finally:\n            os.close(folder)\n",
-        "        finally:\n            pass\n",
+        "folders closed after use", "pipeline/access.py",
+        "        raise\n    finally:\n        os.close(folder)\n\n\ndef refuse",
+        "        raise\n    finally:\n        pass\n\n\ndef refuse",
         (75,), ("faults/test_disks.py::test_no_descriptor_is_leaked",),
     ),
 )  # fmt: skip

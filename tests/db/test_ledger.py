@@ -155,6 +155,7 @@ def test_redirect_changes_the_destination_only(ledger: Ledger) -> None:
 
 STEPS: dict[str, Callable[[Ledger, int], object]] = {
     "vanish": lambda ledger, id: ledger.vanish([id], NOON),
+    "unclaim": lambda ledger, id: ledger.unclaim([id]),
     "begin_decoding": lambda ledger, id: ledger.begin_decoding([(id, "e" * 64)], True, NOON),
     "release": lambda ledger, id: ledger.release([(id, 0)], NOON),
     "reclaim": lambda ledger, id: ledger.reclaim(id, 1, 1, NOON),
@@ -164,7 +165,7 @@ STEPS: dict[str, Callable[[Ledger, int], object]] = {
     "move": lambda ledger, id: ledger.begin_move(id, "undo", b"/in/a", None, None, "me", NOON),
 }
 ALLOWED = {
-    "claimed": {"vanish", "begin_decoding", "reclaim", "decide"},
+    "claimed": {"vanish", "unclaim", "begin_decoding", "reclaim", "decide"},
     "decoding": {"begin_decoding", "release", "reclaim", "decide"},
     "decided": {"redirect", "file"},
     "filed": {"move"},

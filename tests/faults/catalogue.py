@@ -95,7 +95,7 @@ SECTIONS: dict[str, tuple[Fault, ...]] = {
         Fault(69, "`sorted` is a bind mount", "as 68"),
         Fault(70, "`sorted` missing, a file, a link", "made again or a clear error; files stay"),
         Fault(71, "no right to read a file", "stays, said once, tried again later"),
-        Fault(72, "no right to write to inbox or target", "one row, said once, never copied again and again"),
+        Fault(72, "no right to write to inbox or target", "no row while it stays, said once; others filed"),
         Fault(73, "an immutable file", "as 72"),
         Fault(74, "remounted read-only while it runs", "pauses, health red, goes on"),
         Fault(75, "no descriptor left", "no file lost, no descriptor leaked"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.injection import NOBODY
 from tests.faults.nursery import Nursery
 from tests.faults.site import Site
 
@@ -25,3 +29,15 @@ def site(tmp_path: Path, nursery: Nursery) -> Iterator[Site]:
     site = Site(tmp_path, nursery)
     yield site
     site.close()
+
+
+@pytest.fixture
+def shared_site(nursery: Nursery) -> Iterator[Site]:
+    """A site in a folder that another user may enter, and that is his."""
+    folder = Path(tempfile.mkdtemp(prefix="pawsort-fault-"))
+    site = Site(folder, nursery)
+    for path in (folder, *site.settings.inboxes):
+        os.chown(path, NOBODY, NOBODY)
+    yield site
+    site.close()
+    shutil.rmtree(folder)

@@ -75,6 +75,20 @@ def mounted_image(image: Path, folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def loop_device(image: Path) -> Iterator[str]:
+    """Make a file a block device; give the device's path."""
+    call("losetup", "--version")
+    run = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True, check=False)
+    if run.returncode:
+        pytest.skip(f"losetup: {run.stderr.strip()}")
+    device = run.stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+@contextlib.contextmanager
 def bind(folder: Path, onto: Path) -> Iterator[None]:
     """Mount a folder onto another of the same file system."""
     for place in (folder, onto):
