@@ -27,7 +27,7 @@ from PIL import (
 )
 from pillow_heif import HeifImageFile
 
-from models import jpeg, png
+from models import jpeg, jpeg_decoding, png
 from models.budget import Budget
 from models.headers import Header, read_header
 from models.shrinking import shrink
@@ -123,8 +123,8 @@ def _decoded(data: bytes, box_of: Callable[[int, int], Box], pixel_limit: int) -
         with _in_flight.hold(cost), _opened(header, data) as image:
             _check_pixels(image.width, image.height, pixel_limit)
             box = box_of(image.width, image.height)
-            if header.format == "JPEG":
-                image.draft("RGB", (round(_SPARE * box[0]), round(_SPARE * box[1])))
+            if isinstance(image, JpegImagePlugin.JpegImageFile):
+                image = jpeg_decoding.load(image, (round(_SPARE * box[0]), round(_SPARE * box[1])))
             return _upright(header, image, shrink(image, box))
     except (UnreadableImage, MemoryError):
         raise

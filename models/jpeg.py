@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from models.unreadable import corrupt, truncated, unsupported
 
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
-_FRAME_HEADERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+FRAME_HEADERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NOBODYS_FRAMES = {0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}  # hierarchical; lossless and arithmetic
 _JPEG_LS = 0xF7
 _SCAN, _END, _EXIF = 0xDA, 0xD9, 0xE1
@@ -27,8 +27,8 @@ def read_jpeg(data: bytes) -> tuple[int, int, bytes]:
     """
     width = height = 0
     exif = b""
-    for marker, start, end in _segments(data):
-        if marker in _FRAME_HEADERS or marker == _JPEG_LS:
+    for marker, start, end in segments(data):
+        if marker in FRAME_HEADERS or marker == _JPEG_LS:
             _check_kind(data, marker, start)
             height, width = struct.unpack_from(">HH", data, start + 1)
         elif marker == _EXIF and not exif and data[start : start + 6] == b"Exif\0\0":
@@ -36,9 +36,6 @@ def read_jpeg(data: bytes) -> tuple[int, int, bytes]:
         elif marker == _SCAN:
             if not width:
                 raise corrupt("the JPEG has pixels before it says how many")
-            # libjpeg makes up what is missing, grey and silent; the end marker cannot occur within the data.
-            if data.rfind(b"\xff\xd9", end) < 0:  # from behind, where it nearly always is
-                raise truncated("the JPEG has no end marker")
             return width, height, exif
     raise corrupt("the JPEG has no pixels")
 
@@ -49,7 +46,7 @@ def without_metadata(data: bytes) -> bytes:
     EXIF, profiles, thumbnails and comments are parsed by nobody then, so they cannot spoil a good picture.
     """
     kept = [b"\xff\xd8"]
-    for marker, start, end in _segments(data):
+    for marker, start, end in segments(data):
         if marker == _SCAN:
             kept.append(data[start - 4 :])
             break
@@ -72,8 +69,11 @@ def _check_kind(data: bytes, marker: int, start: int) -> None:
         raise unsupported(f"a JPEG of {channels} channels")
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    at = 2
+def segments(data: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
+    """Yield each segment from byte `at` to the end marker: its marker, and start and end of its content.
+
+    Raises UnreadableImage (truncated); struct.error or IndexError where data ends.
+    """
     while True:
         at = data.find(b"\xff", at)
         while at >= 0 and data[at + 1] == 0xFF:

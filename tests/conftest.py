@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+SHARED_CASES = SHARED_DATA.parent / "cases"
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"photographs are not here: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """Pictures from public test suites, which lie beside the project and never in it."""
+    if not SHARED_CASES.is_dir():
+        pytest.skip(f"pictures from public test suites are not here: {SHARED_CASES}")
+    return SHARED_CASES
 
 
 @pytest.fixture(autouse=True)

@@ -43,10 +43,28 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("models/test_images.py::test_text_and_profiles_cannot_spoil_a_good_png",),
     ),
     of(
-        "the end marker of a JPEG", "models/jpeg.py",
-        "            if data.rfind(b\"\\xff\\xd9\", end) < 0:  # from behind, where it nearly always is\n",
-        "            if False:\n",
-        (), ("models/test_images.py::test_a_jpeg_whose_end_was_never_written_is_truncated_although_libjpeg_would_paint_it_grey",),
+        "all blocks of a JPEG's scan", "models/jpeg_decoding.py",
+        "        if not decoder.feed(_PADDING) and not decoder.skips(_PROBE):\n",
+        "        if False:\n",
+        (42,), ("models/test_jpeg_decoding.py::test_an_end_marker_does_not_make_half_a_picture_whole",),
+    ),
+    of(
+        "all scans of a JPEG", "models/jpeg_decoding.py",
+        "    if not found.exact or not decoder.done:\n",
+        "    if False:\n",
+        (42,), ("models/test_jpeg_decoding.py::test_scans_that_never_came_are_noticed",),
+    ),
+    of(
+        "runs of zeros in a JPEG", "models/jpeg_decoding.py",
+        "        if data.find(_ZEROS, part.start, end) >= 0:\n",
+        "        if False:\n",
+        (), ("models/test_jpeg_decoding.py::test_a_hole_of_zeros_is_corrupt",),
+    ),
+    of(
+        "the restart markers of a JPEG", "models/jpeg_decoding.py",
+        "    if max(restarts_lost(data, scan) for scan in found.scans) > _TOLERATED:\n",
+        "    if False:\n",
+        (), ("models/test_jpeg_decoding.py::test_restart_markers_that_are_missing_or_doubled_are_noticed_when_they_are_many",),
     ),
     of(
         "shrinking in bands", "models/shrinking.py",

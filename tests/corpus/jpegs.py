@@ -62,6 +62,8 @@ def flat_blocks(
 ) -> bytes:
     """Encode blocks of one brightness each, with these sampling factors of the components."""
     across, down = 8 * max(h for h, _ in sampling), 8 * max(v for _, v in sampling)
+    if len(sampling) == 1:  # whatever its factors, a component alone has its blocks in rows
+        across = down = 8
     units = -(-width // across) * -(-height // down)
     components = b"".join(struct.pack("BBB", n + 1, h << 4 | v, 0) for n, (h, v) in enumerate(sampling))
     frame = struct.pack(">BHHB", precision, height, width, len(sampling)) + components
@@ -72,7 +74,7 @@ def flat_blocks(
             body += bits.bytes() + bytes([0xFF, 0xD0 + (unit // restart - 1) % 8])
             bits, last = _Bits(), [0] * len(sampling)
         for n, (h, v) in enumerate(sampling):
-            for block in range(h * v):
+            for block in range(h * v if len(sampling) > 1 else 1):
                 level = (unit * 37 + block * 11 + n * 5) % 120 - 60
                 _difference(bits, level - last[n])
                 last[n] = level
@@ -207,6 +209,8 @@ def _with_metadata(data: bytes) -> Iterator[Case]:
         yield Case(f"jpeg {name}", with_segment(data, marker, payload), FINE)
     yield Case("jpeg fill bytes", data[:2] + b"\xff" * 500 + data[2:], FINE)
     yield Case("jpeg junk between segments", data[:20] + b"junk \xff\0 junk" + data[20:], FINE)
+    yield Case("jpeg without end marker", data[:-2], FINE)
+    yield Case("jpeg, zeros for its end marker", data[:-2] + bytes(999), FINE)
     yield Case("jpeg junk after", data + b"\xff\xd8\xff junk" * 100, FINE)
     yield Case("jpeg twice", data + data, FINE)
     thumbnail = encode(scene(16, 16), "JPEG")
@@ -235,8 +239,9 @@ def ill() -> Iterator[Case]:
         ("larger than its data", (1000, 1000), FINE | DAMAGED),
     ):  # fmt: skip
         yield Case(f"jpeg {name}", patched_frame(data, *size), allowed)
-    yield Case("jpeg without end marker", data[:-2], TRUNCATED)
-    yield Case("jpeg half, then zeros", data[: len(data) // 2] + bytes(len(data) // 2), TRUNCATED)
+    half = data[: len(data) // 2]
+    yield Case("jpeg half, then zeros", half + bytes(len(data) // 2), TRUNCATED)
+    yield Case("jpeg half, then zeros, closed", half + bytes(len(data) // 2) + b"\xff\xd9", DAMAGED)
     yield Case("jpeg junk before", b"junk" + data, NO_IMAGE)
     yield Case(
         "jpeg two frames", data[:scan] + data[data.index(b"\xff\xc0") : scan] + data[scan:], FINE | CORRUPT
@@ -267,8 +272,21 @@ def ill() -> Iterator[Case]:
     progressive = encode(noise(161, 119), "JPEG", progressive=True)
     cut = progressive[: len(progressive) * 3 // 4]
     yield Case("jpeg progressive, some scans", cut, TRUNCATED)
-    yield Case("jpeg progressive, some scans, closed", cut + b"\xff\xd9", FINE | DAMAGED)
+    yield Case("jpeg progressive, some scans, closed", cut + b"\xff\xd9", DAMAGED)
+    yield from _half_pictures()
     yield Case("jpeg hundreds of scans", _many_scans(300), FINE | DAMAGED)
+
+
+def _half_pictures() -> Iterator[Case]:
+    for options in ({}, {"progressive": True}, {"restart_marker_rows": 1}, {"optimize": True}):
+        for mode in ("RGB", "L", "CMYK"):
+            data = encode(noise(320, 240).convert(mode), "JPEG", **options)
+            middle, end = len(data) // 2, len(data) * 3 // 4
+            holes = {"gap": b"", "zeros": bytes(end - middle), "ones": b"\xff" * (end - middle)}
+            name = f"jpeg {mode} {options}"
+            yield Case(f"{name}, half, closed", data[:middle] + b"\xff\xd9", TRUNCATED)
+            for what, hole in holes.items():
+                yield Case(f"{name}, {what} in the middle", data[:middle] + hole + data[end:], DAMAGED)
 
 
 def _many_scans(count: int) -> bytes:
