@@ -22,7 +22,6 @@ from PIL import (
     Image,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 from pillow_heif import HeifImageFile
@@ -32,6 +31,7 @@ from models.budget import Budget
 from models.headers import Header, read_header
 from models.shrinking import shrink
 from models.tiff import read_orientation
+from models.tiff_decoder import TiffDecoder
 from models.unreadable import UnreadableImage
 
 __all__ = ["PIXEL_LIMIT", "Header", "Pixels", "UnreadableImage", "decode", "fit", "read_header"]
@@ -45,7 +45,7 @@ _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "GIF": GifImagePlugin.GifImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
+    "TIFF": TiffDecoder,
     "HEIF": HeifImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
 }

@@ -11,6 +11,8 @@ import pytest
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
+SHARED_CASES = Path(__file__).parents[1].parent / "shared" / "cases"
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -18,6 +20,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"photographs are not here: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """Pictures that were judged wrongly once, which lie beside the project and never in it."""
+    if not SHARED_CASES.is_dir():
+        pytest.skip(f"cases are not here: {SHARED_CASES}")
+    return SHARED_CASES
 
 
 @pytest.fixture(autouse=True)
