@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from models.bmp import read_bmp
 from models.jpeg import read_jpeg
 from models.png import is_damaged, read_png
 from models.sniffing import foreign, is_beginning, sniff
@@ -112,13 +113,9 @@ def _after_sub_blocks(data: bytes, at: int) -> int:
     return at + 1
 
 
-# BMP: one of several headers, told apart by their length.
-
-
 def _read_bmp(data: bytes) -> Header:
-    (size,) = struct.unpack_from("<I", data, 14)
-    width, height = struct.unpack_from("<HH" if size == 12 else "<ii", data, 18)
-    return Header("BMP", width, abs(height))
+    header = read_bmp(data)
+    return Header("BMP", header.width, abs(header.height))
 
 
 # WebP: RIFF chunks.

@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import (
     AvifImagePlugin,
-    BmpImagePlugin,
     GifImagePlugin,
     Image,
     JpegImagePlugin,
@@ -27,6 +26,7 @@ from PIL import (
 from pillow_heif import HeifImageFile
 
 from models import jpeg, png
+from models.bmp import open_bmp
 from models.budget import Budget
 from models.headers import Header, read_header
 from models.shrinking import shrink
@@ -43,7 +43,7 @@ _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
     "GIF": GifImagePlugin.GifImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
+    "BMP": lambda file: open_bmp(file.getvalue()),
     "WEBP": WebPImagePlugin.WebPImageFile,
     "TIFF": TiffDecoder,
     "HEIF": HeifImageFile,
