@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import (
     AvifImagePlugin,
-    GifImagePlugin,
     Image,
     JpegImagePlugin,
     PngImagePlugin,
@@ -28,6 +27,7 @@ from pillow_heif import HeifImageFile
 from models import jpeg, png
 from models.bmp import open_bmp
 from models.budget import Budget
+from models.gif import open_gif
 from models.headers import Header, read_header
 from models.shrinking import shrink
 from models.tiff import read_orientation
@@ -42,7 +42,7 @@ PIXEL_LIMIT = 200_000_000
 _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
+    "GIF": open_gif,
     "BMP": lambda file: open_bmp(file.getvalue()),
     "WEBP": WebPImagePlugin.WebPImageFile,
     "TIFF": TiffDecoder,
