@@ -1,16 +1,17 @@
 """What a picture's own header says, read without a decoder and without believing it.
 
 Every walk is bounded by the bytes that are there, and tells what ends too early from what is wrong.
-Sources: GIF89a, RFC 9649 (WebP), ISO/IEC 14496-12 (HEIF, AVIF); the longer formats have modules of their own.
+Sources: RFC 9649 (WebP), ISO/IEC 14496-12 (HEIF, AVIF); the longer formats have modules of their own.
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from models.bmp import read_bmp
+from models.gif import read_gif
 from models.jpeg import read_jpeg
 from models.png import is_damaged, read_png
 from models.sniffing import foreign, is_beginning, sniff
@@ -72,53 +73,14 @@ def _read_png(data: bytes) -> Header:
     return Header("PNG", header.width, header.height, header.frames, header.exif)
 
 
-# GIF: a screen, then blocks made of sub-blocks of at most 255 bytes.
-
-
-_GIF_BLOCK = re.compile(rb"[!,;]")
-
-
 def _read_gif(data: bytes) -> Header:
-    width, height, flags = struct.unpack_from("<HHB", data, 6)
-    at = 13 + _colour_table(flags)
-    frames = 0
-    while at < len(data):
-        if data[at] == 0x2C:
-            left, top, w, h, flags = struct.unpack_from("<HHHHB", data, at + 1)
-            width, height = max(width, left + w), max(height, top + h)
-            at = _after_sub_blocks(data, at + 11 + _colour_table(flags))
-            frames += 1
-        elif data[at] == 0x21:
-            at = _after_sub_blocks(data, at + 2)
-        elif data[at] == 0x3B or frames:
-            break  # the trailer, or what somebody has put behind the picture
-        else:
-            block = _GIF_BLOCK.search(data, at)  # decoders pass over what stands before the first one
-            at = block.start() if block else len(data)
-    if not frames and at >= len(data):
-        raise truncated("the GIF ends before its first frame")
-    if not frames:
-        raise corrupt("the GIF has no frame")
-    return Header("GIF", width, height, frames)
-
-
-def _colour_table(flags: int) -> int:
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-def _after_sub_blocks(data: bytes, at: int) -> int:
-    while length := data[at]:
-        at += length + 1
-    return at + 1
-
-
-# BMP: one of several headers, told apart by their length.
+    header = read_gif(data)
+    return Header("GIF", header.width, header.height, header.frames)
 
 
 def _read_bmp(data: bytes) -> Header:
-    (size,) = struct.unpack_from("<I", data, 14)
-    width, height = struct.unpack_from("<HH" if size == 12 else "<ii", data, 18)
-    return Header("BMP", width, abs(height))
+    header = read_bmp(data)
+    return Header("BMP", header.width, abs(header.height))
 
 
 # WebP: RIFF chunks.

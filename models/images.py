@@ -17,21 +17,21 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import (
     AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
     Image,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 from pillow_heif import HeifImageFile
 
 from models import jpeg, jpeg_decoding, png
+from models.bmp import open_bmp
 from models.budget import Budget
+from models.gif import open_gif
 from models.headers import Header, read_header
 from models.shrinking import shrink
 from models.tiff import read_orientation
+from models.tiff_decoder import TiffDecoder
 from models.unreadable import UnreadableImage
 
 __all__ = ["PIXEL_LIMIT", "Header", "Pixels", "UnreadableImage", "decode", "fit", "read_header"]
@@ -42,10 +42,10 @@ PIXEL_LIMIT = 200_000_000
 _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": open_gif,
+    "BMP": lambda file: open_bmp(file.getvalue()),
     "WEBP": WebPImagePlugin.WebPImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
+    "TIFF": TiffDecoder,
     "HEIF": HeifImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
 }

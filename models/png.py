@@ -19,7 +19,7 @@ _CLEAR_BYTES = {0: (2,), 2: (6,), _PALETTE: range(1, 257)}  # of a tRNS chunk, b
 
 @dataclass(frozen=True, slots=True)
 class PngHeader:
-    """Width and height in pixels, the frames that an animation claims to have, and the EXIF block."""
+    """Width and height in pixels, the frames of an animation, and the EXIF block."""
 
     width: int
     height: int
@@ -39,7 +39,7 @@ def read_png(data: bytes) -> PngHeader:
     Raises UnreadableImage (truncated, corrupt, unsupported); struct.error where data ends.
     """
     header: tuple[int, ...] = ()
-    frames, exif, palette, pixels = 1, b"", 0, False
+    told, frames, exif, palette, pixels = 1, 0, b"", 0, False
     for name, start, end in _chunks(data):
         if not header:
             header = _read_header(data, name, start, end)
@@ -48,14 +48,16 @@ def read_png(data: bytes) -> PngHeader:
         elif name == b"IDAT":
             pixels = True
         elif name == b"acTL" and end - start >= 4:
-            frames = max(1, struct.unpack_from(">I", data, start)[0])
+            (told,) = struct.unpack_from(">I", data, start)
+        elif name == b"fcTL":
+            frames += 1
         elif name == b"eXIf":
             exif = data[start:end]
     if not pixels:
         raise corrupt("the PNG has no pixels")
     if header[3] == _PALETTE and (not 0 < palette <= 768 or palette % 3):
         raise corrupt(f"the PNG needs a palette and has one of {palette} bytes")
-    return PngHeader(header[0], header[1], frames, exif)
+    return PngHeader(header[0], header[1], max(1, min(told, frames)), exif)
 
 
 def without_metadata(data: bytes) -> bytes:

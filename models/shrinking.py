@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageChops, ImageCms
+
+from models.levels import needs_levels, read_levels
 
 try:
     from cykooz_resizer import CropBox, FilterType, ResizeAlg, ResizeOptions, Resizer
@@ -78,9 +79,8 @@ def _bands(image: Image.Image, multiple: int) -> Iterator[Image.Image]:
 
 def _preparation(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     """Choose what turns a band into L, RGB or, where parts are transparent, RGBa."""
-    if image.mode.startswith(("I", "F")):
-        scale = _scale(image)
-        return lambda band: _to_eight_bits(band, scale)
+    if needs_levels(image):
+        return read_levels(image, lambda: _bands(image, 1)).apply
     if image.has_transparency_data:
         # Premultiplied, so that shrinking weighs each colour by how much of it is seen.
         return lambda band: band.convert("RGBA").convert("RGBa")
@@ -96,24 +96,6 @@ def _preparation(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     # Pillow makes a copy of what has the mode already.
     return image if image.mode == mode else image.convert(mode)
-
-
-def _values(image: Image.Image) -> npt.NDArray[np.float32]:
-    return np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0.0, neginf=0.0)
-
-
-def _scale(image: Image.Image) -> float:
-    """Return what brings integers or floats to 0..255 by the range that their values fit into."""
-    if image.mode.startswith("I;16"):
-        return 255.0 / 65535.0
-    largest = max(float(_values(band).max()) for band in _bands(image, 1))
-    if image.mode == "F" and largest <= 1.0:
-        return 255.0
-    return 1.0 if largest <= 255.0 else 255.0 / max(65535.0, largest)
-
-
-def _to_eight_bits(band: Image.Image, scale: float) -> Image.Image:
-    return Image.fromarray(np.clip(_values(band) * scale + 0.5, 0, 255).astype(np.uint8))
 
 
 def _lab_to_rgb(band: Image.Image) -> Image.Image:

@@ -104,12 +104,12 @@ def sniff(data: bytes) -> str | None:
     if foreign(data) is None and data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return "TIFF"
     # Two letters are few: text may begin with them, but not with a known size of header behind.
-    if data[:2] == b"BM" and data[14:18] in _BMP_HEADERS:
+    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
         return "BMP"
     return None
 
 
-_BMP_HEADERS = {size.to_bytes(4, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124)}
+_BMP_HEADERS = {12, *range(16, 65), 108, 124}  # OS/2 may end one after any field
 
 
 def foreign(data: bytes) -> str | None:

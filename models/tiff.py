@@ -19,11 +19,13 @@ _SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _ORIENTATION, _SUB_FOLDERS, _DNG = (
     50706,
 )
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_PHOTOMETRIC, _PLANAR, _YCBCR = 262, 284, 6
 _DATA = ((273, 279), (324, 325))  # where the strips, or the tiles, are; and how long
 _EXIF_FOLDER = 34665
 _TAKEN, _TAKEN_OFFSET = 36867, 36881  # DateTimeOriginal, OffsetTimeOriginal
 _NEEDED = {_SUBFILE, _WIDTH, _HEIGHT, _SUB_FOLDERS, _DNG, *(tag for pair in _DATA for tag in pair)}
 _NEEDED |= {_EXIF_FOLDER, _TAKEN, _TAKEN_OFFSET, _COMPRESSION, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT}
+_NEEDED |= {_PHOTOMETRIC, _PLANAR}
 _COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}  # what Pillow's libtiff has
 _LARGEST_TILE = 1 << 26  # pixels; a decoder makes room for a whole one, however small the picture
 _MOST_VALUES = 1_000_000  # of one tag; a strip for each row of the tallest picture is far fewer
@@ -58,7 +60,7 @@ def read_tiff(data: bytes) -> TiffHeader:
     page = _folder(data, first, layout)
     if _DNG in page or (page.get(_SUBFILE) == [1] and _SUB_FOLDERS in page):
         raise unsupported("a RAW photo (DNG, NEF, ARW or alike)")
-    for offsets, lengths in _DATA:
+    for offsets, lengths in _DATA if _lengths_count(page) else ():
         for start, length in zip(page.get(offsets, []), page.get(lengths, []), strict=False):
             if start + length > len(data):
                 raise truncated(f"the TIFF should have {start + length} bytes and has {len(data)}")
@@ -70,6 +72,12 @@ def read_tiff(data: bytes) -> TiffHeader:
     if tile > max(_LARGEST_TILE, 4 * page[_WIDTH][0] * page[_HEIGHT][0]):
         raise corrupt(f"the TIFF has tiles of {tile} pixels")
     return TiffHeader(page[_WIDTH][0], page[_HEIGHT][0], _count_pages(data, first, layout))
+
+
+def _lengths_count(page: dict[int, list[int]]) -> bool:
+    """Tell whether decoders need the lengths of strips; of plain pixels they know how many there are."""
+    plain = (page.get(_COMPRESSION) or [1])[0] == 1 and (page.get(_PLANAR) or [1])[0] != 2
+    return not plain or page.get(_PHOTOMETRIC) == [_YCBCR]
 
 
 def read_orientation(exif: bytes) -> int:

@@ -90,8 +90,8 @@ def fingerprint(path: bytes, limits: LimitSettings) -> Fingerprint | Refused:
 def examine(data: bytes, limits: LimitSettings) -> Admitted | Refused:
     """Judge a file's content by its headers.
 
-    Refused: empty, too_large, not_an_image, unsupported, truncated, corrupt, or too_many_pixels when width x
-    height x frames is over the limit.
+    Refused: empty, too_large, not_an_image, unsupported, truncated, corrupt; too_many_pixels when width x
+    height is over the limit, or too_many_frames.
     """
     if len(data) > limits.file_bytes:
         return _too_large(len(data), limits)
@@ -99,9 +99,11 @@ def examine(data: bytes, limits: LimitSettings) -> Admitted | Refused:
         header = read_header(data)
     except UnreadableImage as error:
         return Refused(error.reason, error.detail)
-    if header.width * header.height * header.frames > limits.pixels:
-        what = f"{header.width} x {header.height} pixels x {header.frames} frames"
+    if header.width * header.height > limits.pixels:  # of an animation, the first frame is decoded
+        what = f"{header.width} x {header.height} pixels"
         return Refused("too_many_pixels", f"{what}; the limit is {limits.megapixels:g} megapixels")
+    if header.frames > limits.frames:
+        return Refused("too_many_frames", f"{header.frames} frames or pages; the limit is {limits.frames}")
     width, height, exif = _looked_into(header, data)
     return Admitted(header.format, width, height, header.frames, _taken_at(exif))
 

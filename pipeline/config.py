@@ -63,10 +63,11 @@ class WatchSettings(_Section):
 
 
 class LimitSettings(_Section):
-    """What is refused before, or stopped while, it is decoded; megapixels count all frames."""
+    """What is refused before, or stopped while, it is decoded; of an animation the first frame is."""
 
     file_mb: float = Field(200.0, gt=0.0, le=1e6)
     megapixels: float = Field(200.0, gt=0.0, le=1e6)
+    frames: int = Field(100_000, ge=1, le=1_000_000_000)
     decode_seconds: float = Field(30.0, gt=0.0, le=86400.0)
     attempts: int = Field(2, ge=1, le=1000)
 
@@ -77,7 +78,7 @@ class LimitSettings(_Section):
 
     @property
     def pixels(self) -> int:
-        """The largest width x height x frames that is decoded."""
+        """The largest width x height that is decoded."""
         return int(self.megapixels * 1_000_000)
 
 

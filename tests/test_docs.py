@@ -22,8 +22,8 @@ from scripts import write_command_docs
 from tests.pages import COMMANDS, DOCS, ROOT, names_in_first_cells, read, rows_of_tables, section
 
 REFUSALS = (
-    "empty", "too_large", "too_many_pixels", "not_an_image", "unsupported", "truncated", "corrupt",
-    "unreadable",
+    "empty", "too_large", "too_many_pixels", "too_many_frames", "not_an_image", "unsupported", "truncated",
+    "corrupt", "unreadable",
 )  # fmt: skip
 
 

@@ -14,9 +14,15 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "the pixel limit of the header", "pipeline/admission.py",
-        "    if header.width * header.height * header.frames > limits.pixels:\n",
+        "    if header.width * header.height > limits.pixels:  # of an animation, the first frame is decoded\n",
         "    if False:\n",
         (45, 46, 47), ("pipeline/test_admission.py::test_a_png_bomb_is_refused_and_costs_no_memory", "pipeline/test_admission.py::test_a_gif_of_the_largest_size_is_refused_undecoded", "pipeline/test_admission.py::test_headers_that_lie_are_refused",),
+    ),
+    of(
+        "the limit of frames", "pipeline/admission.py",
+        "    if header.frames > limits.frames:\n",
+        "    if False:\n",
+        (46,), ("pipeline/test_admission.py::test_more_frames_than_the_limit_are_refused",),
     ),
     of(
         "the pixel limit of the decode", "models/images.py",

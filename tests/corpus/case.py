@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 OK = "classified"
 REASONS = frozenset(
-    {"empty", "too_large", "too_many_pixels", "not_an_image", "unsupported", "truncated", "corrupt"}
+    {
+        "empty",
+        "too_large",
+        "too_many_pixels",
+        "too_many_frames",
+        "not_an_image",
+        "unsupported",
+        "truncated",
+        "corrupt",
+    }
 )
 ANYTHING = REASONS | {OK}
 

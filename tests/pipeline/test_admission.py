@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from models.images import decode
 from pipeline.access import leased
 from pipeline.admission import Admitted, Fingerprint, Refused, examine, fingerprint
 from pipeline.config import LimitSettings
@@ -97,11 +98,28 @@ def test_a_png_bomb_is_refused_and_costs_no_memory() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
 
 
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_only_the_picture_that_is_looked_at_counts_towards_the_pixels(kind: str) -> None:
+    pages = [noise(100, 100, n) for n in range(9)]
+    data = encode(scene(100, 100), kind, save_all=True, append_images=pages)
+    assert admitted(data, LimitSettings(megapixels=0.01)).frames == 10
+    assert refusal(data, LimitSettings(megapixels=0.0099)) == "too_many_pixels"
+    assert decode(data, 32, 10_000).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
 @pytest.mark.fault(46)
-def test_frames_count_towards_the_pixels() -> None:
-    data = encode(scene(100, 100), "GIF", save_all=True, append_images=[noise(100, 100, i) for i in range(9)])
-    assert admitted(data, LimitSettings(megapixels=0.1)).frames == 10
-    assert refusal(data, LimitSettings(megapixels=0.099)) == "too_many_pixels"
+def test_more_frames_than_the_limit_are_refused(kind: str) -> None:
+    data = encode(scene(10, 10), kind, save_all=True, append_images=[noise(10, 10, n) for n in range(9)])
+    assert admitted(data, LimitSettings(frames=10)).frames == 10
+    assert refusal(data, LimitSettings(frames=9)) == "too_many_frames"
+
+
+def test_a_scan_of_many_large_pages_is_taken_for_its_first_page() -> None:
+    page = Image.new("1", (5000, 7000), 1)
+    data = encode(page, "TIFF", save_all=True, append_images=[page] * 11, compression="group4")
+    assert admitted(data).frames == 12  # 420 megapixels in all
+    assert (decode(data, 32) == 255).all()
 
 
 @pytest.mark.fault(46)
@@ -111,9 +129,13 @@ def test_a_gif_of_the_largest_size_is_refused_undecoded() -> None:
     assert refusal(bytes(data)) == "too_many_pixels"
 
 
-def test_a_frame_that_sticks_out_of_its_gif_counts() -> None:
+def test_a_first_frame_that_sticks_out_of_its_gif_counts_and_later_ones_do_not() -> None:
     data = bytearray(encode(scene(), "GIF"))
     at = data.index(b"\x2c\0\0\0\0\xa0\0")
+    frame = data[at:-1]
+    struct.pack_into("<HH", frame, 5, 65535, 65535)
+    assert admitted(bytes(data[:-1] + frame) + b";").frames == 2
+    assert decode(bytes(data[:-1] + frame) + b";", 32).any()
     struct.pack_into("<HH", data, at + 5, 65535, 65535)
     assert refusal(bytes(data)) == "too_many_pixels"
 
@@ -137,10 +159,10 @@ def test_headers_that_lie_are_refused() -> None:
     assert refusal(jpeg_of(0, 10)) == "corrupt"
 
 
-def test_more_frames_than_an_animation_has_are_believed_only_against_it() -> None:
+def test_an_animation_has_no_more_frames_than_are_there() -> None:
     data = encode(scene(), "PNG")
     lying = data[:33] + chunk(b"acTL", struct.pack(">II", 2**31, 0)) + data[33:]
-    assert refusal(lying) == "too_many_pixels"
+    assert admitted(lying).frames == 1
 
 
 def test_a_tiff_whose_pages_bite_their_tail_is_counted_once() -> None:
