@@ -29,7 +29,7 @@ from pipeline.config import Settings
 from pipeline.ignored import is_temporary
 from pipeline.locks import holder
 from pipeline.logs import printable
-from pipeline.relocation import Relocation, Relocations, is_file_of
+from pipeline.relocation import Relocation, Relocations, relocated
 
 Kind = Literal[
     "database",
@@ -253,7 +253,7 @@ def _sorted(engine: Engine, settings: Settings, moved: Sequence[Relocation]) -> 
 def _unrecorded(engine: Engine, paths: Sequence[bytes], moved: Sequence[Relocation]) -> Iterable[bytes]:
     looks = (
         lambda left: filed_at_paths(engine, left),
-        lambda left: _relocated(engine, left, moved),
+        lambda left: relocated(engine, left, moved),
         lambda left: _known(engine, files.c.destination, left, UNFINISHED),
         lambda left: _known(engine, moves.c.source, left, PENDING),
         lambda left: _known(engine, moves.c.destination, left, PENDING),
@@ -265,17 +265,6 @@ def _unrecorded(engine: Engine, paths: Sequence[bytes], moved: Sequence[Relocati
         for path in look(list(left)) if left else ():
             del left[path]
     return left
-
-
-def _relocated(engine: Engine, paths: Sequence[bytes], moved: Sequence[Relocation]) -> set[bytes]:
-    """Return those whose rows name the folder in which they were before."""
-    found: set[bytes] = set()
-    for relocation in moved:
-        before = {old: path for path in paths if (old := relocation.back(path)) is not None}
-        for old, entry in filed_at_paths(engine, list(before)).items():
-            if not os.path.lexists(old) and is_file_of(before[old], entry.bytes):
-                found.add(before[old])
-    return found
 
 
 def _known(engine: Engine, column: ColumnElement[Any], values: Sequence[Any], condition: str) -> set[Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -90,6 +90,17 @@ def inbox_of(entry: Entry, settings: Settings) -> bytes:
         return own
     named = [inbox for inbox in inboxes if os.path.basename(inbox) == os.path.basename(own)]
     return (named or inboxes)[0]
+
+
+def relocated(engine: Engine, paths: Sequence[bytes], relocations: Iterable[Relocation]) -> set[bytes]:
+    """Return which of these files are in a new folder while their rows name the old one."""
+    found: set[bytes] = set()
+    for relocation in relocations:
+        before = {old: path for path in paths if (old := relocation.back(path)) is not None}
+        for old, entry in filed_at_paths(engine, list(before)).items():
+            if not os.path.lexists(old) and is_file_of(before[old], entry.bytes):
+                found.add(before[old])
+    return found
 
 
 def told(entry: Entry, relocation: Relocation) -> str:
