@@ -141,6 +141,14 @@ class Ledger(MoveBook):
             done = connection.execute(statements.FILE, {"ids": list(ids), "at": at})
             _all_took(done, ids, "file", "decided")
 
+    def relocate(self, paths: Mapping[int, RawName], at: datetime) -> None:
+        """Note that filed files, by id, lie at other absolute paths, because their folders were moved."""
+        with writing(self._engine) as connection:
+            for id, path in paths.items():
+                there = update(files).where(files.c.id == id, text(FILED))
+                done = connection.execute(there.values(path=path, destination=path, changed_at=at))
+                _all_took(done, [id], "relocate", "filed")
+
     def let_go(self, id: int, at: datetime) -> None:
         """Note that a file which an undo has put back counts as arriving anew, when it is claimed again."""
         with writing(self._engine) as connection:

@@ -136,9 +136,11 @@ def _pack(
     settings: Settings, path: Path, found: list[Problem] | list[Repair], names: bool, log: Path | None
 ) -> None:
     from pipeline import support
+    from pipeline.permissions import limited
 
     try:
-        support.pack(settings, path, [each.as_dict() for each in found], names, log)
+        with limited(settings.permissions):
+            support.pack(settings, path, [each.as_dict() for each in found], names, log)
     except FileExistsError:
         raise SettingsError(f"{path}: is there already; name another file") from None
     except OSError as error:

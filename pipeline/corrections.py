@@ -30,6 +30,7 @@ from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.errors import LockError, SettingsError
 from pipeline.model import load_bundle
 from pipeline.mover import Change, Mover, Plan, RefusedError
+from pipeline.relocation import Relocations, inbox_of, told
 
 NEITHER = "neither"
 LOCK_NAME = "moves.lock"
@@ -162,6 +163,7 @@ class _Desk:
 
     def __init__(self, engine: Engine, settings: Settings, mover: Mover) -> None:
         self._engine = engine
+        self._settings = settings
         self._sorted = os.fsencode(settings.sorted)
         self._mover = mover
 
@@ -225,7 +227,7 @@ class _Desk:
 
     def _plan_undo(self, entry: Entry, move: Move | None) -> Plan:
         if move is None:
-            return Plan("undo", os.fsencode(entry.inbox), entry.source, None, entry.corrected_to)
+            return Plan("undo", inbox_of(entry, self._settings), entry.source, None, entry.corrected_to)
         root = os.path.join(self._sorted, os.fsencode(move.old_outcome or ""))
         inside = move.source.startswith(os.path.join(root, b""))
         wanted = os.path.relpath(move.source, root) if inside else entry.source
@@ -244,6 +246,7 @@ class _Desk:
         for path in self._spellings(file):
             if entry := filed_at_paths(self._engine, [path]).get(path):
                 return entry
+        self._refuse_relocated(file)
         named = [] if b"/" in file else self._named(file)
         if len(named) == 1:
             return named[0]
@@ -251,6 +254,14 @@ class _Desk:
             paths = ", ".join(escape(entry.path) for entry in named[:10] if entry.path)
             raise RefusedError(f"{len(named)} photos have this name; say which by its path: {paths}")
         raise RefusedError(f"is no filed photo; name one by its path under {os.fsdecode(self._sorted)}")
+
+    def _refuse_relocated(self, file: bytes) -> None:
+        """Say what to do about a photo whose row names the folder in which it was before."""
+        path = os.path.abspath(file)
+        for entry in self._named(os.path.basename(path)) if os.path.lexists(path) else ():
+            relocation = Relocations(self._engine, self._settings).find(entry)
+            if relocation and relocation.follow(entry.path or b"") == path:
+                raise RefusedError(told(entry, relocation))
 
     def _known(self, file: Known, or_undone: bool) -> Entry:
         moves = self._mover.ledger.moves(file.id)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ from pipeline.config import Settings
 from pipeline.ignored import is_temporary
 from pipeline.locks import holder
 from pipeline.logs import printable
+from pipeline.relocation import Relocation, Relocations, relocated
 from pipeline.spellings import respelled
 from pipeline.superseded import elsewhere, owners
 
@@ -35,6 +37,7 @@ Kind = Literal[
     "database",
     "folder",
     "missing",
+    "moved",
     "superseded",
     "changed",
     "unreadable",
@@ -55,10 +58,12 @@ class Problem:
     path: bytes
     id: int | None
     message: str
+    relocation: Relocation | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, the path in its readable form."""
-        return {**asdict(self), "path": escape(self.path)}
+        plain = {"kind": self.kind, "path": escape(self.path), "id": self.id, "message": self.message}
+        return plain | ({"now": escape(self.relocation.new)} if self.relocation else {})
 
     def __str__(self) -> str:
         return printable(f"{self.kind}: {escape(self.path)} {self.message}")
@@ -74,12 +79,13 @@ def examine(engine: Engine, settings: Settings, hashes: bool = False) -> Iterato
     yield from _folders(settings)
     if damage:
         return
-    yield from _filed(engine, hashes)
+    moved: Counter[Relocation] = Counter()
+    yield from _filed(engine, settings, hashes, moved)
     yield from _unfinished(engine, settings)
     yield from _pending(engine)
     yield from _spool(engine, settings)
     yield from _inboxes(settings)
-    yield from _sorted(engine, settings)
+    yield from _sorted(engine, settings, list(moved))
 
 
 def _database(engine: Engine) -> Iterator[Problem]:
@@ -114,17 +120,40 @@ def _class_folders(settings: Settings) -> list[bytes]:
 # --- from rows to files -------------------------------------------------------------------------------
 
 
-def _filed(engine: Engine, hashes: bool) -> Iterator[Problem]:
-    owner = owners(engine)
-    for entry in _entries(engine, FILED):
-        problem = _compare(entry, os.fsencode(entry.path or b""), hashes)
+def _filed(engine: Engine, settings: Settings, hashes: bool, moved: Counter[Relocation]) -> Iterator[Problem]:
+    """Compare each filed row with its file; count in `moved` those that lie in another folder now."""
+    relocations, owner = Relocations(engine, settings), owners(engine)
+    for entry in filed_entries(engine):
+        problem = _compare(entry, entry.path or b"", hashes)
+        relocation = relocations.find(entry) if problem and problem.kind == "missing" else None
         if entry.id in owner:
             problem = _superseded(entry, f"belongs to file {owner[entry.id].id}, which is counted too")
-        elif problem and problem.kind == "missing" and (other := elsewhere(engine, entry)):
-            where = f"is gone; its content is filed as {escape(other.path or b'')} (file {other.id})"
-            problem = _superseded(entry, where)
+        elif relocation is None and problem and problem.kind == "missing":
+            problem = _gone(engine, entry) or problem
         if problem and _stands(engine, entry):
-            yield problem
+            if problem.kind == "missing" and relocation:
+                moved[relocation] += 1
+            else:
+                yield problem
+    for relocation, count in moved.items():
+        message = (
+            f"was moved or renamed: of the files that rows name there, {count} lie in "
+            f"{escape(relocation.new)} now; `doctor --repair` makes the rows follow"
+        )
+        yield Problem("moved", relocation.old, None, message, relocation)
+
+
+def filed_entries(engine: Engine) -> Iterator[Entry]:
+    """Yield the rows of filed files, oldest first, without holding them all."""
+    return _entries(engine, FILED)
+
+
+def _gone(engine: Engine, entry: Entry) -> Problem | None:
+    """Return what to say of a file that is gone and has its content filed by another row."""
+    if (other := elsewhere(engine, entry)) is None:
+        return None
+    where = f"is gone; its content is filed as {escape(other.path or b'')} (file {other.id})"
+    return _superseded(entry, where)
 
 
 def _superseded(entry: Entry, why: str) -> Problem:
@@ -232,18 +261,21 @@ def _inboxes(settings: Settings) -> Iterator[Problem]:
             yield from _unexpected("leftover", path, settings)
 
 
-def _sorted(engine: Engine, settings: Settings) -> Iterator[Problem]:
+def _sorted(engine: Engine, settings: Settings, moved: Sequence[Relocation]) -> Iterator[Problem]:
     troubles: list[OSError] = []
     for folder in filter(filing.is_folder, _class_folders(settings)):
         for page in _pages(filing.files_below(folder, troubles.append)):
-            for path in _unrecorded(engine, os.fsencode(settings.sorted), page):
+            for path in _unrecorded(engine, os.fsencode(settings.sorted), page, moved):
                 yield from _unexpected("unrecorded", path, settings)
     yield from _unlisted(troubles)
 
 
-def _unrecorded(engine: Engine, root: bytes, paths: Sequence[bytes]) -> Iterable[bytes]:
+def _unrecorded(
+    engine: Engine, root: bytes, paths: Sequence[bytes], moved: Sequence[Relocation]
+) -> Iterable[bytes]:
     looks = (
         lambda left: filed_at_paths(engine, left),
+        lambda left: relocated(engine, left, moved),
         lambda left: _known(engine, files.c.destination, left, UNFINISHED),
         lambda left: _known(engine, moves.c.source, left, PENDING),
         lambda left: _known(engine, moves.c.destination, left, PENDING),

@@ -20,6 +20,7 @@ from db.tables import MoveKind
 from pipeline import filing
 from pipeline.config import Settings
 from pipeline.logs import printable
+from pipeline.relocation import Relocations, inbox_of, told
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Mover:
     def __init__(self, engine: Engine, settings: Settings, by: str, now: Callable[[], datetime]) -> None:
         self.ledger = Ledger(engine, os.fsencode(settings.spool))
         self._engine = engine
+        self._settings = settings
         self._sorted = os.fsencode(settings.sorted)
         self._by = by
         self._now = now
@@ -96,12 +98,21 @@ class Mover:
         """Make the move that `plan` returns, or say why not; `file` is what the user called it."""
         try:
             entry, planned = plan()
-            _verify(entry)
+            self._verify(entry)
             return self._carry_out(file, entry, planned)
         except (RefusedError, LedgerError) as error:
             return Change(kind, file, problem=str(error))
         except OSError as error:
             return Change(kind, file, problem=_words(error))
+
+    def _verify(self, entry: Entry) -> None:
+        """Refuse a file that is not what was filed, or not where it was filed."""
+        assert entry.path is not None
+        if not os.path.lexists(entry.path) and (
+            relocation := Relocations(self._engine, self._settings).find(entry)
+        ):
+            raise RefusedError(told(entry, relocation))
+        _verify(entry)
 
     def _carry_out(self, file: bytes, entry: Entry, plan: Plan) -> Change:
         assert entry.path is not None
@@ -178,7 +189,7 @@ class Mover:
 
     def _root(self, entry: Entry, outcome: str | None) -> bytes:
         if outcome is None:
-            return os.fsencode(entry.inbox)
+            return inbox_of(entry, self._settings)
         return os.path.join(self._sorted, os.fsencode(outcome))
 
 

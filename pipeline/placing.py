@@ -97,6 +97,9 @@ class Placing:
         if folder_id(self._sorted) != self._root:
             # The empty folder under a disk that was unmounted would swallow what is filed into it.
             raise filing.FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
+        if not destination.startswith(os.path.join(self._sorted, b"")):
+            self._redirect(held)  # `sorted` was moved, or the settings name another, since this was decided
+            return
         try:
             self._move(held, destination)
         except FileExistsError:

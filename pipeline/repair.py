@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Engine
@@ -23,10 +24,11 @@ from db.names import escape
 from pipeline import filing
 from pipeline.config import Settings
 from pipeline.corrections import moves_lock
-from pipeline.doctor import Problem, examine
+from pipeline.doctor import Problem, examine, filed_entries
 from pipeline.logs import printable
 from pipeline.mover import Change, Mover
 from pipeline.recovery import take_up_stray
+from pipeline.relocation import Relocation, Relocations
 from pipeline.superseded import may_end
 
 PAGE = 200
@@ -121,6 +123,8 @@ class _Repairer:
             return self._pending(problem)
         if problem.kind == "orphan":
             return self._orphan(problem)
+        if problem.relocation is not None:
+            return self._relocate(problem, problem.relocation)
         return Repair(problem, False, _LEFT[problem.kind])
 
     def _filed(self, problem: Problem) -> Entry | None:
@@ -129,6 +133,21 @@ class _Repairer:
             if entry.state == "filed" and entry.sha256:
                 return entry
         return None
+
+    # --- folders that were moved or renamed -------------------------------------------------------------
+
+    def _relocate(self, problem: Problem, relocation: Relocation) -> Repair:
+        """Make the rows of a folder follow its files, a page in one transaction."""
+        relocations, done = Relocations(self._engine, self._settings), 0
+        entries = filed_entries(self._engine)
+        while page := list(islice(entries, PAGE)):
+            # By path, since two rows may end alike, and a file has one of them.
+            ids = {
+                relocation.follow(e.path): e.id for e in page if e.path and relocations.have(relocation, e)
+            }
+            self._ledger.relocate({id: path for path, id in ids.items()}, self._now())
+            done += len(ids)
+        return Repair(problem, True, f"repaired: {done} rows say {escape(relocation.new)} now")
 
     # --- moves that were cut off, and files forgotten in the spool -------------------------------------
 

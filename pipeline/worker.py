@@ -299,10 +299,7 @@ class Worker:
     # --- a bad world --------------------------------------------------------------------------------
 
     def _attempt(self, action: Callable[[], None], *, proves: bool = False) -> None:
-        """Do something that the world may refuse; if it does, say so and back off.
-
-        With `proves`, an action that succeeds has done all that was refused before, so the trouble is over.
-        """
+        """Do something that the world may refuse; if so, back off. One that `proves` ends a trouble."""
         try:
             action()
         except (OSError, DatabaseUnavailable) as error:
@@ -311,10 +308,11 @@ class Worker:
             if isinstance(error, CommitUnclear):
                 self._begin_anew()
         else:
-            if proves and self.trouble:
+            if not proves:
+                return
+            if self.trouble:
                 log.warning("going on: the trouble is over (%s)", self.trouble)
-            if proves:
-                self.trouble, self._troubles = None, 0
+            self.trouble, self._troubles = None, 0
 
     def _begin_anew(self) -> None:
         """Forget where each file was; what the ledger says next counts, as at a start."""

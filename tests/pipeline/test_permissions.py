@@ -111,13 +111,15 @@ def test_sqlites_own_files_are_private_while_they_are_there(site: Path) -> None:
 
 def test_commands_make_private_files_too(tmp_path: Path) -> None:
     settings = prepared(tmp_path)
-    for words in (["db", "upgrade"], ["report"], ["undo", "--last", "1"], ["doctor", "--repair"]):
+    bundle = tmp_path / "reports" / "bundle.zip"
+    repair = ["doctor", "--repair", "--bundle", str(bundle)]
+    for words in (["db", "upgrade"], ["report"], ["undo", "--last", "1"], repair):
         (tmp_path / "reports").mkdir(exist_ok=True, mode=0o700)
         line = [sys.executable, WORKER, *words, "--config", str(tmp_path / "config.yaml")]
         done = subprocess.run(line, capture_output=True, text=True, timeout=60)
         assert done.returncode in (0, 1), done.stderr
     found = {**modes(settings.state), **modes(settings.reports)}
-    assert {"pawsort.db", "moves.lock", "worker.lock", "latest-summary.csv"} <= set(found)
+    assert {"pawsort.db", "moves.lock", "worker.lock", "latest-summary.csv", "bundle.zip"} <= set(found)
     assert set(found.values()) == {0o600}
 
 
