@@ -343,6 +343,7 @@ def test_two_of_one_content_that_come_back_together_are_one_and_a_duplicate(hold
     assert {path.split("/")[0] for path in holding.sorted()} == {"dogs", "duplicates"}
 
 
+@pytest.mark.fault(70)
 def test_another_disk_in_place_of_sorted_ends_no_row_and_holds_nothing(holding: World) -> None:
     holding.drop("a.jpg", b"<dog>")
     live(holding)
