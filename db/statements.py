@@ -5,7 +5,7 @@ To build one and find it among those compiled before takes SQLAlchemy as long as
 
 from __future__ import annotations
 
-from sqlalchemy import Text, and_, bindparam, cast, func, insert, or_, select, text, type_coerce, update
+from sqlalchemy import Text, and_, bindparam, case, cast, func, insert, or_, select, text, type_coerce, update
 
 from db.rows import FILE_COLUMNS
 from db.tables import PENDING, UNDONE, files, moves
@@ -80,11 +80,8 @@ UNDONE_LIKE = select(files.c.id, files.c.dev, files.c.ino, files.c.path).where(
 MOST_ALIKE = 20
 """Rows of one content that are looked at: of one that came a thousand times, these tell enough."""
 
-_WORD = (
-    select(func.max(moves.c.id))
-    .where(moves.c.file_id == files.c.id, files.c.corrected_to.is_not(None))
-    .scalar_subquery()
-)
+_LAST_MOVE = select(func.max(moves.c.id)).where(moves.c.file_id == files.c.id).scalar_subquery()
+_WORD = case((files.c.corrected_to.is_not(None), _LAST_MOVE))
 _UNDONE_FILING = (
     select(moves.c.id)
     .where(moves.c.file_id == files.c.id, moves.c.kind == "undo", moves.c.undoes.is_(None))

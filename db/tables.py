@@ -212,8 +212,9 @@ results = Table(
 )
 """The view: one row for each file that arrived, names in their readable form.
 
-A file that vanished before the worker had it did not arrive, so it is left out. `outcome` is NULL while a
-file waits in the spool, and again when an undo has put it back into its inbox.
+A file that vanished before the worker had it did not arrive, so it is left out; so is a row that ended since
+its file came in again, or another took its place. `outcome` is NULL while a file waits in the spool, and
+again when an undo has put it back into its inbox.
 """
 
 files = cast(Table, FileRow.__table__)

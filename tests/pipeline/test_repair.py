@@ -230,6 +230,8 @@ def broken(whole: House) -> House:
     [entry] = whole.ledger.entries([4])
     shutil.move(cats / "1.jpg", whole.settings.spool / entry.spool_name)
     whole.ledger.begin_move(5, "correct", whole.sorted + b"/cats/c.jpg", "cats", "cat", "ann", whole.now())
+    whole.file(b"copy.jpg", b"1")
+    (cats / "copy.jpg").unlink()
     whole.engine.dispose()
     return whole
 
@@ -241,8 +243,8 @@ def test_a_repair_killed_anywhere_is_finished_by_the_next(
     shutil.copytree(base, kept)
     before = contents(broken)
     watched = [
-        (Ledger, "begin_move"), (Ledger, "finish_move"), (Ledger, "adopt"), (repair, "record"),
-        (repair, "take_up_stray"),
+        (Ledger, "begin_move"), (Ledger, "finish_move"), (Ledger, "adopt"), (Ledger, "end"),
+        (repair, "record"), (repair, "take_up_stray"),
     ]  # fmt: skip
     n, died = 0, True
     while died:
