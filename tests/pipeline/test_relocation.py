@@ -151,7 +151,7 @@ def test_a_file_that_has_a_row_is_not_taken_for_a_lost_one(move: Move) -> None:
     twin = house.file(b"e.jpg", b"4")
     house.ledger.relocate({twin: lost}, house.now())
     os.unlink(house.sorted + b"/cats/e.jpg")
-    assert [(p.kind, p.id) for p in found(house)] == [("missing", twin)]
+    assert [(p.kind, p.id) for p in found(house)] == [("superseded", twin)]
     assert house.ledger.entries([id])[0].path == house.sorted + b"/cats/d.jpg"
 
 
