@@ -190,7 +190,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "an unwritable folder seen before the claim", "pipeline/claiming.py",
         "arrival.source, movable=True) as file:",
         "arrival.source) as file:",
-        (72,), ("faults/test_refused.py::test_sixty_files_that_may_not_be_taken_are_one_line_no_row_and_exit_code_1",),
+        (72,), ("pipeline/test_worker_refused.py::test_a_closed_folder_is_logged_once_claims_nothing_and_is_taken_from_when_it_is_open_again",),
     ),
     of(
         "a refused claim given back", "pipeline/claiming.py",
