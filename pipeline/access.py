@@ -42,11 +42,11 @@ def open_folder(inbox: bytes | Path, relative: bytes) -> int:
     The inbox itself may be reached through links, since the user named it; nothing below it may.
     Raises OSError: ELOOP or ENOTDIR where a link or file is in the way.
     """
-    return _below(os.open(inbox, _FOLDER), relative)
+    return open_below(os.open(inbox, _FOLDER), relative)
 
 
-def _below(fd: int, relative: bytes) -> int:
-    """Go from an open folder, which is closed on the way, to one below it."""
+def open_below(fd: int, relative: bytes) -> int:
+    """Go from an open folder, which is closed on the way, to one below it. Raises as `open_folder`."""
     for part in relative.split(b"/") if relative else ():
         try:
             inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
@@ -134,7 +134,7 @@ def lstat_within(inbox: int, path: bytes) -> os.stat_result:
     parent, _, name = path.rpartition(b"/")
     if not parent:
         return os.stat(name, dir_fd=inbox, follow_symlinks=False)
-    folder = _below(os.dup(inbox), parent)
+    folder = open_below(os.dup(inbox), parent)
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     finally:

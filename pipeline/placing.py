@@ -67,7 +67,7 @@ class Placing:
             if not self._is_unchanged(answer.held):
                 self.judged.remove(answer)
                 self._settled.append(answer.held)
-        promised = {held.destination for held in self.decided}
+        promised = self._promised()
         verdicts: list[Verdict] = []
         chosen: list[Held] = []
         for answer in self.judged:
@@ -172,8 +172,7 @@ class Placing:
     def _redirect(self, held: Held) -> None:
         """Choose again: somebody else took the place in the meantime."""
         assert held.outcome is not None
-        promised = {other.destination for other in self.decided}
-        destination = self._choose(held.outcome, held.source, promised)
+        destination = self._choose(held.outcome, held.source, self._promised())
         self._ledger.redirect(held.id, destination)
         self.decided[0] = replace(held, destination=destination)
 
@@ -185,6 +184,15 @@ class Placing:
                 self.refusals.clear(held.id)
             self.filed += self.moved
             self.moved, self._unsynced = [], {}
+
+    def _promised(self) -> set[bytes | None]:
+        """Return the destinations of files that are not there yet.
+
+        Those that wait count too: of two files of one content with one destination, the second would be taken
+        for a copy of the first that was cut off, and removed.
+        """
+        waiting = (held for _, held in self._resting.files.values())
+        return {held.destination for held in (*self.decided, *waiting)}
 
     def _choose(self, outcome: str, source: bytes, promised: Iterable[bytes | None]) -> bytes:
         folder = os.path.join(self._sorted, os.fsencode(outcome))

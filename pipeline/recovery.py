@@ -14,6 +14,7 @@ from datetime import datetime
 
 from db.ledger import Entry, Ledger
 from pipeline import filing
+from pipeline.access import reached
 from pipeline.answering import Answering
 from pipeline.claiming import Claiming, give_back_odd, look_again
 from pipeline.held import Held, Resting
@@ -87,7 +88,8 @@ class Recovery:
         elif in_spool and give_back_odd(held):
             self._ledger.vanish([held.id], at)
         elif in_spool and self._is_half_claimed(held):
-            filing.resume(held.origin, held.spool, filing.sha256(held.origin))
+            with reached(held.inbox, held.source) as origin:
+                filing.resume(origin, held.spool, filing.sha256(origin))
             self._answering.waiting.append(look_again(self._ledger, held, at))
         elif in_spool:
             suspect = entry.state == "decoding" and self._crashed
@@ -118,7 +120,8 @@ class Recovery:
     def _is_still_outside(self, held: Held) -> bool:
         """Tell whether the file in the inbox is the one that was claimed, also if it was written to."""
         try:
-            status = os.lstat(held.origin)
+            with reached(held.inbox, held.source) as origin:
+                status = os.lstat(origin)
         except (FileNotFoundError, NotADirectoryError):
             return False
         return stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) == held.identity[:2]
@@ -126,7 +129,8 @@ class Recovery:
     def _is_half_claimed(self, held: Held) -> bool:
         """Tell whether a claim by copy was cut off before the original was removed."""
         try:
-            return filing.identity(held.origin)[1:] == held.identity[1:]  # st_dev may differ after a reboot
+            with reached(held.inbox, held.source) as origin:
+                return filing.identity(origin)[1:] == held.identity[1:]  # st_dev may differ after a reboot
         except (FileNotFoundError, NotADirectoryError):
             return False
 

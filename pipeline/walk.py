@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.access import open_folder
+from pipeline.access import open_below, open_folder
 from pipeline.tracker import Sighting
 
 
@@ -36,6 +36,7 @@ class Walk:
         self._names: os._ScandirIterator[str] | None = None
         self._folder = b""
         self._fd = -1
+        self._last: tuple[bytes, int] | None = None  # the folder listed before, still open
         self._held: Sighting | None = None
 
     @property
@@ -76,7 +77,7 @@ class Walk:
 
     def _enter(self, folder: bytes) -> None:
         try:
-            self._fd = open_folder(self._inbox, folder)
+            self._fd = self._open(folder)
             self._folder = folder
             self._visitor.enter(self._fd, folder)
             self._names = os.scandir(self._fd)
@@ -86,13 +87,31 @@ class Walk:
             self._leave()
             self._visitor.trouble(folder, error)
 
+    def _open(self, folder: bytes) -> int:
+        # From its parent where that was listed just now, so that a way of n folders takes n steps, not n * n.
+        last, self._last = self._last, None
+        if last is None:
+            return open_folder(self._inbox, folder)
+        path, fd = last
+        if folder.startswith(path + b"/"):
+            return open_below(fd, folder[len(path) + 1 :])
+        os.close(fd)
+        return open_folder(self._inbox, folder)
+
     def _leave(self) -> None:
         if self._names is not None:
             self._names.close()
             self._names = None
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            self._forget_last()
+            self._last, self._fd = (self._folder, self._fd), -1
+        if self.idle:
+            self._forget_last()
+
+    def _forget_last(self) -> None:
+        if self._last:
+            os.close(self._last[1])
+            self._last = None
 
     def _visit(self, entry: os.DirEntry[str]) -> None:
         name = os.fsencode(entry.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sqlite3
@@ -18,11 +19,14 @@ def digest(data: bytes) -> str:
 
 def files_below(*folders: Path) -> list[bytes]:
     """Every regular file below these folders, hidden ones and leftovers of copies included."""
-    found = []
-    for folder in folders:
-        for top, _, names in os.walk(os.fsencode(folder)):
-            paths = (os.path.join(top, name) for name in names)
-            found += [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
+    found, waiting = [], [os.fsencode(folder) for folder in folders]
+    while waiting:  # and not `os.walk`, which calls itself for each level
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    found.append(entry.path)
     return found
 
 

@@ -174,4 +174,40 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        raise\n    finally:\n        pass\n\n\ndef refuse",
         (75,), ("faults/test_disks.py::test_no_descriptor_is_leaked",),
     ),
+    of(
+        "a place of its own for each file that waits", "pipeline/placing.py",
+        "for held in (*self.decided, *waiting)}",
+        "for held in self.decided}",
+        (72,), ("pipeline/test_worker_refused.py::test_files_of_one_name_that_wait_have_a_place_each",),
+    ),
+    of(
+        "a plain name where a disk refuses one", "pipeline/folders.py",
+        "            raise\n        return -len(parts)\n",
+        "            raise\n        return None\n",
+        (), ("pipeline/test_worker_refused.py::test_each_part_that_is_refused_becomes_plain_and_no_other",),
+    ),
+    of(
+        "an unwritable folder seen before the claim", "pipeline/claiming.py",
+        "arrival.source, movable=True) as file:",
+        "arrival.source) as file:",
+        (72,), ("pipeline/test_worker_refused.py::test_a_closed_folder_is_logged_once_claims_nothing_and_is_taken_from_when_it_is_open_again",),
+    ),
+    of(
+        "a refused claim given back", "pipeline/claiming.py",
+        "            self._ledger.unclaim(self._released)\n",
+        "",
+        (72,), ("pipeline/test_worker_refused.py::test_a_move_that_is_refused_gives_its_claim_back",),
+    ),
+    of(
+        "a class's folder that keeps only its own files waiting", "pipeline/placing.py",
+        "        if self._is_for_all(error, root):\n            raise error\n",
+        "        raise error\n",
+        (72,), ("pipeline/test_worker_refused.py::test_only_the_files_of_a_folder_that_refuses_wait_and_keep_their_names",),
+    ),
+    of(
+        "folders synced however long their path", "pipeline/folders.py",
+        "    if len(folder) < 4096:\n        return",
+        "    if True:\n        return",
+        (), ("faults/test_deep.py::test_a_file_at_the_end_of_a_long_way_is_filed_and_so_are_its_neighbours",),
+    ),
 )  # fmt: skip

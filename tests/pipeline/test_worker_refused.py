@@ -331,6 +331,27 @@ def test_only_the_files_of_a_folder_that_refuses_wait_and_keep_their_names(
     conserved(world.settings, world.injected)
 
 
+@pytest.mark.fault(72)
+@pytest.mark.parametrize("content", [b"same<cat>", b"other<cat>"], ids=["same content", "other content"])
+def test_files_of_one_name_that_wait_have_a_place_each(
+    world: World, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    (world.settings.sorted / "cats").mkdir()
+    disk = Disk(monkeypatch, lambda below: errno.EACCES if below.startswith(b"cats/") else 0)
+    world.drop("good.jpg", b"same<cat>")
+    worker = world.worker()
+    run_until_idle(worker)
+    world.drop("good.jpg", content, inbox=1)
+    step_until(worker, lambda: worker.refused == 2)
+    destinations = [entry.destination for entry in worker._ledger.unfinished()]
+    assert len(set(destinations)) == 2
+    worker.stop()
+    disk.rule = lambda below: 0
+    world.live()
+    assert world.sorted() == {"cats/good.jpg", "cats/good (2).jpg"}
+    conserved(world.settings, world.injected)
+
+
 @pytest.mark.parametrize("instead", ["file", "link"])
 def test_a_class_folder_that_is_no_folder_keeps_only_its_own_files_waiting(
     world: World, tmp_path: Path, instead: str

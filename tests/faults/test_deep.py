@@ -1,0 +1,105 @@
+"""Files at the end of long ways: paths longer than the kernel takes at once, and thousands of folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline import filing
+from tests.faults.nursery import SETTINGS, Nursery
+from tests.faults.site import Site
+from tests.oracle import conserved
+from tests.pipeline.world import World, run_until_idle
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def dig(top: Path, parts: list[bytes]) -> int:
+    """Make folders below one another, each from within the one before; return the last one, open."""
+    fd = os.open(top, os.O_RDONLY)
+    for part in parts:
+        os.mkdir(part, dir_fd=fd)
+        inner = os.open(part, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    return fd
+
+
+def remove(top: Path) -> None:
+    """Remove a folder that may be deeper than `shutil.rmtree`, which calls itself, can go."""
+    subprocess.run(["rm", "-rf", top], check=True)
+
+
+WAYS = {
+    "long names": [b"%02d" % n + b"d" * 250 for n in range(20)],
+    "too long": [b"d" * 200] * 22,
+    "two thousand folders": [b"a"] * 2000,
+    "three thousand folders": [b"%04d" % n for n in range(3000)],
+    "many bytes": ["ü".encode() * 120] * 40,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("across", [False, True], ids=["renamed", "copied"])
+@pytest.mark.parametrize("mode", ["polling", "native"])
+def test_a_file_at_the_end_of_a_long_way_is_filed_and_so_are_its_neighbours(
+    tmp_path: Path, nursery: Nursery, way: str, across: bool, mode: str
+) -> None:
+    far = Path("/dev/shm") / f"pawsort-deep-{os.getpid()}" if across else tmp_path
+    if across and not far.parent.is_dir():
+        pytest.skip("no other file system to write to")
+    text = SETTINGS.replace("polling", mode)
+    text = text.replace("[inbox, scans]", f"[{far}/inbox, {far}/scans]") if across else text
+    far.mkdir(exist_ok=True)
+    try:
+        with Site(tmp_path, nursery, text) as site:
+            folder = dig(site.inbox, WAYS[way])
+            for number, name in enumerate((b"photo.jpg", b"x" * 251 + b".jpg")):
+                with open(os.open(name, os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=folder), "wb") as file:
+                    file.write(b"deep %d<cat>" % number)
+                site.injected.append(b"deep %d<cat>" % number)
+            os.close(folder)
+            site.drop("neighbour.jpg", b"<dog>")
+            assert site.live() == 0, site.log
+            filed = {os.path.basename(name) for name in site.sorted()}
+            assert filed == {"photo.jpg", "x" * 251 + ".jpg", "neighbour.jpg"}
+            assert "Traceback" not in site.log
+            site.ends_well()
+    finally:
+        remove(far / "inbox")
+
+
+def test_a_claim_at_the_end_of_a_long_way_is_taken_up_again_wherever_it_was_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    move, ways = filing.move, ("before", "after", "copied")
+
+    def die(source: bytes, destination: bytes) -> None:
+        way = ways[len(world.injected) - 1]
+        if way == "copied":
+            shutil.copy2(source, destination)
+        elif way == "after":
+            move(source, destination)
+        raise KeyboardInterrupt
+
+    try:
+        for number in range(len(ways)):
+            folder = dig(world.settings.inboxes[0], [b"%d" % number + b"d" * 200] * 25)
+            with open(os.open("a.jpg", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=folder), "wb") as file:
+                file.write(b"%d<cat>" % number)
+            os.close(folder)
+            world.injected.append(b"%d<cat>" % number)
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                patch.setattr(filing, "move", die)
+                run_until_idle(world.worker())
+            world.live()
+        assert world.sorted() == {"cats/a.jpg", "cats/a (2).jpg", "cats/a (3).jpg"}
+        conserved(world.settings, world.injected)
+    finally:
+        world.close()
+        remove(world.settings.inboxes[0])
