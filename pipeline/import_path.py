@@ -1,7 +1,7 @@
 """Keep Python code in the working folder, or in any folder of the user, from being run by this program.
 
 Python puts the working folder first on the import path of `python -c` and `python -m`, which is how
-processes are started, and takes an empty entry of PYTHONPATH for it. A `selectors.py` among somebody's
+processes are started, and takes an empty entry of PYTHONPATH for it. A `selectors.py` among
 photos would then be run in place of the standard library's. Both modules that this one imports are loaded
 before any program begins.
 """

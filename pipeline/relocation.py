@@ -22,7 +22,6 @@ from pipeline import filing
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
 from pipeline.errors import PawsortError
-from pipeline.model import load_bundle, outcome_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +112,8 @@ def told(entry: Entry, relocation: Relocation) -> str:
 
 
 def _outcomes(engine: Engine, settings: Settings) -> set[bytes]:
+    from pipeline.model import load_bundle, outcome_folders  # which takes NumPy, and `doctor` starts without
+
     known = {*counts(engine), UNCERTAIN, FAILED, DUPLICATES}
     with contextlib.suppress(PawsortError):  # other commands say what is wrong with a model
         known.update(outcome_folders(load_bundle(settings)))

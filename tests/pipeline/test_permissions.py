@@ -1,4 +1,4 @@
-"""Who may read what: by default nobody but the user as whom Pawsort runs."""
+"""Who may read what: by default only the user as whom Pawsort runs."""
 
 from __future__ import annotations
 
