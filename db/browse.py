@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from db.by_name import RARE, ids_by_name, is_quick
 from db.engine import reading
-from db.names import escape
+from db.names import can_stand, escape
 from db.records import Entry
 from db.rows import FILE_COLUMNS, entry_of
 from db.tables import files
@@ -97,6 +97,8 @@ class Counted:
 
 def page(engine: Engine, choice: Choice, after: Mark | None = None, size: int = 60) -> Page:
     """Return the next `size` files of `choice` after a mark, the newest without one."""
+    if not _can_match(choice):
+        return Page(())
     with reading(engine) as connection:
         return _page(connection, choice, after, size, _rare(connection, choice))
 
@@ -108,10 +110,17 @@ def first_page(
 
     What is counted does not heed the choice's own outcome.
     """
+    if not _can_match(choice):
+        return Page(()), Counted(dict.fromkeys(outcomes, 0))
     with reading(engine) as connection:
         rare = _rare(connection, choice)
         counted = _counted(connection, replace(choice, outcome=None), outcomes, rare)
         return _page(connection, choice, None, size, rare), counted
+
+
+def _can_match(choice: Choice) -> bool:
+    texts = (choice.name, choice.outcome, choice.reason, choice.model)
+    return all(map(can_stand, texts)) and can_stand(choice.inbox, path=True)
 
 
 def _page(
@@ -193,12 +202,10 @@ def _window_end(connection: Connection, choice: Choice, start: Mark | None, rows
 
 def _rare(connection: Connection, choice: Choice) -> list[int] | None:
     """Return all files that meet a condition that few do, told by an index; None where none is rare."""
-    known = (_by_confidence(connection, choice), _by_name(connection, choice.name))
+    name = choice.name or ""
+    by_name = ids_by_name(connection, name) if is_quick(connection, name) else None
+    known = (_by_confidence(connection, choice), by_name)
     return min((ids for ids in known if ids is not None), key=len, default=None)
-
-
-def _by_name(connection: Connection, part: str | None) -> list[int] | None:
-    return ids_by_name(connection, part) if part and is_quick(connection, part) else None
 
 
 def _by_confidence(connection: Connection, choice: Choice) -> list[int] | None:

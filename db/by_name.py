@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, Text, select, text, type_coerce
 
+from db.names import can_stand
 from db.sqlite import can_search
 from db.tables import files
 
@@ -25,6 +26,8 @@ def ids_by_name(connection: Connection, part: str) -> list[int] | None:
 
     More, because the index takes upper and lower case of every language for alike.
     """
+    if not can_stand(part):
+        return []
     ids = _look_up(connection, part) if is_quick(connection, part) else _go_through(connection, part)
     return ids if len(ids) <= RARE else None
 
@@ -35,9 +38,6 @@ def is_quick(connection: Connection, part: str) -> bool:
 
 
 def _look_up(connection: Connection, part: str) -> list[int]:
-    if "\0" in part:
-        # To SQLite it would end the phrase; no name in the table has one.
-        return []
     phrase = '"' + part.replace('"', '""') + '"'
     return list(connection.execute(_LOOKED_UP, {"phrase": phrase, "most": RARE + 1}).scalars())
 

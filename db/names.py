@@ -30,6 +30,18 @@ def unescape(text: str) -> RawName:
     return _ESCAPE.sub(_unescape_one, text.encode("utf-8"))
 
 
+def can_stand(text: str | None, *, path: bool = False) -> bool:
+    """Tell whether a text may stand in a table at all: no NUL, and valid Unicode; a `path` may be any bytes.
+
+    Asked for another, SQLite finds all rows, and PostgreSQL refuses.
+    """
+    try:
+        (text or "").encode("utf-8", "surrogateescape" if path else "strict")
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in (text or "")
+
+
 def _unescape_one(match: re.Match[bytes]) -> bytes:
     code = match.group(1)
     if code is None:

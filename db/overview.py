@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Engine, func, select, text
 
 from db.engine import reading
-from db.names import RawName
+from db.names import RawName, can_stand
 from db.records import Entry, Move
 from db.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
 from db.tables import FAILED, files, moves
@@ -59,6 +59,8 @@ def failures(engine: Engine) -> list[Failure]:
 
 def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[RawName]:
     """Return where the newest `limit` files lie that failed for `reason`."""
+    if not can_stand(reason):
+        return []
     of_reason = select(files.c.path).where(text(FAILED), files.c.reason == reason)
     newest = of_reason.order_by(files.c.seen_at.desc(), files.c.id.desc()).limit(limit)
     with reading(engine) as connection:

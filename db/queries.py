@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from db.by_name import ids_by_name
 from db.engine import reading, writing
-from db.names import RawName, escape
+from db.names import RawName, can_stand, escape
 from db.records import Entry
 from db.rows import entries_by, in_pieces
 from db.tables import FILED, UNDONE, UNFINISHED, files, reports
@@ -83,6 +83,9 @@ def results(engine: Engine, filters: ResultFilter = ResultFilter()) -> Iterator[
     Each is a dict in the view's order of columns: names in their readable form, times aware and in UTC,
     `scores` a dict.
     """
+    texts = (filters.name, filters.outcome, filters.prediction)
+    if not (all(map(can_stand, texts)) and can_stand(filters.inbox, path=True)):
+        return
     newest = view.c.seen_at.desc(), view.c.id.desc()
     with reading(engine) as connection:
         conditions = _conditions(connection, filters)

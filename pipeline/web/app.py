@@ -32,6 +32,7 @@ from pipeline.web import (
     who,
 )
 from pipeline.web.asking import scratch_of
+from pipeline.web.attempts import Attempts
 from pipeline.web.cached import Cache
 from pipeline.web.choices import Choices
 from pipeline.web.classes import Classes
@@ -41,6 +42,7 @@ from pipeline.web.kennel import Kennel
 from pipeline.web.painter import Painter
 from pipeline.web.rendering import STATIC
 from pipeline.web.safety import Guard
+from pipeline.web.sessions import Sessions
 from pipeline.web.shelf import Shelf
 from pipeline.web.site import Page, Site
 from pipeline.web.store import Store
@@ -70,10 +72,10 @@ def create_app(
         redirect_slashes=False,  # by its full address, which behind a proxy is another one
         lifespan=_lifespan,
     )
-    app.state.site = _site(settings, rooms, classifier)
+    site = app.state.site = _site(settings, rooms, classifier)
     problems.register(app)
     app.add_middleware(Conditional)
-    app.add_middleware(Guard, web=settings.web)
+    app.add_middleware(Guard, web=settings.web, sessions=site.sessions, attempts=site.attempts)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for room in rooms:
         app.include_router(room.router)
@@ -92,6 +94,8 @@ def _site(settings: Settings, rooms: Sequence[ModuleType], classifier: Main) -> 
         porter=Porter(settings, store),
         classes=Classes(settings, choices),
         cache=Cache(),
+        sessions=Sessions(settings.web.token, settings.state / "signed_out.json"),
+        attempts=Attempts(settings.web.token),
         pages=_pages(rooms),
     )
 

@@ -11,6 +11,7 @@ import asyncio
 import collections
 import functools
 import ipaddress
+import itertools
 import json
 import socket
 import struct
@@ -54,6 +55,8 @@ _RESET = struct.pack("ii", 1, 0)
 _TCP_BYTES_ACKED = 120
 """Where struct tcp_info of Linux has the number of bytes that the other side has acknowledged."""
 
+_numbers = itertools.count()
+
 Turn = Literal["request", "body", "answer"]
 """What a connection waits for: that its client sends a request, sends a body, takes an answer."""
 
@@ -94,6 +97,9 @@ class PatientProtocol(H11Protocol):
     gone = False
     """It was closed and gives its place back."""
 
+    is_spare = False
+    """It came when all places were taken."""
+
     _received = 0
     _turn: tuple[Turn, object] | None = None
     _pace: Pace | None = None
@@ -101,11 +107,14 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Take a place, or make one free; without one, take a spare one or refuse."""
         super().connection_made(transport)
+        self.number = next(_numbers)
         others = [each for each in self.connections if each is not self and not _of(each).gone]
         if len(others) < CONNECTIONS or self._replace(map(_of, others)):
             return
-        spare = SPARE if self.client and is_loopback(self.client[0]) else SPARE // 2
-        if len(others) < CONNECTIONS + spare:
+        local = self.client is not None and is_loopback(self.client[0])
+        room = len(others) < CONNECTIONS + (SPARE if local else SPARE // 2)
+        if room or (local and _drop_oldest_silent(map(_of, others))):
+            self.is_spare = True
             self.app = functools.partial(_serve_as_full, self.app)
             return
         self.transport.write(_refusal(503, *BUSY, RETRY_AFTER))
@@ -181,6 +190,14 @@ def watch(connections: Iterable[asyncio.Protocol], now: float) -> None:
     """Close the connections whose clients are late."""
     for each in list(connections):
         _of(each).watch(now)
+
+
+def _drop_oldest_silent(connections: Iterable[PatientProtocol]) -> bool:
+    """Close the spare connection that is silent for the longest; a health check asks at once."""
+    silent = [each for each in connections if each.is_spare and each.cycle is None]
+    if silent:
+        min(silent, key=lambda each: each.number).close()
+    return bool(silent)
 
 
 def is_loopback(address: str) -> bool:

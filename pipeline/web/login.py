@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from pipeline.web.cookies import cookies
+from pipeline.web.redirects import own_path
 from pipeline.web.rendering import render
-from pipeline.web.safety import COOKIE, same, session
+from pipeline.web.requestlog import address_of
+from pipeline.web.safety import COOKIE
+from pipeline.web.sessions import MONTH_SECONDS
 from pipeline.web.site import Here
 
-log = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
-
-MONTH_SECONDS = 30 * 24 * 3600
 
 
 @router.get("/login")
@@ -29,18 +29,16 @@ def enter(
     request: Request, site: Here, token: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/"
 ) -> Response:
     """Take the token, and leave a cookie that no script and no other site can use."""
-    expected = site.settings.web.token
-    if expected is None:
+    if site.settings.web.token is None:
         return RedirectResponse("/", 303)
-    if not same(token.strip(), expected):
-        log.warning("somebody gave a wrong token")
+    if not site.attempts.is_right(address_of(request), token.strip()):
         response: Response = render(request, "login.html", next=own_path(next), wrong=True)
         response.status_code = 401
         return response
     response = RedirectResponse(own_path(next), 303)
     response.set_cookie(
         COOKIE,
-        session(expected),
+        site.sessions.begin(),
         max_age=MONTH_SECONDS,
         httponly=True,
         samesite="strict",
@@ -50,14 +48,10 @@ def enter(
 
 
 @router.post("/logout")
-def leave() -> Response:
-    """Take the cookie back."""
+def leave(request: Request, site: Here) -> Response:
+    """End the session, and take the cookie back; whoever has a copy of it is signed out too."""
+    for cookie in cookies(request.headers, COOKIE):
+        site.sessions.end(cookie)
     response = RedirectResponse("/login", 303)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response
-
-
-def own_path(path: str) -> str:
-    """Return a path of this server, `/` for what would lead elsewhere."""
-    plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return path if plain else "/"

@@ -7,14 +7,11 @@ page, and every answer says what a browser may do with it.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
 import logging
 import socket
 import time
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
@@ -24,17 +21,22 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.config import WebSettings
+from pipeline.web.attempts import Attempts
 from pipeline.web.bodies import SMALL_BODY, Meter, is_upload
 from pipeline.web.connections import BUSY, FULL, RETRY_AFTER, is_loopback
+from pipeline.web.cookies import cookies
 from pipeline.web.problems import Problem, answer, wants_json
+from pipeline.web.redirects import own_path
+from pipeline.web.requestlog import Lines, address_of, named
+from pipeline.web.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
 COOKIE = "pawsort"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_PATHS = ("/login", "/static/", "/healthz")
-"""What is answered without a token: how to give one, and that the server is there."""
+OPEN_PATHS = frozenset({"/login", "/logout", "/healthz"})
+"""What is answered without a token, besides static files: how to give one, and that the server is there."""
 
 HEALTH_PATHS = frozenset({"/healthz", "/metrics", "/api/status"})
 """What this machine may ask even when all connections are taken."""
@@ -59,8 +61,11 @@ Entry = Literal["yes", "no"]
 class Guard:
     """Let pass what is ours, refuse the rest, and log one line for each request."""
 
-    def __init__(self, app: ASGIApp, web: WebSettings) -> None:
+    def __init__(self, app: ASGIApp, web: WebSettings, sessions: Sessions, attempts: Attempts) -> None:
         self._app = app
+        self._sessions = sessions
+        self._attempts = attempts
+        self._lines = Lines()
         self._hosts = Hosts(web)
         self._token = web.token
 
@@ -70,7 +75,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        outlet = _Outlet(send, request)
+        outlet = _Outlet(send, request, self._lines)
         refusal = self._refusal(request)
         if refusal is not None:
             await refusal(scope, receive, outlet)
@@ -83,7 +88,7 @@ class Guard:
         try:
             await self._app(scope, receive, outlet)
         except Exception:
-            log.exception("%s %s: a defect of Pawsort; please report it", request.method, scope["path"])
+            log.exception("%s: a defect of Pawsort; please report it", named(request))
             if not outlet.started:
                 words = "Pawsort made a mistake; what it was stands in its log."
                 await answer(request, Problem(500, words, "Try again; report it if it stays."))(
@@ -93,6 +98,10 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         if not self._has_place(request):
             return answer(request, Problem(503, *BUSY, RETRY_AFTER))
+        if is_ambiguous(request.scope, request.headers):
+            words = "It is not clear where this request ends."
+            how = "Send either Content-Length or Transfer-Encoding, the latter with HTTP/1.1."
+            return answer(request, Problem(400, words, how, {"Connection": "close"}))
         if not self._hosts.know(request.headers):
             words = "This server is not known by that name."
             how = "Use the address that `pawsort serve` printed, or add the name to `web.hosts`."
@@ -100,9 +109,17 @@ class Guard:
         if request.method not in SAFE_METHODS and is_cross_site(request.headers):
             words = "This came from a page of another site, so it was refused."
             return answer(request, Problem(403, words, "Open Pawsort itself and do it there."))
-        if self._token and not self._is_open(request) and not is_known(request.headers, self._token):
-            return _ask_for_token(request)
-        return None
+        try:
+            known = not self._token or self._is_open(request) or self._is_known(request)
+        except Problem as too_many:
+            return answer(request, too_many)
+        return None if known else _ask_for_token(request)
+
+    def _is_known(self, request: Request) -> bool:
+        """Tell whether a request shows the token, or a cookie of a session. Raises Problem 429."""
+        if shown := bearer(request.headers):
+            return self._attempts.is_right(address_of(request), shown)
+        return any(map(self._sessions.goes_on, cookies(request.headers, COOKIE)))
 
     @staticmethod
     def _has_place(request: Request) -> bool:
@@ -116,7 +133,7 @@ class Guard:
     def _is_open(request: Request) -> bool:
         # Not `request.url.path`, which lacks what a URL may not have; routes go by this one.
         path: str = request.scope["path"]
-        return path.startswith(OPEN_PATHS)
+        return path in OPEN_PATHS or path.startswith("/static/")
 
 
 class Hosts:
@@ -152,43 +169,40 @@ def hostname(host: str) -> str | None:
 
 def is_cross_site(headers: Headers) -> bool:
     """Tell whether a page of another site made a browser send this; a program is no browser."""
-    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+    if not set(headers.getlist("sec-fetch-site")) <= {"same-origin", "none"}:
         return True
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    origins = headers.getlist("origin")
+    return len(origins) > 1 or any(_site_of(each) != headers.get("host", "").lower() for each in origins)
 
 
-def is_known(headers: Headers, token: str) -> bool:
-    """Tell whether a request shows the token, or the cookie that `session` makes of it."""
-    scheme, _, shown = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return same(shown.strip(), token)
-    return same(_cookie(headers), session(token))
-
-
-def session(token: str) -> str:
-    """Return what the cookie of a visitor who gave the token holds; the token cannot be told from it."""
-    return hmac.new(token.encode(), b"pawsort session", hashlib.sha256).hexdigest()
-
-
-def same(shown: str, secret: str) -> bool:
-    """Compare in a time that tells nothing of the secret."""
-    return hmac.compare_digest(shown.encode("utf-8", "replace"), secret.encode())
-
-
-def _cookie(headers: Headers) -> str:
+def _site_of(origin: str) -> str | None:
     try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
+def is_ambiguous(scope: Scope, headers: Headers) -> bool:
+    """Tell whether a server in front of this one may see another request in the same bytes."""
+    if "transfer-encoding" not in headers:
+        return False
+    return "content-length" in headers or scope.get("http_version") == "1.0"
+
+
+def bearer(headers: Headers) -> str | None:
+    """Return the token that a program shows, None if it shows none."""
+    scheme, _, shown = headers.get("authorization", "").partition(" ")
+    return shown.strip() if scheme.lower() == "bearer" else None
 
 
 def _ask_for_token(request: Request) -> Response:
     if wants_json(request) or request.method not in SAFE_METHODS:
         how = "Send the header `Authorization: Bearer TOKEN` with `web.token` of the settings."
         return answer(request, Problem(401, "A token is needed.", how, {"WWW-Authenticate": "Bearer"}))
-    return RedirectResponse(f"/login?next={quote(request.scope['path'])}", 303)
+    asked: str = request.scope["raw_path"].decode("latin-1")
+    if query := request.scope["query_string"].decode("latin-1"):
+        asked += f"?{query}"
+    return RedirectResponse(f"/login?next={quote(own_path(asked))}", 303)
 
 
 def _is_address(host: str) -> bool:
@@ -202,8 +216,9 @@ def _is_address(host: str) -> bool:
 class _Outlet:
     """Sends an answer on with our headers, and remembers what became of it."""
 
-    def __init__(self, send: Send, request: Request) -> None:
+    def __init__(self, send: Send, request: Request, lines: Lines) -> None:
         self._send = send
+        self._lines = lines
         self._request = request
         self._began = time.monotonic()
         self.status = 0
@@ -222,12 +237,13 @@ class _Outlet:
         await self._send(message)
 
     def log(self) -> None:
-        # Never the query, which may hold what is nobody's business.
+        anybody = self.status >= 400 or self._request.scope["path"] in OPEN_PATHS
+        if anybody and not self._lines.may_write():
+            return
         level = logging.DEBUG if self._request.method in SAFE_METHODS and self.status < 400 else logging.INFO
-        client = self._request.client.host if self._request.client else "-"
         took = 1000 * (time.monotonic() - self._began)
-        path = self._request.scope["path"]
-        log.log(level, "%s %s %s %d %.0f ms", client, self._request.method, path, self.status, took)
+        client = address_of(self._request)
+        log.log(level, "%s %s %d %.0f ms", client, named(self._request), self.status, took)
 
 
 def _add(headers: MutableHeaders, more: Mapping[str, str]) -> None:

@@ -10,12 +10,14 @@ from sqlalchemy import Engine
 
 from db import queries
 from pipeline.config import Settings
+from pipeline.web.attempts import Attempts
 from pipeline.web.cached import Cache
 from pipeline.web.choices import Choices
 from pipeline.web.classes import Classes
 from pipeline.web.delivering import Porter
 from pipeline.web.kennel import Kennel
 from pipeline.web.painter import Painter
+from pipeline.web.sessions import Sessions
 from pipeline.web.shelf import Shelf
 from pipeline.web.store import Store
 
@@ -42,6 +44,8 @@ class Site:
     porter: Porter
     classes: Classes
     cache: Cache
+    sessions: Sessions
+    attempts: Attempts
     pages: tuple[Page, ...]
 
     def counts(self, engine: Engine) -> dict[str, int]:

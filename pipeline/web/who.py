@@ -10,7 +10,8 @@ from fastapi.responses import RedirectResponse
 
 from pipeline.corrections import login_name
 from pipeline.logs import printable
-from pipeline.web.login import own_path
+from pipeline.web.cookies import cookies
+from pipeline.web.redirects import own_path
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,7 +27,8 @@ def who(request: Request, said: str | None = None) -> str:
 
 def given(request: Request) -> str | None:
     """Return the name that the visitor gave, if any."""
-    return _tidy(unquote(request.cookies.get(COOKIE, ""))) or None
+    names = (_tidy(unquote(cookie)) for cookie in cookies(request.headers, COOKIE))
+    return next(filter(None, names), None)
 
 
 @router.post("/name")

@@ -13,6 +13,7 @@ _PRIVATE = (
     "pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says"
 )
 _CONNECTIONS = "pipeline/web/test_connections.py::"
+_LOGIN = "pipeline/web/test_login.py::"
 _SAFETY = "pipeline/web/test_safety.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -220,10 +221,65 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (113,), (_SAFETY + "test_a_path_with_a_newline_is_one_line_of_the_log",),
     ),
     of(
-        "no query in the log", "pipeline/web/safety.py",
-        "        path = self._request.scope[\"path\"]\n        log.log(",
-        "        path = str(self._request.url)\n        log.log(",
+        "no query in the log", "pipeline/web/requestlog.py",
+        "    path = request.scope[\"path\"]\n",
+        "    path = str(request.url)\n",
         (113,), (_SAFETY + "test_a_wrong_token_is_refused_and_appears_nowhere",),
+    ),
+    of(
+        "a short line for each request", "pipeline/web/requestlog.py",
+        "    shown = path if len(path) <= PATH_LETTERS else",
+        "    shown = path if True else",
+        (113,), (_SAFETY + "test_a_line_of_the_log_is_short_whatever_is_asked_for",),
+    ),
+    of(
+        "few lines for requests without a token", "pipeline/web/requestlog.py",
+        "        return self._written <= LINES\n",
+        "        return True\n",
+        (113,), (_SAFETY + "test_requests_that_need_no_token_do_not_fill_the_log",),
+    ),
+    of(
+        "a wait after wrong tokens", "pipeline/web/attempts.py",
+        "            if record.until > now:\n",
+        "            if False:\n",
+        (113,), (_LOGIN + "test_wrong_tokens_of_an_address_are_slowed_more_and_more",),
+    ),
+    of(
+        "a wait for each address alone", "pipeline/web/attempts.py",
+        "            now, key = self._clock(), _network(address)\n",
+        "            now, key = self._clock(), \"\"\n",
+        (113,), (_LOGIN + "test_while_an_address_waits_not_even_the_right_token_is_looked_at",),
+    ),
+    of(
+        "sessions that end on the server", "pipeline/web/login.py",
+        "        site.sessions.end(cookie)\n",
+        "        pass\n",
+        (), (_LOGIN + "test_a_session_ends_on_the_server_when_somebody_signs_out",),
+    ),
+    of(
+        "cookies read leniently", "pipeline/web/cookies.py",
+        "    return list(islice(found, MOST))\n",
+        "    return [m.value for m in __import__(\"http.cookies\").cookies.SimpleCookie("
+        "headers.get(\"cookie\", \"\")).values() if m.key == name]\n",
+        (), (_LOGIN + "test_a_cookie_of_another_program_locks_nobody_out",),
+    ),
+    of(
+        "no redirect to another site", "pipeline/web/redirects.py",
+        "    return path.startswith(\"/\") and not path.startswith(\"//\") and",
+        "    return path.startswith(\"/\") and",
+        (), (_LOGIN + "test_the_form_leads_to_no_other_place",),
+    ),
+    of(
+        "one origin alone", "pipeline/web/safety.py",
+        "    return len(origins) > 1 or any(",
+        "    return any(",
+        (105,), (_SAFETY + "test_an_origin_that_is_ours_twice_is_refused_too",),
+    ),
+    of(
+        "one end of a request", "pipeline/web/safety.py",
+        "        if is_ambiguous(request.scope, request.headers):\n",
+        "        if False:\n",
+        (107,), (_SAFETY + "test_a_request_with_two_ends_is_refused",),
     ),
     of(
         "an answer to what was seen", "pipeline/corrections.py",

@@ -66,6 +66,25 @@ def test_a_part_of_a_name_may_hold_anything(zoo: Ledger, engine: Engine) -> None
     assert names(engine, name="\u00c4PF") == found
 
 
+@pytest.mark.parametrize("odd", ["\0", "a\0", "\0a", "tom\0x", "\ud800", "r\udcffx"])
+def test_what_no_row_can_hold_matches_nothing(zoo: Ledger, engine: Engine, odd: str) -> None:
+    """SQLite ends a pattern at a NUL, so it would match all; PostgreSQL takes neither."""
+    for field in ("name", "outcome", "reason", "inbox", "model"):
+        choice: dict[str, Any] = {field: odd}
+        assert names(engine, **choice) == [], field
+        assert browse.first_page(engine, Choice(**choice), OUTCOMES)[0].entries == (), field
+    counted = browse.first_page(engine, Choice(name=odd), OUTCOMES)[1]
+    assert sum(counted.by_outcome.values()) == 0
+
+
+@pytest.mark.parametrize("part", ["%", "_", "[", "]", "*", "?", "^", "'", '"', "/", "--", "\u202e"])
+def test_no_character_stands_for_others_in_a_part_of_a_name(zoo: Ledger, engine: Engine, part: str) -> None:
+    assert names(engine, name=part) == [name for name in (b"Tom_100%.JPG",) if part.encode() in name]
+    filed(zoo, f"x{part}y.gif".encode().replace(b"/", b"-"), at=later(9), ino=77)
+    assert len(names(engine, name=f"x{part}y")) == (part != "/")
+    assert names(engine, name=f"x{part}{part}y") == []
+
+
 def test_what_vanished_is_not_shown(zoo: Ledger, engine: Engine) -> None:
     [ticket] = zoo.claim([claim(b"gone.jpg", ino=9, seen_at=later(9))], later(9))
     zoo.vanish([ticket.id], later(10))

@@ -75,6 +75,13 @@ def test_each_filter(ledger: Ledger, engine: Engine) -> None:
     assert ids(engine, prediction="dog", outcome="cats") == []
 
 
+@pytest.mark.parametrize("odd", ["\0", "tom\0x", "\ud800", "r\udcffx"])
+@pytest.mark.parametrize("field", ["name", "outcome", "prediction", "inbox"])
+def test_what_no_row_can_hold_matches_nothing(ledger: Ledger, engine: Engine, field: str, odd: str) -> None:
+    filed(ledger, b"Tom_1.jpg", ino=1)
+    assert ids(engine, **{field: odd}) == []
+
+
 def test_a_file_that_vanished_did_not_arrive(ledger: Ledger, engine: Engine) -> None:
     [ticket] = ledger.claim([claim()], NOON)
     assert ids(engine) == [ticket.id]

@@ -30,6 +30,20 @@ def test_the_newest_photos_are_shown_first_with_counts_of_each_outcome(
     assert counts(text) == {"cats": "1", "dogs": "1", "uncertain": "0", "failed": "0"}
 
 
+@pytest.mark.parametrize("odd", ["%00", "a%00", "%00a", "%25", "_", "%5B", "%5C", "%ff", "*"])
+def test_a_name_that_no_file_has_finds_none(client: TestClient, house: House, odd: str) -> None:
+    house.file(b"a.jpg")
+    assert files(client.get(f"/browse?name={odd}", headers=HTML).text) == []
+    assert client.get(f"/api/results?name={odd}").json()["results"] == []
+
+
+@pytest.mark.parametrize("field", ["outcome", "reason", "inbox", "model", "prediction", "first", "low"])
+def test_a_nul_in_any_filter_is_no_defect(client: TestClient, house: House, field: str) -> None:
+    house.file(b"a.jpg")
+    for path in ("/browse", "/api/results", "/review"):
+        assert client.get(f"{path}?{field}=%00", headers=HTML).status_code in (200, 422)
+
+
 def test_filters_in_the_address_choose_and_are_kept_in_the_form(client: TestClient, house: House) -> None:
     house.file(b"rex.jpg", b"1", "dogs", confidence=0.5)
     tom = house.file(b"Tom.jpg", b"2", confidence=0.99)

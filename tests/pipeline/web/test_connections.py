@@ -262,6 +262,18 @@ def test_of_the_spare_places_half_are_for_this_machine(desk: Desk) -> None:
 
 
 @pytest.mark.fault(107)
+def test_silent_connections_never_fill_the_spare_places_of_this_machine(desk: Desk) -> None:
+    for _ in range(4):
+        desk.connect("127.0.0.1", SMALL)
+    asking = desk.connect("127.0.0.1", SMALL)[1]
+    silent = [desk.connect("127.0.0.1")[1] for _ in range(3)]
+    _, checking = desk.connect("127.0.0.1", SMALL)
+    assert [line.closed for line in silent] == [True, False, False]
+    assert not checking.closed and not asking.closed
+    assert desk.connect("192.0.2.66")[1].closed, "from elsewhere"
+
+
+@pytest.mark.fault(107)
 def test_what_is_sent_after_the_answer_is_not_taken_for_ever(desk: Desk) -> None:
     made, line = desk.connect("127.0.0.1", NEVER_ENDS)
     made.cycle.response_complete = True
