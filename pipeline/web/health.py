@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from pipeline.web.schema import answers
+
 router = APIRouter(tags=["status"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", responses=answers(421, 500, 503))
 def healthz() -> dict[str, str]:
     """Say that the server answers. What the worker does stands in `/api/status`."""
     return {"status": "ok"}
