@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from db import queries
+from db.names import escape
 from pipeline.corrections import Known
 from pipeline.mover import Change
 from pipeline.web import schema, settling
@@ -231,13 +232,19 @@ def models(site: Here) -> list[dict[str, Any]]:
 
 def inbox_of(site: Site, path: str | None) -> Path:
     """Return the inbox at `path`, the first one for None. Raises Problem 404, 503."""
-    inboxes = {str(inbox): inbox for inbox in site.settings.inboxes}
+    # A path that is not UTF-8 cannot be sent; its readable form can.
+    inboxes = {escape(os.fsencode(inbox)): inbox for inbox in site.settings.inboxes}
+    inboxes |= {str(inbox): inbox for inbox in site.settings.inboxes}
     target = inboxes.get(path) if path else site.settings.inboxes[0]
     if target is None:
-        raise Problem(404, "There is no such inbox.", f"Choose one of: {', '.join(inboxes)}.")
+        raise Problem(404, "There is no such inbox.", f"Choose one of: {_names(site)}.")
     if not target.is_dir():
         raise Problem(503, f"The inbox {target} is not there.", "Mount its disk, or start the worker once.")
     return target
+
+
+def _names(site: Site) -> str:
+    return ", ".join(escape(os.fsencode(inbox)) for inbox in site.settings.inboxes)
 
 
 def _rows(site: Site, wanted: queries.ResultFilter) -> Iterator[dict[str, Any]]:
@@ -305,7 +312,7 @@ def _key(key: str | None, number: int) -> str | None:
 def _delivered(delivery: Delivery) -> Delivered:
     return Delivered(
         name=delivery.name,
-        inbox=delivery.inbox,
+        inbox=escape(os.fsencode(delivery.inbox)),
         bytes=delivery.bytes,
         sha256=delivery.sha256,
         already=delivery.already,
