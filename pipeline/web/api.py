@@ -35,7 +35,7 @@ By = Annotated[Text | None, Query(max_length=200, description="Who says so.")]
 
 PAGE_ROWS = 100
 
-CORRECTING = (*CHANGING, 400, 404, 409, 412, 422)
+CORRECTING = (*CHANGING, 404, 409, 412, 422)
 
 
 def if_match_of(

@@ -19,9 +19,10 @@ from pipeline.web.problems import PROBLEM_JSON
 
 Answers = dict[int | str, dict[str, Any]]
 
-ALWAYS = (401, 421, 429, 500, 503)
+# Of any request: 400 if it is not clear where it ends, 429 after wrong tokens.
+ALWAYS = (400, 401, 421, 429, 500, 503)
 CHANGING = (*ALWAYS, 403)
-UPLOADING = (*CHANGING, 400, 404, 408, 413, 415, 422, 507)
+UPLOADING = (*CHANGING, 404, 408, 413, 415, 422, 507)
 
 
 class WrongValue(BaseModel):
@@ -101,7 +102,7 @@ class Model(BaseModel):
 
 def answers(*errors: int, ok: Any = None, not_modified: bool = False) -> Answers:
     """Return what a route may answer: `ok` is the model of 200, and each error is a Refusal."""
-    found: Answers = {status: {"model": Refusal} for status in sorted(errors)}
+    found: Answers = {status: {"model": Refusal} for status in sorted({*errors})}
     if not_modified:
         found[304] = {"description": "The client has it already: `If-None-Match` names its ETag."}
     return found | ({200: {"model": ok}} if ok is not None else {})
