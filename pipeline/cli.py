@@ -27,7 +27,7 @@ from pipeline.cli_classify import classify
 from pipeline.cli_doctor import doctor
 from pipeline.cli_mending import correct, retry, undo
 from pipeline.cli_models import evaluate, train
-from pipeline.cli_shared import DEFAULT, Config, Json, When, database, day_option, integer, load, real
+from pipeline.cli_shared import DEFAULT, Config, Json, When, database, day_option, integer, load, real, words
 from pipeline.cli_web import require_pages, serve
 from pipeline.errors import DatabaseError, PawsortError, SettingsError, translated
 from pipeline.logs import printable_lines
@@ -138,10 +138,10 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
 @app.command()
 def query(
     config: Config = DEFAULT,
-    outcome: Annotated[str | None, typer.Option(help="A folder, waiting or undone.")] = None,
-    prediction: Annotated[str | None, typer.Option(help="A label of the model, such as cat.")] = None,
+    outcome: Annotated[str | None, words("A folder, waiting or undone.")] = None,
+    prediction: Annotated[str | None, words("A label of the model, such as cat.")] = None,
     inbox: Annotated[str | None, typer.Option(help="The inbox it came from.")] = None,
-    name: Annotated[str | None, typer.Option(help="A part of the file's name.")] = None,
+    name: Annotated[str | None, words("A part of the file's name.")] = None,
     min_confidence: Annotated[float | None, real("At least.")] = None,
     max_confidence: Annotated[float | None, real("At most.")] = None,
     since: When = None,

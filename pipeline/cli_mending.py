@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli_shared import DEFAULT, Config, Json, When, database, integer, load
+from pipeline.cli_shared import DEFAULT, Config, Json, When, database, integer, load, words
 from pipeline.errors import SOME_FAILED, SettingsError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def correct(
         ),
     ],
     config: Config = DEFAULT,
-    by: Annotated[str | None, typer.Option(help="Who says so (default: you).")] = None,
+    by: Annotated[str | None, words("Who says so (default: you).")] = None,
     json: Json = False,
 ) -> None:
     """Say what is really on photos: move them to the right folder, and remember it.
@@ -47,7 +47,7 @@ def undo(
     config: Config = DEFAULT,
     last: Annotated[int | None, integer("The last so many moves.")] = None,
     since: When = None,
-    by: Annotated[str | None, typer.Option(help="Who says so (default: you).")] = None,
+    by: Annotated[str | None, words("Who says so (default: you).")] = None,
     json: Json = False,
 ) -> None:
     """Take moves back: a correction to where the file was before, a filing into its inbox.
@@ -76,8 +76,8 @@ def undo(
 def retry(
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Only these files.")] = None,
     config: Config = DEFAULT,
-    reason: Annotated[str | None, typer.Option(help="All that failed for this reason.")] = None,
-    by: Annotated[str | None, typer.Option(help="Who says so (default: you).")] = None,
+    reason: Annotated[str | None, words("All that failed for this reason.")] = None,
+    by: Annotated[str | None, words("Who says so (default: you).")] = None,
     json: Json = False,
 ) -> None:
     """Send files that failed in again: back to their inbox, as if they had just arrived.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from db.names import escape
 from pipeline import config as configuration
 from pipeline.errors import translated
 from pipeline.ranges import FIRST_DAY, LARGEST_INTEGER, LAST_DAY, to_utc, within
@@ -105,6 +106,17 @@ def integer(help: str, least: int = 1, most: int = LARGEST_INTEGER) -> Any:
 def real(help: str, least: float = 0, most: float = 1) -> Any:
     """Return an option that takes the numbers from `least` to `most`, and so neither NaN nor infinity."""
     return typer.Option(min=least, max=most, help=help)
+
+
+def words(help: str, **more: Any) -> Any:
+    """Return an option that takes text; what is not UTF-8 becomes the readable form of `db.names`."""
+    return typer.Option(help=help, callback=_readable, **more)
+
+
+def _readable(text: str | None) -> str | None:
+    if text is None or not any("\udc80" <= character <= "\udcff" for character in text):
+        return text
+    return escape(os.fsencode(text))
 
 
 def day_option(name: str, help: str) -> Any:

@@ -35,6 +35,14 @@ def _known_timezone(name: str) -> str:
     return name
 
 
+def _host_name(host: str) -> str:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("expected a name or address of a host") from None
+    return host
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -97,7 +105,7 @@ class ReportSettings(_Section):
 class WebSettings(_Section):
     """Where the web page listens; an address other than loopback needs a token."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_host_name)] = "127.0.0.1"
     port: int = Field(8420, ge=1, le=65535)
     token: str | None = Field(None, min_length=16)
     hosts: tuple[str, ...] = ()

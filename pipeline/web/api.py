@@ -13,15 +13,18 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from db import queries
+from db.names import escape
 from pipeline.corrections import Known
 from pipeline.mover import Change
-from pipeline.web import settling
-from pipeline.web.asking import answers, scratch
+from pipeline.web import schema, settling
+from pipeline.web.asking import answers as ask
+from pipeline.web.asking import scratch
 from pipeline.web.delivering import Delivery
 from pipeline.web.etags import matches_strongly, tag_of, tags_in
 from pipeline.web.metrics import status_of
 from pipeline.web.parameters import After, Id, Moment, Rows, Share, Text
 from pipeline.web.problems import Problem
+from pipeline.web.schema import ALWAYS, CHANGING, UPLOADING, answers
 from pipeline.web.site import Here, Site
 from pipeline.web.uploads import received
 from pipeline.web.who import who
@@ -31,6 +34,8 @@ router = APIRouter(prefix="/api", tags=["api"])
 By = Annotated[Text | None, Query(max_length=200, description="Who says so.")]
 
 PAGE_ROWS = 100
+
+CORRECTING = (*CHANGING, 404, 409, 412, 422)
 
 
 def if_match_of(
@@ -63,18 +68,6 @@ FILES = {
     }
 }
 """The body of a route that reads its files itself, for the schema."""
-
-
-class Refusal(BaseModel):
-    """What every error says."""
-
-    error: str
-    what_to_do: str
-
-
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Refusal} for status in (400, 401, 403, 404, 409, 413, 415, 421, 422, 503, 507)
-}
 
 
 class Answered(BaseModel):
@@ -117,7 +110,7 @@ class Delivered(BaseModel):
     id: int | None
 
 
-@router.post("/classify", responses=REFUSALS, openapi_extra=FILES)
+@router.post("/classify", responses=answers(*UPLOADING), openapi_extra=FILES)
 async def classify(
     request: Request,
     site: Here,
@@ -130,11 +123,11 @@ async def classify(
     async with received(request, scratch(site), site.settings.limits) as form:
         if not form.files:
             raise Problem(422, "There is no photo in this request.", "Send it as the field `file`.")
-        found = await answers(site, choice, form.files)
+        found = await ask(site, choice, form.files)
     return [Answered(**answer.classified.as_dict()) for answer in found]
 
 
-@router.get("/results", responses=REFUSALS)
+@router.get("/results", responses=answers(*ALWAYS, 422, ok=schema.Rows))
 def results(
     site: Here,
     outcome: Annotated[Text | None, Query(description="A folder, waiting or undone.")] = None,
@@ -169,14 +162,14 @@ def results(
     return Results(results=rows, next=rows[-1]["id"] if len(rows) == limit else None)
 
 
-@router.get("/results/{id}", responses=REFUSALS)
+@router.get("/results/{id}", responses=answers(*ALWAYS, 404, 422, ok=schema.Row, not_modified=True))
 def result(response: Response, site: Here, id: Id) -> dict[str, Any]:
     """Return one row of the database; its ETag is for If-Match when you correct it."""
     response.headers.update({"ETag": _etag(site, id), "Cache-Control": "private, no-cache"})
     return _row(site, id)
 
 
-@router.post("/results/{id}/correction", responses=REFUSALS)
+@router.post("/results/{id}/correction", responses=answers(*CORRECTING, 408, 413, ok=schema.Changed))
 def correct(
     request: Request, response: Response, site: Here, id: Id, said: Correction, if_match: IfMatch = None
 ) -> dict[str, Any]:
@@ -186,7 +179,7 @@ def correct(
     return _changed(site, response, meant, changes, if_match)
 
 
-@router.delete("/results/{id}/correction", responses=REFUSALS)
+@router.delete("/results/{id}/correction", responses=answers(*CORRECTING, ok=schema.Changed))
 def undo(
     request: Request, response: Response, site: Here, id: Id, by: By = None, if_match: IfMatch = None
 ) -> dict[str, Any]:
@@ -195,7 +188,9 @@ def undo(
     return _changed(site, response, meant, settling.take_back(site, who(request, by), [meant]), if_match)
 
 
-@router.post("/inbox", status_code=201, responses=REFUSALS, openapi_extra=FILES)
+@router.post(
+    "/inbox", status_code=201, responses=answers(*UPLOADING, 409, ok=list[Delivered]), openapi_extra=FILES
+)
 async def deliver(
     request: Request,
     response: Response,
@@ -220,13 +215,13 @@ async def deliver(
     return [_delivered(delivery) for delivery in done]
 
 
-@router.get("/status", responses=REFUSALS)
+@router.get("/status", responses=answers(*ALWAYS))
 def status(site: Here) -> dict[str, Any]:
     """Say what the worker is doing, and how many files went where."""
     return status_of(site).as_dict()
 
 
-@router.get("/models", responses=REFUSALS)
+@router.get("/models", responses=answers(*ALWAYS, ok=list[schema.Model]))
 def models(site: Here) -> list[dict[str, Any]]:
     """List the models that may be named in `POST /api/classify`."""
     return [
@@ -237,13 +232,19 @@ def models(site: Here) -> list[dict[str, Any]]:
 
 def inbox_of(site: Site, path: str | None) -> Path:
     """Return the inbox at `path`, the first one for None. Raises Problem 404, 503."""
-    inboxes = {str(inbox): inbox for inbox in site.settings.inboxes}
+    # A path that is not UTF-8 cannot be sent; its readable form can.
+    inboxes = {escape(os.fsencode(inbox)): inbox for inbox in site.settings.inboxes}
+    inboxes |= {str(inbox): inbox for inbox in site.settings.inboxes}
     target = inboxes.get(path) if path else site.settings.inboxes[0]
     if target is None:
-        raise Problem(404, "There is no such inbox.", f"Choose one of: {', '.join(inboxes)}.")
+        raise Problem(404, "There is no such inbox.", f"Choose one of: {_names(site)}.")
     if not target.is_dir():
         raise Problem(503, f"The inbox {target} is not there.", "Mount its disk, or start the worker once.")
     return target
+
+
+def _names(site: Site) -> str:
+    return ", ".join(escape(os.fsencode(inbox)) for inbox in site.settings.inboxes)
 
 
 def _rows(site: Site, wanted: queries.ResultFilter) -> Iterator[dict[str, Any]]:
@@ -311,7 +312,7 @@ def _key(key: str | None, number: int) -> str | None:
 def _delivered(delivery: Delivery) -> Delivered:
     return Delivered(
         name=delivery.name,
-        inbox=delivery.inbox,
+        inbox=escape(os.fsencode(delivery.inbox)),
         bytes=delivery.bytes,
         sha256=delivery.sha256,
         already=delivery.already,

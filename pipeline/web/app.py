@@ -27,6 +27,7 @@ from pipeline.web import (
     problems,
     reporting,
     reviewing,
+    schema,
     today,
     trying,
     who,
@@ -77,6 +78,7 @@ def create_app(
     app.add_middleware(Conditional)
     app.add_middleware(Guard, web=settings.web, sessions=site.sessions, attempts=site.attempts)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    schema.describe(app, settings.web)
     for room in rooms:
         app.include_router(room.router)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,6 +11,7 @@ from sqlalchemy import Engine
 from db import browse, overview
 from db.browse import MOST, Counted, Mark
 from db.browse import Page as Files
+from db.names import escape
 from pipeline.web import recent
 from pipeline.web.charts import histogram
 from pipeline.web.filters import Filters, choice_of, filters_of
@@ -66,7 +68,7 @@ def _chosen_from(engine: Engine | None, site: Site) -> dict[str, Any]:
     bundle = site.classes.bundle()
     bins = site.cache.get("histogram", lambda: overview.histogram(engine, BINS)) if engine else []
     return {
-        "inboxes": [str(inbox) for inbox in site.settings.inboxes],
+        "inboxes": [escape(os.fsencode(inbox)) for inbox in site.settings.inboxes],
         "models": [bundle.name] if bundle else [],
         "chart": histogram(bins, "How sure the model was, over all photos") if any(bins) else "",
     }

@@ -6,8 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_LIST = re.compile(rf"[\s,]*{_TAG}(?:\s*,[\s,]*(?:{_TAG})?)*\s*")
+_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 ANY = "*"
 """What a client writes for "whatever the version, if there is one"."""
@@ -22,7 +21,10 @@ def tags_in(header: str) -> tuple[str, ...] | None:
     """Read the value of If-Match or If-None-Match: tags as they stand, `("*",)`; None if it is neither."""
     if header.strip() == ANY:
         return (ANY,)
-    return tuple(re.findall(_TAG, header)) if _LIST.fullmatch(header) else None
+    # Between commas stands one tag or nothing; not one pattern for all, which commas alone would keep busy.
+    between = {part.strip(" \t") for part in _TAG.sub('""', header).split(",")}
+    tags = tuple(_TAG.findall(header))
+    return tags if tags and between <= {'""', ""} else None
 
 
 def matches_weakly(tags: Sequence[str], current: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from db.browse import Choice
+from db.names import unescape
 from pipeline.days import bounds, start_of
 
 
@@ -65,7 +67,7 @@ def choice_of(filters: Filters, zone: ZoneInfo) -> tuple[Choice, list[str]]:
     choice = Choice(
         outcome=filters.outcome or None,
         reason=filters.reason or None,
-        inbox=filters.inbox or None,
+        inbox=_path(filters.inbox) if filters.inbox else None,
         since=start_of(first, zone) if first else None,
         until=bounds(last, zone)[1] if last else None,
         min_confidence=low,
@@ -75,6 +77,14 @@ def choice_of(filters: Filters, zone: ZoneInfo) -> tuple[Choice, list[str]]:
         corrected=corrected,
     )
     return choice, wrong
+
+
+def _path(text: str) -> str:
+    """Return the path whose readable form is `text`; what is no such form is a path itself."""
+    try:
+        return os.fsdecode(unescape(text))
+    except ValueError:
+        return text
 
 
 def _day(text: str, wrong: list[str]) -> date | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from pipeline.web.schema import answers
+
 router = APIRouter(tags=["status"])
 
 
 # `async`, so that it needs no thread: all of them may be at work.
-@router.get("/healthz")
+@router.get("/healthz", responses=answers(421, 500, 503))
 async def healthz() -> dict[str, str]:
     """Say that the server answers. What the worker does stands in `/api/status`."""
     return {"status": "ok"}

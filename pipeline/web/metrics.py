@@ -9,6 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from pipeline import status as statuses
 from pipeline.status import Status
+from pipeline.web.schema import ALWAYS, answers
 from pipeline.web.site import Here, Site
 
 router = APIRouter(tags=["status"])
@@ -16,7 +17,7 @@ router = APIRouter(tags=["status"])
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+@router.get("/metrics", response_class=PlainTextResponse, responses=answers(*ALWAYS))
 def metrics(site: Here) -> PlainTextResponse:
     """Return all gauges; source of the format: Prometheus, "Exposition formats", version 0.0.4."""
     status = status_of(site)

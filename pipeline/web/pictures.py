@@ -17,6 +17,7 @@ from pipeline.web.etags import tag_of
 from pipeline.web.painter import BusyError
 from pipeline.web.parameters import Id
 from pipeline.web.problems import TRY_AGAIN, Problem
+from pipeline.web.schema import ALWAYS, answers
 from pipeline.web.site import Here, Site
 
 router = APIRouter(tags=["results"])
@@ -37,7 +38,9 @@ LONGEST = {Size.small: 320, Size.large: 1600}
 
 
 @router.get(
-    "/pictures/{id}/{size}", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}}
+    "/pictures/{id}/{size}",
+    response_class=Response,
+    responses=answers(*ALWAYS, 404, 422, not_modified=True) | {200: {"content": {"image/jpeg": {}}}},
 )
 async def picture(site: Here, id: Id, size: Size) -> Response:
     """Return a JPEG of the photo `id`, 320 or 1,600 pixels long; 404 where there is none to show."""

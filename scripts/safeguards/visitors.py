@@ -290,4 +290,31 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
             "pipeline/web/test_filepage.py::test_an_old_page_changes_nothing_and_says_who_was_first",
         ),
     ),
+    of(
+        "the file of the address is the file of the form", "pipeline/web/settling.py",
+        "    if [file.id for file in files] != [id]:\n",
+        "    if False:\n",
+        (), ("pipeline/web/test_filepage.py::test_the_file_of_the_address_and_that_of_the_form_must_be_one",),
+    ),
+    of(
+        "If-Match is compared", "pipeline/web/api.py",
+        "    if not matches_strongly(tags, current):\n",
+        "    if False:\n",
+        (), (
+            "pipeline/web/test_api.py::"
+            "test_if_match_is_compared_always_even_for_a_file_that_was_never_moved",
+        ),
+    ),
+    of(
+        "times within the calendar", "pipeline/ranges.py",
+        "    within(moment.date())\n",
+        "",
+        (), ("pipeline/web/test_ranges.py::test_a_number_or_time_beyond_its_range_is_answered_422",),
+    ),
+    of(
+        "a report that is not sent is closed", "pipeline/web/reporting.py",
+        "        os.close(descriptor)\n",
+        "",
+        (), ("pipeline/web/test_conditional.py::test_a_report_that_is_not_sent_is_closed",),
+    ),
 )  # fmt: skip

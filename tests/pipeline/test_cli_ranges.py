@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import typer
+from pydantic import ValidationError
 
 from pipeline import cli
-from pipeline.config import Settings
+from pipeline.config import Settings, WebSettings
 from pipeline.errors import SettingsError
 from pipeline.ranges import LARGEST_INTEGER
 from tests.pipeline.house import House
@@ -115,3 +116,32 @@ def test_what_is_no_number_is_refused_by_the_option_itself(
 def test_a_time_at_the_edge_of_the_calendar_is_looked_for(call: Call, option: str) -> None:
     assert call("query", f"{option}=0002-01-01T00:00+23:59")[0] == 0
     assert call("query", f"{option}=9998-12-31T23:59-23:59")[0] == 0
+
+
+TEXTS = (
+    ("query", "--name"), ("query", "--outcome"), ("query", "--prediction"), ("query", "--inbox"),
+    ("retry", "--reason"), ("serve", "--host"), ("undo", "--by"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "option"), TEXTS)
+def test_a_text_that_is_not_utf8_breaks_no_command(call: Call, command: str, option: str) -> None:
+    more = ("--last", "1") if command == "undo" else ()
+    code, _ = call(command, *more, f"{option}=a\udcff")
+    assert code in (0, 2)
+
+
+def test_a_file_is_found_by_a_name_that_is_not_utf8(
+    call: Call, house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.file(b"odd \xff.jpg")
+    monkeypatch.setattr(sys, "argv", ["pawsort", "query", "--name", "odd \udcff", "--format", "csv"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert r"odd \xff.jpg" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("host", ["a\udcff", "a" * 70, "a..b"])
+def test_a_host_that_cannot_be_one_is_refused_by_the_settings(host: str) -> None:
+    with pytest.raises(ValidationError, match="a name or address of a host"):
+        WebSettings(host=host, token="0123456789abcdef")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
+from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
 
@@ -14,7 +16,7 @@ from fastapi.routing import APIRoute
 
 from pipeline.web.app import ROOMS
 from tests.pipeline.house import House
-from tests.pipeline.web.conftest import HTML, TestClient, client_of
+from tests.pipeline.web.conftest import HTML, TestClient, client_of, parts
 
 HOSTILE = (
     "-1", "0", "-0.0", "9223372036854775807", "9223372036854775808", "1" + "0" * 400, "1" + "0" * 5000, "nan",
@@ -133,3 +135,20 @@ def test_a_number_or_time_beyond_its_range_is_answered_422(
         url = address(route, LIKELY | {name: value}) + ("" if in_path else f"?{name}={quote(value, safe='')}")
         answer = ask(site, method, url, FORM)
         assert answer.status_code == 422, (url[:200], answer.status_code)
+
+
+def test_a_server_in_a_folder_whose_name_is_not_utf8_answers_all_the_same(tmp_path: Path) -> None:
+    house = House(Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff\\")))
+    house.file(b"a.jpg")
+    pages = ("/", "/review", "/browse", "/files/1", "/today", "/reports", "/api/results", "/api/status")
+    with client_of(house) as client:
+        for path in pages:
+            assert client.get(path, headers=HTML).status_code == 200, path
+        inbox = client.post("/api/inbox", files=parts(b"x")).json()[0]["inbox"]
+        assert inbox.endswith(r"/odd\xff\\/inbox")
+        assert client.post("/api/inbox", params={"inbox": inbox}, files=parts(b"y")).status_code == 201
+        other = client.post("/api/inbox", params={"inbox": "x"}, files=parts(b"y"))
+        assert inbox in other.json()["what_to_do"]
+        found = client.get("/browse", params={"inbox": inbox}, headers=HTML).text
+        assert "/files/1" in found
+    house.engine.dispose()
