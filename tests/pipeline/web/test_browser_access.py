@@ -103,6 +103,7 @@ def test_today_can_be_paused_and_says_when_the_server_is_gone(today: Any) -> Non
 def doubts(house: House, live: str, browser: Any) -> Iterator[Any]:
     """Review, and what it sends is caught: nothing is settled here."""
     with Window(browser, live) as window:
+        window.page.set_default_timeout(20_000)
         window.page.goto("/review")
         yield window.page
         assert window.complaints == []
@@ -159,6 +160,14 @@ def test_keys_can_be_switched_off_for_good(doubts: Any) -> None:
     assert not doubts.locator("kbd").first.is_visible()
     doubts.get_by_role("checkbox", name="One-letter keys").check()
     assert pressed(doubts, "d") == ["d"]
+
+
+def test_focus_goes_on_at_the_content_where_its_button_is_gone(doubts: Any) -> None:
+    last = '<div id="stage"><h1>Review</h1><p>All settled.</p></div>'
+    doubts.route("**/review?after=*", lambda route: route.fulfill(body=last, content_type="text/html"))
+    doubts.locator("#skip").press("Enter")
+    doubts.get_by_text("All settled.").wait_for()
+    doubts.wait_for_function("() => document.activeElement.id === 'content'")
 
 
 # --- zoom ---
