@@ -69,7 +69,8 @@ def _table(rows: Sequence[Sequence[str]]) -> Markup:
         return Markup("<tr>{}</tr>").format(made)
 
     body = Markup("").join(row(cells, Markup("<td>{}</td>")) for cells in rows[1:])
-    head = row(rows[0], Markup("<th>{}</th>"))
+    is_named = any(cell.strip() for cell in rows[0])
+    head = row(rows[0], Markup("<th>{}</th>")) if is_named else ""  # an empty heading says nothing
     table = Markup("<table><thead>{}</thead><tbody>{}</tbody></table>").format(head, body)
     return Markup('<div class="scroll" tabindex="0">{}</div>').format(table)
 

@@ -76,15 +76,18 @@ class Window:
     def __exit__(self, *_: object) -> None:
         self.context.close()
 
-    def barriers(self) -> list[str]:
-        """What axe finds to be serious or critical on the page, one line each."""
+    def barriers(self, least: Literal["minor", "serious"] = "serious") -> list[str]:
+        """What axe finds on the page of this impact or more, one line each; small targets, too."""
         if not self.page.evaluate("() => 'axe' in window"):
             self.page.add_script_tag(content=AXE)
-        found = self.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+        found = self.page.evaluate(
+            "() => axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled: true}}})"
+        )
+        counts = {"serious", "critical"} | ({"minor", "moderate"} if least == "minor" else set())
         return [
             f"{violation['id']}: {violation['help']}: {node['html'][:200]} {node['failureSummary'][:300]}"
             for violation in found["violations"]
-            if violation["impact"] in ("serious", "critical")
+            if violation["impact"] in counts
             for node in violation["nodes"]
         ]
 

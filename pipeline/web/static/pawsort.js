@@ -43,8 +43,29 @@
     row.scrollLeft = current.offsetLeft - row.offsetLeft - (row.clientWidth - current.offsetWidth) / 2;
   }
   document.body.addEventListener("htmx:load", (event) => localise(event.detail.elt.parentNode || document));
-  // An answer that is no success still says what is wrong: show it where the visitor is.
-  document.body.addEventListener("htmx:responseError", (event) => {
-    window.pawsort.announce("That did not work: " + (event.detail.xhr.statusText || event.detail.xhr.status));
+
+  // What went wrong stays in view, until something works again.
+  const trouble = document.getElementById("trouble");
+
+  function complain(words) {
+    trouble.textContent = words;
+    trouble.hidden = false;
+  }
+
+  function wordsOf(xhr) {
+    try {
+      const { error, what_to_do: advice } = JSON.parse(xhr.responseText);
+      return `${error} ${advice}`;
+    } catch {
+      return `The server answered ${xhr.status}. Try again.`;
+    }
+  }
+
+  document.body.addEventListener("htmx:responseError", (event) => complain(wordsOf(event.detail.xhr)));
+  document.body.addEventListener("htmx:sendError", () => {
+    complain("The server does not answer. Is `pawsort serve` still running?");
+  });
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.shouldSwap) trouble.hidden = true;
   });
 })();

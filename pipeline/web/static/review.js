@@ -60,6 +60,15 @@
     count();
   });
   document.addEventListener("change", (event) => { if (event.target.closest("#tiles")) count(); });
-  document.addEventListener("htmx:afterSettle", () => { if (stage()) prepare(); });
+  // htmx keeps the focus on what has the same id; where that is gone, it goes on at the top of the content.
+  let wasInside = false;
+  document.addEventListener("htmx:beforeSwap", () => { wasInside = stage().contains(document.activeElement); });
+  document.addEventListener("htmx:afterSettle", () => {
+    if (!stage()) return;
+    prepare();
+    if (wasInside && document.activeElement === document.body) {
+      document.getElementById("content").focus({ preventScroll: true });
+    }
+  });
   pawsort.remember(keys, prepare);
 })();

@@ -72,8 +72,9 @@
     } catch (error) {
       card.removeAttribute("aria-busy");
       card.classList.remove("pending");
-      card.querySelector(".working").replaceWith(complaint(error));
-      pawsort.announce(`${file.name}: ${error.message}`);
+      const words = complaint(error);
+      words.setAttribute("role", "alert");
+      card.querySelector(".working").replaceWith(words);
     } finally {
       clearTimeout(late);
     }
@@ -108,7 +109,9 @@
 
   async function send(card, button) {
     const said = card.querySelector(".said");
-    button.disabled = true;
+    if (button.getAttribute("aria-disabled")) return;
+    // Not `disabled`, which would take the focus away.
+    button.setAttribute("aria-disabled", "true");
     // One key for each photo and page, so that a press too many brings no second copy.
     card.dataset.key ||= [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
     try {
@@ -116,7 +119,7 @@
       button.textContent = "Sent";
       said.textContent = `It is in the inbox as ${delivered.name}.`;
     } catch (error) {
-      button.disabled = false;
+      button.removeAttribute("aria-disabled");
       said.replaceChildren(complaint(error));
     }
   }
@@ -124,10 +127,11 @@
   async function look(card, button) {
     const picture = card.querySelector(".answer-picture");
     const heat = picture.querySelector(".heat");
+    if (button.getAttribute("aria-disabled")) return;
     if (heat) {
       heat.hidden = !heat.hidden;
     } else {
-      button.disabled = true;
+      button.setAttribute("aria-disabled", "true");
       button.textContent = "Looking…";
       try {
         const { model, label } = card.dataset;
@@ -136,10 +140,9 @@
       } catch (error) {
         card.querySelector(".said").replaceChildren(complaint(error));
       }
-      button.disabled = false;
+      button.removeAttribute("aria-disabled");
     }
     const shown = Boolean(picture.querySelector(".heat:not([hidden])"));
-    button.setAttribute("aria-pressed", String(shown));
     button.textContent = shown ? "Show the photo" : "Show where it looked";
   }
 

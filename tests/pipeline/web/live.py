@@ -8,15 +8,31 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from pipeline.config import Settings
 from pipeline.web import server
 from pipeline.web.app import create_app
 from pipeline.web.choices import SHIPPED, Choices
+from tests.models.pictures import encode, scene
+from tests.pipeline.house import House
 from tests.pipeline.web.children import trial_child
 
 PATIENCE = 60.0
+
+
+def doubtful(base: Path) -> House:
+    """Six photos in doubt, and four files that failed for different reasons."""
+    house = House(base)
+    house.time -= timedelta(days=1)
+    for number in range(6):
+        data = encode(scene(160 + number, 120), "JPEG")
+        answer = {"reason": "low_confidence", "confidence": 0.4, "scores": {"cat": 0.4, "dog": 0.3}}
+        house.file(f"{number}.jpg".encode(), data, "uncertain", **answer)
+    for reason in ("empty", "truncated", "corrupt", "unsupported"):
+        house.file(f"{reason}.jpg".encode(), reason.encode(), "failed", reason=reason, prediction=None)
+    return house
 
 
 @contextlib.contextmanager

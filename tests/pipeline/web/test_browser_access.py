@@ -1,9 +1,8 @@
-"""The pages for people who use a keyboard, a screen reader, a magnifier or a phone, in a real browser."""
+"""The pages by keyboard, with a screen reader, magnified, and on a phone, in a real browser."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +10,8 @@ from sqlalchemy import text
 
 from db.engine import writing
 from tests.end_to_end.browser import Window, chromium
-from tests.models.pictures import encode, scene
 from tests.pipeline.house import House
-from tests.pipeline.web.live import running
+from tests.pipeline.web.live import doubtful, running
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +22,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Six photos in doubt and four failures."""
-    house = House(tmp_path_factory.mktemp("house"))
-    house.time -= timedelta(days=1)
-    for number in range(6):
-        data = encode(scene(160 + number, 120), "JPEG")
-        answer = {"reason": "low_confidence", "confidence": 0.4, "scores": {"cat": 0.4, "dog": 0.3}}
-        house.file(f"{number}.jpg".encode(), data, "uncertain", **answer)
-    for number in range(4):
-        reason = ("empty", "truncated", "corrupt", "unsupported")[number]
-        house.file(f"bad{number}.jpg".encode(), b"%d" % number, "failed", reason=reason, prediction=None)
+    house = doubtful(tmp_path_factory.mktemp("house"))
     yield house
     house.engine.dispose()
 
@@ -114,6 +103,7 @@ def test_today_can_be_paused_and_says_when_the_server_is_gone(today: Any) -> Non
 def doubts(house: House, live: str, browser: Any) -> Iterator[Any]:
     """Review, and what it sends is caught: nothing is settled here."""
     with Window(browser, live) as window:
+        window.page.set_default_timeout(20_000)
         window.page.goto("/review")
         yield window.page
         assert window.complaints == []
@@ -170,6 +160,14 @@ def test_keys_can_be_switched_off_for_good(doubts: Any) -> None:
     assert not doubts.locator("kbd").first.is_visible()
     doubts.get_by_role("checkbox", name="One-letter keys").check()
     assert pressed(doubts, "d") == ["d"]
+
+
+def test_focus_goes_on_at_the_content_where_its_button_is_gone(doubts: Any) -> None:
+    last = '<div id="stage"><h1>Review</h1><p>All settled.</p></div>'
+    doubts.route("**/review?after=*", lambda route: route.fulfill(body=last, content_type="text/html"))
+    doubts.locator("#skip").press("Enter")
+    doubts.get_by_text("All settled.").wait_for()
+    doubts.wait_for_function("() => document.activeElement.id === 'content'")
 
 
 # --- zoom ---

@@ -1,0 +1,170 @@
+"""What the pages look like to people with colours of their own, with long names, and when something fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.browser import Window, chromium
+from tests.models.pictures import encode, scene
+from tests.pipeline.house import House
+from tests.pipeline.web.conftest import photo
+from tests.pipeline.web.live import doubtful, running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[str]:
+    house = doubtful(tmp_path_factory.mktemp("house"))
+    with running(house.settings) as address:
+        yield address
+    house.engine.dispose()
+
+
+# --- what goes wrong is seen and heard ---
+
+
+def test_what_goes_wrong_is_shown_and_said_where_the_visitor_is(live: str, browser: Any) -> None:
+    with Window(browser, live) as window:
+        page = window.page
+        page.goto("/review")
+        trouble = page.locator("#trouble[role=alert]")
+        refusal = {"error": "The database is locked.", "what_to_do": "Try again."}
+        page.route("**/review/answer", lambda route: route.fulfill(status=503, json=refusal))
+        page.keyboard.press("d")
+        page.get_by_text("The database is locked. Try again.").wait_for()
+        assert trouble.is_visible()
+        page.unroute("**/review/answer")
+        page.route("**/review?after=*", lambda route: route.abort())
+        page.keyboard.press("s")
+        page.get_by_text("The server does not answer.").wait_for()
+        page.unroute("**/review?after=*")
+        page.keyboard.press("s")
+        trouble.wait_for(state="hidden")
+
+
+def test_a_photo_that_fails_on_try_is_an_alert_and_focus_stays_on_its_button(live: str, browser: Any) -> None:
+    with Window(browser, live) as window:
+        page = window.page
+        page.goto("/")
+        file = {"name": "a.png", "mimeType": "image/png", "buffer": photo("cat")}
+        page.set_input_files("#files", file)
+        look = page.get_by_role("button", name="Show where it looked")
+        look.wait_for()
+        refusal = {"error": "No room.", "what_to_do": "Free some."}
+        for path in ("**/try/heat", "**/api/inbox", "**/try"):
+            page.route(path, lambda route: route.fulfill(status=507, json=refusal))
+        for name in ("Show where it looked", "Send to inbox"):
+            button = page.get_by_role("button", name=name)
+            button.press("Enter")
+            page.get_by_role("status").get_by_text("No room. Free some.").wait_for()
+            assert button.evaluate("(button) => document.activeElement === button"), name
+        page.set_input_files("#files", file)
+        page.get_by_role("alert").get_by_text("No room. Free some.").wait_for()
+
+
+# --- colours of the visitor's own ---
+
+
+def test_forced_colours_leave_what_is_chosen_and_how_much_visible(live: str, browser: Any) -> None:
+    with Window(browser, live, forced_colors="active") as window:
+        page = window.page
+
+        def style(selector: str, name: str) -> str:
+            found = page.locator(selector).first
+            return str(found.evaluate("(one, name) => getComputedStyle(one)[name]", name))
+
+        def differ(one: str, other: str, name: str) -> None:
+            assert style(one, name) != style(other, name), (one, other, name)
+
+        page.goto("/review")
+        differ(".nav [aria-current]", ".nav a:not([aria-current])", "backgroundColor")
+        differ(".chips [aria-current]", ".chips a:not([aria-current])", "backgroundColor")
+        differ(".switch [aria-current]", ".switch a:not([aria-current])", "backgroundColor")
+        differ(".say.guess", ".say:not(.guess)", "borderTopColor")
+        differ(".first svg.bar rect", "body", "fill")
+        assert style(".first svg.bar rect", "fill") != style("svg.bar", "backgroundColor")
+        assert style("svg.bar", "borderTopStyle") == "solid"
+        page.keyboard.press("Tab")
+        assert page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        page.goto("/review?many=1")
+        assert style("#answer-1", "color") != style("#all", "color"), "what cannot be pressed yet"
+        page.locator(".tile input").first.check()
+        differ(".tile:has(:checked)", ".tile:not(:has(:checked))", "borderTopColor")
+        page.goto("/today")
+        colours = page.evaluate(
+            """() => [...document.querySelectorAll(".legend i")]
+                .map((mark) => getComputedStyle(mark).backgroundColor)"""
+        )
+        assert len(set(colours)) >= 3, "the legend keeps the colours of the chart"
+
+
+# --- names of any kind ---
+
+LONG = {
+    "no spaces": "x" * 240, "right to left": "\u05e9\u05dc\u05d5\u05dd" * 25, "emoji": "\U0001f600" * 60,
+    "capitals": "W" * 240, "spaces": "a b " * 60, "markup": "<b>" * 70,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[str]:
+    """A server over files with LONG names, and a class with one."""
+    house = House(tmp_path_factory.mktemp("named"))
+    house.time -= timedelta(days=1)
+    for number, name in enumerate(LONG.values()):
+        answer = {"reason": "low_confidence", "scores": {"c" * 60: 0.9, "dog": 0.1}, "prediction": "c" * 60}
+        data = encode(scene(160 + number, 120), "JPEG")
+        house.file(f"{name}.jpg".encode(), data, "uncertain", model="m" * 120, **answer)
+    house.file(b"f" * 250, b"1", "failed", reason="r" * 120, prediction=None)
+    with running(house.settings) as address:
+        yield address
+    house.engine.dispose()
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_no_name_widens_a_page(named: str, browser: Any, width: int) -> None:
+    with Window(browser, named) as window:
+        page = window.page
+        page.set_viewport_size({"width": width, "height": 700})
+        for path in ("/review", "/review?many=1", "/browse", "/browse?reason=" + "r" * 120, "/today",
+                     *(f"/files/{id}" for id in range(1, 8))):  # fmt: skip
+            page.goto(path)
+            assert not window.scrolls_sideways(), path
+        page.goto("/files/1")
+        assert page.locator("h1").bounding_box()["height"] < 160, "cut after three lines"
+        assert "x" * 240 in page.locator("dl.facts").inner_text()
+        page.goto("/")
+        file = {"name": f"{'x' * 240}.png", "mimeType": "image/png", "buffer": photo("cat")}
+        page.set_input_files("#files", file)
+        page.locator(".answer .bars").wait_for()
+        assert not window.scrolls_sideways()
+
+
+# --- structure ---
+
+
+@pytest.mark.parametrize("device", ["desktop", "phone"])
+def test_headings_names_labels_and_targets_are_in_order(live: str, browser: Any, device: Any) -> None:
+    titles = set()
+    with Window(browser, live, device, lax=True) as window:
+        page = window.page
+        for path in ("/", "/review", "/review?many=1", "/browse?low=1", "/files/1", "/files/7", "/today",
+                     "/reports", "/models", "/models/cats_dogs", "/login", "/nowhere"):  # fmt: skip
+            page.goto(path)
+            if path == "/":
+                file = {"name": "a.png", "mimeType": "image/png", "buffer": photo("cat")}
+                page.set_input_files("#files", file)
+                page.locator(".answer .bars").wait_for()
+            assert window.barriers(least="minor") == [], path
+            assert page.locator("html[lang=en]").count() == page.locator("h1").count() == 1, path
+            titles.add(page.title())
+    assert len(titles) == 11, "each page has a title of its own; both of Review share one"
