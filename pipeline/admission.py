@@ -8,23 +8,18 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import stat
-import struct
 from dataclasses import dataclass
-from datetime import datetime
 
 from PIL import Image
 
 from models.images import Header, UnreadableImage, read_header
-from models.tiff import read_taken
+from models.taken import read_taken
 from pipeline.access import leased
 from pipeline.config import LimitSettings
 
 _CHUNK = 1024 * 1024  # bytes at once, of a large file
 _LEAST = 64 * 1024  # of any: a size may be unknown to a network share, or of a moment ago
-
-_OFFSET = re.compile(r"[+-]\d\d:\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +98,7 @@ def examine(data: bytes, limits: LimitSettings) -> Admitted | Refused:
         what = f"{header.width} x {header.height} pixels x {header.frames} frames"
         return Refused("too_many_pixels", f"{what}; the limit is {limits.megapixels:g} megapixels")
     width, height, exif = _looked_into(header, data)
-    return Admitted(header.format, width, height, header.frames, _taken_at(exif))
+    return Admitted(header.format, width, height, header.frames, read_taken(exif))
 
 
 def _looked_into(header: Header, data: bytes) -> tuple[int, int, bytes]:
@@ -116,16 +111,6 @@ def _looked_into(header: Header, data: bytes) -> tuple[int, int, bytes]:
             return image.width, image.height, exif.removeprefix(b"Exif\0\0")
     except (ValueError, SyntaxError, OSError, RuntimeError):
         return header.width, header.height, b""  # it is broken, and decoding will say how
-
-
-def _taken_at(exif: bytes) -> str | None:
-    """Return when a photo says it was taken, as ISO 8601; None if it does not say, or says nonsense."""
-    try:
-        text, offset = read_taken(exif)
-        moment = datetime.strptime(text, "%Y:%m:%d %H:%M:%S")
-    except (ValueError, struct.error, UnreadableImage):
-        return None  # a photo without a date is as good as any
-    return moment.isoformat() + (offset if _OFFSET.fullmatch(offset) else "")
 
 
 def _too_large(size: int, limits: LimitSettings) -> Refused:
