@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from models.heif import without_film
 from models.images import Header, UnreadableImage, read_header
 from models.taken import read_taken
 from pipeline.access import leased
@@ -106,7 +107,9 @@ def _looked_into(header: Header, data: bytes) -> tuple[int, int, bytes]:
     if header.format not in ("HEIF", "AVIF"):
         return header.width, header.height, header.exif
     try:
-        with Image.open(io.BytesIO(data), formats=[header.format]) as image:  # parses boxes, decodes nothing
+        with Image.open(
+            io.BytesIO(without_film(data)), formats=[header.format]
+        ) as image:  # parses boxes, decodes nothing
             exif = bytes(image.info.get("exif") or b"")
             return image.width, image.height, exif.removeprefix(b"Exif\0\0")
     except (ValueError, SyntaxError, OSError, RuntimeError):
