@@ -118,7 +118,7 @@ def _decode_scans(image: JpegImageFile, data: bytes, found: Scans) -> Scan | Non
     ends = _ends_after_zeros(data, pieces)
     decoder = _Decoder(image, data)
     for part in pieces:
-        if len(pieces) > 1 and part not in ends:
+        if part is not pieces[-1] and part not in ends:  # behind the last block, cameras leave all sorts
             decoder.feed_to(max(part.start, part.end - _margin(part)))
             if decoder.skips_data(part.end):
                 raise corrupt("the JPEG has data that belong to no block")
@@ -230,6 +230,10 @@ def _load_arithmetic(data: bytes, size: tuple[int, int], found: Scans) -> JpegIm
     """Decode with all data at once: a decoder of arithmetic coding cannot wait for more."""
     last = found.scans[-1]
     image = _decoded(data, size, [data[: last.end] + _END])
+    if any(_ZEROS in data[scan.start : scan.end].rstrip(b"\0") for scan in found.scans):
+        raise corrupt(_HOLE)
+    if restarts_lost(data, last) > _TOLERATED:
+        raise _incomplete(last)
     if not found.exact:
         raise truncated("the JPEG ends before its last scan") if last.followed else _incomplete(last)
     begun, noise = data[: last.end], _noise(last.end - last.start)
