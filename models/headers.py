@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from models.bmp import read_bmp
 from models.gif import read_gif
+from models.heif import read_heif
 from models.jpeg import read_jpeg
 from models.png import is_damaged, read_png
 from models.sniffing import foreign, is_beginning, sniff
@@ -131,52 +132,14 @@ _Sizer = Callable[[bytes, int], tuple[int, int]]
 _WEBP_SIZES: dict[bytes, _Sizer] = {b"VP8X": _vp8x, b"VP8L": _vp8l, b"VP8 ": _vp8}
 
 
-# HEIF and AVIF: boxes within boxes. `ispe` says the size of an item, `stsz` the number of frames of a track.
-
-_CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0}
-_TOP_LEVEL = {b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip", b"uuid"}
-
-
 def _read_heif(data: bytes) -> Header:
-    return _read_boxes("HEIF", data)
+    header = read_heif(data, "HEIF")
+    return Header(header.format, header.width, header.height, header.frames)
 
 
 def _read_avif(data: bytes) -> Header:
-    return _read_boxes("AVIF", data)
-
-
-def _read_boxes(kind: str, data: bytes) -> Header:
-    sizes: list[tuple[int, int]] = []
-    frames = [1]
-    for name, start, end in _boxes(data, 0, len(data)):
-        if end > len(data):
-            raise truncated(f"the {kind} ends within its {name.decode('latin-1')!r} box")
-        if name == b"ispe":
-            sizes.append(struct.unpack_from(">II", data, start + 4))
-        elif name == b"stsz":
-            frames.append(struct.unpack_from(">I", data, start + 8)[0])
-    if not sizes:
-        raise truncated(f"the {kind} ends before it says how large it is")
-    width, height = max(sizes, key=lambda size: size[0] * size[1])
-    return Header(kind, width, height, max(frames))
-
-
-def _boxes(data: bytes, at: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    while at + 8 <= end:
-        length, name = struct.unpack_from(">I4s", data, at)
-        start = at + 8
-        if length == 1:
-            (length,) = struct.unpack_from(">Q", data, start)
-            start += 8
-        after = at + length if length else end
-        if depth == 0 and name not in _TOP_LEVEL and after > end:
-            return  # something behind the picture
-        if after < start:
-            raise corrupt(f"the box {name!r} is shorter than its own header")
-        yield name, start, after
-        if name in _CONTAINERS and depth < len(_CONTAINERS):
-            yield from _boxes(data, start + _CONTAINERS[name], min(after, end), depth + 1)
-        at = after
+    header = read_heif(data, "AVIF")
+    return Header(header.format, header.width, header.height, header.frames)
 
 
 def _read_tiff(data: bytes) -> Header:

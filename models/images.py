@@ -24,11 +24,13 @@ from PIL import (
 )
 from pillow_heif import HeifImageFile
 
-from models import jpeg, jpeg_decoding, png
+from models import jpeg, png
 from models.bmp import open_bmp
 from models.budget import Budget
 from models.gif import open_gif
 from models.headers import Header, read_header
+from models.heif import clean_aperture, plain_avif, without_film
+from models.jpeg_decoding import load as load_jpeg
 from models.shrinking import shrink
 from models.tiff import read_orientation
 from models.tiff_decoder import TiffDecoder
@@ -47,7 +49,7 @@ _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "WEBP": WebPImagePlugin.WebPImageFile,
     "TIFF": TiffDecoder,
     "HEIF": HeifImageFile,
-    "AVIF": AvifImagePlugin.AvifImageFile,
+    "AVIF": lambda file: _open_avif(file),
 }
 # `pipeline.admission` opens these by name.
 pillow_heif.register_heif_opener()
@@ -56,7 +58,7 @@ _TOO_SHORT = ("truncated", "not enough image data", "unexpected end of file")
 # What Pillow says of a picture that is in order and beyond it.
 _NOT_OURS = (
     "unsupported", "not supported", "not yet supported", "unknown pixel mode", "unknown data organization",
-    "cannot handle", "unknown raw mode",
+    "cannot handle", "unknown raw mode", "not implemented", "not been built in",
 )  # fmt: skip
 
 # Ours is checked before Pillow is asked; Pillow's would warn on stderr at 89 megapixels and refuse at 179.
@@ -122,9 +124,11 @@ def _decoded(data: bytes, box_of: Callable[[int, int], Box], pixel_limit: int) -
         cost = _cost(header, max(box_of(header.width, header.height)))
         with _in_flight.hold(cost), _opened(header, data) as image:
             _check_pixels(image.width, image.height, pixel_limit)
+            if header.format == "AVIF" and (aperture := clean_aperture(data, image.size)):
+                image = image.crop(aperture)
             box = box_of(image.width, image.height)
             if isinstance(image, JpegImagePlugin.JpegImageFile):
-                image = jpeg_decoding.load(image, (round(_SPARE * box[0]), round(_SPARE * box[1])))
+                image = load_jpeg(image, (round(_SPARE * box[0]), round(_SPARE * box[1])))
             return _upright(header, image, shrink(image, box))
     except (UnreadableImage, MemoryError):
         raise
@@ -138,7 +142,19 @@ def _opened(header: Header, data: bytes) -> Image.Image:
         data = jpeg.without_metadata(data)
     elif header.format == "PNG":
         data = png.without_metadata(data)
+    elif header.format == "HEIF":
+        data = without_film(data)
     return _DECODERS[header.format](io.BytesIO(data))
+
+
+def _open_avif(file: io.BytesIO) -> Image.Image:
+    try:
+        return AvifImagePlugin.AvifImageFile(file)
+    except SyntaxError:  # libavif is strict about all that is in the file, other decoders are not
+        plain = plain_avif(file.getvalue())
+        if plain is None:
+            raise
+        return AvifImagePlugin.AvifImageFile(io.BytesIO(plain))
 
 
 def _reason(error: Exception) -> Literal["truncated", "unsupported", "corrupt"]:

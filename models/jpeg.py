@@ -14,6 +14,7 @@ _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 FRAME_HEADERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NOBODYS_FRAMES = {0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}  # hierarchical; lossless and arithmetic
 _JPEG_LS = 0xF7
+_HEIGHT_BEHIND = b"\xff\xdc\x00\x04"
 _SCAN, _END, _EXIF = 0xDA, 0xD9, 0xE1
 _METADATA = set(range(0xE0, 0xF0)) | {0xFE}
 _COLOURS = {0xE0: (b"JFIF\0", 14), 0xEE: (b"Adobe", 12)}
@@ -36,6 +37,8 @@ def read_jpeg(data: bytes) -> tuple[int, int, bytes]:
         elif marker == _SCAN:
             if not width:
                 raise corrupt("the JPEG has pixels before it says how many")
+            if not height and data.find(_HEIGHT_BEHIND, end) >= 0:
+                raise unsupported("a JPEG that says only behind its pixels how high it is (DNL)")
             return width, height, exif
     raise corrupt("the JPEG has no pixels")
 

@@ -25,7 +25,7 @@ _PADDING = bytes(16)  # the decoder reads ahead by 8 bytes at most
 _PROBE = b"\xfe" * 12  # a block hardly fits into one such byte, and never into each of twelve
 _ZEROS = bytes(64)
 _SURPLUS = 64  # bytes behind the last block are few; more, and more than a share of the scan, tell of damage
-_MOST_RUNS = 100  # parts with runs of zeros, each of which is decoded again
+_MOST_RUNS = 50  # parts with runs of zeros, up to each of which all is decoded again
 _LOOKED_AT = (336, 336)  # about what a network sees of a picture
 _HOLE = "the JPEG has a long run of zeros where data should be"
 _LOOK = 32  # bytes of a scan that are handed over one by one
@@ -100,7 +100,7 @@ def load(image: JpegImageFile, size: tuple[int, int]) -> JpegImageFile:
     if found.kind in ARITHMETIC:
         return _load_arithmetic(data, size, found)
     image.draft("RGB", size)
-    cut = _decode_scans(_Decoder(image, data), data, found)
+    cut = _decode_scans(image, data, found)
     if cut is None:
         return image
     if _missing(data, cut) > _TOLERATED:
@@ -108,22 +108,21 @@ def load(image: JpegImageFile, size: tuple[int, int]) -> JpegImageFile:
     return _decoded(data, size, [data[: cut.end] + _END])
 
 
-def _decode_scans(decoder: _Decoder, data: bytes, found: Scans) -> Scan | None:
+def _decode_scans(image: JpegImageFile, data: bytes, found: Scans) -> Scan | None:
     """Decode all scans. Return the last one, as far as it has data, if only its end is missing.
 
     Raises UnreadableImage for what is wrong in front of that.
     """
     pieces = [part for scan in found.scans for part in parts(data, scan)]
-    zeros = 0
+    # Before anything else is decoded, since two decoders of a large progressive picture take much memory.
+    ends = _ends_after_zeros(data, pieces)
+    decoder = _Decoder(image, data)
     for part in pieces:
-        body, end = part.start + len(data[part.start : part.end].rstrip(b"\0")), part.end
-        if data.find(_ZEROS, part.start, end) >= 0:
-            zeros += 1
-            end = _end_of_blocks(data, part, body) if zeros <= _MOST_RUNS else part.start
-        elif len(pieces) > 1:
-            decoder.feed_to(max(part.start, body - max(_SURPLUS, round(_TOLERATED * (body - part.start)))))
-            if decoder.skips_data(body):
+        if part is not pieces[-1] and part not in ends:  # behind the last block, cameras leave all sorts
+            decoder.feed_to(max(part.start, part.end - _margin(part)))
+            if decoder.skips_data(part.end):
                 raise corrupt("the JPEG has data that belong to no block")
+        end = ends.get(part, part.end)
         decoder.feed_to(end)
         if not decoder.feed(_PADDING) and not decoder.skips(_PROBE):
             if part is pieces[-1] and found.exact:
@@ -141,17 +140,33 @@ def _decode_scans(decoder: _Decoder, data: bytes, found: Scans) -> Scan | None:
     return None
 
 
-def _end_of_blocks(data: bytes, part: Scan, body: int) -> int:
+def _ends_after_zeros(data: bytes, pieces: list[Scan]) -> dict[Scan, int]:
+    """Return where the blocks end of each part that has a long run of zeros. Raises UnreadableImage."""
+    found = [part for part in pieces if data.find(_ZEROS, part.start, part.end) >= 0]
+    if len(found) > _MOST_RUNS:
+        raise corrupt(_HOLE)
+    return {part: _end_of_blocks(data, part) for part in found}
+
+
+def _margin(part: Scan) -> int:
+    return max(_SURPLUS, round(_TOLERATED * (part.end - part.start)))
+
+
+def _end_of_blocks(data: bytes, part: Scan) -> int:
     """Return where the blocks of a part end that has many zeros: in front of those that are only padding.
 
     Raises UnreadableImage when zeros stand in place of data: they do not decode to blocks of one colour, or
     to more blocks than there are.
     """
-    margin = max(_SURPLUS, round(_TOLERATED * (part.end - part.start)))
+    body, margin = part.start + len(data[part.start : part.end].rstrip(b"\0")), _margin(part)
     in_body = data.find(_ZEROS, part.start, body) >= 0
     if (in_body and not part.flat) or _is_complete(data, max(part.start, body - margin), b""):
         raise corrupt(_HOLE)
-    if not part.flat or _is_complete(data, body, _PADDING):
+    if not part.flat:
+        return body
+    if part.end - body <= len(_PADDING):
+        return part.end
+    if _is_complete(data, body, _PADDING):
         return body
     if _is_complete(data, part.end - margin, b""):
         raise corrupt(_HOLE)
@@ -215,6 +230,10 @@ def _load_arithmetic(data: bytes, size: tuple[int, int], found: Scans) -> JpegIm
     """Decode with all data at once: a decoder of arithmetic coding cannot wait for more."""
     last = found.scans[-1]
     image = _decoded(data, size, [data[: last.end] + _END])
+    if any(_ZEROS in data[scan.start : scan.end].rstrip(b"\0") for scan in found.scans):
+        raise corrupt(_HOLE)
+    if restarts_lost(data, last) > _TOLERATED:
+        raise _incomplete(last)
     if not found.exact:
         raise truncated("the JPEG ends before its last scan") if last.followed else _incomplete(last)
     begun, noise = data[: last.end], _noise(last.end - last.start)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import re
 
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+_HEIF_BRANDS = {
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevx",
+    b"hevm",
+    b"hevs",
+    b"mif1",
+    b"msf1",
+    b"mif2",
+}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
 

@@ -8,23 +8,19 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import stat
-import struct
 from dataclasses import dataclass
-from datetime import datetime
 
 from PIL import Image
 
+from models.heif import without_film
 from models.images import Header, UnreadableImage, read_header
-from models.tiff import read_taken
+from models.taken import read_taken
 from pipeline.access import leased
 from pipeline.config import LimitSettings
 
 _CHUNK = 1024 * 1024  # bytes at once, of a large file
 _LEAST = 64 * 1024  # of any: a size may be unknown to a network share, or of a moment ago
-
-_OFFSET = re.compile(r"[+-]\d\d:\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +101,7 @@ def examine(data: bytes, limits: LimitSettings) -> Admitted | Refused:
     if header.frames > limits.frames:
         return Refused("too_many_frames", f"{header.frames} frames or pages; the limit is {limits.frames}")
     width, height, exif = _looked_into(header, data)
-    return Admitted(header.format, width, height, header.frames, _taken_at(exif))
+    return Admitted(header.format, width, height, header.frames, read_taken(exif))
 
 
 def _looked_into(header: Header, data: bytes) -> tuple[int, int, bytes]:
@@ -113,21 +109,13 @@ def _looked_into(header: Header, data: bytes) -> tuple[int, int, bytes]:
     if header.format not in ("HEIF", "AVIF"):
         return header.width, header.height, header.exif
     try:
-        with Image.open(io.BytesIO(data), formats=[header.format]) as image:  # parses boxes, decodes nothing
+        with Image.open(
+            io.BytesIO(without_film(data)), formats=[header.format]
+        ) as image:  # parses boxes, decodes nothing
             exif = bytes(image.info.get("exif") or b"")
             return image.width, image.height, exif.removeprefix(b"Exif\0\0")
     except (ValueError, SyntaxError, OSError, RuntimeError):
         return header.width, header.height, b""  # it is broken, and decoding will say how
-
-
-def _taken_at(exif: bytes) -> str | None:
-    """Return when a photo says it was taken, as ISO 8601; None if it does not say, or says nonsense."""
-    try:
-        text, offset = read_taken(exif)
-        moment = datetime.strptime(text, "%Y:%m:%d %H:%M:%S")
-    except (ValueError, struct.error, UnreadableImage):
-        return None  # a photo without a date is as good as any
-    return moment.isoformat() + (offset if _OFFSET.fullmatch(offset) else "")
 
 
 def _too_large(size: int, limits: LimitSettings) -> Refused:

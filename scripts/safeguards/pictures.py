@@ -73,6 +73,18 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("models/test_jpeg_decoding.py::test_restart_markers_that_are_missing_or_doubled_are_noticed_when_they_are_many",),
     ),
     of(
+        "frames of films behind a picture", "models/heif.py",
+        "    pictures = [track for track in tracks if track.handler == _PICTURES]\n",
+        "    pictures = tracks\n",
+        (), ("models/test_heif.py::test_a_film_and_its_sound_are_no_frames_of_the_picture",),
+    ),
+    of(
+        "the clean aperture of an AVIF", "models/images.py",
+        "                image = image.crop(aperture)\n",
+        "                pass\n",
+        (), ("models/test_heif.py::test_only_the_clean_aperture_is_shown",),
+    ),
+    of(
         "shrinking in bands", "models/shrinking.py",
         "BAND_PIXELS = 1 << 22\n",
         "BAND_PIXELS = 1 << 40\n",

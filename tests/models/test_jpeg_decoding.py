@@ -213,3 +213,18 @@ def test_a_large_lossless_jpeg_shows_what_its_reduced_twin_shows() -> None:
 def test_files_from_public_test_suites(shared_cases: Path, name: str, expected: str) -> None:
     data = (shared_cases / "pictures" / name).read_bytes()
     assert reason(data) == expected
+
+
+def test_a_height_that_is_said_behind_the_pixels_is_unsupported() -> None:
+    data = jpeg("baseline")
+    at = data.index(b"\xff\xc0")
+    later = data[: at + 5] + b"\0\0" + data[at + 7 : -2] + b"\xff\xdc\0\4\1\x2c" + END
+    assert reason(later) == "unsupported"
+    assert reason(data[:-2] + b"\xff\xdc\0\4\1\x2c" + END) == "classified", "told twice"
+
+
+@pytest.mark.timeout(20)
+def test_many_scans_of_zeros_take_no_long_time() -> None:
+    data = encode(Image.new("L", (2000, 2000)), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    assert reason(data[:-2] + data[last:-2] * 300 + END) in ("classified", "corrupt")

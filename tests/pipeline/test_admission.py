@@ -15,7 +15,7 @@ from models.images import decode
 from pipeline.access import leased
 from pipeline.admission import Admitted, Fingerprint, Refused, examine, fingerprint
 from pipeline.config import LimitSettings
-from tests.models.pictures import FORMATS, chunk, encode, exif, noise, png, png_bomb, scene
+from tests.models.pictures import EXIF_FOLDER, FORMATS, chunk, encode, exif, noise, png, png_bomb, scene
 
 LIMITS = LimitSettings()
 
@@ -191,6 +191,15 @@ def test_when_it_was_taken_is_read(kind: str) -> None:
     block = exif(1, "2024:05:01 12:33:44", "+02:00")
     data = encode(scene(), kind, exif=block.tobytes())
     assert admitted(data).taken_at == "2024-05-01T12:33:44+02:00"
+
+
+@pytest.mark.parametrize("kind", WITH_EXIF)
+def test_a_scan_has_the_date_of_its_digitising_or_else_of_its_file(kind: str) -> None:
+    block = Image.Exif()
+    block[0x0132] = "2003:03:03 03:03:03"
+    assert admitted(encode(scene(), kind, exif=block.tobytes())).taken_at == "2003-03-03T03:03:03"
+    block[EXIF_FOLDER] = {0x9004: "2002:02:02 02:02:02"}
+    assert admitted(encode(scene(), kind, exif=block.tobytes())).taken_at == "2002-02-02T02:02:02"
 
 
 TAKEN = {
