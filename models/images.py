@@ -29,8 +29,8 @@ from models.bmp import open_bmp
 from models.budget import Budget
 from models.gif import open_gif
 from models.headers import Header, read_header
+from models.orientation import read_orientation
 from models.shrinking import shrink
-from models.tiff import read_orientation
 from models.tiff_decoder import TiffDecoder
 from models.unreadable import UnreadableImage
 
@@ -138,7 +138,10 @@ def _opened(header: Header, data: bytes) -> Image.Image:
         data = jpeg.without_metadata(data)
     elif header.format == "PNG":
         data = png.without_metadata(data)
-    return _DECODERS[header.format](io.BytesIO(data))
+    image = _DECODERS[header.format](io.BytesIO(data))
+    if header.format == "PNG":
+        png.correct_transparency(image, data)
+    return image
 
 
 def _reason(error: Exception) -> Literal["truncated", "unsupported", "corrupt"]:
@@ -169,11 +172,11 @@ def _upright(header: Header, image: Image.Image, small: Image.Image) -> Pixels:
 
 
 def _orientation(header: Header, image: Image.Image) -> int:
-    """Say how a picture lies, unless its decoder has turned it already, as that of a TIFF or HEIF does."""
-    if header.format == "TIFF":
-        return 1
+    """Say how a picture lies, unless its decoder has turned it already, as that of a HEIF does."""
+    if isinstance(image, TiffDecoder):
+        return image.orientation
     if header.format not in ("HEIF", "AVIF"):
-        return read_orientation(header.exif)
+        return read_orientation(header.exif, header.xmp)
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # the picture is good, and nobody knows which side is up
