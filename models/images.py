@@ -44,7 +44,7 @@ _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "GIF": open_gif,
     "BMP": lambda file: open_bmp(file.getvalue()),
-    "WEBP": WebPImagePlugin.WebPImageFile,
+    "WEBP": lambda file: _open_webp(file.getvalue()),
     "TIFF": TiffDecoder,
     "HEIF": HeifImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
@@ -142,6 +142,17 @@ def _opened(header: Header, data: bytes) -> Image.Image:
     if header.format == "PNG":
         png.correct_transparency(image, data)
     return image
+
+
+_ANIMATED, _ALPHA, _WEBP_FLAGS_AT = 0x02, 0x10, 20
+
+
+def _open_webp(data: bytes) -> Image.Image:
+    """Open a WebP; what the first frame of an animation leaves free is transparent, as in browsers."""
+    flags = data[_WEBP_FLAGS_AT]
+    if data[12:16] == b"VP8X" and flags & _ANIMATED and not flags & _ALPHA:  # it would be black
+        data = b"".join([data[:_WEBP_FLAGS_AT], bytes((flags | _ALPHA,)), data[_WEBP_FLAGS_AT + 1 :]])
+    return WebPImagePlugin.WebPImageFile(io.BytesIO(data))
 
 
 def _reason(error: Exception) -> Literal["truncated", "unsupported", "corrupt"]:

@@ -23,7 +23,8 @@ def read_orientation(exif: bytes, xmp: bytes = b"") -> int:
 
 def xmp_of_jpeg(data: bytes) -> bytes:
     """Return the XMP of a JPEG, which may be empty."""
-    at = data.find(_XMP_OF_JPEG, 0, _JPEG_HEAD)
+    pixels = data.find(b"\xff\xda", 0, _JPEG_HEAD)  # a photo of few metadata is looked at no further
+    at = data.find(_XMP_OF_JPEG, 0, pixels if pixels > 0 else _JPEG_HEAD)
     return data[at : at + int.from_bytes(data[at - 2 : at], "big")] if at > 2 else b""
 
 
