@@ -14,6 +14,7 @@ from models.bmp import read_bmp
 from models.gif import read_gif
 from models.heif import read_heif
 from models.jpeg import read_jpeg
+from models.orientation import xmp_of_jpeg
 from models.png import is_damaged, read_png
 from models.sniffing import foreign, is_beginning, sniff
 from models.tiff import read_tiff
@@ -25,7 +26,8 @@ class Header:
     """What a picture says of itself.
 
     `format` is Pillow's name of it; `width` and `height` are in pixels, as stored, before any rotation;
-    `frames` counts the pictures of an animation or the pages of a TIFF; `exif` is a TIFF structure, or empty.
+    `frames` counts the pictures of an animation or the pages of a TIFF; `exif` is a TIFF structure, or empty,
+    and `xmp` is XML, looked for where there is no EXIF.
     """
 
     format: str
@@ -33,6 +35,7 @@ class Header:
     height: int
     frames: int = 1
     exif: bytes = b""
+    xmp: bytes = b""
 
 
 def read_header(data: bytes) -> Header:
@@ -66,12 +69,12 @@ def _unknown(data: bytes) -> UnreadableImage:
 
 def _read_jpeg(data: bytes) -> Header:
     width, height, exif = read_jpeg(data)
-    return Header("JPEG", width, height, exif=exif)
+    return Header("JPEG", width, height, exif=exif, xmp=b"" if exif else xmp_of_jpeg(data))
 
 
 def _read_png(data: bytes) -> Header:
     header = read_png(data)
-    return Header("PNG", header.width, header.height, header.frames, header.exif)
+    return Header("PNG", header.width, header.height, header.frames, header.exif, header.xmp)
 
 
 def _read_gif(data: bytes) -> Header:
@@ -92,15 +95,17 @@ def _read_webp(data: bytes) -> Header:
     if size + 8 > len(data):
         raise truncated(f"the WebP should have {size + 8} bytes and has {len(data)}")
     width = height = frames = 0
-    exif = b""
+    exif = xmp = b""
     for name, start, end in _riff_chunks(data, size + 8):
         if name == b"ANMF":
             frames += 1
         elif name == b"EXIF":
             exif = data[start:end].removeprefix(b"Exif\0\0")
+        elif name == b"XMP ":
+            xmp = data[start:end]
         elif name in _WEBP_SIZES and not width:
             width, height = _WEBP_SIZES[name](data, start)
-    return Header("WEBP", width, height, max(1, frames), exif)
+    return Header("WEBP", width, height, max(1, frames), exif, xmp)
 
 
 def _riff_chunks(data: bytes, end: int) -> Iterator[tuple[bytes, int, int]]:

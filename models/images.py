@@ -31,8 +31,8 @@ from models.gif import open_gif
 from models.headers import Header, read_header
 from models.heif import clean_aperture, plain_avif, without_film
 from models.jpeg_decoding import load as load_jpeg
+from models.orientation import read_orientation
 from models.shrinking import shrink
-from models.tiff import read_orientation
 from models.tiff_decoder import TiffDecoder
 from models.unreadable import UnreadableImage
 
@@ -46,7 +46,7 @@ _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "GIF": open_gif,
     "BMP": lambda file: open_bmp(file.getvalue()),
-    "WEBP": WebPImagePlugin.WebPImageFile,
+    "WEBP": lambda file: _open_webp(file.getvalue()),
     "TIFF": TiffDecoder,
     "HEIF": HeifImageFile,
     "AVIF": lambda file: _open_avif(file),
@@ -144,7 +144,21 @@ def _opened(header: Header, data: bytes) -> Image.Image:
         data = png.without_metadata(data)
     elif header.format == "HEIF":
         data = without_film(data)
-    return _DECODERS[header.format](io.BytesIO(data))
+    image = _DECODERS[header.format](io.BytesIO(data))
+    if header.format == "PNG":
+        png.correct_transparency(image, data)
+    return image
+
+
+_ANIMATED, _ALPHA, _WEBP_FLAGS_AT = 0x02, 0x10, 20
+
+
+def _open_webp(data: bytes) -> Image.Image:
+    """Open a WebP; what the first frame of an animation leaves free is transparent, as in browsers."""
+    flags = data[_WEBP_FLAGS_AT]
+    if data[12:16] == b"VP8X" and flags & _ANIMATED and not flags & _ALPHA:  # it would be black
+        data = b"".join([data[:_WEBP_FLAGS_AT], bytes((flags | _ALPHA,)), data[_WEBP_FLAGS_AT + 1 :]])
+    return WebPImagePlugin.WebPImageFile(io.BytesIO(data))
 
 
 def _open_avif(file: io.BytesIO) -> Image.Image:
@@ -185,11 +199,11 @@ def _upright(header: Header, image: Image.Image, small: Image.Image) -> Pixels:
 
 
 def _orientation(header: Header, image: Image.Image) -> int:
-    """Say how a picture lies, unless its decoder has turned it already, as that of a TIFF or HEIF does."""
-    if header.format == "TIFF":
-        return 1
+    """Say how a picture lies, unless its decoder has turned it already, as that of a HEIF does."""
+    if isinstance(image, TiffDecoder):
+        return image.orientation
     if header.format not in ("HEIF", "AVIF"):
-        return read_orientation(header.exif)
+        return read_orientation(header.exif, header.xmp)
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # the picture is good, and nobody knows which side is up

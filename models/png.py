@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from PIL import Image
+
 from models.unreadable import corrupt, truncated, unsupported
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -15,16 +17,27 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 _PALETTE = 3
 _HEADER_BYTES = 13
 _CLEAR_BYTES = {0: (2,), 2: (6,), _PALETTE: range(1, 257)}  # of a tRNS chunk, by colour type
+_DEPTH_AT = 24  # of the file, in the header chunk
+
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_RAW_EXIF, _RAW_APP1 = (
+    b"Raw profile type exif",
+    b"Raw profile type APP1",
+)  # as ImageMagick and exiftool write it
+_XMP = b"XML:com.adobe.xmp"
+_TEXTS = (_RAW_EXIF, _RAW_APP1, _XMP)
+_MOST_TEXT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class PngHeader:
-    """Width and height in pixels, the frames of an animation, and the EXIF block."""
+    """Width and height in pixels, the frames of an animation, and the EXIF and XMP blocks."""
 
     width: int
     height: int
     frames: int
     exif: bytes
+    xmp: bytes
 
 
 def is_damaged(data: bytes) -> bool:
@@ -40,6 +53,7 @@ def read_png(data: bytes) -> PngHeader:
     """
     header: tuple[int, ...] = ()
     told, frames, exif, palette, pixels = 1, 0, b"", 0, False
+    texts = dict.fromkeys(_TEXTS, b"")
     for name, start, end in _chunks(data):
         if not header:
             header = _read_header(data, name, start, end)
@@ -53,11 +67,25 @@ def read_png(data: bytes) -> PngHeader:
             frames += 1
         elif name == b"eXIf":
             exif = data[start:end]
+        elif name in _TEXT_CHUNKS:
+            keyword = data[start : min(start + 80, end)].partition(b"\0")[0]
+            if texts.get(keyword) == b"":  # the first counts; one that is broken is not empty
+                texts[keyword] = _text(name, data[start + len(keyword) + 1 : end]) or b"?"
     if not pixels:
         raise corrupt("the PNG has no pixels")
     if header[3] == _PALETTE and (not 0 < palette <= 768 or palette % 3):
         raise corrupt(f"the PNG needs a palette and has one of {palette} bytes")
-    return PngHeader(header[0], header[1], max(1, min(told, frames)), exif)
+    exif = exif or _raw_profile(texts[_RAW_EXIF]) or _raw_profile(texts[_RAW_APP1])
+    return PngHeader(header[0], header[1], max(1, min(told, frames)), exif, texts[_XMP])
+
+
+def correct_transparency(image: Image.Image, data: bytes) -> None:
+    """Bring the colour that is transparent to the range in which Pillow gives pixels, where it forgets to."""
+    depth, clear = data[_DEPTH_AT], image.info.get("transparency")
+    if isinstance(clear, int) and depth in (2, 4) and image.mode == "L":
+        image.info["transparency"] = clear * 255 // ((1 << depth) - 1)
+    elif isinstance(clear, tuple) and depth == 16:  # of 16 bits, Pillow keeps the upper 8
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
 
 
 def without_metadata(data: bytes) -> bytes:
@@ -75,6 +103,29 @@ def without_metadata(data: bytes) -> bytes:
         if needed or (clear and _is_sound(data, start, end)):
             kept.append(data[start - 8 : end + 4])
     return b"".join([*kept, b"\0\0\0\0IEND\xaeB`\x82"])
+
+
+def _text(name: bytes, rest: bytes) -> bytes:
+    """Return what a text chunk says behind its keyword; empty where it is broken."""
+    packed = name == b"zTXt"
+    if name == b"iTXt":
+        packed = rest[:1] == b"\1"
+        rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+    elif packed:
+        rest = rest[1:]
+    try:
+        return zlib.decompressobj().decompress(rest, _MOST_TEXT) if packed else rest[:_MOST_TEXT]
+    except zlib.error:
+        return b""
+
+
+def _raw_profile(text: bytes) -> bytes:
+    """Return the EXIF block of a profile in hexadecimal: its kind, its length, then digits in lines."""
+    try:
+        exif = bytes.fromhex(text.split(maxsplit=2)[2].decode("ascii"))
+    except (IndexError, ValueError):
+        return b""
+    return exif.removeprefix(b"Exif\0\0") if exif[:6] == b"Exif\0\0" or exif[:2] in (b"II", b"MM") else b""
 
 
 def _read_header(data: bytes, name: bytes, start: int, end: int) -> tuple[int, ...]:

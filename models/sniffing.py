@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+import struct
+import zlib
+
+from models.foreign import FOREIGN, FOREIGN_AT, FOREIGN_TEXT
 
 _HEIF_BRANDS = {
     b"heic",
@@ -18,84 +23,6 @@ _HEIF_BRANDS = {
     b"mif2",
 }
 _AVIF_BRANDS = {b"avif", b"avis"}
-_SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
-
-_FOREIGN = (  # real pictures, documents and films that are not taken, so that the reason can name them
-    (b"%PDF", "a PDF document"),
-    (b"%!PS", "a PostScript document"),
-    (b"\xc5\xd0\xd3\xc6", "an EPS document"),
-    (b"8BPS", "a Photoshop document"),
-    (b"gimp xcf", "a GIMP document"),
-    (b"II*\x00\x10\x00\x00\x00CR", "a Canon RAW photo (CR2)"),
-    (b"IIU\x00", "a Panasonic RAW photo (RW2)"),
-    (b"IIRO", "an Olympus RAW photo (ORF)"),
-    (b"IIRS", "an Olympus RAW photo (ORF)"),
-    (b"MMOR", "an Olympus RAW photo (ORF)"),
-    (b"FUJIFILMCCD-RAW", "a Fujifilm RAW photo (RAF)"),
-    (b"FOVb", "a Sigma RAW photo (X3F)"),
-    (b"\x00MRM", "a Minolta RAW photo (MRW)"),
-    (b"II\xbc", "a JPEG XR picture"),
-    (b"\xff\x0a", "a JPEG XL picture"),
-    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
-    (b"\x00\x00\x01\x00", "a Windows icon"),
-    (b"icns", "an Apple icon"),
-    (b"\x76\x2f\x31\x01", "an OpenEXR picture"),
-    (b"#?RADIANCE", "a Radiance picture"),
-    (b"DDS ", "a DirectDraw surface"),
-    (b"qoif", "a QOI picture"),
-    (b"\x8aMNG", "an MNG animation"),
-    (b"AT&TFORM", "a DjVu document"),
-    (b"SIMPLE  =", "a FITS picture"),
-    (b"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
-    (b"\x00\x00\x01\xba", "an MPEG video"),
-    (b"\x00\x00\x01\xb3", "an MPEG video"),
-    (b"FLV\x01", "a Flash video"),
-    (b"\x30\x26\xb2\x75", "a Windows Media file"),
-    (b"OggS", "an Ogg file"),
-    (b"\x01\xda\x00", "an SGI picture"),
-    (b"\x01\xda\x01", "an SGI picture"),
-    (b"\x59\xa6\x6a\x95", "a Sun raster picture"),
-    (b"/* XPM */", "an X pixmap"),
-    (b"\x00\x00\x02\x00", "a Windows cursor"),
-    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
-    (b"\x01\x00\x09\x00\x00\x03", "a Windows metafile"),
-    (b"\xb1\x68\xde\x3a", "a DCX fax"),
-    (b"BLP1", "a Blizzard texture"),
-    (b"BLP2", "a Blizzard texture"),
-    (b"FTC\x00", "a game's texture (FTEX)"),
-    (b"FTU\x00", "a game's texture (FTEX)"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"GRIB", "a GRIB file"),
-    (b"BUFR", "a BUFR file"),
-    (b"DanM", "a Microsoft Paint 1 picture"),
-    (b"LinS", "a Microsoft Paint 1 picture"),
-    (b"\x80\xe8\x00\x00", "a PIXAR raster picture"),
-    (b"\x8bJNG", "a JNG picture"),
-    (b"IIII", "a Phase One RAW photo"),
-    (b"IIXPR3", "a QuarkXPress document"),
-    (b"Image type:", "an IFUNC picture (IM)"),
-    (b"PF\n", "a Netpbm picture"),
-    (b"Pf\n", "a Netpbm picture"),
-    (b"BPG\xfb", "a BPG picture"),
-    (b"FLIF", "a FLIF picture"),
-    (b"\x13\xab\xa1\x5c", "an ASTC texture"),
-    (b"\xabKTX ", "a KTX texture"),
-    (b"id=ImageMagick", "an ImageMagick picture (MIFF)"),
-    (b"\x00\x00\x01\xb0", "an MPEG video"),
-    (b"FWS", "a Flash film"),
-    (b"CWS", "a Flash film"),
-)
-
-_FOREIGN_AT = (  # the same, of which the first bytes may be any
-    (4, b"\x11\xaf", "a FLI animation"),
-    (4, b"\x12\xaf", "a FLC animation"),
-    (20, b"GIMP", "a GIMP brush"),
-    (40, b" EMF", "a Windows metafile"),
-    (128, b"DICM", "a DICOM picture"),
-    (2048, b"PCD_IPI", "a Kodak Photo CD picture"),
-)
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 _PCX = re.compile(rb"\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08]")
@@ -113,8 +40,8 @@ def sniff(data: bytes) -> str | None:
         return "WEBP"
     if data[4:8] == b"ftyp":
         return _brand(data)
-    if foreign(data) is None and data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
-        return "TIFF"
+    if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
+        return None if data[8:10] == b"CR" else "TIFF"  # Canon's RAW photos are TIFFs that say so
     # Two letters are few: text may begin with them, but not with a known size of header behind.
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
         return "BMP"
@@ -126,28 +53,146 @@ _BMP_HEADERS = {12, *range(16, 65), 108, 124}  # OS/2 may end one after any fiel
 
 def foreign(data: bytes) -> str | None:
     """Name a picture, document or film of a kind that we do not read; None for anything else."""
-    for magic, name in _FOREIGN:
+    for pattern, name in FOREIGN_TEXT:
+        if pattern.match(data):
+            return name
+    if _is_svg(data):
+        return "an SVG drawing"
+    # Words may begin with the letters of any format; what is only words is none.
+    return None if _is_text(data[:512]) else _foreign_bytes(data)
+
+
+def _foreign_bytes(data: bytes) -> str | None:
+    if data[-18:] == b"TRUEVISION-XFILE.\0" or _is_tga(data):  # before cursors, which may begin like one
+        return "a TGA picture"
+    for magic, name in FOREIGN:
         if data.startswith(magic):
             return name
-    if data[4:8] == b"ftyp" and _brand(data) is None:
-        return "a Canon RAW photo (CR3)" if data[8:11] == b"crx" else "a video"
-    if data[4:8] in (b"moov", b"mdat", b"wide"):
-        return "a QuickTime video"
-    if data[:4] == b"RIFF" and data[8:12] in (b"AVI ", b"WAVE"):
-        return "a video or sound file"
-    if data[:1] == b"P" and data[1:2] in b"1234567" and data[2:3] in (b"\n", b" ", b"\t", b"\r", b"#"):
-        return "a Netpbm picture"
-    for at, magic, name in _FOREIGN_AT:
+    for at, magic, name in FOREIGN_AT:
         if data[at : at + len(magic)] == magic:
             return name
     if len(data) >= 128 and _PCX.match(data):
         return "a PCX picture"
-    if data[-18:] == b"TRUEVISION-XFILE.\0":
-        return "a TGA picture"
-    head = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if head.startswith(b"<") and _SVG.search(head) and b"<html" not in head.lower():
-        return "an SVG drawing"
+    return _film(data) or _container(data) or _windows_or_os2(data) or _old_pict(data)
+
+
+_FILM_BOXES = {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"moof", b"styp", b"sidx"}
+_PACKETS = ((0, 188), (4, 192), (0, 204))  # where the first one begins, and how long each is
+
+
+def _film(data: bytes) -> str | None:
+    if data[4:8] == b"ftyp" and _brand(data) is None:
+        return "a Canon RAW photo (CR3)" if data[8:11] == b"crx" else "a video"
+    if data[4:8] in _FILM_BOXES:
+        return "a QuickTime video"
+    for first, length in _PACKETS:
+        marks = data[first : first + 5 * length : length]
+        if len(marks) >= 3 and set(marks) == {0x47} and data[:960].count(0x47) < 96:
+            return "an MPEG video (TS, MTS)"
     return None
+
+
+_RIFF = {
+    b"AVI ": "a video or sound file", b"WAVE": "a video or sound file", b"ACON": "a Windows animated cursor",
+    b"CDXA": "an MPEG video", b"RDIB": "a Windows bitmap in a RIFF file",
+}  # fmt: skip
+_IFF_PICTURES = {
+    b"ILBM",
+    b"PBM ",
+    b"ACBM",
+    b"RGB8",
+    b"RGBN",
+    b"RGFX",
+    b"DEEP",
+    b"DR2D",
+    b"VDEO",
+    b"TVPP",
+    b"CIMG",
+}
+_IFF_FILMS = {b"ANIM", b"YAFA"}
+
+
+def _container(data: bytes) -> str | None:
+    kind = data[8:12]
+    if data[:4] in (b"RIFF", b"RIFX", b"RF64"):
+        return "a CorelDRAW drawing" if kind[:3] in (b"CDR", b"cdr") else _RIFF.get(kind)
+    if data[:4] in (b"FORM", b"FOR4", b"FOR8"):
+        if kind in _IFF_FILMS:
+            return "an IFF animation"
+        return "an IFF picture" if kind in _IFF_PICTURES else None
+    return None
+
+
+def _windows_or_os2(data: bytes) -> str | None:
+    """Name icons and arrays of OS/2, and a bitmap as it is on the clipboard, without the header of a file."""
+    header = int.from_bytes(data[14:18], "little")
+    if data[:2] == b"BA" and data[14:16] in (b"BM", b"IC", b"PT", b"CI", b"CP"):
+        return "an OS/2 bitmap array"
+    if data[:2] in (b"IC", b"PT", b"CI", b"CP") and header in _BMP_HEADERS:
+        return "an OS/2 icon or pointer"
+    if len(data) < 16 or int.from_bytes(data[:4], "little") not in (40, 108, 124):
+        return None
+    width, height, planes, bits = struct.unpack_from("<iiHH", data, 4)
+    sane = 0 < width < 1 << 16 and 0 < abs(height) < 1 << 16 and planes == 1
+    return "a Windows bitmap without the header of a file" if sane and bits in (1, 4, 8, 16, 24, 32) else None
+
+
+def _old_pict(data: bytes) -> str | None:
+    if len(data) < 530 or any(data[:512]) or data[522:524] != b"\x11\x01":
+        return None
+    top, left, bottom, right = struct.unpack_from(">hhhh", data, 514)
+    return "a PICT drawing" if top < bottom and left < right else None
+
+
+_TGA_DEPTHS = {1: (8, 16), 2: (15, 16, 24, 32), 3: (8, 16)}  # of palettes, colours and grey
+
+
+def _is_tga(data: bytes) -> bool:
+    """Tell whether all numbers of a TGA's header fit together; there is no other mark."""
+    if len(data) < 19:
+        return False
+    words, has_map, kind, _, colours, map_bits = struct.unpack_from("<BBBHHB", data)
+    _, _, width, height, bits, flags = struct.unpack_from("<HHHHBB", data, 8)
+    plain, packed = kind & 7, bool(kind & 8)
+    if kind & ~11 or has_map > 1 or bits not in _TGA_DEPTHS.get(plain, ()) or flags & 0xC0:
+        return False
+    if has_map != (plain == 1) and not (plain == 2 and has_map):
+        return False
+    if (has_map and (not colours or map_bits not in (15, 16, 24, 32))) or (not has_map and any(data[3:8])):
+        return False
+    start = 18 + words + colours * ((map_bits + 7) // 8) * has_map
+    least = (height if packed else width * height * ((bits + 7) // 8)) or 1
+    return bool(width and height) and len(data) >= start + least
+
+
+_PROLOG = rb"(?>\s++|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\s++(?:[\w.-]++:)?svg\b[^>\[]*+(?:\[.*?\]\s*+)?>)*+"
+_SVG = re.compile(_PROLOG + rb"<(?:[\w.-]+:)?svg[\s>/]", re.IGNORECASE | re.DOTALL)
+_HEAD = 1 << 16
+
+
+def _is_svg(data: bytes) -> bool:
+    """Tell whether the outermost element of XML is an SVG, in any encoding, packed by gzip or not."""
+    head = data[:_HEAD]
+    if head[:2] == b"\x1f\x8b":
+        try:
+            head = zlib.decompressobj(31).decompress(head, _HEAD)
+        except zlib.error:
+            return False
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<"):
+        order = "utf-16-be" if head[:1] in (b"\xfe", b"\0") else "utf-16-le"
+        head = head.decode(order, "ignore").lstrip("\ufeff").encode()
+    return _SVG.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
+
+
+def _is_text(head: bytes) -> bool:
+    """Tell whether bytes are words in UTF-8, the last of which may be cut."""
+    if any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _brand(data: bytes) -> str | None:

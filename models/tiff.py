@@ -5,16 +5,15 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from models.unreadable import UnreadableImage, corrupt, truncated, unsupported
+from models.unreadable import corrupt, truncated, unsupported
 
 _PAGES = 10_000  # more are not counted; a chain that bites its own tail is none
 
-_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _ORIENTATION, _SUB_FOLDERS, _DNG = (
+_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _SUB_FOLDERS, _DNG = (
     254,
     256,
     257,
     259,
-    274,
     330,
     50706,
 )
@@ -24,7 +23,7 @@ _DATA = ((273, 279), (324, 325))  # where the strips, or the tiles, are; and how
 _EXIF_FOLDER = 34665
 _TAKEN, _TAKEN_OFFSET = 36867, 36881  # DateTimeOriginal, OffsetTimeOriginal
 _NEEDED = {_SUBFILE, _WIDTH, _HEIGHT, _SUB_FOLDERS, _DNG, *(tag for pair in _DATA for tag in pair)}
-_NEEDED |= {_EXIF_FOLDER, _TAKEN, _TAKEN_OFFSET, _COMPRESSION, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT}
+_NEEDED |= {_EXIF_FOLDER, _TAKEN, _TAKEN_OFFSET, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT}
 _NEEDED |= {_PHOTOMETRIC, _PLANAR}
 _COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}  # what Pillow's libtiff has
 _LARGEST_TILE = 1 << 26  # pixels; a decoder makes room for a whole one, however small the picture
@@ -78,16 +77,6 @@ def _lengths_count(page: dict[int, list[int]]) -> bool:
     """Tell whether decoders need the lengths of strips; of plain pixels they know how many there are."""
     plain = (page.get(_COMPRESSION) or [1])[0] == 1 and (page.get(_PLANAR) or [1])[0] != 2
     return not plain or page.get(_PHOTOMETRIC) == [_YCBCR]
-
-
-def read_orientation(exif: bytes) -> int:
-    """Read how a picture is to be turned, 1 to 8 as EXIF counts; 1 where that is not said, or nonsense."""
-    try:
-        layout, first = _open(exif)
-        found = _folder(exif, first, layout).get(_ORIENTATION) or [1]
-    except (UnreadableImage, struct.error):
-        return 1  # the picture is good, and nobody knows which side is up
-    return found[0] if found[0] in range(1, 9) else 1
 
 
 def read_taken(exif: bytes) -> tuple[str, str]:

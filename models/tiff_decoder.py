@@ -10,11 +10,13 @@ from PIL import ImagePalette
 from PIL.ImageFile import _Tile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from models.orientation import read_orientation
 from models.unreadable import unsupported
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR = 258, 259, 262, 277, 284
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
 _COLOUR_MAP, _EXTRA = 320, 338
+_ORIENTATION, _XMP = 274, 700
 _UNCOMPRESSED, _LZW = 1, 5
 _GREYS_AND_PALETTE, _YCBCR = (0, 1, 3), 6
 _PLANES = ("RGB", "RGBA", "CMYK")
@@ -36,12 +38,25 @@ class TiffDecoder(TiffImageFile):
             # libtiff sees for itself how a file is compressed. Pillow reads this, and then asks libtiff.
             tags[_COMPRESSION] = _LZW
         super()._setup()
+        self._size = self._tile_size  # Pillow gives the size that the picture will have when it is turned
         if planes:
             self._check_planes()
         if self.use_load_libtiff:
             self.tile = [_in_native_order(tile) for tile in self.tile]
         if self.mode in ("P", "PA"):
             self._correct_palette()
+
+    def load_end(self) -> None:
+        """Leave the picture as it lies, where Pillow would turn all of it; it is turned when it is small."""
+
+    @property
+    def orientation(self) -> int:
+        """How the picture is to be turned, 1 to 8 as EXIF counts."""
+        said = self.tag_v2.get(_ORIENTATION)
+        if said is not None and said in range(1, 9):
+            return int(said)
+        xmp = self.tag_v2.get(_XMP)
+        return read_orientation(b"", xmp if isinstance(xmp, bytes) else b"")
 
     def _keep_first_plane(self) -> None:
         """Forget the planes after the first, all of unknown meaning, as libtiff does."""

@@ -18,8 +18,8 @@ from db.review import Group, Order, Settled
 from pipeline.decision import UNCERTAIN
 from pipeline.mover import Change
 from pipeline.web import recent, settling
-from pipeline.web.login import own_path
 from pipeline.web.parameters import After, Text
+from pipeline.web.redirects import own_path
 from pipeline.web.rendering import render
 from pipeline.web.site import Here, Page, Site
 from pipeline.web.who import given, who

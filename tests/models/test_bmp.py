@@ -107,15 +107,20 @@ def test_a_short_line_ends_at_its_end_of_line() -> None:
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-def test_runs_that_end_too_early_are_truncated_and_those_too_long_are_corrupt(bits: int) -> None:
+def test_runs_that_end_too_early_are_truncated(bits: int) -> None:
     packing = 1 if bits == 8 else 2
     whole = pack(drawn(31, 20, 16), bits, plain=True)
     for cut in (0, 1, 5, len(whole) // 2, len(whole) - 6):
         with pytest.raises(UnreadableImage, match="truncated"):
             show(bmp(31, 20, bits, packing=packing, data=whole[:cut]))
     assert show(bmp(31, 20, bits, packing=packing, data=whole[:-2])).any()  # only the code for its end
-    with pytest.raises(UnreadableImage, match="corrupt"):
-        show(bmp(31, 20, bits, packing=packing, data=b"\x30\1" + whole))
+
+
+def test_of_a_row_that_is_too_long_the_rest_is_dropped() -> None:
+    packed = b"\x04\1\x09\2\0\4abcd\0\0" + b"\6\3\0\0\0\1"
+    shown = show(bmp(6, 2, 8, colours=9, packing=1, data=packed))
+    assert (shown[1] == table(9)[[1, 1, 1, 1, 2, 2]]).all()
+    assert (shown[0] == table(9)[3]).all()
 
 
 @pytest.mark.timeout(60)

@@ -75,7 +75,8 @@ WHOLE = screen(30, 20) + frame(30, 20)
     "rest",
     [
         b"", b"!", b"!\xf9", control()[:-1], control(), b"!\xfe\x09cut", b",", frame(30, 20)[:9],
-        frame(30, 20)[:-9],        control() + frame(30, 20)[:40], b"!\xfe" + blocks(b"words" * 99)[:77], b"junk", bytes(9),
+        frame(30, 20)[:-9], control() + frame(30, 20)[:40], b"!\xfe" + blocks(b"words" * 99)[:77],
+        b"junk", bytes(9),
     ],
 )  # fmt: skip
 def test_a_gif_cut_after_its_first_frame_is_whole(rest: bytes) -> None:

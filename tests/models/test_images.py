@@ -21,6 +21,7 @@ from models.budget import Budget
 from models.images import UnreadableImage, decode
 from tests.corpus.case import FINE, Case
 from tests.corpus.judge import judge
+from tests.corpus.others import riff
 from tests.models.pictures import FORMATS, chunk, encode, exif, noise, png, png_bomb, scene
 
 SIZE = 32
@@ -142,6 +143,18 @@ def test_what_is_transparent_is_white() -> None:
     assert (decode(encode(clear, "PNG"), SIZE) == 255).all()
     assert (decode(encode(clear, "WEBP", lossless=True), SIZE) == 255).all()
     assert np.abs(decode(encode(half, "PNG"), SIZE).astype(int) - (255, 127, 127)).max() <= 1
+
+
+@pytest.mark.parametrize("flags", [0x02, 0x12])
+@pytest.mark.parametrize("background", [b"\0\0\0\0", b"\0\0\xff\xff"])
+def test_what_the_first_frame_of_a_webp_leaves_free_is_white(background: bytes, flags: int) -> None:
+    red = encode(Image.new("RGB", (20, 20), "red"), "WEBP", lossless=True)[12:]
+    side, canvas = (19).to_bytes(3, "little"), (59).to_bytes(3, "little")
+    frame = (b"ANMF", bytes(6) + side * 2 + bytes(4) + red)
+    head = (b"VP8X", bytes([flags, 0, 0, 0]) + canvas * 2)
+    shown = images.fit(riff(head, (b"ANIM", background + b"\0\0"), frame, frame), 100)
+    assert (shown[25:] == 255).all()
+    assert (shown[:15, :15] == (255, 0, 0)).all()
 
 
 def test_transparency_is_seen_as_if_the_picture_lay_on_white_paper() -> None:
