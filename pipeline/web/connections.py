@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import functools
 import ipaddress
 import itertools
@@ -17,7 +18,7 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -35,8 +36,8 @@ these are for this machine alone."""
 HEAD_SECONDS = 15.0
 """How long the head of a request may take, from the connection or from the answer before."""
 
-WRITE_SECONDS = 30.0
-"""How long a client may take nothing of an answer that waits for it."""
+WRITE_SECONDS = 60.0
+"""How long a client may take nothing of an answer that waits for it; a slow one takes it in large steps."""
 
 PATIENT_SECONDS = 1.0
 """How long a connection may keep the server waiting before a new one may have its place."""
@@ -148,7 +149,8 @@ class PatientProtocol(H11Protocol):
         self.gone = True
         if self.transport.get_write_buffer_size():
             # Without it the kernel would keep what it has of the answer, for minutes.
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            with contextlib.suppress(OSError):  # the client left in this moment
+                _socket(self.transport).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
         else:
             self.transport.close()
@@ -223,9 +225,16 @@ def _address(connection: PatientProtocol) -> str:
 
 def _taken(transport: asyncio.Transport) -> int:
     """Return how many bytes the client has acknowledged; what lies in buffers here is not among them."""
-    info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    try:
+        info = _socket(transport).getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    except OSError:  # the client left in this moment
+        return 0
     (acknowledged,) = struct.unpack_from("Q", info, _TCP_BYTES_ACKED)
     return int(acknowledged)
+
+
+def _socket(transport: asyncio.Transport) -> socket.socket:
+    return cast(socket.socket, transport.get_extra_info("socket"))
 
 
 def _refusal(status: int, error: str, what_to_do: str, headers: dict[str, str] | None = None) -> bytes:

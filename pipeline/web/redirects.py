@@ -17,4 +17,4 @@ def own_path(address: str) -> str:
 
 
 def _is_plain(path: str) -> bool:
-    return path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    return path.startswith("/") and "//" not in path and "\\" not in path and path.isprintable()

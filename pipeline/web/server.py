@@ -36,9 +36,6 @@ HEAD_BYTES = 64 * 1024
 SEND_BYTES = 256 * 1024
 """What the kernel may keep of an answer for each connection; it takes twice that for its own use."""
 
-UNTAKEN_MILLISECONDS = 60_000
-"""How long the kernel keeps the rest of an answer for a client that takes nothing after we hung up."""
-
 GRACE_SECONDS = 5
 """How long requests may take to end once it is time to stop."""
 
@@ -157,8 +154,6 @@ def listen(settings: Settings) -> socket.socket:
 def bound_buffers(listener: socket.socket) -> None:
     """Bound what the kernel keeps of an answer that a client does not take; connections inherit it."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN_MILLISECONDS)
 
 
 def _why(error: OSError) -> str:

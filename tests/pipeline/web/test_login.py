@@ -330,6 +330,8 @@ def test_the_form_leads_to_the_page_that_was_asked_for_with_its_query(house: Hou
         "/a\\b",
         "/" + "x" * 3000,
         "///evil",
+        "/.//evil",
+        "/a/..//evil",
         "/browse?a=\nb",
         "/browse?a=\x7f",
     ],
