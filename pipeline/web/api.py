@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from db import queries
 from db.names import escape
@@ -24,7 +23,17 @@ from pipeline.web.etags import matches_strongly, tag_of, tags_in
 from pipeline.web.metrics import status_of
 from pipeline.web.parameters import After, Id, Moment, Rows, Share, Text
 from pipeline.web.problems import Problem
-from pipeline.web.schema import ALWAYS, CHANGING, UPLOADING, answers
+from pipeline.web.schema import (
+    ALWAYS,
+    CHANGING,
+    FILES,
+    UPLOADING,
+    Answered,
+    Correction,
+    Delivered,
+    Results,
+    answers,
+)
 from pipeline.web.site import Here, Site
 from pipeline.web.uploads import received
 from pipeline.web.who import who
@@ -50,64 +59,6 @@ def if_match_of(
 
 
 IfMatch = Annotated[str | None, Depends(if_match_of)]
-
-FILES = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}}
-                    },
-                }
-            }
-        },
-    }
-}
-"""The body of a route that reads its files itself, for the schema."""
-
-
-class Answered(BaseModel):
-    """What a photo shows and what the worker would do with it."""
-
-    path: str = Field(description="The name that was sent with the photo.")
-    prediction: str | None = Field(description="The best label, null if the photo cannot be read.")
-    confidence: float | None = Field(description="Its calibrated probability, 0 to 1.")
-    outcome: str | None = Field(description="The folder it would go to; null if the model has none.")
-    reason: str | None = Field(description="Why it would go to uncertain or failed.")
-    scores: dict[str, float] | None = Field(
-        description="The probability of each label; of the five likeliest for a model without folders."
-    )
-
-
-class Results(BaseModel):
-    """Rows of the view `results`, the newest first; `next` is the `before` of the following page."""
-
-    results: list[dict[str, Any]]
-    next: int | None
-
-
-class Correction(BaseModel):
-    """What is really on a photo."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    label: str = Field(alias="as", description="A label of the model, or `neither`.", max_length=200)
-    by: str | None = Field(None, description="Who says so.", max_length=200)
-
-
-class Delivered(BaseModel):
-    """A photo that is in the inbox, durably; `already` if the same Idempotency-Key had brought it before."""
-
-    name: str
-    inbox: str
-    bytes: int
-    sha256: str
-    already: bool
-    id: int | None
 
 
 @router.post("/classify", responses=answers(*UPLOADING), openapi_extra=FILES)

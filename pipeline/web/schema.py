@@ -1,6 +1,6 @@
 """What the API's description says beyond what the routes say themselves: rows, errors, and who may ask.
 
-The models here describe; what routes return is not checked against them at run time, but by tests.
+Row, Rows, Changed and Model only describe: what routes return is checked against them by tests.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.config import WebSettings
 from pipeline.web.problems import PROBLEM_JSON
@@ -23,6 +23,25 @@ Answers = dict[int | str, dict[str, Any]]
 ALWAYS = (400, 401, 421, 429, 500, 503)
 CHANGING = (*ALWAYS, 403)
 UPLOADING = (*CHANGING, 404, 408, 413, 415, 422, 507)
+
+
+FILES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}}
+                    },
+                }
+            }
+        },
+    }
+}
+"""The body of a route that reads its files itself, for the schema."""
 
 
 class WrongValue(BaseModel):
@@ -98,6 +117,46 @@ class Model(BaseModel):
     name: str
     labels: list[str]
     is_workers: bool
+
+
+class Answered(BaseModel):
+    """What a photo shows and what the worker would do with it."""
+
+    path: str = Field(description="The name that was sent with the photo.")
+    prediction: str | None = Field(description="The best label, null if the photo cannot be read.")
+    confidence: float | None = Field(description="Its calibrated probability, 0 to 1.")
+    outcome: str | None = Field(description="The folder it would go to; null if the model has none.")
+    reason: str | None = Field(description="Why it would go to uncertain or failed.")
+    scores: dict[str, float] | None = Field(
+        description="The probability of each label; of the five likeliest for a model without folders."
+    )
+
+
+class Results(BaseModel):
+    """Rows of the view `results`, the newest first; `next` is the `before` of the following page."""
+
+    results: list[dict[str, Any]]
+    next: int | None
+
+
+class Correction(BaseModel):
+    """What is really on a photo."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    label: str = Field(alias="as", description="A label of the model, or `neither`.", max_length=200)
+    by: str | None = Field(None, description="Who says so.", max_length=200)
+
+
+class Delivered(BaseModel):
+    """A photo that is in the inbox, durably; `already` if the same Idempotency-Key had brought it before."""
+
+    name: str
+    inbox: str
+    bytes: int
+    sha256: str
+    already: bool
+    id: int | None
 
 
 def answers(*errors: int, ok: Any = None, not_modified: bool = False) -> Answers:
