@@ -186,9 +186,9 @@ def _upright(header: Header, image: Image.Image, small: Image.Image) -> Pixels:
 
 def _orientation(header: Header, image: Image.Image) -> int:
     """Say how a picture lies, unless its decoder has turned it already, as that of a TIFF or HEIF does."""
-    if header.format == "TIFF":
+    if header.format in ("TIFF", "HEIF"):
         return 1
-    if header.format not in ("HEIF", "AVIF"):
+    if header.format != "AVIF":
         return read_orientation(header.exif)
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
