@@ -24,7 +24,7 @@ _END, _END_MARKER = b"\xff\xd9", 0xD9
 _PADDING = bytes(16)  # the decoder reads ahead by 8 bytes at most
 _PROBE = b"\xfe" * 12  # a block hardly fits into one such byte, and never into each of twelve
 _ZEROS = bytes(64)
-_SURPLUS = 64  # bytes behind the last block are few; more, and more than a share of the scan, tell of damage
+_SURPLUS = 512  # bytes behind the last block are few; more, and more than a share of the scan, tell of damage
 _MOST_RUNS = 50  # parts with runs of zeros, up to each of which all is decoded again
 _LOOKED_AT = (336, 336)  # about what a network sees of a picture
 _HOLE = "the JPEG has a long run of zeros where data should be"
@@ -160,7 +160,8 @@ def _end_of_blocks(data: bytes, part: Scan) -> int:
     """
     body, margin = part.start + len(data[part.start : part.end].rstrip(b"\0")), _margin(part)
     in_body = data.find(_ZEROS, part.start, body) >= 0
-    if (in_body and not part.flat) or _is_complete(data, max(part.start, body - margin), b""):
+    early = body - margin > part.start and _is_complete(data, body - margin, b"")
+    if early or (in_body and not part.flat):
         raise corrupt(_HOLE)
     if not part.flat:
         return body
