@@ -13,11 +13,11 @@ import numpy as np
 
 from benchmarks import photos
 from benchmarks.limit import BUNDLE
-from models import converted, looking
-from models.bundle import Bundle, load
-from models.engines import Engine, bfloat16, open_engine
-from models.feeding import batches, decoded
-from models.proving import CONFIDENT, judge
+from models.bundle.bundle import Bundle, load
+from models.data.batches import batches, decoded
+from models.inference import multi_crop, openvino_engine
+from models.inference.engines import Engine, bfloat16, open_engine
+from models.training.bfloat16_check import CONFIDENT, judge
 from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
 
@@ -34,7 +34,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         return figures
     every = _looked(bundle, replace(look, neither_below=1.1), other, paths, same)
     unsure, worth = (
-        looking.doubtful(same, replace(look, neither_below=below), bundle.neither)
+        multi_crop.doubtful(same, replace(look, neither_below=below), bundle.neither)
         for below in (1.1, look.neither_below)
     )
     spared = same.copy()
@@ -49,7 +49,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
 
 def _sketches(bundle: Bundle, paths: Sequence[bytes], exact: np.ndarray) -> dict[str, float]:
     """Say what first answers in bfloat16 change; nothing on a processor without."""
-    engine = bfloat16(bundle) if converted.can_sketch() else None
+    engine = bfloat16(bundle) if openvino_engine.can_sketch() else None
     if engine is None:
         return {}
     sketch = _first(bundle, engine, paths)
@@ -70,12 +70,14 @@ def _first(bundle: Bundle, engine: Engine, paths: Sequence[bytes]) -> np.ndarray
 
 
 def _looked(
-    bundle: Bundle, look: looking.CloserLook, engine: Engine, paths: Sequence[bytes], first: np.ndarray
+    bundle: Bundle, look: multi_crop.CloserLook, engine: Engine, paths: Sequence[bytes], first: np.ndarray
 ) -> np.ndarray:
     def again(index: int, side: int) -> np.ndarray:
         return decoded(paths[index], side)
 
-    return looking.look_closer(engine.predict, first, look, bundle.input_size, again, neither=bundle.neither)
+    return multi_crop.look_closer(
+        engine.predict, first, look, bundle.input_size, again, neither=bundle.neither
+    )
 
 
 def _flips(bundle: Bundle, one: np.ndarray, other: np.ndarray) -> dict[str, float]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from pipeline.admission import Admitted
-from pipeline.classifier import Finding, Item
+from pipeline.classifier.client import Finding, Item
+from pipeline.classifier.file_checks import Admitted
 
 
 class Instant:

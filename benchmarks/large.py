@@ -14,13 +14,13 @@ from benchmarks import photos
 from benchmarks.apart import apart
 from benchmarks.limit import BUNDLE, LIMITS
 from benchmarks.throughput import filing_rate
-from models.bundle import load
-from models.engines import open_engine
-from models.shrinking import shrink
-from pipeline import batching
+from models.bundle.bundle import load
+from models.images.resize import shrink
+from models.inference.engines import open_engine
+from pipeline.classifier import image_loader
+from pipeline.classifier.serve import usable_cpus
 from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
-from pipeline.inference import usable_cpus
 
 Decode = Callable[[bytes], np.ndarray]
 
@@ -41,7 +41,7 @@ def compared(paths: Sequence[bytes]) -> dict[str, float]:
     policy = Policy(bundle.folders, bundle.threshold(DecisionSettings().target_precision))
 
     def reduced(path: bytes) -> np.ndarray:
-        pixels = batching.load(path, bundle.input_size, LIMITS)[1]
+        pixels = image_loader.load(path, bundle.input_size, LIMITS)[1]
         assert pixels is not None
         return pixels
 

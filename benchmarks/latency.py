@@ -13,11 +13,12 @@ import numpy as np
 from benchmarks import photos
 from benchmarks.apart import apart
 from benchmarks.throughput import filing_rate
-from db.engine import open_database
-from pipeline import config, service
-from pipeline.classifier import ProcessClassifier
-from pipeline.model import load_bundle, worker_classifier
-from pipeline.worker import Worker
+from db.connection.engine import open_database
+from pipeline import config
+from pipeline.classifier.client import ProcessClassifier
+from pipeline.classifier.configured_model import load_bundle, worker_classifier
+from pipeline.worker import service
+from pipeline.worker.loop import Worker
 
 SETTLE = config.WatchSettings().settle_seconds
 RATES = {"quiet": 0.5, "at 50 a second": 50.0}

@@ -14,10 +14,11 @@ from benchmarks.apart import apart
 from benchmarks.instant import Instant
 from benchmarks.limit import around
 from benchmarks.throughput import filing_rate
-from db.engine import open_database
-from models.bundle import load
-from pipeline import config, service
-from pipeline.worker import Worker
+from db.connection.engine import open_database
+from models.bundle.bundle import load
+from pipeline import config
+from pipeline.worker import service
+from pipeline.worker.loop import Worker
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:

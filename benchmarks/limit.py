@@ -25,13 +25,14 @@ from typing import TypeVar
 import numpy as np
 
 from benchmarks.apart import apart
-from models import looking
-from models.bundle import Bundle, load
-from models.engines import open_engine, open_sketch
-from models.looking import PARTS
-from models.sketching import Sketcher, boundaries
-from pipeline import batching, config
-from pipeline.inference import usable_cpus
+from models.bundle.bundle import Bundle, load
+from models.inference import multi_crop
+from models.inference.bfloat16 import Sketcher, boundaries
+from models.inference.engines import open_engine, open_sketch
+from models.inference.multi_crop import PARTS
+from pipeline import config
+from pipeline.classifier import image_loader
+from pipeline.classifier.serve import usable_cpus
 
 T = TypeVar("T")
 
@@ -145,12 +146,14 @@ def decoding_pace(paths: Sequence[bytes], size: int) -> Pace:
 
 def pixels(paths: Sequence[bytes], size: int) -> np.ndarray:
     """Return photos as the network takes them, uint8 (n, size, size, 3)."""
-    return np.stack([image for path in paths if (image := batching.load(path, size, LIMITS)[1]) is not None])
+    return np.stack(
+        [image for path in paths if (image := image_loader.load(path, size, LIMITS)[1]) is not None]
+    )
 
 
 def _read_all(paths: Sequence[bytes], size: int) -> None:
     for path in paths:
-        assert batching.load(path, size, LIMITS)[1] is not None, os.fsdecode(path)
+        assert image_loader.load(path, size, LIMITS)[1] is not None, os.fsdecode(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,7 @@ def inference(paths: Sequence[bytes]) -> Inference:
     sketcher = sketch and Sketcher(sketch.predict, _bounds(bundle))
     first = functools.partial(sketcher.answer, engine.predict) if sketcher else engine.predict
     look = bundle.closer_look
-    again = looking.doubtful(first(ready), look, bundle.neither) if look else []
+    again = multi_crop.doubtful(first(ready), look, bundle.neither) if look else []
     exact = _pace(functools.partial(engine.predict, ready), len(ready))
     return Inference(
         engine.name,

@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 
 from benchmarks.rows import LAST, fill
 from benchmarks.visits import ADDRESSES, forget, serving, visit
-from db import browse, overview, queries, review
-from db.browse import Choice, Mark
-from db.engine import open_database, upgrade
+from db.connection.engine import open_database, upgrade
+from db.queries import browse, listing, overview, review
+from db.queries.browse import Choice, Mark
 
 OUTCOMES = ("cats", "dogs", "uncertain", "failed")
 _DAY = dt.timedelta(days=1)
@@ -58,10 +58,10 @@ QUESTIONS: dict[str, Callable[[Engine], Any]] = {
     "failures by reason": overview.failures,
     "confidences": lambda engine: overview.histogram(engine, 20),
     "one file": lambda engine: overview.history(engine, 777),
-    "last file": queries.last_filed,
-    "counts": queries.counts,
+    "last file": listing.last_filed,
+    "counts": listing.counts,
     "query of an outcome": lambda engine: list(
-        queries.results(engine, queries.ResultFilter(outcome="uncertain", limit=20))
+        listing.results(engine, listing.ResultFilter(outcome="uncertain", limit=20))
     ),
 }
 """What pages ask of the database."""

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.rows import LAST, fill
-from db.engine import open_database, upgrade
-from db.queries import ResultFilter, results
+from db.connection.engine import open_database, upgrade
+from db.queries.listing import ResultFilter, results
 
 _DAY = LAST - dt.timedelta(days=31)
 FILTERS = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.limit import BUNDLE
-from models.bundle import load, read_weights
+from models.bundle.bundle import load, read_weights
 
 CALLS_OF_ONE = 24
 
@@ -22,7 +22,7 @@ def both(paths: Sequence[bytes], target: Path) -> tuple[float, float]:
 
 def keras_script(folder: Path) -> float:
     """Return photos a second of `image_dataset_from_directory` and `model.predict`, without the imports."""
-    from models.runtime import keras
+    from models.networks.tf_runtime import keras
 
     model, size = _model()
     began = time.perf_counter()
@@ -35,7 +35,7 @@ def keras_script(folder: Path) -> float:
 
 def one_a_call(paths: Sequence[bytes], target: Path) -> float:
     """Return photos a second of a loop that loads, predicts and moves one at a time, warm."""
-    from models.runtime import keras
+    from models.networks.tf_runtime import keras
 
     model, size = _model()
 
@@ -55,7 +55,7 @@ def one_a_call(paths: Sequence[bytes], target: Path) -> float:
 
 
 def _model() -> tuple[Any, int]:
-    from models import architectures
+    from models.networks import architectures
 
     bundle = load(BUNDLE)
     network = architectures.restored(bundle.architecture, len(bundle.labels), read_weights(bundle))

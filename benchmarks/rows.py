@@ -6,7 +6,7 @@ import datetime as dt
 
 from sqlalchemy import Engine
 
-from db.engine import writing
+from db.connection.engine import writing
 
 DAYS = 400
 LAST = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)

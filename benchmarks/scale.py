@@ -24,8 +24,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.instant import Instant
-from pipeline import config, heartbeat, service
+from pipeline import config
 from pipeline.config import Settings
+from pipeline.worker import heartbeat, service
 
 BURST = 100_000
 SLOWEST = 200  # files a second

@@ -9,10 +9,11 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from db.engine import open_database
-from pipeline import doctor, heartbeat
+from db.connection.engine import open_database
 from pipeline.config import Settings
-from tests.oracle import counted, files_below
+from pipeline.doctor import check
+from pipeline.worker import heartbeat
+from tests.support.oracle import counted, files_below
 
 if TYPE_CHECKING:
     from benchmarks.soak_files import Dropper
@@ -101,7 +102,7 @@ def verdict(settings: Settings, dropper: Dropper) -> dict[str, Any]:
     failed = {sha256 for outcome, _, sha256 in rows if outcome == "failed"}
     engine = open_database(settings.database_url, "read")
     try:
-        problems = [str(problem) for problem in doctor.examine(engine, settings, hashes=True)]
+        problems = [str(problem) for problem in check.examine(engine, settings, hashes=True)]
     finally:
         engine.dispose()
     figures = {
@@ -120,7 +121,7 @@ def verdict(settings: Settings, dropper: Dropper) -> dict[str, Any]:
 def _digests(settings: Settings) -> Any:
     from collections import Counter
 
-    from pipeline.copying import sha256
+    from pipeline.files.copy import sha256
 
     return Counter(map(sha256, files_below(*settings.inboxes, settings.spool, settings.sorted)))
 

@@ -28,10 +28,11 @@ DEATHS = ("<crash>", "<abort>", "<hang>", "<memory>", "<nan>")
 
 def main() -> int:
     """Run the worker until a signal; with `--model`, on the model of the settings."""
-    from pipeline import config, logs, service
-    from pipeline.classifier import ProcessClassifier
+    from pipeline import config, logs
+    from pipeline.classifier.client import ProcessClassifier
+    from pipeline.classifier.configured_model import load_bundle
     from pipeline.errors import PawsortError
-    from pipeline.model import load_bundle
+    from pipeline.worker import service
 
     settings = config.load(Path(sys.argv[1]))
     logs.set_up(settings.log)
@@ -48,7 +49,7 @@ def main() -> int:
 
 def child(requests: Connection, answers: Connection, *_: Any) -> None:
     """Answer by marker, without TensorFlow; what kills a decoder kills this process in earnest."""
-    from pipeline.inference import Finished, Ready
+    from pipeline.classifier.serve import Finished, Ready
 
     answers.send(Ready(LABELS, "stub"))
     with contextlib.suppress(EOFError):
@@ -63,7 +64,7 @@ def child(requests: Connection, answers: Connection, *_: Any) -> None:
 
 
 def _die_if_poison(data: bytes) -> None:
-    from pipeline.inference import BrokenEngine
+    from pipeline.classifier.serve import BrokenEngine
 
     if b"<nan>" in data:
         raise BrokenEngine("the stub engine failed twice on the same images: NaN")
@@ -78,8 +79,8 @@ def _die_if_poison(data: bytes) -> None:
 
 
 def _finding(id: int, data: bytes) -> Any:
-    from pipeline.admission import Admitted
-    from pipeline.inference import Finding
+    from pipeline.classifier.file_checks import Admitted
+    from pipeline.classifier.serve import Finding
 
     if b"<truncated>" in data:
         return Finding(id, None, None, "truncated", "says the marker")

@@ -12,9 +12,10 @@ from pathlib import Path
 from benchmarks import photos, rivals, writing
 from benchmarks.apart import apart
 from benchmarks.limit import Limit, around
-from pipeline import config, service
-from pipeline.classifier import Item, ProcessClassifier, classify_files
-from pipeline.model import load_bundle, worker_classifier
+from pipeline import config
+from pipeline.classifier.client import Item, ProcessClassifier, classify_files
+from pipeline.classifier.configured_model import load_bundle, worker_classifier
+from pipeline.worker import service
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:

@@ -26,10 +26,10 @@ def steps(folder: Path) -> dict[str, float]:
     """Return photos a second after the first step, and the greatest resident memory in MB."""
     import numpy as np
 
-    from models import architectures
-    from models.dataset import scan
-    from models.feeding import augmented
-    from models.steps import optimiser, traced_step
+    from models.data.batches import augmented
+    from models.data.dataset import scan
+    from models.networks import architectures
+    from models.training.steps import optimiser, traced_step
 
     found = scan([folder], 1)
     known = architectures.known("mobilenet_v2")

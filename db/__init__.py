@@ -1,1 +1,4 @@
-"""What is remembered: the tables, the ledger's transitions, the queries. Knows no files and no models."""
+"""The database: connection, schema, the ledger's writes, queries. Knows no files and no models.
+
+ledger, queries -> connection, schema.
+"""

@@ -1,1 +1,4 @@
-"""What makes and runs a classifier; knows no database and no inbox."""
+"""Make and run classifiers. The root has pure helpers; knows no database and no inbox.
+
+training -> evaluation -> inference, data -> networks -> bundle -> images; nothing of `pipeline` or `db`.
+"""

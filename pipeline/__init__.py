@@ -1,1 +1,5 @@
-"""What happens to a file, in the order in which it happens."""
+"""Everything that happens to a file, from its inbox to its folder. The root has what every package may use.
+
+Each package imports only packages further right: cli -> web, doctor -> worker -> corrections -> classifier ->
+watch -> reports -> files. `pipeline` uses `models` and `db`, which know nothing of it or of each other.
+"""

@@ -6,6 +6,6 @@ from pipeline import import_path
 def main() -> None:
     """Run the command that the command line names."""
     import_path.secure()
-    from pipeline.cli import main as run
+    from pipeline.cli.app import main as run
 
     run()

@@ -6,9 +6,9 @@
     ├── DatabaseError           4   the database cannot be used
     └── LockError               5   another worker holds these folders
 
-What `models.errors` and `db.errors` define is raised by rooms that know nothing of exit codes; `translated`
-turns it into what has the same meaning here. A file that cannot be read is never
-an exception: it is a reason in the ledger.
+`models` and `db` raise errors of `models.errors` and `db.connection.errors`, which have no exit codes;
+`translated` turns each into the error of the same meaning here. A file that cannot be read is never an
+exception: it is a reason in the ledger.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class LockError(PawsortError):
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise the errors of `models/` and `db/` as ours, with their message unchanged."""
-    from db.errors import DatabaseError as RoomDatabaseError
-    from db.errors import DatabaseReserved
+    from db.connection.errors import DatabaseError as RoomDatabaseError
+    from db.connection.errors import DatabaseReserved
     from models.errors import ArchitectureError, BundleError, DatasetError, PackageMissing
 
     try:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from pipeline.cells import CONTROL
 from pipeline.config import LogSettings
+from pipeline.reports.csv_cells import CONTROL
 
 
 def set_up(settings: LogSettings, stream: TextIO | None = None) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models import proving
-from models.bundle import Bundle, Sketches, compose, load, write
+from models.bundle.bundle import Bundle, Sketches, compose, load, write
+from models.training import bfloat16_check
 
 _MOST = 5000
 
@@ -27,7 +27,7 @@ def main() -> int:
     options = parser.parse_args()
     paths = _photos(options.folders)
     bundle = load(options.bundle)
-    found = proving.prove(bundle, paths, options.target_precision, _tell)
+    found = bfloat16_check.prove(bundle, paths, options.target_precision, _tell)
     if found is None:
         print(
             "Nothing was proven: it takes a processor with bfloat16, and 1,000 photos that are plain.",

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from pipeline.cli import app
+from pipeline.cli.app import app
 
 TARGET = Path(__file__).parents[1] / "docs" / "commands.md"
 WIDTH = 100

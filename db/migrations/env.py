@@ -1,10 +1,10 @@
-"""Run the migrations on the connection, and inside the transaction, that `db.engine.upgrade` opened."""
+"""Run the migrations on the connection and in the transaction that `db.connection.engine.upgrade` opened."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from db.tables import Base
+from db.schema.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,5 +1,5 @@
-"""The pages and the API: a process of its own beside the worker, which neither needs nor stops the other.
+"""Web pages and JSON API: a process beside the worker; neither needs or stops the other.
 
-It reads the same settings, asks the database, and leaves moving files to `pipeline.filing` and
-`pipeline.corrections`. TensorFlow is never imported here: photos are classified in child processes.
+server -> app -> routes -> services -> middleware -> views. TensorFlow is never imported here: classifier
+subprocesses classify the photos.
 """

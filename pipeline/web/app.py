@@ -13,46 +13,44 @@ from types import ModuleType
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from pipeline.child import Main
+from pipeline.child_process import Main
 from pipeline.config import Settings
-from pipeline.web import (
+from pipeline.web.classifiers.classifier_pool import Kennel
+from pipeline.web.classifiers.classify import scratch_of
+from pipeline.web.classifiers.heatmap_classifier import serve_trials
+from pipeline.web.classifiers.labels import Classes
+from pipeline.web.classifiers.model_registry import Choices
+from pipeline.web.middleware import openapi, problems, visitor
+from pipeline.web.middleware.conditional import Conditional
+from pipeline.web.middleware.guard import Guard
+from pipeline.web.middleware.sessions import Sessions
+from pipeline.web.middleware.token_attempts import Attempts
+from pipeline.web.routes import (
     api,
-    browsing,
-    filepage,
+    browse,
+    dashboard,
+    file_detail,
     health,
-    login,
     metrics,
-    modelling,
-    pictures,
-    problems,
-    reporting,
-    reviewing,
-    schema,
-    today,
-    trying,
-    who,
+    models,
+    reports,
+    review,
+    session,
+    thumbnails,
+    try_photo,
 )
-from pipeline.web.asking import scratch_of
-from pipeline.web.attempts import Attempts
-from pipeline.web.cached import Cache
-from pipeline.web.choices import Choices
-from pipeline.web.classes import Classes
-from pipeline.web.conditional import Conditional
-from pipeline.web.delivering import Porter
-from pipeline.web.kennel import Kennel
-from pipeline.web.painter import Painter
-from pipeline.web.rendering import STATIC
-from pipeline.web.safety import Guard
-from pipeline.web.sessions import Sessions
-from pipeline.web.shelf import Shelf
-from pipeline.web.site import Page, Site
-from pipeline.web.store import Store
-from pipeline.web.trial import serve_trials
-from pipeline.web.uploads import sweep
+from pipeline.web.services.byte_cache import Shelf
+from pipeline.web.services.cached import Cache
+from pipeline.web.services.context import Page, Site
+from pipeline.web.services.database import Store
+from pipeline.web.services.delivery import Porter
+from pipeline.web.services.thumbnail_pool import Painter
+from pipeline.web.services.uploads import sweep
+from pipeline.web.views.rendering import STATIC
 
 ROOMS: tuple[ModuleType, ...] = (
-    trying, reviewing, browsing, filepage, today, reporting, modelling, api, pictures, metrics, health, login,
-    who,
+    try_photo, review, browse, file_detail, dashboard, reports, models, api, thumbnails, metrics, health,
+    session, visitor,
 )  # fmt: skip
 
 
@@ -78,7 +76,7 @@ def create_app(
     app.add_middleware(Conditional)
     app.add_middleware(Guard, web=settings.web, sessions=site.sessions, attempts=site.attempts)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    schema.describe(app, settings.web)
+    openapi.describe(app, settings.web)
     for room in rooms:
         app.include_router(room.router)
     return app

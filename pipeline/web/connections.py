@@ -24,7 +24,7 @@ import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pipeline.web.bodies import SLOWEST
+from pipeline.web.middleware.body_limits import SLOWEST
 
 CONNECTIONS = 200
 """Connections at once; more are answered 503, unless one of them waits for its client."""

@@ -17,16 +17,16 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from db import queries
-from db.errors import DatabaseError
+from db.connection.errors import DatabaseError
+from db.queries import listing
 from pipeline.config import Settings
 from pipeline.errors import OK, SettingsError
 from pipeline.permissions import limited
 from pipeline.web import connections
 from pipeline.web.app import create_app
 from pipeline.web.connections import CONNECTIONS, SPARE, PatientProtocol
-from pipeline.web.rendering import compile_all
-from pipeline.web.site import Site
+from pipeline.web.services.context import Site
+from pipeline.web.views.rendering import compile_all
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def prepare(site: Site) -> None:
     site.choices.all()
     with contextlib.suppress(DatabaseError):  # whoever asks will hear of it
         if engine := site.store.reader():
-            queries.last_filed(engine)
+            listing.last_filed(engine)
             site.counts(engine)
 
 

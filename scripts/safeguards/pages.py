@@ -6,22 +6,22 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
-        "the hash before a correction moves a file", "pipeline/mover.py",
+        "the hash before a correction moves a file", "pipeline/corrections/mover.py",
         "    if not same:\n",
         "    if False:\n",
-        (), ("pipeline/test_corrections.py::test_a_file_that_is_not_what_was_filed_is_refused",),
+        (), ("pipeline/corrections/test_corrections.py::test_a_file_that_is_not_what_was_filed_is_refused",),
     ),
     of(
-        "the Host of a request", "pipeline/web/safety.py",
+        "the Host of a request", "pipeline/web/middleware/guard.py",
         "        if not self._hosts.know(request.headers):\n",
         "        if False:\n",
-        (104,), ("pipeline/web/test_safety.py::test_a_foreign_host_is_refused_on_every_path",),
+        (104,), ("pipeline/web/middleware/test_guard.py::test_a_foreign_host_is_refused_on_every_path",),
     ),
     of(
-        "the Origin of a request", "pipeline/web/safety.py",
+        "the Origin of a request", "pipeline/web/middleware/guard.py",
         "        if request.method not in SAFE_METHODS and is_cross_site(request.headers):\n",
         "        if False:\n",
-        (105,), ("pipeline/web/test_safety.py::test_a_write_from_another_site_is_refused",),
+        (105,), ("pipeline/web/middleware/test_guard.py::test_a_write_from_another_site_is_refused",),
     ),
     of(
         "a token beyond loopback", "pipeline/config.py",
@@ -30,27 +30,27 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/test_config.py",),
     ),
     of(
-        "no repair of what is empty", "pipeline/repair.py",
+        "no repair of what is empty", "pipeline/doctor/repair.py",
         "        if not identity[2] or not stable:\n",
         "        if False:\n",
-        (), ("pipeline/test_repair.py::test_what_only_people_can_mend_is_left_with_a_reason",),
+        (), ("pipeline/doctor/test_repair.py::test_what_only_people_can_mend_is_left_with_a_reason",),
     ),
     of(
-        "no class guessed by a repair", "pipeline/repair.py",
+        "no class guessed by a repair", "pipeline/doctor/repair.py",
         "        if os.fsdecode(outcome) not in self._outcomes:\n",
         "        if False:\n",
-        (), ("pipeline/test_repair.py::test_what_only_people_can_mend_is_left_with_a_reason",),
+        (), ("pipeline/doctor/test_repair.py::test_what_only_people_can_mend_is_left_with_a_reason",),
     ),
     of(
-        "names kept out of a bundle", "pipeline/support.py",
+        "names kept out of a bundle", "pipeline/doctor/support_bundle.py",
         "    hide = _Hider(settings) if not names else _Open()\n",
         "    hide = _Open()\n",
-        (), ("pipeline/test_support.py::test_no_photo_no_name_and_no_secret_is_in_it",),
+        (), ("pipeline/doctor/test_support_bundle.py::test_no_photo_no_name_and_no_secret_is_in_it",),
     ),
     of(
-        "secrets kept out of a bundle", "pipeline/support.py",
+        "secrets kept out of a bundle", "pipeline/doctor/support_bundle.py",
         "    values[\"web\"][\"token\"] = masked(values[\"web\"][\"token\"])\n",
         "",
-        (), ("pipeline/test_support.py::test_no_photo_no_name_and_no_secret_is_in_it",),
+        (), ("pipeline/doctor/test_support_bundle.py::test_no_photo_no_name_and_no_secret_is_in_it",),
     ),
 )  # fmt: skip

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from scripts.safeguards.safeguard import Safeguard, of
 
-_UPLOADS = "pipeline/web/test_uploads.py::"
-_DELIVERING = "pipeline/web/test_delivering.py::"
+_UPLOADS = "pipeline/web/services/test_uploads.py::"
+_DELIVERING = "pipeline/web/services/test_delivery.py::"
 _DURABLE = _DELIVERING + "test_it_is_durable_before_it_has_its_name_and_its_name_before_it_is_answered"
-_REPORTS = "pipeline/web/test_reporting.py::"
+_REPORTS = "pipeline/web/routes/test_reports.py::"
 _SERVER = "pipeline/web/test_server.py::"
 _PRIVATE = (
     "pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says"
 )
 _CONNECTIONS = "pipeline/web/test_connections.py::"
-_LOGIN = "pipeline/web/test_login.py::"
-_SAFETY = "pipeline/web/test_safety.py::"
+_LOGIN = "pipeline/web/routes/test_session.py::"
+_THUMBNAILS = "pipeline/web/routes/test_thumbnails.py::"
+_SAFETY = "pipeline/web/middleware/test_guard.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
-        "no control character in a cell", "pipeline/csvfiles.py",
+        "no control character in a cell", "pipeline/reports/csv_files.py",
         "quoted(neutral(visible(value)))", "quoted(neutral(value))",
-        (), ("pipeline/test_csvfiles.py::test_a_control_character_is_written_as_what_it_is_and_comes_back",),
+        (), ("pipeline/reports/test_csv_files.py::test_a_control_character_is_written_as_what_it_is_and_comes_back",),
     ),
     of(
-        "what the worker makes is private", "pipeline/service.py",
+        "what the worker makes is private", "pipeline/worker/service.py",
         "        stack.enter_context(limited(settings.permissions))\n", "",
         (), (_PRIVATE,),
     ),
@@ -39,90 +40,90 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (103,), (_SERVER + "test_only_loopback_hears_us_unless_the_settings_say_otherwise",),
     ),
     of(
-        "no link followed to a picture", "pipeline/access.py",
+        "no link followed to a picture", "pipeline/files/safe_open.py",
         "            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)\n",
         "            inner = os.open(part, _FOLDER, dir_fd=fd)\n",
-        (106,), ("pipeline/web/test_pictures.py::test_a_link_in_the_place_of_a_photo_leads_nowhere",),
+        (106,), (_THUMBNAILS + "test_a_link_in_the_place_of_a_photo_leads_nowhere",),
     ),
     of(
-        "pictures of our folders alone", "pipeline/web/pictures.py",
+        "pictures of our folders alone", "pipeline/web/routes/thumbnails.py",
         "        if not inside.startswith(b\"../\") and inside not in (b\".\", b\"..\"):\n",
         "        if True:\n",
-        (106,), ("pipeline/web/test_pictures.py::test_a_path_outside_our_folders_is_no_picture",),
+        (106,), ("pipeline/web/routes/test_thumbnails.py::test_a_path_outside_our_folders_is_no_picture",),
     ),
     of(
-        "names of our own for uploads", "pipeline/web/uploads.py",
+        "names of our own for uploads", "pipeline/web/services/uploads.py",
         "        path = self._folder / f\"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}.part\"\n",
         "        path = self._folder / shown\n",
         (106,), (_UPLOADS + "test_the_clients_name_is_never_one_on_our_disk",),
     ),
     of(
-        "reports of the list alone", "pipeline/web/reportfiles.py",
+        "reports of the list alone", "pipeline/web/services/report_files.py",
         "    return open_plain(folder, name) if NAME.fullmatch(name) else None\n",
         "    return open_plain(folder, name)\n",
         (106,), (_REPORTS + "test_nothing_else_in_or_outside_the_folder_is_given",),
     ),
     of(
-        "no link followed to a report", "pipeline/web/plainfiles.py",
+        "no link followed to a report", "pipeline/web/services/plain_files.py",
         "os.O_RDONLY | os.O_NOFOLLOW | ", "os.O_RDONLY | ",
         (106,), (_REPORTS + "test_a_link_or_a_pipe_in_the_place_of_a_report_leads_nowhere",),
     ),
     of(
-        "a file of an upload is bounded", "pipeline/web/uploads.py",
+        "a file of an upload is bounded", "pipeline/web/services/uploads.py",
         "                raise _too_large(self._limits)\n",
         "                pass\n",
         (107,), (_UPLOADS + "test_a_file_that_is_too_large_is_refused_while_it_comes",),
     ),
     of(
-        "a stated length is believed when it is too large", "pipeline/web/uploads.py",
+        "a stated length is believed when it is too large", "pipeline/web/services/uploads.py",
         "    if expected > TOGETHER * limits.file_bytes + BESIDE_BYTES:\n",
         "    if False:\n",
         (107,), (_UPLOADS + "test_a_stated_length_that_is_too_large_is_refused_before_anything_is_read",),
     ),
     of(
-        "so many files in a request", "pipeline/web/uploads.py",
+        "so many files in a request", "pipeline/web/services/uploads.py",
         "        if len(self.files) >= MOST_FILES:\n",
         "        if False:\n",
         (107,), (_UPLOADS + "test_ten_thousand_parts_are_refused",),
     ),
     of(
-        "what a form has besides files is bounded", "pipeline/web/uploads.py",
+        "what a form has besides files is bounded", "pipeline/web/services/uploads.py",
         "        if self._read - self._total > BESIDE_BYTES:\n",
         "        if False:\n",
         (107,), (_UPLOADS + "test_whatever_the_body_consists_of_it_is_not_read_for_ever",),
     ),
     of(
-        "so many fields in a form", "pipeline/web/uploads.py",
+        "so many fields in a form", "pipeline/web/services/uploads.py",
         "            if self._fields > MOST_FIELDS:\n",
         "            if False:\n",
         (107,), (_UPLOADS + "test_ten_thousand_parts_are_refused",),
     ),
     of(
-        "the reserve of the disk while a file comes", "pipeline/web/uploads.py",
+        "the reserve of the disk while a file comes", "pipeline/web/services/uploads.py",
         "            if shutil.disk_usage(self._folder).free < RESERVE_BYTES:\n",
         "            if False:\n",
         (108,), (_UPLOADS + "test_a_disk_that_others_fill_meanwhile_keeps_its_reserve",),
     ),
     of(
-        "a form must be whole", "pipeline/web/uploads.py",
+        "a form must be whole", "pipeline/web/services/uploads.py",
         "        if not taking.whole:\n",
         "        if False:\n",
         (107,), (_UPLOADS + "test_a_form_that_is_cut_off_or_not_understood_is_refused",),
     ),
     of(
-        "what was not taken is removed", "pipeline/web/uploads.py",
+        "what was not taken is removed", "pipeline/web/services/uploads.py",
         "        await asyncio.to_thread(taking.discard)\n",
         "        pass\n",
         (107,), (_SERVER + "test_a_client_that_leaves_in_the_middle_leaves_nothing",),
     ),
     of(
-        "what a killed server left is swept", "pipeline/web/uploads.py",
+        "what a killed server left is swept", "pipeline/web/services/uploads.py",
         "            if entry.name.startswith(PREFIX) and not _is_alive(maker):\n",
         "            if False:\n",
         (107,), (_UPLOADS + "test_what_a_killed_server_left_is_swept",),
     ),
     of(
-        "a slow body is given up", "pipeline/web/bodies.py",
+        "a slow body is given up", "pipeline/web/middleware/body_limits.py",
         "        left = min(PATIENCE_SECONDS, self._began + PATIENCE_SECONDS + earned - self._clock())\n",
         "        left = PATIENCE_SECONDS\n",
         (107,), (_UPLOADS + "test_a_body_that_trickles_is_not_taken",),
@@ -146,70 +147,70 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (107,), (_CONNECTIONS + "test_who_keeps_the_server_waiting_loses_its_place_to_who_comes",),
     ),
     of(
-        "a place for health checks", "pipeline/web/safety.py",
+        "a place for health checks", "pipeline/web/middleware/guard.py",
         "        return local and request.scope[\"path\"] in HEALTH_PATHS\n",
         "        return False\n",
         (107,), (_CONNECTIONS + "test_when_all_places_are_taken_this_machine_may_ask_how_it_is",),
     ),
     of(
-        "a small body for a small form", "pipeline/web/bodies.py",
+        "a small body for a small form", "pipeline/web/middleware/body_limits.py",
         "        if self._limit is not None and self._bytes > self._limit:\n",
         "        if False:\n",
         (107,), (_SAFETY + "test_a_form_may_not_be_large",),
     ),
     of(
-        "space is asked for before a file is taken", "pipeline/web/uploads.py",
+        "space is asked for before a file is taken", "pipeline/web/services/uploads.py",
         "    if expected + RESERVE_BYTES > free:\n",
         "    if False:\n",
         (108,), (_UPLOADS + "test_without_room_a_file_is_refused_before_it_is_read",),
     ),
     of(
-        "an upload is synced before it has its name", "pipeline/web/delivering.py",
+        "an upload is synced before it has its name", "pipeline/web/services/delivery.py",
         "        os.fsync(descriptor)\n",
         "        pass\n",
         (108,), (_DURABLE,),
     ),
     of(
-        "the inbox is synced before the answer", "pipeline/web/delivering.py",
-        "        filing.sync_folders([os.fsencode(inbox)])\n        return Delivery(name",
+        "the inbox is synced before the answer", "pipeline/web/services/delivery.py",
+        "        moves.sync_folders([os.fsencode(inbox)])\n        return Delivery(name",
         "        return Delivery(name",
         (108,), (_DURABLE,),
     ),
     of(
-        "one at a time for one key", "pipeline/web/delivering.py",
+        "one at a time for one key", "pipeline/web/services/delivery.py",
         "            with lock:\n                yield\n",
         "            yield\n",
         (109,), (_DELIVERING + "test_a_hundred_at_once_are_a_hundred_deliveries_or_one_with_a_key",),
     ),
     of(
-        "a key is looked for in the ledger", "pipeline/web/delivering.py",
+        "a key is looked for in the ledger", "pipeline/web/services/delivery.py",
         "        if row is None:\n            return None\n",
         "        return None\n",
         (109,), (_DELIVERING + "test_the_same_key_brings_one_file_before_and_after_the_worker_took_it",),
     ),
     of(
-        "all text is escaped", "pipeline/web/rendering.py",
+        "all text is escaped", "pipeline/web/views/rendering.py",
         "    autoescape=True,\n",
         "    autoescape=False,\n",
         (110,), (
-            "pipeline/web/test_filepage.py::test_a_hostile_name_is_escaped_everywhere",
+            "pipeline/web/routes/test_file_detail.py::test_a_hostile_name_is_escaped_everywhere",
             "pipeline/web/test_app.py::test_what_a_visitor_gives_is_escaped",
         ),
     ),
     of(
-        "the headers of every answer", "pipeline/web/safety.py",
+        "the headers of every answer", "pipeline/web/middleware/guard.py",
         "            _add(headers, HEADERS)\n",
         "",
         (110,), (_SAFETY + "test_every_answer_tells_the_browser_what_it_may_not_do",),
     ),
     of(
-        "the pages are started again", "pipeline/companion.py",
+        "the pages are started again", "pipeline/worker/web_process.py",
         "            self._stopping.wait(pause)\n",
         "            return\n",
-        (111,), ("pipeline/test_companion.py::test_it_is_started_again_after_a_kill",),
+        (111,), ("pipeline/worker/test_web_process.py::test_it_is_started_again_after_a_kill",),
     ),
     of(
-        "pages in the order of an index", "db/browse.py",
+        "pages in the order of an index", "db/queries/browse.py",
         "    return chosen.order_by(files.c.seen_at.desc(), files.c.id.desc())\n",
         "    return chosen.order_by(files.c.mtime_ns.desc(), files.c.id.desc())\n",
         (112,), ("db/test_large.py::test_what_a_page_asks_is_answered_by_an_index",),
@@ -221,87 +222,87 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (113,), (_SAFETY + "test_a_path_with_a_newline_is_one_line_of_the_log",),
     ),
     of(
-        "no query in the log", "pipeline/web/requestlog.py",
+        "no query in the log", "pipeline/web/middleware/request_log.py",
         "    path = request.scope[\"path\"]\n",
         "    path = str(request.url)\n",
         (113,), (_SAFETY + "test_a_wrong_token_is_refused_and_appears_nowhere",),
     ),
     of(
-        "a short line for each request", "pipeline/web/requestlog.py",
+        "a short line for each request", "pipeline/web/middleware/request_log.py",
         "    shown = path if len(path) <= PATH_LETTERS else",
         "    shown = path if True else",
         (113,), (_SAFETY + "test_a_line_of_the_log_is_short_whatever_is_asked_for",),
     ),
     of(
-        "few lines for requests without a token", "pipeline/web/requestlog.py",
+        "few lines for requests without a token", "pipeline/web/middleware/request_log.py",
         "        return self._written <= LINES\n",
         "        return True\n",
         (113,), (_SAFETY + "test_requests_that_need_no_token_do_not_fill_the_log",),
     ),
     of(
-        "a wait after wrong tokens", "pipeline/web/attempts.py",
+        "a wait after wrong tokens", "pipeline/web/middleware/token_attempts.py",
         "            if record.until > now:\n",
         "            if False:\n",
         (113,), (_LOGIN + "test_wrong_tokens_of_an_address_are_slowed_more_and_more",),
     ),
     of(
-        "a wait for each address alone", "pipeline/web/attempts.py",
+        "a wait for each address alone", "pipeline/web/middleware/token_attempts.py",
         "            now, key = self._clock(), _network(address)\n",
         "            now, key = self._clock(), \"\"\n",
         (113,), (_LOGIN + "test_while_an_address_waits_not_even_the_right_token_is_looked_at",),
     ),
     of(
-        "sessions that end on the server", "pipeline/web/login.py",
+        "sessions that end on the server", "pipeline/web/routes/session.py",
         "        site.sessions.end(cookie)\n",
         "        pass\n",
         (), (_LOGIN + "test_a_session_ends_on_the_server_when_somebody_signs_out",),
     ),
     of(
-        "cookies read leniently", "pipeline/web/cookies.py",
+        "cookies read leniently", "pipeline/web/middleware/cookies.py",
         "    return list(islice(found, MOST))\n",
         "    return [m.value for m in __import__(\"http.cookies\").cookies.SimpleCookie("
         "headers.get(\"cookie\", \"\")).values() if m.key == name]\n",
         (), (_LOGIN + "test_a_cookie_of_another_program_locks_nobody_out",),
     ),
     of(
-        "no redirect to another site", "pipeline/web/redirects.py",
+        "no redirect to another site", "pipeline/web/middleware/redirects.py",
         "    return path.startswith(\"/\") and \"//\" not in path and",
         "    return path.startswith(\"/\") and",
         (), (_LOGIN + "test_the_form_leads_to_no_other_place",),
     ),
     of(
-        "one origin alone", "pipeline/web/safety.py",
+        "one origin alone", "pipeline/web/middleware/guard.py",
         "    return len(origins) > 1 or any(",
         "    return any(",
         (105,), (_SAFETY + "test_an_origin_that_is_ours_twice_is_refused_too",),
     ),
     of(
-        "one end of a request", "pipeline/web/safety.py",
+        "one end of a request", "pipeline/web/middleware/guard.py",
         "        if is_ambiguous(request.scope, request.headers):\n",
         "        if False:\n",
         (107,), (_SAFETY + "test_a_request_with_two_ends_is_refused",),
     ),
     of(
-        "an answer to what was seen", "pipeline/corrections.py",
+        "an answer to what was seen", "pipeline/corrections/corrections.py",
         "        if (moves[-1].id if moves else 0) != file.version:\n",
         "        if False:\n",
         (), (
-            "pipeline/web/test_api.py::test_who_looked_before_somebody_else_answered_changes_nothing",
-            "pipeline/web/test_filepage.py::test_an_old_page_changes_nothing_and_says_who_was_first",
+            "pipeline/web/routes/test_api.py::test_who_looked_before_somebody_else_answered_changes_nothing",
+            "pipeline/web/routes/test_file_detail.py::test_an_old_page_changes_nothing_and_says_who_was_first",
         ),
     ),
     of(
-        "the file of the address is the file of the form", "pipeline/web/settling.py",
+        "the file of the address is the file of the form", "pipeline/web/services/corrections.py",
         "    if [file.id for file in files] != [id]:\n",
         "    if False:\n",
-        (), ("pipeline/web/test_filepage.py::test_the_file_of_the_address_and_that_of_the_form_must_be_one",),
+        (), ("pipeline/web/routes/test_file_detail.py::test_the_file_of_the_address_and_that_of_the_form_must_be_one",),
     ),
     of(
-        "If-Match is compared", "pipeline/web/api.py",
+        "If-Match is compared", "pipeline/web/routes/api.py",
         "    if not matches_strongly(tags, current):\n",
         "    if False:\n",
         (), (
-            "pipeline/web/test_api.py::"
+            "pipeline/web/routes/test_api.py::"
             "test_if_match_is_compared_always_even_for_a_file_that_was_never_moved",
         ),
     ),
@@ -312,9 +313,9 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/web/test_ranges.py::test_a_number_or_time_beyond_its_range_is_answered_422",),
     ),
     of(
-        "a report that is not sent is closed", "pipeline/web/reporting.py",
+        "a report that is not sent is closed", "pipeline/web/routes/reports.py",
         "        os.close(descriptor)\n",
         "",
-        (), ("pipeline/web/test_conditional.py::test_a_report_that_is_not_sent_is_closed",),
+        (), ("pipeline/web/middleware/test_conditional.py::test_a_report_that_is_not_sent_is_closed",),
     ),
 )  # fmt: skip

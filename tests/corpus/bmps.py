@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from tests.corpus.case import CORRUPT, DAMAGED, FINE, NO_IMAGE, TOO_MANY, UNSUPPORTED, Case
-from tests.models.pictures import encode, scene
+from tests.support.pictures import encode, scene
 
 ODD = FINE | UNSUPPORTED
 

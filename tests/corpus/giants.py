@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from tests.corpus.case import FINE, Case
-from tests.models.pictures import encode, png, png_bomb
+from tests.support.pictures import encode, png, png_bomb
 
 SIDE = 14_000
 

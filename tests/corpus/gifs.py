@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from tests.corpus.case import CORRUPT, DAMAGED, EMPTY, FINE, NO_IMAGE, TOO_MANY, TRUNCATED, Case
-from tests.models.pictures import encode, noise, scene
+from tests.support.pictures import encode, noise, scene
 
 TRAILER = b";"
 

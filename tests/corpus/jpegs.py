@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 
 from tests.corpus.case import CORRUPT, DAMAGED, FINE, NO_IMAGE, TOO_MANY, TRUNCATED, UNSUPPORTED, Case
-from tests.models.pictures import encode, exif, noise, scene
+from tests.support.pictures import encode, exif, noise, scene
 
 Sampling = Sequence[tuple[int, int]]
 

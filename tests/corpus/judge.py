@@ -106,7 +106,7 @@ class _Child:
 
 
 def _serve(pipe: Connection) -> None:
-    from tests.models.pictures import encode, scene
+    from tests.support.pictures import encode, scene
 
     for kind in ("JPEG", "PNG", "TIFF", "HEIF", "AVIF"):
         _judge(encode(scene(), kind))  # so that all is imported
@@ -126,9 +126,9 @@ def _serve(pipe: Connection) -> None:
 
 
 def _judge(data: bytes) -> tuple[str, str]:
-    """Do what `pipeline.batching.load` does with the bytes of a file, without TensorFlow."""
-    from models.images import UnreadableImage, decode
-    from pipeline.admission import Refused, examine
+    """Do what `pipeline.classifier.image_loader.load` does with the bytes of a file, without TensorFlow."""
+    from models.images.decode import UnreadableImage, decode
+    from pipeline.classifier.file_checks import Refused, examine
     from pipeline.config import LimitSettings
 
     limits = LimitSettings()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from tests.corpus.case import CORRUPT, DAMAGED, EMPTY, FINE, NO_IMAGE, TOO_MANY, TRUNCATED, UNSUPPORTED, Case
-from tests.models.pictures import FORMATS, encode, exif, noise, scene
+from tests.support.pictures import FORMATS, encode, exif, noise, scene
 
 FOREIGN = UNSUPPORTED | NO_IMAGE
 

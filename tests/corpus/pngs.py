@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from tests.corpus.case import CORRUPT, DAMAGED, EMPTY, FINE, NO_IMAGE, TOO_MANY, TRUNCATED, UNSUPPORTED, Case
-from tests.models.pictures import chunk, encode, noise, png_bomb, scene
+from tests.support.pictures import chunk, encode, noise, png_bomb, scene
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 IEND = chunk(b"IEND", b"")

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tests.corpus.case import CORRUPT, DAMAGED, FINE, TOO_MANY, TRUNCATED, UNSUPPORTED, Case
-from tests.models.pictures import encode, noise, scene
+from tests.support.pictures import encode, noise, scene
 
 W, H = 40, 24
 ODD = FINE | UNSUPPORTED

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from db.engine import open_database, upgrade, writing
-from db.ledger import Claim, Ledger, Verdict
+from db.connection.engine import open_database, upgrade, writing
+from db.ledger.ledger import Claim, Ledger, Verdict
 
 SPOOL = b"/state/spool"
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)

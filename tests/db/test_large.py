@@ -17,10 +17,10 @@ from sqlalchemy import Engine
 from benchmarks.pages import OUTCOMES, QUESTIONS
 from benchmarks.queries import FILTERS
 from benchmarks.rows import LAST, fill
-from db import browse, queries
-from db.browse import Choice, Mark
-from db.engine import open_database
-from db.queries import results
+from db.connection.engine import open_database
+from db.queries import browse, listing
+from db.queries.browse import Choice, Mark
+from db.queries.listing import results
 from tests.db.plans import plans
 
 ROWS = 100_000
@@ -81,8 +81,8 @@ def test_what_query_finds_does_not_depend_on_the_way(
         return [row["id"] for row in results(large, replace(FILTERS[name], limit=50))]
 
     quick = found()
-    monkeypatch.setattr(queries, "COMMON", -1)
-    monkeypatch.setattr(queries, "ids_by_name", lambda *_: None)
+    monkeypatch.setattr(listing, "COMMON", -1)
+    monkeypatch.setattr(listing, "ids_by_name", lambda *_: None)
     assert found() == quick
     assert bool(quick) is (not name.endswith("none has"))
 

@@ -23,8 +23,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import cli, config
-from tests.oracle import files_below
+from pipeline import config
+from pipeline.cli import app
+from tests.support.oracle import files_below
 
 ROOT = Path(__file__).parents[2]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -86,7 +87,7 @@ class Site:
                 contextlib.redirect_stderr(err),
                 pytest.raises(SystemExit) as ended,
             ):
-                cli.main()
+                app.main()
         finally:
             logging.root.handlers[:] = handlers
             logging.root.setLevel(level)

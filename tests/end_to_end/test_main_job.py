@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import SHARED_DATA
 from tests.end_to_end.conftest import Command, Site, free_port, picture
 from tests.end_to_end.pages import Pages
-from tests.oracle import conserved, files_below
+from tests.support.oracle import conserved, files_below
 
 pytestmark = pytest.mark.timeout(800)
 

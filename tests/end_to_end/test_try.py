@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.web.choices import SHIPPED
+from pipeline.web.classifiers.model_registry import SHIPPED
 from tests.end_to_end.browser import Window, chromium
 from tests.end_to_end.conftest import Site, picture
-from tests.oracle import conserved
+from tests.support.oracle import conserved
 
 pytestmark = pytest.mark.timeout(600)
 

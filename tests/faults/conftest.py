@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.injection import NOBODY
-from tests.faults.nursery import Nursery
-from tests.faults.site import Site
+from tests.support.fault_site import Site
+from tests.support.forked_worker import Nursery
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,14 @@ from typing import NoReturn
 
 from sqlalchemy import Engine
 
-from db.engine import open_database
-from db.errors import DatabaseUnavailable
-from db.queries import results
-from pipeline import config, corrections
+from db.connection.engine import open_database
+from db.connection.errors import DatabaseUnavailable
+from db.queries.listing import results
+from pipeline import config
 from pipeline.config import Settings
+from pipeline.corrections import corrections
 from pipeline.errors import LockError
-from tests.stubs import BUNDLE
+from tests.support.stub_classifier import BUNDLE
 
 
 def mend(folder: Path, seed: int) -> NoReturn:

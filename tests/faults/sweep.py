@@ -33,9 +33,9 @@ import pytest
 
 from scripts.drawn_pets import draw
 from tests.faults import injection
-from tests.faults.nursery import SETTINGS, Nursery
-from tests.faults.site import Site
-from tests.faults.tracing import (
+from tests.support.fault_site import Site
+from tests.support.forked_worker import SETTINGS, Nursery
+from tests.support.strace import (
     CHANGES,
     READS,
     STRACE,

@@ -13,8 +13,8 @@ import pytest
 
 from tests.faults import injection
 from tests.faults.injection import ROOT_ONLY
-from tests.faults.nursery import ROOT
-from tests.faults.site import Site
+from tests.support.fault_site import Site
+from tests.support.forked_worker import ROOT
 
 LIMIT = 4 << 20  # bytes
 pytestmark = pytest.mark.timeout(300)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import filing
-from tests.faults.nursery import SETTINGS, Nursery
-from tests.faults.site import Site
-from tests.oracle import conserved
-from tests.pipeline.world import World, run_until_idle
+from pipeline.files import moves
+from tests.support.fault_site import Site
+from tests.support.forked_worker import SETTINGS, Nursery
+from tests.support.oracle import conserved
+from tests.support.world import World, run_until_idle
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -77,7 +77,7 @@ def test_a_claim_at_the_end_of_a_long_way_is_taken_up_again_wherever_it_was_cut_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path)
-    move, ways = filing.move, ("before", "after", "copied")
+    move, ways = moves.move, ("before", "after", "copied")
 
     def die(source: bytes, destination: bytes) -> None:
         way = ways[len(world.injected) - 1]
@@ -95,7 +95,7 @@ def test_a_claim_at_the_end_of_a_long_way_is_taken_up_again_wherever_it_was_cut_
             os.close(folder)
             world.injected.append(b"%d<cat>" % number)
             with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-                patch.setattr(filing, "move", die)
+                patch.setattr(moves, "move", die)
                 run_until_idle(world.worker())
             world.live()
         assert world.sorted() == {"cats/a.jpg", "cats/a (2).jpg", "cats/a (3).jpg"}

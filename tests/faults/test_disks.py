@@ -14,11 +14,11 @@ import pytest
 
 from tests.faults import injection
 from tests.faults.injection import NOBODY, ROOT_ONLY
-from tests.faults.nursery import Nursery
-from tests.faults.site import Site
 from tests.faults.sweep import power_cut
-from tests.faults.tracing import STRACE, Tracer
-from tests.oracle import files_below
+from tests.support.fault_site import Site
+from tests.support.forked_worker import Nursery
+from tests.support.oracle import files_below
+from tests.support.strace import STRACE, Tracer
 
 pytestmark = pytest.mark.timeout(300)
 STRACED = pytest.mark.skipif(STRACE is None, reason="strace is not here")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import Site
-from tests.oracle import files_below, read
+from tests.support.fault_site import Site
+from tests.support.oracle import files_below, read
 
 pytestmark = pytest.mark.timeout(300)
 

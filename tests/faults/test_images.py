@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.nursery import SETTINGS, Nursery
-from tests.faults.site import Site
+from tests.support.fault_site import Site
+from tests.support.forked_worker import SETTINGS, Nursery
 
 pytestmark = pytest.mark.timeout(300)
 CGROUPS = Path("/sys/fs/cgroup/memory")

@@ -13,9 +13,9 @@ import pytest
 
 from tests.faults import injection
 from tests.faults.injection import NOBODY, ROOT_ONLY
-from tests.faults.nursery import SETTINGS, Nursery
-from tests.faults.site import Site
-from tests.oracle import conserved, files_below
+from tests.support.fault_site import Site
+from tests.support.forked_worker import SETTINGS, Nursery
+from tests.support.oracle import conserved, files_below
 
 pytestmark = pytest.mark.timeout(300)
 

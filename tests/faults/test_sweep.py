@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults import sweep
-from tests.faults.nursery import Nursery
 from tests.faults.sweep import Across, Point, Yard, points
-from tests.faults.tracing import STRACE
+from tests.support.forked_worker import Nursery
+from tests.support.strace import STRACE
 
 SEED = 2026
 pytestmark = [

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.injection import NOBODY, ROOT_ONLY
-from tests.faults.nursery import Nursery
-from tests.faults.site import Site
-from tests.oracle import digest, files_below, read
+from tests.support.fault_site import Site
+from tests.support.forked_worker import Nursery
+from tests.support.oracle import digest, files_below, read
 
 pytestmark = pytest.mark.timeout(300)
 NATIVE = """

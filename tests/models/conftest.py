@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.bundle import Bundle, compose, write
-from models.weights import pack
+from models.bundle.bundle import Bundle, compose, write
+from models.bundle.weights import pack
 
 COLOURS = {"cat": (200, 40, 40), "dog": (40, 40, 200), "neither": (40, 200, 40)}
 
@@ -84,14 +84,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle made from those photos by `train`."""
-    from models.training import train
+    from models.training.train import train
 
     return train(options(photos, tmp_path_factory.mktemp("trained")))
 
 
 def options(photos: Path, out: Path, **changes: Any) -> Any:
     """Return the options of a training run of a few seconds."""
-    from models.training import TrainOptions
+    from models.training.train import TrainOptions
 
     chosen: dict[str, Any] = {
         "folders": [photos / "pets", photos / "neither"],

@@ -7,7 +7,7 @@ import pytest
 
 from models.errors import DatasetError
 from models.labels import RESERVED, check_folders, why_not
-from models.options import TrainOptions
+from models.training.options import TrainOptions
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
 
 
@@ -46,7 +46,7 @@ def test_two_classes_may_share_a_folder() -> None:
 
 @pytest.mark.parametrize("name", ["uncertain", "Failed", "duplicates"])
 def test_train_refuses_a_reserved_class_before_it_reads_a_photo(tmp_path: Path, name: str) -> None:
-    from models.training import train
+    from models.training.train import train
 
     for folder in ("cat", name):
         (tmp_path / "photos" / folder).mkdir(parents=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.dying import Mortal
-from tests.pipeline.house import House
-from tests.pipeline.world import World
+from tests.support.crash import Mortal
+from tests.support.house import House
+from tests.support.world import World
 
 
 @pytest.fixture

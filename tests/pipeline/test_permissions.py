@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, service
+from pipeline import config
 from pipeline.config import Settings
 from pipeline.permissions import as_usual, exposed, limited
-from tests.pipeline.test_service import SETTINGS
-from tests.stubs import BUNDLE, StubClassifier
+from pipeline.worker import service
+from tests.pipeline.worker.test_service import SETTINGS
+from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 WORKER = str(Path(__file__).parents[2] / "run_worker.py")
 
@@ -162,7 +163,7 @@ def test_a_lock_for_a_folder_can_be_opened_by_every_user(
     site.mkdir()
     settings = prepared(site)
     service.prepare_folders(settings)
-    from pipeline.locks import worker_lock
+    from pipeline.worker.locks import worker_lock
 
     with limited("private"), worker_lock(settings):
         found = {mode(path) for path in tmp_path.glob("pawsort-*.lock")}

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import gradcam
-from models.bundle import Bundle, BundleError
-from models.dataset import read
-from models.evaluation import measuring, plots
-from models.images import decode
+from models.bundle.bundle import Bundle, BundleError
+from models.data.dataset import read
+from models.evaluation import evaluate
+from models.evaluation.report import plots
+from models.images.decode import decode
+from models.inference import gradcam
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def by_colour(monkeypatch: pytest.MonkeyPatch) -> None:
         powers = np.exp(np.stack([of_label[label] for label in bundle.labels], axis=1) / 40)
         return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
-    monkeypatch.setattr(measuring, "open_engine", lambda *_: SimpleNamespace(predict=None))
-    monkeypatch.setattr(measuring, "predict", predict)
+    monkeypatch.setattr(evaluate, "open_engine", lambda *_: SimpleNamespace(predict=None))
+    monkeypatch.setattr(evaluate, "predict", predict)
 
 
 @pytest.fixture

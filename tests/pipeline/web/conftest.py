@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.config import Settings, WebSettings
 from pipeline.web.app import create_app
-from tests.models.pictures import encode, scene
-from tests.pipeline.house import House
-from tests.pipeline.web.children import trial_child
+from tests.support.child_mains import trial_child
+from tests.support.house import House
+from tests.support.pictures import encode, scene
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it would like another HTTP library, which does the same

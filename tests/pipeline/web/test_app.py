@@ -7,10 +7,10 @@ from fastapi import APIRouter
 
 from models.calibration import wilson
 from pipeline.web.app import create_app
-from pipeline.web.rendering import moment, percent, size
-from pipeline.web.site import Page
-from tests.pipeline.house import START, House
+from pipeline.web.services.context import Page
+from pipeline.web.views.rendering import moment, percent, size
 from tests.pipeline.web.conftest import HTML, TestClient
+from tests.support.house import START, House
 
 
 def test_the_navigation_has_the_pages_that_there_are_in_their_order(house: House) -> None:

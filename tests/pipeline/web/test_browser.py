@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from db.engine import writing
+from db.connection.engine import writing
 from pipeline.config import WebSettings
-from pipeline.web.choices import SHIPPED
+from pipeline.web.classifiers.model_registry import SHIPPED
 from tests.end_to_end.browser import Window, chromium
-from tests.models.pictures import encode, scene
-from tests.pipeline.house import House
 from tests.pipeline.web.conftest import photo
-from tests.pipeline.web.live import running
+from tests.support.house import House
+from tests.support.live_server import running
+from tests.support.pictures import encode, scene
 
 
 @pytest.fixture(scope="module")

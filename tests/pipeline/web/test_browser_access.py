@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from db.engine import writing
+from db.connection.engine import writing
 from tests.end_to_end.browser import Window, chromium
-from tests.pipeline.house import House
-from tests.pipeline.web.live import doubtful, running
+from tests.support.house import House
+from tests.support.live_server import doubtful, running
 
 
 @pytest.fixture(scope="module")

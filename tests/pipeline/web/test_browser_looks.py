@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.browser import Window, chromium
-from tests.models.pictures import encode, scene
-from tests.pipeline.house import House
 from tests.pipeline.web.conftest import photo
-from tests.pipeline.web.live import doubtful, running
+from tests.support.house import House
+from tests.support.live_server import doubtful, running
+from tests.support.pictures import encode, scene
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.reports import Reporter
+from pipeline.reports.daily import Reporter
 from tests.end_to_end.browser import Window, chromium
-from tests.models.pictures import encode, scene
-from tests.oracle import conserved
-from tests.pipeline.house import House
-from tests.pipeline.web.live import running
+from tests.support.house import House
+from tests.support.live_server import running
+from tests.support.oracle import conserved
+from tests.support.pictures import encode, scene
 
 
 @pytest.fixture(scope="module")

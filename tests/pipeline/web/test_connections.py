@@ -19,10 +19,10 @@ from uvicorn.server import ServerState
 
 from pipeline.config import Settings
 from pipeline.web import connections
-from pipeline.web.bodies import SLOWEST, SMALL_BODY
 from pipeline.web.connections import FULL, HEAD_SECONDS, WRITE_SECONDS, Pace, PatientProtocol
-from pipeline.web.safety import HEADERS, Guard
-from tests.pipeline.web.live import PATIENCE, running, wait
+from pipeline.web.middleware.body_limits import SLOWEST, SMALL_BODY
+from pipeline.web.middleware.guard import HEADERS, Guard
+from tests.support.live_server import PATIENCE, running, wait
 
 MANY = 400
 """Answers of the largest static file, far more than the buffers of both sides take."""

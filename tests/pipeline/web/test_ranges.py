@@ -15,8 +15,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from pipeline.web.app import ROOMS
-from tests.pipeline.house import House
 from tests.pipeline.web.conftest import HTML, TestClient, client_of, parts
+from tests.support.house import House
 
 HOSTILE = (
     "-1", "0", "-0.0", "9223372036854775807", "9223372036854775808", "1" + "0" * 400, "1" + "0" * 5000, "nan",

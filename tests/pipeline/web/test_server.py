@@ -24,11 +24,11 @@ import pytest
 from pipeline.config import LimitSettings, Settings, WebSettings
 from pipeline.errors import SettingsError
 from pipeline.web import connections, server
-from tests.models.pictures import encode, scene
-from tests.pages import ROOT, blocks
-from tests.pipeline.house import House
+from tests.docs.pages import ROOT, blocks
 from tests.pipeline.web.conftest import photo
-from tests.pipeline.web.live import PATIENCE, running, wait
+from tests.support.house import House
+from tests.support.live_server import PATIENCE, running, wait
+from tests.support.pictures import encode, scene
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_who_says_nothing_or_only_half_is_hung_up_on(
 
 @pytest.mark.fault(107)
 def test_a_body_that_does_not_come_is_answered_408(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.web.bodies.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.web.middleware.body_limits.PATIENCE_SECONDS", 0.1)
     with connect(live) as line:
         line.sendall(
             b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"

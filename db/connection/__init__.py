@@ -1,0 +1,4 @@
+"""Open, lock and version the database; translate its errors.
+
+May import `schema`.
+"""

@@ -1,0 +1,240 @@
+"""All that is SQLite's own; only `db.connection.engine` and `db.queries.name_search` come here."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sqlite3
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+
+from db.connection.errors import DatabaseError, DatabaseReserved, DatabaseUnavailable
+
+WRITES = "pawsort_writes"
+"""The execution option of a connection whose transactions write."""
+
+
+FINISH_SECONDS = 4.0
+"""How long to wait for a database in the making, which nobody else should have open."""
+
+
+WAL_BYTES = 4 << 20
+"""What a -wal keeps of the disk when nobody needs it: as much as SQLite lets it grow to in peace."""
+
+
+def path_of(address: URL) -> str:
+    """Return the absolute path of the file that `address` names."""
+    return os.path.abspath(str(address.database))
+
+
+def make_engine(address: URL, read_only: bool, busy_seconds: float) -> tuple[Engine, Place]:
+    """Return an engine for an existing file, and the watch over its place.
+
+    WAL, synchronous FULL, foreign keys on; writes begin IMMEDIATE and wait `busy_seconds` for a lock.
+    """
+    path = path_of(address)
+    # rw, unlike the default rwc, never makes a file.
+    how = _reading(path) if read_only else "mode=rw"
+    uri = f"file:{urllib.parse.quote(os.fsencode(path))}?{how}"
+    engine = create_engine(
+        address,
+        hide_parameters=True,
+        creator=lambda: sqlite3.connect(uri, uri=True, timeout=busy_seconds, check_same_thread=False),
+    )
+    place = Place(path)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        # The module would otherwise begin transactions by itself, too late and never IMMEDIATE.
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        if not read_only:
+            refuse_without_search(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            # It grows as long as anybody reads an older state; afterwards it shall shrink again.
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        # The first read opens the -wal, so that it can be watched.
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        place.opened()
+
+    @event.listens_for(engine, "close")
+    def _closed(_connection: object, _record: object) -> None:
+        place.closed()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A write that begins as a read may find, when it turns into one, that another was faster.
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine, place
+
+
+def _reading(path: str) -> str:
+    # Even a reader makes a -wal where there is none. Who may not do that, in a folder of another user or on a
+    # read-only disk, reads the file as it lies there, which is safe as long as nobody has it open.
+    may_make = os.access(os.path.dirname(path), os.W_OK)
+    return "mode=ro" if may_make or os.path.exists(f"{path}-wal") else "mode=ro&immutable=1"
+
+
+class Place:
+    """Which files an engine has open, by device and inode.
+
+    SQLite goes on writing into a deleted file without a word.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._connections = 0
+
+    def opened(self) -> None:
+        """Count a connection; the first takes note of the files, any later one must find the same."""
+        self.check()
+        if not self._connections:
+            names = (self._path, f"{self._path}-wal", f"{self._path}-shm")
+            self._seen = {name: identity for name in names if (identity := _identity(name))}
+        self._connections += 1
+
+    def closed(self) -> None:
+        """Uncount a connection; with the last one SQLite deletes the -wal itself."""
+        self._connections -= 1
+        if not self._connections:
+            self._seen = {name: self._seen[name] for name in self._seen if name == self._path}
+
+    def check(self) -> None:
+        """Raise DatabaseError if one of the files was deleted or replaced while open."""
+        for name, identity in self._seen.items():
+            if _identity(name) != identity:
+                raise DatabaseError(
+                    f"The database file {name} was deleted or replaced while Pawsort had it open. Nothing "
+                    "more is written. Stop what did that, put the file or a backup back, and start again."
+                )
+
+
+def can_search(connection: Connection | sqlite3.Connection) -> bool:
+    """Tell whether this SQLite has the full-text search that keeps the index of names."""
+    run = connection.execute if isinstance(connection, sqlite3.Connection) else connection.exec_driver_sql
+    return run("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone() is not None
+
+
+def refuse_without_search(connection: sqlite3.Connection) -> None:
+    """Raise DatabaseError for an SQLite that cannot write a database of ours."""
+    if not can_search(connection):
+        raise DatabaseError(
+            f"The SQLite {sqlite3.sqlite_version} of this Python was built without full-text search (FTS5), "
+            "which the database needs. Use a Python that has it: those of python.org, of uv and of the usual "
+            "distributions do."
+        )
+
+
+def refuse_empty(path: str) -> None:
+    """Raise DatabaseError for a file of 0 bytes, which SQLite would take for a new database."""
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
+        raise DatabaseError(
+            f"The database {path} is an empty file: what it held is gone. It is left as it is. Put a backup "
+            "in its place, or delete it to begin anew and run `pawsort doctor --repair`, which records the "
+            "photos that it does not know."
+        )
+
+
+def refuse_damage(connection: Connection, path: str) -> None:
+    """Read the whole file and raise DatabaseError if it is damaged."""
+    said = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+    if said != "ok":
+        raise DatabaseError(
+            f"The database {path} is damaged, and is left as it is ({' '.join(said.split())}). "
+            "Move it away and put a backup in its place, or try `sqlite3 OLD .recover | sqlite3 NEW`."
+        )
+
+
+def make_scratch(path: str) -> str:
+    """Make an empty file beside `path`, in which a database can be made; raises OSError."""
+    scratch = f"{path}.{os.getpid()}.new"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+    return scratch
+
+
+def sweep(path: str) -> None:
+    """Delete what processes that are no more left of making `path`, if that can be done."""
+    folder, name = os.path.split(path)
+    left = re.compile(re.escape(name) + r"\.(\d+)\.new(-wal|-shm|-journal)?")
+    with suppress(OSError):
+        for entry in os.listdir(folder):
+            match = left.fullmatch(entry)
+            if match and not os.path.exists(f"/proc/{match[1]}"):
+                os.unlink(os.path.join(folder, entry))
+
+
+def refuse_unfinished(scratch: str, path: str) -> None:
+    """Raise unless all of a database in the making is in its own file.
+
+    Closing it moves the -wal into it, and says nothing when the disk refuses that. Raises sqlite3.Error, or
+    DatabaseUnavailable about `path`.
+    """
+    uri = f"file:{urllib.parse.quote(os.fsencode(scratch))}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, timeout=FINISH_SECONDS)) as connection:
+        busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    left = f"{scratch}-wal"
+    if busy or (os.path.exists(left) and os.path.getsize(left)):
+        raise DatabaseUnavailable(f"The database {path} cannot be made: the disk refuses it. Check the disk.")
+
+
+def put_in_place(scratch: str, path: str) -> None:
+    """Give the finished database `scratch` its name, durably, unless there is one by now; raises OSError."""
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        return
+    except OSError:
+        # A file system without hard links.
+        os.rename(scratch, path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def discard_scratch(scratch: str) -> None:
+    """Delete what is left of a database in the making, if that can be done; else `sweep` does it later."""
+    for name in (scratch, f"{scratch}-wal", f"{scratch}-shm"):
+        with suppress(OSError):
+            os.unlink(name)
+
+
+def wal_bytes(path: str) -> int:
+    """Return the size of the -wal of the database at `path`, 0 where there is none."""
+    try:
+        return os.path.getsize(f"{path}-wal")
+    except OSError:
+        return 0
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+@contextmanager
+def reserved(path: str) -> Iterator[None]:
+    """Hold a lock beside the file; not on it, since closing it would drop SQLite's own locks."""
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DatabaseReserved(f"another worker uses the database {path}; stop it first") from error
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,76 @@
+"""The version of a database's schema: judged without Alembic, changed with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from sqlalchemy import Connection, inspect, text
+
+from db.connection.errors import DatabaseError, DatabaseUnavailable
+from db.migrations import REVISIONS
+
+_log = logging.getLogger(__name__)
+
+
+def check_version(connection: Connection, where: str) -> None:
+    """Raise DatabaseError unless the database at `where` has exactly the schema this code is written for."""
+    found = version(connection, where)
+    if found != REVISIONS[-1]:
+        raise DatabaseError(
+            f"The database {where} has version {found or 'none'}, this Pawsort needs {REVISIONS[-1]}. "
+            "Stop the worker, keep a copy of the database, and run `pawsort db upgrade`."
+        )
+
+
+def migrate(connection: Connection, where: str) -> None:
+    """Bring the database at `where` to the newest schema, within the transaction of `connection`.
+
+    Raises DatabaseError for a newer one and for one that is not Pawsort's.
+    """
+    # Alembic takes long to import, and queries never need it.
+    from alembic import command
+    from alembic.config import Config
+
+    # Its lines speak of itself; the one below says what matters.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    before = version(connection, where)
+    config = Config()
+    folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "migrations")
+    # The reader of this option takes % for the start of a reference.
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    if (after := _stamp(connection)) != REVISIONS[-1]:
+        # Alembic takes migrations that it cannot list for none.
+        raise DatabaseUnavailable(
+            f"The database {where} could not be brought to version {REVISIONS[-1]} and stays as it was: its "
+            f"migrations lead to {after or 'none'}. See whether {folder} can be read, and start again."
+        )
+    if before != REVISIONS[-1]:
+        _log.info("database %s brought from version %s to %s", where, before or "none", REVISIONS[-1])
+
+
+def version(connection: Connection, where: str) -> str | None:
+    """Return the revision, or None for a database with no tables at all."""
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" not in tables:
+        if not tables:
+            return None
+        raise DatabaseError(
+            f"The database {where} is not Pawsort's: it holds other tables. It is left as it is. "
+            "Name another in `database`."
+        )
+    version = _stamp(connection)
+    if version not in REVISIONS:
+        raise DatabaseError(
+            f"The database {where} was made by a newer Pawsort (its version is {version}, this one knows up "
+            f"to {REVISIONS[-1]}). It is left as it is. Install that Pawsort again, or a later one."
+        )
+    return str(version)
+
+
+def _stamp(connection: Connection) -> str | None:
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return str(found[0]) if len(found) == 1 else None

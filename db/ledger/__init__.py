@@ -1,0 +1,4 @@
+"""Every write: state transitions, moves, imports.
+
+May import `connection` and `schema`.
+"""

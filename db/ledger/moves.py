@@ -1,0 +1,175 @@
+"""Corrections and undos: moves of filed files, noted before the rename and done after it.
+
+    begin_move, rename, make the rename durable, finish_move
+
+A move that was begun and never finished is found by `pending_moves`; whoever finds it looks where the file
+lies and finishes or abandons it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, text, update
+
+from db.connection.engine import reading, writing
+from db.connection.errors import LedgerError
+from db.schema.file_names import RawName
+from db.schema.records import Action, Entry, Identity, Move
+from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entry_of, in_pieces, move_of
+from db.schema.tables import FILED, PENDING, MoveKind, files, moves
+
+
+class MoveBook:
+    """The moves of filed files in the database of `engine`: what people's commands write in the ledger."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def begin_move(
+        self,
+        file_id: int,
+        kind: MoveKind,
+        destination: RawName,
+        new_outcome: str | None,
+        new_corrected_to: str | None,
+        by: str,
+        at: datetime,
+        undoes: int | None = None,
+    ) -> Move:
+        """Note that a filed file is about to be renamed to `destination` (absolute).
+
+        An undo names in `undoes` the correction that it takes back; without one it takes back the filing, and
+        has no new outcome. Raises LedgerError if the file is not filed, or another move of it is under way.
+        """
+        values = {
+            "file_id": file_id, "kind": kind, "destination": destination, "new_outcome": new_outcome,
+            "new_corrected_to": new_corrected_to, "undoes": undoes, "by": by, "began_at": at,
+        }  # fmt: skip
+        with writing(self._engine) as connection:
+            values |= _as_it_is(connection, file_id)
+            new = insert(moves).values(values).returning(*MOVE_COLUMNS)
+            return move_of(connection.execute(new).one())
+
+    def finish_move(self, move_id: int, at: datetime, identity: Identity | None = None) -> None:
+        """Note that the rename of a move is durable: the file is there now, with what the move changes.
+
+        `identity` is the file's own after an undo into its inbox, where it is another than at its claim: when
+        it was copied from another file system.
+        """
+        with writing(self._engine) as connection:
+            pending = update(moves).where(moves.c.id == move_id, text(PENDING)).values(done_at=at)
+            done = connection.execute(pending.returning(*MOVE_COLUMNS)).one_or_none()
+            if done is None:
+                raise LedgerError(f"Move {move_id} is not under way; nothing was changed.")
+            values = _moved(move_of(done)) | _identified(identity) | {"changed_at": at}
+            connection.execute(update(files).where(files.c.id == done.file_id).values(**values))
+
+    def abandon_move(self, move_id: int) -> None:
+        """Forget a move whose rename did not happen."""
+        with writing(self._engine) as connection:
+            if not connection.execute(delete(moves).where(moves.c.id == move_id, text(PENDING))).rowcount:
+                raise LedgerError(f"Move {move_id} is not under way; nothing was changed.")
+
+    def pending_moves(self) -> list[Move]:
+        """Return the moves that were begun and neither finished nor abandoned, oldest first."""
+        with reading(self._engine) as connection:
+            found = connection.execute(select(*MOVE_COLUMNS).where(text(PENDING)).order_by(moves.c.id))
+            return [move_of(row) for row in found]
+
+    def moves(self, file_id: int) -> list[Move]:
+        """Return all moves of a file, oldest first."""
+        with reading(self._engine) as connection:
+            of_file = select(*MOVE_COLUMNS).where(moves.c.file_id == file_id).order_by(moves.c.id)
+            return [move_of(row) for row in connection.execute(of_file)]
+
+    def last_actions(self, count: int) -> list[Action]:
+        """Return the last `count` filings and corrections that still stand, newest first."""
+        with reading(self._engine) as connection:
+            return _actions(connection, count)[:count]
+
+    def actions_since(self, moment: datetime) -> list[Action]:
+        """Return the filings and corrections made at `moment` or later that still stand, newest first."""
+        with reading(self._engine) as connection:
+            return _actions(connection, None, files.c.filed_at >= moment, moves.c.done_at >= moment)
+
+    def actions_of(self, file_ids: Collection[int]) -> list[Action]:
+        """Return the filing and the corrections of these files that still stand, newest first."""
+        with reading(self._engine) as connection:
+            found = [
+                action
+                for part in in_pieces(sorted(file_ids))
+                for action in _actions(connection, None, files.c.id.in_(part), files.c.id.in_(part))
+            ]
+        return sorted(found, key=_newest, reverse=True)
+
+
+def _as_it_is(connection: Connection, file_id: int) -> dict[str, Any]:
+    """Return what a move has to know of a file before it; raise LedgerError if it may not begin."""
+    columns = files.c.path, files.c.outcome, files.c.corrected_to
+    # The lock counts where rows are locked one by one; in SQLite the transaction has the whole file.
+    filed = select(*columns).where(files.c.id == file_id, text(FILED)).with_for_update()
+    row = connection.execute(filed).one_or_none()
+    if row is None:
+        raise LedgerError(f"File {file_id} is not filed, so it cannot be moved.")
+    other = connection.scalar(select(moves.c.id).where(moves.c.file_id == file_id, text(PENDING)))
+    if other is not None:
+        raise LedgerError(
+            f"File {file_id} is being moved by another command (move {other}). Try again later."
+        )
+    return {"source": row.path, "old_outcome": row.outcome, "old_corrected_to": row.corrected_to}
+
+
+def _moved(move: Move) -> dict[str, Any]:
+    there = {"path": move.destination, "outcome": move.new_outcome, "corrected_to": move.new_corrected_to}
+    if move.kind == "undo" and move.undoes is None:
+        return {**there, "state": "undone"}
+    return {**there, "destination": move.destination}
+
+
+def _identified(identity: Identity | None) -> dict[str, int]:
+    return {} if identity is None else dict(zip(("dev", "ino", "bytes", "mtime_ns"), identity, strict=True))
+
+
+def _actions(
+    connection: Connection,
+    limit: int | None,
+    filed: ColumnElement[bool] | None = None,
+    moved: ColumnElement[bool] | None = None,
+) -> list[Action]:
+    filings = select(*FILE_COLUMNS).where(text("files.state = 'filed'"), files.c.filed_at.is_not(None))
+    if filed is not None:
+        filings = filings.where(filed)
+    newest = filings.order_by(files.c.filed_at.desc(), files.c.id.desc()).limit(limit)
+    found = [entry_of(row) for row in connection.execute(newest)]
+    actions = [Action("file", entry, None, entry.filed_at) for entry in found if entry.filed_at]
+    return sorted([*actions, *_corrections(connection, limit, moved)], key=_newest, reverse=True)
+
+
+def _corrections(
+    connection: Connection, limit: int | None, moved: ColumnElement[bool] | None
+) -> list[Action]:
+    undo = moves.alias()
+    undone = select(undo.c.id).where(undo.c.undoes == moves.c.id, undo.c.done_at.is_not(None)).exists()
+    standing = (
+        select(*MOVE_COLUMNS, *FILE_COLUMNS)
+        .join_from(moves, files, moves.c.file_id == files.c.id)
+        .where(moves.c.kind == "correct", moves.c.done_at.is_not(None), files.c.state == "filed", ~undone)
+    )
+    if moved is not None:
+        standing = standing.where(moved)
+    newest = standing.order_by(moves.c.done_at.desc(), moves.c.id.desc()).limit(limit)
+    return [_correction(row) for row in connection.execute(newest)]
+
+
+def _correction(row: Any) -> Action:
+    move, entry = Move(*row[: len(MOVE_COLUMNS)]), Entry(*row[len(MOVE_COLUMNS) :])
+    assert move.done_at is not None
+    return Action("correct", entry, move, move.done_at)
+
+
+def _newest(action: Action) -> tuple[datetime, bool, int]:
+    # A correction comes after the filing of the same moment.
+    return action.at, action.kind == "correct", action.entry.id

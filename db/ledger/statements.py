@@ -1,0 +1,127 @@
+"""The statements that the ledger runs for each batch, built once.
+
+To build one and find it among those compiled before takes SQLAlchemy as long as to run it for a few files.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Text, and_, bindparam, case, cast, func, insert, or_, select, text, type_coerce, update
+
+from db.schema.rows import FILE_COLUMNS
+from db.schema.tables import PENDING, UNDONE, files, moves
+
+_STATE = files.c.state
+_ONE_FILE = files.c.id == bindparam("row_id")
+# Not an IN, which SQLAlchemy cannot run for many rows at once.
+BEFORE_DECISION = or_(_STATE == "claimed", _STATE == "decoding")
+
+BEGIN_DECODING = (
+    update(files)
+    .where(_ONE_FILE, BEFORE_DECISION)
+    .values(
+        state="decoding",
+        sha256=bindparam("new_sha256"),
+        attempts=files.c.attempts + bindparam("alone"),
+        changed_at=bindparam("at"),
+    )
+)
+RELEASE = (
+    update(files)
+    .where(_ONE_FILE, _STATE == "decoding")
+    .values(state="claimed", attempts=bindparam("new_attempts"), changed_at=bindparam("at"))
+)
+ANSWER = (
+    "prediction", "confidence", "reason", "detail", "scores", "destination", "format", "width", "height",
+    "taken_at", "sha256", "model", "model_sha256", "duplicate_of", "answer_key",
+)  # fmt: skip
+DECIDE = (
+    update(files)
+    .where(_ONE_FILE, BEFORE_DECISION)
+    .values(
+        state="decided",
+        verdict=bindparam("new_outcome"),
+        decided_at=bindparam("at"),
+        changed_at=bindparam("at"),
+        **{name: bindparam(f"new_{name}") for name in ANSWER},
+    )
+)
+# Not sorted by parameters: SQLite would then get row after row, and not all in one statement.
+CLAIM = insert(files).returning(files.c.id, files.c.spool_name)
+_SPOOL_NAME = cast(files.c.id, Text) + "-" + type_coerce(files.c.spool_name, Text)
+NAME_IN_SPOOL = (
+    update(files)
+    .where(files.c.id.in_(bindparam("ids", expanding=True)))
+    .values(spool_name=_SPOOL_NAME, path=bindparam("spool", type_=Text) + _SPOOL_NAME)
+)
+FILE = (
+    update(files)
+    .where(files.c.id.in_(bindparam("ids", expanding=True)), _STATE == "decided")
+    .values(
+        state="filed",
+        path=files.c.destination,
+        outcome=files.c.verdict,
+        filed_at=bindparam("at"),
+        changed_at=bindparam("at"),
+    )
+)
+
+# Nearly always there is none, and no need to ask about each file of a batch.
+SOME_UNDONE = select(files.c.id).where(text(UNDONE)).limit(1)
+UNDONE_AT = select(*FILE_COLUMNS).where(text(UNDONE), files.c.path.in_(bindparam("paths", expanding=True)))
+COMING_BACK = select(moves.c.destination).where(text(PENDING), moves.c.new_outcome.is_(None))
+UNDONE_LIKE = select(files.c.id, files.c.dev, files.c.ino, files.c.path).where(
+    text(UNDONE),
+    or_(
+        files.c.path.in_(bindparam("paths", expanding=True)),
+        files.c.ino.in_(bindparam("inodes", expanding=True)),
+    ),
+)
+
+MOST_ALIKE = 20
+"""Rows of one content that are looked at: of one that came a thousand times, these tell enough."""
+
+_LAST_MOVE = select(func.max(moves.c.id)).where(moves.c.file_id == files.c.id).scalar_subquery()
+_WORD = case((files.c.corrected_to.is_not(None), _LAST_MOVE))
+_UNDONE_FILING = (
+    select(moves.c.id)
+    .where(moves.c.file_id == files.c.id, moves.c.kind == "undo", moves.c.undoes.is_(None))
+    .exists()
+)
+_SPEAKS = or_(
+    _STATE.in_(("decided", "filed")),
+    # What a person said outlives the row of a file that came in again.
+    and_(_STATE == "vanished", files.c.corrected_to.is_not(None), ~_UNDONE_FILING),
+)
+_RANKED = (
+    select(
+        files.c.id,
+        _WORD.label("word"),
+        func.row_number()
+        .over(
+            partition_by=files.c.sha256,
+            order_by=(
+                files.c.ino.not_in(bindparam("inodes", expanding=True)),
+                files.c.corrected_to.is_(None),
+                _WORD.desc(),
+                files.c.id,
+            ),
+        )
+        .label("rank"),
+    )
+    .where(files.c.sha256.in_(bindparam("sha256s", expanding=True)), _SPEAKS)
+    .subquery("ranked")
+)
+SAME_CONTENT = (
+    select(*FILE_COLUMNS)
+    .join(_RANKED, _RANKED.c.id == files.c.id)
+    .where(_RANKED.c.rank <= bindparam("most"))
+    .order_by(_RANKED.c.word.is_(None), _RANKED.c.word.desc(), files.c.id)
+)
+
+_ARRIVING = files.alias("arriving")
+OWNERS_BEFORE = (
+    select(files.c.id)
+    .join(_ARRIVING, files.c.path == _ARRIVING.c.destination)
+    .where(_ARRIVING.c.id.in_(bindparam("ids", expanding=True)), text("files.state = 'filed'"))
+)
+"""Filed rows that name the place in which another file was just put."""

@@ -1,0 +1,4 @@
+"""Every read.
+
+May import `connection` and `schema`.
+"""

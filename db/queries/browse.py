@@ -1,0 +1,300 @@
+"""Files a page at a time, newest first, out of any number of them.
+
+A page begins where the one before ended, at a `Mark`, so the thousandth costs what the first does. What no
+index answers is looked for among the newest so many files only; the page says so and can go on from there.
+Every function raises DatabaseError.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Text,
+    func,
+    literal,
+    select,
+    tuple_,
+    type_coerce,
+)
+
+from db.connection.engine import reading
+from db.queries.name_search import RARE, ids_by_name, is_quick
+from db.schema.file_names import can_stand, escape
+from db.schema.records import Entry
+from db.schema.rows import FILE_COLUMNS, entry_of
+from db.schema.tables import files
+
+WINDOW = 5_000
+"""Rows looked at in one go where no index answers: some 5 ms, or 50 from a disk that is not in memory."""
+
+PATIENCE_SECONDS = 0.1
+"""How long is looked for a page; what is farther back is for the next page."""
+
+COUNTED = 20_000
+"""Of what no index tells, only so many of the newest are counted."""
+
+MOST = 100_000
+"""Files counted one by one; where there are more, the count is this number."""
+
+
+class Mark(NamedTuple):
+    """A place in the order of files."""
+
+    seen_at: datetime
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which files; all conditions must hold, None is no condition.
+
+    `name` is part of the file's name, upper and lower case alike (in SQLite only for ASCII); confidences are
+    0 to 1, both ends included; `since` <= seen_at < `until`, which are aware; `corrected` tells those that a
+    person has spoken on from the others.
+    """
+
+    outcome: str | None = None
+    reason: str | None = None
+    inbox: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    min_confidence: float | None = None
+    max_confidence: float | None = None
+    name: str | None = None
+    model: str | None = None
+    corrected: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Files in order; `next` is where the next page begins, None at the end.
+
+    `searched_to` is how far back was looked, where that was not as far as wished.
+    """
+
+    entries: tuple[Entry, ...]
+    next: Mark | None = None
+    searched_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Files by outcome, MOST where it may be more; `back_to` is how far back was counted, None for all."""
+
+    by_outcome: dict[str, int]
+    back_to: datetime | None = None
+
+
+def page(engine: Engine, choice: Choice, after: Mark | None = None, size: int = 60) -> Page:
+    """Return the next `size` files of `choice` after a mark, the newest without one."""
+    if not _can_match(choice):
+        return Page(())
+    with reading(engine) as connection:
+        return _page(connection, choice, after, size, _rare(connection, choice))
+
+
+def first_page(
+    engine: Engine, choice: Choice, outcomes: Sequence[str], size: int = 60
+) -> tuple[Page, Counted]:
+    """Return the newest `size` files of `choice`, and how many there are of each of `outcomes`.
+
+    What is counted does not heed the choice's own outcome.
+    """
+    if not _can_match(choice):
+        return Page(()), Counted(dict.fromkeys(outcomes, 0))
+    with reading(engine) as connection:
+        rare = _rare(connection, choice)
+        counted = _counted(connection, replace(choice, outcome=None), outcomes, rare)
+        return _page(connection, choice, None, size, rare), counted
+
+
+def _can_match(choice: Choice) -> bool:
+    texts = (choice.name, choice.outcome, choice.reason, choice.model)
+    return all(map(can_stand, texts)) and can_stand(choice.inbox, path=True)
+
+
+def _page(
+    connection: Connection, choice: Choice, after: Mark | None, size: int, rare: Sequence[int] | None
+) -> Page:
+    if rare is not None:
+        return _cut(_found(connection, [files.c.id.in_(rare), *_all_of(choice)], after, size), size)
+    if not _hidden(choice):
+        return _cut(_found(connection, _base(choice), after, size), size)
+    return _search(connection, choice, after, size)
+
+
+def _counted(
+    connection: Connection, choice: Choice, outcomes: Sequence[str], rare: Sequence[int] | None
+) -> Counted:
+    if rare is not None:
+        return Counted(_count(connection, [files.c.id.in_(rare), *_all_of(choice)], outcomes))
+    if not _hidden(choice):
+        return Counted({outcome: _count_up(connection, choice, outcome) for outcome in outcomes})
+    last = _window_end(connection, choice, None, COUNTED)
+    reach = [] if last is None else [_down_to(last)]
+    counted = _count(connection, [*_all_of(choice), *reach], outcomes)
+    return Counted(counted, None if last is None else last.seen_at)
+
+
+def _count_up(connection: Connection, choice: Choice, outcome: str) -> int:
+    some = select(files.c.id).where(*_within(replace(choice, outcome=outcome))).limit(MOST)
+    return connection.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+
+def _search(connection: Connection, choice: Choice, after: Mark | None, size: int) -> Page:
+    found: list[Entry] = []
+    start = after
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        last = _window_end(connection, choice, start, WINDOW)
+        reach = [*_all_of(choice), *([] if last is None else [_down_to(last)])]
+        found += _found(connection, reach, start, size - len(found))
+        if last is None or len(found) > size:
+            return _cut(found, size)
+        if time.monotonic() >= patience:
+            return Page(tuple(found), last, last.seen_at)
+        start = last
+
+
+def _found(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], after: Mark | None, size: int
+) -> list[Entry]:
+    """Return one more than `size`, where there are, so that it is known whether a page follows."""
+    chosen = select(*FILE_COLUMNS).where(*conditions, *_after(after))
+    return [entry_of(row) for row in connection.execute(_ordered(chosen).limit(size + 1))]
+
+
+def _cut(found: Sequence[Entry], size: int) -> Page:
+    entries = tuple(found[:size])
+    return Page(entries, mark_of(entries[-1]) if len(found) > size else None)
+
+
+def mark(engine: Engine, id: int) -> Mark | None:
+    """Return the place of the file `id`, None if there is none."""
+    with reading(engine) as connection:
+        place = select(files.c.seen_at, files.c.id).where(files.c.id == id)
+        row = connection.execute(place).one_or_none()
+    return None if row is None else Mark(*row)
+
+
+def mark_of(entry: Entry) -> Mark:
+    """Return the place of a file in the order."""
+    return Mark(entry.seen_at, entry.id)
+
+
+def _window_end(connection: Connection, choice: Choice, start: Mark | None, rows: int) -> Mark | None:
+    """Return the place so many rows on, None where there are fewer; told by an index alone."""
+    places = select(files.c.seen_at, files.c.id).where(*_within(choice), *_after(start))
+    # The only OFFSET: it is the same, small one each time.
+    row = connection.execute(_ordered(places).limit(1).offset(rows - 1)).one_or_none()
+    return None if row is None else Mark(*row)
+
+
+def _rare(connection: Connection, choice: Choice) -> list[int] | None:
+    """Return all files that meet a condition that few do, told by an index; None where none is rare."""
+    name = choice.name or ""
+    by_name = ids_by_name(connection, name) if is_quick(connection, name) else None
+    known = (_by_confidence(connection, choice), by_name)
+    return min((ids for ids in known if ids is not None), key=len, default=None)
+
+
+def _by_confidence(connection: Connection, choice: Choice) -> list[int] | None:
+    tests = {
+        "min_confidence": lambda lowest: files.c.confidence >= lowest,
+        "max_confidence": lambda highest: files.c.confidence <= highest,
+    }
+    bounds = _met(choice, tests)
+    if not bounds:
+        return None
+    ids = list(connection.execute(select(files.c.id).where(*bounds).limit(RARE + 1)).scalars())
+    return ids if len(ids) <= RARE else None
+
+
+def _ordered(chosen: Select[Any]) -> Select[Any]:
+    return chosen.order_by(files.c.seen_at.desc(), files.c.id.desc())
+
+
+def _after(mark: Mark | None) -> list[ColumnElement[bool]]:
+    return [] if mark is None else [_place() < _bound(mark)]
+
+
+def _down_to(mark: Mark) -> ColumnElement[bool]:
+    return _place() >= _bound(mark)
+
+
+def _place() -> ColumnElement[Any]:
+    return tuple_(files.c.seen_at, files.c.id)
+
+
+def _bound(mark: Mark) -> ColumnElement[Any]:
+    return tuple_(literal(mark.seen_at, files.c.seen_at.type), literal(mark.id))
+
+
+def _within(choice: Choice) -> list[ColumnElement[bool]]:
+    """Return the conditions that the order's own index answers."""
+    tests = {
+        "outcome": lambda outcome: files.c.outcome == outcome,
+        "since": lambda start: files.c.seen_at >= start,
+        "until": lambda end: files.c.seen_at < end,
+    }
+    return _met(choice, tests)
+
+
+def _base(choice: Choice) -> list[ColumnElement[bool]]:
+    return [files.c.state != "vanished", *_within(choice), *_by_reason(choice)]
+
+
+def _by_reason(choice: Choice) -> list[ColumnElement[bool]]:
+    # Failures have an index of their own.
+    wanted = choice.reason is not None and choice.outcome == "failed"
+    return [files.c.reason == choice.reason] if wanted else []
+
+
+def _hidden(choice: Choice) -> list[ColumnElement[bool]]:
+    """Return the other conditions, in a form that no index answers.
+
+    SQLite keeps no statistics: given an index on a confidence it takes that, and sorts half of the table.
+    """
+    tests = {
+        "inbox": lambda inbox: _plain(files.c.inbox) == escape(os.fsencode(inbox)),
+        "min_confidence": lambda lowest: func.coalesce(files.c.confidence, -1.0) >= lowest,
+        "max_confidence": lambda highest: func.coalesce(files.c.confidence, 2.0) <= highest,
+        "name": lambda part: _plain(files.c.name).icontains(part, autoescape=True),
+        "model": lambda model: _plain(files.c.model) == model,
+        "corrected": lambda said: (_plain(files.c.corrected_to) != "") == said,
+        "reason": lambda reason: _plain(files.c.reason) == reason,
+    }
+    if _by_reason(choice):
+        del tests["reason"]
+    return _met(choice, tests)
+
+
+def _plain(column: ColumnElement[Any]) -> ColumnElement[str]:
+    return func.coalesce(type_coerce(column, Text), "")
+
+
+def _met(choice: Choice, tests: dict[str, Callable[[Any], ColumnElement[bool]]]) -> list[ColumnElement[bool]]:
+    wanted = {name: getattr(choice, name) for name in tests}
+    return [tests[name](value) for name, value in wanted.items() if value is not None]
+
+
+def _all_of(choice: Choice) -> list[ColumnElement[bool]]:
+    return [*_base(choice), *_hidden(choice)]
+
+
+def _count(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], outcomes: Sequence[str]
+) -> dict[str, int]:
+    counted = select(files.c.outcome, func.count()).where(*conditions).group_by(files.c.outcome)
+    found: dict[str | None, int] = dict(connection.execute(counted).all())
+    return {outcome: found.get(outcome, 0) for outcome in outcomes}

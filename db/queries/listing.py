@@ -1,0 +1,264 @@
+"""Questions to the database that change nothing.
+
+Rows come in short transactions of a few thousand, by ids that were looked up first: someone who pages slowly
+through a million rows never keeps SQLite from reusing its -wal. Every function raises DatabaseError.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    tuple_,
+)
+
+from db.connection.engine import reading, writing
+from db.queries.name_search import ids_by_name
+from db.schema.file_names import RawName, can_stand, escape
+from db.schema.records import Entry
+from db.schema.rows import entries_by, in_pieces
+from db.schema.tables import FILED, UNDONE, UNFINISHED, files, reports
+from db.schema.tables import results as view
+
+WAITING = "waiting"
+"""What stands for the outcome of a file that is in no folder."""
+
+CHUNK_ROWS = 2_000
+"""Rows read in one transaction."""
+
+COMMON = 20_000
+"""As many rows with some confidence are come across soon among the newest; fewer are looked up and sorted."""
+
+RESULT_COLUMNS = tuple(column.name for column in view.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFilter:
+    """Which rows of `results`; all conditions must hold, None is no condition.
+
+    `outcome` "waiting" means not in a folder; `name` is part of the file's name, upper and lower case alike
+    (in SQLite only for ASCII); confidences are 0 to 1, both ends included; `since` <= seen_at < `until`,
+    which are aware; `before` is the id of a row, of which only those that come behind it are wanted.
+    """
+
+    outcome: str | None = None
+    prediction: str | None = None
+    inbox: str | None = None
+    name: str | None = None
+    min_confidence: float | None = None
+    max_confidence: float | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A day whose reports were written, when, and how many of its files were waiting then."""
+
+    day: date
+    written_at: datetime
+    waiting: int
+
+
+def results(engine: Engine, filters: ResultFilter = ResultFilter()) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `results` that pass, the newest arrival first.
+
+    Each is a dict in the view's order of columns: names in their readable form, times aware and in UTC,
+    `scores` a dict.
+    """
+    texts = (filters.name, filters.outcome, filters.prediction)
+    if not (all(map(can_stand, texts)) and can_stand(filters.inbox, path=True)):
+        return
+    newest = view.c.seen_at.desc(), view.c.id.desc()
+    with reading(engine) as connection:
+        conditions = _conditions(connection, filters)
+    chosen = select(view.c.id).where(*conditions).order_by(*newest).limit(filters.limit)
+    for rows in _chunks(engine, chosen, *newest):
+        yield from rows
+
+
+def result(engine: Engine, id: int) -> dict[str, Any] | None:
+    """Return the row of `results` with this id, as `results` yields it; None if there is none."""
+    with reading(engine) as connection:
+        row = connection.execute(select(view).where(view.c.id == id)).one_or_none()
+    return None if row is None else dict(row._mapping)
+
+
+def counts(engine: Engine) -> dict[str, int]:
+    """Count the rows of `results` by outcome; those without one as "waiting", or "undone" if there are."""
+    # Of the table, because the view's condition on the state would have each row looked up.
+    has_one = files.c.outcome.is_not(None)
+    counted = select(files.c.outcome, func.count()).where(has_one).group_by(files.c.outcome)
+    with reading(engine) as connection:
+        by_outcome: dict[str, int] = dict(connection.execute(counted.order_by(files.c.outcome)).all())
+        waiting, undone = (_count(connection, condition) for condition in (UNFINISHED, UNDONE))
+    return {**by_outcome, **({"undone": undone} if undone else {}), WAITING: waiting}
+
+
+def states(engine: Engine) -> dict[str, int]:
+    """Count the files by state; states that none is in are left out."""
+    with reading(engine) as connection:
+        counted = select(files.c.state, func.count()).group_by(files.c.state).order_by(files.c.state)
+        return dict(connection.execute(counted).all())
+
+
+def last_filed(engine: Engine) -> dict[str, Any] | None:
+    """Return the row of `results` that was filed last, None if there is none."""
+    newest = select(view).where(view.c.filed_at.is_not(None), view.c.state == "filed")
+    with reading(engine) as connection:
+        newest = newest.order_by(view.c.filed_at.desc(), view.c.id.desc()).limit(1)
+        row = connection.execute(newest).one_or_none()
+    return None if row is None else dict(row._mapping)
+
+
+def filed_at_paths(engine: Engine, paths: Collection[RawName]) -> dict[RawName, Entry]:
+    """Return, by path, the filed files whose absolute path is among `paths`."""
+    with reading(engine) as connection:
+        found = [
+            entry
+            for part in in_pieces(sorted(set(paths)))
+            for entry in entries_by(connection, files.c.path.in_(part), text(FILED))
+        ]
+    return {entry.path: entry for entry in found if entry.path is not None}
+
+
+def arrived_as(engine: Engine, inbox: str | os.PathLike[str], names: Collection[RawName]) -> Entry | None:
+    """Return the newest file that came to the top of `inbox` under one of `names`, None if none did."""
+    with reading(engine) as connection:
+        found = entries_by(
+            connection,
+            files.c.name.in_(names),
+            files.c.source == files.c.name,
+            files.c.inbox == os.fspath(inbox),
+            files.c.state != "vanished",
+        )
+    return found[-1] if found else None
+
+
+def first_seen_at(engine: Engine) -> datetime | None:
+    """Return when the first file arrived."""
+    with reading(engine) as connection:
+        first: datetime | None = connection.scalar(select(func.min(view.c.seen_at)))
+    return first
+
+
+def report_rows(
+    engine: Engine, start: datetime, end: datetime, chunk: int = CHUNK_ROWS
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of `results` with start <= seen_at < end, oldest first, in lists of up to `chunk`."""
+    chosen = select(view.c.id).where(view.c.seen_at >= start, view.c.seen_at < end).order_by(view.c.id)
+    return _chunks(engine, chosen, view.c.id, chunk=chunk)
+
+
+def arrived(engine: Engine, start: datetime, end: datetime) -> dict[str, int]:
+    """Count by inbox the rows of `results` with start <= seen_at < end."""
+    counted = select(view.c.inbox, func.count()).where(view.c.seen_at >= start, view.c.seen_at < end)
+    with reading(engine) as connection:
+        return dict(connection.execute(counted.group_by(view.c.inbox).order_by(view.c.inbox)).all())
+
+
+def written_reports(engine: Engine) -> list[Report]:
+    """Return the days whose reports were written, oldest first."""
+    with reading(engine) as connection:
+        return [Report(*row) for row in connection.execute(select(reports).order_by(reports.c.day))]
+
+
+def record_report(engine: Engine, day: date, written_at: datetime, waiting: int) -> None:
+    """Note that the reports of `day` say what was so at `written_at`, with that many files waiting."""
+    with writing(engine) as connection:
+        connection.execute(delete(reports).where(reports.c.day == day))
+        connection.execute(insert(reports), [{"day": day, "written_at": written_at, "waiting": waiting}])
+
+
+def changed_since(engine: Engine, start: datetime, end: datetime, moment: datetime) -> bool:
+    """Tell whether a file with start <= seen_at < end took any step, or was moved, after `moment`."""
+    with reading(engine) as connection:
+        within = files.c.seen_at >= start, files.c.seen_at < end
+        last = connection.scalar(select(func.max(files.c.changed_at)).where(*within))
+    return last is not None and last > moment
+
+
+def _count(connection: Connection, condition: str) -> int:
+    return connection.scalar(select(func.count()).select_from(files).where(text(condition))) or 0
+
+
+def _outcome_is(outcome: str) -> ColumnElement[bool]:
+    if outcome not in (WAITING, "undone"):
+        return view.c.outcome == outcome
+    undone = view.c.state == "undone"
+    return view.c.outcome.is_(None) & (undone if outcome == "undone" else ~undone)
+
+
+def _behind(id: int) -> ColumnElement[bool]:
+    """Select what follows a row; not by its id alone, since the last to be claimed may have come first."""
+    place = select(files.c.seen_at).where(files.c.id == id).scalar_subquery()
+    return tuple_(view.c.seen_at, view.c.id) < tuple_(place, literal(id))
+
+
+_TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+    "outcome": _outcome_is,
+    "prediction": lambda prediction: view.c.prediction == prediction,
+    "inbox": lambda inbox: view.c.inbox == escape(os.fsencode(inbox)),
+    "name": lambda part: view.c.name.icontains(part, autoescape=True),
+    "min_confidence": lambda lowest: view.c.confidence >= lowest,
+    "max_confidence": lambda highest: view.c.confidence <= highest,
+    "since": lambda start: view.c.seen_at >= start,
+    "until": lambda end: view.c.seen_at < end,
+    "before": _behind,
+}
+
+
+# A sum is in no index.
+_IN_ORDER: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+    "min_confidence": lambda lowest: view.c.confidence + 0.0 >= lowest,
+    "max_confidence": lambda highest: view.c.confidence + 0.0 <= highest,
+}
+
+
+def _conditions(connection: Connection, filters: ResultFilter) -> list[ColumnElement[bool]]:
+    """Return conditions put so that what few rows meet is looked up, and what many do is met on the way."""
+    tests = _TESTS | (_IN_ORDER if _is_common(connection, filters) else {})
+    wanted = {name: getattr(filters, name) for name in tests}
+    conditions = [tests[name](value) for name, value in wanted.items() if value is not None]
+    rare = ids_by_name(connection, filters.name) if filters.name else None
+    return conditions if rare is None else [*conditions, view.c.id.in_(rare)]
+
+
+def _is_common(connection: Connection, filters: ResultFilter) -> bool:
+    """Tell whether so many rows have such a confidence that sorting them takes longer than finding some."""
+    bounds = []
+    if filters.min_confidence is not None:
+        bounds.append(files.c.confidence >= filters.min_confidence)
+    if filters.max_confidence is not None:
+        bounds.append(files.c.confidence <= filters.max_confidence)
+    some = select(files.c.id).where(*bounds).limit(COMMON).subquery()
+    return bool(bounds) and connection.scalar(select(func.count()).select_from(some)) == COMMON
+
+
+def _chunks(
+    engine: Engine, chosen: Select[Any], *order: ColumnElement[Any], chunk: int = CHUNK_ROWS
+) -> Iterator[list[dict[str, Any]]]:
+    with reading(engine) as connection:
+        ids: array[int] = array("q", connection.execute(chosen).scalars())
+    for start in range(0, len(ids), chunk):
+        part = ids[start : start + chunk].tolist()
+        with reading(engine) as connection:
+            rows = connection.execute(select(view).where(view.c.id.in_(part)).order_by(*order)).all()
+        yield [dict(row._mapping) for row in rows]

@@ -1,0 +1,55 @@
+"""Files by a part of their name.
+
+In SQLite a full-text index of every three characters in a row (FTS5, tokenizer trigram) finds parts of three
+and more at once, however many rows there are. For shorter ones, and in PostgreSQL, all names are gone
+through.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, Text, select, text, type_coerce
+
+from db.connection.sqlite import can_search
+from db.schema.file_names import can_stand
+from db.schema.tables import files
+
+RARE = 2_000
+"""A part of a name that so many files have is found soon by going through the newest; a rarer one here."""
+
+_TRIGRAM = 3
+
+_LOOKED_UP = text("SELECT rowid FROM file_names WHERE file_names MATCH :phrase LIMIT :most")
+
+
+def ids_by_name(connection: Connection, part: str) -> list[int] | None:
+    """Return all files that have `part` in their name, and perhaps a few more; None for more than RARE.
+
+    More, because the index takes upper and lower case of every language for alike.
+    """
+    if not can_stand(part):
+        return []
+    ids = _look_up(connection, part) if is_quick(connection, part) else _go_through(connection, part)
+    return ids if len(ids) <= RARE else None
+
+
+def is_quick(connection: Connection, part: str) -> bool:
+    """Tell whether an index finds `part`, so that looking for it does not take longer with more rows."""
+    return connection.dialect.name == "sqlite" and len(part) >= _TRIGRAM and can_search(connection)
+
+
+def _look_up(connection: Connection, part: str) -> list[int]:
+    phrase = '"' + part.replace('"', '""') + '"'
+    return list(connection.execute(_LOOKED_UP, {"phrase": phrase, "most": RARE + 1}).scalars())
+
+
+def _go_through(connection: Connection, part: str) -> list[int]:
+    named = select(files.c.id).where(_named(connection, part)).limit(RARE + 1)
+    return list(connection.execute(named).scalars())
+
+
+def _named(connection: Connection, part: str) -> ColumnElement[bool]:
+    name = type_coerce(files.c.name, Text)
+    if connection.dialect.name == "sqlite":
+        # Its LIKE takes upper and lower case alike, and reads the index as it is.
+        return name.contains(part, autoescape=True)
+    return name.icontains(part, autoescape=True)

@@ -1,0 +1,109 @@
+"""Counts over all files, for a first look. Every function raises DatabaseError."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine, func, select, text
+
+from db.connection.engine import reading
+from db.schema.file_names import RawName, can_stand
+from db.schema.records import Entry, Move
+from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
+from db.schema.tables import FAILED, files, moves
+
+SAME_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How many files failed for a reason, and when the last of them arrived."""
+
+    reason: str | None
+    count: int
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that is known of one file: its row, its moves oldest first, and others of the same content."""
+
+    entry: Entry
+    moves: tuple[Move, ...]
+    same: tuple[Entry, ...]
+
+
+def by_day(
+    engine: Engine, days: Sequence[tuple[datetime, datetime]], outcomes: Sequence[str]
+) -> list[dict[str, int]]:
+    """Count by outcome the files with start <= seen_at < end, for each (start, end) of `days`."""
+    with reading(engine) as connection:
+        found = []
+        for start, end in days:
+            within = files.c.outcome.in_(outcomes), files.c.seen_at >= start, files.c.seen_at < end
+            counted = select(files.c.outcome, func.count()).where(*within).group_by(files.c.outcome)
+            by_outcome: dict[str, int] = dict(connection.execute(counted).all())
+            found.append({outcome: by_outcome.get(outcome, 0) for outcome in outcomes})
+    return found
+
+
+def failures(engine: Engine) -> list[Failure]:
+    """Count the files in failed/ by reason, the most frequent first."""
+    of_reason = select(files.c.reason, func.count(), func.max(files.c.seen_at)).where(text(FAILED))
+    with reading(engine) as connection:
+        found = [Failure(*row) for row in connection.execute(of_reason.group_by(files.c.reason))]
+    return sorted(found, key=lambda failure: (-failure.count, failure.reason or ""))
+
+
+def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[RawName]:
+    """Return where the newest `limit` files lie that failed for `reason`."""
+    if not can_stand(reason):
+        return []
+    of_reason = select(files.c.path).where(text(FAILED), files.c.reason == reason)
+    newest = of_reason.order_by(files.c.seen_at.desc(), files.c.id.desc()).limit(limit)
+    with reading(engine) as connection:
+        return [path for path in connection.execute(newest).scalars() if path is not None]
+
+
+def histogram(engine: Engine, bins: int) -> list[int]:
+    """Count the files by confidence, in `bins` of equal width from 0 to 1; 1 itself is in the last."""
+    edges = [number / bins for number in range(bins)]
+    with reading(engine) as connection:
+        return [
+            connection.scalar(
+                select(func.count()).where(
+                    files.c.confidence >= low,
+                    files.c.confidence < high if high < 1 else files.c.confidence <= 1,
+                )
+            )
+            or 0
+            for low, high in zip(edges, [*edges[1:], 1.0], strict=True)
+        ]
+
+
+def versions(engine: Engine, ids: Collection[int]) -> dict[int, int]:
+    """Return the number of the last move of each of these files, 0 where there was none."""
+    found = dict.fromkeys(ids, 0)
+    last = select(moves.c.file_id, func.max(moves.c.id)).group_by(moves.c.file_id)
+    with reading(engine) as connection:
+        for part in in_pieces(sorted(found)):
+            found |= dict(connection.execute(last.where(moves.c.file_id.in_(part))).all())
+    return found
+
+
+def history(engine: Engine, id: int) -> History | None:
+    """Return what is known of the file `id`, None if there is none."""
+    with reading(engine) as connection:
+        entries = entries_by(connection, files.c.id == id)
+        if not entries:
+            return None
+        of_file = select(*MOVE_COLUMNS).where(moves.c.file_id == id).order_by(moves.c.id)
+        made = tuple(move_of(row) for row in connection.execute(of_file))
+        sha256 = entries[0].sha256
+        same = select(*FILE_COLUMNS).where(
+            files.c.sha256 == sha256, files.c.id != id, files.c.state != "vanished"
+        )
+        others = connection.execute(same.order_by(files.c.id).limit(SAME_SHOWN)).all() if sha256 else ()
+        return History(entries[0], made, tuple(entry_of(row) for row in others))

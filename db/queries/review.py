@@ -1,0 +1,171 @@
+"""What waits for a person, and how the model did on what people settled.
+
+Waiting are the files in uncertain/ on which nobody has spoken. A group of them shares a reason and a best
+class, so that many alike can be answered at once. Every function raises DatabaseError.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal, select, text, tuple_
+
+from db.connection.engine import reading
+from db.schema.records import Entry
+from db.schema.rows import FILE_COLUMNS, entry_of
+from db.schema.tables import CORRECTED, UNREVIEWED, files
+
+Order = Literal["unsure", "alike"]
+
+NEITHER = "neither"
+"""The reason, and the label, of what is in no class."""
+
+
+class Group(NamedTuple):
+    """What the files of a group have in common."""
+
+    reason: str | None
+    prediction: str | None
+
+
+class Spot(NamedTuple):
+    """A place in the queue: behind this file."""
+
+    group: Group
+    confidence: float
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How many files people settled in one way: by whom they were decided, how, and what people said.
+
+    `verdict` is the outcome that the model's answer led to, `label` what the model took it for.
+    """
+
+    model: str | None
+    model_sha256: str | None
+    verdict: str
+    label: str | None
+    corrected_to: str
+    count: int
+
+    @property
+    def right(self) -> bool:
+        """Whether people agree with the model."""
+        return self.label == self.corrected_to
+
+
+def left(engine: Engine) -> dict[Group, int]:
+    """Count what waits, by group."""
+    grouped = files.c.reason, files.c.prediction
+    counted = select(*grouped, func.count()).where(text(UNREVIEWED)).group_by(*grouped).order_by(*grouped)
+    with reading(engine) as connection:
+        return {Group(*row[:2]): row[2] for row in connection.execute(counted)}
+
+
+def queue(
+    engine: Engine,
+    groups: Sequence[Group],
+    order: Order = "unsure",
+    after: Spot | None = None,
+    size: int = 1,
+) -> list[Entry]:
+    """Return the next `size` files that wait, of `groups`, behind a spot.
+
+    "unsure": first what fell short of the threshold, the least confident first; then what looks like
+    neither, that which looks most like a class first. "alike": group by group, in that order within each.
+    """
+    ranked = sorted(groups, key=_rank)
+    with reading(engine) as connection:
+        if order == "alike":
+            return _one_by_one(connection, ranked, after, size)
+        return _merged(connection, ranked, after, size)
+
+
+def spot_of(entry: Entry) -> Spot:
+    """Return the place of a file in the queue."""
+    return Spot(Group(entry.reason, entry.prediction), entry.confidence or 0.0, entry.id)
+
+
+def settled(engine: Engine) -> list[Settled]:
+    """Count what people settled, by model, verdict, the model's label and theirs."""
+    columns = (
+        files.c.model, files.c.model_sha256, files.c.verdict, files.c.reason, files.c.prediction,
+        files.c.corrected_to,
+    )  # fmt: skip
+    counted = select(*columns, func.count()).where(text(CORRECTED)).group_by(*columns).order_by(*columns)
+    with reading(engine) as connection:
+        return [_settled(*row) for row in connection.execute(counted)]
+
+
+def _settled(
+    model: str | None,
+    sha256: str | None,
+    verdict: str,
+    reason: str | None,
+    prediction: str | None,
+    corrected_to: str,
+    count: int,
+) -> Settled:
+    label = NEITHER if reason == NEITHER else prediction
+    return Settled(model, sha256, verdict, label, corrected_to, count)
+
+
+def _rank(group: Group) -> tuple[bool, str, str]:
+    return group.reason == NEITHER, group.reason or "", group.prediction or ""
+
+
+def _one_by_one(
+    connection: Connection, ranked: Sequence[Group], after: Spot | None, size: int
+) -> list[Entry]:
+    found: list[Entry] = []
+    for group in ranked:
+        if after is not None and _rank(group) < _rank(after.group):
+            continue
+        start = after if after is not None and after.group == group else None
+        found += _of_group(connection, group, start, size - len(found))
+        if len(found) >= size:
+            break
+    return found
+
+
+def _merged(connection: Connection, ranked: Sequence[Group], after: Spot | None, size: int) -> list[Entry]:
+    found: list[Entry] = []
+    for is_neither in (False, True):
+        alike = [group for group in ranked if (group.reason == NEITHER) == is_neither]
+        passed = after is not None and (after.group.reason == NEITHER) > is_neither
+        if passed or len(found) >= size:
+            continue
+        start = after if after and (after.group.reason == NEITHER) == is_neither else None
+        parts = [_of_group(connection, group, start, size) for group in alike]
+        found += heapq.merge(*parts, key=_key(is_neither))
+    return found[:size]
+
+
+def _key(falling: bool) -> Callable[[Entry], tuple[float, int]]:
+    sign = -1 if falling else 1
+    return lambda entry: (sign * (entry.confidence or 0.0), sign * entry.id)
+
+
+def _of_group(connection: Connection, group: Group, after: Spot | None, size: int) -> list[Entry]:
+    same = _same(files.c.reason, group.reason), _same(files.c.prediction, group.prediction)
+    chosen = select(*FILE_COLUMNS).where(text(UNREVIEWED), *same)
+    return [entry_of(row) for row in connection.execute(_placed(chosen, group, after).limit(size))]
+
+
+def _placed(chosen: Select[Any], group: Group, after: Spot | None) -> Select[Any]:
+    place = tuple_(files.c.confidence, files.c.id)
+    falling = group.reason == NEITHER
+    if after is not None:
+        spot = tuple_(literal(after.confidence), literal(after.id))
+        chosen = chosen.where(place < spot if falling else place > spot)
+    order = [files.c.confidence, files.c.id]
+    return chosen.order_by(*(column.desc() if falling else column for column in order))
+
+
+def _same(column: ColumnElement[Any], value: str | None) -> ColumnElement[bool]:
+    return column.is_(None) if value is None else column == value

@@ -1,0 +1,4 @@
+"""Tables, column types, record types.
+
+Imports nothing of `db`.
+"""

@@ -1,0 +1,131 @@
+"""What goes into the ledger and comes out of it, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from db.schema.file_names import RawName
+from db.schema.tables import MoveKind, State
+
+Identity: TypeAlias = tuple[int, int, int, int]
+"""A file's device, inode, bytes and mtime_ns, as `os.stat` gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A settled file that is about to be renamed from `inbox`/`source` into the spool."""
+
+    inbox: str
+    source: RawName
+    dev: int
+    ino: int
+    bytes: int
+    mtime_ns: int
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a claimed file is called from now on: its row, and its name in the spool."""
+
+    id: int
+    spool_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided on a file, and `destination`, the absolute path where it is to go.
+
+    `outcome` is the folder; `taken_at` is EXIF's, in its own words; `duplicate_of` the id of an earlier file
+    of the same content; `answer_key` stands for all that the answer depends on besides the content.
+    """
+
+    id: int
+    outcome: str
+    prediction: str | None
+    confidence: float | None
+    reason: str | None
+    detail: str | None
+    scores: dict[str, float] | None
+    destination: RawName
+    format: str | None
+    width: int | None
+    height: int | None
+    taken_at: str | None
+    sha256: str | None
+    model: str | None
+    model_sha256: str | None
+    duplicate_of: int | None
+    answer_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of `files`; see `db.schema.tables.FileRow` for what each means in which state."""
+
+    id: int
+    spool_name: str
+    state: State
+    inbox: str
+    source: RawName
+    name: RawName
+    path: RawName | None
+    destination: RawName | None
+    verdict: str | None
+    outcome: str | None
+    prediction: str | None
+    confidence: float | None
+    reason: str | None
+    detail: str | None
+    scores: dict[str, float] | None
+    dev: int
+    ino: int
+    bytes: int
+    mtime_ns: int
+    sha256: str | None
+    format: str | None
+    width: int | None
+    height: int | None
+    taken_at: str | None
+    model: str | None
+    model_sha256: str | None
+    duplicate_of: int | None
+    corrected_to: str | None
+    attempts: int
+    seen_at: datetime
+    claimed_at: datetime
+    decided_at: datetime | None
+    filed_at: datetime | None
+    changed_at: datetime
+    answer_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A row of `moves`: a correction or an undo, under way until `done_at` is set."""
+
+    id: int
+    file_id: int
+    kind: MoveKind
+    source: RawName
+    destination: RawName
+    old_outcome: str | None
+    new_outcome: str | None
+    old_corrected_to: str | None
+    new_corrected_to: str | None
+    undoes: int | None
+    by: str
+    began_at: datetime
+    done_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that can be undone: a filing, or a correction and its `move`."""
+
+    kind: Literal["file", "correct"]
+    entry: Entry
+    move: Move | None
+    at: datetime

@@ -1,0 +1,95 @@
+"""From labelled photos to batches of pixels, through tf.data; pixels live as long as their batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle.bundle import NEITHER
+from models.data.augmentation import PAIR_SHARE, SMALL_SHARE, augment, pair
+from models.data.dataset import DatasetError, Photos, read
+from models.images.decode import UnreadableImage, decode
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def batches(paths: Sequence[bytes], size: int, batch: int = 32) -> Iterator[Pixels]:
+    """Yield the photos in order, as the worker sees them: uint8 (n, size, size, 3). Raises DatasetError."""
+
+    def load(index: int) -> Pixels:
+        return decoded(paths[index], size)
+
+    yield from _pipeline(np.arange(len(paths)), load, size, batch)
+
+
+def augmented(
+    photos: Photos, size: int, batch: int, *, seed: int, epoch: int
+) -> Iterator[tuple[Pixels, npt.NDArray[np.int16]]]:
+    """Yield one epoch of shuffled, augmented full batches: uint8 (batch, size, size, 3) and labels (batch,).
+
+    The same seed and epoch give the same batches. Scenes for small subjects come from `neither` where there
+    is that class, and from the photo's own class otherwise, so that no paste mixes two animals. With
+    `neither`, a few pictures show photos of two classes, labelled as either by chance: of both at once, the
+    network learns to be unsure.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(photos))
+    members = {int(label): np.flatnonzero(photos.labels == label) for label in np.unique(photos.labels)}
+    neither = photos.classes.index(NEITHER) if NEITHER in photos.classes else None
+    partners, labels = _partners(photos, neither, rng)
+
+    def load(index: int) -> Pixels:
+        rng = np.random.default_rng([seed, epoch, index])
+        photo = decoded(photos.paths[index], size * 8 // 7)
+        if partners[index] >= 0:
+            return pair(photo, decoded(photos.paths[partners[index]], size * 8 // 7), size, rng)
+        scene = None
+        if rng.random() < SMALL_SHARE:
+            pool = members[int(photos.labels[index]) if neither is None else neither]
+            scene = decoded(photos.paths[int(rng.choice(pool))], size)
+        return augment(photo, scene, size, rng)
+
+    starts = range(0, len(order) - min(batch, len(order)) + 1, batch)
+    for start, images in zip(starts, _pipeline(order, load, size, batch), strict=False):
+        yield images, labels[order[start : start + len(images)]]
+
+
+def _partners(
+    photos: Photos, neither: int | None, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
+    """Return for each photo the one that shares its picture, -1 for none, and the label shown for it."""
+    partners, labels = np.full(len(photos), -1, dtype=np.int64), photos.labels.copy()
+    if neither is None:
+        return partners, labels
+    ours = np.flatnonzero(photos.labels != neither)
+    chosen = ours[rng.random(len(ours)) < PAIR_SHARE]
+    partners[chosen] = rng.choice(ours, len(chosen))
+    swapped = chosen[rng.random(len(chosen)) < 0.5]
+    labels[swapped] = photos.labels[partners[swapped]]
+    return partners, labels
+
+
+def _pipeline(
+    order: npt.NDArray[np.int64], load: Callable[[int], Pixels], size: int, batch: int
+) -> Iterator[Pixels]:
+    from models.networks.tf_runtime import tf
+
+    def picture(index: Any) -> Any:
+        pixels = tf.numpy_function(load, [index], tf.uint8)
+        return tf.ensure_shape(pixels, (size, size, 3))
+
+    data = tf.data.Dataset.from_tensor_slices(order)
+    data = data.map(picture, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    yield from data.batch(batch).prefetch(4).as_numpy_iterator()
+
+
+def decoded(path: bytes, size: int) -> Pixels:
+    """Return a photo's pixels, uint8 (size, size, 3). Raises DatasetError."""
+    try:
+        return decode(read(path), size)
+    except (OSError, UnreadableImage) as error:
+        raise DatasetError(f"{os.fsdecode(path)}: was readable a moment ago: {error}") from error

@@ -1,0 +1,140 @@
+"""Where labelled photos lie: a folder or tar file for each data set, a folder for each class in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.bundle.bundle import NEITHER
+from models.data import tar_archives
+from models.data.splits import Split
+from models.errors import DatasetError
+
+LEVELS: Mapping[str, Split] = {
+    "train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"
+}  # fmt: skip
+"""Folders above the classes that say who trains and who judges, where `train` and `test` are both there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file that should be a photo; `source` is the first folder below its class, or "".
+
+    `level` is what the data set itself says of its use, None where it says nothing.
+    """
+
+    name: str
+    source: str
+    path: bytes
+    level: Split | None = None
+
+
+def places(folders: Sequence[Path]) -> tuple[tuple[str, ...], list[Place], dict[bytes, str]]:
+    """Return the classes, `neither` last, their files, and the members of archives that were refused.
+
+    A folder named `neither` is a class itself; of any other folder, each subfolder is one, or of `train` and
+    `test` in it. A tar file counts as the folder that it holds. Links to folders are followed. Raises
+    DatasetError where there is no class.
+    """
+    classes: dict[str, list[Place]] = {}
+    refused: dict[bytes, str] = {}
+    for folder in folders:
+        path = os.fsencode(folder)
+        if tar_archives.is_archive(path):
+            archive = tar_archives.open_archive(path)
+            refused |= {os.path.join(path, name): reason for name, reason in archive.refused.items()}
+            found = _in_archive(path, archive)
+        elif folder.is_dir():
+            found = _in_folder(folder, classes)
+        else:
+            raise DatasetError(
+                f"{folder}: expected a folder with one subfolder for each class, or a .tar, found none"
+            )
+        for place in found:
+            classes.setdefault(place.name, []).append(place)
+    if not classes:
+        raise DatasetError(
+            f"{named(folders)}: no class: expected one subfolder for each class, found no subfolder"
+        )
+    # `neither` last, so that the labels that have folders come first
+    names = tuple(sorted(classes, key=lambda name: (name == NEITHER, name)))
+    return names, [place for name in names for place in classes[name]], refused
+
+
+def named(folders: Sequence[Path]) -> str:
+    """Name folders for a message."""
+    return ", ".join(map(str, folders))
+
+
+def _in_folder(folder: Path, classes: dict[str, list[Place]]) -> Iterator[Place]:
+    if folder.resolve().name == NEITHER or folder.name == NEITHER:
+        return _in_class(NEITHER, folder, None, classes)
+    levels: Mapping[str, Split | None] = _levels([p.name for p in _subfolders(folder)])
+    if levels and not all(_subfolders(folder / level) for level in levels):
+        levels = {}  # `train` and `test` are the classes
+    tops = [(folder / level, split) for level, split in levels.items()] or [(folder, None)]
+    return (
+        place
+        for top, split in tops
+        for subfolder in _subfolders(top)
+        for place in _in_class(subfolder.name, subfolder, split, classes)
+    )
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _levels(names: Sequence[str]) -> dict[str, Split]:
+    both = {"train", "test"} <= set(names) <= set(LEVELS)
+    return {name: LEVELS[name] for name in names} if both else {}
+
+
+def _in_class(
+    name: str, folder: Path, level: Split | None, classes: dict[str, list[Place]]
+) -> Iterator[Place]:
+    classes.setdefault(name, [])  # known even when empty, so that it can be named
+    for source, path in sorted(_walk(os.fsencode(folder))):
+        yield Place(name, source, path, level)
+
+
+def _walk(root: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield (source, path) of each regular file; a source is the first folder below the class, or ""."""
+    visited: set[tuple[int, int]] = set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        info = os.stat(folder)
+        below[:] = [b for b in below if not b.startswith(b".")]
+        if (info.st_dev, info.st_ino) in visited:  # a link that leads back up
+            below.clear()
+            continue
+        visited.add((info.st_dev, info.st_ino))
+        source = os.path.relpath(folder, root).split(os.sep.encode())[0].removeprefix(b".")
+        for name in names:
+            path = os.path.join(folder, name)
+            if not name.startswith(b".") and os.path.isfile(path):
+                yield os.fsdecode(source), path
+
+
+def _in_archive(path: bytes, archive: tar_archives.Archive) -> Iterator[Place]:
+    members = [name.split(b"/") for name in sorted(archive.members)]
+    members = [parts for parts in members if not any(part.startswith(b".") for part in parts)]
+    skip = _wrapping(members)
+    levels = _levels(sorted({os.fsdecode(p[skip]) for p in members}))
+    if levels and min(map(len, members)) < skip + 3:
+        levels = {}
+    below = skip + bool(levels)
+    for parts in members:
+        if len(parts) > below + 1:
+            level = levels.get(os.fsdecode(parts[skip])) if levels else None
+            source = os.fsdecode(parts[below + 1]) if len(parts) > below + 2 else ""
+            yield Place(os.fsdecode(parts[below]), source, os.path.join(path, *parts), level)
+
+
+def _wrapping(members: Sequence[Sequence[bytes]]) -> int:
+    """Count the folders around everything, above the classes."""
+    skip = 0
+    while len({tuple(parts[: skip + 1]) for parts in members}) == 1 and min(map(len, members)) > skip + 2:
+        skip += 1
+    return skip

@@ -1,0 +1,4 @@
+"""Figures, intervals, curves, comparison of two models. NumPy only.
+
+Imports no other package of `evaluation`.
+"""

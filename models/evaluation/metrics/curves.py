@@ -1,0 +1,124 @@
+"""The curves behind the areas: ROC, precision and recall, reliability, risk and coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from models import calibration
+from models.bundle.bundle import NEITHER
+from models.evaluation.metrics.predictions import Answers
+from models.evaluation.metrics.statistics import BINS
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Kind = Literal["roc", "pr", "reliability", "risk_coverage"]
+
+MOST_POINTS = 300  # of one curve; the figures are computed from all of them
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place on a curve.
+
+    roc: x false positive rate, y true positive rate. pr: x recall, y precision. reliability: x mean
+    confidence, y share right with its interval, count photos. risk_coverage: x share answered, y share of
+    these that is wrong. `at` is the score from which on photos count.
+    """
+
+    x: float
+    y: float
+    at: float
+    low: float | None = None
+    high: float | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A named curve; `of` is the label it is about, or "" for all."""
+
+    kind: Kind
+    of: str
+    points: list[Point]
+
+
+def curves(answers: Answers) -> list[Curve]:
+    """Return every curve that these photos have."""
+    return [*_of_labels(answers), *_of_outsiders(answers), _reliability(answers), _risk_coverage(answers)]
+
+
+def _of_labels(answers: Answers) -> Iterator[Curve]:
+    known = answers.known
+    for index, name in enumerate(answers.labels):
+        scores, true = answers.values[known, index], answers.truth[known] == index
+        if true.any():
+            yield Curve("pr", name, _points(scores, true, _precision_recall))
+            if not true.all():
+                yield Curve("roc", name, _points(scores, true, _rates))
+
+
+def _of_outsiders(answers: Answers) -> Iterator[Curve]:
+    """Yield the ROC of `neither` for a bundle that has no output for it."""
+    outside = ~answers.foldered
+    if NEITHER not in answers.labels and outside.any() and not outside.all():
+        yield Curve("roc", NEITHER, _points(answers.novelty, outside, _rates))
+
+
+Rates = Callable[[Floats, Floats], tuple[Floats, Floats]]
+
+
+def _points(scores: Floats, true: Flags, rates: Rates) -> list[Point]:
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))  # ties are one step
+    ups, downs = np.cumsum(true[order])[ends].astype(float), np.cumsum(~true[order])[ends].astype(float)
+    x, y = rates(ups, downs)
+    start = [Point(0.0, 0.0 if rates is _rates else float(y[0]), 1.0)]
+    return start + [Point(float(x[i]), float(y[i]), float(ranked[ends][i])) for i in _thinned(len(x))]
+
+
+def _rates(ups: Floats, downs: Floats) -> tuple[Floats, Floats]:
+    return downs / max(downs[-1], 1.0), ups / max(ups[-1], 1.0)
+
+
+def _precision_recall(ups: Floats, downs: Floats) -> tuple[Floats, Floats]:
+    return ups / max(ups[-1], 1.0), ups / (ups + downs)
+
+
+def _thinned(count: int) -> list[int]:
+    """Return at most MOST_POINTS places, both ends kept, closer together where the best scores are."""
+    if count <= MOST_POINTS:
+        return list(range(count))
+    return sorted({int(i) for i in (count - 1) * np.linspace(0, 1, MOST_POINTS) ** 2})
+
+
+def _reliability(answers: Answers) -> Curve:
+    known = answers.known
+    confidence, right = answers.values[known].max(axis=1), answers.right[known]
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    points = []
+    for index in np.unique(place):
+        inside = place == index
+        hits, count = int(right[inside].sum()), int(inside.sum())
+        low, high = calibration.wilson(hits, count)
+        points.append(
+            Point(float(confidence[inside].mean()), hits / count, float(index) / BINS, low, high, count)
+        )
+    return Curve("reliability", "", points)
+
+
+def _risk_coverage(answers: Answers) -> Curve:
+    known = answers.known
+    confidence, right = answers.values[known].max(axis=1), answers.right[known]
+    order = np.lexsort((right, -confidence))
+    taken = np.arange(1, len(order) + 1)
+    risk = np.cumsum(~right[order]) / taken
+    return Curve("risk_coverage", "", [
+        Point(float(taken[i] / len(order)), float(risk[i]), float(confidence[order[i]]))
+        for i in _thinned(len(order))
+    ])  # fmt: skip

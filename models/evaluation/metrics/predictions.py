@@ -1,0 +1,81 @@
+"""What a bundle said of photos, beside what they show: the arrays that every figure is computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models import calibration
+from models.bundle.bundle import NEITHER, Bundle
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Labels = npt.NDArray[np.int_]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Photo i at place i of each array. A label of -1 is none of the bundle's: a photo of `neither`."""
+
+    labels: tuple[str, ...]
+    with_folder: tuple[int, ...]
+    values: Floats  # (n, k) probabilities
+    truth: Labels  # (n,)
+    predicted: Labels  # (n,) the best of all labels
+    best: Labels  # (n,) the best label with a folder
+    confidence: Floats  # (n,) its probability
+    eligible: Flags  # (n,) whether no label beats it
+    novelty: Floats  # (n,) how much the photo looks like neither
+
+    @classmethod
+    def of(cls, bundle: Bundle, truth: npt.NDArray[np.integer], probabilities: npt.ArrayLike) -> Answers:
+        """Take a bundle's probabilities (n, k) for photos whose labels (n,) are in its order."""
+        values = np.asarray(probabilities, dtype=np.float64)
+        best, confidence, eligible = calibration.predictions(values, bundle.with_folder)
+        # Without an output for it, what looks like no class is what has no clear answer.
+        knows = NEITHER in bundle.labels
+        novelty = values[:, bundle.labels.index(NEITHER)] if knows else 1 - values.max(axis=1)
+        return cls(
+            bundle.labels, bundle.with_folder, values, np.asarray(truth, dtype=int), values.argmax(axis=1),
+            np.asarray(best, dtype=int), np.asarray(confidence, dtype=np.float64), eligible, novelty,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def known(self) -> Flags:
+        """Whether the photo shows one of the bundle's labels."""
+        return self.truth >= 0
+
+    @property
+    def foldered(self) -> Flags:
+        """Whether the photo shows a label that has a folder."""
+        return np.isin(self.truth, self.with_folder)
+
+    @property
+    def right(self) -> Flags:
+        """Whether the best of all labels is the true one."""
+        result: Flags = self.known & (self.predicted == self.truth)
+        return result
+
+    def well(self, threshold: float) -> Flags:
+        """Whether the photo gets its label, or is left unfiled where the bundle has no label for it."""
+        result: Flags = np.where(self.known, self.right, ~self.filed(threshold))
+        return result
+
+    def filed(self, threshold: float) -> Flags:
+        """Whether the photo would be filed from that confidence on."""
+        return self.eligible & (self.confidence >= threshold)
+
+    @property
+    def true_probability(self) -> Floats:
+        """The probability of the true label; NaN where it is none of the bundle's."""
+        chosen = self.values[np.arange(len(self)), np.maximum(self.truth, 0)]
+        return np.where(self.known, chosen, np.nan)
+
+    def name_of(self, label: int) -> str:
+        """Return a label's name."""
+        return self.labels[label] if label >= 0 else NEITHER

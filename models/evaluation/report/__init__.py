@@ -1,0 +1,4 @@
+"""HTML page, plots, gallery, tables and the model card; with `templates/`.
+
+May import `metrics`.
+"""

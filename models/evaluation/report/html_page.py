@@ -1,0 +1,144 @@
+"""One page that shows all of it: no script, nothing fetched, so it can be mailed, printed and kept."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.bundle.bundle import Bundle, replace
+from models.evaluation.metrics import image_sizes
+from models.evaluation.metrics.curves import Curve
+from models.evaluation.metrics.figures import Evaluation
+from models.evaluation.metrics.intervals import Share
+from models.evaluation.report import plots
+from models.evaluation.report.gallery import Shot
+from models.evaluation.report.wording import number, percent, range_, visible
+
+TEMPLATE = "page.html.j2"
+
+TITLES = {
+    "promises": (
+        "What a promise costs",
+        "A stricter promise files fewer photos. Shaded: where the figure may be, with 95% confidence.",
+    ),
+    "confusion": ("What is taken for what", "Rows are what the photos show, columns what the model answers."),
+    "reliability": (
+        "Is its confidence worth its name?",
+        "On the dashed line, photos given 90% are right nine times in ten; below it the model is too sure.",
+    ),
+    "risk_coverage": (
+        "What it is sure of",
+        "To the right, ever more doubtful photos are answered too; the curve is the share of wrong answers.",
+    ),
+    "roc": ("Finding one among all (ROC)", "The nearer to the upper left corner, the better."),
+    "pr": (
+        "Finding one among all (precision and recall)",
+        "The nearer to the upper right corner, the better.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A plot for light and for dark paper, as data URIs, with its words."""
+
+    name: str
+    title: str
+    words: str
+    light: str
+    dark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A headline."""
+
+    title: str
+    share: Share
+    words: str
+
+
+def pictures(result: Evaluation, curves: Sequence[Curve], out: Path) -> list[Picture]:
+    """Draw every plot, write it into `out`, and return it for the page. Raises PackageMissing."""
+    light, dark = plots.draw(result, curves, plots.LIGHT), plots.draw(result, curves, plots.DARK)
+    for name, png in light.items():
+        replace(out / f"{name}.png", png)
+    return [
+        Picture(name, *TITLES[name], _png(light[name]), _png(dark[name])) for name in TITLES if name in light
+    ]
+
+
+def _png(data: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def tiles(result: Evaluation) -> list[Tile]:
+    """Return the headlines, those that were measured."""
+    at = result.at_threshold
+    percent_ = f"{100 * at.target_precision:g}%"
+    found = [
+        Tile("right, of all", result.accuracy, "its best answer of all, neither included, is the true one"),
+        Tile("right, with a folder", result.accuracy_with_folder, "if it must name a label with a folder"),
+        Tile("filed", at.coverage, f"of those with a folder, when {percent_} of what is filed must be right"),
+        Tile("filed right", at.precision, "of these filed photos are in the right folder"),
+        Tile("neither, filed", at.neither_filed, "of photos of neither, which nobody wants filed"),
+        Tile("calibration error", result.measured["ece"], "between confidence and truth, on average (ECE)"),
+    ]  # fmt: skip
+    return [tile for tile in found if tile.share.value is not None]
+
+
+def write(
+    result: Evaluation, bundle: Bundle, curves: Sequence[Curve], worst: Sequence[Shot],
+    suspects: Sequence[Shot], suspected: int, out: Path,
+) -> Path:  # fmt: skip
+    """Draw the plots, and write `index.html`, into `out`. Raises PackageMissing."""
+    return render(out / "index.html", TEMPLATE, {
+        "result": result,
+        "bundle": bundle,
+        "tiles": tiles(result),
+        "pictures": pictures(result, curves, out),
+        "groups": groups(result.measured),
+        "worst": worst,
+        "suspects": suspects,
+        "suspected": suspected,
+    })  # fmt: skip
+
+
+def groups(measured: Mapping[str, Share]) -> list[tuple[str, list[tuple[str, Share, Share]]]]:
+    """Return the tables of groups: a title, and for each group its name, accuracy and share filed."""
+    titles = {
+        "source": "By source", "size": "By longest side", "shape": "By shape, long side to short",
+        "composition": "Made of other photos",
+    }  # fmt: skip
+    tables = []
+    for kind, title in titles.items():
+        prefix = f"accuracy_by_{kind}/"
+        rows = [
+            (name.removeprefix(prefix), share, measured[f"filed_by_{kind}/{name.removeprefix(prefix)}"])
+            for name, share in measured.items()
+            if name.startswith(prefix)
+        ]
+        rows.sort(key=lambda row: (image_sizes.place(row[0]), row[1].value or 0.0, row[0]))
+        if len(rows) > 1:
+            tables.append((title, rows))
+    return tables
+
+
+def render(path: Path, template: str, values: Mapping[str, Any]) -> Path:
+    """Write a page of a template, every value escaped. Raises PackageMissing."""
+    plots.need("jinja2")
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "number": number, "range": range_, "visible": visible}
+    replace(path, environment.get_template(template).render(values).encode("utf-8", "backslashreplace"))
+    return path

@@ -1,0 +1,37 @@
+"""Figures and names in words, for pages and cards."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from models.evaluation.metrics.intervals import Share
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Write a share; 99.96% is not 100.0%."""
+    if value is None:
+        return "–"
+    text = f"{100 * value:.{digits}f}"
+    # Bounds of intervals are sums that miss 1 by their rounding.
+    if text == f"{100:.{digits}f}" and value < 1 - 1e-6:
+        return percent(value, digits + 1)
+    return f"{text}%"
+
+
+def number(value: float | None) -> str:
+    """Write a figure that is no share."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def range_(share: Share, plain: bool = False) -> str:
+    """Write a 95% interval."""
+    low, high = (number(v) if plain else percent(v) for v in (share.low, share.high))
+    return f"{low} to {high}"
+
+
+def visible(text: str) -> str:
+    """Write what has no shape of its own, or turns the writing round, as escapes."""
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in hidden else c for c in text
+    )

@@ -1,0 +1,210 @@
+"""The one way from the bytes of a file to the pixels that a network sees.
+
+Training, evaluation, the worker and the web page all call `decode`, so that a photo looks the same to
+the network wherever it meets it. Pillow does the decoding: it reads every format we accept, and lets other
+threads run while it works.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pillow_heif
+from PIL import (
+    AvifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
+from pillow_heif import HeifImageFile
+
+from models.images.formats import jpeg, png
+from models.images.formats.bmp import open_bmp
+from models.images.formats.errors import UnreadableImage
+from models.images.formats.gif import open_gif
+from models.images.formats.heif import clean_aperture, plain_avif, without_film
+from models.images.formats.jpeg_decoding import load as load_jpeg
+from models.images.formats.orientation import read_orientation
+from models.images.formats.tiff_decoder import TiffDecoder
+from models.images.headers import Header, read_header
+from models.images.memory_budget import Budget
+from models.images.resize import shrink
+
+__all__ = ["PIXEL_LIMIT", "Header", "Pixels", "UnreadableImage", "decode", "fit", "read_header"]
+
+PIXEL_LIMIT = 200_000_000
+"""Width x height of the largest picture that is decoded when the caller names no limit."""
+
+_DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "GIF": open_gif,
+    "BMP": lambda file: open_bmp(file.getvalue()),
+    "WEBP": lambda file: _open_webp(file.getvalue()),
+    "TIFF": TiffDecoder,
+    "HEIF": HeifImageFile,
+    "AVIF": lambda file: _open_avif(file),
+}
+# `pipeline.classifier.file_checks` opens these by name.
+pillow_heif.register_heif_opener()
+
+_TOO_SHORT = ("truncated", "not enough image data", "unexpected end of file")
+# What Pillow says of a picture that is in order and beyond it.
+_NOT_OURS = (
+    "unsupported", "not supported", "not yet supported", "unknown pixel mode", "unknown data organization",
+    "cannot handle", "unknown raw mode", "not implemented", "not been built in",
+)  # fmt: skip
+
+# Ours is checked before Pillow is asked; Pillow's would warn on stderr at 89 megapixels and refuse at 179.
+Image.MAX_IMAGE_PIXELS = None
+# Doubtful metadata of a picture that can be read is nothing that anybody can act upon.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+Pixels = npt.NDArray[np.uint8]
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_SPARE = 1.5
+"""How much larger than asked for a JPEG is decoded at least, so that scaling in two steps is not seen."""
+
+# A picture of 100 megapixels takes about 1.5 GB on its way. As many threads as there are may decode
+# snapshots side by side, but only a few panoramas.
+_in_flight = Budget(128_000_000)
+
+
+def decode(data: bytes, size: int, pixel_limit: int = PIXEL_LIMIT) -> Pixels:
+    """Decode a picture, turn it upright and squash it to a square.
+
+    The whole picture is kept: both sides are scaled to `size`, whatever the shape, since a crop can
+    lose the animal. Transparent parts become white; of an animation the first frame counts. A JPEG far
+    larger than `size` is decoded at a reduced scale. Waits while other threads decode large pictures.
+
+    Returns uint8 RGB of shape (size, size, 3). Raises UnreadableImage (empty, too_many_pixels, not_an_image,
+    unsupported, truncated, corrupt) and MemoryError.
+    """
+    return _decoded(data, lambda width, height: (size, size), pixel_limit)
+
+
+def fit(data: bytes, longest: int, pixel_limit: int = PIXEL_LIMIT) -> Pixels:
+    """Decode a picture for people: upright, in its own shape, its longer side `longest` pixels at most.
+
+    Returns uint8 RGB of shape (height, width, 3); otherwise as `decode`.
+    """
+
+    def box(width: int, height: int) -> tuple[int, int]:
+        scale = min(1.0, longest / max(1, width, height))
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    return _decoded(data, box, pixel_limit)
+
+
+Box = tuple[int, int]
+"""Width and height in pixels, before the picture is turned upright."""
+
+
+def _decoded(data: bytes, box_of: Callable[[int, int], Box], pixel_limit: int) -> Pixels:
+    header = read_header(data)
+    _check_pixels(header.width, header.height, pixel_limit)
+    try:
+        cost = _cost(header, max(box_of(header.width, header.height)))
+        with _in_flight.hold(cost), _opened(header, data) as image:
+            _check_pixels(image.width, image.height, pixel_limit)
+            if header.format == "AVIF" and (aperture := clean_aperture(data, image.size)):
+                image = image.crop(aperture)
+            box = box_of(image.width, image.height)
+            if isinstance(image, JpegImagePlugin.JpegImageFile):
+                image = load_jpeg(image, (round(_SPARE * box[0]), round(_SPARE * box[1])))
+            return _upright(header, image, shrink(image, box))
+    except (UnreadableImage, MemoryError):
+        raise
+    except Exception as error:  # Pillow's plugins raise nearly every type there is
+        raise UnreadableImage(_reason(error), f"{header.format}: {type(error).__name__}: {error}") from error
+
+
+def _opened(header: Header, data: bytes) -> Image.Image:
+    """Open a picture with the one decoder that is meant: `Image.open` would hide why it refuses."""
+    if header.format == "JPEG":
+        data = jpeg.without_metadata(data)
+    elif header.format == "PNG":
+        data = png.without_metadata(data)
+    elif header.format == "HEIF":
+        data = without_film(data)
+    image = _DECODERS[header.format](io.BytesIO(data))
+    if header.format == "PNG":
+        png.correct_transparency(image, data)
+    return image
+
+
+_ANIMATED, _ALPHA, _WEBP_FLAGS_AT = 0x02, 0x10, 20
+
+
+def _open_webp(data: bytes) -> Image.Image:
+    """Open a WebP; what the first frame of an animation leaves free is transparent, as in browsers."""
+    flags = data[_WEBP_FLAGS_AT]
+    if data[12:16] == b"VP8X" and flags & _ANIMATED and not flags & _ALPHA:  # it would be black
+        data = b"".join([data[:_WEBP_FLAGS_AT], bytes((flags | _ALPHA,)), data[_WEBP_FLAGS_AT + 1 :]])
+    return WebPImagePlugin.WebPImageFile(io.BytesIO(data))
+
+
+def _open_avif(file: io.BytesIO) -> Image.Image:
+    try:
+        return AvifImagePlugin.AvifImageFile(file)
+    except SyntaxError:  # libavif is strict about all that is in the file, other decoders are not
+        plain = plain_avif(file.getvalue())
+        if plain is None:
+            raise
+        return AvifImagePlugin.AvifImageFile(io.BytesIO(plain))
+
+
+def _reason(error: Exception) -> Literal["truncated", "unsupported", "corrupt"]:
+    words = str(error).lower()
+    if any(phrase in words for phrase in _TOO_SHORT):
+        return "truncated"
+    if "palette size" in words:
+        return "corrupt"
+    return "unsupported" if any(phrase in words for phrase in _NOT_OURS) else "corrupt"
+
+
+def _cost(header: Header, size: int) -> int:
+    pixels = header.width * header.height
+    # At a reduced scale a JPEG takes little, but all coefficients of a progressive one are held.
+    reduced = header.format == "JPEG" and min(header.width, header.height) >= 4 * size
+    return pixels // 4 if reduced else pixels
+
+
+def _check_pixels(width: int, height: int, limit: int) -> None:
+    if width * height > limit:
+        raise UnreadableImage("too_many_pixels", f"{width} x {height} pixels; the limit is {limit}")
+
+
+def _upright(header: Header, image: Image.Image, small: Image.Image) -> Pixels:
+    # Turning the small square costs nothing and gives what turning the whole picture first would give.
+    turn = _UPRIGHT.get(_orientation(header, image))
+    return np.asarray(small if turn is None else small.transpose(turn), dtype=np.uint8)
+
+
+def _orientation(header: Header, image: Image.Image) -> int:
+    """Say how a picture lies, unless its decoder has turned it already, as that of a HEIF does."""
+    if isinstance(image, TiffDecoder):
+        return image.orientation
+    if header.format not in ("HEIF", "AVIF"):
+        return read_orientation(header.exif, header.xmp)
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # the picture is good, and nobody knows which side is up
+        return 1

@@ -1,0 +1,86 @@
+"""Open a TIFF with Pillow, corrected where Pillow would show other pixels than libtiff does.
+
+Pillow decodes uncompressed TIFFs itself and leaves compressed ones to libtiff. Its own way knows neither
+planes of 16 bits nor subsampled YCbCr, and shows noise; libtiff reads both.
+"""
+
+from __future__ import annotations
+
+from PIL import ImagePalette
+from PIL.ImageFile import _Tile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from models.images.formats.errors import unsupported
+from models.images.formats.orientation import read_orientation
+
+_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR = 258, 259, 262, 277, 284
+_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
+_COLOUR_MAP, _EXTRA = 320, 338
+_ORIENTATION, _XMP = 274, 700
+_UNCOMPRESSED, _LZW = 1, 5
+_GREYS_AND_PALETTE, _YCBCR = (0, 1, 3), 6
+_PLANES = ("RGB", "RGBA", "CMYK")
+"""Modes that Pillow fills plane by plane rightly; of LA and LAB it would confuse the channels."""
+_NATIVE = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
+"""libtiff gives numbers in the order of the processor, where Pillow expects that of the file."""
+
+
+class TiffDecoder(TiffImageFile):
+    """A TIFF whose first page is decoded as libtiff would; otherwise as in Pillow."""
+
+    def _setup(self) -> None:
+        tags = self.tag_v2
+        planes = tags.get(_PLANAR, 1) == 2 and tags.get(_SAMPLES, 1) > 1
+        if planes and tags.get(_PHOTOMETRIC) in _GREYS_AND_PALETTE:
+            self._keep_first_plane()
+            planes = False
+        if tags.get(_COMPRESSION, 1) == _UNCOMPRESSED and (planes or tags.get(_PHOTOMETRIC) == _YCBCR):
+            # libtiff sees for itself how a file is compressed. Pillow reads this, and then asks libtiff.
+            tags[_COMPRESSION] = _LZW
+        super()._setup()
+        self._size = self._tile_size  # Pillow gives the size that the picture will have when it is turned
+        if planes:
+            self._check_planes()
+        if self.use_load_libtiff:
+            self.tile = [_in_native_order(tile) for tile in self.tile]
+        if self.mode in ("P", "PA"):
+            self._correct_palette()
+
+    def load_end(self) -> None:
+        """Leave the picture as it lies, where Pillow would turn all of it; it is turned when it is small."""
+
+    @property
+    def orientation(self) -> int:
+        """How the picture is to be turned, 1 to 8 as EXIF counts."""
+        said = self.tag_v2.get(_ORIENTATION)
+        if said is not None and said in range(1, 9):
+            return int(said)
+        xmp = self.tag_v2.get(_XMP)
+        return read_orientation(b"", xmp if isinstance(xmp, bytes) else b"")
+
+    def _keep_first_plane(self) -> None:
+        """Forget the planes after the first, all of unknown meaning, as libtiff does."""
+        tags = self.tag_v2
+        if any(tags.get(_EXTRA, ())):
+            raise unsupported("a TIFF whose transparency is in a plane of its own beside grey")
+        for tag in (_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES):
+            if tag in tags:
+                tags[tag] = tags[tag][: len(tags[tag]) // tags[_SAMPLES]]
+        tags[_BITS], tags[_SAMPLES], tags[_PLANAR] = tags.get(_BITS, (1,))[:1], 1, 1
+        tags.pop(_EXTRA, None)
+
+    def _check_planes(self) -> None:
+        depths = set(self.tag_v2.get(_BITS, (1,)))
+        if self.mode not in _PLANES or not depths <= {8, 16} or len(depths) != 1:
+            raise unsupported(f"a TIFF of {self.mode} in planes of {sorted(depths)} bits")
+
+    def _correct_palette(self) -> None:
+        colours = self.tag_v2.get(_COLOUR_MAP, ())
+        if colours and max(colours) < 256:  # libtiff takes it for one of 8 bits, as old programs wrote it
+            self.palette = ImagePalette.raw("RGB;L", bytes(colours))
+
+
+def _in_native_order(tile: _Tile) -> _Tile:
+    if not isinstance(tile.args, tuple):
+        return tile
+    return tile._replace(args=(_NATIVE.get(tile.args[0], tile.args[0]), *tile.args[1:]))

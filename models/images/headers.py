@@ -1,0 +1,164 @@
+"""What a picture's own header says, read without a decoder and without believing it.
+
+Every walk is bounded by the bytes that are there, and tells what ends too early from what is wrong.
+Sources: RFC 9649 (WebP), ISO/IEC 14496-12 (HEIF, AVIF); the longer formats have modules of their own.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from models.images.formats.bmp import read_bmp
+from models.images.formats.errors import UnreadableImage, corrupt, truncated, unsupported
+from models.images.formats.gif import read_gif
+from models.images.formats.heif import read_heif
+from models.images.formats.jpeg import read_jpeg
+from models.images.formats.orientation import xmp_of_jpeg
+from models.images.formats.png import is_damaged, read_png
+from models.images.formats.sniff import foreign, is_beginning, sniff
+from models.images.formats.tiff import read_tiff
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture says of itself.
+
+    `format` is Pillow's name of it; `width` and `height` are in pixels, as stored, before any rotation;
+    `frames` counts the pictures of an animation or the pages of a TIFF; `exif` is a TIFF structure, or empty,
+    and `xmp` is XML, looked for where there is no EXIF.
+    """
+
+    format: str
+    width: int
+    height: int
+    frames: int = 1
+    exif: bytes = b""
+    xmp: bytes = b""
+
+
+def read_header(data: bytes) -> Header:
+    """Read the header of a picture and check that the file does not end before the picture does.
+
+    Raises UnreadableImage: empty, not_an_image, unsupported, truncated or corrupt.
+    """
+    if not data:
+        raise UnreadableImage("empty", "0 bytes")
+    kind = sniff(data)
+    if kind is None:
+        raise _unknown(data)
+    try:
+        header = _READERS[kind](data)
+    except (struct.error, IndexError) as error:
+        raise truncated(f"the {kind} ends too early") from error
+    if header.width < 1 or header.height < 1:
+        raise corrupt(f"the header says {header.width} x {header.height} pixels")
+    return header
+
+
+def _unknown(data: bytes) -> UnreadableImage:
+    if is_beginning(data):
+        return truncated(f"the file ends within its first {len(data) + 1} bytes")
+    if name := foreign(data):
+        return unsupported(name)
+    if is_damaged(data):
+        return corrupt("the first bytes of the PNG are damaged, as by a transfer in text mode")
+    return UnreadableImage("not_an_image", f"begins with {data[:16]!r}")
+
+
+def _read_jpeg(data: bytes) -> Header:
+    width, height, exif = read_jpeg(data)
+    return Header("JPEG", width, height, exif=exif, xmp=b"" if exif else xmp_of_jpeg(data))
+
+
+def _read_png(data: bytes) -> Header:
+    header = read_png(data)
+    return Header("PNG", header.width, header.height, header.frames, header.exif, header.xmp)
+
+
+def _read_gif(data: bytes) -> Header:
+    header = read_gif(data)
+    return Header("GIF", header.width, header.height, header.frames)
+
+
+def _read_bmp(data: bytes) -> Header:
+    header = read_bmp(data)
+    return Header("BMP", header.width, abs(header.height))
+
+
+# WebP: RIFF chunks.
+
+
+def _read_webp(data: bytes) -> Header:
+    (size,) = struct.unpack_from("<I", data, 4)
+    if size + 8 > len(data):
+        raise truncated(f"the WebP should have {size + 8} bytes and has {len(data)}")
+    width = height = frames = 0
+    exif = xmp = b""
+    for name, start, end in _riff_chunks(data, size + 8):
+        if name == b"ANMF":
+            frames += 1
+        elif name == b"EXIF":
+            exif = data[start:end].removeprefix(b"Exif\0\0")
+        elif name == b"XMP ":
+            xmp = data[start:end]
+        elif name in _WEBP_SIZES and not width:
+            width, height = _WEBP_SIZES[name](data, start)
+    return Header("WEBP", width, height, max(1, frames), exif, xmp)
+
+
+def _riff_chunks(data: bytes, end: int) -> Iterator[tuple[bytes, int, int]]:
+    at = 12
+    while at + 8 <= end:
+        (length,) = struct.unpack_from("<I", data, at + 4)
+        if at + 8 + length > end:
+            raise corrupt("a chunk of the WebP is longer than the file says it is")
+        yield data[at : at + 4], at + 8, at + 8 + length
+        at += 8 + length + (length & 1)
+
+
+def _vp8x(data: bytes, at: int) -> tuple[int, int]:
+    width, height = data[at + 4 : at + 7], data[at + 7 : at + 10]
+    return 1 + int.from_bytes(width, "little"), 1 + int.from_bytes(height, "little")
+
+
+def _vp8l(data: bytes, at: int) -> tuple[int, int]:
+    (bits,) = struct.unpack_from("<I", data, at + 1)
+    return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+
+
+def _vp8(data: bytes, at: int) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", data, at + 6)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+_Sizer = Callable[[bytes, int], tuple[int, int]]
+_WEBP_SIZES: dict[bytes, _Sizer] = {b"VP8X": _vp8x, b"VP8L": _vp8l, b"VP8 ": _vp8}
+
+
+def _read_heif(data: bytes) -> Header:
+    header = read_heif(data, "HEIF")
+    return Header(header.format, header.width, header.height, header.frames)
+
+
+def _read_avif(data: bytes) -> Header:
+    header = read_heif(data, "AVIF")
+    return Header(header.format, header.width, header.height, header.frames)
+
+
+def _read_tiff(data: bytes) -> Header:
+    page = read_tiff(data)
+    return Header("TIFF", page.width, page.height, page.pages, exif=data)
+
+
+_READERS: dict[str, Callable[[bytes], Header]] = {
+    "JPEG": _read_jpeg,
+    "PNG": _read_png,
+    "GIF": _read_gif,
+    "BMP": _read_bmp,
+    "WEBP": _read_webp,
+    "TIFF": _read_tiff,
+    "HEIF": _read_heif,
+    "AVIF": _read_avif,
+}

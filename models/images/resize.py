@@ -1,0 +1,105 @@
+"""A decoded picture of any size and mode, shrunk to RGB with little memory.
+
+A picture of 200 megapixels is there once, in the mode in which its decoder left it. What has to be done to
+its pixels, such as turning CMYK into RGB, is done band by band, each shrunk at once; the result is what the
+whole would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from PIL import Image, ImageChops, ImageCms
+
+from models.images.formats.grey_levels import needs_levels, read_levels
+
+try:
+    from cykooz_resizer import CropBox, FilterType, ResizeAlg, ResizeOptions, Resizer
+except ImportError:  # there is none for this processor; Pillow does the same, more slowly
+    Resizer = None
+
+BAND_PIXELS = 1 << 22
+_QUICK_PIXELS = 1 << 20  # between its two steps, one across and one down: 4 MB
+_GAP = 3.0  # how much larger than asked for the bands are left, for the last, smooth step
+
+
+def shrink(image: Image.Image, box: tuple[int, int]) -> Image.Image:
+    """Return a picture as RGB of this width and height, transparent parts white; both sides are scaled."""
+    small = _squashed(image, _preparation(image), box)
+    if small.mode != "RGBa":
+        return _in_mode(small, "RGB")
+    premultiplied = np.asarray(small).astype(np.uint16)
+    on_white = premultiplied[..., :3] + (255 - premultiplied[..., 3:])
+    return Image.fromarray(np.minimum(on_white, 255).astype(np.uint8))
+
+
+def _squashed(
+    image: Image.Image, prepare: Callable[[Image.Image], Image.Image], box: tuple[int, int]
+) -> Image.Image:
+    width, height = image.size
+    across, down = (max(1, int(side / wanted / _GAP)) for side, wanted in zip(image.size, box, strict=True))
+    bands = [_reduced(prepare(band), across, down) for band in _bands(image, down)]
+    joined = bands[0]
+    if len(bands) > 1:
+        joined = Image.new(joined.mode, (joined.width, sum(band.height for band in bands)))
+        top = 0
+        for band in bands:
+            joined.paste(band, (0, top))
+            top += band.height
+    return _resized(joined, box, (width / across, height / down))
+
+
+def _resized(image: Image.Image, box: tuple[int, int], used: tuple[float, float]) -> Image.Image:
+    """Bring what is used of a picture, from its left upper corner, to a box, each channel by itself."""
+    # Where memory ends, the resizer ends the process, and Pillow raises MemoryError.
+    if Resizer is None or box[0] * image.height > _QUICK_PIXELS:
+        return image.resize(box, Image.Resampling.BILINEAR, box=(0, 0, *used))
+    result = Image.new(image.mode, box)
+    bilinear = ResizeAlg.convolution(FilterType.bilinear)
+    options = ResizeOptions(resize_alg=bilinear, crop_box=CropBox(0, 0, *used))
+    Resizer().resize_pil(image, result, options)
+    return result
+
+
+def _reduced(band: Image.Image, across: int, down: int) -> Image.Image:
+    return band if across == down == 1 else band.reduce((across, down))
+
+
+def _bands(image: Image.Image, multiple: int) -> Iterator[Image.Image]:
+    """Cut a picture into bands of a multiple of so many rows, the last perhaps less."""
+    width, height = image.size
+    rows = max(BAND_PIXELS // width // multiple, 1) * multiple
+    if rows >= height:
+        yield image
+        return
+    for top in range(0, height, rows):
+        yield image.crop((0, top, width, min(top + rows, height)))
+
+
+def _preparation(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """Choose what turns a band into L, RGB or, where parts are transparent, RGBa."""
+    if needs_levels(image):
+        return read_levels(image, lambda: _bands(image, 1)).apply
+    if image.has_transparency_data:
+        # Premultiplied, so that shrinking weighs each colour by how much of it is seen.
+        return lambda band: band.convert("RGBA").convert("RGBa")
+    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        # Pillow takes every CMYK JPEG for one by Adobe, which inverts them.
+        return lambda band: ImageChops.invert(band).convert("RGB")
+    if image.mode == "LAB":
+        return _lab_to_rgb
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    return lambda band: _in_mode(band, mode)
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    # Pillow makes a copy of what has the mode already.
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _lab_to_rgb(band: Image.Image) -> Image.Image:
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.ImageCmsTransform(
+        ImageCms.ImageCmsProfile(lab), ImageCms.ImageCmsProfile(srgb), "LAB", "RGB"
+    ).apply(band)

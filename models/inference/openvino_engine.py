@@ -1,0 +1,233 @@
+"""A network in OpenVINO's form: converted once, kept on disk by what it was made from, run on every core.
+
+Each core takes one photo at a time: that takes less core time than batches, which leave the caches and wait
+for the slowest core; and no answer depends on what else is in the batch. What is kept spares a start
+TensorFlow's graph, the conversion and the trial of engines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle.bundle import Bundle
+from models.networks.imagenet import cache_folder
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+_MODEL, _TRIAL = "model.xml", "trial.json"
+_KEPT = 8
+_FORM = 2  # of what is kept; goes up with what `convert` does
+_SCALINGS = ("Multiply", "Add", "Subtract", "Divide")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How the engines compared on this machine, in photos a second, and which was chosen."""
+
+    chosen: str
+    rates: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A converted network from the disk; nothing is known of it but that it was made for this bundle."""
+
+    model: Any
+    trial: Trial
+
+
+def convert(function: Any, size: int) -> Any:
+    """Convert a frozen TensorFlow function into a network for one photo, uint8 (1, size, size, 3)."""
+    model = import_openvino().convert_model(function.graph)
+    model.reshape([1, size, size, 3])
+    _turn_last(model)
+    return model
+
+
+def _turn_last(model: Any) -> None:
+    """Have pixels scaled as they lie, channels last, and turned to channels first after that.
+
+    The converter turns them first. OpenVINO then copies a photo twice, there and back, for its convolutions
+    want the channels last; behind the scaling, turning costs nothing.
+    """
+    turn = next((node for node in model.get_ordered_ops() if node.get_type_name() == "Transpose"), None)
+    while turn is not None and (scaling := _only_user(turn)) is not None and _is_scaling(scaling):
+        users = scaling.output(0).get_target_inputs()
+        _input_from(scaling, turn).replace_source_output(turn.input(0).get_source_output())
+        turn.input(0).replace_source_output(scaling.output(0))
+        for user in users:
+            user.replace_source_output(turn.output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _only_user(node: Any) -> Any | None:
+    users = list(node.output(0).get_target_inputs())
+    return users[0].get_node() if len(users) == 1 else None
+
+
+def _is_scaling(node: Any) -> bool:
+    """Tell whether a node does the same to each value, by one constant that fits any order of the axes."""
+    sources = [source.get_source_output().get_node() for source in node.inputs()]
+    constants = [source for source in sources if source.get_type_name() == "Constant"]
+    alike = len(constants) == 1 and constants[0].data.size == 1 and constants[0].data.ndim <= 4
+    return node.get_type_name() in _SCALINGS and alike
+
+
+def _input_from(node: Any, source: Any) -> Any:
+    # By their unique names, since `==` of nodes makes another node.
+    name = source.get_name()
+    return next(entry for entry in node.inputs() if entry.get_source_output().get_node().get_name() == name)
+
+
+def runner(model: Any, labels: int, threads: int | None, precision: str = "f32") -> Run:
+    """Compile a network for so many cores, all by default; what is returned is for one thread.
+
+    `precision` is "f32" or "bf16".
+    """
+    openvino, core = import_openvino(), _core()
+    streams = threads or len(os.sched_getaffinity(0))
+    # OpenVINO takes bfloat16 by itself where the processor has it; float32 keeps answers equal between
+    # machines.
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": streams,
+    }
+    compiled = core.compile_model(model, "CPU", settings)
+    # Twice as many as streams, so that none of these waits for Python. A callback would make Python set up a
+    # thread's state anew for each photo.
+    requests = [compiled.create_infer_request() for _ in range(2 * streams)]
+
+    def run(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        images = np.require(images, requirements=("C", "W"))  # OpenVINO reads nothing else where it lies
+        rows = np.empty((len(images), labels), np.float32)
+        flying: deque[tuple[int, Any]] = deque()
+        for index, request in zip(range(len(images)), cycle(requests), strict=False):
+            if len(flying) == len(requests):
+                _land(flying, rows)
+            request.set_input_tensor(openvino.Tensor(images[index : index + 1], shared_memory=True))
+            request.start_async()
+            flying.append((index, request))
+        while flying:
+            _land(flying, rows)
+        return rows
+
+    return run
+
+
+def can_sketch() -> bool:
+    """Tell whether OpenVINO is here, and the processor multiplies in bfloat16."""
+    try:
+        return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except ImportError:
+        return False
+
+
+def _land(flying: deque[tuple[int, Any]], rows: npt.NDArray[np.float32]) -> None:
+    index, request = flying.popleft()
+    request.wait()
+    rows[index] = request.get_output_tensor(0).data[0]
+
+
+def keep(bundle: Bundle, model: Any, trial: Trial, cache: Path | None = None) -> None:
+    """Keep a converted network for the next start, if the disk lets us; whole or not at all."""
+    try:
+        folder = _folder(bundle, cache)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
+            import_openvino().save_model(model, Path(scratch) / _MODEL, compress_to_fp16=False)
+            (Path(scratch) / _TRIAL).write_text(json.dumps(asdict(trial)), encoding="utf-8")
+            discard(bundle, cache)
+            # The name of a temporary folder goes back to it, for it to find something to remove.
+            os.rename(scratch, folder)
+            Path(scratch).mkdir()
+        _forget_oldest(folder.parent)
+    except (OSError, RuntimeError) as error:  # nobody has a home; it only costs the next start some seconds
+        log.info("the converted network is not kept: %s", error)
+
+
+def kept(bundle: Bundle, cache: Path | None = None) -> Kept | None:
+    """Return what was kept for this bundle, this machine and this OpenVINO; None where there is nothing."""
+    folder = _folder(bundle, cache)
+    try:
+        trial = Trial(**json.loads((folder / _TRIAL).read_text(encoding="utf-8")))
+        model = _core().read_model(folder / _MODEL)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # half of a file, another's file: whatever it is, it is made again
+        log.info("the converted network in %s is not used: %s", folder, error)
+        return None
+    return Kept(model, trial)
+
+
+def discard(bundle: Bundle, cache: Path | None = None) -> None:
+    """Forget what was kept for this bundle."""
+    shutil.rmtree(_folder(bundle, cache), ignore_errors=True)
+
+
+def _folder(bundle: Bundle, cache: Path | None) -> Path:
+    parts = (
+        _FORM, bundle.sha256, bundle.architecture, bundle.input_size, bundle.calibration.temperature,
+        len(bundle.labels), import_openvino().__version__, _processor(), len(os.sched_getaffinity(0)),
+        os.path.exists("/dev/nvidia0"),
+    )  # fmt: skip
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()
+    return (cache or cache_folder()) / "engines" / f"{bundle.sha256[:12]}-{key[:12]}"
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+        return next((line for line in lines if line.startswith("model name")), platform.machine())
+    return platform.machine()
+
+
+def _forget_oldest(folder: Path) -> None:
+    entries = sorted(folder.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
+    for old in entries[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@cache
+def _core() -> Any:
+    """Return the one Core of this process, which lives as long.
+
+    Each Core sets up a stack for signals and takes it away with itself; after two of them, a signal may meet
+    the stack of the one that went first, and ends the process.
+    """
+    return import_openvino().Core()
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which would report each conversion to a host on the internet.
+
+    Its converter falls back to a stub that does nothing where `openvino_telemetry` cannot be imported, which
+    is what None in sys.modules means to Python. Raises ImportError where OpenVINO is not installed, or where
+    the telemetry was imported before us.
+    """
+    if sys.modules.get("openvino_telemetry") is not None:
+        raise ImportError("openvino_telemetry is already loaded, and would contact another host")
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import openvino
+
+    return openvino

@@ -1,0 +1,216 @@
+"""The networks that we know, by name: from uint8 photos of any size to one logit for each label."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import ArchitectureError as ArchitectureError
+from models.networks import backbones, hog_features, recipes
+from models.networks import imagenet_prior as opinion
+from models.networks.recipes import Recipe
+from models.networks.tf_runtime import keras, tf
+
+OPINION = "imagenet/kernel"
+"""The array that a bundle's weights have if its network has a second opinion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """How a network is built, and what suits its training."""
+
+    input_size: int  # pixels; the side of the square that it sees by default
+    backbone: Callable[[Any, int], Any]  # normalised images (n, h, w, 3), labels -> features (n, f)
+    recipe: Recipe
+    pretrained: bool = False  # whether ImageNet weights exist for it
+    fitted: bool = False  # by scikit-learn, at once, for photos of one size
+    mirrored: bool = False  # whether it looks at each photo and its mirror image, and takes the mean
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network in parts that can be trained apart."""
+
+    features: Any  # keras.Model: uint8 (n, h, w, 3) -> float32 (n, f)
+    head: Any  # keras.layers.Dense: (n, f) -> logits (n, k)
+    model: Any  # keras.Model: photos -> logits of all parts together
+    opinion: Any = None  # keras.Model: (n, f) -> log shares (n, k), which are added to the logits
+
+    def logits(self, features: Any) -> Any:
+        """Return logits (n, k) for features (n, f): the head's, and the second opinion where there is one."""
+        fitted = self.head(features)
+        return fitted if self.opinion is None else fitted + self.opinion(features)
+
+    @property
+    def thousand(self) -> Any:
+        """The layer that gives ImageNet's probabilities (n, 1000) for features; None without an opinion."""
+        return None if self.opinion is None else opinion.thousand(self.opinion)
+
+    @property
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Every variable, trained or not, by its path (`layer/variable`)."""
+        return {variable.path: variable.numpy() for variable in self.model.variables}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Set every variable. Raises ArchitectureError unless names and shapes are exactly ours."""
+        expected = {variable.path: tuple(variable.shape) for variable in self.model.variables}
+        if wrong := _mismatch(expected, {name: array.shape for name, array in arrays.items()}):
+            raise ArchitectureError(wrong)
+        for variable in self.model.variables:
+            variable.assign(arrays[variable.path].astype(np.float32))
+
+
+def build(name: str, labels: int, *, with_opinion: bool = False) -> Network:
+    """Build a network with random weights, for photos of any size unless it is `fitted`.
+
+    With a second opinion, ImageNet's classes have their say beside the head. Raises ArchitectureError.
+    """
+    architecture = known(name)
+    side = architecture.input_size if architecture.fitted else None
+    images = keras.Input((side, side, 3), dtype="uint8", name="images")
+    normalised = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(images)
+    features = keras.Model(images, architecture.backbone(normalised, labels), name="features")
+    head = keras.layers.Dense(labels, name="head", kernel_initializer="zeros")
+    seen = features.output
+    if architecture.mirrored:  # the head is linear: the mean of features gives the mean of logits
+        seen = keras.layers.Average(name="both")([seen, features(keras.ops.flip(images, axis=2))])
+    second = opinion.build(seen.shape[-1], labels) if with_opinion else None
+    parts = Network(features, head, None, second)
+    return replace(parts, model=keras.Model(images, parts.logits(seen), name=name))
+
+
+def restored(name: str, labels: int, arrays: Mapping[str, npt.NDArray[Any]]) -> Network:
+    """Build a network with the weights of a bundle. Raises ArchitectureError where they do not fit."""
+    network = build(name, labels, with_opinion=OPINION in arrays)
+    network.restore(arrays)
+    return network
+
+
+def known(name: str) -> Architecture:
+    """Return the architecture of that name. Raises ArchitectureError."""
+    if name not in ARCHITECTURES:
+        raise ArchitectureError(f"no architecture {name!r}; there are {', '.join(sorted(ARCHITECTURES))}")
+    return ARCHITECTURES[name]
+
+
+def initialise_from_imagenet(network: Network, weights: str | Path, *, head: bool = False) -> None:
+    """Give MobileNetV2's backbone its ImageNet weights, and with `head` the last layer, of 1,000 labels, too.
+
+    "imagenet" downloads them, a path reads a .weights.h5 file. Raises ArchitectureError where it does not
+    fit, or cannot be had.
+    """
+    theirs = {variable.path: variable for variable in _donor(weights).variables}
+    for variable in network.features.variables:
+        variable.assign(theirs[variable.path])
+    for layer in ([network.head] if head else []) + ([network.thousand] if network.opinion else []):
+        for variable in layer.variables:
+            variable.assign(theirs[f"predictions/{variable.path.rpartition('/')[2]}"])
+
+
+def _donor(weights: str | Path) -> Any:
+    try:
+        with redirect_stdout(sys.stderr):  # Keras tells of its download where our data goes
+            return keras.applications.MobileNetV2(weights=str(weights))
+    except Exception as error:  # Keras raises Exception itself where the network is not to be reached
+        detail = " ".join(str(error).split())
+        if str(weights) == "imagenet":
+            raise ArchitectureError(f"ImageNet weights cannot be downloaded: {detail}") from error
+        raise ArchitectureError(f"{weights}: not ImageNet weights of MobileNetV2: {detail}") from error
+
+
+def whiten(network: Network, batches: Iterable[npt.NDArray[np.uint8]]) -> None:
+    """Set the whitening layer, where there is one, from batches of uint8 photos, a few hundred together.
+
+    Its filters are the principal directions of 2 x 2 patches, each scaled to unit variance, and their
+    negatives; so the layers behind it need not learn that neighbours are alike.
+    """
+    found = [layer for layer in network.features.layers if layer.name == backbones.WHITENING]
+    for layer in found:
+        side, outputs = layer.kernel.shape[0], layer.kernel.shape[-1] // 2
+        photos = np.concatenate(list(batches)) / 127.5 - 1.0
+        windows = np.lib.stride_tricks.sliding_window_view(photos, (side, side), (1, 2))
+        patches = np.moveaxis(windows, 3, -1).reshape(-1, side * side * 3)
+        values, vectors = np.linalg.eigh(np.cov(patches, rowvar=False))
+        scaled = vectors[:, ::-1] / np.sqrt(values[::-1] + 1e-3 * values.mean())
+        filters = scaled[:, :outputs].reshape(side, side, 3, outputs)
+        layer.kernel.assign(np.concatenate([filters, -filters], axis=-1))
+
+
+def statistics_are_folded(network: Network) -> bool:
+    """Say whether each batch normalisation has mean 0, variance 1: they are folded into the convolutions.
+
+    Who folds them writes 1 less epsilon at times, so that the layer does nothing at all.
+    """
+    layers = _normalisations(network)
+    return bool(layers) and all(
+        not layer.moving_mean.numpy().any()
+        and np.allclose(layer.moving_variance.numpy(), 1.0, atol=2 * layer.epsilon)
+        for layer in layers
+    )
+
+
+def restore_statistics(network: Network, batches: Iterable[npt.NDArray[np.uint8]]) -> None:
+    """Give each batch normalisation the mean and variance that its input really has, and keep the function.
+
+    `batches` are uint8 photos (n, h, w, 3), a few hundred together. Folded statistics leave the scales of the
+    channels to the convolutions, where Adam's equal steps destroy them within an epoch; afterwards gamma and
+    beta carry them, as in the network before it was folded.
+    """
+    layers = _normalisations(network)
+    inputs = keras.Model(network.features.input, [layer.input for layer in layers])
+    observe = tf.function(
+        lambda images: [_moments(values) for values in inputs(images, training=False)], autograph=False
+    )
+    sums = [(0.0, 0.0)] * len(layers)
+    count = 0
+    for batch in batches:
+        sums = [
+            (total + m.numpy(), squares + s.numpy())
+            for (total, squares), (m, s) in zip(sums, observe(batch), strict=True)
+        ]
+        count += 1
+    for layer, (total, squares) in zip(layers, sums, strict=True):
+        mean = total / count
+        _reparametrise(layer, mean, np.maximum(squares / count - np.square(mean), 0.0))
+
+
+def _moments(values: Any) -> tuple[Any, Any]:
+    axes = [0, 1, 2]
+    return tf.reduce_mean(values, axes), tf.reduce_mean(tf.square(values), axes)
+
+
+def _reparametrise(layer: Any, mean: Any, variance: Any) -> None:
+    scale = layer.gamma.numpy() / np.sqrt(layer.moving_variance.numpy() + layer.epsilon)
+    shift = layer.beta.numpy() - scale * layer.moving_mean.numpy()
+    layer.gamma.assign(scale * np.sqrt(variance + layer.epsilon))
+    layer.beta.assign(shift + scale * mean)
+    layer.moving_mean.assign(mean)
+    layer.moving_variance.assign(variance)
+
+
+def _normalisations(network: Network) -> list[Any]:
+    return [layer for layer in network.features.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def _mismatch(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str | None:
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            shapes = f"expected shape {expected.get(name)}, found {found.get(name)}"
+            return f"the weights are not those of this architecture: array {name!r}: {shapes}"
+    return None
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "mobilenet_v2": Architecture(224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True),
+    "small_cnn": Architecture(112, backbones.small_cnn, recipes.SMALL_CNN),
+    "cifar_cnn": Architecture(32, backbones.cifar_cnn, recipes.CIFAR_CNN, mirrored=True),
+    "svm": Architecture(hog_features.SIZE, hog_features.svm, recipes.FITTED, fitted=True),
+    "random_forest": Architecture(hog_features.SIZE, hog_features.random_forest, recipes.FITTED, fitted=True),
+}

@@ -1,0 +1,180 @@
+"""From a fitted network to a bundle: calibrate it, fit the closer look, measure, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import calibration
+from models.bundle.bundle import NEITHER, SCHEMA_VERSION, Bundle, BundleError, Figure, compose, write
+from models.bundle.weights import WeightsError, pack, unpack
+from models.data.dataset import DatasetError, Photos
+from models.evaluation import evaluate
+from models.evaluation.metrics import figures, image_sizes
+from models.evaluation.metrics.figures import Evaluation
+from models.evaluation.report import model_card
+from models.inference import recording
+from models.inference.engines import freeze
+from models.inference.multi_crop import CloserLook
+from models.networks.architectures import Network
+from models.networks.tf_runtime import tf
+from models.training import bfloat16_check, source_cross_validation
+from models.training.fine_tuning import Clock, Report, logits
+from models.training.linear_probe import Line, Probe
+from models.training.multi_crop_fit import Focus
+from models.training.options import TrainOptions
+
+Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+
+def finish(
+    options: TrainOptions,
+    network: Network,
+    photos: Photos,
+    folders: Mapping[str, str],
+    size: int,
+    progress: Report,
+    probe: Probe | None = None,
+) -> Bundle:
+    """Calibrate and measure the network as it will be stored, in float16, and write the bundle.
+
+    With a `probe`, what the last layer was fitted to, thresholds are for sources of `neither` that it has not
+    seen: each source is judged by a layer fitted to the others.
+    """
+    packed = _packed(options, network)
+    network.restore(unpack(packed))
+    lines = source_cross_validation.lines(probe, photos.classes, options.seed) if probe else {}
+    fitted = _calibrated(options, network, photos.split("calibration"), folders, lines, size, progress)
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "name": options.out.name,
+        "architecture": options.architecture,
+        "labels": list(photos.classes),
+        "folders": dict(folders),
+        "input_size": size,
+        "calibration": fitted.calibration,
+        "closer_look": asdict(fitted.look) if fitted.look else None,
+        "self_test": recording.self_test(network, size, fitted.temperature),
+        "figures": {},
+        "made": _made(options, photos),
+    }
+    draft, test = compose(options.out, content, packed), photos.split("test")
+    measured = _measured(draft, fitted.answer, test, options.target_precision, progress)
+    content["figures"] = {name: figure.model_dump() for name, figure in measured.figures().items()}
+    seen = source_cross_validation.strangers(network, test, lines, size, fitted.temperature, fitted.look)[1]
+    content["figures"] |= _of_strangers(draft, seen, options.target_precision)
+    bundle = write(compose(options.out, content, packed), packed)
+    if sketches := bfloat16_check.prove(bundle, test.paths, options.target_precision):
+        bundle = write(compose(options.out, content | {"sketches": sketches.model_dump()}, packed), packed)
+    model_card.write(bundle, measured)
+    return bundle
+
+
+@dataclass(frozen=True, slots=True)
+class _Calibrated:
+    """What a network's answers are worth, and how it answers then."""
+
+    temperature: float
+    look: CloserLook | None
+    calibration: dict[str, Any]  # as the bundle has it
+    answer: Answer
+
+
+def _calibrated(
+    options: TrainOptions,
+    network: Network,
+    photos: Photos,
+    folders: Mapping[str, str],
+    lines: Mapping[str, Line],
+    size: int,
+    progress: Report,
+) -> _Calibrated:
+    """Fit to photos that trained nothing, one after the other: temperature, closer look, thresholds."""
+    values, truth = _outputs(network, photos, size, "calibrating", progress)
+    temperature = calibration.fit_temperature(values, truth)
+    probabilities = calibration.softmax(values, temperature).astype(np.float32)
+    answer, look = _answering(network, size, temperature), None
+    neither = photos.classes.index(NEITHER) if NEITHER in photos.classes else None
+    columns = [photos.classes.index(label) for label in folders]
+    if options.recipe.zoom > 1:
+        focus = Focus(answer, size, options.recipe.zoom, columns, neither)
+        look, probabilities = focus.fitted(photos, probabilities)
+    rows, seen = source_cross_validation.strangers(network, photos, lines, size, temperature, look)
+    probabilities[rows] = seen
+    table = calibration.thresholds(probabilities, truth, columns)
+    kept = {
+        "temperature": temperature,
+        "photos": len(truth),
+        "bound": calibration.BOUND,
+        "thresholds": [asdict(entry) for entry in table],
+    }
+    return _Calibrated(temperature, look, kept, answer)
+
+
+def _packed(options: TrainOptions, network: Network) -> bytes:
+    try:
+        return pack(network.arrays)
+    except WeightsError as error:
+        raise BundleError(
+            f"{options.out}: training has diverged: {error}. Try a lower learning rate."
+        ) from error
+
+
+def _outputs(
+    network: Network, photos: Photos, size: int, stage: str, progress: Report
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int_]]:
+    if not len(photos):
+        raise DatasetError(f"no photos left for {stage}: expected more of each class")
+    return logits(network, photos, size, Clock(stage, progress)), photos.labels.astype(int)
+
+
+def _answering(network: Network, size: int, temperature: float) -> Answer:
+    """Return how the stored network answers uint8 photos (n, size, size, 3): probabilities (n, k)."""
+    frozen = freeze(network.model, size, temperature)
+
+    def answer(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        (probabilities,) = frozen(tf.constant(images))
+        result: npt.NDArray[np.float32] = probabilities.numpy()
+        return result
+
+    return answer
+
+
+def _measured(draft: Bundle, answer: Answer, photos: Photos, target: float, progress: Report) -> Evaluation:
+    if not len(photos):
+        raise DatasetError("no photos left for measuring: expected more of each class")
+    clock = Clock("measuring", progress)
+    probabilities = evaluate.predict(draft, answer, photos.paths, clock)
+    places = image_sizes.places(photos.paths)
+    result = figures.measure(draft, photos, probabilities, target, places)
+    return replace(result, split="test")
+
+
+def _of_strangers(
+    draft: Bundle, probabilities: npt.NDArray[np.float32], target: float
+) -> dict[str, dict[str, Any]]:
+    """Return how many photos of unseen sources of `neither` are filed at the threshold."""
+    if not len(probabilities):
+        return {}
+    _, confidence, eligible = calibration.predictions(probabilities, draft.with_folder)
+    filed = int((eligible & (confidence >= draft.threshold(target))).sum())
+    low, high = calibration.wilson(filed, len(probabilities))
+    figure = Figure(value=filed / len(probabilities), low=low, high=high, count=len(probabilities))
+    return {"unseen_neither_filed_at_threshold": figure.model_dump()}
+
+
+def _made(options: TrainOptions, photos: Photos) -> dict[str, Any]:
+    return {
+        "command": options.command,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": options.seed,
+        "data": photos.counts(),
+        "set_aside": len(photos.set_aside),
+        "held_out_sources": dict(photos.held_out),
+        "versions": recording.versions(),
+    }

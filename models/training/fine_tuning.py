@@ -1,0 +1,252 @@
+"""The loop that fits a network to photos: head first, then everything, averaged, checked and resumable."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import calibration
+from models.bundle.bundle import replace
+from models.data.batches import augmented, batches
+from models.data.dataset import Photos
+from models.data.pixel_cache import quick_epoch, store_for
+from models.networks.architectures import Network
+from models.networks.recipes import Recipe
+from models.networks.tf_runtime import tf
+from models.training.steps import optimiser, traced_step
+
+log = logging.getLogger(__name__)
+
+JUDGED_BY = "validation loss at the temperature that suits it best"
+"""How epochs are told from each other; a checkpoint that was made by another rule is not gone on with."""
+_SMALL = 5 / 7  # the side, of the full one, that the first epochs train at
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a training run is; `metrics` is filled at the end of an epoch."""
+
+    stage: str
+    done: int
+    total: int
+    seconds_left: float | None
+    metrics: Mapping[str, float] | None = None
+
+
+Report = Callable[[Progress], None]
+Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]  # images and labels
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One line of history.csv."""
+
+    epoch: int
+    size: int  # pixels
+    train_loss: float
+    validation_loss: float  # at the temperature that suits it best, since calibration will choose that
+    validation_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How to fit a network. The first `small_epochs` of the recipe see smaller photos, at half the cost."""
+
+    recipe: Recipe
+    size: int
+    frozen_statistics: bool  # batch normalisation keeps its statistics, as suits a pretrained network
+    seed: int
+
+    def size_at(self, epoch: int) -> int:
+        """Return the side, in pixels, of an epoch's photos, epochs counted from 0."""
+        small = max(32, round(self.size * _SMALL / 32) * 32)
+        return small if epoch < self.recipe.small_epochs else self.size
+
+
+class Clock:
+    """Turns counts into Progress with time left, as seen since the first count."""
+
+    def __init__(self, stage: str, report: Report) -> None:
+        self._stage, self._report = stage, report
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, done: int, total: int, metrics: Mapping[str, float] | None = None) -> None:
+        """Report that `done` of `total` are done."""
+        now = time.monotonic()
+        first, began = self._first = self._first or (done, now)
+        left = (now - began) / (done - first) * (total - done) if done > first else None
+        self._report(Progress(self._stage, done, total, left, metrics))
+
+
+def observer(network: Network) -> Callable[[Any], Any]:
+    """Trace the whole network as it answers, for uint8 photos."""
+    function: Callable[[Any], Any] = tf.function(
+        lambda images: network.model(images, training=False), autograph=False, reduce_retracing=True
+    )
+    return function
+
+
+def _without_opinion(network: Network) -> Callable[[Any], Any]:
+    """Trace what is trained alone: the second opinion knows other features until they are done."""
+    function: Callable[[Any], Any] = tf.function(
+        lambda images: network.head(network.features(images, training=False)),
+        autograph=False,
+        reduce_retracing=True,
+    )
+    return function
+
+
+def logits(
+    network: Network,
+    photos: Photos,
+    size: int,
+    clock: Clock | None = None,
+    observe: Callable[[Any], Any] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Return the network's logits (n, k) for photos in order."""
+    observe = observe or observer(network)
+    rows: list[npt.NDArray[np.float32]] = []
+    done = 0
+    for images in batches(photos.paths, size):
+        rows.append(observe(images).numpy())
+        done += len(images)
+        if clock:
+            clock(done, len(photos))
+    return np.concatenate(rows)
+
+
+class FineTuning:
+    """Train all weights, with a warm-up and a cosine, and keep the best moving average by validation loss.
+
+    Everything that the next epoch depends on is in one checkpoint file, written after each epoch; the same
+    `fingerprint` finds it again.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        train: Photos,
+        validation: Photos,
+        schedule: Schedule,
+        checkpoint: Path,
+        fingerprint: str,
+    ) -> None:
+        self.network, self.train, self.validation, self.schedule = network, train, validation, schedule
+        self.checkpoint, self.fingerprint = checkpoint, fingerprint
+        self.history: list[Epoch] = []
+        recipe, variables = schedule.recipe, network.model.trainable_variables
+        self.steps = max(1, len(train) // recipe.batch)
+        self.optimizer = optimiser(recipe, recipe.epochs * self.steps, variables)
+        # Statistics belong to the weights that they were taken with, so they are averaged like these.
+        self.averaged = variables if schedule.frozen_statistics else network.model.variables
+        self.average = [tf.Variable(v.numpy(), trainable=False) for v in self.averaged]
+        self.best: dict[str, npt.NDArray[Any]] = {}
+        self._store = None if recipe.augmentation == "photo" else store_for(train, schedule.size, recipe)
+        self._observe = _without_opinion(network) if network.opinion else observer(network)
+        self._step = traced_step(
+            network, self.optimizer, self.averaged, self.average, recipe, live=not schedule.frozen_statistics
+        )
+
+    def run(self, report: Report) -> None:
+        """Train, from the checkpoint where there is one, and leave the best weights in the network."""
+        if not self._resume():
+            self._save()  # so that an interrupted first epoch does not cost the fitting of the head again
+        epochs = self.schedule.recipe.epochs
+        clock, total = Clock("training", report), epochs * self.steps
+        for epoch in range(len(self.history), epochs):
+            if self._has_stopped_improving():
+                break
+            began = time.monotonic()
+            loss = self._train_epoch(epoch, clock)
+            self._finish_epoch(epoch, loss, time.monotonic() - began)
+            clock((epoch + 1) * self.steps, total, asdict(self.history[-1]))
+        if self.best:
+            self.network.restore(self.best)
+
+    def _train_epoch(self, epoch: int, clock: Clock) -> float:
+        losses: list[float] = []
+        for images, targets in self._batches(epoch):
+            losses.append(float(self._step(images, targets)))
+            if len(losses) % 10 == 0:
+                clock(epoch * self.steps + len(losses), self.schedule.recipe.epochs * self.steps)
+        return float(np.mean(losses))
+
+    def _batches(self, epoch: int) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]]:
+        schedule, recipe, photos = self.schedule, self.schedule.recipe, self.train
+        size, batch = schedule.size_at(epoch), min(recipe.batch, len(photos))
+        if self._store is not None:
+            yield from quick_epoch(
+                photos, self._store, recipe, size, batch, seed=schedule.seed, epoch=epoch + 1
+            )
+            return
+        targets = np.eye(len(photos.classes), dtype=np.float32)
+        for images, labels in augmented(photos, size, batch, seed=schedule.seed, epoch=epoch + 1):
+            yield images, targets[labels]
+
+    def _finish_epoch(self, epoch: int, loss: float, seconds: float) -> None:
+        current = [v.numpy() for v in self.averaged]
+        self._assign([v.numpy() for v in self.average])
+        values = logits(self.network, self.validation, self.schedule.size, observe=self._observe)
+        labels = self.validation.labels.astype(int)
+        temperature = calibration.fit_temperature(values, labels)
+        validation_loss = calibration.log_loss(calibration.softmax(values, temperature), labels)
+        if validation_loss <= min((e.validation_loss for e in self.history), default=np.inf):
+            self.best = self.network.arrays
+        accuracy = float((values.argmax(axis=1) == labels).mean())
+        size = self.schedule.size_at(epoch)
+        self.history.append(Epoch(epoch + 1, size, loss, validation_loss, accuracy, round(seconds, 1)))
+        self._assign(current)
+        self._save()
+        log.info("epoch %d: train loss %.4f, validation loss %.4f, accuracy %.4f, %.0f s",
+                 epoch + 1, loss, validation_loss, accuracy, seconds)  # fmt: skip
+
+    def _has_stopped_improving(self) -> bool:
+        losses = [e.validation_loss for e in self.history]
+        return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.schedule.recipe.patience
+
+    def _assign(self, values: list[npt.NDArray[Any]]) -> None:
+        for variable, value in zip(self.averaged, values, strict=True):
+            variable.assign(value)
+
+    def _state(self) -> list[Any]:
+        return [*self.network.model.variables, *self.optimizer.variables, *self.average]
+
+    def _save(self) -> None:
+        about = {"fingerprint": self.fingerprint, "history": [asdict(e) for e in self.history]}
+        arrays = {f"state/{i}": np.asarray(v) for i, v in enumerate(self._state())}
+        arrays |= {f"best/{name}": value for name, value in self.best.items()}
+        arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        replace(self.checkpoint, buffer.getvalue())
+
+    def _resume(self) -> bool:
+        if not has_checkpoint(self.checkpoint, self.fingerprint):
+            return False
+        with np.load(self.checkpoint, allow_pickle=False) as stored:
+            about = json.loads(stored["about"].tobytes())
+            for index, variable in enumerate(self._state()):
+                variable.assign(stored[f"state/{index}"])
+            self.best = {n.removeprefix("best/"): stored[n] for n in stored.files if n.startswith("best/")}
+        self.history = [Epoch(**line) for line in about["history"]]
+        log.info("going on after epoch %d of %s", len(self.history), self.checkpoint)
+        return True
+
+
+def has_checkpoint(checkpoint: Path, fingerprint: str) -> bool:
+    """Say whether a run with this fingerprint has left a checkpoint there."""
+    if not checkpoint.exists():
+        return False
+    with np.load(checkpoint, allow_pickle=False) as stored:
+        return bool(json.loads(stored["about"].tobytes())["fingerprint"] == fingerprint)

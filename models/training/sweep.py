@@ -1,0 +1,235 @@
+"""Try architectures, numbers and strategies on one split of the photos, and keep the best.
+
+Each trial trains on the training photos and is ranked by its calibrated log loss on the validation photos, so
+that the test photos have taken part in no choice. Optuna (Akiba et al. 2019) proposes; what it knows is kept
+in the work folder, so that an interrupted sweep goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from models import calibration
+from models.bundle.bundle import Bundle, BundleError, compose, load, read_weights, write
+from models.bundle.weights import pack
+from models.data.batches import batches
+from models.data.dataset import Photos
+from models.errors import ArchitectureError, DatasetError
+from models.inference.engines import open_engine
+from models.networks import architectures
+from models.networks.recipes import Recipe
+from models.networks.tf_runtime import keras
+from models.training.fine_tuning import Report
+from models.training.leaderboard import Trial, write_leaderboard
+from models.training.options import TrainOptions
+from models.training.train import scanned, train_on
+
+log = logging.getLogger(__name__)
+
+Value = str | int | float | None
+KNOWN = (*(f.name for f in fields(Recipe)), "input_size", "init")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Range(_Section):
+    """Numbers from `low` to `high`, whole ones if both are; with `log`, each order of magnitude alike."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+
+class Plan(_Section):
+    """The contents of a sweep's file."""
+
+    trials: int = Field(ge=1)
+    seed: int = 1
+    architectures: list[str] = Field(min_length=1)
+    parameters: dict[str, Range | list[Value] | Value] = {}
+    strategies: dict[str, dict[str, Value]] = {}
+
+    @field_validator("architectures")
+    @classmethod
+    def _known_architectures(cls, names: list[str]) -> list[str]:
+        if unknown := [name for name in names if name not in architectures.ARCHITECTURES]:
+            raise ValueError(f"no {unknown[0]!r}; there are {', '.join(sorted(architectures.ARCHITECTURES))}")
+        return names
+
+    @field_validator("parameters", "strategies")
+    @classmethod
+    def _known_parameters(cls, values: dict[str, Any], info: Any) -> dict[str, Any]:
+        sets = list(values.values()) if info.field_name == "strategies" else [values]
+        if unknown := [name for chosen in sets for name in chosen if name not in KNOWN]:
+            raise ValueError(f"no {unknown[0]!r}; there are {', '.join(KNOWN)}")
+        return values
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a sweep's file. Raises DatasetError that names the key."""
+    try:
+        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'all'}: {e['msg']}" for e in error.errors()[:5])
+        raise DatasetError(f"{path}: {wrong}") from error
+
+
+def sweep(
+    options: TrainOptions, path: Path, progress: Report = lambda _: None
+) -> tuple[Bundle, Sequence[Trial]]:
+    """Run the trials of a sweep's file that are not done yet; return the best bundle and all, best first.
+
+    `options` say what the file does not. Writes the best bundle and leaderboard.csv into `options.out`.
+    Raises DatasetError, ArchitectureError where Optuna is missing, BundleError where no trial worked.
+    """
+    plan = read_plan(path)
+    if importlib.util.find_spec("optuna") is None:
+        raise ArchitectureError("--sweep needs Optuna: install the extra, pip install 'pawsort[train]'")
+    photos = scanned(options, progress)
+    runner = _Runner(options, plan, photos, progress)
+    with _study(options, plan, photos) as study:
+        _requeue_interrupted(study)
+        study.optimize(runner.run, n_trials=max(0, plan.trials - len(_finished(study))))
+        done = _trials(study)
+    if not done or done[0].log_loss is None:
+        raise BundleError(f"{path}: no trial worked: {done[0].problem if done else 'there was none'}")
+    bundle = runner.keep(done[0])
+    write_leaderboard(options.out, done)
+    return bundle, done
+
+
+@contextmanager
+def _study(options: TrainOptions, plan: Plan, photos: Photos) -> Iterator[Any]:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    options.work.mkdir(parents=True, exist_ok=True)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{options.work / f'sweep-{options.out.name}.db'}")
+    told = json.dumps([options.command, plan.model_dump(exclude={"trials"})], default=str)
+    name = hashlib.sha256(told.encode() + photos.splits.tobytes() + photos.labels.tobytes()).hexdigest()
+    try:
+        yield optuna.create_study(
+            storage=storage, study_name=name, load_if_exists=True,
+            sampler=optuna.samplers.TPESampler(seed=plan.seed, n_startup_trials=5),
+        )  # fmt: skip
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _finished(study: Any) -> list[Any]:
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+
+
+def _requeue_interrupted(study: Any) -> None:
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+
+
+def _trials(study: Any) -> list[Trial]:
+    found = {t.user_attrs["key"]: Trial(**t.user_attrs) for t in _finished(study)}
+    return sorted(found.values(), key=lambda t: (t.log_loss is None, t.log_loss or 0.0, t.key))
+
+
+_FAILED = 1e6  # what Optuna is told of a trial that did not work
+
+
+class _Runner:
+    """Turn what Optuna proposes into trainings."""
+
+    def __init__(self, options: TrainOptions, plan: Plan, photos: Photos, progress: Report) -> None:
+        self._options, self._plan, self._photos, self._progress = options, plan, photos, progress
+        self._folder = options.work / f"sweep-{options.out.name}"
+
+    def run(self, proposal: Any) -> float:
+        """Train what is proposed, unless the same was trained before; return its validation log loss."""
+        chosen = self._chosen(proposal)
+        key = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
+        known = next((t for t in _finished(proposal.study) if t.user_attrs["key"] == key), None)
+        trial = Trial(**known.user_attrs) if known else self._train(key, chosen)
+        for name in (f.name for f in fields(Trial)):
+            proposal.set_user_attr(name, getattr(trial, name))
+        log.info("trial %d: %s: %s", proposal.number + 1, trial.describe(), trial.problem or trial.log_loss)
+        return _FAILED if trial.log_loss is None else trial.log_loss
+
+    def keep(self, best: Trial) -> Bundle:
+        """Write the best trial's bundle, history and card as those that were asked for."""
+        bundle = load(self._folder / best.key)
+        options = self._for(best.key, best.chosen)
+        content = bundle.manifest.model_dump(exclude={"weights"}, exclude_none=True)
+        content["name"] = self._options.out.name
+        content["made"]["command"] = replace(options, out=self._options.out).command
+        packed = pack(read_weights(bundle))
+        kept = write(compose(self._options.out, content, packed), packed)
+        for history in bundle.path.glob("history.*"):
+            shutil.copy(history, kept.path)
+        for card in bundle.path.glob("*.md"):
+            text = card.read_text(encoding="utf-8").replace(str(bundle.path), str(kept.path))
+            (kept.path / card.name).write_text(text.replace(best.key, kept.name), encoding="utf-8")
+        return kept
+
+    def _chosen(self, proposal: Any) -> dict[str, Value]:
+        architecture = proposal.suggest_categorical("architecture", self._plan.architectures)
+        chosen: dict[str, Value] = {"architecture": architecture}
+        if architectures.known(architecture).fitted:
+            return chosen
+        if self._plan.strategies:
+            chosen["strategy"] = proposal.suggest_categorical("strategy", sorted(self._plan.strategies))
+            chosen |= self._plan.strategies[str(chosen["strategy"])]
+        for name, values in self._plan.parameters.items():
+            chosen[name] = _suggested(proposal, name, values)
+        return chosen
+
+    def _for(self, key: str, chosen: dict[str, Value]) -> TrainOptions:
+        settings: dict[str, Any] = {name: value for name, value in chosen.items() if name != "strategy"}
+        return replace(self._options, out=self._folder / key, work=self._folder, **settings)
+
+    def _train(self, key: str, chosen: dict[str, Value]) -> Trial:
+        began = time.monotonic()
+        keras.backend.clear_session()
+        try:
+            bundle = train_on(self._for(key, chosen), self._photos, self._progress)
+        except (ArchitectureError, BundleError, DatasetError) as error:
+            return Trial(key, chosen, None, None, round(time.monotonic() - began, 1), str(error))
+        judges = self._photos.split("validation")
+        images = batches(judges.paths, bundle.input_size)
+        engine, truth = open_engine(bundle, "tensorflow"), judges.labels.astype(int)
+        answers = np.concatenate([engine.predict(part) for part in images]).astype(float)
+        accuracy = float((answers.argmax(axis=1) == truth).mean())
+        seconds = round(time.monotonic() - began, 1)
+        return Trial(key, chosen, round(calibration.log_loss(answers, truth), 5), accuracy, seconds, None)
+
+
+def _suggested(proposal: Any, name: str, values: Range | list[Value] | Value) -> Value:
+    if isinstance(values, list):
+        found: Value = proposal.suggest_categorical(name, values)
+        return found
+    if not isinstance(values, Range):
+        return values
+    whole = isinstance(values.low, int) and isinstance(values.high, int)
+    suggest = proposal.suggest_int if whole else proposal.suggest_float
+    number: Value = suggest(name, values.low, values.high, log=values.log)
+    return number

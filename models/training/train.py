@@ -1,0 +1,195 @@
+"""Make a bundle from folders of labelled photos."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle.bundle import NEITHER, Bundle
+from models.data import downloads
+from models.data.batches import batches
+from models.data.dataset import DatasetError, Photos, check_trainable, read_wrong, scan
+from models.inference import multi_crop
+from models.inference.recording import versions
+from models.labels import check_folders
+from models.networks import architectures, imagenet_prior
+from models.networks.architectures import Network
+from models.networks.tf_runtime import keras
+from models.training import initial_weights, sklearn_baselines
+from models.training.export import finish
+from models.training.fine_tuning import JUDGED_BY, Clock, Epoch, FineTuning, Report, Schedule, has_checkpoint
+from models.training.history import write_history
+from models.training.linear_probe import Probe, fit_head, mean_feature
+from models.training.options import TrainOptions as TrainOptions
+
+log = logging.getLogger(__name__)
+
+_STATISTICS_PHOTOS = 512
+
+
+def train(options: TrainOptions, progress: Report = lambda _: None) -> Bundle:
+    """Train a network on folders of photos, calibrate and measure it on others, and write its bundle.
+
+    Goes on from the last epoch of an interrupted run with the same options. Raises DatasetError,
+    architectures.ArchitectureError, BundleError.
+    """
+    _check_options(options)
+    return train_on(options, scanned(options, progress), progress)
+
+
+def scanned(options: TrainOptions, progress: Report) -> Photos:
+    """Return the photos that are asked for, fit to be trained on. Raises DatasetError."""
+    wrong = read_wrong(options.exclude) if options.exclude else None
+    folders = [*options.folders, *([downloads.fetch(options.dataset)] if options.dataset else [])]
+    if not folders:
+        raise DatasetError("nothing to train on: expected a folder of photos, a .tar or --dataset")
+    clock, names = Clock("reading", progress), partial(_folders, options)
+    photos = scan(folders, options.seed, clock, wrong, not options.all_sources, names)
+    check_trainable(photos, folders)
+    return photos
+
+
+def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
+    """Train as `train` does, on photos that were scanned before."""
+    _check_options(options)
+    folders = _folders(options, photos.classes)
+    keras.utils.set_random_seed(options.seed)
+    second = initial_weights.has_opinion(options.architecture, _init(options))
+    network = architectures.build(options.architecture, len(photos.classes), with_opinion=second)
+    size = options.input_size or architectures.known(options.architecture).input_size
+    history, probe = _fit(options, network, photos, size, progress)
+    judge = probe if options.all_sources else None
+    bundle = finish(options, network, photos, folders, size, progress, judge)
+    if history or not Path(_init(options)).is_dir():  # without epochs, a bundle's layers keep their history
+        write_history(options.out, history)
+    return bundle
+
+
+def _check_options(options: TrainOptions) -> None:
+    known, init = architectures.known(options.architecture), _init(options)
+    initial_weights.check(options.architecture, init)
+    if not 1 <= options.recipe.zoom <= multi_crop.MOST_ZOOM:
+        raise DatasetError(f"zoom: expected 1 to {multi_crop.MOST_ZOOM:g}, not {options.recipe.zoom:g}")
+    if known.fitted:
+        sklearn_baselines.check_installed(options.architecture)
+        if options.input_size not in (None, known.input_size):
+            raise architectures.ArchitectureError(
+                f"{options.architecture} looks at photos of {known.input_size} pixels: leave out --input-size"
+            )
+    elif init == "none" and options.recipe.epochs == 0:
+        raise DatasetError("nothing to train: expected epochs above 0 where init is none")
+
+
+def _init(options: TrainOptions) -> str:
+    return initial_weights.chosen(options.architecture, options.init)
+
+
+def _fit(
+    options: TrainOptions, network: Network, photos: Photos, size: int, progress: Report
+) -> tuple[list[Epoch], Probe | None]:
+    """Return the epochs, and what the last layer was fitted to if nothing was trained after it."""
+    train_photos = photos.split("train")
+    if architectures.known(options.architecture).fitted:
+        count = Clock("features", progress)
+        sklearn_baselines.fit(options.architecture, network, train_photos, size, options.seed, count)
+        return [], None
+    some = partial(batches, _some(options, train_photos), size)
+    knows_labels = initial_weights.begin(_init(options), network, options.architecture, photos.classes, some)
+    history: list[Epoch] = []
+    if options.recipe.epochs:
+        start = network.arrays
+        history = _tuned(options, network, photos, size, knows_labels, progress)
+        if not _pretrained(options) or not (options.recipe.keep or network.opinion):
+            return history, None
+        blend(network, start, options.recipe.keep)
+        if network.opinion:
+            sharpen_opinion(network, start, some)
+    return history, fit_head(network, train_photos, size, options.recipe.dropout, options.seed, progress)
+
+
+def _tuned(
+    options: TrainOptions,
+    network: Network,
+    photos: Photos,
+    size: int,
+    knows_labels: bool,
+    progress: Report,
+) -> list[Epoch]:
+    """Train all weights; a last layer that knows nothing yet is fitted before."""
+    train_photos, validation = photos.split("train"), photos.split("validation")
+    schedule = _schedule(options, size)
+    checkpoint, fingerprint = options.work / f"{options.out.name}.npz", _fingerprint(options, photos)
+    if not (knows_labels or has_checkpoint(checkpoint, fingerprint)):
+        recipe = options.recipe
+        fit_head(network, train_photos, schedule.size_at(0), recipe.dropout, options.seed, progress)
+    judges = validation if len(validation) else train_photos
+    tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)
+    tuning.run(progress)
+    return tuning.history
+
+
+def blend(network: Network, start: Mapping[str, npt.NDArray[Any]], keep: float) -> None:
+    """Move the features' weights back towards `start`, by `keep` of the way from 0 to 1.
+
+    Fine-tuning gains on what it saw and forgets the rest; weights in between keep most of both (Wortsman et
+    al. 2022). The last layer no longer fits afterwards.
+    """
+    for variable in network.features.variables:
+        variable.assign(keep * start[variable.path] + (1 - keep) * variable.numpy())
+
+
+def sharpen_opinion(
+    network: Network, start: Mapping[str, npt.NDArray[Any]], some: initial_weights.Batches
+) -> None:
+    """Make the second opinion as sharp again as it was when the network's arrays were those of `start`.
+
+    `some` gives batches of a few hundred photos to measure by.
+    """
+    tuned, now = network.arrays, mean_feature(network, some())
+    network.restore(start)
+    before = mean_feature(network, some())
+    network.restore(tuned)
+    if now > 0:  # else training has diverged, which is found when the weights are packed
+        imagenet_prior.sharpen(network.opinion, before / now)
+
+
+def _some(options: TrainOptions, photos: Photos) -> list[bytes]:
+    chosen = np.random.default_rng(options.seed).permutation(len(photos))[:_STATISTICS_PHOTOS]
+    return [photos.paths[i] for i in chosen]
+
+
+def _pretrained(options: TrainOptions) -> bool:
+    """Say whether what is known is worth keeping: weights, and statistics that few photos give worse."""
+    return architectures.known(options.architecture).pretrained and _init(options) != "none"
+
+
+def _schedule(options: TrainOptions, size: int) -> Schedule:
+    return Schedule(options.recipe, size, frozen_statistics=_pretrained(options), seed=options.seed)
+
+
+def _fingerprint(options: TrainOptions, photos: Photos) -> str:
+    """Identify a run: the same photos, options, recipe, size, versions, and way to judge an epoch."""
+    own = architectures.known(options.architecture)
+    parts = options.command, options.recipe, own.input_size, versions(), JUDGED_BY
+    digest = hashlib.sha256(repr(parts).encode())
+    digest.update(photos.splits.tobytes() + photos.labels.tobytes())
+    for path in photos.paths:
+        digest.update(path + b"\0")
+    return digest.hexdigest()
+
+
+def _folders(options: TrainOptions, classes: Sequence[str]) -> dict[str, str]:
+    """Return the folder of each class. Raises DatasetError for one that the worker could not use."""
+    unknown = set(options.folder_names) - set(classes)
+    if unknown:
+        raise DatasetError(f"--folder: no class {min(unknown)!r}; there are {', '.join(classes)}")
+    folders = {label: options.folder_names.get(label, label) for label in classes if label != NEITHER}
+    check_folders(folders)
+    return folders

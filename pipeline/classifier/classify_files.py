@@ -1,0 +1,113 @@
+"""Answers for photos that stay where they are: for `classify`, and for what the worker would do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models.bundle.bundle import Bundle
+from pipeline.classifier.client import Finding, ProcessClassifier, classify_files
+from pipeline.classifier.configured_model import load_bundle, policy
+from pipeline.config import Settings
+from pipeline.decision import FAILED, Policy, decide
+from pipeline.files.naming import destination
+from pipeline.watch.ignore_rules import ignorer
+
+NAMES = 5
+"""How many labels to give of a model that has no folders, and may have a thousand labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What a photo shows and what the worker would do with it.
+
+    `outcome` is a folder; None where the model names what it sees and files nothing, and then `scores` has
+    the NAMES likeliest labels, the likeliest first.
+    """
+
+    path: str
+    prediction: str | None
+    confidence: float | None
+    outcome: str | None
+    reason: str | None
+    scores: dict[str, float] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, in this order."""
+        return asdict(self)
+
+
+def classify(
+    settings: Settings,
+    paths: Sequence[str],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    bundle: Bundle | None = None,
+) -> Iterator[Classified]:
+    """Classify files and all files below folders, in the order given. Raises ModelError.
+
+    `progress` hears how many are done, of how many. A `bundle` takes the place of the settings' own, and may
+    have no folders.
+    """
+    bundle = bundle or load_bundle(settings)
+    chosen = policy(settings, bundle) if bundle.folders else None
+    shown = list(photos(paths, settings))
+    classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
+    try:
+        absolute = (os.path.abspath(os.fsencode(path)) for path in shown)
+        findings = classify_files(classifier, absolute, settings.batch.size, settings.limits.attempts)
+        for done, (path, finding) in enumerate(zip(shown, findings, strict=True), start=1):
+            progress(done, len(shown))
+            yield judged(path, finding, chosen)
+    finally:
+        classifier.stop()
+
+
+def photos(paths: Iterable[str], settings: Settings) -> Iterator[str]:
+    """Name the files given and those below the folders given, each folder in the order of names."""
+    for path in paths:
+        if os.path.isdir(path):
+            yield from _below(path, ignorer(settings.watch.ignore, os.fsencode(path)))
+        else:
+            yield path
+
+
+def preview(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Say for each file in the inboxes where the worker would put it now. Raises ModelError."""
+    promised: set[bytes] = set()
+    for answer in classify(settings, [str(inbox) for inbox in settings.inboxes]):
+        assert answer.outcome is not None  # the settings' own model has folders
+        inbox = next(inbox for inbox in settings.inboxes if Path(answer.path).is_relative_to(inbox))
+        folder = os.fsencode(settings.sorted / answer.outcome)
+        source = os.fsencode(os.path.relpath(answer.path, inbox))
+        goal = destination(folder, source, taken=lambda path: path in promised or os.path.lexists(path))
+        promised.add(goal)
+        yield answer.as_dict() | {"destination": os.fsdecode(goal)}
+
+
+def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:
+    def wanted(folder: str, name: str) -> bool:
+        return not ignored(os.fsencode(os.path.relpath(os.path.join(folder, name), top)))
+
+    for folder, subfolders, names in os.walk(top):
+        subfolders[:] = sorted(name for name in subfolders if wanted(folder, name))
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if wanted(folder, name) and os.path.isfile(path) and not os.path.islink(path):
+                yield path
+
+
+def judged(path: str, finding: Finding, chosen: Policy | None) -> Classified:
+    """Say what the worker would do with a photo that was found to show this."""
+    if finding.scores is None:
+        return Classified(path, None, None, FAILED, finding.reason, None)
+    if chosen is None:
+        likeliest = dict(sorted(finding.scores.items(), key=lambda item: -item[1])[:NAMES])
+        prediction, confidence = next(iter(likeliest.items()))
+        return Classified(path, prediction, confidence, None, None, likeliest)
+    decision = decide(finding.scores, chosen)
+    return Classified(
+        path, decision.prediction, decision.confidence, decision.outcome, decision.reason, finding.scores
+    )

@@ -1,0 +1,69 @@
+"""The model that the settings choose, and what follows from it for the folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from models.bundle import bundle as bundles
+from models.bundle.bundle import Bundle
+from models.networks import imagenet
+from pipeline.classifier.client import ProcessClassifier
+from pipeline.classifier.serve import serve
+from pipeline.config import Settings
+from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, Policy
+from pipeline.errors import ModelError, SettingsError, translated
+
+
+def load_bundle(settings: Settings) -> Bundle:
+    """Load the bundle that the settings name, to file photos with, checked but for its self-test.
+
+    Raises ModelError, also where the model has no folders.
+    """
+    bundle = open_bundle(settings.model, (settings.base,))
+    if not bundle.folders:
+        raise ModelError(
+            f"model: {settings.model}: it names what is on photos and has no folders to file them in; "
+            "use it with `pawsort classify --model`, or choose another"
+        )
+    if taken := {UNCERTAIN, FAILED, DUPLICATES} & set(bundle.folders.values()):
+        raise ModelError(
+            f"model: {settings.model}: its folder {min(taken)!r} is where other files go; train it "
+            "again with another name: --folder LABEL=NAME"
+        )
+    return bundle
+
+
+def open_bundle(name: str, bases: Sequence[Path], weights: Path | None = None) -> Bundle:
+    """Load the bundle of a name, or of a path from the first of `bases`. Raises ModelError.
+
+    `imagenet` is made when first asked for, from `weights` or a download; no other model takes these.
+    """
+    if weights is not None and name != imagenet.NAME:
+        raise SettingsError(f"--weights: the model {name} has its own; only {imagenet.NAME} is given them")
+    with translated():
+        if name == imagenet.NAME:
+            return imagenet.open_imagenet(weights)
+        return bundles.load(bundles.locate(name, *bases))
+
+
+def policy(settings: Settings, bundle: Bundle) -> Policy:
+    """Join what the bundle can and what the settings demand."""
+    threshold = settings.decision.min_confidence
+    if threshold is None:
+        threshold = bundle.threshold(settings.decision.target_precision)
+    return Policy(bundle.folders, threshold)
+
+
+def worker_classifier(
+    settings: Settings, bundle: Bundle, kind: type[ProcessClassifier] = ProcessClassifier
+) -> ProcessClassifier:
+    """Return what classifies for the worker: told where decisions change, it may give quick first answers."""
+    child = partial(serve, threshold=policy(settings, bundle).threshold)
+    return kind(bundle.path, settings.engine, settings.limits, sha256=bundle.sha256, child=child)
+
+
+def outcome_folders(bundle: Bundle) -> tuple[str, ...]:
+    """Name the folders under `sorted`, in the order of reports: the classes, then uncertain and failed."""
+    return (*bundle.folders.values(), UNCERTAIN, FAILED)

@@ -1,0 +1,148 @@
+"""The command that looks after what the others have left: finds, repairs, and packs a bundle for support."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.options import DEFAULT, Config, Json, database, load
+from pipeline.errors import PawsortError, SettingsError, translated
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from pipeline.config import Settings
+    from pipeline.doctor.check import Problem
+    from pipeline.doctor.repair import Repair
+
+
+def doctor(
+    config: Config = DEFAULT,
+    hashes: Annotated[
+        bool, typer.Option("--hashes", help="Read every file and compare its content.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what is safe to mend; no worker may be at work.")
+    ] = False,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="FILE.zip", help="Pack what support needs, without photos.")
+    ] = None,
+    names: Annotated[bool, typer.Option("--names", help="Leave names of photos in the bundle.")] = False,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A log whose end goes into the bundle.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare rows, files and folders; exit 1 if they do not agree.
+
+    With --repair, exit 1 if something is left that only you can mend.
+
+    Example: pawsort doctor --repair
+    """
+    if bundle is None and (names or log):
+        raise SettingsError("--names and --log are about the bundle: add --bundle FILE.zip")
+    settings = load(config)
+    if repair:
+        found: list[Problem] | list[Repair] = list(_repaired(settings, hashes))
+        left = sum(not each.done for each in found)  # type: ignore[union-attr]
+    else:
+        found = list(_examined(settings, hashes))
+        left = len(found)
+    _print(found, json)
+    if bundle is not None:
+        _pack(settings, bundle, found, names, log)
+    raise typer.Exit(1 if left else 0)
+
+
+def _print(found: list[Problem] | list[Repair], json: bool) -> None:
+    from pipeline.cli.output import print_json
+
+    if json:
+        print_json([each.as_dict() for each in found])
+    else:
+        print("\n".join(map(str, found)) or "all is well: rows, files and folders agree")
+
+
+def _examined(settings: Settings, hashes: bool) -> Iterator[Problem]:
+    from pipeline.doctor.check import examine
+
+    with _database_or_none(settings) as engine:
+        yield from examine(engine, settings, hashes)
+
+
+def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
+    from db.connection.engine import open_database, reserved
+    from pipeline.classifier.configured_model import load_bundle, outcome_folders
+    from pipeline.decision import DUPLICATES
+    from pipeline.doctor import repair
+    from pipeline.permissions import limited
+    from pipeline.worker.locks import worker_lock
+
+    outcomes = (*outcome_folders(load_bundle(settings)), DUPLICATES)
+    if not _is_lost(settings):
+        with database(settings, "write"):
+            pass  # refuses what is none of ours, before anything is locked
+    with ExitStack() as stack:
+        stack.enter_context(translated())
+        stack.enter_context(limited(settings.permissions))
+        stack.enter_context(worker_lock(settings))
+        engine = open_database(settings.database_url, "worker" if _is_lost(settings) else "write")
+        stack.callback(engine.dispose)
+        stack.enter_context(reserved(engine))
+        yield from repair.repair(engine, settings, outcomes, hashes)
+
+
+@contextmanager
+def _database_or_none(settings: Settings) -> Iterator[Engine]:
+    """Open the database; where it is lost and photos are there, an empty one that stands for it."""
+    import tempfile
+
+    from db.connection.engine import open_database, upgrade
+
+    if not _is_lost(settings):
+        with database(settings, "read") as engine:
+            yield engine
+        return
+    print(f"there is no database at {settings.database_url}: no file has a row", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="pawsort-") as folder, translated():
+        url = f"sqlite:///{folder}/none.db"
+        upgrade(url)
+        engine = open_database(url, "read")
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+def _is_lost(settings: Settings) -> bool:
+    """Tell whether the database is gone although files were filed."""
+    from db.connection.engine import exists
+    from pipeline.files.folders import files_below
+
+    with translated():
+        if exists(settings.database_url):
+            return False
+    places = (settings.sorted, settings.spool)
+    return any(True for place in places for _ in files_below(os.fsencode(place), lambda _: None))
+
+
+def _pack(
+    settings: Settings, path: Path, found: list[Problem] | list[Repair], names: bool, log: Path | None
+) -> None:
+    from pipeline.doctor import support_bundle
+    from pipeline.permissions import limited
+
+    try:
+        with limited(settings.permissions):
+            support_bundle.pack(settings, path, [each.as_dict() for each in found], names, log)
+    except FileExistsError:
+        raise SettingsError(f"{path}: is there already; name another file") from None
+    except OSError as error:
+        raise PawsortError(f"{error.filename or path}: {error.strerror}") from error
+    print(f"wrote {path}; look through it before you send it", file=sys.stderr)

@@ -1,0 +1,269 @@
+"""The commands that make and measure models; they need no settings, no inbox and no database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pipeline.cli.options import Json, integer, real
+from pipeline.config import LogSettings, load
+from pipeline.errors import PawsortError, SettingsError, translated
+
+if TYPE_CHECKING:
+    from models.bundle.bundle import Bundle
+    from models.evaluation.metrics.comparison import Comparison
+    from models.evaluation.metrics.figures import Evaluation
+    from models.training.fine_tuning import Progress
+    from models.training.options import TrainOptions
+
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")]
+Exclude = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A CSV of photos to set aside: sha256, reason.")
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", metavar="PATH", help="A settings file, for the log.")
+]
+MOST_EPOCHS = 100_000
+MOST_PHOTOS = 65_536
+MOST_PIXELS = 1_024  # what a bundle may have
+MOST_SEED = 2**32 - 1  # what NumPy and scikit-learn take
+_OWN = "Default: the architecture's own."
+Target = Annotated[float, real("The share of filed photos to be right.", 0.5)]
+
+
+def train(
+    out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The folder to write the bundle to.")],
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="DIR...", help="A subfolder for each class; or a .tar.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A public data set, downloaded once: cifar10.")
+    ] = None,
+    architecture: Annotated[
+        str, typer.Option(help="mobilenet_v2, small_cnn, cifar_cnn, svm or random_forest.")
+    ] = "mobilenet_v2",
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="imagenet, none, a .weights.h5 file, or a bundle's name or path; default: what there is."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, integer(f"At most; 0 trains the last layer alone. {_OWN}", 0, MOST_EPOCHS)
+    ] = None,
+    small_epochs: Annotated[
+        int | None, integer(f"Of them, the first ones, on small photos. {_OWN}", 0, MOST_EPOCHS)
+    ] = None,
+    patience: Annotated[
+        int | None, integer(f"Epochs without progress before stopping. {_OWN}", 1, MOST_EPOCHS)
+    ] = None,
+    batch: Annotated[int | None, integer(f"Photos in a step. {_OWN}", 1, MOST_PHOTOS)] = None,
+    learning_rate: Annotated[float | None, real(f"Its peak. {_OWN}", 0, 100)] = None,
+    optimizer: Annotated[
+        Literal["adamw", "sgd"] | None, typer.Option(help=f"What takes the steps. {_OWN}")
+    ] = None,
+    weight_decay: Annotated[float | None, real(f"A step, times the rate. {_OWN}", 0, 100)] = None,
+    dropout: Annotated[float | None, real(f"Of the features. {_OWN}", 0, 0.9)] = None,
+    label_smoothing: Annotated[
+        float | None, real(f"Probability kept back from the label. {_OWN}", 0, 0.9)
+    ] = None,
+    augmentation: Annotated[
+        Literal["photo", "zoom", "shift"] | None,
+        typer.Option(help=f"How photos are varied: photo is thorough, the others are cheap. {_OWN}"),
+    ] = None,
+    mixup: Annotated[float | None, real(f"Alpha of mixing two photos. {_OWN}", 0, 100)] = None,
+    cutout: Annotated[float | None, real(f"Side of the square to blank, as a share. {_OWN}")] = None,
+    keep: Annotated[float | None, real(f"Share of the pretrained weights to keep. {_OWN}")] = None,
+    zoom: Annotated[float | None, real(f"Look again at what is unsure, so much larger. {_OWN}", 1, 2)] = None,
+    input_size: Annotated[int | None, integer("Pixels; default: as suits it.", 16, MOST_PIXELS)] = None,
+    folder: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL=NAME", help="Where photos of a class are filed.")
+    ] = None,
+    exclude: Exclude = None,
+    sweep: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Try what this YAML file lists, and keep the best.")
+    ] = None,
+    all_sources: Annotated[
+        bool, typer.Option("--all-sources", help="Train on every source of neither; hold none out to judge.")
+    ] = False,
+    seed: Annotated[int, integer("Of the split and all chance.", 0, MOST_SEED)] = 1,
+    target_precision: Target = 0.995,
+    config: Config = None,
+) -> None:
+    """Train a model on your own photos; an interrupted training goes on where it was.
+
+    DIR holds a folder for each class; one that is called `neither` teaches what to leave alone.
+
+    Example: pawsort train photos/ --architecture mobilenet_v2 --out models/mine
+    """
+    _set_up_log(config)
+    names = _folder_names(folder or ())
+    from models.training.train import TrainOptions
+    from models.training.train import train as fit
+    from pipeline.cli.progress import training_progress
+
+    options = TrainOptions(
+        folders=folders or (),
+        dataset=dataset,
+        out=out,
+        architecture=architecture,
+        init=init,
+        epochs=epochs,
+        small_epochs=small_epochs,
+        patience=patience,
+        batch=batch,
+        learning_rate=learning_rate,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        dropout=dropout,
+        label_smoothing=label_smoothing,
+        augmentation=augmentation,
+        mixup=mixup,
+        cutout=cutout,
+        keep=keep,
+        zoom=zoom,
+        input_size=input_size,
+        folder_names=names,
+        exclude=exclude,
+        all_sources=all_sources,
+        seed=seed,
+        target_precision=target_precision,
+    )
+    if sweep:
+        with translated(), training_progress() as progress:
+            bundle = _sweep(options, sweep, progress)
+    else:
+        with translated(), training_progress() as progress:
+            bundle = fit(options, progress=progress)
+    for name, figure in sorted(bundle.figures.items()):
+        print(f"{name:28} {figure.value:.4f}")
+    if warning := bundle.unproven(target_precision):
+        _say([warning])
+
+
+def evaluate(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's name or path.")],
+    folders: Folders,
+    against: Annotated[
+        str | None, typer.Option(metavar="BUNDLE", help="Another bundle, to compare with on the same photos.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder for figures, curves and a page with all of it."),
+    ] = None,
+    split: Annotated[
+        Literal["train", "validation", "calibration", "test"] | None,
+        typer.Option(help="Only the photos that the bundle's training had put there."),
+    ] = None,
+    exclude: Exclude = None,
+    target_precision: Target = 0.995,
+    composed: Annotated[
+        bool, typer.Option("--composed", help="Also measure photos made of others: small ones, two together.")
+    ] = False,
+    card: Annotated[
+        bool, typer.Option("--card", help="Write the bundle's card, its README.md, anew from these figures.")
+    ] = False,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Measure a model on labelled photos that it has not seen, or two on the same photos.
+
+    Example: pawsort evaluate cats_dogs photos/ --out figures/
+    """
+    from pipeline.cli.progress import counting_progress
+
+    _set_up_log(config)
+    if composed and against:
+        raise SettingsError("--composed measures one model: leave out --against")
+    with translated(), counting_progress("measuring") as progress:
+        loaded = _load_bundle(bundle)
+        other = _load_bundle(against) if against else None
+        from models.evaluation.compare import compare
+        from models.evaluation.evaluate import evaluate as measure_bundle
+
+        asked: dict[str, Any] = {"split": split, "exclude": exclude, "target_precision": target_precision}
+        asked |= {"progress": progress}
+        both = compare(loaded, other, folders, out, **asked) if other else None
+        result = None if other else measure_bundle(loaded, folders, out, composed=composed, **asked)
+    if both:
+        _print_comparison(both, json)
+    if result:
+        _print_evaluation(result, json)
+    if card and (measured := result or (both and both.a)):
+        _write_card(loaded, measured)
+
+
+def _load_bundle(name: str) -> Bundle:
+    from models.bundle import bundle as bundles
+
+    return bundles.load(bundles.locate(name, Path.cwd()))
+
+
+def _write_card(bundle: Bundle, result: Evaluation) -> None:
+    from models.evaluation.report import model_card as card
+
+    try:
+        card.write(bundle, result)
+    except OSError as error:
+        raise PawsortError(f"{bundle.path}: the card cannot be written: {error.strerror}") from error
+
+
+def _print_evaluation(result: Evaluation, json: bool) -> None:
+    from models.evaluation.metrics.figures import summary
+    from pipeline.cli.output import print_json
+
+    if json:
+        print_json(result.as_dict())
+        return
+    for name, share in summary(result).items():
+        value = "-" if share.value is None else f"{share.value:.4f}  ({share.low:.4f} to {share.high:.4f})"
+        print(f"{name:28} {value}")
+    _say(result.warnings)
+
+
+def _print_comparison(result: Comparison, json: bool) -> None:
+    from models.evaluation.metrics.figures import summary
+    from pipeline.cli.output import print_json
+
+    if json:
+        print_json(result.as_dict())
+        return
+    for name in summary(result.a):
+        if d := result.differences.get(name):
+            both = f"{d.a.value:.4f}  {d.b.value:.4f}"
+            print(f"{name:28} {both}  {d.value:+.4f}  ({d.low:+.4f} to {d.high:+.4f})")
+    print(result.verdict)
+    _say([*result.a.warnings, *result.b.warnings])
+
+
+def _say(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        typer.echo(f"note: {warning}", err=True)
+
+
+def _sweep(options: TrainOptions, path: Path, progress: Callable[[Progress], None]) -> Bundle:
+    from models.training.leaderboard import rows
+    from models.training.sweep import sweep
+    from pipeline.cli.output import print_table
+
+    bundle, trials = sweep(options, path, progress)
+    table = rows(trials)
+    print_table(table, list(table[0]))
+    return bundle
+
+
+def _folder_names(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not all(pair.partition("=")):
+            raise SettingsError(f"--folder {pair}: expected LABEL=NAME, such as rabbit=rabbits")
+    return {label: name for label, _, name in (pair.partition("=") for pair in pairs)}
+
+
+def _set_up_log(config: Path | None) -> None:
+    """Log as the settings say, if any were named: a training needs none."""
+    from pipeline import logs
+
+    logs.set_up(load(config).log if config else LogSettings())

@@ -1,0 +1,130 @@
+"""What the commands share: where their settings come from, and the words of their options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from db.schema.file_names import escape
+from pipeline import config as configuration
+from pipeline.errors import translated
+from pipeline.ranges import FIRST_DAY, LARGEST_INTEGER, LAST_DAY, to_utc, within
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from pipeline.config import Settings
+
+
+def _inherited(context: typer.Context, value: Path | None) -> Path:
+    """Let `pawsort --config X query` mean the same as `pawsort query --config X`."""
+    root = context.find_root()
+    root.obj = value or root.obj or UNNAMED
+    found: Path = root.obj
+    return found
+
+
+UNNAMED = Path("config.yaml")
+"""The settings file where none is named; told from one that was named by identity."""
+
+
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config", metavar="PATH", callback=_inherited, help="The settings file (default: config.yaml)."
+    ),
+]
+DEFAULT: Any = None
+"""What `_inherited` makes a path of."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def load(config: Path) -> Settings:
+    """Read the settings, and log as they say. Raises SettingsError."""
+    from pipeline import logs
+
+    settings = configuration.load(config)
+    logs.set_up(settings.log)
+    return settings
+
+
+def load_or_default(config: Path) -> Settings:
+    """Read the settings as `load` does; where no file was named and none is here, return the defaults."""
+    from pipeline import logs
+
+    if config is not UNNAMED or os.path.lexists(config):
+        return load(config)
+    settings = configuration.defaults(Path.cwd())
+    logs.set_up(settings.log)
+    return settings
+
+
+@contextmanager
+def database(settings: Settings, mode: Literal["read", "write"]) -> Iterator[Engine]:
+    """Open the database that the worker has made. Raises DatabaseError."""
+    from db.connection.engine import open_database
+    from pipeline.permissions import limited
+
+    with translated(), limited(settings.permissions):
+        engine = open_database(settings.database_url, mode)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+def read_moment(text: str) -> datetime:
+    """Read a time in UTC; it is UTC unless it says otherwise. Raises BadParameter."""
+    try:
+        return to_utc(datetime.fromisoformat(text))
+    except ValueError:
+        how = f"write 2026-11-21 or 2026-11-21T08:00+01:00, in the years {FIRST_DAY.year} to {LAST_DAY.year}"
+        raise typer.BadParameter(f"{text[:40]!r} is not a time; {how}") from None
+
+
+def read_day(text: str) -> date:
+    """Read a day. Raises BadParameter."""
+    try:
+        return within(date.fromisoformat(text))
+    except ValueError:
+        how = f"write 2026-11-21, in the years {FIRST_DAY.year} to {LAST_DAY.year}"
+        raise typer.BadParameter(f"{text[:40]!r} is not a day; {how}") from None
+
+
+def integer(help: str, least: int = 1, most: int = LARGEST_INTEGER) -> Any:
+    """Return an option that takes the integers from `least` to `most`."""
+    return typer.Option(min=least, max=most, help=help)
+
+
+def real(help: str, least: float = 0, most: float = 1) -> Any:
+    """Return an option that takes the numbers from `least` to `most`, and so neither NaN nor infinity."""
+    return typer.Option(min=least, max=most, help=help)
+
+
+def words(help: str, **more: Any) -> Any:
+    """Return an option that takes text; what is not UTF-8 becomes the readable form of `db.schema.file_names`."""
+    return typer.Option(help=help, callback=_readable, **more)
+
+
+def _readable(text: str | None) -> str | None:
+    if text is None or not any("\udc80" <= character <= "\udcff" for character in text):
+        return text
+    return escape(os.fsencode(text))
+
+
+def day_option(name: str, help: str) -> Any:
+    """Return an option that takes a day."""
+    return typer.Option(name, metavar="DAY", parser=read_day, help=help)
+
+
+When = Annotated[
+    datetime | None,
+    typer.Option(metavar="TIME", parser=read_moment, help="A day or time, as 2026-11-21T08:00; UTC."),
+]

@@ -1,0 +1,96 @@
+"""Progress on stderr: a bar on a terminal, nothing elsewhere, where the lines of the log tell it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pipeline.logs import LineHandler
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from models.training.fine_tuning import Progress
+    from pipeline.worker.held_file import Held
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def filing_progress(*, show: bool) -> Iterator[Callable[[Sequence[Held]], None]]:
+    """Give a function to call with each batch that was filed; with `show`, a bar counts them."""
+    if not show or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.completed:.0f} filed"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar, _log_above(console.print):
+        task = bar.add_task("filing", total=None)
+        yield lambda filed: bar.advance(task, len(filed))
+
+
+@contextmanager
+def counting_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function to call with how many are done, of how many."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as bar, _log_above(console.print):
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _log_above(write: Callable[..., None]) -> Iterator[None]:
+    """Send the log through the console that draws the bar, so that neither overwrites the other."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    handler = LineHandler(
+        lambda line: write(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    )
+    handler.setFormatter(before[0].formatter if before else None)
+    root.handlers[:] = [handler]
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
+
+
+@contextmanager
+def training_progress() -> Iterator[Callable[[Progress], None]]:
+    """Give a function to call with the progress of a training; plain lines where there is no terminal."""
+    if not sys.stderr.isatty():
+        yield _say_progress
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True) as bar, _log_above(console.print):
+        tasks: dict[str, TaskID] = {}
+
+        def show(progress: Progress) -> None:
+            if progress.stage not in tasks:
+                tasks[progress.stage] = bar.add_task(progress.stage, total=progress.total)
+            bar.update(tasks[progress.stage], completed=progress.done)
+            if progress.metrics:
+                _say_progress(progress)
+
+        yield show
+
+
+def _say_progress(progress: Progress) -> None:
+    if progress.metrics or progress.done == progress.total:
+        metrics = "".join(f", {name} {value:.4f}" for name, value in (progress.metrics or {}).items())
+        left = f", {progress.seconds_left / 60:.0f} min left" if progress.seconds_left else ""
+        log.info("%s: %d of %d%s%s", progress.stage, progress.done, progress.total, left, metrics)

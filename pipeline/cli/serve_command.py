@@ -1,0 +1,52 @@
+"""The command that starts the pages."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from pipeline.cli.options import DEFAULT, Config, integer, load
+from pipeline.config import Settings, WebSettings
+from pipeline.errors import SettingsError
+
+
+def serve(
+    config: Config = DEFAULT,
+    host: Annotated[str | None, typer.Option(help="Where to listen, instead of `web.host`.")] = None,
+    port: Annotated[int | None, integer("Where to listen, instead of `web.port`.", 1, 65_535)] = None,
+) -> None:
+    """Show the pages and answer the API, until Ctrl-C; the worker is another process.
+
+    Example: pawsort serve --port 8421
+    """
+    settings = _with_address(load(config), host, port)
+    require_pages()
+    from pipeline.web.server import serve as run
+
+    raise typer.Exit(run(settings))
+
+
+def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    try:
+        web = WebSettings.model_validate({**settings.web.model_dump(), **given})
+    except ValidationError as error:
+        wrong = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise SettingsError(f"web: {wrong}") from error
+    return settings.model_copy(update={"web": web})
+
+
+def require_pages() -> None:
+    """Raise SettingsError unless the packages are there that the pages need."""
+    needed = {
+        "fastapi": "fastapi",
+        "uvicorn": "uvicorn",
+        "jinja2": "jinja2",
+        "python_multipart": "python-multipart",
+    }
+    missing = [package for module, package in needed.items() if find_spec(module) is None]
+    if missing:
+        raise SettingsError(f"the pages need {', '.join(missing)}; `pip install 'pawsort[web]'` installs it")

@@ -1,0 +1,284 @@
+"""Mend decisions: `correct` says what a photo really is, `undo` takes corrections and filings back, `retry`
+sends what failed in again.
+
+Each move is an intent in the ledger, a rename that overwrites nothing, and a note that it is done. One that
+was cut off in between is brought to its end by the next command, or by the worker when it starts. A file
+whose content is not what was filed is never touched.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import filelock
+from sqlalchemy import Engine, text
+
+from db.connection.engine import reading
+from db.ledger.ledger import Action, Entry, Move
+from db.queries.listing import filed_at_paths
+from db.schema.file_names import escape
+from db.schema.rows import entries_by
+from db.schema.tables import FILED as IS_FILED
+from db.schema.tables import files as file_rows
+from pipeline.classifier.configured_model import load_bundle
+from pipeline.config import Settings
+from pipeline.corrections.mover import Change, Mover, Plan, RefusedError
+from pipeline.corrections.relocation import Relocations, inbox_of, told
+from pipeline.decision import FAILED, UNCERTAIN
+from pipeline.errors import LockError, SettingsError
+
+NEITHER = "neither"
+LOCK_NAME = "moves.lock"
+PATIENCE_SECONDS = 10.0
+
+Now = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file by its row, as somebody saw it: `version` is the number of its last move then, 0 for none.
+
+    One that was moved since is left alone: who answers twice, or after somebody else, changes nothing.
+    """
+
+    id: int
+    version: int
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+def login_name() -> str:
+    """Return whose process this is: who did it where nobody gave a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def correct(
+    engine: Engine,
+    settings: Settings,
+    files: Sequence[bytes | Known],
+    label: str,
+    by: str,
+    folders: Mapping[str, str] | None = None,
+    now: Now = _utc,
+) -> list[Change]:
+    """Move photos to the folder of `label` and record who said so; return a change for each of `files`.
+
+    A file is a path under `sorted`, absolute or relative to the working folder, or a name that one row has,
+    or a row that somebody saw.
+    `folders` maps the labels to their folders, the bundle's own if None; `neither` and other labels without
+    one stand for uncertain/. A file that is there already is only confirmed. Raises SettingsError for an
+    unknown label, ModelError, LockError, DatabaseError.
+    """
+    known = load_bundle(settings).folders if folders is None else folders
+    if label not in known and label != NEITHER:
+        raise SettingsError(f"--as {label}: expected one of {', '.join(dict.fromkeys([*known, NEITHER]))}")
+    mover = Mover(engine, settings, by, now)
+    desk = _Desk(engine, settings, mover)
+    with moves_lock(settings):
+        mover.recover()
+        return [desk.correct(file, label, known.get(label, UNCERTAIN)) for file in dict.fromkeys(files)]
+
+
+def undo(
+    engine: Engine,
+    settings: Settings,
+    by: str,
+    files: Sequence[bytes | Known] = (),
+    last: int | None = None,
+    since: datetime | None = None,
+    now: Now = _utc,
+) -> list[Change]:
+    """Take back the newest of what stands, newest first; return a change for each.
+
+    That is the last change of each of `files`, the `last` so many, or all that was done at `since` (aware) or
+    later. A correction goes back to where the file was before, a filing into its inbox; where another file is
+    there now, beside it. Raises LockError, DatabaseError.
+    """
+    mover = Mover(engine, settings, by, now)
+    desk = _Desk(engine, settings, mover)
+    with moves_lock(settings):
+        mover.recover()
+        if files:
+            return [desk.undo_last_of(file) for file in dict.fromkeys(files)]
+        ledger = mover.ledger
+        return desk.undo(ledger.last_actions(last or 1) if since is None else ledger.actions_since(since))
+
+
+def retry(
+    engine: Engine, settings: Settings, by: str, files: Sequence[bytes | Known], now: Now = _utc
+) -> list[Change]:
+    """Put files that failed back into their inbox as new arrivals; return a change for each of `files`.
+
+    Their old rows count no more once the files are there, and the worker takes them as if they had just come.
+    A row of a file that an undo has put back is let go in the same way. Raises as `undo`.
+    """
+    mover = Mover(engine, settings, by, now)
+    desk = _Desk(engine, settings, mover)
+    with moves_lock(settings):
+        mover.recover()
+        return [desk.retry(file, now) for file in dict.fromkeys(files)]
+
+
+def recover_moves(engine: Engine, settings: Settings, now: Now = _utc) -> list[Change]:
+    """Bring to their end the moves that were cut off; return a change for each. Raises as `undo`."""
+    with moves_lock(settings):
+        return Mover(engine, settings, "", now).recover()
+
+
+@contextmanager
+def moves_lock(settings: Settings) -> Iterator[None]:
+    """Let one command at a time make moves. Raises LockError after 10 seconds."""
+    lock = filelock.FileLock(settings.state / LOCK_NAME, timeout=PATIENCE_SECONDS)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise LockError(f"another correct or undo is at work on {settings.state}; try again later") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def changed_since(moves: Sequence[Move]) -> str:
+    """Say who changed a file last, to a client that knows an earlier state of it."""
+    if not moves:
+        return "has changed since"
+    last = moves[-1]
+    said = f", who said {last.new_corrected_to}" if last.kind == "correct" else ""
+    return f"was settled meanwhile by {last.by}{said}"
+
+
+class _Desk:
+    """Finds out which file is meant and what is to become of it."""
+
+    def __init__(self, engine: Engine, settings: Settings, mover: Mover) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._sorted = os.fsencode(settings.sorted)
+        self._mover = mover
+
+    def correct(self, file: bytes | Known, label: str, outcome: str) -> Change:
+        def plan() -> tuple[Entry, Plan]:
+            entry = self._find(file)
+            root = os.path.join(self._sorted, os.fsencode(outcome))
+            stays = entry.outcome == outcome
+            return entry, Plan("correct", root, entry.source, outcome, label, stays=stays)
+
+        return self._mover.attempt("correct", self._called(file), plan)
+
+    def undo_last_of(self, file: bytes | Known) -> Change:
+        try:
+            entry = self._find(file)
+        except RefusedError as error:
+            return Change("undo", self._called(file), problem=str(error))
+        return self._undo(self._last_of(entry))
+
+    def retry(self, file: bytes | Known, now: Now) -> Change:
+        try:
+            entry = self._find(file, or_undone=True)
+            if entry.state == "filed" and entry.outcome != FAILED:
+                raise RefusedError(f"is in {entry.outcome}, and only what failed is tried again")
+        except RefusedError as error:
+            return Change("undo", self._called(file), problem=str(error))
+        change = Change("undo", entry.path or b"", entry.id, entry.path)
+        if entry.state == "filed":
+            change = self._undo(self._last_of(entry))
+        # A correction that was taken back leaves the file in a folder.
+        if change.problem is None and change.outcome is None:
+            self._mover.ledger.let_go(entry.id, now())
+        return change
+
+    def _last_of(self, entry: Entry) -> Action:
+        # By number: a clock that was set back would put a correction before the filing that it mends.
+        actions = self._mover.ledger.actions_of([entry.id])
+        return max(actions, key=lambda action: action.move.id if action.move else 0)
+
+    def undo(self, actions: Sequence[Action]) -> list[Change]:
+        changes: list[Change] = []
+        stuck: set[int] = set()
+        for action in actions:
+            id, file = action.entry.id, action.entry.path or action.entry.source
+            if id in stuck:
+                why = "a later change of it could not be taken back"
+                changes.append(Change("undo", file, id, problem=why))
+                continue
+            changes.append(self._undo(action))
+            if changes[-1].problem:
+                stuck.add(id)
+        return changes
+
+    def _undo(self, action: Action) -> Change:
+        def plan() -> tuple[Entry, Plan]:
+            # Another undo of this command may have moved it since the actions were read.
+            [entry] = self._mover.ledger.entries([action.entry.id])
+            return entry, self._plan_undo(entry, action.move)
+
+        return self._mover.attempt("undo", action.entry.path or action.entry.source, plan)
+
+    def _plan_undo(self, entry: Entry, move: Move | None) -> Plan:
+        if move is None:
+            return Plan("undo", inbox_of(entry, self._settings), entry.source, None, entry.corrected_to)
+        root = os.path.join(self._sorted, os.fsencode(move.old_outcome or ""))
+        inside = move.source.startswith(os.path.join(root, b""))
+        wanted = os.path.relpath(move.source, root) if inside else entry.source
+        stays = move.source == move.destination
+        return Plan("undo", root, wanted, move.old_outcome, move.old_corrected_to, move.id, stays)
+
+    def _called(self, file: bytes | Known) -> bytes:
+        if isinstance(file, bytes):
+            return file
+        [path] = [entry.path for entry in self._mover.ledger.entries([file.id])] or [None]
+        return path or b"%d" % file.id
+
+    def _find(self, file: bytes | Known, or_undone: bool = False) -> Entry:
+        if isinstance(file, Known):
+            return self._known(file, or_undone)
+        for path in self._spellings(file):
+            if entry := filed_at_paths(self._engine, [path]).get(path):
+                return entry
+        self._refuse_relocated(file)
+        named = [] if b"/" in file else self._named(file)
+        if len(named) == 1:
+            return named[0]
+        if named:
+            paths = ", ".join(escape(entry.path) for entry in named[:10] if entry.path)
+            raise RefusedError(f"{len(named)} photos have this name; say which by its path: {paths}")
+        raise RefusedError(f"is no filed photo; name one by its path under {os.fsdecode(self._sorted)}")
+
+    def _refuse_relocated(self, file: bytes) -> None:
+        """Say what to do about a photo whose row names the folder in which it was before."""
+        path = os.path.abspath(file)
+        for entry in self._named(os.path.basename(path)) if os.path.lexists(path) else ():
+            relocation = Relocations(self._engine, self._settings).find(entry)
+            if relocation and relocation.follow(entry.path or b"") == path:
+                raise RefusedError(told(entry, relocation))
+
+    def _known(self, file: Known, or_undone: bool) -> Entry:
+        moves = self._mover.ledger.moves(file.id)
+        if (moves[-1].id if moves else 0) != file.version:
+            raise RefusedError(changed_since(moves))
+        found = self._mover.ledger.entries([file.id])
+        if found and found[0].state in ("filed", *(["undone"] if or_undone else [])):
+            return found[0]
+        raise RefusedError("is in no folder any more")
+
+    def _spellings(self, file: bytes) -> Iterator[bytes]:
+        """Yield the path as given, and as it reads when links on the way to `sorted` are followed."""
+        path = os.path.abspath(file)
+        yield path
+        real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        yield os.path.join(self._sorted, os.path.relpath(real, os.path.realpath(self._sorted)))
+
+    def _named(self, name: bytes) -> list[Entry]:
+        with reading(self._engine) as connection:
+            return entries_by(connection, file_rows.c.name == name, text(IS_FILED))

@@ -1,0 +1,237 @@
+"""Carry out one move of a filed file, safely: verified, noted before and after, cut off or not."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from db.connection.engine import LedgerError
+from db.ledger.ledger import Entry, Ledger, Move
+from db.queries.listing import filed_at_paths
+from db.schema.file_names import escape
+from db.schema.tables import MoveKind
+from pipeline.config import Settings
+from pipeline.corrections.relocation import Relocations, inbox_of, told
+from pipeline.files import moves
+from pipeline.logs import printable
+
+log = logging.getLogger(__name__)
+
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of one file: where it is now, or the `problem` for which it stayed where it was.
+
+    `file` is what was asked for, or where the file was; `outcome` its folder now, None in an inbox.
+    """
+
+    kind: MoveKind
+    file: bytes
+    id: int | None = None
+    path: bytes | None = None
+    outcome: str | None = None
+    corrected_to: str | None = None
+    problem: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, names in their readable form."""
+        return {
+            "kind": self.kind,
+            "file": escape(self.file),
+            "id": self.id,
+            "path": None if self.path is None else escape(self.path),
+            "outcome": self.outcome,
+            "corrected_to": self.corrected_to,
+            "problem": self.problem,
+        }
+
+    def __str__(self) -> str:
+        told = self.problem or (escape(self.path) if self.path else "")
+        return printable(f"{escape(self.file)}{': ' if self.problem else ' -> '}{told}")
+
+
+class RefusedError(Exception):
+    """This file cannot be moved; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A move to be made: `root`/`wanted` is where the file should go if nothing is there."""
+
+    kind: MoveKind
+    root: bytes
+    wanted: bytes
+    outcome: str | None
+    corrected_to: str | None
+    undoes: int | None = None
+    stays: bool = False
+
+
+class Mover:
+    """Makes the moves of one command; the caller holds the lock. `now` gives UTC."""
+
+    def __init__(self, engine: Engine, settings: Settings, by: str, now: Callable[[], datetime]) -> None:
+        self.ledger = Ledger(engine, os.fsencode(settings.spool))
+        self._engine = engine
+        self._settings = settings
+        self._sorted = os.fsencode(settings.sorted)
+        self._by = by
+        self._now = now
+
+    def recover(self) -> list[Change]:
+        """Bring to their end the moves that were cut off."""
+        changes = [self._recover(move) for move in self.ledger.pending_moves()]
+        for change in changes:
+            log.warning("took up a move that was cut off: %s", change)
+        return changes
+
+    def attempt(self, kind: MoveKind, file: bytes, plan: Callable[[], tuple[Entry, Plan]]) -> Change:
+        """Make the move that `plan` returns, or say why not; `file` is what the user called it."""
+        try:
+            entry, planned = plan()
+            self._verify(entry)
+            return self._carry_out(file, entry, planned)
+        except (RefusedError, LedgerError) as error:
+            return Change(kind, file, problem=str(error))
+        except OSError as error:
+            return Change(kind, file, problem=_words(error))
+
+    def _verify(self, entry: Entry) -> None:
+        """Refuse a file that is not what was filed, or not where it was filed."""
+        assert entry.path is not None
+        if not os.path.lexists(entry.path) and (
+            relocation := Relocations(self._engine, self._settings).find(entry)
+        ):
+            raise RefusedError(told(entry, relocation))
+        _verify(entry)
+
+    def _carry_out(self, file: bytes, entry: Entry, plan: Plan) -> Change:
+        assert entry.path is not None
+        refused: set[bytes] = set()
+        for _ in range(_TRIES):
+            destination = entry.path if plan.stays else _choose(plan, refused)
+            move = self.ledger.begin_move(
+                entry.id,
+                plan.kind,
+                destination,
+                plan.outcome,
+                plan.corrected_to,
+                self._by,
+                self._now(),
+                plan.undoes,
+            )
+            try:
+                if not plan.stays:
+                    _make_folders(move, plan.root)
+                    moves.move(entry.path, destination)
+            except FileExistsError:
+                self.ledger.abandon_move(move.id)
+                refused.add(destination)
+                continue
+            except OSError as error:
+                if not moves.left_nothing(entry.path, destination):
+                    raise _not_for_certain("neither moved nor taken back", error) from error
+                self.ledger.abandon_move(move.id)
+                raise
+            return self._conclude(move, file)
+        raise RefusedError("its place was taken again and again; try later")
+
+    def _conclude(self, move: Move, file: bytes) -> Change:
+        try:
+            moves.sync_folders(map(os.path.dirname, (move.destination, move.source)))
+        except OSError as error:
+            # The file may be in either place after a power cut, so the move stays open.
+            raise _not_for_certain("moved, but not", error) from error
+        return self._finish(move, file)
+
+    def _finish(self, move: Move, file: bytes) -> Change:
+        self.ledger.finish_move(move.id, self._now(), _identity(move) if move.new_outcome is None else None)
+        return Change(
+            move.kind, file, move.file_id, move.destination, move.new_outcome, move.new_corrected_to
+        )
+
+    def _recover(self, move: Move) -> Change:
+        [entry] = self.ledger.entries([move.file_id])
+        root = self._root(entry, move.new_outcome)
+        was_there = os.path.isdir(root)
+        try:
+            owner = filed_at_paths(self._engine, [move.destination]).get(move.destination, entry)
+            if owner.id != entry.id:
+                raise FileExistsError
+            _make_folders(move, root)
+            moves.resume(move.source, move.destination, entry.sha256)
+        except FileExistsError:
+            return self._give_up(move, "its place was taken, so the file stayed where it was")
+        except FileNotFoundError:
+            # Where a disk is not mounted, nothing is known of the file.
+            if not (was_there and os.path.isdir(self._root(entry, move.old_outcome))):
+                return self._problem(move, "the file or its disk is gone; mount it and try again")
+            return self._give_up(move, "the file is gone")
+        except OSError as error:
+            return self._problem(move, _words(error))
+        return self._finish(move, move.source)
+
+    def _give_up(self, move: Move, why: str) -> Change:
+        self.ledger.abandon_move(move.id)
+        return self._problem(move, why)
+
+    def _problem(self, move: Move, why: str) -> Change:
+        return Change(move.kind, move.source, move.file_id, problem=f"was cut off: {why}")
+
+    def _root(self, entry: Entry, outcome: str | None) -> bytes:
+        if outcome is None:
+            return inbox_of(entry, self._settings)
+        return os.path.join(self._sorted, os.fsencode(outcome))
+
+
+def _not_for_certain(what: str, error: OSError) -> RefusedError:
+    return RefusedError(f"{what} for certain ({error.strerror}); run this again later")
+
+
+def _verify(entry: Entry) -> None:
+    """Refuse a file that is not what was filed."""
+    assert entry.path is not None
+    try:
+        size = moves.identity(entry.path)[2]
+        same = size == entry.bytes and (not entry.sha256 or moves.sha256(entry.path) == entry.sha256)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RefusedError("is gone; put it back, and try again") from error
+    if not same:
+        raise RefusedError("its content is not what was filed; nothing was moved")
+
+
+def _choose(plan: Plan, refused: set[bytes]) -> bytes:
+    return moves.destination(plan.root, plan.wanted, lambda path: path in refused or os.path.lexists(path))
+
+
+def _make_folders(move: Move, root: bytes) -> None:
+    # An inbox may be a link, since the user named it; a class's folder may not.
+    real = os.path.realpath(root) if move.new_outcome is None else root
+    below = os.path.relpath(os.path.dirname(move.destination), root)
+    if below.split(b"/")[0] == b"..":
+        raise moves.FolderError(errno.ENOENT, "the settings name another folder now", root)
+    if move.new_outcome is None and not os.path.isdir(root):
+        raise moves.FolderError(errno.ENOENT, "folder is missing; make it, or mount its disk", root)
+    moves.make_folders(os.path.normpath(os.path.join(real, below)), real)
+
+
+def _identity(move: Move) -> moves.Identity | None:
+    try:
+        return moves.identity(move.destination)
+    except FileNotFoundError:
+        return None  # already taken out of the inbox again
+
+
+def _words(error: OSError) -> str:
+    name = error.filename2 or error.filename
+    where = f" ({escape(os.fsencode(name))})" if isinstance(name, str | bytes) else ""
+    return f"{error.strerror or error}{where}; nothing was moved"

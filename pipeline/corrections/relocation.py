@@ -1,0 +1,140 @@
+"""Find filed files after their folders were moved or renamed: rows name absolute paths.
+
+A file is found by the end of its path: `/old/sorted/cats/trip/a.jpg` is looked for as `cats/trip/a.jpg` under
+today's `sorted`, and as `trip/a.jpg` in each folder there that no label has, since that may be `cats` under
+another name. It must have the size that its row says, and no row of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from db.ledger.ledger import Entry
+from db.queries.listing import counts, filed_at_paths
+from db.schema.file_names import escape
+from pipeline.config import Settings
+from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
+from pipeline.errors import PawsortError
+from pipeline.files import moves
+
+
+@dataclass(frozen=True, slots=True)
+class Relocation:
+    """A folder that rows name, and where its files lie now; both absolute."""
+
+    old: bytes
+    new: bytes
+
+    def follow(self, path: bytes) -> bytes:
+        """Return where a file of the old folder is now."""
+        return self.new + path[len(self.old) :]
+
+    def back(self, path: bytes) -> bytes | None:
+        """Return what a row would call a file, None for one that is not in the new folder."""
+        inside = path.startswith(os.path.join(self.new, b""))
+        return self.old + path[len(self.new) :] if inside else None
+
+
+class Relocations:
+    """Looks for filed files that are not where their rows say."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._sorted = os.fsencode(settings.sorted)
+        self._renamed = _renamed(self._sorted, _outcomes(engine, settings))
+
+    def find(self, entry: Entry) -> Relocation | None:
+        """Return the relocation after which a file is there that the row of `entry` does not know of."""
+        for relocation in self._candidates(entry):
+            path = relocation.follow(entry.path or b"")
+            if is_file_of(path, entry.bytes) and not filed_at_paths(self._engine, [path]):
+                return relocation
+        return None
+
+    def have(self, relocation: Relocation, entry: Entry) -> bool:
+        """Tell whether the file of `entry` is gone from where it was, and is found by this relocation."""
+        path = entry.path or b""
+        below = path.startswith(os.path.join(relocation.old, b""))
+        return below and not os.path.lexists(path) and self.find(entry) == relocation
+
+    def _candidates(self, entry: Entry) -> Iterator[Relocation]:
+        parts = (entry.path or b"").split(b"/")
+        for depth in range(1, len(parts) - 1):
+            old = b"/".join(parts[: depth + 1])
+            for name in self._names(parts[depth], os.fsencode(entry.outcome or "")):
+                new = os.path.join(self._sorted, name)
+                if new != old:
+                    yield Relocation(old, new)
+
+    def _names(self, folder: bytes, outcome: bytes) -> list[bytes]:
+        if folder == outcome:
+            return [folder, *self._renamed]
+        return [folder] if folder in self._renamed else []
+
+
+def inbox_of(entry: Entry, settings: Settings) -> bytes:
+    """Return the inbox into which a file may be put back: its own, or what the settings have in its place.
+
+    That is the one of the same name, or the first, and only where there is no folder where its own was.
+    """
+    own = os.fsencode(entry.inbox)
+    inboxes = [os.fsencode(inbox) for inbox in settings.inboxes]
+    if own in inboxes or os.path.isdir(own):
+        return own
+    named = [inbox for inbox in inboxes if os.path.basename(inbox) == os.path.basename(own)]
+    return (named or inboxes)[0]
+
+
+def relocated(engine: Engine, paths: Sequence[bytes], relocations: Iterable[Relocation]) -> set[bytes]:
+    """Return which of these files are in a new folder while their rows name the old one."""
+    found: set[bytes] = set()
+    for relocation in relocations:
+        before = {old: path for path in paths if (old := relocation.back(path)) is not None}
+        for old, entry in filed_at_paths(engine, list(before)).items():
+            if not os.path.lexists(old) and is_file_of(before[old], entry.bytes):
+                found.add(before[old])
+    return found
+
+
+def told(entry: Entry, relocation: Relocation) -> str:
+    """Say that a file is elsewhere than its row says, and what to do about it."""
+    old = entry.path or b""
+    return (
+        f"is recorded as {escape(old)} and lies at {escape(relocation.follow(old))} now; "
+        "run `pawsort doctor --repair`, which makes the rows follow, then try again"
+    )
+
+
+def _outcomes(engine: Engine, settings: Settings) -> set[bytes]:
+    from pipeline.classifier.configured_model import (  # which takes NumPy, and `doctor` starts without
+        load_bundle,
+        outcome_folders,
+    )
+
+    known = {*counts(engine), UNCERTAIN, FAILED, DUPLICATES}
+    with contextlib.suppress(PawsortError):  # other commands say what is wrong with a model
+        known.update(outcome_folders(load_bundle(settings)))
+    return set(map(os.fsencode, known))
+
+
+def _renamed(folder: bytes, outcomes: Collection[bytes]) -> list[bytes]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [name for name in names if name not in outcomes and moves.is_folder(os.path.join(folder, name))]
+
+
+def is_file_of(path: bytes, size: int) -> bool:
+    """Tell whether there is a file of this size at `path`."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size

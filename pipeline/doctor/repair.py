@@ -1,0 +1,220 @@
+"""Mend what `doctor` finds, as far as that is safe: no file is deleted or overwritten, no class is guessed.
+
+What can be mended is mended by writing down what is so, through the ledger's own transitions: a file without
+a row gets one that says `imported`, one that was moved by hand is followed, one that lies forgotten in the
+spool is taken up, a move that was cut off is brought to its end, a row that counts the file of another ends.
+Each is one transaction, or one that recovery ends; so whatever kills a repair, the next one goes on. All else
+stays as it is, and why is told.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Engine
+
+from db.ledger.imported import Found, record
+from db.ledger.ledger import Entry, Ledger
+from db.schema.file_names import escape
+from pipeline.config import Settings
+from pipeline.corrections.corrections import moves_lock
+from pipeline.corrections.mover import Change, Mover
+from pipeline.corrections.relocation import Relocation, Relocations
+from pipeline.doctor.check import Problem, examine, filed_entries
+from pipeline.doctor.superseded import may_end
+from pipeline.files import moves
+from pipeline.logs import printable
+from pipeline.worker.recovery import take_up_stray
+
+PAGE = 200
+BY = "doctor"
+
+_LEFT = {
+    "database": "left: nothing is written into a damaged database; put a backup in its place",
+    "folder": "left: it may be the place of a disk that is not mounted",
+    "missing": "left: its content was not found under `sorted`",
+    "superseded": "left: its folder is missing or empty; it may be the place of a disk that is not mounted",
+    "changed": "left: which content is the right one, only you can tell",
+    "unreadable": "left: what cannot be read cannot be mended",
+    "unfinished": "left: the worker does this at its start",
+    "leftover": "left: no file is ever deleted here",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One finding, whether it is mended, and what was done or why nothing was."""
+
+    problem: Problem
+    done: bool
+    told: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**self.problem.as_dict(), "repaired": self.done, "repair": self.told}
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n    {printable(self.told)}"
+
+
+def repair(
+    engine: Engine,
+    settings: Settings,
+    outcomes: Sequence[str],
+    hashes: bool = False,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Iterator[Repair]:
+    """Yield each finding of `doctor.examine` once it is mended or left.
+
+    The caller holds the worker's lock. `outcomes` are the folders whose files may be recorded. Raises
+    LockError while a `correct` or `undo` is at work, DatabaseError.
+    """
+    with moves_lock(settings):
+        yield from _Repairer(engine, settings, outcomes, now).run(hashes)
+
+
+class _Repairer:
+    def __init__(
+        self, engine: Engine, settings: Settings, outcomes: Sequence[str], now: Callable[[], datetime]
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._outcomes = outcomes
+        self._now = now
+        self._ledger = Ledger(engine, os.fsencode(settings.spool))
+        self._sorted = os.fsencode(settings.sorted)
+        self._missing: dict[str, list[tuple[Problem, Entry]]] = {}
+        self._page: list[tuple[Problem, Found]] = []
+        self._moves: dict[int, Change] | None = None
+
+    def run(self, hashes: bool) -> Iterator[Repair]:
+        """Mend as it is found; what is missing is told last, since its file may yet be met."""
+        for problem in examine(self._engine, self._settings, hashes):
+            if problem.kind == "superseded" and os.path.lexists(problem.path):
+                yield self._end(problem)
+            elif problem.kind in ("missing", "superseded") and (entry := self._filed(problem)):
+                self._missing.setdefault(str(entry.sha256), []).append((problem, entry))
+            elif problem.kind == "unrecorded":
+                yield from self._unrecorded(problem)
+            else:
+                yield self._mend(problem)
+        yield from self._record_page()
+        for pairs in self._missing.values():
+            for problem, entry in pairs:
+                if os.path.lexists(entry.path or b""):
+                    yield Repair(problem, True, "repaired: it is in its place again")
+                elif problem.kind == "superseded" and may_end(self._engine, entry, self._sorted):
+                    yield self._end(problem)
+                else:
+                    yield Repair(problem, False, _LEFT[problem.kind])
+
+    def _end(self, problem: Problem) -> Repair:
+        ended = self._ledger.end(self._ledger.entries([problem.id or 0]), self._now())
+        told = "repaired: this row has ended" if ended else "left: a correction or undo is moving its file"
+        return Repair(problem, bool(ended), told)
+
+    def _mend(self, problem: Problem) -> Repair:
+        if problem.kind == "pending":
+            return self._pending(problem)
+        if problem.kind == "orphan":
+            return self._orphan(problem)
+        if problem.relocation is not None:
+            return self._relocate(problem, problem.relocation)
+        return Repair(problem, False, _LEFT[problem.kind])
+
+    def _filed(self, problem: Problem) -> Entry | None:
+        """Return the row of a filed file that is not in its place, if its content is known."""
+        for entry in self._ledger.entries([problem.id] if problem.id is not None else []):
+            if entry.state == "filed" and entry.sha256:
+                return entry
+        return None
+
+    # --- folders that were moved or renamed -------------------------------------------------------------
+
+    def _relocate(self, problem: Problem, relocation: Relocation) -> Repair:
+        """Make the rows of a folder follow its files, a page in one transaction."""
+        relocations, done = Relocations(self._engine, self._settings), 0
+        entries = filed_entries(self._engine)
+        while page := list(islice(entries, PAGE)):
+            # By path, since two rows may end alike, and a file has one of them.
+            ids = {
+                relocation.follow(e.path): e.id for e in page if e.path and relocations.have(relocation, e)
+            }
+            self._ledger.relocate({id: path for path, id in ids.items()}, self._now())
+            done += len(ids)
+        return Repair(problem, True, f"repaired: {done} rows say {escape(relocation.new)} now")
+
+    # --- moves that were cut off, and files forgotten in the spool -------------------------------------
+
+    def _pending(self, problem: Problem) -> Repair:
+        if self._moves is None:
+            mover = Mover(self._engine, self._settings, BY, self._now)
+            self._moves = {change.id: change for change in mover.recover() if change.id is not None}
+        change = self._moves.get(problem.id or 0)
+        if change is None:
+            return Repair(problem, True, "repaired: it came to its end meanwhile")
+        if change.problem:
+            return Repair(problem, not self._is_pending(problem), f"ended: {change.problem}")
+        return Repair(problem, True, f"repaired: brought to its end at {escape(change.path or b'')}")
+
+    def _is_pending(self, problem: Problem) -> bool:
+        return any(move.file_id == problem.id for move in self._ledger.pending_moves())
+
+    def _orphan(self, problem: Problem) -> Repair:
+        spool = os.fsencode(self._settings.spool)
+        name = os.path.relpath(problem.path, spool)
+        if b"/" in name or name.startswith(b".pawsort-"):
+            return Repair(problem, False, "left: it is no photo that the worker put there")
+        if take_up_stray(self._ledger, spool, name, self._now()):
+            return Repair(problem, True, "repaired: put back to where it had been filed")
+        return Repair(problem, True, "repaired: has a row now, and is classified when the worker starts")
+
+    # --- files without a row ----------------------------------------------------------------------------
+
+    def _unrecorded(self, problem: Problem) -> Iterator[Repair]:
+        outcome, _, source = os.path.relpath(problem.path, self._sorted).partition(b"/")
+        if os.fsdecode(outcome) not in self._outcomes:
+            yield Repair(problem, False, "left: its folder is none that photos are filed into")
+            return
+        try:
+            identity, sha256 = moves.identity(problem.path), moves.sha256(problem.path)
+            stable = moves.identity(problem.path) == identity
+        except OSError as error:
+            yield Repair(problem, False, f"left: it cannot be read: {error.strerror}")
+            return
+        if not identity[2] or not stable:
+            yield Repair(problem, False, "left: it is empty, or somebody is writing to it")
+            return
+        found = Found(problem.path, os.fsdecode(outcome), source, identity, sha256)
+        if self._missing.get(sha256):
+            yield from self._follow(problem, found)
+            return
+        self._page.append((problem, found))
+        if len(self._page) >= PAGE:
+            yield from self._record_page()
+
+    def _follow(self, problem: Problem, found: Found) -> Iterator[Repair]:
+        """Note that a filed file is in another place now; what it shows is not judged by that."""
+        gone, entry = self._missing[found.sha256].pop()
+        stays = entry.outcome == found.outcome
+        corrected_to = entry.corrected_to if stays else None
+        move = self._ledger.begin_move(
+            entry.id, "correct", found.path, found.outcome, corrected_to, BY, self._now()
+        )
+        self._ledger.finish_move(move.id, self._now())
+        yield Repair(gone, True, f"repaired: found at {escape(found.path)}, and its row says so now")
+        yield Repair(problem, True, f"repaired: is what was filed as {escape(entry.path or b'')}")
+
+    def _record_page(self) -> Iterator[Repair]:
+        page, self._page = self._page, []
+        inbox = os.fspath(self._settings.inboxes[0])
+        recorded = record(self._engine, [found for _, found in page], inbox, self._now()) if page else set()
+        for problem, found in page:
+            done = found.path in recorded
+            told = "repaired: recorded as filed where it lies, as `imported`" if done else "has a row by now"
+            yield Repair(problem, True, told)

@@ -1,0 +1,215 @@
+"""A bundle for support: what somebody else needs to understand a Pawsort, with no photo and no secret in it.
+
+Names of photos are replaced by marks, the same for the same name within a bundle, unless they are asked for.
+What cannot be found out, because the database is damaged or a folder gone, says so in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import secrets
+import sqlite3
+import zipfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from db.connection.engine import open_database, schema_version
+from db.queries.listing import counts, states
+from db.schema.file_names import escape
+from pipeline.classifier.configured_model import load_bundle
+from pipeline.config import Settings, masked
+from pipeline.files.folders import files_below
+from pipeline.logs import printable
+from pipeline.worker import status
+from pipeline.worker.heartbeat import FILE_NAME
+
+LOG_LINES = 1000
+_LOG_BYTES = 1 << 20
+_PACKAGES = (
+    "pawsort", "pillow", "pillow-heif", "numpy", "sqlalchemy", "alembic", "watchdog", "tensorflow", "keras",
+    "openvino", "pandas", "apscheduler", "pydantic",
+)  # fmt: skip
+_SAFE = re.compile(rb"\A\.?[A-Za-z0-9]{1,5}\Z")
+_QUOTED = re.compile(
+    r"""['"].*['"]""", re.DOTALL
+)  # from the first to the last: a name may have quotes itself
+_HEAD = re.compile(r"\A(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+ )?")
+
+
+def pack(
+    settings: Settings, path: Path, findings: Sequence[dict[str, Any]], names: bool, log: Path | None
+) -> None:
+    """Write a zip file at `path`, never over another. Raises FileExistsError, OSError."""
+    hide = _Hider(settings) if not names else _Open()
+    parts: dict[str, Callable[[], str]] = {
+        "about.json": lambda: _json(_about()),
+        "settings.yaml": lambda: _settings(settings),
+        "status.json": lambda: _json(hide.values(_status(settings))),
+        "heartbeat.json": lambda: _json(hide.values(json.loads((settings.state / FILE_NAME).read_text()))),
+        "findings.json": lambda: _json(hide.values(list(findings))),
+        "database.json": lambda: _json(_database(settings)),
+        "folders.json": lambda: _json(_folders(settings)),
+        "model.yaml": lambda: (load_bundle(settings).path / "bundle.yaml").read_text(encoding="utf-8"),
+    }
+    if log is not None:
+        tail = _tail(log)
+        parts["log.txt"] = lambda: "".join(hide.line(line) + "\n" for line in tail)
+    with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, make in parts.items():
+            archive.writestr(name, _made(make, hide))
+
+
+def _made(make: Callable[[], str], hide: _Hider | _Open) -> str:
+    try:
+        return make()
+    except Exception as error:  # the bundle is wanted most when something is broken
+        return _json({"error": hide.line(f"{type(error).__name__}: {error}")})
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n"
+
+
+def _about() -> dict[str, Any]:
+    packages: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            packages[name] = None
+    return {
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "sqlite": sqlite3.sqlite_version,
+        "packages": packages,
+    }
+
+
+def _settings(settings: Settings) -> str:
+    values = settings.model_dump(mode="json")
+    values["web"]["token"] = masked(values["web"]["token"])
+    values["database"] = masked(values["database"])
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _status(settings: Settings) -> dict[str, Any]:
+    engine = open_database(settings.database_url, "read")
+    try:
+        return status.read(settings, engine).as_dict()
+    finally:
+        engine.dispose()
+
+
+def _database(settings: Settings) -> dict[str, Any]:
+    engine = open_database(settings.database_url, "read")
+    try:
+        return {
+            "url": masked(settings.database_url),
+            "schema_version": schema_version(engine),
+            "states": states(engine),
+            "outcomes": counts(engine),
+        }
+    finally:
+        engine.dispose()
+
+
+def _folders(settings: Settings) -> dict[str, Any]:
+    """Count what lies in each folder of ours; of an inbox, no more than a look can bear."""
+    most = 100_000
+    found: dict[str, Any] = {}
+    for folder in (*settings.inboxes, settings.sorted, settings.spool, settings.reports):
+        files = Counter[str]()
+        for number, path in enumerate(files_below(os.fsencode(folder), lambda _: None)):
+            if number == most:
+                break
+            inner = os.path.relpath(path, os.fsencode(folder)).partition(b"/")
+            below_sorted = folder == settings.sorted and inner[1]
+            files[os.fsdecode(inner[0]) if below_sorted else "files"] += 1
+        found[str(folder)] = dict(files) if folder.is_dir() else "is not there"
+    return found
+
+
+def _tail(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    return list(deque((printable(line) for line in text.splitlines()), LOG_LINES))
+
+
+class _Open:
+    """Hides nothing."""
+
+    def values(self, value: Any) -> Any:
+        return value
+
+    def line(self, line: str) -> str:
+        return line
+
+
+class _Hider:
+    """Replaces names of photos by marks that tell one from another within this bundle, and nothing else.
+
+    Of a path below one of our folders all that follows the folder is a name, up to the end of the text: names
+    may hold spaces, quotes and colons. Anything in quotes is taken for a name too.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._salt = secrets.token_bytes(16)
+        folders = (*settings.inboxes, settings.sorted, settings.spool, settings.reports)
+        self._keep = {str(folder) for folder in (*folders, settings.state)}
+        self._folders = sorted((str(folder) + os.sep for folder in folders), key=len, reverse=True)
+
+    def values(self, value: Any, key: str = "") -> Any:
+        """Go through dicts and lists; `last_file`, and what may be a name in any text, is hidden."""
+        if isinstance(value, dict):
+            return {name: self.values(each, name) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.values(each, key) for each in value]
+        if not isinstance(value, str) or value in self._keep:
+            return value
+        return self._mark(value) if key == "last_file" else self.line(value)
+
+    def line(self, line: str) -> str:
+        """Hide what may be a name in a line of a log or a message."""
+        if line.startswith("{"):
+            with contextlib.suppress(ValueError):
+                return json.dumps({name: self._text(str(text)) for name, text in json.loads(line).items()})
+        head = _HEAD.match(line)
+        start = head.end() if head else 0
+        return line[:start] + self._text(line[start:])
+
+    def _text(self, text: str) -> str:
+        for spelling in self._spellings():
+            before, folder, name = text.partition(spelling)
+            if folder:
+                return self._quoted(before) + folder + self._mark(name)
+        return self._quoted(text)
+
+    def _spellings(self) -> Iterator[str]:
+        for folder in self._folders:
+            yield folder
+            yield escape(os.fsencode(folder))
+            yield ascii(folder)[1:-1]
+
+    def _quoted(self, text: str) -> str:
+        return _QUOTED.sub(lambda match: self._mark(match[0]), text)
+
+    def _mark(self, name: str) -> str:
+        extension = os.fsencode(os.path.splitext(name)[1])
+        shown = extension.decode() if _SAFE.match(extension) else ""
+        raw = name.encode("utf-8", "surrogatepass")
+        return f"name-{hashlib.blake2b(raw, key=self._salt, digest_size=5).hexdigest()}{shown}"

@@ -1,0 +1,4 @@
+"""Filesystem primitives: open without following links, rename without overwriting, copy, sync, free names.
+
+Knows no database and no settings; imports nothing of `pipeline` but its root.
+"""

@@ -1,0 +1,116 @@
+"""Choose where a file goes: pure but for what it asks of `taken` and `is_folder`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable
+
+from pipeline.files.folders import is_folder
+
+NAME_MAX = 255
+PATH_MAX = 4095
+_EXTENSION_MAX = 32
+_NUMBER_MAX = 1 << 40
+_PLAIN_MAX = 120
+_DEVICE = re.compile(rb"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\.|$)", re.IGNORECASE)
+
+
+def destination(
+    folder: bytes,
+    source: bytes,
+    taken: Callable[[bytes], bool],
+    is_folder: Callable[[bytes], bool] = is_folder,
+) -> bytes:
+    """Choose a free absolute path in the class's `folder` for `source`, a path relative to its inbox.
+
+    Subfolders are kept; `a.jpg` beside another becomes `a (2).jpg`. Where a file or a link stands in a
+    subfolder's place, the subfolder is numbered in the same way. Names are cut to 255 bytes, the extension
+    kept and no UTF-8 character cut in two; subfolders are dropped where the path would be too long.
+
+    `taken` says whether a path exists *or was promised to another file of the batch*, or has refused a
+    rename. It is asked about 2 log2(n) times when n files have the name, since numbers are searched by
+    doubling and halving. Raises ValueError if `source` names no file.
+    """
+    *parents, name = _parts(source) or [b""]
+    if not name or source.endswith((b"/", b"/.", b"/..")):
+        raise ValueError(f"{source!r} does not name a file")
+    longest = len(folder) + sum(len(part) + 32 for part in parents) + NAME_MAX
+    for part in parents if longest < PATH_MAX else ():
+        folder = _first_free(folder, part, b"", lambda path: taken(path) and not is_folder(path))
+    return _first_free(folder, *_split(name), taken)
+
+
+def _parts(source: bytes) -> list[bytes]:
+    return [part for part in source.split(b"/") if part not in (b"", b".", b"..")]
+
+
+def _split(name: bytes) -> tuple[bytes, bytes]:
+    """Split off an extension that is worth keeping whole."""
+    stem, extension = os.path.splitext(name)
+    return (stem, extension) if len(extension) <= _EXTENSION_MAX else (name, b"")
+
+
+def _first_free(folder: bytes, stem: bytes, extension: bytes, taken: Callable[[bytes], bool]) -> bytes:
+    """Find a number that is free while the one before it is taken."""
+
+    def path(number: int) -> bytes:
+        return os.path.join(folder, numbered(stem, extension, number))
+
+    low, high = 0, 1
+    while taken(path(high)):
+        low, high = high, high * 2
+        if high > _NUMBER_MAX:
+            raise FileExistsError(errno.EEXIST, "no free name", path(1))
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if taken(path(middle)) else (low, middle)
+    return path(high)
+
+
+def plain_in(source: bytes, part: int, refused: bytes) -> bytes | None:
+    """Return `source` with a plain name for its `part`, counted from the end as -1, -2 ...
+
+    `refused` is what a file system was given for that part and refused. None if it was plain already, so that
+    its name is not to blame.
+    """
+    parts = _parts(source)
+    if _is_plain(refused) or -part > len(parts):
+        return None
+    parts[part] = plain(parts[part])
+    return b"/".join(parts)
+
+
+def plain(name: bytes, most: int = _PLAIN_MAX) -> bytes:
+    """Return a name, or the name of a folder, as every file system takes it, its extension kept.
+
+    ASCII letters, digits and `._ ()-` only, for disks of other systems; `most` bytes, for those that encrypt
+    names; no dot or space at either end; no name of a device. Source: "Naming Files, Paths, and
+    Namespaces", learn.microsoft.com.
+    """
+    letters = re.sub(r"[^A-Za-z0-9._ ()-]", "_", name.decode("utf-8", "replace")).encode()
+    stem, extension = _split(letters)
+    whole = (stem.strip(b" ")[: most - len(extension)] + extension).rstrip(b" .")
+    return b"_" + whole if not whole or _DEVICE.match(whole) else whole
+
+
+def _is_plain(name: bytes) -> bool:
+    most = _PLAIN_MAX + len(b" (%d)" % _NUMBER_MAX)
+    return plain(name, most) == name
+
+
+def numbered(stem: bytes, extension: bytes, number: int) -> bytes:
+    """Return `stem (number)extension` in at most 255 bytes; number 1 is not written."""
+    mark = b" (%d)" % number if number > 1 else b""
+    return _cut(stem, NAME_MAX - len(mark) - len(extension)) + mark + extension
+
+
+def _cut(text: bytes, length: int) -> bytes:
+    if len(text) <= length:
+        return text
+    # A byte 10xxxxxx continues a character; no character has more than three of them.
+    for _ in range(3):
+        if text[length] & 0xC0 == 0x80:
+            length -= 1
+    return text[:length]

@@ -1,0 +1,179 @@
+"""Reports: what the database says of a day, as files for people, spreadsheets and programs.
+
+    reports/summary-YYYY-MM-DD.csv   a row for each inbox and outcome; columns: `summary.COLUMNS`
+    reports/images-YYYY-MM-DD.csv    a row for each image: schema_version, then the columns of `results`
+    reports/latest-summary.csv       copies of the newest day's files
+    reports/latest-images.csv
+
+A day is the images first seen (`seen_at`) between two midnights of `report.timezone`. Written again from the
+same rows it has the same bytes. A day on which nothing arrived has files with a header and no rows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from sqlalchemy import JSON, ColumnElement, Double, Engine, Integer
+
+from db.queries import listing
+from db.schema.columns import UtcTime
+from db.schema.tables import results
+from pipeline.reports import csv_files
+from pipeline.reports.calendar_days import bounds, day_of, days_between, last_due
+from pipeline.reports.summary import SCHEMA_VERSION, WAITING, Tally
+
+logger = logging.getLogger(__name__)
+
+CHUNK_ROWS = 10_000
+"""Rows in memory at once."""
+
+_SLACK = timedelta(minutes=1)
+"""A change is stamped before it is committed, so one stamped shortly before a report may not be in it."""
+
+
+def _keep_going() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class DayReport:
+    """What was written of one day; `counts` are images by outcome, `waiting` among them."""
+
+    day: date
+    arrived: int
+    counts: dict[str, int]
+    reconciles: bool
+    paths: tuple[Path, ...]
+
+    @property
+    def waiting(self) -> int:
+        """Images that were claimed and not yet filed."""
+        return self.counts[WAITING]
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Writes the reports of days in `zone` into `folder`.
+
+    `at` is the time of day from which yesterday counts as finished; `outcomes` are the folders that have a
+    row in each summary, in the order of the rows. Every method raises OSError when files cannot be written,
+    and DatabaseError; `check`, where there is one, is called between chunks of rows and may raise to give up.
+    """
+
+    engine: Engine
+    folder: Path
+    zone: ZoneInfo
+    at: time
+    outcomes: tuple[str, ...]
+
+    def write_due(self, now: datetime, check: Callable[[], None] = _keep_going) -> list[date]:
+        """Write the reports of all `due_days` and return these days.
+
+        A day that fails does not keep the others from being written; the first error is raised at the end.
+        """
+        written, failed = [], dict[date, OSError]()
+        for day in self.due_days(now):
+            check()
+            try:
+                written.append(self.write_day(day, now, check).day)
+            except OSError as error:
+                failed[day] = error
+        if failed:
+            first, reason = next(iter(failed.items()))
+            raise OSError(f"{len(failed)} days could not be written, the first {first}: {reason}") from reason
+        return written
+
+    def write_range(self, first: date, last: date, now: datetime) -> list[DayReport]:
+        """Write the reports of each day from `first` to `last`, finished or not, due or not."""
+        return [self.write_day(day, now) for day in days_between(first, last, self.zone)]
+
+    def write_day(self, day: date, now: datetime, check: Callable[[], None] = _keep_going) -> DayReport:
+        """Write both files of `day`, and the latest ones unless a newer day was written before."""
+        self.folder.mkdir(exist_ok=True)
+        images, summary = (self.folder / f"{kind}-{day.isoformat()}.csv" for kind in ("images", "summary"))
+        tally = Tally(self.outcomes)
+        start, end = bounds(day, self.zone)
+        before = listing.arrived(self.engine, start, end)
+        rows = listing.report_rows(self.engine, start, end, CHUNK_ROWS)
+        csv_files.replace_file(images, _image_lines(rows, tally, check))
+        arrived = tally.settled(before, listing.arrived(self.engine, start, end))
+        frame = tally.frame(day, arrived)
+        csv_files.replace_file(summary, [csv_files.header(frame), csv_files.body(frame)])
+        if all(report.day <= day for report in listing.written_reports(self.engine)):
+            csv_files.replace_file(self.folder / "latest-images.csv", csv_files.pieces_of(images))
+            csv_files.replace_file(self.folder / "latest-summary.csv", csv_files.pieces_of(summary))
+        report = DayReport(
+            day, sum(arrived.values()), tally.counts(), tally.reconciles(arrived), (summary, images)
+        )
+        self._record(report, now)
+        return report
+
+    def due_days(self, now: datetime) -> list[date]:
+        """List the finished days, from the first arrival on, that have no report or have changed since.
+
+        Also those reported before they ended, or with a clock that was ahead.
+        """
+        first = listing.first_seen_at(self.engine)
+        if first is None:
+            return []
+        written = {report.day: report for report in listing.written_reports(self.engine)}
+        finished = days_between(day_of(first, self.zone), last_due(now, self.at, self.zone), self.zone)
+        return [day for day in finished if self._is_outdated(day, written.get(day), now)]
+
+    def _is_outdated(self, day: date, report: listing.Report | None, now: datetime) -> bool:
+        start, end = bounds(day, self.zone)
+        if report is None or not end <= report.written_at <= now:
+            return True
+        return listing.changed_since(self.engine, start, end, report.written_at - _SLACK)
+
+    def _record(self, report: DayReport, now: datetime) -> None:
+        if not report.reconciles:
+            logger.warning(
+                "summary of %s does not reconcile: %d arrived, %d are accounted for",
+                report.day,
+                report.arrived,
+                sum(report.counts.values()),
+            )
+        listing.record_report(self.engine, report.day, now, report.waiting)
+
+
+def _image_lines(
+    parts: Iterable[Sequence[Mapping[str, Any]]], tally: Tally, check: Callable[[], None]
+) -> Iterator[bytes]:
+    yield csv_files.header(_versioned(_frame([])))
+    for rows in parts:
+        check()
+        frame = _frame(rows)
+        tally.add(frame)
+        yield csv_files.body(_versioned(frame))
+
+
+def _versioned(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.insert(0, "schema_version", SCHEMA_VERSION)
+    return frame
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows of `results` as columns of the dtypes that `csvfiles` and `Tally` expect."""
+    return pd.DataFrame(
+        {column.name: _series(column, [row[column.name] for row in rows]) for column in results.c}
+    )
+
+
+def _series(column: ColumnElement[Any], cells: list[Any]) -> pd.Series:
+    if isinstance(column.type, JSON):
+        return pd.Series([None if cell is None else json.dumps(cell) for cell in cells], dtype="str")
+    return pd.Series(cells, dtype=_dtype(column))
+
+
+def _dtype(column: ColumnElement[Any]) -> str:
+    kinds = {UtcTime: "datetime64[us, UTC]", Double: "float64", Integer: "Int64"}
+    return next((dtype for kind, dtype in kinds.items() if isinstance(column.type, kind)), "str")

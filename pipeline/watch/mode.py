@@ -1,0 +1,101 @@
+"""Whether an inbox is watched or polled, and why."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+from typing import Literal
+
+from pipeline.watch.ignore_rules import PROBE_PREFIX
+from pipeline.watch.inotify import Hints, Watch, WatchError
+from pipeline.watch.mounts import remote_kind
+
+log = logging.getLogger(__name__)
+
+PROBE_SECONDS = 1.0
+
+
+class Watcher:
+    """Watch an inbox as its mode says, and fall back to polling where events cannot be relied on.
+
+    `auto` polls file systems that other machines write to, and asks the others with a probe file. `degraded`
+    is True when polling was not what the settings and the file system call for; `note` says why.
+    """
+
+    def __init__(self, inbox: Path, mode: Literal["auto", "native", "polling"]) -> None:
+        self._inbox = inbox
+        self._root = os.fsencode(inbox)
+        self._mode = mode
+        self._watch: Watch | None = None
+        self.hints = Hints()
+        self.note = ""
+        self.degraded = False
+
+    @property
+    def watching(self) -> bool:
+        """Whether events are expected; if not, scans alone find what arrives."""
+        return self._watch is not None
+
+    @property
+    def dead(self) -> bool:
+        """Whether events are expected and will not come any more."""
+        return self._watch is not None and not self._watch.alive
+
+    def begin(self) -> None:
+        """Watch the inbox that is there now, forgetting an earlier one."""
+        self.stop()
+        self.hints = Hints()
+        self.note, self.degraded = "", False
+        if self._mode == "polling":
+            self.note = "polling, as the settings say"
+            return
+        try:
+            kind = remote_kind(self._root) if self._mode == "auto" else None
+            if kind is not None:
+                self._poll(f"{kind} does not report what other machines write", degraded=False)
+                return
+            self._watch = Watch(self.hints)
+            if self._mode == "auto":
+                self._probe(self._watch)
+        except (WatchError, OSError) as error:
+            self._poll(str(error), degraded=True)
+
+    def cover(self, folder: int, path: bytes) -> None:
+        """Watch one more open folder of the inbox, if watching at all."""
+        if self._watch is None:
+            return
+        try:
+            self._watch.cover(folder, path)
+        except WatchError as error:
+            self._poll(str(error), degraded=True)
+
+    def stop(self) -> None:
+        """Stop watching."""
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+
+    def _poll(self, why: str, *, degraded: bool) -> None:
+        self.stop()
+        self.note, self.degraded = f"polling: {why}", degraded
+        log.warning("%s: %s", self._inbox, self.note)
+
+    def _probe(self, watch: Watch) -> None:
+        folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        name = os.fsencode(f"{PROBE_PREFIX}probe")
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)  # of a worker that was killed in the middle of this
+            watch.cover(folder, b"")
+            heard = watch.expect(name)
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=folder))
+            try:
+                answered = heard.wait(PROBE_SECONDS)
+            finally:
+                os.unlink(name, dir_fd=folder)
+        finally:
+            os.close(folder)
+        if not answered:
+            raise WatchError("no event came back for a probe file")

@@ -1,0 +1,95 @@
+"""From uploads to answers: shared by the page Try and the API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline.classifier.classify_files import Classified, judged
+from pipeline.classifier.configured_model import policy
+from pipeline.config import Settings
+from pipeline.decision import Policy
+from pipeline.web.classifiers.classifier_pool import FullError
+from pipeline.web.classifiers.heatmap_classifier import ClosingError, Question
+from pipeline.web.classifiers.model_registry import Choice
+from pipeline.web.middleware.problems import TRY_AGAIN, Problem
+from pipeline.web.services.context import Site
+from pipeline.web.services.uploads import Upload
+
+T = TypeVar("T")
+
+LOOK_PIXELS = 640
+"""The longer side of a photo in an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a photo shows, by which model, and what follows; `detail` is for people, of a failure.
+
+    `policy` is None for a model that only names what it sees.
+    """
+
+    classified: Classified
+    choice: Choice
+    policy: Policy | None
+    detail: str | None = None
+
+
+def scratch_of(settings: Settings) -> Path:
+    """Name the folder for photos that are only looked at."""
+    return settings.state / "looking"
+
+
+def scratch(site: Site) -> Path:
+    """Return the folder for photos that are only looked at, made if need be. Raises Problem 507."""
+    folder = scratch_of(site.settings)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(507, f"{folder}: {error.strerror}.", "See that `state` can be written.") from error
+    return folder
+
+
+async def answers(site: Site, choice: Choice, uploads: Sequence[Upload]) -> list[Answer]:
+    """Return an answer for each photo, in order. Raises Problem 503, ModelError."""
+    chosen = policy(site.settings, choice.bundle) if choice.bundle.folders else None
+    paths = [os.fsencode(upload.path) for upload in uploads]
+    try:
+        futures = site.kennel.classify(choice.bundle.path, paths)
+    except FullError:
+        raise _too_many() from None
+    findings = [await _result(future) for future in futures]
+    return [
+        Answer(judged(upload.name, finding, chosen), choice, chosen, finding.detail)
+        for upload, finding in zip(uploads, findings, strict=True)
+    ]
+
+
+async def heat(site: Site, choice: Choice, upload: Upload, label: str) -> bytes:
+    """Return a JPEG that shows where the model looks for `label`. Raises Problem 404, 503, ModelError."""
+    if label not in choice.bundle.labels:
+        raise Problem(404, f"This model knows no {label[:80]}.", "Choose one of its labels.")
+    try:
+        question = Question(os.fsencode(upload.path), label, LOOK_PIXELS)
+        seen = await _result(site.kennel.look(choice.bundle.path, question))
+    except FullError:
+        raise _too_many() from None
+    if seen.jpeg is None:
+        raise Problem(404, f"This cannot be shown: {seen.problem}.", "Try another photo.")
+    return seen.jpeg
+
+
+async def _result(future: Future[T]) -> T:
+    try:
+        return await asyncio.wrap_future(future)
+    except ClosingError:
+        raise Problem(503, "The server is about to stop.", headers=TRY_AGAIN) from None
+
+
+def _too_many() -> Problem:
+    return Problem(503, "Too many photos wait for this model.", headers=TRY_AGAIN)

@@ -1,0 +1,251 @@
+"""The guard before every route: who may ask, for which host, from which page, and how long a body may take.
+
+A server on loopback is reached by every page that is open in the same browser. So the Host must be one of
+ours (a foreign name that resolves to us is not), what changes anything must not come from another site's
+page, and every answer says what a browser may do with it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import time
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.config import WebSettings
+from pipeline.web.connections import BUSY, FULL, RETRY_AFTER, is_loopback
+from pipeline.web.middleware.body_limits import SMALL_BODY, Meter, is_upload
+from pipeline.web.middleware.cookies import cookies
+from pipeline.web.middleware.problems import Problem, answer, wants_json
+from pipeline.web.middleware.redirects import own_path
+from pipeline.web.middleware.request_log import Lines, address_of, named
+from pipeline.web.middleware.sessions import Sessions
+from pipeline.web.middleware.token_attempts import Attempts
+
+log = logging.getLogger(__name__)
+
+COOKIE = "pawsort"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+OPEN_PATHS = frozenset({"/login", "/logout", "/healthz"})
+"""What is answered without a token, besides static files: how to give one, and that the server is there."""
+
+HEALTH_PATHS = frozenset({"/healthz", "/metrics", "/api/status"})
+"""What this machine may ask even when all connections are taken."""
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not `no-referrer`: with it browsers send `Origin: null` even with a form of ours.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "geolocation=(), microphone=()",
+}
+
+Entry = Literal["yes", "no"]
+
+
+class Guard:
+    """Let pass what is ours, refuse the rest, and log one line for each request."""
+
+    def __init__(self, app: ASGIApp, web: WebSettings, sessions: Sessions, attempts: Attempts) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._attempts = attempts
+        self._lines = Lines()
+        self._hosts = Hosts(web)
+        self._token = web.token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        outlet = _Outlet(send, request, self._lines)
+        refusal = self._refusal(request)
+        if refusal is not None:
+            await refusal(scope, receive, outlet)
+        else:
+            meter = Meter(receive, None if is_upload(scope["path"]) else SMALL_BODY)
+            await self._serve(scope, meter, outlet, request)
+        outlet.log()
+
+    async def _serve(self, scope: Scope, receive: Receive, outlet: _Outlet, request: Request) -> None:
+        try:
+            await self._app(scope, receive, outlet)
+        except Exception:
+            log.exception("%s: a defect of Pawsort; please report it", named(request))
+            if not outlet.started:
+                words = "Pawsort made a mistake; what it was stands in its log."
+                await answer(request, Problem(500, words, "Try again; report it if it stays."))(
+                    scope, receive, outlet
+                )
+
+    def _refusal(self, request: Request) -> Response | None:
+        if not self._has_place(request):
+            return answer(request, Problem(503, *BUSY, RETRY_AFTER))
+        if is_ambiguous(request.scope, request.headers):
+            words = "It is not clear where this request ends."
+            how = "Send either Content-Length or Transfer-Encoding, the latter with HTTP/1.1."
+            return answer(request, Problem(400, words, how, {"Connection": "close"}))
+        if not self._hosts.know(request.headers):
+            words = "This server is not known by that name."
+            how = "Use the address that `pawsort serve` printed, or add the name to `web.hosts`."
+            return answer(request, Problem(421, words, how))
+        if request.method not in SAFE_METHODS and is_cross_site(request.headers):
+            words = "This came from a page of another site, so it was refused."
+            return answer(request, Problem(403, words, "Open Pawsort itself and do it there."))
+        try:
+            known = not self._token or self._is_open(request) or self._is_known(request)
+        except Problem as too_many:
+            return answer(request, too_many)
+        return None if known else _ask_for_token(request)
+
+    def _is_known(self, request: Request) -> bool:
+        """Tell whether a request shows the token, or a cookie of a session. Raises Problem 429."""
+        if shown := bearer(request.headers):
+            return self._attempts.is_right(address_of(request), shown)
+        return any(map(self._sessions.goes_on, cookies(request.headers, COOKIE)))
+
+    @staticmethod
+    def _has_place(request: Request) -> bool:
+        """Tell whether there was a place; this machine may always ask whether the server is well."""
+        if not request.scope.get(FULL):
+            return True
+        local = request.client is not None and is_loopback(request.client.host)
+        return local and request.scope["path"] in HEALTH_PATHS
+
+    @staticmethod
+    def _is_open(request: Request) -> bool:
+        # Not `request.url.path`, which lacks what a URL may not have; routes go by this one.
+        path: str = request.scope["path"]
+        return path in OPEN_PATHS or path.startswith("/static/")
+
+
+class Hosts:
+    """The names under which the server may be asked for, whatever the port.
+
+    Another name that leads here was made by somebody else (DNS rebinding). An address in numbers is no such
+    name, so where others may reach us any is good.
+    """
+
+    def __init__(self, web: WebSettings) -> None:
+        own = socket.gethostname().lower()
+        self._public = web.host not in LOOPBACK
+        self._names = {*LOOPBACK, web.host, *map(str.lower, web.hosts)}
+        if self._public:
+            self._names |= {own, f"{own.partition('.')[0]}.local"}
+
+    def know(self, headers: Headers) -> bool:
+        """Tell whether a request is for us; it must name exactly one host."""
+        named = headers.getlist("host")
+        host = hostname(named[0]) if len(named) == 1 else None
+        return host is not None and (host in self._names or (self._public and _is_address(host)))
+
+
+def hostname(host: str) -> str | None:
+    """Return the name in a Host header, in lower case and without port and brackets; None if it is none."""
+    try:
+        parts = urlsplit(f"//{host}")
+        plain = parts.netloc == host and not parts.username and "@" not in host
+        return parts.hostname if plain and (parts.port is None or parts.port >= 0) else None
+    except ValueError:
+        return None
+
+
+def is_cross_site(headers: Headers) -> bool:
+    """Tell whether a page of another site made a browser send this; a program is no browser."""
+    if not set(headers.getlist("sec-fetch-site")) <= {"same-origin", "none"}:
+        return True
+    origins = headers.getlist("origin")
+    return len(origins) > 1 or any(_site_of(each) != headers.get("host", "").lower() for each in origins)
+
+
+def _site_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
+def is_ambiguous(scope: Scope, headers: Headers) -> bool:
+    """Tell whether a server in front of this one may see another request in the same bytes."""
+    if "transfer-encoding" not in headers:
+        return False
+    return "content-length" in headers or scope.get("http_version") == "1.0"
+
+
+def bearer(headers: Headers) -> str | None:
+    """Return the token that a program shows, None if it shows none."""
+    scheme, _, shown = headers.get("authorization", "").partition(" ")
+    return shown.strip() if scheme.lower() == "bearer" else None
+
+
+def _ask_for_token(request: Request) -> Response:
+    if wants_json(request) or request.method not in SAFE_METHODS:
+        how = "Send the header `Authorization: Bearer TOKEN` with `web.token` of the settings."
+        return answer(request, Problem(401, "A token is needed.", how, {"WWW-Authenticate": "Bearer"}))
+    asked: str = request.scope["raw_path"].decode("latin-1")
+    if query := request.scope["query_string"].decode("latin-1"):
+        asked += f"?{query}"
+    return RedirectResponse(f"/login?next={quote(own_path(asked))}", 303)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class _Outlet:
+    """Sends an answer on with our headers, and remembers what became of it."""
+
+    def __init__(self, send: Send, request: Request, lines: Lines) -> None:
+        self._send = send
+        self._lines = lines
+        self._request = request
+        self._began = time.monotonic()
+        self.status = 0
+
+    @property
+    def started(self) -> bool:
+        return self.status != 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            _add(headers, HEADERS)
+            # A page is new each time; static files are asked about again, and sent only if they changed.
+            headers.setdefault("Cache-Control", "no-cache" if "etag" in headers else "no-store")
+        await self._send(message)
+
+    def log(self) -> None:
+        anybody = self.status >= 400 or self._request.scope["path"] in OPEN_PATHS
+        if anybody and not self._lines.may_write():
+            return
+        level = logging.DEBUG if self._request.method in SAFE_METHODS and self.status < 400 else logging.INFO
+        took = 1000 * (time.monotonic() - self._began)
+        client = address_of(self._request)
+        log.log(level, "%s %s %d %.0f ms", client, named(self._request), self.status, took)
+
+
+def _add(headers: MutableHeaders, more: Mapping[str, str]) -> None:
+    for name, value in more.items():
+        headers.setdefault(name, value)

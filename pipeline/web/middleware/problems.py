@@ -1,0 +1,155 @@
+"""What goes wrong with a request, in words: what it is, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from db.connection.errors import DatabaseError, DatabaseUnavailable
+from pipeline.errors import LockError, PawsortError, SettingsError
+from pipeline.web.middleware import methods
+from pipeline.web.views.rendering import render
+
+TRY_AGAIN = {"Retry-After": "5"}
+PROBLEM_JSON = "application/problem+json"
+
+
+class Problem(HTTPException):
+    """A request that is refused; becomes `application/problem+json` in the API and a page elsewhere."""
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        what_to_do: str = "",
+        headers: dict[str, str] | None = None,
+        errors: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        super().__init__(status, error, headers)
+        self.errors = list(errors)
+        self.what_to_do = what_to_do or _REMEDIES.get(status, "Go back, and try something else.")
+
+
+_REMEDIES = {
+    404: "Look at the address again, or begin at the start page.",
+    405: "Use the method that docs/api.md gives for this address.",
+    503: "Wait a moment and try again; nothing is lost.",
+}
+
+
+def register(app: FastAPI) -> None:
+    """Let every error of a request be answered in one of the two forms."""
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(DatabaseError, _answer_database)
+    app.add_exception_handler(PawsortError, _answer_ours)
+
+
+def answer(request: Request, problem: Problem) -> Response:
+    """Return the response that says what is wrong."""
+    if wants_json(request):
+        return ProblemResponse(as_dict(problem), problem.status_code, problem.headers)
+    phrase = HTTPStatus(problem.status_code).phrase
+    response = render(request, "problem.html", status=problem.status_code, problem=problem, phrase=phrase)
+    response.status_code = problem.status_code
+    response.headers.update(problem.headers or {})
+    return response
+
+
+def as_dict(problem: Problem) -> dict[str, Any]:
+    """Return what the API says of a problem: the members of RFC 9457, then those that were there before."""
+    said = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status_code).phrase,
+        "status": problem.status_code,
+        "detail": problem.detail,
+        "error": problem.detail,
+        "what_to_do": problem.what_to_do,
+    }
+    return said | ({"errors": problem.errors} if problem.errors else {})
+
+
+class ProblemResponse(JSONResponse):
+    """An error as JSON."""
+
+    media_type = PROBLEM_JSON
+
+    def render(self, content: Any) -> bytes:
+        """Return the JSON; what is not UTF-8 in a name is escaped, which JSON reads as it was."""
+        return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def wants_json(request: Request) -> bool:
+    """Tell a program from somebody who looks at a page."""
+    path: str = request.scope["path"]
+    return path == "/api" or path.startswith(("/api/", "/healthz", "/metrics")) or not _accepts_html(request)
+
+
+def _accepts_html(request: Request) -> bool:
+    kinds = [part.split(";") for part in ",".join(request.headers.getlist("accept")).split(",")]
+    return any(
+        kind[0].strip().lower() == "text/html" and not any(_is_zero(parameter) for parameter in kind[1:])
+        for kind in kinds
+    )
+
+
+def _is_zero(parameter: str) -> bool:
+    name, _, value = parameter.strip().lower().partition("=")
+    return name.strip() == "q" and re.fullmatch(r"0(\.0*)?", value.strip()) is not None
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error, Problem):
+        return answer(request, error)
+    instead = _instead(request, error.status_code)
+    if instead is not None:
+        return instead
+    words = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    said = words.get(error.status_code, str(error.detail))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(methods.allowed(request))
+    return answer(request, Problem(error.status_code, said, headers=headers))
+
+
+def _instead(request: Request, status: int) -> Response | None:
+    """Return what is answered where no route is for this address and method, but an error is not meant."""
+    if status == 404:
+        return methods.without_slash(request)
+    return methods.options(request) if status == 405 else None
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [_invalid(each) for each in error.errors()]
+    wrong = "; ".join(f"{each['name']}: {each['detail']}" for each in found)
+    return answer(request, Problem(422, wrong, "Fix what is named, and send it again.", errors=found))
+
+
+def _invalid(error: Mapping[str, Any]) -> dict[str, str]:
+    """Say which value is wrong, where it stands (path, query, header, body), and why."""
+    where, *names = map(str, error["loc"])
+    return {"in": where, "name": ".".join(names) or where, "detail": str(error["msg"])}
+
+
+async def _answer_database(request: Request, error: Exception) -> Response:
+    passing = isinstance(error, DatabaseUnavailable)
+    remedy = "" if passing else "See what the worker says; `pawsort doctor` tells more."
+    return answer(request, Problem(503, str(error), remedy, TRY_AGAIN))
+
+
+async def _answer_ours(request: Request, error: Exception) -> Response:
+    if isinstance(error, LockError):
+        return answer(request, Problem(409, str(error), "Wait until that is done, and try again."))
+    if isinstance(error, SettingsError):
+        return answer(request, Problem(422, str(error), "Mend what is named, and send it again."))
+    return answer(request, Problem(503, str(error), "Mend that, and try again."))

@@ -1,0 +1,272 @@
+"""The same as JSON: ask about photos, read results, mend them, deliver photos."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from db.queries import listing
+from db.schema.file_names import escape
+from pipeline.corrections.corrections import Known
+from pipeline.corrections.mover import Change
+from pipeline.web.classifiers.classify import answers as ask
+from pipeline.web.classifiers.classify import scratch
+from pipeline.web.middleware import openapi
+from pipeline.web.middleware.etags import matches_strongly, tag_of, tags_in
+from pipeline.web.middleware.openapi import (
+    ALWAYS,
+    CHANGING,
+    FILES,
+    UPLOADING,
+    Answered,
+    Correction,
+    Delivered,
+    Results,
+    answers,
+)
+from pipeline.web.middleware.problems import Problem
+from pipeline.web.middleware.visitor import who
+from pipeline.web.routes.metrics import status_of
+from pipeline.web.routes.parameters import After, Id, Moment, Rows, Share, Text
+from pipeline.web.services import corrections
+from pipeline.web.services.context import Here, Site
+from pipeline.web.services.delivery import Delivery
+from pipeline.web.services.uploads import received
+
+router = APIRouter(prefix="/api", tags=["api"])
+
+By = Annotated[Text | None, Query(max_length=200, description="Who says so.")]
+
+PAGE_ROWS = 100
+
+CORRECTING = (*CHANGING, 404, 409, 412, 422)
+
+
+def if_match_of(
+    request: Request,
+    if_match: Annotated[  # noqa: ARG001 - for the schema; all lines of the header count
+        str | None,
+        Header(max_length=1000, description="The ETag of the row as you saw it; if it changed since, 412."),
+    ] = None,
+) -> str | None:
+    """Return the value of If-Match, None without one."""
+    return ", ".join(request.headers.getlist("if-match")) if "if-match" in request.headers else None
+
+
+IfMatch = Annotated[str | None, Depends(if_match_of)]
+
+
+@router.post("/classify", responses=answers(*UPLOADING), openapi_extra=FILES)
+async def classify(
+    request: Request,
+    site: Here,
+    model: Annotated[
+        Text | None, Query(description="A bundle's name; the worker's own if not given.")
+    ] = None,
+) -> list[Answered]:
+    """Say what is on photos, one or many fields `file`; nothing is stored."""
+    choice = await asyncio.to_thread(site.choices.one, model)
+    async with received(request, scratch(site), site.settings.limits) as form:
+        if not form.files:
+            raise Problem(422, "There is no photo in this request.", "Send it as the field `file`.")
+        found = await ask(site, choice, form.files)
+    return [Answered(**answer.classified.as_dict()) for answer in found]
+
+
+@router.get("/results", responses=answers(*ALWAYS, 422, ok=openapi.Rows))
+def results(
+    site: Here,
+    outcome: Annotated[Text | None, Query(description="A folder, waiting or undone.")] = None,
+    prediction: Annotated[Text | None, Query(description="A label of the model, such as cat.")] = None,
+    inbox: Annotated[Text | None, Query(description="The inbox it came from.")] = None,
+    name: Annotated[Text | None, Query(description="A part of the file's name.")] = None,
+    min_confidence: Share | None = None,
+    max_confidence: Share | None = None,
+    since: Annotated[
+        Moment | None, Query(description="Arrived then or later; UTC if it says no zone.")
+    ] = None,
+    until: Annotated[Moment | None, Query(description="Arrived before.")] = None,
+    limit: Rows = PAGE_ROWS,
+    before: Annotated[
+        After | None, Query(description="Only rows behind this id: `next` of the page before.")
+    ] = None,
+) -> Results:
+    """List rows of the database, the newest first, a page at a time."""
+    wanted = listing.ResultFilter(
+        outcome=outcome,
+        prediction=prediction,
+        inbox=os.path.abspath(inbox) if inbox else None,
+        name=name,
+        min_confidence=min_confidence,
+        max_confidence=max_confidence,
+        since=since,
+        until=until,
+        limit=limit,
+        before=before,
+    )
+    rows = list(_rows(site, wanted))
+    return Results(results=rows, next=rows[-1]["id"] if len(rows) == limit else None)
+
+
+@router.get("/results/{id}", responses=answers(*ALWAYS, 404, 422, ok=openapi.Row, not_modified=True))
+def result(response: Response, site: Here, id: Id) -> dict[str, Any]:
+    """Return one row of the database; its ETag is for If-Match when you correct it."""
+    response.headers.update({"ETag": _etag(site, id), "Cache-Control": "private, no-cache"})
+    return _row(site, id)
+
+
+@router.post("/results/{id}/correction", responses=answers(*CORRECTING, 408, 413, ok=openapi.Changed))
+def correct(
+    request: Request, response: Response, site: Here, id: Id, said: Correction, if_match: IfMatch = None
+) -> dict[str, Any]:
+    """Say what is really on a photo: it moves, and the row remembers."""
+    meant = _meant(site, id, if_match)
+    changes = corrections.settle(site, who(request, said.by), [meant], said.label)
+    return _changed(site, response, meant, changes, if_match)
+
+
+@router.delete("/results/{id}/correction", responses=answers(*CORRECTING, ok=openapi.Changed))
+def undo(
+    request: Request, response: Response, site: Here, id: Id, by: By = None, if_match: IfMatch = None
+) -> dict[str, Any]:
+    """Take back the last change: a correction goes back to the folder before, a filing into the inbox."""
+    meant = _meant(site, id, if_match)
+    return _changed(site, response, meant, corrections.take_back(site, who(request, by), [meant]), if_match)
+
+
+@router.post(
+    "/inbox", status_code=201, responses=answers(*UPLOADING, 409, ok=list[Delivered]), openapi_extra=FILES
+)
+async def deliver(
+    request: Request,
+    response: Response,
+    site: Here,
+    inbox: Annotated[Text | None, Query(description="One of the inboxes; the first if not given.")] = None,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> list[Delivered]:
+    """Put photos into an inbox, from where the worker takes them; durable when this answers.
+
+    With an Idempotency-Key each photo of the request is delivered once, however often it is sent.
+    """
+    target = inbox_of(site, inbox)
+    async with received(request, target, site.settings.limits) as form:
+        if not form.files:
+            raise Problem(422, "There is no photo in this request.", "Send it as the field `file`.")
+        done = [
+            await asyncio.to_thread(site.porter.deliver, upload, target, _key(idempotency_key, number))
+            for number, upload in enumerate(form.files)
+        ]
+    if all(delivery.already for delivery in done):
+        response.status_code = 200
+    return [_delivered(delivery) for delivery in done]
+
+
+@router.get("/status", responses=answers(*ALWAYS))
+def status(site: Here) -> dict[str, Any]:
+    """Say what the worker is doing, and how many files went where."""
+    return status_of(site).as_dict()
+
+
+@router.get("/models", responses=answers(*ALWAYS, ok=list[openapi.Model]))
+def models(site: Here) -> list[dict[str, Any]]:
+    """List the models that may be named in `POST /api/classify`."""
+    return [
+        {"name": choice.key, "labels": list(choice.bundle.labels), "is_workers": choice.is_workers}
+        for choice in site.choices.all()
+    ]
+
+
+def inbox_of(site: Site, path: str | None) -> Path:
+    """Return the inbox at `path`, the first one for None. Raises Problem 404, 503."""
+    # A path that is not UTF-8 cannot be sent; its readable form can.
+    inboxes = {escape(os.fsencode(inbox)): inbox for inbox in site.settings.inboxes}
+    inboxes |= {str(inbox): inbox for inbox in site.settings.inboxes}
+    target = inboxes.get(path) if path else site.settings.inboxes[0]
+    if target is None:
+        raise Problem(404, "There is no such inbox.", f"Choose one of: {_names(site)}.")
+    if not target.is_dir():
+        raise Problem(503, f"The inbox {target} is not there.", "Mount its disk, or start the worker once.")
+    return target
+
+
+def _names(site: Site) -> str:
+    return ", ".join(escape(os.fsencode(inbox)) for inbox in site.settings.inboxes)
+
+
+def _rows(site: Site, wanted: listing.ResultFilter) -> Iterator[dict[str, Any]]:
+    engine = site.store.reader()
+    return listing.results(engine, wanted) if engine else iter(())
+
+
+def _row(site: Site, id: int) -> dict[str, Any]:
+    engine = site.store.reader()
+    row = listing.result(engine, id) if engine else None
+    if row is None:
+        raise Problem(404, f"There is no file {id}.", "GET /api/results lists those that there are.")
+    return row
+
+
+def _etag(site: Site, id: int) -> str:
+    """Return the tag of a row: how often its file was moved, and what the row says."""
+    [known] = corrections.now(site, [id])  # before the row, so that it is never newer than what is shown
+    row = json.dumps(_row(site, id), sort_keys=True, default=str)
+    return tag_of(row.encode("utf-8", "surrogatepass"), f"{known.version}-")
+
+
+def _meant(site: Site, id: int, if_match: str | None) -> Known:
+    """Return the file as the client saw it, as it is now if it says nothing. Raises Problem 400 to 412."""
+    current = _etag(site, id)
+    state = _row(site, id)["state"]
+    if state != "filed":
+        raise Problem(409, f"File {id} is not filed: it is {state}.", "Wait until it is filed.")
+    if if_match is None:
+        return Known(id, _version(current))
+    tags = tags_in(if_match)
+    if tags is None:
+        raise Problem(
+            400, "If-Match is not an ETag.", f"Send the ETag of GET /api/results/{id}, quotes included."
+        )
+    if not matches_strongly(tags, current):
+        raise _changed_since(site, id)
+    return Known(id, _version(current))
+
+
+def _version(etag: str) -> int:
+    return int(etag.strip('"').partition("-")[0])
+
+
+def _changed_since(site: Site, id: int) -> Problem:
+    return Problem(412, corrections.why_changed(site, id), f"GET /api/results/{id} again, and decide anew.")
+
+
+def _changed(
+    site: Site, response: Response, meant: Known, changes: list[Change], if_match: str | None
+) -> dict[str, Any]:
+    [change] = changes
+    for problem in corrections.problems(changes):
+        if if_match is not None and corrections.now(site, [meant.id]) != [meant]:  # in this moment
+            raise _changed_since(site, meant.id)
+        raise Problem(409, problem, "GET it again to see how it is now; `pawsort doctor` tells more.")
+    response.headers["ETag"] = _etag(site, meant.id)
+    return change.as_dict()
+
+
+def _key(key: str | None, number: int) -> str | None:
+    return f"{key}\n{number}" if key else None
+
+
+def _delivered(delivery: Delivery) -> Delivered:
+    return Delivered(
+        name=delivery.name,
+        inbox=escape(os.fsencode(delivery.inbox)),
+        bytes=delivery.bytes,
+        sha256=delivery.sha256,
+        already=delivery.already,
+        id=delivery.id,
+    )

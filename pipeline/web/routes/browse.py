@@ -1,0 +1,81 @@
+"""Browse: all files as pictures, the newest first, by what the filters in the address say."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import Engine
+
+from db.queries import browse, overview
+from db.queries.browse import MOST, Counted, Mark
+from db.queries.browse import Page as Files
+from db.schema.file_names import escape
+from pipeline.web.routes.filters import Filters, choice_of, filters_of
+from pipeline.web.routes.parameters import Text
+from pipeline.web.services import recent_answers
+from pipeline.web.services.context import Here, Page, Site
+from pipeline.web.views.charts import histogram
+from pipeline.web.views.rendering import render
+
+router = APIRouter(include_in_schema=False)
+PAGE = Page("Browse", "/browse", 30)
+
+SIZE = 48
+BINS = 20
+
+
+@router.get("/browse")
+def page(request: Request, site: Here, after: Text = "") -> Response:
+    """Show the page; or only its results, or only more of them, to a page that is open already."""
+    filters = filters_of(request.query_params)
+    engine = site.store.reader()
+    part = request.headers.get("hx-target") if "hx-request" in request.headers else None
+    if part == "more" and engine is not None:
+        return render(request, "browse_more.html", filters=filters, page=_more(engine, site, filters, after))
+    values = _found(engine, site, filters, after) if engine else _nothing()
+    template = "browse_results.html" if part == "results" else "browse.html"
+    done = recent_answers.written(recent_answers.given(request, site)[-1:])
+    return render(request, template, filters=filters, done=done, **_chosen_from(engine, site), **values)
+
+
+def _more(engine: Engine, site: Site, filters: Filters, after: str) -> Files:
+    choice, _ = choice_of(filters, site.settings.report.zone)
+    return browse.page(engine, choice, _mark(engine, after), SIZE)
+
+
+def _found(engine: Engine, site: Site, filters: Filters, after: str) -> dict[str, Any]:
+    choice, wrong = choice_of(filters, site.settings.report.zone)
+    outcomes = site.classes.outcomes()
+    mark = _mark(engine, after)
+    found, counted = browse.first_page(engine, choice, outcomes, SIZE)
+    if mark is not None:
+        found = browse.page(engine, choice, mark, SIZE)
+    if not filters.any:
+        # All together are counted for Today too, and kept.
+        known = site.counts(engine)
+        counted = Counted({outcome: known.get(outcome, 0) for outcome in outcomes})
+    return {"page": found, "counted": counted, "wrong": wrong, "most": MOST, "is_new": False}
+
+
+def _nothing() -> dict[str, Any]:
+    return {"page": Files(()), "counted": Counted({}), "wrong": [], "most": MOST, "is_new": True}
+
+
+def _chosen_from(engine: Engine | None, site: Site) -> dict[str, Any]:
+    """Return what the form offers."""
+    bundle = site.classes.bundle()
+    bins = site.cache.get("histogram", lambda: overview.histogram(engine, BINS)) if engine else []
+    return {
+        "inboxes": [escape(os.fsencode(inbox)) for inbox in site.settings.inboxes],
+        "models": [bundle.name] if bundle else [],
+        "chart": histogram(bins, "How sure the model was, over all photos") if any(bins) else "",
+    }
+
+
+def _mark(engine: Engine, after: str) -> Mark | None:
+    """Return the place of the file `after`; nonsense is the beginning."""
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        return None
+    return browse.mark(engine, int(after))

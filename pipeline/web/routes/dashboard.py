@@ -1,0 +1,150 @@
+"""Today: what the worker does now, what came of the last days, and what failed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+from markupsafe import Markup
+from sqlalchemy import Engine
+
+from db.queries import listing, overview, review
+from pipeline.reports.calendar_days import bounds, day_of
+from pipeline.web.middleware.visitor import who
+from pipeline.web.services import corrections
+from pipeline.web.services.context import Here, Page, Site
+from pipeline.web.views.charts import columns, legend, series_of
+from pipeline.web.views.rendering import render
+from pipeline.worker import heartbeat
+from pipeline.worker.heartbeat import Heartbeat, Liveness
+from pipeline.worker.locks import holder
+
+router = APIRouter(prefix="/today", include_in_schema=False)
+PAGE = Page("Today", "/today", 40)
+
+DAYS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How the worker is, in words; `mood` is good, warn or bad."""
+
+    mood: str
+    headline: str
+    reasons: tuple[str, ...]
+    worker: Liveness
+    beat: Heartbeat | None
+    disk_free: int | None
+    disk_total: int | None
+
+
+@router.get("")
+def page(request: Request, site: Here) -> Response:
+    """Show the page."""
+    return render(request, "today.html", **_values(site), wrong=[])
+
+
+@router.get("/now")
+def now(request: Request, site: Here) -> Response:
+    """Return the part of the page that renews itself every few seconds."""
+    return render(request, "today_now.html", **_values(site))
+
+
+@router.post("/retry")
+def retry(request: Request, site: Here, reason: Annotated[str, Form()]) -> Response:
+    """Send in again what failed for a reason, the newest first and so many at once."""
+    engine = site.store.reader()
+    paths = overview.failed_paths(engine, reason, corrections.MOST) if engine else []
+    wrong = corrections.problems(corrections.retry(site, who(request), paths)) if paths else []
+    site.cache.forget()
+    if not wrong:
+        return RedirectResponse("/today", 303)
+    response = render(request, "today.html", **_values(site), wrong=wrong)
+    response.status_code = 409
+    return response
+
+
+def _values(site: Site) -> dict[str, Any]:
+    engine = site.store.reader()
+    values: dict[str, Any] = {"pulse": pulse_of(site), "is_new": engine is None, "at": datetime.now(UTC)}
+    if engine is None:
+        return {
+            **values,
+            "counts": {},
+            "last": None,
+            "failures": [],
+            "chart": "",
+            "today": {},
+            "most": 0,
+            "left": 0,
+        }
+    return {**values, **_counted(engine, site)}
+
+
+def _counted(engine: Engine, site: Site) -> dict[str, Any]:
+    days = site.cache.get("days", lambda: _days(engine, site))
+    return {
+        "counts": site.counts(engine),
+        "last": listing.last_filed(engine),
+        "failures": site.cache.get("failures", lambda: overview.failures(engine)),
+        "today": days[-1][1],
+        "chart": site.cache.get("chart", lambda: _chart(days, site)),
+        "most": corrections.MOST,
+        "left": site.cache.get("left", lambda: sum(review.left(engine).values())),
+    }
+
+
+def _days(engine: Engine, site: Site) -> list[tuple[str, dict[str, int]]]:
+    zone = site.settings.report.zone
+    last = day_of(datetime.now(UTC), zone)
+    days = [last - timedelta(days=back) for back in reversed(range(DAYS))]
+    counted = overview.by_day(engine, [bounds(day, zone) for day in days], site.classes.outcomes())
+    return [(f"{day:%-d %b}", counts) for day, counts in zip(days, counted, strict=True)]
+
+
+def _chart(days: list[tuple[str, dict[str, int]]], site: Site) -> Markup:
+    series = series_of(site.classes.outcomes())
+    return columns(f"Photos that arrived in the last {DAYS} days, by outcome", days, series) + legend(series)
+
+
+def pulse_of(site: Site) -> Pulse:
+    """Look at the worker: its lock and its last heartbeat; no question to the database."""
+    state = site.settings.state
+    pid = holder(state)
+    beat = heartbeat.read(state / heartbeat.FILE_NAME)
+    if beat and pid and beat.pid != pid:
+        beat = None  # of an earlier life: this one has not beaten yet
+    worker = heartbeat.liveness(beat, datetime.now(UTC), pid is not None)
+    mood, headline = judged(worker, beat)
+    free = beat.disk_free_bytes if beat else None
+    return Pulse(mood, headline, beat.reasons if beat else (), worker, beat, free, _disk_total(site))
+
+
+def judged(worker: Liveness, beat: Heartbeat | None) -> tuple[str, str]:
+    """Return how bad it is, and say it in a sentence."""
+    if worker == "died":
+        return "bad", "The worker died. Start it again with pawsort run; nothing is lost."
+    if worker == "stopped":
+        return "bad", "No worker runs. Start it with pawsort run."
+    if worker == "stalled":
+        return "bad", "The worker hangs: it has given no sign of life for some seconds."
+    if worker == "starting" or beat is None or beat.state == "starting":
+        return "warn", "The worker is starting."
+    if beat.state == "paused" or beat.health == "red":
+        return "bad", "The worker cannot go on just now. It tries again by itself."
+    if beat.health == "degraded":
+        return "warn", "The worker works, but not as well as it should."
+    if beat.state == "stopping":
+        return "warn", "The worker is stopping."
+    return "good", "The worker is at work." if beat.waiting else "The worker is waiting for photos."
+
+
+def _disk_total(site: Site) -> int | None:
+    try:
+        return shutil.disk_usage(site.settings.sorted).total
+    except OSError:
+        return None

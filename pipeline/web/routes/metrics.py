@@ -1,0 +1,70 @@
+"""`/metrics` for Prometheus, in its text format: what the worker does and how many files went where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+
+from pipeline.web.middleware.openapi import ALWAYS, answers
+from pipeline.web.services.context import Here, Site
+from pipeline.worker import status as statuses
+from pipeline.worker.status import Status
+
+router = APIRouter(tags=["status"])
+
+TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses=answers(*ALWAYS))
+def metrics(site: Here) -> PlainTextResponse:
+    """Return all gauges; source of the format: Prometheus, "Exposition formats", version 0.0.4."""
+    status = status_of(site)
+    return PlainTextResponse("".join(lines(status)), media_type=TYPE)
+
+
+def status_of(site: Site) -> Status:
+    """Look at the worker; the files are counted as often as a page counts them."""
+    return statuses.read(site.settings, site.store.reader(), count=site.counts)
+
+
+Sample = tuple[Mapping[str, str], float]
+
+
+def lines(status: Status) -> Iterator[str]:
+    """Yield the lines of each metric, its help and type first."""
+    beat = status.beat
+    alive = status.worker in ("running", "starting")
+    yield from _gauge("pawsort_worker_up", "1 if a worker is at work.", [({}, float(alive))])
+    files = [({"outcome": outcome}, float(count)) for outcome, count in status.counts.items()]
+    yield from _gauge("pawsort_files", "Files by where they are.", files)
+    if beat is None:
+        return
+    healthy = [({"health": name}, float(beat.health == name)) for name in ("ok", "degraded", "red")]
+    yield from _gauge("pawsort_worker_health", "1 for the health that the worker has.", healthy)
+    since = beat.at.timestamp()
+    yield from _gauge(
+        "pawsort_heartbeat_timestamp_seconds", "When the worker last gave a sign.", [({}, since)]
+    )
+    yield from _gauge("pawsort_waiting_files", "Files in inboxes and spool.", [({}, float(beat.waiting))])
+    yield from _gauge(
+        "pawsort_filed_files_per_second", "Files filed, over the last minute.", [({}, beat.rate_per_second)]
+    )
+    if beat.disk_free_bytes is not None:
+        free = float(beat.disk_free_bytes)
+        yield from _gauge("pawsort_disk_free_bytes", "Space left where files are sorted.", [({}, free)])
+    inboxes = [({"inbox": inbox.path}, float(inbox.health != "red")) for inbox in beat.inboxes]
+    yield from _gauge("pawsort_inbox_up", "1 if the inbox is there.", inboxes)
+
+
+def _gauge(name: str, words: str, samples: Iterable[Sample]) -> Iterator[str]:
+    yield f"# HELP {name} {words}\n# TYPE {name} gauge\n"
+    for labels, value in samples:
+        inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+        number = f"{value:.0f}" if value.is_integer() else repr(value)
+        yield f"{name}{{{inside}}} {number}\n" if inside else f"{name} {number}\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

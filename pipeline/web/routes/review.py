@@ -1,0 +1,242 @@
+"""Review: settle what the model was unsure of, one by one or many at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, cast
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import Engine
+
+from db.queries import overview, review
+from db.queries.review import Group, Order, Settled
+from db.schema.records import Entry
+from pipeline.corrections.mover import Change
+from pipeline.decision import UNCERTAIN
+from pipeline.web.middleware.redirects import own_path
+from pipeline.web.middleware.visitor import given, who
+from pipeline.web.routes.parameters import After, Text
+from pipeline.web.services import corrections, recent_answers
+from pipeline.web.services.context import Here, Page, Site
+from pipeline.web.views.rendering import render
+
+router = APIRouter(include_in_schema=False)
+PAGE = Page("Review", "/review", 20)
+
+MANY = 24
+"""Pictures in the grid: a screenful or two, settled at once within a second."""
+
+AHEAD = 2
+"""Pictures that are fetched before they are needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What part of the queue is looked at, and how; `after` is the file that was passed last."""
+
+    order: Order = "unsure"
+    group: Group | None = None
+    many: bool = False
+    after: int | None = None
+
+    def url(self, path: str = "/review", **changes: Any) -> str:
+        """Return the address of this view, with changes."""
+        view = replace(self, **changes)
+        values = {
+            "order": view.order if view.order != "unsure" else None,
+            "reason": view.group and view.group.reason,
+            "prediction": view.group and view.group.prediction,
+            "many": "1" if view.many else None,
+            "after": view.after,
+        }
+        query = urlencode({name: value for name, value in values.items() if value is not None})
+        return f"{path}?{query}" if query else path
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How the model's guesses did on what people settled."""
+
+    right: int
+    total: int
+
+    @property
+    def share(self) -> float | None:
+        """The share that was right, None before anything was settled."""
+        return self.right / self.total if self.total else None
+
+
+def view_of(
+    order: Text = "unsure",
+    reason: Text | None = None,
+    prediction: Text | None = None,
+    many: str = "",
+    after: After | None = None,
+) -> View:
+    """Read a view out of an address; what it does not understand is left out."""
+    group = Group(reason, prediction) if reason or prediction else None
+    known = cast(Order, order) if order in ("unsure", "alike") else "unsure"
+    return View(known, group, bool(many), after)
+
+
+Looked = Annotated[View, Depends(view_of)]
+
+
+@router.get("/review")
+def page(request: Request, site: Here, view: Looked, show: str = "") -> Response:
+    """Show the queue, or only its stage to a page that is open already."""
+    return _answer(request, site, view, recent_answers.given(request, site), show=_ids(show))
+
+
+@router.post("/review/answer")
+def answer(
+    request: Request,
+    site: Here,
+    view: Looked,
+    label: Annotated[str, Form()],
+    file: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
+) -> Response:
+    """Settle files as one label, and show what comes next."""
+    changes = corrections.settle(site, who(request), corrections.seen(file), label)
+    settled = [change.id for change in changes if change.id is not None and not change.problem]
+    answers = recent_answers.given(request, site)
+    if settled:
+        answers = [*answers, list(corrections.as_seen(site, settled).values())]
+    said = f"{_photos(len(settled))} settled as {label}." if settled else ""
+    return _next(request, site, view, answers, changes, said)
+
+
+@router.post("/review/undo")
+def undo(
+    request: Request,
+    site: Here,
+    view: Looked,
+    done: Annotated[str, Form()] = "",
+    back: Annotated[str, Form()] = "",
+) -> Response:
+    """Take an answer back, the last one where `done` names none, and show its photos or the page `back`."""
+    answers = recent_answers.read(request.cookies.get(recent_answers.COOKIE, ""))
+    last = (recent_answers.read(done) or recent_answers.given(request, site))[-1:]
+    if not last:
+        return _next(request, site, view, [], [], "There is nothing to take back.")
+    changes = corrections.take_back(site, who(request), corrections.seen(last[0]))
+    undone = [change.id for change in changes if change.id is not None and not change.problem]
+    said = f"{_photos(len(undone))} taken back." if undone else ""
+    return _next(request, site, view, recent_answers.without(answers, last[0]), changes, said, undone, back)
+
+
+def _next(
+    request: Request,
+    site: Site,
+    view: View,
+    answers: recent_answers.Answers,
+    changes: Sequence[Change],
+    said: str,
+    show: Sequence[int] = (),
+    back: str = "",
+) -> Response:
+    wrong = corrections.problems(changes)
+    if "hx-request" in request.headers or wrong:
+        response = _answer(request, site, view, answers, show, said, wrong)
+    elif back:
+        response = RedirectResponse(own_path(back), 303)
+    else:
+        address, shown = view.url(), urlencode({"show": ",".join(map(str, show))}) if show else ""
+        response = RedirectResponse(address + (shown and ("&" if "?" in address else "?") + shown), 303)
+    recent_answers.keep(request, response, answers)
+    return response
+
+
+def _answer(
+    request: Request,
+    site: Site,
+    view: View,
+    recently: recent_answers.Answers,
+    show: Sequence[int] = (),
+    said: str = "",
+    wrong: Sequence[str] = (),
+) -> Response:
+    whole = "hx-request" not in request.headers
+    engine = site.store.reader()
+    stage = _stage(engine, site, view, show) if engine else _nothing(view)
+    return render(
+        request,
+        "review.html" if whole else "review_stage.html",
+        **stage,
+        answers=site.classes.answers(),
+        done=recent_answers.written(recently[-1:]),
+        can_undo=bool(recently),
+        said=said,
+        wrong=wrong,
+        name=given(request),
+        by=who(request),
+        back=view.url(after=None),
+        whole=whole,
+    )
+
+
+def _nothing(view: View) -> dict[str, Any]:
+    return {
+        "view": view, "left": {}, "total": 0, "entries": [], "ahead": [], "seen": {}, "wrapped": False,
+        "record": Record(0, 0), "is_new": True,
+    }  # fmt: skip
+
+
+def _stage(engine: Engine, site: Site, view: View, show: Sequence[int]) -> dict[str, Any]:
+    left = review.left(engine)
+    groups = list(left) if view.group is None else [view.group]
+    entries, wrapped = _queued(engine, view, groups, show)
+    shown, ahead = (entries, []) if view.many else (entries[:1], entries[1:])
+    return {
+        "view": view,
+        "left": left,
+        "total": sum(left.values()),
+        "entries": shown,
+        "ahead": ahead,
+        "seen": corrections.as_seen(site, [entry.id for entry in shown]),
+        "wrapped": wrapped,
+        "record": record_of(review.settled(engine)),
+        "is_new": False,
+    }
+
+
+def _queued(
+    engine: Engine, view: View, groups: Sequence[Group], show: Sequence[int]
+) -> tuple[list[Entry], bool]:
+    """Return what to show, those in `show` first; and whether the queue began again from its head."""
+    size = MANY if view.many else 1 + AHEAD
+    after = review.spot_of(passed) if view.after and (passed := _row(engine, view.after)) else None
+    found = review.queue(engine, groups, view.order, after, size)
+    wrapped = after is not None and not found
+    if wrapped:
+        found = review.queue(engine, groups, view.order, None, size)
+    first = [entry for id in show[:size] if (entry := _row(engine, id)) and _waits(entry)]
+    rest = [entry for entry in found if entry.id not in show]
+    return [*first, *rest][:size], wrapped
+
+
+def _row(engine: Engine, id: int) -> Entry | None:
+    found = overview.history(engine, id)
+    return found.entry if found else None
+
+
+def _waits(entry: Entry) -> bool:
+    return entry.outcome == UNCERTAIN and entry.corrected_to is None
+
+
+def record_of(settled: Sequence[Settled]) -> Record:
+    """Return how the guesses did on what had been in doubt."""
+    doubted = [part for part in settled if part.verdict == UNCERTAIN]
+    return Record(sum(part.count for part in doubted if part.right), sum(part.count for part in doubted))
+
+
+def _ids(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")[:MANY] if re.fullmatch(r"[0-9]{1,18}", part)]
+
+
+def _photos(count: int) -> str:
+    return "1 photo" if count == 1 else f"{count} photos"

@@ -1,0 +1,81 @@
+"""The files in the reports folder: which there are, what a summary says, and one of them to take away."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.web.services.plain_files import open_plain
+
+NAME = re.compile(r"(summary|images)-(\d{4}-\d{2}-\d{2})\.csv|latest-(summary|images)\.csv", re.ASCII)
+"""What reports are called; nothing else in the folder is any visitor's business."""
+
+LARGEST_SUMMARY = 4_000_000
+"""Bytes of a summary that are read for the page."""
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day that has reports; sizes are in bytes, None for a file that is missing."""
+
+    day: str
+    summary: int | None
+    images: int | None
+
+
+def days(folder: Path) -> list[Day]:
+    """Return the days that have reports, the newest first."""
+    sizes: dict[str, dict[str, int]] = {}
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = NAME.fullmatch(entry.name)
+            if match and match[2] and entry.is_file(follow_symlinks=False):
+                sizes.setdefault(match[2], {})[match[1]] = entry.stat(follow_symlinks=False).st_size
+    return [
+        Day(day, sizes[day].get("summary"), sizes[day].get("images")) for day in sorted(sizes, reverse=True)
+    ]
+
+
+def open_report(folder: Path, name: str) -> tuple[int, int] | None:
+    """Return a descriptor of a report and its size; None for another name or what is no file."""
+    return open_plain(folder, name) if NAME.fullmatch(name) else None
+
+
+def pieces(descriptor: int) -> Iterator[bytes]:
+    """Yield what is in a file, and close it."""
+    with open(descriptor, "rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def summary(folder: Path, day: str) -> list[dict[str, str]]:
+    """Return the rows of a day's summary; none where there is no such file or it is no summary."""
+    found = open_report(folder, f"summary-{day}.csv")
+    if found is None:
+        return []
+    with open(found[0], "rb") as file:
+        text = file.read(LARGEST_SUMMARY).decode("utf-8", "replace")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    return [_plain(row) for row in rows if {"inbox", "outcome", "images"} <= row.keys()]
+
+
+def _plain(row: dict[str, str]) -> dict[str, str]:
+    # An apostrophe before what a spreadsheet would run was put there by the report.
+    return {key: re.sub(r"^'('*[=+\-@\t\r\n])", r"\1", value or "") for key, value in row.items() if key}
+
+
+def counts(rows: list[dict[str, str]]) -> dict[str, int]:
+    """Add up the images of a summary by outcome."""
+    found: dict[str, int] = {}
+    for row in rows:
+        if row["images"].isdigit():
+            found[row["outcome"]] = found.get(row["outcome"], 0) + int(row["images"])
+    return found

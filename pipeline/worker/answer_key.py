@@ -1,0 +1,57 @@
+"""Answer key: a short digest of all that an answer depends on besides the content of the file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import models
+import pipeline
+from models.bundle.bundle import Bundle
+from pipeline.classifier.configured_model import policy
+from pipeline.config import Settings
+
+PACKAGES = (
+    "numpy", "pillow", "pillow-heif", "cykooz-resizer", "tensorflow", "keras", "h5py", "openvino",
+)  # fmt: skip
+"""Packages that decode a picture, scale it or run a network."""
+
+CODE = ("admission", "batching", "decision", "inference")
+"""Modules of `pipeline` that have a part in an answer, besides all of `models`."""
+
+
+def answer_key(settings: Settings, bundle: Bundle, engine_name: str = "") -> str:
+    """Return 16 hexadecimal digits that change when another answer to the same content is possible.
+
+    That is with another model, calibration or threshold, another limit, another engine, other versions of the
+    packages that decode and classify, or other code of Pawsort's own. `engine_name` is the engine in use.
+    """
+    manifest = bundle.manifest.model_dump(mode="json") if bundle.manifest else None
+    parts = {
+        "model": [bundle.sha256, manifest],
+        "policy": [policy(settings, bundle).threshold, dict(bundle.folders)],
+        "limits": settings.limits.model_dump(mode="json"),
+        "engine": [settings.engine, engine_name, platform.machine()],
+        "packages": {name: _version(name) for name in PACKAGES},
+        "code": _code(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def _code() -> str:
+    # The code itself rather than a number, which a change would have to remember to raise.
+    [own], [theirs] = pipeline.__path__, models.__path__
+    files = [*sorted(Path(theirs).glob("*.py")), *(Path(own, f"{name}.py") for name in CODE)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -1,0 +1,98 @@
+"""What the worker is doing: its last sign of life, the lock it holds, and the counts of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from db.queries import listing
+from pipeline.config import Settings
+from pipeline.decision import FAILED, UNCERTAIN
+from pipeline.logs import printable
+from pipeline.worker import heartbeat
+from pipeline.worker.heartbeat import Heartbeat, Liveness
+from pipeline.worker.locks import holder
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`counts` has the files of each outcome, and those `waiting` between inbox and folder.
+
+    `problem` says why nothing could be counted, None where it could.
+    """
+
+    worker: Liveness
+    pid: int | None
+    counts: dict[str, int]
+    beat: Heartbeat | None
+    problem: str | None = None
+
+    @property
+    def well(self) -> bool:
+        """Whether a worker is at work and can go on."""
+        at_work = self.worker in ("running", "starting") and self.problem is None
+        return at_work and (self.beat is None or self.beat.health != "red")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "worker": self.worker,
+            "pid": self.pid,
+            "counts": self.counts,
+            "total": sum(self.counts.values()),
+            "problem": self.problem,
+            "heartbeat": self.beat.as_dict() if self.beat else None,
+        }
+
+    def as_text(self) -> str:
+        """Return a few lines for people."""
+        lines = [f"worker     {self.worker}" + (f", process {self.pid}" if self.pid else "")]
+        if self.beat and self.worker in ("running", "stalled"):
+            lines += _beat_lines(self.beat)
+        if self.problem:
+            return "\n".join([*lines, f"database   {printable(self.problem)}"])
+        lines += [f"{outcome:10} {count}" for outcome, count in self.counts.items()]
+        return "\n".join([*lines, f"{'total':10} {sum(self.counts.values())}"])
+
+
+def _beat_lines(beat: Heartbeat) -> list[str]:
+    lines = [
+        f"state      {beat.state}, {beat.rate_per_second:g} files a second",
+        f"health     {beat.health}" + "".join(f"; {printable(reason)}" for reason in beat.reasons),
+        f"model      {beat.model} on {beat.engine or 'no engine yet'}",
+    ]
+    for inbox in beat.inboxes:
+        why = f"; {printable(inbox.reason)}" if inbox.reason else ""
+        lost = f", {inbox.overflows} overflows of events" if inbox.overflows else ""
+        lines.append(f"inbox      {printable(inbox.path)} ({inbox.mode}), {inbox.waiting} waiting{lost}{why}")
+    if beat.last_file and beat.last_filed_at:
+        lines.append(f"last file  {printable(beat.last_file)} at {beat.last_filed_at:%Y-%m-%d %H:%M:%S} UTC")
+    if beat.disk_free_bytes is not None:
+        lines.append(f"disk free  {beat.disk_free_bytes / 1e9:.1f} GB")
+    return lines
+
+
+def read(
+    settings: Settings,
+    engine: Engine | None,
+    problem: str | None = None,
+    count: Callable[[Engine], dict[str, int]] = listing.counts,
+) -> Status:
+    """Look at the worker of `settings`; without an `engine` nothing is counted, perhaps for a `problem`.
+
+    `count` is for who asks often and has the counts already.
+    """
+    pid = holder(settings.state)
+    beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
+    if beat and pid and beat.pid != pid:
+        beat = None  # of an earlier life: this one has not beaten yet
+    worker = heartbeat.liveness(beat, datetime.now(UTC), pid is not None)
+    if problem:
+        return Status(worker, pid, {}, beat, problem)
+    counted = dict(count(engine)) if engine else {}
+    counts = {outcome: counted.pop(outcome, 0) for outcome in (UNCERTAIN, FAILED, "waiting")}
+    return Status(worker, pid, {**counted, **counts}, beat)

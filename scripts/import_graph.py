@@ -1,0 +1,99 @@
+"""The imports between our modules, read from the source: `python -m scripts.import_graph` draws the packages.
+
+Imports inside functions and under TYPE_CHECKING count like any other. Own code because import-linter counts
+the first but cannot draw, and forty lines do both.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("pipeline", "models", "db")
+
+Graph = Mapping[str, frozenset[str]]
+"""For each module or package, those it imports."""
+
+
+def modules() -> dict[str, Path]:
+    """Return the path of each of our modules by its dotted name, without the frozen migrations."""
+    paths = (path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))
+    return {_name(path): path for path in paths if "migrations" not in path.parts}
+
+
+def module_graph() -> Graph:
+    """Return which of our modules each of them imports."""
+    known = modules()
+    return {name: frozenset(_imported(path, known) - {name}) for name, path in known.items()}
+
+
+def package_graph(graph: Graph) -> Graph:
+    """Return which packages each package imports; modules in the root of a room stand for themselves."""
+    packages: dict[str, set[str]] = {}
+    for module, imported in graph.items():
+        here = package_of(module)
+        packages.setdefault(here, set()).update(package_of(name) for name in imported)
+    return {name: frozenset(imported - {name}) for name, imported in packages.items()}
+
+
+def package_of(module: str) -> str:
+    """Return the package of a module: `pipeline.web.routes` for `pipeline.web.routes.api`."""
+    return module if _is_package(module) else module.rpartition(".")[0]
+
+
+def cycle(graph: Graph) -> list[str]:
+    """Return one circle of imports, or nothing if there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def mermaid(room: str, graph: Graph) -> str:
+    """Draw the packages of a room and their imports as a mermaid flowchart; its root is left out."""
+    inside = {name: imported for name, imported in package_graph(graph).items() if name.startswith(f"{room}.")}
+    lines = [
+        f"    {_label(name)} --> {_label(other)}"
+        for name in sorted(inside)
+        for other in sorted(inside[name])
+        if other in inside
+    ]
+    alone = [f"    {_label(name)}" for name in sorted(inside) if not any(_label(name) in line for line in lines)]
+    return "\n".join(["flowchart TD", *lines, *alone])
+
+
+def _label(package: str) -> str:
+    return package.partition(".")[2]
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _is_package(module: str) -> bool:
+    return (ROOT / module.replace(".", "/")).is_dir()
+
+
+def _imported(path: Path, known: Mapping[str, Path]) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {name for node in ast.walk(tree) for name in _names(node) if name in known}
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        for alias in node.names:
+            inner = f"{node.module}.{alias.name}"
+            yield inner if (ROOT / f"{inner.replace('.', '/')}.py").is_file() or _is_package(inner) else node.module
+
+
+if __name__ == "__main__":
+    for room in ROOMS:
+        print(f"```mermaid\n{mermaid(room, module_graph())}\n```\n")

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from models.evaluation.report import tables
+
+
+def test_no_cell_is_a_formula_to_a_spreadsheet(tmp_path: Path):
+    tables.write_csv(tmp_path / "a.csv", [["name"], ["=1+1"], ["-x"], ["'@x"], ["a-b"], [-0.5]])
+    with open(tmp_path / "a.csv", newline="") as file:
+        assert [row[0] for row in csv.reader(file)] == ["name", "'=1+1", "'-x", "''@x", "a-b", "-0.5"]
+
+
+def test_names_that_are_no_utf8_are_written_as_escapes():
+    assert tables.name_of(b"a\xff.jpg") == "a\\udcff.jpg"
+
+
+def test_what_has_no_value_is_an_empty_cell(tmp_path: Path):
+    tables.write_csv(tmp_path / "a.csv", [[tables.rounded(v)] for v in (None, float("nan"), 0.12345678)])
+    assert (tmp_path / "a.csv").read_text().split("\n") == ['""', '""', "0.123457", ""]
+
+
+def test_a_terminal_acts_on_no_cell_and_a_row_is_a_line(tmp_path: Path):
+    tables.write_csv(tmp_path / "a.csv", [["\x1b[2J\r\n\x9b\u202e.jpg", 1]])
+    assert (tmp_path / "a.csv").read_text() == "\\x1b[2J\\r\\n\\x9b\\u202e.jpg,1\n"

@@ -1,0 +1,212 @@
+"""Cuts are kept, pixels stay with their ids, and no file harms its neighbours. (Imports TensorFlow: 10 s.)"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import threading
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.images.decode import UnreadableImage
+from pipeline.classifier import image_loader
+from pipeline.classifier.file_checks import Refused
+from pipeline.classifier.image_loader import Batches, load, read, sliced
+from pipeline.config import LimitSettings
+
+SIZE = 32
+LIMITS = LimitSettings()
+
+
+def picture(folder: Path, name: bytes, red: int = 0) -> bytes:
+    path = os.path.join(os.fsencode(folder), name)
+    with open(path, "wb") as file:
+        Image.new("RGB", (48, 40), (red, 10, 200)).save(file, "PNG")
+    return path
+
+
+@pytest.fixture
+def batches() -> Iterator[Batches]:
+    batches = Batches(SIZE, LIMITS, threads=2)
+    yield batches
+    batches.close()
+
+
+def test_cuts_and_order_stay_as_they_were_put(batches: Batches, tmp_path: Path) -> None:
+    numbers = count(100)
+    cuts = [
+        [(i, picture(tmp_path, b"%d.png" % i, i)) for i in islice(numbers, size)]
+        for size in (1, 3, 3, 33, 8, 1)
+    ]
+    for cut in cuts:
+        batches.put(cut)
+    batches.close()
+    taken = list(batches)
+    assert [batch.ids for batch in taken] == [tuple(id for id, _ in cut) for cut in cuts]
+    for batch in taken:
+        assert batch.images.shape == (len(batch.ids), SIZE, SIZE, 3)
+        assert batch.images[:, 0, 0, 0].tolist() == list(batch.ids)  # each picture is as red as its id says
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is asked is glibc's memory")
+def test_memory_of_a_photo_is_used_again_for_the_next(batches: Batches, tmp_path: Path) -> None:
+    """A pipeline with a generator in it has glibc give back what is larger than 128 KB at once."""
+    batches.put([(1, picture(tmp_path, b"a.png"))])
+    next(iter(batches))
+
+    def pages(times: int) -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(times):
+            bytes(b"x" * 1_000_000)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    pages(5)
+    assert pages(20) < 20 * 200  # 1,000,000 bytes are 245 pages
+
+
+def test_each_file_that_was_read_is_told(tmp_path: Path) -> None:
+    told: list[int] = []
+    batches = Batches(SIZE, LIMITS, threads=2, on_loaded=lambda: told.append(1))
+    batches.put([(i, picture(tmp_path, b"%d.png" % i)) for i in range(5)])
+    batches.close()
+    assert [batch.ids for batch in batches] == [(0, 1, 2, 3, 4)]
+    assert len(told) == 5
+
+
+@pytest.mark.parametrize("files", [1, 7, 8, 9, 65, 1024])
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_slices_are_the_whole_batch_in_order_and_busy_each_thread(files: int, threads: int) -> None:
+    items = [(id, b"path") for id in range(files)]
+    slices = list(sliced(items, threads))
+    assert [item for part, _ in slices for item in part] == items
+    assert [last for _, last in slices] == [False] * (len(slices) - 1) + [True]
+    assert len(slices) >= min(files, 2 * threads)
+    assert max(len(part) for part, _ in slices) <= 16
+
+
+def test_an_empty_cut_is_no_batch(batches: Batches, tmp_path: Path) -> None:
+    batches.put([])
+    batches.put([(1, picture(tmp_path, b"a.png"))])
+    batches.close()
+    assert [batch.ids for batch in batches] == [(1,)]
+
+
+@pytest.mark.fault(44)
+def test_each_kind_of_bad_file_has_its_reason_and_its_neighbours_their_pixels(
+    batches: Batches, tmp_path: Path
+) -> None:
+    good = [picture(tmp_path, name, 77) for name in (b"a.png", b"\xff\xfe.png", b"c.png")]
+    whole = Path(os.fsdecode(good[0])).read_bytes()
+    folder = os.fsencode(tmp_path)
+    bad = [
+        os.path.join(folder, name)
+        for name in (b"fifo", b"link", b"folder", b"gone", b"empty", b"text", b"cut")
+    ]
+    os.mkfifo(bad[0])
+    os.symlink(good[0], bad[1])
+    os.mkdir(bad[2])
+    for path, content in zip(bad[4:], (b"", b"no picture at all", whole[: len(whole) // 2]), strict=True):
+        Path(os.fsdecode(path)).write_bytes(content)
+    paths = [good[0], *bad[:4], good[1], *bad[4:], good[2]]
+    batches.put(list(enumerate(paths)))
+    [batch] = islice(batches, 1)
+    reasons = dict(zip(paths, (outcome.reason for outcome in batch.outcomes), strict=True))
+    assert [reasons[path] for path in good] == [None, None, None]
+    assert [reasons[path] for path in bad] == ["unreadable"] * 4 + ["empty", "not_an_image", "truncated"]
+    for row, path in enumerate(paths):
+        alone = load(path, SIZE, LIMITS)[1]
+        assert np.array_equal(batch.images[row], np.zeros_like(batch.images[row]) if alone is None else alone)
+    assert all(outcome.detail for outcome in batch.outcomes if outcome.reason)
+
+
+def test_the_next_batch_is_decoded_while_the_first_is_looked_at(
+    batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, decoded = picture(tmp_path, b"b.png"), threading.Event()
+
+    def watched(path: bytes, size: int, limits: LimitSettings) -> object:
+        if path == second:
+            decoded.set()
+        return load(path, size, limits)
+
+    monkeypatch.setattr(image_loader, "load", watched)
+    batches.put([(1, picture(tmp_path, b"a.png"))])
+    batches.put([(2, second)])
+    stream = iter(batches)
+    assert next(stream).ids == (1,)
+    assert decoded.wait(5)
+
+
+def test_who_stops_iterating_does_not_wait_for_more_files(batches: Batches, tmp_path: Path) -> None:
+    batches.put([(1, picture(tmp_path, b"a.png"))])
+    for batch in batches:
+        assert batch.ids == (1,)
+        break
+
+
+def test_a_lack_of_memory_ends_the_iteration(
+    batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(*_: object) -> None:
+        raise MemoryError("no room for pixels")
+
+    monkeypatch.setattr(image_loader, "decode", decode)
+    batches.put([(1, picture(tmp_path, b"a.png"))])
+    with pytest.raises(Exception, match="MemoryError: no room for pixels"):
+        next(iter(batches))
+
+
+def test_an_id_may_come_again_and_nothing_of_it_is_kept(batches: Batches, tmp_path: Path) -> None:
+    path = picture(tmp_path, b"a.png")
+    stream = iter(batches)
+    for _ in range(3):
+        batches.put([(7, path)])
+        assert next(stream).ids == (7,)
+    assert batches._loaded == {}
+
+
+def test_what_a_parser_did_not_foresee_is_corrupt_and_names_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(*_: object) -> None:
+        raise IndexError("tile\n 7")
+
+    monkeypatch.setattr(image_loader, "decode", decode)
+    outcome, pixels = load(picture(tmp_path, b"a.png"), SIZE, LIMITS)
+    assert (outcome.reason, outcome.detail, pixels) == ("corrupt", "IndexError: tile 7", None)
+    assert outcome.admitted
+    assert outcome.admitted.format == "PNG"
+
+
+def test_what_the_decoder_refuses_keeps_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*_: object) -> None:
+        raise UnreadableImage("truncated", "ends early")
+
+    monkeypatch.setattr(image_loader, "decode", decode)
+    outcome, _ = load(picture(tmp_path, b"a.png"), SIZE, LIMITS)
+    assert (outcome.reason, outcome.admitted and outcome.admitted.width) == ("truncated", 48)
+
+
+def test_a_lack_of_memory_blames_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(image_loader, "decode", decode)
+    with pytest.raises(MemoryError):
+        load(picture(tmp_path, b"a.png"), SIZE, LIMITS)
+
+
+def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "big"
+    path.touch()
+    os.truncate(path, 1_000_001)
+    outcome, _ = load(os.fsencode(path), SIZE, LimitSettings(file_mb=1))
+    assert outcome.reason == "too_large"
+    assert isinstance(read(os.fsencode(path), 1_000_000), Refused)
+    assert read(os.fsencode(path), 1_000_001) == bytes(1_000_001)

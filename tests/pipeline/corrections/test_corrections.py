@@ -1,0 +1,501 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from db.ledger.ledger import Ledger
+from pipeline.corrections import corrections
+from pipeline.corrections.corrections import Known
+from pipeline.errors import LockError, SettingsError
+from pipeline.files import moves
+from tests.support.crash import Mortal
+from tests.support.house import FOLDERS, START, House
+
+# --- correct ---
+
+
+def test_correct_moves_the_file_and_records_who_said_so(house: House) -> None:
+    id = house.file(b"a/b/x.jpg")
+    [change] = house.correct(b"cats/a/b/x.jpg")
+    assert (change.problem, change.outcome, change.corrected_to) == (None, "dogs", "dog")
+    assert house.tree() == {b"sorted/dogs/a/b/x.jpg": b"cat"}
+    assert house.state(id) == ("filed", "dogs", "dog", b"sorted/dogs/a/b/x.jpg")
+    [move] = house.ledger.moves(id)
+    assert (move.kind, move.by, move.old_outcome, move.done_at) == ("correct", "ann", "cats", house.time)
+
+
+def test_correct_never_overwrites(house: House) -> None:
+    house.file(b"x.jpg", b"old", "dogs")
+    id = house.file(b"x.jpg", b"new")
+    house.correct(b"cats/x.jpg")
+    assert house.tree() == {b"sorted/dogs/x.jpg": b"old", b"sorted/dogs/x (2).jpg": b"new"}
+    assert house.state(id)[3] == b"sorted/dogs/x (2).jpg"
+
+
+def test_correct_chooses_again_when_the_place_is_taken_meanwhile(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id, move = house.file(b"x.jpg"), moves.move
+
+    def raced(source: bytes, destination: bytes) -> None:
+        if destination.endswith(b"/x.jpg"):
+            Path(os.fsdecode(destination)).write_bytes(b"other")
+        move(source, destination)
+
+    monkeypatch.setattr(moves, "move", raced)
+    [change] = house.correct(b"cats/x.jpg")
+    assert not change.problem
+    assert house.tree() == {b"sorted/dogs/x.jpg": b"other", b"sorted/dogs/x (2).jpg": b"cat"}
+    assert len(house.ledger.moves(id)) == 1
+
+
+def test_neither_goes_to_uncertain(house: House) -> None:
+    id = house.file(b"x.jpg")
+    house.correct(b"cats/x.jpg", label="neither")
+    assert house.state(id) == ("filed", "uncertain", "neither", b"sorted/uncertain/x.jpg")
+
+
+def test_a_file_in_the_right_folder_is_only_confirmed(house: House) -> None:
+    id = house.file(b"x.jpg")
+    [change] = house.correct(b"cats/x.jpg", label="cat")
+    assert not change.problem
+    assert house.state(id) == ("filed", "cats", "cat", b"sorted/cats/x.jpg")
+    house.undo(last=1)
+    assert house.state(id) == ("filed", "cats", None, b"sorted/cats/x.jpg")
+    assert house.tree() == {b"sorted/cats/x.jpg": b"cat"}
+
+
+def test_a_file_that_is_not_what_was_filed_is_refused(house: House) -> None:
+    ids = [
+        house.file(b"same size.jpg"),
+        house.file(b"longer.jpg"),
+        house.file(b"gone.jpg"),
+        house.file(b"fine.jpg"),
+    ]
+    (house.settings.sorted / "cats/same size.jpg").write_bytes(b"dog")
+    (house.settings.sorted / "cats/longer.jpg").write_bytes(b"cats")
+    (house.settings.sorted / "cats/gone.jpg").unlink()
+    changes = house.correct(b"cats/same size.jpg", b"cats/longer.jpg", b"cats/gone.jpg", b"cats/fine.jpg")
+    problems = [change.problem for change in changes]
+    assert [problem and problem.split(";")[0] for problem in problems] == [
+        "its content is not what was filed", "its content is not what was filed", "is gone", None,
+    ]  # fmt: skip
+    assert house.ledger.moves(ids[0]) == []
+    assert b"sorted/dogs/fine.jpg" in house.tree()
+
+
+def test_files_without_a_hash_are_known_by_their_size(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="failed", hashed=False)
+    house.correct(b"failed/x.jpg")
+    assert house.state(id)[1] == "dogs"
+
+
+def test_what_is_not_filed_is_refused(house: House) -> None:
+    [unknown] = house.correct(b"cats/none.jpg")
+    assert unknown.problem
+    assert "no filed photo" in unknown.problem
+    with pytest.raises(SettingsError, match="expected one of cat, dog, neither"):
+        house.correct(b"cats/x.jpg", label="bird")
+
+
+def test_a_file_is_found_by_relative_path_link_and_unique_name(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = house.file(b"x.jpg")
+    monkeypatch.chdir(house.settings.sorted / "cats")
+    os.symlink(house.sorted, os.path.join(house.inbox, b"link"))
+
+    def correct(file: bytes, label: str) -> str | None:
+        [change] = corrections.correct(house.engine, house.settings, [file], label, "ann", FOLDERS, house.now)
+        return change.problem
+
+    assert correct(b"x.jpg", "dog") is None
+    assert correct(os.path.join(house.inbox, b"link/dogs/x.jpg"), "cat") is None
+    assert correct(b"../cats/x.jpg", "dog") is None
+    assert correct(b"x.jpg", "cat") is None  # by name: it lies in dogs/ now
+    assert house.state(id)[1] == "cats"
+    house.file(b"a/x.jpg", b"other")
+    monkeypatch.chdir("/")
+    problem = correct(b"x.jpg", "dog")
+    assert problem
+    assert "2 photos have this name" in problem
+    assert "cats/a/x.jpg" in problem
+
+
+def test_trouble_with_a_folder_leaves_everything_as_it_was(house: House) -> None:
+    id = house.file(b"x.jpg")
+    os.symlink(b"/tmp", os.path.join(house.sorted, b"dogs"))
+    [change] = house.correct(b"cats/x.jpg")
+    assert change.problem
+    assert "nothing was moved" in change.problem
+    assert house.ledger.pending_moves() == []
+    assert house.state(id) == ("filed", "cats", None, b"sorted/cats/x.jpg")
+
+
+def test_one_command_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "PATIENCE_SECONDS", 0.0)
+    with corrections.moves_lock(house.settings), pytest.raises(LockError):
+        house.undo(last=1)
+
+
+# --- undo ---
+
+
+def test_undo_takes_back_the_correction_and_then_the_filing(house: House) -> None:
+    id = house.file(b"a/x.jpg")
+    house.correct(b"cats/a/x.jpg")
+    [change] = house.undo(last=1)
+    assert change.outcome == "cats"
+    assert house.state(id) == ("filed", "cats", None, b"sorted/cats/a/x.jpg")
+    house.undo(last=1)
+    assert house.state(id) == ("undone", None, None, b"inbox/a/x.jpg")
+    assert house.tree() == {b"inbox/a/x.jpg": b"cat"}
+    assert house.undo(last=1) == []
+
+
+def test_undo_since_takes_back_all_that_is_newer(house: House) -> None:
+    old = house.file(b"old.jpg", b"1")
+    since = house.time + timedelta(milliseconds=1)
+    new = house.file(b"new.jpg", b"2")
+    house.correct(b"cats/old.jpg", b"cats/new.jpg")
+    house.correct(b"dogs/new.jpg", label="neither")
+    changes = house.undo(since=since)
+    assert [(change.id, change.outcome) for change in changes] == [
+        (new, "dogs"), (new, "cats"), (old, "cats"), (new, None),
+    ]  # fmt: skip
+    assert house.tree() == {b"sorted/cats/old.jpg": b"1", b"inbox/new.jpg": b"2"}
+
+
+def test_undo_of_files_takes_back_the_last_change_of_each(house: House) -> None:
+    house.file(b"x.jpg", b"1")
+    house.file(b"y.jpg", b"2")
+    house.correct(b"cats/x.jpg")
+    changes = house.undo(files=(b"dogs/x.jpg", b"cats/y.jpg", b"cats/none.jpg"))
+    assert [bool(change.problem) for change in changes] == [False, False, True]
+    assert house.tree() == {b"sorted/cats/x.jpg": b"1", b"inbox/y.jpg": b"2"}
+
+
+def test_undo_never_overwrites(house: House) -> None:
+    id = house.file(b"x.jpg")
+    (house.settings.inboxes[0] / "x.jpg").write_bytes(b"new")
+    house.undo(last=1)
+    assert house.tree() == {b"inbox/x.jpg": b"new", b"inbox/x (2).jpg": b"cat"}
+    assert house.state(id)[3] == b"inbox/x (2).jpg"
+
+
+def test_undo_of_a_correction_finds_room_beside_a_newer_file(house: House) -> None:
+    first = house.file(b"x.jpg", b"1")
+    house.correct(b"cats/x.jpg")
+    house.file(b"x.jpg", b"2")
+    house.undo(files=(b"dogs/x.jpg",))
+    assert house.state(first)[3] == b"sorted/cats/x (2).jpg"
+    assert house.tree() == {b"sorted/cats/x.jpg": b"2", b"sorted/cats/x (2).jpg": b"1"}
+
+
+def test_what_cannot_be_undone_is_said_and_the_rest_goes_on(house: House) -> None:
+    house.file(b"x.jpg", b"1")
+    house.file(b"y.jpg", b"2")
+    house.correct(b"cats/x.jpg")
+    (house.settings.sorted / "dogs/x.jpg").write_bytes(b"?")
+    changes = house.undo(last=3)
+    assert [change.problem for change in changes] == [
+        "its content is not what was filed; nothing was moved",
+        None,
+        "a later change of it could not be taken back",
+    ]
+    assert house.tree() == {b"sorted/dogs/x.jpg": b"?", b"inbox/y.jpg": b"2"}
+
+
+def test_undo_makes_subfolders_again_but_not_the_inbox(house: House) -> None:
+    id = house.file(b"a/b/x.jpg")
+    shutil.rmtree(house.inbox)
+    [change] = house.undo(last=1)
+    assert change.problem
+    assert "is missing" in change.problem
+    assert not os.path.exists(house.inbox)
+    os.mkdir(house.inbox)
+    house.undo(last=1)
+    assert house.state(id)[3] == b"inbox/a/b/x.jpg"
+
+
+def test_undo_into_an_inbox_that_is_a_link(house: House, tmp_path: Path) -> None:
+    id = house.file(b"a/x.jpg")
+    shutil.rmtree(house.inbox)
+    (tmp_path / "elsewhere").mkdir()
+    os.symlink(tmp_path / "elsewhere", house.inbox)
+    house.undo(last=1)
+    assert house.state(id)[3] == b"inbox/a/x.jpg"
+    assert (tmp_path / "elsewhere/a/x.jpg").read_bytes() == b"cat"
+
+
+def test_the_worker_can_tell_what_was_put_back(house: House) -> None:
+    house.file(b"x.jpg")
+    house.undo(last=1)
+    path = house.inbox + b"/x.jpg"
+    assert house.ledger.put_back({path: moves.identity(path)}) == {path}
+
+
+def test_undo_across_file_systems_keeps_track_of_the_new_file(house: House) -> None:
+    if not os.path.isdir("/dev/shm") or os.stat("/dev/shm").st_dev == os.stat(house.inbox).st_dev:
+        pytest.skip("needs /dev/shm on another file system than the temporary folder")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as far:
+        house.file(b"x.jpg")
+        shutil.rmtree(house.inbox)
+        os.symlink(far, house.inbox)
+        house.undo(last=1)
+        path = house.inbox + b"/x.jpg"
+        assert house.ledger.put_back({path: moves.identity(path)}) == {path}
+
+
+# --- killed, and refused ---
+
+STEPS: dict[str, Callable[[House], object]] = {
+    "correct": lambda house: house.correct(b"cats/a/x.jpg"),
+    "confirm": lambda house: house.correct(b"cats/a/x.jpg", label="cat"),
+    "undo": lambda house: house.undo(last=1),
+}
+ENDS = {
+    "correct": ("filed", "dogs", "dog", b"sorted/dogs/a/x.jpg"),
+    "confirm": ("filed", "cats", "cat", b"sorted/cats/a/x.jpg"),
+    "undo": ("undone", None, None, b"inbox/a/x.jpg"),
+}
+
+
+# What is only confirmed is not moved.
+WAYS = [("correct", False), ("undo", False), ("confirm", False), ("correct", True), ("undo", True)]
+
+
+def only_within_a_folder(rename: Callable[[bytes, bytes], None]) -> Callable[[bytes, bytes], None]:
+    """Return a rename that refuses to leave a folder, as if each were a file system of its own."""
+
+    def across(source: bytes, destination: bytes) -> None:
+        if os.path.dirname(source) != os.path.dirname(destination):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source)
+        rename(source, destination)
+
+    return across
+
+
+@pytest.mark.parametrize(("step", "across"), WAYS)
+def test_killed_anywhere_a_move_is_finished_or_never_began(
+    tmp_path: Path, step: str, across: bool, mortal: Mortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = Counter[str]()
+    if across:
+        monkeypatch.setattr(moves, "rename", only_within_a_folder(moves.rename))
+    for n in range(60):
+        house = House(tmp_path / str(n))
+        id = house.file(b"a/x.jpg")
+        before = house.state(id)
+        books = [(Ledger, name) for name in ("begin_move", "finish_move", "abandon_move")]
+        died = mortal.dies_at(n, lambda house=house: STEPS[step](house), *books)
+        began = bool(house.ledger.moves(id))
+        house.recover()
+        assert house.ledger.pending_moves() == []
+        assert house.state(id) == (ENDS[step] if began else before)
+        assert house.tree() == {house.state(id)[3]: b"cat"}
+        ends["began" if began else "not"] += 1
+        house.engine.dispose()
+        if not died:
+            break
+    assert not died
+    assert ends["began"] >= 4
+    assert ends["not"] >= 1
+
+
+@pytest.mark.parametrize(("step", "across"), WAYS)
+@pytest.mark.parametrize("ever", [False, True], ids=["once", "until it is cleared"])
+def test_whatever_fails_no_file_is_there_twice(
+    tmp_path: Path, step: str, ever: bool, across: bool, mortal: Mortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if across:
+        monkeypatch.setattr(moves, "rename", only_within_a_folder(moves.rename))
+    for n in range(80):
+        house = House(tmp_path / str(n))
+        id = house.file(b"a/x.jpg")
+        failed = mortal.fails_at(n, lambda house=house: STEPS[step](house), ever=ever)
+        house.recover()
+        assert house.ledger.pending_moves() == [], n
+        assert house.tree() == {house.state(id)[3]: b"cat"}, n
+        house.engine.dispose()
+        if not failed:
+            break
+    assert not failed
+
+
+def test_a_cut_off_move_whose_place_was_taken_is_given_up(house: House) -> None:
+    id = house.file(b"x.jpg")
+    house.ledger.begin_move(id, "correct", house.sorted + b"/dogs/x.jpg", "dogs", "dog", "ann", house.now())
+    other = house.file(b"x.jpg", b"cat", "dogs")  # the same content, and a row of its own
+    [change] = house.recover()
+    assert change.problem
+    assert "was taken" in change.problem
+    assert [house.state(i)[3] for i in (id, other)] == [b"sorted/cats/x.jpg", b"sorted/dogs/x.jpg"]
+    assert len(house.tree()) == 2
+
+
+def test_a_cut_off_move_waits_for_a_missing_disk_and_not_for_a_deleted_file(house: House) -> None:
+    id = house.file(b"x.jpg")
+    house.ledger.begin_move(id, "correct", house.sorted + b"/dogs/x.jpg", "dogs", "dog", "ann", house.now())
+    os.rename(house.sorted, house.sorted + b".away")
+    os.mkdir(house.sorted)
+    assert house.recover()[0].problem
+    assert len(house.ledger.pending_moves()) == 1
+    shutil.rmtree(house.sorted)
+    os.rename(house.sorted + b".away", house.sorted)
+    (house.settings.sorted / "dogs").mkdir()
+    (house.settings.sorted / "cats/x.jpg").unlink()
+    assert house.recover()[0].problem
+    assert house.ledger.pending_moves() == []
+
+
+def test_the_next_command_finishes_what_was_cut_off(house: House) -> None:
+    id = house.file(b"x.jpg")
+    house.ledger.begin_move(id, "correct", house.sorted + b"/dogs/x.jpg", "dogs", "dog", "ann", house.now())
+    house.undo(last=1)
+    assert house.state(id) == ("filed", "cats", None, b"sorted/cats/x.jpg")
+
+
+# --- whatever is done ---
+
+_actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("file"), st.sampled_from([b"x", b"a/x", b"\xff"])),
+        st.tuples(st.sampled_from(["cat", "dog", "neither"]), st.integers(0, 5)),
+        st.tuples(st.just("undo"), st.integers(1, 3)),
+    ),
+    max_size=14,
+)
+
+
+@given(actions=_actions)
+@effort(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_nothing_is_lost_and_rows_and_files_agree(actions: list[tuple[str, bytes | int]]) -> None:
+    with tempfile.TemporaryDirectory() as base:
+        house = House(Path(base))
+        ids: dict[int, bytes] = {}
+        for what, detail in actions:
+            if isinstance(detail, bytes):
+                content = b"%d" % len(ids)
+                if not os.path.lexists(os.path.join(house.inbox, detail)):
+                    ids[house.file(detail, content)] = content
+            elif what == "undo":
+                house.undo(last=detail)
+            elif ids:
+                [entry] = house.ledger.entries([list(ids)[detail % len(ids)]])
+                house.correct(os.path.relpath(entry.path or b"", house.sorted), label=what)
+        assert {house.state(id)[3]: content for id, content in ids.items()} == house.tree()
+        assert not any(change.problem for change in house.undo(since=START))
+        assert Counter(house.tree().values()) == Counter(ids.values())
+        assert {house.state(id)[0] for id in ids} <= {"undone"}
+        house.engine.dispose()
+
+
+# --- by row, as somebody saw it ---
+
+
+def by_row(house: House, *files: Known, label: str = "dog", by: str = "ann") -> list[str | None]:
+    changes = corrections.correct(house.engine, house.settings, files, label, by, FOLDERS, house.now)
+    return [change.problem for change in changes]
+
+
+def test_a_row_is_corrected_as_it_was_seen(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="uncertain")
+    assert by_row(house, Known(id, 0)) == [None]
+    assert house.state(id) == ("filed", "dogs", "dog", b"sorted/dogs/x.jpg")
+
+
+def test_the_second_of_two_answers_changes_nothing_and_says_who_was_first(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="uncertain")
+    by_row(house, Known(id, 0), label="neither")
+    assert by_row(house, Known(id, 0), label="cat", by="ben") == [
+        "was settled meanwhile by ann, who said neither"
+    ]
+    assert house.state(id)[1:3] == ("uncertain", "neither")
+    assert len(house.ledger.moves(id)) == 1
+
+
+def test_what_was_taken_back_meanwhile_is_not_taken_back_again(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="uncertain")
+    by_row(house, Known(id, 0))
+    [move] = house.ledger.moves(id)
+
+    def undo() -> str | None:
+        seen = [Known(id, move.id)]
+        [change] = corrections.undo(house.engine, house.settings, "ben", seen, now=house.now)
+        return change.problem
+
+    assert undo() is None
+    assert undo() == "was settled meanwhile by ben"
+    assert house.state(id) == ("filed", "uncertain", None, b"sorted/uncertain/x.jpg")
+
+
+def test_a_row_that_is_not_there_or_on_its_way_is_refused(house: House) -> None:
+    house.claim(b"x.jpg")
+    assert by_row(house, Known(1, 0), Known(99, 0)) == ["is in no folder any more"] * 2
+
+
+def test_a_clock_set_back_does_not_turn_the_undo_of_a_correction_into_one_of_the_filing(house: House) -> None:
+    id = house.file(b"x.jpg")
+    house.time -= timedelta(hours=1)
+    house.correct(b"cats/x.jpg")
+    [change] = house.undo(files=(b"dogs/x.jpg",))
+    assert change.problem is None
+    assert house.state(id) == ("filed", "cats", None, b"sorted/cats/x.jpg")
+
+
+# --- retry ---
+
+
+def retry(house: House, *files: bytes | Known) -> list[str | None]:
+    changes = corrections.retry(house.engine, house.settings, "ann", files, house.now)
+    return [change.problem for change in changes]
+
+
+def test_a_failure_is_sent_in_again_as_a_new_arrival(house: House) -> None:
+    id = house.file(b"a/x.jpg", outcome="failed")
+    assert retry(house, Known(id, 0)) == [None]
+    assert house.tree() == {b"inbox/a/x.jpg": b"cat"}
+    assert house.state(id) == ("vanished", None, None, None)
+    path = os.path.join(house.inbox, b"a/x.jpg")
+    assert house.ledger.put_back({path: moves.identity(path)}) == set()
+
+
+def test_only_what_failed_is_tried_again(house: House) -> None:
+    id = house.file(b"x.jpg")
+    assert retry(house, b"x.jpg") == ["is in cats, and only what failed is tried again"]
+    assert house.state(id)[0] == "filed"
+
+
+def test_a_failure_that_cannot_be_moved_stays_what_it_was(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="failed")
+    (house.settings.sorted / "failed/x.jpg").write_bytes(b"other")
+    assert retry(house, Known(id, 0)) == ["its content is not what was filed; nothing was moved"]
+    assert house.state(id)[:2] == ("filed", "failed")
+
+
+def test_what_an_undo_has_put_back_can_be_let_go_too(house: House) -> None:
+    # So a retry that was cut off after the undo can be made again.
+    id = house.file(b"x.jpg")
+    house.undo(last=1)
+    [move] = house.ledger.moves(id)
+    assert retry(house, Known(id, move.id)) == [None]
+    assert house.state(id)[0] == "vanished"
+    assert house.tree() == {b"inbox/x.jpg": b"cat"}
+
+
+def test_two_retries_of_one_failure_are_one(house: House) -> None:
+    id = house.file(b"x.jpg", outcome="failed")
+    assert retry(house, Known(id, 0)) == [None]
+    assert retry(house, Known(id, 0)) == ["was settled meanwhile by ann"]

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipeline.doctor import check
+from pipeline.doctor.check import Problem
+from pipeline.files import moves
+from pipeline.worker.locks import worker_lock
+from tests.support.house import House
+
+
+@pytest.fixture
+def whole(house: House) -> House:
+    """A house where all agrees: two photos, one corrected, one undone."""
+    house.settings.reports.mkdir()
+    house.file(b"x.jpg", b"1")
+    house.file(b"a/\xff.jpg", b"2")
+    house.file(b"back.jpg", b"3")
+    house.undo(last=1)
+    house.correct(b"cats/x.jpg")
+    return house
+
+
+def examine(house: House, hashes: bool = False) -> list[tuple[str, bytes]]:
+    base = os.fsencode(house.settings.base)
+    problems = list(check.examine(house.engine, house.settings, hashes))
+    assert all(len(str(problem).splitlines()) == 1 and problem.as_dict() for problem in problems)
+    return [(problem.kind, os.path.relpath(problem.path, base)) for problem in problems]
+
+
+def put(folder: Path, name: str, content: bytes = b"?") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+
+
+def test_nothing_is_found_where_all_agrees(whole: House) -> None:
+    assert examine(whole, hashes=True) == []
+
+
+def test_a_deleted_photo_is_missing(whole: House) -> None:
+    (whole.settings.sorted / "dogs/x.jpg").unlink()
+    assert examine(whole) == [("missing", b"sorted/dogs/x.jpg")]
+
+
+def test_a_photo_that_was_moved_by_hand_is_missing_and_unrecorded(whole: House) -> None:
+    shutil.move(whole.settings.sorted / "dogs/x.jpg", whole.settings.sorted / "cats/x.jpg")
+    assert examine(whole) == [("missing", b"sorted/dogs/x.jpg"), ("unrecorded", b"sorted/cats/x.jpg")]
+
+
+def test_an_edited_photo_is_changed(whole: House) -> None:
+    put(whole.settings.sorted / "dogs", "x.jpg", b"longer")
+    assert examine(whole) == [("changed", b"sorted/dogs/x.jpg")]
+
+
+def test_only_hashes_show_an_edit_of_the_same_size(whole: House) -> None:
+    put(whole.settings.sorted / "dogs", "x.jpg", b"?")
+    assert examine(whole) == []
+    assert examine(whole, hashes=True) == [("changed", b"sorted/dogs/x.jpg")]
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("x", path)])
+def test_what_is_no_file_is_changed(whole: House, make: object) -> None:
+    path = whole.settings.sorted / "dogs/x.jpg"
+    path.unlink()
+    assert callable(make)
+    make(path)
+    assert examine(whole, hashes=True) == [("changed", b"sorted/dogs/x.jpg")]
+
+
+@pytest.mark.fault(88)
+def test_a_file_without_a_row_is_unrecorded_unless_a_program_left_it(whole: House) -> None:
+    put(whole.settings.sorted / "cats/deep", "new.jpg")
+    put(whole.settings.sorted / "cats", ".DS_Store")
+    put(whole.settings.sorted / "cats", "Thumbs.db")
+    put(whole.settings.sorted, "README.txt")
+    assert examine(whole) == [("unrecorded", b"sorted/cats/deep/new.jpg")]
+
+
+def test_a_file_that_goes_while_it_is_looked_up_is_no_problem(
+    whole: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(whole.settings.sorted / "cats", "new.jpg")
+
+    def late(engine: object, paths: list[bytes]) -> dict[bytes, object]:
+        (whole.settings.sorted / "cats/new.jpg").unlink(missing_ok=True)
+        return {path: None for path in paths if not path.endswith(b"new.jpg")}
+
+    monkeypatch.setattr(check, "filed_at_paths", late)
+    assert examine(whole) == []
+
+
+def test_a_file_in_the_spool_without_a_row_is_an_orphan(whole: House) -> None:
+    put(whole.settings.spool, "77-0123abcd")
+    put(whole.settings.spool, "1-00000000")
+    assert sorted(examine(whole)) == [
+        ("orphan", b"state/spool/1-00000000"),
+        ("orphan", b"state/spool/77-0123abcd"),
+    ]
+
+
+def test_a_cut_off_copy_is_a_leftover(whole: House) -> None:
+    put(whole.settings.sorted / "cats", moves.TEMPORARY.decode() + "01")
+    put(whole.settings.spool, moves.TEMPORARY.decode() + "02")
+    assert sorted(kind for kind, _ in examine(whole)) == ["leftover", "leftover"]
+    with worker_lock(whole.settings):
+        assert examine(whole) == []
+
+
+def test_an_unfinished_row_is_told_of_when_no_worker_runs(whole: House) -> None:
+    spool_name = whole.claim(b"new.jpg")
+    assert examine(whole) == [("unfinished", b"state/spool/" + spool_name)]
+    with worker_lock(whole.settings):
+        assert examine(whole) == []
+
+
+def test_a_decided_file_that_is_nowhere_is_missing_even_while_the_worker_runs(whole: House) -> None:
+    spool_name = whole.claim(b"new.jpg", decided=True)
+    with worker_lock(whole.settings):
+        assert examine(whole) == []
+        (whole.settings.spool / os.fsdecode(spool_name)).unlink()
+        assert examine(whole) == [("missing", b"state/spool/" + spool_name)]
+
+
+def test_a_file_between_rename_and_commit_is_no_problem(whole: House) -> None:
+    spool_name = whole.claim(b"new.jpg", decided=True)
+    shutil.move(whole.settings.spool / os.fsdecode(spool_name), whole.settings.sorted / "cats/new.jpg")
+    with worker_lock(whole.settings):
+        assert examine(whole) == []
+
+
+def test_a_correction_under_way_is_only_pending(whole: House) -> None:
+    destination = whole.sorted + b"/cats/x.jpg"
+    whole.ledger.begin_move(1, "correct", destination, "cats", "cat", "ann", whole.now())
+    assert examine(whole) == [("pending", b"sorted/dogs/x.jpg")]
+    moves.move(whole.sorted + b"/dogs/x.jpg", destination)
+    assert examine(whole) == [("pending", b"sorted/dogs/x.jpg")]
+
+
+def test_missing_folders_and_links_are_told(whole: House) -> None:
+    shutil.rmtree(whole.settings.inboxes[0])
+    shutil.rmtree(whole.settings.reports)
+    os.symlink("/tmp", whole.settings.sorted / "uncertain")
+    assert examine(whole) == [("folder", b"inbox"), ("folder", b"reports"), ("folder", b"sorted/uncertain")]
+
+
+def test_a_missing_sorted_folder_is_told_and_so_are_its_files(whole: House) -> None:
+    shutil.rmtree(whole.settings.sorted)
+    assert [kind for kind, _ in examine(whole)] == ["folder", "missing", "missing"]
+
+
+def test_a_folder_that_may_not_be_written_is_told(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = os.fsencode(whole.settings.inboxes[0])
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
+    assert examine(whole) == [("folder", b"inbox")]
+
+
+def test_a_damaged_database_is_told(whole: House) -> None:
+    whole.engine.dispose()
+    path = whole.settings.state / "pawsort.db"
+    content = bytearray(path.read_bytes())
+    content[-4096:] = b"\xaa" * 4096
+    path.write_bytes(content)
+    assert examine(whole)[0] == ("database", b"state/pawsort.db")
+
+
+def test_pages_are_walked_to_their_end(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "PAGE", 2)
+    for number in range(5):
+        whole.file(b"%d.jpg" % number)
+        put(whole.settings.sorted / "cats", f"new {number}.jpg")
+        (whole.settings.sorted / f"cats/{number}.jpg").unlink()
+    kinds = [kind for kind, _ in examine(whole)]
+    assert kinds == ["missing"] * 5 + ["unrecorded"] * 5
+
+
+def test_a_busy_worker_and_a_busy_user_are_no_problem(whole: House) -> None:
+    busy, stop = whole.again(), threading.Event()
+
+    def work() -> None:
+        number = 0
+        while not stop.is_set():
+            busy.file(b"busy/%d.jpg" % number, b"%d" % number)
+            busy.correct(b"cats/busy/%d.jpg" % number)
+            number += 1
+
+    thread = threading.Thread(target=work, name="pawsort-busy")
+    thread.start()
+    found: list[Problem] = []
+    try:
+        with worker_lock(whole.settings):
+            for _ in range(15):
+                found += check.examine(whole.engine, whole.settings, hashes=True)
+    finally:
+        stop.set()
+        thread.join()
+        busy.engine.dispose()
+    assert [problem for problem in found if problem.kind != "pending"] == []
+
+
+def test_problems_are_told_as_they_are_found(whole: House) -> None:
+    names = [os.fsencode(whole.settings.sorted) + b"/cats/%d" % n for n in range(3000)]
+    subprocess.run(["touch", *names], check=True)
+    seen = 0
+    for problem in check.examine(whole.engine, whole.settings):
+        seen += problem.kind == "unrecorded"
+        if seen == 1:
+            break  # told before all is listed
+    assert seen == 1

@@ -1,0 +1,214 @@
+"""Rows that count one file twice are found and ended; another spelling of a name is no second file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from db.connection.engine import writing
+from db.queries import listing
+from db.schema.tables import files
+from pipeline.doctor import check, spellings
+from pipeline.files import moves
+from tests.pipeline.doctor.test_repair import contents, left, mended, put, told
+from tests.support.house import House
+
+
+@pytest.fixture
+def whole(house: House) -> House:
+    house.settings.reports.mkdir()
+    house.file(b"a/x.jpg", b"1")
+    house.file(b"y.jpg", b"2", outcome="dogs")
+    house.file(b"z.jpg", b"3", outcome="failed")
+    return house
+
+
+def come_again(house: House, path: str, content: bytes, outcome: str) -> int:
+    """Do what was done to a photo that came back before rows of such photos ended: two rows stay."""
+    name = os.path.basename(path).encode()
+    kept = house.settings.sorted / path
+    identity = kept.stat()
+    id, spool, destination = house._decide(name, content, outcome)
+    os.unlink(os.fsdecode(spool))
+    moves.make_folders(os.path.dirname(destination), os.path.join(house.sorted, outcome.encode()))
+    os.rename(kept, os.fsdecode(destination))
+    _as_filed(house, id, destination, outcome, dev=identity.st_dev, ino=identity.st_ino)
+    return id
+
+
+def _as_filed(house: House, id: int, path: bytes, outcome: str, **known: int) -> None:
+    values = {"state": "filed", "path": path, "outcome": outcome, "filed_at": house.now(), **known}
+    with writing(house.engine) as connection:
+        connection.execute(update(files).where(files.c.id == id).values(**values))
+
+
+def two_at_one_path(house: House, content: bytes = b"1") -> int:
+    id, spool, _ = house._decide(b"a/x.jpg", content)
+    target = house.sorted + b"/cats/a/x.jpg"
+    os.rename(spool, target)
+    _as_filed(house, id, target, "cats")
+    return id
+
+
+def test_a_row_whose_photo_came_back_and_is_filed_elsewhere_ends(whole: House) -> None:
+    new = come_again(whole, "failed/z.jpg", b"3", "cats")
+    before = contents(whole)
+    assert left(whole) == ["superseded"]
+    assert told(whole) == {"superseded sorted/failed/z.jpg": True}
+    assert left(whole) == []
+    assert whole.state(3)[:2] == ("vanished", None)
+    assert whole.state(new) == ("filed", "cats", None, b"sorted/cats/z.jpg")
+    assert listing.counts(whole.engine) == {"cats": 2, "dogs": 1, "waiting": 0}
+    assert contents(whole) == before
+    assert mended(whole) == []
+
+
+@pytest.mark.parametrize("content", [b"1", b"longer"])
+def test_of_two_rows_at_one_path_the_newest_stays(whole: House, content: bytes) -> None:
+    new = two_at_one_path(whole, content)
+    assert told(whole) == {"superseded sorted/cats/a/x.jpg": True}
+    assert left(whole) == []
+    assert [whole.state(id)[0] for id in (1, new)] == ["vanished", "filed"]
+
+
+def test_of_two_rows_at_one_path_the_one_whose_photo_is_there_stays(whole: House) -> None:
+    new = two_at_one_path(whole, b"longer")
+    put(whole.settings.sorted / "cats/a/x.jpg", b"1")
+    assert told(whole) == {"superseded sorted/cats/a/x.jpg": True}
+    assert [whole.state(id)[0] for id in (1, new)] == ["filed", "vanished"]
+
+
+def test_a_copy_of_a_photo_that_was_moved_by_hand_is_no_reason_to_end_its_row(whole: House) -> None:
+    whole.file(b"copy.jpg", b"1")
+    (whole.settings.sorted / "dogs/deep").mkdir()
+    shutil.move(whole.settings.sorted / "cats/a/x.jpg", whole.settings.sorted / "dogs/deep/x.jpg")
+    assert told(whole) == {
+        "superseded sorted/cats/a/x.jpg": True, "unrecorded sorted/dogs/deep/x.jpg": True,
+    }  # fmt: skip
+    assert whole.state(1) == ("filed", "dogs", None, b"sorted/dogs/deep/x.jpg")
+
+
+def test_rows_of_a_folder_whose_disk_may_be_missing_do_not_end(whole: House) -> None:
+    whole.file(b"copy.jpg", b"1", outcome="duplicates")
+    disk = whole.settings.sorted / "duplicates"
+    shutil.move(disk, whole.settings.base / "unmounted")
+    assert told(whole) == {"superseded sorted/duplicates/copy.jpg": False}
+    disk.mkdir()
+    assert told(whole) == {"superseded sorted/duplicates/copy.jpg": False}
+    put(disk / "other.jpg", b"9")
+    assert told(whole)["superseded sorted/duplicates/copy.jpg"]
+
+
+def test_rows_of_a_place_that_sorted_has_left_do_not_end(whole: House) -> None:
+    """They are right again once the settings or the rows name the place where the photos are."""
+    whole.file(b"copy.jpg", b"1", outcome="dogs")
+    old = whole.settings.base / "old/cats/a/x.jpg"
+    _as_filed(whole, 1, os.fsencode(old), "cats")
+    (whole.settings.sorted / "cats/a/x.jpg").unlink()
+    put(whole.settings.sorted / "cats/other.jpg", b"9")
+    assert told(whole)["superseded old/cats/a/x.jpg"] is False
+
+
+def test_a_photo_that_is_gone_with_its_copy_is_missing(whole: House) -> None:
+    whole.file(b"copy.jpg", b"1")
+    for path in ("cats/a/x.jpg", "cats/copy.jpg"):
+        (whole.settings.sorted / path).unlink()
+    assert left(whole) == ["missing", "missing"]
+
+
+# --- other spellings of a name -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exfat(tmp_path: Path) -> Iterator[Path]:
+    """An exFAT disk in a file, mounted as `sorted`, which takes upper and lower case for the same."""
+    if os.getuid() or not all(map(shutil.which, ("mkfs.exfat", "mount.exfat-fuse", "losetup"))):
+        pytest.skip("needs root, and the packages exfatprogs and exfat-fuse")
+    image, folder = tmp_path / "disk", tmp_path / "sorted"
+    folder.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(4_000_000)
+    subprocess.run(["mkfs.exfat", image], check=True, capture_output=True)
+    loop = subprocess.run(["losetup", "-f", "--show", image], capture_output=True, text=True)
+    mounted = (
+        loop.returncode == 0
+        and not subprocess.run(
+            ["mount.exfat-fuse", loop.stdout.strip(), folder], capture_output=True
+        ).returncode
+    )
+    try:
+        if not mounted:
+            pytest.skip("exFAT cannot be mounted here")
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], capture_output=True)
+        subprocess.run(["losetup", "-d", loop.stdout.strip()], capture_output=True)
+
+
+def test_a_photo_whose_case_was_changed_on_exfat_has_its_row(exfat: Path, tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.settings.reports.mkdir()
+    house.file("été/straße.jpg".encode(), b"1")
+    house.file(b"123", b"2")
+    os.rename(exfat / "cats", exfat / "Cats")
+    os.rename(exfat / "Cats/été/straße.jpg", exfat / "Cats/été/other")
+    os.rename(exfat / "Cats/été/other", exfat / "Cats/été/STRAßE.JPG")
+    put(exfat / "Cats/new.jpg", b"3")
+    assert "STRAßE.JPG" in os.listdir(exfat / "Cats/été")
+    assert [(p.kind, os.path.basename(p.path)) for p in check.examine(house.engine, house.settings)] == [
+        ("unrecorded", b"new.jpg")
+    ]
+    house.engine.dispose()
+
+
+def _nfd(path: bytes) -> bytes:
+    return os.fsencode(unicodedata.normalize("NFD", os.fsdecode(path)))
+
+
+@pytest.mark.parametrize("respell", [bytes.upper, _nfd], ids=["case", "accents"])
+def test_a_file_system_that_takes_two_spellings_for_one(
+    house: House, monkeypatch: pytest.MonkeyPatch, respell: Callable[[bytes], bytes]
+) -> None:
+    """A listing has one spelling, and every call takes the other too."""
+    name = "café.jpg".encode()
+    house.settings.reports.mkdir()
+    house.file(name, b"1")
+    honest, listed = os.lstat, moves.files_below
+
+    def lstat(path: Any, **options: Any) -> os.stat_result:
+        folder, base = os.path.split(os.fsencode(path))
+        return honest(os.path.join(folder, name) if base == respell(name) else path, **options)
+
+    def files_below(folder: bytes, trouble: Any) -> Iterator[bytes]:
+        for path in listed(folder, trouble):
+            head, base = os.path.split(path)
+            yield os.path.join(head, respell(base) if base == name else base)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    monkeypatch.setattr(moves, "files_below", files_below)
+    assert left(house) == []
+    assert mended(house) == []
+
+
+def test_two_files_whose_names_differ_in_case_are_two(house: House) -> None:
+    house.settings.reports.mkdir()
+    house.file(b"a.jpg", b"1")
+    recorded = house.settings.sorted / "cats/a.jpg"
+    shutil.copy2(recorded, recorded.with_name("A.jpg"))
+    os.link(recorded, recorded.with_name("A.JPG"))
+    assert told(house) == {"unrecorded sorted/cats/A.jpg": True, "unrecorded sorted/cats/A.JPG": True}
+
+
+def test_rows_are_read_in_pages(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spellings, "PAGE", 2)
+    for number in range(5):
+        house.file(b"%d.jpg" % number, b"%d" % number)
+    assert len(list(spellings._recorded(house.engine))) == 5

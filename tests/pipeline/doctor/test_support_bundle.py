@@ -1,0 +1,160 @@
+# ruff: noqa: E501
+"""The bundle for support: what is needed to understand, and no photo, no name of one, no secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Settings, WebSettings
+from pipeline.doctor import support_bundle
+from pipeline.doctor.check import examine
+from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
+from tests.support.house import House
+
+SECRET, PASSWORD = "a token of sixteen characters", "hunter2hunter2"
+NAMES = (
+    "Anna at the beach.jpg", "it's \"mine\", isn't it.jpg", "kätzchen: eins.jpg", "=x'y.jpg", "plain_name.jpg",
+    "two  spaces.jpg", "semi;colon (2).jpg",
+)  # fmt: skip
+CONTENT = b"\xff\xd8\xff the content of a photo that must not leave the house"
+
+
+@pytest.fixture
+def troubled(house: House, tmp_path: Path) -> House:
+    """A house whose every part speaks of photos by name."""
+    settings = house.settings.model_copy(update={"web": WebSettings(token=SECRET)})
+    house.settings = settings
+    for number, name in enumerate(NAMES):
+        house.file(os.fsencode(name), CONTENT + b"%d" % number)
+    (settings.sorted / "cats" / NAMES[0]).unlink()
+    (settings.sorted / "cats" / f"new {NAMES[4]}").write_bytes(CONTENT)
+    beat = Heartbeat(
+        pid=1, started_at=datetime.now(UTC), at=datetime.now(UTC), state="paused", health="red",
+        reasons=(f"[Errno 28] No space left on device: '{settings.spool}/1' -> '{settings.sorted}/cats/{NAMES[1]}'",),
+        inboxes=(InboxBeat(str(settings.inboxes[0]), "native", "degraded", f"{settings.inboxes[0]}/{NAMES[2]}: odd", 3),),
+        last_file=NAMES[0],
+    )  # fmt: skip
+    beat.write(settings.state / FILE_NAME)
+    lines = []
+    for name in NAMES:
+        path = f"{settings.inboxes[0]}/{name}"
+        lines += [
+            f"2026-11-21 06:52:51 WARNING cannot take {path!a}: Permission denied; trying again later",
+            f"2026-11-21 06:52:51 WARNING isn't it odd: {name!a} is no photo",
+            f"2026-11-21 06:52:51 INFO took up a move that was cut off: {settings.sorted}/cats/{name} -> {path}",
+            json.dumps(
+                {"at": "2026-11-21T06:52:51Z", "level": "error", "message": f"{path} is gone: {name!a}"}
+            ),
+        ]
+    (tmp_path / "worker.log").write_text("\n".join(lines), encoding="utf-8")
+    return house
+
+
+def packed(house: House, tmp_path: Path, names: bool = False, log: bool = True) -> dict[str, str]:
+    findings = [problem.as_dict() for problem in examine(house.engine, house.settings)]
+    path = tmp_path / f"bundle {names}.zip"
+    support_bundle.pack(house.settings, path, findings, names, tmp_path / "worker.log" if log else None)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name).decode("utf-8") for name in archive.namelist()}
+
+
+def test_no_photo_no_name_and_no_secret_is_in_it(troubled: House, tmp_path: Path) -> None:
+    parts = packed(troubled, tmp_path)
+    for part, text in parts.items():
+        assert SECRET not in text, part
+        assert CONTENT.decode("latin-1")[4:40] not in text, part
+        for name in NAMES:
+            pieces = (
+                name,
+                name[:-4],
+                ascii(name)[1:-1],
+                json.dumps(name)[1:-1],
+                name.split()[-1][:-4],
+                name[:6],
+            )
+            for piece in filter(lambda piece: len(piece) > 3, pieces):
+                assert piece not in text, (part, piece, text[:3000])
+
+
+def test_names_are_in_it_when_they_are_asked_for_and_secrets_still_are_not(
+    troubled: House, tmp_path: Path
+) -> None:
+    text = "\n".join(packed(troubled, tmp_path, names=True).values())
+    assert all(json.dumps(name, ensure_ascii=False)[1:-1] in text or name in text for name in NAMES)
+    assert SECRET not in text
+
+
+def test_a_password_of_the_database_is_not_in_it(house: House, tmp_path: Path) -> None:
+    house.settings = house.settings.model_copy(
+        update={"database": f"postgresql://ann:{PASSWORD}@127.0.0.1:9/pawsort"}
+    )
+    path = tmp_path / "b.zip"
+    support_bundle.pack(house.settings, path, [], True, None)
+    with zipfile.ZipFile(path) as archive:
+        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert all(PASSWORD not in text for text in texts.values())
+    assert "ann:***@" in texts["settings.yaml"]
+
+
+def test_what_is_needed_to_understand_is_in_it(troubled: House, tmp_path: Path) -> None:
+    parts = packed(troubled, tmp_path)
+    assert set(parts) == {
+        "about.json", "settings.yaml", "status.json", "heartbeat.json", "findings.json", "database.json",
+        "folders.json", "model.yaml", "log.txt",
+    }  # fmt: skip
+    assert json.loads(parts["about.json"])["packages"]["pillow"]
+    assert json.loads(parts["database.json"])["states"] == {"filed": len(NAMES)}
+    assert json.loads(parts["database.json"])["schema_version"]
+    assert {finding["kind"] for finding in json.loads(parts["findings.json"])} >= {"missing", "unrecorded"}
+    assert json.loads(parts["folders.json"])[str(troubled.settings.sorted)] == {"cats": len(NAMES)}
+    assert json.loads(parts["heartbeat.json"])["inboxes"][0]["path"] == str(troubled.settings.inboxes[0])
+    assert "settle_seconds" in parts["settings.yaml"]
+    assert "sha256" in parts["model.yaml"]
+    first = parts["log.txt"].splitlines()[0]
+    assert first.startswith(f"2026-11-21 06:52:51 WARNING cannot take '{troubled.settings.inboxes[0]}/name-")
+
+
+def test_one_name_has_one_mark_within_a_bundle_and_another_in_the_next(house: House) -> None:
+    a, b = support_bundle._Hider(house.settings), support_bundle._Hider(house.settings)
+    line = f"{house.settings.sorted}/cats/rex.jpg"
+    assert a.line(line) == a.line(line) != b.line(line)
+    assert a.line(line).endswith(".jpg")
+
+
+def test_what_cannot_be_found_out_says_so_and_the_rest_is_there(house: House, tmp_path: Path) -> None:
+    house.engine.dispose()
+    (house.settings.state / "pawsort.db").write_bytes(b"no database " * 999)
+    path = tmp_path / "b.zip"
+    support_bundle.pack(house.settings, path, [], False, None)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert "error" in json.loads(parts["database.json"])
+    assert "error" in json.loads(parts["heartbeat.json"])
+    assert "log.txt" not in parts
+    assert "sorted" in parts["settings.yaml"]
+
+
+def test_only_the_end_of_a_long_log_is_taken(house: House, tmp_path: Path) -> None:
+    (tmp_path / "worker.log").write_text("".join(f"line {n}\n" for n in range(5000)))
+    lines = packed(house, tmp_path)["log.txt"].splitlines()
+    assert (len(lines), lines[-1]) == (support_bundle.LOG_LINES, "line 4999")
+
+
+def test_nothing_is_overwritten(house: House, tmp_path: Path) -> None:
+    (tmp_path / "b.zip").write_text("mine")
+    with pytest.raises(FileExistsError):
+        support_bundle.pack(house.settings, tmp_path / "b.zip", [], False, None)
+    assert (tmp_path / "b.zip").read_text() == "mine"
+
+
+def test_settings_have_no_secret_that_is_not_masked() -> None:
+    """A new setting that holds one must be masked too; so their names are kept here."""
+    texts = {name for name, field in Settings.model_fields.items() if field.annotation in (str, str | None)}
+    assert texts == {"database", "model"}

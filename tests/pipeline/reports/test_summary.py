@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from pipeline.reports.summary import COLUMNS, Tally
+
+DAY = date(2026, 11, 20)
+SEEN = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def images(*rows: tuple[str, str, str | None, float | None, float | None]) -> pd.DataFrame:
+    """Make a part of `results` from inbox, state, outcome, confidence and seconds to filed."""
+    columns = list(zip(*rows, strict=True))
+    filed = [None if seconds is None else SEEN + timedelta(seconds=seconds) for seconds in columns[4]]
+    return pd.DataFrame(
+        {
+            "inbox": pd.Series(columns[0], dtype="str"),
+            "state": pd.Series(columns[1], dtype="str"),
+            "outcome": pd.Series(columns[2], dtype="str"),
+            "confidence": pd.Series(columns[3], dtype="float64"),
+            "bytes": pd.Series([10] * len(rows), dtype="Int64"),
+            "seen_at": pd.Series([SEEN] * len(rows), dtype="datetime64[us, UTC]"),
+            "filed_at": pd.Series(filed, dtype="datetime64[us, UTC]"),
+        }
+    )
+
+
+def test_parts_add_up_to_the_whole() -> None:
+    tally = Tally(["cats"])
+    for n in range(11):
+        tally.add(images(("/a", "filed", "cats", n / 10, float(n))))
+    row = tally.frame(DAY, {"/a": 11}).iloc[0].to_dict()
+    assert (row["images"], row["bytes"], row["share"]) == (11, 110, 1.0)
+    assert [row[f"confidence_p{p}"] for p in (10, 50, 90)] == [0.1, 0.5, 0.9]
+    assert (row["confidence_mean"], row["seconds_to_filed_mean"]) == (0.5, 5.0)
+    assert (row["seconds_to_filed_p50"], row["seconds_to_filed_p95"]) == (5.0, 9.5)
+
+
+def test_whatever_is_not_filed_yet_waits_even_when_it_is_decided() -> None:
+    tally = Tally(["cats"])
+    tally.add(images(*[("/a", state, None, None, None) for state in ("claimed", "decoding", "decided")]))
+    assert tally.counts() == {"cats": 0, "waiting": 3}
+
+
+@pytest.mark.fault(93)
+def test_a_clock_set_back_between_seen_and_filed_gives_negative_seconds_not_an_error() -> None:
+    tally = Tally(["cats"])
+    tally.add(images(("/a", "filed", "cats", 0.9, -3600.0)))
+    assert tally.frame(DAY, {"/a": 1})["seconds_to_filed_mean"][0] == -3600.0
+
+
+def test_each_inbox_reconciles_by_itself() -> None:
+    tally = Tally(["cats"])
+    tally.add(images(("/a", "filed", "cats", 0.9, 1.0), ("/b", "filed", "cats", 0.9, 1.0)))
+    assert not tally.reconciles({"/a": 2})
+    frame = tally.frame(DAY, {"/a": 1, "/b": 0, "/c": 4})
+    assert frame.groupby("inbox")["reconciles"].first().to_dict() == {"/a": True, "/b": False, "/c": False}
+
+
+def test_what_arrives_during_the_count_does_not_count_against_it() -> None:
+    tally = Tally(["cats"])
+    tally.add(images(("/a", "filed", "cats", 0.9, 1.0), ("/a", "filed", "cats", 0.9, 1.0)))
+    assert tally.settled({"/a": 1}, {"/a": 3, "/b": 1}) == {"/a": 2}
+    assert tally.settled({"/a": 3}, {"/a": 3}) == {"/a": 3}
+    assert tally.settled({"/a": 1}, {"/a": 1}) == {"/a": 1}
+
+
+def test_a_day_without_arrivals_still_has_all_columns() -> None:
+    assert list(Tally(["cats"]).frame(DAY, {}).columns) == list(COLUMNS)

@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pipeline.classifier.configured_model import load_bundle, policy
+from pipeline.corrections.corrections import login_name
+from pipeline.web.services import database as store
+from pipeline.web.views.rendering import percent
+from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
+from tests.pipeline.web.conftest import HTML, TestClient, client_of, parts, photo
+from tests.support.house import START, House
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, House]]:
+    """A server that stays for all tests here, so that its model wakes once."""
+    house = House(tmp_path_factory.mktemp("site"))
+    with client_of(house) as client:
+        yield client, house
+    house.engine.dispose()
+
+
+def left_over(house: House) -> list[str]:
+    looking = house.settings.state / "looking"
+    return [path.name for path in (*looking.iterdir(), *house.settings.inboxes[0].glob(".*"))]
+
+
+# --- classify -------------------------------------------------------------------------------------------
+
+
+def test_photos_are_classified_as_the_command_does_and_nothing_stays(site: tuple[TestClient, House]) -> None:
+    client, house = site
+    answer = client.post("/api/classify", files=parts(photo("cat"), photo("unsure"), photo("truncated")))
+    assert answer.status_code == 200
+    cat, unsure, cut = answer.json()
+    assert list(cat) == ["path", "prediction", "confidence", "outcome", "reason", "scores"]
+    assert (cat["path"], cat["prediction"], cat["outcome"]) == ("a.png", "cat", "cats")
+    assert (unsure["outcome"], unsure["reason"]) == ("uncertain", "low_confidence")
+    assert (cut["outcome"], cut["reason"], cut["scores"]) == ("failed", "truncated", None)
+    assert left_over(house) == []
+
+
+@pytest.mark.fault(106)
+@pytest.mark.parametrize("model", ["../cats_dogs", "/etc", "nobody"])
+def test_a_model_is_one_of_the_list_and_never_a_path(site: tuple[TestClient, House], model: str) -> None:
+    answer = site[0].post("/api/classify", params={"model": model}, files=parts(photo()))
+    assert answer.status_code == 404
+    assert "cats_dogs" in answer.json()["what_to_do"]
+
+
+@pytest.mark.parametrize("path", ["/api/classify", "/api/inbox", "/try"])
+def test_a_request_without_a_photo_is_told_what_to_send(site: tuple[TestClient, House], path: str) -> None:
+    client, house = site
+    assert client.post(path, data={"model": "x"}).status_code == 415
+    assert client.post(path, files={"x": (None, b"1")}).status_code in (404, 422)
+    assert client.post(path, files=parts(photo(), field="image")).status_code == 422
+    assert left_over(house) == []
+
+
+def test_the_models_are_listed_the_workers_own_first(site: tuple[TestClient, House]) -> None:
+    first = site[0].get("/api/models").json()[0]
+    assert first == {"name": "cats_dogs", "labels": ["cat", "dog", "neither"], "is_workers": True}
+
+
+# --- results and corrections ----------------------------------------------------------------------------
+
+
+def test_results_come_a_page_at_a_time_and_can_be_chosen(client: TestClient, house: House) -> None:
+    ids = [house.file(f"{n}.jpg".encode(), f"{n}".encode()) for n in range(5)]
+    first = client.get("/api/results", params={"limit": 3}).json()
+    assert [row["id"] for row in first["results"]] == ids[:1:-1]
+    rest = client.get("/api/results", params={"limit": 3, "before": first["next"]}).json()
+    assert [row["id"] for row in rest["results"]] == ids[1::-1]
+    assert rest["next"] is None
+    assert client.get("/api/results", params={"name": "3.JPG"}).json()["results"][0]["id"] == ids[3]
+    assert (
+        client.get("/api/results", params={"since": START.replace(year=2030).isoformat()}).json()["results"]
+        == []
+    )
+    assert client.get("/api/results", params={"limit": 100_000}).status_code == 422
+
+
+def test_one_result_has_the_columns_of_the_view(client: TestClient, house: House) -> None:
+    id = house.file(b"a\n<b>.jpg")
+    row = client.get(f"/api/results/{id}").json()
+    assert (row["name"], row["outcome"], row["scores"]) == ("a\n<b>.jpg", "cats", {"cat": 0.9})
+    assert datetime.fromisoformat(row["filed_at"]).tzinfo is not None
+    assert client.get("/api/results/77").status_code == 404
+
+
+def test_a_correction_moves_the_photo_and_can_be_taken_back(client: TestClient, house: House) -> None:
+    house.time -= timedelta(days=1)  # the server goes by the real clock
+    id = house.file(b"back\\slash \xff.jpg")
+    done = client.post(f"/api/results/{id}/correction", json={"as": "dog", "by": "ann"})
+    assert done.json()["outcome"] == "dogs"
+    assert house.state(id)[:3] == ("filed", "dogs", "dog")
+    assert [move.by for move in house.ledger.moves(id)] == ["ann"]
+    assert client.delete(f"/api/results/{id}/correction").json()["outcome"] == "cats"
+    assert house.state(id)[1:3] == ("cats", None)
+    assert house.ledger.moves(id)[-1].by == login_name()
+
+
+def test_who_looked_before_somebody_else_answered_changes_nothing(client: TestClient, house: House) -> None:
+    house.time -= timedelta(days=1)
+    url = f"/api/results/{house.file(b'a.jpg')}"
+    seen = {"If-Match": client.get(url).headers["etag"]}
+    first = client.post(f"{url}/correction", json={"as": "dog", "by": "ann"}, headers=seen)
+    assert first.status_code == 200
+    late = [
+        client.post(f"{url}/correction", json={"as": "cat", "by": "ben"}, headers=seen),
+        client.delete(f"{url}/correction", headers=seen),
+    ]
+    assert [answer.status_code for answer in late] == [412, 412]
+    assert "a.jpg: was settled meanwhile by ann, who said dog" in late[0].json()["error"]
+    assert client.get(url).json()["corrected_to"] == "dog"
+    assert client.delete(f"{url}/correction?by=ben", headers={"If-Match": "mine"}).status_code == 400
+    anew = {"If-Match": first.headers["etag"]}
+    assert client.delete(f"{url}/correction?by=ben", headers=anew).status_code == 200
+    assert client.get(url).headers["etag"] not in (seen["If-Match"], anew["If-Match"])
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        ('"0"', 412), ('"5"', 412), ('W/{etag}', 412), ('"0-000000000000000000"', 412), ('""', 412),
+        ("mine", 400), ('"', 400), ("", 400), ('"a" "b"', 400), ("*, {etag}", 400), ('w/"0"', 400),
+        ("0", 400),
+        ("*", 200), (" * ", 200), ("{etag}", 200), ('"a", {etag}', 200), ('W/"a",,{etag}', 200),
+    ],
+)  # fmt: skip
+def test_if_match_is_compared_always_even_for_a_file_that_was_never_moved(
+    client: TestClient, house: House, value: str, status: int
+) -> None:
+    house.time -= timedelta(days=1)
+    url = f"/api/results/{house.file(b'a.jpg')}"
+    headers = {"If-Match": value.format(etag=client.get(url).headers["etag"])}
+    answer = client.post(f"{url}/correction", json={"as": "dog"}, headers=headers)
+    assert answer.status_code == status
+    assert client.get(url).json()["corrected_to"] == ("dog" if status == 200 else None)
+
+
+def test_each_line_of_if_match_counts(client: TestClient, house: House) -> None:
+    house.time -= timedelta(days=1)
+    url = f"/api/results/{house.file(b'a.jpg')}"
+    lines = [("If-Match", client.get(url).headers["etag"]), ("If-Match", '"other"')]
+    assert client.delete(f"{url}/correction", headers=lines).status_code == 200
+
+
+def test_the_etag_of_a_row_changes_with_what_it_says(client: TestClient, house: House) -> None:
+    id = house.file(b"a.jpg")
+    url = f"/api/results/{id}"
+    before = client.get(url).headers["etag"]
+    with house.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE files SET reason = 'low_confidence'")
+    assert client.get(url).headers["etag"] != before
+    assert client.get(url).headers["cache-control"] == "private, no-cache"
+
+
+def test_what_cannot_be_corrected_says_why(client: TestClient, house: House) -> None:
+    id = house.file(b"a.jpg")
+    assert client.post(f"/api/results/{id}/correction", json={"as": "hamster"}).status_code == 422
+    assert client.post(f"/api/results/{id}/correction", json={"as": "dog", "x": 1}).status_code == 422
+    assert client.post("/api/results/99/correction", json={"as": "dog"}).status_code == 404
+    with open(os.path.join(house.sorted, b"cats/a.jpg"), "ab") as file:
+        file.write(b"changed")
+    changed = client.post(f"/api/results/{id}/correction", json={"as": "dog"})
+    assert (changed.status_code, "content" in changed.json()["error"]) == (409, True)
+    assert client.delete(f"/api/results/{id}/correction").status_code == 409
+
+
+# --- inbox ----------------------------------------------------------------------------------------------
+
+
+def test_a_delivery_is_in_the_inbox_when_it_is_answered(site: tuple[TestClient, House]) -> None:
+    client, house = site
+    answer = client.post("/api/inbox", files=parts(b"one", b"two", name="../../x.jpg"))
+    assert answer.status_code == 201
+    inbox = house.settings.inboxes[0]
+    assert [(inbox / each["name"]).read_bytes() for each in answer.json()] == [b"one", b"two"]
+    assert left_over(house) == []
+
+
+def test_the_same_key_brings_the_same_answer(site: tuple[TestClient, House]) -> None:
+    client, house = site
+    headers = {"Idempotency-Key": "k1"}
+    first = client.post("/api/inbox", files=parts(b"three", b"three"), headers=headers)
+    again = client.post("/api/inbox", files=parts(b"three", b"three"), headers=headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert [each["name"] for each in first.json()] == [each["name"] for each in again.json()]
+    assert len({each["name"] for each in first.json()}) == 2
+    assert left_over(house) == []
+
+
+@pytest.mark.fault(106)
+def test_an_inbox_is_one_of_the_settings(site: tuple[TestClient, House]) -> None:
+    client, house = site
+    for inbox in ("/etc", "../inbox", "inbox"):
+        assert client.post("/api/inbox", params={"inbox": inbox}, files=parts(b"x")).status_code == 404
+    own = str(house.settings.inboxes[0])
+    assert client.post("/api/inbox", params={"inbox": own}, files=parts(b"x")).status_code == 201
+
+
+def test_an_inbox_that_is_not_mounted_takes_nothing(house: House) -> None:
+    house.settings.inboxes[0].rmdir()
+    with client_of(house) as client:
+        assert client.post("/api/inbox", files=parts(b"x")).status_code == 503
+    assert not house.settings.inboxes[0].exists()
+
+
+# --- status and trouble ---------------------------------------------------------------------------------
+
+
+def beat(house: House) -> None:
+    inbox = InboxBeat('/in\n"b\\ox', "native", "ok", None, 3)
+    now = datetime.now(UTC)
+    Heartbeat(
+        1, now, now, "watching", "ok", (), (inbox,), "stub", "cats_dogs", 2.5, 7, disk_free_bytes=10**12
+    ).write(house.settings.state / FILE_NAME)
+
+
+def test_status_is_what_the_command_says(client: TestClient, house: House) -> None:
+    house.file(b"a.jpg")
+    beat(house)
+    status = client.get("/api/status").json()
+    assert (status["worker"], status["counts"]["cats"], status["heartbeat"]["waiting"]) == ("died", 1, 7)
+
+
+def test_metrics_are_in_the_format_of_prometheus(client: TestClient, house: House) -> None:
+    house.file(b"a.jpg")
+    beat(house)
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = answer.text.splitlines()
+    assert 'pawsort_files{outcome="cats"} 1' in lines
+    assert "pawsort_worker_up 0" in lines
+    assert "pawsort_filed_files_per_second 2.5" in lines
+    assert "pawsort_disk_free_bytes 1000000000000" in lines
+    assert r'pawsort_inbox_up{inbox="/in\n\"b\\ox"} 1' in lines
+    names = [line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")]
+    assert {f"# TYPE {name} gauge" for name in names} <= set(lines)
+
+
+def test_a_locked_database_is_said_soon(
+    client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(store.PATIENCE_SECONDS, "read", 0.05)
+    monkeypatch.setitem(store.PATIENCE_SECONDS, "write", 0.05)
+    id = house.file(b"a.jpg")
+    house.engine.dispose()
+    database = sqlite3.connect(house.settings.state / "pawsort.db", isolation_level=None)
+    database.execute("PRAGMA locking_mode = EXCLUSIVE")
+    database.execute("BEGIN EXCLUSIVE")
+    try:
+        for answer in (
+            client.get("/api/results"),
+            client.get("/api/status"),
+            client.post(f"/api/results/{id}/correction", json={"as": "dog"}),
+        ):
+            assert answer.status_code == 503
+            assert "locked" in answer.json()["error"]
+            assert answer.headers["retry-after"]
+    finally:
+        database.close()
+    assert client.get("/api/results").status_code == 200
+
+
+def test_where_no_worker_has_been_there_is_nothing_and_no_trouble(visitor: TestClient) -> None:
+    assert visitor.get("/api/results").json() == {"results": [], "next": None}
+    assert visitor.get("/api/results/1").status_code == 404
+    assert visitor.get("/api/status").json()["worker"] == "stopped"
+    assert visitor.get("/metrics").status_code == 200
+
+
+def test_a_database_that_was_put_back_is_opened_again(client: TestClient, house: House) -> None:
+    house.file(b"a.jpg")
+    assert len(client.get("/api/results").json()["results"]) == 1
+    house.engine.dispose()
+    path = house.settings.state / "pawsort.db"
+    with sqlite3.connect(path) as old, sqlite3.connect(path.with_suffix(".new")) as new:
+        old.backup(new)
+        new.execute("DELETE FROM files")
+    old.close(), new.close()
+    for leftover in house.settings.state.glob("pawsort.db-*"):
+        leftover.unlink()
+    path.with_suffix(".new").rename(path)
+    assert client.get("/api/results").json()["results"] == []
+
+
+def test_the_schema_describes_each_route_of_the_api(visitor: TestClient) -> None:
+    schema = visitor.get("/api/openapi.json").json()
+    routes = {(path, method) for path, methods in schema["paths"].items() for method in methods}
+    assert routes >= {
+        ("/api/classify", "post"), ("/api/results", "get"), ("/api/results/{id}", "get"),
+        ("/api/results/{id}/correction", "post"), ("/api/results/{id}/correction", "delete"),
+        ("/api/inbox", "post"), ("/api/status", "get"), ("/api/models", "get"), ("/metrics", "get"),
+        ("/healthz", "get"),
+    }  # fmt: skip
+    for path, methods in schema["paths"].items():
+        assert all(route.get("description") for route in methods.values()), path
+    body = schema["paths"]["/api/classify"]["post"]["requestBody"]["content"]
+    assert list(body) == ["multipart/form-data"]
+    json.dumps(schema)
+
+
+# --- the page Try ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault(110)
+def test_the_page_answers_a_photo_without_a_script_too(site: tuple[TestClient, House]) -> None:
+    page = site[0].post("/try", files=parts(photo("dog"), name="<b>&.png"), headers=HTML).text
+    assert "<!doctype html>" in page and "&lt;b&gt;&amp;.png" in page and "<b>&" not in page
+    assert "into dogs/" in page
+
+
+def test_the_script_gets_a_card_with_bars_and_a_picture(site: tuple[TestClient, House]) -> None:
+    client, house = site
+    card = client.post("/try", files=parts(photo("unsure")), headers={"X-Part": "1"}).text
+    assert "<html" not in card and card.count('class="bar"') == 3
+    needed = percent(policy(house.settings, load_bundle(house.settings)).threshold)
+    assert f"for you to look at: it is 50 % sure, and {needed} is needed" in card
+    [picture] = [part.split('"')[0] for part in card.split('src="')[1:]]
+    assert client.get(picture).headers["content-type"] == "image/jpeg"
+    assert client.get("/try/pictures/guessed").status_code == 404
+    assert left_over(house) == []
+
+
+def test_what_cannot_be_read_says_why(site: tuple[TestClient, House]) -> None:
+    card = site[0].post("/try", files=parts(photo("truncated")), headers={"X-Part": "1"}).text
+    assert "because a part of the file is missing" in card and 'class="bar"' not in card
+
+
+def test_where_it_looked_is_shown(site: tuple[TestClient, House]) -> None:
+    client, house = site
+    form = {"label": (None, b"dog"), "file": ("a.png", photo())}
+    part = client.post("/try/heat", files=form).text
+    picture = part.split('src="')[1].split('"')[0]
+    assert client.get(picture).content == b"heat of dog"
+    assert client.post("/try/heat", files={**form, "label": (None, b"hamster")}).status_code == 404
+    assert left_over(house) == []
+
+
+def test_a_model_can_be_woken_before_it_is_asked(site: tuple[TestClient, House]) -> None:
+    assert site[0].post("/try/wake").json()["awake"] in (True, False)
+    assert site[0].post("/try/wake", params={"model": "nobody"}).status_code == 404

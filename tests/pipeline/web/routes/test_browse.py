@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import re
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pipeline.web.routes import browse
+from pipeline.web.routes.filters import Filters, choice_of, filters_of
+from tests.pipeline.web.conftest import HTML, TestClient
+from tests.support.house import House
+
+
+def files(text: str) -> list[int]:
+    return [int(id) for id in re.findall(r'href="/files/(\d+)"', text)]
+
+
+def counts(text: str) -> dict[str, str]:
+    plain = re.sub(r"\s+", " ", text)
+    return dict(re.findall(r'class="of \w+" href="[^"]*"[^>]*>(\w+) <span class="count">([\d,+]+)', plain))
+
+
+def test_the_newest_photos_are_shown_first_with_counts_of_each_outcome(
+    client: TestClient, house: House
+) -> None:
+    first = house.file(b"a.jpg")
+    second = house.file(b"b.jpg", b"dog", "dogs")
+    text = client.get("/browse", headers=HTML).text
+    assert files(text) == [second, first]
+    assert counts(text) == {"cats": "1", "dogs": "1", "uncertain": "0", "failed": "0"}
+
+
+@pytest.mark.parametrize("odd", ["%00", "a%00", "%00a", "%25", "_", "%5B", "%5C", "%ff", "*"])
+def test_a_name_that_no_file_has_finds_none(client: TestClient, house: House, odd: str) -> None:
+    house.file(b"a.jpg")
+    assert files(client.get(f"/browse?name={odd}", headers=HTML).text) == []
+    assert client.get(f"/api/results?name={odd}").json()["results"] == []
+
+
+@pytest.mark.parametrize("field", ["outcome", "reason", "inbox", "model", "prediction", "first", "low"])
+def test_a_nul_in_any_filter_is_no_defect(client: TestClient, house: House, field: str) -> None:
+    house.file(b"a.jpg")
+    for path in ("/browse", "/api/results", "/review"):
+        assert client.get(f"{path}?{field}=%00", headers=HTML).status_code in (200, 422)
+
+
+def test_filters_in_the_address_choose_and_are_kept_in_the_form(client: TestClient, house: House) -> None:
+    house.file(b"rex.jpg", b"1", "dogs", confidence=0.5)
+    tom = house.file(b"Tom.jpg", b"2", confidence=0.99)
+    text = client.get("/browse?name=TOM&low=90&high=100", headers=HTML).text
+    assert files(text) == [tom]
+    assert 'value="TOM"' in text and 'name="low" value="90"' in text
+    assert counts(text) == {"cats": "1", "dogs": "0", "uncertain": "0", "failed": "0"}
+    assert files(client.get("/browse?outcome=dogs&name=tom", headers=HTML).text) == []
+    assert "No photo is like that" in client.get("/browse?name=zebra", headers=HTML).text
+
+
+def test_more_begins_behind_the_last_one_shown(
+    client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browse, "SIZE", 2)
+    made = [house.file(b"%d.jpg" % n, b"%d" % n) for n in range(5)]
+    text, met = client.get("/browse?outcome=cats", headers=HTML).text, []
+    while True:
+        met += files(text)
+        more = re.search(r'hx-get="([^"]+)"[^>]*hx-target="#more"', text)
+        if more is None:
+            break
+        # Without a script the same address is a whole page.
+        assert more[1] in re.findall(r'class="button" href="([^"]+)"', text)
+        url = more[1].replace("&amp;", "&")
+        text = client.get(url, headers={"HX-Request": "true", "HX-Target": "more"}).text
+        assert "<html" not in text
+    assert met == made[::-1]
+
+
+def test_a_change_of_the_filters_gets_only_the_results(client: TestClient, house: House) -> None:
+    id = house.file(b"a.jpg")
+    text = client.get("/browse?name=a", headers={"HX-Request": "true", "HX-Target": "results"}).text
+    assert text.startswith('<div id="results"') and files(text) == [id]
+
+
+@pytest.mark.parametrize(
+    "query", ["first=yesterday", "low=lots", "high=101", "first=0001-01-01", "last=9999-12-31", "low=nan"]
+)
+def test_a_filter_that_means_nothing_is_named_and_left_out(
+    client: TestClient, house: House, query: str
+) -> None:
+    id = house.file(b"a.jpg")
+    page = client.get(f"/browse?{query}", headers=HTML)
+    assert page.status_code == 200 and files(page.text) == [id]
+    assert 'class="note warn"' in page.text
+
+
+@pytest.mark.parametrize("query", ["after=x", "after=7", "after=-1", "name=%00", "outcome=%27--", "after=²"])
+def test_any_address_is_answered(client: TestClient, house: House, query: str) -> None:
+    house.file(b"a.jpg")
+    assert client.get(f"/browse?{query}", headers=HTML).status_code == 200
+
+
+def test_names_and_filters_are_escaped(client: TestClient, house: House) -> None:
+    house.file(b"<script>alert(1)<.jpg")
+    text = client.get("/browse?name=<script>&inbox=<b>&model=<b>", headers=HTML).text
+    assert "<script>alert" not in text and "<b>" not in text
+    assert "<script>alert" not in client.get("/browse", headers=HTML).text
+
+
+def test_what_failed_is_shown_without_a_picture_and_by_its_reason(client: TestClient, house: House) -> None:
+    id = house.file(b"a.jpg", outcome="failed", reason="truncated", prediction=None, confidence=None)
+    house.file(b"b.jpg", outcome="failed", reason="empty", prediction=None, confidence=None)
+    text = client.get("/browse?outcome=failed&reason=truncated", headers=HTML).text
+    assert files(text) == [id]
+    assert f"/pictures/{id}/" not in text and "cut off" in text
+
+
+def test_where_nobody_has_been_the_page_says_what_to_do(visitor: TestClient) -> None:
+    assert "drop photos into the inbox" in visitor.get("/browse", headers=HTML).text
+
+
+# --- filters, on their own ---
+
+
+def test_days_are_those_of_the_reports() -> None:
+    choice, wrong = choice_of(Filters(first="2026-11-21", last="2026-11-21"), ZoneInfo("Asia/Tokyo"))
+    assert (str(choice.since), str(choice.until)) == (
+        "2026-11-20 15:00:00+00:00",
+        "2026-11-21 15:00:00+00:00",
+    )
+    assert wrong == []
+
+
+def test_confidences_are_percent_in_either_order() -> None:
+    choice, _ = choice_of(Filters(low="99,5 %".replace(" ", ""), high="20"), ZoneInfo("UTC"))
+    assert (choice.min_confidence, choice.max_confidence) == (0.2, 0.995)
+
+
+def test_settled_or_not_or_either() -> None:
+    found = [choice_of(Filters(corrected=text), ZoneInfo("UTC"))[0].corrected for text in ("yes", "no", "x")]
+    assert found == [True, False, None]
+
+
+def test_an_address_keeps_what_is_asked_and_nothing_else() -> None:
+    filters = filters_of({"name": " a&b ", "outcome": "cats", "other": "x", "low": "9" * 500})
+    assert filters.url(low="", after=7) == "/browse?name=a%26b&outcome=cats&after=7"
+    assert len(filters.low) == 200
+    assert Filters().url() == "/browse"

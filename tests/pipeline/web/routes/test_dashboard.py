@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pipeline.web.routes.dashboard import judged
+from pipeline.web.services.cached import Cache
+from pipeline.worker import heartbeat
+from pipeline.worker.heartbeat import Heartbeat, InboxBeat
+from pipeline.worker.locks import worker_lock
+from tests.pipeline.web.conftest import HTML, TestClient
+from tests.support.house import House
+
+
+def beat(**changes: object) -> Heartbeat:
+    now = datetime.now(UTC)
+    values = {"pid": os.getpid(), "started_at": now, "at": now, "state": "watching", "health": "ok"}
+    return Heartbeat(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("worker", "changes", "mood", "words"),
+    [
+        ("running", {}, "good", "waiting for photos"),
+        ("running", {"waiting": 3}, "good", "at work"),
+        ("running", {"state": "paused", "health": "red"}, "bad", "cannot go on"),
+        ("running", {"health": "degraded"}, "warn", "not as well"),
+        ("running", {"state": "starting"}, "warn", "starting"),
+        ("running", {"state": "stopping"}, "warn", "stopping"),
+        ("starting", {}, "warn", "starting"),
+        ("stalled", {}, "bad", "hangs"),
+        ("died", {}, "bad", "died"),
+        ("stopped", {}, "bad", "No worker runs"),
+    ],
+)
+def test_the_worker_is_red_when_it_is_dead_or_cannot_go_on(
+    worker: heartbeat.Liveness, changes: dict[str, object], mood: str, words: str
+) -> None:
+    found = judged(worker, beat(**changes))
+    assert found[0] == mood and words in found[1]
+
+
+def test_the_page_has_what_the_worker_says_of_itself(client: TestClient, house: House) -> None:
+    house.file(b"a.jpg")
+    inboxes = (
+        InboxBeat("/in/a", "native", "ok", None, 2),
+        InboxBeat("/in/b<", "polling", "degraded", "no events", 0),
+    )
+    said = beat(inboxes=inboxes, rate_per_second=12.5, reasons=("slow <disk>",), disk_free_bytes=10**9)
+    said.write(house.settings.state / heartbeat.FILE_NAME)
+    with worker_lock(house.settings):
+        text = client.get("/today", headers=HTML).text
+    assert 'class="pulse good"' in text and "12.5" in text
+    assert "slow &lt;disk&gt;" in text and "/in/b&lt;" in text and "no events" in text
+    assert "native, 2 waiting" in text and "polling, 0 waiting" in text
+    assert "1.0 GB of" in text
+
+
+def test_a_dead_worker_is_red(client: TestClient, house: House) -> None:
+    beat().write(house.settings.state / heartbeat.FILE_NAME)
+    assert 'class="pulse bad"' in client.get("/today/now").text
+
+
+def test_the_part_that_renews_itself_comes_alone(client: TestClient, house: House) -> None:
+    text = client.get("/today/now").text
+    assert "<html" not in text
+    assert text.lstrip().startswith('<div id="now"')
+
+
+def test_polling_asks_the_database_next_to_nothing(
+    client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.file(b"a.jpg")
+    client.get("/today/now")
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("counted again at once")
+
+    monkeypatch.setattr("pipeline.web.services.cached.LEAST_SECONDS", 60)
+    client.get("/today")
+    for name in ("db.queries.overview.by_day", "db.queries.overview.failures", "db.queries.listing.counts"):
+        monkeypatch.setattr(name, forbidden)
+    assert client.get("/today/now").status_code == 200
+
+
+def test_failures_are_counted_by_reason_and_tried_again(client: TestClient, house: House) -> None:
+    for number in range(3):
+        reason = "truncated" if number else "empty"
+        house.file(b"%d.jpg" % number, b"%d" % number, "failed", reason=reason, prediction=None)
+    text = client.get("/today", headers=HTML).text
+    assert "cut off" in text and "Try all again" in text and "Try it again" in text
+    response = client.post("/today/retry", data={"reason": "truncated"}, follow_redirects=False)
+    assert response.status_code == 303
+    assert set(house.tree()) == {b"inbox/1.jpg", b"inbox/2.jpg", b"sorted/failed/0.jpg"}
+    assert "cut off" not in client.get("/today", headers=HTML).text, "what was counted before is forgotten"
+
+
+def test_a_failure_that_cannot_be_moved_is_said(client: TestClient, house: House) -> None:
+    house.file(b"a.jpg", outcome="failed", reason="empty")
+    Path(house.settings.sorted, "failed/a.jpg").unlink()
+    response = client.post("/today/retry", data={"reason": "empty"}, headers=HTML)
+    assert response.status_code == 409 and "a.jpg: is gone" in response.text
+
+
+def test_where_nobody_has_been_the_page_says_what_to_do(visitor: TestClient) -> None:
+    text = visitor.get("/today", headers=HTML).text
+    assert "No worker runs" in text and "pawsort run" in text
+
+
+# --- answers that are kept ---
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_answer_is_kept_the_longer_the_more_it_cost() -> None:
+    clock, asked = Clock(), []
+    cache = Cache(clock)
+
+    def slow() -> int:
+        clock.now += 0.2
+        asked.append(1)
+        return len(asked)
+
+    assert cache.get("a", slow) == cache.get("a", slow) == 1
+    clock.now += 9.9
+    assert cache.get("a", slow) == 1, "0.2 s are 2% of 10 s"
+    clock.now += 0.2
+    assert cache.get("a", slow) == 2
+    cache.forget()
+    assert cache.get("a", slow) == 3
+
+
+def test_an_error_is_not_kept() -> None:
+    cache = Cache()
+
+    def broken() -> int:
+        raise OSError
+
+    with pytest.raises(OSError):
+        cache.get("a", broken)
+    assert cache.get("a", lambda: 1) == 1
+
+
+def test_what_is_kept_is_bounded() -> None:
+    cache = Cache()
+    for number in range(1000):
+        cache.get(number, lambda: 0)
+    assert len(cache._kept) <= 64

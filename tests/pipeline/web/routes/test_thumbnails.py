@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pipeline.config import LimitSettings
+from pipeline.web.routes.thumbnails import below
+from pipeline.web.services import thumbnail_pool
+from pipeline.web.services.byte_cache import Shelf
+from pipeline.web.services.draw_thumbnail import Drawn, Order, picture
+from pipeline.web.services.thumbnail_pool import BusyError, Painter
+from tests.pipeline.web.conftest import TestClient
+from tests.support.child_mains import dying_painter
+from tests.support.house import House
+from tests.support.pictures import encode, exif, png_bomb, scene
+
+LIMITS = LimitSettings(megapixels=1)
+
+
+def drawn(root: Path, name: bytes, longest: int = 80) -> Drawn:
+    return picture(Order(7, root, name, longest), LIMITS)
+
+
+def test_a_photo_of_the_ledger_is_shown_small_and_large_and_without_what_else_was_in_it(
+    client: TestClient, house: House
+) -> None:
+    id = house.file(b"a.jpg", encode(scene(800, 600), "JPEG", exif=exif(taken="2026:11:21 08:00:00")))
+    small = client.get(f"/pictures/{id}/small")
+    assert small.headers["content-type"] == "image/jpeg"
+    with Image.open(io.BytesIO(small.content)) as image:
+        assert (image.size, dict(image.getexif())) == ((320, 240), {})
+    os.unlink(os.path.join(house.sorted, b"cats/a.jpg"))
+    assert client.get(f"/pictures/{id}/small").content == small.content, "it was drawn once"
+    assert client.get(f"/pictures/{id}/large").status_code == 404
+    assert client.get(f"/pictures/{id}/huge").status_code == 422
+    assert client.get("/pictures/99/small").status_code == 404
+
+
+def test_what_failed_is_given_to_no_decoder_again(client: TestClient, house: House) -> None:
+    id = house.file(b"a.jpg", encode(scene(), "JPEG"), outcome="failed")
+    assert client.get(f"/pictures/{id}/small").status_code == 404
+
+
+def test_a_file_of_any_name_is_shown(client: TestClient, house: House) -> None:
+    id = house.file(b"back\\slash \xff\n.jpg", encode(scene(), "JPEG"))
+    assert client.get(f"/pictures/{id}/small").status_code == 200
+
+
+@pytest.mark.fault(106)
+def test_a_link_in_the_place_of_a_photo_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(encode(scene(), "PNG"))
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "a.jpg").symlink_to(tmp_path / "secret.png")
+    (tmp_path / "dogs").symlink_to(tmp_path)
+    assert drawn(tmp_path / "cats", b"a.jpg").jpeg is None
+    assert drawn(tmp_path, b"dogs/secret.png").jpeg is None
+    assert drawn(tmp_path / "cats", b"../secret.png").jpeg is not None, "so `below` must not let it pass"
+
+
+@pytest.mark.fault(106)
+@pytest.mark.parametrize("path", ["../x.jpg", "sorted/../../x.jpg", "/etc/passwd", "sorted"])
+def test_a_path_outside_our_folders_is_no_picture(house: House, path: str) -> None:
+    there = os.path.abspath(os.path.join(house.settings.base, path))
+    assert below(house.settings, os.fsencode(there)) is None
+
+
+@pytest.mark.fault(110)
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_an_image"),
+        (b"<html><script>alert(1)</script>", "not_an_image"),
+        (png_bomb(2000, 2000), "too_many_pixels"),
+        (b"", "empty"),
+    ],
+)
+def test_what_is_no_photo_is_not_shown(tmp_path: Path, data: bytes, problem: str) -> None:
+    (tmp_path / "a").write_bytes(data)
+    answer = drawn(tmp_path, b"a")
+    assert answer.jpeg is None
+    assert answer.problem in (problem, "unsupported")
+
+
+# --- the painter ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def frail(monkeypatch: pytest.MonkeyPatch) -> Any:
+    made = Painter(LIMITS, dying_painter)
+    yield made
+    made.close()
+
+
+def test_a_photo_that_kills_the_child_harms_no_later_one(frail: Painter, tmp_path: Path) -> None:
+    assert frail.order(tmp_path, b"poison", 80).result(30).problem == "the decoder crashed"
+    assert frail.order(tmp_path, b"good", 80).result(30).jpeg == b"jpeg"
+
+
+def test_the_child_goes_when_there_is_nothing_to_do(
+    frail: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnail_pool, "IDLE_SECONDS", 0.0)
+    assert frail.order(tmp_path, b"good", 80).result(30).jpeg == b"jpeg"
+    thread = frail._thread
+    if thread is not None:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_too_many_orders_are_refused(frail: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frail, "_work", lambda: None)
+    with pytest.raises(BusyError):
+        for _ in range(thumbnail_pool.WAITING + 1):
+            frail.order(tmp_path, b"good", 80)
+
+
+def test_the_shelf_holds_what_was_asked_for_last() -> None:
+    shelf = Shelf(limit=10)
+    for key in "ab":
+        shelf.put(key, b"12345")
+    shelf.get("a")
+    shelf.put("c", b"12345")
+    assert [shelf.get(key) for key in "abc"] == [b"12345", None, b"12345"]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from pipeline.web.classifiers.labels import answers
+from pipeline.web.views import charts
+from pipeline.web.views.charts import Series, columns, histogram, interval, legend, lines, nice, series_of
+from pipeline.web.views.markdown import render
+
+EVIL = '"><script>alert(1)</script>&'
+
+
+def heights(svg: str) -> list[float]:
+    return [float(height) for height in re.findall(r'<rect [^>]*height="([\d.]+)"', svg)]
+
+
+def test_columns_are_as_high_as_their_values() -> None:
+    svg = columns("t", [("Mon", {"a": 10, "b": 10}), ("Tue", {"a": 5})], [Series("a", "x"), Series("b", "y")])
+    first, second, third = heights(svg)
+    assert first == second == 2 * third
+    room = charts.HEIGHT - charts.TOP - charts.BOTTOM
+    assert first + second == pytest.approx(room, abs=0.2)
+
+
+def test_every_chart_is_well_formed_and_escapes_all_text() -> None:
+    series = [Series(EVIL, EVIL)]
+    drawn = [
+        columns(EVIL, [(EVIL, {EVIL: 3})], series),
+        columns("nothing", [], []),
+        histogram([0, 1, 100], EVIL),
+        histogram([], "nothing"),
+        lines(EVIL, [(series[0], [(1, 0.5), (2, 0.7)])], diagonal=True),
+        lines("one point", [(series[0], [(1, 0)])]),
+        interval(0.9, 0.8, 0.95, 0.5),
+        interval(0.2, None, None, 0.5),
+        interval(1.0, 1.0, 1.0, 1.0),
+        legend(series),
+    ]
+    for svg in drawn:
+        ElementTree.fromstring(str(svg))
+        assert "<script" not in svg and " style=" not in svg
+
+
+def test_nothing_to_draw_draws_nothing() -> None:
+    assert lines("t", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "top"),
+    [(0, 1), (-1, 1), (1, 1), (3, 4), (9, 10), (10, 10), (11, 12), (27, 28), (0.3, 0.4), (4_001, 4_800)],
+)
+def test_axes_end_at_round_numbers(value: float, top: float) -> None:
+    assert nice(value) == pytest.approx(top)
+
+
+def test_outcomes_keep_their_colours_and_others_get_one() -> None:
+    assert [part.css for part in series_of(["cats", "rabbits", "failed"])] == ["of-cats", "of-1", "of-failed"]
+
+
+# --- keys ---
+
+
+def test_each_class_has_a_key_of_its_own() -> None:
+    found = answers({"cat": "cats", "cow": "cows", "snake": "snakes", "newt": "newts", "über": "x"})
+    assert [(a.label, a.key) for a in found] == [
+        ("cat", "c"), ("cow", "o"), ("snake", "k"), ("newt", "e"), ("über", "b"), ("neither", "n"),
+    ]  # fmt: skip
+    assert found[-1].folder == "uncertain"
+
+
+def test_a_thousand_classes_are_no_defect() -> None:
+    found = answers({f"s{n}": f"f{n}" for n in range(1000)})
+    keys = [answer.key for answer in found if answer.key]
+    assert len(keys) == len(set(keys))
+
+
+# --- the card of a bundle ---
+
+
+def test_a_card_is_rendered() -> None:
+    text = (
+        "<!-- a\nnote -->\n# t\n\n<!-- kept: b -->\nA `b` **c** [d](http://e).\n<!-- end -->\n\n"
+        "## h\n\n- one\n  more\n- two\n\n    code <x>\n\n"
+        "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    )
+    assert str(render(text)).split("\n") == [
+        "<p>A <code>b</code> <strong>c</strong> d.</p>", "<h3>h</h3>",
+        "<ul><li>one more</li><li>two</li></ul>", '<pre tabindex="0">code &lt;x&gt;</pre>',
+        '<div class="scroll" tabindex="0"><table><thead><tr><th>a</th><th>b</th></tr></thead>'
+        "<tbody><tr><td>1</td><td>2</td></tr></tbody></table></div>",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>", "[x](javascript:alert(1))", "![](http://evil)", "`<b>`", "**<b>**",
+        "# <b>\n\n## <b>", "- <b>", "| <b> |\n|---|\n| <b> |", "    <b>", "```\n<b>\n```", "<img src=x>",
+        "<b> `x` <b> **y** <b>",
+    ],
+)  # fmt: skip
+def test_no_markup_of_a_card_passes(text: str) -> None:
+    made = str(render(text))
+    assert not re.search(r"<(script|b|img|a)\b", made)
+    assert "javascript:" not in made and "http://evil" not in made

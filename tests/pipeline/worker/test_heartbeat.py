@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.worker import heartbeat
+from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat, liveness, read
+
+NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+BEAT = Heartbeat(
+    pid=42,
+    started_at=NOW - timedelta(hours=1),
+    at=NOW,
+    state="watching",
+    health="degraded",
+    reasons=("inbox is polled",),
+    inboxes=(InboxBeat(os.fsdecode(b"/in\xff"), "polling", "degraded", "no events", 3),),
+    engine="openvino",
+    model="cats_dogs",
+    rate_per_second=12.5,
+    waiting=3,
+    last_filed_at=NOW,
+    last_file="a\nb.jpg",
+    disk_free_bytes=10,
+    next_report_at=NOW + timedelta(days=1),
+)
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "heartbeat.json"
+    BEAT.write(path)
+    assert heartbeat.read(path) == BEAT
+    assert json.loads(path.read_text())["schema_version"] == 1
+
+
+def test_a_reader_never_sees_half_a_heartbeat(tmp_path: Path) -> None:
+    path = tmp_path / "heartbeat.json"
+    BEAT.write(path)
+    with path.open() as reader:
+        replace(BEAT, pid=43).write(path)
+        assert json.load(reader)["pid"] == 42
+    assert [entry.name for entry in tmp_path.iterdir()] == ["heartbeat.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", "[]", '{"schema_version": 99}', '{"schema_version": 1}'])
+def test_what_this_version_does_not_understand_is_no_heartbeat(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "heartbeat.json"
+    path.write_text(text)
+    assert heartbeat.read(path) is None
+
+
+def test_no_file_is_no_heartbeat(tmp_path: Path) -> None:
+    assert heartbeat.read(tmp_path / "heartbeat.json") is None
+
+
+@pytest.mark.parametrize(
+    ("beat", "lock_held", "expected"),
+    [
+        (BEAT, True, "running"),
+        (replace(BEAT, at=NOW - timedelta(seconds=5)), True, "running"),
+        (replace(BEAT, at=NOW - timedelta(seconds=6)), True, "stalled"),
+        (replace(BEAT, at=NOW + timedelta(hours=1)), True, "stalled"),
+        (None, True, "starting"),
+        (replace(BEAT, state="stopped"), True, "starting"),
+        (BEAT, False, "died"),
+        (replace(BEAT, state="stopped"), False, "stopped"),
+        (None, False, "stopped"),
+    ],
+)
+def test_liveness_is_told_by_the_lock_first(beat: Heartbeat | None, lock_held: bool, expected: str) -> None:
+    assert liveness(beat, NOW, lock_held) == expected
+
+
+@pytest.mark.fault(65, 74)
+def test_where_the_state_folder_takes_no_files_the_beat_is_heard_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    state = tmp_path / "state"
+    state.mkdir()
+    old, new = (replace(BEAT, at=BEAT.at + timedelta(seconds=n)) for n in (0, 1))
+    old.write(state / FILE_NAME)
+    with monkeypatch.context() as patch:
+        honest = Path.write_text
+
+        def full(self: Path, *args: Any, **options: Any) -> int:
+            if self.parent == state:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return honest(self, *args, **options)
+
+        patch.setattr(Path, "write_text", full)
+        new.write(state / FILE_NAME)
+    assert read(state / FILE_NAME) == new
+    newest = replace(BEAT, at=BEAT.at + timedelta(seconds=2))
+    newest.write(state / FILE_NAME)
+    assert read(state / FILE_NAME) == newest, "the trouble is over"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a file away")
+def test_a_beat_of_somebody_else_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "state").mkdir()
+    elsewhere = heartbeat._elsewhere(tmp_path / "state" / FILE_NAME)
+    BEAT.write(elsewhere)
+    assert read(tmp_path / "state" / FILE_NAME) == BEAT
+    os.chown(elsewhere, 65534, 65534)
+    assert read(tmp_path / "state" / FILE_NAME) is None

@@ -1,0 +1,115 @@
+"""A worker that dies at any step."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.ledger.ledger import Ledger
+from pipeline.files import moves
+from tests.support.crash import Death
+from tests.support.oracle import conserved
+from tests.support.world import World, run_until_idle
+
+STEPS: list[tuple[Any, str]] = [
+    (moves, "move"),
+    (moves, "resume"),
+    (moves, "sync_folders"),
+    *(
+        (Ledger, name)
+        for name in ("claim", "vanish", "begin_decoding", "decide", "redirect", "file", "reclaim", "adopt")
+    ),
+]
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, point: int, *, after: bool) -> Callable[[], int]:
+    """Let call number `point` of those that change the world be the last, before or after its effect."""
+    calls = 0
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == point and not after:
+                raise Death
+            result = original(*args, **kwargs)
+            if calls == point and after:
+                raise Death
+            return result
+
+        return call
+
+    for owner, name in STEPS:
+        monkeypatch.setattr(owner, name, wrap(getattr(owner, name)))
+    return lambda: calls
+
+
+def a_day_at_the_shelter(world: World) -> None:
+    world.drop("a.jpg", b"1<cat>")
+    world.drop("a.jpg", b"2<cat>", inbox=1)
+    world.drop("deep/b.jpg", b"3<dog>")
+    world.drop("twin.jpg", b"3<dog>")
+    world.drop("bad.jpg", b"<truncated>")
+    world.drop("poison.jpg", b"<crash>")
+
+
+def test_a_copy_that_could_neither_be_finished_nor_taken_back_is_not_made_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.drop("a.jpg", b"<cat>")
+    refusals = 2
+    unlink, rename = os.unlink, moves.rename
+
+    def no_unlink(path: Any, **options: Any) -> None:
+        nonlocal refusals
+        if refusals and os.fsencode(path).count(b"/cats/a.jpg" if refusals == 1 else b"/spool/1-"):
+            refusals -= 1
+            raise OSError(errno.EIO, "Input/output error", path)
+        unlink(path, **options)
+
+    def across(source: bytes, destination: bytes) -> None:
+        if os.path.dirname(source) != os.path.dirname(destination) and b"/sorted/" in destination:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+        rename(source, destination)
+
+    monkeypatch.setattr(moves, "rename", across)
+    monkeypatch.setattr("pipeline.files.moves.os.unlink", no_unlink)
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    world.live()
+    assert not refusals
+    assert world.sorted() == {"cats/a.jpg"}
+    conserved(world.settings, world.injected)
+
+
+# What lies on the disk before a step is what lay there after the one before it: each way is tried once.
+@pytest.mark.parametrize(
+    ("after", "again"), [(False, 0), (True, 3)], ids=["before-it", "after-it-and-again-in-recovery"]
+)
+def test_killed_at_every_step_nothing_is_lost(tmp_path: Path, after: bool, again: int) -> None:
+    point = 0
+    while True:
+        point += 1
+        folder = tmp_path / str(point)
+        folder.mkdir()
+        world = World(folder)
+        a_day_at_the_shelter(world)
+        died = 0
+        for kill in (point, again):
+            with pytest.MonkeyPatch.context() as patch:
+                kill_at(patch, kill, after=after)
+                try:
+                    run_until_idle(world.worker())
+                except Death:
+                    died += 1
+        world.live()
+        conserved(world.settings, world.injected)
+        assert len(world.rows()) == len(world.injected), f"killed at {point}"
+        world.close()
+        if not died:
+            break
+    assert point > 15, "the sweep met fewer points than there are steps"

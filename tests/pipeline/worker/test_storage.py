@@ -1,0 +1,312 @@
+"""Disks, folders and databases that refuse a worker."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import RootTransaction
+from sqlalchemy.exc import OperationalError
+
+from db.connection.engine import DatabaseError, DatabaseUnavailable, forget_connections
+from db.connection.sqlite import WRITES
+from db.ledger.ledger import Claim, Ledger
+from pipeline.files import moves
+from tests.support.oracle import conserved
+from tests.support.stub_classifier import StubClassifier
+from tests.support.world import World, run_until_idle, step_until
+
+
+@pytest.mark.fault(63)
+def test_renames_are_durable_before_the_ledger_relies_on_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def noted(owner: Any, name: str, say: Callable[..., str]) -> None:
+        original = getattr(owner, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            order.append(say(*args))
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call)
+
+    inbox, spool, cats = (
+        os.fsencode(path)
+        for path in (world.settings.inboxes[0], world.settings.spool, world.settings.sorted / "cats")
+    )
+    places = {inbox: "inbox", spool: "spool", cats: "cats"}
+    noted(moves, "sync_folders", lambda folders: "sync " + " ".join(sorted(places[f] for f in folders)))
+    noted(moves, "move", lambda source, destination: f"move to {places[os.path.dirname(destination)]}")
+    for name in ("claim", "begin_decoding", "decide", "file"):
+        noted(Ledger, name, lambda *_, name=name: name)
+    world.drop("a.jpg", b"<cat>")
+    world.live()
+    steps = ["claim", "move to spool", "sync inbox spool", "begin_decoding", "decide", "move to cats"]
+    assert [step for step in order if step != "sync "] == [*steps, "sync cats spool", "file"]
+
+
+def test_a_worker_that_is_stopped_while_paused_says_nothing_of_going_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(source: bytes, destination: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", destination)
+
+    world.drop("a.jpg", b"<cat>")
+    worker = world.worker()
+    worker.start()
+    monkeypatch.setattr(moves, "move", refuse)
+    step_until(worker, lambda: worker.trouble)
+    worker.stop()
+    assert "paused: " in caplog.text
+    assert "the trouble is over" not in caplog.text
+    assert worker.trouble is not None
+
+
+def test_only_a_whole_step_ends_a_trouble(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")
+    classifier = StubClassifier()
+    start, refusals = classifier.start, [OSError(errno.ENOMEM, "Cannot allocate memory")]
+
+    def refuse_once() -> None:
+        if refusals:
+            raise refusals.pop()
+        start()
+
+    monkeypatch.setattr(classifier, "start", refuse_once)
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    worker = world.worker(classifier)
+    worker.start()
+    assert "Cannot allocate memory" in str(worker.trouble), "that the ledger was taken up is no cure of it"
+    worker.step()
+    assert worker.trouble is None
+    assert "the trouble is over" in caplog.text
+    worker.stop()
+
+
+@pytest.mark.fault(64)
+def test_a_full_disk_pauses_and_the_work_goes_on_by_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(6):
+        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    move, full = moves.move, True
+
+    def refuse(source: bytes, destination: bytes) -> None:
+        if full and b"/sorted/" in destination:
+            raise OSError(errno.ENOSPC, "No space left on device", destination)
+        move(source, destination)
+
+    monkeypatch.setattr(moves, "move", refuse)
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    worker = world.worker()
+    worker.start()
+    for _ in range(50):
+        worker.step()
+    assert worker.trouble is not None
+    assert "No space left" in worker.trouble
+    conserved(world.settings, world.injected, idle=False)
+    full = False
+    while not worker.idle:
+        worker.step()
+    assert worker.trouble is None
+    worker.stop()
+    assert {outcome for _, outcome, _ in world.rows()} == {"cats"}
+    conserved(world.settings, world.injected)
+
+
+def test_a_batch_that_was_refused_a_claim_comes_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    claim, refusals = Ledger.claim, 2
+
+    def locked(self: Ledger, *args: Any) -> Any:
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            raise DatabaseUnavailable("locked")
+        return claim(self, *args)
+
+    monkeypatch.setattr(Ledger, "claim", locked)
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    world.live()
+    assert len(world.sorted()) == 3
+    conserved(world.settings, world.injected)
+
+
+@pytest.mark.fault(82)
+def test_a_database_that_may_be_written_again_is_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    world.drop("a.jpg", b"<cat>")
+    worker = world.worker()
+    connect, refusals = sqlite3.connect, 1
+
+    def read_only(path: str, **options: Any) -> sqlite3.Connection:
+        # What SQLite makes of a file that it may not open for writing.
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            path = path.replace("mode=rw", "mode=ro")
+        return connect(path, **options)
+
+    forget_connections(worker._engine)
+    monkeypatch.setattr("db.connection.sqlite.sqlite3.connect", read_only)
+    run_until_idle(worker, steps=200)
+    worker.stop()
+    conserved(world.settings, world.injected)
+
+
+def test_nothing_is_taken_before_the_recovery_is_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = world.drop("a.jpg", b"<cat>")
+    worker = world.worker()
+    identity = moves.identity(path)
+    claim = Claim(os.fspath(world.settings.inboxes[0]), b"a.jpg", *identity, datetime.now(UTC))
+    [ticket] = worker._ledger.claim([claim], datetime.now(UTC))
+    # A claim by copy that was cut off before the original was removed.
+    shutil.copy2(path, os.path.join(os.fsencode(world.settings.spool), os.fsencode(ticket.spool_name)))
+    entries, refusals = Ledger.unfinished, 50
+
+    def locked(self: Ledger) -> Any:
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            raise DatabaseUnavailable("locked")
+        return entries(self)
+
+    monkeypatch.setattr(Ledger, "unfinished", locked)
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    world.live()
+    assert refusals < 0
+    assert len(world.rows()) == 1
+    conserved(world.settings, world.injected)
+
+
+@pytest.mark.fault(70)
+def test_another_disk_in_place_of_sorted_takes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    worker = world.worker()
+    run_until_idle(worker)
+    away = world.settings.sorted.with_name("away")
+    world.settings.sorted.rename(away)
+    world.settings.sorted.mkdir()
+    world.drop("a.jpg", b"<cat>")
+    step_until(worker, lambda: worker.trouble)
+    assert world.sorted() == set()
+    assert "another folder" in str(worker.trouble)
+    world.settings.sorted.rmdir()
+    away.rename(world.settings.sorted)
+    while not worker.idle:
+        worker.step()
+    worker.stop()
+    conserved(world.settings, world.injected)
+
+
+def test_once_says_when_an_inbox_is_not_there(world: World) -> None:
+    world.settings.inboxes[1].rmdir()
+    worker = world.live()
+    assert worker.unreachable
+
+
+@pytest.mark.fault(84)
+def test_a_database_that_was_deleted_under_it_stops_the_worker_and_the_files_stay(world: World) -> None:
+    worker = world.worker()
+    run_until_idle(worker)
+    for path in world.settings.state.glob("pawsort.db*"):
+        path.unlink()
+    path = world.drop("a.jpg", b"<cat>")
+    with pytest.raises(DatabaseError, match="deleted"):
+        for _ in range(100):
+            worker.step()
+    worker.stop()
+    assert os.path.exists(path)
+
+
+@pytest.mark.fault(72, 73)
+def test_a_file_that_cannot_be_moved_has_no_row_and_harms_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = world.drop("stuck.jpg", b"1<cat>")
+    world.drop("free.jpg", b"2<cat>")
+    move = moves.move
+
+    def refuse(source: bytes, destination: bytes) -> None:
+        if source.endswith(b"/stuck.jpg"):
+            raise PermissionError(errno.EPERM, "Operation not permitted", source)
+        move(source, destination)
+
+    monkeypatch.setattr(moves, "move", refuse)
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    worker = world.live()
+    assert world.sorted() == {"cats/free.jpg"}
+    assert os.path.exists(stuck)
+    assert worker.left
+    assert world.rows("name, state") == [("free.jpg", "filed")]
+    monkeypatch.setattr(moves, "move", move)
+    world.live()
+    assert world.sorted() == {"cats/free.jpg", "cats/stuck.jpg"}
+    conserved(world.settings, world.injected)
+
+
+class Unclear:
+    """Has the commit with this number fail, after it is done or undone."""
+
+    def __init__(self, at: int, done: bool) -> None:
+        self.at, self.done, self.count = at, done, 0
+        self._commit = RootTransaction.commit
+
+    def commit(self, transaction: RootTransaction) -> None:
+        writes = transaction.connection.get_execution_options().get(WRITES, False)
+        self.count += writes
+        if not writes or self.count != self.at:
+            self._commit(transaction)
+            return
+        self._commit(transaction) if self.done else transaction.rollback()
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise OperationalError("COMMIT", None, error)
+
+
+@pytest.mark.fault(67)
+@pytest.mark.parametrize("done", [True, False], ids=["done", "undone"])
+@pytest.mark.parametrize("at", range(1, 8))
+def test_a_commit_that_may_be_done_or_not_is_looked_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, at: int, done: bool
+) -> None:
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    world.drop("cat.jpg", b"<cat>")
+    world.drop("bad.jpg", b"<truncated>")
+    worker = world.worker()
+    unclear = Unclear(at, done)
+    monkeypatch.setattr(RootTransaction, "commit", lambda self: unclear.commit(self))
+    run_until_idle(worker)
+    world.drop("again.jpg", b"<cat>")
+    step_until(worker, lambda: worker.idle and len(world.rows()) == 3)
+    worker.stop()
+    assert unclear.count >= at, f"there are only {unclear.count} commits"
+    found = sorted(world.rows("name, outcome"))
+    assert found == [("again.jpg", "cats"), ("bad.jpg", "failed"), ("cat.jpg", "cats")]
+    assert worker.outcomes == {"cats": 2, "failed": 1}
+    conserved(world.settings, world.injected)
+
+
+def test_what_is_filed_and_not_yet_reported_outlives_an_unclear_commit(world: World) -> None:
+    reported: list[Any] = []
+    worker = world.worker(on_filed=reported.extend)
+    world.drop("cat.jpg", b"<cat>")
+    run_until_idle(worker)
+    worker._steps.placing.filed = list(reported)
+    worker._begin_anew()
+    step_until(worker, lambda: worker.idle)
+    worker.stop()
+    assert [held.source for held in reported] == [b"cat.jpg", b"cat.jpg"]

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.worker import web_process
+from pipeline.worker.web_process import Companion
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_process, "BACKOFF_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(web_process, "_TICK", 0.01)
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[[str], Companion]]:
+    made: list[Companion] = []
+
+    def start(script: str) -> Companion:
+        made.append(Companion(["/bin/sh", "-c", f"cd {tmp_path}; echo $$ >> pids; {script}"]))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.stop()
+
+
+def pids(folder: Path, at_least: int = 1) -> list[int]:
+    """The processes there were, once there were so many."""
+    until = time.monotonic() + 20
+    while not (folder / "pids").exists() or len((folder / "pids").read_text().split()) < at_least:
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.01)
+    return [int(pid) for pid in (folder / "pids").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
+
+
+def test_it_is_started_again_however_it_ends(started: Callable[[str], Companion], tmp_path: Path) -> None:
+    started("exit 3")
+    assert len(set(pids(tmp_path, at_least=3))) >= 3
+
+
+@pytest.mark.fault(111)
+def test_it_is_started_again_after_a_kill(started: Callable[[str], Companion], tmp_path: Path) -> None:
+    started("exec sleep 60")
+    os.kill(pids(tmp_path)[0], signal.SIGKILL)
+    assert is_running(pids(tmp_path, at_least=2)[1])
+
+
+def test_it_ends_when_it_is_wanted_no_more(started: Callable[[str], Companion], tmp_path: Path) -> None:
+    kept = started("exec sleep 60")
+    [pid] = pids(tmp_path)
+    kept.stop()
+    assert not is_running(pid)
+
+
+def test_it_ends_even_if_it_will_not(
+    started: Callable[[str], Companion], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_process, "STOP_SECONDS", 0.1)
+    kept = started("trap '' TERM; while true; do sleep 0.05; done")
+    [pid] = pids(tmp_path)
+    kept.stop()
+    assert not is_running(pid)
+
+
+def test_a_program_that_is_not_there_harms_nobody() -> None:
+    kept = Companion(["/nowhere/pawsort"])
+    time.sleep(0.05)
+    kept.stop()
+
+
+CHILD = """
+import time
+from pipeline import cli, companion
+cli.main = lambda: (print("up", flush=True), time.sleep(60))
+companion.main()
+"""
+WORKER = f"""
+import os, subprocess, sys, time
+line = [sys.executable, "-c", {CHILD!r}, str(os.getpid())]
+child = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_does_not_outlive_a_worker_that_was_killed() -> None:
+    worker = subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout
+    pid = int(worker.stdout.readline())
+    worker.kill()
+    worker.communicate()
+    until = time.monotonic() + 20
+    while is_running(pid):
+        assert time.monotonic() < until, "it lives on"
+        time.sleep(0.01)
+
+
+def test_who_comes_too_late_does_not_begin() -> None:
+    line = [*web_process._interpreter(), "1", "serve", "--config", "/nowhere"]
+    assert subprocess.run(line, timeout=60).returncode == 0

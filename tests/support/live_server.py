@@ -1,0 +1,62 @@
+"""A server on a socket, in a thread of the test."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from pipeline.config import Settings
+from pipeline.web import server
+from pipeline.web.app import create_app
+from pipeline.web.classifiers.model_registry import SHIPPED, Choices
+from tests.support.child_mains import trial_child
+from tests.support.house import House
+from tests.support.pictures import encode, scene
+
+PATIENCE = 60.0
+
+
+def doubtful(base: Path) -> House:
+    """Six photos in doubt, and four files that failed for different reasons."""
+    house = House(base)
+    house.time -= timedelta(days=1)
+    for number in range(6):
+        data = encode(scene(160 + number, 120), "JPEG")
+        answer = {"reason": "low_confidence", "confidence": 0.4, "scores": {"cat": 0.4, "dog": 0.3}}
+        house.file(f"{number}.jpg".encode(), data, "uncertain", **answer)
+    for reason in ("empty", "truncated", "corrupt", "unsupported"):
+        house.file(f"{reason}.jpg".encode(), reason.encode(), "failed", reason=reason, prediction=None)
+    return house
+
+
+@contextlib.contextmanager
+def running(settings: Settings, models: Path = SHIPPED) -> Iterator[str]:
+    """Yield the address of a server that offers the bundles in `models`."""
+    with socket.socket() as listener:
+        server.bound_buffers(listener)
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        app = create_app(settings, classifier=trial_child)
+        app.state.site = replace(app.state.site, choices=Choices(settings, models))
+        made = server.make_server(app)
+        thread = threading.Thread(target=made.run, args=([listener],), name="pawsort-live")
+        thread.start()
+        wait(lambda: made.started)
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            made.should_exit = True
+            thread.join(PATIENCE)
+
+
+def wait(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.02)

@@ -1,0 +1,71 @@
+"""The universal oracle: whatever happened, nothing is lost, doubled or forgotten."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.config import Settings
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def files_below(*folders: Path) -> list[bytes]:
+    """Every regular file below these folders, hidden ones and leftovers of copies included."""
+    found, waiting = [], [os.fsencode(folder) for folder in folders]
+    while waiting:  # and not `os.walk`, which calls itself for each level
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    found.append(entry.path)
+    return found
+
+
+def read(path: bytes) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def conserved(settings: Settings, injected: Iterable[bytes], *, idle: bool = True) -> None:
+    """Check that each injected content exists exactly once, and has exactly one row that says where.
+
+    With `idle` every row must be final. Fails with an AssertionError that says what is wrong.
+    """
+    counted(settings, Counter(map(digest, injected)), idle=idle)
+
+
+def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) -> None:
+    """Check what `conserved` checks, of contents given by their SHA-256."""
+    places = (*settings.inboxes, settings.spool, settings.sorted)
+    found = Counter(digest(read(path)) for path in files_below(*places))
+    assert found == expected, f"lost {expected - found}, doubled {found - expected}"
+
+    database = sqlite3.connect(settings.state / "pawsort.db")
+    try:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        rows = database.execute("SELECT state, path, sha256 FROM results").fetchall()
+    finally:
+        database.close()
+    filed = [(path, sha256) for state, path, sha256 in rows if state == "filed"]
+    for path, sha256 in filed:
+        raw = os.fsencode(path)
+        if b"\\" in raw:
+            from db.schema.file_names import unescape
+
+            raw = unescape(path)
+        assert os.path.isfile(raw), f"{path} is filed and not there"
+        assert sha256 is None or digest(read(raw)) == sha256, f"{path} is not what was filed"
+    in_folders = len(files_below(settings.sorted))
+    assert in_folders == len(filed), f"{in_folders} files in folders, {len(filed)} filed rows"
+    if idle:
+        unfinished = [row for row in rows if row[0] not in ("filed", "undone")]
+        assert not unfinished, f"unfinished while idle: {unfinished}"

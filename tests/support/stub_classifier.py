@@ -1,0 +1,260 @@
+"""Classifiers without TensorFlow. What they answer is written into the file itself, as a marker in its bytes.
+
+A generated picture keeps its meaning with a marker appended after its end: `picture + b"<dog>"`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import queue
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle.bundle import Bundle
+from pipeline.classifier import serve
+from pipeline.classifier.client import ChildLost, Finding, Item, LossReason
+from pipeline.classifier.file_checks import Admitted
+from pipeline.classifier.serve import Finished, Ready, Unusable, Working
+from pipeline.errors import ModelError
+
+LABELS = ("cat", "dog", "neither")
+
+BUNDLE = Bundle(
+    path=Path("/nowhere"),
+    manifest=None,  # type: ignore[arg-type]
+    name="stub",
+    labels=LABELS,
+    folders={"cat": "cats", "dog": "dogs"},
+    input_size=8,
+    sha256="0" * 64,
+    architecture="stub",
+)
+"""What a model says of itself, as far as the worker asks."""
+
+SCORES = {
+    b"<cat>": {"cat": 0.998, "dog": 0.001, "neither": 0.001},
+    b"<dog>": {"cat": 0.001, "dog": 0.998, "neither": 0.001},
+    b"<neither>": {"cat": 0.001, "dog": 0.001, "neither": 0.998},
+    b"<unsure>": {"cat": 0.5, "dog": 0.4, "neither": 0.1},
+}
+REASONS = {b"<truncated>": "truncated", b"<corrupt>": "corrupt", b"<not_an_image>": "not_an_image"}
+LOSSES: dict[bytes, tuple[LossReason, str]] = {
+    b"<crash>": ("decoder_crashed", "killed by SIGSEGV"),
+    b"<nan>": ("decoder_crashed", "exit code 1: BrokenEngine: expected finite scores, received NaN"),
+    b"<hang>": ("timeout", "no answer within 30 s"),
+}
+BROKEN = b"<broken>"
+
+
+def answer(id: int, path: bytes) -> Finding:
+    """Answer for one file: by its marker; without one, cat or dog by the hash of its content."""
+    try:
+        data = Path(os.fsdecode(path)).read_bytes()
+    except OSError as error:
+        return Finding(id, None, None, "unreadable", error.strerror)
+    for marker, reason in REASONS.items():
+        if marker in data:
+            return Finding(id, None, None, reason, "says the marker")
+    marker = next((marker for marker in SCORES if marker in data), b"")
+    guess = (b"<cat>", b"<dog>")[hashlib.sha256(data).digest()[0] % 2]
+    return Finding(id, Admitted("JPEG", 640, 480, 1, None), dict(SCORES[marker or guess]))
+
+
+class StubClassifier:
+    """Answer at once, in this process; a `<crash>` or `<hang>` loses everything in flight, as a child would.
+
+    `polls_until_ready` calls of `ready` say no after each start; `refusal` makes `ready` raise ModelError.
+    `alone` lists the ids of the files that were submitted alone, in order.
+    """
+
+    def __init__(self, polls_until_ready: int = 0, refusal: str | None = None) -> None:
+        self.labels: tuple[str, ...] = ()
+        self.engine_name = ""
+        self.starts = 0
+        self.alone: list[int] = []
+        self._polls_until_ready = polls_until_ready
+        self._refusal = refusal
+        self._running = False
+        self._polls_left = 0
+        self._flying: deque[list[Item]] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flying)
+
+    def start(self) -> None:
+        if not self._running:
+            self._running, self._polls_left = True, self._polls_until_ready
+            self.starts += 1
+
+    def ready(self, timeout: float = 0.0) -> bool:
+        self.start()
+        if self._refusal:
+            raise ModelError(self._refusal)
+        if self._polls_left:
+            self._polls_left -= 1
+            return False
+        self.labels, self.engine_name = LABELS, "stub"
+        return True
+
+    def submit(self, items: Sequence[Item]) -> None:
+        assert self._running and not self._polls_left, "submit before ready"
+        assert len(self._flying) < 2, "too many batches in flight"
+        if len(items) == 1:
+            self.alone.append(items[0][0])
+        self._flying.append(list(items))
+
+    def poll(self, timeout: float) -> list[Finding]:
+        if not self._flying:
+            return []
+        for _, path in self._flying[0]:
+            self._lose_if_poison(path)
+        return [answer(*item) for item in self._flying.popleft()]
+
+    def stop(self) -> None:
+        self._running = False
+        self._flying.clear()
+
+    def _lose_if_poison(self, path: bytes) -> None:
+        data = Path(os.fsdecode(path)).read_bytes() if os.path.isfile(path) else b""
+        if BROKEN in data:
+            self.stop()
+            raise ModelError("the stub engine is broken")
+        for marker, (reason, detail) in LOSSES.items():
+            if marker in data:
+                ids = tuple(id for batch in self._flying for id, _ in batch)
+                self.stop()
+                raise ChildLost(ids, reason, detail)
+
+
+def stub_child(
+    requests: Connection, answers: Connection, bundle: Path, engine: str, limits: object, threads: int
+) -> None:
+    """Be the child of a ProcessClassifier, without TensorFlow: markers in a file end it in earnest.
+
+    A bundle named `refused` is refused, `broken` ends the child while it loads, `slow` never loads.
+    """
+    if bundle.name == "refused":
+        answers.send(Unusable("weights.npz: is truncated"))
+        return
+    if bundle.name == "broken":
+        raise RuntimeError("no room for weights")
+    if bundle.name == "slow":
+        time.sleep(3600)
+    known_by = bundle / "sha256"
+    answers.send(Ready(LABELS, "stub", known_by.read_text() if known_by.exists() else None))
+    with contextlib.suppress(EOFError):
+        while True:
+            items: Sequence[Item] = requests.recv()
+            for _, path in items:
+                if b"<work>" in Path(os.fsdecode(path)).read_bytes():
+                    answers.send(Working())
+                _die_if_poison(path)
+            answers.send(Finished([answer(*item) for item in items]))
+
+
+def _die_if_poison(path: bytes) -> None:
+    data = Path(os.fsdecode(path)).read_bytes()
+    if b"<crash>" in data:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if b"<abort>" in data:
+        os.abort()
+    if b"<exit>" in data:
+        os._exit(3)
+    if b"<memory>" in data:
+        raise MemoryError("no room for pixels")
+    if b"<eat>" in data:
+        eaten = []
+        while True:
+            eaten.append(b"x" * (32 << 20))
+    if b"<parent>" in data:
+        os.kill(os.getppid(), signal.SIGKILL)
+    if b"<hang>" in data:
+        time.sleep(3600)
+
+
+class RednessEngine:
+    """An engine that says `cat` as surely as a picture is red: every answer shows which pixels it is of."""
+
+    name = "redness"
+
+    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        red = images[..., 0].mean(axis=(1, 2)) / 255
+        return np.stack([red, 1 - red, np.zeros_like(red)], axis=1).astype(np.float32)
+
+
+def redness_child(requests: Connection, answers: Connection, *arguments: Any) -> None:
+    """Be the real child, tf.data and all, except for its model."""
+    from models.bundle import bundle
+    from models.inference import engines
+
+    with (
+        mock.patch.object(
+            bundle,
+            "load",
+            lambda path: SimpleNamespace(input_size=224, labels=LABELS, closer_look=None, sha256="0" * 64),
+        ),
+        mock.patch.object(engines, "open_engine", lambda *_: RednessEngine()),
+    ):
+        serve.serve(requests, answers, *arguments)
+
+
+class StumblingEngine(RednessEngine):
+    """An engine that gives NaN for a batch with a black picture in it."""
+
+    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return super().predict(images) + np.float32(np.inf if not images.any(axis=(1, 2, 3)).all() else 0)
+
+
+class PlainBatches:
+    """What `image_loader.Batches` is to `serve`, without TensorFlow: a file is one grey pixel."""
+
+    def __init__(self, *_: object) -> None:
+        self._cuts: queue.SimpleQueue[Sequence[Item]] = queue.SimpleQueue()
+        self.put = self._cuts.put
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            items = self._cuts.get()
+            contents = [Path(os.fsdecode(path)).read_bytes() for _, path in items]
+            images = np.array([list(data[:1] * 3) for data in contents], np.uint8).reshape(-1, 1, 1, 3)
+            outcome = SimpleNamespace(admitted=None, reason=None, detail=None)
+            yield SimpleNamespace(
+                ids=tuple(id for id, _ in items), images=images, outcomes=(outcome,) * len(items)
+            )
+
+
+def stumbling_child(requests: Connection, answers: Connection, *arguments: Any) -> None:
+    """Be the real child, except for its model and for what would take TensorFlow."""
+    from models.bundle import bundle
+
+    with (
+        mock.patch.dict(
+            sys.modules,
+            {
+                "models.inference.engines": SimpleNamespace(
+                    open_engine=lambda *_: StumblingEngine(), open_sketch=lambda *_: None
+                ),  # type: ignore[dict-item]
+                "pipeline.classifier.image_loader": SimpleNamespace(Batches=PlainBatches),  # type: ignore[dict-item]
+            },
+        ),
+        mock.patch.object(
+            bundle,
+            "load",
+            lambda path: SimpleNamespace(input_size=1, labels=LABELS, closer_look=None, sha256="0" * 64),
+        ),
+    ):
+        serve.serve(requests, answers, *arguments)

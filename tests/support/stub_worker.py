@@ -1,0 +1,107 @@
+"""The real worker as a process, with a stub for a classifier: what the faults are injected into."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypedDict
+from unittest import mock
+
+from db.connection import engine
+from pipeline import config, logs
+from pipeline.classifier.client import Classifier, Finding, Item, ProcessClassifier
+from pipeline.errors import PawsortError
+from pipeline.worker import loop, service
+from tests.faults import people
+from tests.support.stub_classifier import BUNDLE, StubClassifier, stub_child
+
+DEFECT = 70
+"""The exit code of an exception that nobody foresaw: never what a fault may lead to."""
+
+
+class Order(TypedDict, total=False):
+    """How a worker is to be started: the folder with its `config.yaml`, and what is other than usual."""
+
+    folder: str
+    once: bool
+    backoff: float  # seconds between tries while the world is bad
+    child: bool  # classify in a process of its own, which poison kills in earnest
+    held: bool  # stop before the first step, until SIGCONT comes
+    real: bool  # with the real network instead of a stub
+    delay: float  # seconds that each answer of the stub takes
+    busy: float  # seconds to wait for a locked database
+    uid: int  # run as this user
+    nofile: int  # most descriptors
+    inotify: tuple[str, int]  # `instances` or `watches`, and how many there are
+    cgroup: str  # the folder of a control group to live in
+    people: int  # no worker, but somebody who mends what it filed; by this seed
+
+
+class IdleStub(StubClassifier):
+    """A stub that waits as long as it was told to when it has nothing to answer, and takes its time."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        super().__init__()
+        self._delay = delay
+        self._since = 0.0
+
+    def submit(self, items: Sequence[Item]) -> None:
+        """Take a batch."""
+        super().submit(items)
+        self._since = time.monotonic()
+
+    def poll(self, timeout: float) -> list[Finding]:
+        """Answer, or wait."""
+        if not self.in_flight or time.monotonic() < self._since + self._delay:
+            time.sleep(timeout)
+            return []
+        return super().poll(timeout)
+
+
+def live(order: Order) -> int:
+    """Run the worker of a folder; return its exit code. The log goes to stderr."""
+    if "people" in order:
+        people.mend(Path(order["folder"]), order["people"])
+    try:
+        settings = config.load(Path(order["folder"]) / "config.yaml")
+        logs.set_up(settings.log)
+        classifier: Classifier | None = None if order.get("real") else IdleStub(order.get("delay", 0.0))
+        # A child that is spawned would first import what its parent was started as.
+        sys.modules["__main__"].__spec__ = None
+        vars(sys.modules["__main__"]).pop("__file__", None)
+        if order.get("child"):
+            classifier = ProcessClassifier(BUNDLE.path, "auto", settings.limits, child=stub_child)
+        with ExitStack() as stack:
+            for owner, name, value in _patches(order):
+                stack.enter_context(mock.patch.object(owner, name, value))
+            return service.run(settings, once=order.get("once", False), classifier=classifier)
+    except PawsortError as error:
+        print(f"pawsort: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:  # as `pipeline.cli.app.main` does
+        print(f"pawsort: {error.filename or 'cannot go on'}: {error.strerror}", file=sys.stderr)
+        return PawsortError.exit_code
+    except Exception:
+        traceback.print_exc()
+        return DEFECT
+
+
+def _patches(order: Order) -> list[tuple[Any, str, Any]]:
+    stub = [] if order.get("real") else [(service, "load_bundle", lambda _: BUNDLE)]
+    return [
+        *stub,
+        (loop, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
+        (engine, "BUSY_SECONDS", order.get("busy", engine.BUSY_SECONDS)),
+        (service, "BEAT_SECONDS", service.BEAT_SECONDS if order.get("once") else 0.05),
+    ]
+
+
+if __name__ == "__main__":
+    code = live(Order(folder=sys.argv[1], once="--once" in sys.argv, child="--child" in sys.argv))
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,111 @@
+"""Packages import each other in one direction and stay small, and the drawing of them is true."""
+
+from __future__ import annotations
+
+import ast
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from scripts.import_graph import ROOMS, ROOT, cycle, mermaid, module_graph, modules, package_graph, package_of
+
+GRAPH = module_graph()
+PACKAGES = package_graph(GRAPH)
+
+ORDERS = (
+    (
+        "pipeline.cli", "pipeline.web", "pipeline.doctor", "pipeline.worker", "pipeline.corrections",
+        "pipeline.classifier", "pipeline.watch", "pipeline.reports", "pipeline.files", "pipeline",
+    ),
+    (
+        "pipeline.web", "pipeline.web.routes", "pipeline.web.services", "pipeline.web.classifiers",
+        "pipeline.web.middleware", "pipeline.web.views",
+    ),
+    (
+        "models.training", "models.evaluation", "models.evaluation.report", "models.evaluation.metrics",
+        "models.inference", "models.data", "models.networks", "models.bundle", "models.images",
+        "models.images.formats", "models",
+    ),
+    ("db.queries", "db.ledger", "db.connection", "db.schema", "db"),
+)  # fmt: skip
+"""A package imports only what stands to its right; lazy imports count."""
+
+MOST_MODULES = 14
+MOST_LINES = 300
+DRAWING = ROOT / "docs" / "dev" / "architecture.md"
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order[0])
+def test_packages_import_only_what_stands_to_their_right(order: tuple[str, ...]) -> None:
+    backwards = [
+        f"{module} imports {imported}"
+        for right, left in ((b, a) for a, b in combinations(order, 2))
+        for module, names in GRAPH.items()
+        for imported in names
+        if _place(module, order) == right and _place(imported, order) == left
+    ]
+    assert backwards == []
+
+
+def test_each_package_has_its_place_in_an_order() -> None:
+    assert {name for name in PACKAGES if name not in {package for order in ORDERS for package in order}} == set()
+
+
+@pytest.mark.parametrize(("room", "others"), [("models", ("pipeline", "db")), ("db", ("pipeline", "models"))])
+def test_models_and_db_know_neither_the_pipeline_nor_each_other(room: str, others: tuple[str, ...]) -> None:
+    foreign = [
+        (module, name)
+        for module, imported in GRAPH.items()
+        for name in imported
+        if module.split(".")[0] == room and name.split(".")[0] in others
+    ]
+    assert foreign == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert cycle(GRAPH) == []
+
+
+def test_no_folder_has_too_many_modules() -> None:
+    folders: dict[Path, int] = {}
+    for path in modules().values():
+        if path.name != "__init__.py":
+            folders[path.parent] = folders.get(path.parent, 0) + 1
+    assert {str(folder): n for folder, n in folders.items() if n > MOST_MODULES} == {}
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_ninety_five_in_a_hundred_functions_are_short() -> None:
+    lengths = sorted(
+        (node.end_lineno or 0) - node.lineno + 1
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    assert lengths[int(0.95 * len(lengths))] <= 25
+
+
+def test_each_package_says_in_a_few_lines_what_it_is_for() -> None:
+    for name, path in modules().items():
+        if path.name == "__init__.py":
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            assert len((ast.get_docstring(tree) or "").splitlines()) in range(1, 6), name
+            assert len(tree.body) == 1, f"{name}: an __init__ says what the package is for, and nothing else"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_drawing_of_the_packages_is_what_they_import(room: str) -> None:
+    drawn = DRAWING.read_text(encoding="utf-8")
+    assert f"```mermaid\n{mermaid(room, GRAPH)}\n```" in drawn, "run `python -m scripts.import_graph`"
+
+
+def _place(module: str, order: tuple[str, ...]) -> str | None:
+    """Return the narrowest package of the order that a module lies in."""
+    package = package_of(module)
+    inside = [name for name in order if package == name or package.startswith(f"{name}.")]
+    return max(inside, key=len, default=None)
