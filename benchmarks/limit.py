@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks.apart import apart
 from models.bundle.bundle import Bundle, load
 from models.inference import multi_crop
-from models.inference.bfloat16 import Sketcher, boundaries
+from models.inference.bfloat16 import TwoPrecisionPredictor, decision_thresholds
 from models.inference.engines import open_engine, open_sketch
 from models.inference.multi_crop import PARTS
 from pipeline import config
@@ -176,7 +176,7 @@ def inference(paths: Sequence[bytes]) -> Inference:
     ready = pixels(paths[:: -(-len(paths) // _JUDGED)], bundle.input_size)
     engine = open_engine(bundle, "auto", usable_cpus())
     sketch = open_sketch(bundle, engine, usable_cpus())
-    sketcher = sketch and Sketcher(sketch.predict, _bounds(bundle))
+    sketcher = sketch and TwoPrecisionPredictor(sketch.predict, _bounds(bundle))
     first = functools.partial(sketcher.answer, engine.predict) if sketcher else engine.predict
     look = bundle.closer_look
     again = multi_crop.doubtful(first(ready), look, bundle.neither) if look else []
@@ -191,7 +191,7 @@ def inference(paths: Sequence[bytes]) -> Inference:
 
 
 def _bounds(bundle: Bundle) -> np.ndarray:
-    return boundaries(bundle, bundle.threshold(config.DecisionSettings().target_precision))
+    return decision_thresholds(bundle, bundle.threshold(config.DecisionSettings().target_precision))
 
 
 def _in_parts(work: Callable[[np.ndarray], object], images: np.ndarray, size: int) -> None:

@@ -33,7 +33,7 @@ KILL_SECONDS = 5.0
 STOP_SECONDS = 2.0
 """How long a process may take to end by itself once its pipe is closed."""
 
-LAST_WORDS = 400
+STDERR_TAIL_CHARACTERS = 400
 """Characters of the end of the process's output that are kept for its obituary."""
 
 OUTPUT_BYTES = 1_000_000
@@ -45,7 +45,7 @@ Main = Callable[..., None]
 """What runs in the process: `main(requests, answers, *arguments)`; `requests` ends with EOFError."""
 
 
-class Gone(Exception):  # noqa: N818 - says what has happened
+class ProcessExited(Exception):  # noqa: N818 - says what has happened
     """The process has ended, or closed its pipe; whatever it had sent was received before."""
 
 
@@ -103,7 +103,7 @@ class ChildProcess:
             return None
         if message is _END:
             self._inbox.put(_END)
-            raise Gone
+            raise ProcessExited
         return message
 
     def stop(self) -> None:
@@ -139,7 +139,7 @@ class ChildProcess:
         size = os.fstat(self._output.fileno()).st_size
         tail = os.pread(self._output.fileno(), 4096, max(0, size - 4096)).decode("utf-8", "replace")
         lines = [line.strip() for line in tail.splitlines() if line.strip()]
-        return lines[-1][-LAST_WORDS:] if lines else ""
+        return lines[-1][-STDERR_TAIL_CHARACTERS:] if lines else ""
 
     def _forget_old_output(self) -> None:
         descriptor = self._output.fileno()

@@ -56,14 +56,18 @@ def cycle(graph: Graph) -> list[str]:
 
 def mermaid(room: str, graph: Graph) -> str:
     """Draw the packages of a room and their imports as a mermaid flowchart; its root is left out."""
-    inside = {name: imported for name, imported in package_graph(graph).items() if name.startswith(f"{room}.")}
+    inside = {
+        name: imported for name, imported in package_graph(graph).items() if name.startswith(f"{room}.")
+    }
     lines = [
         f"    {_label(name)} --> {_label(other)}"
         for name in sorted(inside)
         for other in sorted(inside[name])
         if other in inside
     ]
-    alone = [f"    {_label(name)}" for name in sorted(inside) if not any(_label(name) in line for line in lines)]
+    alone = [
+        f"    {_label(name)}" for name in sorted(inside) if not any(_label(name) in line for line in lines)
+    ]
     return "\n".join(["flowchart TD", *lines, *alone])
 
 
@@ -91,7 +95,11 @@ def _names(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.ImportFrom) and node.module:
         for alias in node.names:
             inner = f"{node.module}.{alias.name}"
-            yield inner if (ROOT / f"{inner.replace('.', '/')}.py").is_file() or _is_package(inner) else node.module
+            yield (
+                inner
+                if (ROOT / f"{inner.replace('.', '/')}.py").is_file() or _is_package(inner)
+                else node.module
+            )
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ def test_packages_import_only_what_stands_to_their_right(order: tuple[str, ...])
 
 
 def test_each_package_has_its_place_in_an_order() -> None:
-    assert {name for name in PACKAGES if name not in {package for order in ORDERS for package in order}} == set()
+    assert {
+        name for name in PACKAGES if name not in {package for order in ORDERS for package in order}
+    } == set()
 
 
 @pytest.mark.parametrize(("room", "others"), [("models", ("pipeline", "db")), ("db", ("pipeline", "models"))])

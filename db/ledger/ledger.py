@@ -27,11 +27,11 @@ from db.connection.errors import LedgerError
 from db.ledger import statements
 from db.ledger.moves import MoveBook
 from db.schema.file_names import RawName, escape
-from db.schema.records import Action, Claim, Entry, Identity, Move, Ticket, Verdict
+from db.schema.records import Action, Claim, ClaimedFile, Entry, Identity, Move, Verdict
 from db.schema.rows import entries_by, entry_of, in_pieces
 from db.schema.tables import FILED, PENDING, UNFINISHED, State, files, moves
 
-__all__ = ["Action", "Claim", "Entry", "Identity", "Ledger", "LedgerError", "Move", "Ticket", "Verdict"]
+__all__ = ["Action", "Claim", "ClaimedFile", "Entry", "Identity", "Ledger", "LedgerError", "Move", "Verdict"]
 
 _SEEN = tuple(field.name for field in fields(Claim))
 _STATE = files.c.state
@@ -46,7 +46,7 @@ class Ledger(MoveBook):
         super().__init__(engine)
         self._spool = spool
 
-    def claim(self, claims: Sequence[Claim], at: datetime) -> list[Ticket]:
+    def claim(self, claims: Sequence[Claim], at: datetime) -> list[ClaimedFile]:
         """Note files as ours before they are renamed into the spool; return a ticket for each, in order.
 
         A file that an undo had put back is a new delivery now, and its old row no longer speaks for it.
@@ -61,7 +61,7 @@ class Ledger(MoveBook):
             # In one statement for the batch: only now are the ids known.
             named = {"ids": list(ids.values()), "spool": escape(os.path.join(self._spool, b""))}
             connection.execute(statements.NAME_IN_SPOOL, named)
-        return [Ticket(ids[token], f"{ids[token]}-{token}") for token in tokens]
+        return [ClaimedFile(ids[token], f"{ids[token]}-{token}") for token in tokens]
 
     def adopt(self, spool_name: RawName, at: datetime) -> None:
         """Note a file that lies in the spool while no unfinished row speaks of it.

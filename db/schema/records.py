@@ -27,7 +27,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class ClaimedFile:
     """What a claimed file is called from now on: its row, and its name in the spool."""
 
     id: int

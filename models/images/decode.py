@@ -33,7 +33,7 @@ from models.images.formats.jpeg_decoding import load as load_jpeg
 from models.images.formats.orientation import read_orientation
 from models.images.formats.tiff_decoder import TiffDecoder
 from models.images.headers import Header, read_header
-from models.images.memory_budget import Budget
+from models.images.memory_budget import WeightedSemaphore
 from models.images.resize import shrink
 
 __all__ = ["PIXEL_LIMIT", "Header", "Pixels", "UnreadableImage", "decode", "fit", "read_header"]
@@ -84,7 +84,7 @@ _SPARE = 1.5
 
 # A picture of 100 megapixels takes about 1.5 GB on its way. As many threads as there are may decode
 # snapshots side by side, but only a few panoramas.
-_in_flight = Budget(128_000_000)
+_in_flight = WeightedSemaphore(128_000_000)
 
 
 def decode(data: bytes, size: int, pixel_limit: int = PIXEL_LIMIT) -> Pixels:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Budget:
+class WeightedSemaphore:
     """Let holders in, in the order in which they come, while what they hold fits into `total` together."""
 
     def __init__(self, total: int) -> None:

@@ -27,7 +27,7 @@ _ASKED = 512  # photos before that share is believed
 _LEAST = 1e-6
 
 
-def boundaries(bundle: Bundle, threshold: float) -> Probabilities:
+def decision_thresholds(bundle: Bundle, threshold: float) -> Probabilities:
     """Return for each label the probability (k,) at which, if it is the likeliest, a decision changes.
 
     `threshold` is the confidence from which photos are filed.
@@ -47,7 +47,7 @@ def near(sketch: Probabilities, bounds: Probabilities) -> npt.NDArray[np.intp]:
     return np.flatnonzero(~(_log_odds(sketch.max(axis=1)) >= _log_odds(bounds[likeliest]) + MARGIN))
 
 
-class Sketcher:
+class TwoPrecisionPredictor:
     """Answer by `sketch` what is plain; gives up where too much has to be answered again to gain by it."""
 
     def __init__(self, sketch: Predict, bounds: Probabilities) -> None:

@@ -65,7 +65,7 @@ def judge(bundle: Bundle, exact: Probabilities, sketch: Probabilities, threshold
     A photo that float32 would look at more closely, and the sketch would not, counts as decided otherwise.
     """
     stand = np.ones(len(exact), bool)
-    stand[sketching.near(sketch, sketching.boundaries(bundle, threshold))] = False
+    stand[sketching.near(sketch, sketching.decision_thresholds(bundle, threshold))] = False
     flips = stand & (_decisions(bundle, exact, threshold) != _decisions(bundle, sketch, threshold))
     if bundle.closer_look:
         looked = multi_crop.doubtful(exact, bundle.closer_look, bundle.neither)

@@ -25,8 +25,8 @@ from models.networks.architectures import Network
 from models.networks.tf_runtime import tf
 from models.training import bfloat16_check, source_cross_validation
 from models.training.fine_tuning import Clock, Report, logits
-from models.training.linear_probe import Line, Probe
-from models.training.multi_crop_fit import Focus
+from models.training.linear_probe import LinearHead, Probe
+from models.training.multi_crop_fit import MultiCropFit
 from models.training.options import TrainOptions
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
@@ -48,7 +48,7 @@ def finish(
     """
     packed = _packed(options, network)
     network.restore(unpack(packed))
-    lines = source_cross_validation.lines(probe, photos.classes, options.seed) if probe else {}
+    lines = source_cross_validation.heads_by_source(probe, photos.classes, options.seed) if probe else {}
     fitted = _calibrated(options, network, photos.split("calibration"), folders, lines, size, progress)
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -66,7 +66,9 @@ def finish(
     draft, test = compose(options.out, content, packed), photos.split("test")
     measured = _measured(draft, fitted.answer, test, options.target_precision, progress)
     content["figures"] = {name: figure.model_dump() for name, figure in measured.figures().items()}
-    seen = source_cross_validation.strangers(network, test, lines, size, fitted.temperature, fitted.look)[1]
+    seen = source_cross_validation.unseen_source_predictions(
+        network, test, lines, size, fitted.temperature, fitted.look
+    )[1]
     content["figures"] |= _of_strangers(draft, seen, options.target_precision)
     bundle = write(compose(options.out, content, packed), packed)
     if sketches := bfloat16_check.prove(bundle, test.paths, options.target_precision):
@@ -90,7 +92,7 @@ def _calibrated(
     network: Network,
     photos: Photos,
     folders: Mapping[str, str],
-    lines: Mapping[str, Line],
+    lines: Mapping[str, LinearHead],
     size: int,
     progress: Report,
 ) -> _Calibrated:
@@ -102,9 +104,11 @@ def _calibrated(
     neither = photos.classes.index(NEITHER) if NEITHER in photos.classes else None
     columns = [photos.classes.index(label) for label in folders]
     if options.recipe.zoom > 1:
-        focus = Focus(answer, size, options.recipe.zoom, columns, neither)
+        focus = MultiCropFit(answer, size, options.recipe.zoom, columns, neither)
         look, probabilities = focus.fitted(photos, probabilities)
-    rows, seen = source_cross_validation.strangers(network, photos, lines, size, temperature, look)
+    rows, seen = source_cross_validation.unseen_source_predictions(
+        network, photos, lines, size, temperature, look
+    )
     probabilities[rows] = seen
     table = calibration.thresholds(probabilities, truth, columns)
     kept = {

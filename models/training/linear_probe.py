@@ -39,7 +39,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LinearHead:
     """A fitted last layer."""
 
     kernel: Floats  # (f, k)
@@ -107,7 +107,7 @@ def mean_feature(network: Network, photos: Iterable[npt.NDArray[np.uint8]]) -> f
     return float(np.concatenate([observe(images) for images in photos]).mean())
 
 
-def fit(probe: Probe, outputs: int, seed: int, rows: npt.NDArray[np.bool_] | None = None) -> Line:
+def fit(probe: Probe, outputs: int, seed: int, rows: npt.NDArray[np.bool_] | None = None) -> LinearHead:
     """Fit a last layer of so many outputs to the rows of a probe, all by default."""
     used = np.arange(len(probe.labels)) if rows is None else np.flatnonzero(rows)
     head = keras.layers.Dense(outputs, kernel_initializer="zeros")
@@ -127,7 +127,7 @@ def fit(probe: Probe, outputs: int, seed: int, rows: npt.NDArray[np.bool_] | Non
         drawn = used[rng.integers(0, len(used), _BATCH)]
         features = tf.constant(probe.features[drawn], tf.float32)
         step(features, tf.constant(probe.labels[drawn], tf.int32), tf.constant([seed, number], tf.int32))
-    return Line(head.kernel.numpy(), head.bias.numpy())
+    return LinearHead(head.kernel.numpy(), head.bias.numpy())
 
 
 def fit_head(network: Network, photos: Photos, size: int, dropout: float, seed: int, report: Report) -> Probe:
@@ -140,7 +140,7 @@ def fit_head(network: Network, photos: Photos, size: int, dropout: float, seed: 
     return probe
 
 
-def place(network: Network, line: Line) -> None:
+def place(network: Network, line: LinearHead) -> None:
     """Make a fitted layer the network's last one."""
     network.head.kernel.assign(line.kernel)
     network.head.bias.assign(line.bias)

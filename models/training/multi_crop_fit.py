@@ -25,7 +25,7 @@ Answer = Callable[[Pixels], Floats]
 
 
 @dataclass(frozen=True, slots=True)
-class Focus:
+class MultiCropFit:
     """What a closer look is fitted for: a network's answers, and what its labels mean."""
 
     answer: Answer  # uint8 photos (n, size, size, 3) -> probabilities (n, k)

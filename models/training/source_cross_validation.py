@@ -18,7 +18,7 @@ from models.data.dataset import Photos
 from models.inference import multi_crop
 from models.inference.multi_crop import CloserLook
 from models.networks.architectures import Network
-from models.training.linear_probe import Line, Probe, fit, observer
+from models.training.linear_probe import LinearHead, Probe, fit, observer
 
 FEWEST = 3
 """Sources of `neither` from which on judging each by the others makes sense."""
@@ -26,7 +26,7 @@ FEWEST = 3
 Floats = npt.NDArray[np.float32]
 
 
-def lines(probe: Probe, classes: tuple[str, ...], seed: int) -> dict[str, Line]:
+def heads_by_source(probe: Probe, classes: tuple[str, ...], seed: int) -> dict[str, LinearHead]:
     """Fit a last layer without each source of `neither`, by source; none where there are too few."""
     if NEITHER not in classes:
         return {}
@@ -38,10 +38,10 @@ def lines(probe: Probe, classes: tuple[str, ...], seed: int) -> dict[str, Line]:
     return {name: fit(probe, len(classes), seed, owners != name) for name in names}
 
 
-def strangers(
+def unseen_source_predictions(
     network: Network,
     photos: Photos,
-    fitted: Mapping[str, Line],
+    fitted: Mapping[str, LinearHead],
     size: int,
     temperature: float,
     look: CloserLook | None,
@@ -60,7 +60,7 @@ def strangers(
     for place, (row, values) in enumerate(zip(rows, features, strict=True)):
         line = fitted[photos.sources[row]]
 
-        def answer(images: npt.NDArray[np.uint8], line: Line = line) -> Floats:
+        def answer(images: npt.NDArray[np.uint8], line: LinearHead = line) -> Floats:
             return _probabilities(network, line, observe(images), temperature)
 
         first = _probabilities(network, line, values[None], temperature)
@@ -76,7 +76,7 @@ def _reader(path: bytes) -> Callable[[int, int], npt.NDArray[np.uint8]]:
     return lambda _, side: decoded(path, side)
 
 
-def _probabilities(network: Network, line: Line, features: Floats, temperature: float) -> Floats:
+def _probabilities(network: Network, line: LinearHead, features: Floats, temperature: float) -> Floats:
     logits = line.logits(features)
     if network.opinion is not None:  # it has seen no photo of `neither`
         logits = logits + network.opinion(features).numpy()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pipeline.child_process import ChildProcess, Gone, Main
+from pipeline.child_process import ChildProcess, Main, ProcessExited
 from pipeline.classifier.serve import Finding, Finished, Item, Ready, Unusable, Working, serve, usable_cpus
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
@@ -164,7 +164,7 @@ class ProcessClassifier:
             return []
         try:
             message = self._child.receive(min(timeout, self._remaining()))
-        except Gone:
+        except ProcessExited:
             raise self._lost("decoder_crashed") from None
         if isinstance(message, Unusable):
             self._kill()
@@ -192,7 +192,7 @@ class ProcessClassifier:
         assert self._child
         try:
             message = self._child.receive(timeout)
-        except Gone:
+        except ProcessExited:
             return self._start_again()
         if isinstance(message, Unusable):
             self._kill()

@@ -172,14 +172,14 @@ def first_look(
 
     Only `auto` may choose them; who names an engine gets its own answers.
     """
-    from models.inference.bfloat16 import Sketcher, boundaries
+    from models.inference.bfloat16 import TwoPrecisionPredictor, decision_thresholds
     from models.inference.engines import open_sketch
 
     sketch = open_sketch(bundle, engine, threads) if kind == "auto" and threshold is not None else None
     if sketch is None or threshold is None:
         return None
     quick = partial(_predict, sketch, labels=len(bundle.labels))
-    return Sketcher(quick, boundaries(bundle, threshold)).answer
+    return TwoPrecisionPredictor(quick, decision_thresholds(bundle, threshold)).answer
 
 
 def closer(

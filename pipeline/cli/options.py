@@ -109,7 +109,7 @@ def real(help: str, least: float = 0, most: float = 1) -> Any:
 
 
 def words(help: str, **more: Any) -> Any:
-    """Return an option that takes text; what is not UTF-8 becomes the readable form of `db.schema.file_names`."""
+    """Return an option that takes text; what is not UTF-8 is escaped as in `db.schema.file_names`."""
     return typer.Option(help=help, callback=_readable, **more)
 
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from models.training.fine_tuning import Progress
-    from pipeline.worker.held_file import Held
+    from pipeline.worker.held_file import InProgressFile
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def filing_progress(*, show: bool) -> Iterator[Callable[[Sequence[Held]], None]]:
+def filing_progress(*, show: bool) -> Iterator[Callable[[Sequence[InProgressFile]], None]]:
     """Give a function to call with each batch that was filed; with `show`, a bar counts them."""
     if not show or not sys.stderr.isatty():
         yield lambda _: None

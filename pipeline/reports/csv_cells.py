@@ -12,7 +12,7 @@ _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 
 
 def visible(text: str) -> str:
-    r"""Write each byte of a control character as `\xNN`, as `db.schema.file_names` writes bytes that are no text."""
+    r"""Write each byte of a control character as `\xNN`, as `file_names` does with bytes that are no text."""
     return CONTROL.sub(_bytes, text)
 
 

@@ -28,7 +28,7 @@ from db.schema.columns import UtcTime
 from db.schema.tables import results
 from pipeline.reports import csv_files
 from pipeline.reports.calendar_days import bounds, day_of, days_between, last_due
-from pipeline.reports.summary import SCHEMA_VERSION, WAITING, Tally
+from pipeline.reports.summary import SCHEMA_VERSION, WAITING, SummaryBuilder
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Reporter:
         """Write both files of `day`, and the latest ones unless a newer day was written before."""
         self.folder.mkdir(exist_ok=True)
         images, summary = (self.folder / f"{kind}-{day.isoformat()}.csv" for kind in ("images", "summary"))
-        tally = Tally(self.outcomes)
+        tally = SummaryBuilder(self.outcomes)
         start, end = bounds(day, self.zone)
         before = listing.arrived(self.engine, start, end)
         rows = listing.report_rows(self.engine, start, end, CHUNK_ROWS)
@@ -146,7 +146,7 @@ class Reporter:
 
 
 def _image_lines(
-    parts: Iterable[Sequence[Mapping[str, Any]]], tally: Tally, check: Callable[[], None]
+    parts: Iterable[Sequence[Mapping[str, Any]]], tally: SummaryBuilder, check: Callable[[], None]
 ) -> Iterator[bytes]:
     yield csv_files.header(_versioned(_frame([])))
     for rows in parts:
@@ -162,7 +162,7 @@ def _versioned(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return rows of `results` as columns of the dtypes that `csvfiles` and `Tally` expect."""
+    """Return rows of `results` as columns of the dtypes that `csvfiles` and `SummaryBuilder` expect."""
     return pd.DataFrame(
         {column.name: _series(column, [row[column.name] for row in rows]) for column in results.c}
     )

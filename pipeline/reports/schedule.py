@@ -46,7 +46,7 @@ class Reporter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Agenda:
+class ReportSchedule:
     """When the reporter looked last and how that went; all moments are UTC.
 
     `at` is the time of day, in `zone`, at which yesterday's reports are due.
@@ -70,11 +70,11 @@ class Agenda:
             return self.looked_at + min(timedelta(minutes=2 ** (self.failures - 1)), LONGEST_WAIT)
         return next_due_at(self.looked_at, self.at, self.zone)
 
-    def succeeded(self, now: datetime) -> Agenda:
+    def succeeded(self, now: datetime) -> ReportSchedule:
         """Return the agenda after a look at `now` that left nothing to do."""
         return replace(self, looked_at=now, failures=0, problem=None)
 
-    def failed(self, now: datetime, problem: str) -> Agenda:
+    def failed(self, now: datetime, problem: str) -> ReportSchedule:
         """Return the agenda after a look at `now` that could not write everything."""
         # The exponent is bounded because 2 ** 10_000 minutes is no timedelta.
         return replace(self, looked_at=now, failures=min(self.failures + 1, 10), problem=problem)
@@ -84,7 +84,10 @@ class Schedule:
     """Write reports in a thread of this process until `stop`; `clock` gives the time, aware."""
 
     def __init__(
-        self, reporter: Reporter, agenda: Agenda, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        reporter: Reporter,
+        agenda: ReportSchedule,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._reporter = reporter
         self._agenda = agenda
@@ -94,7 +97,7 @@ class Schedule:
         self._scheduler = _scheduler()
 
     @property
-    def agenda(self) -> Agenda:
+    def agenda(self) -> ReportSchedule:
         """The agenda as it is now; safe to read from any thread."""
         return self._agenda
 

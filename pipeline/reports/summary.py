@@ -53,7 +53,7 @@ class _Group:
         self.seconds.extend((part["filed_at"] - part["seen_at"]).dt.total_seconds().dropna())
 
 
-class Tally:
+class SummaryBuilder:
     """Count images by inbox and outcome as they pass by.
 
     `outcomes` are the folders that every inbox of the day gets a row for, even with no image in it.

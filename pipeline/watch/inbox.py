@@ -20,11 +20,11 @@ from pathlib import Path
 from pipeline.config import WatchSettings
 from pipeline.files.safe_open import lstat_within
 from pipeline.watch.ignore_rules import ignorer, within
-from pipeline.watch.mode import Watcher
-from pipeline.watch.scanner import Visitor, Walk, sighting
-from pipeline.watch.skipped_entries import Oddities
-from pipeline.watch.stability import Due, Sighting, Tracker
-from pipeline.worker.held_file import Held
+from pipeline.watch.mode import InboxWatcher
+from pipeline.watch.scanner import ScanCallbacks, Scanner, sighting
+from pipeline.watch.skipped_entries import SkippedEntries
+from pipeline.watch.stability import FileSnapshot, StabilityTracker, StableFile
+from pipeline.worker.held_file import InProgressFile
 from pipeline.worker.refused_folders import Refusals, Verb
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ REBUILD_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class SettledFile:
     """A settled file: where it is, which version of it was seen, and when it was first seen (UTC)."""
 
     inbox: Path
@@ -88,14 +88,14 @@ class Inbox:
         self._clock = clock
         self._wall = wall
         self._ignored = ignorer(settings.ignore, self._root)
-        self._tracker = Tracker(settings.settle_seconds, capacity)
-        self._oddities = Oddities(path)
+        self._tracker = StabilityTracker(settings.settle_seconds, capacity)
+        self._oddities = SkippedEntries(path)
         self._refusals = Refusals[bytes]()
-        self._watcher = Watcher(path, settings.mode)
+        self._watcher = InboxWatcher(path, settings.mode)
         self._hinted: list[bytes] = []
-        self._walk = Walk(
+        self._walk = Scanner(
             self._root,
-            Visitor(self._watcher.cover, self._ignored, self._take, self._oddities.kind, self._trouble),
+            ScanCallbacks(self._watcher.cover, self._ignored, self._take, self._oddities.kind, self._trouble),
         )
         self._inode: tuple[int, int] | None = None
         self._mounted = False
@@ -115,7 +115,7 @@ class Inbox:
         """Begin to watch, then to scan; an inbox that is not there is waited for."""
         self._look_at_root()
 
-    def poll(self, now: float | None = None, limit: int = 256) -> list[Arrival]:
+    def poll(self, now: float | None = None, limit: int = 256) -> list[SettledFile]:
         """Return at most `limit` files that have settled since, and go on with the walk for a moment."""
         now = self._clock() if now is None else now
         self._now = now
@@ -126,16 +126,16 @@ class Inbox:
         self._scan(now)
         return self._settled(now, limit)
 
-    def forget(self, file: Arrival | Held) -> None:
+    def forget(self, file: SettledFile | InProgressFile) -> None:
         """Drop a file that was taken or is gone."""
         self._drop(file.source)
 
-    def refuse(self, file: Arrival | Held, verb: Verb, reason: str) -> None:
+    def refuse(self, file: SettledFile | InProgressFile, verb: Verb, reason: str) -> None:
         """Try a file that may not be read or moved again later; log its folder once."""
         self._tracker.postpone(file.source, self._clock())
         self._refusals.add(file.source, verb, os.path.join(self._root, file.source), reason)
 
-    def postpone(self, file: Arrival | Held, why: str) -> None:
+    def postpone(self, file: SettledFile | InProgressFile, why: str) -> None:
         """Try a file again later, each time later; say why, once for each file."""
         self._tracker.postpone(file.source, self._clock())
         self._oddities.say(file.source, why)
@@ -282,7 +282,7 @@ class Inbox:
         # Without events, scan as often as can be noticed, but spend no more than a fifth of the time on it.
         return min(self._settings.rescan_seconds, max(1.0, self._settings.settle_seconds, 4.0 * scan_seconds))
 
-    def _settled(self, now: float, limit: int) -> list[Arrival]:
+    def _settled(self, now: float, limit: int) -> list[SettledFile]:
         arrivals = []
         with self._opened(self._tracker.has_due(now)) as root:
             if root is None:
@@ -299,10 +299,10 @@ class Inbox:
                     arrivals.append(self._arrival(due, now))
         return arrivals
 
-    def _arrival(self, due: Due, now: float) -> Arrival:
+    def _arrival(self, due: StableFile, now: float) -> SettledFile:
         seen_at = self._wall() - timedelta(seconds=now - due.first_seen)
         source, dev, ino, size, mtime_ns = due.sighting
-        return Arrival(self.path, source, dev, ino, size, mtime_ns, seen_at)
+        return SettledFile(self.path, source, dev, ino, size, mtime_ns, seen_at)
 
     @contextmanager
     def _opened(self, wanted: bool) -> Iterator[int | None]:
@@ -325,7 +325,7 @@ class Inbox:
         self._troubles += 1
         self._oddities.trouble(path, error)
 
-    def _take(self, seen: Sighting) -> bool:
+    def _take(self, seen: FileSnapshot) -> bool:
         return self._tracker.sight(seen, self._now)
 
 

@@ -1,6 +1,6 @@
 """Events as hints: what the kernel says has happened in an inbox, and how much of it was lost.
 
-watchdog's reader of inotify calls `Watch` directly, without watchdog's observer in between: that keeps
+watchdog's reader of inotify calls `InotifyWatch` directly, without watchdog's observer in between: that keeps
 events in two queues without bound, walks whole trees into memory, and tells nobody when the kernel lost
 events or ran out of watches. A handler here only notes a path; the worker's thread does the rest.
 """
@@ -42,7 +42,7 @@ class WatchError(Exception):
     """The kernel will not tell what happens in a folder; the message says why and what to change."""
 
 
-class Taken(NamedTuple):
+class EventBatch(NamedTuple):
     """What was hinted at since the last look: paths relative to the inbox."""
 
     files: list[bytes]
@@ -50,7 +50,7 @@ class Taken(NamedTuple):
     lost: int  # how many times events were lost; what they said, only a scan can tell
 
 
-class Hints:
+class PendingEvents:
     """A bounded set of paths between the thread that hears of them and the one that looks at them."""
 
     def __init__(self, capacity: int = 20_000) -> None:
@@ -73,10 +73,10 @@ class Hints:
         with self._lock:
             self._lost += 1
 
-    def take(self) -> Taken:
+    def take(self) -> EventBatch:
         """Return what was noted, and start afresh."""
         with self._lock:
-            taken = Taken(list(self._files), list(self._folders), self._lost)
+            taken = EventBatch(list(self._files), list(self._folders), self._lost)
             self._files, self._folders, self._lost = {}, {}, 0
         return taken
 
@@ -88,14 +88,14 @@ class Hints:
                 self._lost = max(self._lost, 1)
 
 
-class Watch(WatchCallback):
+class InotifyWatch(WatchCallback):
     """The inotify watches of one inbox, one for each folder, set by whoever walks the folders.
 
     The methods of WatchCallback run in watchdog's thread; if one raises, the thread ends and `alive` says so.
     Raises WatchError when the kernel has no inotify instance to give.
     """
 
-    def __init__(self, hints: Hints) -> None:
+    def __init__(self, hints: PendingEvents) -> None:
         self._hints = hints
         self._lock = threading.Lock()
         self._folders: dict[WatchDescriptor, bytes] = {}

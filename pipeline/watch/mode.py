@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.watch.ignore_rules import PROBE_PREFIX
-from pipeline.watch.inotify import Hints, Watch, WatchError
+from pipeline.watch.inotify import InotifyWatch, PendingEvents, WatchError
 from pipeline.watch.mounts import remote_kind
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 PROBE_SECONDS = 1.0
 
 
-class Watcher:
+class InboxWatcher:
     """Watch an inbox as its mode says, and fall back to polling where events cannot be relied on.
 
     `auto` polls file systems that other machines write to, and asks the others with a probe file. `degraded`
@@ -28,8 +28,8 @@ class Watcher:
         self._inbox = inbox
         self._root = os.fsencode(inbox)
         self._mode = mode
-        self._watch: Watch | None = None
-        self.hints = Hints()
+        self._watch: InotifyWatch | None = None
+        self.hints = PendingEvents()
         self.note = ""
         self.degraded = False
 
@@ -46,7 +46,7 @@ class Watcher:
     def begin(self) -> None:
         """Watch the inbox that is there now, forgetting an earlier one."""
         self.stop()
-        self.hints = Hints()
+        self.hints = PendingEvents()
         self.note, self.degraded = "", False
         if self._mode == "polling":
             self.note = "polling, as the settings say"
@@ -56,7 +56,7 @@ class Watcher:
             if kind is not None:
                 self._poll(f"{kind} does not report what other machines write", degraded=False)
                 return
-            self._watch = Watch(self.hints)
+            self._watch = InotifyWatch(self.hints)
             if self._mode == "auto":
                 self._probe(self._watch)
         except (WatchError, OSError) as error:
@@ -82,7 +82,7 @@ class Watcher:
         self.note, self.degraded = f"polling: {why}", degraded
         log.warning("%s: %s", self._inbox, self.note)
 
-    def _probe(self, watch: Watch) -> None:
+    def _probe(self, watch: InotifyWatch) -> None:
         folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         name = os.fsencode(f"{PROBE_PREFIX}probe")
         try:

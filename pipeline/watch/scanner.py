@@ -8,28 +8,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.files.safe_open import open_below, open_folder
-from pipeline.watch.stability import Sighting
+from pipeline.watch.stability import FileSnapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class ScanCallbacks:
     """Whom a walk asks and tells; all paths are relative to the inbox."""
 
     enter: Callable[[int, bytes], None]  # an open folder, before it is listed
     ignored: Callable[[bytes], bool]
-    take: Callable[[Sighting], bool]  # a regular file; False: no room, ask again later
+    take: Callable[[FileSnapshot], bool]  # a regular file; False: no room, ask again later
     odd: Callable[[bytes, os.stat_result], None]  # what is neither a regular file nor a folder
     trouble: Callable[[bytes, OSError], None]  # a folder or file that cannot be looked at
 
 
-class Walk:
+class Scanner:
     """Visit folders and all below them, one name at a time, so that a million files cost no memory.
 
     Links are reported as odd and never followed. The folder being listed stays open between slices; the
     memory it takes grows with the folders that are still to be visited.
     """
 
-    def __init__(self, inbox: bytes, visitor: Visitor) -> None:
+    def __init__(self, inbox: bytes, visitor: ScanCallbacks) -> None:
         self._inbox = inbox
         self._visitor = visitor
         self._pending: dict[bytes, None] = {}
@@ -37,7 +37,7 @@ class Walk:
         self._folder = b""
         self._fd = -1
         self._last: tuple[bytes, int] | None = None  # the folder listed before, still open
-        self._held: Sighting | None = None
+        self._held: FileSnapshot | None = None
 
     @property
     def idle(self) -> bool:
@@ -140,6 +140,6 @@ class Walk:
         return self._held is None
 
 
-def sighting(path: bytes, status: os.stat_result) -> Sighting:
+def sighting(path: bytes, status: os.stat_result) -> FileSnapshot:
     """Make the tracker's record of one look at a file."""
-    return Sighting(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return FileSnapshot(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -14,7 +14,7 @@ MOST = 1000
 _KINDS = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
 
 
-class Oddities:
+class SkippedEntries:
     """Remember at most 1,000 paths of one inbox that were reported."""
 
     def __init__(self, inbox: Path) -> None:

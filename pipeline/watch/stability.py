@@ -11,7 +11,7 @@ HANDED_OUT_SECONDS = 30.0
 LONGEST_REST_SECONDS = 60.0
 
 
-class Sighting(NamedTuple):
+class FileSnapshot(NamedTuple):
     """What one look at a file saw: path relative to the inbox, and what tells one version from the next."""
 
     path: bytes
@@ -21,23 +21,23 @@ class Sighting(NamedTuple):
     mtime_ns: int
 
 
-class Due(NamedTuple):
+class StableFile(NamedTuple):
     """A file that has settled; `first_seen` is the monotonic time of the first look at this inode."""
 
-    sighting: Sighting
+    sighting: FileSnapshot
     first_seen: float
 
 
 @dataclass(slots=True)
 class _Entry:
-    sighting: Sighting
+    sighting: FileSnapshot
     first_seen: float
     due: float = 0.0
     queued: float = math.inf  # when the heap will next ask about it; never later than `due`
     failures: int = 0
 
 
-class Tracker:
+class StabilityTracker:
     """Tell which files have settled. A file has settled when, in this order:
 
     1. It was seen: by a scan or through an event.
@@ -74,7 +74,7 @@ class Tracker:
         """Whether an unknown file would be refused."""
         return len(self._waiting) >= self._capacity
 
-    def sight(self, sighting: Sighting, now: float) -> bool:
+    def sight(self, sighting: FileSnapshot, now: float) -> bool:
         """Take note of a look at a file; False when there is no room to remember it."""
         path = sighting.path
         entry = self._waiting.get(path) or self._resting.get(path)
@@ -100,9 +100,9 @@ class Tracker:
         """Tell whether `due` may have something to hand out."""
         return bool(self._heap) and self._heap[0][0] <= now
 
-    def due(self, now: float, limit: int) -> list[Due]:
+    def due(self, now: float, limit: int) -> list[StableFile]:
         """Return at most `limit` settled files, longest settled first; they rest from now on."""
-        found: list[Due] = []
+        found: list[StableFile] = []
         while self.has_due(now) and len(found) < limit:
             when, path = heapq.heappop(self._heap)
             entry = self._waiting.get(path) or self._resting.get(path)
@@ -112,7 +112,7 @@ class Tracker:
             if entry.due > now:
                 self._ask_at(entry, entry.due)
                 continue
-            found.append(Due(entry.sighting, entry.first_seen))
+            found.append(StableFile(entry.sighting, entry.first_seen))
             self._rest(entry, now + HANDED_OUT_SECONDS)
         return found
 

@@ -15,14 +15,14 @@ from starlette.staticfiles import StaticFiles
 
 from pipeline.child_process import Main
 from pipeline.config import Settings
-from pipeline.web.classifiers.classifier_pool import Kennel
+from pipeline.web.classifiers.classifier_pool import ClassifierPool
 from pipeline.web.classifiers.classify import scratch_of
 from pipeline.web.classifiers.heatmap_classifier import serve_trials
-from pipeline.web.classifiers.labels import Classes
-from pipeline.web.classifiers.model_registry import Choices
+from pipeline.web.classifiers.labels import LabelRegistry
+from pipeline.web.classifiers.model_registry import ModelRegistry
 from pipeline.web.middleware import openapi, problems, visitor
 from pipeline.web.middleware.conditional import Conditional
-from pipeline.web.middleware.guard import Guard
+from pipeline.web.middleware.guard import SecurityMiddleware
 from pipeline.web.middleware.sessions import Sessions
 from pipeline.web.middleware.token_attempts import Attempts
 from pipeline.web.routes import (
@@ -39,12 +39,12 @@ from pipeline.web.routes import (
     thumbnails,
     try_photo,
 )
-from pipeline.web.services.byte_cache import Shelf
+from pipeline.web.services.byte_cache import ByteLRUCache
 from pipeline.web.services.cached import Cache
-from pipeline.web.services.context import Page, Site
-from pipeline.web.services.database import Store
-from pipeline.web.services.delivery import Porter
-from pipeline.web.services.thumbnail_pool import Painter
+from pipeline.web.services.context import AppContext, Page
+from pipeline.web.services.database import DatabaseProvider
+from pipeline.web.services.delivery import UploadDelivery
+from pipeline.web.services.thumbnail_pool import ThumbnailPool
 from pipeline.web.services.uploads import sweep
 from pipeline.web.views.rendering import STATIC
 
@@ -74,7 +74,7 @@ def create_app(
     site = app.state.site = _site(settings, rooms, classifier)
     problems.register(app)
     app.add_middleware(Conditional)
-    app.add_middleware(Guard, web=settings.web, sessions=site.sessions, attempts=site.attempts)
+    app.add_middleware(SecurityMiddleware, web=settings.web, sessions=site.sessions, attempts=site.attempts)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     openapi.describe(app, settings.web)
     for room in rooms:
@@ -82,17 +82,17 @@ def create_app(
     return app
 
 
-def _site(settings: Settings, rooms: Sequence[ModuleType], classifier: Main) -> Site:
-    store, choices = Store(settings), Choices(settings)
-    return Site(
+def _site(settings: Settings, rooms: Sequence[ModuleType], classifier: Main) -> AppContext:
+    store, choices = DatabaseProvider(settings), ModelRegistry(settings)
+    return AppContext(
         settings=settings,
         store=store,
-        painter=Painter(settings.limits),
-        shelf=Shelf(),
-        kennel=Kennel(settings, classifier),
+        painter=ThumbnailPool(settings.limits),
+        shelf=ByteLRUCache(),
+        kennel=ClassifierPool(settings, classifier),
         choices=choices,
-        porter=Porter(settings, store),
-        classes=Classes(settings, choices),
+        porter=UploadDelivery(settings, store),
+        classes=LabelRegistry(settings, choices),
         cache=Cache(),
         sessions=Sessions(settings.web.token, settings.state / "signed_out.json"),
         attempts=Attempts(settings.web.token),
@@ -102,7 +102,7 @@ def _site(settings: Settings, rooms: Sequence[ModuleType], classifier: Main) -> 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    site: Site = app.state.site
+    site: AppContext = app.state.site
     for folder in (*site.settings.inboxes, scratch_of(site.settings)):
         sweep(folder)
     yield

@@ -92,7 +92,7 @@ class Pace:
         return now - self.began - self.moved / FAST
 
 
-class PatientProtocol(H11Protocol):
+class HeaderTimeoutProtocol(H11Protocol):
     """Uvicorn's protocol, with bounds on how long it waits for a client."""
 
     gone = False
@@ -177,7 +177,7 @@ class PatientProtocol(H11Protocol):
             return "body", self._received
         return None
 
-    def _replace(self, others: Iterable[PatientProtocol]) -> bool:
+    def _replace(self, others: Iterable[HeaderTimeoutProtocol]) -> bool:
         """Close who keeps us waiting the longest, of the address that has the most connections."""
         now, candidates = self.loop.time(), list(others)
         count = collections.Counter(map(_address, candidates))
@@ -194,7 +194,7 @@ def watch(connections: Iterable[asyncio.Protocol], now: float) -> None:
         _of(each).watch(now)
 
 
-def _drop_oldest_silent(connections: Iterable[PatientProtocol]) -> bool:
+def _drop_oldest_silent(connections: Iterable[HeaderTimeoutProtocol]) -> bool:
     """Close the spare connection that is silent for the longest; a health check asks at once."""
     silent = [each for each in connections if each.is_spare and each.cycle is None]
     if silent:
@@ -214,12 +214,12 @@ async def _serve_as_full(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
     await app({**scope, FULL: True}, receive, send)
 
 
-def _of(connection: object) -> PatientProtocol:
-    assert isinstance(connection, PatientProtocol)
+def _of(connection: object) -> HeaderTimeoutProtocol:
+    assert isinstance(connection, HeaderTimeoutProtocol)
     return connection
 
 
-def _address(connection: PatientProtocol) -> str:
+def _address(connection: HeaderTimeoutProtocol) -> str:
     return connection.client[0] if connection.client else ""
 
 

@@ -24,8 +24,8 @@ from pipeline.errors import OK, SettingsError
 from pipeline.permissions import limited
 from pipeline.web import connections
 from pipeline.web.app import create_app
-from pipeline.web.connections import CONNECTIONS, SPARE, PatientProtocol
-from pipeline.web.services.context import Site
+from pipeline.web.connections import CONNECTIONS, SPARE, HeaderTimeoutProtocol
+from pipeline.web.services.context import AppContext
 from pipeline.web.views.rendering import compile_all
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def serve(settings: Settings) -> int:
     return 128 + server.received[0] if server.received else OK
 
 
-def prepare(site: Site) -> None:
+def prepare(site: AppContext) -> None:
     """Do what the first visitor of each page would have to wait for: templates, models, the database."""
     compile_all()
     site.choices.all()
@@ -74,7 +74,7 @@ def make_server(app: FastAPI) -> Server:
     return Server(
         uvicorn.Config(
             app,
-            http=PatientProtocol,
+            http=HeaderTimeoutProtocol,
             ws="none",
             lifespan="on",
             log_config=None,

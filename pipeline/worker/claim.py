@@ -16,8 +16,8 @@ from pipeline.config import Settings
 from pipeline.files import moves
 from pipeline.files.folders import SYSTEM_ERRNOS, try_name
 from pipeline.files.safe_open import leased, opened, reached, refuse_unwritable
-from pipeline.watch.inbox import Arrival
-from pipeline.worker.held_file import Held, Resting
+from pipeline.watch.inbox import SettledFile
+from pipeline.worker.held_file import InProgressFile, RetryQueue
 
 log = logging.getLogger(__name__)
 
@@ -26,18 +26,18 @@ log = logging.getLogger(__name__)
 class Brought:
     """What became of claimed files: in the spool, gone from their inbox, or not let go by it and why."""
 
-    arrived: list[Held] = field(default_factory=list)
-    gone: list[Held] = field(default_factory=list)
-    refused: list[tuple[Held, OSError]] = field(default_factory=list)
+    arrived: list[InProgressFile] = field(default_factory=list)
+    gone: list[InProgressFile] = field(default_factory=list)
+    refused: list[tuple[InProgressFile, OSError]] = field(default_factory=list)
 
 
-class Claiming:
+class ClaimStep:
     """Claim settled files and rename them into the spool. `now` gives UTC."""
 
     def __init__(
-        self, ledger: Ledger, settings: Settings, resting: Resting, now: Callable[[], datetime]
+        self, ledger: Ledger, settings: Settings, resting: RetryQueue, now: Callable[[], datetime]
     ) -> None:
-        self.outside: deque[Held] = deque()
+        self.outside: deque[InProgressFile] = deque()
         self._ledger = ledger
         self._settings = settings
         self._spool = os.fsencode(settings.spool)
@@ -54,7 +54,7 @@ class Claiming:
         brought = self._brought
         return len(self.outside) + len(brought.arrived) + len(brought.gone) + len(brought.refused)
 
-    def claim(self, arrivals: Sequence[Arrival]) -> None:
+    def claim(self, arrivals: Sequence[SettledFile]) -> None:
         """Commit that these files, each named once, are ours, before any of them is moved."""
         known = {(held.inbox, held.source) for held in self.outside}
         known |= {(held.inbox, held.source) for _, held in self._resting.files.values()}
@@ -66,7 +66,7 @@ class Claiming:
         for ticket, arrival in zip(tickets, new, strict=True):
             spool = os.path.join(self._spool, os.fsencode(ticket.spool_name))
             inbox = os.fsencode(arrival.inbox)
-            self.outside.append(Held(ticket.id, inbox, arrival.source, spool, identity_of(arrival)))
+            self.outside.append(InProgressFile(ticket.id, inbox, arrival.source, spool, identity_of(arrival)))
 
     def bring_in(self) -> Brought:
         """Rename what is claimed into the spool, durably, and return what became of each file.
@@ -92,7 +92,7 @@ class Claiming:
             self._ledger.unclaim(self._released)
             self._released.clear()
 
-    def _bring_in(self, held: Held) -> None:
+    def _bring_in(self, held: InProgressFile) -> None:
         try:
             self._rename(held)
         except (FileNotFoundError, NotADirectoryError):
@@ -109,7 +109,7 @@ class Claiming:
             self._unsynced |= dict.fromkeys((os.path.dirname(held.origin), self._spool))
             self._brought.arrived.append(held)
 
-    def _refuse(self, held: Held, error: OSError) -> None:
+    def _refuse(self, held: InProgressFile, error: OSError) -> None:
         """Claim a file no longer, unless the spool is what refuses it: raises OSError then."""
         try_name(self._spool)
         if os.path.lexists(held.spool):  # it was moved, whatever the system says
@@ -118,14 +118,14 @@ class Claiming:
             self._brought.refused.append((held, error))
             self._released.append(held.id)
 
-    def _rename(self, held: Held) -> None:
+    def _rename(self, held: InProgressFile) -> None:
         with reached(held.inbox, held.source) as path:
             moves.move(path, held.spool)
             if give_back_odd(held):
                 raise FileNotFoundError(errno.ENOENT, "is no regular file any more", held.origin)
 
 
-def give_back_odd(held: Held) -> bool:
+def give_back_odd(held: InProgressFile) -> bool:
     """Put back what is no regular file: a link or a folder that took the file's name at the last moment.
 
     Returns whether it was one; nothing was claimed then. Raises OSError.
@@ -139,17 +139,17 @@ def give_back_odd(held: Held) -> bool:
     return True
 
 
-def path_of(arrival: Arrival) -> bytes:
+def path_of(arrival: SettledFile) -> bytes:
     """Return the absolute path of an arrival."""
     return os.path.join(os.fsencode(arrival.inbox), arrival.source)
 
 
-def identity_of(arrival: Arrival) -> moves.Identity:
+def identity_of(arrival: SettledFile) -> moves.Identity:
     """Return what tells this version of a file from every other."""
     return arrival.dev, arrival.ino, arrival.size, arrival.mtime_ns
 
 
-def is_settled(arrival: Arrival) -> bool:
+def is_settled(arrival: SettledFile) -> bool:
     """Tell whether an arrival is still what was seen, and nobody writes to it.
 
     Raises OSError when it is gone, is no regular file, or may not be read; RefusedError when its folder does
@@ -160,7 +160,7 @@ def is_settled(arrival: Arrival) -> bool:
         return identity_of(arrival) == now and leased(file.fd) is not False
 
 
-def look_again(ledger: Ledger, held: Held, at: datetime) -> Held:
+def look_again(ledger: Ledger, held: InProgressFile, at: datetime) -> InProgressFile:
     """Take note of what lies in the spool: another file may have got there under the same name."""
     try:
         identity = moves.identity(held.spool)
@@ -173,7 +173,7 @@ def look_again(ledger: Ledger, held: Held, at: datetime) -> Held:
     return replace(held, identity=identity)
 
 
-def _claim(arrival: Arrival) -> Claim:
+def _claim(arrival: SettledFile) -> Claim:
     return Claim(
         inbox=os.fspath(arrival.inbox),
         source=arrival.source,

@@ -19,12 +19,12 @@ from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, Policy, decide
 from pipeline.files.folders import SYSTEM_ERRNOS, FolderError
 from pipeline.worker.duplicates import Earlier, is_ordinary, look_back
-from pipeline.worker.held_file import Answer, Held, Resting
+from pipeline.worker.held_file import Answer, InProgressFile, RetryQueue
 from pipeline.worker.place import folder_id
 
 log = logging.getLogger(__name__)
 
-UNREADABLE = {errno.EIO, errno.EACCES, errno.EPERM, errno.EUCLEAN, errno.EBADMSG}
+UNREADABLE_ERRNOS = {errno.EIO, errno.EACCES, errno.EPERM, errno.EUCLEAN, errno.EBADMSG}
 """What the system says when this file will never be read; anything else may pass."""
 
 
@@ -33,12 +33,12 @@ class _Sorted:
     """A batch after a look at each file's content."""
 
     answers: list[Answer] = field(default_factory=list)
-    load: dict[str, Held] = field(default_factory=dict)
-    following: list[Held] = field(default_factory=list)
-    unsettled: list[Held] = field(default_factory=list)
+    load: dict[str, InProgressFile] = field(default_factory=dict)
+    following: list[InProgressFile] = field(default_factory=list)
+    unsettled: list[InProgressFile] = field(default_factory=list)
 
 
-class Answering:
+class ClassifyStep:
     """Get an answer for each file in the spool.
 
     `now` gives UTC; `root` is what `sorted` was at the start, by device and inode; `key` gives the answer key
@@ -51,14 +51,14 @@ class Answering:
         classifier: Classifier,
         settings: Settings,
         policy: Policy,
-        resting: Resting,
+        resting: RetryQueue,
         now: Callable[[], datetime],
         root: tuple[int, int],
         key: Callable[[str], str],
     ) -> None:
-        self.waiting: deque[Held] = deque()
-        self.suspects: deque[Held] = deque()
-        self.in_flight: dict[int, Held] = {}
+        self.waiting: deque[InProgressFile] = deque()
+        self.suspects: deque[InProgressFile] = deque()
+        self.in_flight: dict[int, InProgressFile] = {}
         self.missing: set[int] = set()
         self._ledger = ledger
         self._classifier = classifier
@@ -72,7 +72,7 @@ class Answering:
         self._holds = settings.duplicates == "hold"
         self._earlier: dict[int, Earlier] = {}
         self._leaders: set[str] = set()
-        self._followers: dict[str, list[Held]] = {}
+        self._followers: dict[str, list[InProgressFile]] = {}
         self._losses: dict[int, ChildLost] = {}
 
     @property
@@ -119,7 +119,7 @@ class Answering:
             self.in_flight.clear()
             self._earlier.clear()
 
-    def miss(self, held: Held) -> None:
+    def miss(self, held: InProgressFile) -> None:
         """Say that somebody took a file out of the spool; its row stays unfinished for `doctor` to show."""
         log.error("%a is gone from the spool; see `pawsort doctor`", os.fsdecode(held.spool))
         self.missing.add(held.id)
@@ -135,7 +135,7 @@ class Answering:
         reason, detail = (loss.reason, loss.detail) if loss else ("decoder_crashed", "in an earlier run")
         return [self._with_history(Answer(suspect, FAILED, reason=reason, detail=detail))]
 
-    def _submit(self, queue: deque[Held], most: int) -> list[Answer]:
+    def _submit(self, queue: deque[InProgressFile], most: int) -> list[Answer]:
         batch = list(islice(queue, most))
         sorted_ = self._sort(batch)
         if sorted_.load:
@@ -148,7 +148,7 @@ class Answering:
             self._followers.setdefault(str(held.sha256), []).append(held)
         return sorted_.answers
 
-    def _sort(self, batch: Sequence[Held]) -> _Sorted:
+    def _sort(self, batch: Sequence[InProgressFile]) -> _Sorted:
         """Tell what must be classified from what can be answered, or has to wait, by its content."""
         sorted_ = _Sorted()
         read = [self._fingerprinted(held, sorted_) for held in batch]
@@ -165,7 +165,7 @@ class Answering:
                 sorted_.load[sha256] = held
         return sorted_
 
-    def _look_back(self, hashed: Sequence[Held]) -> dict[str, Earlier]:
+    def _look_back(self, hashed: Sequence[InProgressFile]) -> dict[str, Earlier]:
         """Return what is known of each content, and end the rows of files that are not in their places."""
         contents: dict[str, list[int]] = {}
         for held in hashed:
@@ -179,7 +179,7 @@ class Answering:
             self._ledger.end(gone, self._now())
         return earlier
 
-    def _fingerprinted(self, held: Held, sorted_: _Sorted) -> Held | None:
+    def _fingerprinted(self, held: InProgressFile, sorted_: _Sorted) -> InProgressFile | None:
         """Hash a file; None if that is enough for an answer, or it is set aside."""
         try:
             print_ = fingerprint(held.spool, self._settings.limits)
@@ -189,7 +189,7 @@ class Answering:
         except OSError as error:
             if error.errno in SYSTEM_ERRNOS:
                 raise
-            if error.errno not in UNREADABLE:
+            if error.errno not in UNREADABLE_ERRNOS:
                 sorted_.unsettled.append(held)
                 return None
             print_ = Refused("unreadable", str(error.strerror))
@@ -201,7 +201,7 @@ class Answering:
             return None
         return replace(held, sha256=print_.sha256)
 
-    def _begin(self, load: Mapping[str, Held]) -> None:
+    def _begin(self, load: Mapping[str, InProgressFile]) -> None:
         """Commit that a decoder is about to see these files, and only then let it see them."""
         alone = len(load) == 1 and not self._classifier.in_flight
         self._ledger.begin_decoding([(held.id, sha) for sha, held in load.items()], alone, self._now())
@@ -221,7 +221,7 @@ class Answering:
             self.suspects.append(replace(held, attempts=held.attempts + alone))
         self._classifier.start()
 
-    def _judge(self, held: Held, finding: Finding) -> Answer:
+    def _judge(self, held: InProgressFile, finding: Finding) -> Answer:
         self._losses.pop(held.id, None)
         if finding.scores is None:
             return Answer(
@@ -235,7 +235,7 @@ class Answering:
         answer = self._decided(held, finding.scores)
         return replace(answer, admitted=finding.admitted, answer_key=self._key)
 
-    def _like(self, earlier: Entry, held: Held) -> Answer:
+    def _like(self, earlier: Entry, held: InProgressFile) -> Answer:
         """Answer for a file as the same conditions have answered for its content before."""
         if earlier.scores is None:
             answer = Answer(held, FAILED, reason=earlier.reason, detail=earlier.detail)
@@ -249,7 +249,7 @@ class Answering:
             answer_key=earlier.answer_key,
         )
 
-    def _decided(self, held: Held, scores: Mapping[str, float]) -> Answer:
+    def _decided(self, held: InProgressFile, scores: Mapping[str, float]) -> Answer:
         decision = decide(scores, self._policy)
         return Answer(
             held,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.reports.schedule import Agenda
+from pipeline.reports.schedule import ReportSchedule
 from pipeline.worker.heartbeat import Health
 from pipeline.worker.loop import Worker
 
@@ -13,7 +13,7 @@ LONG_WAL_BYTES = 256 << 20
 """A -wal of this size was kept from being emptied for long; usually it has some 4 MB."""
 
 
-def health_of(worker: Worker, agenda: Agenda, wal_bytes: int) -> tuple[Health, tuple[str, ...]]:
+def health_of(worker: Worker, agenda: ReportSchedule, wal_bytes: int) -> tuple[Health, tuple[str, ...]]:
     """Return the health of a worker, and a reason for each thing that is not as it should be."""
     statuses = [inbox.status() for inbox in worker.inboxes]
     red = [worker.trouble] if worker.trouble else []

@@ -27,7 +27,7 @@ from pipeline.files.moves import Identity
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class InProgressFile:
     """A file that the worker has claimed; `identity` is what it was when last looked at.
 
     `attempts` counts how often a decoder was given it alone. `resumed`: its last rename may have been cut
@@ -55,7 +55,7 @@ class Held:
 class Answer:
     """What is to become of a held file, and why."""
 
-    held: Held
+    held: InProgressFile
     outcome: str
     prediction: str | None = None
     confidence: float | None = None
@@ -70,21 +70,21 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Resting:
+class RetryQueue:
     """Files that are left alone until a time of `monotonic`, in seconds."""
 
     monotonic: Callable[[], float]
-    files: dict[int, tuple[float, Held]] = field(default_factory=dict)
+    files: dict[int, tuple[float, InProgressFile]] = field(default_factory=dict)
 
-    def add(self, held: Held, seconds: float) -> None:
+    def add(self, held: InProgressFile, seconds: float) -> None:
         """Leave a file alone for `seconds`."""
         self.files[held.id] = (self.monotonic() + seconds, held)
 
-    def rested(self) -> list[Held]:
+    def rested(self) -> list[InProgressFile]:
         """Return the files whose time is over; each rests until it is woken."""
         now = self.monotonic()
         return [held for until, held in self.files.values() if until <= now]
 
-    def wake(self, held: Held) -> None:
+    def wake(self, held: InProgressFile) -> None:
         """Take out a file that has its place again."""
         del self.files[held.id]

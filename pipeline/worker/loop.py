@@ -21,10 +21,10 @@ from pipeline.config import Settings
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.moves import SourceChangedError
 from pipeline.files.safe_open import NotRegularError, RefusedError
-from pipeline.watch.inbox import Arrival, Inbox, InboxStatus
+from pipeline.watch.inbox import Inbox, InboxStatus, SettledFile
 from pipeline.worker.batch_cutter import Cutter
 from pipeline.worker.claim import identity_of, is_settled, path_of
-from pipeline.worker.held_file import Held
+from pipeline.worker.held_file import InProgressFile
 from pipeline.worker.place import folder_id
 from pipeline.worker.steps import lay_out
 
@@ -56,7 +56,7 @@ class Worker:
         engine: Engine,
         classifier: Classifier,
         *,
-        on_filed: Callable[[Sequence[Held]], None] = lambda _: None,
+        on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,19 +65,19 @@ class Worker:
         self._inbox_at = {inbox.path: inbox for inbox in self.inboxes}
         self._inbox_named = {os.fsencode(inbox.path): inbox for inbox in self.inboxes}
         self.outcomes: Counter[str] = Counter()
-        self.last_filed: tuple[datetime, Held] | None = None
+        self.last_filed: tuple[datetime, InProgressFile] | None = None
         self.trouble: str | None = None
         self._engine = engine
         self._classifier = classifier
         self._ledger = Ledger(engine, os.fsencode(settings.spool))
-        self._cutter: Cutter[Arrival] = Cutter(settings.batch.size, settings.batch.wait_seconds)
+        self._cutter: Cutter[SettledFile] = Cutter(settings.batch.size, settings.batch.wait_seconds)
         self._on_filed = on_filed
         self._clock = clock
         self._monotonic = monotonic
         root = folder_id(os.fsencode(settings.sorted))
         self._lay_out = partial(lay_out, settings, bundle, self._ledger, classifier, clock, monotonic, root)
         self._steps = self._lay_out()
-        self._interrupted: list[Held] | None = None  # what was just to be noted as filed
+        self._interrupted: list[InProgressFile] | None = None  # what was just to be noted as filed
         self._recovered = False
         self._troubles = 0
         self._resume_at = 0.0
@@ -236,7 +236,7 @@ class Worker:
             self._cutter.items[:0] = batch
             raise
 
-    def _claim_batch(self, batch: Sequence[Arrival]) -> None:
+    def _claim_batch(self, batch: Sequence[SettledFile]) -> None:
         seen = {path_of(arrival): arrival for arrival in batch}  # what is offered twice is claimed once
         put_back = self._ledger.put_back({path: identity_of(a) for path, a in seen.items()}) if seen else ()
         for path in put_back:
@@ -261,7 +261,7 @@ class Worker:
             else:
                 inbox.refuse(held, "take", str(error.strerror))
 
-    def _is_settled(self, arrival: Arrival) -> bool:
+    def _is_settled(self, arrival: SettledFile) -> bool:
         inbox = self._inbox_of(arrival)
         try:
             if is_settled(arrival):
@@ -277,7 +277,7 @@ class Worker:
             inbox.refuse(arrival, "read", str(error.strerror))
         return False
 
-    def _inbox_of(self, arrival: Arrival) -> Inbox:
+    def _inbox_of(self, arrival: SettledFile) -> Inbox:
         return self._inbox_at[arrival.inbox]
 
     def _report(self) -> None:

@@ -16,13 +16,13 @@ from pipeline.config import Settings
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS, refused_part
 from pipeline.files.safe_open import refuse_unwritable
-from pipeline.worker.held_file import Answer, Held, Resting
+from pipeline.worker.held_file import Answer, InProgressFile, RetryQueue
 from pipeline.worker.refused_folders import Refusals
 
 log = logging.getLogger(__name__)
 
 
-class Placing:
+class PlaceStep:
     """Commit answers, then carry the files to where they belong. `now` gives UTC.
 
     `root` is what `sorted` was when the worker started, by device and inode; `moved` are files that are in
@@ -35,14 +35,14 @@ class Placing:
         ledger: Ledger,
         settings: Settings,
         bundle: Bundle,
-        resting: Resting,
+        resting: RetryQueue,
         now: Callable[[], datetime],
         root: tuple[int, int],
     ) -> None:
         self.judged: deque[Answer] = deque()
-        self.decided: deque[Held] = deque()
-        self.moved: list[Held] = []
-        self.filed: list[Held] = []
+        self.decided: deque[InProgressFile] = deque()
+        self.moved: list[InProgressFile] = []
+        self.filed: list[InProgressFile] = []
         self.missing: set[int] = set()
         self.refusals = Refusals[int]()
         self._ledger = ledger
@@ -52,7 +52,7 @@ class Placing:
         self._spool = os.fsencode(settings.spool)
         self._resting = resting
         self._now = now
-        self._settled: list[Held] = []
+        self._settled: list[InProgressFile] = []
         self._unsynced: dict[bytes, None] = {}
         self._root = root
 
@@ -61,7 +61,7 @@ class Placing:
         """How many files have an answer and are not yet in their folder."""
         return len(self.judged) + len(self.decided) + len(self.moved)
 
-    def conclude(self) -> list[Held]:
+    def conclude(self) -> list[InProgressFile]:
         """Choose destinations and commit the answers, which stand from then on; return their files."""
         for answer in list(self.judged):
             if not self._is_unchanged(answer.held):
@@ -69,7 +69,7 @@ class Placing:
                 self._settled.append(answer.held)
         promised = self._promised()
         verdicts: list[Verdict] = []
-        chosen: list[Held] = []
+        chosen: list[InProgressFile] = []
         for answer in self.judged:
             destination = self._choose(answer.outcome, answer.held.source, promised)
             promised.add(destination)
@@ -91,7 +91,7 @@ class Placing:
         finally:
             self._commit_moved()
 
-    def _place(self, held: Held) -> None:
+    def _place(self, held: InProgressFile) -> None:
         destination = held.destination
         assert destination is not None
         if folder_id(self._sorted) != self._root:
@@ -118,7 +118,7 @@ class Placing:
         self._unsynced |= dict.fromkeys((os.path.dirname(destination), self._spool))
         self.moved.append(held)
 
-    def _rename_or_wait(self, held: Held, destination: bytes, error: OSError) -> None:
+    def _rename_or_wait(self, held: InProgressFile, destination: bytes, error: OSError) -> None:
         """Give a refused file a plain name if its name is to blame; else let it rest, and the others go on.
 
         Raises `error` if it would meet every file.
@@ -153,7 +153,7 @@ class Placing:
             return folder_id(root)[0] == self._root[0]
         return error.errno in SYSTEM_ERRNOS
 
-    def _wait(self, held: Held, destination: bytes, error: OSError) -> None:
+    def _wait(self, held: InProgressFile, destination: bytes, error: OSError) -> None:
         self.decided.popleft()
         self._resting.add(held, self._settings.watch.rescan_seconds)
         self.refusals.add(held.id, "file", destination, str(error.strerror))
@@ -162,14 +162,14 @@ class Placing:
         """Return the class's folder that a destination is in."""
         return os.path.join(self._sorted, destination[len(self._sorted) + 1 :].split(b"/")[0])
 
-    def _move(self, held: Held, destination: bytes) -> None:
+    def _move(self, held: InProgressFile, destination: bytes) -> None:
         moves.make_folders(os.path.dirname(destination), self._folder_of(destination))
         if held.resumed:
             moves.resume(held.spool, destination, held.sha256)
         else:
             moves.move(held.spool, destination)
 
-    def _redirect(self, held: Held) -> None:
+    def _redirect(self, held: InProgressFile) -> None:
         """Choose again: somebody else took the place in the meantime."""
         assert held.outcome is not None
         destination = self._choose(held.outcome, held.source, self._promised())
@@ -198,7 +198,7 @@ class Placing:
         folder = os.path.join(self._sorted, os.fsencode(outcome))
         return moves.destination(folder, source, taken=lambda path: path in promised or os.path.lexists(path))
 
-    def _is_unchanged(self, held: Held) -> bool:
+    def _is_unchanged(self, held: InProgressFile) -> bool:
         """Tell whether what was classified is what lies in the spool; if not, let the file rest first."""
         try:
             unchanged = moves.identity(held.spool)[2:] == held.identity[2:]
@@ -210,7 +210,7 @@ class Placing:
             self._resting.add(held, max(1.0, self._settings.watch.settle_seconds))
         return unchanged
 
-    def _miss(self, held: Held) -> None:
+    def _miss(self, held: InProgressFile) -> None:
         log.error("%a is gone from the spool; see `pawsort doctor`", os.fsdecode(held.spool))
         self.missing.add(held.id)
 

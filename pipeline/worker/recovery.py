@@ -15,10 +15,10 @@ from datetime import datetime
 from db.ledger.ledger import Entry, Ledger
 from pipeline.files import moves
 from pipeline.files.safe_open import reached
-from pipeline.worker.claim import Claiming, give_back_odd, look_again
-from pipeline.worker.classify import Answering
-from pipeline.worker.held_file import Held, Resting
-from pipeline.worker.place import Placing
+from pipeline.worker.claim import ClaimStep, give_back_odd, look_again
+from pipeline.worker.classify import ClassifyStep
+from pipeline.worker.held_file import InProgressFile, RetryQueue
+from pipeline.worker.place import PlaceStep
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,10 @@ class Recovery:
         self,
         ledger: Ledger,
         spool: bytes,
-        claiming: Claiming,
-        answering: Answering,
-        placing: Placing,
-        resting: Resting,
+        claiming: ClaimStep,
+        answering: ClassifyStep,
+        placing: PlaceStep,
+        resting: RetryQueue,
         rest_seconds: float,
     ) -> None:
         self._resting = resting
@@ -63,7 +63,7 @@ class Recovery:
             self._adopt_or_rest(entry, at)
         return len(entries)
 
-    def again(self, held: Held, at: datetime) -> None:
+    def again(self, held: InProgressFile, at: datetime) -> None:
         """Take up a file that has rested."""
         for entry in self._ledger.entries([held.id]):
             if not self._adopt_or_rest(entry, at):
@@ -103,8 +103,8 @@ class Recovery:
             log.warning("%a was gone before it could be taken", os.fsdecode(held.origin))
             self._ledger.vanish([held.id], at)
 
-    def _held(self, entry: Entry) -> Held:
-        return Held(
+    def _held(self, entry: Entry) -> InProgressFile:
+        return InProgressFile(
             id=entry.id,
             inbox=os.fsencode(entry.inbox),
             source=entry.source,
@@ -117,7 +117,7 @@ class Recovery:
             resumed=True,
         )
 
-    def _is_still_outside(self, held: Held) -> bool:
+    def _is_still_outside(self, held: InProgressFile) -> bool:
         """Tell whether the file in the inbox is the one that was claimed, also if it was written to."""
         try:
             with reached(held.inbox, held.source) as origin:
@@ -126,7 +126,7 @@ class Recovery:
             return False
         return stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) == held.identity[:2]
 
-    def _is_half_claimed(self, held: Held) -> bool:
+    def _is_half_claimed(self, held: InProgressFile) -> bool:
         """Tell whether a claim by copy was cut off before the original was removed."""
         try:
             with reached(held.inbox, held.source) as origin:

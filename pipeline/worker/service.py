@@ -31,11 +31,11 @@ from pipeline.errors import OK, SOME_FAILED, LockError, PawsortError, SettingsEr
 from pipeline.files import moves
 from pipeline.permissions import exposed, limited
 from pipeline.reports.daily import Reporter
-from pipeline.reports.schedule import Agenda, Schedule
+from pipeline.reports.schedule import ReportSchedule, Schedule
 from pipeline.worker import heartbeat
 from pipeline.worker.health import health_of
 from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State
-from pipeline.worker.held_file import Held
+from pipeline.worker.held_file import InProgressFile
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
 
@@ -49,7 +49,7 @@ def run(
     *,
     once: bool = False,
     classifier: Classifier | None = None,
-    on_filed: Callable[[Sequence[Held]], None] = lambda _: None,
+    on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
     beside: AbstractContextManager[None] | None = None,
 ) -> int:
     """Run the worker until a signal, or with `once` until all that is there is filed; return the exit code.
@@ -76,8 +76,8 @@ def run(
         stack.enter_context(beside or nullcontext())
         worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
         writer = reporter(settings, engine)
-        schedule = Schedule(writer, Agenda(writer.at, writer.zone))
-        code = Life(settings, bundle, worker, classifier, schedule, engine).live(once)
+        schedule = Schedule(writer, ReportSchedule(writer.at, writer.zone))
+        code = WorkerRun(settings, bundle, worker, classifier, schedule, engine).live(once)
         if once:
             report_so_far(writer)
         return code
@@ -110,7 +110,7 @@ def report_so_far(writer: Reporter) -> None:
         log.error("reports: %s; `pawsort report` tries again", error)
 
 
-class Life:
+class WorkerRun:
     """One run of the worker, from its first sign of life to its last."""
 
     def __init__(

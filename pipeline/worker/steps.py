@@ -14,10 +14,10 @@ from pipeline.classifier.client import Classifier
 from pipeline.classifier.configured_model import policy
 from pipeline.config import Settings
 from pipeline.worker.answer_key import answer_key
-from pipeline.worker.claim import Claiming
-from pipeline.worker.classify import Answering
-from pipeline.worker.held_file import Resting
-from pipeline.worker.place import Placing
+from pipeline.worker.claim import ClaimStep
+from pipeline.worker.classify import ClassifyStep
+from pipeline.worker.held_file import RetryQueue
+from pipeline.worker.place import PlaceStep
 from pipeline.worker.recovery import Recovery
 
 
@@ -27,10 +27,10 @@ class Steps(NamedTuple):
     `recovery` puts one that the ledger knows into the step where it belongs.
     """
 
-    claiming: Claiming
-    answering: Answering
-    placing: Placing
-    resting: Resting
+    claiming: ClaimStep
+    answering: ClassifyStep
+    placing: PlaceStep
+    resting: RetryQueue
     recovery: Recovery
 
     @property
@@ -48,12 +48,14 @@ def lay_out(
     monotonic: Callable[[], float],
     root: tuple[int, int],
 ) -> Steps:
-    """Make the steps. `clock` gives UTC, `monotonic` seconds that never go back; `root` as in `Placing`."""
-    resting = Resting(monotonic)
-    claiming = Claiming(ledger, settings, resting, clock)
+    """Make the steps. `clock` gives UTC, `monotonic` seconds that never go back; `root` as in `PlaceStep`."""
+    resting = RetryQueue(monotonic)
+    claiming = ClaimStep(ledger, settings, resting, clock)
     key = cache(partial(answer_key, settings, bundle))
-    answering = Answering(ledger, classifier, settings, policy(settings, bundle), resting, clock, root, key)
-    placing = Placing(ledger, settings, bundle, resting, clock, root)
+    answering = ClassifyStep(
+        ledger, classifier, settings, policy(settings, bundle), resting, clock, root, key
+    )
+    placing = PlaceStep(ledger, settings, bundle, resting, clock, root)
     rescan = settings.watch.rescan_seconds
     recovery = Recovery(ledger, os.fsencode(settings.spool), claiming, answering, placing, resting, rescan)
     return Steps(claiming, answering, placing, resting, recovery)

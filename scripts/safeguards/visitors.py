@@ -8,6 +8,8 @@ _UPLOADS = "pipeline/web/services/test_uploads.py::"
 _DELIVERING = "pipeline/web/services/test_delivery.py::"
 _DURABLE = _DELIVERING + "test_it_is_durable_before_it_has_its_name_and_its_name_before_it_is_answered"
 _REPORTS = "pipeline/web/routes/test_reports.py::"
+_CSV = "pipeline/reports/test_csv_files.py::"
+_FILE = "pipeline/web/routes/test_file_detail.py::"
 _SERVER = "pipeline/web/test_server.py::"
 _PRIVATE = (
     "pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says"
@@ -21,7 +23,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "no control character in a cell", "pipeline/reports/csv_files.py",
         "quoted(neutral(visible(value)))", "quoted(neutral(value))",
-        (), ("pipeline/reports/test_csv_files.py::test_a_control_character_is_written_as_what_it_is_and_comes_back",),
+        (), (_CSV + "test_a_control_character_is_written_as_what_it_is_and_comes_back",),
     ),
     of(
         "what the worker makes is private", "pipeline/worker/service.py",
@@ -295,7 +297,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "the file of the address is the file of the form", "pipeline/web/services/corrections.py",
         "    if [file.id for file in files] != [id]:\n",
         "    if False:\n",
-        (), ("pipeline/web/routes/test_file_detail.py::test_the_file_of_the_address_and_that_of_the_form_must_be_one",),
+        (), (_FILE + "test_the_file_of_the_address_and_that_of_the_form_must_be_one",),
     ),
     of(
         "If-Match is compared", "pipeline/web/routes/api.py",

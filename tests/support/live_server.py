@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.config import Settings
 from pipeline.web import server
 from pipeline.web.app import create_app
-from pipeline.web.classifiers.model_registry import SHIPPED, Choices
+from pipeline.web.classifiers.model_registry import SHIPPED, ModelRegistry
 from tests.support.child_mains import trial_child
 from tests.support.house import House
 from tests.support.pictures import encode, scene
@@ -43,7 +43,7 @@ def running(settings: Settings, models: Path = SHIPPED) -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         app = create_app(settings, classifier=trial_child)
-        app.state.site = replace(app.state.site, choices=Choices(settings, models))
+        app.state.site = replace(app.state.site, choices=ModelRegistry(settings, models))
         made = server.make_server(app)
         thread = threading.Thread(target=made.run, args=([listener],), name="pawsort-live")
         thread.start()

@@ -20,7 +20,13 @@ from pipeline.child_process import Main
 from pipeline.classifier.client import Finding, classify_files
 from pipeline.config import Settings
 from pipeline.errors import ModelError
-from pipeline.web.classifiers.heatmap_classifier import ClosingError, Heat, Question, Trial, serve_trials
+from pipeline.web.classifiers.heatmap_classifier import (
+    ClosingError,
+    Heat,
+    HeatmapClassifier,
+    Question,
+    serve_trials,
+)
 
 AWAKE = 2
 IDLE_SECONDS = 300.0
@@ -46,7 +52,7 @@ class _Look:
     future: Future[Heat] = field(default_factory=Future)
 
 
-class Kennel:
+class ClassifierPool:
     """Classifies photos with the model of choice; `child` is a parameter for tests."""
 
     def __init__(self, settings: Settings, child: Main = serve_trials) -> None:
@@ -54,7 +60,7 @@ class Kennel:
         self._main = child
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(AWAKE)
-        self._keepers: dict[Path, _Keeper] = {}
+        self._keepers: dict[Path, _PooledClassifier] = {}
         self._uses = itertools.count()
 
     def classify(self, bundle: Path, paths: Sequence[bytes]) -> list[Future[Finding]]:
@@ -95,7 +101,7 @@ class Kennel:
             keeper = self._keepers.get(bundle)
             if keeper is None or not keeper.put(jobs):
                 self._make_room()
-                keeper = _Keeper(bundle, self._settings, self._main, self._slots)
+                keeper = _PooledClassifier(bundle, self._settings, self._main, self._slots)
                 keeper.put(jobs)
                 self._keepers[bundle] = keeper
                 keeper.thread.start()
@@ -109,7 +115,7 @@ class Kennel:
             self._keepers.pop(oldest).retire()
 
 
-class _Keeper:
+class _PooledClassifier:
     """One model's child, its thread and its queue."""
 
     def __init__(self, bundle: Path, settings: Settings, main: Main, slots: threading.Semaphore) -> None:
@@ -121,7 +127,7 @@ class _Keeper:
         self._settings = settings
         self._slots = slots
         self._lock = threading.Lock()
-        self._trial = Trial(bundle, settings.engine, settings.limits, self._closing, main)
+        self._trial = HeatmapClassifier(bundle, settings.engine, settings.limits, self._closing, main)
         self.thread = threading.Thread(target=self._run, name="pawsort-keeper", daemon=True)
 
     def put(self, jobs: Sequence[_Photo | _Look]) -> bool:

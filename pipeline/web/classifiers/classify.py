@@ -18,7 +18,7 @@ from pipeline.web.classifiers.classifier_pool import FullError
 from pipeline.web.classifiers.heatmap_classifier import ClosingError, Question
 from pipeline.web.classifiers.model_registry import Choice
 from pipeline.web.middleware.problems import TRY_AGAIN, Problem
-from pipeline.web.services.context import Site
+from pipeline.web.services.context import AppContext
 from pipeline.web.services.uploads import Upload
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def scratch_of(settings: Settings) -> Path:
     return settings.state / "looking"
 
 
-def scratch(site: Site) -> Path:
+def scratch(site: AppContext) -> Path:
     """Return the folder for photos that are only looked at, made if need be. Raises Problem 507."""
     folder = scratch_of(site.settings)
     try:
@@ -55,7 +55,7 @@ def scratch(site: Site) -> Path:
     return folder
 
 
-async def answers(site: Site, choice: Choice, uploads: Sequence[Upload]) -> list[Answer]:
+async def answers(site: AppContext, choice: Choice, uploads: Sequence[Upload]) -> list[Answer]:
     """Return an answer for each photo, in order. Raises Problem 503, ModelError."""
     chosen = policy(site.settings, choice.bundle) if choice.bundle.folders else None
     paths = [os.fsencode(upload.path) for upload in uploads]
@@ -70,7 +70,7 @@ async def answers(site: Site, choice: Choice, uploads: Sequence[Upload]) -> list
     ]
 
 
-async def heat(site: Site, choice: Choice, upload: Upload, label: str) -> bytes:
+async def heat(site: AppContext, choice: Choice, upload: Upload, label: str) -> bytes:
     """Return a JPEG that shows where the model looks for `label`. Raises Problem 404, 503, ModelError."""
     if label not in choice.bundle.labels:
         raise Problem(404, f"This model knows no {label[:80]}.", "Choose one of its labels.")

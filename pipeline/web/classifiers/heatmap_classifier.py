@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pipeline.child_process import Gone, Main
+from pipeline.child_process import Main, ProcessExited
 from pipeline.classifier import serve
 from pipeline.classifier.client import Finding, ProcessClassifier
 from pipeline.config import LimitSettings
@@ -51,7 +51,7 @@ class Heat:
     problem: str = ""
 
 
-class Trial(ProcessClassifier):
+class HeatmapClassifier(ProcessClassifier):
     """A ProcessClassifier that stops waiting once `closing` is set, and answers Questions."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Trial(ProcessClassifier):
                 self._go_on()
                 if isinstance(answer := self._child.receive(_TICK), Heat):
                     return answer
-        except Gone:
+        except ProcessExited:
             self._kill()
             return Heat(None, "the decoder crashed")
         self._kill()

@@ -9,7 +9,7 @@ from models.bundle.bundle import Bundle
 from pipeline.config import Settings
 from pipeline.corrections.corrections import NEITHER
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
-from pipeline.web.classifiers.model_registry import Choices
+from pipeline.web.classifiers.model_registry import ModelRegistry
 
 TAKEN = {"s": "skip", "u": "undo", "a": "all"}
 """Keys of the review that are no answers."""
@@ -24,10 +24,10 @@ class Answer:
     key: str
 
 
-class Classes:
+class LabelRegistry:
     """The classes of the settings' model, as they are now."""
 
-    def __init__(self, settings: Settings, choices: Choices) -> None:
+    def __init__(self, settings: Settings, choices: ModelRegistry) -> None:
         self._settings = settings
         self._choices = choices
 

@@ -40,7 +40,7 @@ class Choice:
     is_workers: bool
 
 
-class Choices:
+class ModelRegistry:
     """The models that there are, each read again only when its manifest has changed."""
 
     def __init__(self, settings: Settings, folder: Path = SHIPPED) -> None:

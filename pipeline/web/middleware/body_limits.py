@@ -28,7 +28,7 @@ def is_upload(path: str) -> bool:
     return path in UPLOAD_PATHS
 
 
-class Meter:
+class BodyLimiter:
     """A `receive` that refuses bodies of more than `limit` bytes (None: any), and those that trickle."""
 
     def __init__(self, receive: Receive, limit: int | None, clock: Callable[[], float] = monotonic) -> None:

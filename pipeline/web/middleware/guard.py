@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.config import WebSettings
 from pipeline.web.connections import BUSY, FULL, RETRY_AFTER, is_loopback
-from pipeline.web.middleware.body_limits import SMALL_BODY, Meter, is_upload
+from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_upload
 from pipeline.web.middleware.cookies import cookies
 from pipeline.web.middleware.problems import Problem, answer, wants_json
 from pipeline.web.middleware.redirects import own_path
@@ -58,7 +58,7 @@ HEADERS = {
 Entry = Literal["yes", "no"]
 
 
-class Guard:
+class SecurityMiddleware:
     """Let pass what is ours, refuse the rest, and log one line for each request."""
 
     def __init__(self, app: ASGIApp, web: WebSettings, sessions: Sessions, attempts: Attempts) -> None:
@@ -80,7 +80,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, outlet)
         else:
-            meter = Meter(receive, None if is_upload(scope["path"]) else SMALL_BODY)
+            meter = BodyLimiter(receive, None if is_upload(scope["path"]) else SMALL_BODY)
             await self._serve(scope, meter, outlet, request)
         outlet.log()
 

@@ -35,7 +35,7 @@ from pipeline.web.middleware.visitor import who
 from pipeline.web.routes.metrics import status_of
 from pipeline.web.routes.parameters import After, Id, Moment, Rows, Share, Text
 from pipeline.web.services import corrections
-from pipeline.web.services.context import Here, Site
+from pipeline.web.services.context import AppContext, ContextDep
 from pipeline.web.services.delivery import Delivery
 from pipeline.web.services.uploads import received
 
@@ -65,7 +65,7 @@ IfMatch = Annotated[str | None, Depends(if_match_of)]
 @router.post("/classify", responses=answers(*UPLOADING), openapi_extra=FILES)
 async def classify(
     request: Request,
-    site: Here,
+    site: ContextDep,
     model: Annotated[
         Text | None, Query(description="A bundle's name; the worker's own if not given.")
     ] = None,
@@ -81,7 +81,7 @@ async def classify(
 
 @router.get("/results", responses=answers(*ALWAYS, 422, ok=openapi.Rows))
 def results(
-    site: Here,
+    site: ContextDep,
     outcome: Annotated[Text | None, Query(description="A folder, waiting or undone.")] = None,
     prediction: Annotated[Text | None, Query(description="A label of the model, such as cat.")] = None,
     inbox: Annotated[Text | None, Query(description="The inbox it came from.")] = None,
@@ -115,7 +115,7 @@ def results(
 
 
 @router.get("/results/{id}", responses=answers(*ALWAYS, 404, 422, ok=openapi.Row, not_modified=True))
-def result(response: Response, site: Here, id: Id) -> dict[str, Any]:
+def result(response: Response, site: ContextDep, id: Id) -> dict[str, Any]:
     """Return one row of the database; its ETag is for If-Match when you correct it."""
     response.headers.update({"ETag": _etag(site, id), "Cache-Control": "private, no-cache"})
     return _row(site, id)
@@ -123,7 +123,7 @@ def result(response: Response, site: Here, id: Id) -> dict[str, Any]:
 
 @router.post("/results/{id}/correction", responses=answers(*CORRECTING, 408, 413, ok=openapi.Changed))
 def correct(
-    request: Request, response: Response, site: Here, id: Id, said: Correction, if_match: IfMatch = None
+    request: Request, response: Response, site: ContextDep, id: Id, said: Correction, if_match: IfMatch = None
 ) -> dict[str, Any]:
     """Say what is really on a photo: it moves, and the row remembers."""
     meant = _meant(site, id, if_match)
@@ -133,7 +133,7 @@ def correct(
 
 @router.delete("/results/{id}/correction", responses=answers(*CORRECTING, ok=openapi.Changed))
 def undo(
-    request: Request, response: Response, site: Here, id: Id, by: By = None, if_match: IfMatch = None
+    request: Request, response: Response, site: ContextDep, id: Id, by: By = None, if_match: IfMatch = None
 ) -> dict[str, Any]:
     """Take back the last change: a correction goes back to the folder before, a filing into the inbox."""
     meant = _meant(site, id, if_match)
@@ -146,7 +146,7 @@ def undo(
 async def deliver(
     request: Request,
     response: Response,
-    site: Here,
+    site: ContextDep,
     inbox: Annotated[Text | None, Query(description="One of the inboxes; the first if not given.")] = None,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> list[Delivered]:
@@ -168,13 +168,13 @@ async def deliver(
 
 
 @router.get("/status", responses=answers(*ALWAYS))
-def status(site: Here) -> dict[str, Any]:
+def status(site: ContextDep) -> dict[str, Any]:
     """Say what the worker is doing, and how many files went where."""
     return status_of(site).as_dict()
 
 
 @router.get("/models", responses=answers(*ALWAYS, ok=list[openapi.Model]))
-def models(site: Here) -> list[dict[str, Any]]:
+def models(site: ContextDep) -> list[dict[str, Any]]:
     """List the models that may be named in `POST /api/classify`."""
     return [
         {"name": choice.key, "labels": list(choice.bundle.labels), "is_workers": choice.is_workers}
@@ -182,7 +182,7 @@ def models(site: Here) -> list[dict[str, Any]]:
     ]
 
 
-def inbox_of(site: Site, path: str | None) -> Path:
+def inbox_of(site: AppContext, path: str | None) -> Path:
     """Return the inbox at `path`, the first one for None. Raises Problem 404, 503."""
     # A path that is not UTF-8 cannot be sent; its readable form can.
     inboxes = {escape(os.fsencode(inbox)): inbox for inbox in site.settings.inboxes}
@@ -195,16 +195,16 @@ def inbox_of(site: Site, path: str | None) -> Path:
     return target
 
 
-def _names(site: Site) -> str:
+def _names(site: AppContext) -> str:
     return ", ".join(escape(os.fsencode(inbox)) for inbox in site.settings.inboxes)
 
 
-def _rows(site: Site, wanted: listing.ResultFilter) -> Iterator[dict[str, Any]]:
+def _rows(site: AppContext, wanted: listing.ResultFilter) -> Iterator[dict[str, Any]]:
     engine = site.store.reader()
     return listing.results(engine, wanted) if engine else iter(())
 
 
-def _row(site: Site, id: int) -> dict[str, Any]:
+def _row(site: AppContext, id: int) -> dict[str, Any]:
     engine = site.store.reader()
     row = listing.result(engine, id) if engine else None
     if row is None:
@@ -212,14 +212,14 @@ def _row(site: Site, id: int) -> dict[str, Any]:
     return row
 
 
-def _etag(site: Site, id: int) -> str:
+def _etag(site: AppContext, id: int) -> str:
     """Return the tag of a row: how often its file was moved, and what the row says."""
     [known] = corrections.now(site, [id])  # before the row, so that it is never newer than what is shown
     row = json.dumps(_row(site, id), sort_keys=True, default=str)
     return tag_of(row.encode("utf-8", "surrogatepass"), f"{known.version}-")
 
 
-def _meant(site: Site, id: int, if_match: str | None) -> Known:
+def _meant(site: AppContext, id: int, if_match: str | None) -> Known:
     """Return the file as the client saw it, as it is now if it says nothing. Raises Problem 400 to 412."""
     current = _etag(site, id)
     state = _row(site, id)["state"]
@@ -241,12 +241,12 @@ def _version(etag: str) -> int:
     return int(etag.strip('"').partition("-")[0])
 
 
-def _changed_since(site: Site, id: int) -> Problem:
+def _changed_since(site: AppContext, id: int) -> Problem:
     return Problem(412, corrections.why_changed(site, id), f"GET /api/results/{id} again, and decide anew.")
 
 
 def _changed(
-    site: Site, response: Response, meant: Known, changes: list[Change], if_match: str | None
+    site: AppContext, response: Response, meant: Known, changes: list[Change], if_match: str | None
 ) -> dict[str, Any]:
     [change] = changes
     for problem in corrections.problems(changes):

@@ -15,7 +15,7 @@ from db.schema.file_names import escape
 from pipeline.web.routes.filters import Filters, choice_of, filters_of
 from pipeline.web.routes.parameters import Text
 from pipeline.web.services import recent_answers
-from pipeline.web.services.context import Here, Page, Site
+from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.views.charts import histogram
 from pipeline.web.views.rendering import render
 
@@ -27,7 +27,7 @@ BINS = 20
 
 
 @router.get("/browse")
-def page(request: Request, site: Here, after: Text = "") -> Response:
+def page(request: Request, site: ContextDep, after: Text = "") -> Response:
     """Show the page; or only its results, or only more of them, to a page that is open already."""
     filters = filters_of(request.query_params)
     engine = site.store.reader()
@@ -40,12 +40,12 @@ def page(request: Request, site: Here, after: Text = "") -> Response:
     return render(request, template, filters=filters, done=done, **_chosen_from(engine, site), **values)
 
 
-def _more(engine: Engine, site: Site, filters: Filters, after: str) -> Files:
+def _more(engine: Engine, site: AppContext, filters: Filters, after: str) -> Files:
     choice, _ = choice_of(filters, site.settings.report.zone)
     return browse.page(engine, choice, _mark(engine, after), SIZE)
 
 
-def _found(engine: Engine, site: Site, filters: Filters, after: str) -> dict[str, Any]:
+def _found(engine: Engine, site: AppContext, filters: Filters, after: str) -> dict[str, Any]:
     choice, wrong = choice_of(filters, site.settings.report.zone)
     outcomes = site.classes.outcomes()
     mark = _mark(engine, after)
@@ -63,7 +63,7 @@ def _nothing() -> dict[str, Any]:
     return {"page": Files(()), "counted": Counted({}), "wrong": [], "most": MOST, "is_new": True}
 
 
-def _chosen_from(engine: Engine | None, site: Site) -> dict[str, Any]:
+def _chosen_from(engine: Engine | None, site: AppContext) -> dict[str, Any]:
     """Return what the form offers."""
     bundle = site.classes.bundle()
     bins = site.cache.get("histogram", lambda: overview.histogram(engine, BINS)) if engine else []

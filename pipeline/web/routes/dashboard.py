@@ -16,7 +16,7 @@ from db.queries import listing, overview, review
 from pipeline.reports.calendar_days import bounds, day_of
 from pipeline.web.middleware.visitor import who
 from pipeline.web.services import corrections
-from pipeline.web.services.context import Here, Page, Site
+from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.views.charts import columns, legend, series_of
 from pipeline.web.views.rendering import render
 from pipeline.worker import heartbeat
@@ -43,19 +43,19 @@ class Pulse:
 
 
 @router.get("")
-def page(request: Request, site: Here) -> Response:
+def page(request: Request, site: ContextDep) -> Response:
     """Show the page."""
     return render(request, "today.html", **_values(site), wrong=[])
 
 
 @router.get("/now")
-def now(request: Request, site: Here) -> Response:
+def now(request: Request, site: ContextDep) -> Response:
     """Return the part of the page that renews itself every few seconds."""
     return render(request, "today_now.html", **_values(site))
 
 
 @router.post("/retry")
-def retry(request: Request, site: Here, reason: Annotated[str, Form()]) -> Response:
+def retry(request: Request, site: ContextDep, reason: Annotated[str, Form()]) -> Response:
     """Send in again what failed for a reason, the newest first and so many at once."""
     engine = site.store.reader()
     paths = overview.failed_paths(engine, reason, corrections.MOST) if engine else []
@@ -68,7 +68,7 @@ def retry(request: Request, site: Here, reason: Annotated[str, Form()]) -> Respo
     return response
 
 
-def _values(site: Site) -> dict[str, Any]:
+def _values(site: AppContext) -> dict[str, Any]:
     engine = site.store.reader()
     values: dict[str, Any] = {"pulse": pulse_of(site), "is_new": engine is None, "at": datetime.now(UTC)}
     if engine is None:
@@ -85,7 +85,7 @@ def _values(site: Site) -> dict[str, Any]:
     return {**values, **_counted(engine, site)}
 
 
-def _counted(engine: Engine, site: Site) -> dict[str, Any]:
+def _counted(engine: Engine, site: AppContext) -> dict[str, Any]:
     days = site.cache.get("days", lambda: _days(engine, site))
     return {
         "counts": site.counts(engine),
@@ -98,7 +98,7 @@ def _counted(engine: Engine, site: Site) -> dict[str, Any]:
     }
 
 
-def _days(engine: Engine, site: Site) -> list[tuple[str, dict[str, int]]]:
+def _days(engine: Engine, site: AppContext) -> list[tuple[str, dict[str, int]]]:
     zone = site.settings.report.zone
     last = day_of(datetime.now(UTC), zone)
     days = [last - timedelta(days=back) for back in reversed(range(DAYS))]
@@ -106,12 +106,12 @@ def _days(engine: Engine, site: Site) -> list[tuple[str, dict[str, int]]]:
     return [(f"{day:%-d %b}", counts) for day, counts in zip(days, counted, strict=True)]
 
 
-def _chart(days: list[tuple[str, dict[str, int]]], site: Site) -> Markup:
+def _chart(days: list[tuple[str, dict[str, int]]], site: AppContext) -> Markup:
     series = series_of(site.classes.outcomes())
     return columns(f"Photos that arrived in the last {DAYS} days, by outcome", days, series) + legend(series)
 
 
-def pulse_of(site: Site) -> Pulse:
+def pulse_of(site: AppContext) -> Pulse:
     """Look at the worker: its lock and its last heartbeat; no question to the database."""
     state = site.settings.state
     pid = holder(state)
@@ -143,7 +143,7 @@ def judged(worker: Liveness, beat: Heartbeat | None) -> tuple[str, str]:
     return "good", "The worker is at work." if beat.waiting else "The worker is waiting for photos."
 
 
-def _disk_total(site: Site) -> int | None:
+def _disk_total(site: AppContext) -> int | None:
     try:
         return shutil.disk_usage(site.settings.sorted).total
     except OSError:

@@ -15,7 +15,7 @@ from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.visitor import given, who
 from pipeline.web.routes.parameters import Id
 from pipeline.web.services import corrections, recent_answers
-from pipeline.web.services.context import Here, Site
+from pipeline.web.services.context import AppContext, ContextDep
 from pipeline.web.views.rendering import render
 from pipeline.web.views.timeline import timeline
 
@@ -25,13 +25,15 @@ Version = Annotated[str, Form()]
 
 
 @router.get("/{id}")
-def page(request: Request, site: Here, id: Id) -> Response:
+def page(request: Request, site: ContextDep, id: Id) -> Response:
     """Show the file. Raises Problem 404."""
     return _show(request, site, id)
 
 
 @router.post("/{id}/correct")
-def correct(request: Request, site: Here, id: Id, seen: Version, label: Annotated[str, Form()]) -> Response:
+def correct(
+    request: Request, site: ContextDep, id: Id, seen: Version, label: Annotated[str, Form()]
+) -> Response:
     """Say what is on it."""
     changes = corrections.settle(site, who(request), corrections.one_seen(id, seen), label)
     response = _done(request, site, id, changes)
@@ -42,18 +44,18 @@ def correct(request: Request, site: Here, id: Id, seen: Version, label: Annotate
 
 
 @router.post("/{id}/undo")
-def undo(request: Request, site: Here, id: Id, seen: Version) -> Response:
+def undo(request: Request, site: ContextDep, id: Id, seen: Version) -> Response:
     """Take its last change back."""
     return _done(request, site, id, corrections.take_back(site, who(request), corrections.one_seen(id, seen)))
 
 
 @router.post("/{id}/retry")
-def retry(request: Request, site: Here, id: Id, seen: Version) -> Response:
+def retry(request: Request, site: ContextDep, id: Id, seen: Version) -> Response:
     """Send it in again."""
     return _done(request, site, id, corrections.retry(site, who(request), corrections.one_seen(id, seen)))
 
 
-def _done(request: Request, site: Site, id: int, changes: list[Change]) -> Response:
+def _done(request: Request, site: AppContext, id: int, changes: list[Change]) -> Response:
     wrong = corrections.problems(changes)
     if not wrong:
         return RedirectResponse(f"/files/{id}", 303)
@@ -62,7 +64,7 @@ def _done(request: Request, site: Site, id: int, changes: list[Change]) -> Respo
     return response
 
 
-def _show(request: Request, site: Site, id: int, wrong: list[str] | None = None) -> Response:
+def _show(request: Request, site: AppContext, id: int, wrong: list[str] | None = None) -> Response:
     engine = site.store.reader()
     found = overview.history(engine, id) if engine else None
     if found is None:
@@ -79,7 +81,7 @@ def _show(request: Request, site: Site, id: int, wrong: list[str] | None = None)
     )
 
 
-def _values(site: Site, found: History) -> dict[str, Any]:
+def _values(site: AppContext, found: History) -> dict[str, Any]:
     entry = found.entry
     return {
         "entry": entry,

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
 from pipeline.web.middleware.openapi import ALWAYS, answers
-from pipeline.web.services.context import Here, Site
+from pipeline.web.services.context import AppContext, ContextDep
 from pipeline.worker import status as statuses
 from pipeline.worker.status import Status
 
@@ -18,13 +18,13 @@ TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=answers(*ALWAYS))
-def metrics(site: Here) -> PlainTextResponse:
+def metrics(site: ContextDep) -> PlainTextResponse:
     """Return all gauges; source of the format: Prometheus, "Exposition formats", version 0.0.4."""
     status = status_of(site)
     return PlainTextResponse("".join(lines(status)), media_type=TYPE)
 
 
-def status_of(site: Site) -> Status:
+def status_of(site: AppContext) -> Status:
     """Look at the worker; the files are counted as often as a page counts them."""
     return statuses.read(site.settings, site.store.reader(), count=site.counts)
 

@@ -20,7 +20,7 @@ from pipeline.web.classifiers.model_registry import SHIPPED, Choice
 from pipeline.web.classifiers.promised_figures import Promise
 from pipeline.web.routes.parameters import Number
 from pipeline.web.routes.thumbnails import drawn
-from pipeline.web.services.context import Here, Page, Site
+from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.services.plain_files import open_plain
 from pipeline.web.views.charts import Series, interval, legend, lines
 from pipeline.web.views.markdown import LONGEST
@@ -53,7 +53,7 @@ SHARES = tuple(name for name in NAMES if name != "log_loss")
 
 
 @router.get("")
-def page(request: Request, site: Here) -> Response:
+def page(request: Request, site: ContextDep) -> Response:
     """Show all models."""
     cards = [
         {"choice": choice, "figures": _figures(choice.bundle, _promise(site, choice.bundle))[:IN_SHORT]}
@@ -63,7 +63,7 @@ def page(request: Request, site: Here) -> Response:
 
 
 @router.get("/{key}")
-def one(request: Request, site: Here, key: str) -> Response:
+def one(request: Request, site: ContextDep, key: str) -> Response:
     """Show one model closely. Raises Problem 404."""
     choice = site.choices.one(key)
     bundle = choice.bundle
@@ -88,7 +88,7 @@ def one(request: Request, site: Here, key: str) -> Response:
 
 
 @router.get("/{key}/worst/{number}", response_class=Response)
-async def mistake(site: Here, key: str, number: Number, why: bool = False) -> Response:
+async def mistake(site: ContextDep, key: str, number: Number, why: bool = False) -> Response:
     """Return a JPEG of one of the worst mistakes, or of what spoke for the answer. Raises Problem 404."""
     folder = site.choices.one(key).bundle.path / measured_figures.FOLDER
     return Response(
@@ -108,7 +108,7 @@ def _called(bundle: Bundle) -> str:
     return bundle.path.name if bundle.path.parent == SHIPPED else str(bundle.path)
 
 
-def _promise(site: Site, bundle: Bundle) -> Promise | None:
+def _promise(site: AppContext, bundle: Bundle) -> Promise | None:
     return promised_figures.in_force(site.settings, bundle) if bundle.folders else None
 
 
@@ -170,7 +170,7 @@ def _reliability(folder: Path) -> Markup:
     return lines("How often it is right, by how sure it is", drawn, 0.0, 1.0, diagonal=True)
 
 
-def _live(site: Site, choice: Choice) -> dict[str, Any] | None:
+def _live(site: AppContext, choice: Choice) -> dict[str, Any] | None:
     """Return how the model did on what people settled, None before they settled anything of it."""
     engine = site.store.reader()
     settled = review.settled(engine) if engine else []

@@ -18,7 +18,7 @@ from pipeline.web.middleware.etags import tag_of
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.routes.parameters import Text
 from pipeline.web.services import report_files
-from pipeline.web.services.context import Here, Page, Site
+from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.services.report_files import Day
 from pipeline.web.views.charts import columns, legend, series_of
 from pipeline.web.views.rendering import render
@@ -31,7 +31,7 @@ LISTED = 90
 
 
 @router.get("")
-def page(request: Request, site: Here, day: Text = "") -> Response:
+def page(request: Request, site: ContextDep, day: Text = "") -> Response:
     """Show the last days, and one of them closely. Raises Problem 404 for a day without reports."""
     folder = site.settings.reports
     found = report_files.days(folder)
@@ -53,7 +53,7 @@ def page(request: Request, site: Here, day: Text = "") -> Response:
 
 
 @router.get("/{name}")
-def download(request: Request, site: Here, name: str) -> Response:
+def download(request: Request, site: ContextDep, name: str) -> Response:
     """Send a report as a file. Raises Problem 404 for anything else."""
     found = report_files.open_report(site.settings.reports, name)
     if found is None:
@@ -79,7 +79,7 @@ def _stamp(found: Sequence[Day]) -> tuple[Day, ...]:
     return tuple(found[:DAYS])
 
 
-def _chart(site: Site, found: Sequence[Day]) -> Markup:
+def _chart(site: AppContext, found: Sequence[Day]) -> Markup:
     """Draw the last days that have a summary."""
     shown = [day.day for day in reversed(found[:DAYS]) if day.summary is not None]
     bars = [

@@ -21,7 +21,7 @@ from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.visitor import given, who
 from pipeline.web.routes.parameters import After, Text
 from pipeline.web.services import corrections, recent_answers
-from pipeline.web.services.context import Here, Page, Site
+from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.views.rendering import render
 
 router = APIRouter(include_in_schema=False)
@@ -87,7 +87,7 @@ Looked = Annotated[View, Depends(view_of)]
 
 
 @router.get("/review")
-def page(request: Request, site: Here, view: Looked, show: str = "") -> Response:
+def page(request: Request, site: ContextDep, view: Looked, show: str = "") -> Response:
     """Show the queue, or only its stage to a page that is open already."""
     return _answer(request, site, view, recent_answers.given(request, site), show=_ids(show))
 
@@ -95,7 +95,7 @@ def page(request: Request, site: Here, view: Looked, show: str = "") -> Response
 @router.post("/review/answer")
 def answer(
     request: Request,
-    site: Here,
+    site: ContextDep,
     view: Looked,
     label: Annotated[str, Form()],
     file: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
@@ -113,7 +113,7 @@ def answer(
 @router.post("/review/undo")
 def undo(
     request: Request,
-    site: Here,
+    site: ContextDep,
     view: Looked,
     done: Annotated[str, Form()] = "",
     back: Annotated[str, Form()] = "",
@@ -131,7 +131,7 @@ def undo(
 
 def _next(
     request: Request,
-    site: Site,
+    site: AppContext,
     view: View,
     answers: recent_answers.Answers,
     changes: Sequence[Change],
@@ -153,7 +153,7 @@ def _next(
 
 def _answer(
     request: Request,
-    site: Site,
+    site: AppContext,
     view: View,
     recently: recent_answers.Answers,
     show: Sequence[int] = (),
@@ -186,7 +186,7 @@ def _nothing(view: View) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _stage(engine: Engine, site: Site, view: View, show: Sequence[int]) -> dict[str, Any]:
+def _stage(engine: Engine, site: AppContext, view: View, show: Sequence[int]) -> dict[str, Any]:
     left = review.left(engine)
     groups = list(left) if view.group is None else [view.group]
     entries, wrapped = _queued(engine, view, groups, show)

@@ -12,7 +12,7 @@ from pipeline.web.middleware.guard import COOKIE
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.request_log import address_of
 from pipeline.web.middleware.sessions import MONTH_SECONDS
-from pipeline.web.services.context import Here
+from pipeline.web.services.context import ContextDep
 from pipeline.web.views.rendering import render
 
 router = APIRouter(include_in_schema=False)
@@ -26,7 +26,7 @@ def form(request: Request, next: str = "/") -> Response:
 
 @router.post("/login")
 def enter(
-    request: Request, site: Here, token: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/"
+    request: Request, site: ContextDep, token: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/"
 ) -> Response:
     """Take the token, and leave a cookie that no script and no other site can use."""
     if site.settings.web.token is None:
@@ -48,7 +48,7 @@ def enter(
 
 
 @router.post("/logout")
-def leave(request: Request, site: Here) -> Response:
+def leave(request: Request, site: ContextDep) -> Response:
     """End the session, and take the cookie back; whoever has a copy of it is signed out too."""
     for cookie in cookies(request.headers, COOKIE):
         site.sessions.end(cookie)

@@ -17,7 +17,7 @@ from pipeline.web.middleware.etags import tag_of
 from pipeline.web.middleware.openapi import ALWAYS, answers
 from pipeline.web.middleware.problems import TRY_AGAIN, Problem
 from pipeline.web.routes.parameters import Id
-from pipeline.web.services.context import Here, Site
+from pipeline.web.services.context import AppContext, ContextDep
 from pipeline.web.services.thumbnail_pool import BusyError
 
 router = APIRouter(tags=["results"])
@@ -42,7 +42,7 @@ LONGEST = {Size.small: 320, Size.large: 1600}
     response_class=Response,
     responses=answers(*ALWAYS, 404, 422, not_modified=True) | {200: {"content": {"image/jpeg": {}}}},
 )
-async def picture(site: Here, id: Id, size: Size) -> Response:
+async def picture(site: ContextDep, id: Id, size: Size) -> Response:
     """Return a JPEG of the photo `id`, 320 or 1,600 pixels long; 404 where there is none to show."""
     jpeg = site.shelf.get((id, size))
     if jpeg is None:
@@ -58,7 +58,7 @@ def jpeg_response(jpeg: bytes, cache_control: str) -> Response:
     return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
-async def drawn(site: Site, root: Path, source: bytes, longest: int) -> bytes:
+async def drawn(site: AppContext, root: Path, source: bytes, longest: int) -> bytes:
     """Return a JPEG of `source`, relative to `root`. Raises Problem."""
     try:
         answer = await asyncio.wrap_future(site.painter.order(root, source, longest))
@@ -69,7 +69,7 @@ async def drawn(site: Site, root: Path, source: bytes, longest: int) -> bytes:
     return answer.jpeg
 
 
-def _place(site: Site, id: int) -> tuple[Path, bytes]:
+def _place(site: AppContext, id: int) -> tuple[Path, bytes]:
     engine = site.store.reader()
     row = result(engine, id) if engine else None
     if row is None or row["path"] is None:

@@ -14,7 +14,7 @@ from pipeline.web.classifiers.model_registry import MAKE_IMAGENET, Choice
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.routes.parameters import Text
 from pipeline.web.routes.thumbnails import drawn, jpeg_response
-from pipeline.web.services.context import Here, Page, Site
+from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.services.uploads import Upload, received
 from pipeline.web.views.reasons import because
 from pipeline.web.views.rendering import render
@@ -40,13 +40,13 @@ class Card:
 
 
 @router.get("/")
-def page(request: Request, site: Here, model: Text | None = None) -> Response:
+def page(request: Request, site: ContextDep, model: Text | None = None) -> Response:
     """Show the page."""
     return _page(request, site, site.choices.one(model))
 
 
 @router.post("/try")
-async def ask(request: Request, site: Here) -> Response:
+async def ask(request: Request, site: ContextDep) -> Response:
     """Answer photos: with their cards alone for the script of the page, with the whole page without it."""
     async with received(request, scratch(site), site.settings.limits) as form:
         choice = await asyncio.to_thread(site.choices.one, form.fields.get("model"))
@@ -60,7 +60,7 @@ async def ask(request: Request, site: Here) -> Response:
 
 
 @router.post("/try/heat")
-async def look(request: Request, site: Here) -> Response:
+async def look(request: Request, site: ContextDep) -> Response:
     """Answer with the photo on which the places glow that speak for a label."""
     async with received(request, scratch(site), site.settings.limits) as form:
         choice = await asyncio.to_thread(site.choices.one, form.fields.get("model"))
@@ -72,7 +72,7 @@ async def look(request: Request, site: Here) -> Response:
 
 
 @router.post("/try/wake")
-def wake(site: Here, model: Text | None = None) -> dict[str, bool]:
+def wake(site: ContextDep, model: Text | None = None) -> dict[str, bool]:
     """Begin to load a model, since somebody is about to choose a photo."""
     choice = site.choices.one(model)
     site.kennel.wake(choice.bundle.path)
@@ -80,7 +80,7 @@ def wake(site: Here, model: Text | None = None) -> dict[str, bool]:
 
 
 @router.get("/try/pictures/{token}")
-def picture(site: Here, token: str) -> Response:
+def picture(site: ContextDep, token: str) -> Response:
     """Return a picture that was drawn for an answer, while it is remembered."""
     jpeg = site.shelf.get(token)
     if jpeg is None:
@@ -88,7 +88,7 @@ def picture(site: Here, token: str) -> Response:
     return jpeg_response(jpeg, "private, max-age=600")
 
 
-def _page(request: Request, site: Site, choice: Choice, cards: list[Card] | None = None) -> Response:
+def _page(request: Request, site: AppContext, choice: Choice, cards: list[Card] | None = None) -> Response:
     choices = site.choices.all()
     return render(
         request,
@@ -102,7 +102,7 @@ def _page(request: Request, site: Site, choice: Choice, cards: list[Card] | None
     )
 
 
-async def _card(site: Site, answer: Answer, upload: Upload) -> Card:
+async def _card(site: AppContext, answer: Answer, upload: Upload) -> Card:
     classified = answer.classified
     scores: dict[str, float] = classified.scores or {}
     ranked = sorted(scores.items(), key=lambda pair: -pair[1])
@@ -116,7 +116,7 @@ async def _card(site: Site, answer: Answer, upload: Upload) -> Card:
     )
 
 
-async def _picture(site: Site, upload: Upload) -> str | None:
+async def _picture(site: AppContext, upload: Upload) -> str | None:
     try:
         jpeg = await drawn(site, upload.path.parent, upload.path.name.encode(), LOOK_PIXELS)
     except Problem:
@@ -124,7 +124,7 @@ async def _picture(site: Site, upload: Upload) -> str | None:
     return _shelved(site, jpeg)
 
 
-def _shelved(site: Site, jpeg: bytes) -> str:
+def _shelved(site: AppContext, jpeg: bytes) -> str:
     token = secrets.token_urlsafe(16)
     site.shelf.put(token, jpeg)
     return token

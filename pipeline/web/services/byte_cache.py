@@ -9,7 +9,7 @@ from collections.abc import Hashable
 SHELF_BYTES = 64_000_000
 
 
-class Shelf:
+class ByteLRUCache:
     """Holds up to `limit` bytes; for all threads."""
 
     def __init__(self, limit: int = SHELF_BYTES) -> None:

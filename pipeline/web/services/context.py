@@ -10,16 +10,16 @@ from sqlalchemy import Engine
 
 from db.queries import listing
 from pipeline.config import Settings
-from pipeline.web.classifiers.classifier_pool import Kennel
-from pipeline.web.classifiers.labels import Classes
-from pipeline.web.classifiers.model_registry import Choices
+from pipeline.web.classifiers.classifier_pool import ClassifierPool
+from pipeline.web.classifiers.labels import LabelRegistry
+from pipeline.web.classifiers.model_registry import ModelRegistry
 from pipeline.web.middleware.sessions import Sessions
 from pipeline.web.middleware.token_attempts import Attempts
-from pipeline.web.services.byte_cache import Shelf
+from pipeline.web.services.byte_cache import ByteLRUCache
 from pipeline.web.services.cached import Cache
-from pipeline.web.services.database import Store
-from pipeline.web.services.delivery import Porter
-from pipeline.web.services.thumbnail_pool import Painter
+from pipeline.web.services.database import DatabaseProvider
+from pipeline.web.services.delivery import UploadDelivery
+from pipeline.web.services.thumbnail_pool import ThumbnailPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +32,17 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class AppContext:
     """One server: made by `create_app`, found by routes as `request.app.state.site`."""
 
     settings: Settings
-    store: Store
-    painter: Painter
-    shelf: Shelf
-    kennel: Kennel
-    choices: Choices
-    porter: Porter
-    classes: Classes
+    store: DatabaseProvider
+    painter: ThumbnailPool
+    shelf: ByteLRUCache
+    kennel: ClassifierPool
+    choices: ModelRegistry
+    porter: UploadDelivery
+    classes: LabelRegistry
     cache: Cache
     sessions: Sessions
     attempts: Attempts
@@ -53,10 +53,10 @@ class Site:
         return self.cache.get("counts", lambda: listing.counts(engine))
 
 
-def site_of(request: Request) -> Site:
+def site_of(request: Request) -> AppContext:
     """Return the site that a request is for."""
-    return cast(Site, request.app.state.site)
+    return cast(AppContext, request.app.state.site)
 
 
-Here = Annotated[Site, Depends(site_of)]
+ContextDep = Annotated[AppContext, Depends(site_of)]
 """The type of a route's parameter that is the site."""

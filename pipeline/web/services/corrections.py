@@ -15,7 +15,7 @@ from pipeline.corrections import corrections
 from pipeline.corrections.corrections import Known
 from pipeline.corrections.mover import Change
 from pipeline.web.middleware.problems import Problem
-from pipeline.web.services.context import Site
+from pipeline.web.services.context import AppContext
 
 MOST = 100
 """Files that one request may settle: each is read through to see that it is the one that was filed."""
@@ -43,7 +43,7 @@ def one_seen(id: int, text: str) -> list[Known]:
     return files
 
 
-def settle(site: Site, by: str, files: Sequence[Known], label: str) -> list[Change]:
+def settle(site: AppContext, by: str, files: Sequence[Known], label: str) -> list[Change]:
     """Say what is on files. Raises Problem 422 for an unknown label, LockError, DatabaseError."""
     folders = site.classes.folders()
     known = [answer.label for answer in site.classes.answers()]
@@ -52,29 +52,29 @@ def settle(site: Site, by: str, files: Sequence[Known], label: str) -> list[Chan
     return corrections.correct(site.store.writer(), site.settings, files, label, by, folders)
 
 
-def take_back(site: Site, by: str, files: Sequence[Known]) -> list[Change]:
+def take_back(site: AppContext, by: str, files: Sequence[Known]) -> list[Change]:
     """Undo the last change of each of these files. Raises LockError, DatabaseError."""
     return corrections.undo(site.store.writer(), site.settings, by, files)
 
 
-def retry(site: Site, by: str, files: Sequence[Known | bytes]) -> list[Change]:
+def retry(site: AppContext, by: str, files: Sequence[Known | bytes]) -> list[Change]:
     """Send failures in again. Raises LockError, DatabaseError."""
     return corrections.retry(site.store.writer(), site.settings, by, files)
 
 
-def as_seen(site: Site, ids: Sequence[int]) -> dict[int, str]:
+def as_seen(site: AppContext, ids: Sequence[int]) -> dict[int, str]:
     """Return how pages name these files now, `ID:VERSION`."""
     return {file.id: f"{file.id}:{file.version}" for file in now(site, ids)}
 
 
-def now(site: Site, ids: Sequence[int]) -> list[Known]:
+def now(site: AppContext, ids: Sequence[int]) -> list[Known]:
     """Return these files as they are now."""
     engine = site.store.reader()
     found = overview.versions(engine, ids) if engine else {}
     return [Known(id, found.get(id, 0)) for id in ids]
 
 
-def why_changed(site: Site, id: int) -> str:
+def why_changed(site: AppContext, id: int) -> str:
     """Say, for a client that saw a file earlier, who changed it since."""
     engine = site.store.reader()
     found = overview.history(engine, id) if engine else None

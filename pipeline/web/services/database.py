@@ -18,7 +18,7 @@ PATIENCE_SECONDS: dict[Access, float] = {"read": 1.0, "write": 4.0}
 """How long somebody who looks at a page waits for a locked database, and somebody who corrects."""
 
 
-class Store:
+class DatabaseProvider:
     """Hands out engines; `reader` and `writer` raise DatabaseError, which becomes a clear 503."""
 
     def __init__(self, settings: Settings) -> None:

@@ -22,7 +22,7 @@ from pipeline.files import moves
 from pipeline.permissions import as_usual
 from pipeline.watch.ignore_rules import ignorer
 from pipeline.web.middleware.problems import Problem
-from pipeline.web.services.database import Store
+from pipeline.web.services.database import DatabaseProvider
 from pipeline.web.services.uploads import Upload
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
@@ -43,10 +43,10 @@ class Delivery:
     id: int | None = None
 
 
-class Porter:
+class UploadDelivery:
     """Delivers uploads; for all threads."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: DatabaseProvider) -> None:
         self._ignored = ignorer(settings.watch.ignore)
         self._store = store
         self._lock = threading.Lock()

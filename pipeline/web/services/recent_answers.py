@@ -12,7 +12,7 @@ from fastapi import Request, Response
 
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services import corrections
-from pipeline.web.services.context import Site
+from pipeline.web.services.context import AppContext
 
 COOKIE = "pawsort_answers"
 DAY_SECONDS = 24 * 3600
@@ -40,7 +40,7 @@ def written(answers: Iterable[Sequence[str]]) -> str:
     return "-".join(parts)
 
 
-def given(request: Request, site: Site) -> Answers:
+def given(request: Request, site: AppContext) -> Answers:
     """Return the answers of this browser without those at the end whose files were all changed since."""
     answers = read(request.cookies.get(COOKIE, ""))
     while answers and not _stands(site, answers[-1]):
@@ -62,7 +62,7 @@ def without(answers: Answers, files: Sequence[str]) -> Answers:
     return answers
 
 
-def _stands(site: Site, files: Sequence[str]) -> bool:
+def _stands(site: AppContext, files: Sequence[str]) -> bool:
     try:
         known = corrections.seen(files)
     except Problem:

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
-from pipeline.child_process import ChildProcess, Gone, Main
+from pipeline.child_process import ChildProcess, Main, ProcessExited
 from pipeline.config import LimitSettings
 from pipeline.web.services.draw_thumbnail import READY, THREADS, Drawn, Order, draw
 
@@ -29,7 +29,7 @@ class BusyError(Exception):
     """Too many pictures are on order."""
 
 
-class Painter:
+class ThumbnailPool:
     """Draws pictures of files; `child` is a parameter for tests."""
 
     def __init__(self, limits: LimitSettings, child: Main = draw) -> None:
@@ -84,7 +84,7 @@ class Painter:
                 moved_at = time.monotonic()
             try:
                 drawn = child.receive(_TICK) if flying else None
-            except Gone:
+            except ProcessExited:
                 _fail(flying, "the decoder crashed")
                 return
             if drawn is not None:

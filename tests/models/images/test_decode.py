@@ -20,7 +20,7 @@ from models.images import decode as images
 from models.images import resize
 from models.images.decode import UnreadableImage, decode
 from models.images.formats import jpeg
-from models.images.memory_budget import Budget
+from models.images.memory_budget import WeightedSemaphore
 from tests.corpus.case import FINE, Case
 from tests.corpus.judge import judge
 from tests.corpus.others import riff
@@ -317,7 +317,7 @@ def reason(data: bytes) -> str:
 
 
 def test_a_budget_lets_in_what_fits_and_makes_the_rest_wait_its_turn() -> None:
-    budget, order = Budget(10), list[str]()
+    budget, order = WeightedSemaphore(10), list[str]()
 
     def enter(name: str, amount: int) -> None:
         with budget.hold(amount):

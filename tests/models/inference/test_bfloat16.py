@@ -9,7 +9,7 @@ import pytest
 
 from models.bundle.bundle import Bundle, Look
 from models.inference import bfloat16
-from models.inference.bfloat16 import MARGIN, Sketcher, boundaries, near
+from models.inference.bfloat16 import MARGIN, TwoPrecisionPredictor, decision_thresholds, near
 
 BOUNDS = np.float32([0.9, 0.9, 0.8])
 
@@ -33,12 +33,12 @@ def looking(bundle: Bundle, **changes: float) -> Bundle:
 
 
 def test_a_decision_changes_at_the_threshold_and_where_a_closer_look_begins(plain_bundle: Bundle):
-    assert boundaries(plain_bundle, 0.99).tolist() == pytest.approx([0.99, 0.99, 0.5])
-    assert boundaries(plain_bundle, 0.2).tolist() == pytest.approx([0.5] * 3)
+    assert decision_thresholds(plain_bundle, 0.99).tolist() == pytest.approx([0.99, 0.99, 0.5])
+    assert decision_thresholds(plain_bundle, 0.2).tolist() == pytest.approx([0.5] * 3)
     looked = looking(plain_bundle)
-    assert boundaries(looked, 0.99).tolist() == pytest.approx([0.99, 0.99, 0.8])
-    assert boundaries(looked, 0.9).tolist() == pytest.approx([0.97, 0.97, 0.8])
-    assert boundaries(looking(plain_bundle, neither_below=1.0), 0.9)[2] == pytest.approx(0.97)
+    assert decision_thresholds(looked, 0.99).tolist() == pytest.approx([0.99, 0.99, 0.8])
+    assert decision_thresholds(looked, 0.9).tolist() == pytest.approx([0.97, 0.97, 0.8])
+    assert decision_thresholds(looking(plain_bundle, neither_below=1.0), 0.9)[2] == pytest.approx(0.97)
 
 
 def test_near_is_what_is_not_a_margin_beyond_its_own_boundary():
@@ -64,7 +64,7 @@ def test_float32_answers_for_what_is_near_and_for_nothing_else():
         return np.float32([sketch[number] for number in images[:, 0, 0, 0].tolist()])
 
     images = np.zeros((3, 2, 2, 3), np.uint8) + np.uint8([1, 2, 3])[:, None, None, None]
-    sketcher = Sketcher(quick, BOUNDS)
+    sketcher = TwoPrecisionPredictor(quick, BOUNDS)
     np.testing.assert_array_equal(sketcher.answer(exact, images), np.float32([plain, [0.1, 0.2, 0.7], plain]))
     assert asked == [2] and (sketcher.asked, sketcher.again) == (3, 1)
     assert sketcher.answer(exact, images[:1]).tolist() == [pytest.approx(plain)] and asked == [2]
@@ -80,7 +80,7 @@ def test_who_has_to_answer_too_much_again_sketches_no_more(close: float, sketche
         rows[: round(close * len(images))] = 1 / 3
         return rows
 
-    sketcher, images = Sketcher(quick, BOUNDS), np.zeros((100, 1, 1, 3), np.uint8)
+    sketcher, images = TwoPrecisionPredictor(quick, BOUNDS), np.zeros((100, 1, 1, 3), np.uint8)
     for _ in range(9):
         sketcher.answer(lambda images: np.full((len(images), 3), 1 / 3, np.float32), images)
     assert len(drawn) == (9 if sketches else -(-bfloat16._ASKED // 100))

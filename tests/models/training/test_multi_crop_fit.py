@@ -8,7 +8,7 @@ from PIL import Image
 
 from models.data.dataset import Photos, scan
 from models.inference import multi_crop
-from models.training.multi_crop_fit import MADE, Focus
+from models.training.multi_crop_fit import MADE, MultiCropFit
 
 SIZE = 16
 
@@ -28,8 +28,8 @@ def photos(tmp_path: Path) -> Photos:
     return scan([tmp_path], 1)
 
 
-def focus(neither: int | None = 1) -> Focus:
-    return Focus(by_redness, SIZE, zoom=1.6, with_folder=[0], neither=neither)
+def focus(neither: int | None = 1) -> MultiCropFit:
+    return MultiCropFit(by_redness, SIZE, zoom=1.6, with_folder=[0], neither=neither)
 
 
 def test_small_animals_teach_to_listen_to_the_part_that_shows_one(photos: Photos):

@@ -10,7 +10,7 @@ import pytest
 from models.data.dataset import Photos
 from models.networks.tf_runtime import tf
 from models.training import source_cross_validation
-from models.training.linear_probe import Line, Probe, fit, probe_of
+from models.training.linear_probe import LinearHead, Probe, fit, probe_of
 
 CLASSES = ("cat", "dog", "neither")
 
@@ -29,7 +29,7 @@ def probe(sources: list[str]) -> Probe:
 
 
 def test_a_line_knows_every_source_but_its_own():
-    lines = source_cross_validation.lines(probe(["sea", "street", "desk"] * 20), CLASSES, 1)
+    lines = source_cross_validation.heads_by_source(probe(["sea", "street", "desk"] * 20), CLASSES, 1)
     assert lines.keys() == {"sea", "street", "desk"}
     for place, name in enumerate(sorted(lines)):
         photo = np.zeros((1, 5), np.float32)
@@ -51,7 +51,7 @@ def test_a_line_that_did_without_some_features_leans_on_none_too_much():
     [(["sea", "street"], CLASSES), ([""], CLASSES), (["sea", "street", "desk"], ("cat", "dog", "fox"))],
 )
 def test_too_few_sources_or_no_neither_have_no_lines(sources: list[str], classes: tuple[str, ...]):
-    assert source_cross_validation.lines(probe(sources * 3), classes, 1) == {}
+    assert source_cross_validation.heads_by_source(probe(sources * 3), classes, 1) == {}
 
 
 def test_strangers_are_judged_by_the_line_without_their_source(monkeypatch: pytest.MonkeyPatch):
@@ -66,7 +66,7 @@ def test_strangers_are_judged_by_the_line_without_their_source(monkeypatch: pyte
         lambda paths, size: iter([np.zeros((len(paths), 4, 4, 3), np.uint8)]),
     )
     lines = {
-        name: Line(np.zeros((1, 3), np.float32), np.array(bias, np.float32))
+        name: LinearHead(np.zeros((1, 3), np.float32), np.array(bias, np.float32))
         for name, bias in {"sea": [9, 0, 0], "street": [0, 9, 0]}.items()
     }
     photos = Photos(
@@ -74,17 +74,19 @@ def test_strangers_are_judged_by_the_line_without_their_source(monkeypatch: pyte
         ["", "street", "sea", "new"],
     )  # fmt: skip
     network: Any = SimpleNamespace(opinion=None)
-    rows, seen = source_cross_validation.strangers(network, photos, lines, 4, 1.0, None)
+    rows, seen = source_cross_validation.unseen_source_predictions(network, photos, lines, 4, 1.0, None)
     assert rows.tolist() == [1, 2]
     assert seen.argmax(axis=1).tolist() == [1, 0]
     network.opinion = lambda features: tf.constant([[0.0, 0.0, 20.0]])
-    _, seen = source_cross_validation.strangers(network, photos, lines, 4, 1.0, None)
+    _, seen = source_cross_validation.unseen_source_predictions(network, photos, lines, 4, 1.0, None)
     assert seen.argmax(axis=1).tolist() == [2, 2]
 
 
 def test_without_lines_nobody_is_a_stranger():
     photos = Photos(CLASSES, [b"a"], np.array([2], np.int16), np.zeros(1, np.int8), ["sea"])
-    rows, seen = source_cross_validation.strangers(SimpleNamespace(), photos, {}, 4, 1.0, None)  # type: ignore[arg-type]
+    rows, seen = source_cross_validation.unseen_source_predictions(
+        SimpleNamespace(), photos, {}, 4, 1.0, None
+    )  # type: ignore[arg-type]
     assert len(rows) == 0 and seen.shape == (0, 3)
 
 

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipeline.reports.calendar_days import days_between, last_due
-from pipeline.reports.schedule import Agenda, Schedule
+from pipeline.reports.schedule import ReportSchedule, Schedule
 
 NIGHT = time(0, 10)
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 TODAY = NOON.date()
-AGENDA = Agenda(NIGHT, ZoneInfo("UTC"))
+AGENDA = ReportSchedule(NIGHT, ZoneInfo("UTC"))
 MINUTE = timedelta(minutes=1)
 
 
@@ -29,7 +29,7 @@ class Clock:
 class Book:
     """A reporter that writes days into a list, and fails or waits when told."""
 
-    def __init__(self, agenda: Agenda = AGENDA, first: date = TODAY) -> None:
+    def __init__(self, agenda: ReportSchedule = AGENDA, first: date = TODAY) -> None:
         self.agenda, self.next, self.days, self.looks = agenda, first, list[date](), list[datetime]()
         self.error: Exception | None = None
         self.enter, self.leave = threading.Event(), threading.Event()
@@ -66,7 +66,7 @@ class Book:
 @pytest.mark.fault(89)
 def test_a_year_gives_one_look_and_one_report_for_each_date(name: str) -> None:
     zone = ZoneInfo(name)
-    agenda, clock = Agenda(time(1, 30), zone), Clock(datetime(2011, 1, 1, 0, 7, tzinfo=UTC))
+    agenda, clock = ReportSchedule(time(1, 30), zone), Clock(datetime(2011, 1, 1, 0, 7, tzinfo=UTC))
     first = last_due(clock.now, agenda.at, zone)
     book = Book(agenda, first)
     schedule = Schedule(book, agenda, clock)

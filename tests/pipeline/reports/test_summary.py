@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 import pytest
 
-from pipeline.reports.summary import COLUMNS, Tally
+from pipeline.reports.summary import COLUMNS, SummaryBuilder
 
 DAY = date(2026, 11, 20)
 SEEN = datetime(2026, 11, 20, tzinfo=UTC)
@@ -29,7 +29,7 @@ def images(*rows: tuple[str, str, str | None, float | None, float | None]) -> pd
 
 
 def test_parts_add_up_to_the_whole() -> None:
-    tally = Tally(["cats"])
+    tally = SummaryBuilder(["cats"])
     for n in range(11):
         tally.add(images(("/a", "filed", "cats", n / 10, float(n))))
     row = tally.frame(DAY, {"/a": 11}).iloc[0].to_dict()
@@ -40,20 +40,20 @@ def test_parts_add_up_to_the_whole() -> None:
 
 
 def test_whatever_is_not_filed_yet_waits_even_when_it_is_decided() -> None:
-    tally = Tally(["cats"])
+    tally = SummaryBuilder(["cats"])
     tally.add(images(*[("/a", state, None, None, None) for state in ("claimed", "decoding", "decided")]))
     assert tally.counts() == {"cats": 0, "waiting": 3}
 
 
 @pytest.mark.fault(93)
 def test_a_clock_set_back_between_seen_and_filed_gives_negative_seconds_not_an_error() -> None:
-    tally = Tally(["cats"])
+    tally = SummaryBuilder(["cats"])
     tally.add(images(("/a", "filed", "cats", 0.9, -3600.0)))
     assert tally.frame(DAY, {"/a": 1})["seconds_to_filed_mean"][0] == -3600.0
 
 
 def test_each_inbox_reconciles_by_itself() -> None:
-    tally = Tally(["cats"])
+    tally = SummaryBuilder(["cats"])
     tally.add(images(("/a", "filed", "cats", 0.9, 1.0), ("/b", "filed", "cats", 0.9, 1.0)))
     assert not tally.reconciles({"/a": 2})
     frame = tally.frame(DAY, {"/a": 1, "/b": 0, "/c": 4})
@@ -61,7 +61,7 @@ def test_each_inbox_reconciles_by_itself() -> None:
 
 
 def test_what_arrives_during_the_count_does_not_count_against_it() -> None:
-    tally = Tally(["cats"])
+    tally = SummaryBuilder(["cats"])
     tally.add(images(("/a", "filed", "cats", 0.9, 1.0), ("/a", "filed", "cats", 0.9, 1.0)))
     assert tally.settled({"/a": 1}, {"/a": 3, "/b": 1}) == {"/a": 2}
     assert tally.settled({"/a": 3}, {"/a": 3}) == {"/a": 3}
@@ -69,4 +69,4 @@ def test_what_arrives_during_the_count_does_not_count_against_it() -> None:
 
 
 def test_a_day_without_arrivals_still_has_all_columns() -> None:
-    assert list(Tally(["cats"]).frame(DAY, {}).columns) == list(COLUMNS)
+    assert list(SummaryBuilder(["cats"]).frame(DAY, {}).columns) == list(COLUMNS)

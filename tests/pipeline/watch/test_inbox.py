@@ -19,7 +19,7 @@ import pytest
 from pipeline.config import WatchSettings
 from pipeline.watch import inotify, mounts, scanner
 from pipeline.watch import mode as watcher
-from pipeline.watch.inbox import Arrival, Inbox
+from pipeline.watch.inbox import Inbox, SettledFile
 
 QUIET = 0.05
 Make = Callable[..., Inbox]
@@ -58,9 +58,9 @@ def make(folder: Path) -> Iterator[Make]:
         inbox.stop()
 
 
-def collect(inbox: Inbox, count: int, seconds: float = 5.0) -> list[Arrival]:
+def collect(inbox: Inbox, count: int, seconds: float = 5.0) -> list[SettledFile]:
     """Poll as the worker does until so many files have come, claiming each by taking it away."""
-    arrivals: list[Arrival] = []
+    arrivals: list[SettledFile] = []
     end = time.monotonic() + seconds
     while len(arrivals) < count and time.monotonic() < end:
         for arrival in inbox.poll():
@@ -133,7 +133,7 @@ def test_an_arrival_says_what_was_seen_and_when_first(make: Make, folder: Path) 
     clock.now += 7.0
     status = path.stat()
     assert inbox.poll() == [
-        Arrival(
+        SettledFile(
             folder,
             b"cat.jpg",
             status.st_dev,
@@ -379,13 +379,13 @@ def test_a_folder_renamed_within_the_inbox_is_known_by_its_new_name(make: Make, 
 def test_the_watch_comes_before_the_scan_so_that_nothing_falls_in_between(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = inotify.Watch.cover
+    honest = inotify.InotifyWatch.cover
 
-    def cover(self: inotify.Watch, fd: int, path: bytes) -> None:
+    def cover(self: inotify.InotifyWatch, fd: int, path: bytes) -> None:
         (folder / "between.jpg").touch()  # no event tells, so only a scan that comes later can
         honest(self, fd, path)
 
-    monkeypatch.setattr(inotify.Watch, "cover", cover)
+    monkeypatch.setattr(inotify.InotifyWatch, "cover", cover)
     inbox = make()
     assert [arrival.source for arrival in collect(inbox, 2, 0.3)] == [b"between.jpg"]
 
@@ -408,7 +408,7 @@ def test_a_file_that_comes_and_goes_makes_no_noise(
 def test_a_burst_arrives_whole_though_hints_overflow(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "Hints", lambda: inotify.Hints(capacity=10))
+    monkeypatch.setattr(watcher, "Hints", lambda: inotify.PendingEvents(capacity=10))
     inbox = make()
     collect(inbox, 1, 0.05)
     for number in range(500):
@@ -443,7 +443,7 @@ def test_a_handler_that_raises_is_replaced_and_nothing_is_lost(
         def fail(*_: object) -> None:
             raise RuntimeError("handler")
 
-        patch.setattr(inotify.Watch, "on_event", fail)
+        patch.setattr(inotify.InotifyWatch, "on_event", fail)
         (folder / "1.jpg").touch()
         while inbox._watcher.watching and not inbox._watcher.dead:
             time.sleep(0.005)
@@ -537,7 +537,7 @@ def test_a_probe_that_a_killed_worker_left_in_the_inbox_goes(make: Make, folder:
 def test_auto_polls_where_no_event_comes_back_and_says_so(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(inotify.Watch, "on_event", lambda *_: None)
+    monkeypatch.setattr(inotify.InotifyWatch, "on_event", lambda *_: None)
     monkeypatch.setattr(watcher, "PROBE_SECONDS", 0.05)
     inbox = make("auto")
     status = inbox.status()

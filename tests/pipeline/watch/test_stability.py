@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.watch.stability import HANDED_OUT_SECONDS, LONGEST_REST_SECONDS, Sighting, Tracker
+from pipeline.watch.stability import HANDED_OUT_SECONDS, LONGEST_REST_SECONDS, FileSnapshot, StabilityTracker
 
-CAT = Sighting(b"cat.jpg", 1, 10, 1000, 5)
+CAT = FileSnapshot(b"cat.jpg", 1, 10, 1000, 5)
 
 
-def paths(tracker: Tracker, now: float, limit: int = 100) -> list[bytes]:
+def paths(tracker: StabilityTracker, now: float, limit: int = 100) -> list[bytes]:
     return [due.sighting.path for due in tracker.due(now, limit)]
 
 
 def test_a_file_is_due_once_it_was_quiet_long_enough() -> None:
-    tracker = Tracker(2.0)
+    tracker = StabilityTracker(2.0)
     tracker.sight(CAT, 0.0)
     assert paths(tracker, 1.9) == []
     assert paths(tracker, 2.0) == [b"cat.jpg"]
 
 
 def test_seeing_the_same_again_does_not_start_the_clock_again() -> None:
-    tracker = Tracker(2.0)
+    tracker = StabilityTracker(2.0)
     for now in (0.0, 1.0, 1.9):
         tracker.sight(CAT, now)
     assert paths(tracker, 2.0) == [b"cat.jpg"]
@@ -30,7 +30,7 @@ def test_seeing_the_same_again_does_not_start_the_clock_again() -> None:
 @pytest.mark.fault(12)
 def test_any_difference_starts_the_clock_again() -> None:
     for field in ("dev", "ino", "size", "mtime_ns"):
-        tracker = Tracker(2.0)
+        tracker = StabilityTracker(2.0)
         tracker.sight(CAT, 0.0)
         tracker.sight(CAT._replace(**{field: 99}), 1.5)
         assert paths(tracker, 3.4) == [], field
@@ -38,7 +38,7 @@ def test_any_difference_starts_the_clock_again() -> None:
 
 
 def test_a_hint_starts_the_clock_again_though_nothing_looks_different() -> None:
-    tracker = Tracker(2.0)
+    tracker = StabilityTracker(2.0)
     tracker.sight(CAT, 0.0)
     tracker.hint(b"cat.jpg", 1.5)
     assert paths(tracker, 3.4) == []
@@ -48,13 +48,13 @@ def test_a_hint_starts_the_clock_again_though_nothing_looks_different() -> None:
 @pytest.mark.fault(20)
 def test_when_the_file_says_it_was_modified_does_not_matter() -> None:
     for mtime_ns in (0, -(10**18), 4_102_444_800 * 10**9):
-        tracker = Tracker(2.0)
+        tracker = StabilityTracker(2.0)
         tracker.sight(CAT._replace(mtime_ns=mtime_ns), 0.0)
         assert paths(tracker, 2.0) == [b"cat.jpg"]
 
 
 def test_first_seen_survives_changes_of_the_same_inode_only() -> None:
-    tracker = Tracker(2.0)
+    tracker = StabilityTracker(2.0)
     tracker.sight(CAT, 0.0)
     tracker.sight(CAT._replace(size=2000), 1.0)
     assert tracker.due(3.0, 1)[0].first_seen == 0.0
@@ -63,7 +63,7 @@ def test_first_seen_survives_changes_of_the_same_inode_only() -> None:
 
 
 def test_what_was_handed_out_rests_until_it_is_forgotten_or_long_overdue() -> None:
-    tracker = Tracker(2.0)
+    tracker = StabilityTracker(2.0)
     tracker.sight(CAT, 0.0)
     assert paths(tracker, 2.0) == [b"cat.jpg"]
     tracker.sight(CAT, 3.0)
@@ -74,7 +74,7 @@ def test_what_was_handed_out_rests_until_it_is_forgotten_or_long_overdue() -> No
 
 
 def test_what_could_not_be_taken_rests_longer_each_time_up_to_a_bound() -> None:
-    tracker = Tracker(2.0)
+    tracker = StabilityTracker(2.0)
     tracker.sight(CAT, 0.0)
     now, rests = 2.0, list[float]()
     assert paths(tracker, now) == [b"cat.jpg"]
@@ -92,7 +92,7 @@ def test_a_change_or_a_hint_ends_the_rest() -> None:
         lambda tracker: tracker.sight(CAT._replace(size=2000), 10.0),
         lambda tracker: tracker.hint(b"cat.jpg", 10.0),
     ):
-        tracker = Tracker(2.0)
+        tracker = StabilityTracker(2.0)
         tracker.sight(CAT, 0.0)
         tracker.due(2.0, 1)
         for now in (2.0, 3.0, 4.0, 5.0, 6.0, 7.0):
@@ -103,7 +103,7 @@ def test_a_change_or_a_hint_ends_the_rest() -> None:
 
 
 def test_the_longest_settled_come_first_and_no_more_than_asked_for() -> None:
-    tracker = Tracker(2.0)
+    tracker = StabilityTracker(2.0)
     for number in range(10):
         tracker.sight(CAT._replace(path=b"%d" % number), 10.0 - number)
     assert paths(tracker, 100.0, limit=3) == [b"9", b"8", b"7"]
@@ -113,7 +113,7 @@ def test_the_longest_settled_come_first_and_no_more_than_asked_for() -> None:
 
 @pytest.mark.fault(23)
 def test_a_full_tracker_says_so_and_has_room_again_when_files_are_handed_out() -> None:
-    tracker = Tracker(2.0, capacity=2)
+    tracker = StabilityTracker(2.0, capacity=2)
     assert tracker.sight(CAT._replace(path=b"1"), 0.0)
     assert tracker.sight(CAT._replace(path=b"2"), 0.0)
     assert not tracker.sight(CAT._replace(path=b"3"), 0.0)
@@ -124,7 +124,7 @@ def test_a_full_tracker_says_so_and_has_room_again_when_files_are_handed_out() -
 
 
 def test_files_that_cannot_be_taken_do_not_keep_others_out() -> None:
-    tracker = Tracker(1.0, capacity=5)
+    tracker = StabilityTracker(1.0, capacity=5)
     for number in range(100):
         assert tracker.sight(CAT._replace(path=b"%d" % number), number)
         for path in paths(tracker, number):
@@ -134,7 +134,7 @@ def test_files_that_cannot_be_taken_do_not_keep_others_out() -> None:
 
 @pytest.mark.fault(19)
 def test_ten_thousand_touches_cost_one_place() -> None:
-    tracker = Tracker(2.0)
+    tracker = StabilityTracker(2.0)
     for touch in range(10_000):
         tracker.sight(CAT._replace(mtime_ns=touch), touch * 0.001)
         tracker.hint(b"cat.jpg", touch * 0.001)
@@ -144,7 +144,7 @@ def test_ten_thousand_touches_cost_one_place() -> None:
 
 
 def test_memory_stays_flat_while_a_million_pass() -> None:
-    tracker = Tracker(0.0, capacity=100)
+    tracker = StabilityTracker(0.0, capacity=100)
     for number in range(20_000):
         assert tracker.sight(CAT._replace(path=b"%d" % number), number * 1e-3)
         for path in paths(tracker, number * 1e-3):

@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pipeline.reports.schedule import Agenda
+from pipeline.reports.schedule import ReportSchedule
 from pipeline.worker.health import LONG_WAL_BYTES, health_of
 from tests.support.world import World
 
-AGENDA = Agenda(time(0, 10), ZoneInfo("UTC"))
+AGENDA = ReportSchedule(time(0, 10), ZoneInfo("UTC"))
 
 
 @pytest.mark.fault(81)

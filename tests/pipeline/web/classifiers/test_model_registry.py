@@ -8,7 +8,7 @@ import pytest
 from models.bundle.bundle import MANIFEST
 from models.networks import imagenet
 from pipeline.config import Settings
-from pipeline.web.classifiers.model_registry import SHIPPED, Choices
+from pipeline.web.classifiers.model_registry import SHIPPED, ModelRegistry
 from pipeline.web.middleware.problems import Problem
 
 
@@ -24,7 +24,7 @@ def put(name: str, folder: Path) -> None:
     os.symlink(SHIPPED / name, folder)
 
 
-def keys(choices: Choices) -> list[tuple[str, bool]]:
+def keys(choices: ModelRegistry) -> list[tuple[str, bool]]:
     return [(choice.key, choice.is_workers) for choice in choices.all()]
 
 
@@ -36,20 +36,20 @@ def test_the_workers_own_comes_first_then_those_that_came_with_us_then_those_bes
     (tmp_path / "models" / "notes").mkdir()
     (tmp_path / "models" / "broken").mkdir()
     (tmp_path / "models" / "broken" / MANIFEST).write_text("x")
-    choices = Choices(Settings(base=tmp_path))
+    choices = ModelRegistry(Settings(base=tmp_path))
     assert keys(choices) == [("cats_dogs", True), ("cifar10", False), ("pets", False)]
     assert len(choices.one("cifar10").bundle.labels) == 10, "the first of a name has it"
 
 
 def test_a_model_of_the_settings_is_listed_once(tmp_path: Path) -> None:
     put("cats_dogs", tmp_path / "models" / "pets")
-    choices = Choices(Settings(base=tmp_path, model="models/pets"))
+    choices = ModelRegistry(Settings(base=tmp_path, model="models/pets"))
     assert keys(choices) == [("pets", True), ("cats_dogs", False), ("cifar10", False)]
     assert choices.one(None).key == "pets"
 
 
 def test_imagenet_is_there_once_made_and_until_then_says_how(tmp_path: Path, cache: Path) -> None:
-    choices = Choices(Settings(base=tmp_path))
+    choices = ModelRegistry(Settings(base=tmp_path))
     with pytest.raises(Problem, match="not made yet") as refused:
         choices.one("imagenet")
     assert "--weights FILE" in refused.value.what_to_do

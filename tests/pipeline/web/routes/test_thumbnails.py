@@ -11,9 +11,9 @@ from PIL import Image
 from pipeline.config import LimitSettings
 from pipeline.web.routes.thumbnails import below
 from pipeline.web.services import thumbnail_pool
-from pipeline.web.services.byte_cache import Shelf
+from pipeline.web.services.byte_cache import ByteLRUCache
 from pipeline.web.services.draw_thumbnail import Drawn, Order, picture
-from pipeline.web.services.thumbnail_pool import BusyError, Painter
+from pipeline.web.services.thumbnail_pool import BusyError, ThumbnailPool
 from tests.pipeline.web.conftest import TestClient
 from tests.support.child_mains import dying_painter
 from tests.support.house import House
@@ -91,18 +91,18 @@ def test_what_is_no_photo_is_not_shown(tmp_path: Path, data: bytes, problem: str
 
 @pytest.fixture
 def frail(monkeypatch: pytest.MonkeyPatch) -> Any:
-    made = Painter(LIMITS, dying_painter)
+    made = ThumbnailPool(LIMITS, dying_painter)
     yield made
     made.close()
 
 
-def test_a_photo_that_kills_the_child_harms_no_later_one(frail: Painter, tmp_path: Path) -> None:
+def test_a_photo_that_kills_the_child_harms_no_later_one(frail: ThumbnailPool, tmp_path: Path) -> None:
     assert frail.order(tmp_path, b"poison", 80).result(30).problem == "the decoder crashed"
     assert frail.order(tmp_path, b"good", 80).result(30).jpeg == b"jpeg"
 
 
 def test_the_child_goes_when_there_is_nothing_to_do(
-    frail: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frail: ThumbnailPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thumbnail_pool, "IDLE_SECONDS", 0.0)
     assert frail.order(tmp_path, b"good", 80).result(30).jpeg == b"jpeg"
@@ -112,7 +112,9 @@ def test_the_child_goes_when_there_is_nothing_to_do(
         assert not thread.is_alive()
 
 
-def test_too_many_orders_are_refused(frail: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_orders_are_refused(
+    frail: ThumbnailPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(frail, "_work", lambda: None)
     with pytest.raises(BusyError):
         for _ in range(thumbnail_pool.WAITING + 1):
@@ -120,7 +122,7 @@ def test_too_many_orders_are_refused(frail: Painter, tmp_path: Path, monkeypatch
 
 
 def test_the_shelf_holds_what_was_asked_for_last() -> None:
-    shelf = Shelf(limit=10)
+    shelf = ByteLRUCache(limit=10)
     for key in "ab":
         shelf.put(key, b"12345")
     shelf.get("a")

@@ -12,8 +12,8 @@ from pipeline.files import moves
 from pipeline.permissions import limited
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services import delivery as delivering
-from pipeline.web.services.database import Store
-from pipeline.web.services.delivery import Delivery, Porter, extension
+from pipeline.web.services.database import DatabaseProvider
+from pipeline.web.services.delivery import Delivery, UploadDelivery, extension
 from pipeline.web.services.uploads import Upload
 from tests.support.house import House
 from tests.support.oracle import conserved, digest
@@ -25,8 +25,8 @@ class Desk:
 
     def __init__(self, settings: Settings) -> None:
         self.inbox = settings.inboxes[0]
-        self.store = Store(settings)
-        self.porter = Porter(settings, self.store)
+        self.store = DatabaseProvider(settings)
+        self.porter = UploadDelivery(settings, self.store)
         self._made = 0
 
     def upload(self, data: bytes, name: str = "a.jpg") -> Upload:

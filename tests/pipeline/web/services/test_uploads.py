@@ -16,7 +16,7 @@ from fastapi import Request
 
 from pipeline.config import LimitSettings
 from pipeline.watch.ignore_rules import is_temporary
-from pipeline.web.middleware.body_limits import PATIENCE_SECONDS, Meter
+from pipeline.web.middleware.body_limits import PATIENCE_SECONDS, BodyLimiter
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services import uploads
 from pipeline.web.services.uploads import PREFIX, received, sweep
@@ -273,7 +273,7 @@ async def _never() -> Any:
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.web.middleware.body_limits.PATIENCE_SECONDS", 0.01)
     with pytest.raises(Problem) as problem:
-        asyncio.run(Meter(_never, None)())
+        asyncio.run(BodyLimiter(_never, None)())
     assert problem.value.status_code == 408
 
 
@@ -287,7 +287,7 @@ def test_a_body_that_trickles_is_not_taken() -> None:
         return {"type": "http.request", "body": b"x", "more_body": True}
 
     async def read() -> None:
-        meter = Meter(trickle, None, lambda: time)
+        meter = BodyLimiter(trickle, None, lambda: time)
         while True:
             await meter()
 
@@ -306,7 +306,7 @@ def test_a_large_body_has_the_time_it_needs() -> None:
 
     async def read() -> float:
         nonlocal time
-        meter = Meter(steady().__anext__, None, lambda: time)
+        meter = BodyLimiter(steady().__anext__, None, lambda: time)
         for _ in range(301):
             time += 1.0
             await meter()
