@@ -146,7 +146,7 @@ def test_commands_run_no_file_of_a_folder_that_is_not_named_in_full(
     assert run(trap, *words, "status", PYTHONPATH=path).returncode == 0
 
 
-@pytest.mark.parametrize("module", ["pipeline", "pipeline.cli.app"])
+@pytest.mark.parametrize("module", ["pipeline", "pipeline.cli"])
 def test_a_module_run_by_name_finds_no_other_module_in_the_working_folder(trap: Trap, module: str) -> None:
     """But for what Python's own `-m` looks for there before Pawsort's first line runs."""
     trap.set([name for name in LATER if name not in ("__future__", "collections")])
