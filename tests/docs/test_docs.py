@@ -163,6 +163,29 @@ def test_every_kind_of_problem_that_doctor_finds_is_explained() -> None:
     assert names_in_first_cells(found) == set(get_args(Kind))
 
 
+def messages() -> list[str]:
+    """What the troubleshooting page quotes from screen and log."""
+    rows = rows_of_tables(section("docs/troubleshooting.md", "What you see"))[2:]
+    quoted = [quote for row in rows for quote in re.findall(r"`([^`]+)`", row[0])]
+    quoted += re.findall(
+        r"^- (?:\*\*|[\w ,-]+, or )?`([^`\n]+)`", read("docs/troubleshooting.md"), re.MULTILINE
+    )
+    commands = ("run ", "failed/", "uncertain/", "doctor", "undo")
+    return [quote for quote in quoted if not quote.startswith(commands)]
+
+
+@pytest.mark.parametrize("message", messages())
+def test_every_message_on_the_troubleshooting_page_is_one_that_the_code_gives(message: str) -> None:
+    said = "".join(
+        re.sub(r'"\n\s*f?"', "", path.read_text(encoding="utf-8"))
+        for room in ("pipeline", "models", "db")
+        for path in (ROOT / room).rglob("*.py")
+    )
+    for part in filter(None, re.split(r" *\.\.\.[,);]? *", message)):
+        written = re.sub(r"^cannot (take|read|file|list)$", "cannot %s", part)
+        assert written in said, f"docs/troubleshooting.md quotes {message!r}; no code says {part!r}"
+
+
 # --- the way of a photo ----------------------------------------------------------------------------------
 
 WAY = "docs/dev/architecture.md"
