@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -221,6 +222,15 @@ def test_each_function_on_the_way_of_a_photo_is_where_the_page_says(name: str, l
     path = ((ROOT / WAY).parent / link).resolve()
     assert path.is_file(), f"{WAY}: {name}: {link} is not there"
     assert name in defined(path), f"{WAY}: {link} has no {name}"
+
+
+# --- the change log -------------------------------------------------------------------------------------
+
+
+def test_the_newest_release_in_the_change_log_is_the_version_of_the_package() -> None:
+    releases = re.findall(r"^## (\d+\.\d+\.\d+) - \d{4}-\d\d-\d\d$", read("CHANGELOG.md"), re.MULTILINE)
+    assert tomllib.loads(read("pyproject.toml"))["project"]["version"] == releases[0]
+    assert releases == sorted(releases, key=lambda name: [*map(int, name.split("."))], reverse=True)
 
 
 # --- links ----------------------------------------------------------------------------------------------
