@@ -256,3 +256,10 @@ def test_every_relative_link_leads_somewhere(name: str) -> None:
             assert anchor in anchors(target.read_text(encoding="utf-8")), (
                 f"{name}: {link} has no such heading"
             )
+
+
+def test_every_picture_is_shown_somewhere() -> None:
+    shown = {
+        link.rpartition("/")[2] for name in DOCS for link in re.findall(r"!\[[^\]]+\]\((\S+)\)", read(name))
+    }
+    assert {path.name for path in (ROOT / "docs" / "pictures").iterdir()} <= shown
