@@ -1,4 +1,4 @@
-"""What there is stands in the documentation, and every link leads somewhere."""
+"""Everything is documented, and every link, picture and path leads somewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFUSALS = (
 )  # fmt: skip
 
 
-# --- what there is stands in the documentation ----------------------------------------------------------
+# --- everything is documented ---------------------------------------------------------------------------
 
 
 def test_the_reference_of_commands_is_what_they_say_of_themselves() -> None:
@@ -37,7 +37,7 @@ def test_the_reference_of_commands_is_what_they_say_of_themselves() -> None:
     assert read("docs/commands.md") == write_command_docs.text(), stale
 
 
-def test_every_option_stands_in_the_reference_of_commands() -> None:
+def test_every_option_is_in_the_reference_of_commands() -> None:
     reference = read("docs/commands.md")
     for name, context in COMMANDS.items():
         own = reference.split(f"\n## {name}\n", 1)[1].split("\n## ", 1)[0]
@@ -49,7 +49,7 @@ def test_every_option_stands_in_the_reference_of_commands() -> None:
 
 
 @pytest.mark.parametrize("name", [n for n, c in COMMANDS.items() if not getattr(c.command, "commands", None)])
-def test_every_command_stands_in_the_reference_with_a_line_in_the_list_above(name: str) -> None:
+def test_every_command_is_in_the_reference_with_a_line_in_the_list_above(name: str) -> None:
     reference = read("docs/commands.md")
     assert f"\n## {name}\n" in reference
     group, _, own = name.rpartition(" ")
@@ -65,7 +65,7 @@ def test_every_page_for_users_is_linked_from_the_readme(page: str) -> None:
     assert f"(docs/{page}" in read("README.md")
 
 
-def test_every_exit_code_stands_in_the_reference() -> None:
+def test_every_exit_code_is_in_the_reference() -> None:
     codes = {OK, SOME_FAILED, PawsortError.exit_code, 129, 130, 143}
     codes |= {error.exit_code for error in PawsortError.__subclasses__()}
     page = section("docs/commands.md", "Exit codes")
@@ -90,9 +90,7 @@ def lookup(values: Any, dotted: str) -> Any:
 
 
 @pytest.mark.parametrize(("name", "default"), list(settings_of()))
-def test_every_setting_stands_in_the_shipped_file_with_its_default_and_a_reason(
-    name: str, default: Any
-) -> None:
+def test_every_setting_is_in_the_shipped_file_with_its_default_and_a_reason(name: str, default: Any) -> None:
     shipped = read("config.yaml")
     value = lookup(yaml.safe_load(shipped), name)
     plain = [str(item) for item in default] if isinstance(default, tuple) else default
@@ -233,7 +231,7 @@ def test_the_newest_release_in_the_change_log_is_the_version_of_the_package() ->
     assert releases == sorted(releases, key=lambda name: [*map(int, name.split("."))], reverse=True)
 
 
-# --- links ----------------------------------------------------------------------------------------------
+# --- links, pictures, paths ------------------------------------------------------------------------------
 
 
 def anchors(text: str) -> set[str]:
@@ -263,3 +261,10 @@ def test_every_picture_is_shown_somewhere() -> None:
         link.rpartition("/")[2] for name in DOCS for link in re.findall(r"!\[[^\]]+\]\((\S+)\)", read(name))
     }
     assert {path.name for path in (ROOT / "docs" / "pictures").iterdir()} <= shown
+
+
+@pytest.mark.parametrize("name", [name for name in DOCS if name != "CHANGELOG.md"])
+def test_every_path_of_code_that_a_page_names_exists(name: str) -> None:
+    rooms = "pipeline|models|db|tests|scripts|benchmarks|deploy"
+    named = set(re.findall(rf"`((?:{rooms})/[\w/.-]*(?:\.py|\.j2|/))`", read(name)))
+    assert {path for path in named if not (ROOT / path).exists()} == set()
