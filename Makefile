@@ -39,7 +39,7 @@ sweep: $(VENV)/dev.stamp ## kill the worker at every system call, and let each f
 fuzz: $(VENV)/dev.stamp ## judge thousands of odd and broken pictures (ARGS="--count 10000 --seed 1")
 	@$(BIN)/python -m tests.corpus $(ARGS)
 
-pictures: $(VENV)/dev.stamp ## make the README's pictures again (needs Chromium)
+pictures: $(VENV)/dev.stamp ## make the pictures of the documentation again (needs Chromium)
 	@$(BIN)/python -m scripts.make_screenshots $(ARGS)
 
 mutations: $(VENV)/dev.stamp ## take out each safeguard in turn and name the test that misses it

@@ -1,4 +1,4 @@
-"""Figures of several runs, put together, and into `docs/performance.md`."""
+"""Figures of several runs, put together, and into `docs/dev/performance.md`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+PAGE = Path(__file__).parents[1] / "docs" / "dev" / "performance.md"
 
 SLICE = ", core ms a photo"
 """How figures end that are drawn as one picture."""

@@ -1,5 +1,6 @@
-"""The imports between our modules, read from the source: `python -m scripts.import_graph` draws the packages.
+"""Read the imports between modules from the source and draw the packages as mermaid flowcharts.
 
+`python -m scripts.import_graph` prints the drawings; `--write` puts them into docs/dev/architecture.md.
 Imports inside functions and under TYPE_CHECKING count like any other. Own code because import-linter counts
 the first but cannot draw, and forty lines do both.
 """
@@ -7,12 +8,16 @@ the first but cannot draw, and forty lines do both.
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("pipeline", "models", "db")
+PAGE = ROOT / "docs" / "dev" / "architecture.md"
+BEGIN = "<!-- begin packages: made by `python -m scripts.import_graph --write` -->\n"
+END = "<!-- end packages -->\n"
 
 Graph = Mapping[str, frozenset[str]]
 """For each module or package, those it imports."""
@@ -71,6 +76,20 @@ def mermaid(room: str, graph: Graph) -> str:
     return "\n".join(["flowchart TD", *lines, *alone])
 
 
+def drawings(graph: Graph) -> str:
+    """Return a fenced flowchart of each room."""
+    return "\n".join(f"```mermaid\n{mermaid(room, graph)}\n```\n" for room in ROOMS)
+
+
+def redrawn(page: str, graph: Graph) -> str:
+    """Return the page with new drawings between its two markers. Raises ValueError if one is missing."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"expected a line {BEGIN.strip()!r} and then a line {END.strip()!r} in the page")
+    return f"{before}{BEGIN}\n{drawings(graph)}\n{END}{after}"
+
+
 def _label(package: str) -> str:
     return package.partition(".")[2]
 
@@ -103,5 +122,7 @@ def _names(node: ast.AST) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for room in ROOMS:
-        print(f"```mermaid\n{mermaid(room, module_graph())}\n```\n")
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(redrawn(PAGE.read_text(encoding="utf-8"), module_graph()), encoding="utf-8")
+    else:
+        print(drawings(module_graph()))

@@ -1,4 +1,4 @@
-"""Make the README's pictures of the pages: `python -m scripts.make_screenshots`.
+"""Make the pictures of the pages for the documentation: `python -m scripts.make_screenshots`.
 
 Draws its own photos, has a real worker sort them with the shipped model, and looks at the pages in Chromium.
 """

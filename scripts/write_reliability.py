@@ -1,4 +1,4 @@
-"""Write docs/reliability.md from the catalogue of faults and the tests that are marked with its numbers.
+"""Write docs/dev/reliability.md from the catalogue of faults and the tests that are marked with its numbers.
 
 `python -m scripts.write_reliability`. The part above the tables is written by hand and is kept.
 """
@@ -15,7 +15,7 @@ from scripts.safeguards import by_fault
 from tests.faults.catalogue import DOES_NOT_APPLY, NO_SAFEGUARD, SECTIONS, Fault
 
 ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "docs" / "reliability.md"
+TARGET = ROOT / "docs" / "dev" / "reliability.md"
 BEGIN = "<!-- Below: made by `python -m scripts.write_reliability` from the tests. Do not edit. -->\n"
 
 
@@ -31,7 +31,7 @@ def marked(tests: Path = ROOT / "tests") -> dict[int, list[str]]:
 
 
 def text(head: str | None = None, guards: dict[int, list[str]] | None = None) -> str:
-    """Return docs/reliability.md: its hand-written head, then the tables.
+    """Return docs/dev/reliability.md: its hand-written head, then the tables.
 
     `guards` has the safeguards against each fault; without it, those of `scripts/safeguards/`.
     """

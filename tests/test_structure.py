@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from scripts.import_graph import ROOMS, ROOT, cycle, mermaid, module_graph, modules, package_graph, package_of
+from scripts.import_graph import (
+    PAGE,
+    ROOMS,
+    cycle,
+    mermaid,
+    module_graph,
+    modules,
+    package_graph,
+    package_of,
+    redrawn,
+)  # fmt: skip
 
 GRAPH = module_graph()
 PACKAGES = package_graph(GRAPH)
@@ -33,7 +43,6 @@ ORDERS = (
 
 MOST_MODULES = 14
 MOST_LINES = 300
-DRAWING = ROOT / "docs" / "dev" / "architecture.md"
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order[0])
@@ -102,8 +111,18 @@ def test_each_package_says_in_a_few_lines_what_it_is_for() -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_drawing_of_the_packages_is_what_they_import(room: str) -> None:
-    drawn = DRAWING.read_text(encoding="utf-8")
-    assert f"```mermaid\n{mermaid(room, GRAPH)}\n```" in drawn, "run `python -m scripts.import_graph`"
+    drawn = PAGE.read_text(encoding="utf-8")
+    stale = "run `python -m scripts.import_graph --write`"
+    assert f"```mermaid\n{mermaid(room, GRAPH)}\n```" in drawn, stale
+
+
+def test_the_drawings_replace_only_what_stands_between_their_markers() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    stale = page.replace("```mermaid\n", "```mermaid\nold", 1)
+    assert redrawn(stale, GRAPH) == redrawn(page, GRAPH)
+    assert redrawn(page, GRAPH).startswith(page[: page.index("<!-- begin packages")])
+    with pytest.raises(ValueError, match="end packages"):
+        redrawn(page.replace("<!-- end packages", ""), GRAPH)
 
 
 def _place(module: str, order: tuple[str, ...]) -> str | None:

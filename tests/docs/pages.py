@@ -12,7 +12,7 @@ from scripts import write_command_docs
 
 ROOT = Path(__file__).parents[2]
 DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md", *sorted(
-    str(path.relative_to(ROOT)) for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("models/*/README.md")]
+    str(path.relative_to(ROOT)) for path in [*ROOT.glob("docs/**/*.md"), *ROOT.glob("models/**/README.md")]
 ))  # fmt: skip
 COMMANDS = dict(write_command_docs.commands())
 """The context of each command, groups included, by its full name."""

@@ -1,6 +1,6 @@
 """What can go wrong, by number: numbers are stable, and tests name them as `@pytest.mark.fault(17)`.
 
-`docs/reliability.md` is made from this list and those markers by `python -m scripts.write_reliability`.
+`docs/dev/reliability.md` is made from this list and those markers by `python -m scripts.write_reliability`.
 """
 
 from __future__ import annotations
