@@ -17,33 +17,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from db.schema.records import SettledFile
 from pipeline.config import WatchSettings
 from pipeline.files.safe_open import lstat_within
 from pipeline.watch.ignore_rules import ignorer, within
 from pipeline.watch.mode import InboxWatcher
+from pipeline.watch.refused_folders import Refusals, Verb
 from pipeline.watch.scanner import ScanCallbacks, Scanner, sighting
 from pipeline.watch.skipped_entries import SkippedEntries
 from pipeline.watch.stability import FileSnapshot, StabilityTracker, StableFile
 from pipeline.worker.held_file import InProgressFile
-from pipeline.worker.refused_folders import Refusals, Verb
 
 log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 0.03  # what one poll may spend on hints, and again on the walk
 REBUILD_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class SettledFile:
-    """A settled file: where it is, which version of it was seen, and when it was first seen (UTC)."""
-
-    inbox: Path
-    source: bytes  # path relative to the inbox
-    dev: int
-    ino: int
-    size: int  # bytes
-    mtime_ns: int
-    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +290,7 @@ class Inbox:
     def _arrival(self, due: StableFile, now: float) -> SettledFile:
         seen_at = self._wall() - timedelta(seconds=now - due.first_seen)
         source, dev, ino, size, mtime_ns = due.sighting
-        return SettledFile(self.path, source, dev, ino, size, mtime_ns, seen_at)
+        return SettledFile(os.fspath(self.path), source, dev, ino, size, mtime_ns, seen_at)
 
     @contextmanager
     def _opened(self, wanted: bool) -> Iterator[int | None]:

@@ -8,8 +8,8 @@ from scripts.safeguards.safeguard import Safeguard, of
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "content that changed after the claim", "pipeline/worker/place.py",
-        "            unchanged = moves.identity(held.spool)[2:] == held.identity[2:]\n",
-        "            unchanged = os.path.lexists(held.spool)\n",
+        "            unchanged = moves.identity(file.spool)[2:] == file.identity[2:]\n",
+        "            unchanged = os.path.lexists(file.spool)\n",
         (18,), ("pipeline/worker/test_races.py::test_writing_after_the_claim_starts_the_file_over",),
     ),
     of(
@@ -32,8 +32,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a writer noticed when a file is hashed", "pipeline/worker/classify.py",
-        "!= held.identity[2:] or print_.written_to:\n",
-        "!= held.identity[2:]:\n",
+        "!= file.identity[2:] or print_.written_to:\n",
+        "!= file.identity[2:]:\n",
         (18,), ("pipeline/worker/test_races.py::test_a_file_that_is_open_for_writing_when_it_is_read_waits_for_its_writer",),
     ),
     of(
@@ -158,8 +158,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a second look at what got into the spool", "pipeline/worker/claim.py",
-        "    if identity[2:] != held.identity[2:]:\n        ledger.reclaim(held.id, identity[2], identity[3], at)\n    return replace(held, identity=identity)\n",
-        "    return held\n",
+        "    if identity[2:] != file.identity[2:]:\n        ledger.reclaim(file.id, identity[2], identity[3], at)\n    return replace(file, identity=identity)\n",
+        "    return file\n",
         (17,), ("pipeline/worker/test_races.py::test_a_file_replaced_at_the_moment_of_the_claim_is_recorded_as_it_is",),
     ),
     of(

@@ -20,11 +20,11 @@ from db.ledger.ledger import Ledger
 from db.queries import browse, listing, review
 from db.schema.tables import files
 from models.bundle.bundle import Bundle
+from pipeline.classifier.answer_key import answer_key, code_files
 from pipeline.config import DecisionSettings, LimitSettings
 from pipeline.corrections import corrections
 from pipeline.doctor.check import examine
 from pipeline.reports.daily import Reporter
-from pipeline.worker.answer_key import answer_key, code_files
 from scripts.import_graph import module_graph, modules
 from tests.support.crash import Mortal
 from tests.support.oracle import conserved
@@ -182,7 +182,7 @@ def test_an_answer_from_other_code_or_another_engine_is_not_taken_over(
 ) -> None:
     key = answer_key(world.settings, BUNDLE)
     assert key == answer_key(world.settings, BUNDLE)
-    monkeypatch.setattr("pipeline.worker.answer_key.version", lambda name: "99")
+    monkeypatch.setattr("pipeline.classifier.answer_key.version", lambda name: "99")
     assert answer_key(world.settings, BUNDLE) != key
 
 
