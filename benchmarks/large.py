@@ -41,7 +41,7 @@ def compared(paths: Sequence[bytes]) -> dict[str, float]:
     policy = Policy(bundle.folders, bundle.threshold(DecisionSettings().target_precision))
 
     def reduced(path: bytes) -> np.ndarray:
-        pixels = image_loader.load(path, bundle.input_size, LIMITS)[1]
+        pixels = image_loader.load((0, path), bundle.input_size, LIMITS)[1]
         assert pixels is not None
         return pixels
 

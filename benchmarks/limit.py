@@ -147,13 +147,13 @@ def decoding_pace(paths: Sequence[bytes], size: int) -> Pace:
 def pixels(paths: Sequence[bytes], size: int) -> np.ndarray:
     """Return photos as the network takes them, uint8 (n, size, size, 3)."""
     return np.stack(
-        [image for path in paths if (image := image_loader.load(path, size, LIMITS)[1]) is not None]
+        [image for path in paths if (image := image_loader.load((0, path), size, LIMITS)[1]) is not None]
     )
 
 
 def _read_all(paths: Sequence[bytes], size: int) -> None:
     for path in paths:
-        assert image_loader.load(path, size, LIMITS)[1] is not None, os.fsdecode(path)
+        assert image_loader.load((0, path), size, LIMITS)[1] is not None, os.fsdecode(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from itertools import islice
 
 from db.ledger.ledger import Entry, Ledger
 from models.bundle.bundle import NEITHER
-from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier, Finding
+from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
 from pipeline.classifier.file_checks import Admitted, Refused, fingerprint
+from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, Policy, decide
 from pipeline.files.folders import SYSTEM_ERRNOS, FolderError
@@ -221,7 +222,7 @@ class ClassifyStep:
             self.suspects.append(replace(held, attempts=held.attempts + alone))
         self._classifier.start()
 
-    def _judge(self, held: InProgressFile, finding: Finding) -> Answer:
+    def _judge(self, held: InProgressFile, finding: ClassificationResult) -> Answer:
         self._losses.pop(held.id, None)
         if finding.scores is None:
             return Answer(
