@@ -18,9 +18,9 @@ from models.bundle.bundle import load
 from models.images.resize import shrink
 from models.inference.engines import open_engine
 from pipeline.classifier import image_loader
-from pipeline.classifier.serve import usable_cpus
 from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
+from pipeline.processes import usable_cpus
 
 Decode = Callable[[bytes], np.ndarray]
 

@@ -32,7 +32,7 @@ from models.inference.engines import open_engine, open_sketch
 from models.inference.multi_crop import PARTS
 from pipeline import config
 from pipeline.classifier import image_loader
-from pipeline.classifier.serve import usable_cpus
+from pipeline.processes import usable_cpus
 
 T = TypeVar("T")
 

@@ -14,9 +14,10 @@ from typing import Literal, Protocol
 
 from pipeline.child_process import ChildProcess, Main, ProcessExited
 from pipeline.classifier.messages import ClassificationResult, Finished, Item, Ready, Unusable, Working
-from pipeline.classifier.serve import serve, usable_cpus
+from pipeline.classifier.serve import serve
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
+from pipeline.processes import usable_cpus
 
 LossReason = Literal["decoder_crashed", "timeout"]
 

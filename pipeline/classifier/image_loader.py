@@ -6,9 +6,7 @@ has the next batch ready while the current one is classified.
 
 from __future__ import annotations
 
-import os
 import queue
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +19,7 @@ from models.networks.tf_runtime import tf
 from pipeline.classifier.file_checks import Admitted, Refused, examine
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.config import LimitSettings
+from pipeline.files.safe_open import open_regular
 
 DETAIL_CHARACTERS = 300
 
@@ -178,11 +177,8 @@ def load(item: Item, size: int, limits: LimitSettings) -> tuple[ClassificationRe
 
 def read(path: bytes, limit: int) -> bytes | Refused:
     """Read a regular file of at most `limit` bytes; follow no link and wait for no FIFO. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor, status = open_regular(path)
     with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return Refused("unreadable", "is not a regular file")
         if status.st_size > limit:
             return Refused("too_large", f"{status.st_size} bytes; the limit is {limit}")
         return file.read(status.st_size)

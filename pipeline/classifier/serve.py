@@ -37,11 +37,6 @@ SUM_TOLERANCE = 0.01
 """How far from 1 the probabilities of an image may sum; 16-bit arithmetic errs by less."""
 
 
-def usable_cpus() -> int:
-    """Count the CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Answers:
     """The child's end of the pipe to the parent, for several threads."""
 
