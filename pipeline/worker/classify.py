@@ -16,9 +16,10 @@ from typing import Any
 from db.ledger.ledger import Entry, FileDecision, Ledger
 from models.bundle.bundle import NEITHER, Bundle
 from pipeline.classifier.answer_key import answer_key
-from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier, Finding
+from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
 from pipeline.classifier.configured_model import policy
 from pipeline.classifier.file_checks import Admitted, Refused, fingerprint
+from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, decide
 from pipeline.files.folders import SYSTEM_ERRNOS, FolderError
@@ -232,7 +233,7 @@ class ClassifyStep:
             self._crash_suspects.append(replace(file, attempts=file.attempts + alone))
         self._classifier.start()
 
-    def _decided(self, file: InProgressFile, result: Finding) -> InProgressFile:
+    def _decided(self, file: InProgressFile, result: ClassificationResult) -> InProgressFile:
         self._losses.pop(file.id, None)
         if result.scores is None:
             decision = _failed(file, result.reason, result.detail)

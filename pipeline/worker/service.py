@@ -7,13 +7,11 @@ import logging
 import os
 import shutil
 import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime, time
 from pathlib import Path
 from time import monotonic
-from types import FrameType
 
 from sqlalchemy import Engine
 
@@ -26,6 +24,7 @@ from pipeline.config import Settings
 from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, translated
 from pipeline.permissions import exposed, limited
+from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
 from pipeline.worker import heartbeat
@@ -123,7 +122,7 @@ class WorkerRun:
 
     def live(self, once: bool) -> int:
         """Take steps until a signal, or with `once` until idle; return the exit code."""
-        with _signals() as received:
+        with collect_signals(_log_signal) as received:
             self._beat("starting")
             try:
                 self._worker.start()
@@ -216,27 +215,8 @@ class WorkerRun:
         return self._last_inboxes
 
 
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect signals instead of dying of them; a second one ends the process at once."""
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if received:
-            os._exit(128 + number)
-        received.append(number)
-        log.info("%s: finishing the batch; once more to stop at once", signal.Signals(number).name)
-
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _log_signal(number: int) -> None:
+    log.info("%s: finishing the batch; once more to stop at once", signal.Signals(number).name)
 
 
 def _free_bytes(path: Path) -> int | None:

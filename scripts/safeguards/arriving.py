@@ -40,7 +40,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "O_NOFOLLOW in an inbox", "pipeline/files/safe_open.py",
         "_FILE = os.O_RDONLY | os.O_NOFOLLOW |",
         "_FILE = os.O_RDONLY |",
-        (25,), ("pipeline/files/test_safe_open.py::test_nothing_but_a_regular_file_is_opened",),
+        (25,), (
+            "pipeline/files/test_safe_open.py::test_nothing_but_a_regular_file_is_opened",
+            "pipeline/classifier/test_file_checks.py::test_a_link_has_no_fingerprint",
+        ),
     ),
     of(
         "O_NOFOLLOW on the way", "pipeline/files/safe_open.py",
@@ -52,19 +55,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "O_NONBLOCK in an inbox", "pipeline/files/safe_open.py",
         "os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY",
         "os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY",
-        (24,), ("pipeline/files/test_safe_open.py::test_nothing_but_a_regular_file_is_opened",),
-    ),
-    of(
-        "O_NOFOLLOW when a file is hashed", "pipeline/classifier/file_checks.py",
-        "os.O_RDONLY | os.O_NOFOLLOW |",
-        "os.O_RDONLY |",
-        (25,), ("pipeline/classifier/test_file_checks.py::test_a_link_has_no_fingerprint",),
-    ),
-    of(
-        "O_NONBLOCK when a file is hashed", "pipeline/classifier/file_checks.py",
-        "os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY",
-        "os.O_CLOEXEC | os.O_NOCTTY",
-        (24,), ("pipeline/classifier/test_file_checks.py::test_a_fifo_is_refused_and_nobody_waits_for_it",),
+        (24,), (
+            "pipeline/files/test_safe_open.py::test_nothing_but_a_regular_file_is_opened",
+            "pipeline/classifier/test_file_checks.py::test_a_fifo_is_refused_and_nobody_waits_for_it",
+        ),
     ),
     of(
         "the size limit of a file", "pipeline/classifier/file_checks.py",

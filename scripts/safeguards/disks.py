@@ -97,9 +97,9 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (78,), ("pipeline/test_config.py::test_a_layout_that_would_feed_on_itself_is_refused",),
     ),
     of(
-        "O_NOFOLLOW when a file is copied", "pipeline/files/copy.py",
-        "os.O_RDONLY | os.O_NOFOLLOW |",
-        "os.O_RDONLY |",
+        "O_NOFOLLOW when a file is copied", "pipeline/files/safe_open.py",
+        "_FILE = os.O_RDONLY | os.O_NOFOLLOW |",
+        "_FILE = os.O_RDONLY |",
         (), ("pipeline/files/test_moves.py::test_sha256_and_identity_follow_no_links", "pipeline/files/test_moves.py::test_only_regular_files_are_copied",),
     ),
     of(
@@ -109,13 +109,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (58, 59), ("faults/test_sweep.py::test_killed_at_any_system_call_nothing_is_lost", "faults/test_sweep.py::test_killed_again_in_recovery_nothing_is_lost",),
     ),
     of(
-        "an orderly end on SIGTERM", "pipeline/worker/service.py",
-        "    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)\n",
-        "    numbers = (signal.SIGINT, signal.SIGHUP)\n",
+        "an orderly end on SIGTERM", "pipeline/processes.py",
+        "STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)\n",
+        "STOP_SIGNALS = (signal.SIGINT, signal.SIGHUP)\n",
         (60,), ("faults/test_disks.py::test_a_signal_at_any_moment_ends_it_in_time",),
     ),
     of(
-        "an end at once on the second signal", "pipeline/worker/service.py",
+        "an end at once on the second signal", "pipeline/processes.py",
         "        if received:\n            os._exit(128 + number)\n",
         "",
         (61,), ("faults/test_disks.py::test_a_second_signal_ends_it_at_once",),

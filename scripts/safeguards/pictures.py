@@ -97,8 +97,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (52,), ("pipeline/classifier/test_client.py::test_the_clock_of_a_batch_runs_from_when_the_one_before_it_is_finished",),
     ),
     of(
-        "death with the parent", "pipeline/child_process.py",
-        "        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)\n",
+        "death with the parent", "pipeline/processes.py",
+        "        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)\n",
         "        pass\n",
         (), ("pipeline/classifier/test_client.py::test_the_child_dies_with_its_parent_even_while_it_hangs",),
     ),
@@ -128,7 +128,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "answers bound to the files they are of", "pipeline/classifier/serve.py",
-        "batch.images if len(readable) == len(batch.ids) else batch.images[readable]",
+        "batch.images if len(readable) == len(batch.results) else batch.images[readable]",
         "batch.images[: len(readable)]",
         (44,), ("pipeline/classifier/test_serve.py::test_an_answer_is_of_the_pixels_of_its_own_file",),
     ),
