@@ -16,8 +16,8 @@ from pipeline.config import Settings
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS, refused_part
 from pipeline.files.safe_open import refuse_unwritable
+from pipeline.watch.refused_folders import Refusals
 from pipeline.worker.held_file import Answer, InProgressFile, RetryQueue
-from pipeline.worker.refused_folders import Refusals
 
 log = logging.getLogger(__name__)
 

@@ -152,7 +152,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "trouble said once", "pipeline/watch/skipped_entries.py",
-        "        if path in self._named or len(self._named) >= MOST:\n            return\n",
+        "        if path in self._logged or len(self._logged) >= MOST:\n            return\n",
         "",
         (71,), ("pipeline/watch/test_inbox.py::test_a_file_that_cannot_be_had_is_reported_once_and_offered_again",),
     ),
