@@ -187,7 +187,6 @@ def checkout(tmp_path: Path) -> Callable[[], Path]:
         for name in ("__init__.py", "import_path.py", "entry.py"):
             shutil.copy(ROOT / "pipeline" / name, checkout / "pipeline")
         words = "import html, selectors, sys\ndef main():\n    print(__file__)\n"
-        (checkout / "pipeline" / "cli" / "__init__.py").touch()
         (checkout / "pipeline" / "cli" / "app.py").write_text(words, encoding="utf-8")
         for name in ("html", "selectors"):
             (checkout / f"{name}.py").write_text("raise SystemExit('a trap')", encoding="utf-8")
