@@ -1,7 +1,7 @@
-"""Reaching a file in an inbox without ever following a link, and asking whether somebody still writes to it.
+"""Open a file in an inbox without following links, and check whether another program is writing to it.
 
-Every step on the way is opened relative to the one before and refuses links, so that a folder or file
-swapped for a link at any moment leads nowhere. Names are bytes.
+Each folder on the way is opened relative to the one before and refuses links, so that a folder or file that
+is replaced by a link at any moment cannot redirect the access. Names are bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# O_NONBLOCK: opening a FIFO for reading waits for its writer, for ever if need be.
+# O_NONBLOCK: opening a FIFO for reading would wait for its writer without limit.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -26,7 +26,7 @@ class NotRegularError(OSError):
 
 
 class RefusedError(OSError):
-    """A folder lets no file be taken out of it: by its mode or owner, immutable, or mounted read-only."""
+    """No file may be moved out of a folder: its mode or owner forbids it, or it is immutable or read-only."""
 
 
 class Opened(NamedTuple):
@@ -58,10 +58,10 @@ def open_below(fd: int, relative: bytes) -> int:
 
 @contextmanager
 def reached(inbox: bytes | Path, source: bytes) -> Iterator[bytes]:
-    """Give a short path to `source` below the inbox, which is good while the context lasts.
+    """Yield a short path to `source` below the inbox, valid inside the context.
 
-    It begins with a descriptor of the file's folder, so that a folder swapped for a link meanwhile leads
-    nowhere, and that a path of more than 4,096 bytes can be used. Raises as `open_folder`.
+    It begins with a descriptor of the file's folder, so that a folder replaced by a link cannot redirect it
+    and a path of more than 4,096 bytes can be used. Raises as `open_folder`.
     """
     parent, _, name = source.rpartition(b"/")
     folder = open_folder(inbox, parent)
@@ -113,14 +113,14 @@ def opened(inbox: bytes | Path, source: bytes, *, movable: bool = False) -> Iter
 
 
 def leased(fd: int) -> bool | None:
-    """Tell whether nobody has the open file open for writing, by taking a read lease for a moment.
+    """Return whether no process has the file open for writing, tested by taking a read lease briefly.
 
-    True: nobody. False: somebody. None: cannot be known here, on a network file system, or on another
-    user's file without CAP_LEASE. `fd` is open for reading only. Source: fcntl(2), "Leases".
+    None if that cannot be tested: on a network file system, or on another user's file without CAP_LEASE. `fd`
+    is open for reading only. Source: fcntl(2), "Leases".
     """
     try:
-        # Whoever opens the file for writing in this moment makes the kernel signal us. The usual
-        # signal for that, SIGIO, would end the process; SIGURG is ignored unless asked for.
+        # The kernel sends a signal if the file is opened for writing in this moment. The default, SIGIO,
+        # would end the process; SIGURG is ignored by default.
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
@@ -130,7 +130,7 @@ def leased(fd: int) -> bool | None:
 
 
 def lstat_within(inbox: int, path: bytes) -> os.stat_result:
-    """Look at a path below an open inbox; no link is followed, not even on the way. Raises OSError."""
+    """Return the status of a path below an open inbox, without following any link. Raises OSError."""
     parent, _, name = path.rpartition(b"/")
     if not parent:
         return os.stat(name, dir_fd=inbox, follow_symlinks=False)
