@@ -59,7 +59,7 @@ class InboxFolder:
         """Raise OSError if the inbox was a mounted disk and is now the empty folder under it."""
         mounted = os.path.ismount(self._root)
         if self._was_mounted and not mounted:
-            raise OSError(errno.ENODEV, "its disk is no longer mounted")
+            raise OSError(errno.ENODEV, "its disk is not mounted any more")
         self._was_mounted = mounted
 
     def _lose(self, error: OSError) -> FolderChange:
