@@ -37,7 +37,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (68,), ("pipeline/files/test_moves.py::test_a_bad_copy_is_noticed",),
     ),
     of(
-        "rename without overwriting", "pipeline/files/moves.py",
+        "rename without overwriting", "pipeline/files/renames.py",
         "_RENAME_NOREPLACE = 1\n",
         "_RENAME_NOREPLACE = 0\n",
         (38,), ("pipeline/files/test_moves.py::test_rename_never_overwrites",),
@@ -91,7 +91,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (76,), ("pipeline/worker/test_locks.py::test_a_second_worker_is_told_who_is_there",),
     ),
     of(
-        "folders inside each other", "pipeline/config.py",
+        "folders inside each other", "pipeline/folder_layout.py",
         "        if inner.is_relative_to(outer):\n",
         "        if False:\n",
         (78,), ("pipeline/test_config.py::test_a_layout_that_would_feed_on_itself_is_refused",),
@@ -152,13 +152,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "trouble said once", "pipeline/watch/skipped_entries.py",
-        "        if path in self._named or len(self._named) >= MOST:\n            return\n",
+        "        if path in self._logged or len(self._logged) >= MOST:\n            return\n",
         "",
         (71,), ("pipeline/watch/test_inbox.py::test_a_file_that_cannot_be_had_is_reported_once_and_offered_again",),
     ),
     of(
-        "a link taken back whose source stays", "pipeline/files/moves.py",
-        "    with _taken_back(destination):\n        os.unlink(source)\n",
+        "a link taken back whose source stays", "pipeline/files/renames.py",
+        "    with undone_on_error(destination):\n        os.unlink(source)\n",
         "    os.unlink(source)\n",
         (72,), ("pipeline/files/test_moves.py::test_a_link_is_taken_back_when_the_source_cannot_go",),
     ),

@@ -182,7 +182,7 @@ def test_what_is_no_regular_file_is_left_alone_and_said_once(
     for _ in range(5):
         assert inbox.poll() == []
         clock.now += 3.0
-    said = [record.getMessage() for record in caplog.records if "left alone" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "skipped" in record.getMessage()]
     assert len(said) == 5
     assert {entry.name for entry in folder.iterdir()} == {
         "link.jpg",
@@ -408,7 +408,7 @@ def test_a_file_that_comes_and_goes_makes_no_noise(
 def test_a_burst_arrives_whole_though_hints_overflow(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "Hints", lambda: inotify.PendingEvents(capacity=10))
+    monkeypatch.setattr(watcher, "PendingEvents", lambda: inotify.PendingEvents(capacity=10))
     inbox = make()
     collect(inbox, 1, 0.05)
     for number in range(500):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.files import folders, moves
+from pipeline.files import folders, moves, renames
 from pipeline.worker.loop import Worker
 from tests.support.oracle import conserved
 from tests.support.world import World, run_until_idle, step_until
@@ -199,7 +199,7 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, rule: Callable[[bytes], int]) -> None:
         self.rule = rule
-        mkdir, rename = os.mkdir, moves._rename_noreplace
+        mkdir, rename = os.mkdir, renames._rename_noreplace
 
         def make(path: Any, *rest: Any) -> None:
             self.ask(os.fsencode(path))
@@ -210,8 +210,8 @@ class Disk:
             rename(source, destination)
 
         monkeypatch.setattr(os, "mkdir", make)
-        monkeypatch.setattr(moves, "_rename_noreplace", move)
-        monkeypatch.setattr(moves, "_link_and_unlink", move)
+        monkeypatch.setattr(renames, "_rename_noreplace", move)
+        monkeypatch.setattr(renames, "_link_and_unlink", move)
 
     def ask(self, path: bytes) -> None:
         below = path.partition(b"/sorted/")[2]
