@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from models.images.decode import Pixels, UnreadableImage, decode
 from models.networks.tf_runtime import tf
-from pipeline.classifier.file_checks import Admitted, Refused, examine
+from pipeline.classifier.file_checks import Admitted, examine, too_large
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.config import LimitSettings
 from pipeline.files.safe_open import open_regular
@@ -150,37 +150,33 @@ def sliced(items: Sequence[Item], threads: int) -> Iterator[tuple[Sequence[Item]
 
 
 def load(item: Item, size: int, limits: LimitSettings) -> tuple[ClassificationResult, Pixels | None]:
-    """Read, admit, decode and resize one file: uint8 (size, size, 3), or None with the reason in the result.
+    """Read, check, decode and resize one file: uint8 (size, size, 3), or None with the reason in the result.
 
-    Only MemoryError is raised: the file that takes the memory is not always the one that misses it, so the
-    child ends and its files are tried one by one.
+    Only MemoryError is raised: the file that uses up the memory is not always the file whose thread runs out
+    of it, so the child ends and its files are classified one by one.
     """
     id, path = item
     admitted: Admitted | None = None
     try:
-        data = read(path, limits.file_bytes)
-        verdict = data if isinstance(data, Refused) else examine(data, limits)
-        if isinstance(verdict, Refused):
-            return _refused(id, None, verdict.reason, verdict.detail), None
-        assert isinstance(data, bytes)
-        admitted = verdict
-        return ClassificationResult(id, admitted), decode(data, size, limits.pixels)
+        data = read(path, limits)
+        header, admitted = examine(data, limits)
+        return ClassificationResult(id, admitted), decode(data, size, limits.pixels, header)
     except UnreadableImage as error:
         return _refused(id, admitted, error.reason, error.detail), None
     except OSError as error:
         return _refused(id, admitted, "unreadable", error.strerror or str(error)), None
     except MemoryError:
         raise
-    except Exception as error:  # a parser met what its author had not foreseen; the type tells which
+    except Exception as error:  # an unexpected error of a parser; its type is part of the detail
         return _refused(id, admitted, "corrupt", f"{type(error).__name__}: {error}"), None
 
 
-def read(path: bytes, limit: int) -> bytes | Refused:
-    """Read a regular file of at most `limit` bytes; follow no link and wait for no FIFO. Raises OSError."""
+def read(path: bytes, limits: LimitSettings) -> bytes:
+    """Read a regular file within the size limit. Raises UnreadableImage (too_large) and OSError."""
     descriptor, status = open_regular(path)
     with open(descriptor, "rb") as file:
-        if status.st_size > limit:
-            return Refused("too_large", f"{status.st_size} bytes; the limit is {limit}")
+        if status.st_size > limits.file_bytes:
+            raise too_large(status.st_size, limits)
         return file.read(status.st_size)
 
 
