@@ -1,7 +1,7 @@
-"""Files in, batches of pixels out; ids travel with the pixels. Runs in the child process.
+"""Load files as batches of pixels, each with the id of its file. Runs in the child process.
 
-One tf.data pipeline lives as long as the child: it reads, admits, decodes and resizes files in parallel, and
-has the next batch ready while the current one is classified.
+One tf.data pipeline lives as long as the child: it reads, checks, decodes and resizes files in parallel, and
+prepares the next batch while the current one is classified.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Batch:
 
 
 class Batches:
-    """Turn what is `put` into batches with the same cuts, in the same order; iterate once, in one thread.
+    """Turn the items of each `put` into one batch, in the same order; iterate once, in one thread.
 
     `size` is the side of the square in pixels; `threads` decode at the same time. `on_loaded` is called after
     each file, from any of them.
