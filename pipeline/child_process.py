@@ -7,7 +7,6 @@ when the process behind it is stuck: one sends what is in the outbox, one fills 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import multiprocessing
 import os
@@ -24,6 +23,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from pipeline.import_path import secure_children
+from pipeline.processes import end_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,6 @@ STDERR_TAIL_CHARACTERS = 400
 
 OUTPUT_BYTES = 1_000_000
 """Output beyond this is forgotten: image libraries warn about file after file for years."""
-
-_PR_SET_PDEATHSIG = 1
 
 Main = Callable[..., None]
 """What runs in the process: `main(requests, answers, *arguments)`; `requests` ends with EOFError."""
@@ -217,7 +215,5 @@ def _isolate(parent: int, output: Connection) -> None:
     # A bomb that slips through shall cost this process, not the one that keeps the books.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
+    if not end_with_parent(parent, signal.SIGKILL):
         os._exit(1)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from models.bundle.bundle import Bundle
-from pipeline.classifier.client import Finding, ProcessClassifier, classify_files
+from pipeline.classifier.client import ProcessClassifier, classify_files
 from pipeline.classifier.configured_model import load_bundle, policy
+from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import FAILED, Policy, decide
 from pipeline.files.naming import destination
@@ -99,7 +100,7 @@ def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:
                 yield path
 
 
-def judged(path: str, finding: Finding, chosen: Policy | None) -> Classified:
+def judged(path: str, finding: ClassificationResult, chosen: Policy | None) -> Classified:
     """Say what the worker would do with a photo that was found to show this."""
     if finding.scores is None:
         return Classified(path, None, None, FAILED, finding.reason, None)

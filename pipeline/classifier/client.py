@@ -13,20 +13,11 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from pipeline.child_process import ChildProcess, Main, ProcessExited
-from pipeline.classifier.serve import Finding, Finished, Item, Ready, Unusable, Working, serve, usable_cpus
+from pipeline.classifier.messages import ClassificationResult, Finished, Item, Ready, Unusable, Working
+from pipeline.classifier.serve import serve
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
-
-__all__ = [
-    "IN_FLIGHT",
-    "ChildLost",
-    "Classifier",
-    "Finding",
-    "Item",
-    "LossReason",
-    "ProcessClassifier",
-    "classify_files",
-]
+from pipeline.processes import usable_cpus
 
 LossReason = Literal["decoder_crashed", "timeout"]
 
@@ -72,7 +63,7 @@ class Classifier(Protocol):
     def submit(self, items: Sequence[Item]) -> None:
         """Hand over one batch without waiting; allowed once `ready`, with fewer than IN_FLIGHT in flight."""
 
-    def poll(self, timeout: float) -> list[Finding]:
+    def poll(self, timeout: float) -> list[ClassificationResult]:
         """Return the findings of one finished batch, or none after `timeout` seconds.
 
         Batches come back whole, in the order submitted. Raises ChildLost once for everything in flight, after
@@ -153,7 +144,7 @@ class ProcessClassifier:
         self._flying.append(tuple(id for id, _ in items))
         self._child.send(tuple(items))
 
-    def poll(self, timeout: float) -> list[Finding]:
+    def poll(self, timeout: float) -> list[ClassificationResult]:
         """Return the findings of one finished batch, or none after `timeout` seconds.
 
         While a batch is in flight, no more than `limits.decode_seconds` may pass without a file read or a
@@ -175,7 +166,7 @@ class ProcessClassifier:
         if isinstance(message, Finished):
             self._flying.popleft()
             self._since = self._clock()
-            return message.findings
+            return message.results
         if self._remaining() <= 0:
             raise self._lost("timeout")
         return []
@@ -247,7 +238,7 @@ class ProcessClassifier:
 
 def classify_files(
     classifier: Classifier, paths: Iterable[bytes], batch_size: int, attempts: int = 2
-) -> Iterator[Finding]:
+) -> Iterator[ClassificationResult]:
     """Classify absolute paths and yield a finding for each, in the order given; its `id` counts from 0.
 
     Files that were in flight when a child was lost are classified again one by one; one that brings a child
@@ -273,7 +264,7 @@ def classify_files(
             yield from sorted(findings, key=lambda finding: finding.id)
 
 
-def _classify_alone(classifier: Classifier, item: Item, attempts: int) -> Finding:
+def _classify_alone(classifier: Classifier, item: Item, attempts: int) -> ClassificationResult:
     lost: ChildLost | None = None
     for _ in range(attempts):
         _wait_until_ready(classifier)
@@ -286,7 +277,7 @@ def _classify_alone(classifier: Classifier, item: Item, attempts: int) -> Findin
             continue
         return findings[0]
     assert lost
-    return Finding(item[0], None, None, lost.reason, lost.detail)
+    return ClassificationResult(item[0], None, None, lost.reason, lost.detail)
 
 
 def _wait_until_ready(classifier: Classifier) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,16 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.classifier.messages import ClassificationResult, Finished, Item, Ready, Unusable, Working
 from pipeline.config import LimitSettings
 
 if TYPE_CHECKING:
     from models.bundle.bundle import Bundle
     from models.inference.engines import Engine
-    from pipeline.classifier.file_checks import Admitted
     from pipeline.classifier.image_loader import Batch
-
-Item = tuple[int, bytes]
-"""The id of a file and its absolute path."""
 
 PULSE_SECONDS = 1.0
 
@@ -38,54 +35,6 @@ PIECE = 64
 
 SUM_TOLERANCE = 0.01
 """How far from 1 the probabilities of an image may sum; 16-bit arithmetic errs by less."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What became of one file in the child.
-
-    `scores` (label -> probability, 0 to 1) and `reason` (a failure, with `detail` for people) exclude each
-    other. `admitted` is None when the file was refused before its header was understood.
-    """
-
-    id: int
-    admitted: Admitted | None
-    scores: dict[str, float] | None
-    reason: str | None = None
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """From the child: the model is loaded and has passed its self-test."""
-
-    labels: tuple[str, ...]
-    engine_name: str
-    sha256: str | None = None  # of the bundle's weights
-
-
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """From the child, its last message: the model cannot be used."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Working:
-    """From the child: another file was read, or seen by the network; sent once a second at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """From the child: one batch, whole."""
-
-    findings: list[Finding]
-
-
-def usable_cpus() -> int:
-    """Count the CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Answers:
@@ -204,7 +153,7 @@ def closer(
         predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int]
     ) -> npt.NDArray[np.float32]:
         def reload(index: int, side: int) -> npt.NDArray[np.uint8] | None:
-            photo = load(batch.paths[rows[index]], side, limits)[1]
+            photo = load((0, batch.paths[rows[index]]), side, limits)[1]
             on_progress()
             return photo
 
@@ -232,24 +181,18 @@ def _at_first_sight(
 
 def find(
     engine: Engine, labels: Sequence[str], batch: Batch, answer: Answer = _at_first_sight
-) -> list[Finding]:
+) -> list[ClassificationResult]:
     """Classify the readable images of a batch and bind each answer to its id. Raises BrokenEngine."""
-    readable = [i for i, outcome in enumerate(batch.outcomes) if outcome.reason is None]
-    images = batch.images if len(readable) == len(batch.ids) else batch.images[readable]
+    readable = [i for i, result in enumerate(batch.results) if result.reason is None]
+    images = batch.images if len(readable) == len(batch.results) else batch.images[readable]
 
     def predict(photos: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return _predict(engine, photos, len(labels))
 
     rows = dict(zip(readable, answer(predict, images, readable), strict=True)) if readable else {}
     return [
-        Finding(
-            id,
-            outcome.admitted,
-            dict(zip(labels, map(float, rows[i]), strict=True)) if i in rows else None,
-            outcome.reason,
-            outcome.detail,
-        )
-        for i, (id, outcome) in enumerate(zip(batch.ids, batch.outcomes, strict=True))
+        replace(result, scores=dict(zip(labels, map(float, rows[i]), strict=True))) if i in rows else result
+        for i, result in enumerate(batch.results)
     ]
 
 

@@ -1,4 +1,4 @@
-"""`python -m pipeline.cli`: every command of `pawsort`."""
+"""`python -m pipeline.cli` is the same as `pawsort`."""
 
 from pipeline.entry import main
 

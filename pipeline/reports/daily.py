@@ -26,6 +26,7 @@ from sqlalchemy import JSON, ColumnElement, Double, Engine, Integer
 from db.queries import listing
 from db.schema.columns import UtcTime
 from db.schema.tables import results
+from pipeline.files.replace_file import replace_file
 from pipeline.reports import csv_files
 from pipeline.reports.calendar_days import bounds, day_of, days_between, last_due
 from pipeline.reports.summary import SCHEMA_VERSION, WAITING, SummaryBuilder
@@ -103,13 +104,13 @@ class Reporter:
         start, end = bounds(day, self.zone)
         before = listing.arrived(self.engine, start, end)
         rows = listing.report_rows(self.engine, start, end, CHUNK_ROWS)
-        csv_files.replace_file(images, _image_lines(rows, tally, check))
+        replace_file(images, _image_lines(rows, tally, check))
         arrived = tally.settled(before, listing.arrived(self.engine, start, end))
         frame = tally.frame(day, arrived)
-        csv_files.replace_file(summary, [csv_files.header(frame), csv_files.body(frame)])
+        replace_file(summary, [csv_files.header(frame), csv_files.body(frame)])
         if all(report.day <= day for report in listing.written_reports(self.engine)):
-            csv_files.replace_file(self.folder / "latest-images.csv", csv_files.pieces_of(images))
-            csv_files.replace_file(self.folder / "latest-summary.csv", csv_files.pieces_of(summary))
+            replace_file(self.folder / "latest-images.csv", csv_files.pieces_of(images))
+            replace_file(self.folder / "latest-summary.csv", csv_files.pieces_of(summary))
         report = DayReport(
             day, sum(arrived.values()), tally.counts(), tally.reconciles(arrived), (summary, images)
         )

@@ -61,13 +61,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "reports of the list alone", "pipeline/web/services/report_files.py",
-        "    return open_plain(folder, name) if NAME.fullmatch(name) else None\n",
-        "    return open_plain(folder, name)\n",
+        "    return open_if_regular(folder, name) if NAME.fullmatch(name) else None\n",
+        "    return open_if_regular(folder, name)\n",
         (106,), (_REPORTS + "test_nothing_else_in_or_outside_the_folder_is_given",),
     ),
     of(
-        "no link followed to a report", "pipeline/web/services/plain_files.py",
-        "os.O_RDONLY | os.O_NOFOLLOW | ", "os.O_RDONLY | ",
+        "no link followed to a report", "pipeline/files/safe_open.py",
+        "_FILE = os.O_RDONLY | os.O_NOFOLLOW |",
+        "_FILE = os.O_RDONLY |",
         (106,), (_REPORTS + "test_a_link_or_a_pipe_in_the_place_of_a_report_leads_nowhere",),
     ),
     of(

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pipeline.classifier.serve import Finished, Ready, Unusable
+from pipeline.classifier.messages import Finished, Ready, Unusable
 from pipeline.web.classifiers.heatmap_classifier import Heat, Question
 from pipeline.web.services.draw_thumbnail import Drawn
 from tests.support.stub_classifier import LABELS, answer

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.child_process import Main
-from pipeline.classifier.client import Finding, classify_files
+from pipeline.classifier.client import classify_files
+from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.errors import ModelError
 from pipeline.web.classifiers.heatmap_classifier import (
@@ -43,7 +44,7 @@ class FullError(Exception):
 @dataclass(frozen=True, slots=True)
 class _Photo:
     path: bytes
-    future: Future[Finding] = field(default_factory=Future)
+    future: Future[ClassificationResult] = field(default_factory=Future)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class ClassifierPool:
         self._keepers: dict[Path, _PooledClassifier] = {}
         self._uses = itertools.count()
 
-    def classify(self, bundle: Path, paths: Sequence[bytes]) -> list[Future[Finding]]:
+    def classify(self, bundle: Path, paths: Sequence[bytes]) -> list[Future[ClassificationResult]]:
         """Ask the model at `bundle` what is on photos (absolute paths). Raises FullError.
 
         A future may raise ModelError, or ClosingError when the server ends.

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.child_process import Main, ProcessExited
 from pipeline.classifier import serve
-from pipeline.classifier.client import Finding, ProcessClassifier
+from pipeline.classifier.client import ProcessClassifier
+from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
 from pipeline.files.safe_open import opened
@@ -65,7 +66,7 @@ class HeatmapClassifier(ProcessClassifier):
         self._go_on()
         return super().ready(min(timeout, _TICK))
 
-    def poll(self, timeout: float) -> list[Finding]:
+    def poll(self, timeout: float) -> list[ClassificationResult]:
         """Wait as ProcessClassifier does. Raises ClosingError, ChildLost, ModelError."""
         self._go_on()
         return super().poll(min(timeout, _TICK))
@@ -126,10 +127,10 @@ class _Tap:
         self._answers = answers
         self._explaining = explaining
 
-    def recv(self) -> Sequence[serve.Item]:
+    def recv(self) -> Sequence[Item]:
         while isinstance(message := self._connection.recv(), Question):
             self._answers.send(self._explaining.heat(message))
-        return cast(Sequence[serve.Item], message)
+        return cast(Sequence[Item], message)
 
 
 class _Explaining:

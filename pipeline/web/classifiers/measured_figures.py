@@ -12,7 +12,7 @@ from pathlib import Path
 
 from db.queries.review import Settled
 from models.calibration import wilson
-from pipeline.web.services.plain_files import open_plain
+from pipeline.files.safe_open import open_if_regular
 
 FOLDER = "evaluation"
 """Where the pages look for figures, in a bundle's folder: `evaluate` writes there by `--out`."""
@@ -77,7 +77,7 @@ class Mistake:
 
 def read(folder: Path, name: str) -> list[dict[str, str]]:
     """Return the rows of a CSV in a bundle's folder; none where it is missing or no such thing."""
-    found = open_plain(folder, name)
+    found = open_if_regular(folder, name)
     if found is None:
         return []
     with open(found[0], "rb") as file:

@@ -15,13 +15,13 @@ from db.queries import review
 from db.queries.review import Settled
 from models.bundle.bundle import Bundle, Figure
 from pipeline.decision import UNCERTAIN
+from pipeline.files.safe_open import open_if_regular
 from pipeline.web.classifiers import measured_figures, promised_figures
 from pipeline.web.classifiers.model_registry import SHIPPED, Choice
 from pipeline.web.classifiers.promised_figures import Promise
 from pipeline.web.routes.parameters import Number
 from pipeline.web.routes.thumbnails import drawn
 from pipeline.web.services.context import AppContext, ContextDep, Page
-from pipeline.web.services.plain_files import open_plain
 from pipeline.web.views.charts import Series, interval, legend, lines
 from pipeline.web.views.markdown import LONGEST
 from pipeline.web.views.markdown import render as markdown
@@ -132,7 +132,7 @@ def _figure(name: str, figure: Figure, is_calibrations: bool) -> dict[str, Any]:
 
 
 def _card(folder: Path) -> Markup:
-    found = open_plain(folder, "README.md")
+    found = open_if_regular(folder, "README.md")
     if found is None:
         return Markup("")
     with open(found[0], encoding="utf-8", errors="replace") as file:

@@ -23,6 +23,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from pipeline.config import LimitSettings
+from pipeline.processes import is_running
 from pipeline.web.middleware.problems import Problem
 
 PREFIX = ".pawsort-upload-"
@@ -93,7 +94,7 @@ def sweep(folder: Path) -> None:
 
 
 def _is_alive(process: str) -> bool:
-    return process.isdecimal() and int(process) != os.getpid() and os.path.exists(f"/proc/{process}")
+    return process.isdecimal() and int(process) != os.getpid() and is_running(int(process))
 
 
 def _boundary(request: Request) -> bytes:

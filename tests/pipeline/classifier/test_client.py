@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.classifier.client import ChildLost, Finding, ProcessClassifier, classify_files
+from pipeline.classifier.client import ChildLost, ProcessClassifier, classify_files
+from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
 from tests.support.stub_classifier import (
@@ -74,7 +75,7 @@ def until_ready(classifier: ProcessClassifier) -> None:
         pass
 
 
-def collect(classifier: ProcessClassifier) -> list[Finding]:
+def collect(classifier: ProcessClassifier) -> list[ClassificationResult]:
     while not (findings := classifier.poll(1.0)):
         pass
     return findings

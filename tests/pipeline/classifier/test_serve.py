@@ -15,12 +15,11 @@ import pytest
 from PIL import Image
 
 from models.inference.multi_crop import PARTS, CloserLook
-from pipeline.classifier.client import Finding
+from pipeline.classifier.messages import ClassificationResult, Working
 from pipeline.classifier.serve import (
     PIECE,
     Answers,
     BrokenEngine,
-    Working,
     check_scores,
     closer,
     find,
@@ -48,21 +47,16 @@ class Lying:
 def batch_of_two() -> object:
     from types import SimpleNamespace as Space
 
-    good, bad = (
-        Space(admitted=None, reason=None, detail=None),
-        Space(admitted=None, reason="empty", detail="0"),
-    )
-    return Space(
-        ids=(8, 9), paths=(b"/8", b"/9"), images=np.zeros((2, 4, 4, 3), np.uint8), outcomes=(bad, good)
-    )
+    refused, readable = ClassificationResult(8, None, None, "empty", "0"), ClassificationResult(9, None)
+    return Space(paths=(b"/8", b"/9"), images=np.zeros((2, 4, 4, 3), np.uint8), results=(refused, readable))
 
 
 def test_a_bad_answer_is_asked_for_once_more() -> None:
     engine = Lying([[np.nan, 0, 0]], [[0.25, 0.75, 0]])
     findings = find(engine, LABELS, batch_of_two())  # type: ignore[arg-type]
     assert findings == [
-        Finding(8, None, None, "empty", "0"),
-        Finding(9, None, {"cat": 0.25, "dog": 0.75, "neither": 0.0}),
+        ClassificationResult(8, None, None, "empty", "0"),
+        ClassificationResult(9, None, {"cat": 0.25, "dog": 0.75, "neither": 0.0}),
     ]
 
 
