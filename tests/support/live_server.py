@@ -43,7 +43,7 @@ def running(settings: Settings, models: Path = SHIPPED) -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         app = create_app(settings, classifier=trial_child)
-        app.state.site = replace(app.state.site, choices=ModelRegistry(settings, models))
+        app.state.context = replace(app.state.context, models=ModelRegistry(settings, models))
         made = server.make_server(app)
         thread = threading.Thread(target=made.run, args=([listener],), name="pawsort-live")
         thread.start()
