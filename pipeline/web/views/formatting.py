@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
+import markupsafe
 from markupsafe import Markup
 
 from db.schema.file_names import escape
@@ -43,3 +45,13 @@ def size(count: int | None) -> str:
             return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def with_code(text: str) -> Markup:
+    """Return a message as markup, with what stands in backticks as code."""
+    parts = re.split(r"`([^`]+)`", text)
+    made = (
+        Markup("<code>{}</code>").format(part) if n % 2 else markupsafe.escape(part)
+        for n, part in enumerate(parts)
+    )
+    return Markup("").join(made)

@@ -10,8 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from pipeline.logs import printable
-from pipeline.web.views.formatting import moment, named, percent, size
-from pipeline.web.views.markdown import inline
+from pipeline.web.views.formatting import moment, named, percent, size, with_code
 from pipeline.web.views.reasons import brief, why
 
 _FOLDER = Path(__file__).parent
@@ -40,4 +39,4 @@ _environment = Environment(
 )
 # File names may contain characters that change the writing direction; `shown` makes these visible.
 _environment.filters.update(percent=percent, moment=moment, size=size, shown=printable)
-_environment.filters.update(named=named, why=why, brief=brief, inline=inline)
+_environment.filters.update(named=named, why=why, brief=brief, with_code=with_code)
