@@ -38,7 +38,8 @@ def doubtful(base: Path) -> House:
 @contextlib.contextmanager
 def running(settings: Settings, models: Path = SHIPPED) -> Iterator[str]:
     """Yield the address of a server that offers the bundles in `models`."""
-    with socket.socket() as listener:
+    # With the protocol named, as `server.listen` does: asyncio sets TCP_NODELAY only then.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         server.bound_buffers(listener)
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
