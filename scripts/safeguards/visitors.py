@@ -256,7 +256,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "sessions that end on the server", "pipeline/web/routes/session.py",
-        "        site.sessions.end(cookie)\n",
+        "        context.sessions.end(cookie)\n",
         "        pass\n",
         (), (_LOGIN + "test_a_session_ends_on_the_server_when_somebody_signs_out",),
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import logging
 import queue
 import threading
 import time
@@ -12,6 +14,8 @@ from pathlib import Path
 from pipeline.child_process import ChildProcess, Main, ProcessExited
 from pipeline.config import LimitSettings
 from pipeline.web.services.draw_thumbnail import READY, THREADS, Drawn, Order, draw
+
+log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 180.0
 """How long the child is kept without work."""
@@ -63,11 +67,12 @@ class ThumbnailPool:
             thread.join(10)
 
     def _work(self) -> None:
-        child = ChildProcess(self._main, self._limits)
         try:
-            self._serve(child)
+            self._draw()
+        except Exception:
+            log.exception("the thumbnail process failed")
+            self._refuse_waiting("the thumbnail process failed")
         finally:
-            child.kill()
             with self._lock:
                 self._thread = None
                 # What came in between is for the next thread; there is none when we close.
@@ -75,8 +80,24 @@ class ThumbnailPool:
                     self._thread = threading.Thread(target=self._work, name="pawsort-painter", daemon=True)
                     self._thread.start()
 
-    def _serve(self, child: ChildProcess) -> None:
+    def _draw(self) -> None:
+        child = ChildProcess(self._main, self._limits)
         flying: dict[int, Future[Drawn]] = {}
+        try:
+            self._serve(child, flying)
+        finally:
+            child.kill()
+            _fail(flying, "the thumbnail process failed")
+
+    def _refuse_waiting(self, why: str) -> None:
+        """Answer the orders that wait, since nothing draws them; the next order starts a process again."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                order, future = self._orders.get_nowait()
+                if future.set_running_or_notify_cancel():
+                    future.set_result(Drawn(order.id, None, why))
+
+    def _serve(self, child: ChildProcess, flying: dict[int, Future[Drawn]]) -> None:
         patience = START_SECONDS
         moved_at = time.monotonic()
         while not self._closing.is_set():

@@ -67,9 +67,9 @@ def operations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, A
     app = create_app(house.settings.model_copy(update={"web": web}), classifier=trial_child)
     schema = schemathesis.openapi.from_asgi("/api/openapi.json", app)
     yield {operation.ok().label: operation.ok() for operation in schema.get_all_operations()}
-    app.state.site.kennel.close()
-    app.state.site.painter.close()
-    app.state.site.store.close()
+    app.state.context.classifiers.close()
+    app.state.context.thumbnails.close()
+    app.state.context.database.close()
     house.engine.dispose()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.web.services.thumbnail_pool import BusyError, ThumbnailPool
 from tests.pipeline.web.conftest import TestClient
 from tests.support.child_mains import dying_painter
 from tests.support.house import House
+from tests.support.live_server import PATIENCE, wait
 from tests.support.pictures import encode, exif, png_bomb, scene
 
 LIMITS = LimitSettings(megapixels=1)
@@ -110,6 +112,21 @@ def test_the_child_goes_when_there_is_nothing_to_do(
     if thread is not None:
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_a_child_that_cannot_be_started_leaves_no_order_without_an_answer(
+    frail: ThumbnailPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "no more processes")
+
+    with monkeypatch.context() as without:
+        without.setattr(thumbnail_pool, "ChildProcess", refuse)
+        for _ in range(2):
+            assert "failed" in frail.order(tmp_path, b"good", 80).result(PATIENCE).problem
+            wait(lambda: frail._thread is None)
+    assert frail.order(tmp_path, b"good", 80).result(PATIENCE).jpeg == b"jpeg"
+    assert "the thumbnail process failed" in caplog.text
 
 
 def test_too_many_orders_are_refused(
