@@ -1,6 +1,6 @@
-"""What the child process does: open the model, then classify batch after batch.
+"""Run in the classifier process: load the model, classify batches, draw heatmaps.
 
-TensorFlow is imported when `serve` runs, never when this module is imported: the parent needs its names.
+TensorFlow is imported by `serve`, never when this module is imported: the parent imports it for `serve`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.classifier.messages import ClassificationResult, Finished, Item, Ready, Unusable, Working
+from pipeline.classifier.heatmap import HeatmapDrawer
+from pipeline.classifier.messages import (
+    ClassificationResult,
+    Explain,
+    Finished,
+    Item,
+    Ready,
+    Unusable,
+    Working,
+)
 from pipeline.config import LimitSettings
 
 if TYPE_CHECKING:
@@ -28,7 +37,7 @@ if TYPE_CHECKING:
     from models.inference.engines import Engine
     from pipeline.classifier.image_loader import Batch
 
-PULSE_SECONDS = 1.0
+PROGRESS_SECONDS = 1.0
 
 PIECE = 64
 """Photos in one call of the network. After each, a core has nothing to do, and others hear of progress."""
@@ -38,24 +47,24 @@ SUM_TOLERANCE = 0.01
 
 
 class Answers:
-    """The child's end of the pipe to the parent, for several threads."""
+    """The child's end of the pipe to the parent, safe to use from several threads."""
 
     def __init__(self, connection: Connection, clock: Callable[[], float] = time.monotonic) -> None:
         self._connection = connection
         self._clock = clock
         self._lock = threading.Lock()
-        self._told = clock()
+        self._progress_sent_at = clock()
 
     def send(self, message: object) -> None:
-        """Send a message whole."""
+        """Send a whole message."""
         with self._lock:
             self._connection.send(message)
 
-    def pulse(self) -> None:
-        """Say that there is progress, unless that was said a moment ago."""
+    def send_progress(self) -> None:
+        """Send Working, unless a Working was sent less than PROGRESS_SECONDS ago."""
         now = self._clock()
-        if now - self._told >= PULSE_SECONDS:
-            self._told = now
+        if now - self._progress_sent_at >= PROGRESS_SECONDS:
+            self._progress_sent_at = now
             self.send(Working())
 
 
@@ -67,16 +76,19 @@ def serve(
     limits: LimitSettings,
     threads: int,
     threshold: float | None = None,
+    niceness: int = 0,
 ) -> None:
-    """Run in the child: open the model, then answer each batch of items with findings until the pipe ends.
+    """Run in the child: load the model, then answer requests until the pipe ends.
 
-    Where the `threshold` is known from which photos are filed, first answers may be sketches. Raises
-    BrokenEngine, with which the child ends.
+    A tuple of Items is answered with Finished, an Explain with a Heatmap. With the `threshold` from which
+    photos are filed, the first pass may run in bfloat16. `niceness` lowers the priority of the process.
+    Raises BrokenEngine, with which the child ends.
     """
     from models.bundle.bundle import BundleError, load
     from models.inference.engines import open_engine
     from pipeline.classifier.image_loader import Batches
 
+    os.nice(niceness)
     try:
         bundle = load(bundle_path)
         engine = open_engine(bundle, engine_kind, threads)
@@ -85,22 +97,33 @@ def serve(
         answers.send(Unusable(str(error)))
         return
     out = Answers(answers)
-    batches = Batches(bundle.input_size, limits, threads, out.pulse)
-    threading.Thread(target=_feed, args=(requests, batches.put), daemon=True).start()
+    batches = Batches(bundle.input_size, limits, threads, out.send_progress)
+    explain = partial(_explain, HeatmapDrawer(bundle_path, limits), out)
+    threading.Thread(target=_receive, args=(requests, batches.put, explain), daemon=True).start()
     out.send(Ready(bundle.labels, engine.name, bundle.sha256))
     looks = ThreadPoolExecutor(threads, "pawsort-look")
     for batch in batches:
-        # BrokenEngine ends this child like a crash. The next one tests the engine before it gets the
-        # files one by one. So a broken engine is refused; else it is known which file it stumbles over.
-        answer = closer(bundle, batch, limits, out.pulse, looks, first)
+        # BrokenEngine ends this child like a crash. The next child tests the engine before it gets the
+        # files one by one. So a broken engine is refused; otherwise the file that it fails on is found.
+        answer = closer(bundle, batch, limits, out.send_progress, looks, first)
         out.send(Finished(find(engine, bundle.labels, batch, answer)))
 
 
-def _feed(requests: Connection, put: Callable[[Sequence[Item]], None]) -> None:
+def _receive(
+    requests: Connection, put: Callable[[Sequence[Item]], None], explain: Callable[[Explain], None]
+) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
-            put(requests.recv())
-    os._exit(0)  # the parent is gone, or wants us gone
+            message = requests.recv()
+            if isinstance(message, Explain):
+                explain(message)
+            else:
+                put(message)
+    os._exit(0)  # the parent has ended or closed the pipe
+
+
+def _explain(drawer: HeatmapDrawer, out: Answers, request: Explain) -> None:
+    out.send(drawer.draw(request))
 
 
 class BrokenEngine(Exception):  # noqa: N818 - says what has happened

@@ -14,8 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from pipeline.child_process import Main
 from pipeline.config import Settings
-from pipeline.web.classifiers.classifier_pool import ClassifierPool
-from pipeline.web.classifiers.heatmap_classifier import serve_trials
+from pipeline.web.classifiers.classifier_pool import SERVE, ClassifierPool
 from pipeline.web.classifiers.labels import LabelRegistry
 from pipeline.web.classifiers.model_registry import ModelRegistry
 from pipeline.web.middleware import openapi, problems
@@ -54,7 +53,7 @@ ROUTERS: tuple[ModuleType, ...] = (
 
 
 def create_app(
-    settings: Settings, routers: Sequence[ModuleType] = ROUTERS, classifier: Main = serve_trials
+    settings: Settings, routers: Sequence[ModuleType] = ROUTERS, classifier: Main = SERVE
 ) -> FastAPI:
     """Return the application; database and models are opened by the first request that needs them.
 

@@ -15,7 +15,7 @@ from pipeline.config import Settings
 from pipeline.web import server
 from pipeline.web.app import create_app
 from pipeline.web.classifiers.model_registry import SHIPPED, ModelRegistry
-from tests.support.child_mains import trial_child
+from tests.support.child_mains import page_classifier_child
 from tests.support.house import House
 from tests.support.pictures import encode, scene
 
@@ -43,7 +43,7 @@ def running(settings: Settings, models: Path = SHIPPED) -> Iterator[str]:
         server.bound_buffers(listener)
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        app = create_app(settings, classifier=trial_child)
+        app = create_app(settings, classifier=page_classifier_child)
         app.state.context = replace(app.state.context, models=ModelRegistry(settings, models))
         made = server.make_server(app)
         thread = threading.Thread(target=made.run, args=([listener],), name="pawsort-live")

@@ -75,8 +75,8 @@ async def look(request: Request, context: ContextDep) -> Response:
 def wake(context: ContextDep, model: Text | None = None) -> dict[str, bool]:
     """Begin to load a model, since somebody is about to choose a photo."""
     choice = context.models.one(model)
-    context.classifiers.wake(choice.bundle.path)
-    return {"awake": context.classifiers.is_awake(choice.bundle.path)}
+    context.classifiers.preload(choice.bundle.path)
+    return {"awake": context.classifiers.is_ready(choice.bundle.path)}
 
 
 @router.get("/try/pictures/{token}")

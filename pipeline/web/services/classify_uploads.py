@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from pipeline.classifier.classify_files import Classified, judged
 from pipeline.classifier.configured_model import policy
+from pipeline.classifier.messages import Explain
+from pipeline.classifier.supervised_child import ClosingError
 from pipeline.config import Settings
 from pipeline.decision import Policy
-from pipeline.web.classifiers.classifier_pool import FullError
-from pipeline.web.classifiers.heatmap_classifier import ClosingError, Question
+from pipeline.web.classifiers.child_thread import FullError
 from pipeline.web.classifiers.model_registry import Choice
 from pipeline.web.middleware.problems import TRY_AGAIN, Problem
 from pipeline.web.services.context import AppContext
@@ -75,8 +76,8 @@ async def heat(context: AppContext, choice: Choice, upload: Upload, label: str) 
     if label not in choice.bundle.labels:
         raise Problem(404, f"This model knows no {label[:80]}.", "Choose one of its labels.")
     try:
-        question = Question(os.fsencode(upload.path), label, LOOK_PIXELS)
-        seen = await _result(context.classifiers.look(choice.bundle.path, question))
+        request = Explain(os.fsencode(upload.path), label, LOOK_PIXELS)
+        seen = await _result(context.classifiers.explain(choice.bundle.path, request))
     except FullError:
         raise _too_many() from None
     if seen.jpeg is None:

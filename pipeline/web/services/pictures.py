@@ -22,7 +22,7 @@ def jpeg_response(jpeg: bytes, cache_control: str) -> Response:
 async def draw_jpeg(context: AppContext, root: Path, source: bytes, longest: int) -> bytes:
     """Return a JPEG of `source`, relative to `root`. Raises Problem."""
     try:
-        answer = await asyncio.wrap_future(context.thumbnails.order(root, source, longest))
+        answer = await asyncio.wrap_future(context.thumbnails.request(root, source, longest))
     except BusyError:
         raise Problem(503, "Too many pictures are asked for at once.", headers=TRY_AGAIN) from None
     if answer.jpeg is None:

@@ -181,7 +181,7 @@ def test_the_child_says_at_most_once_a_second_that_it_works() -> None:
     answers = Answers(theirs, lambda: now)
     for _ in range(100):
         now += 0.1
-        answers.pulse()
+        answers.send_progress()
     heard = 0
     while ours.poll():
         assert ours.recv() == Working()

@@ -15,7 +15,7 @@ from tests.support.house import House
 
 
 def large(size: int) -> bytes:
-    """A picture that `trial_child` takes for a cat, of `size` bytes."""
+    """A picture that `page_classifier_child` takes for a cat, of `size` bytes."""
     data = photo("cat")
     return data + bytes(size - len(data))
 
