@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from pipeline import folder_layout
 from pipeline.errors import SettingsError
 
 PREFIX = "PAWSORT_"
@@ -209,20 +210,13 @@ def _checked(path: Path, values: dict[str, Any], base: Path) -> Settings:
         raise SettingsError(_explain(path, error)) from error
     except PydanticSettingsError as error:
         raise SettingsError(f'environment: {error}; write lists as JSON, such as ["a", "b"]') from error
-    check_layout(settings)
+    folder_layout.check(_places(settings))
     return settings
 
 
-def check_layout(settings: Settings) -> None:
-    """Refuse folders that lie so that the worker would file what it has filed, for ever.
-
-    Links are resolved first, so that two names of one folder count as one. Raises SettingsError.
-    """
+def _places(settings: Settings) -> list[tuple[str, Path]]:
     places = [(f"inboxes.{i}", inbox) for i, inbox in enumerate(settings.inboxes)]
-    places += [(name, getattr(settings, name)) for name in ("sorted", "state", "reports")]
-    for i, (name, path) in enumerate(places):
-        for other_name, other in places[i + 1 :]:
-            _refuse_overlap(name, path, other_name, other)
+    return [*places, *((name, getattr(settings, name)) for name in ("sorted", "state", "reports"))]
 
 
 def masked(secret: str | None) -> str | None:
@@ -234,18 +228,6 @@ def masked(secret: str | None) -> str | None:
         return "***"
     scheme, _, user = head.partition("://")
     return f"{scheme}://{user.split(':')[0]}:***@{tail}" if at and ":" in user else secret
-
-
-def _refuse_overlap(name: str, path: Path, other_name: str, other: Path) -> None:
-    a, b = Path(os.path.realpath(path)), Path(os.path.realpath(other))
-    if a == b:
-        raise SettingsError(f"{name} and {other_name} are the same folder, {path}; each needs its own")
-    for inner_name, inner, outer_name, outer in [(name, a, other_name, b), (other_name, b, name, a)]:
-        if inner.is_relative_to(outer):
-            raise SettingsError(
-                f"{inner_name} ({inner}) lies inside {outer_name} ({outer}); "
-                "files would be taken twice, or again and again. Put the folders side by side"
-            )
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

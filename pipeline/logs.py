@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from pipeline.config import LogSettings
-from pipeline.reports.csv_cells import CONTROL
+from pipeline.control_characters import CONTROL
 
 
 def set_up(settings: LogSettings, stream: TextIO | None = None) -> None:

@@ -1,7 +1,7 @@
-"""A bundle for support: what somebody else needs to understand a Pawsort, with no photo and no secret in it.
+"""Pack a bundle for support: settings, state, versions and findings, without photos or secrets.
 
-Names of photos are replaced by marks, the same for the same name within a bundle, unless they are asked for.
-What cannot be found out, because the database is damaged or a folder gone, says so in its place.
+Names of photos are replaced by marks unless `names` is set; the same name has the same mark within a bundle.
+A part that cannot be made, because the database is damaged or a folder missing, contains the error instead.
 """
 
 from __future__ import annotations
@@ -31,26 +31,27 @@ from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings, masked
 from pipeline.files.folders import files_below
 from pipeline.logs import printable
+from pipeline.version import version
 from pipeline.worker import status
 from pipeline.worker.heartbeat import FILE_NAME
 
 LOG_LINES = 1000
 _LOG_BYTES = 1 << 20
 _PACKAGES = (
-    "pawsort", "pillow", "pillow-heif", "numpy", "sqlalchemy", "alembic", "watchdog", "tensorflow", "keras",
+    "pillow", "pillow-heif", "numpy", "sqlalchemy", "alembic", "watchdog", "tensorflow", "keras",
     "openvino", "pandas", "apscheduler", "pydantic",
 )  # fmt: skip
 _SAFE = re.compile(rb"\A\.?[A-Za-z0-9]{1,5}\Z")
 _QUOTED = re.compile(
     r"""['"].*['"]""", re.DOTALL
-)  # from the first to the last: a name may have quotes itself
+)  # from the first to the last, because a name may contain quotes
 _HEAD = re.compile(r"\A(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+ )?")
 
 
 def pack(
     settings: Settings, path: Path, findings: Sequence[dict[str, Any]], names: bool, log: Path | None
 ) -> None:
-    """Write a zip file at `path`, never over another. Raises FileExistsError, OSError."""
+    """Write a zip file at `path`, never over another file. Raises FileExistsError, OSError."""
     hide = _Hider(settings) if not names else _Open()
     parts: dict[str, Callable[[], str]] = {
         "about.json": lambda: _json(_about()),
@@ -73,7 +74,7 @@ def pack(
 def _made(make: Callable[[], str], hide: _Hider | _Open) -> str:
     try:
         return make()
-    except Exception as error:  # the bundle is wanted most when something is broken
+    except Exception as error:  # a broken part must not prevent the bundle, which is needed most then
         return _json({"error": hide.line(f"{type(error).__name__}: {error}")})
 
 
@@ -82,7 +83,7 @@ def _json(value: Any) -> str:
 
 
 def _about() -> dict[str, Any]:
-    packages: dict[str, str | None] = {}
+    packages: dict[str, str | None] = {"pawsort": version()}
     for name in _PACKAGES:
         try:
             packages[name] = importlib.metadata.version(name)
@@ -128,7 +129,7 @@ def _database(settings: Settings) -> dict[str, Any]:
 
 
 def _folders(settings: Settings) -> dict[str, Any]:
-    """Count what lies in each folder of ours; of an inbox, no more than a look can bear."""
+    """Count the files of each folder of Pawsort, up to 100,000 in each."""
     most = 100_000
     found: dict[str, Any] = {}
     for folder in (*settings.inboxes, settings.sorted, settings.spool, settings.reports):
@@ -139,7 +140,7 @@ def _folders(settings: Settings) -> dict[str, Any]:
             inner = os.path.relpath(path, os.fsencode(folder)).partition(b"/")
             below_sorted = folder == settings.sorted and inner[1]
             files[os.fsdecode(inner[0]) if below_sorted else "files"] += 1
-        found[str(folder)] = dict(files) if folder.is_dir() else "is not there"
+        found[str(folder)] = dict(files) if folder.is_dir() else "missing"
     return found
 
 
@@ -151,7 +152,7 @@ def _tail(log: Path) -> list[str]:
 
 
 class _Open:
-    """Hides nothing."""
+    """Leave names as they are."""
 
     def values(self, value: Any) -> Any:
         return value
@@ -161,10 +162,10 @@ class _Open:
 
 
 class _Hider:
-    """Replaces names of photos by marks that tell one from another within this bundle, and nothing else.
+    """Replace names of photos by marks, one for each name, valid within this bundle.
 
-    Of a path below one of our folders all that follows the folder is a name, up to the end of the text: names
-    may hold spaces, quotes and colons. Anything in quotes is taken for a name too.
+    After a folder of Pawsort, the rest of the text counts as a name, because names may contain spaces, quotes
+    and colons. Any text in quotes counts as a name too.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -174,7 +175,7 @@ class _Hider:
         self._folders = sorted((str(folder) + os.sep for folder in folders), key=len, reverse=True)
 
     def values(self, value: Any, key: str = "") -> Any:
-        """Go through dicts and lists; `last_file`, and what may be a name in any text, is hidden."""
+        """Replace names in nested dicts and lists: `last_file`, and possible names in any text."""
         if isinstance(value, dict):
             return {name: self.values(each, name) for name, each in value.items()}
         if isinstance(value, list | tuple):
@@ -184,7 +185,7 @@ class _Hider:
         return self._mark(value) if key == "last_file" else self.line(value)
 
     def line(self, line: str) -> str:
-        """Hide what may be a name in a line of a log or a message."""
+        """Replace possible names in a line of a log or a message."""
         if line.startswith("{"):
             with contextlib.suppress(ValueError):
                 return json.dumps({name: self._text(str(text)) for name, text in json.loads(line).items()})

@@ -18,24 +18,24 @@ from pipeline.files.safe_open import open_regular
 log = logging.getLogger(__name__)
 
 TEMPORARY = b".pawsort-incoming-"
-"""How the name of a copy under way begins; see `is_leftover`."""
+"""Prefix of the name of an unfinished copy; see `is_leftover`."""
 
 _ACCESS_LIST = "system.posix_acl_access"
 _without: set[int] = set()
-"""Devices of which it was said that they do not keep what the user set."""
+"""Devices for which the loss of extended attributes was logged."""
 
 Identity = tuple[int, int, int, int]
 """Device, inode, size in bytes, mtime in nanoseconds."""
 
 
 def identity(of: bytes | int) -> Identity:
-    """Return the identity of a path, links not followed, or of a descriptor. Raises OSError."""
+    """Return the identity of a path, without following links, or of a descriptor. Raises OSError."""
     found = os.fstat(of) if isinstance(of, int) else os.lstat(of)
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def sha256(path: bytes) -> str:
-    """Return the SHA-256 of a regular file in hex, read in pieces. Raises OSError, also for other things."""
+    """Return the SHA-256 of a regular file in hex. Raises OSError, also for anything but a regular file."""
     with opened(path) as descriptor:
         return _digest(descriptor)
 
@@ -62,8 +62,8 @@ def copy(descriptor: int, temporary: bytes) -> None:
 
     `temporary` comes from `copy_name`. Raises OSError; EIO if the copy is not what was read.
     """
-    # The name holds the identity of the source, so what lies there is an older try at this very copy.
-    # It is unlinked and not truncated, since it may be a second name of a file that has arrived.
+    # The name contains the identity of the source, so a file of this name is an earlier try at this copy.
+    # It is unlinked and not truncated, because it may be a second name of a file that has arrived.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
     target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -75,7 +75,7 @@ def copy(descriptor: int, temporary: bytes) -> None:
             _write_all(target, chunk)
         _copy_attributes(descriptor, target)
         os.fsync(target)
-        # Out of the page cache, so that the disk is read and not our own memory.
+        # Drop the pages from the cache, so that the check below reads the disk.
         os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
         os.lseek(target, 0, os.SEEK_SET)
         if os.fstat(target).st_size != size or _digest(target) != digest.hexdigest():
@@ -92,19 +92,19 @@ def _write_all(target: int, chunk: bytes) -> None:
 
 def _copy_attributes(source: int, target: int) -> None:
     of = os.fstat(source)
-    # Shares and FAT know no owners or modes, and only root may give a file away: the bytes count.
+    # Shares and FAT have no owners or modes, and only root may change an owner: copy the content anyway.
     with contextlib.suppress(OSError):
         os.fchown(target, of.st_uid, of.st_gid)
     with contextlib.suppress(OSError):
         os.fchmod(target, stat.S_IMODE(of.st_mode))
-    _copy_extended(source, target)  # after the mode, since an access list sets that of the group
+    _copy_extended(source, target)  # after the mode, because an access list sets the group's mode
     os.utime(target, ns=(of.st_atime_ns, of.st_mtime_ns))
 
 
 def _copy_extended(source: int, target: int) -> None:
-    """Copy the user's extended attributes, such as tags, and the access list, as far as both sides know them.
+    """Copy the user's extended attributes, such as tags, and the access list, if both file systems have them.
 
-    What cannot be kept is said once for each file system: the bytes count.
+    Logs once for each file system if they cannot be kept; the copy is made anyway.
     """
     for name in _extended(source):
         try:
@@ -114,14 +114,14 @@ def _copy_extended(source: int, target: int) -> None:
             if device not in _without:
                 _without.add(device)
                 log.warning(
-                    "%s of photos that are copied to this disk cannot be kept: %s (said once)",
+                    "cannot keep %s of photos copied to this disk: %s (logged once)",
                     "access lists" if name == _ACCESS_LIST else "extended attributes",
                     error.strerror,
                 )
 
 
 def _extended(descriptor: int) -> list[str]:
-    """List what belongs to the user: labels of security modules are for the target's own rules to set."""
+    """List the user's attributes; the target's own rules set labels of security modules."""
     try:
         names = os.listxattr(descriptor)
     except OSError:  # a file system without any
@@ -130,20 +130,20 @@ def _extended(descriptor: int) -> list[str]:
 
 
 def copy_name(of: Identity) -> bytes:
-    """Return the name of the copy of this very file: the same for each try, and for each path to it."""
+    """Return the name for the copy of a file: the same for each try and for each path to it."""
     return TEMPORARY + hashlib.blake2b(b"%r" % (of,), digest_size=8).hexdigest().encode()
 
 
 def is_leftover(path: bytes) -> bool:
-    """Tell by its name whether a file is a copy under way or cut off.
+    """Return whether a file is an unfinished copy, by its name.
 
-    A copy that is tried again replaces its own leftover; remove others only with `discard_leftover`.
+    A retried copy replaces its own leftover; remove others only with `discard_leftover`.
     """
     return os.path.basename(path).startswith(TEMPORARY)
 
 
 def discard_leftover(leftover: bytes, original: bytes) -> bool:
-    """Remove a cut-off copy if `original` holds all its bytes; return whether it did.
+    """Remove an unfinished copy if `original` begins with all its bytes; return whether it was removed.
 
     Raises OSError if either cannot be read.
     """

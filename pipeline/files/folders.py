@@ -1,4 +1,4 @@
-"""Make folders and make what happened in them durable.
+"""Make folders, and make changes in them durable.
 
 Paths are absolute and bytes.
 """
@@ -15,28 +15,28 @@ from pipeline.permissions import as_usual
 SYSTEM_ERRNOS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODEV,
 }  # fmt: skip
-"""Errors that affect every file (disk full, read-only); any other is about one file, and harms no other."""
+"""Errors that affect every file (disk full, read-only); any other concerns one file only."""
 
 _TRIAL = b".pawsort-trial"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class FolderError(OSError):
-    """A folder that should take files is missing, a file or a link; the files stay where they are."""
+    """The destination folder is missing, a file or a link; the files stay where they are."""
 
 
 def is_folder(path: bytes) -> bool:
-    """Tell whether `path` is a folder and not a link to one."""
+    """Return whether `path` is a folder and not a link to one."""
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def files_below(folder: bytes, trouble: Callable[[OSError], object]) -> Iterator[bytes]:
-    """Yield each regular file at any depth, links not followed, without holding the names of a folder.
+def files_below(folder: bytes, on_error: Callable[[OSError], object]) -> Iterator[bytes]:
+    """Yield each regular file at any depth without following links or loading whole listings.
 
-    A folder that cannot be listed is told to `trouble` and passed over; one that is gone is nothing.
+    Calls `on_error` for a folder that cannot be listed; ignores one that is gone.
     """
     waiting = [folder]
     while waiting:
@@ -50,15 +50,15 @@ def files_below(folder: bytes, trouble: Callable[[OSError], object]) -> Iterator
         except FileNotFoundError:
             continue
         except OSError as error:
-            trouble(error)
+            on_error(error)
 
 
 def make_folders(folder: bytes, root: bytes) -> None:
-    """Make `folder` and what is missing between it and `root`, durably. `root` is a class's folder.
+    """Make `folder` and its missing parents below `root`, the folder of a class, durably.
 
-    A root whose own parent is missing is not made: its disk may not be mounted. Raises FolderError when
-    `root` is or would be in no folder, or is a file or a link (the world is bad), and FileExistsError when
-    something that is no folder stands below it (choose another destination).
+    Does not make `root` if its own parent is missing: its disk may not be mounted. Raises FolderError if the
+    parent of `root` is missing or `root` is a file or a link, and FileExistsError if a file or a link has the
+    name of a folder below `root` (choose another destination).
     """
     if not is_folder(root):
         _make_root(root)
@@ -95,10 +95,9 @@ def _make_folder(path: bytes) -> None:
 
 
 def try_name(folder: bytes, name: bytes = _TRIAL) -> None:
-    """Try whether `folder` takes something of this name, by an empty folder that is removed again.
+    """Test whether `folder` accepts this name, by making and removing an empty folder.
 
-    A folder and not a file, because a file left by a kill would look like a photo. Raises what it is refused
-    with.
+    It makes a folder because a file left by a kill would look like a photo. Raises OSError if refused.
     """
     path = os.path.join(folder, name)
     try:
@@ -110,10 +109,10 @@ def try_name(folder: bytes, name: bytes = _TRIAL) -> None:
 
 
 def refused_part(path: bytes, root: bytes) -> int | None:
-    """Return which part of `path`, counted from its end as -1, -2 ..., is a name that cannot be given here.
+    """Return which part of `path`, counted from its end as -1, -2 ..., is a name that the folder refuses.
 
-    None if the name is not to blame. Raises OSError if the last folder on the way that is there takes nothing
-    at all, whatever its name; its path is in `filename`.
+    None if the name is not the cause. Raises OSError, with the path in `filename`, if the deepest existing
+    folder on the way accepts no name at all.
     """
     folder = os.path.dirname(path)
     while folder != root and not os.path.isdir(folder):
@@ -135,11 +134,11 @@ def sync_folders(folders: Iterable[bytes]) -> None:
         try:
             descriptor = _open(folder)
         except FileNotFoundError:
-            continue  # somebody tidied up behind us: a folder that is gone has nothing to keep
+            continue  # another program removed the folder, so nothing is left to sync
         try:
             os.fsync(descriptor)
         except OSError as error:
-            # Network shares that cannot sync a folder say so with these; they sync on their own.
+            # Network shares that cannot sync a folder raise these; they sync on their own.
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
         finally:
@@ -147,7 +146,7 @@ def sync_folders(folders: Iterable[bytes]) -> None:
 
 
 def _open(folder: bytes) -> int:
-    """Open a folder, also where its path is longer than the 4,095 bytes that the kernel takes at once."""
+    """Open a folder, even if its path is longer than the 4,095 bytes that one call accepts."""
     if len(folder) < 4096:
         return os.open(folder, _FOLDER)
     fd, parts = os.open(b"/", _FOLDER), folder.strip(b"/").split(b"/")

@@ -1,4 +1,4 @@
-"""Choose where a file goes: pure but for what it asks of `taken` and `is_folder`."""
+"""Choose a free path for a file. Pure except for the calls of `taken` and `is_folder`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def destination(
 ) -> bytes:
     """Choose a free absolute path in the class's `folder` for `source`, a path relative to its inbox.
 
-    Subfolders are kept; `a.jpg` beside another becomes `a (2).jpg`. Where a file or a link stands in a
-    subfolder's place, the subfolder is numbered in the same way. Names are cut to 255 bytes, the extension
-    kept and no UTF-8 character cut in two; subfolders are dropped where the path would be too long.
+    Subfolders are kept; a second `a.jpg` becomes `a (2).jpg`. If a file or a link has a subfolder's name, the
+    subfolder is numbered in the same way. Names are cut to 255 bytes, the extension
+    kept and no UTF-8 character split; subfolders are dropped if the path would be too long.
 
-    `taken` says whether a path exists *or was promised to another file of the batch*, or has refused a
-    rename. It is asked about 2 log2(n) times when n files have the name, since numbers are searched by
-    doubling and halving. Raises ValueError if `source` names no file.
+    `taken` returns whether a path exists, *is reserved for another file of the batch* or has refused a
+    rename. It is called about 2 log2(n) times if n files have the name, since the search doubles and halves
+    numbers. Raises ValueError if `source` names no file.
     """
     *parents, name = _parts(source) or [b""]
     if not name or source.endswith((b"/", b"/.", b"/..")):
@@ -47,7 +47,7 @@ def _parts(source: bytes) -> list[bytes]:
 
 
 def _split(name: bytes) -> tuple[bytes, bytes]:
-    """Split off an extension that is worth keeping whole."""
+    """Split off the extension, unless it is too long to keep."""
     stem, extension = os.path.splitext(name)
     return (stem, extension) if len(extension) <= _EXTENSION_MAX else (name, b"")
 
@@ -72,8 +72,8 @@ def _first_free(folder: bytes, stem: bytes, extension: bytes, taken: Callable[[b
 def plain_in(source: bytes, part: int, refused: bytes) -> bytes | None:
     """Return `source` with a plain name for its `part`, counted from the end as -1, -2 ...
 
-    `refused` is what a file system was given for that part and refused. None if it was plain already, so that
-    its name is not to blame.
+    `refused` is the name that the file system refused for that part. Returns None if it was plain already, so
+    that the name is not the cause.
     """
     parts = _parts(source)
     if _is_plain(refused) or -part > len(parts):
@@ -83,9 +83,9 @@ def plain_in(source: bytes, part: int, refused: bytes) -> bytes | None:
 
 
 def plain(name: bytes, most: int = _PLAIN_MAX) -> bytes:
-    """Return a name, or the name of a folder, as every file system takes it, its extension kept.
+    """Return a name of a file or folder that every file system accepts, with the same extension.
 
-    ASCII letters, digits and `._ ()-` only, for disks of other systems; `most` bytes, for those that encrypt
+    Only ASCII letters, digits and `._ ()-`, for disks of other systems; at most `most` bytes, for encrypted
     names; no dot or space at either end; no name of a device. Source: "Naming Files, Paths, and
     Namespaces", learn.microsoft.com.
     """

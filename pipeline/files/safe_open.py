@@ -1,7 +1,7 @@
-"""Open files without following links, and find out whether a process still writes to one.
+"""Open a file in an inbox without following links, and check whether another program is writing to it.
 
-Each folder on the way is opened relative to the one before and no link is followed, so that a folder or file
-that is replaced by a link at any moment leads nowhere. Names are bytes.
+Each folder on the way is opened relative to the one before and refuses links, so that a folder or file that
+is replaced by a link at any moment cannot redirect the access. Names are bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# O_NONBLOCK: opening a FIFO for reading waits for its writer, for ever if need be.
+# O_NONBLOCK: opening a FIFO for reading would wait for its writer without limit.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -26,7 +26,7 @@ class NotRegularError(OSError):
 
 
 class RefusedError(OSError):
-    """No file can be moved out of a folder: its mode or owner forbids it, or it is mounted read-only."""
+    """No file may be moved out of a folder: its mode or owner forbids it, or it is immutable or read-only."""
 
 
 class Opened(NamedTuple):
@@ -60,8 +60,8 @@ def open_below(fd: int, relative: bytes) -> int:
 def reached(inbox: bytes | Path, source: bytes) -> Iterator[bytes]:
     """Yield a short path to `source` below the inbox, valid inside the context.
 
-    It begins with a descriptor of the file's folder, so that a folder that is replaced by a link meanwhile
-    leads nowhere, and a path of more than 4,096 bytes can be used. Raises as `open_folder`.
+    It begins with a descriptor of the file's folder, so that a folder replaced by a link cannot redirect it
+    and a path of more than 4,096 bytes can be used. Raises as `open_folder`.
     """
     parent, _, name = source.rpartition(b"/")
     folder = open_folder(inbox, parent)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What could break a line, move the cursor of a terminal or turn the direction of writing."""
+from pipeline.control_characters import CONTROL
 
 _DANGEROUS = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')

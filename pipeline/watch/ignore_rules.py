@@ -1,8 +1,8 @@
-"""Which names in an inbox are not photos: what programs leave behind while they write, sync or browse.
+"""Names in an inbox that are ignored: files that programs make while they write, sync or browse.
 
-Each entry says who makes it. Names are compared without regard to case, and each folder on the way counts
-too: what lies in `@eaDir/` is ignored with it. Ignored files are never moved, never deleted; a download
-that gets its final name is a new arrival.
+The comment of each entry names the program. Names are compared case-insensitively, and a file is ignored with
+any folder above it, such as `@eaDir/`. Ignored files are never moved or deleted; a download that gets its
+final name is a new file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import stat
 from collections.abc import Callable, Iterable
 
-PROBE_PREFIX = ".pawsort-"  # our own: a probe that asks whether events arrive
+PROBE_PREFIX = ".pawsort-"  # Pawsort: the probe that tests whether events arrive
 
 NAMES = frozenset(
     {
@@ -65,7 +65,7 @@ NAMES = frozenset(
 
 PREFIXES = (
     PROBE_PREFIX,
-    "._",  # macOS on foreign disks: resource fork of the file beside it, named *.jpg but no picture
+    "._",  # macOS on foreign disks: resource fork of the file beside it, named *.jpg but not an image
     "~$",  # Microsoft Office: owner of an open document
     ".~lock.",  # LibreOffice: the same
     ".#",  # Emacs: lock
@@ -100,7 +100,7 @@ SUFFIXES = (
     ".!sync",  # Resilio Sync: being received
     ".icloud",  # iCloud Drive: not downloaded yet
     ".lftp-pget-status",  # lftp
-    ".tmp",  # scanners, printers, everybody
+    ".tmp",  # scanners, printers and many others
     ".temp",
     ".~tmp",  # OneDrive
     "~",  # Emacs, gedit and others: backup of a file
@@ -124,7 +124,7 @@ LOST_AND_FOUND = b"lost+found"
 
 
 def is_temporary(name: bytes) -> bool:
-    """Tell whether a base name is one that programs give to what is not, or not yet, a photo."""
+    """Return whether a base name is one that programs give to temporary or auxiliary files."""
     lower = os.fsdecode(name).lower()
     return (
         lower in NAMES
@@ -135,10 +135,10 @@ def is_temporary(name: bytes) -> bool:
 
 
 def ignorer(patterns: Iterable[str], inbox: bytes | None = None) -> Callable[[bytes], bool]:
-    """Make the test for one path relative to the inbox, whose folders have passed it already.
+    """Return a function that tests one path relative to the inbox; the folders above it were tested before.
 
-    `patterns` are the user's: shell patterns on the base name or on the relative path, case ignored. With
-    `inbox`, the folder `lost+found` of a file system is ignored too.
+    `patterns` are the user's shell patterns for the base name or the relative path, case-insensitive. With
+    `inbox`, the `lost+found` folder of a file system is ignored too.
     """
     expressions = [fnmatch.translate(pattern) for pattern in patterns]
     own = re.compile("|".join(expressions), re.IGNORECASE) if expressions else None
@@ -157,7 +157,7 @@ def ignorer(patterns: Iterable[str], inbox: bytes | None = None) -> Callable[[by
 
 
 def _is_of_file_system(folder: bytes) -> bool:
-    """Tell whether a folder is the one that ext2/3/4 keep for fsck: at the top of a disk, and root's."""
+    """Return whether a folder is the one that ext2/3/4 keep for fsck: at a disk's top, owned by root."""
     try:
         found = os.lstat(folder)
     except OSError:
@@ -168,6 +168,6 @@ def _is_of_file_system(folder: bytes) -> bool:
 
 
 def within(ignored: Callable[[bytes], bool], path: bytes) -> bool:
-    """Tell whether a path or a folder on its way is ignored; for paths that no walk has led to."""
+    """Return whether a path or a folder above it is ignored; for paths that a scan did not lead to."""
     parts = path.split(b"/")
     return any(ignored(b"/".join(parts[: depth + 1])) for depth in range(len(parts)))

@@ -1,8 +1,9 @@
-"""Events as hints: what the kernel says has happened in an inbox, and how much of it was lost.
+"""Collect inotify events as changed paths, and count lost events.
 
-watchdog's reader of inotify calls `InotifyWatch` directly, without watchdog's observer in between: that keeps
-events in two queues without bound, walks whole trees into memory, and tells nobody when the kernel lost
-events or ran out of watches. A handler here only notes a path; the worker's thread does the rest.
+This is the only module that uses watchdog. It calls `InotifyFD`, watchdog's reader of the inotify descriptor,
+which is not public: watchdog's observer keeps events in two unbounded queues, loads whole trees into memory
+and reports neither lost events nor a lack of watches. `tests/pipeline/watch/test_inotify.py` checks every
+private name used here. The handlers only note paths; the worker's thread does the rest.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-# Neither IN_MODIFY nor IN_ATTRIB: the next look at a file sees what they say, and a writer makes many.
+# Without IN_MODIFY and IN_ATTRIB: a writer causes many, and the next look at the file finds the change.
 _EVENTS = Mask(
     InotifyConstants.IN_CREATE
-    | InotifyConstants.IN_MOVED_TO  # all that a file renamed or linked in raises
+    | InotifyConstants.IN_MOVED_TO  # the only event of a file renamed into the folder
     | InotifyConstants.IN_CLOSE_WRITE
     | InotifyConstants.IN_DELETE_SELF
     | InotifyConstants.IN_ONLYDIR
@@ -39,19 +40,19 @@ _LIMITS = {
 
 
 class WatchError(Exception):
-    """The kernel will not tell what happens in a folder; the message says why and what to change."""
+    """The kernel cannot report events of a folder; the message says why and what to change."""
 
 
 class EventBatch(NamedTuple):
-    """What was hinted at since the last look: paths relative to the inbox."""
+    """Paths that events named since the last batch, relative to the inbox."""
 
     files: list[bytes]
     folders: list[bytes]
-    lost: int  # how many times events were lost; what they said, only a scan can tell
+    lost: int  # how many times events were lost; only a scan finds what they named
 
 
 class PendingEvents:
-    """A bounded set of paths between the thread that hears of them and the one that looks at them."""
+    """A bounded set of paths, shared by the thread that reads events and the one that looks at files."""
 
     def __init__(self, capacity: int = 20_000) -> None:
         self._capacity = capacity
@@ -65,7 +66,7 @@ class PendingEvents:
         self._add(self._files, path)
 
     def folder(self, path: bytes) -> None:
-        """Note that a folder came, with whatever is in it."""
+        """Note that a folder arrived, with all that is in it."""
         self._add(self._folders, path)
 
     def lose(self) -> None:
@@ -74,11 +75,11 @@ class PendingEvents:
             self._lost += 1
 
     def take(self) -> EventBatch:
-        """Return what was noted, and start afresh."""
+        """Return what was noted, and forget it."""
         with self._lock:
-            taken = EventBatch(list(self._files), list(self._folders), self._lost)
+            batch = EventBatch(list(self._files), list(self._folders), self._lost)
             self._files, self._folders, self._lost = {}, {}, 0
-        return taken
+        return batch
 
     def _add(self, paths: dict[bytes, None], path: bytes) -> None:
         with self._lock:
@@ -89,19 +90,19 @@ class PendingEvents:
 
 
 class InotifyWatch(WatchCallback):
-    """The inotify watches of one inbox, one for each folder, set by whoever walks the folders.
+    """The inotify watches of one inbox, one for each folder; the scanner adds them.
 
-    The methods of WatchCallback run in watchdog's thread; if one raises, the thread ends and `alive` says so.
-    Raises WatchError when the kernel has no inotify instance to give.
+    The methods of WatchCallback run in watchdog's thread; if one raises, the thread ends and `alive` is
+    False. Raises WatchError if the kernel has no inotify instance left.
     """
 
-    def __init__(self, hints: PendingEvents) -> None:
-        self._hints = hints
+    def __init__(self, events: PendingEvents) -> None:
+        self._events = events
         self._lock = threading.Lock()
         self._folders: dict[WatchDescriptor, bytes] = {}
         self._covered: dict[tuple[int, int], WatchDescriptor] = {}
         self._probe: bytes | None = None
-        self._heard = threading.Event()
+        self._seen = threading.Event()
         try:
             self._reader = InotifyFD()
         except OSError as error:
@@ -116,13 +117,13 @@ class InotifyWatch(WatchCallback):
 
     @property
     def folders(self) -> int:
-        """How many folders are watched."""
+        """Number of watched folders."""
         return len(self._covered)
 
     def cover(self, folder: int, path: bytes) -> None:
-        """Watch an open folder, known from now on by this path relative to the inbox.
+        """Watch an open folder whose path relative to the inbox is `path`.
 
-        Call it before the folder is listed, so that nothing falls in between. Raises WatchError.
+        Call it before the folder is listed, so that no file is missed in between. Raises WatchError.
         """
         status = os.fstat(folder)
         inode = status.st_dev, status.st_ino
@@ -133,48 +134,48 @@ class InotifyWatch(WatchCallback):
             self._folders[watch] = path
 
     def expect(self, name: bytes) -> threading.Event:
-        """Return what is set as soon as an event names this file."""
-        self._heard.clear()
+        """Return an event object that is set when an inotify event names this file."""
+        self._seen.clear()
         self._probe = name
-        return self._heard
+        return self._seen
 
     def stop(self) -> None:
-        """End the thread and give the watches back."""
+        """End the thread and release the watches."""
         self._reader.stop()
         self._reader.join(5.0)
 
     def on_event(self, event: InotifyEvent) -> None:
         """Note the path that an event names."""
         if event.name == self._probe:
-            self._heard.set()
+            self._seen.set()
             return
         with self._lock:
             folder = self._folders.get(event.wd)
         if folder is None or not event.name:
             return
         path = folder + b"/" + event.name if folder else event.name
-        (self._hints.folder if event.is_directory else self._hints.file)(path)
+        (self._events.folder if event.is_directory else self._events.file)(path)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """Have a folder looked at whose watch is gone: another may have its name or its inode by now."""
+        """Scan the folder whose watch is gone: another may have its name or its inode by now."""
         with self._lock:
             folder = self._folders.pop(wd, None)
             self._covered = {inode: watch for inode, watch in self._covered.items() if watch != wd}
         if folder is not None:
-            self._hints.folder(folder)
+            self._events.folder(folder)
 
     def on_queue_overflow(self) -> None:
-        """Note that the kernel threw events away."""
-        self._hints.lose()
+        """Note that the kernel dropped events."""
+        self._events.lose()
 
     def _add(self, folder: int) -> WatchDescriptor:
         try:
-            # By descriptor, so that what is watched is what was opened, whatever its name leads to by now.
+            # By descriptor, so that the opened folder is watched even if its name leads elsewhere by now.
             path = b"/proc/self/fd/%d" % folder
             watch = self._reader.add_callback(path, _EVENTS, self, CallbackId(id(self)))
         except OSError as error:
             raise WatchError(_explain(error)) from error
-        if watch == -1:  # watchdog's way to say EACCES
+        if watch == -1:  # watchdog's value for EACCES
             raise WatchError("inotify refuses a folder that this user may not read")
         return watch
 

@@ -1,4 +1,4 @@
-"""Whether an inbox is watched or polled, and why."""
+"""Choose whether an inbox is watched (events) or polled, and record the reason."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PROBE_SECONDS = 1.0
 
 
 class InboxWatcher:
-    """Watch an inbox as its mode says, and fall back to polling where events cannot be relied on.
+    """Watch an inbox according to its mode, and fall back to polling where events are unreliable.
 
-    `auto` polls file systems that other machines write to, and asks the others with a probe file. `degraded`
-    is True when polling was not what the settings and the file system call for; `note` says why.
+    `auto` polls file systems that other machines write to, and tests the others with a probe file. `degraded`
+    is True if events were expected and polling is used; `note` is the reason.
     """
 
     def __init__(self, inbox: Path, mode: Literal["auto", "native", "polling"]) -> None:
@@ -29,41 +29,41 @@ class InboxWatcher:
         self._root = os.fsencode(inbox)
         self._mode = mode
         self._watch: InotifyWatch | None = None
-        self.hints = PendingEvents()
+        self.events = PendingEvents()
         self.note = ""
         self.degraded = False
 
     @property
     def watching(self) -> bool:
-        """Whether events are expected; if not, scans alone find what arrives."""
+        """Whether events are expected; if not, only scans find new files."""
         return self._watch is not None
 
     @property
     def dead(self) -> bool:
-        """Whether events are expected and will not come any more."""
+        """Whether events are expected and their reader has died."""
         return self._watch is not None and not self._watch.alive
 
     def begin(self) -> None:
-        """Watch the inbox that is there now, forgetting an earlier one."""
+        """Watch the folder that now has the inbox's path, instead of an earlier one."""
         self.stop()
-        self.hints = PendingEvents()
+        self.events = PendingEvents()
         self.note, self.degraded = "", False
         if self._mode == "polling":
-            self.note = "polling, as the settings say"
+            self.note = "polling, as set in `watch.mode`"
             return
         try:
             kind = remote_kind(self._root) if self._mode == "auto" else None
             if kind is not None:
                 self._poll(f"{kind} does not report what other machines write", degraded=False)
                 return
-            self._watch = InotifyWatch(self.hints)
+            self._watch = InotifyWatch(self.events)
             if self._mode == "auto":
                 self._probe(self._watch)
         except (WatchError, OSError) as error:
             self._poll(str(error), degraded=True)
 
     def cover(self, folder: int, path: bytes) -> None:
-        """Watch one more open folder of the inbox, if watching at all."""
+        """Watch one more open folder of the inbox, unless polling."""
         if self._watch is None:
             return
         try:
@@ -87,12 +87,12 @@ class InboxWatcher:
         name = os.fsencode(f"{PROBE_PREFIX}probe")
         try:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=folder)  # of a worker that was killed in the middle of this
+                os.unlink(name, dir_fd=folder)  # left by a worker that was killed here
             watch.cover(folder, b"")
-            heard = watch.expect(name)
+            seen = watch.expect(name)
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=folder))
             try:
-                answered = heard.wait(PROBE_SECONDS)
+                answered = seen.wait(PROBE_SECONDS)
             finally:
                 os.unlink(name, dir_fd=folder)
         finally:

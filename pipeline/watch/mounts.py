@@ -1,4 +1,4 @@
-"""What kind of file system a folder is on: the kernel reports events of its own writes only."""
+"""Detect remote file systems: inotify reports only what this machine writes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _REMOTE = re.compile(
 
 
 def remote_kind(path: bytes) -> str | None:
-    """Return the kind of file system, such as "nfs4", where others can write unnoticed; None elsewhere.
+    """Return the kind of file system, such as "nfs4", if other machines can write to it; else None.
 
-    Source: proc_pid_mountinfo(5). None too where the kernel does not tell.
+    None too if the kernel does not report it. Source: proc_pid_mountinfo(5).
     """
     device = os.stat(path).st_dev
     wanted = b"%d:%d" % (os.major(device), os.minor(device))

@@ -1,4 +1,4 @@
-"""A walk through an inbox that can stop anywhere and go on later: the truth that events only hint at."""
+"""Incremental directory scanner; finds what events missed."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from pipeline.watch.stability import FileSnapshot
 
 @dataclass(frozen=True, slots=True)
 class ScanCallbacks:
-    """Whom a walk asks and tells; all paths are relative to the inbox."""
+    """Functions that a scan calls; all paths are relative to the inbox."""
 
     enter: Callable[[int, bytes], None]  # an open folder, before it is listed
     ignored: Callable[[bytes], bool]
-    take: Callable[[FileSnapshot], bool]  # a regular file; False: no room, ask again later
-    odd: Callable[[bytes, os.stat_result], None]  # what is neither a regular file nor a folder
-    trouble: Callable[[bytes, OSError], None]  # a folder or file that cannot be looked at
+    observe: Callable[[FileSnapshot], bool]  # a regular file; False: no room, offer it again later
+    skipped: Callable[[bytes, os.stat_result], None]  # neither a regular file nor a folder
+    failed: Callable[[bytes, OSError], None]  # a folder or file that cannot be read
 
 
 class Scanner:
-    """Visit folders and all below them, one name at a time, so that a million files cost no memory.
+    """Visit folders and all below them, one name at a time, so that a million files need no memory.
 
-    Links are reported as odd and never followed. The folder being listed stays open between slices; the
-    memory it takes grows with the folders that are still to be visited.
+    Links are reported as skipped and never followed. The folder being listed stays open between slices;
+    memory grows with the number of folders still to be visited.
     """
 
-    def __init__(self, inbox: bytes, visitor: ScanCallbacks) -> None:
+    def __init__(self, inbox: bytes, callbacks: ScanCallbacks) -> None:
         self._inbox = inbox
-        self._visitor = visitor
+        self._callbacks = callbacks
         self._pending: dict[bytes, None] = {}
         self._names: os._ScandirIterator[str] | None = None
         self._folder = b""
@@ -49,14 +49,14 @@ class Scanner:
         self._pending[folder] = None
 
     def advance(self, until: float, clock: Callable[[], float]) -> None:
-        """Go on until all is visited, the clock has come to `until` or the visitor has no room."""
+        """Continue until all is visited, `clock` reaches `until` or `observe` has no room."""
         while not self.idle and self._offer_held():
             self._step()
             if clock() >= until:
                 return
 
     def stop(self) -> None:
-        """Give up what is left to visit."""
+        """Drop all that is left to visit."""
         self._pending.clear()
         self._held = None
         self._leave()
@@ -68,7 +68,7 @@ class Scanner:
         try:
             entry = next(self._names, None)
         except OSError as error:
-            self._visitor.trouble(self._folder, error)
+            self._callbacks.failed(self._folder, error)
             entry = None
         if entry is None:
             self._leave()
@@ -79,16 +79,17 @@ class Scanner:
         try:
             self._fd = self._open(folder)
             self._folder = folder
-            self._visitor.enter(self._fd, folder)
+            self._callbacks.enter(self._fd, folder)
             self._names = os.scandir(self._fd)
         except (FileNotFoundError, NotADirectoryError):
             self._leave()
         except OSError as error:
             self._leave()
-            self._visitor.trouble(folder, error)
+            self._callbacks.failed(folder, error)
 
     def _open(self, folder: bytes) -> int:
-        # From its parent where that was listed just now, so that a way of n folders takes n steps, not n * n.
+        # Relative to its parent if that was listed last, so that a chain of n folders takes n opens, not n *
+        # n.
         last, self._last = self._last, None
         if last is None:
             return open_folder(self._inbox, folder)
@@ -103,12 +104,12 @@ class Scanner:
             self._names.close()
             self._names = None
         if self._fd >= 0:
-            self._forget_last()
+            self._close_last()
             self._last, self._fd = (self._folder, self._fd), -1
         if self.idle:
-            self._forget_last()
+            self._close_last()
 
-    def _forget_last(self) -> None:
+    def _close_last(self) -> None:
         if self._last:
             os.close(self._last[1])
             self._last = None
@@ -116,7 +117,7 @@ class Scanner:
     def _visit(self, entry: os.DirEntry[str]) -> None:
         name = os.fsencode(entry.name)
         path = self._folder + b"/" + name if self._folder else name
-        if self._visitor.ignored(path):
+        if self._callbacks.ignored(path):
             return
         try:
             if entry.is_dir(follow_symlinks=False):
@@ -126,20 +127,20 @@ class Scanner:
         except FileNotFoundError:
             return
         except OSError as error:
-            self._visitor.trouble(path, error)
+            self._callbacks.failed(path, error)
             return
         if stat.S_ISREG(status.st_mode):
-            self._held = sighting(path, status)
+            self._held = snapshot(path, status)
             self._offer_held()
         else:
-            self._visitor.odd(path, status)
+            self._callbacks.skipped(path, status)
 
     def _offer_held(self) -> bool:
-        if self._held is not None and self._visitor.take(self._held):
+        if self._held is not None and self._callbacks.observe(self._held):
             self._held = None
         return self._held is None
 
 
-def sighting(path: bytes, status: os.stat_result) -> FileSnapshot:
-    """Make the tracker's record of one look at a file."""
+def snapshot(path: bytes, status: os.stat_result) -> FileSnapshot:
+    """Return the tracker's record of a file's status."""
     return FileSnapshot(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,4 +1,4 @@
-"""What lies in an inbox and is no file for us: said once for each, and then passed by."""
+"""Log each entry of an inbox that is skipped, once: links, FIFOs, sockets, devices, unreadable entries."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _KINDS = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a sock
 
 
 class SkippedEntries:
-    """Remember at most 1,000 paths of one inbox that were reported."""
+    """Remember at most 1,000 paths of one inbox that were logged."""
 
     def __init__(self, inbox: Path) -> None:
         self._inbox = inbox
-        self._named: set[bytes] = set()
+        self._logged: set[bytes] = set()
 
     def __len__(self) -> int:
-        return len(self._named)
+        return len(self._logged)
 
-    def kind(self, path: bytes, status: os.stat_result) -> None:
-        """Report what is not a regular file."""
+    def log_kind(self, path: bytes, status: os.stat_result) -> None:
+        """Log an entry that is not a regular file."""
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a device")
-        self.say(path, f"left alone: {kind}, not a regular file")
+        self.log_once(path, f"skipped: {kind}, not a regular file")
 
-    def trouble(self, path: bytes, error: OSError) -> None:
-        """Report what cannot be looked at."""
-        self.say(path, f"cannot be looked at: {error.strerror}")
+    def log_error(self, path: bytes, error: OSError) -> None:
+        """Log an entry that cannot be read."""
+        self.log_once(path, f"cannot be read: {error.strerror}")
 
-    def say(self, path: bytes, what: str) -> None:
-        """Report a path with a reason, unless it was reported before."""
-        if path in self._named or len(self._named) >= MOST:
+    def log_once(self, path: bytes, why: str) -> None:
+        """Log a path with a reason, unless it was logged before."""
+        if path in self._logged or len(self._logged) >= MOST:
             return
-        self._named.add(path)
-        log.warning("%s: %s: %s", self._inbox, ascii(os.fsdecode(path)), what)
-        if len(self._named) == MOST:
-            log.warning("%s: %d paths were reported; further ones are not", self._inbox, MOST)
+        self._logged.add(path)
+        log.warning("%s: %s: %s", self._inbox, ascii(os.fsdecode(path)), why)
+        if len(self._logged) == MOST:
+            log.warning("%s: %d paths were logged; further ones are not", self._inbox, MOST)

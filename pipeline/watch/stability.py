@@ -1,4 +1,4 @@
-"""When a file in an inbox is complete: pure, with the clock passed in."""
+"""Decide when a file in an inbox is complete. Pure: the clock is passed in."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-HANDED_OUT_SECONDS = 30.0
+RETURNED_SECONDS = 30.0
 LONGEST_REST_SECONDS = 60.0
 
 
 class FileSnapshot(NamedTuple):
-    """What one look at a file saw: path relative to the inbox, and what tells one version from the next."""
+    """A file's path relative to the inbox, and the fields that differ between versions of the file."""
 
     path: bytes
     dev: int
@@ -22,34 +22,35 @@ class FileSnapshot(NamedTuple):
 
 
 class StableFile(NamedTuple):
-    """A file that has settled; `first_seen` is the monotonic time of the first look at this inode."""
+    """A settled file; `first_seen` is the monotonic time at which this inode was first seen."""
 
-    sighting: FileSnapshot
+    snapshot: FileSnapshot
     first_seen: float
 
 
 @dataclass(slots=True)
 class _Entry:
-    sighting: FileSnapshot
+    snapshot: FileSnapshot
     first_seen: float
     due: float = 0.0
-    queued: float = math.inf  # when the heap will next ask about it; never later than `due`
+    queued: float = math.inf  # its earliest time in the heap; never later than `due`
     failures: int = 0
 
 
 class StabilityTracker:
-    """Tell which files have settled. A file has settled when, in this order:
+    """Track which files have settled. A file has settled when, in this order:
 
-    1. It was seen: by a scan or through an event.
-    2. It has since been seen with the same device, inode, size and modification time only. Any difference
-       starts its clock again; when the file was modified, by its own account, does not matter.
-    3. No event named it either: a hint starts the clock again even when nothing looks different.
-    4. That held for `settle_seconds` of the monotonic clock.
-    5. It is not resting. A file handed out rests until it is forgotten, or for 30 s; one that could not be
-       taken rests for a time that doubles to 60 s. A change or a hint ends the rest and starts the clock.
+    1. A scan or an event has found it.
+    2. Each later look found the same device, inode, size and modification time. Any difference restarts its
+       clock; the value of the modification time does not matter.
+    3. No event named it: an event restarts the clock even if nothing looks different.
+    4. Both held for `settle_seconds` of the monotonic clock.
+    5. It is not resting. A file that `due` returned rests until it is forgotten, or for 30 s; one that could
+       not be taken rests for a time that doubles up to 60 s. A change or an event ends the rest and restarts
+       the clock.
 
-    At most `capacity` files wait and as many rest; `sight` says no to more, and the scan comes again.
-    The times are seconds of a clock that never goes back.
+    At most `capacity` files wait and as many rest; `observe` refuses more, and a later scan offers them
+    again. All times are seconds of a monotonic clock.
     """
 
     def __init__(self, settle_seconds: float, capacity: int = 10_000) -> None:
@@ -61,35 +62,35 @@ class StabilityTracker:
 
     @property
     def waiting(self) -> int:
-        """How many files are settling."""
+        """Number of files that are settling."""
         return len(self._waiting)
 
     @property
     def resting(self) -> int:
-        """How many files were handed out, or could not be taken for now."""
+        """Number of files that `due` returned, or that could not be taken."""
         return len(self._resting)
 
     @property
     def full(self) -> bool:
-        """Whether an unknown file would be refused."""
+        """Whether `observe` would refuse an unknown file."""
         return len(self._waiting) >= self._capacity
 
-    def sight(self, sighting: FileSnapshot, now: float) -> bool:
-        """Take note of a look at a file; False when there is no room to remember it."""
-        path = sighting.path
+    def observe(self, snapshot: FileSnapshot, now: float) -> bool:
+        """Record the state of a file; return False if there is no room for it."""
+        path = snapshot.path
         entry = self._waiting.get(path) or self._resting.get(path)
-        if entry is not None and entry.sighting == sighting:
+        if entry is not None and entry.snapshot == snapshot:
             return True
         if path not in self._waiting and self.full:
             return False
-        if entry is None or entry.sighting[1:3] != sighting[1:3]:
-            entry = _Entry(sighting, now)
-        entry.sighting = sighting
+        if entry is None or entry.snapshot[1:3] != snapshot[1:3]:
+            entry = _Entry(snapshot, now)
+        entry.snapshot = snapshot
         self._restart(entry, now)
         return True
 
-    def hint(self, path: bytes, now: float) -> None:
-        """Start the clock of a known file again, since something happened to it."""
+    def touch(self, path: bytes, now: float) -> None:
+        """Restart the clock of a known file, because an event named it."""
         entry = self._waiting.get(path)
         if entry is None and not self.full:
             entry = self._resting.get(path)
@@ -97,11 +98,11 @@ class StabilityTracker:
             self._restart(entry, now)
 
     def has_due(self, now: float) -> bool:
-        """Tell whether `due` may have something to hand out."""
+        """Return whether `due` may return something."""
         return bool(self._heap) and self._heap[0][0] <= now
 
     def due(self, now: float, limit: int) -> list[StableFile]:
-        """Return at most `limit` settled files, longest settled first; they rest from now on."""
+        """Return at most `limit` settled files, the longest settled first, and let them rest."""
         found: list[StableFile] = []
         while self.has_due(now) and len(found) < limit:
             when, path = heapq.heappop(self._heap)
@@ -110,14 +111,14 @@ class StabilityTracker:
                 continue
             entry.queued = math.inf
             if entry.due > now:
-                self._ask_at(entry, entry.due)
+                self._schedule(entry, entry.due)
                 continue
-            found.append(StableFile(entry.sighting, entry.first_seen))
-            self._rest(entry, now + HANDED_OUT_SECONDS)
+            found.append(StableFile(entry.snapshot, entry.first_seen))
+            self._rest(entry, now + RETURNED_SECONDS)
         return found
 
     def postpone(self, path: bytes, now: float) -> None:
-        """Let a file rest that was due and could not be taken, each time for longer."""
+        """Let a file rest that was due and could not be taken; each time for longer."""
         entry = self._resting.get(path) or self._waiting.get(path)
         if entry is not None:
             rest = max(1.0, self._settle) * 2.0 ** min(entry.failures, 10)
@@ -125,42 +126,42 @@ class StabilityTracker:
             self._rest(entry, now + min(rest, LONGEST_REST_SECONDS))
 
     def knows(self, path: bytes) -> bool:
-        """Tell whether a file is settling or resting."""
+        """Return whether a file is settling or resting."""
         return path in self._waiting or path in self._resting
 
     def forget(self, path: bytes) -> None:
-        """Drop a file: it is taken, or gone."""
+        """Drop a file that was taken or is gone."""
         self._waiting.pop(path, None)
         self._resting.pop(path, None)
 
     def clear(self) -> None:
-        """Drop all: the folder itself is gone or is another one."""
+        """Drop all files, because the inbox is gone or is another folder."""
         self._waiting.clear()
         self._resting.clear()
         self._heap.clear()
 
     def _restart(self, entry: _Entry, now: float) -> None:
-        path = entry.sighting.path
+        path = entry.snapshot.path
         self._resting.pop(path, None)
         self._waiting[path] = entry
         entry.failures = 0
-        self._ask_at(entry, now + self._settle)
+        self._schedule(entry, now + self._settle)
 
     def _rest(self, entry: _Entry, until: float) -> None:
-        path = entry.sighting.path
+        path = entry.snapshot.path
         self._waiting.pop(path, None)
         self._resting.pop(path, None)
         self._resting[path] = entry
         if len(self._resting) > self._capacity:
             del self._resting[next(iter(self._resting))]  # a later scan finds it again
-        self._ask_at(entry, until)
+        self._schedule(entry, until)
 
-    def _ask_at(self, entry: _Entry, due: float) -> None:
-        # Only an earlier time needs a new place in the heap: a file touched 10,000 times has one.
+    def _schedule(self, entry: _Entry, due: float) -> None:
+        # Only an earlier time needs a new entry in the heap: a file touched 10,000 times has one.
         entry.due = due
         if due < entry.queued:
             entry.queued = due
-            heapq.heappush(self._heap, (due, entry.sighting.path))
+            heapq.heappush(self._heap, (due, entry.snapshot.path))
         if len(self._heap) > 1000 + 4 * (len(self._waiting) + len(self._resting)):
             self._sweep()
 

@@ -8,8 +8,8 @@ from scripts.safeguards.safeguard import Safeguard, of
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "content that changed after the claim", "pipeline/worker/place.py",
-        "            unchanged = moves.identity(held.spool)[2:] == held.identity[2:]\n",
-        "            unchanged = os.path.lexists(held.spool)\n",
+        "            unchanged = moves.identity(file.spool)[2:] == file.identity[2:]\n",
+        "            unchanged = os.path.lexists(file.spool)\n",
         (18,), ("pipeline/worker/test_races.py::test_writing_after_the_claim_starts_the_file_over",),
     ),
     of(
@@ -20,8 +20,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "settle time", "pipeline/watch/stability.py",
-        "        self._ask_at(entry, now + self._settle)\n",
-        "        self._ask_at(entry, now)\n",
+        "        self._schedule(entry, now + self._settle)\n",
+        "        self._schedule(entry, now)\n",
         (12,), ("pipeline/watch/test_stability.py::test_any_difference_starts_the_clock_again",),
     ),
     of(
@@ -32,8 +32,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a writer noticed when a file is hashed", "pipeline/worker/classify.py",
-        "!= held.identity[2:] or print_.written_to:\n",
-        "!= held.identity[2:]:\n",
+        "!= file.identity[2:] or print_.written_to:\n",
+        "!= file.identity[2:]:\n",
         (18,), ("pipeline/worker/test_races.py::test_a_file_that_is_open_for_writing_when_it_is_read_waits_for_its_writer",),
     ),
     of(
@@ -74,7 +74,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "the scan of what lies there", "pipeline/watch/inbox.py",
-        "        self._walk.advance(self._clock() + SLICE_SECONDS, self._clock)\n",
+        "        self._scanner.advance(self._clock() + SLICE_SECONDS, self._clock)\n",
         "",
         (3,), ("pipeline/watch/test_inbox.py::test_files_that_are_there_at_the_start_arrive_from_any_depth",),
     ),
@@ -86,8 +86,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "the watch before the scan", "pipeline/watch/scanner.py",
-        "            self._visitor.enter(self._fd, folder)\n            self._names = os.scandir(self._fd)\n",
-        "            self._names = os.scandir(self._fd)\n            next(self._names, None)\n            self._visitor.enter(self._fd, folder)\n",
+        "            self._callbacks.enter(self._fd, folder)\n            self._names = os.scandir(self._fd)\n",
+        "            self._names = os.scandir(self._fd)\n            next(self._names, None)\n            self._callbacks.enter(self._fd, folder)\n",
         (4,), ("pipeline/watch/test_inbox.py::test_the_watch_comes_before_the_scan_so_that_nothing_falls_in_between",),
     ),
     of(
@@ -110,25 +110,25 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a watch on the folder that is there now", "pipeline/watch/inbox.py",
-        "        self._reset()\n        self._watcher.begin()\n",
-        "        self._reset()\n",
+        "        if change is FolderChange.NEW:\n            self._watcher.begin()\n",
+        "        if change is FolderChange.NEW:\n",
         (8,), ("pipeline/watch/test_inbox.py::test_an_inbox_that_is_gone_is_loud_once_and_waited_for",),
     ),
     of(
-        "another folder under the inbox's name", "pipeline/watch/inbox.py",
-        "        if inode != self._inode:\n            self._adopt_root(inode)\n",
-        "        if self._inode is None:\n            self._adopt_root(inode)\n",
+        "another folder under the inbox's name", "pipeline/watch/inbox_folder.py",
+        "        if inode == self._inode:\n            return FolderChange.NONE\n",
+        "        if self._inode is not None:\n            return FolderChange.NONE\n",
         (9,), ("pipeline/watch/test_inbox.py::test_an_inbox_that_is_replaced_is_watched_anew_and_nothing_taken_from_the_old",),
     ),
     of(
-        "the bare folder under an inbox's disk", "pipeline/watch/inbox.py",
-        "            if inode != self._inode:\n                self._refuse_bare_mount_point()\n",
+        "the bare folder under an inbox's disk", "pipeline/watch/inbox_folder.py",
+        "        if inode != self._inode:\n            self._refuse_bare_mount_point()\n",
         "",
         (10,), ("pipeline/watch/test_inbox.py::test_the_folder_under_an_unmounted_disk_is_not_taken_for_the_inbox",),
     ),
     of(
         "events of files renamed into the inbox", "pipeline/watch/inotify.py",
-        "    | InotifyConstants.IN_MOVED_TO  # all that a file renamed or linked in raises\n",
+        "    | InotifyConstants.IN_MOVED_TO  # the only event of a file renamed into the folder\n",
         "",
         (13,), ("pipeline/watch/test_inbox.py::test_what_is_written_moved_or_linked_in_arrives_through_events",),
     ),
@@ -140,8 +140,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a walk through a folder that came", "pipeline/watch/inotify.py",
-        "(self._hints.folder if event.is_directory else self._hints.file)(path)",
-        "self._hints.file(path)",
+        "(self._events.folder if event.is_directory else self._events.file)(path)",
+        "self._events.file(path)",
         (15,), ("pipeline/watch/test_inbox.py::test_what_is_written_moved_or_linked_in_arrives_through_events",),
     ),
     of(
@@ -152,8 +152,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a second look at what got into the spool", "pipeline/worker/claim.py",
-        "    if identity[2:] != held.identity[2:]:\n        ledger.reclaim(held.id, identity[2], identity[3], at)\n    return replace(held, identity=identity)\n",
-        "    return held\n",
+        "    if identity[2:] != file.identity[2:]:\n        ledger.reclaim(file.id, identity[2], identity[3], at)\n    return replace(file, identity=identity)\n",
+        "    return file\n",
         (17,), ("pipeline/worker/test_races.py::test_a_file_replaced_at_the_moment_of_the_claim_is_recorded_as_it_is",),
     ),
     of(

@@ -37,7 +37,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (68,), ("pipeline/files/test_moves.py::test_a_bad_copy_is_noticed",),
     ),
     of(
-        "rename without overwriting", "pipeline/files/moves.py",
+        "rename without overwriting", "pipeline/files/renames.py",
         "_RENAME_NOREPLACE = 1\n",
         "_RENAME_NOREPLACE = 0\n",
         (38,), ("pipeline/files/test_moves.py::test_rename_never_overwrites",),
@@ -73,7 +73,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (70,), ("pipeline/worker/test_storage.py::test_another_disk_in_place_of_sorted_takes_nothing",),
     ),
     of(
-        "a bare mount point", "pipeline/worker/service.py",
+        "a bare mount point", "pipeline/worker/startup.py",
         "    if filed and not there:\n",
         "    if False:\n",
         (), ("pipeline/worker/test_service.py::test_a_bare_mount_point_takes_no_files",),
@@ -91,7 +91,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (76,), ("pipeline/worker/test_locks.py::test_a_second_worker_is_told_who_is_there",),
     ),
     of(
-        "folders inside each other", "pipeline/config.py",
+        "folders inside each other", "pipeline/folder_layout.py",
         "        if inner.is_relative_to(outer):\n",
         "        if False:\n",
         (78,), ("pipeline/test_config.py::test_a_layout_that_would_feed_on_itself_is_refused",),
@@ -104,7 +104,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "taking up what was left unfinished", "pipeline/worker/recovery.py",
-        "            self._adopt_or_rest(entry, at)\n        return len(entries)",
+        "            self._enqueue_or_retry(entry, at)\n        return len(entries)",
         "            pass\n        return len(entries)",
         (58, 59), ("faults/test_sweep.py::test_killed_at_any_system_call_nothing_is_lost", "faults/test_sweep.py::test_killed_again_in_recovery_nothing_is_lost",),
     ),
@@ -152,13 +152,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "trouble said once", "pipeline/watch/skipped_entries.py",
-        "        if path in self._named or len(self._named) >= MOST:\n            return\n",
+        "        if path in self._logged or len(self._logged) >= MOST:\n            return\n",
         "",
         (71,), ("pipeline/watch/test_inbox.py::test_a_file_that_cannot_be_had_is_reported_once_and_offered_again",),
     ),
     of(
-        "a link taken back whose source stays", "pipeline/files/moves.py",
-        "    with _taken_back(destination):\n        os.unlink(source)\n",
+        "a link taken back whose source stays", "pipeline/files/renames.py",
+        "    with undone_on_error(destination):\n        os.unlink(source)\n",
         "    os.unlink(source)\n",
         (72,), ("pipeline/files/test_moves.py::test_a_link_is_taken_back_when_the_source_cannot_go",),
     ),
@@ -176,8 +176,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a place of its own for each file that waits", "pipeline/worker/place.py",
-        "for held in (*self.decided, *waiting)}",
-        "for held in self.decided}",
+        "for file in (*self._decided, *self._retries)}",
+        "for file in self._decided}",
         (72,), ("pipeline/worker/test_refused.py::test_files_of_one_name_that_wait_have_a_place_each",),
     ),
     of(
@@ -188,13 +188,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "an unwritable folder seen before the claim", "pipeline/worker/claim.py",
-        "arrival.source, movable=True) as file:",
-        "arrival.source) as file:",
+        "file.source, movable=True) as now:",
+        "file.source) as now:",
         (72,), ("pipeline/worker/test_refused.py::test_a_closed_folder_is_logged_once_claims_nothing_and_is_taken_from_when_it_is_open_again",),
     ),
     of(
         "a refused claim given back", "pipeline/worker/claim.py",
-        "            self._ledger.unclaim(self._released)\n",
+        "            self._ledger.unclaim(self._to_unclaim)\n",
         "",
         (72,), ("pipeline/worker/test_refused.py::test_a_move_that_is_refused_gives_its_claim_back",),
     ),

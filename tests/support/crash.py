@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.files import moves
+from pipeline.files import renames
 
 CHANGES = ("open", "write", "fsync", "utime", "link", "unlink", "rename", "mkdir")
 
@@ -47,7 +47,7 @@ class Mortal:
         with self._monkeypatch.context() as patch:
             for name in CHANGES:
                 patch.setattr(os, name, self._counted(getattr(os, name)))
-            patch.setattr(moves, "_rename_noreplace", self._counted(moves._rename_noreplace))
+            patch.setattr(renames, "_rename_noreplace", self._counted(renames._rename_noreplace))
             for owner, name in more:
                 patch.setattr(owner, name, self._counted(getattr(owner, name), after=True))
             action()

@@ -53,9 +53,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     [
         (["paint"], 2, "No such command 'paint'"),
         (["run", "--twice"], 2, "No such option: --twice"),
-        (["--once", "status"], 2, "--once, --dry-run and --serve belong to `run`"),
-        (["--serve", "status"], 2, "belong to `run`"),
-        (["run", "--serve", "--once"], 2, "--serve is for a worker that stays"),
+        (["--once", "status"], 2, "--once, --dry-run and --serve are options of `run`"),
+        (["--serve", "status"], 2, "are options of `run`"),
+        (["run", "--serve", "--once"], 2, "--serve needs a worker that keeps running"),
         (["serve", "--host", "0.0.0.0"], 2, "can be reached by others: expected a token"),
         (["serve", "--port", "70000"], 2, "--port"),
         (["run", "--config", "none.yaml"], 2, "none.yaml: no such file"),
@@ -176,7 +176,7 @@ def test_the_database_can_be_made_ahead(run: Run) -> None:
 def test_quick_commands_import_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "config.yaml").write_text("", encoding="utf-8")
     code = (
-        "import sys; from pipeline import cli\n"
+        "import sys; from pipeline.cli import app as cli\n"
         f"sys.argv = ['pawsort', *{words!r}]\n"
         "try: cli.main()\n"
         "except SystemExit: pass\n"

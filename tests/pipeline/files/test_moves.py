@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.files import copy, moves
+from pipeline.files import copy, moves, renames
 from tests.support.crash import Mortal
 
 names = st.binary(min_size=1, max_size=255).filter(
@@ -62,7 +62,7 @@ def refuse(code: int) -> Callable[..., None]:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each of the three ways of renaming, the better ones taken away."""
     if request.param != "renameat2":
-        monkeypatch.setattr(moves, "_rename_noreplace", refuse(errno.EINVAL))
+        monkeypatch.setattr(renames, "_rename_noreplace", refuse(errno.EINVAL))
     if request.param == "placeholder":
         monkeypatch.setattr(os, "link", refuse(errno.EPERM))
     return str(request.param)
@@ -117,7 +117,7 @@ def test_rename_says_whether_the_file_or_the_folder_is_missing(home: bytes, way:
 
 
 def test_a_failed_placeholder_leaves_nothing(home: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moves, "_rename_noreplace", refuse(errno.ENOSYS))
+    monkeypatch.setattr(renames, "_rename_noreplace", refuse(errno.ENOSYS))
     monkeypatch.setattr(os, "link", refuse(errno.EPERM))
     monkeypatch.setattr(os, "rename", refuse(errno.EIO))
     source = put(home + b"/a")
@@ -129,7 +129,7 @@ def test_a_failed_placeholder_leaves_nothing(home: bytes, monkeypatch: pytest.Mo
 @pytest.mark.fault(72)
 def test_a_link_is_taken_back_when_the_source_cannot_go(home: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     source, unlink = put(home + b"/a"), os.unlink
-    monkeypatch.setattr(moves, "_rename_noreplace", refuse(errno.ENOSYS))
+    monkeypatch.setattr(renames, "_rename_noreplace", refuse(errno.ENOSYS))
     monkeypatch.setattr(os, "unlink", lambda path: refuse(errno.EACCES)() if path == source else unlink(path))
     with pytest.raises(PermissionError):
         moves.move(source, home + b"/b")
@@ -137,7 +137,7 @@ def test_a_link_is_taken_back_when_the_source_cannot_go(home: bytes, monkeypatch
 
 
 def test_an_unknown_flag_is_the_only_reason_to_link(home: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moves, "_rename_noreplace", refuse(errno.EACCES))
+    monkeypatch.setattr(renames, "_rename_noreplace", refuse(errno.EACCES))
     with pytest.raises(PermissionError):
         moves.rename(put(home + b"/a"), home + b"/b")
 
@@ -291,7 +291,7 @@ def test_the_copy_is_durable_before_the_source_goes(
     home: bytes, abroad: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    source, fsync, unlink, rename = put(home + b"/a"), os.fsync, os.unlink, moves._rename_noreplace
+    source, fsync, unlink, rename = put(home + b"/a"), os.fsync, os.unlink, renames._rename_noreplace
 
     def logged_fsync(descriptor: int) -> None:
         calls.append("fsync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "fsync file")
@@ -307,7 +307,7 @@ def test_the_copy_is_durable_before_the_source_goes(
 
     monkeypatch.setattr(os, "fsync", logged_fsync)
     monkeypatch.setattr(os, "unlink", logged_unlink)
-    monkeypatch.setattr(moves, "_rename_noreplace", logged_rename)
+    monkeypatch.setattr(renames, "_rename_noreplace", logged_rename)
     moves.move(source, abroad + b"/b")
     assert calls == ["fsync file", "rename", "fsync folder", "unlink source"]
 
@@ -504,7 +504,7 @@ def test_probe_refuses_a_file_and_a_rename_that_overwrites(
 ) -> None:
     with pytest.raises(moves.FolderError):
         moves.probe_folder(put(home + b"/file"), home)
-    monkeypatch.setattr(moves, "_rename_noreplace", os.rename)
+    monkeypatch.setattr(renames, "_rename_noreplace", os.rename)
     with pytest.raises(OSError, match="over existing"):
         moves.probe_folder(home + b"/folder", home)
 

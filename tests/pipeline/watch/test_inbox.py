@@ -134,7 +134,7 @@ def test_an_arrival_says_what_was_seen_and_when_first(make: Make, folder: Path) 
     status = path.stat()
     assert inbox.poll() == [
         SettledFile(
-            folder,
+            str(folder),
             b"cat.jpg",
             status.st_dev,
             status.st_ino,
@@ -153,7 +153,7 @@ def test_a_file_that_grows_without_any_event_is_waited_for(make: Make, folder: P
             file.write(b"more")
             assert inbox.poll() == []
             clock.now += 2.0
-    assert [arrival.size for arrival in inbox.poll()] == [40]
+    assert [arrival.bytes for arrival in inbox.poll()] == [40]
 
 
 @pytest.mark.fault(33, 34, 35, 36)
@@ -182,7 +182,7 @@ def test_what_is_no_regular_file_is_left_alone_and_said_once(
     for _ in range(5):
         assert inbox.poll() == []
         clock.now += 3.0
-    said = [record.getMessage() for record in caplog.records if "left alone" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "skipped" in record.getMessage()]
     assert len(said) == 5
     assert {entry.name for entry in folder.iterdir()} == {
         "link.jpg",
@@ -342,7 +342,7 @@ def test_a_file_that_grew_since_its_last_event_is_looked_at_again_before_it_is_h
         clock.now += 2.0
         assert inbox.poll() == []
         clock.now += 2.0
-        assert [arrival.size for arrival in inbox.poll()] == [4]
+        assert [arrival.bytes for arrival in inbox.poll()] == [4]
 
 
 def test_more_events_than_can_be_tracked_all_arrive(make: Make, folder: Path) -> None:
@@ -408,7 +408,7 @@ def test_a_file_that_comes_and_goes_makes_no_noise(
 def test_a_burst_arrives_whole_though_hints_overflow(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "Hints", lambda: inotify.PendingEvents(capacity=10))
+    monkeypatch.setattr(watcher, "PendingEvents", lambda: inotify.PendingEvents(capacity=10))
     inbox = make()
     collect(inbox, 1, 0.05)
     for number in range(500):

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import models
-import pipeline
 from models.bundle.bundle import Bundle
 from pipeline.classifier.configured_model import policy
 from pipeline.config import Settings
@@ -20,8 +19,11 @@ PACKAGES = (
 )  # fmt: skip
 """Packages that decode a picture, scale it or run a network."""
 
-CODE = ("admission", "batching", "decision", "inference")
-"""Modules of `pipeline` that have a part in an answer, besides all of `models`."""
+CODE = (
+    "models/*.py", "models/bundle/*.py", "models/images/**/*.py", "models/inference/*.py",
+    "models/networks/*.py", "pipeline/classifier/*.py", "pipeline/decision.py",
+)  # fmt: skip
+"""Modules that decode a picture, classify it or choose its folder, as patterns."""
 
 
 def answer_key(settings: Settings, bundle: Bundle, engine_name: str = "") -> str:
@@ -52,6 +54,10 @@ def _version(package: str) -> str | None:
 @cache
 def _code() -> str:
     # The code itself rather than a number, which a change would have to remember to raise.
-    [own], [theirs] = pipeline.__path__, models.__path__
-    files = [*sorted(Path(theirs).glob("*.py")), *(Path(own, f"{name}.py") for name in CODE)]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return hashlib.sha256(b"".join(path.read_bytes() for path in code_files())).hexdigest()
+
+
+def code_files() -> list[Path]:
+    """Return the files of CODE, in a fixed order."""
+    root = Path(models.__path__[0]).parent
+    return [path for pattern in CODE for path in sorted(root.glob(pattern))]

@@ -1,4 +1,4 @@
-"""Files that their folder refuses to give or to take; each folder is logged once, and when that is over."""
+"""Log each folder that refuses to release or accept files once, and once more when it stops refusing."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ _PARTICIPLES = {"take": "taken", "read": "read", "file": "filed", "list": "liste
 
 Verb = Literal["take", "read", "file", "list"]
 _Key = TypeVar("_Key")
-_Folder = tuple[Verb, bytes, str]  # what is refused, by which folder, and why
+_Folder = tuple[Verb, bytes, str]  # the refused operation, the folder and the reason
 
 
 class Refusals(Generic[_Key]):
-    """Remember at most 10,000 files that are refused, each by its key, and log each folder once."""
+    """Remember at most 10,000 refused files, each by its key, and log each folder once."""
 
     def __init__(self) -> None:
         self._folder_of: dict[_Key, _Folder] = {}
         self._files: dict[_Folder, set[_Key]] = {}
 
     def __len__(self) -> int:
-        """Return how many files are refused at present."""
+        """Return the number of files that are refused at present."""
         return len(self._folder_of)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Say of each folder what it refuses and why, for people."""
+        """Return for each folder what it refuses and why, as text for people."""
         return tuple(
             f"{os.fsdecode(folder)}: files cannot be {_PARTICIPLES[verb]}: {reason}"
             for verb, folder, reason in self._files
         )
 
     def add(self, key: _Key, verb: Verb, path: bytes, reason: str) -> None:
-        """Take note that the file at `path` was refused; log it unless its folder was logged for this."""
+        """Record that the file at `path` was refused; log it unless its folder was logged for this reason."""
         folder = (verb, os.path.dirname(path), reason)
         if self._folder_of.get(key) == folder or len(self) >= MOST:
             return
         self._drop(key)
         if folder not in self._files:
             log.warning(
-                "cannot %s %a: %s; further files of this folder are not logged, all are tried again later",
+                "cannot %s %a: %s; all files of this folder are retried, further ones are not logged",
                 *(verb, os.fsdecode(path), reason),
             )
         self._folder_of[key] = folder
         self._files.setdefault(folder, set()).add(key)
 
     def clear(self, key: _Key) -> None:
-        """Forget a file that is refused no longer, or gone; log it when it was the last one of its folder."""
+        """Forget a file that is no longer refused, or gone; log it if it was the last one of its folder."""
         folder = self._drop(key)
         if folder and folder not in self._files:
             log.warning("%a: no file is refused here any more (%s)", os.fsdecode(folder[1]), folder[2])
 
     def keep(self, known: Callable[[_Key], bool]) -> None:
-        """Forget every file that is not `known` any more."""
+        """Forget each file that is no longer `known`."""
         for key in [key for key in self._folder_of if not known(key)]:
             self.clear(key)
 

@@ -1,0 +1,65 @@
+"""The command that lists rows of the database."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import DEFAULT, Config, Json, When, database, integer, load, real, words
+from pipeline.errors import SettingsError
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def query(
+    config: Config = DEFAULT,
+    outcome: Annotated[str | None, words("A folder, waiting or undone.")] = None,
+    prediction: Annotated[str | None, words("A label of the model, such as cat.")] = None,
+    inbox: Annotated[str | None, typer.Option(help="The inbox it came from.")] = None,
+    name: Annotated[str | None, words("A part of the file's name.")] = None,
+    min_confidence: Annotated[float | None, real("At least.")] = None,
+    max_confidence: Annotated[float | None, real("At most.")] = None,
+    since: When = None,
+    until: When = None,
+    limit: Annotated[int | None, integer("At most so many rows, the newest first.")] = None,
+    format: Annotated[Format, typer.Option(help="How to print them.")] = Format.table,
+    json: Json = False,
+) -> None:
+    """List rows of the database, the newest first.
+
+    Example: pawsort query --outcome uncertain --max-confidence 0.7 --format csv
+    """
+    from db.queries import listing
+    from pipeline.cli import output
+
+    settings = load(config)
+    if json and format is not Format.table:
+        raise SettingsError(f"--json and --format {format} are two formats; give one of them")
+    wanted = listing.ResultFilter(
+        outcome=outcome,
+        prediction=prediction,
+        inbox=os.path.abspath(inbox) if inbox else None,
+        name=name,
+        min_confidence=min_confidence,
+        max_confidence=max_confidence,
+        since=since,
+        until=until,
+        limit=limit,
+    )
+    with database(settings, "read") as engine, output.until_the_reader_leaves():
+        rows = listing.results(engine, wanted)
+        if json or format is Format.json:
+            output.print_json_rows(rows)
+        elif format is Format.csv:
+            output.print_csv(rows, listing.RESULT_COLUMNS)
+        else:
+            output.print_table(rows, ["id", "outcome", "prediction", "confidence", "reason", "path"])

@@ -1,0 +1,49 @@
+"""The command that writes reports now."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+from pipeline.cli.options import DEFAULT, Config, Json, database, day_option, load
+from pipeline.errors import PawsortError, SettingsError
+
+MOST_DAYS = 3_660
+"""Reports of so many days are written at once."""
+
+
+def report(
+    config: Config = DEFAULT,
+    day: Annotated[date | None, day_option("--date", "One day, as 2026-11-21.")] = None,
+    first: Annotated[date | None, day_option("--from", "The first of several.")] = None,
+    last: Annotated[date | None, day_option("--to", "The last of several.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the reports of a day or a range now; without one, of today so far.
+
+    Example: pawsort report --from 2026-11-01 --to 2026-11-30
+    """
+    from pipeline.cli.output import print_json
+    from pipeline.worker.service import reporter
+
+    settings = load(config)
+    if day and (first or last):
+        raise SettingsError("--date is one day, --from and --to are several; give the one or the others")
+    today = datetime.now(settings.report.zone).date()
+    begin, end = day or first or today, day or last or today
+    if end > today:
+        raise SettingsError(f"{end} is yet to come; the last day to report on is {today}")
+    if begin > end:
+        raise SettingsError(f"--from {begin} is after --to {end}")
+    if (end - begin).days >= MOST_DAYS:
+        raise SettingsError(f"--from {begin} --to {end} are more than {MOST_DAYS:,} days; give fewer at once")
+    with database(settings, "write") as engine:
+        try:
+            written = reporter(settings, engine).write_range(begin, end, datetime.now(UTC))
+        except OSError as error:
+            raise PawsortError(f"{settings.reports}: reports cannot be written: {error}") from error
+    paths = [str(path) for each in written for path in each.paths]
+    if json:
+        print_json(paths)
+    else:
+        print("\n".join(paths))
