@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 1.0
 
-PIECE = 64
-"""Photos in one call of the network. After each, a core has nothing to do, and others hear of progress."""
+CHUNK = 64
+"""Photos in one call of the network; progress is sent after each call."""
 
 SUM_TOLERANCE = 0.01
-"""How far from 1 the probabilities of an image may sum; 16-bit arithmetic errs by less."""
+"""How far from 1 the sum of probabilities of an image may be; 16-bit arithmetic errs by less."""
 
 
 class Answers:
@@ -92,7 +92,7 @@ def serve(
     try:
         bundle = load(bundle_path)
         engine = open_engine(bundle, engine_kind, threads)
-        first = first_look(bundle, engine, engine_kind, threads, threshold)
+        first = open_first_pass(bundle, engine, engine_kind, threads, threshold)
     except BundleError as error:
         answers.send(Unusable(str(error)))
         return
@@ -101,12 +101,12 @@ def serve(
     explain = partial(_explain, HeatmapDrawer(bundle_path, limits), out)
     threading.Thread(target=_receive, args=(requests, batches.put, explain), daemon=True).start()
     out.send(Ready(bundle.labels, engine.name, bundle.sha256))
-    looks = ThreadPoolExecutor(threads, "pawsort-look")
+    crops = ThreadPoolExecutor(threads, "pawsort-crops")
     for batch in batches:
         # BrokenEngine ends this child like a crash. The next child tests the engine before it gets the
         # files one by one. So a broken engine is refused; otherwise the file that it fails on is found.
-        answer = closer(bundle, batch, limits, out.send_progress, looks, first)
-        out.send(Finished(find(engine, bundle.labels, batch, answer)))
+        answer = multi_crop_answer(bundle, batch, limits, out.send_progress, crops, first)
+        out.send(Finished(classify_batch(engine, bundle.labels, batch, answer)))
 
 
 def _receive(
@@ -127,48 +127,48 @@ def _explain(drawer: HeatmapDrawer, out: Answers, request: Explain) -> None:
 
 
 class BrokenEngine(Exception):  # noqa: N818 - says what has happened
-    """The engine's answers are no probabilities, twice: it is broken, or cannot bear one of these files."""
+    """The engine returned no probabilities, twice: it is broken, or fails on one of these files."""
 
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-First = Callable[[Predict, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""A first look, which need not predict all there is."""
+FirstPass = Callable[[Predict, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+"""A first pass, which may use Predict for some of the images only."""
 Answer = Callable[[Predict, npt.NDArray[np.uint8], Sequence[int]], npt.NDArray[np.float32]]
-"""From how to predict, images, and the rows of the batch that they are in, to probabilities."""
+"""Maps Predict, images (n, side, side, 3) and their rows in the batch to probabilities (n, k)."""
 
 
-def first_look(
+def open_first_pass(
     bundle: Bundle, engine: Engine, kind: Any, threads: int, threshold: float | None
-) -> First | None:
-    """Return a first look by sketches, None where there are none to be had.
+) -> FirstPass | None:
+    """Return a first pass in bfloat16, None if the bundle or the CPU has none.
 
-    Only `auto` may choose them; who names an engine gets its own answers.
+    Only the engine `auto` uses it; an engine that the settings name answers alone.
     """
     from models.inference.bfloat16 import TwoPrecisionPredictor, decision_thresholds
     from models.inference.engines import open_sketch
 
-    sketch = open_sketch(bundle, engine, threads) if kind == "auto" and threshold is not None else None
-    if sketch is None or threshold is None:
+    bfloat16 = open_sketch(bundle, engine, threads) if kind == "auto" and threshold is not None else None
+    if bfloat16 is None or threshold is None:
         return None
-    quick = partial(_predict, sketch, labels=len(bundle.labels))
+    quick = partial(_predict, bfloat16, labels=len(bundle.labels))
     return TwoPrecisionPredictor(quick, decision_thresholds(bundle, threshold)).answer
 
 
-def closer(
+def multi_crop_answer(
     bundle: Bundle,
     batch: Batch,
     limits: LimitSettings,
     on_progress: Callable[[], None],
     pool: Executor,
-    first: First | None = None,
+    first: FirstPass | None = None,
 ) -> Answer:
-    """Return how the bundle answers: what it is unsure of, `pool` reads once more and larger.
+    """Return how the bundle classifies: low-confidence images are read again, larger, by `pool`.
 
-    `first` takes the first look, if there is one.
+    `first` is the first pass, if there is one.
     """
     look = bundle.closer_look
     if look is None:
-        return partial(_at_first_sight, first=first, on_seen=on_progress)
+        return partial(_single_pass, first=first, on_progress=on_progress)
     from models.inference import multi_crop
     from pipeline.classifier.image_loader import load
 
@@ -176,36 +176,36 @@ def closer(
         predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int]
     ) -> npt.NDArray[np.float32]:
         def reload(index: int, side: int) -> npt.NDArray[np.uint8] | None:
-            photo = load((0, batch.paths[rows[index]]), side, limits)[1]
+            pixels = load((0, batch.paths[rows[index]]), side, limits)[1]
             on_progress()
-            return photo
+            return pixels
 
-        seen = _at_first_sight(predict, images, rows, first, on_progress)
+        seen = _single_pass(predict, images, rows, first, on_progress)
         return multi_crop.look_closer(predict, seen, look, images.shape[1], reload, pool, bundle.neither)
 
     return answer
 
 
-def _at_first_sight(
+def _single_pass(
     predict: Predict,
     images: npt.NDArray[np.uint8],
     rows: Sequence[int],
-    first: First | None = None,
-    on_seen: Callable[[], None] = lambda: None,
+    first: FirstPass | None = None,
+    on_progress: Callable[[], None] = lambda: None,
 ) -> npt.NDArray[np.float32]:
     del rows
-    pieces = []
-    for start in range(0, len(images), PIECE):
-        piece = images[start : start + PIECE]
-        pieces.append(first(predict, piece) if first else predict(piece))
-        on_seen()
-    return np.concatenate(pieces)
+    chunks = []
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK]
+        chunks.append(first(predict, chunk) if first else predict(chunk))
+        on_progress()
+    return np.concatenate(chunks)
 
 
-def find(
-    engine: Engine, labels: Sequence[str], batch: Batch, answer: Answer = _at_first_sight
+def classify_batch(
+    engine: Engine, labels: Sequence[str], batch: Batch, answer: Answer = _single_pass
 ) -> list[ClassificationResult]:
-    """Classify the readable images of a batch and bind each answer to its id. Raises BrokenEngine."""
+    """Classify the readable images of a batch; return a result for each file. Raises BrokenEngine."""
     readable = [i for i, result in enumerate(batch.results) if result.reason is None]
     images = batch.images if len(readable) == len(batch.results) else batch.images[readable]
 
@@ -224,7 +224,7 @@ def _predict(engine: Engine, images: npt.NDArray[np.uint8], labels: int) -> npt.
     for _ in range(2):  # memory that flips a bit rarely flips it twice
         try:
             scores = engine.predict(images)
-        except Exception as error:  # each engine raises its own types; none of them is a file's fault
+        except Exception as error:  # each engine raises its own types
             problems.append(f"{type(error).__name__}: {error}")
             continue
         problem = check_scores(scores, len(images), labels)
@@ -235,7 +235,7 @@ def _predict(engine: Engine, images: npt.NDArray[np.uint8], labels: int) -> npt.
 
 
 def check_scores(scores: npt.NDArray[np.float32], images: int, labels: int) -> str | None:
-    """Return what keeps `scores` from being probabilities of shape (images, labels), or None."""
+    """Return why `scores` are not probabilities of shape (images, labels), or None if they are."""
     if scores.shape != (images, labels):
         return f"expected scores of shape {(images, labels)}, received {scores.shape}"
     if not np.isfinite(scores).all():
