@@ -42,7 +42,7 @@ class HeatmapDrawer:
         from models.bundle import bundle
         from models.images.decode import decode, fit
         from models.inference import gradcam
-        from pipeline.jpeg import encode_jpeg
+        from pipeline.classifier.jpeg import encode_jpeg
 
         if self._explainer is None:
             self._explainer = gradcam.open_explainer(bundle.load(self._bundle_path))
