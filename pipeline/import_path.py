@@ -1,16 +1,16 @@
-"""Keep Python code in the working folder, or in any folder of the user, from being run by this program.
+"""Prevent Python files in the working folder, or in any folder of the user, from being imported.
 
-Python puts the working folder first on the import path of `python -c` and `python -m`, which is how
-processes are started, and takes an empty entry of PYTHONPATH for it. A `selectors.py` among
-photos would then be run in place of the standard library's. Both modules that this one imports are loaded
-before any program begins.
+Python puts the working folder first on the import path of `python -c` and `python -m`, by which processes are
+started; an empty entry of PYTHONPATH means the working folder too. A `selectors.py` among photos would then
+be imported in place of the standard library's. Python itself imports `os` and `sys` before any program runs,
+so importing them here is safe.
 """
 
 import os
 import sys
 
 SAFE_PATH = "PYTHONSAFEPATH"
-"""Tells the Python of each process started from here to leave the working folder off its import path."""
+"""Environment variable: Python leaves the working folder off the import path of the process."""
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 """The folder that holds `pipeline`, `models` and `db`."""
@@ -24,7 +24,7 @@ def secure() -> None:
     entries = os.environ.pop("PYTHONPATH", "").split(os.pathsep)
     relative = {os.path.abspath(entry) for entry in entries if not os.path.isabs(entry)}
     if not sys.flags.safe_path:
-        relative.update(sys.path[:1])  # the folder of the script, or of whoever types `python -m`
+        relative.update(sys.path[:1])  # the folder of the script, or the working folder of `python -m`
     sys.path[:] = safe(sys.path, FOLDER, relative)
     if absolute := [entry for entry in entries if os.path.isabs(entry)]:
         os.environ["PYTHONPATH"] = os.pathsep.join(absolute)
@@ -32,16 +32,16 @@ def secure() -> None:
 
 
 def secure_children() -> None:
-    """Make the first import path of all processes started from this one safe."""
+    """Make the import path with which processes started from this one begin safe."""
     os.environ[SAFE_PATH] = "1"
 
 
 def safe(path: list[str], folder: str, unsafe: set[str]) -> list[str]:
-    """Return an import path without relative and `unsafe` entries, on which `folder` stands.
+    """Return `path` without relative and `unsafe` entries, and with `folder`.
 
-    The standard library comes first, then `folder`, so that no file beside a checkout stands in for a module
-    of the library, and no package elsewhere for one of Pawsort's. Where `folder` is one in which packages are
-    installed, all entries keep their order.
+    The standard library comes first, then `folder`, so that no file beside a checkout replaces a module of
+    the library, and no package elsewhere one of Pawsort's. If packages are installed in `folder`, all entries
+    keep their order.
     """
     kept = [entry for entry in path if os.path.isabs(entry) and (entry not in unsafe or entry == folder)]
     if os.path.basename(folder) in ("site-packages", "dist-packages") and folder in kept:

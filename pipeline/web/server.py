@@ -41,7 +41,7 @@ def serve(settings: Settings) -> int:
     """Answer requests until a signal; return the exit code. Raises SettingsError if the address is taken."""
     listener = listen(settings)
     app = create_app(settings)
-    prepare(app.state.site)
+    prepare(app.state.context)
     server = make_server(app)
     print(
         f"pawsort: open {address(settings)} in a browser; Ctrl-C stops the page", file=sys.stderr, flush=True
@@ -51,14 +51,14 @@ def serve(settings: Settings) -> int:
     return 128 + server.received[0] if server.received else OK
 
 
-def prepare(site: AppContext) -> None:
+def prepare(context: AppContext) -> None:
     """Do what the first visitor of each page would have to wait for: templates, models, the database."""
     compile_all()
-    site.choices.all()
+    context.models.all()
     with contextlib.suppress(DatabaseError):  # whoever asks will hear of it
-        if engine := site.store.reader():
+        if engine := context.database.reader():
             listing.last_filed(engine)
-            site.counts(engine)
+            context.counts(engine)
 
 
 def make_server(app: FastAPI) -> Server:

@@ -109,9 +109,9 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("models/images/test_decode.py::test_a_large_picture_takes_little_more_memory_than_its_pixels",),
     ),
     of(
-        "the deadline of the child", "pipeline/classifier/client.py",
-        "        if self._remaining() <= 0:\n            raise self._lost(\"timeout\")\n",
-        "",
+        "the deadline of the child", "pipeline/classifier/supervised_child.py",
+        "        if self._remaining() <= 0:\n",
+        "        if False:\n",
         (52,), ("pipeline/classifier/test_client.py::test_the_clock_of_a_batch_runs_from_when_the_one_before_it_is_finished",),
     ),
     of(
@@ -163,8 +163,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (49,), ("models/images/test_decode.py::test_every_orientation_stands_upright",),
     ),
     of(
-        "the death of a child", "pipeline/classifier/client.py",
-        "            raise self._lost(\"decoder_crashed\") from None\n",
+        "the death of a child", "pipeline/classifier/supervised_child.py",
+        "            raise ChildFailed(\"decoder_crashed\", self.kill()) from None\n",
         "            raise\n",
         (50, 51), ("pipeline/classifier/test_client.py::test_a_dead_child_gives_up_all_in_flight_once_and_can_be_started_again",),
     ),

@@ -109,19 +109,19 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a form must be whole", "pipeline/web/services/uploads.py",
-        "        if not taking.whole:\n",
+        "        if not receiver.whole:\n",
         "        if False:\n",
         (107,), (_UPLOADS + "test_a_form_that_is_cut_off_or_not_understood_is_refused",),
     ),
     of(
         "what was not taken is removed", "pipeline/web/services/uploads.py",
-        "        await asyncio.to_thread(taking.discard)\n",
+        "        await asyncio.to_thread(receiver.discard)\n",
         "        pass\n",
         (107,), (_SERVER + "test_a_client_that_leaves_in_the_middle_leaves_nothing",),
     ),
     of(
         "what a killed server left is swept", "pipeline/web/services/uploads.py",
-        "            if entry.name.startswith(PREFIX) and not _is_alive(maker):\n",
+        "            if entry.name.startswith(PREFIX) and not _is_other_server(pid):\n",
         "            if False:\n",
         (107,), (_UPLOADS + "test_what_a_killed_server_left_is_swept",),
     ),
@@ -256,7 +256,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "sessions that end on the server", "pipeline/web/routes/session.py",
-        "        site.sessions.end(cookie)\n",
+        "        context.sessions.end(cookie)\n",
         "        pass\n",
         (), (_LOGIN + "test_a_session_ends_on_the_server_when_somebody_signs_out",),
     ),
