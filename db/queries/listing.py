@@ -32,7 +32,7 @@ from db.queries.name_search import ids_by_name
 from db.schema.file_names import RawName, can_stand, escape
 from db.schema.records import Entry
 from db.schema.rows import entries_by, in_pieces
-from db.schema.tables import FILED, UNDONE, UNFINISHED, files, reports
+from db.schema.tables import IS_FILED, IS_UNDONE, IS_UNFINISHED, files, reports
 from db.schema.tables import results as view
 
 WAITING = "waiting"
@@ -108,7 +108,7 @@ def counts(engine: Engine) -> dict[str, int]:
     counted = select(files.c.outcome, func.count()).where(has_one).group_by(files.c.outcome)
     with reading(engine) as connection:
         by_outcome: dict[str, int] = dict(connection.execute(counted.order_by(files.c.outcome)).all())
-        waiting, undone = (_count(connection, condition) for condition in (UNFINISHED, UNDONE))
+        waiting, undone = (_count(connection, condition) for condition in (IS_UNFINISHED, IS_UNDONE))
     return {**by_outcome, **({"undone": undone} if undone else {}), WAITING: waiting}
 
 
@@ -134,7 +134,7 @@ def filed_at_paths(engine: Engine, paths: Collection[RawName]) -> dict[RawName, 
         found = [
             entry
             for part in in_pieces(sorted(set(paths)))
-            for entry in entries_by(connection, files.c.path.in_(part), text(FILED))
+            for entry in entries_by(connection, files.c.path.in_(part), text(IS_FILED))
         ]
     return {entry.path: entry for entry in found if entry.path is not None}
 

@@ -12,7 +12,7 @@ from db.connection.engine import reading
 from db.schema.file_names import RawName, can_stand
 from db.schema.records import Entry, Move
 from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
-from db.schema.tables import FAILED, files, moves
+from db.schema.tables import IS_FAILED, files, moves
 
 SAME_SHOWN = 20
 
@@ -51,7 +51,7 @@ def by_day(
 
 def failures(engine: Engine) -> list[Failure]:
     """Count the files in failed/ by reason, the most frequent first."""
-    of_reason = select(files.c.reason, func.count(), func.max(files.c.seen_at)).where(text(FAILED))
+    of_reason = select(files.c.reason, func.count(), func.max(files.c.seen_at)).where(text(IS_FAILED))
     with reading(engine) as connection:
         found = [Failure(*row) for row in connection.execute(of_reason.group_by(files.c.reason))]
     return sorted(found, key=lambda failure: (-failure.count, failure.reason or ""))
@@ -61,7 +61,7 @@ def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[
     """Return where the newest `limit` files lie that failed for `reason`."""
     if not can_stand(reason):
         return []
-    of_reason = select(files.c.path).where(text(FAILED), files.c.reason == reason)
+    of_reason = select(files.c.path).where(text(IS_FAILED), files.c.reason == reason)
     newest = of_reason.order_by(files.c.seen_at.desc(), files.c.id.desc()).limit(limit)
     with reading(engine) as connection:
         return [path for path in connection.execute(newest).scalars() if path is not None]

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal,
 from db.connection.engine import reading
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of
-from db.schema.tables import CORRECTED, UNREVIEWED, files
+from db.schema.tables import IS_CORRECTED, IS_UNREVIEWED, files
 
 Order = Literal["unsure", "alike"]
 
@@ -62,7 +62,7 @@ class Settled:
 def left(engine: Engine) -> dict[Group, int]:
     """Count what waits, by group."""
     grouped = files.c.reason, files.c.prediction
-    counted = select(*grouped, func.count()).where(text(UNREVIEWED)).group_by(*grouped).order_by(*grouped)
+    counted = select(*grouped, func.count()).where(text(IS_UNREVIEWED)).group_by(*grouped).order_by(*grouped)
     with reading(engine) as connection:
         return {Group(*row[:2]): row[2] for row in connection.execute(counted)}
 
@@ -97,7 +97,7 @@ def settled(engine: Engine) -> list[Settled]:
         files.c.model, files.c.model_sha256, files.c.verdict, files.c.reason, files.c.prediction,
         files.c.corrected_to,
     )  # fmt: skip
-    counted = select(*columns, func.count()).where(text(CORRECTED)).group_by(*columns).order_by(*columns)
+    counted = select(*columns, func.count()).where(text(IS_CORRECTED)).group_by(*columns).order_by(*columns)
     with reading(engine) as connection:
         return [_settled(*row) for row in connection.execute(counted)]
 
@@ -153,7 +153,7 @@ def _key(falling: bool) -> Callable[[Entry], tuple[float, int]]:
 
 def _of_group(connection: Connection, group: Group, after: Spot | None, size: int) -> list[Entry]:
     same = _same(files.c.reason, group.reason), _same(files.c.prediction, group.prediction)
-    chosen = select(*FILE_COLUMNS).where(text(UNREVIEWED), *same)
+    chosen = select(*FILE_COLUMNS).where(text(IS_UNREVIEWED), *same)
     return [entry_of(row) for row in connection.execute(_placed(chosen, group, after).limit(size))]
 
 

@@ -33,16 +33,16 @@ MoveKind = Literal["correct", "undo"]
 
 # Conditions of partial indexes. As text, with no bound values, because such an index is used only by a query
 # that repeats its condition.
-UNFINISHED = "state IN ('claimed', 'decoding', 'decided')"
-FILED = "state = 'filed'"
-UNDONE = "state = 'undone'"
-PENDING = "done_at IS NULL"
+IS_UNFINISHED = "state IN ('claimed', 'decoding', 'decided')"
+IS_FILED = "state = 'filed'"
+IS_UNDONE = "state = 'undone'"
+IS_PENDING = "done_at IS NULL"
 
 IMPORTED = "imported"
 """The reason of a row that was made for a file found in a folder; see `db.ledger.imported`."""
-UNREVIEWED = "outcome = 'uncertain' AND corrected_to IS NULL"
-FAILED = "outcome = 'failed'"
-CORRECTED = "corrected_to IS NOT NULL"
+IS_UNREVIEWED = "outcome = 'uncertain' AND corrected_to IS NULL"
+IS_FAILED = "outcome = 'failed'"
+IS_CORRECTED = "corrected_to IS NOT NULL"
 
 
 def _index(name: str, *columns: str, where: str | None = None, **options: Any) -> Index:
@@ -111,10 +111,10 @@ class FileRow(Base):
     __table_args__ = (
         CheckConstraint(f"state IN {get_args(State)}", name="ck_files_state"),
         # Partial wherever possible: a row enters such an index once, when its value is known.
-        _index("ix_files_unfinished", "id", where=UNFINISHED),
-        _index("ix_files_undone", "id", where=UNDONE),
+        _index("ix_files_unfinished", "id", where=IS_UNFINISHED),
+        _index("ix_files_undone", "id", where=IS_UNDONE),
         # A hash, because a B-tree of PostgreSQL refuses values above 2,704 bytes and a path may have more.
-        _index("ix_files_path", "path", where=FILED, postgresql_using="hash"),
+        _index("ix_files_path", "path", where=IS_FILED, postgresql_using="hash"),
         _index("ix_files_filed_at", "filed_at", where="filed_at IS NOT NULL"),
         _index("ix_files_sha256", "sha256", where="sha256 IS NOT NULL"),
         # Counts of an outcome by day, and a page of it newest first, without a look at the rows.
@@ -124,13 +124,13 @@ class FileRow(Base):
         _index(
             "ix_files_unreviewed",
             *("outcome", "corrected_to", "reason", "prediction", "confidence"),
-            where=UNREVIEWED,
+            where=IS_UNREVIEWED,
         ),
-        _index("ix_files_failed", "outcome", "reason", "seen_at", where=FAILED),
+        _index("ix_files_failed", "outcome", "reason", "seen_at", where=IS_FAILED),
         _index(
             "ix_files_corrected",
             *("model", "model_sha256", "verdict", "reason", "prediction", "corrected_to"),
-            where=CORRECTED,
+            where=IS_CORRECTED,
         ),
         _index("ix_files_confidence", "confidence", where="confidence IS NOT NULL"),
         _index("ix_files_name", "name"),
@@ -163,7 +163,7 @@ class MoveRow(Base):
 
     __table_args__ = (
         CheckConstraint(f"kind IN {get_args(MoveKind)}", name="ck_moves_kind"),
-        _index("ix_moves_pending", "file_id", where=PENDING, unique=True),
+        _index("ix_moves_pending", "file_id", where=IS_PENDING, unique=True),
         _index("ix_moves_file_id", "file_id"),
         _index("ix_moves_undoes", "undoes", where="undoes IS NOT NULL"),
         _index("ix_moves_done_at", "done_at"),

@@ -23,7 +23,7 @@ from db.ledger.ledger import Action, Entry, Move
 from db.queries.listing import filed_at_paths
 from db.schema.file_names import escape
 from db.schema.rows import entries_by
-from db.schema.tables import FILED as IS_FILED
+from db.schema.tables import IS_FILED
 from db.schema.tables import files as file_rows
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings

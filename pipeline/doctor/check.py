@@ -23,7 +23,7 @@ from db.ledger.ledger import Entry
 from db.queries.listing import filed_at_paths
 from db.schema.file_names import escape
 from db.schema.rows import entries_by
-from db.schema.tables import FILED, PENDING, UNFINISHED, files, moves
+from db.schema.tables import IS_FILED, IS_PENDING, IS_UNFINISHED, files, moves
 from pipeline.config import Settings
 from pipeline.corrections.relocation import Relocation, Relocations, relocated
 from pipeline.doctor.spellings import respelled
@@ -145,7 +145,7 @@ def _filed(engine: Engine, settings: Settings, hashes: bool, moved: Counter[Relo
 
 def filed_entries(engine: Engine) -> Iterator[Entry]:
     """Yield the rows of filed files, oldest first, without holding them all."""
-    return _entries(engine, FILED)
+    return _entries(engine, IS_FILED)
 
 
 def _gone(engine: Engine, entry: Entry) -> Problem | None:
@@ -184,7 +184,7 @@ _EDITED = "; if nobody meant to edit it, put the photo back from a backup"
 
 
 def _unfinished(engine: Engine, settings: Settings) -> Iterator[Problem]:
-    for entry in _entries(engine, UNFINISHED):
+    for entry in _entries(engine, IS_UNFINISHED):
         spool = os.path.join(os.fsencode(settings.spool), os.fsencode(entry.spool_name))
         lost = not any(map(os.path.lexists, _places(entry, spool)))
         if not _stands(engine, entry):
@@ -210,14 +210,14 @@ def _places(entry: Entry, spool: bytes) -> list[bytes]:
 def _stands(engine: Engine, entry: Entry) -> bool:
     """Tell whether a row still says what it said, and no correction is just moving its file."""
     with reading(engine) as connection:
-        moving = select(moves.c.id).where(moves.c.file_id == entry.id, text(PENDING))
+        moving = select(moves.c.id).where(moves.c.file_id == entry.id, text(IS_PENDING))
         now = entries_by(connection, files.c.id == entry.id)
         return now == [entry] and connection.execute(moving).first() is None
 
 
 def _pending(engine: Engine) -> Iterator[Problem]:
     with reading(engine) as connection:
-        cut_off = select(moves.c.file_id, moves.c.source, moves.c.kind).where(text(PENDING))
+        cut_off = select(moves.c.file_id, moves.c.source, moves.c.kind).where(text(IS_PENDING))
         found = connection.execute(cut_off.order_by(moves.c.id)).all()
     for id, source, kind in found:
         message = f"is in the middle of `{kind}`; if none is running, start the worker, which finishes it"
@@ -246,7 +246,7 @@ def _spool(engine: Engine, settings: Settings) -> Iterator[Problem]:
     troubles: list[OSError] = []
     for page in _pages(filing.files_below(spool, troubles.append)):
         names = [os.fsdecode(os.path.relpath(path, spool)) for path in page]
-        waiting = _known(engine, files.c.spool_name, names, UNFINISHED)
+        waiting = _known(engine, files.c.spool_name, names, IS_UNFINISHED)
         for path, name in zip(page, names, strict=True):
             if name not in waiting:
                 yield from _unexpected("orphan", path, settings)
@@ -276,9 +276,9 @@ def _unrecorded(
     looks = (
         lambda left: filed_at_paths(engine, left),
         lambda left: relocated(engine, left, moved),
-        lambda left: _known(engine, files.c.destination, left, UNFINISHED),
-        lambda left: _known(engine, moves.c.source, left, PENDING),
-        lambda left: _known(engine, moves.c.destination, left, PENDING),
+        lambda left: _known(engine, files.c.destination, left, IS_UNFINISHED),
+        lambda left: _known(engine, moves.c.source, left, IS_PENDING),
+        lambda left: _known(engine, moves.c.destination, left, IS_PENDING),
         lambda left: respelled(engine, root, left),
         # Again: what was on its way at the first look has arrived since.
         lambda left: filed_at_paths(engine, left),

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, select, text
 
 from db.connection.engine import reading
 from db.schema.file_names import RawName
-from db.schema.tables import FILED, files
+from db.schema.tables import IS_FILED, files
 
 PAGE = 5_000
 
@@ -41,7 +41,7 @@ def respelled(engine: Engine, root: bytes, paths: Sequence[RawName]) -> set[RawN
 def _recorded(engine: Engine) -> Iterator[RawName]:
     last = 0
     while True:
-        some = select(files.c.id, files.c.path).where(text(FILED), files.c.id > last)
+        some = select(files.c.id, files.c.path).where(text(IS_FILED), files.c.id > last)
         with reading(engine) as connection:
             rows = connection.execute(some.order_by(files.c.id).limit(PAGE)).all()
         yield from (path for _, path in rows if path is not None)

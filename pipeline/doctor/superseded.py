@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select, text
 from db.connection.engine import reading
 from db.ledger.ledger import Entry
 from db.schema.rows import FILE_COLUMNS, entries_by, entry_of
-from db.schema.tables import FILED, files
+from db.schema.tables import IS_FILED, files
 from pipeline.files.moves import files_below
 from pipeline.worker.duplicates import is_gone, is_present
 
@@ -22,11 +22,11 @@ def owners(engine: Engine) -> dict[int, Entry]:
 
     Where the file there has the size of an older row and not of the newest, that older one is the owner.
     """
-    doubled = select(files.c.path).where(text(FILED)).group_by(files.c.path).having(func.count() > 1)
+    doubled = select(files.c.path).where(text(IS_FILED)).group_by(files.c.path).having(func.count() > 1)
     found: dict[int, Entry] = {}
     with reading(engine) as connection:
         for path in connection.execute(doubled).scalars().all():
-            entries = entries_by(connection, files.c.path == path, text(FILED))
+            entries = entries_by(connection, files.c.path == path, text(IS_FILED))
             owner = max(entries, key=lambda entry: (_fits(entry), entry.id))
             found |= {entry.id: owner for entry in entries if entry.id != owner.id}
     return found
@@ -34,7 +34,7 @@ def owners(engine: Engine) -> dict[int, Entry]:
 
 def elsewhere(engine: Engine, entry: Entry) -> Entry | None:
     """Return the newest other filed row of the same content whose file is in its place."""
-    same = files.c.sha256 == entry.sha256, files.c.id != entry.id, files.c.path != entry.path, text(FILED)
+    same = files.c.sha256 == entry.sha256, files.c.id != entry.id, files.c.path != entry.path, text(IS_FILED)
     with reading(engine) as connection:
         newest = select(*FILE_COLUMNS).where(*same).order_by(files.c.id.desc()).limit(LOOKED_AT)
         rows = [entry_of(row) for row in connection.execute(newest)] if entry.sha256 else []
