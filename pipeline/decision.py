@@ -1,4 +1,4 @@
-"""From the scores of one photo to the folder it belongs in. Pure."""
+"""Choose the folder of a photo from its scores. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Doubt = Literal["low_confidence", "neither"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a bundle and the settings together demand before a photo is filed.
+    """Conditions for filing a photo, from the bundle and the settings.
 
-    `folders` maps each label that is filed to its folder; a label without one stands for "none of them".
-    `threshold` is the least calibrated probability, 0 to 1, at which the best of them is believed.
+    `folders` maps each label that is filed to its folder; a label without one means "none of them".
+    `threshold` is the lowest calibrated probability, 0 to 1, at which the best label is accepted.
     """
 
     folders: Mapping[str, str]
@@ -28,7 +28,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`outcome` is a folder, `prediction` the best label that has one, `reason` the doubt if there is any."""
+    """`outcome` is a folder, `prediction` the best label with a folder, `reason` why not filed."""
 
     outcome: str
     prediction: str
@@ -39,8 +39,8 @@ class Decision:
 def decide(scores: Mapping[str, float], policy: Policy) -> Decision:
     """Choose the folder for a photo from its calibrated probabilities, a number in 0 to 1 for each label.
 
-    The earlier label wins a tie. Raises ValueError for scores that are no probabilities: such a photo
-    was not classified at all.
+    The earlier label wins a tie. Raises ValueError if the scores are not probabilities, so that the photo
+    counts as not classified.
     """
     if not all(math.isfinite(score) and 0.0 <= score <= 1.0 for score in scores.values()):
         raise ValueError(f"scores must be probabilities, got {dict(scores)}")

@@ -150,10 +150,10 @@ def test_a_reader_works_while_the_worker_writes(sqlite_engine: Engine, path: Pat
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nonsense", "is no URL"),
+        ("nonsense", "is not a usable URL"),
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),
-        ("oddbase://x/y", "is no URL"),
+        ("oddbase://x/y", "is not a usable URL"),
     ],
 )
 def test_urls_that_cannot_be_used(url: str, said: str) -> None:

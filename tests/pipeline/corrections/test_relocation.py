@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config import Settings
 from pipeline.doctor import check, repair
-from pipeline.doctor.check import Problem
+from pipeline.doctor.problem import Problem
 from tests.support.house import House
 from tests.support.oracle import files_below, read
 from tests.support.world import World

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.doctor import check
-from pipeline.doctor.check import Problem
+from db.queries import integrity
+from pipeline.doctor import check, check_files
+from pipeline.doctor.problem import Problem
 from pipeline.files import moves
 from pipeline.worker.locks import worker_lock
 from tests.support.house import House
@@ -170,7 +171,8 @@ def test_a_damaged_database_is_told(whole: House) -> None:
 
 
 def test_pages_are_walked_to_their_end(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "PAGE", 2)
+    monkeypatch.setattr(check_files, "PAGE", 2)
+    monkeypatch.setattr(integrity, "PAGE", 2)
     for number in range(5):
         whole.file(b"%d.jpg" % number)
         put(whole.settings.sorted / "cats", f"new {number}.jpg")

@@ -11,8 +11,9 @@ import pytest
 from db.connection.engine import open_database
 from db.ledger.ledger import Ledger
 from db.schema.tables import IMPORTED
-from pipeline.doctor import check, repair
+from pipeline.doctor import repair
 from pipeline.doctor.check import examine
+from pipeline.doctor.problem import Problem
 from pipeline.doctor.repair import Repair
 from pipeline.errors import LockError
 from pipeline.files import moves
@@ -197,7 +198,7 @@ def test_what_only_people_can_mend_is_left_with_a_reason(whole: House) -> None:
 
 
 def test_a_damaged_database_is_left_alone(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = check.Problem("database", b"/x.db", None, "is damaged")
+    problem = Problem("database", b"/x.db", None, "is damaged")
     monkeypatch.setattr(repair, "examine", lambda *_: iter([problem]))
     put(whole.settings.sorted / "cats/new.jpg", b"3")
     assert [(r.done, r.told[:4]) for r in mended(whole)] == [(False, "left")]

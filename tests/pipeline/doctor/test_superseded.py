@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import update
 
 from db.connection.engine import writing
-from db.queries import listing
+from db.queries import integrity, listing
 from db.schema.tables import files
-from pipeline.doctor import check, spellings
+from pipeline.doctor import check
 from pipeline.files import moves
 from tests.pipeline.doctor.test_repair import contents, left, mended, put, told
 from tests.support.house import House
@@ -208,7 +208,7 @@ def test_two_files_whose_names_differ_in_case_are_two(house: House) -> None:
 
 
 def test_rows_are_read_in_pages(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spellings, "PAGE", 2)
+    monkeypatch.setattr(integrity, "PATHS_PAGE", 2)
     for number in range(5):
         house.file(b"%d.jpg" % number, b"%d" % number)
-    assert len(list(spellings._recorded(house.engine))) == 5
+    assert len(list(integrity.filed_paths(house.engine))) == 5
