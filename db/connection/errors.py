@@ -25,7 +25,7 @@ class DatabaseUnavailable(DatabaseError):  # noqa: N818 - it names a state
 
 
 class CommitUnclear(DatabaseUnavailable):
-    """A commit failed; only the database can tell whether its changes were made."""
+    """A commit failed; its changes may or may not be in the database."""
 
 
 class DatabaseReserved(DatabaseError):  # noqa: N818 - it names a state

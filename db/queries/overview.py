@@ -1,4 +1,4 @@
-"""Counts over all files, for a first look. Every function raises DatabaseError."""
+"""Counts over all files, and the history of one. Every function raises DatabaseError."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAME_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How many files failed for a reason, and when the last of them arrived."""
+    """Number of files that failed for a reason, and the arrival of the last one."""
 
     reason: str | None
     count: int
@@ -28,7 +28,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All that is known of one file: its row, its moves oldest first, and others of the same content."""
+    """The history of one file: its row, its moves (oldest first), and other files of the same content."""
 
     entry: Entry
     moves: tuple[Move, ...]
@@ -58,7 +58,7 @@ def failures(engine: Engine) -> list[Failure]:
 
 
 def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[RawName]:
-    """Return where the newest `limit` files lie that failed for `reason`."""
+    """Return the paths of the newest `limit` files that failed for `reason`."""
     if not can_stand(reason):
         return []
     of_reason = select(files.c.path).where(text(IS_FAILED), files.c.reason == reason)
@@ -68,7 +68,7 @@ def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[
 
 
 def histogram(engine: Engine, bins: int) -> list[int]:
-    """Count the files by confidence, in `bins` of equal width from 0 to 1; 1 itself is in the last."""
+    """Count the files by confidence, in `bins` of equal width from 0 to 1; the last includes 1."""
     edges = [number / bins for number in range(bins)]
     with reading(engine) as connection:
         return [
@@ -94,7 +94,7 @@ def versions(engine: Engine, ids: Collection[int]) -> dict[int, int]:
 
 
 def history(engine: Engine, id: int) -> History | None:
-    """Return what is known of the file `id`, None if there is none."""
+    """Return the history of the file `id`, None if it does not exist."""
     with reading(engine) as connection:
         entries = entries_by(connection, files.c.id == id)
         if not entries:

@@ -70,7 +70,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["report", "--date", "2026-01-01", "--from", "2026-01-01"], 2, "give the one or the others"),
         (["report", "--from", "2026-01-02", "--to", "2026-01-01"], 2, "is after"),
         (["report"], 4, "There is no database"),
-        (["report", "--to", "2999-01-01"], 2, "2999-01-01 is yet to come"),
+        (["report", "--to", "2999-01-01"], 2, "2999-01-01 is in the future"),
         (["query", "--json", "--format", "csv"], 2, "are two formats"),
         (["train", "x", "--out", "y", "--folder", "cat"], 2, "expected LABEL=NAME"),
         (["doctor"], 4, "There is no database"),
@@ -293,7 +293,7 @@ def test_repair_says_what_it_leaves_and_exits_with_1(run: Run, filed: Path) -> N
     done = run("doctor", "--repair")
     assert done.code == 1
     assert "left: it is empty" in done.out
-    assert "repaired: recorded as filed where it lies" in done.out
+    assert "repaired: recorded in its place" in done.out
 
 
 def test_repair_is_refused_while_a_worker_is_at_work(run: Run, filed: Path) -> None:
@@ -314,7 +314,7 @@ def test_a_bundle_is_written_once(run: Run, filed: Path) -> None:
     with zipfile.ZipFile("help.zip") as archive:
         assert all(b"Anna" not in archive.read(name) for name in archive.namelist())
     done = run("doctor", "--bundle", "help.zip")
-    assert (done.code, "is there already" in done.err) == (2, True)
+    assert (done.code, "exists already" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_doctor_says_where_the_files_of_a_moved_installation_lie(
     }
     shown = "\n".join(map(str, problems))
     assert str(tmp_path / new / "sorted/cats") in shown
-    assert "2 lie in" in shown and "1 lie in" in shown
+    assert "2 files that rows name there are in" in shown and "1 files that rows name there are in" in shown
     assert problems[0].as_dict()["now"].startswith(str(tmp_path / new))
 
 
@@ -125,7 +125,7 @@ def test_a_folder_of_a_label_may_be_renamed_by_hand(house: House, made_again: bo
         cats.mkdir()
     [problem] = found(house)
     assert (problem.kind, problem.path) == ("moved", os.fsencode(cats))
-    assert "2 lie in" in str(problem) and "sorted/katzen now" in str(problem)
+    assert "2 files that rows name there are in" in str(problem) and "sorted/katzen now" in str(problem)
     [each] = mended(house)
     assert each.done and "sorted/katzen" in each.told
     assert (found(house), paths(house)) == ([], {b"katzen/a.jpg", b"katzen/trip/b.jpg"})

@@ -92,7 +92,7 @@ def test_a_file_that_goes_while_it_is_looked_up_is_no_problem(
         (whole.settings.sorted / "cats/new.jpg").unlink(missing_ok=True)
         return {path: None for path in paths if not path.endswith(b"new.jpg")}
 
-    monkeypatch.setattr(check, "filed_at_paths", late)
+    monkeypatch.setattr(check_files, "filed_at_paths", late)
     assert examine(whole) == []
 
 

@@ -207,7 +207,7 @@ def test_a_damaged_database_is_left_alone(whole: House, monkeypatch: pytest.Monk
 def test_a_correction_under_way_keeps_repairs_out(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.corrections import corrections
 
-    monkeypatch.setattr(corrections, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.05)
     with corrections.moves_lock(whole.settings), pytest.raises(LockError):
         mended(whole)
 

@@ -17,8 +17,8 @@ from pipeline.watch.inotify import InotifyWatch, PendingEvents
 
 ROOT = Path(__file__).parents[3]
 ADVICE = (
-    f"watchdog {version('watchdog')} has changed its inotify reader. Pin the old version in pyproject.toml, or "
-    " adapt pipeline/watch/inotify.py, the only module that uses it; without it an inbox is polled."
+    f"watchdog {version('watchdog')} has changed its inotify reader. Pin the old version in pyproject.toml, "
+    "or adapt pipeline/watch/inotify.py, the only module that uses it; without it an inbox is polled."
 )
 
 

@@ -117,7 +117,7 @@ def test_who_looked_before_somebody_else_answered_changes_nothing(client: TestCl
         client.delete(f"{url}/correction", headers=seen),
     ]
     assert [answer.status_code for answer in late] == [412, 412]
-    assert "a.jpg: was settled meanwhile by ann, who said dog" in late[0].json()["error"]
+    assert "a.jpg: was changed meanwhile by ann, to dog" in late[0].json()["error"]
     assert client.get(url).json()["corrected_to"] == "dog"
     assert client.delete(f"{url}/correction?by=ben", headers={"If-Match": "mine"}).status_code == 400
     anew = {"If-Match": first.headers["etag"]}

@@ -102,7 +102,7 @@ def test_a_failure_that_cannot_be_moved_is_said(client: TestClient, house: House
     house.file(b"a.jpg", outcome="failed", reason="empty")
     Path(house.settings.sorted, "failed/a.jpg").unlink()
     response = client.post("/today/retry", data={"reason": "empty"}, headers=HTML)
-    assert response.status_code == 409 and "a.jpg: is gone" in response.text
+    assert response.status_code == 409 and "a.jpg: is missing" in response.text
 
 
 def test_where_nobody_has_been_the_page_says_what_to_do(visitor: TestClient) -> None:

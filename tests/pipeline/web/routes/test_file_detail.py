@@ -53,7 +53,7 @@ def test_an_old_page_changes_nothing_and_says_who_was_first(client: TestClient, 
             f"/files/{id}/{action}", data={"seen": f"{id}:0", "label": "dog"}, headers=HTML
         )
         assert response.status_code == 409
-        assert "was settled meanwhile by ann" in response.text
+        assert "was changed meanwhile by ann" in response.text
     assert house.state(id)[1] == "cats"
 
 
@@ -112,7 +112,7 @@ def test_a_file_that_is_gone_from_its_folder_is_said(client: TestClient, house: 
     id = house.file(b"a.jpg")
     Path(house.settings.sorted, "cats/a.jpg").unlink()
     response = client.post(f"/files/{id}/correct", data={"seen": f"{id}:0", "label": "dog"}, headers=HTML)
-    assert response.status_code == 409 and "is gone; put it back" in response.text
+    assert response.status_code == 409 and "is missing; put it back" in response.text
 
 
 @pytest.mark.parametrize("path", ["/files/99", "/files/-1", "/files/x", "/files/99999999999999999999"])

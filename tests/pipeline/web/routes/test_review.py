@@ -90,7 +90,7 @@ def test_a_second_click_and_a_second_person_change_nothing(client: TestClient, h
     id = doubt(house, b"a.jpg")
     answer(client, [f"{id}:0"], "dog")
     text = answer(client, [f"{id}:0"], "cat").text
-    assert "was settled meanwhile" in text and "who said dog" in text
+    assert "was changed meanwhile" in text and ", to dog" in text
     assert house.state(id)[1] == "dogs"
     assert len(house.ledger.moves(id)) == 1
 
@@ -170,7 +170,7 @@ def test_an_undo_of_what_somebody_else_changed_since_is_refused(client: TestClie
     text = answer(client, [f"{id}:0"], "dog").text
     house.correct(b"dogs/a.jpg", label="cat")
     text = client.post("/review/undo", data={"done": done(text)}, headers=HTMX).text
-    assert "was settled meanwhile by ann, who said cat" in text
+    assert "was changed meanwhile by ann, to cat" in text
     assert house.state(id)[1] == "cats"
 
 
@@ -201,7 +201,7 @@ def test_one_that_cannot_be_moved_is_named_and_the_others_are_settled(
     ids = [doubt(house, b"%d.jpg" % n) for n in range(2)]
     (house.settings.sorted / "uncertain/0.jpg").unlink()
     text = answer(client, [f"{id}:0" for id in ids], "dog", "/review?many=1").text
-    assert "0.jpg: is gone" in text
+    assert "0.jpg: is missing" in text
     assert [house.state(id)[1] for id in ids] == ["uncertain", "dogs"]
 
 
@@ -273,7 +273,7 @@ def test_another_command_at_work_is_waited_for_and_then_said(
     client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = doubt(house, b"a.jpg")
-    monkeypatch.setattr(corrections, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.01)
     with corrections.moves_lock(house.settings):
         assert answer(client, [f"{id}:0"]).status_code == 409
     assert house.state(id)[1] == "uncertain"
