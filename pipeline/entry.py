@@ -1,4 +1,4 @@
-"""Where every way to start Pawsort begins: make the import path safe before anything else is imported."""
+"""Entry point of the program: make the import path safe, then import and run the commands."""
 
 from pipeline import import_path
 

@@ -11,12 +11,15 @@ from array import array
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Connection,
+    Double,
     Engine,
+    Integer,
     Select,
     delete,
     func,
@@ -29,6 +32,7 @@ from sqlalchemy import (
 
 from db.connection.engine import reading, writing
 from db.queries.name_search import ids_by_name
+from db.schema.columns import UtcTime
 from db.schema.file_names import RawName, can_stand, escape
 from db.schema.records import Entry
 from db.schema.rows import entries_by, in_pieces
@@ -45,6 +49,18 @@ COMMON = 20_000
 """If this many rows match, reading the newest rows is faster than looking up and sorting."""
 
 RESULT_COLUMNS = tuple(column.name for column in view.columns)
+
+ColumnKind = Literal["time", "real", "integer", "json", "text"]
+
+_KINDS: dict[type[Any], ColumnKind] = {UtcTime: "time", Double: "real", Integer: "integer", JSON: "json"}
+
+
+def result_kinds() -> dict[str, ColumnKind]:
+    """Return the kind of value of each column of `results`, in their order."""
+    return {
+        column.name: next((kind for type_, kind in _KINDS.items() if isinstance(column.type, type_)), "text")
+        for column in view.columns
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from sqlalchemy import JSON, ColumnElement, Double, Engine, Integer
+from sqlalchemy import Engine
 
 from db.queries import listing
-from db.schema.columns import UtcTime
-from db.schema.tables import results
 from pipeline.reports import csv_files
 from pipeline.reports.calendar_days import bounds, day_of, days_between, last_due
 from pipeline.reports.summary import SCHEMA_VERSION, SummaryBuilder
@@ -165,16 +163,20 @@ def _versioned(frame: pd.DataFrame) -> pd.DataFrame:
 def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return rows of `results` as columns of the dtypes that `csv_files` and `SummaryBuilder` expect."""
     return pd.DataFrame(
-        {column.name: _series(column, [row[column.name] for row in rows]) for column in results.c}
+        {name: _series([row[name] for row in rows], kind) for name, kind in listing.result_kinds().items()}
     )
 
 
-def _series(column: ColumnElement[Any], cells: list[Any]) -> pd.Series:
-    if isinstance(column.type, JSON):
-        return pd.Series([None if cell is None else json.dumps(cell) for cell in cells], dtype="str")
-    return pd.Series(cells, dtype=_dtype(column))
+def _series(cells: list[Any], kind: listing.ColumnKind) -> pd.Series:
+    if kind == "json":
+        cells = [None if cell is None else json.dumps(cell) for cell in cells]
+    return pd.Series(cells, dtype=_DTYPES[kind])
 
 
-def _dtype(column: ColumnElement[Any]) -> str:
-    kinds = {UtcTime: "datetime64[us, UTC]", Double: "float64", Integer: "Int64"}
-    return next((dtype for kind, dtype in kinds.items() if isinstance(column.type, kind)), "str")
+_DTYPES: dict[listing.ColumnKind, str] = {
+    "time": "datetime64[us, UTC]",
+    "real": "float64",
+    "integer": "Int64",
+    "json": "str",
+    "text": "str",
+}

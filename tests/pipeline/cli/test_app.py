@@ -111,7 +111,7 @@ def test_a_model_that_is_not_there_is_exit_3(run: Run, name: str, monkeypatch: p
 def test_a_file_that_is_no_database_is_exit_4_and_stays_as_it_is(run: Run, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     database = tmp_path / "state" / "pawsort.db"
-    database.write_bytes(b"this is no database, but somebody's diary" * 50)
+    database.write_bytes(b"this is not a database, but a diary" * 50)
     done = run("run", "--once")
     assert done.code == 4
     assert str(database) in done.err
@@ -255,7 +255,7 @@ def test_classify_needs_no_settings_file_but_one_that_is_named(
     done = run("classify", "photos")
     assert done.code == 0 and "no photos there" in done.err
     assert run("classify", "photos", "--config", "config.yaml").code == 2
-    assert run("query").code == 2  # whoever asks a database must say which
+    assert run("query").code == 2  # the settings name the database
 
 
 def test_a_model_is_found_by_its_name_beside_the_settings(run: Run, tmp_path: Path) -> None:

@@ -402,7 +402,7 @@ def test_nothing_is_lost_and_rows_and_files_agree(actions: list[tuple[str, bytes
         house.engine.dispose()
 
 
-# --- by row, as somebody saw it ---
+# --- by row, as a client saw it ---
 
 
 def by_row(house: House, *files: Known, label: str = "dog", by: str = "ann") -> list[str | None]:

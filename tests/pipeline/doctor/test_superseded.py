@@ -18,7 +18,7 @@ from db.queries import integrity, listing
 from db.schema.tables import files
 from pipeline.doctor import check
 from pipeline.files import moves
-from tests.pipeline.doctor.test_repair import contents, left, mended, put, told
+from tests.pipeline.doctor.test_repair import contents, left, put, repaired, told
 from tests.support.house import House
 
 
@@ -68,7 +68,7 @@ def test_a_row_whose_photo_came_back_and_is_filed_elsewhere_ends(whole: House) -
     assert whole.state(new) == ("filed", "cats", None, b"sorted/cats/z.jpg")
     assert listing.counts(whole.engine) == {"cats": 2, "dogs": 1, "waiting": 0}
     assert contents(whole) == before
-    assert mended(whole) == []
+    assert repaired(whole) == []
 
 
 @pytest.mark.parametrize("content", [b"1", b"longer"])
@@ -195,7 +195,7 @@ def test_a_file_system_that_takes_two_spellings_for_one(
     monkeypatch.setattr(os, "lstat", lstat)
     monkeypatch.setattr(moves, "files_below", files_below)
     assert left(house) == []
-    assert mended(house) == []
+    assert repaired(house) == []
 
 
 def test_two_files_whose_names_differ_in_case_are_two(house: House) -> None:
