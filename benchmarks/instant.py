@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from pipeline.classifier.client import Finding, Item
 from pipeline.classifier.file_checks import Admitted
+from pipeline.classifier.messages import ClassificationResult, Item
 
 
 class Instant:
@@ -31,10 +31,13 @@ class Instant:
     def submit(self, items: Sequence[Item]) -> None:
         self._flying.append(items)
 
-    def poll(self, timeout: float) -> list[Finding]:
+    def poll(self, timeout: float) -> list[ClassificationResult]:
         if not self._flying:
             return []
         scores = {"cat": 1.0, "dog": 0.0, "neither": 0.0}
-        return [Finding(id, Admitted("JPEG", 1, 1, 1, None), scores) for id, _ in self._flying.popleft()]
+        return [
+            ClassificationResult(id, Admitted("JPEG", 1, 1, 1, None), scores)
+            for id, _ in self._flying.popleft()
+        ]
 
     def stop(self) -> None: ...

@@ -18,9 +18,9 @@ from models.bundle.bundle import load
 from models.images.resize import shrink
 from models.inference.engines import open_engine
 from pipeline.classifier import image_loader
-from pipeline.classifier.serve import usable_cpus
 from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
+from pipeline.processes import usable_cpus
 
 Decode = Callable[[bytes], np.ndarray]
 
@@ -41,7 +41,7 @@ def compared(paths: Sequence[bytes]) -> dict[str, float]:
     policy = Policy(bundle.folders, bundle.threshold(DecisionSettings().target_precision))
 
     def reduced(path: bytes) -> np.ndarray:
-        pixels = image_loader.load(path, bundle.input_size, LIMITS)[1]
+        pixels = image_loader.load((0, path), bundle.input_size, LIMITS)[1]
         assert pixels is not None
         return pixels
 

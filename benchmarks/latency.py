@@ -17,7 +17,7 @@ from db.connection.engine import open_database
 from pipeline import config
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.classifier.configured_model import load_bundle, worker_classifier
-from pipeline.worker import service
+from pipeline.worker import startup
 from pipeline.worker.loop import Worker
 
 SETTLE = config.WatchSettings().settle_seconds
@@ -44,7 +44,7 @@ def waiting(folder: Path, count: int, rate: float) -> list[float]:
     contents = [Path(path.decode()).read_bytes() for path in ready]
     (folder / "config.yaml").write_text("", encoding="utf-8")
     settings = config.load(folder / "config.yaml")
-    service.prepare_folders(settings)
+    startup.prepare_folders(settings)
     bundle = load_bundle(settings)
     classifier = worker_classifier(settings, bundle)
     engine = open_database(settings.database_url)

@@ -17,7 +17,7 @@ from benchmarks.throughput import filing_rate
 from db.connection.engine import open_database
 from models.bundle.bundle import load
 from pipeline import config
-from pipeline.worker import service
+from pipeline.worker import startup
 from pipeline.worker.loop import Worker
 
 
@@ -42,7 +42,7 @@ def filing_rate_of_stub(folder: Path, count: int) -> float:
     text = "watch: {settle_seconds: 0, mode: polling}\nbatch: {wait_seconds: 0}\n"
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     settings = config.load(folder / "config.yaml")
-    service.prepare_folders(settings)
+    startup.prepare_folders(settings)
     for number in range(count):
         (settings.inboxes[0] / f"{number}.jpg").write_bytes(b"%d" % number)
     bundle = load(Path(config.__file__).parents[1] / "models" / "cats_dogs")

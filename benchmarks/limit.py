@@ -32,7 +32,7 @@ from models.inference.engines import open_engine, open_sketch
 from models.inference.multi_crop import PARTS
 from pipeline import config
 from pipeline.classifier import image_loader
-from pipeline.classifier.serve import usable_cpus
+from pipeline.processes import usable_cpus
 
 T = TypeVar("T")
 
@@ -147,13 +147,13 @@ def decoding_pace(paths: Sequence[bytes], size: int) -> Pace:
 def pixels(paths: Sequence[bytes], size: int) -> np.ndarray:
     """Return photos as the network takes them, uint8 (n, size, size, 3)."""
     return np.stack(
-        [image for path in paths if (image := image_loader.load(path, size, LIMITS)[1]) is not None]
+        [image for path in paths if (image := image_loader.load((0, path), size, LIMITS)[1]) is not None]
     )
 
 
 def _read_all(paths: Sequence[bytes], size: int) -> None:
     for path in paths:
-        assert image_loader.load(path, size, LIMITS)[1] is not None, os.fsdecode(path)
+        assert image_loader.load((0, path), size, LIMITS)[1] is not None, os.fsdecode(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from pathlib import Path
 from benchmarks.instant import Instant
 from pipeline import config
 from pipeline.config import Settings
-from pipeline.worker import heartbeat, service
+from pipeline.worker import heartbeat, service, startup
 
 BURST = 100_000
 SLOWEST = 200  # files a second
@@ -39,7 +39,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     """Return figures of `count` files that wait at the start, and of a burst that comes while it works."""
     (folder / "config.yaml").write_text(SETTINGS, encoding="utf-8")
     settings = config.load(folder / "config.yaml")
-    service.prepare_folders(settings)
+    startup.prepare_folders(settings)
     with _worker(settings) as pid:
         _wait(lambda: _is_watching(settings, pid), STARTING_SECONDS)
         idle = _memory(pid, "VmRSS")

@@ -49,7 +49,7 @@ def main() -> int:
 
 def child(requests: Connection, answers: Connection, *_: Any) -> None:
     """Answer by marker, without TensorFlow; what kills a decoder kills this process in earnest."""
-    from pipeline.classifier.serve import Finished, Ready
+    from pipeline.classifier.messages import Finished, Ready
 
     answers.send(Ready(LABELS, "stub"))
     with contextlib.suppress(EOFError):
@@ -80,13 +80,13 @@ def _die_if_poison(data: bytes) -> None:
 
 def _finding(id: int, data: bytes) -> Any:
     from pipeline.classifier.file_checks import Admitted
-    from pipeline.classifier.serve import Finding
+    from pipeline.classifier.messages import ClassificationResult
 
     if b"<truncated>" in data:
-        return Finding(id, None, None, "truncated", "says the marker")
+        return ClassificationResult(id, None, None, "truncated", "says the marker")
     guess = hashlib.sha256(data).digest()[0] % len(LABELS)
     scores = {label: 0.998 if n == guess else 0.001 for n, label in enumerate(LABELS)}
-    return Finding(id, Admitted("JPEG", 640, 480, 1, None), scores)
+    return ClassificationResult(id, Admitted("JPEG", 640, 480, 1, None), scores)
 
 
 if __name__ == "__main__":

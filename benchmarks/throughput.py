@@ -13,8 +13,9 @@ from benchmarks import photos, rivals, writing
 from benchmarks.apart import apart
 from benchmarks.limit import Limit, around
 from pipeline import config
-from pipeline.classifier.client import Item, ProcessClassifier, classify_files
+from pipeline.classifier.client import ProcessClassifier, classify_files
 from pipeline.classifier.configured_model import load_bundle, worker_classifier
+from pipeline.classifier.messages import Item
 from pipeline.worker import service
 
 

@@ -1,13 +1,12 @@
-"""A spawned process that speaks in messages, dies with its parent and leaves last words.
+"""Subprocess with a message pipe; killed with its parent; reports its exit status and last output.
 
-It knows nothing of models. Two threads of ours stand between the caller and the pipes, because a pipe blocks
-when the process behind it is stuck: one sends what is in the outbox, one fills the inbox.
+Two threads stand between the caller and the pipes, because a pipe blocks when the process at its other end is
+stuck: one sends the messages of the outbox, one fills the inbox.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import multiprocessing
 import os
@@ -24,6 +23,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from pipeline.import_path import secure_children
+from pipeline.processes import end_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -31,48 +31,46 @@ KILL_SECONDS = 5.0
 """How long the kernel may take to end a killed process; one stuck on a dead network share never ends."""
 
 STOP_SECONDS = 2.0
-"""How long a process may take to end by itself once its pipe is closed."""
+"""How long a process may take to end after its pipe is closed, before it is killed."""
 
 STDERR_TAIL_CHARACTERS = 400
-"""Characters of the end of the process's output that are kept for its obituary."""
+"""Characters of the last line of output that an exit summary quotes."""
 
 OUTPUT_BYTES = 1_000_000
-"""Output beyond this is forgotten: image libraries warn about file after file for years."""
-
-_PR_SET_PDEATHSIG = 1
+"""Larger output is truncated: image libraries warn about file after file for years."""
 
 Main = Callable[..., None]
-"""What runs in the process: `main(requests, answers, *arguments)`; `requests` ends with EOFError."""
+"""The function of the process: `main(requests, answers, *arguments)`; `requests` ends with EOFError."""
 
 
 class ProcessExited(Exception):  # noqa: N818 - says what has happened
-    """The process has ended, or closed its pipe; whatever it had sent was received before."""
+    """The process has ended, or closed its pipe; each message that it had sent was received before."""
 
 
 class ChildProcess:
-    """Run `main(requests, answers, *arguments)` in a process of its own, from now on.
+    """Run `main(requests, answers, *arguments)` in a new process.
 
     `main` must be a function of a module, and the arguments picklable. Create it in a thread that lives as
-    long as the process is wanted: Linux counts the end of that thread as the death of the parent.
+    long as the process is needed: Linux counts the end of that thread as the death of the parent.
     """
 
     def __init__(self, main: Main, *arguments: object) -> None:
-        # A fork would copy our locks, threads and database handles.
+        # A fork would copy locks, threads and database handles.
         context = multiprocessing.get_context("spawn")
         secure_children()
-        their_requests, self._requests = context.Pipe(duplex=False)
-        self._answers, their_answers = context.Pipe(duplex=False)
+        child_requests, self._requests = context.Pipe(duplex=False)
+        self._answers, child_answers = context.Pipe(duplex=False)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
-        their_output = Connection(os.dup(self._output.fileno()), readable=False)
-        theirs = (their_requests, their_answers, their_output)
+        child_output = Connection(os.dup(self._output.fileno()), readable=False)
+        child_ends = (child_requests, child_answers, child_output)
         self._process = context.Process(
             target=_enter,
-            args=(os.getpid(), *theirs, main, arguments),
-            name="pawsort-classifier",
+            args=(os.getpid(), *child_ends, main, arguments),
+            name="pawsort-child",
             daemon=True,
         )
         self._process.start()
-        for end in theirs:
+        for end in child_ends:
             end.close()
         # Without this an exit that skips `kill` would wait for a process that ignores SIGTERM.
         self._reaper = weakref.finalize(self, self._process.kill)
@@ -91,12 +89,12 @@ class ChildProcess:
         return self._process.pid
 
     def send(self, message: object) -> None:
-        """Hand over a picklable message; never blocks or fails, even when the process is stuck or dead."""
+        """Send a picklable message; never blocks or fails, even when the process is stuck or dead."""
         self._outbox.put(message)
 
     def receive(self, timeout: float) -> Any:
-        """Return the next message, or None when `timeout` seconds bring none. Raises Gone."""
-        self._forget_old_output()
+        """Return the next message, or None when `timeout` seconds bring none. Raises ProcessExited."""
+        self._truncate_output()
         try:
             message = self._inbox.get(timeout=max(0.0, timeout))
         except queue.Empty:
@@ -113,35 +111,35 @@ class ChildProcess:
         self.kill()
 
     def kill(self) -> str:
-        """End the process, if it still runs, and free what it held.
+        """End the process if it still runs, and close the pipes.
 
-        Returns how it ended, in words: the signal or exit code, and the last line of its output.
+        Returns its exit summary: the signal or exit code, and the last line of its output.
         """
         code = self._end()
-        obituary = ": ".join(filter(None, (_manner(code), self._last_words())))
+        exit_summary = ": ".join(filter(None, (_exit_status(code), self._stderr_tail())))
         self._reaper.detach()
         self._outbox.put(_END)
         for thread in self._threads:
             thread.join(KILL_SECONDS)
         for end in (self._requests, self._answers, self._output):
             end.close()
-        return obituary
+        return exit_summary
 
     def _end(self) -> int | None:
-        self._process.join(0.0 if self._inbox.empty() else 0.5)  # its own way of ending tells more than ours
+        self._process.join(0.0 if self._inbox.empty() else 0.5)  # its own exit status tells more than SIGKILL
         self._process.kill()
         self._process.join(KILL_SECONDS)
         if self._process.exitcode is None:
             log.error("process %d does not die; is a disk or network share stuck?", self.pid)
         return self._process.exitcode
 
-    def _last_words(self) -> str:
+    def _stderr_tail(self) -> str:
         size = os.fstat(self._output.fileno()).st_size
         tail = os.pread(self._output.fileno(), 4096, max(0, size - 4096)).decode("utf-8", "replace")
         lines = [line.strip() for line in tail.splitlines() if line.strip()]
         return lines[-1][-STDERR_TAIL_CHARACTERS:] if lines else ""
 
-    def _forget_old_output(self) -> None:
+    def _truncate_output(self) -> None:
         descriptor = self._output.fileno()
         if os.fstat(descriptor).st_size > OUTPUT_BYTES:
             os.ftruncate(descriptor, 0)
@@ -158,7 +156,7 @@ def _thread(target: Callable[..., None], *arguments: object) -> threading.Thread
 
 
 def _send_all(outbox: queue.SimpleQueue[Any], requests: Connection) -> None:
-    with contextlib.suppress(OSError):  # the process is dead; the other thread notices and says so
+    with contextlib.suppress(OSError):  # the process is dead; the other thread reports it
         while (message := outbox.get()) is not _END:
             requests.send(message)
     requests.close()
@@ -172,7 +170,7 @@ def _receive_all(answers: Connection, inbox: queue.Queue[Any]) -> None:
         inbox.put(_END)
 
 
-def _manner(code: int | None) -> str:
+def _exit_status(code: int | None) -> str:
     if code is None:
         return "does not die"
     if code >= 0:
@@ -198,15 +196,15 @@ def _enter(
         code = 0
     except BaseException as error:
         traceback.print_exc()
-        # Errors of TensorFlow have many lines, and the last is its least; the obituary quotes the last.
+        # The exit summary quotes the last line; the first line of TensorFlow's errors says most.
         print("".join(traceback.format_exception_only(error)).splitlines()[0], file=sys.stderr)
     finally:
         sys.stderr.flush()
-        os._exit(code)  # an orderly end would wait for TensorFlow's threads, which may be the ones that hang
+        os._exit(code)  # an orderly end waits for TensorFlow's threads, which may hang
 
 
 def _isolate(parent: int, output: Connection) -> None:
-    """Cut this process loose from the terminal and the log, and tie its life to its parent's."""
+    """Detach this process from the terminal and the log, and let it end with its parent."""
     for descriptor in (1, 2):
         os.dup2(output.fileno(), descriptor)
     output.close()
@@ -214,10 +212,8 @@ def _isolate(parent: int, output: Connection) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A bomb that slips through shall cost this process, not the one that keeps the books.
+    # When memory runs out, the kernel kills this process first and not the worker.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
+    if not end_with_parent(parent, signal.SIGKILL):
         os._exit(1)

@@ -1,30 +1,30 @@
-"""Prevent imports of Python files from the working folder or other folders of the user.
+"""Prevent Python files in the working folder, or in any folder of the user, from being imported.
 
-Python puts the working folder first on the import path of `python -c` and `python -m`, which start Pawsort's
-processes, and reads an empty entry of PYTHONPATH as the working folder. It would then run a `selectors.py`
-among photos instead of the standard library's. This module imports only modules that Python has already
-loaded.
+Python puts the working folder first on the import path of `python -c` and `python -m`, by which processes are
+started; an empty entry of PYTHONPATH means the working folder too. A `selectors.py` among photos would then
+be imported in place of the standard library's. Python itself imports `os` and `sys` before any program runs,
+so importing them here is safe.
 """
 
 import os
 import sys
 
 SAFE_PATH = "PYTHONSAFEPATH"
-"""Environment variable that keeps the working folder off the import path of child processes."""
+"""Environment variable: Python leaves the working folder off the import path of the process."""
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-"""The folder that contains `pipeline`, `models` and `db`."""
+"""The folder that holds `pipeline`, `models` and `db`."""
 
 _LIBRARY = os.path.dirname(os.__file__)
 _ZIP = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
 
 
 def secure() -> None:
-    """Make the import paths of this process and its children safe. Must be called first."""
+    """Make the import path of this process, and of all processes started from it, safe; call it first."""
     entries = os.environ.pop("PYTHONPATH", "").split(os.pathsep)
     relative = {os.path.abspath(entry) for entry in entries if not os.path.isabs(entry)}
     if not sys.flags.safe_path:
-        relative.update(sys.path[:1])  # the folder of the script, or the working folder for `python -m`
+        relative.update(sys.path[:1])  # the folder of the script, or the working folder of `python -m`
     sys.path[:] = safe(sys.path, FOLDER, relative)
     if absolute := [entry for entry in entries if os.path.isabs(entry)]:
         os.environ["PYTHONPATH"] = os.pathsep.join(absolute)
@@ -32,16 +32,16 @@ def secure() -> None:
 
 
 def secure_children() -> None:
-    """Keep the working folder off the import path of child processes."""
+    """Make the import path with which processes started from this one begin safe."""
     os.environ[SAFE_PATH] = "1"
 
 
 def safe(path: list[str], folder: str, unsafe: set[str]) -> list[str]:
-    """Return an import path with `folder` and without relative and `unsafe` entries.
+    """Return `path` without relative and `unsafe` entries, and with `folder`.
 
     The standard library comes first, then `folder`, so that no file beside a checkout replaces a module of
-    the library, and no other package one of Pawsort's. If `folder` is a folder of installed packages, all
-    entries keep their order.
+    the library, and no package elsewhere one of Pawsort's. If packages are installed in `folder`, all entries
+    keep their order.
     """
     kept = [entry for entry in path if os.path.isabs(entry) and (entry not in unsafe or entry == folder)]
     if os.path.basename(folder) in ("site-packages", "dist-packages") and folder in kept:

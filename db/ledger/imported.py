@@ -1,7 +1,7 @@
-"""Files in a class's folder without a row: recorded as filed where they lie, after a lost database.
+"""Record files in a class's folder that have no row, after a lost database, as filed at their paths.
 
-Nothing is known of how they came there, so nothing is said of it: no prediction, no confidence, and the
-reason `imported`. A copy of one is not taken for its duplicate, since no decision put the first there.
+Their history is unknown: no prediction, no confidence, and the reason `imported`. A copy of one is not its
+duplicate, since no decision put the first there.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Found:
 
 
 def record(engine: Engine, found: Sequence[Found], inbox: str, at: datetime) -> set[RawName]:
-    """Note files as filed where they lie, in one transaction; return the paths that got a row.
+    """Record files as filed at their paths, in one transaction; return the paths that got a row.
 
-    `inbox` is where an undo would put them. A path that a filed row has by now is passed over. Raises
+    An undo would put them into `inbox`. A path that already has a filed row is skipped. Raises
     DatabaseError.
     """
     with writing(engine) as connection:

@@ -1,9 +1,9 @@
-"""Corrections and undos: moves of filed files, noted before the rename and done after it.
+"""Corrections and undos: moves of filed files, recorded before the rename and completed after it.
 
     begin_move, rename, make the rename durable, finish_move
 
-A move that was begun and never finished is found by `pending_moves`; whoever finds it looks where the file
-lies and finishes or abandons it.
+`pending_moves` returns moves that were begun and not finished; the caller checks where the file lies and
+finishes or abandons each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from db.schema.tables import IS_FILED, IS_PENDING, MoveKind, files, moves
 
 
 class MoveBook:
-    """The moves of filed files in the database of `engine`: what people's commands write in the ledger."""
+    """The moves of filed files in the database of `engine`, as `correct` and `undo` record them."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -39,10 +39,10 @@ class MoveBook:
         at: datetime,
         undoes: int | None = None,
     ) -> Move:
-        """Note that a filed file is about to be renamed to `destination` (absolute).
+        """Record that a filed file is about to be renamed to `destination` (absolute).
 
-        An undo names in `undoes` the correction that it takes back; without one it takes back the filing, and
-        has no new outcome. Raises LedgerError if the file is not filed, or another move of it is under way.
+        `undoes` is the correction that an undo reverts; without one it reverts the filing, and has no new
+        outcome. Raises LedgerError if the file is not filed, or another move of it is under way.
         """
         values = {
             "file_id": file_id, "kind": kind, "destination": destination, "new_outcome": new_outcome,
@@ -54,10 +54,10 @@ class MoveBook:
             return move_of(connection.execute(new).one())
 
     def finish_move(self, move_id: int, at: datetime, identity: Identity | None = None) -> None:
-        """Note that the rename of a move is durable: the file is there now, with what the move changes.
+        """Record that the rename of a move is durable, and update the file's row.
 
-        `identity` is the file's own after an undo into its inbox, where it is another than at its claim: when
-        it was copied from another file system.
+        `identity` is the new identity of a file that an undo put into its inbox by copying it from another
+        file system; None where it is the one that was claimed.
         """
         with writing(self._engine) as connection:
             pending = update(moves).where(moves.c.id == move_id, text(IS_PENDING)).values(done_at=at)
@@ -68,7 +68,7 @@ class MoveBook:
             connection.execute(update(files).where(files.c.id == done.file_id).values(**values))
 
     def abandon_move(self, move_id: int) -> None:
-        """Forget a move whose rename did not happen."""
+        """Delete a move whose rename did not happen."""
         with writing(self._engine) as connection:
             if not connection.execute(delete(moves).where(moves.c.id == move_id, text(IS_PENDING))).rowcount:
                 raise LedgerError(f"Move {move_id} is not under way; nothing was changed.")
@@ -107,9 +107,9 @@ class MoveBook:
 
 
 def _as_it_is(connection: Connection, file_id: int) -> dict[str, Any]:
-    """Return what a move has to know of a file before it; raise LedgerError if it may not begin."""
+    """Return the columns of a file that a move keeps; raise LedgerError if it may not begin."""
     columns = files.c.path, files.c.outcome, files.c.corrected_to
-    # The lock counts where rows are locked one by one; in SQLite the transaction has the whole file.
+    # The lock matters where rows are locked one by one; in SQLite the transaction locks the whole file.
     filed = select(*columns).where(files.c.id == file_id, text(IS_FILED)).with_for_update()
     row = connection.execute(filed).one_or_none()
     if row is None:

@@ -1,6 +1,6 @@
 """The statements that the ledger runs for each batch, built once.
 
-To build one and find it among those compiled before takes SQLAlchemy as long as to run it for a few files.
+Building a statement and finding it in SQLAlchemy's cache takes as long as running it for a few files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from db.schema.tables import IS_PENDING, IS_UNDONE, files, moves
 
 _STATE = files.c.state
 _ONE_FILE = files.c.id == bindparam("row_id")
-# Not an IN, which SQLAlchemy cannot run for many rows at once.
+# Not an IN, which SQLAlchemy cannot run with executemany.
 BEFORE_DECISION = or_(_STATE == "claimed", _STATE == "decoding")
 
 BEGIN_DECODING = (
@@ -45,7 +45,7 @@ DECIDE = (
         **{name: bindparam(f"new_{name}") for name in ANSWER},
     )
 )
-# Not sorted by parameters: SQLite would then get row after row, and not all in one statement.
+# Not sorted by parameters: SQLAlchemy would then send one statement for each row to SQLite.
 CLAIM = insert(files).returning(files.c.id, files.c.spool_name)
 _SPOOL_NAME = cast(files.c.id, Text) + "-" + type_coerce(files.c.spool_name, Text)
 NAME_IN_SPOOL = (
@@ -65,7 +65,7 @@ FILE = (
     )
 )
 
-# Nearly always there is none, and no need to ask about each file of a batch.
+# Nearly always there is none; then the files of a batch need not be looked up.
 SOME_UNDONE = select(files.c.id).where(text(IS_UNDONE)).limit(1)
 UNDONE_AT = select(*FILE_COLUMNS).where(text(IS_UNDONE), files.c.path.in_(bindparam("paths", expanding=True)))
 COMING_BACK = select(moves.c.destination).where(text(IS_PENDING), moves.c.new_outcome.is_(None))
@@ -78,44 +78,44 @@ UNDONE_LIKE = select(files.c.id, files.c.dev, files.c.ino, files.c.path).where(
 )
 
 MOST_ALIKE = 20
-"""Rows of one content that are looked at: of one that came a thousand times, these tell enough."""
+"""At most so many rows of one content are read, however often it was delivered."""
 
 _LAST_MOVE = select(func.max(moves.c.id)).where(moves.c.file_id == files.c.id).scalar_subquery()
-_WORD = case((files.c.corrected_to.is_not(None), _LAST_MOVE))
+_CORRECTION = case((files.c.corrected_to.is_not(None), _LAST_MOVE))
 _UNDONE_FILING = (
     select(moves.c.id)
     .where(moves.c.file_id == files.c.id, moves.c.kind == "undo", moves.c.undoes.is_(None))
     .exists()
 )
-_SPEAKS = or_(
+_RELEVANT = or_(
     _STATE.in_(("decided", "filed")),
-    # What a person said outlives the row of a file that came in again.
+    # A correction still counts after the row of a file that came in again has ended.
     and_(_STATE == "vanished", files.c.corrected_to.is_not(None), ~_UNDONE_FILING),
 )
 _RANKED = (
     select(
         files.c.id,
-        _WORD.label("word"),
+        _CORRECTION.label("correction"),
         func.row_number()
         .over(
             partition_by=files.c.sha256,
             order_by=(
                 files.c.ino.not_in(bindparam("inodes", expanding=True)),
                 files.c.corrected_to.is_(None),
-                _WORD.desc(),
+                _CORRECTION.desc(),
                 files.c.id,
             ),
         )
         .label("rank"),
     )
-    .where(files.c.sha256.in_(bindparam("sha256s", expanding=True)), _SPEAKS)
+    .where(files.c.sha256.in_(bindparam("sha256s", expanding=True)), _RELEVANT)
     .subquery("ranked")
 )
 SAME_CONTENT = (
     select(*FILE_COLUMNS)
     .join(_RANKED, _RANKED.c.id == files.c.id)
     .where(_RANKED.c.rank <= bindparam("most"))
-    .order_by(_RANKED.c.word.is_(None), _RANKED.c.word.desc(), files.c.id)
+    .order_by(_RANKED.c.correction.is_(None), _RANKED.c.correction.desc(), files.c.id)
 )
 
 _ARRIVING = files.alias("arriving")
@@ -124,4 +124,4 @@ OWNERS_BEFORE = (
     .join(_ARRIVING, files.c.path == _ARRIVING.c.destination)
     .where(_ARRIVING.c.id.in_(bindparam("ids", expanding=True)), text("files.state = 'filed'"))
 )
-"""Filed rows that name the place in which another file was just put."""
+"""Filed rows with the path at which another file was just put."""

@@ -1,7 +1,9 @@
-"""What goes into the ledger and comes out of it, as plain values."""
+"""Plain values that the ledger takes and returns."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -14,8 +16,11 @@ Identity: TypeAlias = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A settled file that is about to be renamed from `inbox`/`source` into the spool."""
+class SettledFile:
+    """A file in an inbox that has stopped changing: its place, the version seen, and when it was first seen.
+
+    `inbox` is absolute, `source` relative to it; `seen_at` is UTC.
+    """
 
     inbox: str
     source: RawName
@@ -25,39 +30,51 @@ class Claim:
     mtime_ns: int
     seen_at: datetime
 
+    @property
+    def path(self) -> RawName:
+        """Its absolute path."""
+        return os.path.join(os.fsencode(self.inbox), self.source)
+
+    @property
+    def identity(self) -> Identity:
+        """The version of the file that was seen."""
+        return self.dev, self.ino, self.bytes, self.mtime_ns
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedFile:
-    """What a claimed file is called from now on: its row, and its name in the spool."""
+    """The row of a claimed file, and its name in the spool."""
 
     id: int
     spool_name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was decided on a file, and `destination`, the absolute path where it is to go.
+class FileDecision:
+    """The decision on one file.
 
-    `outcome` is the folder; `taken_at` is EXIF's, in its own words; `duplicate_of` the id of an earlier file
-    of the same content; `answer_key` stands for all that the answer depends on besides the content.
+    `outcome` is the folder; `scores` are probabilities, 0 to 1, by label; `destination` is the absolute path
+    that the file is moved to, chosen last: the ledger takes no decision without one. `taken_at` is EXIF's, in
+    its own words; `duplicate_of` is the id of an earlier file of the same content; `answer_key` stands for
+    everything that the answer depends on besides the content.
     """
 
     id: int
     outcome: str
-    prediction: str | None
-    confidence: float | None
-    reason: str | None
-    detail: str | None
-    scores: dict[str, float] | None
-    destination: RawName
-    format: str | None
-    width: int | None
-    height: int | None
-    taken_at: str | None
-    sha256: str | None
-    model: str | None
-    model_sha256: str | None
-    duplicate_of: int | None
+    prediction: str | None = None
+    confidence: float | None = None
+    reason: str | None = None
+    detail: str | None = None
+    scores: Mapping[str, float] | None = None
+    destination: RawName | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    taken_at: str | None = None
+    sha256: str | None = None
+    model: str | None = None
+    model_sha256: str | None = None
+    duplicate_of: int | None = None
     answer_key: str | None = None
 
 

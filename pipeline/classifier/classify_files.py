@@ -1,4 +1,4 @@
-"""Answers for photos that stay where they are: for `classify`, and for what the worker would do."""
+"""Classify photos without moving them: for `pawsort classify`, and for previews of the worker."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from models.bundle.bundle import Bundle
-from pipeline.classifier.client import Finding, ProcessClassifier, classify_files
+from pipeline.classifier.client import ProcessClassifier, classify_files
 from pipeline.classifier.configured_model import load_bundle, policy
+from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import FAILED, Policy, decide
 from pipeline.files.naming import destination
 from pipeline.watch.ignore_rules import ignorer
 
 NAMES = 5
-"""How many labels to give of a model that has no folders, and may have a thousand labels."""
+"""Number of labels to return for a model without folders, which may have a thousand labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """What a photo shows and what the worker would do with it.
+    """The prediction for a photo and what the worker would do with it.
 
-    `outcome` is a folder; None where the model names what it sees and files nothing, and then `scores` has
-    the NAMES likeliest labels, the likeliest first.
+    `outcome` is a folder; None for a model without folders, and then `scores` has the NAMES labels of highest
+    probability, in that order.
     """
 
     path: str
@@ -48,8 +49,8 @@ def classify(
 ) -> Iterator[Classified]:
     """Classify files and all files below folders, in the order given. Raises ModelError.
 
-    `progress` hears how many are done, of how many. A `bundle` takes the place of the settings' own, and may
-    have no folders.
+    `progress` is called with the number of files done and the total. `bundle` replaces the model of the
+    settings, and may have no folders.
     """
     bundle = bundle or load_bundle(settings)
     chosen = policy(settings, bundle) if bundle.folders else None
@@ -57,16 +58,16 @@ def classify(
     classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
     try:
         absolute = (os.path.abspath(os.fsencode(path)) for path in shown)
-        findings = classify_files(classifier, absolute, settings.batch.size, settings.limits.attempts)
-        for done, (path, finding) in enumerate(zip(shown, findings, strict=True), start=1):
+        results = classify_files(classifier, absolute, settings.batch.size, settings.limits.attempts)
+        for done, (path, result) in enumerate(zip(shown, results, strict=True), start=1):
             progress(done, len(shown))
-            yield judged(path, finding, chosen)
+            yield judged(path, result, chosen)
     finally:
         classifier.stop()
 
 
 def photos(paths: Iterable[str], settings: Settings) -> Iterator[str]:
-    """Name the files given and those below the folders given, each folder in the order of names."""
+    """Yield the given files and the files below the given folders, each folder sorted by name."""
     for path in paths:
         if os.path.isdir(path):
             yield from _below(path, ignorer(settings.watch.ignore, os.fsencode(path)))
@@ -75,7 +76,7 @@ def photos(paths: Iterable[str], settings: Settings) -> Iterator[str]:
 
 
 def preview(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Say for each file in the inboxes where the worker would put it now. Raises ModelError."""
+    """Yield for each file in the inboxes where the worker would move it now. Raises ModelError."""
     promised: set[bytes] = set()
     for answer in classify(settings, [str(inbox) for inbox in settings.inboxes]):
         assert answer.outcome is not None  # the settings' own model has folders
@@ -99,15 +100,15 @@ def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:
                 yield path
 
 
-def judged(path: str, finding: Finding, chosen: Policy | None) -> Classified:
-    """Say what the worker would do with a photo that was found to show this."""
-    if finding.scores is None:
-        return Classified(path, None, None, FAILED, finding.reason, None)
+def judged(path: str, result: ClassificationResult, chosen: Policy | None) -> Classified:
+    """Return what the worker would do with a photo that has this result."""
+    if result.scores is None:
+        return Classified(path, None, None, FAILED, result.reason, None)
     if chosen is None:
-        likeliest = dict(sorted(finding.scores.items(), key=lambda item: -item[1])[:NAMES])
-        prediction, confidence = next(iter(likeliest.items()))
-        return Classified(path, prediction, confidence, None, None, likeliest)
-    decision = decide(finding.scores, chosen)
+        most_likely = dict(sorted(result.scores.items(), key=lambda item: -item[1])[:NAMES])
+        prediction, confidence = next(iter(most_likely.items()))
+        return Classified(path, prediction, confidence, None, None, most_likely)
+    decision = decide(result.scores, chosen)
     return Classified(
-        path, decision.prediction, decision.confidence, decision.outcome, decision.reason, finding.scores
+        path, decision.prediction, decision.confidence, decision.outcome, decision.reason, result.scores
     )

@@ -1,34 +1,28 @@
-"""The child process that holds batching and the model; the worker sees only ids and results.
+"""Classify files in a child process: the worker sees only ids and results.
 
-TensorFlow is imported in the child alone: a decoder that aborts, hangs or takes all memory takes the child
-with it and not the worker, which starts another.
+TensorFlow is imported in the child alone: a decoder that aborts, hangs or takes all memory ends the child and
+not the worker, which starts another child.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-from pipeline.child_process import ChildProcess, Main, ProcessExited
-from pipeline.classifier.serve import Finding, Finished, Item, Ready, Unusable, Working, serve, usable_cpus
+from pipeline.child_process import Main
+from pipeline.classifier.messages import ClassificationResult, Explain, Finished, Heatmap, Item, Ready
+from pipeline.classifier.serve import serve
+from pipeline.classifier.supervised_child import ChildFailed, FailureReason, SupervisedChild
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
+from pipeline.processes import usable_cpus
 
-__all__ = [
-    "IN_FLIGHT",
-    "ChildLost",
-    "Classifier",
-    "Finding",
-    "Item",
-    "LossReason",
-    "ProcessClassifier",
-    "classify_files",
-]
-
-LossReason = Literal["decoder_crashed", "timeout"]
+LossReason = FailureReason
+"""Why files were lost with a child; also a `reason` of results."""
 
 IN_FLIGHT = 2
 """Batches to submit ahead of their results: one is decoded while the other is classified. More only wait."""
@@ -36,11 +30,12 @@ IN_FLIGHT = 2
 START_SECONDS = 300.0
 """How long a child may take to load TensorFlow and the model: 10 s here, minutes on a swapping machine."""
 
-START_ATTEMPTS = 3
+HEATMAP_SECONDS = 120.0
+"""How long a heatmap may take, the building of its network included."""
 
 
 class ChildLost(Exception):  # noqa: N818 - says what has happened
-    """The child died or missed its deadline; `ids` is all that was in flight, nothing if it was idle."""
+    """The child ended or missed its deadline; `ids` are the files in flight, none if it was idle."""
 
     def __init__(self, ids: tuple[int, ...], reason: LossReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail} ({len(ids)} files in flight)")
@@ -50,14 +45,16 @@ class ChildLost(Exception):  # noqa: N818 - says what has happened
 
 
 class Classifier(Protocol):
-    """What the worker needs of a classifier."""
+    """The interface between the worker and a classifier."""
 
     labels: tuple[str, ...]
     """The order of the network's outputs; empty until ready."""
     engine_name: str
     """How the network is run; empty until ready."""
-    starts: int
-    """How many children were started; one more than the restarts."""
+
+    @property
+    def starts(self) -> int:
+        """How many children were started; one more than the restarts."""
 
     @property
     def in_flight(self) -> int:
@@ -67,28 +64,28 @@ class Classifier(Protocol):
         """Begin to load the model, unless it is loaded or loading."""
 
     def ready(self, timeout: float = 0.0) -> bool:
-        """Say whether files may be submitted, waiting up to `timeout` seconds. Raises ModelError."""
+        """Return whether files may be submitted, after up to `timeout` seconds. Raises ModelError."""
 
     def submit(self, items: Sequence[Item]) -> None:
-        """Hand over one batch without waiting; allowed once `ready`, with fewer than IN_FLIGHT in flight."""
+        """Send one batch without waiting; allowed once `ready`, with fewer than IN_FLIGHT in flight."""
 
-    def poll(self, timeout: float) -> list[Finding]:
-        """Return the findings of one finished batch, or none after `timeout` seconds.
+    def poll(self, timeout: float) -> list[ClassificationResult]:
+        """Return the results of one finished batch, or none after `timeout` seconds.
 
         Batches come back whole, in the order submitted. Raises ChildLost once for everything in flight, after
         which `start` makes a new child; an engine whose answers are no probabilities is such a loss too.
         """
 
     def stop(self) -> None:
-        """End the child; what is in flight is forgotten. Allowed at any time."""
+        """End the child; batches in flight are dropped. Allowed at any time."""
 
 
 class ProcessClassifier:
-    """Classify in a spawned process. `threads` (None: one for each CPU we may use) decode, as many infer.
+    """Classify in a spawned process. `threads` (None: one for each usable CPU) decode, as many infer.
 
     Decoding and inference take turns on the same CPUs; giving all of them to each leaves none idle when the
-    other waits. `sha256` is what the bundle is known by: a child that finds another is refused. `child` and
-    `clock` (seconds, monotonic) are parameters for tests.
+    other waits. `sha256` identifies the bundle: a child that loads another is refused. Once `closing` is set,
+    each wait raises ClosingError. `child` and `clock` (seconds, monotonic) are parameters for tests.
     """
 
     def __init__(
@@ -100,21 +97,29 @@ class ProcessClassifier:
         *,
         sha256: str | None = None,
         child: Main | None = None,
+        closing: threading.Event | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.labels: tuple[str, ...] = ()
         self.engine_name = ""
-        self.starts = 0
-        self._main = child or serve
-        self._arguments = (bundle, engine, limits, threads or usable_cpus())
-        self._limits = limits
+        self._bundle = bundle
         self._sha256 = sha256
-        self._clock = clock
-        self._child: ChildProcess | None = None
-        self._ready = False
-        self._failed_starts = 0
+        self._child = SupervisedChild(
+            child or serve,
+            *(bundle, engine, limits, threads or usable_cpus()),
+            name="the classifier",
+            start_seconds=START_SECONDS,
+            progress_seconds=limits.decode_seconds,
+            closing=closing,
+            clock=clock,
+        )
+        self._ready: Ready | None = None
         self._flying: deque[tuple[int, ...]] = deque()
-        self._since = 0.0  # when the child began what it does now: loading, or the oldest batch in flight
+
+    @property
+    def starts(self) -> int:
+        """How many children were started; one more than the restarts."""
+        return self._child.starts
 
     @property
     def in_flight(self) -> int:
@@ -124,131 +129,91 @@ class ProcessClassifier:
     @property
     def pid(self) -> int | None:
         """The id of the child process, None without one."""
-        return self._child.pid if self._child else None
+        return self._child.pid
 
     def start(self) -> None:
         """Begin to load the model in a new child, unless there is one."""
-        if self._child is None:
-            self._child = ChildProcess(self._main, *self._arguments)
-            self._since = self._clock()
-            self.starts += 1
+        self._child.start()
 
     def ready(self, timeout: float = 0.0) -> bool:
-        """Say whether files may be submitted, waiting up to `timeout` seconds.
+        """Return whether files may be submitted, after up to `timeout` seconds.
 
-        A child that dies while it loads is started again. Raises ModelError when the model is refused, or
-        after START_ATTEMPTS deaths, with the child's last words.
+        A child that ends while it loads is started again. Raises ModelError when the model is refused, or
+        with the child's exit summary after three attempts.
         """
-        if not self._ready:
-            self.start()
-            self._await_ready(timeout)
-        return self._ready
+        ready = self._child.ready(timeout)
+        if ready is not None and ready is not self._ready:
+            self._refuse_another_model(ready)
+            self._ready = ready
+            self.labels, self.engine_name = ready.labels, ready.engine_name
+        return ready is not None
 
     def submit(self, items: Sequence[Item]) -> None:
-        """Hand over one batch of (id, absolute path) without waiting."""
-        assert self._ready and self._child, "submit before ready"
+        """Send one batch of (id, absolute path) without waiting."""
         assert self.in_flight < IN_FLIGHT, "too many batches in flight"
-        if not self._flying:
-            self._since = self._clock()
-        self._flying.append(tuple(id for id, _ in items))
         self._child.send(tuple(items))
+        self._flying.append(tuple(id for id, _ in items))
 
-    def poll(self, timeout: float) -> list[Finding]:
-        """Return the findings of one finished batch, or none after `timeout` seconds.
+    def poll(self, timeout: float) -> list[ClassificationResult]:
+        """Return the results of one finished batch, or none after `timeout` seconds.
 
         While a batch is in flight, no more than `limits.decode_seconds` may pass without a file read or a
         batch finished: a batch of large photos may take long, a file that hangs may not. Raises ChildLost,
         ModelError.
         """
-        if self._child is None or not self.ready(timeout):
+        if not self._child.is_started or not self.ready(timeout):
             return []
-        try:
-            message = self._child.receive(min(timeout, self._remaining()))
-        except ProcessExited:
-            raise self._lost("decoder_crashed") from None
-        if isinstance(message, Unusable):
-            self._kill()
-            raise ModelError(message.message)
-        if isinstance(message, Working):
-            self._since = self._clock()
-            return []
-        if isinstance(message, Finished):
-            self._flying.popleft()
-            self._since = self._clock()
-            return message.findings
-        if self._remaining() <= 0:
-            raise self._lost("timeout")
-        return []
-
-    def stop(self) -> None:
-        """End the child within about two seconds; what is in flight is forgotten."""
-        if self._child and self._ready:
-            self._child.stop()
-        elif self._child:
-            self._child.kill()  # it would first load the model
-        self._forget()
-
-    def _await_ready(self, timeout: float) -> None:
-        assert self._child
         try:
             message = self._child.receive(timeout)
-        except ProcessExited:
-            return self._start_again()
-        if isinstance(message, Unusable):
-            self._kill()
-            raise ModelError(message.message)
-        if isinstance(message, Ready):
-            self._refuse_another_model(message)
-            self.labels, self.engine_name = message.labels, message.engine_name
-            self._ready, self._failed_starts = True, 0
-        elif self._clock() - self._since > START_SECONDS:
-            self._start_again()
-        return None
+        except ChildFailed as failure:
+            ids = tuple(id for batch in self._flying for id in batch)
+            self._flying.clear()
+            raise ChildLost(ids, failure.reason, failure.detail) from None
+        except ModelError:
+            self._flying.clear()
+            raise
+        if not isinstance(message, Finished):
+            return []
+        self._flying.popleft()
+        return message.results
+
+    def explain(self, request: Explain) -> Heatmap:
+        """Return where the network looks; allowed once `ready`, with nothing in flight.
+
+        A child that is lost is a Heatmap with a problem. Raises ModelError.
+        """
+        assert not self._flying, "explain with batches in flight"
+        self._child.send(request, HEATMAP_SECONDS)
+        try:
+            while not isinstance(answer := self._child.receive(1.0), Heatmap):
+                pass
+        except ChildFailed as failure:
+            return Heatmap(None, _PROBLEMS[failure.reason])
+        return answer
+
+    def stop(self) -> None:
+        """End the child within about two seconds; batches in flight are dropped."""
+        self._child.stop()
+        self._flying.clear()
 
     def _refuse_another_model(self, ready: Ready) -> None:
-        """Raise ModelError if a child loaded what the rows would not name: the bundle was replaced."""
+        """Raise ModelError if a child loaded another bundle than the recorded one: it was replaced."""
         self._sha256 = self._sha256 or ready.sha256
         if ready.sha256 != self._sha256:
-            self._kill()
-            raise ModelError(
-                f"{self._arguments[0]}: was replaced while in use; start again to use the new one"
-            )
+            self._child.kill()
+            raise ModelError(f"{self._bundle}: was replaced while in use; start again to use the new one")
 
-    def _start_again(self) -> None:
-        obituary = self._kill()
-        self._failed_starts += 1
-        if self._failed_starts >= START_ATTEMPTS:
-            self._failed_starts = 0
-            raise ModelError(
-                f"the classifier ended {START_ATTEMPTS} times while loading the model: {obituary}"
-            )
-        self.start()
 
-    def _remaining(self) -> float:
-        if not self._flying:
-            return float("inf")
-        return self._since + self._limits.decode_seconds - self._clock()
-
-    def _lost(self, reason: LossReason) -> ChildLost:
-        ids = tuple(id for batch in self._flying for id in batch)
-        obituary = self._kill()
-        late = f"no progress within {self._limits.decode_seconds:g} s"
-        return ChildLost(ids, reason, late if reason == "timeout" else obituary)
-
-    def _kill(self) -> str:
-        obituary = self._child.kill() if self._child else ""
-        self._forget()
-        return obituary
-
-    def _forget(self) -> None:
-        self._child, self._ready = None, False
-        self._flying.clear()
+_PROBLEMS: dict[FailureReason, str] = {
+    "decoder_crashed": "the decoder crashed",
+    "timeout": "it took too long",
+}
 
 
 def classify_files(
     classifier: Classifier, paths: Iterable[bytes], batch_size: int, attempts: int = 2
-) -> Iterator[Finding]:
-    """Classify absolute paths and yield a finding for each, in the order given; its `id` counts from 0.
+) -> Iterator[ClassificationResult]:
+    """Classify absolute paths and yield a result for each, in the order given; `id` counts from 0.
 
     Files that were in flight when a child was lost are classified again one by one; one that brings a child
     down `attempts` times alone has failed. The caller stops the classifier. Raises ModelError.
@@ -262,31 +227,31 @@ def classify_files(
             flying.append(waiting.popleft())
             classifier.submit(flying[-1])
         try:
-            findings = classifier.poll(1.0)
+            results = classifier.poll(1.0)
         except ChildLost:
             for item in [item for batch in flying for item in batch]:
                 yield _classify_alone(classifier, item, attempts)
             flying.clear()
             continue
-        if findings:
+        if results:
             flying.popleft()
-            yield from sorted(findings, key=lambda finding: finding.id)
+            yield from sorted(results, key=lambda result: result.id)
 
 
-def _classify_alone(classifier: Classifier, item: Item, attempts: int) -> Finding:
+def _classify_alone(classifier: Classifier, item: Item, attempts: int) -> ClassificationResult:
     lost: ChildLost | None = None
     for _ in range(attempts):
         _wait_until_ready(classifier)
         classifier.submit([item])
         try:
-            while not (findings := classifier.poll(1.0)):
+            while not (results := classifier.poll(1.0)):
                 pass
         except ChildLost as error:
             lost = error
             continue
-        return findings[0]
+        return results[0]
     assert lost
-    return Finding(item[0], None, None, lost.reason, lost.detail)
+    return ClassificationResult(item[0], None, None, lost.reason, lost.detail)
 
 
 def _wait_until_ready(classifier: Classifier) -> None:

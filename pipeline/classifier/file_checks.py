@@ -5,10 +5,10 @@ The kind is decided by content, never by name. No decoder has seen the bytes whe
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
-import stat
 from dataclasses import dataclass
 
 from PIL import Image
@@ -17,7 +17,7 @@ from models.images.decode import Header, UnreadableImage, read_header
 from models.images.formats.heif import without_film
 from models.images.taken_at import read_taken
 from pipeline.config import LimitSettings
-from pipeline.files.safe_open import leased
+from pipeline.files.safe_open import NotRegularError, leased, open_regular
 
 _CHUNK = 1024 * 1024  # bytes at once, of a large file
 _LEAST = 64 * 1024  # of any: a size may be unknown to a network share, or of a moment ago
@@ -62,11 +62,13 @@ def fingerprint(path: bytes, limits: LimitSettings) -> Fingerprint | Refused:
 
     Refused: empty, too_large, unreadable (not a regular file). Raises OSError, also for a link (ELOOP).
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            return Refused("unreadable", "is not a regular file")
+        fd, status = open_regular(path)
+    except NotRegularError as error:
+        if error.errno != errno.EINVAL:  # a link or socket replaced the file after it was claimed
+            raise
+        return Refused("unreadable", str(error.strerror))
+    try:
         if status.st_size > limits.file_bytes:
             return _too_large(status.st_size, limits)
         digest, count = hashlib.sha256(), 0

@@ -6,9 +6,7 @@ has the next batch ready while the current one is classified.
 
 from __future__ import annotations
 
-import os
 import queue
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +17,9 @@ import numpy.typing as npt
 from models.images.decode import Pixels, UnreadableImage, decode
 from models.networks.tf_runtime import tf
 from pipeline.classifier.file_checks import Admitted, Refused, examine
+from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.config import LimitSettings
-
-Item = tuple[int, bytes]
+from pipeline.files.safe_open import open_regular
 
 DETAIL_CHARACTERS = 300
 
@@ -31,25 +29,20 @@ _SLICES_AHEAD = 2  # for each thread: a thread that is done with its slice never
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What reading one file came to: `reason` is None when there are pixels."""
-
-    admitted: Admitted | None
-    reason: str | None = None
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
     """One batch as it was put in.
 
-    Row i of `images`, uint8 (n, size, size, 3), is of `ids[i]` at `paths[i]`: zeros if unreadable.
+    Row i of `images`, uint8 (n, size, size, 3), is of `results[i].id` at `paths[i]`: zeros if unreadable.
     """
 
-    ids: tuple[int, ...]
     paths: tuple[bytes, ...]
     images: Pixels
-    outcomes: tuple[Outcome, ...]
+    results: tuple[ClassificationResult, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the files, in order."""
+        return tuple(result.id for result in self.results)
 
 
 class Batches:
@@ -67,7 +60,7 @@ class Batches:
         self._threads = threads
         self._on_loaded = on_loaded
         self._cuts: queue.SimpleQueue[Sequence[Item] | None] = queue.SimpleQueue()
-        self._loaded: dict[int, tuple[bytes, Outcome]] = {}
+        self._loaded: dict[int, tuple[bytes, ClassificationResult]] = {}
         self._sliced = self._slices()
         self._dataset = self._build()
 
@@ -95,9 +88,9 @@ class Batches:
             self.close()  # for TensorFlow, which frees `stream` only when our generator has ended
 
     def _joined(self, slices: Sequence[tuple[npt.NDArray[np.int64], Pixels]]) -> Batch:
-        ids = tuple(np.concatenate([ids for ids, _ in slices]).tolist())
-        paths, outcomes = zip(*map(self._loaded.pop, ids), strict=True)
-        return Batch(ids, paths, np.concatenate([images for _, images in slices]), outcomes)
+        ids = np.concatenate([ids for ids, _ in slices]).tolist()
+        paths, results = zip(*map(self._loaded.pop, ids), strict=True)
+        return Batch(paths, np.concatenate([images for _, images in slices]), results)
 
     def _build(self) -> Any:
         options = tf.data.Options()
@@ -138,8 +131,8 @@ class Batches:
     def _load(self, ids: npt.NDArray[np.int64], paths: npt.NDArray[np.object_]) -> Pixels:
         images = np.empty((len(ids), self._size, self._size, 3), np.uint8)
         for image, id, path in zip(images, ids.tolist(), paths, strict=True):
-            outcome, pixels = load(path, self._size, self._limits)
-            self._loaded[id] = path, outcome
+            result, pixels = load((id, path), self._size, self._limits)
+            self._loaded[id] = path, result
             image[:] = 0 if pixels is None else pixels
             self._on_loaded()
         return images
@@ -156,42 +149,40 @@ def sliced(items: Sequence[Item], threads: int) -> Iterator[tuple[Sequence[Item]
         yield items[start : start + size], start + size >= len(items)
 
 
-def load(path: bytes, size: int, limits: LimitSettings) -> tuple[Outcome, Pixels | None]:
-    """Read, admit, decode and resize one file: uint8 (size, size, 3), or None with the reason in the outcome.
+def load(item: Item, size: int, limits: LimitSettings) -> tuple[ClassificationResult, Pixels | None]:
+    """Read, admit, decode and resize one file: uint8 (size, size, 3), or None with the reason in the result.
 
     Only MemoryError is raised: the file that takes the memory is not always the one that misses it, so the
     child ends and its files are tried one by one.
     """
+    id, path = item
     admitted: Admitted | None = None
     try:
         data = read(path, limits.file_bytes)
         verdict = data if isinstance(data, Refused) else examine(data, limits)
         if isinstance(verdict, Refused):
-            return _refused(None, verdict.reason, verdict.detail), None
+            return _refused(id, None, verdict.reason, verdict.detail), None
         assert isinstance(data, bytes)
         admitted = verdict
-        return Outcome(admitted), decode(data, size, limits.pixels)
+        return ClassificationResult(id, admitted), decode(data, size, limits.pixels)
     except UnreadableImage as error:
-        return _refused(admitted, error.reason, error.detail), None
+        return _refused(id, admitted, error.reason, error.detail), None
     except OSError as error:
-        return _refused(admitted, "unreadable", error.strerror or str(error)), None
+        return _refused(id, admitted, "unreadable", error.strerror or str(error)), None
     except MemoryError:
         raise
     except Exception as error:  # a parser met what its author had not foreseen; the type tells which
-        return _refused(admitted, "corrupt", f"{type(error).__name__}: {error}"), None
+        return _refused(id, admitted, "corrupt", f"{type(error).__name__}: {error}"), None
 
 
 def read(path: bytes, limit: int) -> bytes | Refused:
     """Read a regular file of at most `limit` bytes; follow no link and wait for no FIFO. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor, status = open_regular(path)
     with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return Refused("unreadable", "is not a regular file")
         if status.st_size > limit:
             return Refused("too_large", f"{status.st_size} bytes; the limit is {limit}")
         return file.read(status.st_size)
 
 
-def _refused(admitted: Admitted | None, reason: str, detail: str) -> Outcome:
-    return Outcome(admitted, reason, " ".join(detail.split())[:DETAIL_CHARACTERS])
+def _refused(id: int, admitted: Admitted | None, reason: str, detail: str) -> ClassificationResult:
+    return ClassificationResult(id, admitted, None, reason, " ".join(detail.split())[:DETAIL_CHARACTERS])

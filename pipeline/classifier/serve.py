@@ -1,6 +1,6 @@
-"""What the child process does: open the model, then classify batch after batch.
+"""Run in the classifier process: load the model, classify batches, draw heatmaps.
 
-TensorFlow is imported when `serve` runs, never when this module is imported: the parent needs its names.
+TensorFlow is imported by `serve`, never when this module is imported: the parent imports it for `serve`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,93 +20,51 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.classifier.heatmap import HeatmapDrawer
+from pipeline.classifier.messages import (
+    ClassificationResult,
+    Explain,
+    Finished,
+    Item,
+    Ready,
+    Unusable,
+    Working,
+)
 from pipeline.config import LimitSettings
 
 if TYPE_CHECKING:
     from models.bundle.bundle import Bundle
     from models.inference.engines import Engine
-    from pipeline.classifier.file_checks import Admitted
     from pipeline.classifier.image_loader import Batch
 
-Item = tuple[int, bytes]
-"""The id of a file and its absolute path."""
+PROGRESS_SECONDS = 1.0
 
-PULSE_SECONDS = 1.0
-
-PIECE = 64
-"""Photos in one call of the network. After each, a core has nothing to do, and others hear of progress."""
+CHUNK = 64
+"""Photos in one call of the network; progress is sent after each call."""
 
 SUM_TOLERANCE = 0.01
-"""How far from 1 the probabilities of an image may sum; 16-bit arithmetic errs by less."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What became of one file in the child.
-
-    `scores` (label -> probability, 0 to 1) and `reason` (a failure, with `detail` for people) exclude each
-    other. `admitted` is None when the file was refused before its header was understood.
-    """
-
-    id: int
-    admitted: Admitted | None
-    scores: dict[str, float] | None
-    reason: str | None = None
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """From the child: the model is loaded and has passed its self-test."""
-
-    labels: tuple[str, ...]
-    engine_name: str
-    sha256: str | None = None  # of the bundle's weights
-
-
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """From the child, its last message: the model cannot be used."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Working:
-    """From the child: another file was read, or seen by the network; sent once a second at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """From the child: one batch, whole."""
-
-    findings: list[Finding]
-
-
-def usable_cpus() -> int:
-    """Count the CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""How far from 1 the sum of probabilities of an image may be; 16-bit arithmetic errs by less."""
 
 
 class Answers:
-    """The child's end of the pipe to the parent, for several threads."""
+    """The child's end of the pipe to the parent, safe to use from several threads."""
 
     def __init__(self, connection: Connection, clock: Callable[[], float] = time.monotonic) -> None:
         self._connection = connection
         self._clock = clock
         self._lock = threading.Lock()
-        self._told = clock()
+        self._progress_sent_at = clock()
 
     def send(self, message: object) -> None:
-        """Send a message whole."""
+        """Send a whole message."""
         with self._lock:
             self._connection.send(message)
 
-    def pulse(self) -> None:
-        """Say that there is progress, unless that was said a moment ago."""
+    def send_progress(self) -> None:
+        """Send Working, unless a Working was sent less than PROGRESS_SECONDS ago."""
         now = self._clock()
-        if now - self._told >= PULSE_SECONDS:
-            self._told = now
+        if now - self._progress_sent_at >= PROGRESS_SECONDS:
+            self._progress_sent_at = now
             self.send(Working())
 
 
@@ -118,85 +76,99 @@ def serve(
     limits: LimitSettings,
     threads: int,
     threshold: float | None = None,
+    niceness: int = 0,
 ) -> None:
-    """Run in the child: open the model, then answer each batch of items with findings until the pipe ends.
+    """Run in the child: load the model, then answer requests until the pipe ends.
 
-    Where the `threshold` is known from which photos are filed, first answers may be sketches. Raises
-    BrokenEngine, with which the child ends.
+    A tuple of Items is answered with Finished, an Explain with a Heatmap. With the `threshold` from which
+    photos are filed, the first pass may run in bfloat16. `niceness` lowers the priority of the process.
+    Raises BrokenEngine, with which the child ends.
     """
     from models.bundle.bundle import BundleError, load
     from models.inference.engines import open_engine
     from pipeline.classifier.image_loader import Batches
 
+    os.nice(niceness)
     try:
         bundle = load(bundle_path)
         engine = open_engine(bundle, engine_kind, threads)
-        first = first_look(bundle, engine, engine_kind, threads, threshold)
+        first = open_first_pass(bundle, engine, engine_kind, threads, threshold)
     except BundleError as error:
         answers.send(Unusable(str(error)))
         return
     out = Answers(answers)
-    batches = Batches(bundle.input_size, limits, threads, out.pulse)
-    threading.Thread(target=_feed, args=(requests, batches.put), daemon=True).start()
+    batches = Batches(bundle.input_size, limits, threads, out.send_progress)
+    explain = partial(_explain, HeatmapDrawer(bundle_path, limits), out)
+    threading.Thread(target=_receive, args=(requests, batches.put, explain), daemon=True).start()
     out.send(Ready(bundle.labels, engine.name, bundle.sha256))
-    looks = ThreadPoolExecutor(threads, "pawsort-look")
+    crops = ThreadPoolExecutor(threads, "pawsort-crops")
     for batch in batches:
-        # BrokenEngine ends this child like a crash. The next one tests the engine before it gets the
-        # files one by one. So a broken engine is refused; else it is known which file it stumbles over.
-        answer = closer(bundle, batch, limits, out.pulse, looks, first)
-        out.send(Finished(find(engine, bundle.labels, batch, answer)))
+        # BrokenEngine ends this child like a crash. The next child tests the engine before it gets the
+        # files one by one. So a broken engine is refused; otherwise the file that it fails on is found.
+        answer = multi_crop_answer(bundle, batch, limits, out.send_progress, crops, first)
+        out.send(Finished(classify_batch(engine, bundle.labels, batch, answer)))
 
 
-def _feed(requests: Connection, put: Callable[[Sequence[Item]], None]) -> None:
+def _receive(
+    requests: Connection, put: Callable[[Sequence[Item]], None], explain: Callable[[Explain], None]
+) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
-            put(requests.recv())
-    os._exit(0)  # the parent is gone, or wants us gone
+            message = requests.recv()
+            if isinstance(message, Explain):
+                explain(message)
+            else:
+                put(message)
+    os._exit(0)  # the parent has ended or closed the pipe
+
+
+def _explain(drawer: HeatmapDrawer, out: Answers, request: Explain) -> None:
+    out.send(drawer.draw(request))
 
 
 class BrokenEngine(Exception):  # noqa: N818 - says what has happened
-    """The engine's answers are no probabilities, twice: it is broken, or cannot bear one of these files."""
+    """The engine returned no probabilities, twice: it is broken, or fails on one of these files."""
 
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-First = Callable[[Predict, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""A first look, which need not predict all there is."""
+FirstPass = Callable[[Predict, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+"""A first pass, which may use Predict for some of the images only."""
 Answer = Callable[[Predict, npt.NDArray[np.uint8], Sequence[int]], npt.NDArray[np.float32]]
-"""From how to predict, images, and the rows of the batch that they are in, to probabilities."""
+"""Maps Predict, images (n, side, side, 3) and their rows in the batch to probabilities (n, k)."""
 
 
-def first_look(
+def open_first_pass(
     bundle: Bundle, engine: Engine, kind: Any, threads: int, threshold: float | None
-) -> First | None:
-    """Return a first look by sketches, None where there are none to be had.
+) -> FirstPass | None:
+    """Return a first pass in bfloat16, None if the bundle or the CPU has none.
 
-    Only `auto` may choose them; who names an engine gets its own answers.
+    Only the engine `auto` uses it; an engine that the settings name answers alone.
     """
     from models.inference.bfloat16 import TwoPrecisionPredictor, decision_thresholds
     from models.inference.engines import open_sketch
 
-    sketch = open_sketch(bundle, engine, threads) if kind == "auto" and threshold is not None else None
-    if sketch is None or threshold is None:
+    bfloat16 = open_sketch(bundle, engine, threads) if kind == "auto" and threshold is not None else None
+    if bfloat16 is None or threshold is None:
         return None
-    quick = partial(_predict, sketch, labels=len(bundle.labels))
+    quick = partial(_predict, bfloat16, labels=len(bundle.labels))
     return TwoPrecisionPredictor(quick, decision_thresholds(bundle, threshold)).answer
 
 
-def closer(
+def multi_crop_answer(
     bundle: Bundle,
     batch: Batch,
     limits: LimitSettings,
     on_progress: Callable[[], None],
     pool: Executor,
-    first: First | None = None,
+    first: FirstPass | None = None,
 ) -> Answer:
-    """Return how the bundle answers: what it is unsure of, `pool` reads once more and larger.
+    """Return how the bundle classifies: low-confidence images are read again, larger, by `pool`.
 
-    `first` takes the first look, if there is one.
+    `first` is the first pass, if there is one.
     """
     look = bundle.closer_look
     if look is None:
-        return partial(_at_first_sight, first=first, on_seen=on_progress)
+        return partial(_single_pass, first=first, on_progress=on_progress)
     from models.inference import multi_crop
     from pipeline.classifier.image_loader import load
 
@@ -204,52 +176,46 @@ def closer(
         predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int]
     ) -> npt.NDArray[np.float32]:
         def reload(index: int, side: int) -> npt.NDArray[np.uint8] | None:
-            photo = load(batch.paths[rows[index]], side, limits)[1]
+            pixels = load((0, batch.paths[rows[index]]), side, limits)[1]
             on_progress()
-            return photo
+            return pixels
 
-        seen = _at_first_sight(predict, images, rows, first, on_progress)
+        seen = _single_pass(predict, images, rows, first, on_progress)
         return multi_crop.look_closer(predict, seen, look, images.shape[1], reload, pool, bundle.neither)
 
     return answer
 
 
-def _at_first_sight(
+def _single_pass(
     predict: Predict,
     images: npt.NDArray[np.uint8],
     rows: Sequence[int],
-    first: First | None = None,
-    on_seen: Callable[[], None] = lambda: None,
+    first: FirstPass | None = None,
+    on_progress: Callable[[], None] = lambda: None,
 ) -> npt.NDArray[np.float32]:
     del rows
-    pieces = []
-    for start in range(0, len(images), PIECE):
-        piece = images[start : start + PIECE]
-        pieces.append(first(predict, piece) if first else predict(piece))
-        on_seen()
-    return np.concatenate(pieces)
+    chunks = []
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK]
+        chunks.append(first(predict, chunk) if first else predict(chunk))
+        on_progress()
+    return np.concatenate(chunks)
 
 
-def find(
-    engine: Engine, labels: Sequence[str], batch: Batch, answer: Answer = _at_first_sight
-) -> list[Finding]:
-    """Classify the readable images of a batch and bind each answer to its id. Raises BrokenEngine."""
-    readable = [i for i, outcome in enumerate(batch.outcomes) if outcome.reason is None]
-    images = batch.images if len(readable) == len(batch.ids) else batch.images[readable]
+def classify_batch(
+    engine: Engine, labels: Sequence[str], batch: Batch, answer: Answer = _single_pass
+) -> list[ClassificationResult]:
+    """Classify the readable images of a batch; return a result for each file. Raises BrokenEngine."""
+    readable = [i for i, result in enumerate(batch.results) if result.reason is None]
+    images = batch.images if len(readable) == len(batch.results) else batch.images[readable]
 
     def predict(photos: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return _predict(engine, photos, len(labels))
 
     rows = dict(zip(readable, answer(predict, images, readable), strict=True)) if readable else {}
     return [
-        Finding(
-            id,
-            outcome.admitted,
-            dict(zip(labels, map(float, rows[i]), strict=True)) if i in rows else None,
-            outcome.reason,
-            outcome.detail,
-        )
-        for i, (id, outcome) in enumerate(zip(batch.ids, batch.outcomes, strict=True))
+        replace(result, scores=dict(zip(labels, map(float, rows[i]), strict=True))) if i in rows else result
+        for i, result in enumerate(batch.results)
     ]
 
 
@@ -258,7 +224,7 @@ def _predict(engine: Engine, images: npt.NDArray[np.uint8], labels: int) -> npt.
     for _ in range(2):  # memory that flips a bit rarely flips it twice
         try:
             scores = engine.predict(images)
-        except Exception as error:  # each engine raises its own types; none of them is a file's fault
+        except Exception as error:  # each engine raises its own types
             problems.append(f"{type(error).__name__}: {error}")
             continue
         problem = check_scores(scores, len(images), labels)
@@ -269,7 +235,7 @@ def _predict(engine: Engine, images: npt.NDArray[np.uint8], labels: int) -> npt.
 
 
 def check_scores(scores: npt.NDArray[np.float32], images: int, labels: int) -> str | None:
-    """Return what keeps `scores` from being probabilities of shape (images, labels), or None."""
+    """Return why `scores` are not probabilities of shape (images, labels), or None if they are."""
     if scores.shape != (images, labels):
         return f"expected scores of shape {(images, labels)}, received {scores.shape}"
     if not np.isfinite(scores).all():

@@ -46,6 +46,7 @@ def require_pages() -> None:
         "uvicorn": "uvicorn",
         "jinja2": "jinja2",
         "python_multipart": "python-multipart",
+        "markdown_it": "markdown-it-py",
     }
     missing = [package for module, package in needed.items() if find_spec(module) is None]
     if missing:

@@ -13,6 +13,8 @@ import os
 import stat
 from collections.abc import Iterator
 
+from pipeline.files.safe_open import open_regular
+
 log = logging.getLogger(__name__)
 
 TEMPORARY = b".pawsort-incoming-"
@@ -40,20 +42,12 @@ def sha256(path: bytes) -> str:
 
 @contextlib.contextmanager
 def opened(path: bytes) -> Iterator[int]:
-    """Open a regular file for reading and yield its descriptor. Raises OSError, also for a link or a FIFO."""
-    descriptor = _descriptor(path)
+    """Open a regular file for reading, as a descriptor. Raises as `open_regular`."""
+    descriptor, _ = open_regular(path)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _descriptor(path: bytes) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file", path)
-    return descriptor
 
 
 def _digest(descriptor: int) -> str:
@@ -153,7 +147,12 @@ def discard_leftover(leftover: bytes, original: bytes) -> bool:
 
     Raises OSError if either cannot be read.
     """
-    with open(_descriptor(leftover), "rb") as copy, open(_descriptor(original), "rb") as whole:
+    with (
+        opened(leftover) as copied,
+        opened(original) as kept,
+        open(copied, "rb", closefd=False) as copy,
+        open(kept, "rb", closefd=False) as whole,
+    ):
         while chunk := copy.read(1 << 20):
             if whole.read(len(chunk)) != chunk:
                 return False

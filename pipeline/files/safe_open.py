@@ -22,7 +22,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class NotRegularError(OSError):
-    """The name belongs to a link, FIFO, socket, device or folder."""
+    """The path leads to a link (ELOOP), socket (ENXIO), FIFO, device or folder (EINVAL)."""
 
 
 class RefusedError(OSError):
@@ -30,7 +30,7 @@ class RefusedError(OSError):
 
 
 class Opened(NamedTuple):
-    """A file held open; its descriptor closes with the context."""
+    """An open file; its descriptor closes with the context."""
 
     fd: int
     stat: os.stat_result
@@ -39,14 +39,14 @@ class Opened(NamedTuple):
 def open_folder(inbox: bytes | Path, relative: bytes) -> int:
     """Open a folder below the inbox and return its descriptor, which the caller closes.
 
-    The inbox itself may be reached through links, since the user named it; nothing below it may.
-    Raises OSError: ELOOP or ENOTDIR where a link or file is in the way.
+    The path of the inbox may contain links, since the user chose it; no link below the inbox is followed.
+    Raises OSError: ELOOP or ENOTDIR where a link or file is on the way.
     """
     return open_below(os.open(inbox, _FOLDER), relative)
 
 
 def open_below(fd: int, relative: bytes) -> int:
-    """Go from an open folder, which is closed on the way, to one below it. Raises as `open_folder`."""
+    """Open a folder below the open folder `fd`, which is closed. Raises as `open_folder`."""
     for part in relative.split(b"/") if relative else ():
         try:
             inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
@@ -76,7 +76,7 @@ def reached(inbox: bytes | Path, source: bytes) -> Iterator[bytes]:
 
 
 def refuse_unwritable(folder: int | bytes) -> None:
-    """Raise RefusedError unless files may be moved out of a folder, given by its path or open."""
+    """Raise RefusedError unless files may be moved out of a folder, given as a path or a descriptor."""
     at, path = (folder, b".") if isinstance(folder, int) else (None, folder)
     if not os.access(path, os.W_OK | os.X_OK, dir_fd=at, effective_ids=True):
         read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
@@ -86,41 +86,62 @@ def refuse_unwritable(folder: int | bytes) -> None:
 
 @contextmanager
 def opened(inbox: bytes | Path, source: bytes, *, movable: bool = False) -> Iterator[Opened]:
-    """Hold a regular file of an inbox open for reading, reached without following a link.
+    """Open a regular file below the inbox for reading, without following a link.
 
-    Raises NotRegularError, what `open_folder` raises, or another OSError (EACCES, ENOENT ...); with `movable`
-    RefusedError where the file's folder does not let it go.
+    Raises as `open_regular` and `open_folder`; with `movable` also RefusedError if the file cannot be moved
+    out of its folder.
     """
     parent, _, name = source.rpartition(b"/")
     folder = open_folder(inbox, parent)
     try:
         if movable:
             refuse_unwritable(folder)
-        fd = os.open(name, _FILE, dir_fd=folder)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket or a FIFO without a reader
-            raise NotRegularError(error.errno, "not a regular file", os.fsdecode(name)) from error
-        raise
+        fd, status = open_regular(name, folder)
     finally:
         os.close(folder)
     try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise NotRegularError(errno.EINVAL, "not a regular file", os.fsdecode(name))
         yield Opened(fd, status)
     finally:
         os.close(fd)
 
 
-def leased(fd: int) -> bool | None:
-    """Return whether no process has the file open for writing, tested by taking a read lease briefly.
+def open_regular(path: bytes | Path, folder: int | None = None) -> tuple[int, os.stat_result]:
+    """Open a regular file for reading, without following a link at its end or waiting for a FIFO's writer.
 
-    None if that cannot be tested: on a network file system, or on another user's file without CAP_LEASE. `fd`
-    is open for reading only. Source: fcntl(2), "Leases".
+    `path` may be relative to the open `folder`. Returns the descriptor, which the caller closes, and the
+    status. Raises NotRegularError, or another OSError (EACCES, ENOENT ...).
     """
     try:
-        # The kernel sends a signal if the file is opened for writing in this moment. The default, SIGIO,
-        # would end the process; SIGURG is ignored by default.
+        fd = os.open(path, _FILE, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise NotRegularError(error.errno, "is not a regular file", os.fsdecode(path)) from error
+        raise
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise NotRegularError(errno.EINVAL, "is not a regular file", os.fsdecode(path))
+    return fd, status
+
+
+def open_if_regular(folder: Path, name: str) -> tuple[int, int] | None:
+    """Return a descriptor of the regular file `name` in `folder` and its size; None for anything else."""
+    try:
+        fd, status = open_regular(folder / name)
+    except OSError:
+        return None
+    return fd, status.st_size
+
+
+def leased(fd: int) -> bool | None:
+    """Return whether no process has the open file open for writing, by taking a read lease for a moment.
+
+    None if that cannot be known: on a network file system, or for another user's file without CAP_LEASE.
+    `fd` is open for reading only. Source: fcntl(2), "Leases".
+    """
+    try:
+        # A process that opens the file for writing at this moment makes the kernel signal this one. The usual
+        # signal for that, SIGIO, would end the process; SIGURG is ignored unless asked for.
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:

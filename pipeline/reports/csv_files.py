@@ -1,4 +1,4 @@
-"""CSV that programs and spreadsheets can trust: exact text, replaced at once.
+"""CSV with exact text for programs and spreadsheets.
 
 pandas writes the CSV. Cells are converted to safe text first: without control characters, so that no version
 of Python's csv module can break a record (gh-67044: a lone carriage return was left unquoted), and without
@@ -7,13 +7,11 @@ formulas. So the bytes do not depend on versions.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.files.folders import sync_folders
 from pipeline.reports.csv_cells import neutral, visible
 
 DECIMALS = 6
@@ -57,37 +55,8 @@ def _cells(column: pd.Series) -> pd.Series:
     return cells
 
 
-def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
-    """Write `pieces` so that `path` has its old content or all of the new, whenever the power goes.
-
-    A file of the same folder takes the bytes and then the name; it goes again if anything fails, also if
-    `pieces` raises. Raises OSError.
-    """
-    _remove_abandoned(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folders([os.fsencode(path.parent)])
-
-
 def pieces_of(path: Path) -> Iterator[bytes]:
     """Yield the content of the file at `path`, a megabyte at a time. Raises OSError."""
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             yield piece
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Remove what killed processes have left of `path`, but nothing of one that is still writing."""
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        process = left.name.split(".")[-2]
-        if process.isdigit() and not Path("/proc", process).exists():
-            left.unlink(missing_ok=True)

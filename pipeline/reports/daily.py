@@ -24,6 +24,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from db.queries import listing
+from pipeline.files.replace_file import replace_file
 from pipeline.reports import csv_files
 from pipeline.reports.calendar_days import bounds, day_of, days_between, last_due
 from pipeline.reports.summary import SCHEMA_VERSION, SummaryBuilder
@@ -101,13 +102,13 @@ class Reporter:
         start, end = bounds(day, self.zone)
         before = listing.arrived(self.engine, start, end)
         rows = listing.report_rows(self.engine, start, end, CHUNK_ROWS)
-        csv_files.replace_file(images, _image_lines(rows, builder, check))
+        replace_file(images, _image_lines(rows, builder, check))
         arrived = builder.settled(before, listing.arrived(self.engine, start, end))
         frame = builder.frame(day, arrived)
-        csv_files.replace_file(summary, [csv_files.header(frame), csv_files.body(frame)])
+        replace_file(summary, [csv_files.header(frame), csv_files.body(frame)])
         if all(report.day <= day for report in listing.written_reports(self.engine)):
-            csv_files.replace_file(self.folder / "latest-images.csv", csv_files.pieces_of(images))
-            csv_files.replace_file(self.folder / "latest-summary.csv", csv_files.pieces_of(summary))
+            replace_file(self.folder / "latest-images.csv", csv_files.pieces_of(images))
+            replace_file(self.folder / "latest-summary.csv", csv_files.pieces_of(summary))
         report = DayReport(
             day, sum(arrived.values()), builder.counts(), builder.reconciles(arrived), (summary, images)
         )

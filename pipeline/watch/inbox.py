@@ -16,12 +16,13 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from db.schema.records import SettledFile
 from pipeline.config import WatchSettings
 from pipeline.files.safe_open import lstat_within
 from pipeline.watch.ignore_rules import ignorer, within
 from pipeline.watch.inbox_folder import FolderChange, InboxFolder
 from pipeline.watch.mode import InboxWatcher
-from pipeline.watch.records import InboxFile, InboxStatus, SettledFile
+from pipeline.watch.records import InboxFile, InboxStatus
 from pipeline.watch.refused_folders import Refusals, Verb
 from pipeline.watch.scanner import ScanCallbacks, Scanner, snapshot
 from pipeline.watch.skipped_entries import SkippedEntries
@@ -237,7 +238,7 @@ class Inbox:
     def _settled_file(self, due: StableFile, now: float) -> SettledFile:
         seen_at = self._wall() - timedelta(seconds=now - due.first_seen)
         source, dev, ino, size, mtime_ns = due.snapshot
-        return SettledFile(self.path, source, dev, ino, size, mtime_ns, seen_at)
+        return SettledFile(os.fspath(self.path), source, dev, ino, size, mtime_ns, seen_at)
 
     @contextmanager
     def _opened(self, wanted: bool) -> Iterator[int | None]:

@@ -1,24 +1,10 @@
-"""Records of watched inboxes: a settled file, and the status of an inbox."""
+"""Records of watched inboxes; `db.schema.records.SettledFile` is the file that `poll` returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
-
-
-@dataclass(frozen=True, slots=True)
-class SettledFile:
-    """A settled file: its place, the version that was seen, and when it was first seen (UTC)."""
-
-    inbox: Path
-    source: bytes  # path relative to the inbox
-    dev: int
-    ino: int
-    size: int  # bytes
-    mtime_ns: int
-    seen_at: datetime
 
 
 class InboxFile(Protocol):

@@ -1,7 +1,6 @@
-"""The application: its rooms put together, behind one guard.
+"""Build the FastAPI application from its routers, behind the security middleware.
 
-A room is a module with a `router`, and a `PAGE` if it stands in the navigation. To add one, write it and name
-it in ROOMS.
+A route module has a `router`, and a `PAGE` if it is in the navigation. To add one, list it in ROUTERS.
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ from starlette.staticfiles import StaticFiles
 
 from pipeline.child_process import Main
 from pipeline.config import Settings
-from pipeline.web.classifiers.classifier_pool import ClassifierPool
-from pipeline.web.classifiers.classify import scratch_of
-from pipeline.web.classifiers.heatmap_classifier import serve_trials
+from pipeline.web.classifiers.classifier_pool import SERVE, ClassifierPool
 from pipeline.web.classifiers.labels import LabelRegistry
 from pipeline.web.classifiers.model_registry import ModelRegistry
-from pipeline.web.middleware import openapi, problems, visitor
+from pipeline.web.middleware import openapi, problems
 from pipeline.web.middleware.conditional import Conditional
 from pipeline.web.middleware.guard import SecurityMiddleware
 from pipeline.web.middleware.sessions import Sessions
@@ -41,6 +38,7 @@ from pipeline.web.routes import (
 )
 from pipeline.web.services.byte_cache import ByteLRUCache
 from pipeline.web.services.cached import Cache
+from pipeline.web.services.classify_uploads import scratch_of
 from pipeline.web.services.context import AppContext, Page
 from pipeline.web.services.database import DatabaseProvider
 from pipeline.web.services.delivery import UploadDelivery
@@ -48,69 +46,71 @@ from pipeline.web.services.thumbnail_pool import ThumbnailPool
 from pipeline.web.services.uploads import sweep
 from pipeline.web.views.rendering import STATIC
 
-ROOMS: tuple[ModuleType, ...] = (
+ROUTERS: tuple[ModuleType, ...] = (
     try_photo, review, browse, file_detail, dashboard, reports, models, api, thumbnails, metrics, health,
-    session, visitor,
+    session,
 )  # fmt: skip
 
 
 def create_app(
-    settings: Settings, rooms: Sequence[ModuleType] = ROOMS, classifier: Main = serve_trials
+    settings: Settings, routers: Sequence[ModuleType] = ROUTERS, classifier: Main = SERVE
 ) -> FastAPI:
-    """Make the server's application; nothing is opened before the first request needs it.
+    """Return the application; database and models are opened by the first request that needs them.
 
-    `classifier` is what runs in the children that classify, a parameter for tests.
+    `classifier` is the main function of classifier processes; tests pass another one.
     """
     app = FastAPI(
         title="Pawsort",
-        summary="Ask what is on a photo, what became of each file, and mend decisions.",
+        summary="Classify photos, list the results, and correct decisions.",
         version="1",
         openapi_url="/api/openapi.json",
-        docs_url=None,  # these pages would fetch scripts from another host
+        docs_url=None,  # these pages load scripts from another host
         redoc_url=None,
-        redirect_slashes=False,  # by its full address, which behind a proxy is another one
+        redirect_slashes=False,  # it redirects to a full address, which behind a proxy is another one
         lifespan=_lifespan,
     )
-    site = app.state.site = _site(settings, rooms, classifier)
+    context = app.state.context = _make_context(settings, routers, classifier)
     problems.register(app)
     app.add_middleware(Conditional)
-    app.add_middleware(SecurityMiddleware, web=settings.web, sessions=site.sessions, attempts=site.attempts)
+    app.add_middleware(
+        SecurityMiddleware, web=settings.web, sessions=context.sessions, attempts=context.attempts
+    )
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     openapi.describe(app, settings.web)
-    for room in rooms:
-        app.include_router(room.router)
+    for module in routers:
+        app.include_router(module.router)
     return app
 
 
-def _site(settings: Settings, rooms: Sequence[ModuleType], classifier: Main) -> AppContext:
-    store, choices = DatabaseProvider(settings), ModelRegistry(settings)
+def _make_context(settings: Settings, routers: Sequence[ModuleType], classifier: Main) -> AppContext:
+    database, registry = DatabaseProvider(settings), ModelRegistry(settings)
     return AppContext(
         settings=settings,
-        store=store,
-        painter=ThumbnailPool(settings.limits),
-        shelf=ByteLRUCache(),
-        kennel=ClassifierPool(settings, classifier),
-        choices=choices,
-        porter=UploadDelivery(settings, store),
-        classes=LabelRegistry(settings, choices),
+        database=database,
+        thumbnails=ThumbnailPool(settings.limits),
+        pictures=ByteLRUCache(),
+        classifiers=ClassifierPool(settings, classifier),
+        models=registry,
+        delivery=UploadDelivery(settings, database),
+        labels=LabelRegistry(settings, registry),
         cache=Cache(),
         sessions=Sessions(settings.web.token, settings.state / "signed_out.json"),
         attempts=Attempts(settings.web.token),
-        pages=_pages(rooms),
+        pages=_pages(routers),
     )
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    site: AppContext = app.state.site
-    for folder in (*site.settings.inboxes, scratch_of(site.settings)):
+    context: AppContext = app.state.context
+    for folder in (*context.settings.inboxes, scratch_of(context.settings)):
         sweep(folder)
     yield
-    site.kennel.close()
-    site.painter.close()
-    site.store.close()
+    context.classifiers.close()
+    context.thumbnails.close()
+    context.database.close()
 
 
-def _pages(rooms: Sequence[ModuleType]) -> tuple[Page, ...]:
-    pages: list[Page] = [room.PAGE for room in rooms if hasattr(room, "PAGE")]
+def _pages(routers: Sequence[ModuleType]) -> tuple[Page, ...]:
+    pages: list[Page] = [module.PAGE for module in routers if hasattr(module, "PAGE")]
     return tuple(sorted(pages, key=lambda page: page.order))

@@ -11,7 +11,6 @@ import asyncio
 import collections
 import contextlib
 import functools
-import ipaddress
 import itertools
 import json
 import socket
@@ -25,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.web.middleware.body_limits import SLOWEST
+from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
 
 CONNECTIONS = 200
 """Connections at once; more are answered 503, unless one of them waits for its client."""
@@ -44,12 +44,6 @@ PATIENT_SECONDS = 1.0
 
 FAST = 100_000
 """Bytes a second at which a client never loses its place to a new one."""
-
-FULL = "pawsort.full"
-"""The key of an ASGI scope whose request came when all places were taken."""
-
-RETRY_AFTER = {"Retry-After": "5", "Connection": "close"}
-BUSY = "All connections of the server are taken.", "Try again in a few seconds."
 
 _RESET = struct.pack("ii", 1, 0)
 
@@ -202,16 +196,8 @@ def _drop_oldest_silent(connections: Iterable[HeaderTimeoutProtocol]) -> bool:
     return bool(silent)
 
 
-def is_loopback(address: str) -> bool:
-    """Tell whether an address is of this machine."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
 async def _serve_as_full(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    await app({**scope, FULL: True}, receive, send)
+    await app({**scope, ALL_TAKEN: True}, receive, send)
 
 
 def _of(connection: object) -> HeaderTimeoutProtocol:

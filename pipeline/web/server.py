@@ -1,4 +1,4 @@
-"""The server as a program: its address, its limits, its signals."""
+"""Run the web server: address, limits and signals."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import asyncio
 import contextlib
 import errno
 import logging
-import os
-import signal
 import socket
 import sys
-import threading
 from collections.abc import Generator
-from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,6 +18,7 @@ from db.queries import listing
 from pipeline.config import Settings
 from pipeline.errors import OK, SettingsError
 from pipeline.permissions import limited
+from pipeline.processes import collect_signals
 from pipeline.web import connections
 from pipeline.web.app import create_app
 from pipeline.web.connections import CONNECTIONS, SPARE, HeaderTimeoutProtocol
@@ -44,7 +41,7 @@ def serve(settings: Settings) -> int:
     """Answer requests until a signal; return the exit code. Raises SettingsError if the address is taken."""
     listener = listen(settings)
     app = create_app(settings)
-    prepare(app.state.site)
+    prepare(app.state.context)
     server = make_server(app)
     print(
         f"pawsort: open {address(settings)} in a browser; Ctrl-C stops the page", file=sys.stderr, flush=True
@@ -54,14 +51,14 @@ def serve(settings: Settings) -> int:
     return 128 + server.received[0] if server.received else OK
 
 
-def prepare(site: AppContext) -> None:
+def prepare(context: AppContext) -> None:
     """Do what the first visitor of each page would have to wait for: templates, models, the database."""
     compile_all()
-    site.choices.all()
+    context.models.all()
     with contextlib.suppress(DatabaseError):  # whoever asks will hear of it
-        if engine := site.store.reader():
+        if engine := context.database.reader():
             listing.last_filed(engine)
-            site.counts(engine)
+            context.counts(engine)
 
 
 def make_server(app: FastAPI) -> Server:
@@ -98,7 +95,7 @@ def address(settings: Settings) -> str:
 
 
 class Server(uvicorn.Server):
-    """Notes signals instead of dying of them; a second one ends the process at once."""
+    """A uvicorn server that ends in order on a signal; a second signal ends the process at once."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -106,17 +103,9 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Take SIGINT, SIGTERM and SIGHUP for ours while the server runs."""
-        if threading.current_thread() is not threading.main_thread():
+        """Stop the server on the first of SIGINT, SIGTERM and SIGHUP."""
+        with collect_signals(lambda _: self._stop()) as self.received:
             yield
-            return
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        before = {number: signal.signal(number, self._note) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections once a second; called ten times a second."""
@@ -124,10 +113,7 @@ class Server(uvicorn.Server):
             connections.watch(self.server_state.connections, asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.received:
-            os._exit(128 + number)
-        self.received.append(number)
+    def _stop(self) -> None:
         self.should_exit = True
 
 

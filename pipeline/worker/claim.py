@@ -1,4 +1,4 @@
-"""The first step of a held file: out of its inbox, into the spool."""
+"""The first step of a file: out of its inbox, into the spool."""
 
 from __future__ import annotations
 
@@ -10,176 +10,287 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Generic, TypeVar
 
-from db.ledger.ledger import Claim, Ledger
+from db.connection.engine import DatabaseUnavailable
+from db.ledger.ledger import Ledger, SettledFile
 from pipeline.config import Settings
 from pipeline.files import moves
 from pipeline.files.folders import SYSTEM_ERRNOS, try_name
-from pipeline.files.safe_open import leased, opened, reached, refuse_unwritable
-from pipeline.watch.inbox import SettledFile
+from pipeline.files.safe_open import NotRegularError, RefusedError, leased, opened, reached, refuse_unwritable
+from pipeline.watch.inbox import Inbox
 from pipeline.worker.held_file import InProgressFile, RetryQueue
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True)
-class Brought:
-    """What became of claimed files: in the spool, gone from their inbox, or not let go by it and why."""
+class BatchCutter(Generic[T]):
+    """Collect items until there are `size` of them, or the first has waited `wait_seconds`. Pure."""
 
-    arrived: list[InProgressFile] = field(default_factory=list)
-    gone: list[InProgressFile] = field(default_factory=list)
-    refused: list[tuple[InProgressFile, OSError]] = field(default_factory=list)
+    size: int
+    wait_seconds: float
+    items: list[T] = field(default_factory=list)
+    since: float = 0.0
+
+    @property
+    def room(self) -> int:
+        """How many more items the next batch takes."""
+        return self.size - len(self.items)
+
+    def add(self, items: Sequence[T], now: float) -> None:
+        """Add items that wait from `now` on (seconds of a monotonic clock)."""
+        if items and not self.items:
+            self.since = now
+        self.items += items
+
+    def put_back(self, items: Sequence[T]) -> None:
+        """Put items of a batch that was cut before all others."""
+        self.items[:0] = items
+
+    def cut(self, now: float) -> list[T]:
+        """Return the next batch, empty if it is not due yet."""
+        if not self.items or (self.room > 0 and now - self.since < self.wait_seconds):
+            return []
+        batch, self.items = self.items, []
+        return batch
+
+
+class Intake:
+    """Collect settled files from the inboxes into batches, and tell each inbox what happened to its files.
+
+    It holds files that are not claimed yet, and outlives the steps. `monotonic` gives seconds.
+    """
+
+    def __init__(
+        self, inboxes: Sequence[Inbox], ledger: Ledger, settings: Settings, monotonic: Callable[[], float]
+    ) -> None:
+        self._inboxes = {os.fsencode(inbox.path): inbox for inbox in inboxes}
+        self._in_turn = deque(inboxes)
+        self._ledger = ledger
+        self._cutter: BatchCutter[SettledFile] = BatchCutter(settings.batch.size, settings.batch.wait_seconds)
+        self._monotonic = monotonic
+
+    @property
+    def held(self) -> int:
+        """How many settled files wait to be claimed."""
+        return len(self._cutter.items)
+
+    def poll(self, queued: int) -> None:
+        """Take no more settled files than the next batch has room for beside `queued` claimed ones."""
+        self._in_turn.rotate(-1)
+        for inbox in self._in_turn:
+            settled = inbox.poll(limit=max(0, self._cutter.room - queued))
+            self._cutter.add(settled, self._monotonic())
+
+    def cut(self) -> list[SettledFile]:
+        """Return the next batch, empty if it is not due yet."""
+        return self._cutter.cut(self._monotonic())
+
+    def put_back(self, batch: Sequence[SettledFile]) -> None:
+        """Keep a batch that could not be claimed."""
+        self._cutter.put_back(batch)
+
+    def claimable(self, batch: Sequence[SettledFile]) -> list[SettledFile]:
+        """Return each file of a batch once that may be claimed now. Raises OSError, DatabaseUnavailable."""
+        by_path = {file.path: file for file in batch}
+        put_back = self._ledger.put_back({p: f.identity for p, f in by_path.items()}) if by_path else ()
+        for path in put_back:
+            file = by_path[path]
+            why = "was put back by `undo`; left alone until it is changed or renamed"
+            self._inboxes[os.fsencode(file.inbox)].postpone(file, why)
+        return [f for path, f in by_path.items() if path not in put_back and self._is_still_settled(f)]
+
+    def forget(self, file: InProgressFile) -> None:
+        """Tell its inbox that a file was taken or is gone."""
+        if inbox := self._inboxes.get(file.inbox):
+            inbox.forget(file)
+
+    def refuse(self, file: InProgressFile, error: OSError) -> None:
+        """Tell its inbox that a file could not be moved."""
+        if (inbox := self._inboxes.get(file.inbox)) is None:
+            return
+        if isinstance(error, moves.SourceChangedError):
+            inbox.postpone(file, "was written to while it was copied; waiting until it is complete")
+        else:
+            inbox.refuse(file, "take", str(error.strerror))
+
+    def _is_still_settled(self, file: SettledFile) -> bool:
+        inbox = self._inboxes[os.fsencode(file.inbox)]
+        try:
+            if is_settled(file):
+                return True
+            inbox.postpone(file, "is being written to; waiting until it is complete")
+        except (FileNotFoundError, NotADirectoryError, NotRegularError):
+            inbox.forget(file)
+        except RefusedError as error:
+            inbox.refuse(file, "take", str(error.strerror))
+        except OSError as error:
+            if error.errno in SYSTEM_ERRNOS:
+                raise
+            inbox.refuse(file, "read", str(error.strerror))
+        return False
 
 
 class ClaimStep:
     """Claim settled files and rename them into the spool. `now` gives UTC."""
 
     def __init__(
-        self, ledger: Ledger, settings: Settings, resting: RetryQueue, now: Callable[[], datetime]
+        self,
+        intake: Intake,
+        ledger: Ledger,
+        settings: Settings,
+        retries: RetryQueue,
+        now: Callable[[], datetime],
     ) -> None:
-        self.outside: deque[InProgressFile] = deque()
+        self._intake = intake
         self._ledger = ledger
         self._settings = settings
         self._spool = os.fsencode(settings.spool)
-        self._resting = resting
+        self._retries = retries
         self._now = now
-        self._brought = Brought()
-        self._vanished: list[int] = []
-        self._released: list[int] = []
+        self._outside: deque[InProgressFile] = deque()
+        self._arrived: list[InProgressFile] = []
+        self._gone: list[InProgressFile] = []
+        self._refused: list[tuple[InProgressFile, OSError]] = []
+        self._to_vanish: list[int] = []
+        self._to_unclaim: list[int] = []
         self._unsynced: dict[bytes, None] = {}
 
     @property
     def held(self) -> int:
         """How many files are claimed and not yet durably in the spool."""
-        brought = self._brought
-        return len(self.outside) + len(brought.arrived) + len(brought.gone) + len(brought.refused)
+        return len(self._outside) + len(self._arrived) + len(self._gone) + len(self._refused)
 
-    def claim(self, arrivals: Sequence[SettledFile]) -> None:
-        """Commit that these files, each named once, are ours, before any of them is moved."""
-        known = {(held.inbox, held.source) for held in self.outside}
-        known |= {(held.inbox, held.source) for _, held in self._resting.files.values()}
-        new = [a for a in arrivals if (os.fsencode(a.inbox), a.source) not in known]
-        if not new:
-            return
-        refuse_unwritable(self._spool)
-        tickets = self._ledger.claim([_claim(arrival) for arrival in new], self._now())
-        for ticket, arrival in zip(tickets, new, strict=True):
-            spool = os.path.join(self._spool, os.fsencode(ticket.spool_name))
-            inbox = os.fsencode(arrival.inbox)
-            self.outside.append(InProgressFile(ticket.id, inbox, arrival.source, spool, identity_of(arrival)))
+    def enqueue(self, file: InProgressFile) -> None:
+        """Take a claimed file that is still in its inbox."""
+        self._outside.append(file)
 
-    def bring_in(self) -> Brought:
-        """Rename what is claimed into the spool, durably, and return what became of each file.
+    def clear(self) -> None:
+        """Forget the files in the queue, before recovery reads all of them from the ledger."""
+        self._outside.clear()
 
-        A file that is gone is noted as vanished; one that could not be moved is claimed no longer.
+    def claim_batch(self) -> bool:
+        """Claim the next batch of settled files if it is due; return whether there was one."""
+        batch = self._intake.cut()
+        try:
+            settled = self._intake.claimable(batch)
+            self._claim(settled)
+        except (OSError, DatabaseUnavailable):
+            self._intake.put_back(batch)
+            raise
+        return bool(settled)
+
+    def bring_in(self) -> list[InProgressFile]:
+        """Rename claimed files into the spool, durably; return those that are in it now.
+
+        A file that is gone is recorded as vanished; a file that could not be moved is unclaimed.
         """
-        while self.outside:
-            self._bring_in(self.outside[0])
-            self.outside.popleft()
+        while self._outside:
+            self._bring_in(self._outside[0])
+            self._outside.popleft()
         self._commit()
         moves.sync_folders(self._unsynced)
         self._unsynced.clear()
-        arrived = [look_again(self._ledger, held, self._now()) for held in self._brought.arrived]
-        brought, self._brought = self._brought, Brought()
-        return replace(brought, arrived=arrived)
+        arrived = [refreshed(self._ledger, file, self._now()) for file in self._arrived]
+        for file in (*self._arrived, *self._gone):
+            self._intake.forget(file)
+        for file, error in self._refused:
+            self._intake.refuse(file, error)
+        for finished in (self._arrived, self._gone, self._refused):
+            finished.clear()
+        return arrived
+
+    def _claim(self, settled: Sequence[SettledFile]) -> None:
+        """Commit the claims before any file is moved, but not for files that are claimed already."""
+        known = {(file.inbox, file.source) for file in (*self._outside, *self._retries)}
+        new = [file for file in settled if (os.fsencode(file.inbox), file.source) not in known]
+        if not new:
+            return
+        refuse_unwritable(self._spool)
+        claimed = self._ledger.claim(new, self._now())
+        for row, file in zip(claimed, new, strict=True):
+            spool = os.path.join(self._spool, os.fsencode(row.spool_name))
+            inbox = os.fsencode(file.inbox)
+            self._outside.append(InProgressFile(row.id, inbox, file.source, spool, file.identity))
 
     def _commit(self) -> None:
-        """Note what is gone or refused, each once, whatever is refused after it."""
-        if self._vanished:
-            self._ledger.vanish(self._vanished, self._now())
-            self._vanished.clear()
-        if self._released:
-            self._ledger.unclaim(self._released)
-            self._released.clear()
+        """Record files that are gone or refused, each once even if the next statement fails."""
+        if self._to_vanish:
+            self._ledger.vanish(self._to_vanish, self._now())
+            self._to_vanish.clear()
+        if self._to_unclaim:
+            self._ledger.unclaim(self._to_unclaim)
+            self._to_unclaim.clear()
 
-    def _bring_in(self, held: InProgressFile) -> None:
+    def _bring_in(self, file: InProgressFile) -> None:
         try:
-            self._rename(held)
+            self._rename(file)
         except (FileNotFoundError, NotADirectoryError):
-            self._brought.gone.append(held)
-            self._vanished.append(held.id)
+            self._gone.append(file)
+            self._to_vanish.append(file.id)
         except moves.FolderError:
             raise
         except OSError as error:
-            # A file in an inbox that was mounted read-only just now is still not for every file to wait for.
+            # An inbox that was mounted read-only a moment ago affects only its own files.
             if error.errno in SYSTEM_ERRNOS - {errno.EROFS}:
                 raise
-            self._refuse(held, error)
+            self._refuse(file, error)
         else:
-            self._unsynced |= dict.fromkeys((os.path.dirname(held.origin), self._spool))
-            self._brought.arrived.append(held)
+            self._unsynced |= dict.fromkeys((os.path.dirname(file.origin), self._spool))
+            self._arrived.append(file)
 
-    def _refuse(self, held: InProgressFile, error: OSError) -> None:
-        """Claim a file no longer, unless the spool is what refuses it: raises OSError then."""
+    def _refuse(self, file: InProgressFile, error: OSError) -> None:
+        """Unclaim a file that could not be moved. Raises OSError if the spool is the reason."""
         try_name(self._spool)
-        if os.path.lexists(held.spool):  # it was moved, whatever the system says
-            self._resting.add(held, self._settings.watch.rescan_seconds)
+        if os.path.lexists(file.spool):  # it was moved in spite of the error
+            self._retries.add(file, self._settings.watch.rescan_seconds)
         else:
-            self._brought.refused.append((held, error))
-            self._released.append(held.id)
+            self._refused.append((file, error))
+            self._to_unclaim.append(file.id)
 
-    def _rename(self, held: InProgressFile) -> None:
-        with reached(held.inbox, held.source) as path:
-            moves.move(path, held.spool)
-            if give_back_odd(held):
-                raise FileNotFoundError(errno.ENOENT, "is no regular file any more", held.origin)
+    def _rename(self, file: InProgressFile) -> None:
+        with reached(file.inbox, file.source) as path:
+            moves.move(path, file.spool)
+            if put_back_irregular(file):
+                raise FileNotFoundError(errno.ENOENT, "is not a regular file any more", file.origin)
 
 
-def give_back_odd(held: InProgressFile) -> bool:
-    """Put back what is no regular file: a link or a folder that took the file's name at the last moment.
-
-    Returns whether it was one; nothing was claimed then. Raises OSError.
-    """
-    if stat.S_ISREG(os.lstat(held.spool).st_mode):
+def put_back_irregular(file: InProgressFile) -> bool:
+    """Move back a link or folder that took the file's name; return whether it was one. Raises OSError."""
+    if stat.S_ISREG(os.lstat(file.spool).st_mode):
         return False
-    with reached(held.inbox, held.source) as path:
-        home, name = os.path.split(path)
-        moves.rename(held.spool, moves.destination(home, name, os.path.lexists))
-    log.warning("%a is no regular file any more; left where it was", os.fsdecode(held.origin))
+    with reached(file.inbox, file.source) as path:
+        folder, name = os.path.split(path)
+        moves.rename(file.spool, moves.destination(folder, name, os.path.lexists))
+    log.warning("%a is not a regular file any more; left in its inbox", os.fsdecode(file.origin))
     return True
 
 
-def path_of(arrival: SettledFile) -> bytes:
-    """Return the absolute path of an arrival."""
-    return os.path.join(os.fsencode(arrival.inbox), arrival.source)
+def is_settled(file: SettledFile) -> bool:
+    """Return whether a file is still the version that was seen, and is not open for writing.
 
-
-def identity_of(arrival: SettledFile) -> moves.Identity:
-    """Return what tells this version of a file from every other."""
-    return arrival.dev, arrival.ino, arrival.size, arrival.mtime_ns
-
-
-def is_settled(arrival: SettledFile) -> bool:
-    """Tell whether an arrival is still what was seen, and nobody writes to it.
-
-    Raises OSError when it is gone, is no regular file, or may not be read; RefusedError when its folder does
-    not let it go.
+    Raises OSError if it is gone, is not a regular file, or may not be read; RefusedError if its folder does
+    not let it be moved.
     """
-    with opened(os.fsencode(arrival.inbox), arrival.source, movable=True) as file:
-        now = (file.stat.st_dev, file.stat.st_ino, file.stat.st_size, file.stat.st_mtime_ns)
-        return identity_of(arrival) == now and leased(file.fd) is not False
+    with opened(os.fsencode(file.inbox), file.source, movable=True) as now:
+        identity = (now.stat.st_dev, now.stat.st_ino, now.stat.st_size, now.stat.st_mtime_ns)
+        return file.identity == identity and leased(now.fd) is not False
 
 
-def look_again(ledger: Ledger, held: InProgressFile, at: datetime) -> InProgressFile:
-    """Take note of what lies in the spool: another file may have got there under the same name."""
+def refreshed(ledger: Ledger, file: InProgressFile, at: datetime) -> InProgressFile:
+    """Return a file with the identity that it has in the spool, and record another size or mtime.
+
+    Another file may have got into the spool under the same name.
+    """
     try:
-        identity = moves.identity(held.spool)
+        identity = moves.identity(file.spool)
     except FileNotFoundError:
-        return held  # the next step finds it missing
-    if identity == held.identity:
-        return held
-    if identity[2:] != held.identity[2:]:
-        ledger.reclaim(held.id, identity[2], identity[3], at)
-    return replace(held, identity=identity)
-
-
-def _claim(arrival: SettledFile) -> Claim:
-    return Claim(
-        inbox=os.fspath(arrival.inbox),
-        source=arrival.source,
-        dev=arrival.dev,
-        ino=arrival.ino,
-        bytes=arrival.size,
-        mtime_ns=arrival.mtime_ns,
-        seen_at=arrival.seen_at,
-    )
+        return file  # the next step finds it missing
+    if identity == file.identity:
+        return file
+    if identity[2:] != file.identity[2:]:
+        ledger.reclaim(file.id, identity[2], identity[3], at)
+    return replace(file, identity=identity)

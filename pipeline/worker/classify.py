@@ -1,4 +1,4 @@
-"""The second step of a held file: from the spool through the classifier to an answer."""
+"""The second step of a file: from the spool through the classifier to a decision."""
 
 from __future__ import annotations
 
@@ -9,40 +9,44 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache, partial
 from itertools import islice
+from typing import Any
 
-from db.ledger.ledger import Entry, Ledger
-from models.bundle.bundle import NEITHER
-from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier, Finding
+from db.ledger.ledger import Entry, FileDecision, Ledger
+from models.bundle.bundle import NEITHER, Bundle
+from pipeline.classifier.answer_key import answer_key
+from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
+from pipeline.classifier.configured_model import policy
 from pipeline.classifier.file_checks import Admitted, Refused, fingerprint
+from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
-from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, Policy, decide
+from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, decide
 from pipeline.files.folders import SYSTEM_ERRNOS, FolderError
 from pipeline.worker.duplicates import Earlier, is_ordinary, look_back
-from pipeline.worker.held_file import Answer, InProgressFile, RetryQueue
+from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 from pipeline.worker.place import folder_id
 
 log = logging.getLogger(__name__)
 
 UNREADABLE_ERRNOS = {errno.EIO, errno.EACCES, errno.EPERM, errno.EUCLEAN, errno.EBADMSG}
-"""What the system says when this file will never be read; anything else may pass."""
+"""Errors after which a file counts as unreadable for good; after any other it is retried."""
 
 
 @dataclass(slots=True)
 class _Sorted:
-    """A batch after a look at each file's content."""
+    """A batch sorted by content: decided without the classifier, to classify, duplicates, or to retry."""
 
-    answers: list[Answer] = field(default_factory=list)
-    load: dict[str, InProgressFile] = field(default_factory=dict)
-    following: list[InProgressFile] = field(default_factory=list)
-    unsettled: list[InProgressFile] = field(default_factory=list)
+    decided: list[InProgressFile] = field(default_factory=list)
+    to_classify: dict[str, InProgressFile] = field(default_factory=dict)
+    duplicates: list[InProgressFile] = field(default_factory=list)
+    changing: list[InProgressFile] = field(default_factory=list)
 
 
 class ClassifyStep:
-    """Get an answer for each file in the spool.
+    """Get a decision for each file in the spool.
 
-    `now` gives UTC; `root` is what `sorted` was at the start, by device and inode; `key` gives the answer key
-    for the name of an engine.
+    `now` gives UTC; `root` is the device and inode of `sorted` at the start.
     """
 
     def __init__(
@@ -50,233 +54,247 @@ class ClassifyStep:
         ledger: Ledger,
         classifier: Classifier,
         settings: Settings,
-        policy: Policy,
-        resting: RetryQueue,
+        bundle: Bundle,
+        retries: RetryQueue,
+        missing: MissingFiles,
         now: Callable[[], datetime],
         root: tuple[int, int],
-        key: Callable[[str], str],
     ) -> None:
-        self.waiting: deque[InProgressFile] = deque()
-        self.suspects: deque[InProgressFile] = deque()
-        self.in_flight: dict[int, InProgressFile] = {}
-        self.missing: set[int] = set()
         self._ledger = ledger
         self._classifier = classifier
         self._settings = settings
-        self._policy = policy
-        self._resting = resting
+        self._bundle = bundle
+        self._policy = policy(settings, bundle)
+        self._key_of = cache(partial(answer_key, settings, bundle))
+        self._retries = retries
+        self._missing = missing
         self._now = now
         self._sorted = os.fsencode(settings.sorted)
         self._root = root
-        self._key_of = key
-        self._holds = settings.duplicates == "hold"
+        self._waiting: deque[InProgressFile] = deque()
+        self._crash_suspects: deque[InProgressFile] = deque()
+        self._in_flight: dict[int, InProgressFile] = {}
         self._earlier: dict[int, Earlier] = {}
-        self._leaders: set[str] = set()
-        self._followers: dict[str, list[InProgressFile]] = {}
+        self._first_copies: set[str] = set()  # SHA-256 of files whose decision is not in the ledger yet
+        self._waiting_duplicates: dict[str, list[InProgressFile]] = {}
         self._losses: dict[int, ChildLost] = {}
 
     @property
-    def _key(self) -> str:
-        return self._key_of(self._classifier.engine_name)
+    def held(self) -> int:
+        """How many files are in the spool without a decision."""
+        return self.queued + len(self._in_flight) + sum(map(len, self._waiting_duplicates.values()))
 
     @property
-    def held(self) -> int:
-        """How many files are on their way to an answer."""
-        following = sum(map(len, self._followers.values()))
-        return len(self.waiting) + len(self.suspects) + len(self.in_flight) + following
+    def queued(self) -> int:
+        """How many files wait to be submitted."""
+        return len(self._waiting) + len(self._crash_suspects)
 
-    def submit(self) -> list[Answer]:
-        """Hand the next batch to the classifier if it has room; return what is answered without it.
+    @property
+    def has_full_batch(self) -> bool:
+        """Whether so many files wait that no more should be claimed for now."""
+        return len(self._waiting) >= self._settings.batch.size
 
-        A suspect goes alone, when nothing else is in flight.
+    def enqueue(self, file: InProgressFile, *, crash_suspect: bool = False) -> None:
+        """Take a file in the spool; a decoder may have crashed on a `crash_suspect`."""
+        (self._crash_suspects if crash_suspect else self._waiting).append(file)
+
+    def clear(self) -> None:
+        """Forget the files in the queues, before recovery reads all of them from the ledger."""
+        self._waiting.clear()
+        self._crash_suspects.clear()
+
+    def submit(self) -> list[InProgressFile]:
+        """Submit the next batch if the classifier has room; return files that are decided without it.
+
+        A crash suspect is submitted alone, when no other file is in flight.
         """
-        if self.suspects:
-            return [] if self._classifier.in_flight else self._submit_suspect()
-        if self.waiting and self._classifier.in_flight < IN_FLIGHT:
-            return self._submit(self.waiting, self._settings.batch.size)
+        if self._crash_suspects:
+            return [] if self._classifier.in_flight else self._submit_crash_suspect()
+        if self._waiting and self._classifier.in_flight < IN_FLIGHT:
+            return self._submit(self._waiting, self._settings.batch.size)
         return []
 
-    def collect(self, timeout: float) -> list[Answer]:
-        """Wait up to `timeout` seconds for answers. Raises ModelError."""
+    def collect(self, timeout: float) -> list[InProgressFile]:
+        """Wait up to `timeout` seconds for results; return their files, decided. Raises ModelError."""
         try:
-            findings = self._classifier.poll(timeout)
+            results = self._classifier.poll(timeout)
         except ChildLost as loss:
             self._lose(loss)
             return []
-        answers = [self._judge(self.in_flight.pop(finding.id), finding) for finding in findings]
-        return [self._with_history(answer) for answer in answers]
+        return [self._decided(self._in_flight.pop(result.id), result) for result in results]
 
-    def settle(self, sha256: str | None) -> None:
-        """Let the files go on whose content has now been answered for."""
-        self._leaders.discard(str(sha256))
-        self.waiting.extendleft(self._followers.pop(str(sha256), []))
+    def release_duplicates(self, sha256: str | None) -> None:
+        """Let the duplicates of a content go on, now that its decision is in the ledger."""
+        self._first_copies.discard(str(sha256))
+        self._waiting.extendleft(self._waiting_duplicates.pop(str(sha256), []))
 
     def release(self) -> None:
-        """Give back what is in flight, so that an interruption by us does not count against a file."""
-        if self.in_flight:
-            attempts = [(held.id, held.attempts) for held in self.in_flight.values()]
+        """Record that decoding was stopped, so that files in flight are not charged with an attempt."""
+        if self._in_flight:
+            attempts = [(file.id, file.attempts) for file in self._in_flight.values()]
             self._ledger.release(attempts, self._now())
-            self.in_flight.clear()
+            self._in_flight.clear()
             self._earlier.clear()
 
-    def miss(self, held: InProgressFile) -> None:
-        """Say that somebody took a file out of the spool; its row stays unfinished for `doctor` to show."""
-        log.error("%a is gone from the spool; see `pawsort doctor`", os.fsdecode(held.spool))
-        self.missing.add(held.id)
+    # --- before the classifier ----------------------------------------------------------------------
 
-    # --- towards the classifier ---------------------------------------------------------------------
-
-    def _submit_suspect(self) -> list[Answer]:
-        suspect = self.suspects[0]
+    def _submit_crash_suspect(self) -> list[InProgressFile]:
+        suspect = self._crash_suspects[0]
         if suspect.attempts < self._settings.limits.attempts:
-            return self._submit(self.suspects, 1)
-        self.suspects.popleft()
+            return self._submit(self._crash_suspects, 1)
+        self._crash_suspects.popleft()
         loss = self._losses.pop(suspect.id, None)
         reason, detail = (loss.reason, loss.detail) if loss else ("decoder_crashed", "in an earlier run")
-        return [self._with_history(Answer(suspect, FAILED, reason=reason, detail=detail))]
+        return [self._with_history(suspect, _failed(suspect, reason, detail))]
 
-    def _submit(self, queue: deque[InProgressFile], most: int) -> list[Answer]:
+    def _submit(self, queue: deque[InProgressFile], most: int) -> list[InProgressFile]:
         batch = list(islice(queue, most))
         sorted_ = self._sort(batch)
-        if sorted_.load:
-            self._begin(sorted_.load)
+        if sorted_.to_classify:
+            self._begin(sorted_.to_classify)
         for _ in batch:
             queue.popleft()
-        for held in sorted_.unsettled:
-            self._resting.add(held, max(1.0, self._settings.watch.settle_seconds))
-        for held in sorted_.following:
-            self._followers.setdefault(str(held.sha256), []).append(held)
-        return sorted_.answers
+        for file in sorted_.changing:
+            self._retries.add(file, max(1.0, self._settings.watch.settle_seconds))
+        for file in sorted_.duplicates:
+            self._waiting_duplicates.setdefault(str(file.sha256), []).append(file)
+        return sorted_.decided
 
     def _sort(self, batch: Sequence[InProgressFile]) -> _Sorted:
-        """Tell what must be classified from what can be answered, or has to wait, by its content."""
+        """Hash the files of a batch and sort them by their content."""
         sorted_ = _Sorted()
-        read = [self._fingerprinted(held, sorted_) for held in batch]
-        hashed = [held for held in read if held]
+        read = [self._fingerprinted(file, sorted_) for file in batch]
+        hashed = [file for file in read if file]
         earlier = self._look_back(hashed)
-        for held in hashed:
-            sha256 = str(held.sha256)
-            self._earlier[held.id] = before = earlier.get(sha256, Earlier())
+        for file in hashed:
+            sha256 = str(file.sha256)
+            self._earlier[file.id] = before = earlier.get(sha256, Earlier())
             if before.answer:
-                sorted_.answers.append(self._with_history(self._like(before.answer, held)))
-            elif sha256 in sorted_.load or sha256 in self._leaders:
-                sorted_.following.append(held)
+                sorted_.decided.append(self._with_history(file, self._like(before.answer, file)))
+            elif sha256 in sorted_.to_classify or sha256 in self._first_copies:
+                sorted_.duplicates.append(file)
             else:
-                sorted_.load[sha256] = held
+                sorted_.to_classify[sha256] = file
         return sorted_
 
     def _look_back(self, hashed: Sequence[InProgressFile]) -> dict[str, Earlier]:
-        """Return what is known of each content, and end the rows of files that are not in their places."""
+        """Return the earlier files of each content, and end the rows of files that are gone."""
         contents: dict[str, list[int]] = {}
-        for held in hashed:
-            contents.setdefault(str(held.sha256), []).append(held.identity[1])
+        for file in hashed:
+            contents.setdefault(str(file.sha256), []).append(file.identity[1])
         known = self._ledger.same_content(contents)
         if known and folder_id(self._sorted) != self._root:
-            # Under a disk that was unmounted nothing is to be seen of the files that lie on it.
+            # The files of a disk that was unmounted would all seem to be gone.
             raise FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
         earlier = {sha256: look_back(rows, self._key, self._sorted) for sha256, rows in known.items()}
         if gone := [entry for found in earlier.values() for entry in found.gone]:
             self._ledger.end(gone, self._now())
         return earlier
 
-    def _fingerprinted(self, held: InProgressFile, sorted_: _Sorted) -> InProgressFile | None:
-        """Hash a file; None if that is enough for an answer, or it is set aside."""
+    def _fingerprinted(self, file: InProgressFile, sorted_: _Sorted) -> InProgressFile | None:
+        """Hash a file; return None if it is decided by that, or put into another list of `sorted_`."""
         try:
-            print_ = fingerprint(held.spool, self._settings.limits)
+            print_ = fingerprint(file.spool, self._settings.limits)
         except FileNotFoundError:
-            self.miss(held)
+            self._missing.add(file)
             return None
         except OSError as error:
             if error.errno in SYSTEM_ERRNOS:
                 raise
             if error.errno not in UNREADABLE_ERRNOS:
-                sorted_.unsettled.append(held)
+                sorted_.changing.append(file)
                 return None
             print_ = Refused("unreadable", str(error.strerror))
         if isinstance(print_, Refused):
-            sorted_.answers.append(Answer(held, FAILED, reason=print_.reason, detail=print_.detail))
+            sorted_.decided.append(replace(file, decision=_failed(file, print_.reason, print_.detail)))
             return None
-        if (print_.bytes, print_.mtime_ns) != held.identity[2:] or print_.written_to:
-            sorted_.unsettled.append(held)
+        if (print_.bytes, print_.mtime_ns) != file.identity[2:] or print_.written_to:
+            sorted_.changing.append(file)
             return None
-        return replace(held, sha256=print_.sha256)
+        return replace(file, sha256=print_.sha256)
 
-    def _begin(self, load: Mapping[str, InProgressFile]) -> None:
-        """Commit that a decoder is about to see these files, and only then let it see them."""
-        alone = len(load) == 1 and not self._classifier.in_flight
-        self._ledger.begin_decoding([(held.id, sha) for sha, held in load.items()], alone, self._now())
-        self._leaders |= load.keys()
-        self.in_flight |= {held.id: held for held in load.values()}
-        self._classifier.submit([(held.id, held.spool) for held in load.values()])
+    def _begin(self, files: Mapping[str, InProgressFile]) -> None:
+        """Commit that these files are about to be decoded, and only then submit them."""
+        alone = len(files) == 1 and not self._classifier.in_flight
+        self._ledger.begin_decoding([(file.id, sha) for sha, file in files.items()], alone, self._now())
+        self._first_copies |= files.keys()
+        self._in_flight |= {file.id: file for file in files.values()}
+        self._classifier.submit([(file.id, file.spool) for file in files.values()])
 
-    # --- back from the classifier -------------------------------------------------------------------
+    # --- after the classifier -----------------------------------------------------------------------
 
     def _lose(self, loss: ChildLost) -> None:
         log.warning("the classifier was lost (%s); trying its files one by one", loss)
         alone = len(loss.ids) == 1
         for id in loss.ids:
-            held = self.in_flight.pop(id)
+            file = self._in_flight.pop(id)
             self._losses[id] = loss
-            self._leaders.discard(str(held.sha256))
-            self.suspects.append(replace(held, attempts=held.attempts + alone))
+            self._first_copies.discard(str(file.sha256))
+            self._crash_suspects.append(replace(file, attempts=file.attempts + alone))
         self._classifier.start()
 
-    def _judge(self, held: InProgressFile, finding: Finding) -> Answer:
-        self._losses.pop(held.id, None)
-        if finding.scores is None:
-            return Answer(
-                held,
-                FAILED,
-                reason=finding.reason,
-                detail=finding.detail,
-                admitted=finding.admitted,
-                answer_key=self._key,
-            )
-        answer = self._decided(held, finding.scores)
-        return replace(answer, admitted=finding.admitted, answer_key=self._key)
-
-    def _like(self, earlier: Entry, held: InProgressFile) -> Answer:
-        """Answer for a file as the same conditions have answered for its content before."""
-        if earlier.scores is None:
-            answer = Answer(held, FAILED, reason=earlier.reason, detail=earlier.detail)
+    def _decided(self, file: InProgressFile, result: ClassificationResult) -> InProgressFile:
+        self._losses.pop(file.id, None)
+        if result.scores is None:
+            decision = _failed(file, result.reason, result.detail)
         else:
-            answer = self._decided(held, earlier.scores)
+            decision = self._by_scores(file, result.scores)
+        header = _header(result.admitted) if result.admitted else {}
+        return self._with_history(file, replace(decision, **header, answer_key=self._key))
+
+    def _like(self, earlier: Entry, file: InProgressFile) -> FileDecision:
+        """Decide on a file as an earlier file of the same content was decided under the same answer key."""
+        if earlier.scores is None:
+            decision = _failed(file, earlier.reason, earlier.detail)
+        else:
+            decision = self._by_scores(file, earlier.scores)
         return replace(
-            answer,
-            admitted=_header(earlier),
+            decision,
+            **_header(earlier),
             model=earlier.model,
             model_sha256=earlier.model_sha256,
             answer_key=earlier.answer_key,
         )
 
-    def _decided(self, held: InProgressFile, scores: Mapping[str, float]) -> Answer:
+    def _by_scores(self, file: InProgressFile, scores: Mapping[str, float]) -> FileDecision:
         decision = decide(scores, self._policy)
-        return Answer(
-            held,
+        return FileDecision(
+            file.id,
             decision.outcome,
             decision.prediction,
             decision.confidence,
             decision.reason,
-            scores=scores,
+            scores=dict(scores),
+            sha256=file.sha256,
+            model=self._bundle.name,
+            model_sha256=self._bundle.sha256,
         )
 
-    def _with_history(self, answer: Answer) -> Answer:
-        """Let what a person said of the content stand above the answer, and link a copy to its original."""
-        earlier = self._earlier.pop(answer.held.id, None)
+    def _with_history(self, file: InProgressFile, decision: FileDecision) -> InProgressFile:
+        """Let a correction of the same content override the decision; link a duplicate to its original."""
+        earlier = self._earlier.pop(file.id, None)
         if earlier is None:
-            return answer
+            return replace(file, decision=decision)
         if folder := self._folder_of(earlier.label):
-            answer = replace(answer, outcome=folder, reason=None, detail=None)
+            decision = replace(decision, outcome=folder, reason=None, detail=None)
         original = earlier.original
-        if original and is_ordinary(original) and answer.outcome != FAILED and self._holds:
-            answer = replace(answer, outcome=DUPLICATES)
-        return replace(answer, duplicate_of=original.id if original else None)
+        holds = self._settings.duplicates == "hold"
+        if holds and original and is_ordinary(original) and decision.outcome != FAILED:
+            decision = replace(decision, outcome=DUPLICATES)
+        decision = replace(decision, duplicate_of=original.id if original else None)
+        return replace(file, decision=decision)
 
     def _folder_of(self, label: str | None) -> str | None:
         return UNCERTAIN if label == NEITHER else self._policy.folders.get(label or "")
 
+    @property
+    def _key(self) -> str:
+        return self._key_of(self._classifier.engine_name)
 
-def _header(entry: Entry) -> Admitted | None:
-    if entry.format is None or entry.width is None or entry.height is None:
-        return None
-    return Admitted(entry.format, entry.width, entry.height, 1, entry.taken_at)
+
+def _header(source: Admitted | Entry) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in ("format", "width", "height", "taken_at")}
+
+
+def _failed(file: InProgressFile, reason: str | None, detail: str | None) -> FileDecision:
+    return FileDecision(file.id, FAILED, reason=reason, detail=detail, sha256=file.sha256)

@@ -18,6 +18,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.files.replace_file import replace_file
+
 logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
@@ -74,11 +76,11 @@ class Heartbeat:
 
     def write(self, path: Path) -> None:
         """Replace the file at `path` at once. Raises OSError, which should not stop the worker."""
-        text = json.dumps(self.as_dict(), indent=2) + "\n"
+        text = (json.dumps(self.as_dict(), indent=2) + "\n").encode()
         try:
-            _replace(path, text)
+            replace_file(path, [text], durable=False)
         except OSError:
-            _replace(_elsewhere(path), text)
+            replace_file(_elsewhere(path), [text], durable=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is written: plain JSON values, moments as ISO 8601, `schema_version` first."""
@@ -96,12 +98,6 @@ def read(path: Path) -> Heartbeat | None:
     elsewhere = _elsewhere(path)
     beats = [_read(path), _read(elsewhere) if _is_theirs(elsewhere, path.parent) else None]
     return max((beat for beat in beats if beat), key=lambda beat: beat.at, default=None)
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _elsewhere(path: Path) -> Path:

@@ -1,37 +1,42 @@
-"""A file between its inbox and its folder: what the worker holds, and what it has found out about it.
+"""A claimed file on its way from its inbox to its folder, and the queue of files to retry later.
 
-A held file is in exactly one of these places, and each step carries it to the next:
+A claimed file is in exactly one of these queues, and each step moves it to the next:
 
-    claiming    outside     claimed in the ledger, still in its inbox
-    answering   waiting     in the spool, to be classified
-                suspects    in the spool; a decoder may have gone down with it, so it is tried alone
-                in flight   with the classifier
-                followers   same content as a file in flight, whose answer will do for it too
-    placing     judged      answered; the answer is not in the ledger yet
-                decided     the answer is in the ledger; to be renamed to its destination
-    Resting                 left alone for a while: somebody writes to it, or it cannot be moved
+    ClaimStep      outside          claimed in the ledger, still in its inbox
+                   arrived          in the spool; that rename is not durable yet
+    ClassifyStep   waiting          in the spool, to be classified
+                   crash suspects   in the spool; a decoder may have crashed on it, so it is classified alone
+                   in flight        submitted to the classifier
+                   duplicates       same content as a file in flight; waits for that file's answer
+    PlaceStep      classified       has a decision, which is not in the ledger yet
+                   decided          its decision is in the ledger; to be renamed to its destination
+                   moved            in its folder; the ledger does not have it as filed yet
+    RetryQueue                      retried later: it is written to, or cannot be moved
 
-A step that the world refuses (OSError, DatabaseUnavailable) leaves each file in its place, so that the
-worker may take the step again later. What the ledger says when the process dies is enough to put each
-file back into its place: `pipeline.worker.recovery` does that at start, and for a file that has rested.
+A step that meets a system error (OSError, DatabaseUnavailable) leaves each file in its queue, so that the
+worker can take the step again later. After the process dies, the ledger is enough to put each file back into
+its queue: `pipeline.worker.recovery` does that at start, and for each file that is retried.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from pipeline.classifier.file_checks import Admitted
+from db.schema.records import FileDecision
 from pipeline.files.moves import Identity
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class InProgressFile:
-    """A file that the worker has claimed; `identity` is what it was when last looked at.
+    """A claimed file; `identity` is the version that was last seen.
 
-    `attempts` counts how often a decoder was given it alone. `resumed`: its last rename may have been cut
-    off half way, in an earlier life.
+    `attempts` counts how often it was decoded alone. `resumed`: an earlier run, or try, may have interrupted
+    its last rename half way.
     """
 
     id: int
@@ -41,32 +46,23 @@ class InProgressFile:
     identity: Identity
     attempts: int = 0
     sha256: str | None = None
-    outcome: str | None = None
-    destination: bytes | None = None
+    decision: FileDecision | None = None
     resumed: bool = False
 
     @property
     def origin(self) -> bytes:
-        """Where the file lay in its inbox, absolute."""
+        """The absolute path that it had in its inbox."""
         return os.path.join(self.inbox, self.source)
 
+    @property
+    def outcome(self) -> str | None:
+        """The folder that was decided on."""
+        return self.decision.outcome if self.decision else None
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is to become of a held file, and why."""
-
-    held: InProgressFile
-    outcome: str
-    prediction: str | None = None
-    confidence: float | None = None
-    reason: str | None = None
-    detail: str | None = None
-    scores: Mapping[str, float] | None = None
-    admitted: Admitted | None = None
-    duplicate_of: int | None = None
-    model: str | None = None
-    model_sha256: str | None = None
-    answer_key: str | None = None
+    @property
+    def destination(self) -> bytes | None:
+        """The absolute path that it is moved to, once that is chosen."""
+        return self.decision.destination if self.decision else None
 
 
 @dataclass(slots=True)
@@ -74,17 +70,41 @@ class RetryQueue:
     """Files that are left alone until a time of `monotonic`, in seconds."""
 
     monotonic: Callable[[], float]
-    files: dict[int, tuple[float, InProgressFile]] = field(default_factory=dict)
+    _files: dict[int, tuple[float, InProgressFile]] = field(default_factory=dict)
 
-    def add(self, held: InProgressFile, seconds: float) -> None:
+    def __len__(self) -> int:
+        """Return how many files wait."""
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[InProgressFile]:
+        """Iterate over the files that wait."""
+        return (file for _, file in self._files.values())
+
+    def add(self, file: InProgressFile, seconds: float) -> None:
         """Leave a file alone for `seconds`."""
-        self.files[held.id] = (self.monotonic() + seconds, held)
+        self._files[file.id] = (self.monotonic() + seconds, file)
 
-    def rested(self) -> list[InProgressFile]:
-        """Return the files whose time is over; each rests until it is woken."""
+    def due(self) -> list[InProgressFile]:
+        """Return the files whose time is over; each stays in the queue until it is removed."""
         now = self.monotonic()
-        return [held for until, held in self.files.values() if until <= now]
+        return [file for until, file in self._files.values() if until <= now]
 
-    def wake(self, held: InProgressFile) -> None:
-        """Take out a file that has its place again."""
-        del self.files[held.id]
+    def remove(self, file: InProgressFile) -> None:
+        """Remove a file that is in the queue of a step again."""
+        del self._files[file.id]
+
+
+class MissingFiles:
+    """Claimed files that are gone from the spool; their rows stay unfinished, so that `doctor` lists them."""
+
+    def __init__(self) -> None:
+        self._ids: set[int] = set()
+
+    def __len__(self) -> int:
+        """Return how many files are missing."""
+        return len(self._ids)
+
+    def add(self, file: InProgressFile) -> None:
+        """Log a file and count it."""
+        log.error("%a is gone from the spool; see `pawsort doctor`", os.fsdecode(file.spool))
+        self._ids.add(file.id)

@@ -1,4 +1,4 @@
-"""The last steps of a held file: its answer into the ledger, then the file into its folder."""
+"""The last step of a file: its decision into the ledger, then the file into its folder."""
 
 from __future__ import annotations
 
@@ -6,145 +6,170 @@ import errno
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from db.ledger.ledger import Ledger, Verdict
-from models.bundle.bundle import Bundle
+from db.ledger.ledger import FileDecision, Ledger
 from pipeline.config import Settings
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS, refused_part
 from pipeline.files.safe_open import refuse_unwritable
 from pipeline.watch.refused_folders import Refusals
-from pipeline.worker.held_file import Answer, InProgressFile, RetryQueue
+from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 
 log = logging.getLogger(__name__)
 
 
 class PlaceStep:
-    """Commit answers, then carry the files to where they belong. `now` gives UTC.
+    """Commit decisions, then move the files into their folders. `now` gives UTC.
 
-    `root` is what `sorted` was when the worker started, by device and inode; `moved` are files that are in
-    their folders, and not yet noted as filed; `refusals` are files that wait because their folder refuses
-    them, while their neighbours are filed.
+    `root` is the device and inode of `sorted` at the start. `refusals` are files that wait because their
+    folder refuses them, while files of other folders are filed.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         settings: Settings,
-        bundle: Bundle,
-        resting: RetryQueue,
+        retries: RetryQueue,
+        missing: MissingFiles,
         now: Callable[[], datetime],
         root: tuple[int, int],
     ) -> None:
-        self.judged: deque[Answer] = deque()
-        self.decided: deque[InProgressFile] = deque()
-        self.moved: list[InProgressFile] = []
-        self.filed: list[InProgressFile] = []
-        self.missing: set[int] = set()
         self.refusals = Refusals[int]()
         self._ledger = ledger
         self._settings = settings
-        self._bundle = bundle
         self._sorted = os.fsencode(settings.sorted)
         self._spool = os.fsencode(settings.spool)
-        self._resting = resting
+        self._retries = retries
+        self._missing = missing
         self._now = now
-        self._settled: list[InProgressFile] = []
-        self._unsynced: dict[bytes, None] = {}
         self._root = root
+        self._classified: deque[InProgressFile] = deque()
+        self._changed: list[InProgressFile] = []
+        self._decided: deque[InProgressFile] = deque()
+        self._moved: list[InProgressFile] = []
+        self._filed: list[InProgressFile] = []
+        self._unsynced: dict[bytes, None] = {}
 
     @property
     def held(self) -> int:
-        """How many files have an answer and are not yet in their folder."""
-        return len(self.judged) + len(self.decided) + len(self.moved)
+        """How many files have a decision and are not filed."""
+        return len(self._classified) + len(self._decided) + len(self._moved)
 
-    def conclude(self) -> list[InProgressFile]:
-        """Choose destinations and commit the answers, which stand from then on; return their files."""
-        for answer in list(self.judged):
-            if not self._is_unchanged(answer.held):
-                self.judged.remove(answer)
-                self._settled.append(answer.held)
-        promised = self._promised()
-        verdicts: list[Verdict] = []
-        chosen: list[InProgressFile] = []
-        for answer in self.judged:
-            destination = self._choose(answer.outcome, answer.held.source, promised)
-            promised.add(destination)
-            verdicts.append(self._verdict(answer, destination))
-            chosen.append(replace(answer.held, outcome=answer.outcome, destination=destination))
-        if verdicts:
-            self._ledger.decide(verdicts, self._now())
-        concluded = [*self._settled, *(answer.held for answer in self.judged)]
-        self._settled.clear()
-        self.judged.clear()
-        self.decided.extend(chosen)
+    @property
+    def moved(self) -> list[InProgressFile]:
+        """The files in their folders that the ledger does not have as filed yet."""
+        return self._moved
+
+    def enqueue(self, file: InProgressFile) -> None:
+        """Take a file whose decision is in the ledger."""
+        self._decided.append(file)
+
+    def enqueue_classified(self, files: Sequence[InProgressFile]) -> None:
+        """Take files whose decision is not in the ledger yet."""
+        self._classified.extend(files)
+
+    def clear(self) -> None:
+        """Forget the files whose decision is in the ledger, before recovery reads all of them from it."""
+        self._decided.clear()
+
+    def add_filed(self, files: Sequence[InProgressFile]) -> None:
+        """Add files to those that `take_filed` returns."""
+        self._filed += files
+
+    def take_filed(self) -> list[InProgressFile]:
+        """Return the files that were filed since the last call."""
+        filed, self._filed = self._filed, []
+        return filed
+
+    def commit_decisions(self) -> list[InProgressFile]:
+        """Choose destinations and commit the decisions; return their files, and those that start over."""
+        for file in list(self._classified):
+            if not self._is_unchanged(file):
+                self._classified.remove(file)
+                self._changed.append(file)
+        decided = self._with_destinations()
+        if decided:
+            self._ledger.decide([_decision(file) for file in decided], self._now())
+        concluded = [*self._changed, *decided]
+        self._changed.clear()
+        self._classified.clear()
+        self._decided.extend(decided)
         return concluded
 
-    def file(self) -> None:
-        """Rename what is decided, make the renames durable, commit that; `filed` has what is done."""
+    def move_files(self) -> None:
+        """Rename the decided files, make the renames durable, and record the files as filed."""
         try:
-            while self.decided:
-                self._place(self.decided[0])
+            while self._decided:
+                self._place(self._decided[0])
         finally:
             self._commit_moved()
 
-    def _place(self, held: InProgressFile) -> None:
-        destination = held.destination
+    def _with_destinations(self) -> list[InProgressFile]:
+        promised = self._promised()
+        decided = []
+        for file in self._classified:
+            destination = self._choose(_decision(file).outcome, file.source, promised)
+            promised.add(destination)
+            decided.append(_moving_to(file, destination))
+        return decided
+
+    def _place(self, file: InProgressFile) -> None:
+        destination = file.destination
         assert destination is not None
         if folder_id(self._sorted) != self._root:
-            # The empty folder under a disk that was unmounted would swallow what is filed into it.
+            # Files moved into the empty folder under an unmounted disk would be hidden once it is mounted.
             raise moves.FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
         if not destination.startswith(os.path.join(self._sorted, b"")):
-            self._redirect(held)  # `sorted` was moved, or the settings name another, since this was decided
+            self._redirect(file)  # since the decision, `sorted` was moved, or the settings name another
             return
         try:
-            self._move(held, destination)
+            self._move(file, destination)
         except FileExistsError:
-            self._redirect(held)
+            self._redirect(file)
             return
         except OSError as error:
-            if isinstance(error, FileNotFoundError) and not os.path.lexists(held.spool):
-                self._miss(held)
-                self.decided.popleft()
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(file.spool):
+                self._missing.add(file)
+                self._decided.popleft()
                 return
-            # A copy that could not be finished may not have been taken back either.
-            self.decided[0] = replace(held, resumed=True)
-            self._rename_or_wait(held, destination, error)
+            # Part of an interrupted copy may be left at the destination.
+            self._decided[0] = replace(file, resumed=True)
+            self._rename_or_wait(file, destination, error)
             return
-        self.decided.popleft()
+        self._decided.popleft()
         self._unsynced |= dict.fromkeys((os.path.dirname(destination), self._spool))
-        self.moved.append(held)
+        self._moved.append(file)
 
-    def _rename_or_wait(self, held: InProgressFile, destination: bytes, error: OSError) -> None:
-        """Give a refused file a plain name if its name is to blame; else let it rest, and the others go on.
+    def _rename_or_wait(self, file: InProgressFile, destination: bytes, error: OSError) -> None:
+        """Choose a plain name if the name is refused; otherwise retry the file later and go on with others.
 
-        Raises `error` if it would meet every file.
+        Raises `error` if it affects every file.
         """
         root = self._folder_of(destination)
         if self._is_for_all(error, root):
             raise error
         try:
             part = refused_part(destination, root)
-        except OSError as refusal:  # the folder takes nothing
+        except OSError as refusal:  # the folder takes no file
             if self._is_for_all(refusal, root):
                 raise
-            self._wait(held, destination, error if isinstance(error, moves.FolderError) else refusal)
+            self._wait(file, destination, error if isinstance(error, moves.FolderError) else refusal)
             return
-        source = naming.plain_in(held.source, part, destination.split(b"/")[part]) if part else None
+        source = naming.plain_in(file.source, part, destination.split(b"/")[part]) if part else None
         if source is None:
             refuse_unwritable(self._spool)
-            if held.resumed:  # once more at once, lest a copy that was not taken back lies there for long
-                self._wait(held, destination, error)
+            if file.resumed:  # the first retry is immediate, to remove part of a copy soon
+                self._wait(file, destination, error)
             return
         why = os.fsdecode(destination), error.strerror
-        log.warning("%a: a name that is refused here (%s); choosing a plain one", *why)
-        self._redirect(replace(held, source=source))
+        log.warning("%a: this name is refused here (%s); choosing a plain one", *why)
+        self._redirect(replace(file, source=source))
 
     def _is_for_all(self, error: OSError, root: bytes) -> bool:
-        """Tell whether an error in a class's folder is one that every other file would meet too."""
+        """Return whether an error in a class's folder affects the files of all folders."""
         if isinstance(error, moves.FolderError):
             return bool(error.filename == self._sorted)
         if error.errno == errno.EROFS:
@@ -153,91 +178,72 @@ class PlaceStep:
             return folder_id(root)[0] == self._root[0]
         return error.errno in SYSTEM_ERRNOS
 
-    def _wait(self, held: InProgressFile, destination: bytes, error: OSError) -> None:
-        self.decided.popleft()
-        self._resting.add(held, self._settings.watch.rescan_seconds)
-        self.refusals.add(held.id, "file", destination, str(error.strerror))
+    def _wait(self, file: InProgressFile, destination: bytes, error: OSError) -> None:
+        self._decided.popleft()
+        self._retries.add(file, self._settings.watch.rescan_seconds)
+        self.refusals.add(file.id, "file", destination, str(error.strerror))
 
     def _folder_of(self, destination: bytes) -> bytes:
         """Return the class's folder that a destination is in."""
         return os.path.join(self._sorted, destination[len(self._sorted) + 1 :].split(b"/")[0])
 
-    def _move(self, held: InProgressFile, destination: bytes) -> None:
+    def _move(self, file: InProgressFile, destination: bytes) -> None:
         moves.make_folders(os.path.dirname(destination), self._folder_of(destination))
-        if held.resumed:
-            moves.resume(held.spool, destination, held.sha256)
+        if file.resumed:
+            moves.resume(file.spool, destination, file.sha256)
         else:
-            moves.move(held.spool, destination)
+            moves.move(file.spool, destination)
 
-    def _redirect(self, held: InProgressFile) -> None:
-        """Choose again: somebody else took the place in the meantime."""
-        assert held.outcome is not None
-        destination = self._choose(held.outcome, held.source, self._promised())
-        self._ledger.redirect(held.id, destination)
-        self.decided[0] = replace(held, destination=destination)
+    def _redirect(self, file: InProgressFile) -> None:
+        """Choose another destination, because the first has been taken since."""
+        destination = self._choose(_decision(file).outcome, file.source, self._promised())
+        self._ledger.redirect(file.id, destination)
+        self._decided[0] = _moving_to(file, destination)
 
     def _commit_moved(self) -> None:
-        if self.moved:
+        if self._moved:
             moves.sync_folders(self._unsynced)
-            self._ledger.file([held.id for held in self.moved], self._now())
-            for held in self.moved if self.refusals else ():
-                self.refusals.clear(held.id)
-            self.filed += self.moved
-            self.moved, self._unsynced = [], {}
+            self._ledger.file([file.id for file in self._moved], self._now())
+            for file in self._moved if self.refusals else ():
+                self.refusals.clear(file.id)
+            self._filed += self._moved
+            self._moved, self._unsynced = [], {}
 
     def _promised(self) -> set[bytes | None]:
         """Return the destinations of files that are not there yet.
 
-        Those that wait count too: of two files of one content with one destination, the second would be taken
-        for a copy of the first that was cut off, and removed.
+        Files to retry count too: of two files of one content with one destination, the second would be taken
+        for an interrupted copy of the first, and removed.
         """
-        waiting = (held for _, held in self._resting.files.values())
-        return {held.destination for held in (*self.decided, *waiting)}
+        return {file.destination for file in (*self._decided, *self._retries)}
 
     def _choose(self, outcome: str, source: bytes, promised: Iterable[bytes | None]) -> bytes:
         folder = os.path.join(self._sorted, os.fsencode(outcome))
         return moves.destination(folder, source, taken=lambda path: path in promised or os.path.lexists(path))
 
-    def _is_unchanged(self, held: InProgressFile) -> bool:
-        """Tell whether what was classified is what lies in the spool; if not, let the file rest first."""
+    def _is_unchanged(self, file: InProgressFile) -> bool:
+        """Return whether the spool has the version that was classified; if not, the file starts over."""
         try:
-            unchanged = moves.identity(held.spool)[2:] == held.identity[2:]
+            unchanged = moves.identity(file.spool)[2:] == file.identity[2:]
         except FileNotFoundError:
-            self._miss(held)
+            self._missing.add(file)
             return False
         if not unchanged:
-            log.warning("%a was written to after it was claimed; starting over", os.fsdecode(held.origin))
-            self._resting.add(held, max(1.0, self._settings.watch.settle_seconds))
+            log.warning("%a was written to after it was claimed; starting over", os.fsdecode(file.origin))
+            self._retries.add(file, max(1.0, self._settings.watch.settle_seconds))
         return unchanged
-
-    def _miss(self, held: InProgressFile) -> None:
-        log.error("%a is gone from the spool; see `pawsort doctor`", os.fsdecode(held.spool))
-        self.missing.add(held.id)
-
-    def _verdict(self, answer: Answer, destination: bytes) -> Verdict:
-        header = answer.admitted
-        return Verdict(
-            id=answer.held.id,
-            outcome=answer.outcome,
-            prediction=answer.prediction,
-            confidence=answer.confidence,
-            reason=answer.reason,
-            detail=answer.detail,
-            scores=dict(answer.scores) if answer.scores else None,
-            destination=destination,
-            format=header.format if header else None,
-            width=header.width if header else None,
-            height=header.height if header else None,
-            taken_at=header.taken_at if header else None,
-            sha256=answer.held.sha256,
-            model=answer.model or (self._bundle.name if answer.scores else None),
-            model_sha256=answer.model_sha256 or (self._bundle.sha256 if answer.scores else None),
-            duplicate_of=answer.duplicate_of,
-            answer_key=answer.answer_key,
-        )
 
 
 def folder_id(path: bytes) -> tuple[int, int]:
-    """Return device and inode of a folder; raises OSError."""
+    """Return device and inode of a folder. Raises OSError."""
     status = os.stat(path)
     return status.st_dev, status.st_ino
+
+
+def _decision(file: InProgressFile) -> FileDecision:
+    assert file.decision is not None
+    return file.decision
+
+
+def _moving_to(file: InProgressFile, destination: bytes) -> InProgressFile:
+    return replace(file, decision=replace(_decision(file), destination=destination))

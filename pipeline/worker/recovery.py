@@ -1,7 +1,7 @@
-"""Put each file that the ledger calls unfinished back into the step where it belongs.
+"""Put each unfinished file of the ledger back into the queue of the step that comes next for it.
 
-Called at start, before anything is watched, and for a file that has rested: what the ledger says and where
-the file lies is all there is to know. It changes nothing that it could not change again.
+It runs at start, before the inboxes are watched, and for each file that is retried. It needs only the ledger
+and the place of the file, and is idempotent.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import re
 import stat
 from datetime import datetime
 
-from db.ledger.ledger import Entry, Ledger
+from db.ledger.ledger import Entry, FileDecision, Ledger
+from pipeline.config import Settings
 from pipeline.files import moves
 from pipeline.files.safe_open import reached
-from pipeline.worker.claim import ClaimStep, give_back_odd, look_again
+from pipeline.worker.claim import ClaimStep, put_back_irregular, refreshed
 from pipeline.worker.classify import ClassifyStep
-from pipeline.worker.held_file import InProgressFile, RetryQueue
+from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 from pipeline.worker.place import PlaceStep
 
 log = logging.getLogger(__name__)
@@ -26,84 +27,87 @@ _SPOOL_NAME = re.compile(rb"(\d+)-[0-9a-f]{8}")
 
 
 class Recovery:
-    """Sort unfinished files into the steps of a worker that starts."""
+    """Put unfinished files into the queues of the steps. A file that cannot be is retried later."""
 
     def __init__(
         self,
         ledger: Ledger,
-        spool: bytes,
-        claiming: ClaimStep,
-        answering: ClassifyStep,
-        placing: PlaceStep,
-        resting: RetryQueue,
-        rest_seconds: float,
+        settings: Settings,
+        claim: ClaimStep,
+        classify: ClassifyStep,
+        place: PlaceStep,
+        retries: RetryQueue,
+        missing: MissingFiles,
     ) -> None:
-        self._resting = resting
-        self._rest_seconds = rest_seconds
-        self._crashed = True
         self._ledger = ledger
-        self._spool = spool
-        self._claiming = claiming
-        self._answering = answering
-        self._placing = placing
+        self._spool = os.fsencode(settings.spool)
+        self._retry_seconds = settings.watch.rescan_seconds
+        self._claim = claim
+        self._classify = classify
+        self._place = place
+        self._retries = retries
+        self._missing = missing
+        self._crashed = True
 
     def start(self, at: datetime, crashed: bool) -> int:
-        """Take up everything that was left unfinished; return how many files that is.
+        """Enqueue all unfinished files; return how many there are.
 
-        With `crashed` a file that was being decoded is suspected to have been the reason.
+        With `crashed` a file that was being decoded becomes a crash suspect.
         """
         self._crashed = crashed
-        for queue in (self._claiming.outside, self._answering.waiting, self._answering.suspects):
-            queue.clear()
-        self._placing.decided.clear()
+        self._claim.clear()
+        self._classify.clear()
+        self._place.clear()
         for name in self._strays():
             take_up_stray(self._ledger, self._spool, name, at)
         entries = self._ledger.unfinished()
         for entry in entries:
-            self._adopt_or_rest(entry, at)
+            self._enqueue_or_retry(entry, at)
         return len(entries)
 
-    def again(self, held: InProgressFile, at: datetime) -> None:
-        """Take up a file that has rested."""
-        for entry in self._ledger.entries([held.id]):
-            if not self._adopt_or_rest(entry, at):
+    def retry(self, file: InProgressFile, at: datetime) -> None:
+        """Enqueue a file of the retry queue, and remove it from that."""
+        for entry in self._ledger.entries([file.id]):
+            if not self._enqueue_or_retry(entry, at):
                 return
-        self._resting.wake(held)
+        self._retries.remove(file)
 
-    def _adopt_or_rest(self, entry: Entry, at: datetime) -> bool:
+    def _enqueue_or_retry(self, entry: Entry, at: datetime) -> bool:
         try:
-            self.adopt(entry, at)
-        except OSError as error:  # of this one file: the others go on
+            self.enqueue(entry, at)
+        except OSError as error:  # it concerns this file only: the others go on
             log.error("%a cannot be taken up: %s; trying again later", os.fsdecode(entry.source), error)
-            self._resting.add(self._held(entry), self._rest_seconds)
+            self._retries.add(self._file(entry), self._retry_seconds)
             return False
         return True
 
-    def adopt(self, entry: Entry, at: datetime) -> None:
+    def enqueue(self, entry: Entry, at: datetime) -> None:
         """Put one unfinished file into the queue of the step that comes next for it."""
-        held = self._held(entry)
-        in_spool = os.path.lexists(held.spool)
+        file = self._file(entry)
+        in_spool = os.path.lexists(file.spool)
         if entry.state == "decided":
-            self._placing.decided.append(held)
-        elif in_spool and give_back_odd(held):
-            self._ledger.vanish([held.id], at)
-        elif in_spool and self._is_half_claimed(held):
-            with reached(held.inbox, held.source) as origin:
-                moves.resume(origin, held.spool, moves.sha256(origin))
-            self._answering.waiting.append(look_again(self._ledger, held, at))
+            self._place.enqueue(file)
+        elif in_spool and put_back_irregular(file):
+            self._ledger.vanish([file.id], at)
+        elif in_spool and self._is_half_claimed(file):
+            with reached(file.inbox, file.source) as origin:
+                moves.resume(origin, file.spool, moves.sha256(origin))
+            self._classify.enqueue(refreshed(self._ledger, file, at))
         elif in_spool:
             suspect = entry.state == "decoding" and self._crashed
-            queue = self._answering.suspects if suspect else self._answering.waiting
-            queue.append(look_again(self._ledger, held, at))
-        elif self._is_still_outside(held):
-            self._claiming.outside.append(held)
+            self._classify.enqueue(refreshed(self._ledger, file, at), crash_suspect=suspect)
+        elif self._is_still_outside(file):
+            self._claim.enqueue(file)
         elif entry.state == "decoding":
-            self._answering.miss(held)  # it was in the spool, so it is not the user who took it back
+            self._missing.add(file)  # it was in the spool, so the user did not take it back
         else:
-            log.warning("%a was gone before it could be taken", os.fsdecode(held.origin))
-            self._ledger.vanish([held.id], at)
+            log.warning("%a was gone before it could be taken", os.fsdecode(file.origin))
+            self._ledger.vanish([file.id], at)
 
-    def _held(self, entry: Entry) -> InProgressFile:
+    def _file(self, entry: Entry) -> InProgressFile:
+        decision = None
+        if entry.verdict is not None:
+            decision = FileDecision(entry.id, entry.verdict, destination=entry.destination)
         return InProgressFile(
             id=entry.id,
             inbox=os.fsencode(entry.inbox),
@@ -112,29 +116,28 @@ class Recovery:
             identity=(entry.dev, entry.ino, entry.bytes, entry.mtime_ns),
             attempts=entry.attempts,
             sha256=entry.sha256,
-            outcome=entry.verdict,
-            destination=entry.destination,
+            decision=decision,
             resumed=True,
         )
 
-    def _is_still_outside(self, held: InProgressFile) -> bool:
-        """Tell whether the file in the inbox is the one that was claimed, also if it was written to."""
+    def _is_still_outside(self, file: InProgressFile) -> bool:
+        """Return whether the file in the inbox is the one that was claimed, perhaps with other content."""
         try:
-            with reached(held.inbox, held.source) as origin:
+            with reached(file.inbox, file.source) as origin:
                 status = os.lstat(origin)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        return stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) == held.identity[:2]
+        return stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) == file.identity[:2]
 
-    def _is_half_claimed(self, held: InProgressFile) -> bool:
-        """Tell whether a claim by copy was cut off before the original was removed."""
+    def _is_half_claimed(self, file: InProgressFile) -> bool:
+        """Return whether a claim by copy was interrupted before the original was removed."""
         try:
-            with reached(held.inbox, held.source) as origin:
-                return moves.identity(origin)[1:] == held.identity[1:]  # st_dev may differ after a reboot
+            with reached(file.inbox, file.source) as origin:
+                return moves.identity(origin)[1:] == file.identity[1:]  # st_dev may differ after a reboot
         except (FileNotFoundError, NotADirectoryError):
             return False
 
-    # --- files in the spool that no unfinished row speaks of ------------------------------------------
+    # --- files in the spool without an unfinished row ---------------------------------------------------
 
     def _strays(self) -> list[bytes]:
         unfinished = {os.fsencode(entry.spool_name) for entry in self._ledger.unfinished()}
@@ -144,9 +147,9 @@ class Recovery:
 
 
 def take_up_stray(ledger: Ledger, spool: bytes, name: bytes, at: datetime) -> bool:
-    """Take up a file in the spool that no unfinished row speaks of; return whether it had been filed.
+    """Take up a file in the spool that has no unfinished row; return whether it had been filed.
 
-    One that had been filed is filed again, any other is given a row and waits. Raises DatabaseError.
+    A file that had been filed is filed again; any other gets a row and is processed. Raises DatabaseError.
     """
     path = os.path.join(spool, name)
     match = _SPOOL_NAME.fullmatch(name)

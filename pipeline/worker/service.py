@@ -1,43 +1,38 @@
-"""The worker as a program: folders, locks, model, signals, signs of life, nightly reports."""
+"""The worker as a program: startup checks, locks, signals, heartbeat, nightly reports."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import shutil
 import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime, time
 from pathlib import Path
 from time import monotonic
-from types import FrameType
 
 from sqlalchemy import Engine
 
 from db.connection.engine import open_database, reserved, wal_bytes
 from db.connection.errors import DatabaseError
-from db.queries.listing import counts
 from models.bundle.bundle import Bundle
 from pipeline.classifier.client import Classifier
 from pipeline.classifier.configured_model import load_bundle, outcome_folders, worker_classifier
 from pipeline.config import Settings
-from pipeline.corrections.corrections import recover_moves
 from pipeline.decision import FAILED
-from pipeline.errors import OK, SOME_FAILED, LockError, PawsortError, SettingsError, translated
-from pipeline.files import moves
+from pipeline.errors import OK, SOME_FAILED, translated
 from pipeline.permissions import exposed, limited
+from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
 from pipeline.worker import heartbeat
-from pipeline.worker.health import health_of
 from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State
 from pipeline.worker.held_file import InProgressFile
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
+from pipeline.worker.startup import finish_moves, prepare_folders, probe_folders, refuse_bare_mount
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +47,10 @@ def run(
     on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
     beside: AbstractContextManager[None] | None = None,
 ) -> int:
-    """Run the worker until a signal, or with `once` until all that is there is filed; return the exit code.
+    """Run the worker until a signal, or with `once` until every file is filed; return the exit code.
 
-    `beside` is entered once it is certain that this is the only worker, and left when it ends. Raises
-    PawsortError when it cannot start or go on.
+    `beside` is entered when this is known to be the only worker, and left when it ends. Raises PawsortError
+    when it cannot start or go on.
     """
     prepare_folders(settings)
     with ExitStack() as stack:
@@ -84,23 +79,14 @@ def run(
 
 
 def reporter(settings: Settings, engine: Engine) -> Reporter:
-    """Return what writes the reports that the settings ask for. Raises ModelError."""
+    """Return the reporter that the settings describe. Raises ModelError."""
     outcomes = outcome_folders(load_bundle(settings))
     at = time.fromisoformat(settings.report.at)
     return Reporter(engine, settings.reports, settings.report.zone, at, outcomes)
 
 
-def finish_moves(engine: Engine, settings: Settings) -> None:
-    """Bring to their end the corrections and undos that were cut off, unless one is at work just now."""
-    try:
-        for change in recover_moves(engine, settings):
-            log.warning("a correction or undo was cut off; brought to its end: %s", change)
-    except LockError as error:
-        log.info("%s; its files are left alone until it ends", error)
-
-
 def report_so_far(writer: Reporter) -> None:
-    """Write the reports that were missed, and those of today so far; a failure is only logged."""
+    """Write the missed reports and today's so far; a failure is only logged."""
     now = datetime.now(UTC)
     today = now.astimezone(writer.zone).date()
     try:
@@ -111,7 +97,7 @@ def report_so_far(writer: Reporter) -> None:
 
 
 class WorkerRun:
-    """One run of the worker, from its first sign of life to its last."""
+    """One run of the worker, from its first heartbeat to its last."""
 
     def __init__(
         self,
@@ -135,8 +121,8 @@ class WorkerRun:
         self._last_health: tuple[Health, tuple[str, ...]] = ("ok", ())
 
     def live(self, once: bool) -> int:
-        """Take steps until it is time to stop; return the exit code."""
-        with _signals() as received:
+        """Take steps until a signal, or with `once` until idle; return the exit code."""
+        with collect_signals(_log_signal) as received:
             self._beat("starting")
             try:
                 self._worker.start()
@@ -151,7 +137,7 @@ class WorkerRun:
                     self._worker.step()
                     self._say_ready()
                     self._beat_if_due()
-                refused = self._worker.refused  # before the inboxes are left
+                refused = self._worker.in_flight.refused  # before the inboxes are stopped
             finally:
                 self._beat("stopping")
                 self._schedule.stop()
@@ -159,10 +145,11 @@ class WorkerRun:
                 self._beat("stopped")
         if received:
             return 128 + received[0]
-        if left := self._worker.left:
-            log.warning("%d files were left: written to, put back by `undo`, or not to be moved", left)
-        worker = self._worker
-        return SOME_FAILED if worker.outcomes[FAILED] or worker.unreachable or refused else OK
+        in_flight = self._worker.in_flight
+        if left := in_flight.left:
+            log.warning("%d files were left: being written to, put back by `undo`, or not movable", left)
+        some_failed = self._worker.outcomes[FAILED] or in_flight.unreachable or refused
+        return SOME_FAILED if some_failed else OK
 
     def _say_ready(self) -> None:
         if self._classifier.labels and not self._ready:
@@ -170,7 +157,7 @@ class WorkerRun:
             log.info("ready: model %s on %s", self._bundle.name, self._classifier.engine_name)
 
     def _beat_if_due(self) -> None:
-        # In the thread that does the work, so that a worker that hangs looks dead.
+        # In the thread that does the work, so that the beats of a worker that hangs stop.
         if monotonic() - self._beat_at >= BEAT_SECONDS:
             self._beat(self._state())
 
@@ -186,9 +173,9 @@ class WorkerRun:
 
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker
-        health, reasons = health_of(worker, self._schedule.agenda, wal_bytes(self._engine))
-        last_at, last = worker.last_filed or (None, None)
         agenda = self._schedule.agenda
+        health, reasons = worker.in_flight.health(worker.trouble, agenda.problem, wal_bytes(self._engine))
+        last_at, last = worker.last_filed or (None, None)
         return Heartbeat(
             pid=os.getpid(),
             started_at=self._started_at,
@@ -200,7 +187,7 @@ class WorkerRun:
             engine=self._classifier.engine_name or None,
             model=self._bundle.name,
             rate_per_second=round(worker.rate, 3),
-            waiting=worker.waiting,
+            waiting=worker.in_flight.waiting,
             last_filed_at=last_at,
             last_file=os.fsdecode(last.source).encode("utf-8", "backslashreplace").decode() if last else None,
             disk_free_bytes=_free_bytes(self._settings.sorted),
@@ -228,85 +215,8 @@ class WorkerRun:
         return self._last_inboxes
 
 
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect signals instead of dying of them; a second one ends the process at once."""
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if received:
-            os._exit(128 + number)
-        received.append(number)
-        log.info("%s: finishing the batch; once more to stop at once", signal.Signals(number).name)
-
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def prepare_folders(settings: Settings) -> None:
-    """Make the folders that are ours, and inboxes that no worker has seen before.
-
-    One that was seen and is missing is a disk that is not mounted, and is waited for. Raises SettingsError.
-    """
-    beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
-    seen = {inbox.path for inbox in beat.inboxes} if beat else set()
-    inboxes = [inbox for inbox in settings.inboxes if str(inbox) not in seen]
-    try:
-        for folder in (settings.sorted, *inboxes, settings.state.parent, settings.reports.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        with limited(settings.permissions):
-            for folder in (settings.state, settings.reports):
-                folder.mkdir(exist_ok=True)
-            settings.spool.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{error.filename}: cannot make this folder: {error.strerror}") from error
-
-
-def refuse_bare_mount(settings: Settings, bundle: Bundle, engine: Engine) -> None:
-    """Raise PawsortError if files were filed and no folder that holds them is there.
-
-    Then the disk under `sorted` is not mounted, and what is filed now would be hidden once it is.
-    """
-    there = any((settings.sorted / name).is_dir() for name in outcome_folders(bundle))
-    filed = sum(n for outcome, n in counts(engine).items() if outcome not in ("waiting", "undone"))
-    if filed and not there:
-        raise PawsortError(
-            f"{settings.sorted}: {filed} files were filed and none of their folders is there; mount the "
-            f"disk, or, if you took them away on purpose, make the folder {settings.sorted / FAILED}"
-        )
-
-
-def probe_folders(settings: Settings, bundle: Bundle) -> None:
-    """Try whether files can be moved into each folder under `sorted`.
-
-    One that refuses is logged: its files wait. Raises PawsortError if all do, or if one would let files be
-    overwritten.
-    """
-    refused: dict[Path, OSError] = {}
-    crosses = []
-    folders = [settings.sorted / name for name in outcome_folders(bundle)]
-    for folder in folders:
-        try:
-            probe = moves.probe_folder(os.fsencode(folder), os.fsencode(settings.spool))
-        except OSError as error:
-            refused[folder] = error
-        else:
-            crosses += [folder] if probe.crosses else []
-    for folder, refusal in refused.items():
-        message = f"{folder}: files cannot be moved there: {refusal.strerror}"
-        if len(refused) == len(folders) or refusal.errno == errno.ENOTSUP:
-            raise PawsortError(message) from refusal
-        log.error("%s; its files wait until they can, the others are filed", message)
-    if crosses:
-        log.warning("%s is on another file system than state: files are copied, which is slower", crosses[0])
+def _log_signal(number: int) -> None:
+    log.info("%s: finishing the batch; once more to stop at once", signal.Signals(number).name)
 
 
 def _free_bytes(path: Path) -> int | None:

@@ -26,7 +26,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "one model for the life of a worker", "pipeline/classifier/client.py",
-        "            self._refuse_another_model(message)\n",
+        "            self._refuse_another_model(ready)\n",
         "",
         (101,), ("pipeline/classifier/test_client.py::test_a_model_that_was_replaced_is_not_used_under_the_name_of_the_old",),
     ),

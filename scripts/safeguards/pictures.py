@@ -8,8 +8,8 @@ from scripts.safeguards.safeguard import Safeguard, of
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "attempts counted before decoding", "pipeline/worker/classify.py",
-        "        self._ledger.begin_decoding([(held.id, sha) for sha, held in load.items()], alone, self._now())\n",
-        "        self._ledger.begin_decoding([(held.id, sha) for sha, held in load.items()], False, self._now())\n",
+        "        self._ledger.begin_decoding([(file.id, sha) for sha, file in files.items()], alone, self._now())\n",
+        "        self._ledger.begin_decoding([(file.id, sha) for sha, file in files.items()], False, self._now())\n",
         (54, 55), ("pipeline/worker/test_poison.py::test_poison_that_kills_the_worker_too_is_known_after_restarts",),
     ),
     of(
@@ -109,14 +109,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("models/images/test_decode.py::test_a_large_picture_takes_little_more_memory_than_its_pixels",),
     ),
     of(
-        "the deadline of the child", "pipeline/classifier/client.py",
-        "        if self._remaining() <= 0:\n            raise self._lost(\"timeout\")\n",
-        "",
+        "the deadline of the child", "pipeline/classifier/supervised_child.py",
+        "        if self._remaining() <= 0:\n",
+        "        if False:\n",
         (52,), ("pipeline/classifier/test_client.py::test_the_clock_of_a_batch_runs_from_when_the_one_before_it_is_finished",),
     ),
     of(
-        "death with the parent", "pipeline/child_process.py",
-        "        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)\n",
+        "death with the parent", "pipeline/processes.py",
+        "        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)\n",
         "        pass\n",
         (), ("pipeline/classifier/test_client.py::test_the_child_dies_with_its_parent_even_while_it_hangs",),
     ),
@@ -146,7 +146,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "answers bound to the files they are of", "pipeline/classifier/serve.py",
-        "batch.images if len(readable) == len(batch.ids) else batch.images[readable]",
+        "batch.images if len(readable) == len(batch.results) else batch.images[readable]",
         "batch.images[: len(readable)]",
         (44,), ("pipeline/classifier/test_serve.py::test_an_answer_is_of_the_pixels_of_its_own_file",),
     ),
@@ -163,8 +163,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (49,), ("models/images/test_decode.py::test_every_orientation_stands_upright",),
     ),
     of(
-        "the death of a child", "pipeline/classifier/client.py",
-        "            raise self._lost(\"decoder_crashed\") from None\n",
+        "the death of a child", "pipeline/classifier/supervised_child.py",
+        "            raise ChildFailed(\"decoder_crashed\", self.kill()) from None\n",
         "            raise\n",
         (50, 51), ("pipeline/classifier/test_client.py::test_a_dead_child_gives_up_all_in_flight_once_and_can_be_started_again",),
     ),

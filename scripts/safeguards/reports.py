@@ -7,10 +7,10 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
-        "reports replaced at once", "pipeline/reports/csv_files.py",
+        "reports replaced at once", "pipeline/files/replace_file.py",
         "    temporary = path.with_name(f\".{path.name}.{os.getpid()}.tmp\")\n",
         "    temporary = path\n",
-        (94,), ("pipeline/reports/test_csv_files.py::test_the_old_file_stays_whole_until_the_new_one_is",),
+        (94,), ("pipeline/files/test_replace_file.py::test_the_old_file_stays_whole_until_the_new_one_is",),
     ),
     of(
         "formulas in a CSV", "pipeline/reports/csv_cells.py",

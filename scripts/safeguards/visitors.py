@@ -61,13 +61,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "reports of the list alone", "pipeline/web/services/report_files.py",
-        "    return open_plain(folder, name) if NAME.fullmatch(name) else None\n",
-        "    return open_plain(folder, name)\n",
+        "    return open_if_regular(folder, name) if NAME.fullmatch(name) else None\n",
+        "    return open_if_regular(folder, name)\n",
         (106,), (_REPORTS + "test_nothing_else_in_or_outside_the_folder_is_given",),
     ),
     of(
-        "no link followed to a report", "pipeline/web/services/plain_files.py",
-        "os.O_RDONLY | os.O_NOFOLLOW | ", "os.O_RDONLY | ",
+        "no link followed to a report", "pipeline/files/safe_open.py",
+        "_FILE = os.O_RDONLY | os.O_NOFOLLOW |",
+        "_FILE = os.O_RDONLY |",
         (106,), (_REPORTS + "test_a_link_or_a_pipe_in_the_place_of_a_report_leads_nowhere",),
     ),
     of(
@@ -108,19 +109,19 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a form must be whole", "pipeline/web/services/uploads.py",
-        "        if not taking.whole:\n",
+        "        if not receiver.whole:\n",
         "        if False:\n",
         (107,), (_UPLOADS + "test_a_form_that_is_cut_off_or_not_understood_is_refused",),
     ),
     of(
         "what was not taken is removed", "pipeline/web/services/uploads.py",
-        "        await asyncio.to_thread(taking.discard)\n",
+        "        await asyncio.to_thread(receiver.discard)\n",
         "        pass\n",
         (107,), (_SERVER + "test_a_client_that_leaves_in_the_middle_leaves_nothing",),
     ),
     of(
         "what a killed server left is swept", "pipeline/web/services/uploads.py",
-        "            if entry.name.startswith(PREFIX) and not _is_alive(maker):\n",
+        "            if entry.name.startswith(PREFIX) and not _is_other_server(pid):\n",
         "            if False:\n",
         (107,), (_UPLOADS + "test_what_a_killed_server_left_is_swept",),
     ),
@@ -255,7 +256,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "sessions that end on the server", "pipeline/web/routes/session.py",
-        "        site.sessions.end(cookie)\n",
+        "        context.sessions.end(cookie)\n",
         "        pass\n",
         (), (_LOGIN + "test_a_session_ends_on_the_server_when_somebody_signs_out",),
     ),

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import Engine, create_engine
 
 from db.connection.engine import open_database, upgrade, writing
-from db.ledger.ledger import Claim, Ledger, Verdict
+from db.ledger.ledger import FileDecision, Ledger, SettledFile
 
 SPOOL = b"/state/spool"
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -133,18 +133,20 @@ def later(seconds: float) -> dt.datetime:
     return NOON + dt.timedelta(seconds=seconds)
 
 
-def claim(name: bytes = b"a.jpg", *, ino: int = 1, seen_at: dt.datetime = NOON, inbox: str = "/in") -> Claim:
-    return Claim(inbox, name, dev=7, ino=ino, bytes=1000, mtime_ns=5, seen_at=seen_at)
+def claim(
+    name: bytes = b"a.jpg", *, ino: int = 1, seen_at: dt.datetime = NOON, inbox: str = "/in"
+) -> SettledFile:
+    return SettledFile(inbox, name, dev=7, ino=ino, bytes=1000, mtime_ns=5, seen_at=seen_at)
 
 
-def verdict(id: int, **changes: object) -> Verdict:
+def verdict(id: int, **changes: object) -> FileDecision:
     values = {
         "id": id, "outcome": "cats", "prediction": "cat", "confidence": 0.99, "reason": None, "detail": None,
         "scores": {"cat": 0.99, "dog": 0.01}, "destination": b"/sorted/cats/%d.jpg" % id, "format": "JPEG",
         "width": 640, "height": 480, "taken_at": None, "sha256": f"{id:064x}", "model": "cats_dogs",
         "model_sha256": "b" * 64, "duplicate_of": None,
     }  # fmt: skip
-    return Verdict(**{**values, **changes})  # type: ignore[arg-type]
+    return FileDecision(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def filed(

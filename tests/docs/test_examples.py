@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from db.connection.engine import open_database
-from db.ledger.ledger import Claim, Ledger, Verdict
+from db.ledger.ledger import FileDecision, Ledger, SettledFile
 from pipeline import config
 from pipeline.reports.daily import Reporter
 from tests.docs.pages import COMMANDS, ROOT, Block, blocks, read
@@ -47,8 +47,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _claim(name: bytes, ino: int) -> Claim:
-    return Claim("/inbox", name, dev=1, ino=ino, bytes=1_000_000, mtime_ns=1, seen_at=NOON)
+def _claim(name: bytes, ino: int) -> SettledFile:
+    return SettledFile("/inbox", name, dev=1, ino=ino, bytes=1_000_000, mtime_ns=1, seen_at=NOON)
 
 
 def _deliver(
@@ -61,12 +61,12 @@ def _deliver(
 ) -> int:
     """Take a file all the way; return its id."""
     [ticket] = ledger.claim([_claim(name, len(name))], NOON)
-    values: dict[str, Any] = dict.fromkeys(Verdict.__dataclass_fields__)
+    values: dict[str, Any] = dict.fromkeys(FileDecision.__dataclass_fields__)
     values |= {"id": ticket.id, "outcome": outcome, "prediction": prediction, "sha256": "a" * 64}
     values |= {"destination": b"/sorted/" + name, "scores": scores and {**scores, "neither": 0.0}}
     if scores and prediction:
         values |= {"confidence": scores[prediction], "model": "cats_dogs", "model_sha256": "b" * 64}
-    ledger.decide([Verdict(**{**values, **more})], NOON)
+    ledger.decide([FileDecision(**{**values, **more})], NOON)
     ledger.file([ticket.id], NOON + timedelta(seconds=2))
     return ticket.id
 

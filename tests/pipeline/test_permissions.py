@@ -15,7 +15,7 @@ import pytest
 from pipeline import config
 from pipeline.config import Settings
 from pipeline.permissions import as_usual, exposed, limited
-from pipeline.worker import service
+from pipeline.worker import service, startup
 from tests.pipeline.worker.test_service import SETTINGS
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 
@@ -89,7 +89,7 @@ def test_photos_keep_their_modes_and_their_folders_follow_the_umask(site: Path, 
 
 def test_the_folders_around_are_as_the_umask_says(tmp_path: Path) -> None:
     settings = prepared(tmp_path, "state: a/b/state\nreports: c/d/reports\n")
-    service.prepare_folders(settings)
+    startup.prepare_folders(settings)
     assert modes(tmp_path / "a") == {"b": 0o755, "b/state": 0o700, "b/state/spool": 0o700}
     assert mode(tmp_path / "a") == 0o755
     assert modes(tmp_path / "c") == {"d": 0o755, "d/reports": 0o700}
@@ -162,7 +162,7 @@ def test_a_lock_for_a_folder_can_be_opened_by_every_user(
     site = tmp_path / "site"
     site.mkdir()
     settings = prepared(site)
-    service.prepare_folders(settings)
+    startup.prepare_folders(settings)
     from pipeline.worker.locks import worker_lock
 
     with limited("private"), worker_lock(settings):

@@ -1,4 +1,4 @@
-"""What runs in children of tests; light to import, since each child does."""
+"""Main functions of child processes in tests; light to import, since each child imports them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pipeline.classifier.serve import Finished, Ready, Unusable
-from pipeline.web.classifiers.heatmap_classifier import Heat, Question
-from pipeline.web.services.draw_thumbnail import Drawn
+from pipeline.classifier.messages import Explain, Finished, Heatmap, Ready, Unusable
+from pipeline.web.services.draw_thumbnail import Thumbnail
 from tests.support.stub_classifier import LABELS, answer
 
 
-def dying_painter(requests: Connection, answers: Connection, limits: Any) -> None:
-    """Draw one picture, or die of it."""
-    order = requests.recv()
-    if order.source == b"poison":
+def dying_thumbnail_child(requests: Connection, answers: Connection, limits: Any) -> None:
+    """Draw one thumbnail, then end; `poison` kills it and `hang` is never drawn."""
+    answers.send(Ready())
+    request = requests.recv()
+    if request.source == b"poison":
         os.kill(os.getpid(), signal.SIGKILL)
-    answers.send(Drawn(order.id, b"jpeg"))
+    if request.source == b"hang":
+        time.sleep(3600)
+    answers.send(Thumbnail(request.id, b"jpeg"))
     requests.recv()
 
 
-def trial_child(
+def page_classifier_child(
     requests: Connection, answers: Connection, bundle: Path, engine: str, limits: Any, threads: int
 ) -> None:
-    """Be a classifier without TensorFlow: what it answers is in the file, as in `stub_classifier`."""
+    """Classify without TensorFlow: the answer is written in the file, as in `stub_classifier`."""
     if bundle.name == "refused":
         answers.send(Unusable("weights.npz: is truncated"))
         return
@@ -36,8 +38,8 @@ def trial_child(
     with contextlib.suppress(EOFError):
         while True:
             message = requests.recv()
-            if isinstance(message, Question):
-                answers.send(_heat(message))
+            if isinstance(message, Explain):
+                answers.send(_heatmap(message))
                 continue
             for _, path in message:
                 if b"<crash>" in Path(os.fsdecode(path)).read_bytes():
@@ -47,7 +49,7 @@ def trial_child(
             answers.send(Finished([answer(*item) for item in message]))
 
 
-def _heat(question: Question) -> Heat:
-    if b"<crash>" in Path(os.fsdecode(question.path)).read_bytes():
+def _heatmap(request: Explain) -> Heatmap:
+    if b"<crash>" in Path(os.fsdecode(request.path)).read_bytes():
         os.kill(os.getpid(), signal.SIGSEGV)
-    return Heat(b"heat of " + question.label.encode())
+    return Heatmap(b"heat of " + request.label.encode())

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from db.connection.engine import open_database, upgrade
-from db.ledger.ledger import Claim, Ledger, Verdict
+from db.ledger.ledger import FileDecision, Ledger, SettledFile
 from pipeline.config import Settings
 from pipeline.corrections import corrections
 from pipeline.corrections.mover import Change
@@ -84,7 +84,7 @@ class House:
         Path(os.fsdecode(arrived)).write_bytes(content)
         identity = moves.identity(arrived)
         inbox = os.fspath(self.settings.inboxes[0])
-        [ticket] = self.ledger.claim([Claim(inbox, source, *identity, self.now())], self.now())
+        [ticket] = self.ledger.claim([SettledFile(inbox, source, *identity, self.now())], self.now())
         spool = os.path.join(os.fsencode(self.settings.spool), ticket.spool_name.encode())
         moves.move(arrived, spool)
         return ticket.id, spool
@@ -101,7 +101,7 @@ class House:
         root = os.path.join(self.sorted, outcome.encode())
         destination = moves.destination(root, source, os.path.lexists)
         sha256 = hashlib.sha256(content).hexdigest() if hashed else None
-        verdict = Verdict(
+        verdict = FileDecision(
             id, outcome, "cat", 0.9, None, None, {"cat": 0.9}, destination,
             "JPEG", 1, 1, None, sha256, "stub", "0" * 64, None,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from pipeline.config import Settings
 from pipeline.web import server
 from pipeline.web.app import create_app
 from pipeline.web.classifiers.model_registry import SHIPPED, ModelRegistry
-from tests.support.child_mains import trial_child
+from tests.support.child_mains import page_classifier_child
 from tests.support.house import House
 from tests.support.pictures import encode, scene
 
@@ -38,12 +38,13 @@ def doubtful(base: Path) -> House:
 @contextlib.contextmanager
 def running(settings: Settings, models: Path = SHIPPED) -> Iterator[str]:
     """Yield the address of a server that offers the bundles in `models`."""
-    with socket.socket() as listener:
+    # With the protocol named, as `server.listen` does: asyncio sets TCP_NODELAY only then.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         server.bound_buffers(listener)
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        app = create_app(settings, classifier=trial_child)
-        app.state.site = replace(app.state.site, choices=ModelRegistry(settings, models))
+        app = create_app(settings, classifier=page_classifier_child)
+        app.state.context = replace(app.state.context, models=ModelRegistry(settings, models))
         made = server.make_server(app)
         thread = threading.Thread(target=made.run, args=([listener],), name="pawsort-live")
         thread.start()

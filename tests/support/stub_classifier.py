@@ -25,9 +25,9 @@ import numpy.typing as npt
 
 from models.bundle.bundle import Bundle
 from pipeline.classifier import serve
-from pipeline.classifier.client import ChildLost, Finding, Item, LossReason
+from pipeline.classifier.client import ChildLost, LossReason
 from pipeline.classifier.file_checks import Admitted
-from pipeline.classifier.serve import Finished, Ready, Unusable, Working
+from pipeline.classifier.messages import ClassificationResult, Finished, Item, Ready, Unusable, Working
 from pipeline.errors import ModelError
 
 LABELS = ("cat", "dog", "neither")
@@ -59,18 +59,18 @@ LOSSES: dict[bytes, tuple[LossReason, str]] = {
 BROKEN = b"<broken>"
 
 
-def answer(id: int, path: bytes) -> Finding:
+def answer(id: int, path: bytes) -> ClassificationResult:
     """Answer for one file: by its marker; without one, cat or dog by the hash of its content."""
     try:
         data = Path(os.fsdecode(path)).read_bytes()
     except OSError as error:
-        return Finding(id, None, None, "unreadable", error.strerror)
+        return ClassificationResult(id, None, None, "unreadable", error.strerror)
     for marker, reason in REASONS.items():
         if marker in data:
-            return Finding(id, None, None, reason, "says the marker")
+            return ClassificationResult(id, None, None, reason, "says the marker")
     marker = next((marker for marker in SCORES if marker in data), b"")
     guess = (b"<cat>", b"<dog>")[hashlib.sha256(data).digest()[0] % 2]
-    return Finding(id, Admitted("JPEG", 640, 480, 1, None), dict(SCORES[marker or guess]))
+    return ClassificationResult(id, Admitted("JPEG", 640, 480, 1, None), dict(SCORES[marker or guess]))
 
 
 class StubClassifier:
@@ -117,7 +117,7 @@ class StubClassifier:
             self.alone.append(items[0][0])
         self._flying.append(list(items))
 
-    def poll(self, timeout: float) -> list[Finding]:
+    def poll(self, timeout: float) -> list[ClassificationResult]:
         if not self._flying:
             return []
         for _, path in self._flying[0]:
@@ -231,9 +231,8 @@ class PlainBatches:
             items = self._cuts.get()
             contents = [Path(os.fsdecode(path)).read_bytes() for _, path in items]
             images = np.array([list(data[:1] * 3) for data in contents], np.uint8).reshape(-1, 1, 1, 3)
-            outcome = SimpleNamespace(admitted=None, reason=None, detail=None)
             yield SimpleNamespace(
-                ids=tuple(id for id, _ in items), images=images, outcomes=(outcome,) * len(items)
+                images=images, results=tuple(ClassificationResult(id, None) for id, _ in items)
             )
 
 

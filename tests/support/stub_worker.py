@@ -14,7 +14,8 @@ from unittest import mock
 
 from db.connection import engine
 from pipeline import config, logs
-from pipeline.classifier.client import Classifier, Finding, Item, ProcessClassifier
+from pipeline.classifier.client import Classifier, ProcessClassifier
+from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
 from pipeline.worker import loop, service
 from tests.faults import people
@@ -55,7 +56,7 @@ class IdleStub(StubClassifier):
         super().submit(items)
         self._since = time.monotonic()
 
-    def poll(self, timeout: float) -> list[Finding]:
+    def poll(self, timeout: float) -> list[ClassificationResult]:
         """Answer, or wait."""
         if not self.in_flight or time.monotonic() < self._since + self._delay:
             time.sleep(timeout)

@@ -15,7 +15,7 @@ from models.bundle.bundle import Bundle
 from pipeline import config
 from pipeline.config import Settings
 from pipeline.worker.loop import Worker
-from pipeline.worker.service import prepare_folders
+from pipeline.worker.startup import prepare_folders
 from tests.support.house import empty_database
 from tests.support.oracle import files_below
 from tests.support.stub_classifier import BUNDLE, StubClassifier
@@ -86,7 +86,8 @@ def run_until_idle(worker: Worker, steps: int = 3000) -> None:
         worker.step()
         if worker.idle:
             return
-    raise AssertionError(f"not idle after {steps} steps: {worker.held} held, trouble: {worker.trouble}")
+    held = worker.in_flight.held
+    raise AssertionError(f"not idle after {steps} steps: {held} held, trouble: {worker.trouble}")
 
 
 def step_until(worker: Worker, done: Callable[[], object], steps: int = 3000) -> None:

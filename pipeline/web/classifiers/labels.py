@@ -1,4 +1,4 @@
-"""The classes that a visitor may choose from, as the model of the settings has them; none is named here."""
+"""The labels that a visitor may choose from: the classes of the worker's model, and neither."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
 from pipeline.web.classifiers.model_registry import ModelRegistry
 
 TAKEN = {"s": "skip", "u": "undo", "a": "all"}
-"""Keys of the review that are no answers."""
+"""Keys of the review page for other actions than a label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a visitor may say of a photo, the folder it then goes to, and the key for it."""
+    """A label that a visitor may choose for a photo, its folder, and its key on the review page."""
 
     label: str
     folder: str
@@ -25,14 +25,14 @@ class Answer:
 
 
 class LabelRegistry:
-    """The classes of the settings' model, as they are now."""
+    """The classes of the worker's model, read again when its bundle changes."""
 
     def __init__(self, settings: Settings, choices: ModelRegistry) -> None:
         self._settings = settings
         self._choices = choices
 
     def bundle(self) -> Bundle | None:
-        """Return the worker's model, None where it cannot be used; the worker says why."""
+        """Return the worker's model, None if it cannot be used; the worker logs the reason."""
         return next((choice.bundle for choice in self._choices.all() if choice.is_workers), None)
 
     def folders(self) -> dict[str, str]:
@@ -41,26 +41,26 @@ class LabelRegistry:
         return dict(bundle.folders) if bundle else {}
 
     def outcomes(self) -> tuple[str, ...]:
-        """Name the folders that a file may be in: of the classes, then uncertain and failed."""
+        """Return the folders that a file may be in: of the classes, then uncertain and failed."""
         held = (DUPLICATES,) if self._settings.duplicates == "hold" else ()
         return (*self.folders().values(), UNCERTAIN, FAILED, *held)
 
     def answers(self) -> tuple[Answer, ...]:
-        """Return what may be said of a photo: each class, then neither."""
+        """Return the labels to choose from: each class, then neither."""
         return answers(self.folders())
 
 
 def answers(folders: Mapping[str, str]) -> tuple[Answer, ...]:
-    """Give each class a key: the first letter of its name that is free, else a digit.
+    """Return the labels with a key each: the first letter of the name that is free, else a digit.
 
-    Neither gets its own first letter wherever it can.
+    The keys for neither are assigned first, so that it has its first letter if that is free.
     """
-    said = {**folders, NEITHER: folders.get(NEITHER, UNCERTAIN)}
+    folder_of = {**folders, NEITHER: folders.get(NEITHER, UNCERTAIN)}
     keys = dict(TAKEN)
-    for label in sorted(said, key=lambda label: label != NEITHER):
+    for label in sorted(folder_of, key=lambda label: label != NEITHER):
         keys[_key(label, keys)] = label
-    of_label = {label: key for key, label in keys.items() if key not in TAKEN}
-    return tuple(Answer(label, folder, of_label.get(label, "")) for label, folder in said.items())
+    key_of = {label: key for key, label in keys.items() if key not in TAKEN}
+    return tuple(Answer(label, folder, key_of.get(label, "")) for label, folder in folder_of.items())
 
 
 def _key(label: str, taken: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What is known of a bundle: what `evaluate` wrote beside it, how its training went, what people said."""
+"""Figures of a bundle: the files that `evaluate` and `train` wrote, and the corrections of visitors."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from pathlib import Path
 
 from db.queries.review import Settled
 from models.calibration import wilson
-from pipeline.web.services.plain_files import open_plain
+from pipeline.files.safe_open import open_if_regular
 
 FOLDER = "evaluation"
-"""Where the pages look for figures, in a bundle's folder: `evaluate` writes there by `--out`."""
+"""The folder in a bundle that the pages read figures from; `evaluate --out` writes there."""
 
 LARGEST = 4_000_000
-"""Bytes of one of these files that are read."""
+"""Bytes that are read of each file."""
 
 WORST = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Counts by what it is (rows) and what the model took it for (columns)."""
+    """A confusion matrix: counts by true label (rows) and predicted label (columns)."""
 
     truths: tuple[str, ...]
     said: tuple[str, ...]
     counts: Mapping[tuple[str, str], int]
 
     def share(self, truth: str, said: str) -> float:
-        """Return the share of a row that is in one cell, 0 to 1."""
+        """Return the share of a cell in its row, 0 to 1."""
         total = sum(self.counts.get((truth, other), 0) for other in self.said)
         return self.counts.get((truth, said), 0) / total if total else 0.0
 
     def heat(self, truth: str, said: str) -> int:
-        """Return how strongly a cell is coloured, 0 to 5."""
+        """Return the colour step of a cell, 0 to 5."""
         return 0 if not self.counts.get((truth, said)) else 1 + min(4, int(self.share(truth, said) * 5))
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How a class held up: of the files that the model filed there, what people said of those they looked at.
+    """The precision of a class, measured on the files filed in its folder that visitors have reviewed.
 
     `low` and `high` are Wilson's 95% interval of `right` of `looked_at`.
     """
@@ -56,15 +56,15 @@ class Kept:
 
     @property
     def share(self) -> float:
-        """The precision that people found."""
+        """The precision, 0 to 1."""
         return self.right / self.looked_at
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A photo that the model was wrong about.
+    """A photo that the model classified wrongly.
 
-    `pictures` has False for one of the photo, and True for one of what spoke for the answer.
+    `pictures` lists the pictures that exist: False for the photo, True for its heatmap.
     """
 
     number: int
@@ -76,8 +76,8 @@ class Mistake:
 
 
 def read(folder: Path, name: str) -> list[dict[str, str]]:
-    """Return the rows of a CSV in a bundle's folder; none where it is missing or no such thing."""
-    found = open_plain(folder, name)
+    """Return the rows of a CSV in a bundle's folder; none if it is missing or not a regular file."""
+    found = open_if_regular(folder, name)
     if found is None:
         return []
     with open(found[0], "rb") as file:
@@ -87,7 +87,7 @@ def read(folder: Path, name: str) -> list[dict[str, str]]:
 
 
 def number(text: str | None) -> float | None:
-    """Read a number; None for an empty cell and for what is none."""
+    """Parse a number; None for an empty cell or other text."""
     try:
         return float(text) if text else None
     except ValueError:
@@ -95,7 +95,7 @@ def number(text: str | None) -> float | None:
 
 
 def confusion(folder: Path) -> Confusion | None:
-    """Return the confusion matrix that `evaluate` wrote, None where there is none."""
+    """Return the confusion matrix that `evaluate` wrote, None without one."""
     rows = read(folder, "confusion.csv")
     if not rows or "true" not in rows[0]:
         return None
@@ -105,7 +105,7 @@ def confusion(folder: Path) -> Confusion | None:
 
 
 def curve(folder: Path, kind: str) -> dict[str, list[tuple[float, float]]]:
-    """Return the lines of one kind of curve, by what they are of."""
+    """Return the curves of one kind as points (x, y), by the name of each curve."""
     found: dict[str, list[tuple[float, float]]] = {}
     for row in read(folder, "curves.csv"):
         x, y = number(row.get("x")), number(row.get("y"))
@@ -115,7 +115,7 @@ def curve(folder: Path, kind: str) -> dict[str, list[tuple[float, float]]]:
 
 
 def worst(folder: Path) -> list[Mistake]:
-    """Return the photos that the model was most wrong about, the surest of each kind first."""
+    """Return the mistakes with the highest confidence, in the order of `worst.csv`."""
     rows = [row for row in read(folder, "worst.csv") if re.fullmatch("[0-9]{1,4}", row.get("number", ""))]
     return [_mistake(folder, row, int(row["number"])) for row in rows[:WORST]]
 
@@ -127,12 +127,12 @@ def _mistake(folder: Path, row: Mapping[str, str], at: int) -> Mistake:
 
 
 def picture(number: int, why: bool) -> bytes:
-    """Return where, in that folder, `evaluate` puts the picture of a mistake, or of what spoke for it."""
+    """Return the path, in that folder, of the picture of a mistake, or of its heatmap with `why`."""
     return f"worst/{number}{'-why' if why else ''}.jpg".encode()
 
 
 def live_confusion(settled: Sequence[Settled]) -> Confusion | None:
-    """Return what people said against what the model took it for; None before anybody said anything."""
+    """Return the confusion matrix of corrected against predicted labels; None without corrections."""
     counts: dict[tuple[str, str], int] = {}
     for part in settled:
         cell = part.corrected_to, part.label or "failed"
@@ -144,7 +144,7 @@ def live_confusion(settled: Sequence[Settled]) -> Confusion | None:
 
 
 def kept(settled: Sequence[Settled], folders: Mapping[str, str]) -> list[Kept]:
-    """Return, for each class, how right the model was about what it filed by itself."""
+    """Return the precision of each class on files that the model filed and visitors reviewed."""
     found = []
     for label, folder in folders.items():
         filed = [part for part in settled if part.verdict == folder]

@@ -1,7 +1,8 @@
-"""Which models a visitor may choose: the one in the settings, those that came with us, all
-in `models/` beside the settings, and ImageNet's once made.
+"""The models that a visitor may choose.
 
-A choice is a plain name out of this list, never a path that somebody sent.
+They are the worker's, the shipped ones, those in `models/` beside the settings, and ImageNet's once made.
+
+A visitor chooses a name from this list; a path in a request is never opened.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ MAKE_IMAGENET = (
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A model by the name in its address; `is_workers` marks the one that the worker uses."""
+    """A model and its name in URLs; `is_workers` marks the one that the worker uses."""
 
     key: str
     bundle: Bundle
@@ -41,21 +42,21 @@ class Choice:
 
 
 class ModelRegistry:
-    """The models that there are, each read again only when its manifest has changed."""
+    """The available models; each is read again only when its manifest has changed."""
 
     def __init__(self, settings: Settings, folder: Path = SHIPPED) -> None:
         self._own = bundles.locate(settings.model, settings.base)
         self._folders = (folder, settings.base / "models")
-        self._read: dict[Path, tuple[int, Bundle | None]] = {}
+        self._loaded: dict[Path, tuple[int, Bundle | None]] = {}
         self._lock = threading.Lock()
 
     def all(self) -> list[Choice]:
-        """Return the worker's own model first, then the others by name; a broken one is left out."""
+        """Return the worker's model, then the others by name; broken ones are left out."""
         with self._lock:
             return list(self._found())
 
     def one(self, key: str | None) -> Choice:
-        """Return the model called `key`, the worker's own for None. Raises Problem 404, 503."""
+        """Return the model called `key`, the worker's for None. Raises Problem 404, 503."""
         choices = self.all()
         if not choices:
             raise Problem(503, "There is no model that can be used.", "`pawsort config check` says why.")
@@ -72,7 +73,7 @@ class ModelRegistry:
     def _found(self) -> Iterator[Choice]:
         seen: set[str] = set()
         for key, path in self._places():
-            # The first of a name has it: a bundle of the visitor's own may be called like one of ours.
+            # A user's bundle may have the name of a shipped one; the first of a name is used.
             if key not in seen and (bundle := self._bundle(path)) is not None:
                 seen.add(key)
                 yield Choice(key, bundle, path == self._own)
@@ -82,7 +83,7 @@ class ModelRegistry:
         for folder in self._folders:
             for manifest in sorted(folder.glob(f"*/{bundles.MANIFEST}")):
                 yield manifest.parent.name, manifest.parent
-        # Making it would take a download and minutes; `pawsort classify --model imagenet` does that.
+        # Listed only once made, by `pawsort classify --model imagenet`: that takes a download and minutes.
         made = imagenet.cache_folder().glob(f"{imagenet.NAME}-*/{bundles.MANIFEST}")
         for manifest in sorted(made, key=lambda path: path.stat().st_mtime)[-1:]:
             yield imagenet.NAME, manifest.parent
@@ -92,9 +93,9 @@ class ModelRegistry:
             changed = os.stat(path / bundles.MANIFEST).st_mtime_ns
         except OSError:
             changed = 0
-        if path not in self._read or self._read[path][0] != changed:
-            self._read[path] = (changed, _load(path))
-        return self._read[path][1]
+        if path not in self._loaded or self._loaded[path][0] != changed:
+            self._loaded[path] = (changed, _load(path))
+        return self._loaded[path][1]
 
 
 def _load(path: Path) -> Bundle | None:

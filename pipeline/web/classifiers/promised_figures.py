@@ -1,4 +1,4 @@
-"""Figures of a model at the promise in force: the one in the settings, not the one it was measured at."""
+"""Figures of a model at the target precision of the settings, not at that of its evaluation."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pipeline.classifier.configured_model import policy
 from pipeline.config import Settings
 
 USUAL = 0.995
-"""What `train` measures at unless it is told otherwise."""
+"""The default target precision of `train`."""
 
 SUFFIX = "_at_threshold"
-"""Ends the names of figures that depend on the threshold."""
+"""Suffix of the names of figures that depend on the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What the settings ask of a bundle: to file from `threshold` on.
+    """The target precision of the settings, and the `threshold` from which photos are filed for it.
 
-    `target` is the promised precision, None where the settings name a threshold themselves. `measured_at` is
-    the promise of the bundle's own figures, and `is_measured` whether they hold for `threshold`. If not,
-    `entry` has what its calibration saw there, None where it saw nothing that near.
+    `target` is None if the settings name a threshold instead. `measured_at` is the target precision of the
+    bundle's figures, and `is_measured` whether they hold for `threshold`. If not, `entry` is the row of the
+    calibration table for it, None without such a row.
     """
 
     target: float | None
@@ -34,7 +34,7 @@ class Promise:
 
 
 def in_force(settings: Settings, bundle: Bundle) -> Promise:
-    """Return the promise of the settings, for a bundle with folders."""
+    """Return the target precision and threshold of the settings, for a bundle with folders."""
     decision, threshold = settings.decision, policy(settings, bundle).threshold
     measured_at = _measured_at(bundle.manifest.made.command)
     is_measured = bundle.threshold(measured_at) == threshold
@@ -43,31 +43,31 @@ def in_force(settings: Settings, bundle: Bundle) -> Promise:
 
 
 def figures(bundle: Bundle, promise: Promise) -> dict[str, Figure]:
-    """Return the figures of a bundle; those that depend on the threshold, at the one in force."""
+    """Return the figures of a bundle; those that depend on the threshold, at the one of the settings."""
     if promise.is_measured:
         return dict(bundle.figures)
     kept = {name: figure for name, figure in bundle.figures.items() if not name.endswith(SUFFIX)}
-    return kept | (_seen(bundle, promise.entry) if promise.entry else {})
+    return kept | (_calibrated(bundle, promise.entry) if promise.entry else {})
 
 
-def _seen(bundle: Bundle, entry: ThresholdEntry) -> dict[str, Figure]:
+def _calibrated(bundle: Bundle, entry: ThresholdEntry) -> dict[str, Figure]:
     splits = (bundle.manifest.made.data.get(label, {}) for label in bundle.folders)
     count = sum(split.get("calibration", 0) for split in splits)
     low, high = wilson(round(entry.coverage * count), count)
     filed = Figure(value=entry.coverage, low=low, high=high, count=count)
-    # How many photos of neither were filed is not known, so this has no interval.
+    # The number of filed photos of neither is unknown, so this has no interval.
     right = Figure(value=entry.precision, count=round(entry.coverage * count))
     return {"coverage_at_threshold": filed, "filed_right_at_threshold": right}
 
 
 def _entry(bundle: Bundle, threshold: float) -> ThresholdEntry | None:
-    """Return the strictest row of the calibration table that files whatever `threshold` files."""
+    """Return the row of the calibration table with the highest threshold up to `threshold`."""
     rows = [row for row in bundle.manifest.calibration.thresholds if row.threshold <= threshold]
     return max(rows, key=lambda row: (row.threshold, row.target_precision), default=None)
 
 
 def _measured_at(command: str) -> float:
-    """Read from a training's command what promise its figures are for."""
+    """Return the target precision in a `train` command, USUAL without one."""
     try:
         words = iter(shlex.split(command))
         for word in words:
@@ -75,5 +75,5 @@ def _measured_at(command: str) -> float:
             if name == "--target-precision":
                 return float(value or next(words, ""))
     except ValueError:
-        pass  # no command of Pawsort's
+        pass  # not a command line of Pawsort
     return USUAL

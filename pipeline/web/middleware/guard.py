@@ -21,8 +21,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.config import WebSettings
-from pipeline.web.connections import BUSY, FULL, RETRY_AFTER, is_loopback
 from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_upload
+from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
 from pipeline.web.middleware.cookies import cookies
 from pipeline.web.middleware.problems import Problem, answer, wants_json
 from pipeline.web.middleware.redirects import own_path
@@ -107,7 +107,7 @@ class SecurityMiddleware:
             how = "Use the address that `pawsort serve` printed, or add the name to `web.hosts`."
             return answer(request, Problem(421, words, how))
         if request.method not in SAFE_METHODS and is_cross_site(request.headers):
-            words = "This came from a page of another site, so it was refused."
+            words = "This came from a page of another context, so it was refused."
             return answer(request, Problem(403, words, "Open Pawsort itself and do it there."))
         try:
             known = not self._token or self._is_open(request) or self._is_known(request)
@@ -124,7 +124,7 @@ class SecurityMiddleware:
     @staticmethod
     def _has_place(request: Request) -> bool:
         """Tell whether there was a place; this machine may always ask whether the server is well."""
-        if not request.scope.get(FULL):
+        if not request.scope.get(ALL_TAKEN):
             return True
         local = request.client is not None and is_loopback(request.client.host)
         return local and request.scope["path"] in HEALTH_PATHS

@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.files.replace_file import replace_file
+
 log = logging.getLogger(__name__)
 
 MONTH_SECONDS = 30 * 24 * 3600
@@ -98,10 +100,9 @@ class Sessions:
                 log.warning("%s is damaged: who signed out before may be signed in again", self._file)
 
     def _save(self) -> None:
-        new = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+        ended = json.dumps({"before": self._before, "ended": self._ended}).encode()
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps({"before": self._before, "ended": self._ended}), encoding="utf-8")
-            os.replace(new, self._file)
+            replace_file(self._file, [ended], durable=False)
         except OSError as error:
             log.warning("%s: %s; who signed out is signed in again after a start", self._file, error.strerror)

@@ -1,44 +1,30 @@
-"""Who is at the page: a name that a person types once, noted beside what they settle."""
+"""The visitor's name, which is recorded with each correction."""
 
 from __future__ import annotations
 
-from typing import Annotated
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import Request
 
 from pipeline.corrections.corrections import login_name
 from pipeline.logs import printable
 from pipeline.web.middleware.cookies import cookies
-from pipeline.web.middleware.redirects import own_path
-
-router = APIRouter(include_in_schema=False)
 
 COOKIE = "pawsort_name"
 LONGEST = 60
-YEAR_SECONDS = 365 * 24 * 3600
 
 
-def who(request: Request, said: str | None = None) -> str:
-    """Return who asks: the name `said` in the request, else the visitor's, else that of the server's user."""
-    return _tidy(said or "") or given(request) or login_name()
+def visitor_name(request: Request, stated: str | None = None) -> str:
+    """Return the name to record: `stated`, else the one in the visitor's cookie, else the server's user."""
+    return tidy(stated or "") or chosen_name(request) or login_name()
 
 
-def given(request: Request) -> str | None:
-    """Return the name that the visitor gave, if any."""
-    names = (_tidy(unquote(cookie)) for cookie in cookies(request.headers, COOKIE))
+def chosen_name(request: Request) -> str | None:
+    """Return the name in the visitor's cookie, None without one."""
+    names = (tidy(unquote(cookie)) for cookie in cookies(request.headers, COOKIE))
     return next(filter(None, names), None)
 
 
-@router.post("/name")
-def take(request: Request, name: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/") -> Response:
-    """Remember a name in a cookie that no script can read; an empty one is forgotten."""
-    response = RedirectResponse(own_path(next), 303)
-    how = {"httponly": True, "samesite": "strict", "secure": request.url.scheme == "https"}
-    response.set_cookie(COOKIE, quote(_tidy(name)), max_age=YEAR_SECONDS, **how)  # type: ignore[arg-type]
-    return response
-
-
-def _tidy(name: str) -> str:
+def tidy(name: str) -> str:
+    """Return a name on one line, without control characters, of at most LONGEST characters."""
     return printable(" ".join(name.split()))[:LONGEST].strip()

@@ -15,8 +15,6 @@ from db.queries import listing
 from db.schema.file_names import escape
 from pipeline.corrections.corrections import Known
 from pipeline.corrections.mover import Change
-from pipeline.web.classifiers.classify import answers as ask
-from pipeline.web.classifiers.classify import scratch
 from pipeline.web.middleware import openapi
 from pipeline.web.middleware.etags import matches_strongly, tag_of, tags_in
 from pipeline.web.middleware.openapi import (
@@ -31,10 +29,11 @@ from pipeline.web.middleware.openapi import (
     answers,
 )
 from pipeline.web.middleware.problems import Problem
-from pipeline.web.middleware.visitor import who
-from pipeline.web.routes.metrics import status_of
+from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.routes.parameters import After, Id, Moment, Rows, Share, Text
 from pipeline.web.services import corrections
+from pipeline.web.services.classify_uploads import answers as ask
+from pipeline.web.services.classify_uploads import scratch
 from pipeline.web.services.context import AppContext, ContextDep
 from pipeline.web.services.delivery import Delivery
 from pipeline.web.services.uploads import received
@@ -65,23 +64,23 @@ IfMatch = Annotated[str | None, Depends(if_match_of)]
 @router.post("/classify", responses=answers(*UPLOADING), openapi_extra=FILES)
 async def classify(
     request: Request,
-    site: ContextDep,
+    context: ContextDep,
     model: Annotated[
         Text | None, Query(description="A bundle's name; the worker's own if not given.")
     ] = None,
 ) -> list[Answered]:
     """Say what is on photos, one or many fields `file`; nothing is stored."""
-    choice = await asyncio.to_thread(site.choices.one, model)
-    async with received(request, scratch(site), site.settings.limits) as form:
+    choice = await asyncio.to_thread(context.models.one, model)
+    async with received(request, scratch(context), context.settings.limits) as form:
         if not form.files:
             raise Problem(422, "There is no photo in this request.", "Send it as the field `file`.")
-        found = await ask(site, choice, form.files)
+        found = await ask(context, choice, form.files)
     return [Answered(**answer.classified.as_dict()) for answer in found]
 
 
 @router.get("/results", responses=answers(*ALWAYS, 422, ok=openapi.Rows))
 def results(
-    site: ContextDep,
+    context: ContextDep,
     outcome: Annotated[Text | None, Query(description="A folder, waiting or undone.")] = None,
     prediction: Annotated[Text | None, Query(description="A label of the model, such as cat.")] = None,
     inbox: Annotated[Text | None, Query(description="The inbox it came from.")] = None,
@@ -110,34 +109,41 @@ def results(
         limit=limit,
         before=before,
     )
-    rows = list(_rows(site, wanted))
+    rows = list(_rows(context, wanted))
     return Results(results=rows, next=rows[-1]["id"] if len(rows) == limit else None)
 
 
 @router.get("/results/{id}", responses=answers(*ALWAYS, 404, 422, ok=openapi.Row, not_modified=True))
-def result(response: Response, site: ContextDep, id: Id) -> dict[str, Any]:
+def result(response: Response, context: ContextDep, id: Id) -> dict[str, Any]:
     """Return one row of the database; its ETag is for If-Match when you correct it."""
-    response.headers.update({"ETag": _etag(site, id), "Cache-Control": "private, no-cache"})
-    return _row(site, id)
+    response.headers.update({"ETag": _etag(context, id), "Cache-Control": "private, no-cache"})
+    return _row(context, id)
 
 
 @router.post("/results/{id}/correction", responses=answers(*CORRECTING, 408, 413, ok=openapi.Changed))
 def correct(
-    request: Request, response: Response, site: ContextDep, id: Id, said: Correction, if_match: IfMatch = None
+    request: Request,
+    response: Response,
+    context: ContextDep,
+    id: Id,
+    said: Correction,
+    if_match: IfMatch = None,
 ) -> dict[str, Any]:
     """Say what is really on a photo: it moves, and the row remembers."""
-    meant = _meant(site, id, if_match)
-    changes = corrections.settle(site, who(request, said.by), [meant], said.label)
-    return _changed(site, response, meant, changes, if_match)
+    meant = _meant(context, id, if_match)
+    changes = corrections.settle(context, visitor_name(request, said.by), [meant], said.label)
+    return _changed(context, response, meant, changes, if_match)
 
 
 @router.delete("/results/{id}/correction", responses=answers(*CORRECTING, ok=openapi.Changed))
 def undo(
-    request: Request, response: Response, site: ContextDep, id: Id, by: By = None, if_match: IfMatch = None
+    request: Request, response: Response, context: ContextDep, id: Id, by: By = None, if_match: IfMatch = None
 ) -> dict[str, Any]:
     """Take back the last change: a correction goes back to the folder before, a filing into the inbox."""
-    meant = _meant(site, id, if_match)
-    return _changed(site, response, meant, corrections.take_back(site, who(request, by), [meant]), if_match)
+    meant = _meant(context, id, if_match)
+    return _changed(
+        context, response, meant, corrections.take_back(context, visitor_name(request, by), [meant]), if_match
+    )
 
 
 @router.post(
@@ -146,7 +152,7 @@ def undo(
 async def deliver(
     request: Request,
     response: Response,
-    site: ContextDep,
+    context: ContextDep,
     inbox: Annotated[Text | None, Query(description="One of the inboxes; the first if not given.")] = None,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> list[Delivered]:
@@ -154,12 +160,12 @@ async def deliver(
 
     With an Idempotency-Key each photo of the request is delivered once, however often it is sent.
     """
-    target = inbox_of(site, inbox)
-    async with received(request, target, site.settings.limits) as form:
+    target = inbox_of(context, inbox)
+    async with received(request, target, context.settings.limits) as form:
         if not form.files:
             raise Problem(422, "There is no photo in this request.", "Send it as the field `file`.")
         done = [
-            await asyncio.to_thread(site.porter.deliver, upload, target, _key(idempotency_key, number))
+            await asyncio.to_thread(context.delivery.deliver, upload, target, _key(idempotency_key, number))
             for number, upload in enumerate(form.files)
         ]
     if all(delivery.already for delivery in done):
@@ -168,61 +174,61 @@ async def deliver(
 
 
 @router.get("/status", responses=answers(*ALWAYS))
-def status(site: ContextDep) -> dict[str, Any]:
+def status(context: ContextDep) -> dict[str, Any]:
     """Say what the worker is doing, and how many files went where."""
-    return status_of(site).as_dict()
+    return context.status().as_dict()
 
 
 @router.get("/models", responses=answers(*ALWAYS, ok=list[openapi.Model]))
-def models(site: ContextDep) -> list[dict[str, Any]]:
+def models(context: ContextDep) -> list[dict[str, Any]]:
     """List the models that may be named in `POST /api/classify`."""
     return [
         {"name": choice.key, "labels": list(choice.bundle.labels), "is_workers": choice.is_workers}
-        for choice in site.choices.all()
+        for choice in context.models.all()
     ]
 
 
-def inbox_of(site: AppContext, path: str | None) -> Path:
+def inbox_of(context: AppContext, path: str | None) -> Path:
     """Return the inbox at `path`, the first one for None. Raises Problem 404, 503."""
     # A path that is not UTF-8 cannot be sent; its readable form can.
-    inboxes = {escape(os.fsencode(inbox)): inbox for inbox in site.settings.inboxes}
-    inboxes |= {str(inbox): inbox for inbox in site.settings.inboxes}
-    target = inboxes.get(path) if path else site.settings.inboxes[0]
+    inboxes = {escape(os.fsencode(inbox)): inbox for inbox in context.settings.inboxes}
+    inboxes |= {str(inbox): inbox for inbox in context.settings.inboxes}
+    target = inboxes.get(path) if path else context.settings.inboxes[0]
     if target is None:
-        raise Problem(404, "There is no such inbox.", f"Choose one of: {_names(site)}.")
+        raise Problem(404, "There is no such inbox.", f"Choose one of: {_names(context)}.")
     if not target.is_dir():
         raise Problem(503, f"The inbox {target} is not there.", "Mount its disk, or start the worker once.")
     return target
 
 
-def _names(site: AppContext) -> str:
-    return ", ".join(escape(os.fsencode(inbox)) for inbox in site.settings.inboxes)
+def _names(context: AppContext) -> str:
+    return ", ".join(escape(os.fsencode(inbox)) for inbox in context.settings.inboxes)
 
 
-def _rows(site: AppContext, wanted: listing.ResultFilter) -> Iterator[dict[str, Any]]:
-    engine = site.store.reader()
+def _rows(context: AppContext, wanted: listing.ResultFilter) -> Iterator[dict[str, Any]]:
+    engine = context.database.reader()
     return listing.results(engine, wanted) if engine else iter(())
 
 
-def _row(site: AppContext, id: int) -> dict[str, Any]:
-    engine = site.store.reader()
+def _row(context: AppContext, id: int) -> dict[str, Any]:
+    engine = context.database.reader()
     row = listing.result(engine, id) if engine else None
     if row is None:
         raise Problem(404, f"There is no file {id}.", "GET /api/results lists those that there are.")
     return row
 
 
-def _etag(site: AppContext, id: int) -> str:
+def _etag(context: AppContext, id: int) -> str:
     """Return the tag of a row: how often its file was moved, and what the row says."""
-    [known] = corrections.now(site, [id])  # before the row, so that it is never newer than what is shown
-    row = json.dumps(_row(site, id), sort_keys=True, default=str)
+    [known] = corrections.now(context, [id])  # before the row, so that it is never newer than what is shown
+    row = json.dumps(_row(context, id), sort_keys=True, default=str)
     return tag_of(row.encode("utf-8", "surrogatepass"), f"{known.version}-")
 
 
-def _meant(site: AppContext, id: int, if_match: str | None) -> Known:
+def _meant(context: AppContext, id: int, if_match: str | None) -> Known:
     """Return the file as the client saw it, as it is now if it says nothing. Raises Problem 400 to 412."""
-    current = _etag(site, id)
-    state = _row(site, id)["state"]
+    current = _etag(context, id)
+    state = _row(context, id)["state"]
     if state != "filed":
         raise Problem(409, f"File {id} is not filed: it is {state}.", "Wait until it is filed.")
     if if_match is None:
@@ -233,7 +239,7 @@ def _meant(site: AppContext, id: int, if_match: str | None) -> Known:
             400, "If-Match is not an ETag.", f"Send the ETag of GET /api/results/{id}, quotes included."
         )
     if not matches_strongly(tags, current):
-        raise _changed_since(site, id)
+        raise _changed_since(context, id)
     return Known(id, _version(current))
 
 
@@ -241,19 +247,21 @@ def _version(etag: str) -> int:
     return int(etag.strip('"').partition("-")[0])
 
 
-def _changed_since(site: AppContext, id: int) -> Problem:
-    return Problem(412, corrections.why_changed(site, id), f"GET /api/results/{id} again, and decide anew.")
+def _changed_since(context: AppContext, id: int) -> Problem:
+    return Problem(
+        412, corrections.why_changed(context, id), f"GET /api/results/{id} again, and decide anew."
+    )
 
 
 def _changed(
-    site: AppContext, response: Response, meant: Known, changes: list[Change], if_match: str | None
+    context: AppContext, response: Response, meant: Known, changes: list[Change], if_match: str | None
 ) -> dict[str, Any]:
     [change] = changes
     for problem in corrections.problems(changes):
-        if if_match is not None and corrections.now(site, [meant.id]) != [meant]:  # in this moment
-            raise _changed_since(site, meant.id)
+        if if_match is not None and corrections.now(context, [meant.id]) != [meant]:  # in this moment
+            raise _changed_since(context, meant.id)
         raise Problem(409, problem, "GET it again to see how it is now; `pawsort doctor` tells more.")
-    response.headers["ETag"] = _etag(site, meant.id)
+    response.headers["ETag"] = _etag(context, meant.id)
     return change.as_dict()
 
 

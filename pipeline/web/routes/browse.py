@@ -27,34 +27,36 @@ BINS = 20
 
 
 @router.get("/browse")
-def page(request: Request, site: ContextDep, after: Text = "") -> Response:
+def page(request: Request, context: ContextDep, after: Text = "") -> Response:
     """Show the page; or only its results, or only more of them, to a page that is open already."""
     filters = filters_of(request.query_params)
-    engine = site.store.reader()
+    engine = context.database.reader()
     part = request.headers.get("hx-target") if "hx-request" in request.headers else None
     if part == "more" and engine is not None:
-        return render(request, "browse_more.html", filters=filters, page=_more(engine, site, filters, after))
-    values = _found(engine, site, filters, after) if engine else _nothing()
+        return render(
+            request, "browse_more.html", filters=filters, page=_more(engine, context, filters, after)
+        )
+    values = _found(engine, context, filters, after) if engine else _nothing()
     template = "browse_results.html" if part == "results" else "browse.html"
-    done = recent_answers.written(recent_answers.given(request, site)[-1:])
-    return render(request, template, filters=filters, done=done, **_chosen_from(engine, site), **values)
+    done = recent_answers.written(recent_answers.given(request, context)[-1:])
+    return render(request, template, filters=filters, done=done, **_chosen_from(engine, context), **values)
 
 
-def _more(engine: Engine, site: AppContext, filters: Filters, after: str) -> Files:
-    choice, _ = choice_of(filters, site.settings.report.zone)
+def _more(engine: Engine, context: AppContext, filters: Filters, after: str) -> Files:
+    choice, _ = choice_of(filters, context.settings.report.zone)
     return browse.page(engine, choice, _mark(engine, after), SIZE)
 
 
-def _found(engine: Engine, site: AppContext, filters: Filters, after: str) -> dict[str, Any]:
-    choice, wrong = choice_of(filters, site.settings.report.zone)
-    outcomes = site.classes.outcomes()
+def _found(engine: Engine, context: AppContext, filters: Filters, after: str) -> dict[str, Any]:
+    choice, wrong = choice_of(filters, context.settings.report.zone)
+    outcomes = context.labels.outcomes()
     mark = _mark(engine, after)
     found, counted = browse.first_page(engine, choice, outcomes, SIZE)
     if mark is not None:
         found = browse.page(engine, choice, mark, SIZE)
     if not filters.any:
         # All together are counted for Today too, and kept.
-        known = site.counts(engine)
+        known = context.counts(engine)
         counted = Counted({outcome: known.get(outcome, 0) for outcome in outcomes})
     return {"page": found, "counted": counted, "wrong": wrong, "most": MOST, "is_new": False}
 
@@ -63,12 +65,12 @@ def _nothing() -> dict[str, Any]:
     return {"page": Files(()), "counted": Counted({}), "wrong": [], "most": MOST, "is_new": True}
 
 
-def _chosen_from(engine: Engine | None, site: AppContext) -> dict[str, Any]:
+def _chosen_from(engine: Engine | None, context: AppContext) -> dict[str, Any]:
     """Return what the form offers."""
-    bundle = site.classes.bundle()
-    bins = site.cache.get("histogram", lambda: overview.histogram(engine, BINS)) if engine else []
+    bundle = context.labels.bundle()
+    bins = context.cache.get("histogram", lambda: overview.histogram(engine, BINS)) if engine else []
     return {
-        "inboxes": [escape(os.fsencode(inbox)) for inbox in site.settings.inboxes],
+        "inboxes": [escape(os.fsencode(inbox)) for inbox in context.settings.inboxes],
         "models": [bundle.name] if bundle else [],
         "chart": histogram(bins, "How sure the model was, over all photos") if any(bins) else "",
     }

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from db.queries import listing, overview, review
 from pipeline.reports.calendar_days import bounds, day_of
-from pipeline.web.middleware.visitor import who
+from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.services import corrections
 from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.views.charts import columns, legend, series_of
@@ -43,34 +43,34 @@ class Pulse:
 
 
 @router.get("")
-def page(request: Request, site: ContextDep) -> Response:
+def page(request: Request, context: ContextDep) -> Response:
     """Show the page."""
-    return render(request, "today.html", **_values(site), wrong=[])
+    return render(request, "today.html", **_values(context), wrong=[])
 
 
 @router.get("/now")
-def now(request: Request, site: ContextDep) -> Response:
+def now(request: Request, context: ContextDep) -> Response:
     """Return the part of the page that renews itself every few seconds."""
-    return render(request, "today_now.html", **_values(site))
+    return render(request, "today_now.html", **_values(context))
 
 
 @router.post("/retry")
-def retry(request: Request, site: ContextDep, reason: Annotated[str, Form()]) -> Response:
+def retry(request: Request, context: ContextDep, reason: Annotated[str, Form()]) -> Response:
     """Send in again what failed for a reason, the newest first and so many at once."""
-    engine = site.store.reader()
+    engine = context.database.reader()
     paths = overview.failed_paths(engine, reason, corrections.MOST) if engine else []
-    wrong = corrections.problems(corrections.retry(site, who(request), paths)) if paths else []
-    site.cache.forget()
+    wrong = corrections.problems(corrections.retry(context, visitor_name(request), paths)) if paths else []
+    context.cache.forget()
     if not wrong:
         return RedirectResponse("/today", 303)
-    response = render(request, "today.html", **_values(site), wrong=wrong)
+    response = render(request, "today.html", **_values(context), wrong=wrong)
     response.status_code = 409
     return response
 
 
-def _values(site: AppContext) -> dict[str, Any]:
-    engine = site.store.reader()
-    values: dict[str, Any] = {"pulse": pulse_of(site), "is_new": engine is None, "at": datetime.now(UTC)}
+def _values(context: AppContext) -> dict[str, Any]:
+    engine = context.database.reader()
+    values: dict[str, Any] = {"pulse": pulse_of(context), "is_new": engine is None, "at": datetime.now(UTC)}
     if engine is None:
         return {
             **values,
@@ -82,38 +82,38 @@ def _values(site: AppContext) -> dict[str, Any]:
             "most": 0,
             "left": 0,
         }
-    return {**values, **_counted(engine, site)}
+    return {**values, **_counted(engine, context)}
 
 
-def _counted(engine: Engine, site: AppContext) -> dict[str, Any]:
-    days = site.cache.get("days", lambda: _days(engine, site))
+def _counted(engine: Engine, context: AppContext) -> dict[str, Any]:
+    days = context.cache.get("days", lambda: _days(engine, context))
     return {
-        "counts": site.counts(engine),
+        "counts": context.counts(engine),
         "last": listing.last_filed(engine),
-        "failures": site.cache.get("failures", lambda: overview.failures(engine)),
+        "failures": context.cache.get("failures", lambda: overview.failures(engine)),
         "today": days[-1][1],
-        "chart": site.cache.get("chart", lambda: _chart(days, site)),
+        "chart": context.cache.get("chart", lambda: _chart(days, context)),
         "most": corrections.MOST,
-        "left": site.cache.get("left", lambda: sum(review.left(engine).values())),
+        "left": context.cache.get("left", lambda: sum(review.left(engine).values())),
     }
 
 
-def _days(engine: Engine, site: AppContext) -> list[tuple[str, dict[str, int]]]:
-    zone = site.settings.report.zone
+def _days(engine: Engine, context: AppContext) -> list[tuple[str, dict[str, int]]]:
+    zone = context.settings.report.zone
     last = day_of(datetime.now(UTC), zone)
     days = [last - timedelta(days=back) for back in reversed(range(DAYS))]
-    counted = overview.by_day(engine, [bounds(day, zone) for day in days], site.classes.outcomes())
+    counted = overview.by_day(engine, [bounds(day, zone) for day in days], context.labels.outcomes())
     return [(f"{day:%-d %b}", counts) for day, counts in zip(days, counted, strict=True)]
 
 
-def _chart(days: list[tuple[str, dict[str, int]]], site: AppContext) -> Markup:
-    series = series_of(site.classes.outcomes())
+def _chart(days: list[tuple[str, dict[str, int]]], context: AppContext) -> Markup:
+    series = series_of(context.labels.outcomes())
     return columns(f"Photos that arrived in the last {DAYS} days, by outcome", days, series) + legend(series)
 
 
-def pulse_of(site: AppContext) -> Pulse:
+def pulse_of(context: AppContext) -> Pulse:
     """Look at the worker: its lock and its last heartbeat; no question to the database."""
-    state = site.settings.state
+    state = context.settings.state
     pid = holder(state)
     beat = heartbeat.read(state / heartbeat.FILE_NAME)
     if beat and pid and beat.pid != pid:
@@ -121,7 +121,7 @@ def pulse_of(site: AppContext) -> Pulse:
     worker = heartbeat.liveness(beat, datetime.now(UTC), pid is not None)
     mood, headline = judged(worker, beat)
     free = beat.disk_free_bytes if beat else None
-    return Pulse(mood, headline, beat.reasons if beat else (), worker, beat, free, _disk_total(site))
+    return Pulse(mood, headline, beat.reasons if beat else (), worker, beat, free, _disk_total(context))
 
 
 def judged(worker: Liveness, beat: Heartbeat | None) -> tuple[str, str]:
@@ -143,8 +143,8 @@ def judged(worker: Liveness, beat: Heartbeat | None) -> tuple[str, str]:
     return "good", "The worker is at work." if beat.waiting else "The worker is waiting for photos."
 
 
-def _disk_total(site: AppContext) -> int | None:
+def _disk_total(context: AppContext) -> int | None:
     try:
-        return shutil.disk_usage(site.settings.sorted).total
+        return shutil.disk_usage(context.settings.sorted).total
     except OSError:
         return None

@@ -8,8 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
 from pipeline.web.middleware.openapi import ALWAYS, answers
-from pipeline.web.services.context import AppContext, ContextDep
-from pipeline.worker import status as statuses
+from pipeline.web.services.context import ContextDep
 from pipeline.worker.status import Status
 
 router = APIRouter(tags=["status"])
@@ -18,15 +17,9 @@ TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=answers(*ALWAYS))
-def metrics(site: ContextDep) -> PlainTextResponse:
+def metrics(context: ContextDep) -> PlainTextResponse:
     """Return all gauges; source of the format: Prometheus, "Exposition formats", version 0.0.4."""
-    status = status_of(site)
-    return PlainTextResponse("".join(lines(status)), media_type=TYPE)
-
-
-def status_of(site: AppContext) -> Status:
-    """Look at the worker; the files are counted as often as a page counts them."""
-    return statuses.read(site.settings, site.store.reader(), count=site.counts)
+    return PlainTextResponse("".join(lines(context.status())), media_type=TYPE)
 
 
 Sample = tuple[Mapping[str, str], float]

@@ -15,13 +15,13 @@ from db.queries import review
 from db.queries.review import Settled
 from models.bundle.bundle import Bundle, Figure
 from pipeline.decision import UNCERTAIN
+from pipeline.files.safe_open import open_if_regular
 from pipeline.web.classifiers import measured_figures, promised_figures
 from pipeline.web.classifiers.model_registry import SHIPPED, Choice
 from pipeline.web.classifiers.promised_figures import Promise
 from pipeline.web.routes.parameters import Number
-from pipeline.web.routes.thumbnails import drawn
 from pipeline.web.services.context import AppContext, ContextDep, Page
-from pipeline.web.services.plain_files import open_plain
+from pipeline.web.services.pictures import draw_jpeg
 from pipeline.web.views.charts import Series, interval, legend, lines
 from pipeline.web.views.markdown import LONGEST
 from pipeline.web.views.markdown import render as markdown
@@ -53,22 +53,22 @@ SHARES = tuple(name for name in NAMES if name != "log_loss")
 
 
 @router.get("")
-def page(request: Request, site: ContextDep) -> Response:
+def page(request: Request, context: ContextDep) -> Response:
     """Show all models."""
     cards = [
-        {"choice": choice, "figures": _figures(choice.bundle, _promise(site, choice.bundle))[:IN_SHORT]}
-        for choice in site.choices.all()
+        {"choice": choice, "figures": _figures(choice.bundle, _promise(context, choice.bundle))[:IN_SHORT]}
+        for choice in context.models.all()
     ]
     return render(request, "models.html", cards=cards)
 
 
 @router.get("/{key}")
-def one(request: Request, site: ContextDep, key: str) -> Response:
+def one(request: Request, context: ContextDep, key: str) -> Response:
     """Show one model closely. Raises Problem 404."""
-    choice = site.choices.one(key)
+    choice = context.models.one(key)
     bundle = choice.bundle
     folder = bundle.path / measured_figures.FOLDER
-    promise = _promise(site, bundle)
+    promise = _promise(context, bundle)
     return render(
         request,
         "model.html",
@@ -83,16 +83,16 @@ def one(request: Request, site: ContextDep, key: str) -> Response:
         worst=measured_figures.worst(folder),
         made=_moment(bundle.manifest.made.at),
         command=shlex.join(["pawsort", "evaluate", _called(bundle), "PHOTOS/", "--out", str(folder)]),
-        live=_live(site, choice),
+        live=_live(context, choice),
     )
 
 
 @router.get("/{key}/worst/{number}", response_class=Response)
-async def mistake(site: ContextDep, key: str, number: Number, why: bool = False) -> Response:
+async def mistake(context: ContextDep, key: str, number: Number, why: bool = False) -> Response:
     """Return a JPEG of one of the worst mistakes, or of what spoke for the answer. Raises Problem 404."""
-    folder = site.choices.one(key).bundle.path / measured_figures.FOLDER
+    folder = context.models.one(key).bundle.path / measured_figures.FOLDER
     return Response(
-        await drawn(site, folder, measured_figures.picture(number, why), LONGEST_PIXELS),
+        await draw_jpeg(context, folder, measured_figures.picture(number, why), LONGEST_PIXELS),
         media_type="image/jpeg",
     )
 
@@ -108,8 +108,8 @@ def _called(bundle: Bundle) -> str:
     return bundle.path.name if bundle.path.parent == SHIPPED else str(bundle.path)
 
 
-def _promise(site: AppContext, bundle: Bundle) -> Promise | None:
-    return promised_figures.in_force(site.settings, bundle) if bundle.folders else None
+def _promise(context: AppContext, bundle: Bundle) -> Promise | None:
+    return promised_figures.in_force(context.settings, bundle) if bundle.folders else None
 
 
 def _figures(bundle: Bundle, promise: Promise | None) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def _figure(name: str, figure: Figure, is_calibrations: bool) -> dict[str, Any]:
 
 
 def _card(folder: Path) -> Markup:
-    found = open_plain(folder, "README.md")
+    found = open_if_regular(folder, "README.md")
     if found is None:
         return Markup("")
     with open(found[0], encoding="utf-8", errors="replace") as file:
@@ -170,9 +170,9 @@ def _reliability(folder: Path) -> Markup:
     return lines("How often it is right, by how sure it is", drawn, 0.0, 1.0, diagonal=True)
 
 
-def _live(site: AppContext, choice: Choice) -> dict[str, Any] | None:
+def _live(context: AppContext, choice: Choice) -> dict[str, Any] | None:
     """Return how the model did on what people settled, None before they settled anything of it."""
-    engine = site.store.reader()
+    engine = context.database.reader()
     settled = review.settled(engine) if engine else []
     own = [part for part in settled if part.model_sha256 == choice.bundle.sha256]
     confusion = measured_figures.live_confusion(own)

@@ -31,9 +31,9 @@ LISTED = 90
 
 
 @router.get("")
-def page(request: Request, site: ContextDep, day: Text = "") -> Response:
+def page(request: Request, context: ContextDep, day: Text = "") -> Response:
     """Show the last days, and one of them closely. Raises Problem 404 for a day without reports."""
-    folder = site.settings.reports
+    folder = context.settings.reports
     found = report_files.days(folder)
     if day and day not in {each.day for each in found}:
         raise Problem(
@@ -46,16 +46,16 @@ def page(request: Request, site: ContextDep, day: Text = "") -> Response:
         days=found[:LISTED],
         chosen=chosen,
         inboxes=_by_inbox(report_files.summary(folder, chosen)) if chosen else {},
-        chart=site.cache.get(("reports", _stamp(found)), lambda: _chart(site, found)),
-        at=site.settings.report.at,
-        timezone=site.settings.report.timezone,
+        chart=context.cache.get(("reports", _stamp(found)), lambda: _chart(context, found)),
+        at=context.settings.report.at,
+        timezone=context.settings.report.timezone,
     )
 
 
 @router.get("/{name}")
-def download(request: Request, site: ContextDep, name: str) -> Response:
+def download(request: Request, context: ContextDep, name: str) -> Response:
     """Send a report as a file. Raises Problem 404 for anything else."""
-    found = report_files.open_report(site.settings.reports, name)
+    found = report_files.open_report(context.settings.reports, name)
     if found is None:
         raise Problem(404, "There is no report of that name.", "Choose one of the files on the page Reports.")
     descriptor, size = found
@@ -79,14 +79,15 @@ def _stamp(found: Sequence[Day]) -> tuple[Day, ...]:
     return tuple(found[:DAYS])
 
 
-def _chart(site: AppContext, found: Sequence[Day]) -> Markup:
+def _chart(context: AppContext, found: Sequence[Day]) -> Markup:
     """Draw the last days that have a summary."""
     shown = [day.day for day in reversed(found[:DAYS]) if day.summary is not None]
     bars = [
-        (_short(day), report_files.counts(report_files.summary(site.settings.reports, day))) for day in shown
+        (_short(day), report_files.counts(report_files.summary(context.settings.reports, day)))
+        for day in shown
     ]
     others = {outcome for _, counts in bars for outcome in counts}
-    first = site.classes.outcomes()
+    first = context.labels.outcomes()
     series = series_of([*first, *sorted(others - {*first})])
     return (
         columns("Photos that arrived, by day and outcome", bars, series) + legend(series)

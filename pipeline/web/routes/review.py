@@ -18,7 +18,7 @@ from db.schema.records import Entry
 from pipeline.corrections.mover import Change
 from pipeline.decision import UNCERTAIN
 from pipeline.web.middleware.redirects import own_path
-from pipeline.web.middleware.visitor import given, who
+from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import After, Text
 from pipeline.web.services import corrections, recent_answers
 from pipeline.web.services.context import AppContext, ContextDep, Page
@@ -87,51 +87,53 @@ Looked = Annotated[View, Depends(view_of)]
 
 
 @router.get("/review")
-def page(request: Request, site: ContextDep, view: Looked, show: str = "") -> Response:
+def page(request: Request, context: ContextDep, view: Looked, show: str = "") -> Response:
     """Show the queue, or only its stage to a page that is open already."""
-    return _answer(request, site, view, recent_answers.given(request, site), show=_ids(show))
+    return _answer(request, context, view, recent_answers.given(request, context), show=_ids(show))
 
 
 @router.post("/review/answer")
 def answer(
     request: Request,
-    site: ContextDep,
+    context: ContextDep,
     view: Looked,
     label: Annotated[str, Form()],
     file: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
     """Settle files as one label, and show what comes next."""
-    changes = corrections.settle(site, who(request), corrections.seen(file), label)
+    changes = corrections.settle(context, visitor_name(request), corrections.seen(file), label)
     settled = [change.id for change in changes if change.id is not None and not change.problem]
-    answers = recent_answers.given(request, site)
+    answers = recent_answers.given(request, context)
     if settled:
-        answers = [*answers, list(corrections.as_seen(site, settled).values())]
+        answers = [*answers, list(corrections.as_seen(context, settled).values())]
     said = f"{_photos(len(settled))} settled as {label}." if settled else ""
-    return _next(request, site, view, answers, changes, said)
+    return _next(request, context, view, answers, changes, said)
 
 
 @router.post("/review/undo")
 def undo(
     request: Request,
-    site: ContextDep,
+    context: ContextDep,
     view: Looked,
     done: Annotated[str, Form()] = "",
     back: Annotated[str, Form()] = "",
 ) -> Response:
     """Take an answer back, the last one where `done` names none, and show its photos or the page `back`."""
     answers = recent_answers.read(request.cookies.get(recent_answers.COOKIE, ""))
-    last = (recent_answers.read(done) or recent_answers.given(request, site))[-1:]
+    last = (recent_answers.read(done) or recent_answers.given(request, context))[-1:]
     if not last:
-        return _next(request, site, view, [], [], "There is nothing to take back.")
-    changes = corrections.take_back(site, who(request), corrections.seen(last[0]))
+        return _next(request, context, view, [], [], "There is nothing to take back.")
+    changes = corrections.take_back(context, visitor_name(request), corrections.seen(last[0]))
     undone = [change.id for change in changes if change.id is not None and not change.problem]
     said = f"{_photos(len(undone))} taken back." if undone else ""
-    return _next(request, site, view, recent_answers.without(answers, last[0]), changes, said, undone, back)
+    return _next(
+        request, context, view, recent_answers.without(answers, last[0]), changes, said, undone, back
+    )
 
 
 def _next(
     request: Request,
-    site: AppContext,
+    context: AppContext,
     view: View,
     answers: recent_answers.Answers,
     changes: Sequence[Change],
@@ -141,7 +143,7 @@ def _next(
 ) -> Response:
     wrong = corrections.problems(changes)
     if "hx-request" in request.headers or wrong:
-        response = _answer(request, site, view, answers, show, said, wrong)
+        response = _answer(request, context, view, answers, show, said, wrong)
     elif back:
         response = RedirectResponse(own_path(back), 303)
     else:
@@ -153,7 +155,7 @@ def _next(
 
 def _answer(
     request: Request,
-    site: AppContext,
+    context: AppContext,
     view: View,
     recently: recent_answers.Answers,
     show: Sequence[int] = (),
@@ -161,19 +163,19 @@ def _answer(
     wrong: Sequence[str] = (),
 ) -> Response:
     whole = "hx-request" not in request.headers
-    engine = site.store.reader()
-    stage = _stage(engine, site, view, show) if engine else _nothing(view)
+    engine = context.database.reader()
+    stage = _stage(engine, context, view, show) if engine else _nothing(view)
     return render(
         request,
         "review.html" if whole else "review_stage.html",
         **stage,
-        answers=site.classes.answers(),
+        answers=context.labels.answers(),
         done=recent_answers.written(recently[-1:]),
         can_undo=bool(recently),
         said=said,
         wrong=wrong,
-        name=given(request),
-        by=who(request),
+        name=chosen_name(request),
+        by=visitor_name(request),
         back=view.url(after=None),
         whole=whole,
     )
@@ -186,7 +188,7 @@ def _nothing(view: View) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _stage(engine: Engine, site: AppContext, view: View, show: Sequence[int]) -> dict[str, Any]:
+def _stage(engine: Engine, context: AppContext, view: View, show: Sequence[int]) -> dict[str, Any]:
     left = review.left(engine)
     groups = list(left) if view.group is None else [view.group]
     entries, wrapped = _queued(engine, view, groups, show)
@@ -197,7 +199,7 @@ def _stage(engine: Engine, site: AppContext, view: View, show: Sequence[int]) ->
         "total": sum(left.values()),
         "entries": shown,
         "ahead": ahead,
-        "seen": corrections.as_seen(site, [entry.id for entry in shown]),
+        "seen": corrections.as_seen(context, [entry.id for entry in shown]),
         "wrapped": wrapped,
         "record": record_of(review.settled(engine)),
         "is_new": False,

@@ -1,44 +1,52 @@
-"""The form that takes the token once and leaves a cookie, where `web.token` is set."""
+"""Sign in with the token, sign out, and keep the visitor's name; each in a cookie."""
 
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from pipeline.web.middleware import visitor
 from pipeline.web.middleware.cookies import cookies
 from pipeline.web.middleware.guard import COOKIE
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.request_log import address_of
 from pipeline.web.middleware.sessions import MONTH_SECONDS
+from pipeline.web.services import recent_answers
 from pipeline.web.services.context import ContextDep
 from pipeline.web.views.rendering import render
 
 router = APIRouter(include_in_schema=False)
 
+YEAR_SECONDS = 365 * 24 * 3600
+
 
 @router.get("/login")
-def form(request: Request, next: str = "/") -> Response:
+def login_form(request: Request, next: str = "/") -> Response:
     """Show the form."""
     return render(request, "login.html", next=own_path(next), wrong=False)
 
 
 @router.post("/login")
-def enter(
-    request: Request, site: ContextDep, token: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/"
+def sign_in(
+    request: Request,
+    context: ContextDep,
+    token: Annotated[str, Form()] = "",
+    next: Annotated[str, Form()] = "/",
 ) -> Response:
-    """Take the token, and leave a cookie that no script and no other site can use."""
-    if site.settings.web.token is None:
+    """Check the token and set the session cookie, which scripts and other sites cannot use."""
+    if context.settings.web.token is None:
         return RedirectResponse("/", 303)
-    if not site.attempts.is_right(address_of(request), token.strip()):
+    if not context.attempts.is_right(address_of(request), token.strip()):
         response: Response = render(request, "login.html", next=own_path(next), wrong=True)
         response.status_code = 401
         return response
     response = RedirectResponse(own_path(next), 303)
     response.set_cookie(
         COOKIE,
-        site.sessions.begin(),
+        context.sessions.begin(),
         max_age=MONTH_SECONDS,
         httponly=True,
         samesite="strict",
@@ -48,10 +56,28 @@ def enter(
 
 
 @router.post("/logout")
-def leave(request: Request, site: ContextDep) -> Response:
-    """End the session, and take the cookie back; whoever has a copy of it is signed out too."""
+def sign_out(request: Request, context: ContextDep) -> Response:
+    """End the session on the server, so that copies of its cookie end too, and delete its cookies."""
     for cookie in cookies(request.headers, COOKIE):
-        site.sessions.end(cookie)
+        context.sessions.end(cookie)
     response = RedirectResponse("/login", 303)
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    for name in (COOKIE, recent_answers.COOKIE):
+        response.delete_cookie(name, httponly=True, samesite="strict")
+    return response
+
+
+@router.post("/name")
+def keep_name(
+    request: Request, name: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/"
+) -> Response:
+    """Keep the visitor's name in a cookie that scripts cannot read; an empty name clears it."""
+    response = RedirectResponse(own_path(next), 303)
+    response.set_cookie(
+        visitor.COOKIE,
+        quote(visitor.tidy(name)),
+        max_age=YEAR_SECONDS,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
     return response

@@ -13,12 +13,11 @@ from db.queries.listing import result
 from db.schema.file_names import unescape
 from pipeline.config import Settings
 from pipeline.decision import FAILED
-from pipeline.web.middleware.etags import tag_of
 from pipeline.web.middleware.openapi import ALWAYS, answers
-from pipeline.web.middleware.problems import TRY_AGAIN, Problem
+from pipeline.web.middleware.problems import Problem
 from pipeline.web.routes.parameters import Id
 from pipeline.web.services.context import AppContext, ContextDep
-from pipeline.web.services.thumbnail_pool import BusyError
+from pipeline.web.services.pictures import draw_jpeg, jpeg_response
 
 router = APIRouter(tags=["results"])
 
@@ -42,40 +41,23 @@ LONGEST = {Size.small: 320, Size.large: 1600}
     response_class=Response,
     responses=answers(*ALWAYS, 404, 422, not_modified=True) | {200: {"content": {"image/jpeg": {}}}},
 )
-async def picture(site: ContextDep, id: Id, size: Size) -> Response:
+async def picture(context: ContextDep, id: Id, size: Size) -> Response:
     """Return a JPEG of the photo `id`, 320 or 1,600 pixels long; 404 where there is none to show."""
-    jpeg = site.shelf.get((id, size))
+    jpeg = context.pictures.get((id, size))
     if jpeg is None:
-        root, source = await asyncio.to_thread(_place, site, id)
-        jpeg = await drawn(site, root, source, LONGEST[size])
-        site.shelf.put((id, size), jpeg)
+        root, source = await asyncio.to_thread(_place, context, id)
+        jpeg = await draw_jpeg(context, root, source, LONGEST[size])
+        context.pictures.put((id, size), jpeg)
     return jpeg_response(jpeg, CACHED)
 
 
-def jpeg_response(jpeg: bytes, cache_control: str) -> Response:
-    """Return a picture as an answer that a browser keeps, and can ask about by its ETag."""
-    headers = {"Cache-Control": cache_control, "ETag": tag_of(jpeg)}
-    return Response(jpeg, media_type="image/jpeg", headers=headers)
-
-
-async def drawn(site: AppContext, root: Path, source: bytes, longest: int) -> bytes:
-    """Return a JPEG of `source`, relative to `root`. Raises Problem."""
-    try:
-        answer = await asyncio.wrap_future(site.painter.order(root, source, longest))
-    except BusyError:
-        raise Problem(503, "Too many pictures are asked for at once.", headers=TRY_AGAIN) from None
-    if answer.jpeg is None:
-        raise Problem(404, f"This file cannot be shown: {answer.problem}.", "Look at it where it lies.")
-    return answer.jpeg
-
-
-def _place(site: AppContext, id: int) -> tuple[Path, bytes]:
-    engine = site.store.reader()
+def _place(context: AppContext, id: int) -> tuple[Path, bytes]:
+    engine = context.database.reader()
     row = result(engine, id) if engine else None
     if row is None or row["path"] is None:
         raise Problem(404, f"There is no file {id}.", "Look it up in the list.")
     # What failed is what a decoder could not read; it is not given to one again for a look.
-    found = None if row["outcome"] == FAILED else below(site.settings, unescape(row["path"]))
+    found = None if row["outcome"] == FAILED else below(context.settings, unescape(row["path"]))
     if found is None:
         raise Problem(404, f"File {id} cannot be shown.", "Look at it where it lies.")
     return found

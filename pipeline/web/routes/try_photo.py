@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 
 from models.networks.imagenet import NAME as IMAGENET
-from pipeline.web.classifiers.classify import LOOK_PIXELS, Answer, answers, heat, scratch
 from pipeline.web.classifiers.model_registry import MAKE_IMAGENET, Choice
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.routes.parameters import Text
-from pipeline.web.routes.thumbnails import drawn, jpeg_response
+from pipeline.web.services.classify_uploads import LOOK_PIXELS, Answer, answers, heat, scratch
 from pipeline.web.services.context import AppContext, ContextDep, Page
+from pipeline.web.services.pictures import draw_jpeg, jpeg_response
 from pipeline.web.services.uploads import Upload, received
+from pipeline.web.views.decision_text import plan
 from pipeline.web.views.reasons import because
 from pipeline.web.views.rendering import render
-from pipeline.web.views.words import plan
 
 router = APIRouter(include_in_schema=False)
 PAGE = Page("Try", "/", 10)
@@ -40,56 +40,56 @@ class Card:
 
 
 @router.get("/")
-def page(request: Request, site: ContextDep, model: Text | None = None) -> Response:
+def page(request: Request, context: ContextDep, model: Text | None = None) -> Response:
     """Show the page."""
-    return _page(request, site, site.choices.one(model))
+    return _page(request, context, context.models.one(model))
 
 
 @router.post("/try")
-async def ask(request: Request, site: ContextDep) -> Response:
+async def ask(request: Request, context: ContextDep) -> Response:
     """Answer photos: with their cards alone for the script of the page, with the whole page without it."""
-    async with received(request, scratch(site), site.settings.limits) as form:
-        choice = await asyncio.to_thread(site.choices.one, form.fields.get("model"))
+    async with received(request, scratch(context), context.settings.limits) as form:
+        choice = await asyncio.to_thread(context.models.one, form.fields.get("model"))
         if not form.files or not any(upload.bytes for upload in form.files):
             raise Problem(422, "No photo was chosen.", "Choose one, and try again.")
-        found = await answers(site, choice, form.files)
-        cards = [await _card(site, *pair) for pair in zip(found, form.files, strict=True)]
+        found = await answers(context, choice, form.files)
+        cards = [await _card(context, *pair) for pair in zip(found, form.files, strict=True)]
     if request.headers.get("x-part"):
         return render(request, "try_cards.html", cards=cards)
-    return _page(request, site, choice, cards)
+    return _page(request, context, choice, cards)
 
 
 @router.post("/try/heat")
-async def look(request: Request, site: ContextDep) -> Response:
+async def look(request: Request, context: ContextDep) -> Response:
     """Answer with the photo on which the places glow that speak for a label."""
-    async with received(request, scratch(site), site.settings.limits) as form:
-        choice = await asyncio.to_thread(site.choices.one, form.fields.get("model"))
+    async with received(request, scratch(context), context.settings.limits) as form:
+        choice = await asyncio.to_thread(context.models.one, form.fields.get("model"))
         if len(form.files) != 1:
             raise Problem(422, "No photo was chosen.", "Choose one, and try again.")
         label = form.fields.get("label", "")
-        token = _shelved(site, await heat(site, choice, form.files[0], label))
+        token = _shelved(context, await heat(context, choice, form.files[0], label))
     return render(request, "try_heat.html", token=token, label=label)
 
 
 @router.post("/try/wake")
-def wake(site: ContextDep, model: Text | None = None) -> dict[str, bool]:
+def wake(context: ContextDep, model: Text | None = None) -> dict[str, bool]:
     """Begin to load a model, since somebody is about to choose a photo."""
-    choice = site.choices.one(model)
-    site.kennel.wake(choice.bundle.path)
-    return {"awake": site.kennel.is_awake(choice.bundle.path)}
+    choice = context.models.one(model)
+    context.classifiers.preload(choice.bundle.path)
+    return {"awake": context.classifiers.is_ready(choice.bundle.path)}
 
 
 @router.get("/try/pictures/{token}")
-def picture(site: ContextDep, token: str) -> Response:
+def picture(context: ContextDep, token: str) -> Response:
     """Return a picture that was drawn for an answer, while it is remembered."""
-    jpeg = site.shelf.get(token)
+    jpeg = context.pictures.get(token)
     if jpeg is None:
         raise Problem(404, "This picture is forgotten.", "Choose the photo again.")
     return jpeg_response(jpeg, "private, max-age=600")
 
 
-def _page(request: Request, site: AppContext, choice: Choice, cards: list[Card] | None = None) -> Response:
-    choices = site.choices.all()
+def _page(request: Request, context: AppContext, choice: Choice, cards: list[Card] | None = None) -> Response:
+    choices = context.models.all()
     return render(
         request,
         "try.html",
@@ -97,18 +97,18 @@ def _page(request: Request, site: AppContext, choice: Choice, cards: list[Card] 
         chosen=choice,
         make_imagenet=None if any(each.key == IMAGENET for each in choices) else MAKE_IMAGENET,
         cards=cards or [],
-        limits=site.settings.limits,
-        inbox=site.settings.inboxes[0],
+        limits=context.settings.limits,
+        inbox=context.settings.inboxes[0],
     )
 
 
-async def _card(site: AppContext, answer: Answer, upload: Upload) -> Card:
+async def _card(context: AppContext, answer: Answer, upload: Upload) -> Card:
     classified = answer.classified
     scores: dict[str, float] = classified.scores or {}
     ranked = sorted(scores.items(), key=lambda pair: -pair[1])
     return Card(
         answer=answer,
-        picture=await _picture(site, upload) if scores else None,
+        picture=await _picture(context, upload) if scores else None,
         plan=plan(classified, answer.policy, answer.choice.is_workers),
         why=because(classified.reason) if classified.reason else None,
         top=ranked[:TOP],
@@ -116,15 +116,15 @@ async def _card(site: AppContext, answer: Answer, upload: Upload) -> Card:
     )
 
 
-async def _picture(site: AppContext, upload: Upload) -> str | None:
+async def _picture(context: AppContext, upload: Upload) -> str | None:
     try:
-        jpeg = await drawn(site, upload.path.parent, upload.path.name.encode(), LOOK_PIXELS)
+        jpeg = await draw_jpeg(context, upload.path.parent, upload.path.name.encode(), LOOK_PIXELS)
     except Problem:
         return None  # the answer is worth more than its picture
-    return _shelved(site, jpeg)
+    return _shelved(context, jpeg)
 
 
-def _shelved(site: AppContext, jpeg: bytes) -> str:
+def _shelved(context: AppContext, jpeg: bytes) -> str:
     token = secrets.token_urlsafe(16)
-    site.shelf.put(token, jpeg)
+    context.pictures.put(token, jpeg)
     return token

@@ -1,4 +1,4 @@
-"""A bounded place in memory for pictures that were drawn: what was asked for longest ago goes first."""
+"""LRU cache of byte strings, bounded by their total size."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 
-SHELF_BYTES = 64_000_000
+CACHE_BYTES = 64_000_000
 
 
 class ByteLRUCache:
-    """Holds up to `limit` bytes; for all threads."""
+    """Keep up to `limit` bytes; thread-safe."""
 
-    def __init__(self, limit: int = SHELF_BYTES) -> None:
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
-        self._held = 0
-        self._pictures: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._size = 0
+        self._values: OrderedDict[Hashable, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> bytes | None:
-        """Return what was put there, if it is still held."""
+        """Return the value of a key, None if it was dropped or never put."""
         with self._lock:
-            if key in self._pictures:
-                self._pictures.move_to_end(key)
-            return self._pictures.get(key)
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
 
-    def put(self, key: Hashable, picture: bytes) -> None:
-        """Put a picture there, and let others go if it gets crowded."""
+    def put(self, key: Hashable, value: bytes) -> None:
+        """Store a value; drop the least recently used ones if all are over the limit."""
         with self._lock:
-            self._held += len(picture) - len(self._pictures.pop(key, b""))
-            self._pictures[key] = picture
-            while self._held > self._limit:
-                self._held -= len(self._pictures.popitem(last=False)[1])
+            self._size += len(value) - len(self._values.pop(key, b""))
+            self._values[key] = value
+            while self._size > self._limit:
+                self._size -= len(self._values.popitem(last=False)[1])

@@ -1,4 +1,4 @@
-"""Answers that are kept for a while, so that pages which ask again and again cost the worker little."""
+"""Cache results for a while, so that pages that refresh cost the worker little."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 SHARE = 0.02
-"""Of the time, at most this part is spent on one answer."""
+"""At most this share of the time is spent on computing one result."""
 
 LEAST_SECONDS = 1.0
 MOST = 64
-"""Answers kept at once."""
+"""Results kept at once."""
 
 
 @dataclass(slots=True)
@@ -26,15 +26,15 @@ class _Kept(Generic[T]):
 
 
 class Cache:
-    """Keeps answers by name, the longer the more they cost; `clock` is in seconds."""
+    """Keep results by name, for longer the longer they took to compute; `clock` counts seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._kept: dict[Hashable, _Kept[object]] = {}
         self._lock = threading.Lock()
 
-    def get(self, name: Hashable, ask: Callable[[], T]) -> T:
-        """Return what `ask` gave lately; it is asked by one thread at a time."""
+    def get(self, name: Hashable, compute: Callable[[], T]) -> T:
+        """Return the recent result of `compute`, which runs in one thread at a time for each name."""
         with self._lock:
             if len(self._kept) >= MOST and name not in self._kept:
                 self._kept.clear()
@@ -42,12 +42,12 @@ class Cache:
         with kept.lock:
             if self._clock() >= kept.until:
                 began = self._clock()
-                kept.value = ask()
+                kept.value = compute()
                 now = self._clock()
                 kept.until = now + max(LEAST_SECONDS, (now - began) / SHARE)
             return kept.value  # type: ignore[return-value]
 
     def forget(self) -> None:
-        """Ask anew from now on: somebody changed something and wants to see it."""
+        """Drop all results, so that a visitor sees the change that they made."""
         with self._lock:
             self._kept.clear()

@@ -1,4 +1,4 @@
-"""What every route may use: the settings, the database, and the pages that there are."""
+"""The application context: the objects that routes and services share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from pipeline.web.services.cached import Cache
 from pipeline.web.services.database import DatabaseProvider
 from pipeline.web.services.delivery import UploadDelivery
 from pipeline.web.services.thumbnail_pool import ThumbnailPool
+from pipeline.worker import status as worker_status
+from pipeline.worker.status import Status
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An entry of the navigation; smaller `order` stands further left."""
+    """An entry of the navigation, sorted by `order`."""
 
     title: str
     path: str
@@ -33,30 +35,34 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """One server: made by `create_app`, found by routes as `request.app.state.site`."""
+    """The objects of one server; `create_app` makes it, and routes get it as a `ContextDep`."""
 
     settings: Settings
-    store: DatabaseProvider
-    painter: ThumbnailPool
-    shelf: ByteLRUCache
-    kennel: ClassifierPool
-    choices: ModelRegistry
-    porter: UploadDelivery
-    classes: LabelRegistry
+    database: DatabaseProvider
+    thumbnails: ThumbnailPool
+    pictures: ByteLRUCache
+    classifiers: ClassifierPool
+    models: ModelRegistry
+    delivery: UploadDelivery
+    labels: LabelRegistry
     cache: Cache
     sessions: Sessions
     attempts: Attempts
     pages: tuple[Page, ...]
 
     def counts(self, engine: Engine) -> dict[str, int]:
-        """Count the files by outcome, as `queries.counts`; kept for a while, since a million takes long."""
+        """Return the number of files by outcome; cached, because counting a million rows is slow."""
         return self.cache.get("counts", lambda: listing.counts(engine))
 
+    def status(self) -> Status:
+        """Return the status of the worker, with the cached counts."""
+        return worker_status.read(self.settings, self.database.reader(), count=self.counts)
 
-def site_of(request: Request) -> AppContext:
-    """Return the site that a request is for."""
-    return cast(AppContext, request.app.state.site)
+
+def context_of(request: Request) -> AppContext:
+    """Return the context of the application that serves a request."""
+    return cast(AppContext, request.app.state.context)
 
 
-ContextDep = Annotated[AppContext, Depends(site_of)]
-"""The type of a route's parameter that is the site."""
+ContextDep = Annotated[AppContext, Depends(context_of)]
+"""The type of a route's parameter that receives the context."""

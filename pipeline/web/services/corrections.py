@@ -43,40 +43,40 @@ def one_seen(id: int, text: str) -> list[Known]:
     return files
 
 
-def settle(site: AppContext, by: str, files: Sequence[Known], label: str) -> list[Change]:
+def settle(context: AppContext, by: str, files: Sequence[Known], label: str) -> list[Change]:
     """Say what is on files. Raises Problem 422 for an unknown label, LockError, DatabaseError."""
-    folders = site.classes.folders()
-    known = [answer.label for answer in site.classes.answers()]
+    folders = context.labels.folders()
+    known = [answer.label for answer in context.labels.answers()]
     if label not in known:
         raise Problem(422, f"There is no class called {label[:60]}.", f"Choose one of: {', '.join(known)}.")
-    return corrections.correct(site.store.writer(), site.settings, files, label, by, folders)
+    return corrections.correct(context.database.writer(), context.settings, files, label, by, folders)
 
 
-def take_back(site: AppContext, by: str, files: Sequence[Known]) -> list[Change]:
+def take_back(context: AppContext, by: str, files: Sequence[Known]) -> list[Change]:
     """Undo the last change of each of these files. Raises LockError, DatabaseError."""
-    return corrections.undo(site.store.writer(), site.settings, by, files)
+    return corrections.undo(context.database.writer(), context.settings, by, files)
 
 
-def retry(site: AppContext, by: str, files: Sequence[Known | bytes]) -> list[Change]:
+def retry(context: AppContext, by: str, files: Sequence[Known | bytes]) -> list[Change]:
     """Send failures in again. Raises LockError, DatabaseError."""
-    return corrections.retry(site.store.writer(), site.settings, by, files)
+    return corrections.retry(context.database.writer(), context.settings, by, files)
 
 
-def as_seen(site: AppContext, ids: Sequence[int]) -> dict[int, str]:
+def as_seen(context: AppContext, ids: Sequence[int]) -> dict[int, str]:
     """Return how pages name these files now, `ID:VERSION`."""
-    return {file.id: f"{file.id}:{file.version}" for file in now(site, ids)}
+    return {file.id: f"{file.id}:{file.version}" for file in now(context, ids)}
 
 
-def now(site: AppContext, ids: Sequence[int]) -> list[Known]:
+def now(context: AppContext, ids: Sequence[int]) -> list[Known]:
     """Return these files as they are now."""
-    engine = site.store.reader()
+    engine = context.database.reader()
     found = overview.versions(engine, ids) if engine else {}
     return [Known(id, found.get(id, 0)) for id in ids]
 
 
-def why_changed(site: AppContext, id: int) -> str:
+def why_changed(context: AppContext, id: int) -> str:
     """Say, for a client that saw a file earlier, who changed it since."""
-    engine = site.store.reader()
+    engine = context.database.reader()
     found = overview.history(engine, id) if engine else None
     if found is None:
         return f"file {id}: has changed since"

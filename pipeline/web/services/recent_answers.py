@@ -40,10 +40,10 @@ def written(answers: Iterable[Sequence[str]]) -> str:
     return "-".join(parts)
 
 
-def given(request: Request, site: AppContext) -> Answers:
+def given(request: Request, context: AppContext) -> Answers:
     """Return the answers of this browser without those at the end whose files were all changed since."""
     answers = read(request.cookies.get(COOKIE, ""))
-    while answers and not _stands(site, answers[-1]):
+    while answers and not _stands(context, answers[-1]):
         del answers[-1]
     return answers
 
@@ -62,10 +62,10 @@ def without(answers: Answers, files: Sequence[str]) -> Answers:
     return answers
 
 
-def _stands(site: AppContext, files: Sequence[str]) -> bool:
+def _stands(context: AppContext, files: Sequence[str]) -> bool:
     try:
         known = corrections.seen(files)
     except Problem:
         return False  # somebody wrote the cookie
-    now = corrections.now(site, [file.id for file in known])
+    now = corrections.now(context, [file.id for file in known])
     return any(file == seen for file, seen in zip(now, known, strict=True))

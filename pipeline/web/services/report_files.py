@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.web.services.plain_files import open_plain
+from pipeline.files.safe_open import open_if_regular
 
 NAME = re.compile(r"(summary|images)-(\d{4}-\d{2}-\d{2})\.csv|latest-(summary|images)\.csv", re.ASCII)
 """What reports are called; nothing else in the folder is any visitor's business."""
@@ -46,7 +46,7 @@ def days(folder: Path) -> list[Day]:
 
 def open_report(folder: Path, name: str) -> tuple[int, int] | None:
     """Return a descriptor of a report and its size; None for another name or what is no file."""
-    return open_plain(folder, name) if NAME.fullmatch(name) else None
+    return open_if_regular(folder, name) if NAME.fullmatch(name) else None
 
 
 def pieces(descriptor: int) -> Iterator[bytes]:

@@ -1,120 +1,123 @@
-"""Pictures on order: one thread that keeps a drawing child while there is work, and ends it when idle."""
+"""Draw thumbnails in a child process, which is started at the first request and ends when idle."""
 
 from __future__ import annotations
 
 import itertools
-import queue
 import threading
-import time
+from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.child_process import ChildProcess, Main, ProcessExited
+from pipeline.child_process import Main
+from pipeline.classifier.supervised_child import ChildFailed, ClosingError, FailureReason, SupervisedChild
 from pipeline.config import LimitSettings
-from pipeline.web.services.draw_thumbnail import READY, THREADS, Drawn, Order, draw
+from pipeline.web.classifiers.child_thread import ChildThread, FullError
+from pipeline.web.services.draw_thumbnail import THREADS, Thumbnail, ThumbnailRequest, draw_thumbnails
 
 IDLE_SECONDS = 180.0
 """How long the child is kept without work."""
 
 START_SECONDS = 60.0
-"""How long the child may take until it can draw; a second, unless the machine swaps."""
+"""How long the child may take until it is ready; a second, unless the machine swaps."""
 
-WAITING = 400
-"""Orders that may wait; more are refused, so that nobody waits for what nobody looks at any more."""
+MOST_WAITING = 400
+"""Requests that may wait; more are refused, because their pages are closed before their turn comes."""
 
-_TICK = 0.25
+_NAME = "the thumbnail process"
+
+_PROBLEMS: dict[FailureReason, str] = {
+    "decoder_crashed": "the decoder crashed",
+    "timeout": "the decoder did not finish in time",
+}
 
 
 class BusyError(Exception):
-    """Too many pictures are on order."""
+    """Too many thumbnails were requested at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    request: ThumbnailRequest
+    future: Future[Thumbnail] = field(default_factory=Future)
 
 
 class ThumbnailPool:
-    """Draws pictures of files; `child` is a parameter for tests."""
+    """Draw thumbnails of files; `child` is a parameter for tests."""
 
-    def __init__(self, limits: LimitSettings, child: Main = draw) -> None:
+    def __init__(self, limits: LimitSettings, child: Main = draw_thumbnails) -> None:
         self._limits = limits
         self._main = child
-        self._orders: queue.Queue[tuple[Order, Future[Drawn]]] = queue.Queue(WAITING)
         self._ids = itertools.count()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._closing = threading.Event()
+        self._slots = threading.Semaphore(1)
+        self._thread: _ThumbnailThread | None = None
 
-    def order(self, root: Path, source: bytes, longest: int) -> Future[Drawn]:
-        """Order a picture of `source`, a path relative to `root`. Raises BusyError."""
-        future: Future[Drawn] = Future()
-        with self._lock:
-            try:
-                self._orders.put_nowait((Order(next(self._ids), root, source, longest), future))
-            except queue.Full:
-                raise BusyError from None
-            if self._thread is None:
-                # The child dies with the thread that made it, so this one lives as long as the child.
-                self._thread = threading.Thread(target=self._work, name="pawsort-painter", daemon=True)
-                self._thread.start()
-        return future
+    def request(self, root: Path, source: bytes, longest: int) -> Future[Thumbnail]:
+        """Request a thumbnail of `source`, a path relative to `root`. Raises BusyError.
+
+        `longest` is its longer side in pixels. Each problem is a Thumbnail without a JPEG.
+        """
+        job = _Job(ThumbnailRequest(next(self._ids), root, source, longest))
+        try:
+            with self._lock:
+                if self._thread is None or not self._thread.put([job]):
+                    self._thread = _ThumbnailThread(self._limits, self._main, self._slots)
+                    self._thread.put([job])
+                    self._thread.thread.start()
+        except FullError:
+            raise BusyError from None
+        return job.future
 
     def close(self) -> None:
-        """End the child; what was on order is cancelled."""
-        self._closing.set()
+        """End the child; thumbnails that are not drawn have a problem."""
         thread = self._thread
         if thread is not None:
-            thread.join(10)
+            thread.close()
+            thread.thread.join(10)
 
-    def _work(self) -> None:
-        child = ChildProcess(self._main, self._limits)
+
+class _ThumbnailThread(ChildThread[_Job]):
+    """The thread of the child that draws."""
+
+    def __init__(self, limits: LimitSettings, main: Main, slots: threading.Semaphore) -> None:
+        super().__init__(_NAME, slots, capacity=MOST_WAITING, batch_size=THREADS, idle_seconds=IDLE_SECONDS)
+        self._child = SupervisedChild(
+            main,
+            limits,
+            name=_NAME,
+            start_seconds=START_SECONDS,
+            progress_seconds=limits.decode_seconds,
+            start_attempts=1,
+            closing=self.closing,
+        )
+        self._drawing: dict[int, _Job] = {}
+
+    def start_child(self, timeout: float) -> bool:
+        return self._child.ready(timeout) is not None
+
+    def stop_child(self) -> None:
+        self._child.stop()
+
+    def do(self, jobs: Sequence[_Job]) -> None:
+        """Draw `jobs`, and others that arrive meanwhile, so that each thread of the child has one."""
+        self._send(jobs)
         try:
-            self._serve(child)
-        finally:
-            child.kill()
-            with self._lock:
-                self._thread = None
-                # What came in between is for the next thread; there is none when we close.
-                if not self._orders.empty() and not self._closing.is_set():
-                    self._thread = threading.Thread(target=self._work, name="pawsort-painter", daemon=True)
-                    self._thread.start()
+            while self._drawing:
+                thumbnail = self._child.receive(1.0)
+                if isinstance(thumbnail, Thumbnail):
+                    self._drawing.pop(thumbnail.id).future.set_result(thumbnail)
+                self._send(self.take(THREADS - len(self._drawing)))
+        except ChildFailed as failure:
+            for job in self._drawing.values():
+                job.future.set_result(Thumbnail(job.request.id, None, _PROBLEMS[failure.reason]))
+            self._drawing.clear()
 
-    def _serve(self, child: ChildProcess) -> None:
-        flying: dict[int, Future[Drawn]] = {}
-        patience = START_SECONDS
-        moved_at = time.monotonic()
-        while not self._closing.is_set():
-            if self._hand_over(child, flying):
-                moved_at = time.monotonic()
-            try:
-                drawn = child.receive(_TICK) if flying else None
-            except ProcessExited:
-                _fail(flying, "the decoder crashed")
-                return
-            if drawn is not None:
-                patience, moved_at = self._limits.decode_seconds, time.monotonic()
-            if drawn is not None and drawn != READY:
-                flying.pop(drawn.id).set_result(drawn)
-            idle = time.monotonic() - moved_at
-            if flying and idle > patience:
-                _fail(flying, "the decoder did not finish in time")
-                return
-            if not flying and idle > IDLE_SECONDS:
-                return
-        _fail(flying, "the server stops")
+    def fail(self, job: _Job, error: Exception) -> None:
+        problem = "the server stops" if isinstance(error, ClosingError) else f"{_NAME} failed"
+        job.future.set_result(Thumbnail(job.request.id, None, problem))
 
-    def _hand_over(self, child: ChildProcess, flying: dict[int, Future[Drawn]]) -> bool:
-        """Give the child as many orders as it has hands, waiting a moment if it has nothing to do."""
-        given = False
-        while len(flying) < THREADS:
-            try:
-                order, future = self._orders.get(timeout=0 if flying or given else _TICK)
-            except queue.Empty:
-                break
-            if future.set_running_or_notify_cancel():
-                flying[order.id] = future
-                child.send(order)
-                given = True
-        return given
-
-
-def _fail(flying: dict[int, Future[Drawn]], why: str) -> None:
-    for id, future in flying.items():
-        future.set_result(Drawn(id, None, why))
-    flying.clear()
+    def _send(self, jobs: Sequence[_Job]) -> None:
+        for job in jobs:
+            self._drawing[job.request.id] = job
+            self._child.send(job.request)

@@ -1,6 +1,6 @@
-"""Taking files out of a request: streamed to disk part by part, bounded, and gone if anything goes wrong.
+"""Receive the files of a request: streamed to disk, bounded in size and number, removed if anything fails.
 
-The name that a client gives a file is never a name on our disk.
+The name that a client gives a file is never a name on disk.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from pipeline.config import LimitSettings
+from pipeline.processes import is_running
 from pipeline.web.middleware.problems import Problem
 
 PREFIX = ".pawsort-upload-"
-"""Prefix of names that `watch.ignore_rules` leaves alone; the id of the writing process follows."""
+"""Prefix of names that `watch.ignore_rules` ignores; the id of the writing process follows."""
 
 MOST_FILES = 100
 MOST_FIELDS = 10
 FIELD_BYTES = 4_096
 NAME_LETTERS = 255
 TOGETHER = 4
-"""How many times `limits.file_mb` the files of one request may have together."""
+"""The files of one request may have so many times `limits.file_mb` together."""
 
 BESIDE_BYTES = FIELD_BYTES * (MOST_FIELDS + MOST_FILES)
-"""What a request may have beside its files: fields, headers of parts, boundaries, and what is skipped."""
+"""Bytes that a request may have besides its files: fields, headers of parts and boundaries."""
 
 LOOK_BYTES = 16_000_000
-"""After so many bytes of files the space on the disk is looked at again, since others fill it too."""
+"""The free space is checked again after so many bytes of files, since other programs fill the disk too."""
 
 RESERVE_BYTES = 100_000_000
 """Space that is left for the worker and its database."""
@@ -49,7 +50,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(slots=True)
 class Upload:
-    """A file that has arrived whole; `name` is what the client called it, for eyes only."""
+    """A received file; `name` is the client's name for it, which is only displayed."""
 
     path: Path
     name: str
@@ -59,7 +60,7 @@ class Upload:
 
 @dataclass(slots=True)
 class Form:
-    """What a request brought: files, and the other fields."""
+    """The content of a form: files, and the other fields."""
 
     files: list[Upload]
     fields: dict[str, str]
@@ -67,33 +68,33 @@ class Form:
 
 @contextlib.asynccontextmanager
 async def received(request: Request, folder: Path, limits: LimitSettings) -> AsyncIterator[Form]:
-    """Take the files of a multipart request into `folder`, under names of our own, until the block ends.
+    """Receive the files of a multipart request in `folder`, under random names, until the block ends.
 
-    What still has its first name then is removed. Raises Problem: 400 (not understood, cut off), 413 (too
+    A file that was not renamed until then is removed. Raises Problem: 400 (not understood, cut off), 413 (too
     large, too many), 415 (no multipart), 507 (no space).
     """
     boundary = _boundary(request)
     _refuse_at_once(request, folder, limits)
-    taking = _Taking(folder, limits)
+    receiver = _FormReceiver(folder, limits)
     try:
-        await _take(request, boundary, taking)
-        yield Form(taking.files, taking.fields)
+        await _receive(request, boundary, receiver)
+        yield Form(receiver.files, receiver.fields)
     finally:
-        await asyncio.to_thread(taking.discard)
+        await asyncio.to_thread(receiver.discard)
 
 
 def sweep(folder: Path) -> None:
-    """Remove what servers that are no more left of uploads in `folder`."""
+    """Remove partial uploads in `folder` of servers that have ended."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            maker = entry.name.removeprefix(PREFIX).partition("-")[0]
-            if entry.name.startswith(PREFIX) and not _is_alive(maker):
+            pid = entry.name.removeprefix(PREFIX).partition("-")[0]
+            if entry.name.startswith(PREFIX) and not _is_other_server(pid):
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)
 
 
-def _is_alive(process: str) -> bool:
-    return process.isdecimal() and int(process) != os.getpid() and os.path.exists(f"/proc/{process}")
+def _is_other_server(pid: str) -> bool:
+    return pid.isdecimal() and int(pid) != os.getpid() and is_running(int(pid))
 
 
 def _boundary(request: Request) -> bytes:
@@ -126,14 +127,14 @@ def _no_space() -> Problem:
     return Problem(507, "The disk has no room for this file.", "Free some space, and send it again.")
 
 
-async def _take(request: Request, boundary: bytes, taking: _Taking) -> None:
+async def _receive(request: Request, boundary: bytes, receiver: _FormReceiver) -> None:
     try:
-        parser = MultipartParser(boundary, taking.callbacks())  # type: ignore[arg-type]
+        parser = MultipartParser(boundary, receiver.callbacks())  # type: ignore[arg-type]
         async for chunk in request.stream():
-            # Disks may be slow, and the others shall not wait.
+            # Disks may be slow, and other requests must not wait for them.
             await asyncio.to_thread(parser.write, chunk)
-            taking.bound(len(chunk))
-        if not taking.whole:
+            receiver.bound(len(chunk))
+        if not receiver.whole:
             raise Problem(400, "The form was cut off.", "Send it again.")
     except FormParserError as error:
         raise Problem(400, f"The form cannot be understood: {error}.", "Send multipart/form-data.") from error
@@ -145,8 +146,8 @@ async def _take(request: Request, boundary: bytes, taking: _Taking) -> None:
         raise Problem(503, f"The file cannot be stored: {error.strerror}.") from error
 
 
-class _Taking:
-    """What the parser calls, in its order: begin, headers, data, end; for each part."""
+class _FormReceiver:
+    """Callbacks of the parser, in their order for each part: begin, headers, data, end."""
 
     def __init__(self, folder: Path, limits: LimitSettings) -> None:
         self.files: list[Upload] = []
@@ -157,8 +158,8 @@ class _Taking:
         self._total = 0
         self._read = 0
         self._fields = 0
-        self._looked = 0
-        self._made: list[Path] = []
+        self._checked_at = 0
+        self._paths: list[Path] = []
         self._header = [b"", b""]
         self._disposition = b""
         self._part: _FilePart | _FieldPart | None = None
@@ -176,20 +177,20 @@ class _Taking:
         }
 
     def bound(self, length: int) -> None:
-        """Count a chunk that was parsed, whatever it was. Raises Problem 413, 507."""
+        """Count the bytes of a parsed chunk. Raises Problem 413, 507."""
         self._read += length
         if self._read - self._total > BESIDE_BYTES:
             raise Problem(413, f"A form may have {BESIDE_BYTES:,} bytes besides its files.", "Send less.")
-        if self._total - self._looked >= LOOK_BYTES:
-            self._looked = self._total
+        if self._total - self._checked_at >= LOOK_BYTES:
+            self._checked_at = self._total
             if shutil.disk_usage(self._folder).free < RESERVE_BYTES:
                 raise _no_space()
 
     def discard(self) -> None:
-        """Close and remove what was not taken to another place."""
+        """Close and remove files that were not renamed."""
         if isinstance(self._part, _FilePart):
             self._part.file.close()
-        for path in self._made:
+        for path in self._paths:
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -220,7 +221,7 @@ class _Taking:
         shown = options[b"filename"].decode("utf-8", "replace")[-NAME_LETTERS:]
         path = self._folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}.part"
         self._part = _FilePart(path, shown)
-        self._made.append(path)
+        self._paths.append(path)
 
     def _data(self, data: bytes) -> None:
         assert self._part

@@ -1,7 +1,7 @@
-"""A small part of Markdown as markup, for the README of a bundle, which anybody may have written.
+"""Render the README of a bundle, which may come from an untrusted author, with markdown-it-py.
 
-Headings, paragraphs, lists, tables and code; all text is escaped, links lose their address, HTML is text but
-for its comments, which are left out.
+Raw HTML is shown as text, comments are dropped, images become their alternative text, and only links to
+http(s) or relative addresses keep their address.
 """
 
 from __future__ import annotations
@@ -9,81 +9,94 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markupsafe import Markup, escape
 
 LONGEST = 100_000
-"""Characters that are read."""
+"""Characters that are rendered; the rest is cut off."""
 
-_COMMENT = re.compile(r"^<!--.*?-->[ \t]*\n?", re.MULTILINE | re.DOTALL)
-_ITEM = re.compile(r"[-*] |\d{1,3}\. ")
-_INLINE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]*)\]\([^)]*\)")
+_SAFE_LINK = re.compile(r"https?://|[^:/?#\\]*(?:[/?#]|$)", re.IGNORECASE)
 
 
 def render(text: str) -> Markup:
-    """Return `text` as markup; its first heading is left out, since the page has one."""
-    text = _COMMENT.sub("", text[:LONGEST].replace("\r\n", "\n"))
-    blocks = re.split(r"\n\s*\n", _fenced(text).strip("\n"))
-    made = [_block(block.strip("\n")) for block in blocks if block.strip()]
-    return Markup("\n").join(made[1:] if blocks and blocks[0].startswith("# ") else made)
+    """Return Markdown as markup, without its title: a first heading of level 1."""
+    tokens = _parser.parse(text[:LONGEST])
+    return Markup(_parser.renderer.render(list(_prepared(tokens)), _parser.options, {}).strip())  # noqa: S704 - see above
 
 
-def _fenced(text: str) -> str:
-    """Turn fenced code into indented code, so that there is one kind; blank lines in it get a mark."""
-
-    def _indent(match: re.Match[str]) -> str:
-        return "\n".join(f"    {line}" for line in match[1].split("\n")) + "\n"
-
-    return re.sub(r"^```\w*\n(.*?)^```$", _indent, text, flags=re.MULTILINE | re.DOTALL)
-
-
-def _block(block: str) -> Markup:
-    lines = block.split("\n")
-    if all(line.startswith("    ") for line in lines):
-        return Markup('<pre tabindex="0">{}</pre>').format("\n".join(line[4:] for line in lines))
-    if heading := re.match(r"(#{1,4}) +(.*)", block):
-        level = min(4, len(heading[1]) + 1)
-        rest = "\n".join(lines[1:])
-        made = Markup("<h{0}>{1}</h{0}>").format(level, inline(heading[2]))
-        return made + _block(rest) if rest.strip() else made
-    if len(lines) > 1 and re.fullmatch(r"[\s|:-]+", lines[1]) and "|" in lines[0]:
-        return _table([line.strip().strip("|").split("|") for line in [lines[0], *lines[2:]]])
-    if _ITEM.match(block):
-        return Markup("<ul>{}</ul>").format(Markup("").join(_items(lines)))
-    return Markup("<p>{}</p>").format(inline(block))
+def _prepared(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Adapt tokens to the pages, which have a heading of level 1 and allow no inline styles."""
+    shown = [token for token in tokens if token.type != "html_block" or _shown(token.content).strip()]
+    has_title = bool(shown) and shown[0].tag == "h1"
+    for token in _without_empty_heads(shown[3:] if has_title else shown):
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(4, int(token.tag[1]) + 1)}"
+        if token.attrs.pop("style", "") == "text-align:right":
+            token.attrs["class"] = "number"
+        if token.children:
+            token.children = list(_without_unsafe_links(token.children))
+        yield token
 
 
-def _items(lines: Sequence[str]) -> Iterator[Markup]:
-    item = ""
-    for line in [*lines, "- "]:
-        if _ITEM.match(line):
-            if item:
-                yield Markup("<li>{}</li>").format(inline(item))
-            item = _ITEM.sub("", line, count=1)
-        else:
-            item += " " + line.strip()
+def _without_empty_heads(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Leave out the head of a table in which every cell is empty."""
+    place = 0
+    while place < len(tokens):
+        if tokens[place].type == "thead_open":
+            end = next(n for n in range(place, len(tokens)) if tokens[n].type == "thead_close")
+            if not any(token.content for token in tokens[place:end]):
+                place = end + 1
+        yield tokens[place]
+        place += 1
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Markup:
-    def row(cells: Sequence[str], frame: Markup) -> Markup:
-        made = Markup("").join(frame.format(inline(cell.strip())) for cell in cells)
-        return Markup("<tr>{}</tr>").format(made)
-
-    body = Markup("").join(row(cells, Markup("<td>{}</td>")) for cells in rows[1:])
-    is_named = any(cell.strip() for cell in rows[0])
-    head = row(rows[0], Markup("<th>{}</th>")) if is_named else ""  # an empty heading says nothing
-    table = Markup("<table><thead>{}</thead><tbody>{}</tbody></table>").format(head, body)
-    return Markup('<div class="scroll" tabindex="0">{}</div>').format(table)
+def _without_unsafe_links(tokens: Sequence[Token]) -> Iterator[Token]:
+    is_unsafe = False
+    for token in tokens:
+        if token.type == "link_open":
+            is_unsafe = not _SAFE_LINK.match(str(token.attrs["href"]))
+            token.attrs["rel"] = "noreferrer"
+        if not (is_unsafe and token.type in ("link_open", "link_close")):
+            yield token
 
 
-def inline(text: str) -> Markup:
-    """Return one line as markup: code, bold, and links without their address."""
-    made, place = Markup(""), 0
-    for match in _INLINE.finditer(text):
-        made += escape(text[place : match.start()])
-        code, bold, link = match.groups()
-        if code:
-            made += Markup("<code>{}</code>").format(code)
-        else:
-            made += Markup("<strong>{}</strong>").format(bold) if bold else escape(link or "")
-        place = match.end()
-    return made + escape(text[place:])
+def _shown(html: str) -> str:
+    """Return raw HTML without its comments, in linear time also where none of them ends."""
+    before, *comments = html.split("<!--")
+    return before + "".join(comment.partition("-->")[2] for comment in comments)
+
+
+def _raw_block(tokens: Sequence[Token], place: int, *_: object) -> Markup:
+    return Markup("<p>{}</p>\n").format(_shown(tokens[place].content).strip())
+
+
+def _raw_inline(tokens: Sequence[Token], place: int, *_: object) -> Markup:
+    return escape(_shown(tokens[place].content))
+
+
+def _alternative_text(tokens: Sequence[Token], place: int, *_: object) -> Markup:
+    return escape(tokens[place].content)
+
+
+def _code_block(tokens: Sequence[Token], place: int, *_: object) -> Markup:
+    return Markup('<pre tabindex="0">{}</pre>\n').format(tokens[place].content.rstrip("\n"))
+
+
+def _made() -> MarkdownIt:
+    # HTML is parsed as HTML, so that its comments can be told from the rest; the rules below show it as text.
+    parser = MarkdownIt("commonmark", {"html": True}).enable("table")
+    parser.validateLink = lambda url: True  # type: ignore[method-assign] # checked below
+    parser.renderer.rules |= {  # type: ignore[attr-defined]
+        "html_block": _raw_block,
+        "html_inline": _raw_inline,
+        "image": _alternative_text,
+        "code_block": _code_block,
+        "fence": _code_block,
+        "table_open": lambda *_: '<div class="scroll" tabindex="0"><table>\n',
+        "table_close": lambda *_: "</table></div>\n",
+    }
+    return parser
+
+
+_parser = _made()

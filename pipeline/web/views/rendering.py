@@ -1,80 +1,42 @@
-"""Making pages of templates; everything that is put into one is escaped."""
+"""Render Jinja templates as pages; every value is escaped."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from db.schema.file_names import escape
 from pipeline.logs import printable
-from pipeline.web.views.markdown import inline
+from pipeline.web.views.formatting import moment, named, percent, size, with_code
 from pipeline.web.views.reasons import brief, why
 
-HERE = Path(__file__).parent
-STATIC = HERE / "static"
+_FOLDER = Path(__file__).parent
+STATIC = _FOLDER / "static"
 
 
 def render(request: Request, template: str, **values: Any) -> HTMLResponse:
-    """Return a template as a response; it sees `request`, `site`, `here` (the path) and `values`."""
-    site = request.app.state.site
+    """Return a template as a response; it gets `request`, `context`, `path` (of the request) and `values`."""
+    context = request.app.state.context
     page = _environment.get_template(template)
-    return HTMLResponse(page.render(request=request, site=site, here=request.scope["path"], **values))
+    return HTMLResponse(page.render(request=request, context=context, path=request.scope["path"], **values))
 
 
 def compile_all() -> None:
-    """Compile every template, which the first visitor of each page would have to wait for."""
+    """Compile every template, so that no first request waits for it."""
     for name in _environment.list_templates():
         _environment.get_template(name)
 
 
-def percent(share: float | None) -> str:
-    """Write 0.9876 as `98.8 %`; never `100 %` for less than all, nor `0 %` for more than nothing."""
-    if share is None:
-        return "–"
-    share = round(share, 12)  # bounds of intervals are sums that miss 0 and 1 by their rounding
-    rounded = round(100 * share, 1)
-    if 0 < share < 1:
-        rounded = min(99.9, max(0.1, rounded))
-    return f"{rounded:g} %"
-
-
-def moment(at: datetime | None) -> Markup | str:
-    """Write a time in UTC; a script shows it in the visitor's own zone."""
-    if at is None:
-        return "–"
-    return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S}")
-
-
-def named(name: bytes) -> str:
-    """Write a file's name, which is bytes of any kind, so that it breaks no line and turns no writing."""
-    return printable(escape(name))
-
-
-def size(count: int | None) -> str:
-    """Write bytes in the unit that suits them, in powers of ten."""
-    if count is None:
-        return "–"
-    value = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
 _environment = Environment(
-    loader=FileSystemLoader(HERE / "templates"),
+    loader=FileSystemLoader(_FOLDER / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-# Names of files may hold what turns the direction of writing; `shown` makes such characters visible.
+# File names may contain characters that change the writing direction; `shown` makes these visible.
 _environment.filters.update(percent=percent, moment=moment, size=size, shown=printable)
-_environment.filters.update(named=named, why=why, brief=brief, inline=inline)
+_environment.filters.update(named=named, why=why, brief=brief, with_code=with_code)

@@ -9,8 +9,8 @@ from datetime import datetime
 from db.queries.overview import History
 from db.schema.file_names import escape
 from db.schema.records import Entry, Move
+from pipeline.web.views.formatting import percent
 from pipeline.web.views.reasons import why
-from pipeline.web.views.rendering import percent
 
 
 @dataclass(frozen=True, slots=True)

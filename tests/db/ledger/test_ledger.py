@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, event, text, update
 
 from db.connection.engine import reading, writing
 from db.ledger import statements
-from db.ledger.ledger import Claim, Entry, Ledger, LedgerError
+from db.ledger.ledger import Entry, Ledger, LedgerError, SettledFile
 from db.queries import listing, overview
 from db.schema.tables import files
 from tests.db.conftest import NOON, SPOOL, claim, filed, later, verdict
@@ -92,8 +92,8 @@ def test_names_of_any_bytes_come_back(ledger: Ledger, name: bytes) -> None:
 
 
 def test_numbers_of_any_file_system_come_back(ledger: Ledger) -> None:
-    odd = Claim("/in", b"a", dev=2**64 - 1, ino=2**64 - 2, bytes=2**62, mtime_ns=2**65, seen_at=NOON)
-    old = Claim("/in", b"b", dev=0, ino=1, bytes=0, mtime_ns=-(2**63), seen_at=NOON)
+    odd = SettledFile("/in", b"a", dev=2**64 - 1, ino=2**64 - 2, bytes=2**62, mtime_ns=2**65, seen_at=NOON)
+    old = SettledFile("/in", b"b", dev=0, ino=1, bytes=0, mtime_ns=-(2**63), seen_at=NOON)
     tickets = ledger.claim([odd, old], NOON)
     found = ledger.entries([ticket.id for ticket in tickets])
     assert [(e.dev, e.ino, e.bytes, e.mtime_ns) for e in found] == [
@@ -386,7 +386,9 @@ def test_a_file_that_an_undo_is_putting_back_is_known_by_its_place(ledger: Ledge
 
 
 @pytest.mark.parametrize("again", [claim(b"renamed.jpg", ino=1), claim(b"a.jpg", ino=99)])
-def test_an_undone_file_that_arrives_again_has_one_row(ledger: Ledger, engine: Engine, again: Claim) -> None:
+def test_an_undone_file_that_arrives_again_has_one_row(
+    ledger: Ledger, engine: Engine, again: SettledFile
+) -> None:
     in_state(ledger, "undone")
     [ticket] = ledger.claim([again], later(1))
     with reading(engine) as connection:

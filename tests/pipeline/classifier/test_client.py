@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.classifier.client import ChildLost, Finding, ProcessClassifier, classify_files
+from pipeline.classifier.client import ChildLost, ProcessClassifier, classify_files
+from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
 from tests.support.stub_classifier import (
@@ -74,7 +75,7 @@ def until_ready(classifier: ProcessClassifier) -> None:
         pass
 
 
-def collect(classifier: ProcessClassifier) -> list[Finding]:
+def collect(classifier: ProcessClassifier) -> list[ClassificationResult]:
     while not (findings := classifier.poll(1.0)):
         pass
     return findings
@@ -175,9 +176,9 @@ def test_progress_gives_a_batch_of_large_photos_more_time(
     classifier: ProcessClassifier, files: Files, clock: Clock
 ) -> None:
     classifier.submit(files(b"<work>", b"<hang>"))
-    assert classifier._child
+    assert classifier._child._process
     deadline = time.monotonic() + 5
-    while classifier._child._inbox.empty() and time.monotonic() < deadline:
+    while classifier._child._process._inbox.empty() and time.monotonic() < deadline:
         time.sleep(0.01)
     clock.now += 29
     assert classifier.poll(0.0) == []
@@ -193,9 +194,9 @@ def test_an_answer_that_waits_to_be_collected_is_not_late(
     classifier: ProcessClassifier, files: Files, clock: Clock
 ) -> None:
     classifier.submit(files(b"<cat>"))
-    assert classifier._child
+    assert classifier._child._process
     deadline = time.monotonic() + 5
-    while classifier._child._inbox.empty() and time.monotonic() < deadline:
+    while classifier._child._process._inbox.empty() and time.monotonic() < deadline:
         time.sleep(0.01)
     clock.now += 100
     assert [f.id for f in classifier.poll(0.0)] == [1]
@@ -311,8 +312,8 @@ if __name__ == "__main__":
     while not classifier.ready(1.0):
         pass
     classifier.submit([(1, sys.argv[1].encode())])
-    while classifier._child.receive(1.0) is None:
-        pass  # until it says that it works, which is when it hangs: one that listens would hear of our end
+    while classifier._child._process.receive(1.0) is None:
+        pass  # until it sends Working, which is when it hangs: one that reads its pipe would notice its end
     print(classifier.pid, flush=True)
     {end}
 """

@@ -116,13 +116,13 @@ def test_each_kind_of_bad_file_has_its_reason_and_its_neighbours_their_pixels(
     paths = [good[0], *bad[:4], good[1], *bad[4:], good[2]]
     batches.put(list(enumerate(paths)))
     [batch] = islice(batches, 1)
-    reasons = dict(zip(paths, (outcome.reason for outcome in batch.outcomes), strict=True))
+    reasons = dict(zip(paths, (result.reason for result in batch.results), strict=True))
     assert [reasons[path] for path in good] == [None, None, None]
     assert [reasons[path] for path in bad] == ["unreadable"] * 4 + ["empty", "not_an_image", "truncated"]
     for row, path in enumerate(paths):
-        alone = load(path, SIZE, LIMITS)[1]
+        alone = load((0, path), SIZE, LIMITS)[1]
         assert np.array_equal(batch.images[row], np.zeros_like(batch.images[row]) if alone is None else alone)
-    assert all(outcome.detail for outcome in batch.outcomes if outcome.reason)
+    assert all(result.detail for result in batch.results if result.reason)
 
 
 def test_the_next_batch_is_decoded_while_the_first_is_looked_at(
@@ -130,10 +130,10 @@ def test_the_next_batch_is_decoded_while_the_first_is_looked_at(
 ) -> None:
     second, decoded = picture(tmp_path, b"b.png"), threading.Event()
 
-    def watched(path: bytes, size: int, limits: LimitSettings) -> object:
-        if path == second:
+    def watched(item: tuple[int, bytes], size: int, limits: LimitSettings) -> object:
+        if item[1] == second:
             decoded.set()
-        return load(path, size, limits)
+        return load(item, size, limits)
 
     monkeypatch.setattr(image_loader, "load", watched)
     batches.put([(1, picture(tmp_path, b"a.png"))])
@@ -178,10 +178,10 @@ def test_what_a_parser_did_not_foresee_is_corrupt_and_names_the_error(
         raise IndexError("tile\n 7")
 
     monkeypatch.setattr(image_loader, "decode", decode)
-    outcome, pixels = load(picture(tmp_path, b"a.png"), SIZE, LIMITS)
-    assert (outcome.reason, outcome.detail, pixels) == ("corrupt", "IndexError: tile 7", None)
-    assert outcome.admitted
-    assert outcome.admitted.format == "PNG"
+    result, pixels = load((0, picture(tmp_path, b"a.png")), SIZE, LIMITS)
+    assert (result.reason, result.detail, pixels) == ("corrupt", "IndexError: tile 7", None)
+    assert result.admitted
+    assert result.admitted.format == "PNG"
 
 
 def test_what_the_decoder_refuses_keeps_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,8 +189,8 @@ def test_what_the_decoder_refuses_keeps_its_header(tmp_path: Path, monkeypatch: 
         raise UnreadableImage("truncated", "ends early")
 
     monkeypatch.setattr(image_loader, "decode", decode)
-    outcome, _ = load(picture(tmp_path, b"a.png"), SIZE, LIMITS)
-    assert (outcome.reason, outcome.admitted and outcome.admitted.width) == ("truncated", 48)
+    result, _ = load((0, picture(tmp_path, b"a.png")), SIZE, LIMITS)
+    assert (result.reason, result.admitted and result.admitted.width) == ("truncated", 48)
 
 
 def test_a_lack_of_memory_blames_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,14 +199,14 @@ def test_a_lack_of_memory_blames_no_file(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(image_loader, "decode", decode)
     with pytest.raises(MemoryError):
-        load(picture(tmp_path, b"a.png"), SIZE, LIMITS)
+        load((0, picture(tmp_path, b"a.png")), SIZE, LIMITS)
 
 
 def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "big"
     path.touch()
     os.truncate(path, 1_000_001)
-    outcome, _ = load(os.fsencode(path), SIZE, LimitSettings(file_mb=1))
-    assert outcome.reason == "too_large"
+    result, _ = load((0, os.fsencode(path)), SIZE, LimitSettings(file_mb=1))
+    assert result.reason == "too_large"
     assert isinstance(read(os.fsencode(path), 1_000_000), Refused)
     assert read(os.fsencode(path), 1_000_001) == bytes(1_000_001)

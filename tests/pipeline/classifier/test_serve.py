@@ -1,4 +1,4 @@
-"""What the child answers for a batch: each file its own answer, and nothing that is no probability."""
+"""The classifier process: each file has its own result, and scores are probabilities."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ import pytest
 from PIL import Image
 
 from models.inference.multi_crop import PARTS, CloserLook
-from pipeline.classifier.client import Finding
+from pipeline.classifier.messages import ClassificationResult, Working
 from pipeline.classifier.serve import (
-    PIECE,
+    CHUNK,
     Answers,
     BrokenEngine,
-    Working,
     check_scores,
-    closer,
-    find,
-    first_look,
+    classify_batch,
+    multi_crop_answer,
+    open_first_pass,
 )
 from pipeline.config import LimitSettings
 from tests.support.stub_classifier import LABELS, RednessEngine
@@ -48,21 +47,16 @@ class Lying:
 def batch_of_two() -> object:
     from types import SimpleNamespace as Space
 
-    good, bad = (
-        Space(admitted=None, reason=None, detail=None),
-        Space(admitted=None, reason="empty", detail="0"),
-    )
-    return Space(
-        ids=(8, 9), paths=(b"/8", b"/9"), images=np.zeros((2, 4, 4, 3), np.uint8), outcomes=(bad, good)
-    )
+    refused, readable = ClassificationResult(8, None, None, "empty", "0"), ClassificationResult(9, None)
+    return Space(paths=(b"/8", b"/9"), images=np.zeros((2, 4, 4, 3), np.uint8), results=(refused, readable))
 
 
-def test_a_bad_answer_is_asked_for_once_more() -> None:
+def test_no_probabilities_are_computed_once_more() -> None:
     engine = Lying([[np.nan, 0, 0]], [[0.25, 0.75, 0]])
-    findings = find(engine, LABELS, batch_of_two())  # type: ignore[arg-type]
+    findings = classify_batch(engine, LABELS, batch_of_two())  # type: ignore[arg-type]
     assert findings == [
-        Finding(8, None, None, "empty", "0"),
-        Finding(9, None, {"cat": 0.25, "dog": 0.75, "neither": 0.0}),
+        ClassificationResult(8, None, None, "empty", "0"),
+        ClassificationResult(9, None, {"cat": 0.25, "dog": 0.75, "neither": 0.0}),
     ]
 
 
@@ -70,24 +64,24 @@ def test_a_bad_answer_is_asked_for_once_more() -> None:
 def test_an_answer_is_of_the_pixels_of_its_own_file() -> None:
     batch: Any = batch_of_two()
     batch.images[1, ..., 0] = 255  # red, which this engine says `cat` to; the unreadable one is black
-    found = {finding.id: finding.scores for finding in find(RednessEngine(), LABELS, batch)}
+    found = {finding.id: finding.scores for finding in classify_batch(RednessEngine(), LABELS, batch)}
     assert found == {8: None, 9: {"cat": 1.0, "dog": 0.0, "neither": 0.0}}
 
 
-def test_what_a_closer_look_says_is_the_answer_and_it_knows_which_file_to_read() -> None:
+def test_multi_crop_replaces_the_answer_and_knows_the_row_of_each_file() -> None:
     engine, asked = Lying([[0.25, 0.75, 0]], [[1, 0, 0]]), []
 
     def answer(predict, images, rows):
         asked.append((predict(images).tolist(), list(rows)))
         return predict(np.zeros((1, 4, 4, 3), np.uint8))
 
-    (_, finding) = find(engine, LABELS, batch_of_two(), answer)  # type: ignore[arg-type]
+    (_, finding) = classify_batch(engine, LABELS, batch_of_two(), answer)  # type: ignore[arg-type]
     assert finding.scores == {"cat": 1.0, "dog": 0.0, "neither": 0.0}
     assert asked == [([[0.25, 0.75, 0.0]], [1])]
 
 
 @pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0, 0.0)])
-def test_a_large_batch_is_seen_in_pieces_and_each_is_progress(look: CloserLook | None) -> None:
+def test_a_large_batch_is_classified_in_chunks_and_each_is_progress(look: CloserLook | None) -> None:
     bundle: Any = SimpleNamespace(closer_look=look, neither=None)
     pulses: list[None] = []
     seen: list[int] = []
@@ -98,12 +92,12 @@ def test_a_large_batch_is_seen_in_pieces_and_each_is_progress(look: CloserLook |
 
     with ThreadPoolExecutor(1) as pool:
         batch: Any = SimpleNamespace(paths=())
-        answer = closer(bundle, batch, LimitSettings(), lambda: pulses.append(None), pool)
-        result = answer(predict, np.zeros((2 * PIECE + 1, 4, 4, 3), np.uint8), range(2 * PIECE + 1))
-    assert seen == [PIECE, PIECE, 1] and len(pulses) == 3 and len(result) == 2 * PIECE + 1
+        answer = multi_crop_answer(bundle, batch, LimitSettings(), lambda: pulses.append(None), pool)
+        result = answer(predict, np.zeros((2 * CHUNK + 1, 4, 4, 3), np.uint8), range(2 * CHUNK + 1))
+    assert seen == [CHUNK, CHUNK, 1] and len(pulses) == 3 and len(result) == 2 * CHUNK + 1
 
 
-def test_unsure_file_is_read_again_and_keeps_its_answer_where_it_has_gone(tmp_path: Path) -> None:
+def test_a_low_confidence_file_is_read_again_and_keeps_its_result_if_it_is_gone(tmp_path: Path) -> None:
     Image.fromarray(np.full((30, 40, 3), 200, np.uint8)).save(tmp_path / "there.png")
     paths = tuple(os.fsencode(tmp_path / name) for name in ("sure.png", "gone.png", "there.png"))
     bundle = SimpleNamespace(closer_look=CloserLook(0.9, 1.5, 0.0, 1.0, 0.0), neither=None)
@@ -115,13 +109,13 @@ def test_unsure_file_is_read_again_and_keeps_its_answer_where_it_has_gone(tmp_pa
         return first if len(seen) == 1 else np.tile(np.float32([0.1, 0.9]), (len(images), 1))
 
     with ThreadPoolExecutor(2) as pool:
-        answer = closer(bundle, SimpleNamespace(paths=paths), LimitSettings(), lambda: None, pool)  # type: ignore[arg-type]
+        answer = multi_crop_answer(bundle, SimpleNamespace(paths=paths), LimitSettings(), lambda: None, pool)  # type: ignore[arg-type]
         result = answer(predict, np.zeros((3, 16, 16, 3), np.uint8), (0, 1, 2))
     np.testing.assert_allclose(result, [[0.95, 0.05], [0.6, 0.4], [0.1, 0.9]], atol=1e-6)
     assert seen == [(3, 16, 16, 3), (PARTS, 16, 16, 3)]
 
 
-def test_only_auto_sketches_and_only_where_it_is_told_from_when_photos_are_filed(
+def test_the_first_pass_is_for_auto_with_a_threshold_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sketch, images = Lying([[0, 0.99999, 0], [0.4, 0.3, 0.3]]), np.zeros((2, 4, 4, 3), np.uint8)
@@ -129,14 +123,14 @@ def test_only_auto_sketches_and_only_where_it_is_told_from_when_photos_are_filed
     monkeypatch.setitem(sys.modules, "models.inference.engines", engines)
     bundle: Any = SimpleNamespace(labels=LABELS, closer_look=None, neither=2, with_folder=(0, 1))
     exact: Any = object()
-    assert first_look(bundle, exact, "openvino", 1, 0.9) is None
-    assert first_look(bundle, exact, "auto", 1, None) is None
-    first = first_look(bundle, exact, "auto", 1, 0.9)
+    assert open_first_pass(bundle, exact, "openvino", 1, 0.9) is None
+    assert open_first_pass(bundle, exact, "auto", 1, None) is None
+    first = open_first_pass(bundle, exact, "auto", 1, 0.9)
     assert first is not None
     answers = first(lambda near: np.float32([[0, 0, 1]] * len(near)), images)
     np.testing.assert_allclose(answers, [[0, 0.99999, 0], [0, 0, 1]])
     engines.open_sketch = lambda *_: None
-    assert first_look(bundle, exact, "auto", 1, 0.9) is None
+    assert open_first_pass(bundle, exact, "auto", 1, 0.9) is None
 
 
 @pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0, 0.0)])
@@ -148,7 +142,9 @@ def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: CloserLook | Non
         return np.concatenate([predict(images[:1]), np.float32([[0, 1, 0]] * (len(images) - 1))])
 
     with ThreadPoolExecutor(1) as pool:
-        answer = closer(bundle, SimpleNamespace(paths=()), LimitSettings(), lambda: None, pool, first)  # type: ignore[arg-type]
+        answer = multi_crop_answer(
+            bundle, SimpleNamespace(paths=()), LimitSettings(), lambda: None, pool, first
+        )  # type: ignore[arg-type]
         result = answer(lambda images: exact[: len(images)], np.zeros((3, 4, 4, 3), np.uint8), (0, 1, 2))
     assert result.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
 
@@ -157,7 +153,7 @@ def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: CloserLook | Non
 def test_an_engine_that_fails_twice_blames_no_file() -> None:
     engine = Lying([[np.nan, 0, 0]], RuntimeError("no room"))
     with pytest.raises(BrokenEngine, match=r"lying engine failed twice .* RuntimeError: no room"):
-        find(engine, LABELS, batch_of_two())  # type: ignore[arg-type]
+        classify_batch(engine, LABELS, batch_of_two())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +183,7 @@ def test_the_child_says_at_most_once_a_second_that_it_works() -> None:
     answers = Answers(theirs, lambda: now)
     for _ in range(100):
         now += 0.1
-        answers.pulse()
+        answers.send_progress()
     heard = 0
     while ours.poll():
         assert ours.recv() == Working()

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.classifier.client import Finding
+from pipeline.classifier.messages import ClassificationResult
 from pipeline.cli import app
 
 ROOT = Path(__file__).parents[3]
@@ -218,7 +218,7 @@ def test_model_without_folders_gives_the_five_likeliest_names(
     monkeypatch.setattr(
         classify_files,
         "classify_files",
-        lambda *_: [Finding(0, None, scores), Finding(1, None, None, "empty")],
+        lambda *_: [ClassificationResult(0, None, scores), ClassificationResult(1, None, None, "empty")],
     )
     (tmp_path / "b.jpg").write_text("b")
     path = names_only(tmp_path / "names")

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from hypothesis import strategies as st
 
 from db.schema.file_names import escape, unescape
 from pipeline.reports import csv_files
-from pipeline.reports.csv_files import body, header, neutral, pieces_of, replace_file
+from pipeline.reports.csv_files import body, header, neutral, pieces_of
 
 NAMES = [
     "plain.jpg",
@@ -108,54 +106,6 @@ def test_numbers_moments_and_missing_values_have_one_form() -> None:
 def test_a_column_of_unknown_kind_is_refused() -> None:
     with pytest.raises(TypeError, match="column odd"):
         body(pd.DataFrame({"odd": np.array([1 + 2j])}))
-
-
-@pytest.mark.fault(94)
-def test_the_old_file_stays_whole_until_the_new_one_is(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"old")
-
-    def pieces() -> Iterator[bytes]:
-        yield b"new"
-        assert path.read_bytes() == b"old"
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        replace_file(path, pieces())
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_bytes_and_name_are_synced_in_that_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-    real_fsync, real_replace = os.fsync, Path.replace
-
-    def fsync(descriptor: int) -> None:
-        calls.append("sync " + Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
-        real_fsync(descriptor)
-
-    def replace(self: Path, target: Path) -> Path:
-        calls.append("rename")
-        return real_replace(self, target)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "replace", replace)
-    replace_file(tmp_path / "a.csv", [b"x"])
-    assert calls == [f"sync .a.csv.{os.getpid()}.tmp", "rename", f"sync {tmp_path.name}"]
-
-
-def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
-    names = [".a.csv.99999999.tmp", ".a.csv.1.tmp", ".b.csv.99999999.tmp"]
-    dead, living, other = (tmp_path / name for name in names)
-    for path in (dead, living, other):
-        path.write_bytes(b"half")
-    replace_file(tmp_path / "a.csv", [b"whole"])
-    assert (dead.exists(), living.exists(), other.exists()) == (False, True, True)
-
-
-def test_a_missing_folder_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        replace_file(tmp_path / "gone" / "a.csv", [b"x"])
 
 
 def test_a_file_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

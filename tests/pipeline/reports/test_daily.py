@@ -329,7 +329,7 @@ def test_killed_in_the_middle_leaves_whole_files_and_no_rubbish_after_the_next(
     reporter.write_day(DAY, NEXT_NIGHT)
     before = {path.name: path.read_bytes() for path in reporter.folder.iterdir()}
     script = (
-        "import os, signal; from pathlib import Path; from pipeline.reports.csv_files import replace_file\n"
+        "import os, signal; from pathlib import Path; from pipeline.files.replace_file import replace_file\n"
         "def pieces():\n    yield b'half'\n    os.kill(os.getpid(), signal.SIGKILL)\n"
         f"replace_file(Path({str(reporter.folder / 'images-2026-11-20.csv')!r}), pieces())"
     )

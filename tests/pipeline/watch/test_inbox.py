@@ -134,7 +134,7 @@ def test_an_arrival_says_what_was_seen_and_when_first(make: Make, folder: Path) 
     status = path.stat()
     assert inbox.poll() == [
         SettledFile(
-            folder,
+            str(folder),
             b"cat.jpg",
             status.st_dev,
             status.st_ino,
@@ -153,7 +153,7 @@ def test_a_file_that_grows_without_any_event_is_waited_for(make: Make, folder: P
             file.write(b"more")
             assert inbox.poll() == []
             clock.now += 2.0
-    assert [arrival.size for arrival in inbox.poll()] == [40]
+    assert [arrival.bytes for arrival in inbox.poll()] == [40]
 
 
 @pytest.mark.fault(33, 34, 35, 36)
@@ -342,7 +342,7 @@ def test_a_file_that_grew_since_its_last_event_is_looked_at_again_before_it_is_h
         clock.now += 2.0
         assert inbox.poll() == []
         clock.now += 2.0
-        assert [arrival.size for arrival in inbox.poll()] == [4]
+        assert [arrival.bytes for arrival in inbox.poll()] == [4]
 
 
 def test_more_events_than_can_be_tracked_all_arrive(make: Make, folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config import Settings, WebSettings
 from pipeline.web.app import create_app
-from tests.support.child_mains import trial_child
+from tests.support.child_mains import page_classifier_child
 from tests.support.house import House
 from tests.support.pictures import encode, scene
 
@@ -27,7 +27,9 @@ def client_of(house: House, **web: object) -> TestClient:
     """A client of the pages of `house`, with these settings of `web`; use it as a context manager."""
     settings = house.settings.model_copy(update={"web": WebSettings.model_validate(web)})
     return TestClient(
-        create_app(settings, classifier=trial_child), base_url=ADDRESS, raise_server_exceptions=False
+        create_app(settings, classifier=page_classifier_child),
+        base_url=ADDRESS,
+        raise_server_exceptions=False,
     )
 
 
@@ -43,13 +45,15 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Pages where no worker has been yet, for tests that change nothing."""
     settings = Settings(base=tmp_path_factory.mktemp("nobody"))
     with TestClient(
-        create_app(settings, classifier=trial_child), base_url=ADDRESS, raise_server_exceptions=False
+        create_app(settings, classifier=page_classifier_child),
+        base_url=ADDRESS,
+        raise_server_exceptions=False,
     ) as client:
         yield client
 
 
 def photo(marker: str = "cat", seed: int = 0) -> bytes:
-    """A small picture of which `trial_child` says what the marker says."""
+    """A small picture of which `page_classifier_child` says what the marker says."""
     return encode(scene(64 + seed, 48), "PNG") + f"<{marker}>".encode()
 
 

@@ -19,8 +19,9 @@ from uvicorn.server import ServerState
 
 from pipeline.config import Settings
 from pipeline.web import connections
-from pipeline.web.connections import FULL, HEAD_SECONDS, WRITE_SECONDS, HeaderTimeoutProtocol, Pace
+from pipeline.web.connections import HEAD_SECONDS, WRITE_SECONDS, HeaderTimeoutProtocol, Pace
 from pipeline.web.middleware.body_limits import SLOWEST, SMALL_BODY
+from pipeline.web.middleware.busy import ALL_TAKEN
 from pipeline.web.middleware.guard import HEADERS, SecurityMiddleware
 from tests.support.live_server import PATIENCE, running, wait
 
@@ -333,7 +334,7 @@ def test_when_all_places_are_taken_this_machine_may_ask_how_it_is(
 
 @pytest.mark.parametrize(("peer", "place"), [("127.0.0.1", True), ("::1", True), ("192.0.2.66", False)])
 def test_a_spare_place_is_for_the_health_checks_of_this_machine_alone(peer: str, place: bool) -> None:
-    scope = {"type": "http", "path": "/healthz", "headers": [], "client": (peer, 1), FULL: True}
+    scope = {"type": "http", "path": "/healthz", "headers": [], "client": (peer, 1), ALL_TAKEN: True}
     assert SecurityMiddleware._has_place(Request(scope)) is place
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 from fastapi.routing import APIRoute
 
-from pipeline.web.app import ROOMS
+from pipeline.web.app import ROUTERS
 from tests.pipeline.web.conftest import HTML, TestClient, client_of, parts
 from tests.support.house import House
 
@@ -55,8 +55,10 @@ def kinds(annotation: Any) -> set[Any]:
 
 
 def routes() -> list[tuple[str, APIRoute]]:
-    """Each method and route of the rooms."""
-    found = [(method, route) for room in ROOMS for route in room.router.routes for method in route.methods]
+    """Each method and route of ROUTERS."""
+    found = [
+        (method, route) for module in ROUTERS for route in module.router.routes for method in route.methods
+    ]
     return sorted(found, key=lambda pair: (pair[1].path, pair[0]))
 
 

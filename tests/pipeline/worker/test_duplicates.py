@@ -20,11 +20,12 @@ from db.ledger.ledger import Ledger
 from db.queries import browse, listing, review
 from db.schema.tables import files
 from models.bundle.bundle import Bundle
+from pipeline.classifier.answer_key import answer_key, code_files
 from pipeline.config import DecisionSettings, LimitSettings
 from pipeline.corrections import corrections
 from pipeline.doctor.check import examine
 from pipeline.reports.daily import Reporter
-from pipeline.worker.answer_key import answer_key
+from scripts.import_graph import module_graph, modules
 from tests.support.crash import Mortal
 from tests.support.oracle import conserved
 from tests.support.stub_classifier import BUNDLE, REASONS, SCORES, StubClassifier
@@ -181,8 +182,21 @@ def test_an_answer_from_other_code_or_another_engine_is_not_taken_over(
 ) -> None:
     key = answer_key(world.settings, BUNDLE)
     assert key == answer_key(world.settings, BUNDLE)
-    monkeypatch.setattr("pipeline.worker.answer_key.version", lambda name: "99")
+    monkeypatch.setattr("pipeline.classifier.answer_key.version", lambda name: "99")
     assert answer_key(world.settings, BUNDLE) != key
+
+
+def test_the_answer_key_covers_each_module_that_has_a_part_in_an_answer() -> None:
+    graph = module_graph()
+    reached: set[str] = set()
+    waiting = {"pipeline.classifier.serve", "pipeline.classifier.image_loader", "pipeline.decision"}
+    while waiting:
+        reached |= waiting
+        waiting = {name for module in waiting for name in graph[module]} - reached
+    parts = {name for name in reached if name.startswith(("models.", "pipeline.classifier."))}
+    paths = modules()
+    assert len(parts) > 30
+    assert {name for name in parts if paths[name] not in code_files()} == set()
 
 
 def test_a_row_of_an_older_version_answers_for_no_copy(world: World) -> None:

@@ -70,7 +70,7 @@ def test_an_interruption_by_us_does_not_count_against_a_file(world: World) -> No
         worker.start()
         for _ in range(20):
             worker.step()
-        assert worker.held == 1
+        assert worker.in_flight.held == 1
         worker.stop()
     world.live()
     assert world.rows() == [("slow.jpg", "cats", None)]
@@ -100,8 +100,8 @@ def test_one_odd_file_harms_no_other(world: World, monkeypatch: pytest.MonkeyPat
             raise OSError(errno.EUCLEAN, "Structure needs cleaning")
         return settled(arrival)
 
-    monkeypatch.setattr("pipeline.worker.loop.is_settled", corrupt)
+    monkeypatch.setattr("pipeline.worker.claim.is_settled", corrupt)
     worker = world.live()
     assert len(world.sorted()) == 6
-    assert worker.left == 1
+    assert worker.in_flight.left == 1
     assert os.path.exists(odd)

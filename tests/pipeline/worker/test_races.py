@@ -134,8 +134,8 @@ def test_a_file_that_is_open_for_writing_when_it_is_read_waits_for_its_writer(
     worker = world.worker()
     worker.start()
     with open(path, "ab") as writer:
-        step_until(worker, lambda: worker.left)
-        assert not world.sorted() and not worker.stuck
+        step_until(worker, lambda: worker.in_flight.left)
+        assert not world.sorted() and not worker.in_flight.stuck
         writer.write(b"more")
     while not world.sorted():
         worker.step()
@@ -178,13 +178,13 @@ def test_a_file_taken_out_of_the_spool_is_missing_and_its_neighbour_is_filed(wor
     worker = world.worker(StubClassifier())
     worker.start()
     worker._classifier.poll = lambda timeout: []  # type: ignore[method-assign]
-    while not worker._steps.answering.in_flight:
+    while not worker._classifier.in_flight:
         worker.step()
     for path in files_below(world.settings.spool):
         os.unlink(path)
     world.drop("there.jpg", b"2<cat>")
     restarted = world.live()
-    assert restarted.missing == 1
+    assert restarted.in_flight.missing == 1
     assert sorted(world.rows("name, state")) == [("gone.jpg", "decoding"), ("there.jpg", "filed")]
 
 
@@ -214,10 +214,10 @@ def test_a_stuck_file_that_somebody_took_away_is_no_worry_any_more(
     monkeypatch.setattr(moves, "move", refuse)
     worker = world.worker()
     worker.start()
-    while not worker.stuck:
+    while not worker.in_flight.stuck:
         worker.step()
     os.unlink(stuck)
-    while worker.stuck:
+    while worker.in_flight.stuck:
         worker.step()
     worker.stop()
     assert world.rows() == []

@@ -6,13 +6,11 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipeline.files import folders, moves, renames
-from pipeline.worker.health import health_of
 from pipeline.worker.loop import Worker
 from tests.support.oracle import conserved
 from tests.support.world import World, run_until_idle, step_until
@@ -43,8 +41,7 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
 def reasons(worker: Worker) -> str:
     """Say what the worker's health gives for reasons."""
-    agenda = SimpleNamespace(problem=None)
-    return "; ".join(health_of(worker, agenda, 0)[1])  # type: ignore[arg-type]
+    return "; ".join(worker.in_flight.health(worker.trouble, None, 0)[1])
 
 
 # --- out of an inbox ------------------------------------------------------------------------------------
@@ -65,14 +62,14 @@ def test_a_closed_folder_is_logged_once_claims_nothing_and_is_taken_from_when_it
     assert len(world.sorted()) == 20
     assert {name.split("/")[0] for name in world.sorted()} == {"dogs"}
     assert {state for (state,) in world.rows("state")} == {"filed"}
-    assert worker.refused == 20
+    assert worker.in_flight.refused == 20
     assert caplog.text.count("cannot take") == 1
     assert "/closed/" in caplog.text
     assert "files cannot be taken: Permission denied" in reasons(worker)
     locked.clear()
     step_until(worker, lambda: len(world.sorted()) == 40 and worker.idle)
     worker.stop()
-    assert worker.refused == 0
+    assert worker.in_flight.refused == 0
     assert caplog.text.count("no file is refused here any more") == 1
     conserved(world.settings, world.injected)
 
@@ -98,14 +95,14 @@ def test_a_move_that_is_refused_gives_its_claim_back(
     for _ in range(100):
         worker.step()
     assert world.rows("name, state") == [("free.jpg", "filed")]
-    assert worker.refused == 20
+    assert worker.in_flight.refused == 20
     assert caplog.text.count("cannot take") == 1
     assert "/proc/self" not in caplog.text
     closed = False
     step_until(worker, lambda: len(world.sorted()) == 21 and worker.idle)
     worker.stop()
     conserved(world.settings, world.injected)
-    assert worker.refused == 0
+    assert worker.in_flight.refused == 0
 
 
 def test_a_refused_claim_left_by_an_earlier_worker_is_given_back(
@@ -129,7 +126,7 @@ def test_a_refused_claim_left_by_an_earlier_worker_is_given_back(
 
     with monkeypatch.context() as patch:
         patch.setattr(moves, "move", refuse)
-        assert world.live().refused == 1
+        assert world.live().in_flight.refused == 1
     assert world.rows() == []
     world.live()
     conserved(world.settings, world.injected)
@@ -186,7 +183,7 @@ def test_a_file_that_may_not_be_read_is_logged_with_its_folder_once(
     monkeypatch.setattr(os, "open", refuse)
     worker = world.worker()
     run_until_idle(worker)
-    assert worker.refused == 5
+    assert worker.in_flight.refused == 5
     assert caplog.text.count("cannot read") == 1
     secret = False
     step_until(worker, lambda: len(world.sorted()) == 5 and worker.idle)
@@ -253,7 +250,7 @@ def test_a_name_that_the_disk_refuses_becomes_a_plain_one_and_its_neighbours_are
     world.drop("neighbour.jpg", b"2<cat>")
     worker = world.live()
     assert world.sorted() == {f"cats/{filed}", "cats/neighbour.jpg"}
-    assert not worker.refused
+    assert not worker.in_flight.refused
     conserved(world.settings, world.injected)
     engine = world.worker()._ledger
     assert source in {entry.source for entry in engine.entries([1, 2])}
@@ -295,7 +292,7 @@ def test_a_file_that_is_refused_under_every_name_waits_alone(
         worker.step()
     assert len(world.sorted()) == 10
     assert worker.trouble is None
-    assert worker.refused == 2
+    assert worker.in_flight.refused == 2
     assert caplog.text.count("cannot file") == 2
     disk.rule = lambda below: 0
     step_until(worker, lambda: len(world.sorted()) == 12)
@@ -321,11 +318,11 @@ def test_only_the_files_of_a_folder_that_refuses_wait_and_keep_their_names(
         worker.step()
     assert {name.split("/")[0] for name in world.sorted()} == {"dogs"}
     assert worker.trouble is None
-    assert worker.refused == 5
+    assert worker.in_flight.refused == 5
     assert caplog.text.count("cannot file") == 1
     assert f"/{folder}: files cannot be filed: {os.strerror(code)}" in reasons(worker)
     disk.rule = lambda below: 0
-    step_until(worker, lambda: len(world.sorted()) == 10 and not worker.refused)
+    step_until(worker, lambda: len(world.sorted()) == 10 and not worker.in_flight.refused)
     assert f"{folder}/a:0.jpg" in world.sorted()
     worker.stop()
     conserved(world.settings, world.injected)
@@ -342,7 +339,7 @@ def test_files_of_one_name_that_wait_have_a_place_each(
     worker = world.worker()
     run_until_idle(worker)
     world.drop("good.jpg", content, inbox=1)
-    step_until(worker, lambda: worker.refused == 2)
+    step_until(worker, lambda: worker.in_flight.refused == 2)
     destinations = [entry.destination for entry in worker._ledger.unfinished()]
     assert len(set(destinations)) == 2
     worker.stop()
@@ -366,24 +363,24 @@ def test_a_class_folder_that_is_no_folder_keeps_only_its_own_files_waiting(
     worker = world.worker()
     run_until_idle(worker)
     assert (world.settings.sorted / "dogs" / "b.jpg").exists()
-    assert worker.refused == 1
+    assert worker.in_flight.refused == 1
     assert "expected a folder" in reasons(worker)
     cats.unlink()
-    step_until(worker, lambda: not worker.refused)
+    step_until(worker, lambda: not worker.in_flight.refused)
     worker.stop()
     assert world.sorted() == {"cats/a.jpg", "dogs/b.jpg"}
     conserved(world.settings, world.injected)
 
 
 def test_no_more_is_taken_than_may_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.worker.loop.MOST_RESTING", 10)
+    monkeypatch.setattr("pipeline.worker.in_flight.MOST_RETRIES", 10)
     world.settings.sorted.joinpath("cats").mkdir()
     disk = Disk(monkeypatch, lambda below: errno.EACCES if below.startswith(b"cats/") else 0)
     for n in range(60):
         world.drop(f"{n}.jpg", b"%d<cat>" % n)
     worker = world.worker()
     run_until_idle(worker)
-    assert 10 <= worker.refused < 30
+    assert 10 <= worker.in_flight.refused < 30
     disk.rule = lambda below: 0
     step_until(worker, lambda: len(world.sorted()) == 60)
     worker.stop()

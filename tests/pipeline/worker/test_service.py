@@ -12,7 +12,7 @@ from pipeline import config
 from pipeline.config import Settings
 from pipeline.corrections.corrections import moves_lock
 from pipeline.errors import DatabaseError, LockError, PawsortError
-from pipeline.worker import service
+from pipeline.worker import service, startup
 from pipeline.worker.heartbeat import FILE_NAME, read
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 from tests.support.world import World
@@ -137,7 +137,7 @@ def test_what_the_database_says_reaches_the_user_as_such(settings: Settings) -> 
 
 def test_probing_leaves_no_trace(tmp_path: Path) -> None:
     world = World(tmp_path)
-    service.probe_folders(world.settings, BUNDLE)
+    startup.probe_folders(world.settings, BUNDLE)
     assert world.sorted() == set()
     assert list(world.settings.spool.iterdir()) == []
     world.close()

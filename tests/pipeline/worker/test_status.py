@@ -8,7 +8,7 @@ from pipeline import config
 from pipeline.worker import status
 from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
 from pipeline.worker.locks import worker_lock
-from pipeline.worker.service import prepare_folders
+from pipeline.worker.startup import prepare_folders
 
 NOW = datetime.now(UTC)
 

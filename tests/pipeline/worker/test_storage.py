@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from db.connection.engine import DatabaseError, DatabaseUnavailable, forget_connections
 from db.connection.sqlite import WRITES
-from db.ledger.ledger import Claim, Ledger
+from db.ledger.ledger import Ledger, SettledFile
 from pipeline.files import moves
 from tests.support.oracle import conserved
 from tests.support.stub_classifier import StubClassifier
@@ -171,7 +171,7 @@ def test_nothing_is_taken_before_the_recovery_is_done(world: World, monkeypatch:
     path = world.drop("a.jpg", b"<cat>")
     worker = world.worker()
     identity = moves.identity(path)
-    claim = Claim(os.fspath(world.settings.inboxes[0]), b"a.jpg", *identity, datetime.now(UTC))
+    claim = SettledFile(os.fspath(world.settings.inboxes[0]), b"a.jpg", *identity, datetime.now(UTC))
     [ticket] = worker._ledger.claim([claim], datetime.now(UTC))
     # A claim by copy that was cut off before the original was removed.
     shutil.copy2(path, os.path.join(os.fsencode(world.settings.spool), os.fsencode(ticket.spool_name)))
@@ -215,7 +215,7 @@ def test_another_disk_in_place_of_sorted_takes_nothing(world: World, monkeypatch
 def test_once_says_when_an_inbox_is_not_there(world: World) -> None:
     world.settings.inboxes[1].rmdir()
     worker = world.live()
-    assert worker.unreachable
+    assert worker.in_flight.unreachable
 
 
 @pytest.mark.fault(84)
@@ -250,7 +250,7 @@ def test_a_file_that_cannot_be_moved_has_no_row_and_harms_nobody(
     worker = world.live()
     assert world.sorted() == {"cats/free.jpg"}
     assert os.path.exists(stuck)
-    assert worker.left
+    assert worker.in_flight.left
     assert world.rows("name, state") == [("free.jpg", "filed")]
     monkeypatch.setattr(moves, "move", move)
     world.live()
@@ -305,8 +305,8 @@ def test_what_is_filed_and_not_yet_reported_outlives_an_unclear_commit(world: Wo
     worker = world.worker(on_filed=reported.extend)
     world.drop("cat.jpg", b"<cat>")
     run_until_idle(worker)
-    worker._steps.placing.filed = list(reported)
-    worker._begin_anew()
+    worker.in_flight.place.add_filed(reported)
+    worker._start_over()
     step_until(worker, lambda: worker.idle)
     worker.stop()
     assert [held.source for held in reported] == [b"cat.jpg", b"cat.jpg"]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.processes import PARENT_VARIABLE, is_running
 from pipeline.worker import web_process
-from pipeline.worker.web_process import Companion
+from pipeline.worker.web_process import WebProcess
 
 
 @pytest.fixture(autouse=True)
@@ -21,11 +22,11 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator[Callable[[str], Companion]]:
-    made: list[Companion] = []
+def started(tmp_path: Path) -> Iterator[Callable[[str], WebProcess]]:
+    made: list[WebProcess] = []
 
-    def start(script: str) -> Companion:
-        made.append(Companion(["/bin/sh", "-c", f"cd {tmp_path}; echo $$ >> pids; {script}"]))
+    def start(script: str) -> WebProcess:
+        made.append(WebProcess(["/bin/sh", "-c", f"cd {tmp_path}; echo $$ >> pids; {script}"]))
         return made[-1]
 
     yield start
@@ -42,23 +43,19 @@ def pids(folder: Path, at_least: int = 1) -> list[int]:
     return [int(pid) for pid in (folder / "pids").read_text().split()]
 
 
-def is_running(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")
-
-
-def test_it_is_started_again_however_it_ends(started: Callable[[str], Companion], tmp_path: Path) -> None:
+def test_it_is_started_again_however_it_ends(started: Callable[[str], WebProcess], tmp_path: Path) -> None:
     started("exit 3")
     assert len(set(pids(tmp_path, at_least=3))) >= 3
 
 
 @pytest.mark.fault(111)
-def test_it_is_started_again_after_a_kill(started: Callable[[str], Companion], tmp_path: Path) -> None:
+def test_it_is_started_again_after_a_kill(started: Callable[[str], WebProcess], tmp_path: Path) -> None:
     started("exec sleep 60")
     os.kill(pids(tmp_path)[0], signal.SIGKILL)
     assert is_running(pids(tmp_path, at_least=2)[1])
 
 
-def test_it_ends_when_it_is_wanted_no_more(started: Callable[[str], Companion], tmp_path: Path) -> None:
+def test_it_ends_when_it_is_wanted_no_more(started: Callable[[str], WebProcess], tmp_path: Path) -> None:
     kept = started("exec sleep 60")
     [pid] = pids(tmp_path)
     kept.stop()
@@ -66,7 +63,7 @@ def test_it_ends_when_it_is_wanted_no_more(started: Callable[[str], Companion], 
 
 
 def test_it_ends_even_if_it_will_not(
-    started: Callable[[str], Companion], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    started: Callable[[str], WebProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_process, "STOP_SECONDS", 0.1)
     kept = started("trap '' TERM; while true; do sleep 0.05; done")
@@ -76,21 +73,23 @@ def test_it_ends_even_if_it_will_not(
 
 
 def test_a_program_that_is_not_there_harms_nobody() -> None:
-    kept = Companion(["/nowhere/pawsort"])
+    kept = WebProcess(["/nowhere/pawsort"])
     time.sleep(0.05)
     kept.stop()
 
 
 CHILD = """
 import time
-from pipeline import cli, companion
-cli.main = lambda: (print("up", flush=True), time.sleep(60))
-companion.main()
+from pipeline import entry
+from pipeline.cli import app
+app.main = lambda: (print("up", flush=True), time.sleep(60))
+entry.main()
 """
 WORKER = f"""
 import os, subprocess, sys, time
-line = [sys.executable, "-c", {CHILD!r}, str(os.getpid())]
-child = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+environment = {{**os.environ, {PARENT_VARIABLE!r}: str(os.getpid())}}
+line = [sys.executable, "-c", {CHILD!r}]
+child = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True)
 child.stdout.readline()
 print(child.pid, flush=True)
 time.sleep(60)
@@ -110,5 +109,7 @@ def test_it_does_not_outlive_a_worker_that_was_killed() -> None:
 
 
 def test_who_comes_too_late_does_not_begin() -> None:
-    line = [*web_process._interpreter(), "1", "serve", "--config", "/nowhere"]
-    assert subprocess.run(line, timeout=60).returncode == 0
+    """The settings are missing, so a command that began would have failed."""
+    line = [*web_process._interpreter(), "serve", "--config", "/nowhere"]
+    assert subprocess.run(line, env={**os.environ, PARENT_VARIABLE: "1"}, timeout=60).returncode == 0
+    assert subprocess.run(line, capture_output=True, timeout=60).returncode == 2

@@ -191,7 +191,7 @@ def test_a_form_may_not_be_large(visitor: TestClient) -> None:
 
 @pytest.mark.fault(113)
 def test_a_path_with_a_newline_is_one_line_of_the_log(
-    visitor: TestClient, capsys: pytest.CaptureFixture[str]
+    client: TestClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from pipeline import logs
     from pipeline.config import LogSettings
@@ -199,7 +199,7 @@ def test_a_path_with_a_newline_is_one_line_of_the_log(
     before = logging.getLogger().handlers[:], logging.getLogger().level
     logs.set_up(LogSettings(level="debug"))
     try:
-        visitor.get("/x%0aWARNING%20all%20is%20lost")
+        client.get("/x%0aWARNING%20all%20is%20lost")
     finally:
         logging.getLogger().handlers[:], logging.getLogger().level = before[0], before[1]
     lines = [
@@ -210,10 +210,10 @@ def test_a_path_with_a_newline_is_one_line_of_the_log(
 
 @pytest.mark.fault(113)
 def test_a_line_of_the_log_is_short_whatever_is_asked_for(
-    visitor: TestClient, caplog: pytest.LogCaptureFixture
+    client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "pipeline")
-    visitor.request("X" * 5000, "/" + "y" * 20_000)
+    client.request("X" * 5000, "/" + "y" * 20_000)
     [line] = [record.getMessage() for record in caplog.records if record.name.startswith("pipeline")]
     assert len(line) < 300 and "20001 characters" in line
 

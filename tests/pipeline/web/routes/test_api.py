@@ -11,7 +11,7 @@ import pytest
 from pipeline.classifier.configured_model import load_bundle, policy
 from pipeline.corrections.corrections import login_name
 from pipeline.web.services import database as store
-from pipeline.web.views.rendering import percent
+from pipeline.web.views.formatting import percent
 from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
 from tests.pipeline.web.conftest import HTML, TestClient, client_of, parts, photo
 from tests.support.house import START, House

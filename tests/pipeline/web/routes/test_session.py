@@ -16,6 +16,7 @@ from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.sessions import MONTH_SECONDS, MOST_ENDED, Sessions
 from pipeline.web.middleware.token_attempts import FREE, LONGEST_SECONDS, TOGETHER, Attempts
+from pipeline.web.services import recent_answers
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
 from tests.support.house import House
 
@@ -107,6 +108,16 @@ def _status(client: TestClient, cookie: str) -> int:
     return client.get(
         "/", headers={**HTML, "Cookie": f"{COOKIE}={cookie}"}, follow_redirects=False
     ).status_code
+
+
+def test_sign_out_deletes_the_recent_answers_of_the_browser_too(house: House) -> None:
+    id = house.file(b"a.jpg", outcome="uncertain", prediction="cat", confidence=0.4)
+    with client_of(house, token=TOKEN) as client:
+        client.post("/login", data={"token": TOKEN}, follow_redirects=False)
+        client.post("/review/answer", data={"label": "dog", "file": f"{id}:0"}, follow_redirects=False)
+        assert recent_answers.COOKIE in client.cookies
+        client.post("/logout", follow_redirects=False)
+        assert recent_answers.COOKIE not in client.cookies
 
 
 def test_to_sign_out_twice_is_no_error(house: House) -> None:

@@ -3,27 +3,22 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 from pipeline.config import LimitSettings
 from pipeline.web.routes.thumbnails import below
-from pipeline.web.services import thumbnail_pool
-from pipeline.web.services.byte_cache import ByteLRUCache
-from pipeline.web.services.draw_thumbnail import Drawn, Order, picture
-from pipeline.web.services.thumbnail_pool import BusyError, ThumbnailPool
+from pipeline.web.services.draw_thumbnail import Thumbnail, ThumbnailRequest, draw
 from tests.pipeline.web.conftest import TestClient
-from tests.support.child_mains import dying_painter
 from tests.support.house import House
 from tests.support.pictures import encode, exif, png_bomb, scene
 
 LIMITS = LimitSettings(megapixels=1)
 
 
-def drawn(root: Path, name: bytes, longest: int = 80) -> Drawn:
-    return picture(Order(7, root, name, longest), LIMITS)
+def drawn(root: Path, name: bytes, longest: int = 80) -> Thumbnail:
+    return draw(ThumbnailRequest(7, root, name, longest), LIMITS)
 
 
 def test_a_photo_of_the_ledger_is_shown_small_and_large_and_without_what_else_was_in_it(
@@ -84,47 +79,3 @@ def test_what_is_no_photo_is_not_shown(tmp_path: Path, data: bytes, problem: str
     answer = drawn(tmp_path, b"a")
     assert answer.jpeg is None
     assert answer.problem in (problem, "unsupported")
-
-
-# --- the painter ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def frail(monkeypatch: pytest.MonkeyPatch) -> Any:
-    made = ThumbnailPool(LIMITS, dying_painter)
-    yield made
-    made.close()
-
-
-def test_a_photo_that_kills_the_child_harms_no_later_one(frail: ThumbnailPool, tmp_path: Path) -> None:
-    assert frail.order(tmp_path, b"poison", 80).result(30).problem == "the decoder crashed"
-    assert frail.order(tmp_path, b"good", 80).result(30).jpeg == b"jpeg"
-
-
-def test_the_child_goes_when_there_is_nothing_to_do(
-    frail: ThumbnailPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(thumbnail_pool, "IDLE_SECONDS", 0.0)
-    assert frail.order(tmp_path, b"good", 80).result(30).jpeg == b"jpeg"
-    thread = frail._thread
-    if thread is not None:
-        thread.join(10)
-        assert not thread.is_alive()
-
-
-def test_too_many_orders_are_refused(
-    frail: ThumbnailPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(frail, "_work", lambda: None)
-    with pytest.raises(BusyError):
-        for _ in range(thumbnail_pool.WAITING + 1):
-            frail.order(tmp_path, b"good", 80)
-
-
-def test_the_shelf_holds_what_was_asked_for_last() -> None:
-    shelf = ByteLRUCache(limit=10)
-    for key in "ab":
-        shelf.put(key, b"12345")
-    shelf.get("a")
-    shelf.put("c", b"12345")
-    assert [shelf.get(key) for key in "abc"] == [b"12345", None, b"12345"]

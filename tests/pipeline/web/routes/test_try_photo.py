@@ -8,14 +8,14 @@ import pytest
 from fastapi.routing import APIRoute
 
 from pipeline.config import LimitSettings
-from pipeline.web.app import ROOMS
+from pipeline.web.app import ROUTERS
 from pipeline.web.middleware.body_limits import SMALL_BODY, is_upload
 from tests.pipeline.web.conftest import TestClient, client_of, photo
 from tests.support.house import House
 
 
 def large(size: int) -> bytes:
-    """A picture that `trial_child` takes for a cat, of `size` bytes."""
+    """A picture that `page_classifier_child` takes for a cat, of `size` bytes."""
     data = photo("cat")
     return data + bytes(size - len(data))
 
@@ -40,7 +40,7 @@ def test_a_heat_map_and_an_answer_end_at_the_same_size(house: House) -> None:
 
 
 def test_every_route_that_takes_files_may_take_large_ones() -> None:
-    routes = [route for room in ROOMS for route in room.router.routes if isinstance(route, APIRoute)]
+    routes = [route for module in ROUTERS for route in module.router.routes if isinstance(route, APIRoute)]
     taking = {route.path for route in routes if "received(" in inspect.getsource(route.endpoint)}
     assert {"/try", "/try/heat", "/api/classify", "/api/inbox"} <= taking
     assert [path for path in sorted(taking) if not is_upload(path)] == []

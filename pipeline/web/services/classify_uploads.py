@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from pipeline.classifier.classify_files import Classified, judged
 from pipeline.classifier.configured_model import policy
+from pipeline.classifier.messages import Explain
+from pipeline.classifier.supervised_child import ClosingError
 from pipeline.config import Settings
 from pipeline.decision import Policy
-from pipeline.web.classifiers.classifier_pool import FullError
-from pipeline.web.classifiers.heatmap_classifier import ClosingError, Question
+from pipeline.web.classifiers.child_thread import FullError
 from pipeline.web.classifiers.model_registry import Choice
 from pipeline.web.middleware.problems import TRY_AGAIN, Problem
 from pipeline.web.services.context import AppContext
@@ -45,9 +46,9 @@ def scratch_of(settings: Settings) -> Path:
     return settings.state / "looking"
 
 
-def scratch(site: AppContext) -> Path:
+def scratch(context: AppContext) -> Path:
     """Return the folder for photos that are only looked at, made if need be. Raises Problem 507."""
-    folder = scratch_of(site.settings)
+    folder = scratch_of(context.settings)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -55,12 +56,12 @@ def scratch(site: AppContext) -> Path:
     return folder
 
 
-async def answers(site: AppContext, choice: Choice, uploads: Sequence[Upload]) -> list[Answer]:
+async def answers(context: AppContext, choice: Choice, uploads: Sequence[Upload]) -> list[Answer]:
     """Return an answer for each photo, in order. Raises Problem 503, ModelError."""
-    chosen = policy(site.settings, choice.bundle) if choice.bundle.folders else None
+    chosen = policy(context.settings, choice.bundle) if choice.bundle.folders else None
     paths = [os.fsencode(upload.path) for upload in uploads]
     try:
-        futures = site.kennel.classify(choice.bundle.path, paths)
+        futures = context.classifiers.classify(choice.bundle.path, paths)
     except FullError:
         raise _too_many() from None
     findings = [await _result(future) for future in futures]
@@ -70,13 +71,13 @@ async def answers(site: AppContext, choice: Choice, uploads: Sequence[Upload]) -
     ]
 
 
-async def heat(site: AppContext, choice: Choice, upload: Upload, label: str) -> bytes:
+async def heat(context: AppContext, choice: Choice, upload: Upload, label: str) -> bytes:
     """Return a JPEG that shows where the model looks for `label`. Raises Problem 404, 503, ModelError."""
     if label not in choice.bundle.labels:
         raise Problem(404, f"This model knows no {label[:80]}.", "Choose one of its labels.")
     try:
-        question = Question(os.fsencode(upload.path), label, LOOK_PIXELS)
-        seen = await _result(site.kennel.look(choice.bundle.path, question))
+        request = Explain(os.fsencode(upload.path), label, LOOK_PIXELS)
+        seen = await _result(context.classifiers.explain(choice.bundle.path, request))
     except FullError:
         raise _too_many() from None
     if seen.jpeg is None:

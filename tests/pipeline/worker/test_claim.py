@@ -3,18 +3,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.worker.batch_cutter import Cutter
+from pipeline.worker.claim import BatchCutter
 
 
 def test_a_full_batch_is_cut_at_once() -> None:
-    cutter: Cutter[int] = Cutter(2, wait_seconds=10)
+    cutter: BatchCutter[int] = BatchCutter(2, wait_seconds=10)
     cutter.add([1, 2], now=0)
     assert cutter.cut(now=0) == [1, 2]
     assert cutter.cut(now=100) == []
 
 
 def test_a_smaller_batch_waits_for_the_first_of_it() -> None:
-    cutter: Cutter[int] = Cutter(9, wait_seconds=10)
+    cutter: BatchCutter[int] = BatchCutter(9, wait_seconds=10)
     cutter.add([1], now=0)
     cutter.add([2], now=9)
     assert cutter.cut(now=9.9) == []
@@ -22,7 +22,7 @@ def test_a_smaller_batch_waits_for_the_first_of_it() -> None:
 
 
 def test_the_clock_starts_anew_for_each_batch() -> None:
-    cutter: Cutter[int] = Cutter(9, wait_seconds=10)
+    cutter: BatchCutter[int] = BatchCutter(9, wait_seconds=10)
     cutter.add([1], now=0)
     cutter.cut(now=10)
     cutter.add([2], now=15)
@@ -32,7 +32,7 @@ def test_the_clock_starts_anew_for_each_batch() -> None:
 
 @given(st.lists(st.integers(0, 3)), st.integers(1, 4))
 def test_nothing_is_lost_or_turned_round(counts: list[int], size: int) -> None:
-    cutter: Cutter[int] = Cutter(size, wait_seconds=0)
+    cutter: BatchCutter[int] = BatchCutter(size, wait_seconds=0)
     out: list[int] = []
     put = 0
     for now, count in enumerate(counts):

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import models
-import pipeline
 from models.bundle.bundle import Bundle
 from pipeline.classifier.configured_model import policy
 from pipeline.config import Settings
@@ -21,10 +20,10 @@ PACKAGES = (
 """Packages that decode a picture, scale it or run a network."""
 
 CODE = (
-    "models/images", "models/bundle", "models/networks", "models/inference", "models/calibration.py",
-    "pipeline/classifier", "pipeline/decision.py",
+    "models/*.py", "models/bundle/*.py", "models/images/**/*.py", "models/inference/*.py",
+    "models/networks/*.py", "pipeline/classifier/*.py", "pipeline/decision.py",
 )  # fmt: skip
-"""Packages and modules that have a part in an answer."""
+"""Modules that decode a picture, classify it or choose its folder, as patterns."""
 
 
 def answer_key(settings: Settings, bundle: Bundle, engine_name: str = "") -> str:
@@ -55,7 +54,10 @@ def _version(package: str) -> str | None:
 @cache
 def _code() -> str:
     # The code itself rather than a number, which a change would have to remember to raise.
-    roots = {"models": models.__path__[0], "pipeline": pipeline.__path__[0]}
-    paths = [Path(roots[room]).parent / name for name in CODE for room in [name.partition("/")[0]]]
-    files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return hashlib.sha256(b"".join(path.read_bytes() for path in code_files())).hexdigest()
+
+
+def code_files() -> list[Path]:
+    """Return the files of CODE, in a fixed order."""
+    root = Path(models.__path__[0]).parent
+    return [path for pattern in CODE for path in sorted(root.glob(pattern))]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pipeline.classifier.classify_files import Classified
 from pipeline.decision import FAILED, UNCERTAIN, Policy
+from pipeline.web.views.formatting import percent
 from pipeline.web.views.reasons import because
-from pipeline.web.views.rendering import percent
 
 
 def plan(answer: Classified, policy: Policy | None, is_workers: bool) -> str:

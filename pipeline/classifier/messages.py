@@ -1,0 +1,79 @@
+"""Messages between a process that asks about photos and the child process that reads them.
+
+Light to import: neither side needs NumPy, Pillow or TensorFlow to know what the other one says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.classifier.file_checks import Admitted
+
+Item = tuple[int, bytes]
+"""The id of a file and its absolute path. A tuple of items is the request to classify one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationResult:
+    """The result for one file.
+
+    `scores` (label -> probability, 0 to 1) and `reason` (a failure, with `detail` for people) exclude each
+    other; both are None for a file that was read and not classified yet. `admitted` is None when the file was
+    refused before its header was understood.
+    """
+
+    id: int
+    admitted: Admitted | None
+    scores: dict[str, float] | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """To the child: draw where the network looks in the photo at `path` (absolute) when it answers `label`.
+
+    `longest` is the longer side of the drawing in pixels.
+    """
+
+    path: bytes
+    label: str
+    longest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmap:
+    """From the child: a JPEG of the photo with the areas that count highlighted, or why there is none."""
+
+    jpeg: bytes | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From the child: it accepts requests; a model is loaded and has passed its self-test."""
+
+    labels: tuple[str, ...] = ()
+    engine_name: str = ""
+    sha256: str | None = None  # of the bundle's weights
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """From the child, its last message: the model cannot be used."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """From the child: another file was read or classified; sent once a second at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """From the child: the results of one whole batch."""
+
+    results: list[ClassificationResult]

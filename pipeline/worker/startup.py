@@ -1,0 +1,91 @@
+"""Checks and repairs before the worker starts: folders, mounts, interrupted moves."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from db.queries.listing import counts
+from models.bundle.bundle import Bundle
+from pipeline.classifier.configured_model import outcome_folders
+from pipeline.config import Settings
+from pipeline.corrections.corrections import recover_moves
+from pipeline.decision import FAILED
+from pipeline.errors import LockError, PawsortError, SettingsError
+from pipeline.files import moves
+from pipeline.permissions import limited
+from pipeline.worker import heartbeat
+
+log = logging.getLogger(__name__)
+
+
+def prepare_folders(settings: Settings) -> None:
+    """Make the folders of Pawsort, and inboxes that no worker has seen before.
+
+    An inbox that was seen before and is missing may be a disk that is not mounted; the worker waits for it.
+    Raises SettingsError.
+    """
+    beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
+    seen = {inbox.path for inbox in beat.inboxes} if beat else set()
+    inboxes = [inbox for inbox in settings.inboxes if str(inbox) not in seen]
+    try:
+        for folder in (settings.sorted, *inboxes, settings.state.parent, settings.reports.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        with limited(settings.permissions):
+            for folder in (settings.state, settings.reports):
+                folder.mkdir(exist_ok=True)
+            settings.spool.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{error.filename}: cannot make this folder: {error.strerror}") from error
+
+
+def refuse_bare_mount(settings: Settings, bundle: Bundle, engine: Engine) -> None:
+    """Raise PawsortError if files were filed and none of their folders exists.
+
+    Then the disk under `sorted` is not mounted, and files filed now would be hidden once it is.
+    """
+    there = any((settings.sorted / name).is_dir() for name in outcome_folders(bundle))
+    filed = sum(n for outcome, n in counts(engine).items() if outcome not in ("waiting", "undone"))
+    if filed and not there:
+        raise PawsortError(
+            f"{settings.sorted}: {filed} files were filed and none of their folders is there; mount the "
+            f"disk, or, if you took them away on purpose, make the folder {settings.sorted / FAILED}"
+        )
+
+
+def probe_folders(settings: Settings, bundle: Bundle) -> None:
+    """Test whether files can be moved into each folder under `sorted`.
+
+    A folder that refuses them is logged: its files wait. Raises PawsortError if all folders refuse, or if one
+    would let files be overwritten.
+    """
+    refused: dict[Path, OSError] = {}
+    crosses = []
+    folders = [settings.sorted / name for name in outcome_folders(bundle)]
+    for folder in folders:
+        try:
+            probe = moves.probe_folder(os.fsencode(folder), os.fsencode(settings.spool))
+        except OSError as error:
+            refused[folder] = error
+        else:
+            crosses += [folder] if probe.crosses else []
+    for folder, refusal in refused.items():
+        message = f"{folder}: files cannot be moved there: {refusal.strerror}"
+        if len(refused) == len(folders) or refusal.errno == errno.ENOTSUP:
+            raise PawsortError(message) from refusal
+        log.error("%s; its files wait until they can, the others are filed", message)
+    if crosses:
+        log.warning("%s is on another file system than state: files are copied, which is slower", crosses[0])
+
+
+def finish_moves(engine: Engine, settings: Settings) -> None:
+    """Finish corrections and undos that were interrupted, unless another process is doing one."""
+    try:
+        for change in recover_moves(engine, settings):
+            log.warning("a correction or undo was cut off; brought to its end: %s", change)
+    except LockError as error:
+        log.info("%s; its files are left alone until it ends", error)

@@ -1,0 +1,67 @@
+"""Readers see the old content of a file or all of the new."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.files.replace_file import replace_file
+
+
+@pytest.mark.fault(94)
+def test_the_old_file_stays_whole_until_the_new_one_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"old")
+
+    def pieces() -> Iterator[bytes]:
+        yield b"new"
+        assert path.read_bytes() == b"old"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        replace_file(path, pieces())
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bytes_and_name_are_synced_in_that_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    real_fsync, real_replace = os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        calls.append("sync " + Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        real_fsync(descriptor)
+
+    def replace(self: Path, target: Path) -> Path:
+        calls.append("rename")
+        return real_replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    replace_file(tmp_path / "a.csv", [b"x"])
+    assert calls == [f"sync .a.csv.{os.getpid()}.tmp", "rename", f"sync {tmp_path.name}"]
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    names = [".a.csv.99999999.tmp", ".a.csv.1.tmp", ".b.csv.99999999.tmp"]
+    dead, living, other = (tmp_path / name for name in names)
+    for path in (dead, living, other):
+        path.write_bytes(b"half")
+    replace_file(tmp_path / "a.csv", [b"whole"])
+    assert (dead.exists(), living.exists(), other.exists()) == (False, True, True)
+
+
+def test_a_missing_folder_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        replace_file(tmp_path / "gone" / "a.csv", [b"x"])
+
+
+def test_a_file_that_may_be_lost_with_the_power_is_not_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: pytest.fail("synced"))
+    replace_file(tmp_path / "a.json", [b"{", b"}"], durable=False)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.json", b"{}")]
