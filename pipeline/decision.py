@@ -1,4 +1,4 @@
-"""Choose the folder of a photo from its scores. Pure."""
+"""Choose the folder of one photo from its scores. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Doubt = Literal["low_confidence", "neither"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Conditions for filing a photo, from the bundle and the settings.
+    """The folders of a bundle and the threshold of the settings.
 
-    `folders` maps each label that is filed to its folder; a label without one means "none of them".
-    `threshold` is the lowest calibrated probability, 0 to 1, at which the best label is accepted.
+    `folders` maps labels to folders; a label without one means "none of the classes". `threshold` is the
+    least calibrated probability, 0 to 1, with which a photo is filed into the folder of its best label.
     """
 
     folders: Mapping[str, str]
@@ -28,7 +28,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`outcome` is a folder, `prediction` the best label with a folder, `reason` why not filed."""
+    """`outcome` is a folder, `prediction` the best label that has one, `reason` why it is uncertain."""
 
     outcome: str
     prediction: str
@@ -39,8 +39,7 @@ class Decision:
 def decide(scores: Mapping[str, float], policy: Policy) -> Decision:
     """Choose the folder for a photo from its calibrated probabilities, a number in 0 to 1 for each label.
 
-    The earlier label wins a tie. Raises ValueError if the scores are not probabilities, so that the photo
-    counts as not classified.
+    The earlier label wins a tie. Raises ValueError for scores that are not probabilities.
     """
     if not all(math.isfinite(score) and 0.0 <= score <= 1.0 for score in scores.values()):
         raise ValueError(f"scores must be probabilities, got {dict(scores)}")

@@ -80,7 +80,7 @@ class FileDecision:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row of `files`; see `db.schema.tables.FileRow` for what each means in which state."""
+    """A row of `files`; `db.schema.tables.FileRow` explains the columns in each state."""
 
     id: int
     spool_name: str
@@ -140,7 +140,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something that can be undone: a filing, or a correction and its `move`."""
+    """An action that can be undone: a filing, or a correction and its `move`."""
 
     kind: Literal["file", "correct"]
     entry: Entry

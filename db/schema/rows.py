@@ -1,4 +1,4 @@
-"""From rows to records."""
+"""Make records of rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from db.schema.tables import files, moves
 T = TypeVar("T")
 
 PIECE = 500
-"""Values in one IN: every database takes so many, and the statement stays in its cache."""
+"""Most values in one IN: every database accepts so many, and SQLAlchemy caches the statement."""
 
 FILE_COLUMNS = tuple(files.c[field.name] for field in fields(Entry))
 MOVE_COLUMNS = tuple(moves.c[field.name] for field in fields(Move))
@@ -31,7 +31,7 @@ def move_of(row: Row[Any]) -> Move:
 
 
 def entries_by(connection: Connection, *conditions: ColumnElement[bool] | TextClause) -> list[Entry]:
-    """Return the files that meet all `conditions`, oldest first."""
+    """Return the rows of files that meet all `conditions`, oldest first."""
     found = connection.execute(select(*FILE_COLUMNS).where(*conditions).order_by(files.c.id))
     return [entry_of(row) for row in found]
 

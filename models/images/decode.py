@@ -87,17 +87,18 @@ _SPARE = 1.5
 _in_flight = WeightedSemaphore(128_000_000)
 
 
-def decode(data: bytes, size: int, pixel_limit: int = PIXEL_LIMIT) -> Pixels:
+def decode(data: bytes, size: int, pixel_limit: int = PIXEL_LIMIT, header: Header | None = None) -> Pixels:
     """Decode a picture, turn it upright and squash it to a square.
 
     The whole picture is kept: both sides are scaled to `size`, whatever the shape, since a crop can
     lose the animal. Transparent parts become white; of an animation the first frame counts. A JPEG far
     larger than `size` is decoded at a reduced scale. Waits while other threads decode large pictures.
+    `header` is the header of `data` if the caller has read it, so that it is not read twice.
 
     Returns uint8 RGB of shape (size, size, 3). Raises UnreadableImage (empty, too_many_pixels, not_an_image,
     unsupported, truncated, corrupt) and MemoryError.
     """
-    return _decoded(data, lambda width, height: (size, size), pixel_limit)
+    return _decoded(data, lambda width, height: (size, size), pixel_limit, header)
 
 
 def fit(data: bytes, longest: int, pixel_limit: int = PIXEL_LIMIT) -> Pixels:
@@ -117,8 +118,10 @@ Box = tuple[int, int]
 """Width and height in pixels, before the picture is turned upright."""
 
 
-def _decoded(data: bytes, box_of: Callable[[int, int], Box], pixel_limit: int) -> Pixels:
-    header = read_header(data)
+def _decoded(
+    data: bytes, box_of: Callable[[int, int], Box], pixel_limit: int, header: Header | None = None
+) -> Pixels:
+    header = header or read_header(data)
     _check_pixels(header.width, header.height, pixel_limit)
     try:
         cost = _cost(header, max(box_of(header.width, header.height)))

@@ -1,4 +1,4 @@
-"""The model that the settings choose, and what follows from it for the folders."""
+"""Load the model that the settings name; its folders, its policy, its classifier."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_bundle(settings: Settings) -> Bundle:
     bundle = open_bundle(settings.model, (settings.base,))
     if not bundle.folders:
         raise ModelError(
-            f"model: {settings.model}: it names what is on photos and has no folders to file them in; "
+            f"model: {settings.model}: it labels photos and has no folders to file them in; "
             "use it with `pawsort classify --model`, or choose another"
         )
     if taken := {UNCERTAIN, FAILED, DUPLICATES} & set(bundle.folders.values()):
@@ -49,7 +49,7 @@ def open_bundle(name: str, bases: Sequence[Path], weights: Path | None = None) -
 
 
 def policy(settings: Settings, bundle: Bundle) -> Policy:
-    """Join what the bundle can and what the settings demand."""
+    """Return the folders of the bundle with the threshold that the settings ask for."""
     threshold = settings.decision.min_confidence
     if threshold is None:
         threshold = bundle.threshold(settings.decision.target_precision)
@@ -59,11 +59,11 @@ def policy(settings: Settings, bundle: Bundle) -> Policy:
 def worker_classifier(
     settings: Settings, bundle: Bundle, kind: type[ProcessClassifier] = ProcessClassifier
 ) -> ProcessClassifier:
-    """Return what classifies for the worker: told where decisions change, it may give quick first answers."""
+    """Return the worker's classifier; since it knows the threshold, it may use a bfloat16 first pass."""
     child = partial(serve, threshold=policy(settings, bundle).threshold)
     return kind(bundle.path, settings.engine, settings.limits, sha256=bundle.sha256, child=child)
 
 
 def outcome_folders(bundle: Bundle) -> tuple[str, ...]:
-    """Name the folders under `sorted`, in the order of reports: the classes, then uncertain and failed."""
+    """Return the folders under `sorted`, in the order of reports: the classes, then uncertain and failed."""
     return (*bundle.folders.values(), UNCERTAIN, FAILED)

@@ -1,7 +1,7 @@
-"""Files in, batches of pixels out; ids travel with the pixels. Runs in the child process.
+"""Load files as batches of pixels, each with the id of its file. Runs in the child process.
 
-One tf.data pipeline lives as long as the child: it reads, admits, decodes and resizes files in parallel, and
-has the next batch ready while the current one is classified.
+One tf.data pipeline lives as long as the child: it reads, checks, decodes and resizes files in parallel, and
+prepares the next batch while the current one is classified.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from models.images.decode import Pixels, UnreadableImage, decode
 from models.networks.tf_runtime import tf
-from pipeline.classifier.file_checks import Admitted, Refused, examine
+from pipeline.classifier.file_checks import Admitted, examine, too_large
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.config import LimitSettings
 from pipeline.files.safe_open import open_regular
@@ -46,7 +46,7 @@ class Batch:
 
 
 class Batches:
-    """Turn what is `put` into batches with the same cuts, in the same order; iterate once, in one thread.
+    """Turn the items of each `put` into one batch, in the same order; iterate once, in one thread.
 
     `size` is the side of the square in pixels; `threads` decode at the same time. `on_loaded` is called after
     each file, from any of them.
@@ -150,37 +150,33 @@ def sliced(items: Sequence[Item], threads: int) -> Iterator[tuple[Sequence[Item]
 
 
 def load(item: Item, size: int, limits: LimitSettings) -> tuple[ClassificationResult, Pixels | None]:
-    """Read, admit, decode and resize one file: uint8 (size, size, 3), or None with the reason in the result.
+    """Read, check, decode and resize one file: uint8 (size, size, 3), or None with the reason in the result.
 
-    Only MemoryError is raised: the file that takes the memory is not always the one that misses it, so the
-    child ends and its files are tried one by one.
+    Only MemoryError is raised: the file that uses up the memory is not always the file whose thread runs out
+    of it, so the child ends and its files are classified one by one.
     """
     id, path = item
     admitted: Admitted | None = None
     try:
-        data = read(path, limits.file_bytes)
-        verdict = data if isinstance(data, Refused) else examine(data, limits)
-        if isinstance(verdict, Refused):
-            return _refused(id, None, verdict.reason, verdict.detail), None
-        assert isinstance(data, bytes)
-        admitted = verdict
-        return ClassificationResult(id, admitted), decode(data, size, limits.pixels)
+        data = read(path, limits)
+        header, admitted = examine(data, limits)
+        return ClassificationResult(id, admitted), decode(data, size, limits.pixels, header)
     except UnreadableImage as error:
         return _refused(id, admitted, error.reason, error.detail), None
     except OSError as error:
         return _refused(id, admitted, "unreadable", error.strerror or str(error)), None
     except MemoryError:
         raise
-    except Exception as error:  # a parser met what its author had not foreseen; the type tells which
+    except Exception as error:  # an unexpected error of a parser; its type is part of the detail
         return _refused(id, admitted, "corrupt", f"{type(error).__name__}: {error}"), None
 
 
-def read(path: bytes, limit: int) -> bytes | Refused:
-    """Read a regular file of at most `limit` bytes; follow no link and wait for no FIFO. Raises OSError."""
+def read(path: bytes, limits: LimitSettings) -> bytes:
+    """Read a regular file within the size limit. Raises UnreadableImage (too_large) and OSError."""
     descriptor, status = open_regular(path)
     with open(descriptor, "rb") as file:
-        if status.st_size > limit:
-            return Refused("too_large", f"{status.st_size} bytes; the limit is {limit}")
+        if status.st_size > limits.file_bytes:
+            raise too_large(status.st_size, limits)
         return file.read(status.st_size)
 
 

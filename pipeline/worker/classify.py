@@ -15,10 +15,11 @@ from typing import Any
 
 from db.ledger.ledger import Entry, FileDecision, Ledger
 from models.bundle.bundle import NEITHER, Bundle
+from models.images.formats.errors import UnreadableImage
 from pipeline.classifier.answer_key import answer_key
 from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
 from pipeline.classifier.configured_model import policy
-from pipeline.classifier.file_checks import Admitted, Refused, fingerprint
+from pipeline.classifier.file_checks import Admitted, fingerprint
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, decide
@@ -44,10 +45,7 @@ class _Sorted:
 
 
 class ClassifyStep:
-    """Get a decision for each file in the spool.
-
-    `now` gives UTC; `root` is the device and inode of `sorted` at the start.
-    """
+    """Decide on files in the spool. `now` gives UTC; `root` is device and inode of `sorted` at the start."""
 
     def __init__(
         self,
@@ -198,15 +196,17 @@ class ClassifyStep:
         except FileNotFoundError:
             self._missing.add(file)
             return None
+        except UnreadableImage as error:
+            sorted_.decided.append(replace(file, decision=_failed(file, error.reason, error.detail)))
+            return None
         except OSError as error:
             if error.errno in SYSTEM_ERRNOS:
                 raise
-            if error.errno not in UNREADABLE_ERRNOS:
+            if error.errno in UNREADABLE_ERRNOS:
+                failed = _failed(file, "unreadable", str(error.strerror))
+                sorted_.decided.append(replace(file, decision=failed))
+            else:
                 sorted_.changing.append(file)
-                return None
-            print_ = Refused("unreadable", str(error.strerror))
-        if isinstance(print_, Refused):
-            sorted_.decided.append(replace(file, decision=_failed(file, print_.reason, print_.detail)))
             return None
         if (print_.bytes, print_.mtime_ns) != file.identity[2:] or print_.written_to:
             sorted_.changing.append(file)

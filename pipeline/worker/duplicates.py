@@ -1,4 +1,4 @@
-"""What earlier deliveries of the same content tell of a file that has arrived."""
+"""Look up earlier files with the content of a new file: an answer to reuse, the original, a correction."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pipeline.decision import DUPLICATES, FAILED
 from pipeline.files import moves
 
 OF_THE_CONTENT = ("empty", "not_an_image", "unsupported", "truncated", "corrupt", "too_many_pixels")
-"""Reasons of a failure that come again under the same conditions; any other may pass."""
+"""Reasons of a failure that the same content always has; a failure with another reason is not reused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """Earlier deliveries of one content.
 
-    `answer` has an answer that would be given again; `original` is the first whose file is still in its
-    folder, or on its way there; `label` is what a person said last; `gone` are filed rows whose file is not
-    at its path any more.
+    `answer` is a row whose answer is reused; `original` is the first row whose file is still in its folder,
+    or on its way there; `label` is the last correction; `gone` are filed rows whose file is not at its path
+    any more.
     """
 
     answer: Entry | None = None
@@ -32,14 +32,15 @@ class Earlier:
 
 
 def look_back(entries: Sequence[Entry], key: str, sorted_: bytes) -> Earlier:
-    """Judge the rows of one content, as `Ledger.same_content` returns them, by where their files are.
+    """Sort the rows of one content, as `Ledger.same_content` returns them, by the places of their files.
 
-    `key` is the answer key in force; the caller knows that `sorted_`, with the classes' folders in it, is the
-    right one. A row whose file is gone lends its answer to none: it may be that of the file that came back.
+    `key` is the current answer key; the caller has checked that `sorted_`, which has the classes' folders, is
+    the folder that it was at the start. The answer of a row whose file is gone is not reused: the new file
+    may be that file, which came back.
     """
     kept = [entry for entry in entries if entry.reason != IMPORTED and _outcome(entry) != DUPLICATES]
     kept.sort(key=lambda entry: (not is_ordinary(entry), entry.id))
-    # Only as far as needed, because a look may have to read a file.
+    # Lazily, because `is_present` may have to read a file.
     return Earlier(
         answer=next((entry for entry in kept if _answers(entry, key) and is_present(entry)), None),
         original=next(filter(is_present, kept), None),
@@ -49,26 +50,26 @@ def look_back(entries: Sequence[Entry], key: str, sorted_: bytes) -> Earlier:
 
 
 def is_ordinary(entry: Entry) -> bool:
-    """Tell whether a file is kept in a folder beside which a copy is one too many."""
+    """Return whether a file is in the folder of a class or in `uncertain`, so that a copy is a duplicate."""
     return _outcome(entry) not in (DUPLICATES, FAILED)
 
 
 def is_present(entry: Entry) -> bool:
-    """Tell whether the file of a row is where the row says, with the content that it had."""
+    """Return whether the file of a row is at the path of the row, with the same content."""
     if entry.state == "decided":
         return any(_holds(path, entry) for path in (entry.path, entry.destination))
     return entry.state == "filed" and _holds(entry.path, entry)
 
 
 def is_gone(entry: Entry, sorted_: bytes) -> bool:
-    """Tell whether the file of a filed row has left its path, as far as its folder is there to be asked."""
+    """Return whether the file of a filed row is not at its path; False where its folder is missing too."""
     if entry.state != "filed" or entry.path is None or entry.outcome is None:
         return False
     folder = os.path.join(sorted_, os.fsencode(entry.outcome), b"")
     try:
         os.lstat(entry.path)
     except FileNotFoundError:
-        # A path elsewhere is one from before `sorted` was moved.
+        # A path outside `sorted_` was recorded before `sorted` was moved.
         return entry.path.startswith(folder) and moves.is_folder(folder[:-1])
     except OSError:
         return False
@@ -82,7 +83,7 @@ def _holds(path: bytes | None, entry: Entry) -> bool:
         found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode) or found.st_size != entry.bytes:
             return False
-        # A copy to another file system may have another time.
+        # A copy to another file system may have another mtime.
         return found.st_mtime_ns == entry.mtime_ns or moves.sha256(path) == entry.sha256
     except OSError:
         return False

@@ -1,8 +1,8 @@
-"""The worker's sign of life: `state/heartbeat.json`, which `status` and health checks read.
+"""The worker's heartbeat: `state/heartbeat.json`, which `status` and health checks read.
 
-The worker writes it about every second and whenever its health changes. It is a sign, not a record: nothing
-is synced to disk, and what counts after a crash is in the database. Where the state folder takes no files, on
-a full or read-only disk, the sign of that very trouble is given in the folder for temporary files.
+The worker writes it about every second and whenever its health changes. It is not synced to disk; after a
+crash the database counts. If the state folder takes no files, because its disk is full or read-only, the
+heartbeat is written to the folder for temporary files.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _MOMENTS = ("started_at", "at", "last_filed_at", "next_report_at")
 
 @dataclass(frozen=True, slots=True)
 class InboxBeat:
-    """How one inbox is watched; `waiting` counts files that are there and not claimed yet.
+    """The state of one inbox; `waiting` counts its files that are not claimed yet.
 
-    `overflows` counts how often the kernel had more events than it keeps, each made good by a scan.
+    `overflows` counts how often the kernel's queue of events was full; a scan follows each time.
     """
 
     path: str
@@ -51,10 +51,10 @@ class InboxBeat:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What the worker says of itself; all moments are aware.
+    """The state of the worker; all moments are aware.
 
-    `rate_per_second` is of files filed lately, `waiting` counts files in inboxes and spool, `last_file` is
-    the readable form of a name, `report_problem` says why reports cannot be written just now.
+    `rate_per_second` counts files filed in the last minute, `waiting` files in inboxes and spool; `last_file`
+    is the readable form of a name; `report_problem` is the reason why reports cannot be written now.
     """
 
     pid: int
@@ -75,7 +75,7 @@ class Heartbeat:
     report_problem: str | None = None
 
     def write(self, path: Path) -> None:
-        """Replace the file at `path` at once. Raises OSError, which should not stop the worker."""
+        """Replace the file at `path` atomically. Raises OSError, which should not stop the worker."""
         text = (json.dumps(self.as_dict(), indent=2) + "\n").encode()
         try:
             replace_file(path, [text], durable=False)
@@ -83,7 +83,7 @@ class Heartbeat:
             replace_file(_elsewhere(path), [text], durable=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what is written: plain JSON values, moments as ISO 8601, `schema_version` first."""
+        """Return plain JSON values, moments as ISO 8601, `schema_version` first."""
         values = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
         for name in _MOMENTS:
             values[name] = values[name].isoformat() if values[name] else None
@@ -91,9 +91,9 @@ class Heartbeat:
 
 
 def read(path: Path) -> Heartbeat | None:
-    """Return the last heartbeat, or None where there is none that this version understands.
+    """Return the last heartbeat, or None if there is none that this version can parse.
 
-    Raises OSError where the file is there and cannot be read.
+    Raises OSError if the file exists and cannot be read.
     """
     elsewhere = _elsewhere(path)
     beats = [_read(path), _read(elsewhere) if _is_theirs(elsewhere, path.parent) else None]
@@ -106,7 +106,7 @@ def _elsewhere(path: Path) -> Path:
 
 
 def _is_theirs(path: Path, folder: Path) -> bool:
-    """Tell whether a file was made by who owns `folder`: anybody may make one among temporary files."""
+    """Return whether the owner of `folder`, or root, made a file; any user can make a temporary file."""
     try:
         return path.lstat().st_uid in (folder.stat().st_uid, 0)
     except OSError:
@@ -119,7 +119,7 @@ def _read(path: Path) -> Heartbeat | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
-        logger.warning("%s: is no heartbeat of this version: %r", path, error)
+        logger.warning("%s: is not a heartbeat of this version: %r", path, error)
         return None
 
 
@@ -134,11 +134,11 @@ def _parse(values: dict[str, Any]) -> Heartbeat:
 
 
 def liveness(heartbeat: Heartbeat | None, now: datetime, worker_lock_held: bool) -> Liveness:
-    """Tell whether a worker is alive, from its last heartbeat and from whether somebody holds its lock.
+    """Return whether a worker is alive, from its last heartbeat and its lock.
 
-    The lock decides, since the kernel lets go of it when a process ends in whatever way. The heartbeat only
-    tells a worker at work from one that hangs ("stalled": no beat within STALE of `now`, on either side of
-    it, for the clock may have been set back).
+    The lock decides, since the kernel releases it when the process ends in any way. The heartbeat only shows
+    whether a running worker hangs ("stalled": no beat within STALE before or after `now`, since the clock may
+    have been set back).
     """
     if not worker_lock_held:
         return "stopped" if heartbeat is None or heartbeat.state == "stopped" else "died"

@@ -1,4 +1,4 @@
-"""One worker for each set of folders: the kernel's locks, which die with the process that holds them."""
+"""One worker for each set of folders, by kernel locks that end with the process that holds them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pipeline.config import Settings
 from pipeline.errors import LockError
 
 NAME = "worker.lock"
-PATIENCE_SECONDS = 0.5
+LOCK_SECONDS = 0.5
 
 
 @contextmanager
 def worker_lock(settings: Settings) -> Iterator[None]:
-    """Hold the folders of `settings` for one worker.
+    """Lock the folders of `settings` for one worker.
 
-    The state folder is locked by a file that names our process, so that a second worker can say who is
-    there. Inboxes and `sorted` are locked too, since a worker with other settings may share them, or have
-    folders inside or around them. Raises LockError.
+    The state folder is locked by a file with the id of this process, so that a second worker can name it.
+    Inboxes and `sorted` are locked too, since a worker with other settings may share them, or have folders
+    inside or around them. Raises LockError.
     """
     with ExitStack() as stack:
         stack.enter_context(_locked_state(settings.state / NAME))
@@ -38,7 +38,7 @@ def worker_lock(settings: Settings) -> Iterator[None]:
 
 
 def holder(state: Path) -> int | None:
-    """Return the process id of the worker that is at work on a state folder, None if there is none."""
+    """Return the process id of the worker that uses a state folder, None if there is none."""
     try:
         descriptor = os.open(state / NAME, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -68,7 +68,7 @@ def _locked_state(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked_place(folder: Path, kind: int) -> Iterator[None]:
-    """Lock a folder by a file that stands for it: one held in the folder would keep its disk mounted."""
+    """Lock a temporary file that stands for a folder: a lock in the folder would keep its disk busy."""
     descriptor = _stand_in(folder)
     try:
         if not _try_lock(descriptor, kind):
@@ -82,7 +82,7 @@ def _stand_in(folder: Path) -> int:
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"pawsort-{name}.lock"
     try:
-        # Linux lets nobody create over another user's file in a shared folder, so try what is there first.
+        # In a shared folder Linux refuses O_CREAT on another user's file, so try without it first.
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
@@ -93,8 +93,8 @@ def _stand_in(folder: Path) -> int:
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:
-    # `holder` takes the lock for an instant to see whether it can; that must not stop a worker.
-    until = time.monotonic() + PATIENCE_SECONDS
+    # `holder` takes the lock for an instant to test it; that must not stop a worker.
+    until = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
@@ -103,7 +103,7 @@ def _try_lock(descriptor: int, kind: int) -> bool:
                 return False
             time.sleep(0.02)
         except OSError as error:
-            # A share that knows no locks: the others have to do.
+            # A network share without locks: the other locks have to suffice.
             if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
                 raise
             return True

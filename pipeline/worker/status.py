@@ -1,4 +1,4 @@
-"""What the worker is doing: its last sign of life, the lock it holds, and the counts of the ledger."""
+"""The state of the worker: its last heartbeat, its lock, and the counts of the ledger."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pipeline.worker.locks import holder
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`counts` has the files of each outcome, and those `waiting` between inbox and folder.
+    """State of the worker; `counts` has the files of each outcome, and those `waiting` to be filed.
 
-    `problem` says why nothing could be counted, None where it could.
+    `problem` is the reason why the files could not be counted, None if they were.
     """
 
     worker: Liveness
@@ -33,7 +33,7 @@ class Status:
 
     @property
     def well(self) -> bool:
-        """Whether a worker is at work and can go on."""
+        """Whether a worker runs and can go on."""
         at_work = self.worker in ("running", "starting") and self.problem is None
         return at_work and (self.beat is None or self.beat.health != "red")
 
@@ -82,14 +82,14 @@ def read(
     problem: str | None = None,
     count: Callable[[Engine], dict[str, int]] = listing.counts,
 ) -> Status:
-    """Look at the worker of `settings`; without an `engine` nothing is counted, perhaps for a `problem`.
+    """Return the state of the worker of `settings`; without an `engine`, for a `problem`, nothing is counted.
 
-    `count` is for who asks often and has the counts already.
+    `count` is given by callers that ask often and cache the counts.
     """
     pid = holder(settings.state)
     beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
     if beat and pid and beat.pid != pid:
-        beat = None  # of an earlier life: this one has not beaten yet
+        beat = None  # written by an earlier worker; this one has not written any yet
     worker = heartbeat.liveness(beat, datetime.now(UTC), pid is not None)
     if problem:
         return Status(worker, pid, {}, beat, problem)

@@ -188,7 +188,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "files of 0 bytes", "pipeline/classifier/file_checks.py",
-        "        if not count:\n            return Refused(\"empty\", \"0 bytes\")\n",
+        "        if not count:\n            raise UnreadableImage(\"empty\", \"0 bytes\")\n",
         "",
         (32,), ("pipeline/classifier/test_file_checks.py::test_an_empty_file_has_no_fingerprint",),
     ),

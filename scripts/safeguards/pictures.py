@@ -26,8 +26,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "the pixel limit of the decode", "models/images/decode.py",
-        "    header = read_header(data)\n    _check_pixels(header.width, header.height, pixel_limit)\n",
-        "    header = read_header(data)\n",
+        "    header = header or read_header(data)\n    _check_pixels(header.width, header.height, pixel_limit)\n",
+        "    header = header or read_header(data)\n",
         (), ("models/images/test_decode.py::test_pillow_sees_no_bomb_and_only_the_decoder_that_is_meant",),
     ),
     of(

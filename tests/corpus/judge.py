@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 from tests.corpus.case import OK, Case
 
@@ -128,22 +127,20 @@ def _serve(pipe: Connection) -> None:
 def _judge(data: bytes) -> tuple[str, str]:
     """Do what `pipeline.classifier.image_loader.load` does with the bytes of a file, without TensorFlow."""
     from models.images.decode import UnreadableImage, decode
-    from pipeline.classifier.file_checks import Refused, examine
+    from pipeline.classifier.file_checks import examine
     from pipeline.config import LimitSettings
 
     limits = LimitSettings()
     try:
-        verdict: Any = examine(data, limits)
-        if isinstance(verdict, Refused):
-            return (verdict.reason, verdict.detail) if verdict.detail else ("no detail", verdict.reason)
-        pixels = decode(data, SIZE, limits.pixels)
+        header, admitted = examine(data, limits)
+        pixels = decode(data, SIZE, limits.pixels, header)
     except UnreadableImage as error:
-        return error.reason, error.detail
+        return (error.reason, error.detail) if error.detail else ("no detail", error.reason)
     except BaseException as error:
         return type(error).__name__, repr(error)
     if pixels.shape != (SIZE, SIZE, 3) or pixels.dtype.name != "uint8":
         return "wrong pixels", f"{pixels.dtype} {pixels.shape}"
-    return OK, verdict.format
+    return OK, admitted.format
 
 
 def _memory() -> tuple[int, int, int]:

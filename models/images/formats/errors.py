@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 class UnreadableImage(Exception):  # noqa: N818 - a state of the file, no error of ours
-    """The bytes are not a picture that we can show a network.
+    """The bytes are not a picture that a network can classify.
 
     `reason` is one word for the ledger: empty, too_many_pixels, not_an_image, unsupported, truncated or
-    corrupt; `detail` is for people.
+    corrupt, or a limit that the caller sets, such as too_large; `detail` is for people.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -9,16 +9,18 @@ import threading
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from models.images import headers
 from models.images.decode import UnreadableImage
 from pipeline.classifier import image_loader
-from pipeline.classifier.file_checks import Refused
 from pipeline.classifier.image_loader import Batches, load, read, sliced
 from pipeline.config import LimitSettings
+from tests.support.pictures import FORMATS, encode, scene
 
 SIZE = 32
 LIMITS = LimitSettings()
@@ -36,6 +38,24 @@ def batches() -> Iterator[Batches]:
     batches = Batches(SIZE, LIMITS, threads=2)
     yield batches
     batches.close()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_header_of_a_file_is_read_once(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, reads = headers._READERS[kind], []
+
+    def counting(data: bytes) -> Any:
+        reads.append(len(data))
+        return reader(data)
+
+    monkeypatch.setitem(headers._READERS, kind, counting)
+    path = tmp_path / "photo"
+    path.write_bytes(encode(scene(), kind))
+    result, pixels = load((1, os.fsencode(path)), SIZE, LIMITS)
+    assert pixels is not None and result.admitted is not None
+    assert reads == [path.stat().st_size]
 
 
 def test_cuts_and_order_stay_as_they_were_put(batches: Batches, tmp_path: Path) -> None:
@@ -208,5 +228,6 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
     os.truncate(path, 1_000_001)
     result, _ = load((0, os.fsencode(path)), SIZE, LimitSettings(file_mb=1))
     assert result.reason == "too_large"
-    assert isinstance(read(os.fsencode(path), 1_000_000), Refused)
-    assert read(os.fsencode(path), 1_000_001) == bytes(1_000_001)
+    with pytest.raises(UnreadableImage, match="too_large: 1000001 bytes; the limit is 1 MB"):
+        read(os.fsencode(path), LimitSettings(file_mb=1))
+    assert read(os.fsencode(path), LimitSettings(file_mb=2)) == bytes(1_000_001)

@@ -56,7 +56,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["--once", "status"], 2, "--once, --dry-run and --serve are options of `run`"),
         (["--serve", "status"], 2, "are options of `run`"),
         (["run", "--serve", "--once"], 2, "--serve needs a worker that keeps running"),
-        (["serve", "--host", "0.0.0.0"], 2, "can be reached by others: expected a token"),
+        (["serve", "--host", "0.0.0.0"], 2, "can be reached by other machines: expected a token"),
         (["serve", "--port", "70000"], 2, "--port"),
         (["run", "--config", "none.yaml"], 2, "none.yaml: no such file"),
         (["classify"], 2, "Missing argument 'PATH...'"),
@@ -67,7 +67,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["query", "--format", "xml"], 2, "'xml' is not one of 'table', 'csv', 'json'"),
         (["query"], 4, "There is no database"),
         (["report", "--date", "2026-13-01"], 2, "'2026-13-01' is not a day"),
-        (["report", "--date", "2026-01-01", "--from", "2026-01-01"], 2, "give the one or the others"),
+        (["report", "--date", "2026-01-01", "--from", "2026-01-01"], 2, "use either --date or the others"),
         (["report", "--from", "2026-01-02", "--to", "2026-01-01"], 2, "is after"),
         (["report"], 4, "There is no database"),
         (["report", "--to", "2999-01-01"], 2, "2999-01-01 is in the future"),
@@ -76,11 +76,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["doctor"], 4, "There is no database"),
         (["correct", "a.jpg"], 2, "Missing option '--as'"),
         (["correct", "a.jpg", "--as", "cat"], 4, "There is no database"),
-        (["undo"], 2, "say what to take back"),
-        (["undo", "--last", "1", "--since", "2026-01-01"], 2, "say what to take back"),
+        (["undo"], 2, "choose what to revert"),
+        (["undo", "--last", "1", "--since", "2026-01-01"], 2, "choose what to revert"),
         (["undo", "--last", "1"], 4, "There is no database"),
-        (["retry"], 2, "say what to try again"),
-        (["retry", "a.jpg", "--reason", "timeout"], 2, "say what to try again"),
+        (["retry"], 2, "choose what to retry"),
+        (["retry", "a.jpg", "--reason", "timeout"], 2, "choose what to retry"),
         (["retry", "--reason", "timeout"], 4, "There is no database"),
         (["train"], 2, "Missing"),
         (["evaluate"], 2, "Missing argument 'BUNDLE'"),
@@ -253,7 +253,7 @@ def test_classify_needs_no_settings_file_but_one_that_is_named(
     (tmp_path / "config.yaml").unlink()
     (tmp_path / "photos").mkdir()
     done = run("classify", "photos")
-    assert done.code == 0 and "no photos there" in done.err
+    assert done.code == 0 and "no photos found" in done.err
     assert run("classify", "photos", "--config", "config.yaml").code == 2
     assert run("query").code == 2  # the settings name the database
 

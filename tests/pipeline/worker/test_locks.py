@@ -27,7 +27,7 @@ def settings(folder: Path, text: str = "") -> Settings:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.worker.locks.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.worker.locks.LOCK_SECONDS", 0.0)
 
 
 @pytest.mark.fault(76)
