@@ -127,8 +127,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a slow body is given up", "pipeline/web/middleware/body_limits.py",
-        "        left = min(PATIENCE_SECONDS, self._began + PATIENCE_SECONDS + earned - self._clock())\n",
-        "        left = PATIENCE_SECONDS\n",
+        "        left = min(SILENCE_SECONDS, self._began + SILENCE_SECONDS + allowance - self._clock())\n",
+        "        left = SILENCE_SECONDS\n",
         (107,), (_UPLOADS + "test_a_body_that_trickles_is_not_taken",),
     ),
     of(
