@@ -34,7 +34,7 @@ class SettingsError(PawsortError):
 
 
 class ModelError(PawsortError):
-    """A bundle is missing, damaged or not what it claims to be."""
+    """A bundle is missing, damaged or does not match its manifest."""
 
     exit_code = 3
 

@@ -149,7 +149,7 @@ def _problem(
 
 
 def examine_all(chosen: Sequence[Safeguard], jobs: int) -> Iterator[Result]:
-    """Examine safeguards, so many at a time, each in a copy of the tree that is free."""
+    """Examine safeguards, `jobs` at a time, each in its own copy of the tree."""
     marked = write_reliability.marked()
     free: queue.SimpleQueue[tuple[Runner, Path]] = queue.SimpleQueue()
     with (
@@ -174,7 +174,7 @@ def examine_all(chosen: Sequence[Safeguard], jobs: int) -> Iterator[Result]:
 
 
 def main() -> int:
-    """Examine what is asked for; return the exit code."""
+    """Examine the chosen safeguards; return the exit code."""
     options = _options()
     wanted = options.only.split(",")
     chosen = [s for s in SAFEGUARDS if any(word in s.name or word in s.file for word in wanted)]
@@ -198,9 +198,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts.mutations", description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--only", default="", help="only safeguards whose name or file has one of these, with commas"
+        "--only", default="", help="safeguards whose name or file contains one of these, comma-separated"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="number of safeguards at a time")
     parser.add_argument("--trust", action="store_true", help="do not run the tests with all in place first")
     return parser.parse_args()
 

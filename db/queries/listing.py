@@ -197,7 +197,7 @@ def written_reports(engine: Engine) -> list[Report]:
 
 
 def record_report(engine: Engine, day: date, written_at: datetime, waiting: int) -> None:
-    """Note that the reports of `day` say what was so at `written_at`, with that many files waiting."""
+    """Record that the reports of `day` were written at `written_at`, with this number of waiting files."""
     with writing(engine) as connection:
         connection.execute(delete(reports).where(reports.c.day == day))
         connection.execute(insert(reports), [{"day": day, "written_at": written_at, "waiting": waiting}])
