@@ -1,7 +1,7 @@
-"""Compute the imports between Pawsort's modules: `python -m scripts.import_graph` draws the packages.
+"""The imports between our modules, read from the source: `python -m scripts.import_graph` draws the packages.
 
-Imports inside functions and under TYPE_CHECKING count like any other. Own code, because import-linter cannot
-draw the graph, and forty lines do both.
+Imports inside functions and under TYPE_CHECKING count like any other. Own code because import-linter counts
+the first but cannot draw, and forty lines do both.
 """
 
 from __future__ import annotations
