@@ -147,7 +147,7 @@ def moves_lock(settings: Settings) -> Iterator[None]:
 def changed_since(moves: Sequence[Move]) -> str:
     """Return text that says who changed a file last, for a client that saw an earlier state of it."""
     if not moves:
-        return "was changed since"
+        return "has changed since"
     last = moves[-1]
     said = f", to {last.new_corrected_to}" if last.kind == "correct" else ""
     return f"was changed meanwhile by {last.by}{said}"

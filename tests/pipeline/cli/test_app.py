@@ -115,7 +115,7 @@ def test_a_file_that_is_no_database_is_exit_4_and_stays_as_it_is(run: Run, tmp_p
     done = run("run", "--once")
     assert done.code == 4
     assert str(database) in done.err
-    assert database.read_bytes().startswith(b"this is no database")
+    assert database.read_bytes().startswith(b"this is not a database")
 
 
 def test_status_without_its_database_tells_of_the_worker_and_is_exit_4(run: Run, tmp_path: Path) -> None:
