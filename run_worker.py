@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The door: `python run_worker.py` runs the worker, and takes every command that `pawsort` takes."""
+"""`python run_worker.py` is the same as `pawsort`: it runs the worker, or the given command."""
 
 import os
 import sys
 
 if __name__ == "__main__":
-    # Python leaves this folder off its path when it is told to (-P), and PYTHONPATH may name others first.
+    # With -P, this folder is not on the import path; with PYTHONPATH, others come first.
     sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
     from pipeline.entry import main
 

@@ -1,7 +1,7 @@
 """Settings: typed, frozen, read once from `config.yaml` and the environment.
 
-A wrong key or value is refused with its path, the value and what was expected; so is a layout of folders
-in which the worker would feed on what it files.
+An error names the wrong key, its value and the expected one. Overlapping folders are refused too, because the
+worker would process its own files.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ class _Section(BaseModel):
 
 
 class DecisionSettings(_Section):
-    """When a file is filed and when it is left to a person."""
+    """When a file is filed, and when it goes to uncertain/ for review."""
 
     target_precision: float = Field(0.995, ge=0.5, le=1.0)
     min_confidence: float | None = Field(None, ge=0.0, le=1.0)
 
 
 class BatchSettings(_Section):
-    """How many files go through the network together, and how long the first waits for the last."""
+    """Number of files that are classified together, and how long the first waits for others."""
 
     size: int = Field(64, ge=1, le=1024)
     wait_seconds: float = Field(0.2, ge=0.0, le=60.0)
 
 
 class WatchSettings(_Section):
-    """How arrivals are noticed and when they count as complete."""
+    """How new files are noticed, and when they count as complete."""
 
     mode: Literal["auto", "native", "polling"] = "auto"
     settle_seconds: float = Field(2.0, ge=0.0, le=3600.0)
@@ -72,7 +72,7 @@ class WatchSettings(_Section):
 
 
 class LimitSettings(_Section):
-    """What is refused before, or stopped while, it is decoded; of an animation the first frame is."""
+    """Limits for reading and decoding a file; only the first frame of an animation is decoded."""
 
     file_mb: float = Field(200.0, gt=0.0, le=1e6)
     megapixels: float = Field(200.0, gt=0.0, le=1e6)
@@ -82,17 +82,17 @@ class LimitSettings(_Section):
 
     @property
     def file_bytes(self) -> int:
-        """The largest file that is read, in bytes."""
+        """Largest file that is read, in bytes."""
         return int(self.file_mb * 1_000_000)
 
     @property
     def pixels(self) -> int:
-        """The largest width x height that is decoded."""
+        """Largest width x height that is decoded."""
         return int(self.megapixels * 1_000_000)
 
 
 class ReportSettings(_Section):
-    """When the nightly reports are written, and whose midnight ends a day."""
+    """When the nightly reports are written, and the time zone of their days."""
 
     at: str = Field("00:10", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
@@ -104,7 +104,7 @@ class ReportSettings(_Section):
 
 
 class WebSettings(_Section):
-    """Where the web page listens; an address other than loopback needs a token."""
+    """Address of the web pages; any other than loopback needs a token."""
 
     host: Annotated[str, AfterValidator(_host_name)] = "127.0.0.1"
     port: int = Field(8420, ge=1, le=65535)
@@ -114,12 +114,12 @@ class WebSettings(_Section):
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Self:
         if self.token is None and self.host not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError(f"host {self.host} can be reached by others: expected a token too")
+            raise ValueError(f"host {self.host} can be reached by other machines: expected a token too")
         return self
 
 
 class LogSettings(_Section):
-    """How the log looks on stderr."""
+    """Format and level of the log on stderr."""
 
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -153,12 +153,12 @@ class Settings(BaseSettings):
 
     @property
     def spool(self) -> Path:
-        """Where a claimed file waits until it is filed."""
+        """Folder of claimed files until they are filed."""
         return self.state / "spool"
 
     @property
     def database_url(self) -> str:
-        """The SQLAlchemy URL of the ledger; a relative SQLite path is one from the settings' folder."""
+        """SQLAlchemy URL of the ledger; a relative SQLite path starts at the settings' folder."""
         if self.database is None:
             return f"sqlite:///{self.state / 'pawsort.db'}"
         scheme, slashes, path = self.database.partition(":///")
@@ -175,7 +175,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file, which arrives as keyword arguments."""
+        """Give the environment priority over the file, whose values are the keyword arguments."""
         return env_settings, init_settings
 
     @model_validator(mode="after")
@@ -187,15 +187,15 @@ class Settings(BaseSettings):
 
 
 def load(path: Path) -> Settings:
-    """Read and check `path`, with the environment over it.
+    """Read and check the settings file `path`; the environment has priority.
 
-    Raises SettingsError, whose message has a line for each thing that is wrong.
+    Raises SettingsError, whose message has a line for each error.
     """
     return _checked(path, _read_yaml(path), path.absolute().parent)
 
 
 def defaults(base: Path) -> Settings:
-    """Return the settings of a folder without a settings file: defaults, and the environment over them.
+    """Return the settings for a folder without a settings file: the defaults and the environment.
 
     Raises SettingsError.
     """
@@ -220,7 +220,7 @@ def _places(settings: Settings) -> list[tuple[str, Path]]:
 
 
 def masked(secret: str | None) -> str | None:
-    """Return a token, or a URL with a password, as it may be shown."""
+    """Return a token, or a URL with a password, with the secret replaced by ***."""
     if secret is None:
         return None
     head, at, tail = secret.rpartition("@")
@@ -276,7 +276,7 @@ def _explain_one(path: Path, problem: ErrorDetails) -> str:
 
 
 def _siblings(keys: Sequence[str]) -> list[str]:
-    """Name the settings that may stand where the last of `keys` stands."""
+    """Return the names of the settings in the section of the last of `keys`."""
     model: type[BaseModel] = Settings
     for key in keys[:-1]:
         field = model.model_fields.get(key)

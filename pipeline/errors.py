@@ -1,14 +1,14 @@
-"""Every error that ends a command, and the exit code it ends with.
+"""All errors that end a command, and their exit codes.
 
-    PawsortError                1   a command could not do what was asked
+    PawsortError                1   the command failed
     ├── SettingsError           2   config.yaml, the environment or the command line is wrong
     ├── ModelError              3   the model's bundle cannot be used
     ├── DatabaseError           4   the database cannot be used
-    └── LockError               5   another worker holds these folders
+    └── LockError               5   another worker uses these folders
 
 `models` and `db` raise errors of `models.errors` and `db.connection.errors`, which have no exit codes;
 `translated` turns each into the error of the same meaning here. A file that cannot be read is never an
-exception: it is a reason in the ledger.
+exception: the ledger records the reason.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from contextlib import contextmanager
 
 OK = 0
 SOME_FAILED = 1
-"""The command is done, but some files failed or could not be moved, or `doctor` found something."""
+"""The command is done, but files failed or could not be moved, or `doctor` found problems."""
 
 
 class PawsortError(Exception):
-    """Something the user must know of; the message says what, where and what to do next."""
+    """An error for the user; the message says what, where and what to do next."""
 
     exit_code = 1
 
@@ -34,26 +34,26 @@ class SettingsError(PawsortError):
 
 
 class ModelError(PawsortError):
-    """A bundle is missing, damaged or not what it claims to be."""
+    """A bundle is missing, damaged or does not match its manifest."""
 
     exit_code = 3
 
 
 class DatabaseError(PawsortError):
-    """The database is damaged, of another version, locked or out of reach."""
+    """The database is damaged, of another version, locked or unreachable."""
 
     exit_code = 4
 
 
 class LockError(PawsortError):
-    """Another worker is at work on the same folders."""
+    """Another worker uses the same folders."""
 
     exit_code = 5
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise the errors of `models/` and `db/` as ours, with their message unchanged."""
+    """Raise the errors of `models` and `db` as errors of this module, with the same message."""
     from db.connection.errors import DatabaseError as RoomDatabaseError
     from db.connection.errors import DatabaseReserved
     from models.errors import ArchitectureError, BundleError, DatasetError, PackageMissing

@@ -1,4 +1,4 @@
-"""Refuse folders that overlap, so that the worker would take what it has filed."""
+"""Refuse overlapping folders, in which the worker would process its own files again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log on stderr: one line a record, as text for people or JSON for collectors."""
+"""Write the log to stderr, one line a record: text for people or JSON for log collectors."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pipeline.control_characters import CONTROL
 
 
 def set_up(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Send the log of this process to `stream` (stderr), in place of where it went before."""
+    """Send the log of this process to `stream` (default: stderr) only."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    # The libraries' own chatter is for those who debug them.
+    # Details of libraries only help to debug these libraries.
     for name in ("sqlalchemy", "alembic", "apscheduler", "PIL", "watchdog"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def printable(text: str) -> str:
-    """Escape what could break a line, move the cursor or turn the direction of writing."""
+    """Escape control characters; see `control_characters`."""
     return CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def printable_lines(text: str) -> str:
-    """Escape the same in each line of a text that has several."""
+    """Escape control characters in a text, but keep its lines."""
     return "\n".join(map(printable, text.split("\n")))
 
 
@@ -39,7 +39,7 @@ class TextFormatter(logging.Formatter):
     """`2026-11-21 06:52:51 INFO filed 64 in 0.31 s: 40 cats, 24 dogs`, in local time."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Make one line of a record; a traceback, which only a defect makes, follows it."""
+        """Return one line for a record, followed by the traceback of an unexpected error."""
         moment = datetime.fromtimestamp(record.created).astimezone()
         line = f"{moment:%Y-%m-%d %H:%M:%S} {record.levelname} {printable(record.getMessage())}"
         return line + (
@@ -48,10 +48,10 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object with `at` (ISO 8601, UTC), `level`, `logger`, `message`, and `exception` for a defect."""
+    """One object with `at` (ISO 8601, UTC), `level`, `logger`, `message`, and perhaps `exception`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Make one JSON object of a record."""
+        """Return one JSON object for a record."""
         moment = datetime.fromtimestamp(record.created, UTC)
         fields = {
             "at": f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z",
@@ -65,7 +65,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class LineHandler(logging.Handler):
-    """Hand each formatted line to a function, so that a progress bar and the log share the terminal."""
+    """Pass each formatted line to a function, so that a progress bar and the log share the terminal."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         super().__init__()

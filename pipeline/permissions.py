@@ -1,8 +1,7 @@
-"""Who else may read what Pawsort makes for itself: database, spool, signs of life, reports.
+"""Limit which users may read Pawsort's own files: database, spool, heartbeat, reports.
 
-They hold names of files, and photos on their way. Photos keep their own modes wherever they go, and the
-folders in which the user looks for them, the inboxes and all under `sorted`, get modes by the umask of the
-process, as they would from any program.
+They contain file names, and photos being processed. Photos keep their modes, and the inboxes and the folders
+in `sorted` get modes by the umask of the process, as from any program.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ from pathlib import Path
 from pipeline.config import Permissions, Settings
 
 MASKS: dict[Permissions, int] = {"private": 0o077, "group": 0o027}
-"""Bits that no file or folder of Pawsort's own has."""
+"""Mode bits that none of Pawsort's own files and folders has."""
 
 _COMMANDS: dict[Permissions, str] = {"private": "go=", "group": "g=rX,o="}
 
 _umasks: list[tuple[int, int]] = []
-"""For each `limited` that is entered: the umask before it, and the one it set."""
+"""For each active `limited`: the umask before it, and the one it set."""
 
 
 @contextmanager
 def limited(permissions: Permissions) -> Iterator[None]:
-    """Make all that this process and its children make from now on as private as the setting says.
+    """Apply the setting to all files that this process and its children make inside the context.
 
-    By the umask, so that what libraries make, such as SQLite's files, is held to it too.
+    Uses the umask, so that it applies to files of libraries, such as SQLite's, too.
     """
     if permissions not in MASKS:
         yield
@@ -42,27 +41,27 @@ def limited(permissions: Permissions) -> Iterator[None]:
 
 
 def as_usual(path: bytes | str | Path, mode: int) -> None:
-    """Give a file or folder that was just made with `mode` the mode that it would have without `limited`."""
+    """Set the mode of a new file or folder to the one that `mode` gives without `limited`."""
     if not _umasks:
         return
     usual, limit = _umasks[0][0], _umasks[-1][1]
-    # Shares may know no modes.
+    # Network shares may have no modes.
     with suppress(OSError):
         found = stat.S_IMODE(os.lstat(path).st_mode)
-        # Where the folder around it has a default ACL, that decides and not the umask.
+        # If its parent has a default ACL, that applies instead of the umask.
         if found & 0o777 == mode & ~limit:
             os.chmod(path, found | (mode & ~usual))
 
 
 def exposed(settings: Settings) -> list[str]:
-    """Say of each folder of Pawsort's own how others than the setting names may read it, and what to do.
+    """Return a message for each of Pawsort's folders that more users may read than the setting allows.
 
-    A folder that is there keeps its mode: who made it may have meant it.
+    An existing folder keeps its mode, because its mode may be intended.
     """
     mask, command = MASKS.get(settings.permissions, 0), _COMMANDS.get(settings.permissions)
     return [
-        f"{folder}: others may read it (mode {mode:04o}); `chmod -R {command} {folder}` stops that, "
-        "`permissions: umask` in the settings means it"
+        f"{folder}: other users may read it (mode {mode:04o}); `chmod -R {command} {folder}` prevents that; "
+        "to allow it, set `permissions: umask`"
         for folder in (settings.state, settings.reports)
         if (mode := _mode(folder)) & mask
     ]

@@ -1,6 +1,6 @@
-"""The numbers and times that commands and addresses accept: what databases and Python's calendar can hold.
+"""Limits of numbers and times in commands and URLs: those of databases and of Python's calendar.
 
-Commands make option types of these in `cli_shared`, routes make parameter types in `web/parameters`.
+`cli.options` makes types of options from these, `web.routes.parameters` types of parameters.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from datetime import UTC, date, datetime
 LARGEST_INTEGER = 2**63 - 1
 """The largest integer of a database column."""
 
-# Around a day or moment its neighbours in any time zone must exist too.
+# Days before and after, in any time zone, must exist too.
 FIRST_DAY = date(2, 1, 1)
 LAST_DAY = date(9998, 12, 31)
 
 
 def to_utc(moment: datetime) -> datetime:
-    """Return a moment in UTC; without a zone it is UTC. Raises ValueError outside the years 2 to 9998."""
+    """Return a time in UTC; a naive one is UTC. Raises ValueError outside the years 2 to 9998."""
     within(moment.date())
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 

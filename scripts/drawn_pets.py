@@ -1,4 +1,4 @@
-"""Draw cats, dogs and other things, each from a seed: photos that anybody may see."""
+"""Draw cats, dogs and other things, each from a seed: pictures without a copyright."""
 
 from __future__ import annotations
 

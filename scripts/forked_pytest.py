@@ -1,7 +1,7 @@
-"""Run pytest many times without importing again what never changes: only our own code is fresh each time.
+"""Run pytest many times in forks of a process that has imported the libraries, but none of Pawsort's modules.
 
 `python scripts/forked_pytest.py MODULE...` imports these and reads orders from stdin, each a line of JSON; a
-fork of it runs each, and how that ended is written to stdout. `Runner` is the other end of these pipes.
+fork runs each order, and its exit code is written to stdout. `Runner` is the client.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ PRELOADED = (
     "pytest", "numpy", "PIL.Image", "pillow_heif", "sqlalchemy", "alembic.command", "pydantic", "pandas",
     "yaml", "watchdog.observers.inotify_c", "apscheduler.schedulers.background", "multiprocessing.connection",
 )  # fmt: skip
-"""No module of ours, and none that is or imports a plugin of pytest: pytest must see those first."""
+"""Without modules of Pawsort, and without plugins of pytest, which pytest must import first."""
 
 TOO_LONG = 2
-"""The exit code that stands for pytest having been killed; pytest's own, for a run that was interrupted."""
+"""Exit code for a killed pytest; the same as pytest's own for an interrupted run."""
 
 
 class Runner:
-    """The client's end, for one thread; close it when done."""
+    """Client of the process, for one thread; close it when done."""
 
     def __init__(self, preloaded: Sequence[str] = PRELOADED) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this very file
@@ -44,7 +44,7 @@ class Runner:
         seconds: float,
         output: Path,
     ) -> int:
-        """Run pytest in a tree, for so long at most; return its exit code. `output` takes what it says."""
+        """Run pytest in a tree, for at most `seconds`; return its exit code. Its output goes to `output`."""
         order = {"tree": str(tree), "arguments": list(arguments), "environment": dict(environment)}
         line = json.dumps({**order, "seconds": seconds, "output": str(output)})
         assert self._process.stdin and self._process.stdout

@@ -24,19 +24,19 @@ Graph = Mapping[str, frozenset[str]]
 
 
 def modules() -> dict[str, Path]:
-    """Return the path of each of our modules by its dotted name, without the frozen migrations."""
+    """Return the path of each module by its dotted name, without the migrations."""
     paths = (path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))
     return {_name(path): path for path in paths if "migrations" not in path.parts}
 
 
 def module_graph() -> Graph:
-    """Return which of our modules each of them imports."""
+    """Return the modules of Pawsort that each module imports."""
     known = modules()
     return {name: frozenset(_imported(path, known) - {name}) for name, path in known.items()}
 
 
 def package_graph(graph: Graph) -> Graph:
-    """Return which packages each package imports; modules in the root of a room stand for themselves."""
+    """Return the packages that each package imports."""
     packages: dict[str, set[str]] = {}
     for module, imported in graph.items():
         here = package_of(module)
@@ -50,7 +50,7 @@ def package_of(module: str) -> str:
 
 
 def cycle(graph: Graph) -> list[str]:
-    """Return one circle of imports, or nothing if there is none."""
+    """Return one cycle of imports, empty if there is none."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -60,7 +60,7 @@ def cycle(graph: Graph) -> list[str]:
 
 
 def mermaid(room: str, graph: Graph) -> str:
-    """Draw the packages of a room and their imports as a mermaid flowchart; its root is left out."""
+    """Draw the packages below `room` and their imports as a mermaid flowchart."""
     inside = {
         name: imported for name, imported in package_graph(graph).items() if name.startswith(f"{room}.")
     }

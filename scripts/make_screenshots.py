@@ -29,7 +29,7 @@ PHOTOS = {"cat": 22, "dog": 20, "thing": 8}
 
 
 def main() -> None:
-    """Make all pictures."""
+    """Make all screenshots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=TARGET, help="the folder for the pictures")
     out = parser.parse_args().out
@@ -38,7 +38,7 @@ def main() -> None:
         place = Path(folder) / "pets"
         photos = prepare(place)
         run(place, "run", "--once")
-        # What a person would do next, so that there is something to see.
+        # Correct some, so that the pages show corrections too.
         dogs = sorted(map(str, (place / "sorted" / "uncertain").glob("dog-*.jpg")))[:9]
         run(place, "correct", *dogs, "--as", "dog", "--by", "ann")
         with serving(place) as address:
@@ -104,7 +104,7 @@ def take(browser: Any, address: str, out: Path, photos: dict[str, Path]) -> None
 
 @contextlib.contextmanager
 def window(browser: Any, address: str, device: Device, scheme: Scheme) -> Iterator[Any]:
-    """Open a window, and a way to take what is seen in it."""
+    """Open a window, and yield a function that takes a screenshot of it."""
     with Window(browser, address, device, scheme) as opened:
         opened.page.set_default_timeout(1000 * PATIENCE_SECONDS)
         yield opened.page, lambda path: _save(opened.page.screenshot(), path, SIZES[device][0])

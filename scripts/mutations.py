@@ -1,12 +1,12 @@
-"""Take out each safeguard in turn, and show which test goes red: `make mutations`.
+"""Remove each safeguard in turn, and show which test fails: `make mutations`.
 
     python -m scripts.mutations              all of them, in temporary copies of the tree
     python -m scripts.mutations --only fsync
 
-A safeguard that no test misses guards nothing. Each is taken out by an exact change of the text, so that a
-change of the code around it is noticed here. Where it guards faults of the catalogue, a test that is marked
-with each of them must go red. Results go to stdout. Exits with 1 if no test goes red for one of them, or if
-its text is not in the code any more.
+A safeguard that no test needs is not tested. Each is removed by an exact replacement of text, so that a
+change of the code around it is noticed. For each fault of the catalogue that it guards against, a test with
+its mark must fail. Results go to stdout. Exits with 1 if no test fails for a safeguard, or if its text is not
+in the code.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from scripts.safeguards import SAFEGUARDS, Safeguard, covers
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 450
-"""How long the tests of one safeguard may take."""
+"""Time limit for the tests of one safeguard."""
 
 ALL_SECONDS = 7200
-"""How long those of all may take with everything in place."""
+"""Time limit for the tests of all safeguards without a removal."""
 
-PATIENCE_SECONDS = 20
-"""How long a test of a whole worker waits for what will not come; more than all takes that does come."""
+WAIT_SECONDS = 20
+"""Time that a test of a whole worker waits for an event; longer than any that occurs needs."""
 
 _FAILED = re.compile(r"^FAILED (tests/\S+?::[^\s\[]+)(?:\[.*?\])?(?: - (.*))?$", re.MULTILINE)
-# Code that cannot even run shows nothing of what a safeguard is for.
+# Code that cannot run does not show what a safeguard does.
 _BROKEN = re.compile(r"(Name|Syntax|Indentation|Import|ModuleNotFound|UnboundLocal)Error")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What taking out one safeguard led to: the tests that went red, or a `problem` of the check itself."""
+    """Result of removing one safeguard: the failed tests, or a `problem` of the check itself."""
 
     safeguard: Safeguard
     red: tuple[str, ...]
@@ -58,13 +58,13 @@ class Result:
 
     def __str__(self) -> str:
         what = self.problem or (
-            f"red: {', '.join(self.red)}: {self.said}" if self.red else "GREEN: nobody misses it"
+            f"red: {', '.join(self.red)}: {self.said}" if self.red else "GREEN: no test needs it"
         )
         return f"{self.safeguard.name} ({self.safeguard.file}), {self.seconds:.0f} s: {what}"
 
 
 def copy_of_the_tree(target: Path) -> None:
-    """Copy what git knows or would take; links and ignored files stay behind."""
+    """Copy the files that git tracks or would add, without links and ignored files."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],  # noqa: S607 - whichever git there is
         cwd=ROOT,
@@ -80,13 +80,15 @@ def copy_of_the_tree(target: Path) -> None:
 
 @contextmanager
 def without(safeguard: Safeguard, tree: Path) -> Iterator[None]:
-    """Take one safeguard out of a tree for a while. Raises ValueError if its text is not there just once."""
+    """Remove one safeguard from a tree temporarily. Raises ValueError unless its text is there once."""
     path = tree / safeguard.file
     whole, status = path.read_text(encoding="utf-8"), path.stat()
     if whole.count(safeguard.text) != 1:
-        raise ValueError(f"{safeguard.file} has its text {whole.count(safeguard.text)} times: mend the list")
+        raise ValueError(
+            f"{safeguard.file} has its text {whole.count(safeguard.text)} times: update the list"
+        )
     path.write_text(whole.replace(safeguard.text, safeguard.without), encoding="utf-8")
-    # Python knows compiled files by the second and size of their source, which may both be the same.
+    # Python recognises compiled files by the time in seconds and size of their source, which may be equal.
     os.utime(path, (next(_MOMENTS),) * 2)
     try:
         yield
@@ -102,7 +104,7 @@ def run_tests(
     runner: Runner, tree: Path, tests: Sequence[str], seconds: float = SECONDS, most: int = 1
 ) -> tuple[int, dict[str, str]]:
     """Run tests in a tree until so `most` have failed; return pytest's exit code, and what these said."""
-    patience = {"COLUMNS": "400", "FAULTS_PATIENCE_SECONDS": str(PATIENCE_SECONDS)}
+    patience = {"COLUMNS": "400", "FAULTS_PATIENCE_SECONDS": str(WAIT_SECONDS)}
     with tempfile.TemporaryDirectory(prefix="pawsort-red-") as base:
         output = Path(base, "output")
         line = [
@@ -147,7 +149,7 @@ def _problem(
 
 
 def examine_all(chosen: Sequence[Safeguard], jobs: int) -> Iterator[Result]:
-    """Examine safeguards, so many at a time, each in a copy of the tree that is free."""
+    """Examine safeguards, `jobs` at a time, each in its own copy of the tree."""
     marked = write_reliability.marked()
     free: queue.SimpleQueue[tuple[Runner, Path]] = queue.SimpleQueue()
     with (
@@ -172,7 +174,7 @@ def examine_all(chosen: Sequence[Safeguard], jobs: int) -> Iterator[Result]:
 
 
 def main() -> int:
-    """Examine what is asked for; return the exit code."""
+    """Examine the chosen safeguards; return the exit code."""
     options = _options()
     wanted = options.only.split(",")
     chosen = [s for s in SAFEGUARDS if any(word in s.name or word in s.file for word in wanted)]
@@ -196,9 +198,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts.mutations", description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--only", default="", help="only safeguards whose name or file has one of these, with commas"
+        "--only", default="", help="safeguards whose name or file contains one of these, comma-separated"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="number of safeguards at a time")
     parser.add_argument("--trust", action="store_true", help="do not run the tests with all in place first")
     return parser.parse_args()
 

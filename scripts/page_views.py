@@ -1,7 +1,7 @@
-"""Take a picture of every page, on a desktop and a phone, light and dark: `python -m scripts.page_views`.
+"""Take screenshots of every page, on a desktop and a phone, light and dark: `python -m scripts.page_views`.
 
-For those who change a page and want to see what came of it everywhere. The pages are those of a server that
-runs already, so with photos of your own; empty ones come from a server that this starts.
+Shows the effect of a change on every page. The pages come from a running server, with its photos; this
+program starts a server for empty pages.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Camera:
         self.take(name)
 
     def take(self, name: str) -> None:
-        """Take what is shown now, once all its pictures are there."""
+        """Take a screenshot, once all images are loaded."""
         self.page.evaluate(
             "() => document.querySelectorAll('img').forEach((one) => { one.loading = 'eager' })"
         )
@@ -87,7 +87,7 @@ def main() -> None:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("address", help="of the server, such as http://127.0.0.1:8420")
-    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="what is shown to the page Try")
+    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="photos for the page Try")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the pictures")
     parser.add_argument("--only", nargs="*", default=[], help="names of pictures; all without")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Write docs/commands.md from what the commands say of themselves: `python -m scripts.write_command_docs`."""
+"""Write docs/commands.md from the --help of the commands: `python -m scripts.write_command_docs`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ TARGET = Path(__file__).parents[1] / "docs" / "commands.md"
 WIDTH = 100
 
 EXIT_CODES = {
-    0: "all is well",
-    1: "done, but some files failed, could not be moved or do not agree; or `status --check` found no worker"
-    " that is well; or a folder cannot be written",
+    0: "success",
+    1: "done, but some files failed, could not be moved or do not agree; or `status --check` found no healthy"
+    " worker; or a folder cannot be written",
     2: "the command line, a setting or the layout of the folders is wrong",
     3: "the model cannot be used",
     4: "the database cannot be used",
-    5: "another worker, or another `correct` or `undo`, is at work on the same folders",
+    5: "another worker, or another `correct` or `undo`, uses the same folders",
     129: "stopped by SIGHUP, the terminal was closed",
     130: "stopped by SIGINT, that is Ctrl-C",
     143: "stopped by SIGTERM",
@@ -31,7 +31,7 @@ INTRODUCTION = f"""\
 
 <!-- Made by `python -m scripts.write_command_docs` from the commands' own --help. Do not edit. -->
 
-`pawsort` and `python run_worker.py` are the same door: write either. Without a command, the worker runs.
+`pawsort` and `python run_worker.py` are the same command. Without a subcommand, the worker runs.
 
 Data goes to stdout; messages, progress and the log go to stderr. Every command that reads has `--json`.
 `--config PATH` may stand before or after the name of the command; `train` and `evaluate` take no settings.
@@ -41,20 +41,20 @@ Data goes to stdout; messages, progress and the log go to stderr. Every command 
 | code | means |
 |---|---|
 {"".join(f"| {code} | {meaning} |" + chr(10) for code, meaning in EXIT_CODES.items())}
-After the first signal the worker finishes the batch in hand; a second one ends it at once. No file is lost
-either way.
+After the first signal the worker finishes the current batch; a second one ends it at once. No file is lost in
+either case.
 """
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Yield each command with its context, groups before what is in them, by its full name."""
+    """Yield the full name and context of each command, groups before their commands."""
     root = get_command(app)
     context = root.make_context("pawsort", [], resilient_parsing=True, terminal_width=WIDTH)
     yield from _below("pawsort", root, context)
 
 
 def text() -> str:
-    """Return what docs/commands.md should be."""
+    """Return the text of docs/commands.md."""
     return INTRODUCTION + "".join(map(_section, commands()))
 
 

@@ -64,13 +64,13 @@ def _count(tests: dict[int, list[str]], guards: dict[int, list[str]]) -> str:
     )
 
 
-def _counted(which: str, ours: set[int], tests: dict[int, list[str]], guards: dict[int, list[str]]) -> str:
-    held = ours & set(tests)
+def _counted(which: str, numbers: set[int], tests: dict[int, list[str]], guards: dict[int, list[str]]) -> str:
+    held = numbers & set(tests)
     seen = held & set(guards)
     none = (held - seen) & set(NO_SAFEGUARD)
-    away = ours & set(DOES_NOT_APPLY)
-    counts = (len(held), len(seen), len(none), len(held - seen - none), len(away), len(ours - held - away))
-    return f"| {which} | {len(ours)} | {' | '.join(map(str, counts))} |\n"
+    away = numbers & set(DOES_NOT_APPLY)
+    counts = (len(held), len(seen), len(none), len(held - seen - none), len(away), len(numbers - held - away))
+    return f"| {which} | {len(numbers)} | {' | '.join(map(str, counts))} |\n"
 
 
 _ABOUT = """

@@ -77,6 +77,18 @@ def test_models_and_db_know_neither_the_pipeline_nor_each_other(room: str, other
     assert foreign == []
 
 
+def test_sql_is_written_in_db_alone() -> None:
+    names = {
+        (module, alias.name)
+        for module, path in modules().items()
+        if not module.startswith("db.")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sqlalchemy"
+        for alias in node.names
+    }
+    assert {(module, name) for module, name in names if name != "Engine"} == set()
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert cycle(GRAPH) == []
 

@@ -1,7 +1,7 @@
-"""What can be wrong with the database, in words: the only place where drivers' errors are read.
+"""Errors of the database, and their messages; the only module that reads errors of drivers.
 
-DatabaseError                 stop: damaged, of another version, not ours
-├── DatabaseUnavailable       pause and try again: locked, disk full, read-only, out of reach
+DatabaseError                 stop: damaged, of another version, not Pawsort's
+├── DatabaseUnavailable       pause and try again: locked, disk full, read-only, unreachable
 ├── DatabaseReserved          stop: another worker uses it
 └── LedgerError               stop: a row was not in the state a transition needs
 """
@@ -20,15 +20,15 @@ class DatabaseError(Exception):
     """The database cannot be used; the message says what, where and what to do next."""
 
 
-class DatabaseUnavailable(DatabaseError):  # noqa: N818 - it says a state of the world
-    """The database cannot be used now, but may be later with nothing changed in it."""
+class DatabaseUnavailable(DatabaseError):  # noqa: N818 - it names a state
+    """The database cannot be used now, but may be usable later without a change to it."""
 
 
 class CommitUnclear(DatabaseUnavailable):
-    """A commit failed: what it was to change may be done or not, as the database alone can tell."""
+    """A commit failed; its changes may or may not be in the database."""
 
 
-class DatabaseReserved(DatabaseError):  # noqa: N818 - it says a state of the world
+class DatabaseReserved(DatabaseError):  # noqa: N818 - it names a state
     """Another worker uses the database."""
 
 
@@ -39,7 +39,7 @@ class LedgerError(DatabaseError):
 _SQLITE: dict[int, tuple[type[DatabaseError], str]] = {
     sqlite3.SQLITE_BUSY: (
         DatabaseUnavailable,
-        "is locked by another program for longer than this one waits. Close what has it open for writing.",
+        "is locked by another program for too long. Close the program that has it open for writing.",
     ),
     sqlite3.SQLITE_LOCKED: (DatabaseUnavailable, "is locked by another connection. Try again."),
     sqlite3.SQLITE_READONLY: (
@@ -55,11 +55,11 @@ _SQLITE: dict[int, tuple[type[DatabaseError], str]] = {
         DatabaseUnavailable,
         "cannot be opened. Check that its folder exists and may be read and written by this user.",
     ),
-    sqlite3.SQLITE_PERM: (DatabaseUnavailable, "may not be opened by this user. Mend its rights."),
+    sqlite3.SQLITE_PERM: (DatabaseUnavailable, "may not be opened by this user. Change its permissions."),
     sqlite3.SQLITE_CORRUPT: (
         DatabaseError,
         "is damaged, and is left as it is. Move it away and put a backup in its place, or start without one "
-        "and run `pawsort doctor --repair`, which records the photos that it does not know.",
+        "and run `pawsort doctor --repair`, which records the photos that have no row.",
     ),
     sqlite3.SQLITE_NOTADB: (
         DatabaseError,
@@ -67,13 +67,13 @@ _SQLITE: dict[int, tuple[type[DatabaseError], str]] = {
     ),
 }
 
-# Connection trouble, resources, locks, a server going down or coming up, system errors, read-only, deadlock.
-_POSTGRES_PASSING = ("08", "53", "55P03", "57P", "58", "25006", "40")
+# Connection, resources, locks, a server stopping or starting, system errors, read-only, deadlock.
+_POSTGRES_TRANSIENT = ("08", "53", "55P03", "57P", "58", "25006", "40")
 
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Raise what a driver raises as a DatabaseError about the database at `where`; mistakes of ours pass."""
+    """Raise errors of a driver as DatabaseError about the database at `where`; let other errors pass."""
     try:
         yield
     except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
@@ -86,12 +86,12 @@ def explain(error: Exception, where: str) -> DatabaseError:
     if isinstance(cause, sqlite3.Error):
         return _explain_sqlite(cause, where)
     if isinstance(error, PoolTimeout):
-        return DatabaseUnavailable(f"The database {where} has no connection to spare. Try again.")
+        return DatabaseUnavailable(f"The database {where} has no free connection. Try again.")
     return _explain_postgres(cause, where)
 
 
 def _explain_sqlite(cause: sqlite3.Error, where: str) -> DatabaseError:
-    # The low byte is the kind, the rest its particulars; errors of the module itself carry no code.
+    # The low byte is the kind, the rest are details; errors of the sqlite3 module itself have no code.
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     kind, words = _SQLITE.get(code, (DatabaseError, "refused a statement."))
     return kind(f"The database {where} {words} ({cause})")
@@ -102,9 +102,9 @@ def _explain_postgres(cause: BaseException, where: str) -> DatabaseError:
     said = " ".join(str(cause).split())
     if state is None and type(cause).__name__ == "OperationalError":
         return DatabaseUnavailable(
-            f"The database {where} is out of reach. Check that its server runs, and `database` in the "
+            f"The database {where} cannot be reached. Check that its server runs, and `database` in the "
             f"settings. ({said})"
         )
-    if state is not None and state.startswith(_POSTGRES_PASSING):
+    if state is not None and state.startswith(_POSTGRES_TRANSIENT):
         return DatabaseUnavailable(f"The database {where} cannot be used now. Check its server. ({said})")
     return DatabaseError(f"The database {where} refused a statement. ({said})")

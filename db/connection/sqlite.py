@@ -1,4 +1,4 @@
-"""All that is SQLite's own; only `db.connection.engine` and `db.queries.name_search` come here."""
+"""Code for SQLite alone; only `db.connection` and `db.queries.name_search` import it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ WRITES = "pawsort_writes"
 
 
 FINISH_SECONDS = 4.0
-"""How long to wait for a database in the making, which nobody else should have open."""
+"""Seconds to wait for a new, unfinished database, which no other process should have open."""
 
 
 WAL_BYTES = 4 << 20
-"""What a -wal keeps of the disk when nobody needs it: as much as SQLite lets it grow to in peace."""
+"""Size to which an unused -wal shrinks: as large as SQLite's automatic checkpoints keep it."""
 
 
 def path_of(address: URL) -> str:
@@ -33,7 +33,7 @@ def path_of(address: URL) -> str:
 
 
 def make_engine(address: URL, read_only: bool, busy_seconds: float) -> tuple[Engine, Place]:
-    """Return an engine for an existing file, and the watch over its place.
+    """Return an engine for an existing file, and the check that the file stays in place.
 
     WAL, synchronous FULL, foreign keys on; writes begin IMMEDIATE and wait `busy_seconds` for a lock.
     """
@@ -50,16 +50,16 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float) -> tuple[Eng
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        # The module would otherwise begin transactions by itself, too late and never IMMEDIATE.
+        # Otherwise the sqlite3 module begins transactions itself, too late and never IMMEDIATE.
         connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
         if not read_only:
             refuse_without_search(connection)
             connection.execute("PRAGMA journal_mode = WAL")
-            # It grows as long as anybody reads an older state; afterwards it shall shrink again.
+            # It grows while a reader uses an older state, and must shrink afterwards.
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-        # The first read opens the -wal, so that it can be watched.
+        # The first read opens the -wal, so that its inode is known.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         place.opened()
 
@@ -69,7 +69,7 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float) -> tuple[Eng
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A write that begins as a read may find, when it turns into one, that another was faster.
+        # A transaction that begins as a read may fail when it first writes, if another wrote meanwhile.
         writes = connection.get_execution_options().get(WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -77,16 +77,16 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float) -> tuple[Eng
 
 
 def _reading(path: str) -> str:
-    # Even a reader makes a -wal where there is none. Who may not do that, in a folder of another user or on a
-    # read-only disk, reads the file as it lies there, which is safe as long as nobody has it open.
+    # Even a reader makes a missing -wal. If it may not, in another user's folder or on a read-only disk, it
+    # reads the file alone, which is safe as long as no process has it open.
     may_make = os.access(os.path.dirname(path), os.W_OK)
     return "mode=ro" if may_make or os.path.exists(f"{path}-wal") else "mode=ro&immutable=1"
 
 
 class Place:
-    """Which files an engine has open, by device and inode.
+    """The files that an engine has open, by device and inode.
 
-    SQLite goes on writing into a deleted file without a word.
+    SQLite continues to write into a deleted file without an error.
     """
 
     def __init__(self, path: str) -> None:
@@ -95,7 +95,7 @@ class Place:
         self._connections = 0
 
     def opened(self) -> None:
-        """Count a connection; the first takes note of the files, any later one must find the same."""
+        """Count a connection; the first records the files, each later one must find the same."""
         self.check()
         if not self._connections:
             names = (self._path, f"{self._path}-wal", f"{self._path}-shm")
@@ -103,7 +103,7 @@ class Place:
         self._connections += 1
 
     def closed(self) -> None:
-        """Uncount a connection; with the last one SQLite deletes the -wal itself."""
+        """Uncount a connection; SQLite deletes the -wal with the last one."""
         self._connections -= 1
         if not self._connections:
             self._seen = {name: self._seen[name] for name in self._seen if name == self._path}
@@ -119,13 +119,13 @@ class Place:
 
 
 def can_search(connection: Connection | sqlite3.Connection) -> bool:
-    """Tell whether this SQLite has the full-text search that keeps the index of names."""
+    """Return whether this SQLite has full-text search, which the index of names needs."""
     run = connection.execute if isinstance(connection, sqlite3.Connection) else connection.exec_driver_sql
     return run("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone() is not None
 
 
 def refuse_without_search(connection: sqlite3.Connection) -> None:
-    """Raise DatabaseError for an SQLite that cannot write a database of ours."""
+    """Raise DatabaseError if this SQLite cannot write the index of names."""
     if not can_search(connection):
         raise DatabaseError(
             f"The SQLite {sqlite3.sqlite_version} of this Python was built without full-text search (FTS5), "
@@ -138,9 +138,9 @@ def refuse_empty(path: str) -> None:
     """Raise DatabaseError for a file of 0 bytes, which SQLite would take for a new database."""
     if os.path.isfile(path) and os.path.getsize(path) == 0:
         raise DatabaseError(
-            f"The database {path} is an empty file: what it held is gone. It is left as it is. Put a backup "
-            "in its place, or delete it to begin anew and run `pawsort doctor --repair`, which records the "
-            "photos that it does not know."
+            f"The database {path} is an empty file: its content is lost. It is left as it is. Put a backup "
+            "in its place, or delete it to start a new one, and run `pawsort doctor --repair`, which records "
+            "the photos that have no row."
         )
 
 
@@ -155,7 +155,7 @@ def refuse_damage(connection: Connection, path: str) -> None:
 
 
 def make_scratch(path: str) -> str:
-    """Make an empty file beside `path`, in which a database can be made; raises OSError."""
+    """Make an empty file beside `path` for a new database; raises OSError."""
     scratch = f"{path}.{os.getpid()}.new"
     os.makedirs(os.path.dirname(path), exist_ok=True)
     os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
@@ -163,7 +163,7 @@ def make_scratch(path: str) -> str:
 
 
 def sweep(path: str) -> None:
-    """Delete what processes that are no more left of making `path`, if that can be done."""
+    """Delete unfinished databases of `path` that dead processes left, if possible."""
     folder, name = os.path.split(path)
     left = re.compile(re.escape(name) + r"\.(\d+)\.new(-wal|-shm|-journal)?")
     with suppress(OSError):
@@ -174,9 +174,9 @@ def sweep(path: str) -> None:
 
 
 def refuse_unfinished(scratch: str, path: str) -> None:
-    """Raise unless all of a database in the making is in its own file.
+    """Raise unless all of a new database is in its main file.
 
-    Closing it moves the -wal into it, and says nothing when the disk refuses that. Raises sqlite3.Error, or
+    Closing it moves the -wal into it, without an error if the disk refuses. Raises sqlite3.Error, or
     DatabaseUnavailable about `path`.
     """
     uri = f"file:{urllib.parse.quote(os.fsencode(scratch))}?mode=rw"
@@ -184,17 +184,17 @@ def refuse_unfinished(scratch: str, path: str) -> None:
         busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     left = f"{scratch}-wal"
     if busy or (os.path.exists(left) and os.path.getsize(left)):
-        raise DatabaseUnavailable(f"The database {path} cannot be made: the disk refuses it. Check the disk.")
+        raise DatabaseUnavailable(f"The database {path} cannot be made: the disk refused it. Check the disk.")
 
 
 def put_in_place(scratch: str, path: str) -> None:
-    """Give the finished database `scratch` its name, durably, unless there is one by now; raises OSError."""
+    """Give the finished database `scratch` its name, durably, unless one exists by now; raises OSError."""
     try:
         os.link(scratch, path)
     except FileExistsError:
         return
     except OSError:
-        # A file system without hard links.
+        # The file system has no hard links.
         os.rename(scratch, path)
     folder = os.open(os.path.dirname(path), os.O_RDONLY)
     try:
@@ -204,14 +204,14 @@ def put_in_place(scratch: str, path: str) -> None:
 
 
 def discard_scratch(scratch: str) -> None:
-    """Delete what is left of a database in the making, if that can be done; else `sweep` does it later."""
+    """Delete the files of an unfinished database, if possible; else `sweep` does it later."""
     for name in (scratch, f"{scratch}-wal", f"{scratch}-shm"):
         with suppress(OSError):
             os.unlink(name)
 
 
 def wal_bytes(path: str) -> int:
-    """Return the size of the -wal of the database at `path`, 0 where there is none."""
+    """Return the size in bytes of the -wal of the database at `path`, 0 if there is none."""
     try:
         return os.path.getsize(f"{path}-wal")
     except OSError:
@@ -228,7 +228,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 @contextmanager
 def reserved(path: str) -> Iterator[None]:
-    """Hold a lock beside the file; not on it, since closing it would drop SQLite's own locks."""
+    """Lock a file beside the database; closing the database file itself would drop SQLite's locks."""
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:

@@ -1,4 +1,4 @@
-"""The version of a database's schema: judged without Alembic, changed with it."""
+"""Check the version of a database's schema without Alembic, and migrate it with Alembic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def check_version(connection: Connection, where: str) -> None:
-    """Raise DatabaseError unless the database at `where` has exactly the schema this code is written for."""
+    """Raise DatabaseError unless the database at `where` has exactly the schema of this code."""
     found = version(connection, where)
     if found != REVISIONS[-1]:
         raise DatabaseError(
@@ -24,32 +24,32 @@ def check_version(connection: Connection, where: str) -> None:
 
 
 def migrate(connection: Connection, where: str) -> None:
-    """Bring the database at `where` to the newest schema, within the transaction of `connection`.
+    """Migrate the database at `where` to the newest schema, within the transaction of `connection`.
 
-    Raises DatabaseError for a newer one and for one that is not Pawsort's.
+    Raises DatabaseError if it is newer than that or not Pawsort's.
     """
-    # Alembic takes long to import, and queries never need it.
+    # Imported here, because Alembic is slow to import and queries do not need it.
     from alembic import command
     from alembic.config import Config
 
-    # Its lines speak of itself; the one below says what matters.
+    # Alembic logs its own steps; the line below is enough.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     before = version(connection, where)
     config = Config()
     folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "migrations")
-    # The reader of this option takes % for the start of a reference.
+    # The option is interpolated, so % must be escaped.
     config.set_main_option("script_location", folder.replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     if (after := _stamp(connection)) != REVISIONS[-1]:
-        # Alembic takes migrations that it cannot list for none.
+        # If Alembic cannot list the migrations, it applies none.
         raise DatabaseUnavailable(
-            f"The database {where} could not be brought to version {REVISIONS[-1]} and stays as it was: its "
-            f"migrations lead to {after or 'none'}. See whether {folder} can be read, and start again."
+            f"The database {where} could not be migrated to version {REVISIONS[-1]} and stays as it was: its "
+            f"migrations lead to {after or 'none'}. Check that {folder} can be read, and start again."
         )
     if before != REVISIONS[-1]:
-        _log.info("database %s brought from version %s to %s", where, before or "none", REVISIONS[-1])
+        _log.info("database %s migrated from version %s to %s", where, before or "none", REVISIONS[-1])
 
 
 def version(connection: Connection, where: str) -> str | None:

@@ -19,7 +19,7 @@ from db.connection.engine import writing
 from db.schema.file_names import RawName
 from db.schema.records import Identity
 from db.schema.rows import in_pieces
-from db.schema.tables import FILED, IMPORTED, files
+from db.schema.tables import IMPORTED, IS_FILED, files
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def _taken(connection: Connection, paths: Sequence[RawName]) -> set[RawName]:
         path
         for part in in_pieces(paths)
         for path in connection.execute(
-            select(files.c.path).where(files.c.path.in_(part), text(FILED))
+            select(files.c.path).where(files.c.path.in_(part), text(IS_FILED))
         ).scalars()
     }
 

@@ -29,7 +29,7 @@ from db.ledger.moves import MoveBook
 from db.schema.file_names import RawName, escape
 from db.schema.records import Action, ClaimedFile, Entry, FileDecision, Identity, Move, SettledFile
 from db.schema.rows import entries_by, entry_of, in_pieces
-from db.schema.tables import FILED, PENDING, UNFINISHED, State, files, moves
+from db.schema.tables import IS_FILED, IS_PENDING, IS_UNFINISHED, State, files, moves
 
 __all__ = [
     "Action", "ClaimedFile", "Entry", "FileDecision", "Identity", "Ledger", "LedgerError", "Move",
@@ -148,7 +148,7 @@ class Ledger(MoveBook):
         """Record new absolute paths of filed files, by id, whose folders were moved."""
         with writing(self._engine) as connection:
             for id, path in paths.items():
-                there = update(files).where(files.c.id == id, text(FILED))
+                there = update(files).where(files.c.id == id, text(IS_FILED))
                 done = connection.execute(there.values(path=path, destination=path, changed_at=at))
                 _all_took(done, [id], "relocate", "filed")
 
@@ -166,14 +166,14 @@ class Ledger(MoveBook):
         """
         with writing(self._engine) as connection:
             paths = {entry.id: entry.path for entry in entries}
-            now = select(files.c.id, files.c.path).where(files.c.id.in_(paths), text(FILED))
+            now = select(files.c.id, files.c.path).where(files.c.id.in_(paths), text(IS_FILED))
             same = [row.id for row in connection.execute(now) if row.path == paths[row.id]]
             return _end(connection, same, at)
 
     def unfinished(self) -> list[Entry]:
         """Return the files between their claim and their destination, oldest first."""
         with reading(self._engine) as connection:
-            return entries_by(connection, text(UNFINISHED))
+            return entries_by(connection, text(IS_UNFINISHED))
 
     def entries(self, ids: Collection[int]) -> list[Entry]:
         """Return the existing rows of these ids, oldest first."""
@@ -269,9 +269,9 @@ def _end(connection: Connection, ids: Collection[int], at: datetime) -> set[int]
     if not ids:
         return set()
     # The lock keeps a move from starting; a move that has started is seen by the next statement.
-    filed = select(files.c.id).where(files.c.id.in_(ids), text(FILED)).with_for_update()
+    filed = select(files.c.id).where(files.c.id.in_(ids), text(IS_FILED)).with_for_update()
     ending = set(connection.execute(filed).scalars())
-    moving = select(moves.c.file_id).where(moves.c.file_id.in_(ending), text(PENDING))
+    moving = select(moves.c.file_id).where(moves.c.file_id.in_(ending), text(IS_PENDING))
     ending -= set(connection.execute(moving).scalars())
     ended = update(files).where(files.c.id.in_(ending))
     connection.execute(ended.values(**_GONE, outcome=None, changed_at=at))

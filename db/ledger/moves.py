@@ -19,7 +19,7 @@ from db.connection.errors import LedgerError
 from db.schema.file_names import RawName
 from db.schema.records import Action, Entry, Identity, Move
 from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entry_of, in_pieces, move_of
-from db.schema.tables import FILED, PENDING, MoveKind, files, moves
+from db.schema.tables import IS_FILED, IS_PENDING, MoveKind, files, moves
 
 
 class MoveBook:
@@ -60,7 +60,7 @@ class MoveBook:
         file system; None where it is the one that was claimed.
         """
         with writing(self._engine) as connection:
-            pending = update(moves).where(moves.c.id == move_id, text(PENDING)).values(done_at=at)
+            pending = update(moves).where(moves.c.id == move_id, text(IS_PENDING)).values(done_at=at)
             done = connection.execute(pending.returning(*MOVE_COLUMNS)).one_or_none()
             if done is None:
                 raise LedgerError(f"Move {move_id} is not under way; nothing was changed.")
@@ -70,13 +70,13 @@ class MoveBook:
     def abandon_move(self, move_id: int) -> None:
         """Delete a move whose rename did not happen."""
         with writing(self._engine) as connection:
-            if not connection.execute(delete(moves).where(moves.c.id == move_id, text(PENDING))).rowcount:
+            if not connection.execute(delete(moves).where(moves.c.id == move_id, text(IS_PENDING))).rowcount:
                 raise LedgerError(f"Move {move_id} is not under way; nothing was changed.")
 
     def pending_moves(self) -> list[Move]:
         """Return the moves that were begun and neither finished nor abandoned, oldest first."""
         with reading(self._engine) as connection:
-            found = connection.execute(select(*MOVE_COLUMNS).where(text(PENDING)).order_by(moves.c.id))
+            found = connection.execute(select(*MOVE_COLUMNS).where(text(IS_PENDING)).order_by(moves.c.id))
             return [move_of(row) for row in found]
 
     def moves(self, file_id: int) -> list[Move]:
@@ -110,11 +110,11 @@ def _as_it_is(connection: Connection, file_id: int) -> dict[str, Any]:
     """Return the columns of a file that a move keeps; raise LedgerError if it may not begin."""
     columns = files.c.path, files.c.outcome, files.c.corrected_to
     # The lock matters where rows are locked one by one; in SQLite the transaction locks the whole file.
-    filed = select(*columns).where(files.c.id == file_id, text(FILED)).with_for_update()
+    filed = select(*columns).where(files.c.id == file_id, text(IS_FILED)).with_for_update()
     row = connection.execute(filed).one_or_none()
     if row is None:
         raise LedgerError(f"File {file_id} is not filed, so it cannot be moved.")
-    other = connection.scalar(select(moves.c.id).where(moves.c.file_id == file_id, text(PENDING)))
+    other = connection.scalar(select(moves.c.id).where(moves.c.file_id == file_id, text(IS_PENDING)))
     if other is not None:
         raise LedgerError(
             f"File {file_id} is being moved by another command (move {other}). Try again later."

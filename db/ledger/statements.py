@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Text, and_, bindparam, case, cast, func, insert, or_, select, text, type_coerce, update
 
 from db.schema.rows import FILE_COLUMNS
-from db.schema.tables import PENDING, UNDONE, files, moves
+from db.schema.tables import IS_PENDING, IS_UNDONE, files, moves
 
 _STATE = files.c.state
 _ONE_FILE = files.c.id == bindparam("row_id")
@@ -66,11 +66,11 @@ FILE = (
 )
 
 # Nearly always there is none; then the files of a batch need not be looked up.
-SOME_UNDONE = select(files.c.id).where(text(UNDONE)).limit(1)
-UNDONE_AT = select(*FILE_COLUMNS).where(text(UNDONE), files.c.path.in_(bindparam("paths", expanding=True)))
-COMING_BACK = select(moves.c.destination).where(text(PENDING), moves.c.new_outcome.is_(None))
+SOME_UNDONE = select(files.c.id).where(text(IS_UNDONE)).limit(1)
+UNDONE_AT = select(*FILE_COLUMNS).where(text(IS_UNDONE), files.c.path.in_(bindparam("paths", expanding=True)))
+COMING_BACK = select(moves.c.destination).where(text(IS_PENDING), moves.c.new_outcome.is_(None))
 UNDONE_LIKE = select(files.c.id, files.c.dev, files.c.ino, files.c.path).where(
-    text(UNDONE),
+    text(IS_UNDONE),
     or_(
         files.c.path.in_(bindparam("paths", expanding=True)),
         files.c.ino.in_(bindparam("inodes", expanding=True)),

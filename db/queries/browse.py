@@ -1,8 +1,8 @@
-"""Files a page at a time, newest first, out of any number of them.
+"""Pages of files, newest first, from any number of files.
 
-A page begins where the one before ended, at a `Mark`, so the thousandth costs what the first does. What no
-index answers is looked for among the newest so many files only; the page says so and can go on from there.
-Every function raises DatabaseError.
+A page begins at the `Mark` where the one before ended, so each page costs the same. A condition without an
+index is evaluated only for a limited number of the newest files; the page says so, and the next one
+continues. Every function raises DatabaseError.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from db.schema.rows import FILE_COLUMNS, entry_of
 from db.schema.tables import files
 
 WINDOW = 5_000
-"""Rows looked at in one go where no index answers: some 5 ms, or 50 from a disk that is not in memory."""
+"""Rows read at once for a condition without an index: some 5 ms, or 50 ms from an uncached disk."""
 
-PATIENCE_SECONDS = 0.1
-"""How long is looked for a page; what is farther back is for the next page."""
+SEARCH_SECONDS = 0.1
+"""Time limit of the search for a page; the next page continues it."""
 
 COUNTED = 20_000
-"""Of what no index tells, only so many of the newest are counted."""
+"""For a condition without an index, only this number of the newest files is counted."""
 
 MOST = 100_000
-"""Files counted one by one; where there are more, the count is this number."""
+"""Largest count; if there are more files, the count is this number."""
 
 
 class Mark(NamedTuple):
-    """A place in the order of files."""
+    """A position in the order of files."""
 
     seen_at: datetime
     id: int
@@ -56,11 +56,10 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which files; all conditions must hold, None is no condition.
+    """Conditions for files; all must hold, None is no condition.
 
-    `name` is part of the file's name, upper and lower case alike (in SQLite only for ASCII); confidences are
-    0 to 1, both ends included; `since` <= seen_at < `until`, which are aware; `corrected` tells those that a
-    person has spoken on from the others.
+    `name` is part of the file's name, case-insensitive (in SQLite only for ASCII); confidences are 0 to 1,
+    inclusive; `since` <= seen_at < `until`, both aware; `corrected` is whether the file has a correction.
     """
 
     outcome: str | None = None
@@ -77,9 +76,9 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Files in order; `next` is where the next page begins, None at the end.
+    """Files in order; the next page begins at `next`, None at the end.
 
-    `searched_to` is how far back was looked, where that was not as far as wished.
+    `searched_to` is the time at which the search reached its limit, None if it did not.
     """
 
     entries: tuple[Entry, ...]
@@ -89,7 +88,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Files by outcome, MOST where it may be more; `back_to` is how far back was counted, None for all."""
+    """Files by outcome, MOST if there may be more; counted back to `back_to`, None for all."""
 
     by_outcome: dict[str, int]
     back_to: datetime | None = None
@@ -106,9 +105,9 @@ def page(engine: Engine, choice: Choice, after: Mark | None = None, size: int = 
 def first_page(
     engine: Engine, choice: Choice, outcomes: Sequence[str], size: int = 60
 ) -> tuple[Page, Counted]:
-    """Return the newest `size` files of `choice`, and how many there are of each of `outcomes`.
+    """Return the newest `size` files of `choice`, and the number of files of each of `outcomes`.
 
-    What is counted does not heed the choice's own outcome.
+    The counts ignore the outcome of `choice`.
     """
     if not _can_match(choice):
         return Page(()), Counted(dict.fromkeys(outcomes, 0))
@@ -154,14 +153,14 @@ def _count_up(connection: Connection, choice: Choice, outcome: str) -> int:
 def _search(connection: Connection, choice: Choice, after: Mark | None, size: int) -> Page:
     found: list[Entry] = []
     start = after
-    patience = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + SEARCH_SECONDS
     while True:
         last = _window_end(connection, choice, start, WINDOW)
         reach = [*_all_of(choice), *([] if last is None else [_down_to(last)])]
         found += _found(connection, reach, start, size - len(found))
         if last is None or len(found) > size:
             return _cut(found, size)
-        if time.monotonic() >= patience:
+        if time.monotonic() >= until:
             return Page(tuple(found), last, last.seen_at)
         start = last
 
@@ -169,7 +168,7 @@ def _search(connection: Connection, choice: Choice, after: Mark | None, size: in
 def _found(
     connection: Connection, conditions: Sequence[ColumnElement[bool]], after: Mark | None, size: int
 ) -> list[Entry]:
-    """Return one more than `size`, where there are, so that it is known whether a page follows."""
+    """Return up to one more than `size` files, to know whether a page follows."""
     chosen = select(*FILE_COLUMNS).where(*conditions, *_after(after))
     return [entry_of(row) for row in connection.execute(_ordered(chosen).limit(size + 1))]
 
@@ -180,7 +179,7 @@ def _cut(found: Sequence[Entry], size: int) -> Page:
 
 
 def mark(engine: Engine, id: int) -> Mark | None:
-    """Return the place of the file `id`, None if there is none."""
+    """Return the position of the file `id`, None if it does not exist."""
     with reading(engine) as connection:
         place = select(files.c.seen_at, files.c.id).where(files.c.id == id)
         row = connection.execute(place).one_or_none()
@@ -188,20 +187,20 @@ def mark(engine: Engine, id: int) -> Mark | None:
 
 
 def mark_of(entry: Entry) -> Mark:
-    """Return the place of a file in the order."""
+    """Return the position of a file in the order."""
     return Mark(entry.seen_at, entry.id)
 
 
 def _window_end(connection: Connection, choice: Choice, start: Mark | None, rows: int) -> Mark | None:
-    """Return the place so many rows on, None where there are fewer; told by an index alone."""
+    """Return the position after `rows` rows, None if there are fewer; reads an index only."""
     places = select(files.c.seen_at, files.c.id).where(*_within(choice), *_after(start))
-    # The only OFFSET: it is the same, small one each time.
+    # The only OFFSET; it is small and constant.
     row = connection.execute(_ordered(places).limit(1).offset(rows - 1)).one_or_none()
     return None if row is None else Mark(*row)
 
 
 def _rare(connection: Connection, choice: Choice) -> list[int] | None:
-    """Return all files that meet a condition that few do, told by an index; None where none is rare."""
+    """Return the ids of all files that meet the rarest condition with an index, None if none is rare."""
     name = choice.name or ""
     by_name = ids_by_name(connection, name) if is_quick(connection, name) else None
     known = (_by_confidence(connection, choice), by_name)
@@ -241,7 +240,7 @@ def _bound(mark: Mark) -> ColumnElement[Any]:
 
 
 def _within(choice: Choice) -> list[ColumnElement[bool]]:
-    """Return the conditions that the order's own index answers."""
+    """Return the conditions that the index of the order serves."""
     tests = {
         "outcome": lambda outcome: files.c.outcome == outcome,
         "since": lambda start: files.c.seen_at >= start,
@@ -255,15 +254,15 @@ def _base(choice: Choice) -> list[ColumnElement[bool]]:
 
 
 def _by_reason(choice: Choice) -> list[ColumnElement[bool]]:
-    # Failures have an index of their own.
+    # Failures have their own index.
     wanted = choice.reason is not None and choice.outcome == "failed"
     return [files.c.reason == choice.reason] if wanted else []
 
 
 def _hidden(choice: Choice) -> list[ColumnElement[bool]]:
-    """Return the other conditions, in a form that no index answers.
+    """Return the other conditions, in a form that prevents the use of an index.
 
-    SQLite keeps no statistics: given an index on a confidence it takes that, and sorts half of the table.
+    SQLite keeps no statistics: it would use an index on the confidence and sort half of the table.
     """
     tests = {
         "inbox": lambda inbox: _plain(files.c.inbox) == escape(os.fsencode(inbox)),

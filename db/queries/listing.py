@@ -1,7 +1,7 @@
-"""Questions to the database that change nothing.
+"""Queries of results and reports.
 
-Rows come in short transactions of a few thousand, by ids that were looked up first: someone who pages slowly
-through a million rows never keeps SQLite from reusing its -wal. Every function raises DatabaseError.
+Rows are read in short transactions of a few thousand, by ids that were looked up first, so that a slow reader
+of a million rows does not prevent SQLite from reusing its -wal. Every function raises DatabaseError.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from array import array
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Connection,
+    Double,
     Engine,
+    Integer,
     Select,
     delete,
     func,
@@ -29,31 +32,44 @@ from sqlalchemy import (
 
 from db.connection.engine import reading, writing
 from db.queries.name_search import ids_by_name
+from db.schema.columns import UtcTime
 from db.schema.file_names import RawName, can_stand, escape
 from db.schema.records import Entry
 from db.schema.rows import entries_by, in_pieces
-from db.schema.tables import FILED, UNDONE, UNFINISHED, files, reports
+from db.schema.tables import IS_FILED, IS_UNDONE, IS_UNFINISHED, files, reports
 from db.schema.tables import results as view
 
 WAITING = "waiting"
-"""What stands for the outcome of a file that is in no folder."""
+"""Stands for the outcome of a file that is not yet in a folder."""
 
 CHUNK_ROWS = 2_000
 """Rows read in one transaction."""
 
 COMMON = 20_000
-"""As many rows with some confidence are come across soon among the newest; fewer are looked up and sorted."""
+"""If this many rows match, reading the newest rows is faster than looking up and sorting."""
 
 RESULT_COLUMNS = tuple(column.name for column in view.columns)
+
+ColumnKind = Literal["time", "real", "integer", "json", "text"]
+
+_KINDS: dict[type[Any], ColumnKind] = {UtcTime: "time", Double: "real", Integer: "integer", JSON: "json"}
+
+
+def result_kinds() -> dict[str, ColumnKind]:
+    """Return the kind of value of each column of `results`, in their order."""
+    return {
+        column.name: next((kind for type_, kind in _KINDS.items() if isinstance(column.type, type_)), "text")
+        for column in view.columns
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class ResultFilter:
-    """Which rows of `results`; all conditions must hold, None is no condition.
+    """Conditions for rows of `results`; all must hold, None is no condition.
 
-    `outcome` "waiting" means not in a folder; `name` is part of the file's name, upper and lower case alike
-    (in SQLite only for ASCII); confidences are 0 to 1, both ends included; `since` <= seen_at < `until`,
-    which are aware; `before` is the id of a row, of which only those that come behind it are wanted.
+    `outcome` "waiting" means not in a folder; `name` is part of the file's name, case-insensitive (in SQLite
+    only for ASCII); confidences are 0 to 1, inclusive; `since` <= seen_at < `until`, both aware; `before` is
+    the id of a row, after which the wanted rows come in the order.
     """
 
     outcome: str | None = None
@@ -70,7 +86,7 @@ class ResultFilter:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A day whose reports were written, when, and how many of its files were waiting then."""
+    """A day whose reports were written, the time, and the number of files that were waiting then."""
 
     day: date
     written_at: datetime
@@ -108,7 +124,7 @@ def counts(engine: Engine) -> dict[str, int]:
     counted = select(files.c.outcome, func.count()).where(has_one).group_by(files.c.outcome)
     with reading(engine) as connection:
         by_outcome: dict[str, int] = dict(connection.execute(counted.order_by(files.c.outcome)).all())
-        waiting, undone = (_count(connection, condition) for condition in (UNFINISHED, UNDONE))
+        waiting, undone = (_count(connection, condition) for condition in (IS_UNFINISHED, IS_UNDONE))
     return {**by_outcome, **({"undone": undone} if undone else {}), WAITING: waiting}
 
 
@@ -134,7 +150,7 @@ def filed_at_paths(engine: Engine, paths: Collection[RawName]) -> dict[RawName, 
         found = [
             entry
             for part in in_pieces(sorted(set(paths)))
-            for entry in entries_by(connection, files.c.path.in_(part), text(FILED))
+            for entry in entries_by(connection, files.c.path.in_(part), text(IS_FILED))
         ]
     return {entry.path: entry for entry in found if entry.path is not None}
 
@@ -181,14 +197,14 @@ def written_reports(engine: Engine) -> list[Report]:
 
 
 def record_report(engine: Engine, day: date, written_at: datetime, waiting: int) -> None:
-    """Note that the reports of `day` say what was so at `written_at`, with that many files waiting."""
+    """Record that the reports of `day` were written at `written_at`, with this number of waiting files."""
     with writing(engine) as connection:
         connection.execute(delete(reports).where(reports.c.day == day))
         connection.execute(insert(reports), [{"day": day, "written_at": written_at, "waiting": waiting}])
 
 
 def changed_since(engine: Engine, start: datetime, end: datetime, moment: datetime) -> bool:
-    """Tell whether a file with start <= seen_at < end took any step, or was moved, after `moment`."""
+    """Return whether a file with start <= seen_at < end changed its state or was moved after `moment`."""
     with reading(engine) as connection:
         within = files.c.seen_at >= start, files.c.seen_at < end
         last = connection.scalar(select(func.max(files.c.changed_at)).where(*within))
@@ -225,7 +241,7 @@ _TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
 }
 
 
-# A sum is in no index.
+# A sum prevents the use of an index.
 _IN_ORDER: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "min_confidence": lambda lowest: view.c.confidence + 0.0 >= lowest,
     "max_confidence": lambda highest: view.c.confidence + 0.0 <= highest,
@@ -233,7 +249,7 @@ _IN_ORDER: dict[str, Callable[[Any], ColumnElement[bool]]] = {
 
 
 def _conditions(connection: Connection, filters: ResultFilter) -> list[ColumnElement[bool]]:
-    """Return conditions put so that what few rows meet is looked up, and what many do is met on the way."""
+    """Return conditions in a form that uses an index only for conditions that few rows meet."""
     tests = _TESTS | (_IN_ORDER if _is_common(connection, filters) else {})
     wanted = {name: getattr(filters, name) for name in tests}
     conditions = [tests[name](value) for name, value in wanted.items() if value is not None]
@@ -242,7 +258,7 @@ def _conditions(connection: Connection, filters: ResultFilter) -> list[ColumnEle
 
 
 def _is_common(connection: Connection, filters: ResultFilter) -> bool:
-    """Tell whether so many rows have such a confidence that sorting them takes longer than finding some."""
+    """Return whether so many rows match the confidence that sorting them is slower than scanning."""
     bounds = []
     if filters.min_confidence is not None:
         bounds.append(files.c.confidence >= filters.min_confidence)

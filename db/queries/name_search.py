@@ -1,8 +1,7 @@
-"""Files by a part of their name.
+"""Find files by a part of their name.
 
-In SQLite a full-text index of every three characters in a row (FTS5, tokenizer trigram) finds parts of three
-and more at once, however many rows there are. For shorter ones, and in PostgreSQL, all names are gone
-through.
+In SQLite, a full-text index of trigrams (FTS5) finds parts of three characters and more, fast for any number
+of rows. For shorter parts, and in PostgreSQL, all names are read.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from db.schema.file_names import can_stand
 from db.schema.tables import files
 
 RARE = 2_000
-"""A part of a name that so many files have is found soon by going through the newest; a rarer one here."""
+"""If more files match, reading the newest files finds some fast; fewer are looked up here."""
 
 _TRIGRAM = 3
 
@@ -22,9 +21,9 @@ _LOOKED_UP = text("SELECT rowid FROM file_names WHERE file_names MATCH :phrase L
 
 
 def ids_by_name(connection: Connection, part: str) -> list[int] | None:
-    """Return all files that have `part` in their name, and perhaps a few more; None for more than RARE.
+    """Return the ids of all files with `part` in their name, and perhaps more; None for more than RARE.
 
-    More, because the index takes upper and lower case of every language for alike.
+    More, because the index ignores case in every language.
     """
     if not can_stand(part):
         return []
@@ -33,7 +32,7 @@ def ids_by_name(connection: Connection, part: str) -> list[int] | None:
 
 
 def is_quick(connection: Connection, part: str) -> bool:
-    """Tell whether an index finds `part`, so that looking for it does not take longer with more rows."""
+    """Return whether an index finds `part`, so that the time does not grow with the number of rows."""
     return connection.dialect.name == "sqlite" and len(part) >= _TRIGRAM and can_search(connection)
 
 
@@ -50,6 +49,6 @@ def _go_through(connection: Connection, part: str) -> list[int]:
 def _named(connection: Connection, part: str) -> ColumnElement[bool]:
     name = type_coerce(files.c.name, Text)
     if connection.dialect.name == "sqlite":
-        # Its LIKE takes upper and lower case alike, and reads the index as it is.
+        # SQLite's LIKE ignores case and can read the index.
         return name.contains(part, autoescape=True)
     return name.icontains(part, autoescape=True)

@@ -1,4 +1,4 @@
-"""Counts over all files, for a first look. Every function raises DatabaseError."""
+"""Counts over all files, and the history of one. Every function raises DatabaseError."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from db.connection.engine import reading
 from db.schema.file_names import RawName, can_stand
 from db.schema.records import Entry, Move
 from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
-from db.schema.tables import FAILED, files, moves
+from db.schema.tables import IS_FAILED, files, moves
 
 SAME_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How many files failed for a reason, and when the last of them arrived."""
+    """Number of files that failed for a reason, and the arrival of the last one."""
 
     reason: str | None
     count: int
@@ -28,7 +28,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All that is known of one file: its row, its moves oldest first, and others of the same content."""
+    """The history of one file: its row, its moves (oldest first), and other files of the same content."""
 
     entry: Entry
     moves: tuple[Move, ...]
@@ -51,24 +51,24 @@ def by_day(
 
 def failures(engine: Engine) -> list[Failure]:
     """Count the files in failed/ by reason, the most frequent first."""
-    of_reason = select(files.c.reason, func.count(), func.max(files.c.seen_at)).where(text(FAILED))
+    of_reason = select(files.c.reason, func.count(), func.max(files.c.seen_at)).where(text(IS_FAILED))
     with reading(engine) as connection:
         found = [Failure(*row) for row in connection.execute(of_reason.group_by(files.c.reason))]
     return sorted(found, key=lambda failure: (-failure.count, failure.reason or ""))
 
 
 def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[RawName]:
-    """Return where the newest `limit` files lie that failed for `reason`."""
+    """Return the paths of the newest `limit` files that failed for `reason`."""
     if not can_stand(reason):
         return []
-    of_reason = select(files.c.path).where(text(FAILED), files.c.reason == reason)
+    of_reason = select(files.c.path).where(text(IS_FAILED), files.c.reason == reason)
     newest = of_reason.order_by(files.c.seen_at.desc(), files.c.id.desc()).limit(limit)
     with reading(engine) as connection:
         return [path for path in connection.execute(newest).scalars() if path is not None]
 
 
 def histogram(engine: Engine, bins: int) -> list[int]:
-    """Count the files by confidence, in `bins` of equal width from 0 to 1; 1 itself is in the last."""
+    """Count the files by confidence, in `bins` of equal width from 0 to 1; the last includes 1."""
     edges = [number / bins for number in range(bins)]
     with reading(engine) as connection:
         return [
@@ -94,7 +94,7 @@ def versions(engine: Engine, ids: Collection[int]) -> dict[int, int]:
 
 
 def history(engine: Engine, id: int) -> History | None:
-    """Return what is known of the file `id`, None if there is none."""
+    """Return the history of the file `id`, None if it does not exist."""
     with reading(engine) as connection:
         entries = entries_by(connection, files.c.id == id)
         if not entries:

@@ -1,7 +1,7 @@
-"""What waits for a person, and how the model did on what people settled.
+"""The review queue, and a comparison of the model with corrections.
 
-Waiting are the files in uncertain/ on which nobody has spoken. A group of them shares a reason and a best
-class, so that many alike can be answered at once. Every function raises DatabaseError.
+The queue lists files in uncertain/ without a correction. A group of them shares a reason and a best label, so
+that many similar files can be answered at once. Every function raises DatabaseError.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal,
 from db.connection.engine import reading
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of
-from db.schema.tables import CORRECTED, UNREVIEWED, files
+from db.schema.tables import IS_CORRECTED, IS_UNREVIEWED, files
 
 Order = Literal["unsure", "alike"]
 
 NEITHER = "neither"
-"""The reason, and the label, of what is in no class."""
+"""The reason, and the label, of a photo that shows no class; equals `models.labels.NEITHER`."""
 
 
 class Group(NamedTuple):
-    """What the files of a group have in common."""
+    """The reason and the best label that the files of a group share."""
 
     reason: str | None
     prediction: str | None
 
 
 class Spot(NamedTuple):
-    """A place in the queue: behind this file."""
+    """A position in the queue: after this file."""
 
     group: Group
     confidence: float
@@ -41,9 +41,9 @@ class Spot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How many files people settled in one way: by whom they were decided, how, and what people said.
+    """Number of corrected files with the same model, verdict, label of the model and correction.
 
-    `verdict` is the outcome that the model's answer led to, `label` what the model took it for.
+    `verdict` is the outcome that the model's answer led to, `label` is the label of the model.
     """
 
     model: str | None
@@ -55,14 +55,14 @@ class Settled:
 
     @property
     def right(self) -> bool:
-        """Whether people agree with the model."""
+        """Whether the correction confirms the model."""
         return self.label == self.corrected_to
 
 
 def left(engine: Engine) -> dict[Group, int]:
-    """Count what waits, by group."""
+    """Count the files in the queue by group."""
     grouped = files.c.reason, files.c.prediction
-    counted = select(*grouped, func.count()).where(text(UNREVIEWED)).group_by(*grouped).order_by(*grouped)
+    counted = select(*grouped, func.count()).where(text(IS_UNREVIEWED)).group_by(*grouped).order_by(*grouped)
     with reading(engine) as connection:
         return {Group(*row[:2]): row[2] for row in connection.execute(counted)}
 
@@ -74,10 +74,10 @@ def queue(
     after: Spot | None = None,
     size: int = 1,
 ) -> list[Entry]:
-    """Return the next `size` files that wait, of `groups`, behind a spot.
+    """Return the next `size` files of `groups` in the queue, after a position.
 
-    "unsure": first what fell short of the threshold, the least confident first; then what looks like
-    neither, that which looks most like a class first. "alike": group by group, in that order within each.
+    "unsure": first files below the threshold, the least confident first; then files with the reason neither,
+    the most confident first. "alike": group by group, each in that order.
     """
     ranked = sorted(groups, key=_rank)
     with reading(engine) as connection:
@@ -87,17 +87,17 @@ def queue(
 
 
 def spot_of(entry: Entry) -> Spot:
-    """Return the place of a file in the queue."""
+    """Return the position of a file in the queue."""
     return Spot(Group(entry.reason, entry.prediction), entry.confidence or 0.0, entry.id)
 
 
 def settled(engine: Engine) -> list[Settled]:
-    """Count what people settled, by model, verdict, the model's label and theirs."""
+    """Count corrected files by model, verdict, the model's label and the correction."""
     columns = (
         files.c.model, files.c.model_sha256, files.c.verdict, files.c.reason, files.c.prediction,
         files.c.corrected_to,
     )  # fmt: skip
-    counted = select(*columns, func.count()).where(text(CORRECTED)).group_by(*columns).order_by(*columns)
+    counted = select(*columns, func.count()).where(text(IS_CORRECTED)).group_by(*columns).order_by(*columns)
     with reading(engine) as connection:
         return [_settled(*row) for row in connection.execute(counted)]
 
@@ -153,7 +153,7 @@ def _key(falling: bool) -> Callable[[Entry], tuple[float, int]]:
 
 def _of_group(connection: Connection, group: Group, after: Spot | None, size: int) -> list[Entry]:
     same = _same(files.c.reason, group.reason), _same(files.c.prediction, group.prediction)
-    chosen = select(*FILE_COLUMNS).where(text(UNREVIEWED), *same)
+    chosen = select(*FILE_COLUMNS).where(text(IS_UNREVIEWED), *same)
     return [entry_of(row) for row in connection.execute(_placed(chosen, group, after).limit(size))]
 
 

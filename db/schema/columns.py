@@ -1,4 +1,4 @@
-"""What a column holds: for each kind, what Python gives and gets and what the database stores."""
+"""Types of columns: for each, its value in Python and its form in the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from db.schema.file_names import RawName, escape, unescape
 
 T = TypeVar("T")
 
-# SQLite counts rows by itself only for a column declared INTEGER, which holds 64 bits there.
+# SQLite generates ids only for a column declared INTEGER, which has 64 bits there.
 ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -61,21 +61,21 @@ class Folder(_AsText[str]):
         return escape(os.fsencode(value))
 
     def read(self, text: str) -> str:
-        """Give the name as Python spells it."""
+        """Return the name as `os.fsdecode` does."""
         return os.fsdecode(unescape(text))
 
 
 class Words(_AsText[str]):
-    """Text from inside a file or a decoder: what no database stores (NUL, lone surrogates) is escaped."""
+    """Text from a file or a decoder; NUL and lone surrogates, which databases refuse, are escaped."""
 
     cache_ok = True
 
     def write(self, value: str) -> str:
-        """Escape, with no way back, what cannot be stored."""
+        """Escape irreversibly what cannot be stored."""
         return value.encode("utf-8", "backslashreplace").decode().replace("\0", r"\x00")
 
     def read(self, text: str) -> str:
-        """Give what was stored."""
+        """Return the stored text."""
         return text
 
 
@@ -83,8 +83,8 @@ class ExactInt(_AsText[int]):
     """An integer of any size, as decimal text, compared for equality only.
 
     Device and inode numbers fill 64 bits unsigned on some network and FUSE mounts, and nanoseconds since 1970
-    outgrow 63 bits in the year 2262, which a camera's clock may well show: a column of 64 bits signed would
-    refuse the whole batch.
+    exceed 63 bits in the year 2262, which a camera's clock may show: a column of 64 bits signed would refuse
+    the whole batch.
     """
 
     cache_ok = True
@@ -109,11 +109,11 @@ class UtcTime(TypeDecorator[dt.datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose text where there is no type with a time zone."""
+        """Choose text if the database has no type with a time zone."""
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> Any:
-        """Turn into UTC what goes in."""
+        """Convert a written value to UTC."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -122,7 +122,7 @@ class UtcTime(TypeDecorator[dt.datetime]):
         return _text_of(moment) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: Any, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002
-        """Turn into UTC what comes out."""
+        """Convert a read value to UTC."""
         if value is None:
             return None
         moment: dt.datetime = dt.datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -1,8 +1,8 @@
-r"""One reversible text form for file names, which are bytes of any kind.
+r"""A reversible text form of file names, which may be any bytes.
 
-Valid UTF-8 stays as it is; a byte that is not becomes `\xNN`, a backslash becomes `\\`, and NUL, which no
-file system allows and PostgreSQL cannot store, becomes `\x00`. So the text in the tables reads as the name
-does for nearly everyone, and no name is ever lost or confused with another.
+Valid UTF-8 stays; an invalid byte becomes `\xNN`, a backslash becomes `\\`, and NUL, which no file system
+allows and PostgreSQL cannot store, becomes `\x00`. So most names look the same in the tables, and different
+names stay different.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def unescape(text: str) -> RawName:
 
 
 def can_stand(text: str | None, *, path: bool = False) -> bool:
-    """Tell whether a text may stand in a table at all: no NUL, and valid Unicode; a `path` may be any bytes.
+    """Return whether a table can contain a text: no NUL, and valid Unicode; a `path` may be any bytes.
 
-    Asked for another, SQLite finds all rows, and PostgreSQL refuses.
+    A search for any other text finds all rows in SQLite and raises an error in PostgreSQL.
     """
     try:
         (text or "").encode("utf-8", "surrogateescape" if path else "strict")

@@ -1,6 +1,6 @@
-"""The tables, and the view people query, as SQLAlchemy sees them.
+"""The tables, and the view `results`, for SQLAlchemy.
 
-The schema itself is made by `db/migrations`; a test holds the two together.
+`db/migrations` make the schema itself; a test checks that the two agree.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from db.schema.file_names import RawName
 State = Literal["claimed", "decoding", "decided", "filed", "vanished", "undone"]
 MoveKind = Literal["correct", "undo"]
 
-# Conditions of partial indexes. As text, with no bound values, because such an index is used only by a query
-# that repeats its condition.
-UNFINISHED = "state IN ('claimed', 'decoding', 'decided')"
-FILED = "state = 'filed'"
-UNDONE = "state = 'undone'"
-PENDING = "done_at IS NULL"
+# SQL conditions of partial indexes. As text without bound values, because a database uses such an index only
+# for a query that repeats its condition.
+IS_UNFINISHED = "state IN ('claimed', 'decoding', 'decided')"
+IS_FILED = "state = 'filed'"
+IS_UNDONE = "state = 'undone'"
+IS_PENDING = "done_at IS NULL"
 
 IMPORTED = "imported"
-"""The reason of a row that was made for a file found in a folder; see `db.ledger.imported`."""
-UNREVIEWED = "outcome = 'uncertain' AND corrected_to IS NULL"
-FAILED = "outcome = 'failed'"
-CORRECTED = "corrected_to IS NOT NULL"
+"""Reason of a row that `doctor --repair` made for a file without one; see `db.ledger.imported`."""
+IS_UNREVIEWED = "outcome = 'uncertain' AND corrected_to IS NULL"
+IS_FAILED = "outcome = 'failed'"
+IS_CORRECTED = "corrected_to IS NOT NULL"
 
 
 def _index(name: str, *columns: str, where: str | None = None, **options: Any) -> Index:
@@ -51,23 +51,21 @@ def _index(name: str, *columns: str, where: str | None = None, **options: Any) -
 
 
 class Base(DeclarativeBase):
-    """The metadata that the migrations are held to."""
+    """Base of the tables; its metadata must agree with the migrations."""
 
 
 class FileRow(Base):
-    """One delivery of one file, from its claim to where it lies now.
+    """One arrival of one file, from its claim to its present place.
 
-    `verdict` is the outcome that was decided on; `outcome` is the folder in which the file is, so it is NULL
-    until the file is there and again after an undo. `path` is where the file is by the book: in the spool
-    while claimed, decoding or decided; at its destination once filed; back in its inbox once undone; NULL
-    once vanished.
+    `verdict` is the outcome that was decided; `outcome` is the folder that contains the file, so it is NULL
+    until the file is filed and again after an undo. `path` is the recorded place: in the spool while claimed,
+    decoding or decided; at its destination once filed; in its inbox once undone; NULL once vanished.
 
-    `answer_key` tells whether the same content would get the same answer again: model, settings and versions
-    in short, NULL where they are unknown. It is not in the view, whose columns are also those of reports.
+    `answer_key` is a digest of the model, settings and versions: equal content with an equal key has an equal
+    answer. NULL if unknown. It is not in the view, whose columns are also those of reports.
 
-    (dev, ino, mtime_ns, bytes) is not unique: two hard links to one photo are two deliveries of equal
-    identity. What keeps a file from being claimed twice is the worker's lock, and the rename into the spool,
-    which finds the file only once.
+    (dev, ino, mtime_ns, bytes) is not unique: two hard links to one photo are two arrivals of equal identity.
+    The worker's lock and the rename into the spool, which succeeds once, prevent a second claim of a file.
     """
 
     __tablename__ = "files"
@@ -110,27 +108,27 @@ class FileRow(Base):
 
     __table_args__ = (
         CheckConstraint(f"state IN {get_args(State)}", name="ck_files_state"),
-        # Partial wherever possible: a row enters such an index once, when its value is known.
-        _index("ix_files_unfinished", "id", where=UNFINISHED),
-        _index("ix_files_undone", "id", where=UNDONE),
-        # A hash, because a B-tree of PostgreSQL refuses values above 2,704 bytes and a path may have more.
-        _index("ix_files_path", "path", where=FILED, postgresql_using="hash"),
+        # Partial where possible: a row enters such an index once, when its value is known.
+        _index("ix_files_unfinished", "id", where=IS_UNFINISHED),
+        _index("ix_files_undone", "id", where=IS_UNDONE),
+        # A hash, because PostgreSQL's B-tree refuses values above 2,704 bytes and a path may be longer.
+        _index("ix_files_path", "path", where=IS_FILED, postgresql_using="hash"),
         _index("ix_files_filed_at", "filed_at", where="filed_at IS NOT NULL"),
         _index("ix_files_sha256", "sha256", where="sha256 IS NOT NULL"),
-        # Counts of an outcome by day, and a page of it newest first, without a look at the rows.
+        # Serves counts of an outcome by day, and its newest files, without reading rows.
         _index("ix_files_outcome", "outcome", "seen_at", where="outcome IS NOT NULL"),
-        # Photos that were filed and never disputed, nearly all, are in none of these three.
-        # They begin with what their condition fixes: SQLite then prefers them, and never looks at the rows.
+        # Filed photos that were never corrected, nearly all, are in none of these three. Their first columns
+        # are those of their condition, so that SQLite prefers them and reads no rows.
         _index(
             "ix_files_unreviewed",
             *("outcome", "corrected_to", "reason", "prediction", "confidence"),
-            where=UNREVIEWED,
+            where=IS_UNREVIEWED,
         ),
-        _index("ix_files_failed", "outcome", "reason", "seen_at", where=FAILED),
+        _index("ix_files_failed", "outcome", "reason", "seen_at", where=IS_FAILED),
         _index(
             "ix_files_corrected",
             *("model", "model_sha256", "verdict", "reason", "prediction", "corrected_to"),
-            where=CORRECTED,
+            where=IS_CORRECTED,
         ),
         _index("ix_files_confidence", "confidence", where="confidence IS NOT NULL"),
         _index("ix_files_name", "name"),
@@ -140,9 +138,9 @@ class FileRow(Base):
 
 
 class MoveRow(Base):
-    """A correction or an undo: the intent before the rename, done once the rename is durable.
+    """A correction or an undo: recorded before the rename, and done once the rename is durable.
 
-    `undoes` names the correction that an undo takes back; NULL means that it takes back the filing itself.
+    `undoes` is the correction that an undo reverts; NULL if it reverts the filing itself.
     """
 
     __tablename__ = "moves"
@@ -163,7 +161,7 @@ class MoveRow(Base):
 
     __table_args__ = (
         CheckConstraint(f"kind IN {get_args(MoveKind)}", name="ck_moves_kind"),
-        _index("ix_moves_pending", "file_id", where=PENDING, unique=True),
+        _index("ix_moves_pending", "file_id", where=IS_PENDING, unique=True),
         _index("ix_moves_file_id", "file_id"),
         _index("ix_moves_undoes", "undoes", where="undoes IS NOT NULL"),
         _index("ix_moves_done_at", "done_at"),
@@ -172,7 +170,7 @@ class MoveRow(Base):
 
 
 class ReportRow(Base):
-    """A day whose reports are written, and how many of its files were waiting then."""
+    """A day whose reports were written, and how many of its files were waiting then."""
 
     __tablename__ = "reports"
 
@@ -183,7 +181,7 @@ class ReportRow(Base):
 
 results = Table(
     "results",
-    # Of its own, so that nobody creates the view as a table.
+    # Separate metadata, so that the view is not created as a table.
     MetaData(),
     Column("id", ROW_ID, primary_key=True),
     Column("name", Text),
@@ -210,11 +208,11 @@ results = Table(
     Column("decided_at", UtcTime),
     Column("filed_at", UtcTime),
 )
-"""The view: one row for each file that arrived, names in their readable form.
+"""The view: one row for each file that arrived, with names in their readable form.
 
-A file that vanished before the worker had it did not arrive, so it is left out; so is a row that ended since
-its file came in again, or another took its place. `outcome` is NULL while a file waits in the spool, and
-again when an undo has put it back into its inbox.
+It omits files that vanished before the worker took them, and rows that ended because their file arrived again
+or another took its place. `outcome` is NULL while a file waits in the spool, and after an undo has put it
+back into its inbox.
 """
 
 files = cast(Table, FileRow.__table__)

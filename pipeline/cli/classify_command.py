@@ -1,4 +1,4 @@
-"""The command that says what is on photos, and leaves them where they are."""
+"""The command that classifies photos without moving them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from pipeline.errors import SOME_FAILED, SettingsError
 def classify(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, or folders of photos.")],
     model: Annotated[
-        str | None, typer.Option(help="A bundle's name or path, or imagenet; default: the settings' own.")
+        str | None, typer.Option(help="A bundle's name or path, or imagenet (default: as in the settings).")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of imagenet, a .weights.h5; default: downloaded.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights for imagenet, a .weights.h5 (default: downloaded)."),
     ] = None,
     config: Config = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Say what is on photos; nothing is recorded or moved.
+    """Classify photos; nothing is recorded or moved.
 
-    In a folder without a config.yaml, the shipped model and the default settings answer. The model imagenet
-    knows a thousand things, and gives the five likeliest.
+    In a folder without a config.yaml, it uses the shipped model and the default settings. The model imagenet
+    has 1,000 labels; the five most likely are printed.
 
     Example: pawsort classify holiday/ cat.jpg --json
     """
@@ -45,7 +46,7 @@ def classify(
     with counting_progress("classifying") as progress:
         rows = [row.as_dict() for row in classify_files.classify(settings, paths, progress, bundle)]
     if not rows:
-        print("pawsort: no photos there", file=sys.stderr)
+        print("pawsort: no photos found", file=sys.stderr)
     if json:
         print_json(rows)
     else:

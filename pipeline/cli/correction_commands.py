@@ -1,4 +1,4 @@
-"""The commands that take part in what is filed: correct it, or take it back."""
+"""The commands that change filed photos: correct, undo, retry."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def correct(
     label: Annotated[
         str,
         typer.Option(
-            "--as", metavar="LABEL", help="What it is: a label of the model, such as cat, or neither."
+            "--as", metavar="LABEL", help="The right label: one of the model, such as cat, or neither."
         ),
     ],
     config: Config = DEFAULT,
-    by: Annotated[str | None, words("Who says so (default: you).")] = None,
+    by: Annotated[str | None, words("Name to record (default: your user name).")] = None,
     json: Json = False,
 ) -> None:
-    """Say what is really on photos: move them to the right folder, and remember it.
+    """Correct the label of photos: move them to the right folder, and record it.
 
     Example: pawsort correct sorted/uncertain/rex.jpg --as dog
     """
@@ -45,14 +45,14 @@ def correct(
 def undo(
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Only these files.")] = None,
     config: Config = DEFAULT,
-    last: Annotated[int | None, integer("The last so many moves.")] = None,
+    last: Annotated[int | None, integer("Revert this number of latest moves.")] = None,
     since: When = None,
-    by: Annotated[str | None, words("Who says so (default: you).")] = None,
+    by: Annotated[str | None, words("Name to record (default: your user name).")] = None,
     json: Json = False,
 ) -> None:
-    """Take moves back: a correction to where the file was before, a filing into its inbox.
+    """Revert moves: a corrected file returns to its former folder, a filed one to its inbox.
 
-    The worker leaves a file that was put back alone until it is changed or renamed.
+    The worker ignores a file that was put back until it is changed or renamed.
 
     Example: pawsort undo --last 1
     """
@@ -60,7 +60,7 @@ def undo(
 
     settings = load(config)
     if sum(map(bool, (files, last, since))) != 1:
-        raise SettingsError("say what to take back: FILE..., --last N or --since TIME")
+        raise SettingsError("choose what to revert: FILE..., --last N or --since TIME")
     with database(settings, "write") as engine:
         done = corrections.undo(
             engine,
@@ -76,11 +76,11 @@ def undo(
 def retry(
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Only these files.")] = None,
     config: Config = DEFAULT,
-    reason: Annotated[str | None, words("All that failed for this reason.")] = None,
-    by: Annotated[str | None, words("Who says so (default: you).")] = None,
+    reason: Annotated[str | None, words("All files that failed for this reason.")] = None,
+    by: Annotated[str | None, words("Name to record (default: your user name).")] = None,
     json: Json = False,
 ) -> None:
-    """Send files that failed in again: back to their inbox, as if they had just arrived.
+    """Retry failed files: put them back into their inbox as new arrivals.
 
     Example: pawsort retry --reason timeout
     """
@@ -89,7 +89,7 @@ def retry(
 
     settings = load(config)
     if (reason is None) == (not files):
-        raise SettingsError("say what to try again: FILE... or --reason REASON")
+        raise SettingsError("choose what to retry: FILE... or --reason REASON")
     with database(settings, "write") as engine:
         chosen = [os.fsencode(file) for file in files or ()]
         if reason is not None:
@@ -99,7 +99,7 @@ def retry(
 
 
 def _print_moves(moves: Sequence[Change], json: bool) -> int:
-    """Print what was moved, and what was not and why; return the exit code."""
+    """Print the moved files, and the others with the problem; return the exit code."""
     from pipeline.cli.output import print_json
 
     if json:

@@ -1,4 +1,4 @@
-"""The command that looks after what the others have left: finds, repairs, and packs a bundle for support."""
+"""The command that finds and repairs disagreements, and packs a bundle for support."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from pipeline.config import Settings
-    from pipeline.doctor.check import Problem
+    from pipeline.doctor.problem import Problem
     from pipeline.doctor.repair import Repair
 
 
@@ -28,25 +28,25 @@ def doctor(
         bool, typer.Option("--hashes", help="Read every file and compare its content.")
     ] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what is safe to mend; no worker may be at work.")
+        bool, typer.Option("--repair", help="Repair what is safe to repair; no worker may be running.")
     ] = False,
     bundle: Annotated[
-        Path | None, typer.Option(metavar="FILE.zip", help="Pack what support needs, without photos.")
+        Path | None, typer.Option(metavar="FILE.zip", help="Write a zip file for support, without photos.")
     ] = None,
-    names: Annotated[bool, typer.Option("--names", help="Leave names of photos in the bundle.")] = False,
+    names: Annotated[bool, typer.Option("--names", help="Keep names of photos in the bundle.")] = False,
     log: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A log whose end goes into the bundle.")
+        Path | None, typer.Option(metavar="FILE", help="A log whose last lines are added to the bundle.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Compare rows, files and folders; exit 1 if they do not agree.
 
-    With --repair, exit 1 if something is left that only you can mend.
+    With --repair, exit 1 if something is left that only you can fix.
 
     Example: pawsort doctor --repair
     """
     if bundle is None and (names or log):
-        raise SettingsError("--names and --log are about the bundle: add --bundle FILE.zip")
+        raise SettingsError("--names and --log need --bundle FILE.zip")
     settings = load(config)
     if repair:
         found: list[Problem] | list[Repair] = list(_repaired(settings, hashes))
@@ -66,7 +66,7 @@ def _print(found: list[Problem] | list[Repair], json: bool) -> None:
     if json:
         print_json([each.as_dict() for each in found])
     else:
-        print("\n".join(map(str, found)) or "all is well: rows, files and folders agree")
+        print("\n".join(map(str, found)) or "no problems: rows, files and folders agree")
 
 
 def _examined(settings: Settings, hashes: bool) -> Iterator[Problem]:
@@ -87,7 +87,7 @@ def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
     outcomes = (*outcome_folders(load_bundle(settings)), DUPLICATES)
     if not _is_lost(settings):
         with database(settings, "write"):
-            pass  # refuses what is none of ours, before anything is locked
+            pass  # refuses a database of another program before anything is locked
     with ExitStack() as stack:
         stack.enter_context(translated())
         stack.enter_context(limited(settings.permissions))
@@ -100,7 +100,7 @@ def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
 
 @contextmanager
 def _database_or_none(settings: Settings) -> Iterator[Engine]:
-    """Open the database; where it is lost and photos are there, an empty one that stands for it."""
+    """Open the database, or an empty one in its place if it is missing although files were filed."""
     import tempfile
 
     from db.connection.engine import open_database, upgrade
@@ -121,7 +121,7 @@ def _database_or_none(settings: Settings) -> Iterator[Engine]:
 
 
 def _is_lost(settings: Settings) -> bool:
-    """Tell whether the database is gone although files were filed."""
+    """Return whether the database is missing although files were filed."""
     from db.connection.engine import exists
     from pipeline.files.folders import files_below
 
@@ -142,7 +142,7 @@ def _pack(
         with limited(settings.permissions):
             support_bundle.pack(settings, path, [each.as_dict() for each in found], names, log)
     except FileExistsError:
-        raise SettingsError(f"{path}: is there already; name another file") from None
+        raise SettingsError(f"{path}: exists already; name another file") from None
     except OSError as error:
         raise PawsortError(f"{error.filename or path}: {error.strerror}") from error
-    print(f"wrote {path}; look through it before you send it", file=sys.stderr)
+    print(f"wrote {path}; check its content before you send it", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What the commands share: where their settings come from, and the words of their options."""
+"""Options and helpers that several commands use: settings, database, types of options."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _inherited(context: typer.Context, value: Path | None) -> Path:
 
 
 UNNAMED = Path("config.yaml")
-"""The settings file where none is named; told from one that was named by identity."""
+"""The settings file if none is named; recognised by identity, so that a named `config.yaml` differs."""
 
 
 Config = Annotated[
@@ -41,13 +41,13 @@ Config = Annotated[
     ),
 ]
 DEFAULT: Any = None
-"""What `_inherited` makes a path of."""
+"""Default of `Config`, which `_inherited` replaces by a path."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def load(config: Path) -> Settings:
-    """Read the settings, and log as they say. Raises SettingsError."""
+    """Read the settings, and set up the log accordingly. Raises SettingsError."""
     from pipeline import logs
 
     settings = configuration.load(config)
@@ -56,7 +56,7 @@ def load(config: Path) -> Settings:
 
 
 def load_or_default(config: Path) -> Settings:
-    """Read the settings as `load` does; where no file was named and none is here, return the defaults."""
+    """Read the settings as `load` does; return the defaults if no file was named and none exists."""
     from pipeline import logs
 
     if config is not UNNAMED or os.path.lexists(config):
@@ -68,7 +68,7 @@ def load_or_default(config: Path) -> Settings:
 
 @contextmanager
 def database(settings: Settings, mode: Literal["read", "write"]) -> Iterator[Engine]:
-    """Open the database that the worker has made. Raises DatabaseError."""
+    """Open the existing database. Raises DatabaseError."""
     from db.connection.engine import open_database
     from pipeline.permissions import limited
 
@@ -81,7 +81,7 @@ def database(settings: Settings, mode: Literal["read", "write"]) -> Iterator[Eng
 
 
 def read_moment(text: str) -> datetime:
-    """Read a time in UTC; it is UTC unless it says otherwise. Raises BadParameter."""
+    """Parse a time, which is in UTC unless it has an offset. Raises BadParameter."""
     try:
         return to_utc(datetime.fromisoformat(text))
     except ValueError:
@@ -90,7 +90,7 @@ def read_moment(text: str) -> datetime:
 
 
 def read_day(text: str) -> date:
-    """Read a day. Raises BadParameter."""
+    """Parse a day. Raises BadParameter."""
     try:
         return within(date.fromisoformat(text))
     except ValueError:
@@ -99,17 +99,17 @@ def read_day(text: str) -> date:
 
 
 def integer(help: str, least: int = 1, most: int = LARGEST_INTEGER) -> Any:
-    """Return an option that takes the integers from `least` to `most`."""
+    """Return an option for integers from `least` to `most`."""
     return typer.Option(min=least, max=most, help=help)
 
 
 def real(help: str, least: float = 0, most: float = 1) -> Any:
-    """Return an option that takes the numbers from `least` to `most`, and so neither NaN nor infinity."""
+    """Return an option for numbers from `least` to `most`, which excludes NaN and infinity."""
     return typer.Option(min=least, max=most, help=help)
 
 
 def words(help: str, **more: Any) -> Any:
-    """Return an option that takes text; what is not UTF-8 is escaped as in `db.schema.file_names`."""
+    """Return an option for text; invalid UTF-8 is escaped as in `db.schema.file_names`."""
     return typer.Option(help=help, callback=_readable, **more)
 
 
@@ -120,7 +120,7 @@ def _readable(text: str | None) -> str | None:
 
 
 def day_option(name: str, help: str) -> Any:
-    """Return an option that takes a day."""
+    """Return an option for a day."""
     return typer.Option(name, metavar="DAY", parser=read_day, help=help)
 
 

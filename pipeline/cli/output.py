@@ -1,7 +1,8 @@
-"""Rows on stdout: a table for people, CSV and JSON for programs."""
+"""Print rows on stdout: a table for people, CSV or JSON for programs."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import sys
@@ -11,30 +12,30 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.logs import printable
-from pipeline.reports.csv_cells import neutral, quoted, visible
+from pipeline.reports.csv_cells import neutral, visible
 
 Row = Mapping[str, Any]
 
 
 @contextmanager
-def until_the_reader_leaves() -> Iterator[None]:
-    """Print for somebody like `head`, who may have read enough before the end; that is no failure."""
+def until_reader_closes() -> Iterator[None]:
+    """Allow a reader such as `head` to close the pipe before the end, without an error."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain once more when it flushes at exit.
+        # Otherwise Python reports the closed pipe again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(value: Any) -> None:
-    """Print any value made of plain ones; moments as ISO 8601."""
+    """Print a value as JSON; times as ISO 8601."""
     json.dump(value, sys.stdout, indent=2, default=_plain)
     print()
 
 
 def print_json_rows(rows: Iterable[Row]) -> None:
-    """Print rows as one array, a row a line, without holding them all."""
+    """Print rows as one JSON array, one row a line, without loading all of them."""
     separator = "[\n"
     for row in rows:
         sys.stdout.write(separator + json.dumps(row, default=_plain))
@@ -43,14 +44,15 @@ def print_json_rows(rows: Iterable[Row]) -> None:
 
 
 def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
-    """Print rows as CSV with a header, cells as in the reports."""
-    print(",".join(columns))
+    """Print rows as CSV with a header and cells as in the reports."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
     for row in rows:
-        print(",".join(_cell(row[column]) for column in columns))
+        writer.writerow([_cell(row[column]) for column in columns])
 
 
 def print_table(rows: Iterable[Row], columns: Sequence[str]) -> None:
-    """Print rows in columns as wide as what is in them; nothing is cut off or wrapped."""
+    """Print rows in columns that fit their widest cell; nothing is cut off or wrapped."""
     cells = [[_text(row[column]) for column in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     for line in ([*columns], *cells):
@@ -73,7 +75,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, int | float):
         return str(value)
-    return quoted(neutral(visible(json.dumps(value) if isinstance(value, dict) else _plain(value))))
+    return neutral(visible(json.dumps(value) if isinstance(value, dict) else _plain(value)))
 
 
 def _plain(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, nothing elsewhere, where the lines of the log tell it."""
+"""Show progress on stderr: a bar on a terminal, otherwise only lines of the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def filing_progress(*, show: bool) -> Iterator[Callable[[Sequence[InProgressFile]], None]]:
-    """Give a function to call with each batch that was filed; with `show`, a bar counts them."""
+    """Yield a function to call with each filed batch; with `show`, a bar counts the files."""
     if not show or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -37,7 +37,7 @@ def filing_progress(*, show: bool) -> Iterator[Callable[[Sequence[InProgressFile
 
 @contextmanager
 def counting_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to call with how many are done, of how many."""
+    """Yield a function to call with the numbers of done and of all items."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
@@ -68,9 +68,9 @@ def _log_above(write: Callable[..., None]) -> Iterator[None]:
 
 @contextmanager
 def training_progress() -> Iterator[Callable[[Progress], None]]:
-    """Give a function to call with the progress of a training; plain lines where there is no terminal."""
+    """Yield a function to call with the progress of a training; logs lines if there is no terminal."""
     if not sys.stderr.isatty():
-        yield _say_progress
+        yield _log_progress
         return
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -84,12 +84,12 @@ def training_progress() -> Iterator[Callable[[Progress], None]]:
                 tasks[progress.stage] = bar.add_task(progress.stage, total=progress.total)
             bar.update(tasks[progress.stage], completed=progress.done)
             if progress.metrics:
-                _say_progress(progress)
+                _log_progress(progress)
 
         yield show
 
 
-def _say_progress(progress: Progress) -> None:
+def _log_progress(progress: Progress) -> None:
     if progress.metrics or progress.done == progress.total:
         metrics = "".join(f", {name} {value:.4f}" for name, value in (progress.metrics or {}).items())
         left = f", {progress.seconds_left / 60:.0f} min left" if progress.seconds_left else ""

@@ -13,7 +13,7 @@ from pipeline.errors import SettingsError
 
 
 class Format(StrEnum):
-    """How rows are printed."""
+    """Formats of rows."""
 
     table = "table"
     csv = "csv"
@@ -24,14 +24,14 @@ def query(
     config: Config = DEFAULT,
     outcome: Annotated[str | None, words("A folder, waiting or undone.")] = None,
     prediction: Annotated[str | None, words("A label of the model, such as cat.")] = None,
-    inbox: Annotated[str | None, typer.Option(help="The inbox it came from.")] = None,
-    name: Annotated[str | None, words("A part of the file's name.")] = None,
-    min_confidence: Annotated[float | None, real("At least.")] = None,
-    max_confidence: Annotated[float | None, real("At most.")] = None,
+    inbox: Annotated[str | None, typer.Option(help="The inbox of the files.")] = None,
+    name: Annotated[str | None, words("Part of the file's name.")] = None,
+    min_confidence: Annotated[float | None, real("Lowest confidence.")] = None,
+    max_confidence: Annotated[float | None, real("Highest confidence.")] = None,
     since: When = None,
     until: When = None,
-    limit: Annotated[int | None, integer("At most so many rows, the newest first.")] = None,
-    format: Annotated[Format, typer.Option(help="How to print them.")] = Format.table,
+    limit: Annotated[int | None, integer("Largest number of rows.")] = None,
+    format: Annotated[Format, typer.Option(help="Format of the rows.")] = Format.table,
     json: Json = False,
 ) -> None:
     """List rows of the database, the newest first.
@@ -55,7 +55,7 @@ def query(
         until=until,
         limit=limit,
     )
-    with database(settings, "read") as engine, output.until_the_reader_leaves():
+    with database(settings, "read") as engine, output.until_reader_closes():
         rows = listing.results(engine, wanted)
         if json or format is Format.json:
             output.print_json_rows(rows)

@@ -9,17 +9,17 @@ from pipeline.cli.options import DEFAULT, Config, Json, database, day_option, lo
 from pipeline.errors import PawsortError, SettingsError
 
 MOST_DAYS = 3_660
-"""Reports of so many days are written at once."""
+"""Largest number of days of one command."""
 
 
 def report(
     config: Config = DEFAULT,
     day: Annotated[date | None, day_option("--date", "One day, as 2026-11-21.")] = None,
-    first: Annotated[date | None, day_option("--from", "The first of several.")] = None,
-    last: Annotated[date | None, day_option("--to", "The last of several.")] = None,
+    first: Annotated[date | None, day_option("--from", "The first day of several.")] = None,
+    last: Annotated[date | None, day_option("--to", "The last day of several.")] = None,
     json: Json = False,
 ) -> None:
-    """Write the reports of a day or a range now; without one, of today so far.
+    """Write the reports of a day or a range now; without options, of today so far.
 
     Example: pawsort report --from 2026-11-01 --to 2026-11-30
     """
@@ -28,11 +28,11 @@ def report(
 
     settings = load(config)
     if day and (first or last):
-        raise SettingsError("--date is one day, --from and --to are several; give the one or the others")
+        raise SettingsError("--date is one day, --from and --to are several; use either --date or the others")
     today = datetime.now(settings.report.zone).date()
     begin, end = day or first or today, day or last or today
     if end > today:
-        raise SettingsError(f"{end} is yet to come; the last day to report on is {today}")
+        raise SettingsError(f"{end} is in the future; the last possible day is {today}")
     if begin > end:
         raise SettingsError(f"--from {begin} is after --to {end}")
     if (end - begin).days >= MOST_DAYS:

@@ -1,4 +1,4 @@
-"""The command that starts the pages."""
+"""The command that serves the web pages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pipeline.errors import SettingsError
 
 def serve(
     config: Config = DEFAULT,
-    host: Annotated[str | None, typer.Option(help="Where to listen, instead of `web.host`.")] = None,
-    port: Annotated[int | None, integer("Where to listen, instead of `web.port`.", 1, 65_535)] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on, instead of `web.host`.")] = None,
+    port: Annotated[int | None, integer("Port to listen on, instead of `web.port`.", 1, 65_535)] = None,
 ) -> None:
-    """Show the pages and answer the API, until Ctrl-C; the worker is another process.
+    """Serve the pages and the API until Ctrl-C; the worker is a separate process.
 
     Example: pawsort serve --port 8421
     """
@@ -40,7 +40,7 @@ def _with_address(settings: Settings, host: str | None, port: int | None) -> Set
 
 
 def require_pages() -> None:
-    """Raise SettingsError unless the packages are there that the pages need."""
+    """Raise SettingsError unless the packages that the pages need are installed."""
     needed = {
         "fastapi": "fastapi",
         "uvicorn": "uvicorn",

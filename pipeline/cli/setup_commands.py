@@ -10,13 +10,13 @@ from pipeline import config as configuration
 from pipeline.cli.options import DEFAULT, Config, Json, load
 from pipeline.errors import translated
 
-config_app = typer.Typer(help="Check the settings, or show what is in force.")
-db_app = typer.Typer(help="Look after the database.")
+config_app = typer.Typer(help="Check or print the settings.")
+db_app = typer.Typer(help="Upgrade the database.")
 
 
 @config_app.command("check")
 def config_check(config: Config = DEFAULT) -> None:
-    """Check the settings; exit 2 and say what is wrong if something is.
+    """Check the settings; exit 2 with a message if something is wrong.
 
     Example: pawsort config check --config /etc/pawsort/config.yaml
     """
@@ -30,12 +30,12 @@ def config_check(config: Config = DEFAULT) -> None:
     load_bundle(settings)
     for note in exposed(settings):
         print(f"pawsort: {note}", file=sys.stderr)
-    print(f"{config}: all is well")
+    print(f"{config}: no problems")
 
 
 @config_app.command("show")
 def config_show(config: Config = DEFAULT, json: Json = False) -> None:
-    """Print the settings in force, the environment included, with absolute paths.
+    """Print the effective settings, including the environment, with absolute paths.
 
     Example: pawsort config show --json
     """
@@ -54,7 +54,7 @@ def config_show(config: Config = DEFAULT, json: Json = False) -> None:
 
 @db_app.command("upgrade")
 def db_upgrade(config: Config = DEFAULT) -> None:
-    """Make the database, or bring it to this version.
+    """Make the database, or migrate it to this version.
 
     Example: pawsort db upgrade
     """

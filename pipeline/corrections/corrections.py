@@ -1,9 +1,8 @@
-"""Mend decisions: `correct` says what a photo really is, `undo` takes corrections and filings back, `retry`
-sends what failed in again.
+"""Change decisions: `correct` records the right label, `undo` reverts changes, `retry` puts files back.
 
-Each move is an intent in the ledger, a rename that overwrites nothing, and a note that it is done. One that
-was cut off in between is brought to its end by the next command, or by the worker when it starts. A file
-whose content is not what was filed is never touched.
+Each move is an intent in the ledger, a rename that overwrites nothing, and a record that it is done. The next
+command, or the worker when it starts, finishes an interrupted move. A file whose content has changed since it
+was filed is never touched.
 """
 
 from __future__ import annotations
@@ -16,34 +15,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import filelock
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
-from db.connection.engine import reading
 from db.ledger.ledger import Action, Entry, Move
+from db.queries.integrity import filed_as
 from db.queries.listing import filed_at_paths
 from db.schema.file_names import escape
-from db.schema.rows import entries_by
-from db.schema.tables import FILED as IS_FILED
-from db.schema.tables import files as file_rows
+from models.labels import NEITHER
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
 from pipeline.corrections.mover import Change, Mover, Plan, RefusedError
-from pipeline.corrections.relocation import Relocations, inbox_of, told
+from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.errors import LockError, SettingsError
 
-NEITHER = "neither"
 LOCK_NAME = "moves.lock"
-PATIENCE_SECONDS = 10.0
+LOCK_SECONDS = 10.0
 
 Now = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file by its row, as somebody saw it: `version` is the number of its last move then, 0 for none.
+    """A file by its row, as a client saw it: `version` is the number of its last move then, 0 for none.
 
-    One that was moved since is left alone: who answers twice, or after somebody else, changes nothing.
+    A file that was moved since is refused, so that a second answer, or a late one, changes nothing.
     """
 
     id: int
@@ -55,7 +51,7 @@ def _utc() -> datetime:
 
 
 def login_name() -> str:
-    """Return whose process this is: who did it where nobody gave a name."""
+    """Return the user name of this process, which is recorded if no other name is given."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -71,22 +67,21 @@ def correct(
     folders: Mapping[str, str] | None = None,
     now: Now = _utc,
 ) -> list[Change]:
-    """Move photos to the folder of `label` and record who said so; return a change for each of `files`.
+    """Move photos to the folder of `label` and record who decided it; return a change for each of `files`.
 
-    A file is a path under `sorted`, absolute or relative to the working folder, or a name that one row has,
-    or a row that somebody saw.
-    `folders` maps the labels to their folders, the bundle's own if None; `neither` and other labels without
-    one stand for uncertain/. A file that is there already is only confirmed. Raises SettingsError for an
-    unknown label, ModelError, LockError, DatabaseError.
+    A file is a path under `sorted`, absolute or relative to the working folder, or a name that exactly one
+    row has, or a `Known` row. `folders` maps the labels to their folders, as in the bundle if None; `neither`
+    and other labels without a folder go to uncertain/. A file that is there already is only confirmed. Raises
+    SettingsError for an unknown label, ModelError, LockError, DatabaseError.
     """
     known = load_bundle(settings).folders if folders is None else folders
     if label not in known and label != NEITHER:
         raise SettingsError(f"--as {label}: expected one of {', '.join(dict.fromkeys([*known, NEITHER]))}")
     mover = Mover(engine, settings, by, now)
-    desk = _Desk(engine, settings, mover)
+    planner = _Planner(engine, settings, mover)
     with moves_lock(settings):
         mover.recover()
-        return [desk.correct(file, label, known.get(label, UNCERTAIN)) for file in dict.fromkeys(files)]
+        return [planner.correct(file, label, known.get(label, UNCERTAIN)) for file in dict.fromkeys(files)]
 
 
 def undo(
@@ -98,51 +93,51 @@ def undo(
     since: datetime | None = None,
     now: Now = _utc,
 ) -> list[Change]:
-    """Take back the newest of what stands, newest first; return a change for each.
+    """Revert changes, the newest first; return a change for each.
 
-    That is the last change of each of `files`, the `last` so many, or all that was done at `since` (aware) or
-    later. A correction goes back to where the file was before, a filing into its inbox; where another file is
-    there now, beside it. Raises LockError, DatabaseError.
+    These are the last change of each of `files`, the `last` so many changes, or all since `since` (aware). A
+    corrected file returns to its former folder, a filed one to its inbox; if its name is taken there, it gets
+    another. Raises LockError, DatabaseError.
     """
     mover = Mover(engine, settings, by, now)
-    desk = _Desk(engine, settings, mover)
+    planner = _Planner(engine, settings, mover)
     with moves_lock(settings):
         mover.recover()
         if files:
-            return [desk.undo_last_of(file) for file in dict.fromkeys(files)]
+            return [planner.undo_last_of(file) for file in dict.fromkeys(files)]
         ledger = mover.ledger
-        return desk.undo(ledger.last_actions(last or 1) if since is None else ledger.actions_since(since))
+        return planner.undo(ledger.last_actions(last or 1) if since is None else ledger.actions_since(since))
 
 
 def retry(
     engine: Engine, settings: Settings, by: str, files: Sequence[bytes | Known], now: Now = _utc
 ) -> list[Change]:
-    """Put files that failed back into their inbox as new arrivals; return a change for each of `files`.
+    """Put failed files back into their inbox as new arrivals; return a change for each of `files`.
 
-    Their old rows count no more once the files are there, and the worker takes them as if they had just come.
-    A row of a file that an undo has put back is let go in the same way. Raises as `undo`.
+    Their old rows end once the files are there, and the worker processes them as new. The row of a file that
+    an undo has put back ends in the same way. Raises as `undo`.
     """
     mover = Mover(engine, settings, by, now)
-    desk = _Desk(engine, settings, mover)
+    planner = _Planner(engine, settings, mover)
     with moves_lock(settings):
         mover.recover()
-        return [desk.retry(file, now) for file in dict.fromkeys(files)]
+        return [planner.retry(file, now) for file in dict.fromkeys(files)]
 
 
 def recover_moves(engine: Engine, settings: Settings, now: Now = _utc) -> list[Change]:
-    """Bring to their end the moves that were cut off; return a change for each. Raises as `undo`."""
+    """Finish interrupted moves; return a change for each. Raises as `undo`."""
     with moves_lock(settings):
         return Mover(engine, settings, "", now).recover()
 
 
 @contextmanager
 def moves_lock(settings: Settings) -> Iterator[None]:
-    """Let one command at a time make moves. Raises LockError after 10 seconds."""
-    lock = filelock.FileLock(settings.state / LOCK_NAME, timeout=PATIENCE_SECONDS)
+    """Allow one command at a time to make moves. Raises LockError after 10 seconds."""
+    lock = filelock.FileLock(settings.state / LOCK_NAME, timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise LockError(f"another correct or undo is at work on {settings.state}; try again later") from error
+        raise LockError(f"another correct or undo is running on {settings.state}; try again later") from error
     try:
         yield
     finally:
@@ -150,16 +145,16 @@ def moves_lock(settings: Settings) -> Iterator[None]:
 
 
 def changed_since(moves: Sequence[Move]) -> str:
-    """Say who changed a file last, to a client that knows an earlier state of it."""
+    """Return text that says who changed a file last, for a client that saw an earlier state of it."""
     if not moves:
         return "has changed since"
     last = moves[-1]
-    said = f", who said {last.new_corrected_to}" if last.kind == "correct" else ""
-    return f"was settled meanwhile by {last.by}{said}"
+    said = f", to {last.new_corrected_to}" if last.kind == "correct" else ""
+    return f"was changed meanwhile by {last.by}{said}"
 
 
-class _Desk:
-    """Finds out which file is meant and what is to become of it."""
+class _Planner:
+    """Find the file that is meant and plan its move."""
 
     def __init__(self, engine: Engine, settings: Settings, mover: Mover) -> None:
         self._engine = engine
@@ -187,19 +182,19 @@ class _Desk:
         try:
             entry = self._find(file, or_undone=True)
             if entry.state == "filed" and entry.outcome != FAILED:
-                raise RefusedError(f"is in {entry.outcome}, and only what failed is tried again")
+                raise RefusedError(f"is in {entry.outcome}; only failed files can be retried")
         except RefusedError as error:
             return Change("undo", self._called(file), problem=str(error))
         change = Change("undo", entry.path or b"", entry.id, entry.path)
         if entry.state == "filed":
             change = self._undo(self._last_of(entry))
-        # A correction that was taken back leaves the file in a folder.
+        # If a correction was reverted, the file is still in a folder.
         if change.problem is None and change.outcome is None:
             self._mover.ledger.let_go(entry.id, now())
         return change
 
     def _last_of(self, entry: Entry) -> Action:
-        # By number: a clock that was set back would put a correction before the filing that it mends.
+        # By number, because a clock that was set back would date a correction before its filing.
         actions = self._mover.ledger.actions_of([entry.id])
         return max(actions, key=lambda action: action.move.id if action.move else 0)
 
@@ -209,7 +204,7 @@ class _Desk:
         for action in actions:
             id, file = action.entry.id, action.entry.path or action.entry.source
             if id in stuck:
-                why = "a later change of it could not be taken back"
+                why = "a later change of it could not be reverted"
                 changes.append(Change("undo", file, id, problem=why))
                 continue
             changes.append(self._undo(action))
@@ -219,7 +214,7 @@ class _Desk:
 
     def _undo(self, action: Action) -> Change:
         def plan() -> tuple[Entry, Plan]:
-            # Another undo of this command may have moved it since the actions were read.
+            # An earlier undo of this command may have moved it since the actions were read.
             [entry] = self._mover.ledger.entries([action.entry.id])
             return entry, self._plan_undo(entry, action.move)
 
@@ -247,21 +242,21 @@ class _Desk:
             if entry := filed_at_paths(self._engine, [path]).get(path):
                 return entry
         self._refuse_relocated(file)
-        named = [] if b"/" in file else self._named(file)
+        named = [] if b"/" in file else filed_as(self._engine, file)
         if len(named) == 1:
             return named[0]
         if named:
             paths = ", ".join(escape(entry.path) for entry in named[:10] if entry.path)
-            raise RefusedError(f"{len(named)} photos have this name; say which by its path: {paths}")
-        raise RefusedError(f"is no filed photo; name one by its path under {os.fsdecode(self._sorted)}")
+            raise RefusedError(f"{len(named)} photos have this name; give the path of one: {paths}")
+        raise RefusedError(f"is not a filed photo; give a path under {os.fsdecode(self._sorted)}")
 
     def _refuse_relocated(self, file: bytes) -> None:
-        """Say what to do about a photo whose row names the folder in which it was before."""
+        """Refuse a photo whose row names its former folder, with advice. Raises RefusedError."""
         path = os.path.abspath(file)
-        for entry in self._named(os.path.basename(path)) if os.path.lexists(path) else ():
+        for entry in filed_as(self._engine, os.path.basename(path)) if os.path.lexists(path) else ():
             relocation = Relocations(self._engine, self._settings).find(entry)
             if relocation and relocation.follow(entry.path or b"") == path:
-                raise RefusedError(told(entry, relocation))
+                raise RefusedError(advice(entry, relocation))
 
     def _known(self, file: Known, or_undone: bool) -> Entry:
         moves = self._mover.ledger.moves(file.id)
@@ -270,15 +265,11 @@ class _Desk:
         found = self._mover.ledger.entries([file.id])
         if found and found[0].state in ("filed", *(["undone"] if or_undone else [])):
             return found[0]
-        raise RefusedError("is in no folder any more")
+        raise RefusedError("is no longer in a folder")
 
     def _spellings(self, file: bytes) -> Iterator[bytes]:
-        """Yield the path as given, and as it reads when links on the way to `sorted` are followed."""
+        """Yield the path as given, and with the links on the way to `sorted` resolved."""
         path = os.path.abspath(file)
         yield path
         real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
         yield os.path.join(self._sorted, os.path.relpath(real, os.path.realpath(self._sorted)))
-
-    def _named(self, name: bytes) -> list[Entry]:
-        with reading(self._engine) as connection:
-            return entries_by(connection, file_rows.c.name == name, text(IS_FILED))

@@ -1,4 +1,4 @@
-"""Carry out one move of a filed file, safely: verified, noted before and after, cut off or not."""
+"""Move one filed file: verify it, record the intent, rename it, record the end; finish interrupted moves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from db.queries.listing import filed_at_paths
 from db.schema.file_names import escape
 from db.schema.tables import MoveKind
 from pipeline.config import Settings
-from pipeline.corrections.relocation import Relocations, inbox_of, told
+from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.files import moves
 from pipeline.logs import printable
 
@@ -29,9 +29,9 @@ _TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of one file: where it is now, or the `problem` for which it stayed where it was.
+    """Result for one file: its path now, or the `problem` for which it was not moved.
 
-    `file` is what was asked for, or where the file was; `outcome` its folder now, None in an inbox.
+    `file` is the requested name or the former path; `outcome` is its folder now, None in an inbox.
     """
 
     kind: MoveKind
@@ -55,8 +55,8 @@ class Change:
         }
 
     def __str__(self) -> str:
-        told = self.problem or (escape(self.path) if self.path else "")
-        return printable(f"{escape(self.file)}{': ' if self.problem else ' -> '}{told}")
+        result = self.problem or (escape(self.path) if self.path else "")
+        return printable(f"{escape(self.file)}{': ' if self.problem else ' -> '}{result}")
 
 
 class RefusedError(Exception):
@@ -65,7 +65,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A move to be made: `root`/`wanted` is where the file should go if nothing is there."""
+    """A planned move: the destination is `root`/`wanted` unless that is taken."""
 
     kind: MoveKind
     root: bytes
@@ -77,7 +77,7 @@ class Plan:
 
 
 class Mover:
-    """Makes the moves of one command; the caller holds the lock. `now` gives UTC."""
+    """Make the moves of one command; the caller holds the lock. `now` returns UTC."""
 
     def __init__(self, engine: Engine, settings: Settings, by: str, now: Callable[[], datetime]) -> None:
         self.ledger = Ledger(engine, os.fsencode(settings.spool))
@@ -88,14 +88,14 @@ class Mover:
         self._now = now
 
     def recover(self) -> list[Change]:
-        """Bring to their end the moves that were cut off."""
+        """Finish interrupted moves."""
         changes = [self._recover(move) for move in self.ledger.pending_moves()]
         for change in changes:
-            log.warning("took up a move that was cut off: %s", change)
+            log.warning("finished an interrupted move: %s", change)
         return changes
 
     def attempt(self, kind: MoveKind, file: bytes, plan: Callable[[], tuple[Entry, Plan]]) -> Change:
-        """Make the move that `plan` returns, or say why not; `file` is what the user called it."""
+        """Make the move that `plan` returns, or return the problem; `file` is the name that the user gave."""
         try:
             entry, planned = plan()
             self._verify(entry)
@@ -103,15 +103,15 @@ class Mover:
         except (RefusedError, LedgerError) as error:
             return Change(kind, file, problem=str(error))
         except OSError as error:
-            return Change(kind, file, problem=_words(error))
+            return Change(kind, file, problem=_text(error))
 
     def _verify(self, entry: Entry) -> None:
-        """Refuse a file that is not what was filed, or not where it was filed."""
+        """Refuse a file that has changed or was moved since it was filed."""
         assert entry.path is not None
         if not os.path.lexists(entry.path) and (
             relocation := Relocations(self._engine, self._settings).find(entry)
         ):
-            raise RefusedError(told(entry, relocation))
+            raise RefusedError(advice(entry, relocation))
         _verify(entry)
 
     def _carry_out(self, file: bytes, entry: Entry, plan: Plan) -> Change:
@@ -139,18 +139,18 @@ class Mover:
                 continue
             except OSError as error:
                 if not moves.left_nothing(entry.path, destination):
-                    raise _not_for_certain("neither moved nor taken back", error) from error
+                    raise _unconfirmed("the move failed, and so did its clean-up", error) from error
                 self.ledger.abandon_move(move.id)
                 raise
             return self._conclude(move, file)
-        raise RefusedError("its place was taken again and again; try later")
+        raise RefusedError("each free name was taken by another program; try again later")
 
     def _conclude(self, move: Move, file: bytes) -> Change:
         try:
             moves.sync_folders(map(os.path.dirname, (move.destination, move.source)))
         except OSError as error:
             # The file may be in either place after a power cut, so the move stays open.
-            raise _not_for_certain("moved, but not", error) from error
+            raise _unconfirmed("moved, but the disk did not confirm it", error) from error
         return self._finish(move, file)
 
     def _finish(self, move: Move, file: bytes) -> Change:
@@ -170,14 +170,14 @@ class Mover:
             _make_folders(move, root)
             moves.resume(move.source, move.destination, entry.sha256)
         except FileExistsError:
-            return self._give_up(move, "its place was taken, so the file stayed where it was")
+            return self._give_up(move, "its place was taken, so the file was not moved")
         except FileNotFoundError:
-            # Where a disk is not mounted, nothing is known of the file.
+            # While a disk is not mounted, the file may still be on it.
             if not (was_there and os.path.isdir(self._root(entry, move.old_outcome))):
-                return self._problem(move, "the file or its disk is gone; mount it and try again")
+                return self._problem(move, "the file or its disk is missing; mount the disk and try again")
             return self._give_up(move, "the file is gone")
         except OSError as error:
-            return self._problem(move, _words(error))
+            return self._problem(move, _text(error))
         return self._finish(move, move.source)
 
     def _give_up(self, move: Move, why: str) -> Change:
@@ -185,7 +185,7 @@ class Mover:
         return self._problem(move, why)
 
     def _problem(self, move: Move, why: str) -> Change:
-        return Change(move.kind, move.source, move.file_id, problem=f"was cut off: {why}")
+        return Change(move.kind, move.source, move.file_id, problem=f"was interrupted: {why}")
 
     def _root(self, entry: Entry, outcome: str | None) -> bytes:
         if outcome is None:
@@ -193,20 +193,20 @@ class Mover:
         return os.path.join(self._sorted, os.fsencode(outcome))
 
 
-def _not_for_certain(what: str, error: OSError) -> RefusedError:
-    return RefusedError(f"{what} for certain ({error.strerror}); run this again later")
+def _unconfirmed(what: str, error: OSError) -> RefusedError:
+    return RefusedError(f"{what} ({error.strerror}); run this again later")
 
 
 def _verify(entry: Entry) -> None:
-    """Refuse a file that is not what was filed."""
+    """Refuse a file that has changed since it was filed."""
     assert entry.path is not None
     try:
         size = moves.identity(entry.path)[2]
         same = size == entry.bytes and (not entry.sha256 or moves.sha256(entry.path) == entry.sha256)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise RefusedError("is gone; put it back, and try again") from error
+        raise RefusedError("is missing; put it back and try again") from error
     if not same:
-        raise RefusedError("its content is not what was filed; nothing was moved")
+        raise RefusedError("its content has changed since it was filed; nothing was moved")
 
 
 def _choose(plan: Plan, refused: set[bytes]) -> bytes:
@@ -214,7 +214,7 @@ def _choose(plan: Plan, refused: set[bytes]) -> bytes:
 
 
 def _make_folders(move: Move, root: bytes) -> None:
-    # An inbox may be a link, since the user named it; a class's folder may not.
+    # An inbox may be a link, because the user chose it; a class's folder may not.
     real = os.path.realpath(root) if move.new_outcome is None else root
     below = os.path.relpath(os.path.dirname(move.destination), root)
     if below.split(b"/")[0] == b"..":
@@ -228,10 +228,10 @@ def _identity(move: Move) -> moves.Identity | None:
     try:
         return moves.identity(move.destination)
     except FileNotFoundError:
-        return None  # already taken out of the inbox again
+        return None  # the worker has already taken it from the inbox
 
 
-def _words(error: OSError) -> str:
+def _text(error: OSError) -> str:
     name = error.filename2 or error.filename
     where = f" ({escape(os.fsencode(name))})" if isinstance(name, str | bytes) else ""
     return f"{error.strerror or error}{where}; nothing was moved"

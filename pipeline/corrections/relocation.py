@@ -1,8 +1,8 @@
 """Find filed files after their folders were moved or renamed: rows name absolute paths.
 
-A file is found by the end of its path: `/old/sorted/cats/trip/a.jpg` is looked for as `cats/trip/a.jpg` under
-today's `sorted`, and as `trip/a.jpg` in each folder there that no label has, since that may be `cats` under
-another name. It must have the size that its row says, and no row of its own.
+A file is found by the end of its path: `/old/sorted/cats/trip/a.jpg` is looked up as `cats/trip/a.jpg` under
+the current `sorted`, and as `trip/a.jpg` in each folder there that belongs to no label, since that may be
+`cats` under another name. It must have the size that its row records, and no other row may name it.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from pipeline.files import moves
 
 @dataclass(frozen=True, slots=True)
 class Relocation:
-    """A folder that rows name, and where its files lie now; both absolute."""
+    """A folder that rows name, and the folder that has its files now; both absolute."""
 
     old: bytes
     new: bytes
 
     def follow(self, path: bytes) -> bytes:
-        """Return where a file of the old folder is now."""
+        """Return the path now of a file of the old folder."""
         return self.new + path[len(self.old) :]
 
     def back(self, path: bytes) -> bytes | None:
-        """Return what a row would call a file, None for one that is not in the new folder."""
+        """Return the path that a row has for a file, None if the file is not in the new folder."""
         inside = path.startswith(os.path.join(self.new, b""))
         return self.old + path[len(self.new) :] if inside else None
 
 
 class Relocations:
-    """Looks for filed files that are not where their rows say."""
+    """Find filed files that are not at the paths of their rows."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
@@ -50,7 +50,7 @@ class Relocations:
         self._renamed = _renamed(self._sorted, _outcomes(engine, settings))
 
     def find(self, entry: Entry) -> Relocation | None:
-        """Return the relocation after which a file is there that the row of `entry` does not know of."""
+        """Return the relocation that leads from the path of `entry` to its file, else None."""
         for relocation in self._candidates(entry):
             path = relocation.follow(entry.path or b"")
             if is_file_of(path, entry.bytes) and not filed_at_paths(self._engine, [path]):
@@ -58,7 +58,7 @@ class Relocations:
         return None
 
     def have(self, relocation: Relocation, entry: Entry) -> bool:
-        """Tell whether the file of `entry` is gone from where it was, and is found by this relocation."""
+        """Return whether the file of `entry` is missing at its path and found by this relocation."""
         path = entry.path or b""
         below = path.startswith(os.path.join(relocation.old, b""))
         return below and not os.path.lexists(path) and self.find(entry) == relocation
@@ -79,9 +79,9 @@ class Relocations:
 
 
 def inbox_of(entry: Entry, settings: Settings) -> bytes:
-    """Return the inbox into which a file may be put back: its own, or what the settings have in its place.
+    """Return the inbox into which a file may be put back: its own, or its replacement in the settings.
 
-    That is the one of the same name, or the first, and only where there is no folder where its own was.
+    The replacement is the inbox of the same base name, or the first; used only if its own is no folder now.
     """
     own = os.fsencode(entry.inbox)
     inboxes = [os.fsencode(inbox) for inbox in settings.inboxes]
@@ -102,23 +102,21 @@ def relocated(engine: Engine, paths: Sequence[bytes], relocations: Iterable[Relo
     return found
 
 
-def told(entry: Entry, relocation: Relocation) -> str:
-    """Say that a file is elsewhere than its row says, and what to do about it."""
+def advice(entry: Entry, relocation: Relocation) -> str:
+    """Return text that says that a file was relocated, and what to do."""
     old = entry.path or b""
     return (
-        f"is recorded as {escape(old)} and lies at {escape(relocation.follow(old))} now; "
-        "run `pawsort doctor --repair`, which makes the rows follow, then try again"
+        f"is recorded as {escape(old)} and is at {escape(relocation.follow(old))} now; "
+        "run `pawsort doctor --repair`, which updates the rows, then try again"
     )
 
 
 def _outcomes(engine: Engine, settings: Settings) -> set[bytes]:
-    from pipeline.classifier.configured_model import (  # which takes NumPy, and `doctor` starts without
-        load_bundle,
-        outcome_folders,
-    )
+    # Imported here, because it imports NumPy, which `doctor` needs only for this.
+    from pipeline.classifier.configured_model import load_bundle, outcome_folders
 
     known = {*counts(engine), UNCERTAIN, FAILED, DUPLICATES}
-    with contextlib.suppress(PawsortError):  # other commands say what is wrong with a model
+    with contextlib.suppress(PawsortError):  # other commands report what is wrong with the model
         known.update(outcome_folders(load_bundle(settings)))
     return set(map(os.fsencode, known))
 
@@ -132,7 +130,7 @@ def _renamed(folder: bytes, outcomes: Collection[bytes]) -> list[bytes]:
 
 
 def is_file_of(path: bytes, size: int) -> bool:
-    """Tell whether there is a file of this size at `path`."""
+    """Return whether `path` is a file of this size."""
     try:
         found = os.lstat(path)
     except OSError:

@@ -1,10 +1,10 @@
-"""Mend what `doctor` finds, as far as that is safe: no file is deleted or overwritten, no class is guessed.
+"""Repair findings of `doctor` where that is safe: no file is deleted or overwritten, no class is guessed.
 
-What can be mended is mended by writing down what is so, through the ledger's own transitions: a file without
-a row gets one that says `imported`, one that was moved by hand is followed, one that lies forgotten in the
-spool is taken up, a move that was cut off is brought to its end, a row that counts the file of another ends.
-Each is one transaction, or one that recovery ends; so whatever kills a repair, the next one goes on. All else
-stays as it is, and why is told.
+A repair records the facts through the ledger's transitions: a file without a row gets one with the reason
+`imported`; the row of a file that was moved by hand gets its new path; a file without a row in the spool is
+processed; an interrupted move is finished; a row whose file another row counts ends. Each repair is one
+transaction, or one that recovery finishes, so an interrupted repair can be run again. Other findings stay,
+each with the reason.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from sqlalchemy import Engine
 
 from db.ledger.imported import Found, record
 from db.ledger.ledger import Entry, Ledger
+from db.queries import integrity
 from db.schema.file_names import escape
 from pipeline.config import Settings
 from pipeline.corrections.corrections import moves_lock
 from pipeline.corrections.mover import Change, Mover
 from pipeline.corrections.relocation import Relocation, Relocations
-from pipeline.doctor.check import Problem, examine, filed_entries
+from pipeline.doctor.check import examine
+from pipeline.doctor.problem import Problem
 from pipeline.doctor.superseded import may_end
 from pipeline.files import moves
 from pipeline.logs import printable
@@ -35,20 +37,20 @@ PAGE = 200
 BY = "doctor"
 
 _LEFT = {
-    "database": "left: nothing is written into a damaged database; put a backup in its place",
-    "folder": "left: it may be the place of a disk that is not mounted",
+    "database": "left: a damaged database is not changed; replace it by a backup",
+    "folder": "left: its disk may not be mounted",
     "missing": "left: its content was not found under `sorted`",
-    "superseded": "left: its folder is missing or empty; it may be the place of a disk that is not mounted",
-    "changed": "left: which content is the right one, only you can tell",
-    "unreadable": "left: what cannot be read cannot be mended",
-    "unfinished": "left: the worker does this at its start",
-    "leftover": "left: no file is ever deleted here",
+    "superseded": "left: its folder is missing or empty; its disk may not be mounted",
+    "changed": "left: only you can decide which content is right",
+    "unreadable": "left: it cannot be read",
+    "unfinished": "left: the worker finishes it when it starts",
+    "leftover": "left: a repair deletes no file",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """One finding, whether it is mended, and what was done or why nothing was."""
+    """One finding, whether it is repaired, and what was done or why nothing was."""
 
     problem: Problem
     done: bool
@@ -69,10 +71,10 @@ def repair(
     hashes: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Iterator[Repair]:
-    """Yield each finding of `doctor.examine` once it is mended or left.
+    """Yield each finding of `doctor.examine` once it is repaired or left.
 
     The caller holds the worker's lock. `outcomes` are the folders whose files may be recorded. Raises
-    LockError while a `correct` or `undo` is at work, DatabaseError.
+    LockError while a `correct` or `undo` is running, DatabaseError.
     """
     with moves_lock(settings):
         yield from _Repairer(engine, settings, outcomes, now).run(hashes)
@@ -93,7 +95,7 @@ class _Repairer:
         self._moves: dict[int, Change] | None = None
 
     def run(self, hashes: bool) -> Iterator[Repair]:
-        """Mend as it is found; what is missing is told last, since its file may yet be met."""
+        """Repair each finding as it comes; missing files come last, since they may be found meanwhile."""
         for problem in examine(self._engine, self._settings, hashes):
             if problem.kind == "superseded" and os.path.lexists(problem.path):
                 yield self._end(problem)
@@ -102,12 +104,12 @@ class _Repairer:
             elif problem.kind == "unrecorded":
                 yield from self._unrecorded(problem)
             else:
-                yield self._mend(problem)
+                yield self._repair(problem)
         yield from self._record_page()
         for pairs in self._missing.values():
             for problem, entry in pairs:
                 if os.path.lexists(entry.path or b""):
-                    yield Repair(problem, True, "repaired: it is in its place again")
+                    yield Repair(problem, True, "repaired: the file is in its place again")
                 elif problem.kind == "superseded" and may_end(self._engine, entry, self._sorted):
                     yield self._end(problem)
                 else:
@@ -118,7 +120,7 @@ class _Repairer:
         told = "repaired: this row has ended" if ended else "left: a correction or undo is moving its file"
         return Repair(problem, bool(ended), told)
 
-    def _mend(self, problem: Problem) -> Repair:
+    def _repair(self, problem: Problem) -> Repair:
         if problem.kind == "pending":
             return self._pending(problem)
         if problem.kind == "orphan":
@@ -128,7 +130,7 @@ class _Repairer:
         return Repair(problem, False, _LEFT[problem.kind])
 
     def _filed(self, problem: Problem) -> Entry | None:
-        """Return the row of a filed file that is not in its place, if its content is known."""
+        """Return the row of a filed file that is missing, if its content is known."""
         for entry in self._ledger.entries([problem.id] if problem.id is not None else []):
             if entry.state == "filed" and entry.sha256:
                 return entry
@@ -137,19 +139,19 @@ class _Repairer:
     # --- folders that were moved or renamed -------------------------------------------------------------
 
     def _relocate(self, problem: Problem, relocation: Relocation) -> Repair:
-        """Make the rows of a folder follow its files, a page in one transaction."""
+        """Write the new paths of a moved folder into its rows, a page in one transaction."""
         relocations, done = Relocations(self._engine, self._settings), 0
-        entries = filed_entries(self._engine)
+        entries = integrity.filed(self._engine)
         while page := list(islice(entries, PAGE)):
-            # By path, since two rows may end alike, and a file has one of them.
+            # Keyed by path, because two rows may have the same end of a path and the file belongs to one.
             ids = {
                 relocation.follow(e.path): e.id for e in page if e.path and relocations.have(relocation, e)
             }
             self._ledger.relocate({id: path for path, id in ids.items()}, self._now())
             done += len(ids)
-        return Repair(problem, True, f"repaired: {done} rows say {escape(relocation.new)} now")
+        return Repair(problem, True, f"repaired: {done} rows name {escape(relocation.new)} now")
 
-    # --- moves that were cut off, and files forgotten in the spool -------------------------------------
+    # --- interrupted moves, and files without a row in the spool ----------------------------------------
 
     def _pending(self, problem: Problem) -> Repair:
         if self._moves is None:
@@ -157,10 +159,10 @@ class _Repairer:
             self._moves = {change.id: change for change in mover.recover() if change.id is not None}
         change = self._moves.get(problem.id or 0)
         if change is None:
-            return Repair(problem, True, "repaired: it came to its end meanwhile")
+            return Repair(problem, True, "repaired: it was finished meanwhile")
         if change.problem:
             return Repair(problem, not self._is_pending(problem), f"ended: {change.problem}")
-        return Repair(problem, True, f"repaired: brought to its end at {escape(change.path or b'')}")
+        return Repair(problem, True, f"repaired: finished at {escape(change.path or b'')}")
 
     def _is_pending(self, problem: Problem) -> bool:
         return any(move.file_id == problem.id for move in self._ledger.pending_moves())
@@ -169,17 +171,17 @@ class _Repairer:
         spool = os.fsencode(self._settings.spool)
         name = os.path.relpath(problem.path, spool)
         if b"/" in name or name.startswith(b".pawsort-"):
-            return Repair(problem, False, "left: it is no photo that the worker put there")
+            return Repair(problem, False, "left: the worker did not put it there")
         if take_up_stray(self._ledger, spool, name, self._now()):
-            return Repair(problem, True, "repaired: put back to where it had been filed")
-        return Repair(problem, True, "repaired: has a row now, and is classified when the worker starts")
+            return Repair(problem, True, "repaired: put back to its filed place")
+        return Repair(problem, True, "repaired: has a row now; the worker classifies it when it starts")
 
     # --- files without a row ----------------------------------------------------------------------------
 
     def _unrecorded(self, problem: Problem) -> Iterator[Repair]:
         outcome, _, source = os.path.relpath(problem.path, self._sorted).partition(b"/")
         if os.fsdecode(outcome) not in self._outcomes:
-            yield Repair(problem, False, "left: its folder is none that photos are filed into")
+            yield Repair(problem, False, "left: photos are not filed into its folder")
             return
         try:
             identity, sha256 = moves.identity(problem.path), moves.sha256(problem.path)
@@ -188,7 +190,7 @@ class _Repairer:
             yield Repair(problem, False, f"left: it cannot be read: {error.strerror}")
             return
         if not identity[2] or not stable:
-            yield Repair(problem, False, "left: it is empty, or somebody is writing to it")
+            yield Repair(problem, False, "left: it is empty, or a program is writing to it")
             return
         found = Found(problem.path, os.fsdecode(outcome), source, identity, sha256)
         if self._missing.get(sha256):
@@ -199,7 +201,7 @@ class _Repairer:
             yield from self._record_page()
 
     def _follow(self, problem: Problem, found: Found) -> Iterator[Repair]:
-        """Note that a filed file is in another place now; what it shows is not judged by that."""
+        """Record the new place of a filed file; its correction is kept only if the folder is the same."""
         gone, entry = self._missing[found.sha256].pop()
         stays = entry.outcome == found.outcome
         corrected_to = entry.corrected_to if stays else None
@@ -207,8 +209,8 @@ class _Repairer:
             entry.id, "correct", found.path, found.outcome, corrected_to, BY, self._now()
         )
         self._ledger.finish_move(move.id, self._now())
-        yield Repair(gone, True, f"repaired: found at {escape(found.path)}, and its row says so now")
-        yield Repair(problem, True, f"repaired: is what was filed as {escape(entry.path or b'')}")
+        yield Repair(gone, True, f"repaired: found at {escape(found.path)}; its row names this path now")
+        yield Repair(problem, True, f"repaired: it is the file that was filed as {escape(entry.path or b'')}")
 
     def _record_page(self) -> Iterator[Repair]:
         page, self._page = self._page, []
@@ -216,5 +218,5 @@ class _Repairer:
         recorded = record(self._engine, [found for _, found in page], inbox, self._now()) if page else set()
         for problem, found in page:
             done = found.path in recorded
-            told = "repaired: recorded as filed where it lies, as `imported`" if done else "has a row by now"
+            told = "repaired: recorded in its place, as `imported`" if done else "it has a row by now"
             yield Repair(problem, True, told)

@@ -1,7 +1,7 @@
-"""Files that a row names in another spelling, where a file system takes both for one.
+"""Find files that a row names in another spelling, on file systems that treat both spellings as one.
 
-exFAT, SMB and others do not tell upper case from lower case; some take precomposed and decomposed accents
-(NFC and NFD) for the same. A listing then has a spelling that no row has.
+exFAT, SMB and others ignore case; some treat precomposed and decomposed accents (NFC and NFD) as the same. A
+listing may then have a spelling that no row has.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine
 
-from db.connection.engine import reading
+from db.queries import integrity
 from db.schema.file_names import RawName
-from db.schema.tables import FILED, files
-
-PAGE = 5_000
 
 _Listing = Callable[[bytes], frozenset[bytes]]
 
@@ -25,7 +22,7 @@ _Listing = Callable[[bytes], frozenset[bytes]]
 def respelled(engine: Engine, root: bytes, paths: Sequence[RawName]) -> set[RawName]:
     """Return those of `paths`, listed below `root`, that a filed row names in another spelling.
 
-    Rows are gone through only where `root` holds a folder that takes other spellings for the same.
+    Rows are read only if `root` contains a folder that treats other spellings as the same.
     """
     wanted = {_folded(path): path for path in paths if _has_spellings(root, path)}
     if not wanted:
@@ -33,25 +30,13 @@ def respelled(engine: Engine, root: bytes, paths: Sequence[RawName]) -> set[RawN
     listed = lru_cache(maxsize=2)(_names_in)
     return {
         path
-        for recorded in _recorded(engine)
+        for recorded in integrity.filed_paths(engine)
         if (path := wanted.get(_folded(recorded))) and _is_one_file(recorded, path, listed)
     }
 
 
-def _recorded(engine: Engine) -> Iterator[RawName]:
-    last = 0
-    while True:
-        some = select(files.c.id, files.c.path).where(text(FILED), files.c.id > last)
-        with reading(engine) as connection:
-            rows = connection.execute(some.order_by(files.c.id).limit(PAGE)).all()
-        yield from (path for _, path in rows if path is not None)
-        if len(rows) < PAGE:
-            return
-        last = rows[-1].id
-
-
 def _has_spellings(root: bytes, path: bytes) -> bool:
-    """Tell whether another spelling of a path leads to what looks like the same file."""
+    """Return whether another spelling of a path leads to a file of the same size and time."""
     try:
         own = os.lstat(path)
     except OSError:
@@ -62,7 +47,7 @@ def _has_spellings(root: bytes, path: bytes) -> bool:
 
 def _variants(root: bytes, path: bytes) -> Iterator[bytes]:
     parts = os.path.relpath(path, root).split(b"/")
-    # A class's folder may be a disk of its own, so the first parts are also tried as they are.
+    # A class's folder may be a separate disk, so the first parts are also kept unchanged.
     for kept in range(len(parts)):
         head, tail = os.path.join(root, *parts[:kept]), os.path.join(*parts[kept:])
         name = os.fsdecode(tail)
@@ -80,7 +65,7 @@ def _look(path: bytes) -> tuple[int, int] | None:
 
 
 def _is_one_file(recorded: bytes, path: bytes, listed: _Listing) -> bool:
-    """Tell whether two spellings lead to one entry of one folder, rather than to two files."""
+    """Return whether two spellings lead to one entry of one folder, not to two files."""
     try:
         a, b = os.lstat(recorded), os.lstat(path)
     except OSError:
@@ -89,11 +74,11 @@ def _is_one_file(recorded: bytes, path: bytes, listed: _Listing) -> bool:
         return True
     if (a.st_size, a.st_mtime_ns) != (b.st_size, b.st_mtime_ns):
         return False
-    # FUSE may give each spelling an inode of its own; but only one spelling is in the listing.
+    # FUSE may give each spelling another inode, but only one spelling is in the listing.
     return any(
-        os.path.basename(mine) not in listed(os.path.dirname(mine))
-        for mine, theirs in zip(_lineage(recorded), _lineage(path), strict=False)
-        if os.path.basename(mine) != os.path.basename(theirs)
+        os.path.basename(old) not in listed(os.path.dirname(old))
+        for old, new in zip(_lineage(recorded), _lineage(path), strict=False)
+        if os.path.basename(old) != os.path.basename(new)
     )
 
 
@@ -111,6 +96,6 @@ def _lineage(path: bytes) -> Iterator[bytes]:
 
 
 def _folded(path: bytes) -> str:
-    """Return what all spellings of a path have in common, and perhaps some other paths have too."""
+    """Return a form that all spellings of a path share; a few other paths may share it too."""
     plain = unicodedata.normalize("NFD", os.fsdecode(path)).upper().casefold()
     return unicodedata.normalize("NFC", plain)

@@ -1,4 +1,4 @@
-"""Copy and compare files: durable copies that are checked against what was read.
+"""Copy and compare files: durable copies that are read back and compared with their source.
 
 Paths are absolute and bytes.
 """

@@ -63,14 +63,14 @@ def _link_and_unlink(source: bytes, destination: bytes) -> None:
 
 
 def _replace_placeholder(source: bytes, destination: bytes) -> None:
-    ours = create_empty(destination)
+    placeholder = create_empty(destination)
     try:
         # Another program may have written into it or replaced it: then it must stay.
-        if identity(destination) != ours:
+        if identity(destination) != placeholder:
             raise taken(source, destination)
         os.rename(source, destination)
     except OSError:
-        if os.path.lexists(destination) and identity(destination) == ours:
+        if os.path.lexists(destination) and identity(destination) == placeholder:
             os.unlink(destination)
         raise
 

@@ -1,7 +1,7 @@
 """Days of a time zone as half-open intervals of UTC, and when a day's report is due.
 
-Clocks that are put forward or back make a day 23, 24.5 or 25 hours long, skip midnight, or skip a whole day
-(Apia, 30 December 2011). Nothing here adds 24 hours to anything: both ends of a day are looked up.
+When clocks change, a day has 23, 24.5 or 25 hours, has no midnight, or does not exist at all (Apia, 30
+December 2011). So no code here adds 24 hours: it looks up both ends of a day.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ _DAY = timedelta(days=1)
 
 def start_of(day: date, zone: ZoneInfo) -> datetime:
     """Return the moment, in UTC, at which `day` begins in `zone`."""
-    # fold=0: of a midnight that comes twice the first; one that the clock skips becomes the end of the gap.
+    # fold=0: the first of two midnights; a skipped midnight becomes the end of the gap.
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 
 def bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return the half-open interval of UTC that is `day` in `zone`; it is empty if that day never was."""
+    """Return the half-open interval of UTC that is `day` in `zone`; empty if that day does not exist."""
     return start_of(day, zone), start_of(day + _DAY, zone)
 
 
 def day_of(moment: datetime, zone: ZoneInfo) -> date:
-    """Return the day in whose `bounds` `moment`, which is aware, lies.
+    """Return the day whose `bounds` contain `moment`, which is aware.
 
-    It is the date of the calendar, save where a clock was put back across midnight (St. John's, until 2010):
-    there the date repeats, but a moment belongs to one day only.
+    It is the calendar date, unless a clock was put back across midnight (St. John's, until 2010): then the
+    date repeats, but a moment belongs to one day only.
     """
     local = moment.astimezone(zone).date()
     for day in (local + _DAY, local):
@@ -56,6 +56,6 @@ def next_due_at(now: datetime, at: time, zone: ZoneInfo) -> datetime:
 
 
 def days_between(first: date, last: date, zone: ZoneInfo) -> list[date]:
-    """List the days from `first` to `last`, both included, in order, without those that never were."""
+    """List the days from `first` to `last`, both included, in order, without those that do not exist."""
     days = [first + n * _DAY for n in range((last - first).days + 1)]
     return [day for day in days if start_of(day, zone) < start_of(day + _DAY, zone)]

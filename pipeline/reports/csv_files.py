@@ -1,68 +1,58 @@
-"""CSV that programs and spreadsheets can trust: exact text, replaced at once.
+"""CSV with exact text for programs and spreadsheets.
 
-Text is joined here and not by `DataFrame.to_csv`, because the csv module under it leaves a lone carriage
-return without quotes in Python before 3.11.9 and 3.12.3 (gh-67044): a file name with one would break its
-record in two. So the bytes also depend on no version of anything.
+pandas writes the CSV. Cells are converted to safe text first: without control characters, so that no version
+of Python's csv module can break a record (gh-67044: a lone carriage return was left unquoted), and without
+formulas. So the bytes do not depend on versions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from pipeline.reports.csv_cells import neutral, quoted, visible
+from pipeline.reports.csv_cells import neutral, visible
 
 DECIMALS = 6
+_MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 _PIECE = 1 << 20
 
 
 def header(frame: pd.DataFrame) -> bytes:
-    """Return the first line of the file of which `frame` is a part."""
-    return _lines([",".join(frame.columns)])
+    """Return the header line for files that consist of parts such as `frame`."""
+    return _csv(frame.head(0), header=True)
 
 
 def body(frame: pd.DataFrame) -> bytes:
     """Return a line for each row of `frame`, in UTF-8 with LF; missing values are empty cells.
 
-    By its dtype a column holds numbers (floats with six decimals), booleans (true, false), moments (aware,
-    written as ISO 8601 in UTC with Z) or text (control characters escaped, made neutral, and quoted where
-    needed). Raises TypeError for any other.
+    By its dtype a column contains numbers (floats with six decimals), booleans (true, false), times (aware,
+    written as ISO 8601 in UTC with Z) or text (control characters escaped, formulas neutralised). Raises
+    TypeError for any other.
     """
-    columns = [_cells(frame[name]) for name in frame.columns]
-    return _lines(",".join(cells) for cells in zip(*columns, strict=True))
+    return _csv(frame.apply(_cells), header=False)
 
 
-def _lines(lines: Iterable[str]) -> bytes:
-    return "".join(line + "\n" for line in lines).encode("utf-8")
+def _csv(frame: pd.DataFrame, header: bool) -> bytes:
+    text = frame.to_csv(
+        index=False, header=header, lineterminator="\n", float_format=f"%.{DECIMALS}f", date_format=_MOMENT
+    )
+    return text.encode("utf-8")
 
 
-def _cells(column: pd.Series) -> list[str]:
-    kind = column.dtype
+def _cells(column: pd.Series) -> pd.Series:
+    kind, cells = column.dtype, column
     if isinstance(kind, pd.DatetimeTZDtype):
-        return _moments(column)
-    if pd.api.types.is_bool_dtype(kind):
-        return _written(column, lambda value: "true" if value else "false")
-    if pd.api.types.is_integer_dtype(kind):
-        return _written(column, lambda value: str(int(value)))
-    if pd.api.types.is_float_dtype(kind):
-        return _written(column, lambda value: f"{value:.{DECIMALS}f}")
-    if pd.api.types.is_string_dtype(kind):
-        return _written(column, lambda value: quoted(neutral(visible(value))))
-    raise TypeError(f"expected numbers, booleans, moments or text in column {column.name}, received {kind}")
-
-
-def _written(column: pd.Series, write: Callable[..., str]) -> list[str]:
-    return ["" if missing else write(value) for value, missing in zip(column, column.isna(), strict=True)]
-
-
-def _moments(column: pd.Series) -> list[str]:
-    values = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
-    texts = np.datetime_as_string(values, unit="us")
-    return ["" if text == "NaT" else f"{text}Z" for text in texts]
+        cells = column.dt.tz_convert("UTC")
+    elif pd.api.types.is_bool_dtype(kind):
+        cells = column.map({True: "true", False: "false"})
+    elif pd.api.types.is_string_dtype(kind):
+        cells = column.map(lambda text: neutral(visible(text)), na_action="ignore")
+    elif not (pd.api.types.is_integer_dtype(kind) or pd.api.types.is_float_dtype(kind)):
+        raise TypeError(f"expected numbers, booleans, times or text in column {column.name}, received {kind}")
+    return cells
 
 
 def pieces_of(path: Path) -> Iterator[bytes]:

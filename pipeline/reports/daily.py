@@ -1,12 +1,12 @@
-"""Reports: what the database says of a day, as files for people, spreadsheets and programs.
+"""Write the reports of a day as CSV files for people, spreadsheets and programs.
 
     reports/summary-YYYY-MM-DD.csv   a row for each inbox and outcome; columns: `summary.COLUMNS`
     reports/images-YYYY-MM-DD.csv    a row for each image: schema_version, then the columns of `results`
     reports/latest-summary.csv       copies of the newest day's files
     reports/latest-images.csv
 
-A day is the images first seen (`seen_at`) between two midnights of `report.timezone`. Written again from the
-same rows it has the same bytes. A day on which nothing arrived has files with a header and no rows.
+A day has the images first seen (`seen_at`) between two midnights of `report.timezone`. Equal rows give equal
+bytes. The files of a day without arrivals have a header and no rows.
 """
 
 from __future__ import annotations
@@ -21,15 +21,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from sqlalchemy import JSON, ColumnElement, Double, Engine, Integer
+from sqlalchemy import Engine
 
 from db.queries import listing
-from db.schema.columns import UtcTime
-from db.schema.tables import results
 from pipeline.files.replace_file import replace_file
 from pipeline.reports import csv_files
 from pipeline.reports.calendar_days import bounds, day_of, days_between, last_due
-from pipeline.reports.summary import SCHEMA_VERSION, WAITING, SummaryBuilder
+from pipeline.reports.summary import SCHEMA_VERSION, SummaryBuilder
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +35,16 @@ CHUNK_ROWS = 10_000
 """Rows in memory at once."""
 
 _SLACK = timedelta(minutes=1)
-"""A change is stamped before it is committed, so one stamped shortly before a report may not be in it."""
+"""A change gets its time before its commit, so a report may miss changes of the time shortly before it."""
 
 
-def _keep_going() -> None:
+def _no_check() -> None:
     pass
 
 
 @dataclass(frozen=True, slots=True)
 class DayReport:
-    """What was written of one day; `counts` are images by outcome, `waiting` among them."""
+    """The written report of one day; `counts` are images by outcome, including `waiting`."""
 
     day: date
     arrived: int
@@ -57,7 +55,7 @@ class DayReport:
     @property
     def waiting(self) -> int:
         """Images that were claimed and not yet filed."""
-        return self.counts[WAITING]
+        return self.counts[listing.WAITING]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +63,8 @@ class Reporter:
     """Writes the reports of days in `zone` into `folder`.
 
     `at` is the time of day from which yesterday counts as finished; `outcomes` are the folders that have a
-    row in each summary, in the order of the rows. Every method raises OSError when files cannot be written,
-    and DatabaseError; `check`, where there is one, is called between chunks of rows and may raise to give up.
+    row in each summary, in the order of the rows. Every method raises OSError if files cannot be written, and
+    DatabaseError. `check` is called between chunks of rows and may raise an error to stop.
     """
 
     engine: Engine
@@ -75,10 +73,10 @@ class Reporter:
     at: time
     outcomes: tuple[str, ...]
 
-    def write_due(self, now: datetime, check: Callable[[], None] = _keep_going) -> list[date]:
+    def write_due(self, now: datetime, check: Callable[[], None] = _no_check) -> list[date]:
         """Write the reports of all `due_days` and return these days.
 
-        A day that fails does not keep the others from being written; the first error is raised at the end.
+        If a day fails, the others are still written; the first error is raised at the end.
         """
         written, failed = [], dict[date, OSError]()
         for day in self.due_days(now):
@@ -93,34 +91,35 @@ class Reporter:
         return written
 
     def write_range(self, first: date, last: date, now: datetime) -> list[DayReport]:
-        """Write the reports of each day from `first` to `last`, finished or not, due or not."""
+        """Write the reports of each day from `first` to `last`, whether finished and due or not."""
         return [self.write_day(day, now) for day in days_between(first, last, self.zone)]
 
-    def write_day(self, day: date, now: datetime, check: Callable[[], None] = _keep_going) -> DayReport:
-        """Write both files of `day`, and the latest ones unless a newer day was written before."""
+    def write_day(self, day: date, now: datetime, check: Callable[[], None] = _no_check) -> DayReport:
+        """Write both files of `day`, and the `latest-` copies unless a newer day was written before."""
         self.folder.mkdir(exist_ok=True)
         images, summary = (self.folder / f"{kind}-{day.isoformat()}.csv" for kind in ("images", "summary"))
-        tally = SummaryBuilder(self.outcomes)
+        builder = SummaryBuilder(self.outcomes)
         start, end = bounds(day, self.zone)
         before = listing.arrived(self.engine, start, end)
         rows = listing.report_rows(self.engine, start, end, CHUNK_ROWS)
-        replace_file(images, _image_lines(rows, tally, check))
-        arrived = tally.settled(before, listing.arrived(self.engine, start, end))
-        frame = tally.frame(day, arrived)
+        replace_file(images, _image_lines(rows, builder, check))
+        arrived = builder.settled(before, listing.arrived(self.engine, start, end))
+        frame = builder.frame(day, arrived)
         replace_file(summary, [csv_files.header(frame), csv_files.body(frame)])
         if all(report.day <= day for report in listing.written_reports(self.engine)):
             replace_file(self.folder / "latest-images.csv", csv_files.pieces_of(images))
             replace_file(self.folder / "latest-summary.csv", csv_files.pieces_of(summary))
         report = DayReport(
-            day, sum(arrived.values()), tally.counts(), tally.reconciles(arrived), (summary, images)
+            day, sum(arrived.values()), builder.counts(), builder.reconciles(arrived), (summary, images)
         )
         self._record(report, now)
         return report
 
     def due_days(self, now: datetime) -> list[date]:
-        """List the finished days, from the first arrival on, that have no report or have changed since.
+        """Return the finished days, from the first arrival on, without a report or changed since their
+        report.
 
-        Also those reported before they ended, or with a clock that was ahead.
+        Includes days whose report was written before they ended, or by a clock that was ahead.
         """
         first = listing.first_seen_at(self.engine)
         if first is None:
@@ -138,7 +137,7 @@ class Reporter:
     def _record(self, report: DayReport, now: datetime) -> None:
         if not report.reconciles:
             logger.warning(
-                "summary of %s does not reconcile: %d arrived, %d are accounted for",
+                "summary of %s does not reconcile: %d arrived, %d are counted",
                 report.day,
                 report.arrived,
                 sum(report.counts.values()),
@@ -147,13 +146,13 @@ class Reporter:
 
 
 def _image_lines(
-    parts: Iterable[Sequence[Mapping[str, Any]]], tally: SummaryBuilder, check: Callable[[], None]
+    parts: Iterable[Sequence[Mapping[str, Any]]], builder: SummaryBuilder, check: Callable[[], None]
 ) -> Iterator[bytes]:
     yield csv_files.header(_versioned(_frame([])))
     for rows in parts:
         check()
         frame = _frame(rows)
-        tally.add(frame)
+        builder.add(frame)
         yield csv_files.body(_versioned(frame))
 
 
@@ -163,18 +162,22 @@ def _versioned(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return rows of `results` as columns of the dtypes that `csvfiles` and `SummaryBuilder` expect."""
+    """Return rows of `results` as columns of the dtypes that `csv_files` and `SummaryBuilder` expect."""
     return pd.DataFrame(
-        {column.name: _series(column, [row[column.name] for row in rows]) for column in results.c}
+        {name: _series([row[name] for row in rows], kind) for name, kind in listing.result_kinds().items()}
     )
 
 
-def _series(column: ColumnElement[Any], cells: list[Any]) -> pd.Series:
-    if isinstance(column.type, JSON):
-        return pd.Series([None if cell is None else json.dumps(cell) for cell in cells], dtype="str")
-    return pd.Series(cells, dtype=_dtype(column))
+def _series(cells: list[Any], kind: listing.ColumnKind) -> pd.Series:
+    if kind == "json":
+        cells = [None if cell is None else json.dumps(cell) for cell in cells]
+    return pd.Series(cells, dtype=_DTYPES[kind])
 
 
-def _dtype(column: ColumnElement[Any]) -> str:
-    kinds = {UtcTime: "datetime64[us, UTC]", Double: "float64", Integer: "Int64"}
-    return next((dtype for kind, dtype in kinds.items() if isinstance(column.type, kind)), "str")
+_DTYPES: dict[listing.ColumnKind, str] = {
+    "time": "datetime64[us, UTC]",
+    "real": "float64",
+    "integer": "Int64",
+    "json": "str",
+    "text": "str",
+}

@@ -1,9 +1,9 @@
-"""When reports are written: each night, at start for the nights that were missed, and again after a failure.
+"""Schedule reports: each night, at start for missed nights, and again after a failure.
 
-A cron trigger at `report.at` in local time skips or doubles a day when clocks change, and a wait until then
-sleeps through a suspended machine or a corrected clock. So APScheduler wakes a thread once a minute, in UTC,
-and all it does nearly always is compare two moments. When a look is due, the database says which days are
-missing; the scheduler keeps no record of its own.
+A cron trigger at `report.at` in local time would skip or repeat a day when clocks change, and a timer until
+then would ignore a suspended machine or a corrected clock. So APScheduler wakes a thread once a minute, in
+UTC, which compares two times. If a check is due, the database provides the missing days; the scheduler stores
+nothing.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ logger = logging.getLogger(__name__)
 WAKE_SECONDS = 60
 LONGEST_WAIT = timedelta(hours=1)
 STOP_SECONDS = 3.0
-"""How long `stop` waits for a report that is being written; it gives up within one chunk of rows."""
+"""Seconds that `stop` waits for a report being written, which stops within one chunk of rows."""
 
 
 class StoppedError(Exception):
-    """A report was left unwritten because the worker stops; the next start writes it."""
+    """A report was stopped because the worker stops; the next start writes it."""
 
 
 class Reporter(Protocol):
-    """What writes the reports that are due; `pipeline.reports.daily.Reporter` does."""
+    """Writer of due reports, such as `pipeline.reports.daily.Reporter`."""
 
     def write_due(self, now: datetime, check: Callable[[], None]) -> Sequence[date]:
-        """Write them and return their days.
+        """Write the due reports and return their days.
 
-        `check` is called often and raises to end it all, which must reach the caller. Raises OSError or
-        DatabaseError when something could not be written.
+        Calls `check` often and passes on what it raises to stop. Raises OSError or DatabaseError if a report
+        could not be written.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSchedule:
-    """When the reporter looked last and how that went; all moments are UTC.
+    """Time and result of the last check for due reports; all times are UTC.
 
     `at` is the time of day, in `zone`, at which yesterday's reports are due.
     """
@@ -59,11 +59,11 @@ class ReportSchedule:
     problem: str | None = None
 
     def is_due(self, now: datetime) -> bool:
-        """Tell whether to look: at start, at night, after a failure, and when the clock was set back."""
+        """Return whether a check is due: at start, at night, after a failure or a clock set back."""
         return self.looked_at is None or now < self.looked_at or self.next_look(self.looked_at) <= now
 
     def next_look(self, now: datetime) -> datetime:
-        """Return when the next look is due, after the last one; `now` where there was none."""
+        """Return the time of the next check; `now` if there was none yet."""
         if self.looked_at is None:
             return now
         if self.failures:
@@ -71,17 +71,17 @@ class ReportSchedule:
         return next_due_at(self.looked_at, self.at, self.zone)
 
     def succeeded(self, now: datetime) -> ReportSchedule:
-        """Return the agenda after a look at `now` that left nothing to do."""
+        """Return the schedule after a successful check at `now`."""
         return replace(self, looked_at=now, failures=0, problem=None)
 
     def failed(self, now: datetime, problem: str) -> ReportSchedule:
-        """Return the agenda after a look at `now` that could not write everything."""
+        """Return the schedule after a check at `now` that could not write all reports."""
         # The exponent is bounded because 2 ** 10_000 minutes is no timedelta.
         return replace(self, looked_at=now, failures=min(self.failures + 1, 10), problem=problem)
 
 
 class Schedule:
-    """Write reports in a thread of this process until `stop`; `clock` gives the time, aware."""
+    """Write reports in a thread of this process until `stop`; `clock` returns an aware time."""
 
     def __init__(
         self,
@@ -98,20 +98,20 @@ class Schedule:
 
     @property
     def agenda(self) -> ReportSchedule:
-        """The agenda as it is now; safe to read from any thread."""
+        """The present schedule; safe to read from any thread."""
         return self._agenda
 
     def start(self) -> None:
-        """Start the thread, which looks at once for what was missed."""
+        """Start the thread, which checks at once for missed reports."""
         self._scheduler.add_job(
             self.wake, "interval", seconds=WAKE_SECONDS, id="reports", next_run_time=datetime.now(UTC)
         )
         self._scheduler.start()
 
     def wake(self) -> None:
-        """Look for reports that are due, if a look is due and no other is under way."""
+        """Check for due reports, if a check is due and none is running."""
         if not self._writing.acquire(blocking=False):
-            logger.info("reports are still being written; the next look is in %d s", WAKE_SECONDS)
+            logger.info("reports are still being written; the next check is in %d s", WAKE_SECONDS)
             return
         try:
             now = self._clock()
@@ -121,14 +121,14 @@ class Schedule:
             self._writing.release()
 
     def stop(self) -> None:
-        """End the thread; a report under way is given up, and written at the next start."""
+        """Stop the thread; the next start writes an unfinished report."""
         self._stopping.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         if self._writing.acquire(timeout=STOP_SECONDS):
             self._writing.release()
         else:
-            logger.warning("a report hangs, perhaps on a dead network share; stopping without it")
+            logger.warning("a report does not finish, perhaps on a network share; stopping without it")
 
     def _look(self, now: datetime) -> None:
         try:
@@ -138,8 +138,8 @@ class Schedule:
         except (OSError, DatabaseError) as error:
             self._fail(now, str(error))
         except Exception as error:
-            # Whatever it is, it must not end the reports for good.
-            logger.exception("reports: an error nobody foresaw")
+            # An unexpected error must not end all later reports.
+            logger.exception("reports: unexpected error")
             self._fail(now, f"{type(error).__name__}: {' '.join(str(error).split())}")
         else:
             self._agenda = self._agenda.succeeded(now)
@@ -156,11 +156,11 @@ class Schedule:
 
 
 def _scheduler() -> BackgroundScheduler:
-    # Its two lines of INFO for each wake would fill the log; a failure is ours to tell.
+    # It logs two lines for each wake; failures are logged here.
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     return BackgroundScheduler(
         timezone=UTC,
         executors={"default": ThreadPoolExecutor(1)},
-        # A wake that comes late, after a suspend or a long write, still counts, but only once.
+        # A late wake, after a suspend or a long write, still runs, but only once.
         job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
     )

@@ -1,4 +1,4 @@
-"""What a day's summary says: one row for each inbox and outcome, from the day's images, a part at a time."""
+"""Build a day's summary, one row for each inbox and outcome, from parts of the day's images."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from db.queries.listing import WAITING
+
 SCHEMA_VERSION = 1
-WAITING = "waiting"
 
 COLUMNS = {
     "schema_version": "Int64",  # 1; rises when a column changes its name, place or meaning
     "day": "str",  # YYYY-MM-DD, a day of report.timezone
     "inbox": "str",  # the absolute folder
     "outcome": "str",  # a folder of `sorted`, or `waiting` (claimed, not filed yet), or `undone` (taken back)
-    "images": "Int64",  # how many arrived on that day and are now there
+    "images": "Int64",  # number that arrived on that day and have this outcome now
     "share": "float64",  # of the images of this inbox and day, 0 to 1
-    "confidence_mean": "float64",  # of those that have one, as the quantiles; linear between neighbours
+    "confidence_mean": "float64",  # of images with a confidence; quantiles interpolate linearly
     "confidence_p10": "float64",
     "confidence_p50": "float64",
     "confidence_p90": "float64",
     "bytes": "Int64",  # of the files, together
-    "seconds_to_filed_mean": "float64",  # from first seen to durably in its folder; the settle time is in it
+    "seconds_to_filed_mean": "float64",  # from first seen until durably filed, including the settle time
     "seconds_to_filed_p50": "float64",
     "seconds_to_filed_p95": "float64",
-    "arrived": "Int64",  # in this inbox on that day, counted on its own by the database
-    "reconciles": "bool",  # whether `images` of all rows of this inbox make up `arrived`
+    "arrived": "Int64",  # in this inbox on that day, counted separately by the database
+    "reconciles": "bool",  # whether the `images` of all rows of this inbox add up to `arrived`
 }
-"""The columns of a summary in their order, with what each is in a DataFrame."""
+"""The columns of a summary in their order, each with its dtype."""
 
 _UNSETTLED = {"claimed": WAITING, "decoding": WAITING, "decided": WAITING, "undone": "undone"}
 
@@ -54,9 +55,9 @@ class _Group:
 
 
 class SummaryBuilder:
-    """Count images by inbox and outcome as they pass by.
+    """Count images by inbox and outcome, a part at a time.
 
-    `outcomes` are the folders that every inbox of the day gets a row for, even with no image in it.
+    Each inbox of the day gets a row for each of `outcomes`, even without images.
     """
 
     def __init__(self, outcomes: Iterable[str]) -> None:
@@ -65,22 +66,22 @@ class SummaryBuilder:
 
     def add(self, images: pd.DataFrame) -> None:
         """Count a part of the day's images: columns of the view `results`, typed."""
-        # A filed image without an outcome falls out of the groups here, and so out of the reconciliation.
+        # A filed image without an outcome is in no group, so the summary does not reconcile.
         outcome = images["state"].map(_UNSETTLED).fillna(images["outcome"])
         for (inbox, folder), part in images.groupby([images["inbox"], outcome], sort=False):
             self._groups.setdefault((str(inbox), str(folder)), _Group()).add(part)
 
     def counts(self) -> dict[str, int]:
-        """Return images by outcome, over all inboxes, the expected ones and `waiting` always among them."""
+        """Return images by outcome over all inboxes, always including the expected ones and `waiting`."""
         counts = dict.fromkeys([*self._outcomes, WAITING], 0)
         for (_, outcome), group in sorted(self._groups.items()):
             counts[outcome] = counts.get(outcome, 0) + group.images
         return counts
 
     def settled(self, before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-        """Return how many images arrived by inbox, from counts made before and after the images passed by.
+        """Return the arrivals by inbox, from counts made before and after the images were read.
 
-        On a day that is over the two are equal. While images arrive, a count between them is as right.
+        On a finished day the two are equal. While images arrive, any count between them is correct.
         """
         counted = {}
         for inbox in sorted({*before, *after}):
@@ -89,12 +90,12 @@ class SummaryBuilder:
         return {inbox: images for inbox, images in counted.items() if images}
 
     def reconciles(self, arrived: Mapping[str, int]) -> bool:
-        """Tell whether the images counted make up those that `arrived`, inbox by inbox."""
+        """Return whether the counted images add up to `arrived` in each inbox."""
         inboxes = {inbox for inbox, _ in self._groups} | set(arrived)
         return all(self._accounted(inbox) == arrived.get(inbox, 0) for inbox in inboxes)
 
     def frame(self, day: date, arrived: Mapping[str, int]) -> pd.DataFrame:
-        """Return the summary of `day`, with no rows if nothing arrived; `arrived` counts images by inbox."""
+        """Return the summary of `day`, without rows if nothing arrived; `arrived` counts images by inbox."""
         inboxes = sorted({inbox for inbox, _ in self._groups} | set(arrived))
         rows = [
             self._row(day, inbox, outcome, arrived.get(inbox, 0))
@@ -130,7 +131,7 @@ class SummaryBuilder:
 
 
 def _mean(values: array[float]) -> float:
-    # Exact, so that the order of the images and the width of the processor's registers leave no trace.
+    # Exact, so that neither the order of the images nor the processor changes the result.
     return math.fsum(values) / len(values) if values else math.nan
 
 

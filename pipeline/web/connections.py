@@ -1,8 +1,7 @@
-"""Connections that wait for their client: closed when that takes too long, and sooner when all are taken.
+"""Limits on how long connections wait for their clients, and eviction when all connections are taken.
 
-A connection costs a place whether or not its client does anything. So once a second each connection is asked
-whose turn it is: a client that does not send its request, or does not take its answer, is closed. When all
-places are taken, a new connection gets the place of the one that keeps the server waiting the longest.
+Once a second each connection is checked: it is closed if its client sends its request or receives its
+response too slowly. When all connections are taken, a new one replaces the slowest.
 """
 
 from __future__ import annotations
@@ -25,40 +24,40 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.web.middleware.body_limits import SLOWEST
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
+from pipeline.web.middleware.problems import PROBLEM_JSON, Problem, as_dict
 
 CONNECTIONS = 200
-"""Connections at once; more are answered 503, unless one of them waits for its client."""
+"""Maximum number of connections; more are answered 503, unless one of them waits for its client."""
 
 SPARE = 40
-"""Connections beyond CONNECTIONS that are kept open until they are answered: 503, or a health check. Half of
-these are for this machine alone."""
+"""Connections beyond CONNECTIONS for 503 responses and health checks; half of them for this machine only."""
 
 HEAD_SECONDS = 15.0
-"""How long the head of a request may take, from the connection or from the answer before."""
+"""Maximum time for the head of a request, since the connection or the previous response."""
 
 WRITE_SECONDS = 60.0
-"""How long a client may take nothing of an answer that waits for it; a slow one takes it in large steps."""
+"""Maximum time in which a client receives nothing of a waiting response; slow clients receive large steps."""
 
-PATIENT_SECONDS = 1.0
-"""How long a connection may keep the server waiting before a new one may have its place."""
+EVICTABLE_SECONDS = 1.0
+"""Time that a connection may keep the server waiting before a new one may replace it."""
 
 FAST = 100_000
-"""Bytes a second at which a client never loses its place to a new one."""
+"""Bytes a second at which a connection is never replaced."""
 
 _RESET = struct.pack("ii", 1, 0)
 
 _TCP_BYTES_ACKED = 120
-"""Where struct tcp_info of Linux has the number of bytes that the other side has acknowledged."""
+"""Offset of the number of acknowledged bytes in struct tcp_info of Linux."""
 
 _numbers = itertools.count()
 
 Turn = Literal["request", "body", "answer"]
-"""What a connection waits for: that its client sends a request, sends a body, takes an answer."""
+"""What a connection waits for: its client sends a request, sends a body, receives a response."""
 
 
 @dataclass(slots=True)
 class Pace:
-    """How long a client had its turn, and how many bytes it moved in it."""
+    """How long the server has waited for a client, and how many bytes the client has moved since."""
 
     began: float
     total: int
@@ -69,12 +68,12 @@ class Pace:
         self.last = self.began
 
     def see(self, total: int, now: float) -> None:
-        """Note how many bytes the connection has moved so far."""
+        """Record how many bytes the connection has moved so far."""
         if total > self.total + self.moved:
             self.moved, self.last = total - self.total, now
 
     def is_late(self, turn: Turn, now: float) -> bool:
-        """Tell whether the client took too long; bodies have bounds of their own."""
+        """Return whether the client is too slow; bodies have their own limits (BodyLimiter)."""
         if turn == "body":
             return False
         if turn == "request":
@@ -82,25 +81,25 @@ class Pace:
         return now - self.last > WRITE_SECONDS or now - self.began > WRITE_SECONDS + self.moved / SLOWEST
 
     def debt(self, now: float) -> float:
-        """Return how many seconds longer it took than a fast client would have."""
+        """Return how many seconds longer the client took than a fast one."""
         return now - self.began - self.moved / FAST
 
 
 class HeaderTimeoutProtocol(H11Protocol):
-    """Uvicorn's protocol, with bounds on how long it waits for a client."""
+    """Uvicorn's protocol with limits on how long it waits for a client."""
 
     gone = False
-    """It was closed and gives its place back."""
+    """Whether it was closed and no longer counts."""
 
     is_spare = False
-    """It came when all places were taken."""
+    """Whether it was opened while all connections were taken."""
 
     _received = 0
     _turn: tuple[Turn, object] | None = None
     _pace: Pace | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Take a place, or make one free; without one, take a spare one or refuse."""
+        """Accept the connection, if necessary in place of a slow one or as a spare one; else refuse it."""
         super().connection_made(transport)
         self.number = next(_numbers)
         others = [each for each in self.connections if each is not self and not _of(each).gone]
@@ -116,18 +115,18 @@ class HeaderTimeoutProtocol(H11Protocol):
         self.close()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes."""
+        """Count the received bytes."""
         self._received += len(data)
         super().data_received(data)
 
     def watch(self, now: float) -> None:
-        """Close the connection if its client is late; to be called once a second."""
-        turn = self._whose()
+        """Close the connection if its client is late; called once a second."""
+        turn = self._turn_of_client()
         if turn is None:
             self._turn = self._pace = None
             return
         kind, total = turn
-        # Each request is another turn, however fast they follow each other.
+        # Each request is a new turn, even if they follow each other fast.
         if self._turn != (kind, self.cycle) or self._pace is None:
             self._turn, self._pace = (kind, self.cycle), Pace(now, total)
         self._pace.see(total, now)
@@ -135,22 +134,22 @@ class HeaderTimeoutProtocol(H11Protocol):
             self.close()
 
     def debt(self, now: float) -> float:
-        """Return how many seconds it kept the server waiting, as far as `watch` has seen."""
+        """Return how many seconds the client has kept the server waiting, as of the last `watch`."""
         return self._pace.debt(now) if self._pace else 0.0
 
     def close(self) -> None:
-        """Close in order, but at once where something waits that the client does not take."""
+        """Close the connection; reset it if data waits that the client does not receive."""
         self.gone = True
         if self.transport.get_write_buffer_size():
-            # Without it the kernel would keep what it has of the answer, for minutes.
-            with contextlib.suppress(OSError):  # the client left in this moment
+            # Without this the kernel keeps its part of the response for minutes.
+            with contextlib.suppress(OSError):  # the client has disconnected just now
                 _socket(self.transport).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
         else:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Refuse what is no HTTP; in the middle of an answer only the end of the connection can say so."""
+        """Refuse invalid HTTP; during a response the only way is to close the connection."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(_refusal(400, "This is not a valid HTTP request.", "Send HTTP/1.1."))
         if self.cycle is not None:
@@ -159,12 +158,12 @@ class HeaderTimeoutProtocol(H11Protocol):
         self.close()
 
     def _should_upgrade(self) -> bool:
-        return False  # there is no WebSocket here, and a warning for each who asks would fill the log
+        return False  # there are no WebSockets, and uvicorn's warning for each request would fill the log
 
-    def _whose(self) -> tuple[Turn, int] | None:
-        """Return what the client has to do, and how many bytes it did so far; None if it is our turn."""
+    def _turn_of_client(self) -> tuple[Turn, int] | None:
+        """Return what the client has to do, and its bytes so far; None if the server has to act."""
         if self.transport.get_write_buffer_size():
-            return "answer", _taken(self.transport)
+            return "answer", _acknowledged(self.transport)
         if self.cycle is None or self.cycle.response_complete:
             return "request", 0
         if self.cycle.more_body and not self.flow.read_paused:
@@ -172,10 +171,10 @@ class HeaderTimeoutProtocol(H11Protocol):
         return None
 
     def _replace(self, others: Iterable[HeaderTimeoutProtocol]) -> bool:
-        """Close who keeps us waiting the longest, of the address that has the most connections."""
+        """Close the slowest connection, of the address with the most; return whether there was one."""
         now, candidates = self.loop.time(), list(others)
         count = collections.Counter(map(_address, candidates))
-        waiting = [each for each in candidates if each.debt(now) >= PATIENT_SECONDS]
+        waiting = [each for each in candidates if each.debt(now) >= EVICTABLE_SECONDS]
         if not waiting:
             return False
         max(waiting, key=lambda each: (count[_address(each)], each.debt(now))).close()
@@ -189,7 +188,7 @@ def watch(connections: Iterable[asyncio.Protocol], now: float) -> None:
 
 
 def _drop_oldest_silent(connections: Iterable[HeaderTimeoutProtocol]) -> bool:
-    """Close the spare connection that is silent for the longest; a health check asks at once."""
+    """Close the oldest spare connection without a request; health checks send theirs at once."""
     silent = [each for each in connections if each.is_spare and each.cycle is None]
     if silent:
         min(silent, key=lambda each: each.number).close()
@@ -209,11 +208,11 @@ def _address(connection: HeaderTimeoutProtocol) -> str:
     return connection.client[0] if connection.client else ""
 
 
-def _taken(transport: asyncio.Transport) -> int:
-    """Return how many bytes the client has acknowledged; what lies in buffers here is not among them."""
+def _acknowledged(transport: asyncio.Transport) -> int:
+    """Return how many bytes the client has acknowledged, without those in local buffers."""
     try:
         info = _socket(transport).getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    except OSError:  # the client left in this moment
+    except OSError:  # the client has disconnected just now
         return 0
     (acknowledged,) = struct.unpack_from("Q", info, _TCP_BYTES_ACKED)
     return int(acknowledged)
@@ -224,8 +223,8 @@ def _socket(transport: asyncio.Transport) -> socket.socket:
 
 
 def _refusal(status: int, error: str, what_to_do: str, headers: dict[str, str] | None = None) -> bytes:
-    body = json.dumps({"error": error, "what_to_do": what_to_do}).encode()
-    more = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+    body = json.dumps(as_dict(Problem(status, error, what_to_do))).encode()
+    more = {"Content-Type": PROBLEM_JSON, "Content-Length": str(len(body)), "Connection": "close"}
     reason = {400: "Bad Request", 503: "Service Unavailable"}[status]
     lines = [f"HTTP/1.1 {status} {reason}", *(f"{k}: {v}" for k, v in {**more, **(headers or {})}.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body

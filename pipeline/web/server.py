@@ -1,4 +1,4 @@
-"""Run the web server: address, limits and signals."""
+"""Run the server: its socket, limits and signals."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Generator
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,7 +22,6 @@ from db.queries import listing
 from pipeline.config import Settings
 from pipeline.errors import OK, SettingsError
 from pipeline.permissions import limited
-from pipeline.processes import collect_signals
 from pipeline.web import connections
 from pipeline.web.app import create_app
 from pipeline.web.connections import CONNECTIONS, SPARE, HeaderTimeoutProtocol
@@ -28,23 +31,23 @@ from pipeline.web.views.rendering import compile_all
 log = logging.getLogger(__name__)
 
 HEAD_BYTES = 64 * 1024
-"""What the head of a request may have: a browser sends the cookies of every program on the same host."""
+"""Maximum size of the head of a request; browsers send the cookies of every program on the same host."""
 
 SEND_BYTES = 256 * 1024
-"""What the kernel may keep of an answer for each connection; it takes twice that for its own use."""
+"""Send buffer of each connection in the kernel, which uses twice as much memory."""
 
 GRACE_SECONDS = 5
-"""How long requests may take to end once it is time to stop."""
+"""How long open requests may take to finish when the server stops."""
 
 
 def serve(settings: Settings) -> int:
-    """Answer requests until a signal; return the exit code. Raises SettingsError if the address is taken."""
+    """Serve until a signal, and return the exit code. Raises SettingsError if the address is in use."""
     listener = listen(settings)
     app = create_app(settings)
     prepare(app.state.context)
     server = make_server(app)
     print(
-        f"pawsort: open {address(settings)} in a browser; Ctrl-C stops the page", file=sys.stderr, flush=True
+        f"pawsort: open {address(settings)} in a browser; press Ctrl-C to stop", file=sys.stderr, flush=True
     )
     with listener, limited(settings.permissions):
         server.run(sockets=[listener])
@@ -52,18 +55,18 @@ def serve(settings: Settings) -> int:
 
 
 def prepare(context: AppContext) -> None:
-    """Do what the first visitor of each page would have to wait for: templates, models, the database."""
+    """Load templates, models and database, so that no first request waits for them."""
     compile_all()
     context.models.all()
-    with contextlib.suppress(DatabaseError):  # whoever asks will hear of it
+    with contextlib.suppress(DatabaseError):  # each request reports it
         if engine := context.database.reader():
             listing.last_filed(engine)
             context.counts(engine)
 
 
 def make_server(app: FastAPI) -> Server:
-    """Return a server with bounds on whatever a client may take."""
-    # What these say of each request that they cannot read, a client could fill the disk with.
+    """Return a server that limits what each client can use."""
+    # These log a line for each invalid request, with which a client could fill the disk.
     for name, level in (
         ("uvicorn", logging.ERROR), ("asyncio", logging.WARNING), ("python_multipart", logging.CRITICAL)
     ):  # fmt: skip
@@ -87,15 +90,15 @@ def make_server(app: FastAPI) -> Server:
 
 
 def address(settings: Settings) -> str:
-    """Return the URL to open; `0.0.0.0` is no place to go to, so it becomes this machine's name."""
+    """Return the URL to open; `0.0.0.0` is replaced by the name of this machine."""
     host = settings.web.host
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - told apart, not bound
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.web.port}/"
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that ends in order on a signal; a second signal ends the process at once."""
+    """Notes signals instead of dying of them; a second one ends the process at once."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -103,9 +106,17 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Stop the server on the first of SIGINT, SIGTERM and SIGHUP."""
-        with collect_signals(lambda _: self._stop()) as self.received:
+        """Take SIGINT, SIGTERM and SIGHUP for ours while the server runs."""
+        if threading.current_thread() is not threading.main_thread():
             yield
+            return
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        before = {number: signal.signal(number, self._note) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections once a second; called ten times a second."""
@@ -113,7 +124,10 @@ class Server(uvicorn.Server):
             connections.watch(self.server_state.connections, asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
-    def _stop(self) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.received:
+            os._exit(128 + number)
+        self.received.append(number)
         self.should_exit = True
 
 
@@ -138,13 +152,13 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def bound_buffers(listener: socket.socket) -> None:
-    """Bound what the kernel keeps of an answer that a client does not take; connections inherit it."""
+    """Limit the send buffer in the kernel; connections inherit it."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
 
 
 def _why(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "somebody listens there already; stop that, or choose another `web.port`"
+        return "the address is already in use; stop the other program or choose another `web.port`"
     if error.errno == errno.EACCES:
-        return "this user may not listen there; choose a `web.port` above 1023"
+        return "no permission to listen on this port; choose a `web.port` above 1023"
     return f"cannot listen there: {error.strerror}; choose another `web.host` or `web.port`"

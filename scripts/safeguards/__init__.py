@@ -1,4 +1,4 @@
-"""The safeguards of `scripts.mutations`: where each stands, what the code is without it, who misses it."""
+"""The safeguards of `scripts.mutations`: the file and text of each, the text without it, and its tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def by_fault(
 
 
 def covers(number: int, tests: Iterable[str], marked: Mapping[int, Sequence[str]]) -> bool:
-    """Return whether one of these tests carries the mark of a fault; each runs a file or one test of it."""
+    """Return whether one of these tests, each a file or one test of it, has the mark of a fault."""
     of_fault = marked.get(number, ())
     names = [test.removeprefix("tests/") for test in tests]
     return any(mark == name or mark.startswith(f"{name}::") for name in names for mark in of_fault)

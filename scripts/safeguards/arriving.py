@@ -253,7 +253,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/doctor/test_superseded.py::test_rows_of_a_folder_whose_disk_may_be_missing_do_not_end",),
     ),
     of(
-        "another spelling is no other file", "pipeline/doctor/check.py",
+        "another spelling is no other file", "pipeline/doctor/check_files.py",
         "        lambda left: respelled(engine, root, left),\n",
         "",
         (), ("pipeline/doctor/test_superseded.py::test_a_file_system_that_takes_two_spellings_for_one",),

@@ -103,7 +103,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (86,), ("db/connection/test_versions.py::test_an_upgrade_that_fails_leaves_what_was",),
     ),
     of(
-        "files that the database does not know", "pipeline/doctor/check.py",
+        "files that the database does not know", "pipeline/doctor/check_files.py",
         "    elif not is_temporary(name):\n",
         "    elif False:\n",
         (88,), ("pipeline/doctor/test_check.py::test_a_file_without_a_row_is_unrecorded_unless_a_program_left_it",),

@@ -1,4 +1,4 @@
-"""What a safeguard is to `scripts.mutations`."""
+"""A safeguard, as `scripts.mutations` removes it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Safeguard:
-    """`text` stands once in `file`; `without` is what remains; `tests` are pytest's ids.
+    """`text` occurs once in `file` and is replaced by `without`; `tests` are ids of pytest.
 
-    `faults` are numbers of tests/faults/catalogue.py: for each, a test that carries its mark must go red.
+    `faults` are numbers of tests/faults/catalogue.py: for each, a test with its mark must fail.
     """
 
     name: str

@@ -22,7 +22,7 @@ _SAFETY = "pipeline/web/middleware/test_guard.py::"
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "no control character in a cell", "pipeline/reports/csv_files.py",
-        "quoted(neutral(visible(value)))", "quoted(neutral(value))",
+        "neutral(visible(text))", "neutral(text)",
         (), (_CSV + "test_a_control_character_is_written_as_what_it_is_and_comes_back",),
     ),
     of(
@@ -127,8 +127,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a slow body is given up", "pipeline/web/middleware/body_limits.py",
-        "        left = min(PATIENCE_SECONDS, self._began + PATIENCE_SECONDS + earned - self._clock())\n",
-        "        left = PATIENCE_SECONDS\n",
+        "        left = min(SILENCE_SECONDS, self._began + SILENCE_SECONDS + allowance - self._clock())\n",
+        "        left = SILENCE_SECONDS\n",
         (107,), (_UPLOADS + "test_a_body_that_trickles_is_not_taken",),
     ),
     of(

@@ -113,7 +113,7 @@ def test_a_search_in_vain_ends_and_goes_on_from_where_it_ended(
     large: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(browse, "WINDOW", 52_000)
-    monkeypatch.setattr(browse, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(browse, "SEARCH_SECONDS", 0.0)
     first = browse.page(large, Choice(inbox="/photos/none"))
     assert (first.entries, first.next is None) == ((), False)
     assert first.next is not None
@@ -121,7 +121,7 @@ def test_a_search_in_vain_ends_and_goes_on_from_where_it_ended(
     assert first.next.id == ROWS - 52_000 + 1
     second = browse.page(large, Choice(inbox="/photos/none"), first.next)
     assert second == browse.Page(())
-    monkeypatch.setattr(browse, "PATIENCE_SECONDS", 3600.0)
+    monkeypatch.setattr(browse, "SEARCH_SECONDS", 3600.0)
     assert browse.page(large, Choice(inbox="/photos/none")) == browse.Page(())
 
 
@@ -131,7 +131,7 @@ def test_a_confidence_that_few_have_is_looked_up(large: Engine, monkeypatch: pyt
     assert all(len(page.entries) == 20 for page in met)
     with monkeypatch.context() as patch:
         patch.setattr(browse, "_rare", lambda *_: None)
-        patch.setattr(browse, "PATIENCE_SECONDS", 3600.0)
+        patch.setattr(browse, "SEARCH_SECONDS", 3600.0)
         assert [browse.page(large, choice, size=20) for choice in (few, name)] == met
     monkeypatch.setattr(browse, "_search", None)
     assert browse.page(large, few, size=20) == met[0]

@@ -17,7 +17,7 @@ from db.schema.tables import IMPORTED, State, files, moves, reports, results
 from pipeline.classifier.client import LossReason
 from pipeline.config import Settings
 from pipeline.decision import Doubt
-from pipeline.doctor.check import Kind
+from pipeline.doctor.problem import Kind
 from pipeline.errors import OK, SOME_FAILED, PawsortError
 from pipeline.reports.summary import COLUMNS
 from scripts import write_command_docs

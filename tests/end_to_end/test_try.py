@@ -70,12 +70,12 @@ def test_a_photo_is_answered_looked_into_sent_filed_and_settled(
         assert one.locator(".bars .first").inner_text().split()[0] == best
         assert one.locator(".bars > li").count() == 3
         assert one.locator(".pill").inner_text() == answer["outcome"]
-        assert "this is no picture" in cards.filter(has_text="diary.txt").inner_text()
+        assert "content is not an image" in cards.filter(has_text="diary.txt").inner_text()
         assert site.injected == [] and list(site.inbox.iterdir()) == []
 
-        one.get_by_role("button", name="Show where it looked").click()
+        one.get_by_role("button", name="Show heatmap").click()
         one.locator(".heat").wait_for()
-        one.get_by_role("button", name="Show the photo").click()
+        one.get_by_role("button", name="Show photo").click()
         assert not one.locator(".heat").is_visible()
 
         worker = site.worker()
@@ -88,8 +88,8 @@ def test_a_photo_is_answered_looked_into_sent_filed_and_settled(
 
         page.goto("/review")
         for key, left, outcome, label in (
-            ("d", "All settled.", "dogs", "dog"), ("u", "1 left.", "uncertain", None),
-            ("c", "All settled.", "cats", "cat"),
+            ("d", "All reviewed.", "dogs", "dog"), ("u", "1 left.", "uncertain", None),
+            ("c", "All reviewed.", "cats", "cat"),
         ):  # fmt: skip
             page.keyboard.press(key)
             page.get_by_text(left).wait_for()
@@ -150,7 +150,7 @@ def test_a_model_without_folders_names_what_it_sees_and_files_nothing(
             label.split()[0] for label in answer["scores"]
         ]
         assert page.locator(".answer .pill").count() == 0
-        page.get_by_role("button", name="Show where it looked").click()
+        page.get_by_role("button", name="Show heatmap").click()
         page.locator(".heat").wait_for(timeout=MODEL_MS)
         assert window.complaints == []
 

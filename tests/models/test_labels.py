@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from db.queries import review
 from models.errors import DatasetError
-from models.labels import RESERVED, check_folders, why_not
+from models.labels import NEITHER, RESERVED, check_folders, why_not
 from models.training.options import TrainOptions
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
 
@@ -53,3 +54,7 @@ def test_train_refuses_a_reserved_class_before_it_reads_a_photo(tmp_path: Path, 
     options = TrainOptions(folders=[tmp_path / "photos"], out=tmp_path / "out", architecture="small_cnn")
     with pytest.raises(DatasetError, match=f"class '{name}': the folder name .* is reserved"):
         train(options)
+
+
+def test_db_which_imports_no_models_has_the_same_word_for_neither() -> None:
+    assert review.NEITHER == NEITHER

@@ -69,7 +69,10 @@ def test_settings_cannot_be_changed(write) -> None:
         ("report: {timezone: Mars}", "report.timezone: Value error, expected a name of the IANA"),
         ("report: {at: '24:00'}", "report.at: String should match pattern"),
         ("watch: {mode: never}", "watch.mode: Input should be 'auto', 'native' or 'polling'; got 'never'"),
-        ("web: {host: 0.0.0.0}", "web: Value error, host 0.0.0.0 can be reached by others: expected a token"),
+        (
+            "web: {host: 0.0.0.0}",
+            "web: Value error, host 0.0.0.0 can be reached by other machines: expected a token",
+        ),
         ("inboxes: []", "inboxes: Tuple should have at least 1 item"),
         ("base: /", "base: unknown key"),
         ("- a", "expected a mapping of settings, got list"),

@@ -133,7 +133,7 @@ def test_what_is_there_keeps_its_mode_and_the_log_says_so(
         once(settings)
     assert mode(settings.state) == 0o755
     assert mode(settings.state / "pawsort.db") == 0o600
-    assert f"`chmod -R go= {settings.state}` stops that" in caplog.text
+    assert f"`chmod -R go= {settings.state}` prevents that" in caplog.text
     assert str(settings.reports) not in caplog.text
 
 
@@ -152,7 +152,7 @@ def test_config_check_says_it_and_is_content(tmp_path: Path) -> None:
     line = [sys.executable, WORKER, "config", "check", "--config", str(tmp_path / "config.yaml")]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
-    assert "others may read it (mode 0755)" in done.stderr
+    assert "other users may read it (mode 0755)" in done.stderr
 
 
 def test_a_lock_for_a_folder_can_be_opened_by_every_user(

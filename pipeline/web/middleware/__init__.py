@@ -1,4 +1,4 @@
-"""What runs before every route: checks of host, origin and token, limits of bodies, error responses.
+"""Runs before every route: checks of host, origin and token, body limits, conditional requests, errors.
 
-May import `views` and what `web` may import.
+May import `views`, and what `web` may import.
 """

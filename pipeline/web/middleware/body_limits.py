@@ -1,4 +1,4 @@
-"""How much of a request's body is taken, and how long it may take."""
+"""Limits for the size and the duration of request bodies."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from starlette.types import Message, Receive
 from pipeline.web.middleware.problems import Problem
 
 SMALL_BODY = 256 * 1024
-"""Bytes that a form without files may have."""
+"""Maximum size of a body without files."""
 
 UPLOAD_PATHS = frozenset({"/try", "/try/heat", "/api/classify", "/api/inbox"})
-"""Where files come in; these bound their bodies themselves, by `limits.file_mb`."""
+"""Paths that accept files; these limit their bodies themselves, by `limits.file_mb`."""
 
-PATIENCE_SECONDS = 30.0
-"""How long a client may send nothing."""
+SILENCE_SECONDS = 30.0
+"""Maximum time without data from the client."""
 
 SLOWEST = 2_000
-"""Bytes a second, on average and after PATIENCE_SECONDS, below which a client only holds its place."""
+"""Bytes a second, on average and after SILENCE_SECONDS, below which a request is refused."""
 
 
 def is_upload(path: str) -> bool:
-    """Tell whether a path takes files."""
+    """Return whether a path accepts files."""
     return path in UPLOAD_PATHS
 
 
 class BodyLimiter:
-    """A `receive` that refuses bodies of more than `limit` bytes (None: any), and those that trickle."""
+    """A `receive` that refuses bodies larger than `limit` bytes (None: unlimited), and slow ones."""
 
     def __init__(self, receive: Receive, limit: int | None, clock: Callable[[], float] = monotonic) -> None:
         self._receive = receive
@@ -41,7 +41,7 @@ class BodyLimiter:
 
     async def __call__(self) -> Message:
         """Return the next message. Raises Problem 408 and 413."""
-        if self._whole:  # what comes now is that the client leaves, which may take for ever
+        if self._whole:  # the next message is the disconnect, which has no time limit
             return await self._receive()
         message = await self._in_time()
         self._bytes += len(message.get("body", b""))
@@ -51,12 +51,10 @@ class BodyLimiter:
         return message
 
     async def _in_time(self) -> Message:
-        earned = self._bytes / SLOWEST
-        left = min(PATIENCE_SECONDS, self._began + PATIENCE_SECONDS + earned - self._clock())
+        allowance = self._bytes / SLOWEST
+        left = min(SILENCE_SECONDS, self._began + SILENCE_SECONDS + allowance - self._clock())
         try:
             return await asyncio.wait_for(self._receive(), max(0.0, left))
         except TimeoutError:
             words = "The request came too slowly."
-            raise Problem(
-                408, words, "Try again, with a better connection.", {"Connection": "close"}
-            ) from None
+            raise Problem(408, words, "Try again on a faster connection.", {"Connection": "close"}) from None

@@ -1,4 +1,4 @@
-"""HEAD and conditional GET for every route: what needs no body is answered without one.
+"""HEAD and conditional GET for every route.
 
 Source: RFC 9110, sections 9.3.2 (HEAD), 13.1.2 (If-None-Match), 13.1.3 (If-Modified-Since), 15.4.5 (304).
 """
@@ -14,13 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.web.middleware.etags import matches_weakly, tags_in
 
 BODILESS = "pawsort.bodiless"
-"""Key of a scope in which a route finds out that its body will not be sent, which may spare it work."""
+"""Key of an ASGI scope that tells a route that its body will not be sent, so that it can skip making it."""
 
 _OF_THE_BODY = ("content-length", "content-type", "content-encoding", "content-range", "content-disposition")
 
 
 class Conditional:
-    """Answers HEAD like GET without a body, and 304 where the client has what would be sent."""
+    """Answers HEAD like GET without a body, and 304 if the client has the current version."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -53,7 +53,7 @@ class _Reply:
 
 
 def is_fresh(request: Headers, response: Headers) -> bool:
-    """Tell whether a client has, by its conditions, what this answer would bring."""
+    """Return whether the conditions of a request show that the client has the current version."""
     if "if-none-match" in request:
         tags = tags_in(", ".join(request.getlist("if-none-match")))
         etag = response.get("etag")
@@ -63,7 +63,7 @@ def is_fresh(request: Headers, response: Headers) -> bool:
 
 
 def _as_get(scope: Scope) -> Scope:
-    # A range is defined for GET alone.
+    # Ranges are defined for GET only.
     headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
     return {**scope, "method": "GET", "headers": headers, BODILESS: True}
 

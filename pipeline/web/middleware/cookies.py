@@ -1,4 +1,4 @@
-"""Cookies of a request, read leniently: a browser sends those of every program on the same host."""
+"""Parse the cookies of a request leniently, because browsers send those of every program on the same host."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from itertools import islice
 from starlette.datastructures import Headers
 
 MOST = 10
-"""Cookies of one name that are looked at."""
+"""Maximum number of cookies of one name that are read."""
 
 
 def cookies(headers: Headers, name: str) -> list[str]:
-    """Return the values of each cookie of this name, in the order sent; other cookies do not matter."""
+    """Return the values of the cookies with this name, in the order sent; other cookies are ignored."""
     pairs = (pair.partition("=") for header in headers.getlist("cookie") for pair in header.split(";"))
     found = (value.strip().strip('"') for key, _, value in pairs if key.strip() == name)
     return list(islice(found, MOST))

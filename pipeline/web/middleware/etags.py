@@ -1,4 +1,4 @@
-"""Entity tags: made, read from a request, and compared. Source: RFC 9110, sections 8.8.3 and 13.1."""
+"""Make, parse and compare entity tags. Source: RFC 9110, sections 8.8.3 and 13.1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 ANY = "*"
-"""What a client writes for "whatever the version, if there is one"."""
+"""The value that matches any existing version."""
 
 
 def tag_of(content: bytes, prefix: str = "") -> str:
@@ -18,17 +18,17 @@ def tag_of(content: bytes, prefix: str = "") -> str:
 
 
 def tags_in(header: str) -> tuple[str, ...] | None:
-    """Read the value of If-Match or If-None-Match: tags as they stand, `("*",)`; None if it is neither."""
+    """Parse If-Match or If-None-Match into its tags, or `("*",)`; None if the value is invalid."""
     if header.strip() == ANY:
         return (ANY,)
-    # Between commas stands one tag or nothing; not one pattern for all, which commas alone would keep busy.
+    # One tag or nothing between commas; a single pattern for all would backtrack on many commas.
     between = {part.strip(" \t") for part in _TAG.sub('""', header).split(",")}
     tags = tuple(_TAG.findall(header))
     return tags if tags and between <= {'""', ""} else None
 
 
 def matches_weakly(tags: Sequence[str], current: str) -> bool:
-    """Compare for If-None-Match: a weak tag and a strong one are alike."""
+    """Compare for If-None-Match: weak and strong tags are equal."""
     return ANY in tags or current.removeprefix("W/") in {tag.removeprefix("W/") for tag in tags}
 
 

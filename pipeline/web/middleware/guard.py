@@ -1,8 +1,8 @@
-"""The guard before every route: who may ask, for which host, from which page, and how long a body may take.
+"""Security checks before every route: connections, Host, origin, token, size and duration of the body.
 
-A server on loopback is reached by every page that is open in the same browser. So the Host must be one of
-ours (a foreign name that resolves to us is not), what changes anything must not come from another site's
-page, and every answer says what a browser may do with it.
+Every page in the visitor's browser can reach a server on loopback. So the Host header must be a known name
+(which stops DNS rebinding), requests that change data must not come from another site, and every response has
+headers that restrict what a browser may do with it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ COOKIE = "pawsort"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/login", "/logout", "/healthz"})
-"""What is answered without a token, besides static files: how to give one, and that the server is there."""
+"""Paths that need no token, besides static files: signing in and out, and the health check."""
 
 HEALTH_PATHS = frozenset({"/healthz", "/metrics", "/api/status"})
-"""What this machine may ask even when all connections are taken."""
+"""Paths that this machine may request while all connections are taken."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -48,7 +48,7 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Not `no-referrer`: with it browsers send `Origin: null` even with a form of ours.
+    # Not `no-referrer`: with it browsers send `Origin: null` even with forms of this server.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -59,7 +59,7 @@ Entry = Literal["yes", "no"]
 
 
 class SecurityMiddleware:
-    """Let pass what is ours, refuse the rest, and log one line for each request."""
+    """Check each request, pass it on or refuse it, add security headers, and log it."""
 
     def __init__(self, app: ASGIApp, web: WebSettings, sessions: Sessions, attempts: Attempts) -> None:
         self._app = app
@@ -75,40 +75,42 @@ class SecurityMiddleware:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        outlet = _Outlet(send, request, self._lines)
+        response_sender = _LoggedResponse(send, request, self._lines)
         refusal = self._refusal(request)
         if refusal is not None:
-            await refusal(scope, receive, outlet)
+            await refusal(scope, receive, response_sender)
         else:
-            meter = BodyLimiter(receive, None if is_upload(scope["path"]) else SMALL_BODY)
-            await self._serve(scope, meter, outlet, request)
-        outlet.log()
+            limiter = BodyLimiter(receive, None if is_upload(scope["path"]) else SMALL_BODY)
+            await self._serve(scope, limiter, response_sender, request)
+        response_sender.log()
 
-    async def _serve(self, scope: Scope, receive: Receive, outlet: _Outlet, request: Request) -> None:
+    async def _serve(
+        self, scope: Scope, receive: Receive, response_sender: _LoggedResponse, request: Request
+    ) -> None:
         try:
-            await self._app(scope, receive, outlet)
+            await self._app(scope, receive, response_sender)
         except Exception:
-            log.exception("%s: a defect of Pawsort; please report it", named(request))
-            if not outlet.started:
-                words = "Pawsort made a mistake; what it was stands in its log."
-                await answer(request, Problem(500, words, "Try again; report it if it stays."))(
-                    scope, receive, outlet
+            log.exception("%s: unexpected error, a defect of Pawsort; please report it", named(request))
+            if not response_sender.started:
+                words = "Unexpected error; the log of the server has details."
+                await answer(request, Problem(500, words, "Try again; report it if it persists."))(
+                    scope, receive, response_sender
                 )
 
     def _refusal(self, request: Request) -> Response | None:
-        if not self._has_place(request):
+        if not self._has_connection(request):
             return answer(request, Problem(503, *BUSY, RETRY_AFTER))
         if is_ambiguous(request.scope, request.headers):
-            words = "It is not clear where this request ends."
+            words = "The end of this request is ambiguous."
             how = "Send either Content-Length or Transfer-Encoding, the latter with HTTP/1.1."
             return answer(request, Problem(400, words, how, {"Connection": "close"}))
         if not self._hosts.know(request.headers):
-            words = "This server is not known by that name."
+            words = "This server does not accept that host name."
             how = "Use the address that `pawsort serve` printed, or add the name to `web.hosts`."
             return answer(request, Problem(421, words, how))
         if request.method not in SAFE_METHODS and is_cross_site(request.headers):
             words = "This came from a page of another context, so it was refused."
-            return answer(request, Problem(403, words, "Open Pawsort itself and do it there."))
+            return answer(request, Problem(403, words, "Open Pawsort and do it there."))
         try:
             known = not self._token or self._is_open(request) or self._is_known(request)
         except Problem as too_many:
@@ -116,14 +118,14 @@ class SecurityMiddleware:
         return None if known else _ask_for_token(request)
 
     def _is_known(self, request: Request) -> bool:
-        """Tell whether a request shows the token, or a cookie of a session. Raises Problem 429."""
+        """Return whether a request has the token or a valid session cookie. Raises Problem 429."""
         if shown := bearer(request.headers):
             return self._attempts.is_right(address_of(request), shown)
-        return any(map(self._sessions.goes_on, cookies(request.headers, COOKIE)))
+        return any(map(self._sessions.is_valid, cookies(request.headers, COOKIE)))
 
     @staticmethod
-    def _has_place(request: Request) -> bool:
-        """Tell whether there was a place; this machine may always ask whether the server is well."""
+    def _has_connection(request: Request) -> bool:
+        """Return whether a connection was free; health checks of this machine need none."""
         if not request.scope.get(ALL_TAKEN):
             return True
         local = request.client is not None and is_loopback(request.client.host)
@@ -131,16 +133,16 @@ class SecurityMiddleware:
 
     @staticmethod
     def _is_open(request: Request) -> bool:
-        # Not `request.url.path`, which lacks what a URL may not have; routes go by this one.
+        # Not `request.url.path`, which drops characters that a URL may not have; routing uses this one.
         path: str = request.scope["path"]
         return path in OPEN_PATHS or path.startswith("/static/")
 
 
 class Hosts:
-    """The names under which the server may be asked for, whatever the port.
+    """The host names that the server accepts, with any port.
 
-    Another name that leads here was made by somebody else (DNS rebinding). An address in numbers is no such
-    name, so where others may reach us any is good.
+    Another name that resolves to this server may be an attack (DNS rebinding). An IP address cannot be one,
+    so a server that is reachable from the network accepts every IP address.
     """
 
     def __init__(self, web: WebSettings) -> None:
@@ -151,14 +153,14 @@ class Hosts:
             self._names |= {own, f"{own.partition('.')[0]}.local"}
 
     def know(self, headers: Headers) -> bool:
-        """Tell whether a request is for us; it must name exactly one host."""
+        """Return whether a request names exactly one host, and that host is known."""
         named = headers.getlist("host")
         host = hostname(named[0]) if len(named) == 1 else None
         return host is not None and (host in self._names or (self._public and _is_address(host)))
 
 
 def hostname(host: str) -> str | None:
-    """Return the name in a Host header, in lower case and without port and brackets; None if it is none."""
+    """Return the host name of a Host header in lower case, without port and brackets; None if invalid."""
     try:
         parts = urlsplit(f"//{host}")
         plain = parts.netloc == host and not parts.username and "@" not in host
@@ -168,7 +170,7 @@ def hostname(host: str) -> str | None:
 
 
 def is_cross_site(headers: Headers) -> bool:
-    """Tell whether a page of another site made a browser send this; a program is no browser."""
+    """Return whether a browser sent this for a page of another site; programs send no such headers."""
     if not set(headers.getlist("sec-fetch-site")) <= {"same-origin", "none"}:
         return True
     origins = headers.getlist("origin")
@@ -183,14 +185,14 @@ def _site_of(origin: str) -> str | None:
 
 
 def is_ambiguous(scope: Scope, headers: Headers) -> bool:
-    """Tell whether a server in front of this one may see another request in the same bytes."""
+    """Return whether a proxy could split these bytes into other requests (request smuggling)."""
     if "transfer-encoding" not in headers:
         return False
     return "content-length" in headers or scope.get("http_version") == "1.0"
 
 
 def bearer(headers: Headers) -> str | None:
-    """Return the token that a program shows, None if it shows none."""
+    """Return the token in the Authorization header, None without one."""
     scheme, _, shown = headers.get("authorization", "").partition(" ")
     return shown.strip() if scheme.lower() == "bearer" else None
 
@@ -213,8 +215,8 @@ def _is_address(host: str) -> bool:
     return True
 
 
-class _Outlet:
-    """Sends an answer on with our headers, and remembers what became of it."""
+class _LoggedResponse:
+    """Sends a response with the security headers, and logs its status."""
 
     def __init__(self, send: Send, request: Request, lines: Lines) -> None:
         self._send = send
@@ -232,13 +234,13 @@ class _Outlet:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             _add(headers, HEADERS)
-            # A page is new each time; static files are asked about again, and sent only if they changed.
+            # Pages are not stored; files with an ETag are revalidated.
             headers.setdefault("Cache-Control", "no-cache" if "etag" in headers else "no-store")
         await self._send(message)
 
     def log(self) -> None:
-        anybody = self.status >= 400 or self._request.scope["path"] in OPEN_PATHS
-        if anybody and not self._lines.may_write():
+        is_open = self.status >= 400 or self._request.scope["path"] in OPEN_PATHS
+        if is_open and not self._lines.may_write():
             return
         level = logging.DEBUG if self._request.method in SAFE_METHODS and self.status < 400 else logging.INFO
         took = 1000 * (time.monotonic() - self._began)

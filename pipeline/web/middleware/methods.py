@@ -1,4 +1,4 @@
-"""Which methods an address takes, for OPTIONS and for 405; and the address without its last slash."""
+"""The methods that a path accepts, for OPTIONS and 405, and redirects of paths with a trailing slash."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-_ASKED = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def allowed(request: Request) -> tuple[str, ...]:
-    """Name the methods that the address of a request takes; none where there is nothing."""
-    found = [method for method in _ASKED if _takes({**request.scope, "method": method}, request)]
+    """Return the methods that the path of a request accepts; none if no route matches."""
+    found = [method for method in _METHODS if _matches({**request.scope, "method": method}, request)]
     return (*found, *(["HEAD"] if "GET" in found else []), *(["OPTIONS"] if found else []))
 
 
 def options(request: Request) -> Response | None:
-    """Answer OPTIONS; None if the request is another, or there is nothing at its address."""
+    """Return the response to OPTIONS; None for another method or if no route matches."""
     methods = allowed(request) if request.method == "OPTIONS" else ()
     return Response(status_code=204, headers={"Allow": ", ".join(methods)}) if methods else None
 
 
 def without_slash(request: Request) -> Response | None:
-    """Send to the address without its last slash, if there is something; by a path, so to this server."""
+    """Return a redirect to the path without its trailing slash, if a route matches; relative to this host."""
     path: str = request.scope["path"]
     shorter = path.rstrip("/")
     if shorter == path or not shorter or path.startswith("//"):
         return None
-    if not _takes({**request.scope, "path": shorter}, request):
+    if not _matches({**request.scope, "path": shorter}, request):
         return None
     query: str = request.scope["query_string"].decode("latin-1")
     return RedirectResponse(quote(shorter) + (f"?{query}" if query else ""), 307)
 
 
-def _takes(scope: Scope, request: Request) -> bool:
-    # A mounted application has left its own root here.
+def _matches(scope: Scope, request: Request) -> bool:
+    # A mounted application has set its own root path here.
     scope = {**scope, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
     for route in request.app.routes:
         match, _ = route.matches(scope)

@@ -1,6 +1,6 @@
-"""What the API's description says beyond what the routes say themselves: rows, errors, and who may ask.
+"""Additions to the OpenAPI document: models of rows and errors, and authentication.
 
-Row, Rows, Changed and Model only describe: what routes return is checked against them by tests.
+Row, Rows, Changed and Model are documentation only; tests check the responses of routes against them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.web.middleware.problems import PROBLEM_JSON
 
 Answers = dict[int | str, dict[str, Any]]
 
-# Of any request: 400 if it is not clear where it ends, 429 after wrong tokens.
+# Every request: 400 if its end is ambiguous, 429 after wrong tokens.
 ALWAYS = (400, 401, 421, 429, 500, 503)
 CHANGING = (*ALWAYS, 403)
 UPLOADING = (*CHANGING, 404, 408, 413, 415, 422, 507)
@@ -41,7 +41,7 @@ FILES = {
         },
     }
 }
-"""The body of a route that reads its files itself, for the schema."""
+"""The request body of routes that parse uploads themselves."""
 
 
 class WrongValue(BaseModel):
@@ -93,14 +93,14 @@ class Row(BaseModel):
 
 
 class Rows(BaseModel):
-    """A page of rows, the newest first; `next` is the `before` of the following page, null after the last."""
+    """A page of rows, newest first; `next` is `before` for the following page, null after the last."""
 
     results: list[Row]
     next: int | None
 
 
 class Changed(BaseModel):
-    """What became of a file; `path` is where it lies now."""
+    """The result of a correction; `path` is the current path of the file."""
 
     kind: str
     file: str
@@ -112,7 +112,7 @@ class Changed(BaseModel):
 
 
 class Model(BaseModel):
-    """A model that may be named in `POST /api/classify`."""
+    """A model for `POST /api/classify`."""
 
     name: str
     labels: list[str]
@@ -120,36 +120,38 @@ class Model(BaseModel):
 
 
 class Answered(BaseModel):
-    """What a photo shows and what the worker would do with it."""
+    """The classification of a photo, and what the worker would do with it."""
 
-    path: str = Field(description="The name that was sent with the photo.")
-    prediction: str | None = Field(description="The best label, null if the photo cannot be read.")
+    path: str = Field(description="The file name in the request.")
+    prediction: str | None = Field(description="The most likely label, null if the photo cannot be read.")
     confidence: float | None = Field(description="Its calibrated probability, 0 to 1.")
-    outcome: str | None = Field(description="The folder it would go to; null if the model has none.")
-    reason: str | None = Field(description="Why it would go to uncertain or failed.")
+    outcome: str | None = Field(
+        description="The folder that the worker would choose; null for a model without folders."
+    )
+    reason: str | None = Field(description="Why the outcome is uncertain or failed.")
     scores: dict[str, float] | None = Field(
         description="The probability of each label; of the five likeliest for a model without folders."
     )
 
 
 class Results(BaseModel):
-    """Rows of the view `results`, the newest first; `next` is the `before` of the following page."""
+    """Rows of the view `results`, newest first; `next` is `before` for the following page."""
 
     results: list[dict[str, Any]]
     next: int | None
 
 
 class Correction(BaseModel):
-    """What is really on a photo."""
+    """The correct label of a photo."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     label: str = Field(alias="as", description="A label of the model, or `neither`.", max_length=200)
-    by: str | None = Field(None, description="Who says so.", max_length=200)
+    by: str | None = Field(None, description="Name to record with the correction.", max_length=200)
 
 
 class Delivered(BaseModel):
-    """A photo that is in the inbox, durably; `already` if the same Idempotency-Key had brought it before."""
+    """A photo that is durably in the inbox; `already` if the same Idempotency-Key delivered it before."""
 
     name: str
     inbox: str
@@ -160,15 +162,15 @@ class Delivered(BaseModel):
 
 
 def answers(*errors: int, ok: Any = None, not_modified: bool = False) -> Answers:
-    """Return what a route may answer: `ok` is the model of 200, and each error is a Refusal."""
+    """Return the responses of a route: `ok` is the model of 200, and each error is a Refusal."""
     found: Answers = {status: {"model": Refusal} for status in sorted({*errors})}
     if not_modified:
-        found[304] = {"description": "The client has it already: `If-None-Match` names its ETag."}
+        found[304] = {"description": "Not modified: `If-None-Match` contains the current ETag."}
     return found | ({200: {"model": ok}} if ok is not None else {})
 
 
 def describe(app: FastAPI, web: WebSettings) -> None:
-    """Let the application's OpenAPI say all of this."""
+    """Make the application serve the extended OpenAPI document."""
     app.openapi = partial(_schema, app, web)  # type: ignore[method-assign]
 
 
@@ -179,7 +181,7 @@ def _schema(app: FastAPI, web: WebSettings) -> dict[str, Any]:
             "token": {"type": "http", "scheme": "bearer", "description": "`web.token` of the settings."},
             "session": {"type": "apiKey", "in": "cookie", "name": "pawsort", "description": "From /login."},
         }
-        # Without a token in the settings, everyone who reaches the server may ask.
+        # Without a token in the settings, no authentication is required.
         made["security"] = [{"token": []}, {"session": []}, *([] if web.token else [{}])]
         for operations in made["paths"].values():
             for operation in operations.values():
@@ -201,7 +203,7 @@ def _finish(operation: dict[str, Any]) -> None:
 
 
 def _keep_references_alone(part: Any) -> None:
-    """Drop what FastAPI left beside a reference: of the type that a route returns, which is wider."""
+    """Remove siblings of references, which FastAPI adds for the wider return type of a route."""
     if isinstance(part, dict):
         if "$ref" in part:
             kept = part["$ref"]

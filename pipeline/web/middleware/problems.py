@@ -1,4 +1,4 @@
-"""What goes wrong with a request, in words: what it is, and what to do about it."""
+"""Errors of requests: what is wrong and what to do, as JSON (RFC 9457) or as a page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROBLEM_JSON = "application/problem+json"
 
 
 class Problem(HTTPException):
-    """A request that is refused; becomes `application/problem+json` in the API and a page elsewhere."""
+    """An error response: `application/problem+json` for programs, a page for browsers."""
 
     def __init__(
         self,
@@ -35,26 +35,26 @@ class Problem(HTTPException):
     ) -> None:
         super().__init__(status, error, headers)
         self.errors = list(errors)
-        self.what_to_do = what_to_do or _REMEDIES.get(status, "Go back, and try something else.")
+        self.what_to_do = what_to_do or _REMEDIES.get(status, "Go back and try again.")
 
 
 _REMEDIES = {
-    404: "Look at the address again, or begin at the start page.",
-    405: "Use the method that docs/api.md gives for this address.",
-    503: "Wait a moment and try again; nothing is lost.",
+    404: "Check the address, or go to the start page.",
+    405: "Use a method that docs/api.md lists for this address.",
+    503: "Wait a moment and try again; no data is lost.",
 }
 
 
 def register(app: FastAPI) -> None:
-    """Let every error of a request be answered in one of the two forms."""
+    """Register the handlers that answer every error in one of the two forms."""
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(DatabaseError, _answer_database)
-    app.add_exception_handler(PawsortError, _answer_ours)
+    app.add_exception_handler(PawsortError, _answer_pawsort)
 
 
 def answer(request: Request, problem: Problem) -> Response:
-    """Return the response that says what is wrong."""
+    """Return the response for a problem."""
     if wants_json(request):
         return ProblemResponse(as_dict(problem), problem.status_code, problem.headers)
     phrase = HTTPStatus(problem.status_code).phrase
@@ -65,7 +65,7 @@ def answer(request: Request, problem: Problem) -> Response:
 
 
 def as_dict(problem: Problem) -> dict[str, Any]:
-    """Return what the API says of a problem: the members of RFC 9457, then those that were there before."""
+    """Return a problem as JSON: the members of RFC 9457, `error` and `what_to_do`."""
     said = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status_code).phrase,
@@ -83,12 +83,12 @@ class ProblemResponse(JSONResponse):
     media_type = PROBLEM_JSON
 
     def render(self, content: Any) -> bytes:
-        """Return the JSON; what is not UTF-8 in a name is escaped, which JSON reads as it was."""
+        """Return the JSON, with surrogates (file names that are not UTF-8) escaped."""
         return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def wants_json(request: Request) -> bool:
-    """Tell a program from somebody who looks at a page."""
+    """Return whether a request comes from a program rather than a browser."""
     path: str = request.scope["path"]
     return path == "/api" or path.startswith(("/api/", "/healthz", "/metrics")) or not _accepts_html(request)
 
@@ -110,10 +110,10 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error, Problem):
         return answer(request, error)
-    instead = _instead(request, error.status_code)
+    instead = _alternative(request, error.status_code)
     if instead is not None:
         return instead
-    words = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    words = {404: "This address does not exist.", 405: "This address does not accept this method."}
     said = words.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})
     if error.status_code == 405:
@@ -121,8 +121,8 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     return answer(request, Problem(error.status_code, said, headers=headers))
 
 
-def _instead(request: Request, status: int) -> Response | None:
-    """Return what is answered where no route is for this address and method, but an error is not meant."""
+def _alternative(request: Request, status: int) -> Response | None:
+    """Return the response to OPTIONS, or the redirect of a path with a trailing slash; None for an error."""
     if status == 404:
         return methods.without_slash(request)
     return methods.options(request) if status == 405 else None
@@ -132,24 +132,26 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [_invalid(each) for each in error.errors()]
     wrong = "; ".join(f"{each['name']}: {each['detail']}" for each in found)
-    return answer(request, Problem(422, wrong, "Fix what is named, and send it again.", errors=found))
+    return answer(
+        request, Problem(422, wrong, "Correct these values and send the request again.", errors=found)
+    )
 
 
 def _invalid(error: Mapping[str, Any]) -> dict[str, str]:
-    """Say which value is wrong, where it stands (path, query, header, body), and why."""
+    """Return which value is invalid, where it was sent (path, query, header, body), and why."""
     where, *names = map(str, error["loc"])
     return {"in": where, "name": ".".join(names) or where, "detail": str(error["msg"])}
 
 
 async def _answer_database(request: Request, error: Exception) -> Response:
     passing = isinstance(error, DatabaseUnavailable)
-    remedy = "" if passing else "See what the worker says; `pawsort doctor` tells more."
+    remedy = "" if passing else "See the log of the worker, or run `pawsort doctor`."
     return answer(request, Problem(503, str(error), remedy, TRY_AGAIN))
 
 
-async def _answer_ours(request: Request, error: Exception) -> Response:
+async def _answer_pawsort(request: Request, error: Exception) -> Response:
     if isinstance(error, LockError):
-        return answer(request, Problem(409, str(error), "Wait until that is done, and try again."))
+        return answer(request, Problem(409, str(error), "Wait until it is done, and try again."))
     if isinstance(error, SettingsError):
-        return answer(request, Problem(422, str(error), "Mend what is named, and send it again."))
-    return answer(request, Problem(503, str(error), "Mend that, and try again."))
+        return answer(request, Problem(422, str(error), "Correct this and send the request again."))
+    return answer(request, Problem(503, str(error), "Correct this and try again."))

@@ -1,4 +1,4 @@
-"""One line of the log for each request, but few for those that anybody may make: they would fill the disk."""
+"""Log one line for each request, with a limit for unauthenticated ones, so that they cannot fill the disk."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from starlette.requests import Request
 log = logging.getLogger(__name__)
 
 LINES, LINES_SECONDS = 50, 10.0
-"""Lines in so many seconds for requests that are refused or that need no token."""
+"""Lines within LINES_SECONDS for requests that are refused or need no token."""
 
 PATH_LETTERS, METHOD_LETTERS = 200, 10
-"""What a line shows of a path and of a method."""
+"""Characters of a path and of a method in a line."""
 
 
 class Lines:
-    """Counts lines, and tells whether another one may be written."""
+    """Limits the number of lines."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,23 +26,23 @@ class Lines:
         self._written = 0
 
     def may_write(self) -> bool:
-        """Count a line; when lines may be written again, say how many were not."""
+        """Count a line and return whether to write it; log how many were dropped when the period ends."""
         now = self._clock()
         if now - self._began >= LINES_SECONDS:
             if (left := self._written - LINES) > 0:
-                log.info("%d more requests that were refused, or that need no token, are not shown", left)
+                log.info("%d more requests that were refused or need no token were not logged", left)
             self._began, self._written = now, 0
         self._written += 1
         return self._written <= LINES
 
 
 def named(request: Request) -> str:
-    """Return method and path, each bounded; never the query, which may hold what is private."""
+    """Return method and path, shortened; never the query, which may contain private data."""
     path = request.scope["path"]
     shown = path if len(path) <= PATH_LETTERS else f"{path[:PATH_LETTERS]}... ({len(path)} characters)"
     return f"{request.method[:METHOD_LETTERS]} {shown}"
 
 
 def address_of(request: Request) -> str:
-    """Return the address that a request came from."""
+    """Return the client address of a request."""
     return request.client.host if request.client else "-"

@@ -1,8 +1,7 @@
-"""Who is signed in: a cookie that the token signs, and a list of those that were ended before their time.
+"""Sessions: cookies signed with the token, and a list of those that were ended by sign-out.
 
-A cookie is `ID.TIME.SIGNATURE`, so nothing needs to be remembered of a session that goes on, and another
-token ends all of them. Those that were ended stand in a file, so they stay ended when the server is started
-again.
+A cookie is `ID.TIME.SIGNATURE`, so open sessions need no storage, and a new token ends all of them. Ended
+sessions are listed in a file, so that they stay ended after a restart.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ MONTH_SECONDS = 30 * 24 * 3600
 """How long a session lasts."""
 
 MOST_ENDED = 1_000
-"""Sessions that are remembered as ended; with one more all sessions end, which needs no list."""
+"""Maximum number of listed sessions; one more ends all sessions, which needs no list."""
 
 
 class Sessions:
-    """The sessions of one token; for all threads."""
+    """The sessions of one token; thread-safe."""
 
     def __init__(self, token: str | None, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._key = hmac.digest((token or "").encode(), b"pawsort session 2", "sha256")
@@ -43,12 +42,12 @@ class Sessions:
         self._before = 0.0
 
     def begin(self) -> str:
-        """Return a cookie for somebody who showed the token."""
+        """Return the cookie of a new session."""
         id, began = secrets.token_urlsafe(12), f"{self._clock():.6f}"
         return f"{id}.{began}.{self._sign(id, began)}"
 
-    def goes_on(self, cookie: str) -> bool:
-        """Tell whether a cookie is of a session that neither ended nor became too old."""
+    def is_valid(self, cookie: str) -> bool:
+        """Return whether a cookie belongs to a session that has neither ended nor expired."""
         known = self._read(cookie)
         if known is None:
             return False
@@ -60,8 +59,8 @@ class Sessions:
             return id not in self._ended and began > self._before
 
     def end(self, cookie: str) -> None:
-        """End a session for good, whoever still has its cookie; another cookie changes nothing."""
-        if not self.goes_on(cookie):
+        """End a session permanently; an invalid cookie has no effect."""
+        if not self.is_valid(cookie):
             return
         id, began = self._read(cookie) or ("", 0.0)
         now = self._clock()
@@ -73,7 +72,7 @@ class Sessions:
             self._save()
 
     def _read(self, cookie: str) -> tuple[str, float] | None:
-        """Return the ID and the beginning that a cookie states, None if it is not signed by the token."""
+        """Return ID and start time of a cookie, None if its signature is wrong."""
         id, _, rest = cookie.partition(".")
         began, _, signature = rest.rpartition(".")
         shown = signature.encode("utf-8", "replace")
@@ -86,7 +85,7 @@ class Sessions:
         return hmac.new(self._key, said, hashlib.sha256).hexdigest()
 
     def _load(self) -> None:
-        """Read the file again if another server wrote it."""
+        """Read the file again if it has changed."""
         with contextlib.suppress(OSError):
             found = os.stat(self._file)
             if (stamp := (found.st_mtime_ns, found.st_ino)) == self._seen:
@@ -97,7 +96,7 @@ class Sessions:
                 ended = {str(id): float(at) for id, at in said["ended"].items()}
                 self._ended, self._before = {**self._ended, **ended}, max(self._before, float(said["before"]))
             except (ValueError, TypeError, KeyError, AttributeError):
-                log.warning("%s is damaged: who signed out before may be signed in again", self._file)
+                log.warning("%s is damaged: sessions that were signed out may be valid again", self._file)
 
     def _save(self) -> None:
         ended = json.dumps({"before": self._before, "ended": self._ended}).encode()
@@ -105,4 +104,6 @@ class Sessions:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self._file, [ended], durable=False)
         except OSError as error:
-            log.warning("%s: %s; who signed out is signed in again after a start", self._file, error.strerror)
+            log.warning(
+                "%s: %s; signed-out sessions become valid again after a restart", self._file, error.strerror
+            )

@@ -1,8 +1,8 @@
-"""Guesses of the token, which are slowed down: by the address they come from, and by all of them together.
+"""Rate limit for wrong tokens, by client address and in total.
 
-The first wrong tokens of an address cost nothing, each further one a wait that doubles. When there are very
-many from everywhere, every address that was wrong before waits. An address that never was wrong may try at
-any time, so whoever knows the token is not locked out by an attacker elsewhere.
+The first wrong tokens of an address are free, each further one doubles a waiting time. If there are very many
+from all addresses, every address with a wrong token waits. An address without a wrong token may always try,
+so an attacker elsewhere cannot lock out a user. Behind a reverse proxy all clients share one address.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from pipeline.web.middleware.problems import Problem
 log = logging.getLogger(__name__)
 
 FREE = 5
-"""Wrong tokens of one address without a wait."""
+"""Wrong tokens of one address without a waiting time."""
 
 LONGEST_SECONDS = 60.0
-"""The longest wait."""
+"""The longest waiting time."""
 
 FORGET_SECONDS = 600.0
-"""After so long without a wrong token an address is as one that never was wrong."""
+"""Time without a wrong token after which an address is forgotten."""
 
 TOGETHER = 100
-"""Wrong tokens of all addresses in a minute; with more, all addresses that were wrong before wait."""
+"""Wrong tokens of all addresses in a minute above which every address with a wrong token waits."""
 
 ADDRESSES = 10_000
-"""Addresses that are remembered, the newest."""
+"""Maximum number of addresses in memory; the oldest are forgotten."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class _Record:
 
 
 class Attempts:
-    """What was tried against one token; for all threads."""
+    """Counts wrong tokens; thread-safe."""
 
     def __init__(self, token: str | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._token = (token or "").encode()
@@ -57,7 +57,7 @@ class Attempts:
         self._minute, self._wrong = 0, 0
 
     def is_right(self, address: str, shown: str) -> bool:
-        """Tell whether `shown` is the token. Raises Problem 429 while the address has to wait."""
+        """Return whether `shown` is the token. Raises Problem 429 while the address has to wait."""
         with self._lock:
             now, key = self._clock(), _network(address)
             record = self._record(key, now)
@@ -79,13 +79,11 @@ class Attempts:
 
     def _note(self, key: str, record: _Record, shown: str, now: float) -> None:
         digest = hashlib.sha256(shown.encode("utf-8", "replace")).digest()
-        if (
-            digest != record.shown
-        ):  # a program with an old token sends it again and again, and guesses nothing
+        if digest != record.shown:  # a program with an old token repeats it, which is no guessing
             record.wrong += 1
             self._wrong += 1
             if record.wrong == FREE:
-                log.warning("%s gave %d wrong tokens; it has to wait before each further one", key, FREE)
+                log.warning("%s sent %d wrong tokens; it has to wait before each further one", key, FREE)
         record.shown, record.last = digest, now
         if record.wrong >= FREE:
             record.until = now + min(LONGEST_SECONDS, 2.0 ** (record.wrong - FREE))
@@ -102,12 +100,12 @@ class Attempts:
 
 def _too_many(seconds: float) -> Problem:
     wait = max(1, ceil(seconds))
-    words = f"Wait {wait} seconds, then give the token that stands in the settings as `web.token`."
+    words = f"Wait {wait} seconds, then send the value of `web.token` in the settings."
     return Problem(429, "Too many wrong tokens came from your address.", words, {"Retry-After": str(wait)})
 
 
 def _network(address: str) -> str:
-    """Return what counts as one address: in IPv6 all that one subscriber has."""
+    """Return the key of an address: for IPv6 its /64 network, which one subscriber owns."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
 """One FastAPI router for each page, and the JSON API.
 
-May import `services`, `middleware` and `views`.
+May import `services`, `classifiers`, `middleware` and `views`.
 """

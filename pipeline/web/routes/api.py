@@ -1,4 +1,4 @@
-"""The same as JSON: ask about photos, read results, mend them, deliver photos."""
+"""The JSON API: classify photos, list results, correct them, deliver photos."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from pipeline.web.services.uploads import received
 
 router = APIRouter(prefix="/api", tags=["api"])
 
-By = Annotated[Text | None, Query(max_length=200, description="Who says so.")]
+By = Annotated[Text | None, Query(max_length=200, description="Name to record with the correction.")]
 
 PAGE_ROWS = 100
 
@@ -49,9 +49,11 @@ CORRECTING = (*CHANGING, 404, 409, 412, 422)
 
 def if_match_of(
     request: Request,
-    if_match: Annotated[  # noqa: ARG001 - for the schema; all lines of the header count
+    if_match: Annotated[  # noqa: ARG001 - for the schema; the function reads all lines of the header
         str | None,
-        Header(max_length=1000, description="The ETag of the row as you saw it; if it changed since, 412."),
+        Header(
+            max_length=1000, description="ETag of the row as you read it; 412 if the row has changed since."
+        ),
     ] = None,
 ) -> str | None:
     """Return the value of If-Match, None without one."""
@@ -65,15 +67,13 @@ IfMatch = Annotated[str | None, Depends(if_match_of)]
 async def classify(
     request: Request,
     context: ContextDep,
-    model: Annotated[
-        Text | None, Query(description="A bundle's name; the worker's own if not given.")
-    ] = None,
+    model: Annotated[Text | None, Query(description="Name of a model; default: the worker's model.")] = None,
 ) -> list[Answered]:
-    """Say what is on photos, one or many fields `file`; nothing is stored."""
+    """Classify photos, one or more fields `file`; nothing is stored."""
     choice = await asyncio.to_thread(context.models.one, model)
     async with received(request, scratch(context), context.settings.limits) as form:
         if not form.files:
-            raise Problem(422, "There is no photo in this request.", "Send it as the field `file`.")
+            raise Problem(422, "The request contains no photo.", "Send it as the field `file`.")
         found = await ask(context, choice, form.files)
     return [Answered(**answer.classified.as_dict()) for answer in found]
 
@@ -81,22 +81,22 @@ async def classify(
 @router.get("/results", responses=answers(*ALWAYS, 422, ok=openapi.Rows))
 def results(
     context: ContextDep,
-    outcome: Annotated[Text | None, Query(description="A folder, waiting or undone.")] = None,
+    outcome: Annotated[Text | None, Query(description="A folder, `waiting` or `undone`.")] = None,
     prediction: Annotated[Text | None, Query(description="A label of the model, such as cat.")] = None,
-    inbox: Annotated[Text | None, Query(description="The inbox it came from.")] = None,
-    name: Annotated[Text | None, Query(description="A part of the file's name.")] = None,
+    inbox: Annotated[Text | None, Query(description="The inbox that the file arrived in.")] = None,
+    name: Annotated[Text | None, Query(description="Part of the file name.")] = None,
     min_confidence: Share | None = None,
     max_confidence: Share | None = None,
     since: Annotated[
-        Moment | None, Query(description="Arrived then or later; UTC if it says no zone.")
+        Moment | None, Query(description="Arrived at this time or later; UTC without a time zone.")
     ] = None,
-    until: Annotated[Moment | None, Query(description="Arrived before.")] = None,
+    until: Annotated[Moment | None, Query(description="Arrived before this time.")] = None,
     limit: Rows = PAGE_ROWS,
     before: Annotated[
-        After | None, Query(description="Only rows behind this id: `next` of the page before.")
+        After | None, Query(description="Only rows after this id: `next` of the previous page.")
     ] = None,
 ) -> Results:
-    """List rows of the database, the newest first, a page at a time."""
+    """List rows of the database, newest first, one page at a time."""
     wanted = listing.ResultFilter(
         outcome=outcome,
         prediction=prediction,
@@ -115,7 +115,7 @@ def results(
 
 @router.get("/results/{id}", responses=answers(*ALWAYS, 404, 422, ok=openapi.Row, not_modified=True))
 def result(response: Response, context: ContextDep, id: Id) -> dict[str, Any]:
-    """Return one row of the database; its ETag is for If-Match when you correct it."""
+    """Return one row of the database; send its ETag as If-Match to correct that version."""
     response.headers.update({"ETag": _etag(context, id), "Cache-Control": "private, no-cache"})
     return _row(context, id)
 
@@ -129,20 +129,20 @@ def correct(
     said: Correction,
     if_match: IfMatch = None,
 ) -> dict[str, Any]:
-    """Say what is really on a photo: it moves, and the row remembers."""
-    meant = _meant(context, id, if_match)
-    changes = corrections.settle(context, visitor_name(request, said.by), [meant], said.label)
-    return _changed(context, response, meant, changes, if_match)
+    """Correct the label of a photo: the file moves, and the row records the correction."""
+    known = _requested_version(context, id, if_match)
+    changes = corrections.settle(context, visitor_name(request, said.by), [known], said.label)
+    return _changed(context, response, known, changes, if_match)
 
 
 @router.delete("/results/{id}/correction", responses=answers(*CORRECTING, ok=openapi.Changed))
 def undo(
     request: Request, response: Response, context: ContextDep, id: Id, by: By = None, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Take back the last change: a correction goes back to the folder before, a filing into the inbox."""
-    meant = _meant(context, id, if_match)
+    """Undo the last change: a correction returns to the previous folder, a filing to the inbox."""
+    known = _requested_version(context, id, if_match)
     return _changed(
-        context, response, meant, corrections.take_back(context, visitor_name(request, by), [meant]), if_match
+        context, response, known, corrections.take_back(context, visitor_name(request, by), [known]), if_match
     )
 
 
@@ -153,17 +153,17 @@ async def deliver(
     request: Request,
     response: Response,
     context: ContextDep,
-    inbox: Annotated[Text | None, Query(description="One of the inboxes; the first if not given.")] = None,
+    inbox: Annotated[Text | None, Query(description="Path of an inbox; default: the first one.")] = None,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> list[Delivered]:
-    """Put photos into an inbox, from where the worker takes them; durable when this answers.
+    """Put photos into an inbox for the worker; they are durable once the response is sent.
 
-    With an Idempotency-Key each photo of the request is delivered once, however often it is sent.
+    With an Idempotency-Key, each photo of the request is delivered once, even if the request is repeated.
     """
     target = inbox_of(context, inbox)
     async with received(request, target, context.settings.limits) as form:
         if not form.files:
-            raise Problem(422, "There is no photo in this request.", "Send it as the field `file`.")
+            raise Problem(422, "The request contains no photo.", "Send it as the field `file`.")
         done = [
             await asyncio.to_thread(context.delivery.deliver, upload, target, _key(idempotency_key, number))
             for number, upload in enumerate(form.files)
@@ -175,13 +175,13 @@ async def deliver(
 
 @router.get("/status", responses=answers(*ALWAYS))
 def status(context: ContextDep) -> dict[str, Any]:
-    """Say what the worker is doing, and how many files went where."""
+    """Return the state of the worker and the number of files by outcome."""
     return context.status().as_dict()
 
 
 @router.get("/models", responses=answers(*ALWAYS, ok=list[openapi.Model]))
 def models(context: ContextDep) -> list[dict[str, Any]]:
-    """List the models that may be named in `POST /api/classify`."""
+    """List the models for `POST /api/classify`."""
     return [
         {"name": choice.key, "labels": list(choice.bundle.labels), "is_workers": choice.is_workers}
         for choice in context.models.all()
@@ -190,14 +190,14 @@ def models(context: ContextDep) -> list[dict[str, Any]]:
 
 def inbox_of(context: AppContext, path: str | None) -> Path:
     """Return the inbox at `path`, the first one for None. Raises Problem 404, 503."""
-    # A path that is not UTF-8 cannot be sent; its readable form can.
+    # A path that is not UTF-8 cannot be sent as it is, but in its escaped form.
     inboxes = {escape(os.fsencode(inbox)): inbox for inbox in context.settings.inboxes}
     inboxes |= {str(inbox): inbox for inbox in context.settings.inboxes}
     target = inboxes.get(path) if path else context.settings.inboxes[0]
     if target is None:
-        raise Problem(404, "There is no such inbox.", f"Choose one of: {_names(context)}.")
+        raise Problem(404, "No such inbox.", f"Choose one of: {_names(context)}.")
     if not target.is_dir():
-        raise Problem(503, f"The inbox {target} is not there.", "Mount its disk, or start the worker once.")
+        raise Problem(503, f"The inbox {target} does not exist.", "Mount its disk, or start the worker once.")
     return target
 
 
@@ -214,19 +214,19 @@ def _row(context: AppContext, id: int) -> dict[str, Any]:
     engine = context.database.reader()
     row = listing.result(engine, id) if engine else None
     if row is None:
-        raise Problem(404, f"There is no file {id}.", "GET /api/results lists those that there are.")
+        raise Problem(404, f"No file has the id {id}.", "GET /api/results lists all files.")
     return row
 
 
 def _etag(context: AppContext, id: int) -> str:
-    """Return the tag of a row: how often its file was moved, and what the row says."""
-    [known] = corrections.now(context, [id])  # before the row, so that it is never newer than what is shown
+    """Return the ETag of a row: the version of its file and a hash of the row."""
+    [known] = corrections.now(context, [id])  # before the row, so that it is never newer than the row
     row = json.dumps(_row(context, id), sort_keys=True, default=str)
     return tag_of(row.encode("utf-8", "surrogatepass"), f"{known.version}-")
 
 
-def _meant(context: AppContext, id: int, if_match: str | None) -> Known:
-    """Return the file as the client saw it, as it is now if it says nothing. Raises Problem 400 to 412."""
+def _requested_version(context: AppContext, id: int, if_match: str | None) -> Known:
+    """Return the version of the file that the client means: by If-Match, else the current. Raises Problem."""
     current = _etag(context, id)
     state = _row(context, id)["state"]
     if state != "filed":
@@ -248,20 +248,20 @@ def _version(etag: str) -> int:
 
 
 def _changed_since(context: AppContext, id: int) -> Problem:
-    return Problem(
-        412, corrections.why_changed(context, id), f"GET /api/results/{id} again, and decide anew."
-    )
+    return Problem(412, corrections.why_changed(context, id), f"GET /api/results/{id} again, then decide.")
 
 
 def _changed(
-    context: AppContext, response: Response, meant: Known, changes: list[Change], if_match: str | None
+    context: AppContext, response: Response, known: Known, changes: list[Change], if_match: str | None
 ) -> dict[str, Any]:
     [change] = changes
     for problem in corrections.problems(changes):
-        if if_match is not None and corrections.now(context, [meant.id]) != [meant]:  # in this moment
-            raise _changed_since(context, meant.id)
-        raise Problem(409, problem, "GET it again to see how it is now; `pawsort doctor` tells more.")
-    response.headers["ETag"] = _etag(context, meant.id)
+        if if_match is not None and corrections.now(context, [known.id]) != [known]:  # since the check above
+            raise _changed_since(context, known.id)
+        raise Problem(
+            409, problem, "GET it again for its current state; `pawsort doctor` finds inconsistencies."
+        )
+    response.headers["ETag"] = _etag(context, known.id)
     return change.as_dict()
 
 

@@ -1,4 +1,4 @@
-"""Browse: all files as pictures, the newest first, by what the filters in the address say."""
+"""The page Browse: thumbnails of the files that match the filters in the URL, newest first."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BINS = 20
 
 @router.get("/browse")
 def page(request: Request, context: ContextDep, after: Text = "") -> Response:
-    """Show the page; or only its results, or only more of them, to a page that is open already."""
+    """Return the page; for htmx requests only its results, or only the next ones."""
     filters = filters_of(request.query_params)
     engine = context.database.reader()
     part = request.headers.get("hx-target") if "hx-request" in request.headers else None
@@ -36,10 +36,10 @@ def page(request: Request, context: ContextDep, after: Text = "") -> Response:
         return render(
             request, "browse_more.html", filters=filters, page=_more(engine, context, filters, after)
         )
-    values = _found(engine, context, filters, after) if engine else _nothing()
+    values = _found(engine, context, filters, after) if engine else _empty()
     template = "browse_results.html" if part == "results" else "browse.html"
     done = recent_answers.written(recent_answers.given(request, context)[-1:])
-    return render(request, template, filters=filters, done=done, **_chosen_from(engine, context), **values)
+    return render(request, template, filters=filters, done=done, **_form_choices(engine, context), **values)
 
 
 def _more(engine: Engine, context: AppContext, filters: Filters, after: str) -> Files:
@@ -55,29 +55,29 @@ def _found(engine: Engine, context: AppContext, filters: Filters, after: str) ->
     if mark is not None:
         found = browse.page(engine, choice, mark, SIZE)
     if not filters.any:
-        # All together are counted for Today too, and kept.
+        # The cached counts, which Today uses too.
         known = context.counts(engine)
         counted = Counted({outcome: known.get(outcome, 0) for outcome in outcomes})
     return {"page": found, "counted": counted, "wrong": wrong, "most": MOST, "is_new": False}
 
 
-def _nothing() -> dict[str, Any]:
+def _empty() -> dict[str, Any]:
     return {"page": Files(()), "counted": Counted({}), "wrong": [], "most": MOST, "is_new": True}
 
 
-def _chosen_from(engine: Engine | None, context: AppContext) -> dict[str, Any]:
-    """Return what the form offers."""
+def _form_choices(engine: Engine | None, context: AppContext) -> dict[str, Any]:
+    """Return the choices of the filter form."""
     bundle = context.labels.bundle()
     bins = context.cache.get("histogram", lambda: overview.histogram(engine, BINS)) if engine else []
     return {
         "inboxes": [escape(os.fsencode(inbox)) for inbox in context.settings.inboxes],
         "models": [bundle.name] if bundle else [],
-        "chart": histogram(bins, "How sure the model was, over all photos") if any(bins) else "",
+        "chart": histogram(bins, "Confidence of all photos") if any(bins) else "",
     }
 
 
 def _mark(engine: Engine, after: str) -> Mark | None:
-    """Return the place of the file `after`; nonsense is the beginning."""
+    """Return the position of the file `after`, None if it is not an id."""
     if not (after.isascii() and after.isdigit() and len(after) < 19):
         return None
     return browse.mark(engine, int(after))

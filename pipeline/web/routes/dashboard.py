@@ -1,4 +1,4 @@
-"""Today: what the worker does now, what came of the last days, and what failed."""
+"""The page Today: state of the worker, files of the last days, and failures by reason."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from markupsafe import Markup
 from sqlalchemy import Engine
 
 from db.queries import listing, overview, review
+from pipeline.config import WatchSettings
 from pipeline.reports.calendar_days import bounds, day_of
 from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.services import corrections
@@ -31,7 +32,7 @@ DAYS = 14
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """How the worker is, in words; `mood` is good, warn or bad."""
+    """State of the worker for the page; `mood` is good, warn or bad."""
 
     mood: str
     headline: str
@@ -44,19 +45,19 @@ class Pulse:
 
 @router.get("")
 def page(request: Request, context: ContextDep) -> Response:
-    """Show the page."""
+    """Return the page."""
     return render(request, "today.html", **_values(context), wrong=[])
 
 
 @router.get("/now")
 def now(request: Request, context: ContextDep) -> Response:
-    """Return the part of the page that renews itself every few seconds."""
+    """Return the part of the page that is updated every few seconds."""
     return render(request, "today_now.html", **_values(context))
 
 
 @router.post("/retry")
 def retry(request: Request, context: ContextDep, reason: Annotated[str, Form()]) -> Response:
-    """Send in again what failed for a reason, the newest first and so many at once."""
+    """Retry the newest files that failed for a reason, at most `corrections.MOST`."""
     engine = context.database.reader()
     paths = overview.failed_paths(engine, reason, corrections.MOST) if engine else []
     wrong = corrections.problems(corrections.retry(context, visitor_name(request), paths)) if paths else []
@@ -70,7 +71,12 @@ def retry(request: Request, context: ContextDep, reason: Annotated[str, Form()])
 
 def _values(context: AppContext) -> dict[str, Any]:
     engine = context.database.reader()
-    values: dict[str, Any] = {"pulse": pulse_of(context), "is_new": engine is None, "at": datetime.now(UTC)}
+    values: dict[str, Any] = {
+        "pulse": pulse_of(context),
+        "polling": polling_interval(context.settings.watch),
+        "is_new": engine is None,
+        "at": datetime.now(UTC),
+    }
     if engine is None:
         return {
             **values,
@@ -112,35 +118,41 @@ def _chart(days: list[tuple[str, dict[str, int]]], context: AppContext) -> Marku
 
 
 def pulse_of(context: AppContext) -> Pulse:
-    """Look at the worker: its lock and its last heartbeat; no question to the database."""
+    """Read the state of the worker from its lock and heartbeat, without the database."""
     state = context.settings.state
     pid = holder(state)
     beat = heartbeat.read(state / heartbeat.FILE_NAME)
     if beat and pid and beat.pid != pid:
-        beat = None  # of an earlier life: this one has not beaten yet
+        beat = None  # written by a previous worker; the current one has not written one yet
     worker = heartbeat.liveness(beat, datetime.now(UTC), pid is not None)
-    mood, headline = judged(worker, beat)
+    mood, headline = headline_of(worker, beat)
     free = beat.disk_free_bytes if beat else None
     return Pulse(mood, headline, beat.reasons if beat else (), worker, beat, free, _disk_total(context))
 
 
-def judged(worker: Liveness, beat: Heartbeat | None) -> tuple[str, str]:
-    """Return how bad it is, and say it in a sentence."""
+def headline_of(worker: Liveness, beat: Heartbeat | None) -> tuple[str, str]:
+    """Return the mood and the headline for a state of the worker."""
     if worker == "died":
         return "bad", "The worker died. Start it again with pawsort run; nothing is lost."
     if worker == "stopped":
-        return "bad", "No worker runs. Start it with pawsort run."
+        return "bad", "No worker is running. Start it with pawsort run."
     if worker == "stalled":
-        return "bad", "The worker hangs: it has given no sign of life for some seconds."
+        return "bad", "The worker is not responding: no heartbeat for some seconds."
     if worker == "starting" or beat is None or beat.state == "starting":
         return "warn", "The worker is starting."
     if beat.state == "paused" or beat.health == "red":
-        return "bad", "The worker cannot go on just now. It tries again by itself."
+        return "bad", "The worker is paused. It retries automatically."
     if beat.health == "degraded":
-        return "warn", "The worker works, but not as well as it should."
+        return "warn", "The worker is running with problems."
     if beat.state == "stopping":
         return "warn", "The worker is stopping."
-    return "good", "The worker is at work." if beat.waiting else "The worker is waiting for photos."
+    return "good", "The worker is processing photos." if beat.waiting else "The worker is waiting for photos."
+
+
+def polling_interval(watch: WatchSettings) -> str:
+    """Return how often an inbox without events is scanned: large ones more slowly, as `Inbox` does."""
+    least, most = min(watch.rescan_seconds, max(1.0, watch.settle_seconds)), watch.rescan_seconds
+    return f"{least:g} s" if least == most else f"{least:g} to {most:g} s"
 
 
 def _disk_total(context: AppContext) -> int | None:

@@ -1,4 +1,4 @@
-"""One file: its picture, what the model made of it, all that happened to it, and how to mend it."""
+"""The page of one file: picture, prediction, history, and the forms that correct it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Version = Annotated[str, Form()]
 
 @router.get("/{id}")
 def page(request: Request, context: ContextDep, id: Id) -> Response:
-    """Show the file. Raises Problem 404."""
+    """Return the page. Raises Problem 404."""
     return _show(request, context, id)
 
 
@@ -34,7 +34,7 @@ def page(request: Request, context: ContextDep, id: Id) -> Response:
 def correct(
     request: Request, context: ContextDep, id: Id, seen: Version, label: Annotated[str, Form()]
 ) -> Response:
-    """Say what is on it."""
+    """Correct its label."""
     changes = corrections.settle(context, visitor_name(request), corrections.one_seen(id, seen), label)
     response = _done(request, context, id, changes)
     if not any(change.problem for change in changes):
@@ -45,7 +45,7 @@ def correct(
 
 @router.post("/{id}/undo")
 def undo(request: Request, context: ContextDep, id: Id, seen: Version) -> Response:
-    """Take its last change back."""
+    """Undo its last change."""
     return _done(
         request,
         context,
@@ -78,7 +78,7 @@ def _show(request: Request, context: AppContext, id: int, wrong: list[str] | Non
     engine = context.database.reader()
     found = overview.history(engine, id) if engine else None
     if found is None:
-        raise Problem(404, f"There is no file {id}.", "Look for it by its name in Browse.")
+        raise Problem(404, f"No file has the id {id}.", "Search for its name in Browse.")
     return render(
         request,
         "file.html",
@@ -101,10 +101,10 @@ def _values(context: AppContext, found: History) -> dict[str, Any]:
         "can_correct": entry.state == "filed",
         "can_undo": entry.state == "filed",
         "can_retry": entry.state == "undone" or (entry.state == "filed" and entry.outcome == FAILED),
-        "undoes_filing": not any(move.kind == "correct" for move in _standing(found)),
+        "undoes_filing": not any(move.kind == "correct" for move in _not_undone(found)),
     }
 
 
-def _standing(found: History) -> list[Any]:
+def _not_undone(found: History) -> list[Any]:
     undone = {move.undoes for move in found.moves if move.kind == "undo" and move.done_at}
     return [move for move in found.moves if move.id not in undone]

@@ -1,4 +1,4 @@
-"""The filters of Browse: read out of an address, and written into one again."""
+"""The filters of Browse: parsed from a URL and written into one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.reports.calendar_days import bounds, start_of
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What is looked for, as the visitor wrote it; empty is no condition."""
+    """The filters as the visitor typed them; empty means no filter."""
 
     name: str = ""
     outcome: str = ""
@@ -31,7 +31,7 @@ class Filters:
     corrected: str = ""
 
     def url(self, **changes: Any) -> str:
-        """Return the address of this view, with changes."""
+        """Return the URL of this view, with changes."""
         new = replace(self, **{name: value for name, value in changes.items() if name != "after"})
         values = {name: getattr(new, name) for name in NAMES} | {"after": changes.get("after")}
         query = urlencode({name: value for name, value in values.items() if value not in ("", None)})
@@ -39,12 +39,12 @@ class Filters:
 
     @property
     def any(self) -> bool:
-        """Whether anything is asked for at all."""
+        """Whether any filter is set."""
         return self != Filters()
 
     @property
     def hidden(self) -> int:
-        """How many conditions stand behind the fold of the form."""
+        """Number of filters that are set in the folded part of the form."""
         return sum(map(bool, (self.inbox, self.low, self.high, self.model, self.corrected, self.reason)))
 
 
@@ -52,12 +52,12 @@ NAMES = tuple(Filters.__dataclass_fields__)
 
 
 def filters_of(query: Mapping[str, str]) -> Filters:
-    """Read filters out of an address; each at most 200 characters."""
+    """Parse filters from a query string; each at most 200 characters."""
     return Filters(**{name: query.get(name, "").strip()[:200] for name in NAMES})
 
 
 def choice_of(filters: Filters, zone: ZoneInfo) -> tuple[Choice, list[str]]:
-    """Return what the filters mean, and a line for each that means nothing, which is left out."""
+    """Return the query for the filters, and a message for each invalid one, which is ignored."""
     wrong: list[str] = []
     first, last = _day(filters.first, wrong), _day(filters.last, wrong)
     low, high = _share(filters.low, wrong), _share(filters.high, wrong)
@@ -80,7 +80,7 @@ def choice_of(filters: Filters, zone: ZoneInfo) -> tuple[Choice, list[str]]:
 
 
 def _path(text: str) -> str:
-    """Return the path whose readable form is `text`; what is no such form is a path itself."""
+    """Return the path whose escaped form is `text`; `text` itself if it is not an escaped form."""
     try:
         return os.fsdecode(unescape(text))
     except ValueError:
@@ -92,17 +92,17 @@ def _day(text: str, wrong: list[str]) -> date | None:
         return None
     try:
         day = date.fromisoformat(text)
-        # The days around it are asked for too.
+        # The days before and after it must exist too.
         if not 1 < day.year < 9999:
             raise ValueError
     except ValueError:
-        wrong.append(f"{text} is no day; write it as 2026-11-21.")
+        wrong.append(f"{text} is not a date; use the form 2026-11-21.")
         return None
     return day
 
 
 def _share(text: str, wrong: list[str]) -> float | None:
-    """Read a confidence in percent as a share, 0 to 1."""
+    """Parse a confidence in percent as a share, 0 to 1."""
     if not text:
         return None
     try:
@@ -110,6 +110,6 @@ def _share(text: str, wrong: list[str]) -> float | None:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        wrong.append(f"{text} is no confidence; write a number from 0 to 100.")
+        wrong.append(f"{text} is not a confidence; use a number from 0 to 100.")
         return None
     return share

@@ -1,4 +1,4 @@
-"""Is the server there? For load balancers and containers; tells nothing else, so it needs no token."""
+"""Liveness check for load balancers and containers; reveals nothing else, so it needs no token."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pipeline.web.middleware.openapi import answers
 router = APIRouter(tags=["status"])
 
 
-# `async`, so that it needs no thread: all of them may be at work.
+# `async`, so that it needs no thread: all of them may be busy.
 @router.get("/healthz", responses=answers(421, 500, 503))
 async def healthz() -> dict[str, str]:
-    """Say that the server answers. What the worker does stands in `/api/status`."""
+    """Return that the server responds. `/api/status` returns the state of the worker."""
     return {"status": "ok"}

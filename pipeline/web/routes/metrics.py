@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus, in its text format: what the worker does and how many files went where."""
+"""`/metrics` in the text format of Prometheus: state of the worker and files by outcome."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Sample = tuple[Mapping[str, str], float]
 
 
 def lines(status: Status) -> Iterator[str]:
-    """Yield the lines of each metric, its help and type first."""
+    """Yield the lines of each metric, starting with its help and type."""
     beat = status.beat
     alive = status.worker in ("running", "starting")
-    yield from _gauge("pawsort_worker_up", "1 if a worker is at work.", [({}, float(alive))])
+    yield from _gauge("pawsort_worker_up", "1 if a worker is running.", [({}, float(alive))])
     files = [({"outcome": outcome}, float(count)) for outcome, count in status.counts.items()]
-    yield from _gauge("pawsort_files", "Files by where they are.", files)
+    yield from _gauge("pawsort_files", "Files by outcome.", files)
     if beat is None:
         return
     healthy = [({"health": name}, float(beat.health == name)) for name in ("ok", "degraded", "red")]
-    yield from _gauge("pawsort_worker_health", "1 for the health that the worker has.", healthy)
+    yield from _gauge("pawsort_worker_health", "1 for the current health of the worker.", healthy)
     since = beat.at.timestamp()
     yield from _gauge(
-        "pawsort_heartbeat_timestamp_seconds", "When the worker last gave a sign.", [({}, since)]
+        "pawsort_heartbeat_timestamp_seconds", "Time of the last heartbeat of the worker.", [({}, since)]
     )
     yield from _gauge("pawsort_waiting_files", "Files in inboxes and spool.", [({}, float(beat.waiting))])
     yield from _gauge(
@@ -46,9 +46,11 @@ def lines(status: Status) -> Iterator[str]:
     )
     if beat.disk_free_bytes is not None:
         free = float(beat.disk_free_bytes)
-        yield from _gauge("pawsort_disk_free_bytes", "Space left where files are sorted.", [({}, free)])
+        yield from _gauge(
+            "pawsort_disk_free_bytes", "Free space on the disk of the sorted folder.", [({}, free)]
+        )
     inboxes = [({"inbox": inbox.path}, float(inbox.health != "red")) for inbox in beat.inboxes]
-    yield from _gauge("pawsort_inbox_up", "1 if the inbox is there.", inboxes)
+    yield from _gauge("pawsort_inbox_up", "1 if the inbox is available.", inboxes)
 
 
 def _gauge(name: str, words: str, samples: Iterable[Sample]) -> Iterator[str]:

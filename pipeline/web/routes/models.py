@@ -1,4 +1,4 @@
-"""Models: each bundle's card and figures, how its training went, how it did on what people settled."""
+"""The page Models: card and figures of each model, its training, and its precision in corrected files."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ router = APIRouter(prefix="/models", include_in_schema=False)
 PAGE = Page("Models", "/models", 60)
 
 NAMES = {
-    "accuracy": "right, of all photos",
-    "accuracy_with_folder": "right, of photos of a class",
-    "precision_at_threshold": "right, of what is filed",
-    "coverage_at_threshold": "filed, of photos of a class",
-    "filed_right_at_threshold": "right, of all that is filed, photos of neither included",
-    "neither_filed_at_threshold": "filed all the same, of photos of neither",
-    "neither_auroc": "neither told from the classes (AUROC)",
+    "accuracy": "accuracy, all photos",
+    "accuracy_with_folder": "accuracy, photos of a class",
+    "precision_at_threshold": "precision of filed photos",
+    "coverage_at_threshold": "filed share of photos of a class",
+    "filed_right_at_threshold": "precision of filed photos, neither included",
+    "neither_filed_at_threshold": "filed share of photos of neither",
+    "neither_auroc": "neither against classes (AUROC)",
     "ece": "calibration error",
     "log_loss": "log loss",
 }
-"""Figures in the order in which they matter, in words."""
+"""Labels of the figures, in the order of their importance."""
 
 IN_SHORT = 4
-"""Figures that tell models apart at a glance; where next to nothing is filed, all of it may well be right."""
+"""Number of figures in the overview: the filed share beside the precision, which alone says little."""
 
 LONGEST_PIXELS = 320
-"""Of a picture of a mistake, the longer side."""
+"""Longer side of a picture of a mistake."""
 
 SHARES = tuple(name for name in NAMES if name != "log_loss")
 
 
 @router.get("")
 def page(request: Request, context: ContextDep) -> Response:
-    """Show all models."""
+    """Return the page with all models."""
     cards = [
         {"choice": choice, "figures": _figures(choice.bundle, _promise(context, choice.bundle))[:IN_SHORT]}
         for choice in context.models.all()
@@ -64,7 +64,7 @@ def page(request: Request, context: ContextDep) -> Response:
 
 @router.get("/{key}")
 def one(request: Request, context: ContextDep, key: str) -> Response:
-    """Show one model closely. Raises Problem 404."""
+    """Return the page of one model. Raises Problem 404."""
     choice = context.models.one(key)
     bundle = choice.bundle
     folder = bundle.path / measured_figures.FOLDER
@@ -89,7 +89,7 @@ def one(request: Request, context: ContextDep, key: str) -> Response:
 
 @router.get("/{key}/worst/{number}", response_class=Response)
 async def mistake(context: ContextDep, key: str, number: Number, why: bool = False) -> Response:
-    """Return a JPEG of one of the worst mistakes, or of what spoke for the answer. Raises Problem 404."""
+    """Return a JPEG of one of the worst mistakes, or of its heatmap. Raises Problem 404."""
     folder = context.models.one(key).bundle.path / measured_figures.FOLDER
     return Response(
         await draw_jpeg(context, folder, measured_figures.picture(number, why), LONGEST_PIXELS),
@@ -140,14 +140,14 @@ def _card(folder: Path) -> Markup:
 
 
 def _history(folder: Path) -> list[tuple[str, Markup]]:
-    """Draw how the training went, where the bundle kept it."""
+    """Return plots of the training history, if the bundle has one."""
     rows = measured_figures.read(folder, "history.csv")
     plots = []
     for title, names in (
         ("Loss by epoch", ("train_loss", "validation_loss")),
-        ("Right by epoch, on photos kept for choosing", ("validation_accuracy",)),
+        ("Validation accuracy by epoch", ("validation_accuracy",)),
     ):
-        found = [(Series(_words(name), f"of-{n}"), _line(rows, name)) for n, name in enumerate(names)]
+        found = [(Series(_label_of(name), f"of-{n}"), _line(rows, name)) for n, name in enumerate(names)]
         found = [(series, line) for series, line in found if line]
         if found:
             low = 0.0 if "loss" in names[0] else max(0.0, min(y for _, line in found for _, y in line) - 0.02)
@@ -165,13 +165,13 @@ def _line(rows: Sequence[dict[str, str]], name: str) -> list[tuple[float, float]
 
 def _reliability(folder: Path) -> Markup:
     found = measured_figures.curve(folder, "reliability").get("", [])
-    series = Series("share that is right", "of-0")
+    series = Series("accuracy", "of-0")
     drawn = [(series, sorted(found))] if found else []
-    return lines("How often it is right, by how sure it is", drawn, 0.0, 1.0, diagonal=True)
+    return lines("Accuracy by confidence", drawn, 0.0, 1.0, diagonal=True)
 
 
 def _live(context: AppContext, choice: Choice) -> dict[str, Any] | None:
-    """Return how the model did on what people settled, None before they settled anything of it."""
+    """Return figures of the model from corrected files, None if there are none."""
     engine = context.database.reader()
     settled = review.settled(engine) if engine else []
     own = [part for part in settled if part.model_sha256 == choice.bundle.sha256]
@@ -192,5 +192,5 @@ def _doubted(settled: Sequence[Settled]) -> tuple[int, int]:
     return sum(part.count for part in found if part.right), sum(part.count for part in found)
 
 
-def _words(name: str) -> str:
-    return {"train_loss": "training", "validation_loss": "kept for choosing"}.get(name, "right")
+def _label_of(name: str) -> str:
+    return {"train_loss": "training", "validation_loss": "validation"}.get(name, "accuracy")

@@ -1,6 +1,6 @@
-"""The types of what addresses hold: each is checked here, so that a value out of range is answered 422.
+"""Types of path and query parameters with their ranges; a value out of range is answered 422.
 
-Routes name these types instead of `int`, `float`, `datetime` and `str`; a test sees to that.
+Routes use these instead of `int`, `float`, `datetime` and `str`; a test checks that.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def _storable(text: str) -> str:
     return text
 
 
-Id = Annotated[int, Path(ge=1, le=LARGEST_INTEGER, description="The number of a file: `id` of its row.")]
+Id = Annotated[int, Path(ge=1, le=LARGEST_INTEGER, description="`id` of the file's row.")]
 After = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
-"""The id after which a list goes on."""
+"""The id after which a list continues."""
 
 Number = Annotated[int, Path(ge=0, le=999_999)]
 """A position in a list."""

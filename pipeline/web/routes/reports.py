@@ -1,4 +1,4 @@
-"""Reports: the nightly summaries as a chart and tables, and the files to take away."""
+"""The page Reports: nightly summaries as a chart and tables, and the CSV files for download."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ LISTED = 90
 
 @router.get("")
 def page(request: Request, context: ContextDep, day: Text = "") -> Response:
-    """Show the last days, and one of them closely. Raises Problem 404 for a day without reports."""
+    """Return the page, with one day in detail. Raises Problem 404 for a day without reports."""
     folder = context.settings.reports
     found = report_files.days(folder)
     if day and day not in {each.day for each in found}:
         raise Problem(
-            404, f"There is no report of {day[:20]}.", "Choose one of the days on the page Reports."
+            404, f"There is no report for {day[:20]}.", "Choose one of the days on the page Reports."
         )
     chosen = day or next((each.day for each in found), "")
     return render(
@@ -57,7 +57,7 @@ def download(request: Request, context: ContextDep, name: str) -> Response:
     """Send a report as a file. Raises Problem 404 for anything else."""
     found = report_files.open_report(context.settings.reports, name)
     if found is None:
-        raise Problem(404, "There is no report of that name.", "Choose one of the files on the page Reports.")
+        raise Problem(404, "No report has that name.", "Choose one of the files on the page Reports.")
     descriptor, size = found
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)}
     headers |= _version(descriptor)
@@ -68,7 +68,7 @@ def download(request: Request, context: ContextDep, name: str) -> Response:
 
 
 def _version(descriptor: int) -> dict[str, str]:
-    """Return the headers that tell one state of a file from another."""
+    """Return the headers that identify a version of a file."""
     status = os.fstat(descriptor)
     tag = tag_of(repr((status.st_ino, status.st_size, status.st_mtime_ns)).encode())
     changed = formatdate(status.st_mtime, usegmt=True)
@@ -99,16 +99,18 @@ def _chart(context: AppContext, found: Sequence[Day]) -> Markup:
 def _short(day: str) -> str:
     try:
         return f"{date.fromisoformat(day):%-d %b}"
-    except ValueError:  # such as the thirtieth of February, in a name that somebody made
+    except ValueError:  # a date that does not exist, such as 30 February, in the name of a file
         return day
 
 
 def _by_inbox(rows: Sequence[dict[str, str]]) -> dict[str, dict[str, Any]]:
-    """Put the rows of a summary under their inbox, numbers as numbers."""
+    """Group the rows of a summary by inbox, with numbers parsed."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
-        inbox = found.setdefault(row["inbox"], {"arrived": row.get("arrived", ""), "rows": [], "well": True})
-        inbox["well"] = inbox["well"] and row.get("reconciles") == "true"
+        inbox = found.setdefault(
+            row["inbox"], {"arrived": row.get("arrived", ""), "rows": [], "reconciles": True}
+        )
+        inbox["reconciles"] = inbox["reconciles"] and row.get("reconciles") == "true"
         inbox["rows"].append({name: _number(value) for name, value in row.items()})
     return found
 

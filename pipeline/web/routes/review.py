@@ -1,4 +1,4 @@
-"""Review: settle what the model was unsure of, one by one or many at once."""
+"""The page Review: correct or confirm low-confidence photos, one by one or many at once."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ router = APIRouter(include_in_schema=False)
 PAGE = Page("Review", "/review", 20)
 
 MANY = 24
-"""Pictures in the grid: a screenful or two, settled at once within a second."""
+"""Photos in the grid: a screenful or two, corrected together within a second."""
 
 AHEAD = 2
-"""Pictures that are fetched before they are needed."""
+"""Photos that the browser loads in advance."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What part of the queue is looked at, and how; `after` is the file that was passed last."""
+    """The part of the queue that is shown, and how; `after` is the id of the last file that was skipped."""
 
     order: Order = "unsure"
     group: Group | None = None
@@ -44,7 +44,7 @@ class View:
     after: int | None = None
 
     def url(self, path: str = "/review", **changes: Any) -> str:
-        """Return the address of this view, with changes."""
+        """Return the URL of this view, with changes."""
         view = replace(self, **changes)
         values = {
             "order": view.order if view.order != "unsure" else None,
@@ -59,14 +59,14 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """How the model's guesses did on what people settled."""
+    """How many best guesses of the model were right in the reviewed files."""
 
     right: int
     total: int
 
     @property
     def share(self) -> float | None:
-        """The share that was right, None before anything was settled."""
+        """The share of right guesses, None without reviewed files."""
         return self.right / self.total if self.total else None
 
 
@@ -77,18 +77,18 @@ def view_of(
     many: str = "",
     after: After | None = None,
 ) -> View:
-    """Read a view out of an address; what it does not understand is left out."""
+    """Parse a view from a query string; invalid values are ignored."""
     group = Group(reason, prediction) if reason or prediction else None
     known = cast(Order, order) if order in ("unsure", "alike") else "unsure"
     return View(known, group, bool(many), after)
 
 
-Looked = Annotated[View, Depends(view_of)]
+ViewDep = Annotated[View, Depends(view_of)]
 
 
 @router.get("/review")
-def page(request: Request, context: ContextDep, view: Looked, show: str = "") -> Response:
-    """Show the queue, or only its stage to a page that is open already."""
+def page(request: Request, context: ContextDep, view: ViewDep, show: str = "") -> Response:
+    """Return the page, for htmx requests only its main part."""
     return _answer(request, context, view, recent_answers.given(request, context), show=_ids(show))
 
 
@@ -96,17 +96,17 @@ def page(request: Request, context: ContextDep, view: Looked, show: str = "") ->
 def answer(
     request: Request,
     context: ContextDep,
-    view: Looked,
+    view: ViewDep,
     label: Annotated[str, Form()],
     file: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
-    """Settle files as one label, and show what comes next."""
+    """Correct files to one label, and show the next ones."""
     changes = corrections.settle(context, visitor_name(request), corrections.seen(file), label)
-    settled = [change.id for change in changes if change.id is not None and not change.problem]
+    corrected = [change.id for change in changes if change.id is not None and not change.problem]
     answers = recent_answers.given(request, context)
-    if settled:
-        answers = [*answers, list(corrections.as_seen(context, settled).values())]
-    said = f"{_photos(len(settled))} settled as {label}." if settled else ""
+    if corrected:
+        answers = [*answers, list(corrections.as_seen(context, corrected).values())]
+    said = f"{_photos(len(corrected))} recorded as {label}." if corrected else ""
     return _next(request, context, view, answers, changes, said)
 
 
@@ -114,18 +114,18 @@ def answer(
 def undo(
     request: Request,
     context: ContextDep,
-    view: Looked,
+    view: ViewDep,
     done: Annotated[str, Form()] = "",
     back: Annotated[str, Form()] = "",
 ) -> Response:
-    """Take an answer back, the last one where `done` names none, and show its photos or the page `back`."""
+    """Undo the correction `done`, else the last one, and show its photos or the page `back`."""
     answers = recent_answers.read(request.cookies.get(recent_answers.COOKIE, ""))
     last = (recent_answers.read(done) or recent_answers.given(request, context))[-1:]
     if not last:
-        return _next(request, context, view, [], [], "There is nothing to take back.")
+        return _next(request, context, view, [], [], "There is nothing to undo.")
     changes = corrections.take_back(context, visitor_name(request), corrections.seen(last[0]))
     undone = [change.id for change in changes if change.id is not None and not change.problem]
-    said = f"{_photos(len(undone))} taken back." if undone else ""
+    said = f"{_photos(len(undone))} undone." if undone else ""
     return _next(
         request, context, view, recent_answers.without(answers, last[0]), changes, said, undone, back
     )
@@ -164,7 +164,7 @@ def _answer(
 ) -> Response:
     whole = "hx-request" not in request.headers
     engine = context.database.reader()
-    stage = _stage(engine, context, view, show) if engine else _nothing(view)
+    stage = _stage(engine, context, view, show) if engine else _empty(view)
     return render(
         request,
         "review.html" if whole else "review_stage.html",
@@ -181,7 +181,7 @@ def _answer(
     )
 
 
-def _nothing(view: View) -> dict[str, Any]:
+def _empty(view: View) -> dict[str, Any]:
     return {
         "view": view, "left": {}, "total": 0, "entries": [], "ahead": [], "seen": {}, "wrapped": False,
         "record": Record(0, 0), "is_new": True,
@@ -209,7 +209,7 @@ def _stage(engine: Engine, context: AppContext, view: View, show: Sequence[int])
 def _queued(
     engine: Engine, view: View, groups: Sequence[Group], show: Sequence[int]
 ) -> tuple[list[Entry], bool]:
-    """Return what to show, those in `show` first; and whether the queue began again from its head."""
+    """Return the files to show, those in `show` first, and whether the queue restarted from its head."""
     size = MANY if view.many else 1 + AHEAD
     after = review.spot_of(passed) if view.after and (passed := _row(engine, view.after)) else None
     found = review.queue(engine, groups, view.order, after, size)
@@ -231,9 +231,9 @@ def _waits(entry: Entry) -> bool:
 
 
 def record_of(settled: Sequence[Settled]) -> Record:
-    """Return how the guesses did on what had been in doubt."""
-    doubted = [part for part in settled if part.verdict == UNCERTAIN]
-    return Record(sum(part.count for part in doubted if part.right), sum(part.count for part in doubted))
+    """Return how many best guesses were right in the reviewed files."""
+    reviewed = [part for part in settled if part.verdict == UNCERTAIN]
+    return Record(sum(part.count for part in reviewed if part.right), sum(part.count for part in reviewed))
 
 
 def _ids(text: str) -> list[int]:

@@ -25,7 +25,7 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 @router.get("/login")
 def login_form(request: Request, next: str = "/") -> Response:
-    """Show the form."""
+    """Return the form."""
     return render(request, "login.html", next=own_path(next), wrong=False)
 
 

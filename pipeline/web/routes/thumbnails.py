@@ -1,4 +1,4 @@
-"""Pictures of the files in the ledger, drawn by us: `/pictures/ID/small` and `/pictures/ID/large`."""
+"""Thumbnails of the files in the ledger: `/pictures/ID/small` and `/pictures/ID/large`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from pipeline.web.services.pictures import draw_jpeg, jpeg_response
 
 router = APIRouter(tags=["results"])
 
-# What is on a file never changes under one id; only the place where it lies does.
+# The content of a file never changes under one id; only its path does.
 CACHED = "private, max-age=86400, immutable"
 
 
 class Size(StrEnum):
-    """For a list, and for a look."""
+    """Small for lists, large for one photo."""
 
     small = "small"
     large = "large"
@@ -42,7 +42,7 @@ LONGEST = {Size.small: 320, Size.large: 1600}
     responses=answers(*ALWAYS, 404, 422, not_modified=True) | {200: {"content": {"image/jpeg": {}}}},
 )
 async def picture(context: ContextDep, id: Id, size: Size) -> Response:
-    """Return a JPEG of the photo `id`, 320 or 1,600 pixels long; 404 where there is none to show."""
+    """Return a JPEG of the photo `id`, its longer side 320 or 1,600 pixels; 404 if there is none."""
     jpeg = context.pictures.get((id, size))
     if jpeg is None:
         root, source = await asyncio.to_thread(_place, context, id)
@@ -55,16 +55,16 @@ def _place(context: AppContext, id: int) -> tuple[Path, bytes]:
     engine = context.database.reader()
     row = result(engine, id) if engine else None
     if row is None or row["path"] is None:
-        raise Problem(404, f"There is no file {id}.", "Look it up in the list.")
-    # What failed is what a decoder could not read; it is not given to one again for a look.
+        raise Problem(404, f"No file has the id {id}.", "Search for it in Browse.")
+    # A decoder could not read this file before, so it does not get it again.
     found = None if row["outcome"] == FAILED else below(context.settings, unescape(row["path"]))
     if found is None:
-        raise Problem(404, f"File {id} cannot be shown.", "Look at it where it lies.")
+        raise Problem(404, f"File {id} cannot be shown.", "Open it in its folder.")
     return found
 
 
 def below(settings: Settings, path: bytes) -> tuple[Path, bytes] | None:
-    """Return which of our folders a path lies in, and the rest of it; None for any other place."""
+    """Return the folder of the settings that contains a path, and the path below it; None if none does."""
     for root in (settings.sorted, settings.spool, *settings.inboxes):
         inside = os.path.relpath(path, os.fsencode(root))
         if not inside.startswith(b"../") and inside not in (b".", b".."):

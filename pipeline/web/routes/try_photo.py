@@ -1,4 +1,4 @@
-"""Try: what is on this photo, and what would the worker do with it? Nothing is stored."""
+"""The page Try: classify photos and show what the worker would do with them. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ router = APIRouter(include_in_schema=False)
 PAGE = Page("Try", "/", 10)
 
 TOP = 5
-"""Classes that are shown, of as many as the model knows."""
+"""Number of most likely classes that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is shown of one photo; `picture` is the token of its picture, None where there is none."""
+    """The answer for one photo; `picture` is the token of its preview, None without one."""
 
     answer: Answer
     picture: str | None
@@ -41,13 +41,13 @@ class Card:
 
 @router.get("/")
 def page(request: Request, context: ContextDep, model: Text | None = None) -> Response:
-    """Show the page."""
+    """Return the page."""
     return _page(request, context, context.models.one(model))
 
 
 @router.post("/try")
 async def ask(request: Request, context: ContextDep) -> Response:
-    """Answer photos: with their cards alone for the script of the page, with the whole page without it."""
+    """Classify photos; return their cards for the script of the page, the whole page without scripts."""
     async with received(request, scratch(context), context.settings.limits) as form:
         choice = await asyncio.to_thread(context.models.one, form.fields.get("model"))
         if not form.files or not any(upload.bytes for upload in form.files):
@@ -61,19 +61,19 @@ async def ask(request: Request, context: ContextDep) -> Response:
 
 @router.post("/try/heat")
 async def look(request: Request, context: ContextDep) -> Response:
-    """Answer with the photo on which the places glow that speak for a label."""
+    """Return a heatmap of the regions that support a label."""
     async with received(request, scratch(context), context.settings.limits) as form:
         choice = await asyncio.to_thread(context.models.one, form.fields.get("model"))
         if len(form.files) != 1:
             raise Problem(422, "No photo was chosen.", "Choose one, and try again.")
         label = form.fields.get("label", "")
-        token = _shelved(context, await heat(context, choice, form.files[0], label))
+        token = _cached(context, await heat(context, choice, form.files[0], label))
     return render(request, "try_heat.html", token=token, label=label)
 
 
 @router.post("/try/wake")
 def wake(context: ContextDep, model: Text | None = None) -> dict[str, bool]:
-    """Begin to load a model, since somebody is about to choose a photo."""
+    """Start to load a model, because the visitor is about to choose a photo."""
     choice = context.models.one(model)
     context.classifiers.preload(choice.bundle.path)
     return {"awake": context.classifiers.is_ready(choice.bundle.path)}
@@ -81,10 +81,10 @@ def wake(context: ContextDep, model: Text | None = None) -> dict[str, bool]:
 
 @router.get("/try/pictures/{token}")
 def picture(context: ContextDep, token: str) -> Response:
-    """Return a picture that was drawn for an answer, while it is remembered."""
+    """Return the picture of an answer, while it is cached."""
     jpeg = context.pictures.get(token)
     if jpeg is None:
-        raise Problem(404, "This picture is forgotten.", "Choose the photo again.")
+        raise Problem(404, "This picture is no longer cached.", "Choose the photo again.")
     return jpeg_response(jpeg, "private, max-age=600")
 
 
@@ -120,11 +120,11 @@ async def _picture(context: AppContext, upload: Upload) -> str | None:
     try:
         jpeg = await draw_jpeg(context, upload.path.parent, upload.path.name.encode(), LOOK_PIXELS)
     except Problem:
-        return None  # the answer is worth more than its picture
-    return _shelved(context, jpeg)
+        return None  # the answer is useful without a preview
+    return _cached(context, jpeg)
 
 
-def _shelved(context: AppContext, jpeg: bytes) -> str:
+def _cached(context: AppContext, jpeg: bytes) -> str:
     token = secrets.token_urlsafe(16)
     context.pictures.put(token, jpeg)
     return token

@@ -1,4 +1,4 @@
-"""What routes call: classify an upload, deliver it, thumbnails, models, database, caches.
+"""What routes call: classify and deliver uploads, draw thumbnails, correct files, open the database, cache.
 
-May import `middleware` and `views`; never a route.
+May import `classifiers`, `middleware` and `views`; never a route.
 """

@@ -1,4 +1,4 @@
-"""From uploads to answers: shared by the page Try and the API."""
+"""Classify uploads and make heatmaps; shared by the page Try and the API."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from pipeline.web.services.uploads import Upload
 T = TypeVar("T")
 
 LOOK_PIXELS = 640
-"""The longer side of a photo in an answer."""
+"""Longer side of the preview of a photo and of its heatmap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a photo shows, by which model, and what follows; `detail` is for people, of a failure.
+    """The classification of one upload; `detail` explains a failure.
 
-    `policy` is None for a model that only names what it sees.
+    `policy` is None for a model without folders.
     """
 
     classified: Classified
@@ -42,22 +42,22 @@ class Answer:
 
 
 def scratch_of(settings: Settings) -> Path:
-    """Name the folder for photos that are only looked at."""
+    """Return the folder for uploads that are classified and then deleted."""
     return settings.state / "looking"
 
 
 def scratch(context: AppContext) -> Path:
-    """Return the folder for photos that are only looked at, made if need be. Raises Problem 507."""
+    """Return the folder of `scratch_of`, and make it if necessary. Raises Problem 507."""
     folder = scratch_of(context.settings)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise Problem(507, f"{folder}: {error.strerror}.", "See that `state` can be written.") from error
+        raise Problem(507, f"{folder}: {error.strerror}.", "Check that `state` is writable.") from error
     return folder
 
 
 async def answers(context: AppContext, choice: Choice, uploads: Sequence[Upload]) -> list[Answer]:
-    """Return an answer for each photo, in order. Raises Problem 503, ModelError."""
+    """Return an Answer for each upload, in order. Raises Problem 503, ModelError."""
     chosen = policy(context.settings, choice.bundle) if choice.bundle.folders else None
     paths = [os.fsencode(upload.path) for upload in uploads]
     try:
@@ -72,16 +72,16 @@ async def answers(context: AppContext, choice: Choice, uploads: Sequence[Upload]
 
 
 async def heat(context: AppContext, choice: Choice, upload: Upload, label: str) -> bytes:
-    """Return a JPEG that shows where the model looks for `label`. Raises Problem 404, 503, ModelError."""
+    """Return a heatmap of `label` on the photo as a JPEG. Raises Problem 404, 503, ModelError."""
     if label not in choice.bundle.labels:
-        raise Problem(404, f"This model knows no {label[:80]}.", "Choose one of its labels.")
+        raise Problem(404, f"This model has no label {label[:80]}.", "Choose one of its labels.")
     try:
         request = Explain(os.fsencode(upload.path), label, LOOK_PIXELS)
         seen = await _result(context.classifiers.explain(choice.bundle.path, request))
     except FullError:
         raise _too_many() from None
     if seen.jpeg is None:
-        raise Problem(404, f"This cannot be shown: {seen.problem}.", "Try another photo.")
+        raise Problem(404, f"No heatmap could be made: {seen.problem}.", "Try another photo.")
     return seen.jpeg
 
 
@@ -89,8 +89,8 @@ async def _result(future: Future[T]) -> T:
     try:
         return await asyncio.wrap_future(future)
     except ClosingError:
-        raise Problem(503, "The server is about to stop.", headers=TRY_AGAIN) from None
+        raise Problem(503, "The server is stopping.", headers=TRY_AGAIN) from None
 
 
 def _too_many() -> Problem:
-    return Problem(503, "Too many photos wait for this model.", headers=TRY_AGAIN)
+    return Problem(503, "Too many photos are waiting for this model.", headers=TRY_AGAIN)

@@ -1,4 +1,4 @@
-"""The database as the server sees it: opened at the first need, for all threads, and again if replaced."""
+"""The database engines of the server: opened on first use, reopened if the file is replaced."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipeline.config import Settings
 
 Access = Literal["read", "write"]
 
-PATIENCE_SECONDS: dict[Access, float] = {"read": 1.0, "write": 4.0}
-"""How long somebody who looks at a page waits for a locked database, and somebody who corrects."""
+LOCK_WAIT_SECONDS: dict[Access, float] = {"read": 1.0, "write": 4.0}
+"""How long a page and a correction wait for a locked database."""
 
 
 class DatabaseProvider:
-    """Hands out engines; `reader` and `writer` raise DatabaseError, which becomes a clear 503."""
+    """Provides engines; `reader` and `writer` raise DatabaseError, which is answered 503."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -28,12 +28,12 @@ class DatabaseProvider:
 
     @property
     def is_new(self) -> bool:
-        """Whether no worker has been here yet, so that there is nothing to ask."""
+        """Whether no worker has run yet, so that there is no database."""
         traces = (self._settings.state / "pawsort.db", self._settings.state / "heartbeat.json")
         return self._settings.database is None and not any(trace.exists() for trace in traces)
 
     def reader(self) -> Engine | None:
-        """Return an engine that only reads, or None where `is_new`."""
+        """Return a read-only engine, None if `is_new`."""
         return None if self.is_new else self._engine("read")
 
     def writer(self) -> Engine:
@@ -41,7 +41,7 @@ class DatabaseProvider:
         return self._engine("write")
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the engines."""
         with self._lock:
             for engine in self._engines.values():
                 engine.dispose()
@@ -54,9 +54,9 @@ class DatabaseProvider:
                 with suppress(DatabaseError):
                     assert_in_place(engine)
                     return engine
-                engine.dispose()  # somebody put another file in its place, such as a backup
+                engine.dispose()  # the file was replaced, for example by a backup
                 del self._engines[access]
             self._engines[access] = open_database(
-                self._settings.database_url, access, PATIENCE_SECONDS[access]
+                self._settings.database_url, access, LOCK_WAIT_SECONDS[access]
             )
             return self._engines[access]

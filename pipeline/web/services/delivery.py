@@ -1,7 +1,7 @@
-"""Bringing an upload into an inbox, from where it takes the way of any file.
+"""Deliver an upload to an inbox, where the worker claims it like any other file.
 
-The order is what counts: the file is durable under a name that the worker leaves alone, then it gets its own,
-then that is durable, and only then the client hears of it.
+The order matters: first the file is synced under a name that the worker ignores, then it is renamed, then the
+folder is synced, and only then the client gets its response.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from pipeline.web.services.database import DatabaseProvider
 from pipeline.web.services.uploads import Upload
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
-"""What is kept of the name that a client gives; any other ending might make the inbox leave a file alone."""
+"""Extensions that are kept from the client's name; the worker might ignore a file with another one."""
 
 _TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A file in an inbox, or one that was there before; `id` is its row's, once the worker has it."""
+    """A delivered file; `already` if an earlier request delivered it, `id` of its row once it is claimed."""
 
     name: str
     inbox: str
@@ -46,31 +46,31 @@ class Delivery:
 class UploadDelivery:
     """Delivers uploads; for all threads."""
 
-    def __init__(self, settings: Settings, store: DatabaseProvider) -> None:
+    def __init__(self, settings: Settings, database: DatabaseProvider) -> None:
         self._ignored = ignorer(settings.watch.ignore)
-        self._store = store
+        self._database = database
         self._lock = threading.Lock()
         self._keys: dict[str, tuple[threading.Lock, int]] = {}
 
     def deliver(self, upload: Upload, inbox: Path, key: str | None = None) -> Delivery:
-        """Bring a file into `inbox`, which holds it under its first name; with a `key`, once only.
+        """Move an upload from its temporary name in `inbox` to a final one; with a `key`, once only.
 
-        Durable when it returns. Raises Problem 409 (the settings ignore such names), 422 (the key was
-        another file's), 503; OSError.
+        Durable when it returns. Raises Problem 409 (the settings ignore such names), 422 (the key was used
+        for another file), 503; OSError.
         """
         _sync(upload.path)
         if key is None:
-            return self._carry(upload, inbox, _new_stem())
-        with self._alone(key):
+            return self._move(upload, inbox, _new_stem())
+        with self._exclusively(key):
             stem = "upload-" + hashlib.sha256(key.encode()).hexdigest()[:32]
-            return self._known(upload, inbox, stem) or self._carry(upload, inbox, stem)
+            return self._known(upload, inbox, stem) or self._move(upload, inbox, stem)
 
-    def _carry(self, upload: Upload, inbox: Path, stem: str) -> Delivery:
-        as_usual(upload.path, 0o666)  # until now it was private
+    def _move(self, upload: Upload, inbox: Path, stem: str) -> Delivery:
+        as_usual(upload.path, 0o666)  # it was private so far
         for attempt in range(_TRIES):
             name = stem + extension(upload.name)
             if self._ignored(name.encode()):
-                words = f"The setting `watch.ignore` leaves {name} alone."
+                words = f"The setting `watch.ignore` excludes {name}."
                 raise Problem(409, words, "Change the setting, or put the photo into the inbox yourself.")
             try:
                 moves.rename(os.fsencode(upload.path), os.fsencode(inbox / name))
@@ -84,34 +84,36 @@ class UploadDelivery:
         return Delivery(name, str(inbox), upload.bytes, upload.sha256)
 
     def _known(self, upload: Upload, inbox: Path, stem: str) -> Delivery | None:
-        """Look for an earlier delivery under this stem: first in the inbox, then in the ledger.
+        """Return an earlier delivery under this stem: first from the inbox, then from the ledger.
 
-        The worker commits a claim before it takes the file away, so one of the two has it.
+        The worker commits a claim before it moves the file, so one of the two has it.
         """
         names = [stem + ending for ending in ("", *EXTENSIONS)]
         for name in names:
             path = os.fsencode(inbox / name)
             if os.path.lexists(path):
-                moves.sync_folders([os.fsencode(inbox)])  # who brought it may not have come that far
-                return self._same(upload, Delivery(name, str(inbox), upload.bytes, _hash(path), already=True))
-        engine = self._store.reader()
+                moves.sync_folders([os.fsencode(inbox)])  # the earlier request may have ended before this
+                return self._checked(
+                    upload, Delivery(name, str(inbox), upload.bytes, _hash(path), already=True)
+                )
+        engine = self._database.reader()
         row = arrived_as(engine, inbox, [name.encode() for name in names]) if engine else None
         if row is None:
             return None
         sha256 = row.sha256 or upload.sha256
-        return self._same(
+        return self._checked(
             upload, Delivery(os.fsdecode(row.name), str(inbox), row.bytes, sha256, already=True, id=row.id)
         )
 
     @staticmethod
-    def _same(upload: Upload, earlier: Delivery) -> Delivery:
+    def _checked(upload: Upload, earlier: Delivery) -> Delivery:
         if earlier.sha256 != upload.sha256:
             words = "This Idempotency-Key was used for another file."
             raise Problem(422, words, "Use a new key for each file.")
         return earlier
 
     @contextmanager
-    def _alone(self, key: str) -> Iterator[None]:
+    def _exclusively(self, key: str) -> Iterator[None]:
         with self._lock:
             lock, users = self._keys.get(key, (threading.Lock(), 0))
             self._keys[key] = (lock, users + 1)
@@ -126,7 +128,7 @@ class UploadDelivery:
 
 
 def extension(name: str) -> str:
-    """Return the ending of a client's name for a file if it is one of a photo, else nothing."""
+    """Return the extension of a client's file name if it is one of EXTENSIONS, else an empty string."""
     ending = os.path.splitext(name)[1].lower()
     return ending if ending in EXTENSIONS else ""
 
@@ -138,8 +140,8 @@ def _new_stem() -> str:
 def _hash(path: bytes) -> str:
     try:
         return moves.sha256(path)
-    except OSError as error:  # the worker took it in this moment
-        raise Problem(409, "That file is just being taken by the worker.", "Send it again.") from error
+    except OSError as error:  # the worker claimed it just now
+        raise Problem(409, "The worker is claiming that file just now.", "Send it again.") from error
 
 
 def _sync(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Templates, formatting, phrases, charts, Markdown; with `templates/` and `static/`.
+"""Rendering: Jinja templates, formatting, texts, charts and Markdown; with `templates/` and `static/`.
 
 Imports no other package of `web`.
 """

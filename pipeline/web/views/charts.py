@@ -1,7 +1,7 @@
-"""Charts as SVG, drawn here: no library, no script, no style of their own; colours come from the sheet.
+"""Charts as inline SVG, without scripts or inline styles; CSS classes give the colours.
 
-Each function takes plain numbers and returns markup in which all text is escaped. A chart is one image to
-screen readers, named by its `title`; the numbers stand in a table beside it.
+Each function takes numbers and returns markup with escaped text. For screen readers a chart is one image,
+named by its `title`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ WIDTH, HEIGHT = 960.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 8.0, 16.0, 36.0
 TICKS = 4
 WIDEST = 72.0
-"""A column; one alone shall not fill the chart."""
+"""Maximum width of a column, so that a single one does not fill the chart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One colour: `name` as people read it, `css` the class that colours it."""
+    """A data series: `name` for the legend, `css` the class that colours it."""
 
     name: str
     css: str
 
 
 def series_of(names: Sequence[str]) -> list[Series]:
-    """Give each outcome or class its colour: those the sheet knows by name, the others by number."""
+    """Return a series for each name; those without a colour in the style sheet get a numbered one."""
     known = {"cats", "dogs", "uncertain", "failed", "waiting", "undone", "cat", "dog", "neither"}
     return [Series(name, f"of-{name}" if name in known else f"of-{n % 6}") for n, name in enumerate(names)]
 
@@ -61,7 +61,7 @@ def histogram(counts: Sequence[int], title: str, link: Sequence[str] = ()) -> Ma
     step = (WIDTH - 2 * RIGHT) / max(1, len(counts))
     drawn = []
     for number, count in enumerate(counts):
-        # By its square root, since the last bin has nearly all.
+        # By its square root, because the last bin holds nearly all photos.
         height = 64 * math.sqrt(count / top) if count else 0.0
         height = max(height, 2.0) if count else 0.0
         words = f"{100 * number // len(counts)} to {100 * (number + 1) // len(counts)} %: {count:,}"
@@ -124,13 +124,13 @@ def interval(value: float, low: float | None, high: float | None, least: float) 
 
 
 def legend(series: Iterable[Series]) -> Markup:
-    """Name the colours."""
+    """Return the legend of the series."""
     items = (Markup('<li><i class="{}"></i>{}</li>').format(part.css, part.name) for part in series)
     return Markup('<ul class="legend">{}</ul>').format(Markup("").join(items))
 
 
 def nice(value: float) -> float:
-    """Return a round number that `value` does not exceed and that four ticks divide well; 1 for nothing."""
+    """Return a round upper bound of `value` that four ticks divide well; 1 for 0."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -184,10 +184,7 @@ def _label(x: float, words: str, css: str) -> Markup:
 
 
 def _sparse(number: int, count: int) -> str:
-    """Return the class of a label that stands too close to the next one to be shown everywhere.
-
-    `number` counts from the last, which is the one that is looked for.
-    """
+    """Return the CSS class that hides labels which would overlap; `number` counts from the last one."""
     every = max(1, math.ceil(count / 7))
     if number % every:
         return "never"

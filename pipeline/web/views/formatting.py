@@ -13,10 +13,10 @@ from pipeline.logs import printable
 
 
 def percent(share: float | None) -> str:
-    """Write 0.9876 as `98.8 %`; never `100 %` for less than all, nor `0 %` for more than nothing."""
+    """Format 0.9876 as `98.8 %`; only exactly 1 and 0 become `100 %` and `0 %`."""
     if share is None:
         return "–"
-    share = round(share, 12)  # bounds of intervals are sums that miss 0 and 1 by their rounding
+    share = round(share, 12)  # bounds of intervals miss 0 and 1 by rounding errors
     rounded = round(100 * share, 1)
     if 0 < share < 1:
         rounded = min(99.9, max(0.1, rounded))
@@ -24,19 +24,19 @@ def percent(share: float | None) -> str:
 
 
 def moment(at: datetime | None) -> Markup | str:
-    """Write a time in UTC; a script shows it in the visitor's own zone."""
+    """Format a time in UTC; a script shows it in the visitor's time zone."""
     if at is None:
         return "–"
     return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S}")
 
 
 def named(name: bytes) -> str:
-    """Write a file's name, which is bytes of any kind, so that it breaks no line and turns no writing."""
+    """Format a file name (any bytes) without line breaks, control and direction characters."""
     return printable(escape(name))
 
 
 def size(count: int | None) -> str:
-    """Write bytes in the unit that suits them, in powers of ten."""
+    """Format a number of bytes with a decimal unit."""
     if count is None:
         return "–"
     value = float(count)
@@ -48,7 +48,7 @@ def size(count: int | None) -> str:
 
 
 def with_code(text: str) -> Markup:
-    """Return a message as markup, with what stands in backticks as code."""
+    """Return a message as markup; text in backticks becomes code."""
     parts = re.split(r"`([^`]+)`", text)
     made = (
         Markup("<code>{}</code>").format(part) if n % 2 else markupsafe.escape(part)

@@ -1,44 +1,43 @@
-"""The reasons of the ledger in words: one place for all pages."""
+"""The reasons of the ledger as texts for people: the one table that all pages use."""
 
 from __future__ import annotations
 
-REASONS = {
-    "low_confidence": "it is not sure enough",
-    "neither": "it looks like none of the classes",
-    "empty": "the file is empty",
-    "too_large": "the file is larger than the settings allow",
-    "too_many_pixels": "the picture has more pixels than the settings allow",
-    "too_many_frames": "the file has more frames or pages than the settings allow",
-    "not_an_image": "this is no picture, whatever its name says",
-    "unsupported": "this kind of file is not read, such as RAW, PDF or a film",
-    "truncated": "a part of the file is missing",
-    "corrupt": "the file contradicts its own format",
-    "decoder_crashed": "it brought the decoder down each time",
-    "timeout": "it took the decoder longer than the settings allow",
-    "unreadable": "the disk or the rights did not let it be read",
-}
-"""Each reason as the end of a sentence that says why; docs/troubleshooting.md says more."""
+from dataclasses import dataclass
 
-SHORT = {
-    "low_confidence": "not sure",
-    "neither": "looks like neither",
-    "empty": "empty",
-    "too_large": "too large",
-    "too_many_pixels": "too many pixels",
-    "too_many_frames": "too many frames",
-    "not_an_image": "no picture",
-    "unsupported": "kind not read",
-    "truncated": "cut off",
-    "corrupt": "broken",
-    "decoder_crashed": "crashed the decoder",
-    "timeout": "took too long",
-    "unreadable": "could not be read",
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason in a few words, and as a clause that completes "because ..."."""
+
+    brief: str
+    clause: str
+
+
+REASONS = {
+    "low_confidence": Reason("low confidence", "the confidence is below the threshold"),
+    "neither": Reason("neither", "it resembles none of the classes"),
+    "empty": Reason("empty", "the file is empty"),
+    "too_large": Reason("too large", "the file is larger than limits.file_mb allows"),
+    "too_many_pixels": Reason("too many pixels", "the image has more pixels than limits.megapixels allows"),
+    "too_many_frames": Reason(
+        "too many frames", "the file has more frames or pages than limits.frames allows"
+    ),
+    "not_an_image": Reason("not an image", "the file's content is not an image"),
+    "unsupported": Reason("unsupported format", "the format is not supported, such as RAW, PDF or video"),
+    "truncated": Reason("truncated", "a part of the file is missing"),
+    "corrupt": Reason("corrupt", "the file contradicts its own format"),
+    "decoder_crashed": Reason("decoder crashed", "the decoder crashed on it at every attempt"),
+    "timeout": Reason("timeout", "decoding took longer than limits.decode_seconds allows"),
+    "imported": Reason("imported", "pawsort doctor --repair recorded a file that had no row"),
+    "unreadable": Reason("unreadable", "reading failed: disk error or missing permission"),
 }
+"""Texts by reason; docs/troubleshooting.md says what to do about each."""
 
 
 def because(reason: str | None) -> str:
-    """Return a reason as the end of a sentence; one that is new is shown as it is."""
-    return REASONS.get(reason or "", reason or "no reason is known")
+    """Return a reason as the clause of a sentence; an unknown one is shown as it is."""
+    known = REASONS.get(reason or "")
+    return known.clause if known else reason or "the reason is unknown"
 
 
 def why(reason: str | None) -> str:
@@ -48,5 +47,6 @@ def why(reason: str | None) -> str:
 
 
 def brief(reason: str | None) -> str:
-    """Return a few words for a reason."""
-    return SHORT.get(reason or "", (reason or "no reason known").replace("_", " "))
+    """Return a reason in a few words."""
+    known = REASONS.get(reason or "")
+    return known.brief if known else (reason or "unknown reason").replace("_", " ")

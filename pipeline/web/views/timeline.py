@@ -1,4 +1,4 @@
-"""The history of one file as lines for people, oldest first."""
+"""The history of one file as lines of text, oldest first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.web.views.reasons import why
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a file; `by` is a person, None for the worker."""
+    """An event in the history of a file; `by` is the person, None for the worker."""
 
     at: datetime
     what: str
@@ -24,11 +24,11 @@ class Event:
 
 
 def timeline(history: History) -> list[Event]:
-    """Tell what happened to a file."""
+    """Return the events of a file."""
     entry, moves = history.entry, history.moves
     events = [
         Event(entry.seen_at, f"Seen in {entry.inbox}" + _below(entry)),
-        Event(entry.claimed_at, "Taken into the spool"),
+        Event(entry.claimed_at, "Moved into the spool"),
     ]
     if entry.decided_at:
         events.append(Event(entry.decided_at, _decided(entry)))
@@ -46,30 +46,30 @@ def _below(entry: Entry) -> str:
 
 def _ended(entry: Entry, moves: Sequence[Move]) -> str:
     if entry.filed_at is None:
-        return "Gone before it could be taken"
+        return "Deleted before the worker could claim it"
     if moves and moves[-1].kind == "undo":
-        return "Counts no more: it was sent in again"
-    return "Counts no more: it came in again, or another file was filed in its place"
+        return "No longer counted: it was sent in again"
+    return "No longer counted: it arrived again, or another file replaced it"
 
 
 def _decided(entry: Entry) -> str:
     if entry.verdict == "failed" or entry.prediction is None:
         return f"Could not be read. {why(entry.reason)}"
     like = f"Same content as file {entry.duplicate_of}. " if entry.duplicate_of else ""
-    sure = "" if entry.confidence is None else f", {percent(entry.confidence)} sure"
-    doubt = f" {why(entry.reason)}" if entry.reason else ""
-    return f"{like}{entry.model or 'The model'} took it for {entry.prediction}{sure}.{doubt}"
+    confidence = "" if entry.confidence is None else f" with {percent(entry.confidence)} confidence"
+    reason = f" {why(entry.reason)}" if entry.reason else ""
+    return f"{like}{entry.model or 'The model'} predicted {entry.prediction}{confidence}.{reason}"
 
 
 def _moved(move: Move) -> Event:
-    done = "" if move.done_at else " (not finished yet)"
-    return Event(move.done_at or move.began_at, _words(move) + done, move.by or None, move.kind)
+    done = "" if move.done_at else " (in progress)"
+    return Event(move.done_at or move.began_at, _text_of(move) + done, move.by or None, move.kind)
 
 
-def _words(move: Move) -> str:
+def _text_of(move: Move) -> str:
     if move.kind == "undo" and move.undoes is None:
         return "Put back into the inbox"
     to = f", from {move.old_outcome} to {move.new_outcome}" if move.old_outcome != move.new_outcome else ""
     if move.kind == "undo":
-        return f"Took the answer “{move.old_corrected_to}” back{to}"
-    return f"Said it is {move.new_corrected_to}{to}"
+        return f"Undid the correction to {move.old_corrected_to}{to}"
+    return f"Corrected to {move.new_corrected_to}{to}"

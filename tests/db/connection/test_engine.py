@@ -150,10 +150,10 @@ def test_a_reader_works_while_the_worker_writes(sqlite_engine: Engine, path: Pat
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nonsense", "is no URL"),
+        ("nonsense", "is not a usable URL"),
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),
-        ("oddbase://x/y", "is no URL"),
+        ("oddbase://x/y", "is not a usable URL"),
     ],
 )
 def test_urls_that_cannot_be_used(url: str, said: str) -> None:
@@ -163,13 +163,13 @@ def test_urls_that_cannot_be_used(url: str, said: str) -> None:
 
 
 def test_a_server_that_does_not_answer_is_a_passing_trouble() -> None:
-    with pytest.raises(DatabaseUnavailable, match="out of reach") as caught:
+    with pytest.raises(DatabaseUnavailable, match="cannot be reached") as caught:
         open_database("postgresql://pawsort:secret@127.0.0.1:1/pawsort")
     assert "secret" not in str(caught.value)
 
 
 @FORKS
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
 def test_another_user_may_read_a_database_that_nobody_has_open(sqlite_made: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
@@ -340,7 +340,7 @@ def test_a_forked_child_is_refused(engine: Engine) -> None:
     said = os.read(reader, 1000).decode()
     os.close(reader)
     os.close(writer)
-    assert "cannot be used in its child" in said
+    assert "not usable in its child" in said
     with reading(engine) as connection:
         assert connection.scalar(text("SELECT count(*) FROM files")) == 0
 

@@ -56,7 +56,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["--once", "status"], 2, "--once, --dry-run and --serve are options of `run`"),
         (["--serve", "status"], 2, "are options of `run`"),
         (["run", "--serve", "--once"], 2, "--serve needs a worker that keeps running"),
-        (["serve", "--host", "0.0.0.0"], 2, "can be reached by others: expected a token"),
+        (["serve", "--host", "0.0.0.0"], 2, "can be reached by other machines: expected a token"),
         (["serve", "--port", "70000"], 2, "--port"),
         (["run", "--config", "none.yaml"], 2, "none.yaml: no such file"),
         (["classify"], 2, "Missing argument 'PATH...'"),
@@ -67,20 +67,20 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["query", "--format", "xml"], 2, "'xml' is not one of 'table', 'csv', 'json'"),
         (["query"], 4, "There is no database"),
         (["report", "--date", "2026-13-01"], 2, "'2026-13-01' is not a day"),
-        (["report", "--date", "2026-01-01", "--from", "2026-01-01"], 2, "give the one or the others"),
+        (["report", "--date", "2026-01-01", "--from", "2026-01-01"], 2, "use either --date or the others"),
         (["report", "--from", "2026-01-02", "--to", "2026-01-01"], 2, "is after"),
         (["report"], 4, "There is no database"),
-        (["report", "--to", "2999-01-01"], 2, "2999-01-01 is yet to come"),
+        (["report", "--to", "2999-01-01"], 2, "2999-01-01 is in the future"),
         (["query", "--json", "--format", "csv"], 2, "are two formats"),
         (["train", "x", "--out", "y", "--folder", "cat"], 2, "expected LABEL=NAME"),
         (["doctor"], 4, "There is no database"),
         (["correct", "a.jpg"], 2, "Missing option '--as'"),
         (["correct", "a.jpg", "--as", "cat"], 4, "There is no database"),
-        (["undo"], 2, "say what to take back"),
-        (["undo", "--last", "1", "--since", "2026-01-01"], 2, "say what to take back"),
+        (["undo"], 2, "choose what to revert"),
+        (["undo", "--last", "1", "--since", "2026-01-01"], 2, "choose what to revert"),
         (["undo", "--last", "1"], 4, "There is no database"),
-        (["retry"], 2, "say what to try again"),
-        (["retry", "a.jpg", "--reason", "timeout"], 2, "say what to try again"),
+        (["retry"], 2, "choose what to retry"),
+        (["retry", "a.jpg", "--reason", "timeout"], 2, "choose what to retry"),
         (["retry", "--reason", "timeout"], 4, "There is no database"),
         (["train"], 2, "Missing"),
         (["evaluate"], 2, "Missing argument 'BUNDLE'"),
@@ -111,11 +111,11 @@ def test_a_model_that_is_not_there_is_exit_3(run: Run, name: str, monkeypatch: p
 def test_a_file_that_is_no_database_is_exit_4_and_stays_as_it_is(run: Run, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     database = tmp_path / "state" / "pawsort.db"
-    database.write_bytes(b"this is no database, but somebody's diary" * 50)
+    database.write_bytes(b"this is not a database, but a diary" * 50)
     done = run("run", "--once")
     assert done.code == 4
     assert str(database) in done.err
-    assert database.read_bytes().startswith(b"this is no database")
+    assert database.read_bytes().startswith(b"this is not a database")
 
 
 def test_status_without_its_database_tells_of_the_worker_and_is_exit_4(run: Run, tmp_path: Path) -> None:
@@ -253,9 +253,9 @@ def test_classify_needs_no_settings_file_but_one_that_is_named(
     (tmp_path / "config.yaml").unlink()
     (tmp_path / "photos").mkdir()
     done = run("classify", "photos")
-    assert done.code == 0 and "no photos there" in done.err
+    assert done.code == 0 and "no photos found" in done.err
     assert run("classify", "photos", "--config", "config.yaml").code == 2
-    assert run("query").code == 2  # whoever asks a database must say which
+    assert run("query").code == 2  # the settings name the database
 
 
 def test_a_model_is_found_by_its_name_beside_the_settings(run: Run, tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_repair_says_what_it_leaves_and_exits_with_1(run: Run, filed: Path) -> N
     done = run("doctor", "--repair")
     assert done.code == 1
     assert "left: it is empty" in done.out
-    assert "repaired: recorded as filed where it lies" in done.out
+    assert "repaired: recorded in its place" in done.out
 
 
 def test_repair_is_refused_while_a_worker_is_at_work(run: Run, filed: Path) -> None:
@@ -314,7 +314,7 @@ def test_a_bundle_is_written_once(run: Run, filed: Path) -> None:
     with zipfile.ZipFile("help.zip") as archive:
         assert all(b"Anna" not in archive.read(name) for name in archive.namelist())
     done = run("doctor", "--bundle", "help.zip")
-    assert (done.code, "is there already" in done.err) == (2, True)
+    assert (done.code, "exists already" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(

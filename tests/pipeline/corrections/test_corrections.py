@@ -89,7 +89,7 @@ def test_a_file_that_is_not_what_was_filed_is_refused(house: House) -> None:
     changes = house.correct(b"cats/same size.jpg", b"cats/longer.jpg", b"cats/gone.jpg", b"cats/fine.jpg")
     problems = [change.problem for change in changes]
     assert [problem and problem.split(";")[0] for problem in problems] == [
-        "its content is not what was filed", "its content is not what was filed", "is gone", None,
+        *["its content has changed since it was filed"] * 2, "is missing", None,
     ]  # fmt: skip
     assert house.ledger.moves(ids[0]) == []
     assert b"sorted/dogs/fine.jpg" in house.tree()
@@ -104,7 +104,7 @@ def test_files_without_a_hash_are_known_by_their_size(house: House) -> None:
 def test_what_is_not_filed_is_refused(house: House) -> None:
     [unknown] = house.correct(b"cats/none.jpg")
     assert unknown.problem
-    assert "no filed photo" in unknown.problem
+    assert "not a filed photo" in unknown.problem
     with pytest.raises(SettingsError, match="expected one of cat, dog, neither"):
         house.correct(b"cats/x.jpg", label="bird")
 
@@ -144,7 +144,7 @@ def test_trouble_with_a_folder_leaves_everything_as_it_was(house: House) -> None
 
 
 def test_one_command_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corrections, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.0)
     with corrections.moves_lock(house.settings), pytest.raises(LockError):
         house.undo(last=1)
 
@@ -210,9 +210,9 @@ def test_what_cannot_be_undone_is_said_and_the_rest_goes_on(house: House) -> Non
     (house.settings.sorted / "dogs/x.jpg").write_bytes(b"?")
     changes = house.undo(last=3)
     assert [change.problem for change in changes] == [
-        "its content is not what was filed; nothing was moved",
+        "its content has changed since it was filed; nothing was moved",
         None,
-        "a later change of it could not be taken back",
+        "a later change of it could not be reverted",
     ]
     assert house.tree() == {b"sorted/dogs/x.jpg": b"?", b"inbox/y.jpg": b"2"}
 
@@ -402,7 +402,7 @@ def test_nothing_is_lost_and_rows_and_files_agree(actions: list[tuple[str, bytes
         house.engine.dispose()
 
 
-# --- by row, as somebody saw it ---
+# --- by row, as a client saw it ---
 
 
 def by_row(house: House, *files: Known, label: str = "dog", by: str = "ann") -> list[str | None]:
@@ -419,9 +419,7 @@ def test_a_row_is_corrected_as_it_was_seen(house: House) -> None:
 def test_the_second_of_two_answers_changes_nothing_and_says_who_was_first(house: House) -> None:
     id = house.file(b"x.jpg", outcome="uncertain")
     by_row(house, Known(id, 0), label="neither")
-    assert by_row(house, Known(id, 0), label="cat", by="ben") == [
-        "was settled meanwhile by ann, who said neither"
-    ]
+    assert by_row(house, Known(id, 0), label="cat", by="ben") == ["was changed meanwhile by ann, to neither"]
     assert house.state(id)[1:3] == ("uncertain", "neither")
     assert len(house.ledger.moves(id)) == 1
 
@@ -437,13 +435,13 @@ def test_what_was_taken_back_meanwhile_is_not_taken_back_again(house: House) -> 
         return change.problem
 
     assert undo() is None
-    assert undo() == "was settled meanwhile by ben"
+    assert undo() == "was changed meanwhile by ben"
     assert house.state(id) == ("filed", "uncertain", None, b"sorted/uncertain/x.jpg")
 
 
 def test_a_row_that_is_not_there_or_on_its_way_is_refused(house: House) -> None:
     house.claim(b"x.jpg")
-    assert by_row(house, Known(1, 0), Known(99, 0)) == ["is in no folder any more"] * 2
+    assert by_row(house, Known(1, 0), Known(99, 0)) == ["is no longer in a folder"] * 2
 
 
 def test_a_clock_set_back_does_not_turn_the_undo_of_a_correction_into_one_of_the_filing(house: House) -> None:
@@ -474,14 +472,14 @@ def test_a_failure_is_sent_in_again_as_a_new_arrival(house: House) -> None:
 
 def test_only_what_failed_is_tried_again(house: House) -> None:
     id = house.file(b"x.jpg")
-    assert retry(house, b"x.jpg") == ["is in cats, and only what failed is tried again"]
+    assert retry(house, b"x.jpg") == ["is in cats; only failed files can be retried"]
     assert house.state(id)[0] == "filed"
 
 
 def test_a_failure_that_cannot_be_moved_stays_what_it_was(house: House) -> None:
     id = house.file(b"x.jpg", outcome="failed")
     (house.settings.sorted / "failed/x.jpg").write_bytes(b"other")
-    assert retry(house, Known(id, 0)) == ["its content is not what was filed; nothing was moved"]
+    assert retry(house, Known(id, 0)) == ["its content has changed since it was filed; nothing was moved"]
     assert house.state(id)[:2] == ("filed", "failed")
 
 
@@ -498,4 +496,4 @@ def test_what_an_undo_has_put_back_can_be_let_go_too(house: House) -> None:
 def test_two_retries_of_one_failure_are_one(house: House) -> None:
     id = house.file(b"x.jpg", outcome="failed")
     assert retry(house, Known(id, 0)) == [None]
-    assert retry(house, Known(id, 0)) == ["was settled meanwhile by ann"]
+    assert retry(house, Known(id, 0)) == ["was changed meanwhile by ann"]

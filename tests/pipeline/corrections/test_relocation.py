@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config import Settings
 from pipeline.doctor import check, repair
-from pipeline.doctor.check import Problem
+from pipeline.doctor.problem import Problem
 from tests.support.house import House
 from tests.support.oracle import files_below, read
 from tests.support.world import World
@@ -47,7 +47,7 @@ def found(house: House) -> list[Problem]:
     return list(check.examine(house.engine, house.settings, hashes=True))
 
 
-def mended(house: House) -> list[repair.Repair]:
+def repaired(house: House) -> list[repair.Repair]:
     return list(repair.repair(house.engine, house.settings, OUTCOMES, True, house.now))
 
 
@@ -67,7 +67,7 @@ def test_doctor_says_where_the_files_of_a_moved_installation_lie(
     }
     shown = "\n".join(map(str, problems))
     assert str(tmp_path / new / "sorted/cats") in shown
-    assert "2 lie in" in shown and "1 lie in" in shown
+    assert "2 files that rows name there are in" in shown and "1 files that rows name there are in" in shown
     assert problems[0].as_dict()["now"].startswith(str(tmp_path / new))
 
 
@@ -75,17 +75,17 @@ def test_repair_makes_the_rows_follow_and_nothing_else(move: Move) -> None:
     house = move("old", "new")
     before = house.tree()
     moves = [house.ledger.moves(id) for id in range(9)]
-    assert all(each.done for each in mended(house))
+    assert all(each.done for each in repaired(house))
     assert found(house) == []
-    assert mended(house) == []
+    assert repaired(house) == []
     assert house.tree() == before
     assert paths(house) == {b"dogs/a.jpg", b"cats/trip/b\xff.jpg", b"dogs/c.jpg"}
-    assert [house.ledger.moves(id) for id in range(9)] == moves, "nobody corrected anything"
+    assert [house.ledger.moves(id) for id in range(9)] == moves, "no correction was made"
 
 
 def test_what_was_filed_before_a_move_is_undone_into_the_inbox_of_now(move: Move) -> None:
     house = move("old", "new")
-    mended(house)
+    repaired(house)
     assert all(change.problem is None for change in house.undo(last=4))
     assert sorted(os.path.relpath(path, house.inbox) for path in files_below(*house.settings.inboxes)) == [
         b"a.jpg", b"c.jpg", b"trip/b\xff.jpg",
@@ -110,7 +110,7 @@ def test_sorted_may_be_renamed_in_the_settings(house: House) -> None:
     house.settings = Settings(base=house.settings.base, sorted=Path("sorted2"))
     house.settings.reports.mkdir()
     assert [problem.kind for problem in found(house)] == ["moved"]
-    mended(house)
+    repaired(house)
     assert (found(house), paths(house)) == ([], {b"cats/a.jpg"})
 
 
@@ -125,8 +125,8 @@ def test_a_folder_of_a_label_may_be_renamed_by_hand(house: House, made_again: bo
         cats.mkdir()
     [problem] = found(house)
     assert (problem.kind, problem.path) == ("moved", os.fsencode(cats))
-    assert "2 lie in" in str(problem) and "sorted/katzen now" in str(problem)
-    [each] = mended(house)
+    assert "2 files that rows name there are in" in str(problem) and "sorted/katzen now" in str(problem)
+    [each] = repaired(house)
     assert each.done and "sorted/katzen" in each.told
     assert (found(house), paths(house)) == ([], {b"katzen/a.jpg", b"katzen/trip/b.jpg"})
     [change] = house.correct(b"katzen/a.jpg")
@@ -139,12 +139,12 @@ def test_another_file_of_the_same_name_is_not_taken_for_it(move: Move) -> None:
     house = move("old", "new")
     (house.settings.sorted / "dogs/c.jpg").write_bytes(b"another")
     assert sorted(p.kind for p in found(house)) == ["missing", "moved", "moved", "unrecorded"]
-    assert [e.problem.kind for e in mended(house) if not e.done] == ["missing"]
+    assert [e.problem.kind for e in repaired(house) if not e.done] == ["missing"]
 
 
 def test_a_file_that_has_a_row_is_not_taken_for_a_lost_one(move: Move) -> None:
     house = move("old", "new")
-    mended(house)
+    repaired(house)
     shutil.copytree(house.settings.sorted, house.settings.base / "old" / "sorted")
     [id] = [house.file(b"d.jpg", b"4")]
     lost = os.fsencode(house.settings.base / "old/sorted/cats/d.jpg")
@@ -162,7 +162,7 @@ def test_two_rows_that_end_alike_do_not_get_one_file(house: House) -> None:
         house.ledger.relocate({id: place + b"/sorted/cats/a.jpg"}, house.now())
     for name in (b"b.jpg", b"c.jpg"):
         os.unlink(house.sorted + b"/cats/" + name)
-    mended(house)
+    repaired(house)
     there = house.sorted + b"/cats/a.jpg"
     assert [entry.path == there for entry in house.ledger.entries(ids)].count(True) == 1
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.doctor import check
-from pipeline.doctor.check import Problem
+from db.queries import integrity
+from pipeline.doctor import check, check_files
+from pipeline.doctor.problem import Problem
 from pipeline.files import moves
 from pipeline.worker.locks import worker_lock
 from tests.support.house import House
@@ -91,7 +92,7 @@ def test_a_file_that_goes_while_it_is_looked_up_is_no_problem(
         (whole.settings.sorted / "cats/new.jpg").unlink(missing_ok=True)
         return {path: None for path in paths if not path.endswith(b"new.jpg")}
 
-    monkeypatch.setattr(check, "filed_at_paths", late)
+    monkeypatch.setattr(check_files, "filed_at_paths", late)
     assert examine(whole) == []
 
 
@@ -170,7 +171,8 @@ def test_a_damaged_database_is_told(whole: House) -> None:
 
 
 def test_pages_are_walked_to_their_end(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "PAGE", 2)
+    monkeypatch.setattr(check_files, "PAGE", 2)
+    monkeypatch.setattr(integrity, "PAGE", 2)
     for number in range(5):
         whole.file(b"%d.jpg" % number)
         put(whole.settings.sorted / "cats", f"new {number}.jpg")

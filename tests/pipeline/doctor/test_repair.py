@@ -11,8 +11,9 @@ import pytest
 from db.connection.engine import open_database
 from db.ledger.ledger import Ledger
 from db.schema.tables import IMPORTED
-from pipeline.doctor import check, repair
+from pipeline.doctor import repair
 from pipeline.doctor.check import examine
+from pipeline.doctor.problem import Problem
 from pipeline.doctor.repair import Repair
 from pipeline.errors import LockError
 from pipeline.files import moves
@@ -32,17 +33,17 @@ def whole(house: House) -> House:
     return house
 
 
-def mended(house: House, hashes: bool = False) -> list[Repair]:
+def repaired(house: House, hashes: bool = False) -> list[Repair]:
     found = list(repair.repair(house.engine, house.settings, OUTCOMES, hashes, house.now))
     assert all(each.told and each.as_dict()["repair"] == each.told and str(each) for each in found)
     return found
 
 
 def told(house: House) -> dict[str, bool]:
-    """What was mended, by kind and path below the house."""
+    """What was repaired, by kind and path below the house."""
     base = os.fsencode(house.settings.base)
     return {
-        f"{r.problem.kind} {os.path.relpath(r.problem.path, base).decode()}": r.done for r in mended(house)
+        f"{r.problem.kind} {os.path.relpath(r.problem.path, base).decode()}": r.done for r in repaired(house)
     }
 
 
@@ -61,7 +62,7 @@ def put(path: Path, content: bytes) -> None:
 
 
 def test_where_all_agrees_nothing_is_mended(whole: House) -> None:
-    assert mended(whole, hashes=True) == []
+    assert repaired(whole, hashes=True) == []
 
 
 @pytest.mark.fault(88)
@@ -90,12 +91,12 @@ def test_after_a_lost_database_files_are_recorded_where_they_lie(whole: House) -
         assert entry.sha256 is not None
     assert left(whole) == []
     assert contents(whole) == before
-    assert mended(whole) == [], "a second time there is nothing to do"
+    assert repaired(whole) == [], "a second time there is nothing to do"
 
 
 def test_what_was_imported_decides_on_no_other(whole: House) -> None:
     put(whole.settings.sorted / "cats/new.jpg", b"3")
-    mended(whole)
+    repaired(whole)
     [new] = [entry for entry in whole.ledger.entries(range(9)) if entry.reason == IMPORTED]
     assert new.sha256 is not None
     earlier = look_back(whole.ledger.same_content({new.sha256: [new.ino]})[new.sha256], "", whole.sorted)
@@ -104,7 +105,7 @@ def test_what_was_imported_decides_on_no_other(whole: House) -> None:
 
 def test_an_import_can_be_undone_like_a_filing(whole: House) -> None:
     put(whole.settings.sorted / "cats/deep/new.jpg", b"3")
-    mended(whole)
+    repaired(whole)
     [change] = whole.undo(files=(b"cats/deep/new.jpg",))
     assert change.path == whole.inbox + b"/deep/new.jpg"
     assert left(whole) == []
@@ -123,10 +124,10 @@ def test_a_photo_moved_by_hand_is_followed(whole: House) -> None:
 def test_a_correction_is_kept_only_where_the_folder_still_says_so(whole: House) -> None:
     whole.correct(b"cats/a/x.jpg", label="dog")
     shutil.move(whole.settings.sorted / "dogs/a/x.jpg", whole.settings.sorted / "dogs/z.jpg")
-    mended(whole)
+    repaired(whole)
     assert whole.state(1)[1:3] == ("dogs", "dog")
     shutil.move(whole.settings.sorted / "dogs/z.jpg", whole.settings.sorted / "cats/z.jpg")
-    mended(whole)
+    repaired(whole)
     assert whole.state(1)[1:3] == ("cats", None)
 
 
@@ -172,7 +173,7 @@ def test_a_move_that_was_cut_off_is_brought_to_its_end(whole: House) -> None:
 def test_a_move_whose_file_is_gone_ends_and_says_so(whole: House) -> None:
     whole.ledger.begin_move(2, "correct", whole.sorted + b"/cats/y.jpg", "cats", "cat", "ann", whole.now())
     (whole.settings.sorted / "dogs/y.jpg").unlink()
-    found = mended(whole)
+    found = repaired(whole)
     assert [(r.problem.kind, r.done) for r in found if r.problem.kind == "pending"] == [("pending", True)]
     assert "the file is gone" in found[0].told
     assert left(whole) == ["missing"]
@@ -192,23 +193,23 @@ def test_what_only_people_can_mend_is_left_with_a_reason(whole: House) -> None:
     found = told(whole)
     assert len(found) == 9
     assert not any(found.values())
-    assert all(r.told.startswith("left: ") for r in mended(whole))
+    assert all(r.told.startswith("left: ") for r in repaired(whole))
     assert contents(whole) == before
 
 
 def test_a_damaged_database_is_left_alone(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = check.Problem("database", b"/x.db", None, "is damaged")
+    problem = Problem("database", b"/x.db", None, "is damaged")
     monkeypatch.setattr(repair, "examine", lambda *_: iter([problem]))
     put(whole.settings.sorted / "cats/new.jpg", b"3")
-    assert [(r.done, r.told[:4]) for r in mended(whole)] == [(False, "left")]
+    assert [(r.done, r.told[:4]) for r in repaired(whole)] == [(False, "left")]
 
 
 def test_a_correction_under_way_keeps_repairs_out(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.corrections import corrections
 
-    monkeypatch.setattr(corrections, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.05)
     with corrections.moves_lock(whole.settings), pytest.raises(LockError):
-        mended(whole)
+        repaired(whole)
 
 
 def test_pages_are_recorded_to_their_end(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +222,7 @@ def test_pages_are_recorded_to_their_end(whole: House, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def broken(whole: House) -> House:
-    """A house with one of each that can be mended."""
+    """A house with one of each that can be repaired."""
     for number in range(3):
         whole.file(b"%d.jpg" % number, b"n%d" % number)
     cats = whole.settings.sorted / "cats"
@@ -252,8 +253,8 @@ def test_a_repair_killed_anywhere_is_finished_by_the_next(
         shutil.rmtree(base)
         shutil.copytree(kept, base)
         killed, next_one = House(base), House(base)
-        died = mortal.dies_at(n, lambda house=killed: mended(house), *watched)
-        mended(next_one)
+        died = mortal.dies_at(n, lambda house=killed: repaired(house), *watched)
+        repaired(next_one)
         assert left(next_one) == ["unfinished"], "the stray waits for the worker"
         assert contents(next_one) == before
         killed.engine.dispose()

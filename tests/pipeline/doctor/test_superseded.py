@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import update
 
 from db.connection.engine import writing
-from db.queries import listing
+from db.queries import integrity, listing
 from db.schema.tables import files
-from pipeline.doctor import check, spellings
+from pipeline.doctor import check
 from pipeline.files import moves
-from tests.pipeline.doctor.test_repair import contents, left, mended, put, told
+from tests.pipeline.doctor.test_repair import contents, left, put, repaired, told
 from tests.support.house import House
 
 
@@ -68,7 +68,7 @@ def test_a_row_whose_photo_came_back_and_is_filed_elsewhere_ends(whole: House) -
     assert whole.state(new) == ("filed", "cats", None, b"sorted/cats/z.jpg")
     assert listing.counts(whole.engine) == {"cats": 2, "dogs": 1, "waiting": 0}
     assert contents(whole) == before
-    assert mended(whole) == []
+    assert repaired(whole) == []
 
 
 @pytest.mark.parametrize("content", [b"1", b"longer"])
@@ -195,7 +195,7 @@ def test_a_file_system_that_takes_two_spellings_for_one(
     monkeypatch.setattr(os, "lstat", lstat)
     monkeypatch.setattr(moves, "files_below", files_below)
     assert left(house) == []
-    assert mended(house) == []
+    assert repaired(house) == []
 
 
 def test_two_files_whose_names_differ_in_case_are_two(house: House) -> None:
@@ -208,7 +208,7 @@ def test_two_files_whose_names_differ_in_case_are_two(house: House) -> None:
 
 
 def test_rows_are_read_in_pages(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spellings, "PAGE", 2)
+    monkeypatch.setattr(integrity, "PATHS_PAGE", 2)
     for number in range(5):
         house.file(b"%d.jpg" % number, b"%d" % number)
-    assert len(list(spellings._recorded(house.engine))) == 5
+    assert len(list(integrity.filed_paths(house.engine))) == 5

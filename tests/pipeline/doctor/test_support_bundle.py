@@ -47,7 +47,7 @@ def troubled(house: House, tmp_path: Path) -> House:
         lines += [
             f"2026-11-21 06:52:51 WARNING cannot take {path!a}: Permission denied; trying again later",
             f"2026-11-21 06:52:51 WARNING isn't it odd: {name!a} is no photo",
-            f"2026-11-21 06:52:51 INFO took up a move that was cut off: {settings.sorted}/cats/{name} -> {path}",
+            f"2026-11-21 06:52:51 INFO finished an interrupted move: {settings.sorted}/cats/{name} -> {path}",
             json.dumps(
                 {"at": "2026-11-21T06:52:51Z", "level": "error", "message": f"{path} is gone: {name!a}"}
             ),

@@ -193,7 +193,7 @@ def test_a_filed_image_without_an_outcome_does_not_reconcile(
         report = reporter.write_day(DAY, NEXT_NIGHT)
     assert not report.reconciles
     assert summary_of(reporter)["cats"]["reconciles"] == "false"
-    assert "does not reconcile: 2 arrived, 1 are accounted for" in caplog.text
+    assert "does not reconcile: 2 arrived, 1 are counted" in caplog.text
 
 
 def test_what_was_undone_or_filed_by_another_model_has_a_row(engine: Engine, reporter: Reporter) -> None:

@@ -423,7 +423,7 @@ def test_an_overflow_in_the_kernel_starts_a_scan(make: Make, folder: Path) -> No
     collect(inbox, 1, 0.05)
     watch = inbox._watcher._watch
     assert watch is not None
-    watch._folders.clear()  # whatever the kernel tells from here on, nobody understands
+    watch._folders.clear()  # the watch can no longer map events to folders
     (folder / "unheard.jpg").touch()
     assert collect(inbox, 1, 0.2) == []
     watch._reader.handle_event(inotify.InotifyEvent(-1, inotify.InotifyConstants.IN_Q_OVERFLOW, 0, b""))

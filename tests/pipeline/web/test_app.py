@@ -27,8 +27,8 @@ def test_the_page_that_is_open_is_marked(visitor: TestClient) -> None:
 
 def test_an_address_that_is_not_there_is_answered_in_the_form_asked_for(visitor: TestClient) -> None:
     page = visitor.get("/nowhere", headers=HTML)
-    assert page.status_code == 404 and "nothing at this address" in page.text
-    assert visitor.get("/api/nowhere").json()["error"] == "There is nothing at this address."
+    assert page.status_code == 404 and "This address does not exist" in page.text
+    assert visitor.get("/api/nowhere").json()["error"] == "This address does not exist."
 
 
 @pytest.mark.fault(110)

@@ -84,7 +84,7 @@ def test_without_a_script_the_form_answers_too(live: str, browser: Any, photos: 
         page = window.page
         page.goto("/")
         page.set_input_files("#files", str(photos[0]))
-        page.get_by_role("button", name="Look at them").click()
+        page.get_by_role("button", name="Classify").click()
         page.locator(".answer .bars").wait_for()
 
 
@@ -148,10 +148,10 @@ def test_the_token_is_given_once_in_a_form(tmp_path: Path, browser: Any) -> None
         page.goto("/")
         page.get_by_label("Token").fill("a wrong one, surely")
         page.keyboard.press("Enter")
-        page.get_by_text("That is not the token.").wait_for()
+        page.get_by_text("Wrong token.").wait_for()
         page.get_by_label("Token").fill("correct horse battery")
         page.keyboard.press("Enter")
-        page.get_by_role("heading", name="What is on this photo?").wait_for()
+        page.get_by_role("heading", name="What is in this photo?").wait_for()
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("heading", name="Sign in").wait_for()
     house.engine.dispose()
@@ -163,9 +163,9 @@ def test_another_model_answers_the_same_photos_anew(live: str, browser: Any, pho
         page.goto("/")
         page.set_input_files("#files", str(photos[0]))
         page.locator(".answer .bars").wait_for()
-        assert "The worker would put it into cats/" in page.locator(".answer").inner_text()
+        assert "The worker would move it to cats/" in page.locator(".answer").inner_text()
         page.get_by_role("radio", name="house_cats").check()
-        page.get_by_text("With this model, the worker would put it into cats/").wait_for()
+        page.get_by_text("With this model, the worker would move it to cats/").wait_for()
         assert page.url.endswith("/?model=house_cats")
         page.reload()
         assert page.get_by_role("radio", name="house_cats").is_checked()

@@ -74,7 +74,7 @@ def test_a_renewal_takes_neither_focus_nor_selection_nor_scroll_position(today: 
     with writing(house.engine) as connection:
         connection.execute(text("UPDATE files SET reason = 'truncated' WHERE reason = 'unsupported'"))
     today.clock.run_for(60_000)
-    today.get_by_role("button", name="Try all again").wait_for()
+    today.get_by_role("button", name="Retry all").wait_for()
     focused = today.evaluate("() => document.activeElement.closest('tr')?.innerText ?? ''")
     assert "A part of the file is missing" in focused
 
@@ -135,7 +135,7 @@ def test_keys_answer_only_by_themselves_and_outside_of_fields(doubts: Any) -> No
         event = {"key": "d", "bubbles": True, "cancelable": True, special: True}
         doubts.evaluate("(event) => document.body.dispatchEvent(new KeyboardEvent('keydown', event))", event)
         assert pressed(doubts) == [], special
-    doubts.get_by_text("Noted as").click()
+    doubts.get_by_text("Recorded as").click()
     doubts.get_by_label("Your name").focus()
     assert pressed(doubts, "d", "n", "u", "s") == []
     assert doubts.get_by_label("Your name").input_value() == "dnus"
@@ -163,10 +163,10 @@ def test_keys_can_be_switched_off_for_good(doubts: Any) -> None:
 
 
 def test_focus_goes_on_at_the_content_where_its_button_is_gone(doubts: Any) -> None:
-    last = '<div id="stage"><h1>Review</h1><p>All settled.</p></div>'
+    last = '<div id="stage"><h1>Review</h1><p>All reviewed.</p></div>'
     doubts.route("**/review?after=*", lambda route: route.fulfill(body=last, content_type="text/html"))
     doubts.locator("#skip").press("Enter")
-    doubts.get_by_text("All settled.").wait_for()
+    doubts.get_by_text("All reviewed.").wait_for()
     doubts.wait_for_function("() => document.activeElement.id === 'content'")
 
 

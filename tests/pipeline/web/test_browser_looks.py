@@ -45,7 +45,7 @@ def test_what_goes_wrong_is_shown_and_said_where_the_visitor_is(live: str, brows
         page.unroute("**/review/answer")
         page.route("**/review?after=*", lambda route: route.abort())
         page.keyboard.press("s")
-        page.get_by_text("The server does not answer.").wait_for()
+        page.get_by_text("The server does not respond.").wait_for()
         page.unroute("**/review?after=*")
         page.keyboard.press("s")
         trouble.wait_for(state="hidden")
@@ -57,12 +57,12 @@ def test_a_photo_that_fails_on_try_is_an_alert_and_focus_stays_on_its_button(liv
         page.goto("/")
         file = {"name": "a.png", "mimeType": "image/png", "buffer": photo("cat")}
         page.set_input_files("#files", file)
-        look = page.get_by_role("button", name="Show where it looked")
+        look = page.get_by_role("button", name="Show heatmap")
         look.wait_for()
         refusal = {"error": "No room.", "what_to_do": "Free some."}
         for path in ("**/try/heat", "**/api/inbox", "**/try"):
             page.route(path, lambda route: route.fulfill(status=507, json=refusal))
-        for name in ("Show where it looked", "Send to inbox"):
+        for name in ("Show heatmap", "Send to inbox"):
             button = page.get_by_role("button", name=name)
             button.press("Enter")
             page.get_by_role("status").get_by_text("No room. Free some.").wait_for()

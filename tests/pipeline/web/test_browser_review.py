@@ -106,9 +106,9 @@ def test_filters_narrow_the_photos_while_one_types_and_a_file_opens(
         page.locator(".photo").nth(1).wait_for(state="detached")
         page.locator(".photo").click()
         page.get_by_role("button", name="dog").click()
-        page.get_by_text("A person says: dog").wait_for()
+        page.get_by_role("heading", name="Corrected to dog").wait_for()
         assert outcomes(house)[3] == "dogs"
-        page.get_by_role("button", name="Take the last answer back").click()
-        page.get_by_text("Perhaps cat").wait_for()
+        page.get_by_role("button", name="Undo the last correction").click()
+        page.get_by_text("Possibly cat").wait_for()
         assert outcomes(house)[3] == "uncertain"
         assert window.complaints == []

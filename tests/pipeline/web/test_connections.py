@@ -303,7 +303,7 @@ def test_a_body_without_a_stated_length_is_bounded_too(live: str, path: str) -> 
 @contextlib.contextmanager
 def full(live: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(connections, "CONNECTIONS", 3)
-    monkeypatch.setattr(connections, "PATIENT_SECONDS", 1e9)
+    monkeypatch.setattr(connections, "EVICTABLE_SECONDS", 1e9)
     with contextlib.ExitStack() as lines:
         for _ in range(3):
             assert status(lines.enter_context(connect(live)), SMALL) == 200
@@ -319,7 +319,7 @@ def test_when_all_places_are_taken_a_page_is_answered_503_in_our_words(
         page = httpx.get(f"{live}/", headers={"Accept": "text/html"})
     assert answer.status_code == page.status_code == 503
     assert answer.headers["retry-after"] == page.headers["retry-after"] == "5"
-    assert {"error", "what_to_do"} <= set(answer.json()) and "All connections" in page.text
+    assert {"status", "error", "what_to_do"} < set(answer.json()) and "All connections" in page.text
     assert {name: page.headers[name] for name in HEADERS} == HEADERS
 
 
@@ -335,7 +335,7 @@ def test_when_all_places_are_taken_this_machine_may_ask_how_it_is(
 @pytest.mark.parametrize(("peer", "place"), [("127.0.0.1", True), ("::1", True), ("192.0.2.66", False)])
 def test_a_spare_place_is_for_the_health_checks_of_this_machine_alone(peer: str, place: bool) -> None:
     scope = {"type": "http", "path": "/healthz", "headers": [], "client": (peer, 1), ALL_TAKEN: True}
-    assert SecurityMiddleware._has_place(Request(scope)) is place
+    assert SecurityMiddleware._has_connection(Request(scope)) is place
 
 
 @pytest.mark.fault(107)
@@ -379,7 +379,7 @@ def test_what_is_no_http_is_refused_without_a_word_in_the_log(
     assert b"HTTP/1.1 400 " in answer or b"HTTP/1.1 404 " in answer or not answer
     if answer.startswith(b"HTTP/1.1 400 "):
         head, _, body = answer.partition(b"\r\n\r\n")
-        assert set(json.loads(body)) == {"error", "what_to_do"}
+        assert set(json.loads(body)) == {"type", "title", "status", "detail", "error", "what_to_do"}
         assert b"connection: close" in head.lower()
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
     assert httpx.get(f"{live}/healthz").status_code == 200

@@ -101,7 +101,7 @@ def test_only_loopback_hears_us_unless_the_settings_say_otherwise() -> None:
 def test_a_port_that_is_taken_is_said_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings = Settings(web=WebSettings(port=other.getsockname()[1]))
-        with pytest.raises(SettingsError, match="listens there already"):
+        with pytest.raises(SettingsError, match="already in use"):
             server.listen(settings)
 
 
@@ -169,7 +169,7 @@ def test_who_says_nothing_or_only_half_is_hung_up_on(
 
 @pytest.mark.fault(107)
 def test_a_body_that_does_not_come_is_answered_408(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.web.middleware.body_limits.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.web.middleware.body_limits.SILENCE_SECONDS", 0.1)
     with connect(live) as line:
         line.sendall(
             b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
@@ -221,7 +221,7 @@ def test_a_signal_ends_it_with_the_code_of_the_signal(
     monkeypatch.setattr(server.Server, "main_loop", lambda self: _signalled(self, number))
     assert server.serve(settings) == 128 + number
     address = f"http://127.0.0.1:{settings.web.port}/"
-    assert capsys.readouterr().err == f"pawsort: open {address} in a browser; Ctrl-C stops the page\n"
+    assert capsys.readouterr().err == f"pawsort: open {address} in a browser; press Ctrl-C to stop\n"
 
 
 async def _signalled(made: server.Server, number: int) -> None:

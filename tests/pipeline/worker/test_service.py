@@ -111,7 +111,7 @@ def test_a_correction_at_work_does_not_keep_the_worker_down(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     once(settings)
-    monkeypatch.setattr("pipeline.corrections.corrections.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.corrections.corrections.LOCK_SECONDS", 0.0)
     with moves_lock(settings):
         assert once(settings) == 0
 

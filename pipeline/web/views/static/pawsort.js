@@ -1,4 +1,4 @@
-// What every page needs: times in the visitor's zone, and words for screen readers when something changed.
+// Used by every page: local times, messages for screen readers, remembered checkboxes, errors of requests.
 "use strict";
 
 (() => {
@@ -22,7 +22,7 @@
       announcer.textContent = "";
       requestAnimationFrame(() => { announcer.textContent = text; });
     },
-    // Show a checkbox that is of use with scripts only, and keep its state in this browser.
+    // Show a checkbox that works with scripts only, and keep its state in this browser.
     remember(box, changed) {
       const key = "pawsort." + box.id;
       try { box.checked = (localStorage.getItem(key) || "on") === "on"; } catch { /* storage is switched off */ }
@@ -44,15 +44,15 @@
   }
   document.body.addEventListener("htmx:load", (event) => localise(event.detail.elt.parentNode || document));
 
-  // What went wrong stays in view, until something works again.
-  const trouble = document.getElementById("trouble");
+  // An error stays visible until a request succeeds.
+  const errorBox = document.getElementById("trouble");
 
-  function complain(words) {
-    trouble.textContent = words;
-    trouble.hidden = false;
+  function showError(message) {
+    errorBox.textContent = message;
+    errorBox.hidden = false;
   }
 
-  function wordsOf(xhr) {
+  function messageOf(xhr) {
     try {
       const { error, what_to_do: advice } = JSON.parse(xhr.responseText);
       return `${error} ${advice}`;
@@ -61,11 +61,11 @@
     }
   }
 
-  document.body.addEventListener("htmx:responseError", (event) => complain(wordsOf(event.detail.xhr)));
+  document.body.addEventListener("htmx:responseError", (event) => showError(messageOf(event.detail.xhr)));
   document.body.addEventListener("htmx:sendError", () => {
-    complain("The server does not answer. Is `pawsort serve` still running?");
+    showError("The server does not respond. Is `pawsort serve` still running?");
   });
   document.body.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.shouldSwap) trouble.hidden = true;
+    if (event.detail.shouldSwap) errorBox.hidden = true;
   });
 })();

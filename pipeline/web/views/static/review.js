@@ -1,5 +1,5 @@
-// The keys of Review: data-key of each button and link on the stage names the key that presses it. They can be
-// switched off, since speech input and screen readers press single letters too (WCAG 2.1.4).
+// Keyboard shortcuts of Review: data-key of a button or link is the key that activates it. They can be
+// switched off, because speech input and screen readers send single letters too (WCAG 2.1.4).
 "use strict";
 
 (() => {
@@ -60,7 +60,7 @@
     count();
   });
   document.addEventListener("change", (event) => { if (event.target.closest("#tiles")) count(); });
-  // htmx keeps the focus on what has the same id; where that is gone, it goes on at the top of the content.
+  // htmx keeps the focus on the element with the same id; if there is none, focus the content.
   let wasInside = false;
   document.addEventListener("htmx:beforeSwap", () => { wasInside = stage().contains(document.activeElement); });
   document.addEventListener("htmx:afterSettle", () => {

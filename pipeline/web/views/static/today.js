@@ -1,4 +1,4 @@
-// Renew Today every few seconds in place: elements that stay keep focus, selection, scroll position and open details.
+// Update Today every few seconds in place, so that elements keep focus, selection, scroll position and open details.
 "use strict";
 
 (() => {
@@ -9,7 +9,7 @@
 
   const nameOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node.dataset.row || node.id || "" : "");
 
-  // Attributes of `fresh`, but whether details are open is the visitor's choice.
+  // Copy the attributes of `fresh`, except `open`, which is the visitor's choice.
   function copyAttributes(old, fresh) {
     for (const { name } of [...old.attributes]) {
       if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
@@ -62,7 +62,7 @@
     if (headline() !== before) pawsort.announce(headline());
   }
 
-  async function renew() {
+  async function update() {
     try {
       const response = await fetch("/today/now", { headers: { Accept: "text/html" } });
       const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("now");
@@ -78,7 +78,7 @@
   async function tick() {
     clearTimeout(timer);
     if (!keep.checked) return;
-    if (!document.hidden) await renew();
+    if (!document.hidden) await update();
     clearTimeout(timer);
     timer = setTimeout(tick, EVERY_MS);
   }

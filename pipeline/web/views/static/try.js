@@ -1,5 +1,5 @@
-// Try: each photo is sent on its own, so that the first answer comes first. The photo itself stays in the
-// browser, which sends it again for the inbox or for the map of where the network looked.
+// Try: each photo is sent in its own request, so that the first answer appears early. The browser keeps the
+// photo and sends it again to the inbox or for a heatmap.
 "use strict";
 
 (() => {
@@ -33,7 +33,7 @@
       waiting.push({ file, card, model: model.value });
     }
     if (chosen.length) {
-      pawsort.announce(chosen.length === 1 ? "Looking at the photo" : `Looking at ${chosen.length} photos`);
+      pawsort.announce(chosen.length === 1 ? "Classifying the photo" : `Classifying ${chosen.length} photos`);
     }
     next();
   }
@@ -54,14 +54,14 @@
     name.textContent = file.name;
     const said = document.createElement("p");
     said.className = "working";
-    said.textContent = "Looking…";
+    said.textContent = "Classifying…";
     card.append(name, said);
     return card;
   }
 
   async function answer({ file, card, model }) {
     const late = setTimeout(() => {
-      card.querySelector(".working").textContent = "Waking the model. That takes a while the first time…";
+      card.querySelector(".working").textContent = "Loading the model. This takes a few seconds the first time…";
     }, SLOW_MS);
     try {
       const html = await post("/try", file, { model });
@@ -72,7 +72,7 @@
     } catch (error) {
       card.removeAttribute("aria-busy");
       card.classList.remove("pending");
-      const words = complaint(error);
+      const words = errorElement(error);
       words.setAttribute("role", "alert");
       card.querySelector(".working").replaceWith(words);
     } finally {
@@ -88,14 +88,14 @@
     try {
       response = await fetch(path, { method: "POST", body, headers: { "X-Part": "1", Accept: "application/json", ...headers } });
     } catch {
-      throw new Error("The server does not answer. Is `pawsort serve` still running?");
+      throw new Error("The server does not respond. Is `pawsort serve` still running?");
     }
     if (response.ok) return response.text();
     const said = await response.json().catch(() => null);
     throw new Error(said ? `${said.error} ${said.what_to_do}` : `The server answered ${response.status}. Try again.`);
   }
 
-  function complaint(error) {
+  function errorElement(error) {
     const words = document.createElement("p");
     words.className = "error";
     words.textContent = error.message;
@@ -110,9 +110,9 @@
   async function send(card, button) {
     const said = card.querySelector(".said");
     if (button.getAttribute("aria-disabled")) return;
-    // Not `disabled`, which would take the focus away.
+    // Not `disabled`, which would remove the focus.
     button.setAttribute("aria-disabled", "true");
-    // One key for each photo and page, so that a press too many brings no second copy.
+    // One key for each photo, so that a double click does not deliver it twice.
     card.dataset.key ||= [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
     try {
       const [delivered] = JSON.parse(await post("/api/inbox", photos.get(card), {}, { "Idempotency-Key": card.dataset.key }));
@@ -120,7 +120,7 @@
       said.textContent = `It is in the inbox as ${delivered.name}.`;
     } catch (error) {
       button.removeAttribute("aria-disabled");
-      said.replaceChildren(complaint(error));
+      said.replaceChildren(errorElement(error));
     }
   }
 
@@ -132,18 +132,18 @@
       heat.hidden = !heat.hidden;
     } else {
       button.setAttribute("aria-disabled", "true");
-      button.textContent = "Looking…";
+      button.textContent = "Making the heatmap…";
       try {
         const { model, label } = card.dataset;
         const html = await post("/try/heat", photos.get(card), { model, label });
         picture.append(new DOMParser().parseFromString(html, "text/html").querySelector("img"));
       } catch (error) {
-        card.querySelector(".said").replaceChildren(complaint(error));
+        card.querySelector(".said").replaceChildren(errorElement(error));
       }
       button.removeAttribute("aria-disabled");
     }
     const shown = Boolean(picture.querySelector(".heat:not([hidden])"));
-    button.textContent = shown ? "Show the photo" : "Show where it looked";
+    button.textContent = shown ? "Show photo" : "Show heatmap";
   }
 
   for (const input of [files, camera]) {

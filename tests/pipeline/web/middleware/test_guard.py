@@ -239,4 +239,4 @@ def test_lines_that_were_not_written_are_counted(caplog: pytest.LogCaptureFixtur
     assert sum(lines.may_write() for _ in range(120)) == request_log.LINES
     now = request_log.LINES_SECONDS
     assert lines.may_write()
-    assert caplog.messages == ["70 more requests that were refused, or that need no token, are not shown"]
+    assert caplog.messages == ["70 more requests that were refused or need no token were not logged"]

@@ -117,7 +117,7 @@ def test_who_looked_before_somebody_else_answered_changes_nothing(client: TestCl
         client.delete(f"{url}/correction", headers=seen),
     ]
     assert [answer.status_code for answer in late] == [412, 412]
-    assert "a.jpg: was settled meanwhile by ann, who said dog" in late[0].json()["error"]
+    assert "a.jpg: was changed meanwhile by ann, to dog" in late[0].json()["error"]
     assert client.get(url).json()["corrected_to"] == "dog"
     assert client.delete(f"{url}/correction?by=ben", headers={"If-Match": "mine"}).status_code == 400
     anew = {"If-Match": first.headers["etag"]}
@@ -249,8 +249,8 @@ def test_metrics_are_in_the_format_of_prometheus(client: TestClient, house: Hous
 def test_a_locked_database_is_said_soon(
     client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(store.PATIENCE_SECONDS, "read", 0.05)
-    monkeypatch.setitem(store.PATIENCE_SECONDS, "write", 0.05)
+    monkeypatch.setitem(store.LOCK_WAIT_SECONDS, "read", 0.05)
+    monkeypatch.setitem(store.LOCK_WAIT_SECONDS, "write", 0.05)
     id = house.file(b"a.jpg")
     house.engine.dispose()
     database = sqlite3.connect(house.settings.state / "pawsort.db", isolation_level=None)
@@ -315,7 +315,7 @@ def test_the_schema_describes_each_route_of_the_api(visitor: TestClient) -> None
 def test_the_page_answers_a_photo_without_a_script_too(site: tuple[TestClient, House]) -> None:
     page = site[0].post("/try", files=parts(photo("dog"), name="<b>&.png"), headers=HTML).text
     assert "<!doctype html>" in page and "&lt;b&gt;&amp;.png" in page and "<b>&" not in page
-    assert "into dogs/" in page
+    assert "move it to dogs/" in page
 
 
 def test_the_script_gets_a_card_with_bars_and_a_picture(site: tuple[TestClient, House]) -> None:
@@ -323,7 +323,7 @@ def test_the_script_gets_a_card_with_bars_and_a_picture(site: tuple[TestClient, 
     card = client.post("/try", files=parts(photo("unsure")), headers={"X-Part": "1"}).text
     assert "<html" not in card and card.count('class="bar"') == 3
     needed = percent(policy(house.settings, load_bundle(house.settings)).threshold)
-    assert f"for you to look at: it is 50 % sure, and {needed} is needed" in card
+    assert f"for review: the confidence is 50 %, and {needed} is required" in card
     [picture] = [part.split('"')[0] for part in card.split('src="')[1:]]
     assert client.get(picture).headers["content-type"] == "image/jpeg"
     assert client.get("/try/pictures/guessed").status_code == 404

@@ -53,7 +53,7 @@ def test_filters_in_the_address_choose_and_are_kept_in_the_form(client: TestClie
     assert 'value="TOM"' in text and 'name="low" value="90"' in text
     assert counts(text) == {"cats": "1", "dogs": "0", "uncertain": "0", "failed": "0"}
     assert files(client.get("/browse?outcome=dogs&name=tom", headers=HTML).text) == []
-    assert "No photo is like that" in client.get("/browse?name=zebra", headers=HTML).text
+    assert "No photo matches" in client.get("/browse?name=zebra", headers=HTML).text
 
 
 def test_more_begins_behind_the_last_one_shown(
@@ -111,7 +111,7 @@ def test_what_failed_is_shown_without_a_picture_and_by_its_reason(client: TestCl
     house.file(b"b.jpg", outcome="failed", reason="empty", prediction=None, confidence=None)
     text = client.get("/browse?outcome=failed&reason=truncated", headers=HTML).text
     assert files(text) == [id]
-    assert f"/pictures/{id}/" not in text and "cut off" in text
+    assert f"/pictures/{id}/" not in text and "truncated" in text
 
 
 def test_where_nobody_has_been_the_page_says_what_to_do(visitor: TestClient) -> None:

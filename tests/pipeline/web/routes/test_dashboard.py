@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.web.routes.dashboard import judged
+from pipeline.web.routes.dashboard import headline_of
 from pipeline.web.services.cached import Cache
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Heartbeat, InboxBeat
@@ -25,21 +25,21 @@ def beat(**changes: object) -> Heartbeat:
     ("worker", "changes", "mood", "words"),
     [
         ("running", {}, "good", "waiting for photos"),
-        ("running", {"waiting": 3}, "good", "at work"),
-        ("running", {"state": "paused", "health": "red"}, "bad", "cannot go on"),
-        ("running", {"health": "degraded"}, "warn", "not as well"),
+        ("running", {"waiting": 3}, "good", "processing"),
+        ("running", {"state": "paused", "health": "red"}, "bad", "paused"),
+        ("running", {"health": "degraded"}, "warn", "with problems"),
         ("running", {"state": "starting"}, "warn", "starting"),
         ("running", {"state": "stopping"}, "warn", "stopping"),
         ("starting", {}, "warn", "starting"),
-        ("stalled", {}, "bad", "hangs"),
+        ("stalled", {}, "bad", "not responding"),
         ("died", {}, "bad", "died"),
-        ("stopped", {}, "bad", "No worker runs"),
+        ("stopped", {}, "bad", "No worker is running"),
     ],
 )
 def test_the_worker_is_red_when_it_is_dead_or_cannot_go_on(
     worker: heartbeat.Liveness, changes: dict[str, object], mood: str, words: str
 ) -> None:
-    found = judged(worker, beat(**changes))
+    found = headline_of(worker, beat(**changes))
     assert found[0] == mood and words in found[1]
 
 
@@ -55,7 +55,8 @@ def test_the_page_has_what_the_worker_says_of_itself(client: TestClient, house: 
         text = client.get("/today", headers=HTML).text
     assert 'class="pulse good"' in text and "12.5" in text
     assert "slow &lt;disk&gt;" in text and "/in/b&lt;" in text and "no events" in text
-    assert "native, 2 waiting" in text and "polling, 0 waiting" in text
+    assert text.count("watching (events)") == 1 and "2 waiting" in text and "0 waiting" in text
+    assert "watching (polling every 2 to 60 s)" in text
     assert "1.0 GB of" in text
 
 
@@ -91,23 +92,23 @@ def test_failures_are_counted_by_reason_and_tried_again(client: TestClient, hous
         reason = "truncated" if number else "empty"
         house.file(b"%d.jpg" % number, b"%d" % number, "failed", reason=reason, prediction=None)
     text = client.get("/today", headers=HTML).text
-    assert "cut off" in text and "Try all again" in text and "Try it again" in text
+    assert "truncated" in text and "Retry all" in text and ">Retry<" in text
     response = client.post("/today/retry", data={"reason": "truncated"}, follow_redirects=False)
     assert response.status_code == 303
     assert set(house.tree()) == {b"inbox/1.jpg", b"inbox/2.jpg", b"sorted/failed/0.jpg"}
-    assert "cut off" not in client.get("/today", headers=HTML).text, "what was counted before is forgotten"
+    assert "truncated" not in client.get("/today", headers=HTML).text, "what was counted before is forgotten"
 
 
 def test_a_failure_that_cannot_be_moved_is_said(client: TestClient, house: House) -> None:
     house.file(b"a.jpg", outcome="failed", reason="empty")
     Path(house.settings.sorted, "failed/a.jpg").unlink()
     response = client.post("/today/retry", data={"reason": "empty"}, headers=HTML)
-    assert response.status_code == 409 and "a.jpg: is gone" in response.text
+    assert response.status_code == 409 and "a.jpg: is missing" in response.text
 
 
 def test_where_nobody_has_been_the_page_says_what_to_do(visitor: TestClient) -> None:
     text = visitor.get("/today", headers=HTML).text
-    assert "No worker runs" in text and "pawsort run" in text
+    assert "No worker is running" in text and "pawsort run" in text
 
 
 # --- answers that are kept ---

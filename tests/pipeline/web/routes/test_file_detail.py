@@ -38,10 +38,10 @@ def test_a_correction_and_its_undo_are_made_here_and_told(client: TestClient, ho
     assert (response.status_code, response.headers["location"]) == (303, f"/files/{id}")
     assert house.state(id)[1] == "dogs"
     text = client.get(f"/files/{id}", headers=HTML).text
-    assert "Said it is dog, from cats to dogs" in text and "Take the last answer back" in text
+    assert "Corrected to dog, from cats to dogs" in text and "Undo the last correction" in text
     client.post(f"/files/{id}/undo", data={"seen": seen(client, id)})
     assert house.state(id)[1:3] == ("cats", None)
-    assert "back, from dogs to cats" in client.get(f"/files/{id}", headers=HTML).text
+    assert "Undid the correction to dog, from dogs to cats" in client.get(f"/files/{id}", headers=HTML).text
     conserved(house.settings, [b"cat"])
 
 
@@ -53,7 +53,7 @@ def test_an_old_page_changes_nothing_and_says_who_was_first(client: TestClient, 
             f"/files/{id}/{action}", data={"seen": f"{id}:0", "label": "dog"}, headers=HTML
         )
         assert response.status_code == 409
-        assert "was settled meanwhile by ann" in response.text
+        assert "was changed meanwhile by ann" in response.text
     assert house.state(id)[1] == "cats"
 
 
@@ -91,10 +91,8 @@ def test_a_file_that_came_in_again_counts_no_more(client: TestClient, house: Hou
     id = house.file(b"a.jpg")
     copy = house.file(b"b.jpg", duplicate_of=id)
     house.ledger.end(house.ledger.entries([id]), house.now())
-    assert "it came in again" in client.get(f"/files/{id}", headers=HTML).text
-    assert (
-        f"Same content as file {id}. stub took it for cat" in client.get(f"/files/{copy}", headers=HTML).text
-    )
+    assert "it arrived again" in client.get(f"/files/{id}", headers=HTML).text
+    assert f"Same content as file {id}. stub predicted cat" in client.get(f"/files/{copy}", headers=HTML).text
 
 
 def test_a_failure_says_why_and_is_tried_again(client: TestClient, house: House) -> None:
@@ -112,7 +110,7 @@ def test_a_file_that_is_gone_from_its_folder_is_said(client: TestClient, house: 
     id = house.file(b"a.jpg")
     Path(house.settings.sorted, "cats/a.jpg").unlink()
     response = client.post(f"/files/{id}/correct", data={"seen": f"{id}:0", "label": "dog"}, headers=HTML)
-    assert response.status_code == 409 and "is gone; put it back" in response.text
+    assert response.status_code == 409 and "is missing; put it back" in response.text
 
 
 @pytest.mark.parametrize("path", ["/files/99", "/files/-1", "/files/x", "/files/99999999999999999999"])
@@ -141,5 +139,5 @@ def test_a_timeline_tells_of_moves_under_way_and_of_none(house: House) -> None:
     assert history is not None
     lines = [(event.by, event.what) for event in timeline(history)]
     assert lines[0] == (None, f"Seen in {house.settings.inboxes[0]}")
-    assert lines[2] == (None, "stub took it for cat, 90 % sure.")
-    assert lines[-1] == ("ann", "Said it is dog, from cats to dogs (not finished yet)")
+    assert lines[2] == (None, "stub predicted cat with 90 % confidence.")
+    assert lines[-1] == ("ann", "Corrected to dog, from cats to dogs (in progress)")

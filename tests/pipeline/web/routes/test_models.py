@@ -32,17 +32,17 @@ def bundle(house: House) -> Path:
 
 def test_each_model_has_a_card_and_the_workers_own_is_marked(visitor: TestClient) -> None:
     text = visitor.get("/models", headers=HTML).text
-    assert 'href="/models/cats_dogs"' in text and "the worker’s" in text
+    assert 'href="/models/cats_dogs"' in text and "used by the worker" in text
     assert "cat, dog, neither" in text
     filed = load(SHIPPED).figures["coverage_at_threshold"].value
-    assert f"<dt>filed, of photos of a class</dt><dd>{filed:.1%}".replace("%", " %") in text
+    assert f"<dt>filed share of photos of a class</dt><dd>{filed:.1%}".replace("%", " %") in text
 
 
 def test_a_model_shows_its_figures_its_history_and_its_card(visitor: TestClient) -> None:
     text = visitor.get("/models/cats_dogs", headers=HTML).text
     assert "95 % interval" in text and "Loss by epoch" in text
     assert "Make it again" in text, "a heading of its README"
-    assert "Nobody has settled" in text and "pawsort evaluate" in text
+    assert "No photo of this model has been checked" in text and "pawsort evaluate" in text
 
 
 @pytest.mark.parametrize("key", ["nothing", "evaluation", "cats_dogs%2fREADME.md", "%00"])
@@ -58,7 +58,7 @@ def test_what_people_said_stands_against_the_target(house: House) -> None:
     house.correct(b"cats/1.jpg", label="dog")
     with client_of(house) as client:
         text = client.get("/models/cats_dogs", headers=HTML).text
-    assert "2 of its photos were looked at" in text
+    assert "People have checked 2 of its photos" in text
     assert "<strong>50 %</strong> of the 2" in text
     assert "target of 99.5 %" in text or "too few to tell" in text
 
@@ -80,7 +80,7 @@ def page_at(house: House, **decision: float) -> str:
     with client_of(house) as client:
         text = client.get("/models/cats_dogs", headers=HTML).text
         cards = client.get("/models", headers=HTML).text
-    shown = re.search(r"filed, of photos of a class[^0-9]*([0-9.]+ %)", cards)
+    shown = re.search(r"filed share of photos of a class[^0-9]*([0-9.]+ %)", cards)
     assert shown and shown[1] in text, "the page of all models says the same"
     return text
 
@@ -95,26 +95,26 @@ def test_figures_are_those_of_the_promise_in_force(house: House, target: float) 
     bundle = load(SHIPPED)
     [entry] = [row for row in bundle.calibration.thresholds if row.target_precision == target]
     text = page_at(house, target_precision=target)
-    assert f"{percent(target)} of what is filed be right" in text
-    assert f"must be {percent(entry.threshold)} sure" in text
-    assert figure_of(text, "filed, of photos of a class") == percent(entry.coverage)
-    right = figure_of(text, "right, of all that is filed, photos of neither included")
+    assert f"Target precision {percent(target)}" in text
+    assert f"files are sorted from {percent(entry.threshold)} confidence" in text
+    assert figure_of(text, "filed share of photos of a class") == percent(entry.coverage)
+    right = figure_of(text, "precision of filed photos, neither included")
     assert right == percent(entry.precision)
-    assert figure_of(text, "right, of what is filed") is None, "that was measured at another promise"
-    assert figure_of(text, "right, of all photos") == percent(bundle.figures["accuracy"].value)
+    assert figure_of(text, "precision of filed photos") is None, "that was measured at another promise"
+    assert figure_of(text, "accuracy, all photos") == percent(bundle.figures["accuracy"].value)
 
 
 def test_the_promise_that_was_measured_shows_what_was_measured(house: House) -> None:
     text = page_at(house, target_precision=0.995)
     filed = load(SHIPPED).figures["coverage_at_threshold"].value
-    assert figure_of(text, "filed, of photos of a class") == percent(filed)
+    assert figure_of(text, "filed share of photos of a class") == percent(filed)
     assert "yours is another" not in text
 
 
 def test_a_confidence_in_the_settings_is_what_counts(house: House) -> None:
     text = page_at(house, min_confidence=0.8, target_precision=0.995)
-    assert "You set that it must be 80 % sure" in text and "You asked" not in text
-    assert "filed from 77.9 % on" in text, "the next row of the table that files no less"
+    assert "Files are sorted from 80 % confidence" in text and "Target precision" not in text
+    assert "filed from 77.9 % confidence" in text, "the next row of the table that files no less"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_what_evaluate_wrote_beside_a_bundle_is_shown(house: House, bundle: Path
     (bundle / "README.md").write_text("# x\n\n<script>alert(1)</script>")
     with client_of(house) as client:
         text = client.get("/models/pets", headers=HTML).text
-    assert "What it mixes up" in text and "How often it is right" in text
+    assert "Confusion matrix" in text and "Accuracy by confidence" in text
     assert "&lt;b&gt;.jpg" in text and "odd.jpg" not in text and "/worst/" not in text
     assert "<script>alert" not in text
 

@@ -66,7 +66,7 @@ def test_an_answer_moves_the_file_records_who_said_it_and_shows_the_next(
     [move] = house.ledger.moves(first)
     assert (move.kind, move.by, move.new_corrected_to) == ("correct", "Ann Lee", "dog")
     assert "1 left" in text
-    assert "right on 0 %" in text
+    assert "right for 0 %" in text
     conserved(house.settings, contents(b"a.jpg", b"b.jpg"))
 
 
@@ -77,7 +77,7 @@ def test_without_a_script_an_answer_leads_back_to_the_queue(client: TestClient, 
     assert response.status_code == 303
     assert response.headers["location"] == "/review?order=alike"
     page = client.get(response.headers["location"], headers=HTML).text
-    assert "Nothing is in doubt" in page and "Take back the last answer" in page
+    assert "Nothing to review" in page and "Undo the last correction" in page
 
 
 def test_neither_leaves_the_queue_and_stays_where_it_is(client: TestClient, house: House) -> None:
@@ -90,7 +90,7 @@ def test_a_second_click_and_a_second_person_change_nothing(client: TestClient, h
     id = doubt(house, b"a.jpg")
     answer(client, [f"{id}:0"], "dog")
     text = answer(client, [f"{id}:0"], "cat").text
-    assert "was settled meanwhile" in text and "who said dog" in text
+    assert "was changed meanwhile" in text and ", to dog" in text
     assert house.state(id)[1] == "dogs"
     assert len(house.ledger.moves(id)) == 1
 
@@ -123,7 +123,7 @@ def test_answers_can_be_taken_back_after_review_was_left(client: TestClient, hou
     assert 'id="undo"' in client.get("/review", headers=HTML).text
     client.post("/review/undo", headers=HTMX)
     assert house.state(first)[1] == "uncertain"
-    assert "Take back" not in client.get("/browse", headers=HTML).text
+    assert "Undo your last" not in client.get("/browse", headers=HTML).text
     conserved(house.settings, contents(b"a.jpg", b"b.jpg"))
 
 
@@ -146,7 +146,7 @@ def test_the_undo_of_an_old_page_takes_back_what_it_showed(client: TestClient, h
 def test_an_answer_that_was_changed_elsewhere_is_not_offered(client: TestClient, house: House) -> None:
     answer(client, [f"{doubt(house, b'a.jpg')}:0"], "dog")
     house.correct(b"dogs/a.jpg", label="cat")
-    assert "Take back" not in client.get("/review", headers=HTML).text
+    assert "Undo the last" not in client.get("/review", headers=HTML).text
 
 
 @pytest.mark.parametrize("cookie", ["x", "1:0.2", "-.-", "1:99999999999999999999", "9:0", "1:0-%00"])
@@ -170,7 +170,7 @@ def test_an_undo_of_what_somebody_else_changed_since_is_refused(client: TestClie
     text = answer(client, [f"{id}:0"], "dog").text
     house.correct(b"dogs/a.jpg", label="cat")
     text = client.post("/review/undo", data={"done": done(text)}, headers=HTMX).text
-    assert "was settled meanwhile by ann, who said cat" in text
+    assert "was changed meanwhile by ann, to cat" in text
     assert house.state(id)[1] == "cats"
 
 
@@ -182,7 +182,7 @@ def test_what_is_skipped_comes_again_at_the_end(client: TestClient, house: House
     assert shown(third) == [f"{ids[2]}:0"], "an answer goes on behind what was skipped"
     wrapped = client.get(f"/review?after={ids[2]}", headers=HTML).text
     assert shown(wrapped) == [f"{ids[0]}:0"]
-    assert "These you skipped before" in wrapped
+    assert "You skipped these photos before" in wrapped
 
 
 def test_many_are_settled_at_once_and_taken_back_at_once(client: TestClient, house: House) -> None:
@@ -201,7 +201,7 @@ def test_one_that_cannot_be_moved_is_named_and_the_others_are_settled(
     ids = [doubt(house, b"%d.jpg" % n) for n in range(2)]
     (house.settings.sorted / "uncertain/0.jpg").unlink()
     text = answer(client, [f"{id}:0" for id in ids], "dog", "/review?many=1").text
-    assert "0.jpg: is gone" in text
+    assert "0.jpg: is missing" in text
     assert [house.state(id)[1] for id in ids] == ["uncertain", "dogs"]
 
 
@@ -211,7 +211,7 @@ def test_a_group_is_settled_by_itself(client: TestClient, house: House) -> None:
     text = client.get("/review?reason=neither&prediction=dog", headers=HTML).text
     assert shown(text) == [f"{id}:0"]
     empty = client.get("/review?reason=neither&prediction=cat", headers=HTML).text
-    assert "None left of this kind" in empty
+    assert "No photos left in this group" in empty
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_locked_database_is_said_and_nothing_is_lost(
     client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = doubt(house, b"a.jpg")
-    monkeypatch.setitem(database.PATIENCE_SECONDS, "write", 0.05)
+    monkeypatch.setitem(database.LOCK_WAIT_SECONDS, "write", 0.05)
     other = sqlite3.connect(house.settings.state / "pawsort.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     response = answer(client, [f"{id}:0"])
@@ -273,7 +273,7 @@ def test_another_command_at_work_is_waited_for_and_then_said(
     client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = doubt(house, b"a.jpg")
-    monkeypatch.setattr(corrections, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.01)
     with corrections.moves_lock(house.settings):
         assert answer(client, [f"{id}:0"]).status_code == 409
     assert house.state(id)[1] == "uncertain"
@@ -288,7 +288,7 @@ def test_a_name_is_kept_and_a_hostile_one_is_tamed(client: TestClient, house: Ho
     doubt(house, b"a.jpg")
     client.post("/name", data={"name": "  Ann\n<b>\u202e " + "x" * 99, "next": "//evil.example"})
     text = client.get("/review", headers=HTML).text
-    assert "Noted as <strong>Ann &lt;b&gt;" in text
+    assert "Recorded as <strong>Ann &lt;b&gt;" in text
     assert "\u202e" not in text
 
 

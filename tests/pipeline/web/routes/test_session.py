@@ -130,9 +130,9 @@ def test_a_session_is_too_old_after_a_month(tmp_path: Path, clock: Clock) -> Non
     made = Sessions(TOKEN, tmp_path / "ended.json", clock)
     cookie = made.begin()
     clock.now += MONTH_SECONDS - 1
-    assert made.goes_on(cookie)
+    assert made.is_valid(cookie)
     clock.now += 2
-    assert not made.goes_on(cookie)
+    assert not made.is_valid(cookie)
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,13 @@ def test_a_session_is_too_old_after_a_month(tmp_path: Path, clock: Clock) -> Non
 )
 def test_a_cookie_that_was_changed_is_none(tmp_path: Path, clock: Clock, change: object) -> None:
     made = Sessions(TOKEN, tmp_path / "ended.json", clock)
-    assert not made.goes_on(change(made.begin()))  # type: ignore[operator]
+    assert not made.is_valid(change(made.begin()))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "..", "a.b.c", "\ud800.1.x", "x" * 30_000, "a.nan.", "é.1.é"])
 def test_what_is_no_cookie_of_a_session_is_none(tmp_path: Path, cookie: str) -> None:
     made = Sessions(TOKEN, tmp_path / "ended.json")
-    assert not made.goes_on(cookie)
+    assert not made.is_valid(cookie)
     made.end(cookie)
     assert list(tmp_path.iterdir()) == [], "who has no session writes nothing"
 
@@ -161,9 +161,9 @@ def test_two_servers_know_of_each_others_ended_sessions(tmp_path: Path, clock: C
     one, two = (Sessions(TOKEN, tmp_path / "ended.json", clock) for _ in range(2))
     first, second = one.begin(), two.begin()
     one.end(first)
-    assert not two.goes_on(first)
+    assert not two.is_valid(first)
     two.end(second)
-    assert not one.goes_on(first) and not one.goes_on(second)
+    assert not one.is_valid(first) and not one.is_valid(second)
 
 
 def test_the_list_of_ended_sessions_is_bounded(
@@ -178,8 +178,8 @@ def test_the_list_of_ended_sessions_is_bounded(
     assert file.stat().st_size < 100 and MOST_ENDED > 5
     clock.now += 1
     new = made.begin()
-    assert made.goes_on(new) and Sessions(TOKEN, file, clock).goes_on(new)
-    assert not any(map(made.goes_on, ended)) and not any(map(Sessions(TOKEN, file, clock).goes_on, ended))
+    assert made.is_valid(new) and Sessions(TOKEN, file, clock).is_valid(new)
+    assert not any(map(made.is_valid, ended)) and not any(map(Sessions(TOKEN, file, clock).is_valid, ended))
 
 
 def test_a_session_that_is_too_old_is_forgotten(tmp_path: Path, clock: Clock) -> None:
@@ -196,11 +196,11 @@ def test_a_list_that_is_damaged_or_cannot_be_written_ends_sessions_as_far_as_it_
     (tmp_path / "ended.json").write_text('{"ended": [')
     made = Sessions(TOKEN, tmp_path / "ended.json", clock)
     cookie = made.begin()
-    assert made.goes_on(cookie)
+    assert made.is_valid(cookie)
     (tmp_path / "file").write_text("")
     nowhere = Sessions(TOKEN, tmp_path / "file" / "ended.json", clock)
     nowhere.end(cookie)
-    assert not nowhere.goes_on(cookie)
+    assert not nowhere.is_valid(cookie)
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 2
 
 
@@ -276,7 +276,7 @@ def test_only_so_many_addresses_are_remembered(clock: Clock, monkeypatch: pytest
 
 @pytest.mark.fault(113)
 @pytest.mark.parametrize("way", ["form", "header"])
-def test_a_person_is_told_to_wait_and_a_session_goes_on(house: House, way: str) -> None:
+def test_a_person_is_told_to_wait_and_a_session_is_valid(house: House, way: str) -> None:
     with client_of(house, token=TOKEN) as client:
         client.post("/login", data={"token": TOKEN}, follow_redirects=False)
         cookie = {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}

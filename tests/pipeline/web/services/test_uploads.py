@@ -16,7 +16,7 @@ from fastapi import Request
 
 from pipeline.config import LimitSettings
 from pipeline.watch.ignore_rules import is_temporary
-from pipeline.web.middleware.body_limits import PATIENCE_SECONDS, BodyLimiter
+from pipeline.web.middleware.body_limits import SILENCE_SECONDS, BodyLimiter
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services import uploads
 from pipeline.web.services.uploads import PREFIX, received, sweep
@@ -271,7 +271,7 @@ async def _never() -> Any:
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.web.middleware.body_limits.PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline.web.middleware.body_limits.SILENCE_SECONDS", 0.01)
     with pytest.raises(Problem) as problem:
         asyncio.run(BodyLimiter(_never, None)())
     assert problem.value.status_code == 408
@@ -294,7 +294,7 @@ def test_a_body_that_trickles_is_not_taken() -> None:
     with pytest.raises(Problem) as problem:
         asyncio.run(read())
     assert problem.value.status_code == 408
-    assert PATIENCE_SECONDS <= time < PATIENCE_SECONDS + 3
+    assert SILENCE_SECONDS <= time < SILENCE_SECONDS + 3
 
 
 def test_a_large_body_has_the_time_it_needs() -> None:

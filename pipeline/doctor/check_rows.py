@@ -1,0 +1,107 @@
+"""Compare rows with files: filed, unfinished and moving files that are missing or changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+
+from sqlalchemy import Engine
+
+from db.queries import integrity
+from db.schema.file_names import escape
+from db.schema.records import Entry
+from pipeline.config import Settings
+from pipeline.corrections.relocation import Relocation, Relocations
+from pipeline.doctor.problem import Problem
+from pipeline.doctor.superseded import elsewhere, owners
+from pipeline.files import moves
+from pipeline.worker.locks import holder
+
+_EDITED = "; unless you edited it on purpose, restore the photo from a backup"
+
+
+def filed(engine: Engine, settings: Settings, hashes: bool, moved: Counter[Relocation]) -> Iterator[Problem]:
+    """Compare each filed row with its file; count in `moved` the files that are in another folder now."""
+    relocations, owner = Relocations(engine, settings), owners(engine)
+    for entry in integrity.filed(engine):
+        problem = _compare(entry, entry.path or b"", hashes)
+        relocation = relocations.find(entry) if problem and problem.kind == "missing" else None
+        if entry.id in owner:
+            problem = _superseded(entry, f"belongs to file {owner[entry.id].id}, which is counted too")
+        elif relocation is None and problem and problem.kind == "missing":
+            problem = _refiled(engine, entry) or problem
+        if problem and integrity.is_current(engine, entry):
+            if problem.kind == "missing" and relocation:
+                moved[relocation] += 1
+            else:
+                yield problem
+    for relocation, count in moved.items():
+        message = (
+            f"was moved or renamed: {count} files that rows name there are in {escape(relocation.new)} now; "
+            "`doctor --repair` updates the rows"
+        )
+        yield Problem("moved", relocation.old, None, message, relocation)
+
+
+def unfinished(engine: Engine, settings: Settings) -> Iterator[Problem]:
+    """Find unfinished rows whose file is missing, or that no running worker will finish."""
+    for entry in integrity.unfinished(engine):
+        spool = os.path.join(os.fsencode(settings.spool), os.fsencode(entry.spool_name))
+        lost = not any(map(os.path.lexists, _places(entry, spool)))
+        if not integrity.is_current(engine, entry):
+            continue
+        if lost:
+            message = "is neither here nor at its destination; put it back, then restart the worker"
+            yield Problem("missing", spool, entry.id, message)
+        elif holder(settings.state) is None:
+            message = f"is {entry.state}, and no worker is running; start the worker, which finishes it"
+            yield Problem("unfinished", spool, entry.id, message)
+
+
+def pending(engine: Engine) -> Iterator[Problem]:
+    """Find corrections and undos that have begun and are not done."""
+    for move in integrity.pending_moves(engine):
+        message = f"is in the middle of `{move.kind}`; unless one is running, start the worker to finish it"
+        yield Problem("pending", move.source, move.file_id, message)
+
+
+def _refiled(engine: Engine, entry: Entry) -> Problem | None:
+    """Return the finding for a missing file whose content another row has filed, else None."""
+    if (other := elsewhere(engine, entry)) is None:
+        return None
+    where = f"is missing; its content is filed as {escape(other.path or b'')} (file {other.id})"
+    return _superseded(entry, where)
+
+
+def _superseded(entry: Entry, why: str) -> Problem:
+    return Problem("superseded", entry.path or b"", entry.id, f"{why}; `doctor --repair` ends this row")
+
+
+def _compare(entry: Entry, path: bytes, hashes: bool) -> Problem | None:
+    try:
+        found = os.lstat(path)
+        if not stat.S_ISREG(found.st_mode):
+            return Problem("changed", path, entry.id, "is no longer a file; restore the photo")
+        if found.st_size != entry.bytes:
+            return Problem(
+                "changed", path, entry.id, f"has {found.st_size} bytes, not {entry.bytes}{_EDITED}"
+            )
+        if hashes and entry.sha256 and moves.sha256(path) != entry.sha256:
+            return Problem("changed", path, entry.id, f"has other content than when it was filed{_EDITED}")
+    except (FileNotFoundError, NotADirectoryError):
+        message = "is missing; put it back under this name unless you deleted it"
+        return Problem("missing", path, entry.id, message)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}; fix this and try again"
+        return Problem("unreadable", path, entry.id, message)
+    return None
+
+
+def _places(entry: Entry, spool: bytes) -> list[bytes]:
+    """Return the paths at which the file of an unfinished row may be."""
+    if entry.destination is not None:
+        return [spool, entry.destination]
+    origin = os.path.join(os.fsencode(entry.inbox), entry.source)
+    return [spool, origin] if entry.state == "claimed" else [spool]
