@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.web.middleware.body_limits import SLOWEST
+from pipeline.web.middleware.problems import PROBLEM_JSON, Problem, as_dict
 
 CONNECTIONS = 200
 """Connections at once; more are answered 503, unless one of them waits for its client."""
@@ -140,6 +141,11 @@ class HeaderTimeoutProtocol(H11Protocol):
         if self._pace.is_late(kind, now):
             self.close()
 
+    @property
+    def takes_body(self) -> bool:
+        """Whether the body of its request has not come whole yet."""
+        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete
+
     def debt(self, now: float) -> float:
         """Return how many seconds it kept the server waiting, as far as `watch` has seen."""
         return self._pace.debt(now) if self._pace else 0.0
@@ -183,9 +189,23 @@ class HeaderTimeoutProtocol(H11Protocol):
         count = collections.Counter(map(_address, candidates))
         waiting = [each for each in candidates if each.debt(now) >= PATIENT_SECONDS]
         if not waiting:
-            return False
+            return self._displace(candidates, count)
         max(waiting, key=lambda each: (count[_address(each)], each.debt(now))).close()
         return True
+
+    def _displace(self, others: Iterable[HeaderTimeoutProtocol], count: collections.Counter[str]) -> bool:
+        """Close the newest connection of an address that has most of the places, if this one has few.
+
+        Otherwise one client that asks without a pause, whether or not it reads, would keep all others out.
+        """
+        busiest, taken = count.most_common(1)[0]
+        if taken <= CONNECTIONS // 2 or count[_address(self)] > CONNECTIONS // 10:
+            return False
+        # An upload would have to begin again, and who came last may have no place to give.
+        newest = [e for e in others if _address(e) == busiest and not e.takes_body and not e.is_spare]
+        if newest:
+            max(newest, key=lambda each: each.number).close()
+        return bool(newest)
 
 
 def watch(connections: Iterable[asyncio.Protocol], now: float) -> None:
@@ -238,8 +258,8 @@ def _socket(transport: asyncio.Transport) -> socket.socket:
 
 
 def _refusal(status: int, error: str, what_to_do: str, headers: dict[str, str] | None = None) -> bytes:
-    body = json.dumps({"error": error, "what_to_do": what_to_do}).encode()
-    more = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+    body = json.dumps(as_dict(Problem(status, error, what_to_do))).encode()
+    more = {"Content-Type": PROBLEM_JSON, "Content-Length": str(len(body)), "Connection": "close"}
     reason = {400: "Bad Request", 503: "Service Unavailable"}[status]
     lines = [f"HTTP/1.1 {status} {reason}", *(f"{k}: {v}" for k, v in {**more, **(headers or {})}.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body

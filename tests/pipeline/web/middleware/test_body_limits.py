@@ -83,7 +83,7 @@ def test_an_odd_urlencoded_form_is_refused_and_no_defect(visitor: TestClient, pa
 def test_odd_json_is_refused_and_no_defect(visitor: TestClient, body: bytes) -> None:
     answer = visitor.post(JSON, content=body, headers={"Content-Type": "application/json"})
     refused(answer)
-    assert set(json.loads(answer.content)) == {"error", "what_to_do"}
+    assert {"error", "what_to_do"} < set(json.loads(answer.content))
 
 
 def refused(answer: httpx.Response) -> None:
