@@ -44,6 +44,19 @@ def _host_name(host: str) -> str:
     return host
 
 
+def _usable_path(path: Path) -> Path:
+    try:
+        usable = b"\0" not in os.fsencode(path.expanduser())
+    except (UnicodeError, RuntimeError):  # half a character; the home of an unknown user
+        usable = False
+    if not usable:
+        raise ValueError("expected the path of a folder")
+    return path
+
+
+Folder = Annotated[Path, AfterValidator(_usable_path)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -132,10 +145,10 @@ class Settings(BaseSettings):
         frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", allow_inf_nan=False
     )
 
-    inboxes: tuple[Path, ...] = Field((Path("inbox"),), min_length=1)
-    sorted: Path = Path("sorted")
-    state: Path = Path("state")
-    reports: Path = Path("reports")
+    inboxes: tuple[Folder, ...] = Field((Path("inbox"),), min_length=1)
+    sorted: Folder = Path("sorted")
+    state: Folder = Path("state")
+    reports: Folder = Path("reports")
     database: str | None = None
     model: str = "cats_dogs"
     engine: Literal["auto", "tensorflow", "openvino"] = "auto"
@@ -208,7 +221,7 @@ def _checked(path: Path, values: dict[str, Any], base: Path) -> Settings:
         settings = Settings(**values, base=base)
     except ValidationError as error:
         raise SettingsError(_explain(path, error)) from error
-    except PydanticSettingsError as error:
+    except (PydanticSettingsError, RecursionError) as error:
         raise SettingsError(f'environment: {error}; write lists as JSON, such as ["a", "b"]') from error
     folder_layout.check(_places(settings))
     return settings
@@ -239,6 +252,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:  # YAML makes dates and numbers of what looks like them
+        raise SettingsError(f"{path}: has a value that cannot be: {error}; write text in quotes") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path}: is nested too deeply; expected settings as in the README") from error
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):

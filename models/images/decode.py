@@ -24,15 +24,15 @@ from PIL import (
 )
 from pillow_heif import HeifImageFile
 
-from models.images.formats import jpeg, png
+from models.images.formats import jpeg, png, zero_holes
 from models.images.formats.bmp import open_bmp
 from models.images.formats.errors import UnreadableImage
 from models.images.formats.gif import open_gif
-from models.images.formats.heif import clean_aperture, plain_avif, without_film
+from models.images.formats.heif import clean_aperture, coded_spans, plain_avif, without_film
 from models.images.formats.jpeg_decoding import load as load_jpeg
 from models.images.formats.orientation import read_orientation
 from models.images.formats.tiff_decoder import TiffDecoder
-from models.images.headers import Header, read_header
+from models.images.headers import Header, read_header, webp_spans
 from models.images.memory_budget import WeightedSemaphore
 from models.images.resize import shrink
 
@@ -51,6 +51,7 @@ _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "HEIF": HeifImageFile,
     "AVIF": lambda file: _open_avif(file),
 }
+_SPANS = {"WEBP": webp_spans, "HEIF": coded_spans, "AVIF": coded_spans}
 # `pipeline.classifier.file_checks` opens these by name.
 pillow_heif.register_heif_opener()
 
@@ -147,6 +148,8 @@ def _opened(header: Header, data: bytes) -> Image.Image:
         data = png.without_metadata(data)
     elif header.format == "HEIF":
         data = without_film(data)
+    if spans := _SPANS.get(header.format):
+        zero_holes.check(data, spans(data), header.width * header.height, header.format)
     image = _DECODERS[header.format](io.BytesIO(data))
     if header.format == "PNG":
         png.correct_transparency(image, data)

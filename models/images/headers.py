@@ -108,8 +108,20 @@ def _read_webp(data: bytes) -> Header:
     return Header("WEBP", width, height, max(1, frames), exif, xmp)
 
 
-def _riff_chunks(data: bytes, end: int) -> Iterator[tuple[bytes, int, int]]:
-    at = 12
+def webp_spans(data: bytes) -> list[tuple[int, int]]:
+    """Return where the pixels of the first picture of a WebP that `read_header` has accepted are."""
+    end = struct.unpack_from("<I", data, 4)[0] + 8
+    for name, start, stop in _riff_chunks(data, end):
+        if name == b"ANMF":
+            return [
+                (at, last) for inner, at, last in _riff_chunks(data, stop, start + 16) if inner in _PIXELS
+            ]
+        if name in _PIXELS:
+            return [(start, stop)]
+    return []
+
+
+def _riff_chunks(data: bytes, end: int, at: int = 12) -> Iterator[tuple[bytes, int, int]]:
     while at + 8 <= end:
         (length,) = struct.unpack_from("<I", data, at + 4)
         if at + 8 + length > end:
@@ -134,6 +146,7 @@ def _vp8(data: bytes, at: int) -> tuple[int, int]:
 
 
 _Sizer = Callable[[bytes, int], tuple[int, int]]
+_PIXELS = (b"VP8 ", b"VP8L")
 _WEBP_SIZES: dict[bytes, _Sizer] = {b"VP8X": _vp8x, b"VP8L": _vp8l, b"VP8 ": _vp8}
 
 

@@ -87,11 +87,11 @@ def read_plan(path: Path) -> Plan:
         return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'all'}: {e['msg']}" for e in error.errors()[:5])
         raise DatasetError(f"{path}: {wrong}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DatasetError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def sweep(

@@ -133,6 +133,11 @@ class HeaderTimeoutProtocol(H11Protocol):
         if self._pace.is_late(kind, now):
             self.close()
 
+    @property
+    def takes_body(self) -> bool:
+        """Whether the body of its request has not come whole yet."""
+        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete
+
     def debt(self, now: float) -> float:
         """Return how many seconds the client has kept the server waiting, as of the last `watch`."""
         return self._pace.debt(now) if self._pace else 0.0
@@ -176,9 +181,23 @@ class HeaderTimeoutProtocol(H11Protocol):
         count = collections.Counter(map(_address, candidates))
         waiting = [each for each in candidates if each.debt(now) >= EVICTABLE_SECONDS]
         if not waiting:
-            return False
+            return self._displace(candidates, count)
         max(waiting, key=lambda each: (count[_address(each)], each.debt(now))).close()
         return True
+
+    def _displace(self, others: Iterable[HeaderTimeoutProtocol], count: collections.Counter[str]) -> bool:
+        """Close the newest connection of an address that has most of the places, if this one has few.
+
+        Otherwise one client that asks without a pause, whether or not it reads, would keep all others out.
+        """
+        busiest, taken = count.most_common(1)[0]
+        if taken <= CONNECTIONS // 2 or count[_address(self)] > CONNECTIONS // 10:
+            return False
+        # An upload would have to begin again, and who came last may have no place to give.
+        newest = [e for e in others if _address(e) == busiest and not e.takes_body and not e.is_spare]
+        if newest:
+            max(newest, key=lambda each: each.number).close()
+        return bool(newest)
 
 
 def watch(connections: Iterable[asyncio.Protocol], now: float) -> None:

@@ -150,6 +150,12 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (107,), (_CONNECTIONS + "test_who_keeps_the_server_waiting_loses_its_place_to_who_comes",),
     ),
     of(
+        "one address does not take all places", "pipeline/web/connections.py",
+        "            return self._displace(candidates, count)\n",
+        "            return False\n",
+        (107,), (_CONNECTIONS + "test_an_address_that_asks_without_a_pause_does_not_keep_others_out",),
+    ),
+    of(
         "a place for health checks", "pipeline/web/middleware/guard.py",
         "        return local and request.scope[\"path\"] in HEALTH_PATHS\n",
         "        return False\n",

@@ -150,3 +150,24 @@ def test_no_number_in_the_settings_is_without_bounds(tmp_path: Path, value: str)
         (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
         with pytest.raises(SettingsError):
             config.load(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'inboxes: ["a\\0b"]', 'state: "a\\0b"', 'reports: "\\ud800"', "sorted: ~no-such-user-here/x",
+        "report: {at: 2026-13-45}", "batch: {size: " + "9" * 5000 + "}", "[" * 20_000, "a: " * 5000,
+        "report: {timezone: 2026-99-99 99:99:99}",
+    ],
+)  # fmt: skip
+def test_what_no_path_number_or_date_can_be_is_refused_and_no_defect(write, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"config\.yaml"):
+        config.load(write(text))
+
+
+def test_a_variable_that_is_nested_without_end_is_refused_and_no_defect(
+    write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAWSORT_INBOXES", "[" * 50_000)
+    with pytest.raises(SettingsError, match="environment"):
+        config.load(write(""))

@@ -211,6 +211,12 @@ def _locate(items: dict[int, Item], data: bytes, found: dict[bytes, Box]) -> Non
                 items[number].extents.append((first, count))
 
 
+def coded_spans(data: bytes) -> list[tuple[int, int]]:
+    """Return where the coded data of the primary picture are, as far as the file says."""
+    extents = [extent for item in primary_items(data).values() for extent in item.extents]
+    return [(start, start + (count or len(data))) for start, count in extents]
+
+
 def clean_aperture(data: bytes, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
     """Return the part of the primary picture that is to be shown: left, top, right, bottom in pixels.
 

@@ -16,7 +16,7 @@ LOSSLESS = 0xC3
 _PROGRESSIVE = {0xC2, 0xCA}
 _HUFFMAN, _RESTART_INTERVAL, _SCAN = 0xC4, 0xDD, 0xDA
 _BETWEEN_SCANS = {0xC4, 0xCC, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)}
-_ALL = (1 << 64) - 1
+_UNSEEN = [64] * 64
 _MOST_PARTS = 50  # more restart intervals than these are counted and not looked at one by one
 
 # Each begins with one known byte, which makes the search three times as fast.
@@ -65,9 +65,7 @@ class _Frame:
     sampling: dict[int, tuple[int, int]] = field(default_factory=dict)  # of a component: across, down
     restart: int = 0
     first_symbols: dict[int, int] = field(default_factory=dict)  # of a Huffman table: what zero bits mean
-    coefficients: dict[int, int] = field(
-        default_factory=dict
-    )  # of a component: those that are exact, as bits
+    missing_bits: dict[int, list[int]] = field(default_factory=dict)  # of a component: for each coefficient
 
 
 def read_scans(data: bytes) -> Scans:
@@ -90,7 +88,7 @@ def read_scans(data: bytes) -> Scans:
                 walk = segments(data, scans[-1].end)
     except (UnreadableImage, struct.error, IndexError):
         pass  # the file ends between two scans
-    exact = all(frame.coefficients.get(component) == _ALL for component in frame.sampling)
+    exact = not any(any(frame.missing_bits.get(component, _UNSEEN)) for component in frame.sampling)
     return Scans(frame.kind, scans, exact)
 
 
@@ -142,12 +140,13 @@ def _read_scan(frame: _Frame, data: bytes, start: int, end: int) -> Scan:
 
 
 def _note_exact(frame: _Frame, components: list[int], band: bytes) -> None:
-    first, last, bits = band
-    if bits & 15 and frame.kind in _PROGRESSIVE:
-        return  # a later scan refines it
-    new = (1 << last + 1) - (1 << first) if frame.kind in _PROGRESSIVE else _ALL
+    first, last, bits = band if frame.kind in _PROGRESSIVE else (0, 63, 0)
+    before, left = bits >> 4, bits & 15
     for component in components:
-        frame.coefficients[component] = frame.coefficients.get(component, 0) | new
+        missing = frame.missing_bits.setdefault(component, list(_UNSEEN))
+        for at in range(first, min(last, 63) + 1):
+            if before in (0, missing[at]):  # a scan that refines another one is worth nothing without that
+                missing[at] = left
 
 
 def _units(frame: _Frame, components: list[int]) -> int:

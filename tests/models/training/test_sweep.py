@@ -69,6 +69,9 @@ def test_interrupted_sweep_goes_on_and_leaves_a_leaderboard_and_the_best_bundle(
         ("trials: 1\narchitectures: [svm]\nparameters: {lr: 1}", "no 'lr'; there are learning_rate"),
         ("trials: 1\narchitectures: [svm]\nstrategies: {a: {speed: 1}}", "no 'speed'"),
         ("trials: [", "is not valid YAML"),
+        ("trials: " + "9" * 5000, "is not valid YAML"),
+        ("trials: 2026-13-45", "is not valid YAML"),
+        ("[" * 20_000, "is not valid YAML"),
     ],
 )
 def test_wrong_plan_is_refused_by_key(tmp_path: Path, text: str, says: str):

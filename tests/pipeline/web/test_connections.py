@@ -23,6 +23,7 @@ from pipeline.web.connections import HEAD_SECONDS, WRITE_SECONDS, HeaderTimeoutP
 from pipeline.web.middleware.body_limits import SLOWEST, SMALL_BODY
 from pipeline.web.middleware.busy import ALL_TAKEN
 from pipeline.web.middleware.guard import HEADERS, SecurityMiddleware
+from pipeline.web.middleware.problems import PROBLEM_JSON
 from tests.support.live_server import PATIENCE, running, wait
 
 MANY = 400
@@ -237,6 +238,24 @@ def test_the_address_with_the_most_connections_loses_its_place_first(desk: Desk)
     assert not honest.closed and sum(line.closed for line in greedy) == 1
 
 
+@pytest.mark.fault(107)
+def test_an_address_that_asks_without_a_pause_does_not_keep_others_out(desk: Desk) -> None:
+    upload = desk.connect("192.0.2.66", NEVER_ENDS)[1]
+    busy = [desk.connect("192.0.2.66", SMALL)[1] for _ in range(3)]
+    desk.wait(0)
+    same, _ = desk.connect("192.0.2.66", SMALL)
+    assert same.app is not desk.config.loaded_app, "it has all places already"
+    made, _line = desk.connect("192.0.2.1", SMALL)
+    assert made.app is desk.config.loaded_app, "it was not let in"
+    assert [line.closed for line in [upload, *busy]] == [False, False, False, True]
+
+
+def test_an_address_with_half_of_the_places_keeps_them(desk: Desk) -> None:
+    lines = [desk.connect(peer, SMALL)[1] for peer in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3")]
+    desk.connect("192.0.2.4", SMALL)
+    assert not any(line.closed for line in lines)
+
+
 def test_an_upload_that_goes_on_keeps_its_place(desk: Desk) -> None:
     made, line = desk.connect("127.0.0.1", NEVER_ENDS)
     desk.wait(1)
@@ -253,8 +272,8 @@ def test_an_upload_that_goes_on_keeps_its_place(desk: Desk) -> None:
 
 @pytest.mark.fault(107)
 def test_of_the_spare_places_half_are_for_this_machine(desk: Desk) -> None:
-    for _ in range(4):
-        desk.connect("127.0.0.1", SMALL)
+    for host in range(4):
+        desk.connect(f"192.0.2.{host}", SMALL)
     spare = [desk.connect("192.0.2.66")[1] for _ in range(2)]
     _, refused = desk.connect("192.0.2.66")
     _, local = desk.connect("127.0.0.1")
@@ -262,12 +281,14 @@ def test_of_the_spare_places_half_are_for_this_machine(desk: Desk) -> None:
     assert (
         refused.closed and refused.written.startswith(b"HTTP/1.1 503 ") and b"Retry-After" in refused.written
     )
+    said = json.loads(refused.written.partition(b"\r\n\r\n")[2])
+    assert PROBLEM_JSON.encode() in refused.written and said["status"] == 503 and said["what_to_do"]
 
 
 @pytest.mark.fault(107)
 def test_silent_connections_never_fill_the_spare_places_of_this_machine(desk: Desk) -> None:
-    for _ in range(4):
-        desk.connect("127.0.0.1", SMALL)
+    for host in range(4):
+        desk.connect(f"192.0.2.{host}", SMALL)
     asking = desk.connect("127.0.0.1", SMALL)[1]
     silent = [desk.connect("127.0.0.1")[1] for _ in range(3)]
     _, checking = desk.connect("127.0.0.1", SMALL)
@@ -319,6 +340,7 @@ def test_when_all_places_are_taken_a_page_is_answered_503_in_our_words(
         page = httpx.get(f"{live}/", headers={"Accept": "text/html"})
     assert answer.status_code == page.status_code == 503
     assert answer.headers["retry-after"] == page.headers["retry-after"] == "5"
+    assert answer.headers["content-type"] == PROBLEM_JSON
     assert {"status", "error", "what_to_do"} < set(answer.json()) and "All connections" in page.text
     assert {name: page.headers[name] for name in HEADERS} == HEADERS
 

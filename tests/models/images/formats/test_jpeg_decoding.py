@@ -238,3 +238,13 @@ def test_data_that_belong_to_no_block_tell_of_damage_within_a_picture_and_not_at
     inner = next(at for at in range(start, len(data)) if data[at] == 0xFF and data[at + 1] != 0)
     assert reason(data[:inner] + extra + data[inner:]) == "corrupt"
     assert reason(data[:-2] + extra + END) == "classified"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_progressive_jpeg_without_one_of_its_scans_is_refused(mode: str) -> None:
+    data = jpeg("progressive", mode)
+    scans = [at for at in range(len(data)) if data.startswith(b"\xff\xda", at)]
+    marks = (b"\xff\xc4", b"\xff\xda", END)
+    ends = [min(at for mark in marks if (at := data.find(mark, scan + 2)) > 0) for scan in scans]
+    for scan, end in zip(scans, ends, strict=True):
+        assert reason(data[:scan] + data[end:]) in ("truncated", "corrupt"), data[scan : scan + 14]
