@@ -202,7 +202,9 @@ def _orientation(header: Header, image: Image.Image) -> int:
     """Say how a picture lies, unless its decoder has turned it already, as that of a HEIF does."""
     if isinstance(image, TiffDecoder):
         return image.orientation
-    if header.format not in ("HEIF", "AVIF"):
+    if header.format == "HEIF":
+        return 1
+    if header.format != "AVIF":
         return read_orientation(header.exif, header.xmp)
     try:
         return int(image.getexif().get(_ORIENTATION, 1))

@@ -1,6 +1,6 @@
 """`python -m pipeline.cli`: every command of `pawsort`."""
 
-from pipeline.cli.app import main
+from pipeline.entry import main
 
 if __name__ == "__main__":
     main()

@@ -6,11 +6,6 @@ Data goes to stdout, messages and progress to stderr. What a command needs is im
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # python -m pipeline.cli.app
-    from pipeline.entry import main as enter
-
-    enter()
-
 import os
 import signal
 import sys

@@ -20,8 +20,11 @@ PACKAGES = (
 )  # fmt: skip
 """Packages that decode a picture, scale it or run a network."""
 
-CODE = ("admission", "batching", "decision", "inference")
-"""Modules of `pipeline` that have a part in an answer, besides all of `models`."""
+CODE = (
+    "models/images", "models/bundle", "models/networks", "models/inference", "models/calibration.py",
+    "pipeline/classifier", "pipeline/decision.py",
+)  # fmt: skip
+"""Packages and modules that have a part in an answer."""
 
 
 def answer_key(settings: Settings, bundle: Bundle, engine_name: str = "") -> str:
@@ -52,6 +55,7 @@ def _version(package: str) -> str | None:
 @cache
 def _code() -> str:
     # The code itself rather than a number, which a change would have to remember to raise.
-    [own], [theirs] = pipeline.__path__, models.__path__
-    files = [*sorted(Path(theirs).glob("*.py")), *(Path(own, f"{name}.py") for name in CODE)]
+    roots = {"models": models.__path__[0], "pipeline": pipeline.__path__[0]}
+    paths = [Path(roots[room]).parent / name for name in CODE for room in [name.partition("/")[0]]]
+    files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -62,8 +62,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "runs of zeros in a JPEG", "models/images/formats/jpeg_decoding.py",
-        "        if data.find(_ZEROS, part.start, end) >= 0:\n",
-        "        if False:\n",
+        "    found = [part for part in pieces if data.find(_ZEROS, part.start, part.end) >= 0]\n",
+        "    found = list[Scan]()\n",
         (), ("models/images/formats/test_jpeg_decoding.py::test_a_hole_of_zeros_is_corrupt",),
     ),
     of(
@@ -83,6 +83,24 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "                image = image.crop(aperture)\n",
         "                pass\n",
         (), ("models/images/formats/test_heif.py::test_only_the_clean_aperture_is_shown",),
+    ),
+    of(
+        "planes left to libtiff", "models/images/formats/tiff_decoder.py",
+        "            tags[_COMPRESSION] = _LZW\n",
+        "            pass\n",
+        (), ("models/images/formats/test_tiff_pixels.py::test_planes_show_what_their_channels_show", "models/images/formats/test_tiff_pixels.py::test_ycbcr_with_fewer_samples_of_colour_shows_its_picture",),
+    ),
+    of(
+        "words that begin like a format", "models/images/formats/sniff.py",
+        "    return None if _is_text(data[:512]) else _foreign_bytes(data)\n",
+        "    return _foreign_bytes(data)\n",
+        (43,), ("models/images/formats/test_sniff.py::test_words_are_no_image_whatever_they_begin_with",),
+    ),
+    of(
+        "profiles of a PNG unpacked in part", "models/images/formats/png.py",
+        "zlib.decompressobj().decompress(rest, _MOST_TEXT)",
+        "zlib.decompressobj().decompress(rest)",
+        (), ("models/images/formats/test_orientation.py::test_a_profile_that_swells_is_cut_and_only_the_first_is_unpacked",),
     ),
     of(
         "shrinking in bands", "models/images/resize.py",

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 from PIL import Image
 
+from tests.corpus.bmps import bmp, masks
 from tests.corpus.case import FINE, Case
+from tests.corpus.tiffs import tags, tiff
 from tests.support.pictures import encode, png, png_bomb
 
 SIDE = 14_000
@@ -19,6 +21,27 @@ def _png(side: int, depth: int, colours: int, bytes_a_pixel: int) -> bytes:
     row = b"\0" + bytes(side * bytes_a_pixel)
     pixels = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
     return png(struct.pack(">IIBBBBB", side, side, depth, colours, 0, 0, 0), pixels)
+
+
+def _small_frame() -> bytes:
+    data = bytearray(encode(Image.new("L", (SIDE - 1, SIDE)), "GIF"))
+    struct.pack_into("<H", data, 6, SIDE)
+    return bytes(data)
+
+
+def _runs() -> bytes:
+    row = b"\xff\5" * (SIDE // 255) + bytes([SIDE % 255, 7]) + b"\0\0"
+    return bmp(SIDE, SIDE, 8, packing=1, data=row * SIDE + b"\0\1")
+
+
+def _masked(side: int) -> bytes:
+    told = masks(0xFF, 0xFF00, 0xFF0000, 0xFF000000)
+    return bmp(side, side, 32, header=56, packing=3, masks=told, data=bytes(4 * side * side))
+
+
+def _planes(side: int) -> bytes:
+    plane = zlib.compress(bytes(2 * side * side), 1)
+    return tiff(tags(side, side, bits=(16,) * 3, photo=2, packing=8, t284=(3, [2])), [plane] * 3)
 
 
 def giants() -> Iterator[Case]:
@@ -34,6 +57,10 @@ def giants() -> Iterator[Case]:
         "giant tiff packed", encode(Image.new("L", (SIDE, SIDE)), "TIFF", compression="tiff_deflate"), FINE
     )
     yield Case("giant tiff of floats", encode(Image.new("F", (6000, 6000)), "TIFF"), FINE)
+    yield Case("giant gif of a small frame", _small_frame(), FINE)
+    yield Case("giant bmp in runs", _runs(), FINE)
+    yield Case("large bmp of masks", _masked(6000), FINE)
+    yield Case("large tiff of planes", _planes(6000), FINE)
     yield Case("giant jpeg grey", encode(Image.new("L", (SIDE, SIDE)), "JPEG"), FINE)
     yield Case("giant jpeg", encode(Image.new("RGB", (10_000, 10_000)), "JPEG"), FINE)
     yield Case(

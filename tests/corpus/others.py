@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from tests.corpus.case import CORRUPT, DAMAGED, EMPTY, FINE, NO_IMAGE, TOO_MANY, TRUNCATED, UNSUPPORTED, Case
+from tests.support.heif_files import aperture, box, still, track
 from tests.support.pictures import FORMATS, encode, exif, noise, scene
 
 FOREIGN = UNSUPPORTED | NO_IMAGE
@@ -111,19 +112,34 @@ def heif() -> Iterator[Case]:
         at = data.index(b"ispe") + 8
         for size, allowed in (((0, 0), CORRUPT), ((2**31, 2**31), TOO_MANY), ((81, 61), FINE | DAMAGED)):
             yield Case(f"{kind} of {size}", data[:at] + struct.pack(">II", *size) + data[at + 8 :], allowed)
-        for box in (b"meta", b"iloc", b"iprp", b"ipco", b"hdlr", b"pitm", b"iinf", b"mdat"):
-            spot = data.find(box)
+        for part in (b"meta", b"iloc", b"iprp", b"ipco", b"hdlr", b"pitm", b"iinf", b"mdat"):
+            spot = data.find(part)
             if spot > 0:
                 yield Case(
-                    f"{kind} without {box.decode()}", data[:spot] + b"free" + data[spot + 4 :], FINE | DAMAGED
+                    f"{kind} without {part.decode()}",
+                    data[:spot] + b"free" + data[spot + 4 :],
+                    FINE | DAMAGED,
                 )
                 for length in (0, 1, 7, 2**32 - 1):
                     lie = data[: spot - 4] + struct.pack(">I", length) + data[spot:]
-                    yield Case(f"{kind} {box.decode()} of {length} bytes", lie, FINE | DAMAGED)
+                    yield Case(f"{kind} {part.decode()} of {length} bytes", lie, FINE | DAMAGED)
         yield Case(f"{kind} only its brand", data[:24], DAMAGED | UNSUPPORTED)
+        yield from _built(kind)
     frames = [noise(80, 60, n) for n in range(4)]
     yield Case("AVIF animated", encode(image, "AVIF", save_all=True, append_images=frames), FINE)
     yield Case("HEIF of several", encode(image, "HEIF", save_all=True, append_images=frames), FINE)
+
+
+def _built(kind: str) -> Iterator[Case]:
+    image = scene(80, 60)
+    film = box(b"moov", track(b"vide", 90) + track(b"soun", 4_000_000_000)) + box(b"mdat", bytes(99))
+    yield Case(f"{kind} film and sound behind", still(image, kind, behind=film), FINE)
+    yield Case(f"{kind} film in a box of its own", still(image, kind, behind=box(b"mpvd", film)), FINE)
+    for sides in ((40, 30, 0, 0), (80, 60, 0, 0), (999, 1, 0, 0), (40, 30, 99, 0), (0, 0, 0, 0)):
+        allowed = FINE if sides[0] in (40, 80) and not sides[2] else FINE | DAMAGED
+        yield Case(f"{kind} aperture {sides}", still(image, kind, [aperture(*sides)]), allowed)
+    for codec in (b"unci", b"j2k1", b"vvc1", b"\0\0\0\0"):
+        yield Case(f"{kind} codec {codec!r}", still(image, kind, codec=codec), UNSUPPORTED)
 
 
 def foreign() -> Iterator[Case]:

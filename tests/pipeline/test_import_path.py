@@ -146,7 +146,7 @@ def test_commands_run_no_file_of_a_folder_that_is_not_named_in_full(
     assert run(trap, *words, "status", PYTHONPATH=path).returncode == 0
 
 
-@pytest.mark.parametrize("module", ["pipeline", "pipeline.cli.app"])
+@pytest.mark.parametrize("module", ["pipeline", "pipeline.cli"])
 def test_a_module_run_by_name_finds_no_other_module_in_the_working_folder(trap: Trap, module: str) -> None:
     """But for what Python's own `-m` looks for there before Pawsort's first line runs."""
     trap.set([name for name in LATER if name not in ("__future__", "collections")])
@@ -182,12 +182,12 @@ def checkout(tmp_path: Path) -> Callable[[], Path]:
 
     def make() -> Path:
         checkout = tmp_path / "a checkout"
-        (checkout / "pipeline").mkdir(parents=True)
+        (checkout / "pipeline" / "cli").mkdir(parents=True)
         shutil.copy(ROOT / "run_worker.py", checkout)
         for name in ("__init__.py", "import_path.py", "entry.py"):
             shutil.copy(ROOT / "pipeline" / name, checkout / "pipeline")
         words = "import html, selectors, sys\ndef main():\n    print(__file__)\n"
-        (checkout / "pipeline" / "cli.py").write_text(words, encoding="utf-8")
+        (checkout / "pipeline" / "cli" / "app.py").write_text(words, encoding="utf-8")
         for name in ("html", "selectors"):
             (checkout / f"{name}.py").write_text("raise SystemExit('a trap')", encoding="utf-8")
         return checkout
@@ -210,7 +210,7 @@ def test_a_checkout_finds_itself_from_anywhere_and_trusts_only_its_packages(
         script.symlink_to(found / "run_worker.py")
     trap.set(LATER)
     done = run(trap, sys.executable, *flags, str(script), PYTHONPATH=".")
-    assert Path(done.stdout.strip()) == found / "pipeline" / "cli.py", done.stderr
+    assert Path(done.stdout.strip()) == found / "pipeline" / "cli" / "app.py", done.stderr
 
 
 # --- the path itself ------------------------------------------------------------------------------------

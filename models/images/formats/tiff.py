@@ -20,12 +20,17 @@ _SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _SUB_FOLDERS, _DNG = (
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _PHOTOMETRIC, _PLANAR, _YCBCR = 262, 284, 6
 _DATA = ((273, 279), (324, 325))  # where the strips, or the tiles, are; and how long
-_EXIF_FOLDER = 34665
-_TAKEN, _TAKEN_OFFSET = 36867, 36881  # DateTimeOriginal, OffsetTimeOriginal
 _NEEDED = {_SUBFILE, _WIDTH, _HEIGHT, _SUB_FOLDERS, _DNG, *(tag for pair in _DATA for tag in pair)}
-_NEEDED |= {_EXIF_FOLDER, _TAKEN, _TAKEN_OFFSET, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT}
+_NEEDED |= {_COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT}
 _NEEDED |= {_PHOTOMETRIC, _PLANAR}
 _COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}  # what Pillow's libtiff has
+_NAMES = {
+    9: "JBIG", 10: "JBIG", 32766: "NeXT", 32809: "ThunderScan", 32908: "PIXAR Film", 32909: "PIXAR Log",
+    33003: "JPEG 2000", 33005: "JPEG 2000", 34661: "JBIG", 34676: "SGI Log", 34677: "SGI Log",
+    34712: "JPEG 2000",
+    34713: "Nikon's NEF", 34887: "LERC", 34892: "lossy JPEG", 34933: "PNG", 34934: "JPEG XR", 50001: "WebP",
+    50002: "JPEG XL", 52546: "JPEG XL", 65000: "Kodak's DCR",
+}  # fmt: skip
 _LARGEST_TILE = 1 << 26  # pixels; a decoder makes room for a whole one, however small the picture
 _MOST_VALUES = 1_000_000  # of one tag; a strip for each row of the tallest picture is far fewer
 _RAW_TYPES = {1, 2, 6, 7}  # of which decoders make no list of numbers
@@ -66,7 +71,7 @@ def read_tiff(data: bytes) -> TiffHeader:
     if not page.get(_WIDTH) or not page.get(_HEIGHT):
         raise corrupt("the TIFF does not say how large it is")
     if (packing := page.get(_COMPRESSION) or [1])[0] not in _COMPRESSIONS:
-        raise unsupported(f"a TIFF packed by method {packing[0]}")
+        raise unsupported(f"a TIFF packed by {_NAMES.get(packing[0], f'method {packing[0]}')}")
     tile = [*page.get(_TILE_WIDTH, [0]), 0][0] * [*page.get(_TILE_HEIGHT, [0]), 0][0]
     if tile > max(_LARGEST_TILE, 4 * page[_WIDTH][0] * page[_HEIGHT][0]):
         raise corrupt(f"the TIFF has tiles of {tile} pixels")
@@ -77,22 +82,6 @@ def _lengths_count(page: dict[int, list[int]]) -> bool:
     """Tell whether decoders need the lengths of strips; of plain pixels they know how many there are."""
     plain = (page.get(_COMPRESSION) or [1])[0] == 1 and (page.get(_PLANAR) or [1])[0] != 2
     return not plain or page.get(_PHOTOMETRIC) == [_YCBCR]
-
-
-def read_taken(exif: bytes) -> tuple[str, str]:
-    """Read DateTimeOriginal and OffsetTimeOriginal from an EXIF block; empty where there is none.
-
-    Raises UnreadableImage or struct.error when the block is broken.
-    """
-    layout, first = _open(exif)
-    for at in _folder(exif, first, layout).get(_EXIF_FOLDER, [])[:1]:
-        tags = _folder(exif, at, layout)
-        return _text(tags.get(_TAKEN, [])), _text(tags.get(_TAKEN_OFFSET, []))
-    return "", ""
-
-
-def _text(values: list[int]) -> str:
-    return bytes(value & 0xFF for value in values[:64]).decode("latin-1").strip("\0 ")
 
 
 def _open(data: bytes) -> tuple[_Layout, int]:

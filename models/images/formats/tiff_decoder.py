@@ -18,6 +18,7 @@ _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
 _COLOUR_MAP, _EXTRA = 320, 338
 _ORIENTATION, _XMP = 274, 700
 _UNCOMPRESSED, _LZW = 1, 5
+_FAX_AND_JPEG = (2, 3, 4, 6, 7, 32771)
 _GREYS_AND_PALETTE, _YCBCR = (0, 1, 3), 6
 _PLANES = ("RGB", "RGBA", "CMYK")
 """Modes that Pillow fills plane by plane rightly; of LA and LAB it would confuse the channels."""
@@ -30,6 +31,8 @@ class TiffDecoder(TiffImageFile):
 
     def _setup(self) -> None:
         tags = self.tag_v2
+        if _PHOTOMETRIC not in tags and tags.get(_COMPRESSION, 1) not in _FAX_AND_JPEG:
+            tags[_PHOTOMETRIC] = 2 if tags.get(_SAMPLES, 1) == 3 else 1  # libtiff's guess; Pillow's is 0
         planes = tags.get(_PLANAR, 1) == 2 and tags.get(_SAMPLES, 1) > 1
         if planes and tags.get(_PHOTOMETRIC) in _GREYS_AND_PALETTE:
             self._keep_first_plane()

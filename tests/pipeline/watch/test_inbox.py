@@ -408,7 +408,7 @@ def test_a_file_that_comes_and_goes_makes_no_noise(
 def test_a_burst_arrives_whole_though_hints_overflow(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "Hints", lambda: inotify.PendingEvents(capacity=10))
+    monkeypatch.setattr(watcher, "PendingEvents", lambda: inotify.PendingEvents(capacity=10))
     inbox = make()
     collect(inbox, 1, 0.05)
     for number in range(500):

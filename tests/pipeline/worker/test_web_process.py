@@ -83,9 +83,10 @@ def test_a_program_that_is_not_there_harms_nobody() -> None:
 
 CHILD = """
 import time
-from pipeline import cli, companion
-cli.main = lambda: (print("up", flush=True), time.sleep(60))
-companion.main()
+from pipeline.cli import app
+from pipeline.worker import web_process
+app.main = lambda: (print("up", flush=True), time.sleep(60))
+web_process.main()
 """
 WORKER = f"""
 import os, subprocess, sys, time

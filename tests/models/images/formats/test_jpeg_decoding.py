@@ -228,3 +228,13 @@ def test_many_scans_of_zeros_take_no_long_time() -> None:
     data = encode(Image.new("L", (2000, 2000)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     assert reason(data[:-2] + data[last:-2] * 300 + END) in ("classified", "corrupt")
+
+
+@pytest.mark.parametrize("kind", ["progressive", "few restarts"])
+def test_data_that_belong_to_no_block_tell_of_damage_within_a_picture_and_not_at_its_end(kind: str) -> None:
+    data = jpeg(kind)
+    start = scan_start(data)
+    extra = np.random.default_rng(5).integers(1, 255, 3000, dtype=np.uint8).tobytes()
+    inner = next(at for at in range(start, len(data)) if data[at] == 0xFF and data[at + 1] != 0)
+    assert reason(data[:inner] + extra + data[inner:]) == "corrupt"
+    assert reason(data[:-2] + extra + END) == "classified"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -102,7 +103,10 @@ def test_a_broken_profile_spoils_nothing(rest: bytes) -> None:
 def test_a_profile_that_swells_is_cut_and_only_the_first_is_unpacked() -> None:
     bomb = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(80_000_000), 9))
     data = PNG[:33] + bomb * 60 + PNG[33:]
+    tracemalloc.start()
     assert (show(data) == PLAIN).all()
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
 
 
 def test_a_png_with_a_profile_has_its_date_too() -> None:

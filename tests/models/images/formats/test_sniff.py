@@ -128,6 +128,7 @@ WORDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.fault(43)
 @pytest.mark.parametrize("words", WORDS)
 def test_words_are_no_image_whatever_they_begin_with(words: str) -> None:
     for data in (words.encode(), (words + " and more words\n" * 40).encode()):

@@ -230,6 +230,24 @@ def test_a_tiff_without_the_lengths_of_its_strips_is_read() -> None:
     assert told and off(bytes(found), GREY) < 1
 
 
+@pytest.mark.parametrize(
+    ("packing", "name"), [(50001, "WebP"), (34712, "JPEG 2000"), (50002, "JPEG XL"), (77, "method 77")]
+)
+def test_a_codec_that_is_not_built_in_is_named(packing: int, name: str) -> None:
+    with pytest.raises(UnreadableImage, match=name) as raised:
+        show(tiff(tags(W, H, bits=(8,), packing=packing), [bytes(99)]))
+    assert raised.value.reason == "unsupported"
+
+
+@pytest.mark.parametrize("packing", list(PACK))
+@pytest.mark.parametrize("colours", [1, 3])
+def test_where_it_is_not_said_zero_is_black(colours: int, packing: int) -> None:
+    expected = GREY if colours == 1 else COLOURS
+    told: Tags = tags(W, H, bits=(8,) * colours, packing=packing)
+    del told[262]
+    assert off(tiff(told, [PACK[packing](numbers(expected, "u1").tobytes())]), expected) < 1
+
+
 def test_planes_show_a_flower(shared_cases: Path) -> None:
     shown = show((shared_cases / "pictures/tiff_rgb_planar_16.tif").read_bytes()).astype(int)
     assert np.abs(np.diff(shown, axis=1)).mean() < 25  # of noise it is about 80
