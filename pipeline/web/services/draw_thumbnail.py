@@ -15,10 +15,10 @@ from pathlib import Path
 from threading import Lock
 
 from models.images.decode import UnreadableImage, fit
+from pipeline.classifier.jpeg import encode_jpeg
 from pipeline.classifier.messages import Ready
 from pipeline.config import LimitSettings
 from pipeline.files.safe_open import opened
-from pipeline.classifier.jpeg import encode_jpeg
 
 THREADS = 2
 MEMORY_BYTES = 4_000_000_000
