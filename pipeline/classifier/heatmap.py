@@ -41,11 +41,10 @@ class HeatmapDrawer:
     def _jpeg(self, request: Explain) -> bytes:
         from models.bundle import bundle
         from models.images.decode import decode, fit
+        from models.inference import gradcam
         from pipeline.classifier.jpeg import encode_jpeg
 
         data = self._read(request.path)
-        from models.inference import gradcam
-
         if self._explainer is None:
             self._explainer = gradcam.open_explainer(bundle.load(self._bundle_path))
         label = self._explainer.labels.index(request.label)
