@@ -232,17 +232,6 @@ def _places(settings: Settings) -> list[tuple[str, Path]]:
     return [*places, *((name, getattr(settings, name)) for name in ("sorted", "state", "reports"))]
 
 
-def masked(secret: str | None) -> str | None:
-    """Return a token, or a URL with a password, with the secret replaced by ***."""
-    if secret is None:
-        return None
-    head, at, tail = secret.rpartition("@")
-    if "://" not in secret:
-        return "***"
-    scheme, _, user = head.partition("://")
-    return f"{scheme}://{user.split(':')[0]}:***@{tail}" if at and ":" in user else secret
-
-
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))

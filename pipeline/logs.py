@@ -1,4 +1,4 @@
-"""Write the log to stderr, one line a record: text for people or JSON for log collectors."""
+"""Write the log to stderr, one line a record, as text or JSON; mask secrets."""
 
 from __future__ import annotations
 
@@ -23,6 +23,17 @@ def set_up(settings: LogSettings, stream: TextIO | None = None) -> None:
     # Details of libraries only help to debug these libraries.
     for name in ("sqlalchemy", "alembic", "apscheduler", "PIL", "watchdog"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def masked(secret: str | None) -> str | None:
+    """Return a token, or a URL with a password, with the secret replaced by ***."""
+    if secret is None:
+        return None
+    head, at, tail = secret.rpartition("@")
+    if "://" not in secret:
+        return "***"
+    scheme, _, user = head.partition("://")
+    return f"{scheme}://{user.split(':')[0]}:***@{tail}" if at and ":" in user else secret
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,6 @@ import sys
 
 import typer
 
-from pipeline import config as configuration
 from pipeline.cli.options import DEFAULT, Config, Json, load
 from pipeline.errors import translated
 
@@ -42,10 +41,11 @@ def config_show(config: Config = DEFAULT, json: Json = False) -> None:
     import yaml
 
     from pipeline.cli.output import print_json
+    from pipeline.logs import masked
 
     values = load(config).model_dump(mode="json")
     for section, key in [(values["web"], "token"), (values, "database")]:
-        section[key] = configuration.masked(section[key])
+        section[key] = masked(section[key])
     if json:
         print_json(values)
     else:

@@ -28,9 +28,9 @@ from db.connection.engine import open_database, schema_version
 from db.queries.listing import counts, states
 from db.schema.file_names import escape
 from pipeline.classifier.configured_model import load_bundle
-from pipeline.config import Settings, masked
+from pipeline.config import Settings
 from pipeline.files.folders import files_below
-from pipeline.logs import printable
+from pipeline.logs import masked, printable
 from pipeline.version import version
 from pipeline.worker import status
 from pipeline.worker.heartbeat import FILE_NAME
