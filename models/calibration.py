@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, Field
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
@@ -91,27 +91,17 @@ def precision_proven(wrong: int, filed: int, target: float, bound: float = BOUND
     return sum(map(math.exp, log_terms)) <= 1 - bound
 
 
-class Promise(Protocol):
-    """What is known of a promised precision, here and in a bundle."""
-
-    @property
-    def target_precision(self) -> float:
-        """The precision, 0 to 1."""
-
-    @property
-    def proven(self) -> bool:
-        """Whether the calibration proves it."""
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """What it takes, and costs, to keep one promise; shares from 0 to 1."""
+class Threshold(BaseModel, strict=True, extra="forbid", frozen=True, allow_inf_nan=False):
+    """An entry of the calibration table: the confidence that one precision takes, and its coverage."""
 
-    target_precision: float
-    threshold: float
-    precision: float  # seen among the filed photos
-    coverage: float  # of the photos that have a folder, the share filed
-    proven: bool  # whether the photos are enough to prove the promise at BOUND
+    target_precision: Share
+    threshold: Share
+    precision: Share  # of the filed calibration photos
+    coverage: Share  # of the photos that have a folder, the share filed
+    proven: bool  # whether the photos are enough to prove the precision at BOUND
 
 
 def predictions(probabilities: Floats, with_folder: Sequence[int]) -> tuple[Labels, Floats, Flags]:
@@ -160,7 +150,7 @@ def least_filed(target: float) -> int:
     return math.ceil(math.log(1 - BOUND) / math.log(target))
 
 
-def unproven(table: Sequence[Promise], photos: int, target: float) -> str | None:
+def unproven(table: Sequence[Threshold], photos: int, target: float) -> str | None:
     """Say that the calibration does not prove a promise, or return None where it does.
 
     `table` has the promises of a bundle, `photos` is how many calibrated it.

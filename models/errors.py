@@ -17,3 +17,15 @@ class ArchitectureError(Exception):
 
 class PackageMissing(Exception):  # noqa: N818 - says what has happened
     """What was asked for needs a package that is not installed; the message says how to get it."""
+
+
+def need(package: str, otherwise: str = "") -> None:
+    """Import a package of the extra `train`. Raises PackageMissing, which says how to install it.
+
+    `otherwise` names another way out, such as an option to leave out.
+    """
+    try:
+        __import__(package)
+    except ImportError as error:
+        remedy = " or ".join(filter(None, ("run `pip install 'pawsort[train]'`", otherwise)))
+        raise PackageMissing(f"{package} is not installed: {remedy}") from error

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle.bundle import Bundle, Sketches, compose, load, write
+from models.bundle.bundle import Bundle, compose, load, write
+from models.bundle.manifest import Sketches
 from models.training import bfloat16_check
 
 _MOST = 5000

@@ -12,139 +12,26 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from models import calibration
+from models.bundle.manifest import (
+    LARGEST_WEIGHTS,
+    SCHEMA_VERSION,
+    Calibration,
+    CloserLook,
+    Figure,
+    Manifest,
+)
 from models.bundle.weights import Arrays, WeightsError, unpack
-from models.errors import BundleError as BundleError
-from models.inference import self_test as selftest
-from models.inference.multi_crop import MOST_ZOOM, NEITHER_BELOW, CloserLook
-from models.labels import NEITHER as NEITHER
+from models.errors import BundleError
+from models.labels import NEITHER
 
 MANIFEST = "bundle.yaml"
-SCHEMA_VERSION = 1
-LARGEST_WEIGHTS = 12_000_000  # bytes; the whole repository is to stay small
 LARGEST_MANIFEST = 1_000_000  # bytes
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Weights(_Section):
-    """The file of arrays, and how to know it."""
-
-    file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.npz$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: int = Field(gt=0, le=LARGEST_WEIGHTS)
-
-
-class ThresholdEntry(_Section):
-    """What it takes, and costs, to keep one promise; see calibration.Threshold."""
-
-    target_precision: Share
-    threshold: Share
-    precision: Share
-    coverage: Share
-    proven: bool
-
-
-class Calibration(_Section):
-    """How logits become probabilities, and what these are worth."""
-
-    temperature: float = Field(gt=0)
-    photos: int = Field(ge=0)
-    bound: Share
-    thresholds: list[ThresholdEntry] = Field(min_length=1)
-
-
-class Look(_Section):
-    """When and how to look closer; see looking.CloserLook."""
-
-    below: Share
-    zoom: float = Field(ge=1, le=MOST_ZOOM)
-    whole: float = Field(ge=0, le=10)
-    parts: float = Field(ge=0, le=10)
-    strongest: float = Field(ge=0, le=10)
-    neither_below: Share = NEITHER_BELOW
-
-
-class SelfTest(_Section):
-    """A fixed input by recipe, and the probabilities that it must give."""
-
-    recipe: str = Field(pattern=f"^{selftest.RECIPE}$")
-    seed: int
-    tolerance: Share
-    probabilities: list[list[Share]] = Field(min_length=1, max_length=64)
-
-
-class Sketches(_Section):
-    """What first answers in 16 bits change, counted on photos; see proving."""
-
-    photos: int = Field(gt=0)
-    again: Share  # of the photos, those that are answered once more in float32
-    flips: int = Field(ge=0)  # photos decided otherwise
-    confident_flips: int = Field(ge=0)  # of these, where both answers are surer than 0.99
-    difference: Share  # the largest of a probability, where a sketch stands
-
-
-class Figure(_Section):
-    """One measured number, with a 95% interval where it is a share of `count` cases."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    count: int = Field(ge=0)
-
-
-class Made(_Section):
-    """What the bundle was made from, and how to make it again."""
-
-    command: str
-    at: str
-    seed: int
-    data: dict[str, dict[str, int]]  # label -> split -> photos
-    set_aside: int = Field(ge=0)  # files that were no photos, or occurred twice
-    held_out_sources: dict[str, str]  # source of `neither` -> split that alone holds it
-    versions: dict[str, str]
-
-
-class Manifest(_Section):
-    """The contents of `bundle.yaml`."""
-
-    schema_version: int = Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)
-    name: str = Field(min_length=1)
-    architecture: str
-    labels: list[str] = Field(min_length=2)
-    folders: dict[str, str]  # label -> folder; none where the model names what it sees and files nothing
-    input_size: int = Field(ge=16, le=1024)
-    weights: Weights
-    calibration: Calibration
-    closer_look: Look | None = None
-    sketches: Sketches | None = None
-    self_test: SelfTest
-    figures: dict[str, Figure]
-    made: Made
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Manifest:
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels must differ from each other")
-        if not set(self.folders) <= set(self.labels):
-            raise ValueError("folders must be given for labels and for nothing else")
-        if any(len(row) != len(self.labels) for row in self.self_test.probabilities):
-            raise ValueError("self_test.probabilities must have a column for each label")
-        if any(
-            not folder or folder.startswith(".") or {"/", "\0"} & set(folder)
-            for folder in self.folders.values()
-        ):
-            raise ValueError("a folder must be a plain name")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +55,7 @@ class Bundle:
     @property
     def closer_look(self) -> CloserLook | None:
         """How to look closer at what is unsure; None where the first look is all there is."""
-        look = self.manifest.closer_look
-        return CloserLook(**look.model_dump()) if look else None
+        return self.manifest.closer_look
 
     @property
     def neither(self) -> int | None:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER
 from models.data.augmentation import PAIR_SHARE, SMALL_SHARE, augment, pair
-from models.data.dataset import DatasetError, Photos, read
+from models.data.dataset import Photos, read
+from models.errors import DatasetError
 from models.images.decode import UnreadableImage, decode
+from models.labels import NEITHER
 
 Pixels = npt.NDArray[np.uint8]
 

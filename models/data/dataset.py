@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER
 from models.data import tar_archives
 from models.data.folder_layout import Place, named, places
 from models.data.near_duplicates import fingerprint, groups
 from models.data.splits import SPLITS, Split, held_out_sources, split_beside_test, split_of, split_of_neither
-from models.errors import DatasetError as DatasetError
+from models.errors import DatasetError
 from models.images.decode import UnreadableImage, decode
+from models.labels import NEITHER
 
 log = logging.getLogger(__name__)
 

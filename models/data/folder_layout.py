@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.bundle.bundle import NEITHER
 from models.data import tar_archives
 from models.data.splits import Split
 from models.errors import DatasetError
+from models.labels import NEITHER
 
 LEVELS: Mapping[str, Split] = {
     "train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle.bundle import NEITHER, Bundle
-from models.data.dataset import DatasetError, Photos
+from models.bundle.bundle import Bundle
+from models.data.dataset import Photos
 from models.data.splits import Split
+from models.errors import DatasetError, need
 from models.evaluation import evaluate
 from models.evaluation.evaluate import Measured, Report
 from models.evaluation.metrics import comparison, definitions
 from models.evaluation.metrics.comparison import Comparison
 from models.evaluation.report import gallery, html_page, plots, tables
 from models.inference.engines import Kind
+from models.labels import NEITHER
 
 
 def compare(
@@ -38,7 +40,7 @@ def compare(
     is that of A's training. Raises DatasetError, BundleError and PackageMissing.
     """
     check_labels(a, b)
-    plots.need("scipy")
+    need("scipy", "leave out --against")
     if out is not None:
         plots.need_all()
     found, left_out = _shared(evaluate.found_in(a, folders, exclude), a, b)

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER, Bundle
+from models.bundle.bundle import Bundle
 from models.data.batches import Pixels, batches, decoded
-from models.data.dataset import DatasetError, Photos, read_wrong, scan
+from models.data.dataset import Photos, read_wrong, scan
 from models.data.splits import Split
+from models.errors import DatasetError
 from models.evaluation.metrics import image_sizes
 from models.evaluation.metrics.curves import curves
 from models.evaluation.metrics.figures import Evaluation, measure
@@ -22,6 +23,7 @@ from models.evaluation.report import gallery, html_page, plots, tables
 from models.evaluation.synthetic_scenes import composed as of_composed
 from models.inference.engines import Kind, open_engine
 from models.inference.multi_crop import look_closer
+from models.labels import NEITHER
 
 Report = Callable[[int, int], None]
 Answer = Callable[[Pixels], npt.NDArray[np.float32]]

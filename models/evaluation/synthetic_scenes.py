@@ -15,7 +15,8 @@ from PIL import Image
 
 from models.bundle.bundle import Bundle
 from models.data.batches import Pixels, decoded
-from models.data.dataset import DatasetError, Photos
+from models.data.dataset import Photos
+from models.errors import DatasetError
 from models.evaluation.metrics import intervals
 from models.evaluation.metrics.intervals import Share
 from models.evaluation.metrics.predictions import Answers

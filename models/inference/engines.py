@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import Bundle, BundleError, read_weights
+from models.bundle.bundle import Bundle, read_weights
+from models.errors import ArchitectureError, BundleError
 from models.inference import openvino_engine, self_test
 from models.inference.openvino_engine import Trial
 
@@ -136,24 +137,9 @@ def _frozen(bundle: Bundle, threads: int | None) -> Any:
         _limit_threads(tf, threads)
     try:
         network = architectures.restored(bundle.architecture, len(bundle.labels), read_weights(bundle))
-    except architectures.ArchitectureError as error:
+    except ArchitectureError as error:
         raise BundleError(f"{bundle.path}: {error}. Make the bundle again with `pawsort train`.") from error
-    return freeze(network.model, bundle.input_size, bundle.calibration.temperature)
-
-
-def freeze(model: Any, size: int, temperature: float) -> Any:
-    """Return `softmax(model / temperature)` as one frozen concrete function for uint8 (n, size, size, 3)."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    from models.networks.tf_runtime import tf
-
-    signature = tf.TensorSpec([None, size, size, 3], tf.uint8, name="images")
-
-    @tf.function(input_signature=[signature])  # type: ignore[untyped-decorator]
-    def probabilities(images: Any) -> Any:
-        return tf.nn.softmax(model(images, training=False) / temperature)
-
-    return convert_variables_to_constants_v2(probabilities.get_concrete_function())
+    return architectures.freeze(network.model, bundle.input_size, bundle.calibration.temperature)
 
 
 def _limit_threads(tf: Any, threads: int) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from models.bundle.bundle import Bundle, BundleError, read_weights
+from models.bundle.bundle import Bundle, read_weights
+from models.errors import ArchitectureError, BundleError
 
 Pixels = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.float32]
@@ -70,13 +71,13 @@ def open_explainer(bundle: Bundle) -> Explainer:
     try:
         network = architectures.restored(bundle.architecture, len(bundle.labels), read_weights(bundle))
         return explainer(network, bundle.labels, bundle.input_size)
-    except architectures.ArchitectureError as error:
+    except ArchitectureError as error:
         raise BundleError(f"{bundle.path}: {error}") from error
 
 
 def explainer(network: Any, labels: Sequence[str], input_size: int) -> Explainer:
     """Cut an architectures.Network at its last layer that has places. Raises ArchitectureError for none."""
-    from models.networks.architectures import ArchitectureError
+    from models.errors import ArchitectureError
     from models.networks.tf_runtime import keras
 
     # Pooling loses half the places in each direction and says nothing new.

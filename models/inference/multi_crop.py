@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from itertools import islice, product
 
 import numpy as np
 import numpy.typing as npt
+
+from models.bundle.manifest import CloserLook
 
 Images = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
@@ -20,14 +21,8 @@ Logs = npt.NDArray[np.float64]
 Weights = tuple[float, float, float]  # of the whole, of its parts, of the strongest of them
 
 PARTS = 4
-MOST_ZOOM = 2.0
-"""Beyond it, the parts would leave out the middle of a photo."""
 UNSURE = 0.97
 """The highest probability, 0 to 1, under which training lets a photo be looked at again."""
-
-NEITHER_BELOW = 0.9
-"""The probability of `neither` from which a photo is left at that: much of what is neither is not quite sure
-of it, and a closer look finds only few animals there. It can only keep photos out of folders."""
 
 GROUP = 8
 """Photos whose parts go through the network together."""
@@ -38,22 +33,6 @@ _LEAST = 1e-6
 _GRIDS = (np.linspace(0.0, 2.0, 11), np.linspace(-0.2, 0.2, 9), np.linspace(-0.04, 0.04, 9))
 """Weights that are tried, then steps around the best of them. What a look weighs decides which strangers come
 near to the threshold, so that a step of 0.1 would be too coarse."""
-
-
-@dataclass(frozen=True, slots=True)
-class CloserLook:
-    """When to look closer, and what that weighs; fitted at training, kept in the bundle."""
-
-    below: float  # highest probability, 0 to 1, under which a photo is unsure
-    zoom: float  # how much larger, 1 to MOST_ZOOM, the parts are seen than at first
-    whole: float  # weight of the log probabilities of the whole photo
-    parts: float  # weight of those of its parts, their mean
-    strongest: float  # weight of those of the part that shows a label most, or `neither` least
-    neither_below: float = NEITHER_BELOW  # probability of `neither` from which there is no closer look
-
-    def side(self, size: int) -> int:
-        """Return the pixels that the side of a photo is decoded to, for a network that sees `size`."""
-        return round(size * self.zoom)
 
 
 def parts(photo: Images, size: int) -> Images:
@@ -173,7 +152,9 @@ def fit(
     best = (0.0, 0.0, 0.0)
     for steps in _GRIDS:
         best = min((_moved(best, move) for move in product(steps.tolist(), repeat=3)), key=loss)
-    return CloserLook(below, zoom, *best) if any(best[1:]) else None
+    if not any(best[1:]):
+        return None
+    return CloserLook(below=below, zoom=zoom, whole=best[0], parts=best[1], strongest=best[2])
 
 
 def _moved(weights: Weights, move: Weights) -> Weights:

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bundle.bundle import Bundle
-from models.networks.imagenet import cache_folder
+from models.bundle.cache import cache_folder
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from models.bundle.manifest import RECIPE
 from models.inference import self_test as selftest
-from models.inference.engines import freeze
-from models.networks.architectures import Network
+from models.networks.architectures import Network, freeze
 from models.networks.tf_runtime import tf
 
 _SEED, _IMAGES, _TOLERANCE = 20260101, 4, 0.01
@@ -19,7 +19,7 @@ def self_test(network: Network, size: int, temperature: float) -> dict[str, Any]
     images = selftest.images(_SEED, _IMAGES, size)
     (probabilities,) = freeze(network.model, size, temperature)(tf.constant(images))
     return {
-        "recipe": selftest.RECIPE,
+        "recipe": RECIPE,
         "seed": _SEED,
         "tolerance": _TOLERANCE,
         "probabilities": [[round(min(float(p), 1.0), 6) for p in row] for row in probabilities.numpy()],

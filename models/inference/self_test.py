@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-RECIPE = "blocks-1"
-
 
 def images(seed: int, count: int, size: int) -> npt.NDArray[np.uint8]:
     """Make the input of recipe blocks-1: uint8 (count, size, size, 3), 8 x 8 blocks of random colours.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.errors import ArchitectureError as ArchitectureError
+from models.errors import ArchitectureError
 from models.networks import backbones, hog_features, recipes
 from models.networks import imagenet_prior as opinion
 from models.networks.recipes import Recipe
@@ -91,6 +91,19 @@ def restored(name: str, labels: int, arrays: Mapping[str, npt.NDArray[Any]]) -> 
     network = build(name, labels, with_opinion=OPINION in arrays)
     network.restore(arrays)
     return network
+
+
+def freeze(model: Any, size: int, temperature: float) -> Any:
+    """Return `softmax(model / temperature)` as one frozen concrete function for uint8 (n, size, size, 3)."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    signature = tf.TensorSpec([None, size, size, 3], tf.uint8, name="images")
+
+    @tf.function(input_signature=[signature])  # type: ignore[untyped-decorator]
+    def probabilities(images: Any) -> Any:
+        return tf.nn.softmax(model(images, training=False) / temperature)
+
+    return convert_variables_to_constants_v2(probabilities.get_concrete_function())
 
 
 def known(name: str) -> Architecture:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER
+from models.labels import NEITHER
 from models.networks.tf_runtime import keras
 
 CLASSES = 1000

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.bundle.bundle import Bundle, Sketches
+from models.bundle.bundle import Bundle
+from models.bundle.manifest import Sketches
 from models.data.batches import batches
 from models.inference import bfloat16 as sketching
 from models.inference import multi_crop, openvino_engine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,20 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.bundle.bundle import NEITHER, SCHEMA_VERSION, Bundle, BundleError, Figure, compose, write
+from models.bundle.bundle import Bundle, compose, write
+from models.bundle.manifest import SCHEMA_VERSION, CloserLook, Figure
 from models.bundle.weights import WeightsError, pack, unpack
-from models.data.dataset import DatasetError, Photos
+from models.data.dataset import Photos
+from models.errors import BundleError, DatasetError
 from models.evaluation import evaluate
 from models.evaluation.metrics import figures, image_sizes
 from models.evaluation.metrics.figures import Evaluation
 from models.evaluation.report import model_card
 from models.inference import recording
-from models.inference.engines import freeze
-from models.inference.multi_crop import CloserLook
-from models.networks.architectures import Network
+from models.labels import NEITHER
+from models.networks.architectures import Network, freeze
 from models.networks.tf_runtime import tf
+from models.progress import ProgressCallback, StageProgress
 from models.training import bfloat16_check, source_cross_validation
-from models.training.fine_tuning import Clock, Report, logits
+from models.training.fine_tuning import logits
 from models.training.linear_probe import LinearHead, Probe
 from models.training.multi_crop_fit import MultiCropFit
 from models.training.options import TrainOptions
@@ -38,7 +40,7 @@ def finish(
     photos: Photos,
     folders: Mapping[str, str],
     size: int,
-    progress: Report,
+    progress: ProgressCallback,
     probe: Probe | None = None,
 ) -> Bundle:
     """Calibrate and measure the network as it will be stored, in float16, and write the bundle.
@@ -58,7 +60,7 @@ def finish(
         "folders": dict(folders),
         "input_size": size,
         "calibration": fitted.calibration,
-        "closer_look": asdict(fitted.look) if fitted.look else None,
+        "closer_look": fitted.look.model_dump() if fitted.look else None,
         "self_test": recording.self_test(network, size, fitted.temperature),
         "figures": {},
         "made": _made(options, photos),
@@ -94,7 +96,7 @@ def _calibrated(
     folders: Mapping[str, str],
     lines: Mapping[str, LinearHead],
     size: int,
-    progress: Report,
+    progress: ProgressCallback,
 ) -> _Calibrated:
     """Fit to photos that trained nothing, one after the other: temperature, closer look, thresholds."""
     values, truth = _outputs(network, photos, size, "calibrating", progress)
@@ -115,7 +117,7 @@ def _calibrated(
         "temperature": temperature,
         "photos": len(truth),
         "bound": calibration.BOUND,
-        "thresholds": [asdict(entry) for entry in table],
+        "thresholds": [entry.model_dump() for entry in table],
     }
     return _Calibrated(temperature, look, kept, answer)
 
@@ -130,11 +132,11 @@ def _packed(options: TrainOptions, network: Network) -> bytes:
 
 
 def _outputs(
-    network: Network, photos: Photos, size: int, stage: str, progress: Report
+    network: Network, photos: Photos, size: int, stage: str, progress: ProgressCallback
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int_]]:
     if not len(photos):
         raise DatasetError(f"no photos left for {stage}: expected more of each class")
-    return logits(network, photos, size, Clock(stage, progress)), photos.labels.astype(int)
+    return logits(network, photos, size, StageProgress(stage, progress)), photos.labels.astype(int)
 
 
 def _answering(network: Network, size: int, temperature: float) -> Answer:
@@ -149,10 +151,12 @@ def _answering(network: Network, size: int, temperature: float) -> Answer:
     return answer
 
 
-def _measured(draft: Bundle, answer: Answer, photos: Photos, target: float, progress: Report) -> Evaluation:
+def _measured(
+    draft: Bundle, answer: Answer, photos: Photos, target: float, progress: ProgressCallback
+) -> Evaluation:
     if not len(photos):
         raise DatasetError("no photos left for measuring: expected more of each class")
-    clock = Clock("measuring", progress)
+    clock = StageProgress("measuring", progress)
     probabilities = evaluate.predict(draft, answer, photos.paths, clock)
     places = image_sizes.places(photos.paths)
     result = figures.measure(draft, photos, probabilities, target, places)

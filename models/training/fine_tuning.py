@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from models.data.dataset import Photos
 from models.data.pixel_cache import quick_epoch, store_for
 from models.networks.architectures import Network
 from models.networks.recipes import Recipe
-from models.networks.tf_runtime import tf
-from models.training.steps import optimiser, traced_step
+from models.networks.tf_runtime import keras, tf
+from models.progress import ProgressCallback, StageProgress
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +31,6 @@ JUDGED_BY = "validation loss at the temperature that suits it best"
 _SMALL = 5 / 7  # the side, of the full one, that the first epochs train at
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a training run is; `metrics` is filled at the end of an epoch."""
-
-    stage: str
-    done: int
-    total: int
-    seconds_left: float | None
-    metrics: Mapping[str, float] | None = None
-
-
-Report = Callable[[Progress], None]
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]  # images and labels
 
 
@@ -73,19 +61,56 @@ class Schedule:
         return small if epoch < self.recipe.small_epochs else self.size
 
 
-class Clock:
-    """Turns counts into Progress with time left, as seen since the first count."""
+def optimiser(recipe: Recipe, steps: int, variables: Sequence[Any]) -> Any:
+    """Build the recipe's optimiser for `variables`, with a warm-up and a cosine over `steps` in all."""
+    total = max(2, steps)
+    warm = max(1, int(total * recipe.warm_up))
+    rate = keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate / 20, total - warm, alpha=0.01, warmup_target=recipe.learning_rate,
+        warmup_steps=warm,
+    )  # fmt: skip
+    if recipe.optimizer == "sgd":
+        chosen = keras.optimizers.SGD(
+            rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay, clipnorm=5.0
+        )
+        chosen.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+    else:
+        chosen = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=5.0)
+    chosen.build(variables)
+    return chosen
 
-    def __init__(self, stage: str, report: Report) -> None:
-        self._stage, self._report = stage, report
-        self._first: tuple[int, float] | None = None
 
-    def __call__(self, done: int, total: int, metrics: Mapping[str, float] | None = None) -> None:
-        """Report that `done` of `total` are done."""
-        now = time.monotonic()
-        first, began = self._first = self._first or (done, now)
-        left = (now - began) / (done - first) * (total - done) if done > first else None
-        self._report(Progress(self._stage, done, total, left, metrics))
+def traced_step(
+    network: Network,
+    optimizer: Any,
+    averaged: Sequence[Any],
+    average: Sequence[Any],
+    recipe: Recipe,
+    *,
+    live: bool,
+) -> Callable[[Any, Any], Any]:
+    """Trace one step: uint8 images (n, h, w, 3) and float32 targets (n, k) in, the mean loss out.
+
+    `average` follows the variables `averaged`. Unless `live`, batch normalisation keeps its statistics. A
+    second opinion takes no part.
+    """
+    variables = network.model.trainable_variables
+    one, rest = 1 - recipe.label_smoothing, recipe.label_smoothing / network.head.units
+
+    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
+    def step(images: Any, targets: Any) -> Any:
+        with tf.GradientTape() as tape:
+            features = network.features(images, training=live)
+            given = network.head(tf.nn.dropout(features, recipe.dropout))
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets * one + rest, given))
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        done = tf.cast(optimizer.iterations, tf.float32)
+        decay = tf.minimum(recipe.average, (1 + done) / (10 + done))
+        for mean, variable in zip(average, averaged, strict=True):
+            mean.assign(decay * mean + (1 - decay) * variable)
+        return loss
+
+    return step  # type: ignore[no-any-return]
 
 
 def observer(network: Network) -> Callable[[Any], Any]:
@@ -110,7 +135,7 @@ def logits(
     network: Network,
     photos: Photos,
     size: int,
-    clock: Clock | None = None,
+    clock: StageProgress | None = None,
     observe: Callable[[Any], Any] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return the network's logits (n, k) for photos in order."""
@@ -157,12 +182,12 @@ class FineTuning:
             network, self.optimizer, self.averaged, self.average, recipe, live=not schedule.frozen_statistics
         )
 
-    def run(self, report: Report) -> None:
+    def run(self, report: ProgressCallback) -> None:
         """Train, from the checkpoint where there is one, and leave the best weights in the network."""
         if not self._resume():
             self._save()  # so that an interrupted first epoch does not cost the fitting of the head again
         epochs = self.schedule.recipe.epochs
-        clock, total = Clock("training", report), epochs * self.steps
+        clock, total = StageProgress("training", report), epochs * self.steps
         for epoch in range(len(self.history), epochs):
             if self._has_stopped_improving():
                 break
@@ -173,7 +198,7 @@ class FineTuning:
         if self.best:
             self.network.restore(self.best)
 
-    def _train_epoch(self, epoch: int, clock: Clock) -> float:
+    def _train_epoch(self, epoch: int, clock: StageProgress) -> float:
         losses: list[float] = []
         for images, targets in self._batches(epoch):
             losses.append(float(self._step(images, targets)))

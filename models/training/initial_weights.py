@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import Bundle, BundleError, load, locate, read_weights
+from models.bundle.bundle import Bundle, load, locate, read_weights
+from models.errors import ArchitectureError, BundleError
 from models.networks import architectures
-from models.networks.architectures import ArchitectureError, Network
+from models.networks.architectures import Network
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from models.data.dataset import Photos
 from models.networks import imagenet_prior
 from models.networks.architectures import Network
 from models.networks.tf_runtime import keras, tf
-from models.training.fine_tuning import Clock, Report
+from models.progress import ProgressCallback, StageProgress
 
 _PHOTOS = 20_000  # at most, since their features stay in memory: 50 MB at 1,280 values in float16
 _STEPS, _BATCH = 1500, 512
@@ -51,11 +51,13 @@ class LinearHead:
         return result
 
 
-def gather(network: Network, photos: Photos, size: int, dropout: float, seed: int, report: Report) -> Probe:
+def gather(
+    network: Network, photos: Photos, size: int, dropout: float, seed: int, report: ProgressCallback
+) -> Probe:
     """Compute the features of training photos, each once as it is and once augmented."""
     sample = _sample(photos, seed)
     observe = observer(network)
-    clock = Clock("head", report)
+    clock = StageProgress("head", report)
     features: list[npt.NDArray[np.float16]] = []
     done = 0
     for images in batches(sample.paths, size):
@@ -130,7 +132,9 @@ def fit(probe: Probe, outputs: int, seed: int, rows: npt.NDArray[np.bool_] | Non
     return LinearHead(head.kernel.numpy(), head.bias.numpy())
 
 
-def fit_head(network: Network, photos: Photos, size: int, dropout: float, seed: int, report: Report) -> Probe:
+def fit_head(
+    network: Network, photos: Photos, size: int, dropout: float, seed: int, report: ProgressCallback
+) -> Probe:
     """Fit the network's last layer, and weigh its second opinion; return what it was fitted to."""
     probe = gather(network, photos, size, dropout, seed, report)
     if network.opinion is not None:

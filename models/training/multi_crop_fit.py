@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.bundle.manifest import CloserLook
 from models.data.batches import Pixels, decoded
 from models.data.dataset import Photos
 from models.evaluation.synthetic_scenes import Load, first_looks, small
 from models.inference import multi_crop
-from models.inference.multi_crop import CloserLook
 
 MADE = 0.3
 """How much a made photo counts beside a real one."""
@@ -55,7 +55,7 @@ class MultiCropFit:
         return look, result
 
     def _doubts(self, whole: Floats, labels: npt.NDArray[np.integer], load: Load, weight: float) -> _Doubts:
-        asked = CloserLook(multi_crop.UNSURE, self.zoom, whole=1.0, parts=0.0, strongest=0.0)
+        asked = CloserLook(below=multi_crop.UNSURE, zoom=self.zoom, whole=1.0, parts=0.0, strongest=0.0)
         rows = multi_crop.doubtful(whole, asked, self.neither)
         side = asked.side(self.size)
         parts = [self.answer(multi_crop.parts(load(i, side), self.size)) for i in rows]

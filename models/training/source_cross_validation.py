@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.bundle.bundle import NEITHER
+from models.bundle.manifest import CloserLook
 from models.data.batches import batches, decoded
 from models.data.dataset import Photos
 from models.inference import multi_crop
-from models.inference.multi_crop import CloserLook
+from models.labels import NEITHER
 from models.networks.architectures import Network
 from models.training.linear_probe import LinearHead, Probe, fit, observer
 

@@ -24,16 +24,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from models import calibration
-from models.bundle.bundle import Bundle, BundleError, compose, load, read_weights, write
+from models.bundle.bundle import Bundle, compose, load, read_weights, write
 from models.bundle.weights import pack
 from models.data.batches import batches
 from models.data.dataset import Photos
-from models.errors import ArchitectureError, DatasetError
+from models.errors import ArchitectureError, BundleError, DatasetError
 from models.inference.engines import open_engine
 from models.networks import architectures
 from models.networks.recipes import Recipe
 from models.networks.tf_runtime import keras
-from models.training.fine_tuning import Report
+from models.progress import ProgressCallback
 from models.training.leaderboard import Trial, write_leaderboard
 from models.training.options import TrainOptions
 from models.training.train import scanned, train_on
@@ -95,7 +95,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def sweep(
-    options: TrainOptions, path: Path, progress: Report = lambda _: None
+    options: TrainOptions, path: Path, progress: ProgressCallback = lambda _: None
 ) -> tuple[Bundle, Sequence[Trial]]:
     """Run the trials of a sweep's file that are not done yet; return the best bundle and all, best first.
 
@@ -160,7 +160,7 @@ _FAILED = 1e6  # what Optuna is told of a trial that did not work
 class _Runner:
     """Turn what Optuna proposes into trainings."""
 
-    def __init__(self, options: TrainOptions, plan: Plan, photos: Photos, progress: Report) -> None:
+    def __init__(self, options: TrainOptions, plan: Plan, photos: Photos, progress: ProgressCallback) -> None:
         self._options, self._plan, self._photos, self._progress = options, plan, photos, progress
         self._folder = options.work / f"sweep-{options.out.name}"
 

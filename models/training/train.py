@@ -12,19 +12,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER, Bundle
+from models.bundle.bundle import Bundle
+from models.bundle.manifest import MOST_ZOOM
 from models.data import downloads
 from models.data.batches import batches
-from models.data.dataset import DatasetError, Photos, check_trainable, read_wrong, scan
-from models.inference import multi_crop
+from models.data.dataset import Photos, check_trainable, read_wrong, scan
+from models.errors import ArchitectureError, DatasetError
 from models.inference.recording import versions
-from models.labels import check_folders
+from models.labels import NEITHER, check_folders
 from models.networks import architectures, imagenet_prior
 from models.networks.architectures import Network
 from models.networks.tf_runtime import keras
+from models.progress import ProgressCallback, StageProgress
 from models.training import initial_weights, sklearn_baselines
 from models.training.export import finish
-from models.training.fine_tuning import JUDGED_BY, Clock, Epoch, FineTuning, Report, Schedule, has_checkpoint
+from models.training.fine_tuning import JUDGED_BY, Epoch, FineTuning, Schedule, has_checkpoint
 from models.training.history import write_history
 from models.training.linear_probe import Probe, fit_head, mean_feature
 from models.training.options import TrainOptions as TrainOptions
@@ -34,29 +36,29 @@ log = logging.getLogger(__name__)
 _STATISTICS_PHOTOS = 512
 
 
-def train(options: TrainOptions, progress: Report = lambda _: None) -> Bundle:
+def train(options: TrainOptions, progress: ProgressCallback = lambda _: None) -> Bundle:
     """Train a network on folders of photos, calibrate and measure it on others, and write its bundle.
 
     Goes on from the last epoch of an interrupted run with the same options. Raises DatasetError,
-    architectures.ArchitectureError, BundleError.
+    ArchitectureError, BundleError.
     """
     _check_options(options)
     return train_on(options, scanned(options, progress), progress)
 
 
-def scanned(options: TrainOptions, progress: Report) -> Photos:
+def scanned(options: TrainOptions, progress: ProgressCallback) -> Photos:
     """Return the photos that are asked for, fit to be trained on. Raises DatasetError."""
     wrong = read_wrong(options.exclude) if options.exclude else None
     folders = [*options.folders, *([downloads.fetch(options.dataset)] if options.dataset else [])]
     if not folders:
         raise DatasetError("nothing to train on: expected a folder of photos, a .tar or --dataset")
-    clock, names = Clock("reading", progress), partial(_folders, options)
+    clock, names = StageProgress("reading", progress), partial(_folders, options)
     photos = scan(folders, options.seed, clock, wrong, not options.all_sources, names)
     check_trainable(photos, folders)
     return photos
 
 
-def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
+def train_on(options: TrainOptions, photos: Photos, progress: ProgressCallback) -> Bundle:
     """Train as `train` does, on photos that were scanned before."""
     _check_options(options)
     folders = _folders(options, photos.classes)
@@ -75,12 +77,12 @@ def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
 def _check_options(options: TrainOptions) -> None:
     known, init = architectures.known(options.architecture), _init(options)
     initial_weights.check(options.architecture, init)
-    if not 1 <= options.recipe.zoom <= multi_crop.MOST_ZOOM:
-        raise DatasetError(f"zoom: expected 1 to {multi_crop.MOST_ZOOM:g}, not {options.recipe.zoom:g}")
+    if not 1 <= options.recipe.zoom <= MOST_ZOOM:
+        raise DatasetError(f"zoom: expected 1 to {MOST_ZOOM:g}, not {options.recipe.zoom:g}")
     if known.fitted:
         sklearn_baselines.check_installed(options.architecture)
         if options.input_size not in (None, known.input_size):
-            raise architectures.ArchitectureError(
+            raise ArchitectureError(
                 f"{options.architecture} looks at photos of {known.input_size} pixels: leave out --input-size"
             )
     elif init == "none" and options.recipe.epochs == 0:
@@ -92,12 +94,12 @@ def _init(options: TrainOptions) -> str:
 
 
 def _fit(
-    options: TrainOptions, network: Network, photos: Photos, size: int, progress: Report
+    options: TrainOptions, network: Network, photos: Photos, size: int, progress: ProgressCallback
 ) -> tuple[list[Epoch], Probe | None]:
     """Return the epochs, and what the last layer was fitted to if nothing was trained after it."""
     train_photos = photos.split("train")
     if architectures.known(options.architecture).fitted:
-        count = Clock("features", progress)
+        count = StageProgress("features", progress)
         sklearn_baselines.fit(options.architecture, network, train_photos, size, options.seed, count)
         return [], None
     some = partial(batches, _some(options, train_photos), size)
@@ -120,7 +122,7 @@ def _tuned(
     photos: Photos,
     size: int,
     knows_labels: bool,
-    progress: Report,
+    progress: ProgressCallback,
 ) -> list[Epoch]:
     """Train all weights; a last layer that knows nothing yet is fitted before."""
     train_photos, validation = photos.split("train"), photos.split("validation")

@@ -124,7 +124,8 @@ def serve(
     Where the `threshold` is known from which photos are filed, first answers may be sketches. Raises
     BrokenEngine, with which the child ends.
     """
-    from models.bundle.bundle import BundleError, load
+    from models.bundle.bundle import load
+    from models.errors import BundleError
     from models.inference.engines import open_engine
     from pipeline.classifier.image_loader import Batches
 

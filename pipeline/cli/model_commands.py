@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from models.bundle.bundle import Bundle
     from models.evaluation.metrics.comparison import Comparison
     from models.evaluation.metrics.figures import Evaluation
-    from models.training.fine_tuning import Progress
+    from models.progress import Progress
     from models.training.options import TrainOptions
 
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")]

@@ -25,6 +25,7 @@ from db.schema.file_names import escape
 from db.schema.rows import entries_by
 from db.schema.tables import FILED as IS_FILED
 from db.schema.tables import files as file_rows
+from models.labels import NEITHER
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
 from pipeline.corrections.mover import Change, Mover, Plan, RefusedError
@@ -32,7 +33,6 @@ from pipeline.corrections.relocation import Relocations, inbox_of, told
 from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.errors import LockError, SettingsError
 
-NEITHER = "neither"
 LOCK_NAME = "moves.lock"
 PATIENCE_SECONDS = 10.0
 

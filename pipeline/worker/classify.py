@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import islice
 
 from db.ledger.ledger import Entry, Ledger
-from models.bundle.bundle import NEITHER
+from models.labels import NEITHER
 from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier, Finding
 from pipeline.classifier.file_checks import Admitted, Refused, fingerprint
 from pipeline.config import Settings

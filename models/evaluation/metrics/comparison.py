@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from models.errors import need
 from models.evaluation.metrics import definitions, intervals
 from models.evaluation.metrics.definitions import Quantity
 from models.evaluation.metrics.figures import SCHEMA_VERSION, Evaluation
 from models.evaluation.metrics.intervals import Share
 from models.evaluation.metrics.predictions import Answers
-from models.evaluation.report import plots
 
 SIGNIFICANT = 0.05
 
@@ -98,7 +98,7 @@ def contrast(a: Answers, b: Answers, of_a: Evaluation, of_b: Evaluation) -> Comp
 
 def mcnemar(only_a: int, only_b: int) -> float:
     """Return the two-sided p-value of McNemar's exact test. Raises PackageMissing without scipy."""
-    plots.need("scipy")
+    need("scipy", "leave out --against")
     from scipy.stats import binomtest
 
     flips = only_a + only_b

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.bundle.bundle import NEITHER
 from models.evaluation.metrics.predictions import Answers
 from models.evaluation.metrics.statistics import BINS
+from models.labels import NEITHER
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER, Bundle, Figure
+from models.bundle.bundle import Bundle
+from models.bundle.manifest import Figure
 from models.data.dataset import Photos
 from models.evaluation.metrics import definitions, intervals
 from models.evaluation.metrics.intervals import Share
 from models.evaluation.metrics.predictions import Answers
+from models.labels import NEITHER
 
 SCHEMA_VERSION = 1  # of evaluation.json
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.bundle.bundle import NEITHER, Bundle
+from models.bundle.bundle import Bundle
+from models.labels import NEITHER
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

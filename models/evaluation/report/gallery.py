@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from models.bundle.bundle import Bundle, BundleError, replace
+from models.bundle.bundle import Bundle, replace
 from models.data.dataset import Photos, read
+from models.errors import BundleError
 from models.evaluation.metrics.predictions import Answers
 from models.evaluation.report.tables import Row, name_of, write_csv
 from models.images.decode import Pixels, UnreadableImage, decode, fit

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.bundle.bundle import Bundle, replace
+from models.errors import need
 from models.evaluation.metrics import image_sizes
 from models.evaluation.metrics.curves import Curve
 from models.evaluation.metrics.figures import Evaluation
@@ -129,7 +130,7 @@ def groups(measured: Mapping[str, Share]) -> list[tuple[str, list[tuple[str, Sha
 
 def render(path: Path, template: str, values: Mapping[str, Any]) -> Path:
     """Write a page of a template, every value escaped. Raises PackageMissing."""
-    plots.need("jinja2")
+    need("jinja2", "leave out --out")
     import jinja2
 
     environment = jinja2.Environment(

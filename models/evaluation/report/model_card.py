@@ -11,10 +11,11 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from models.bundle.bundle import NEITHER, Bundle, replace
+from models.bundle.bundle import Bundle, replace
 from models.evaluation.metrics.figures import AtThreshold, Evaluation, Share
 from models.evaluation.report.html_page import groups
 from models.evaluation.report.wording import number, percent, range_, visible
+from models.labels import NEITHER
 
 NAME = "README.md"
 _WIDTH = 110

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.errors import PackageMissing
+from models.errors import need
 from models.evaluation.metrics.curves import Curve
 from models.evaluation.metrics.figures import Evaluation
 
@@ -53,26 +53,15 @@ DARK = Theme(
 )  # fmt: skip
 
 
-def need(package: str) -> None:
-    """Import a package. Raises PackageMissing, which names what brings it."""
-    try:
-        __import__(package)
-    except ImportError as error:
-        raise PackageMissing(
-            f"{package} is not installed, and plots and pages need it: run `pip install 'pawsort[train]'`, "
-            "or leave out --out"
-        ) from error
-
-
 def need_all() -> None:
     """Find out before a long measurement whether its page can be written. Raises PackageMissing."""
     for package in ("matplotlib", "jinja2"):
-        need(package)
+        need(package, "leave out --out")
 
 
 def draw(result: Evaluation, curves: Sequence[Curve], theme: Theme = LIGHT) -> dict[str, bytes]:
     """Return each plot as PNG by its name; those without a curve are left out. Raises PackageMissing."""
-    need("matplotlib")
+    need("matplotlib", "leave out --out")
     by_kind: dict[str, list[Curve]] = {}
     for curve in curves:
         if curve.points:

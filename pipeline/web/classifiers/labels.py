@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.bundle.bundle import Bundle
+from models.labels import NEITHER
 from pipeline.config import Settings
-from pipeline.corrections.corrections import NEITHER
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
 from pipeline.web.classifiers.model_registry import ModelRegistry
 

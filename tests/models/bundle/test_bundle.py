@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from models.bundle import bundle as bundles
-from models.bundle.bundle import Bundle, BundleError, compose, load, locate, write
+from models.bundle.bundle import Bundle, compose, load, locate, write
 from models.bundle.weights import WeightsError, pack, unpack
+from models.errors import BundleError
 from tests.models.conftest import manifest
 
 

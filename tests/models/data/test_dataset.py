@@ -10,7 +10,8 @@ import pytest
 
 from models.data import batches as feeding
 from models.data.batches import augmented, batches
-from models.data.dataset import DatasetError, check_trainable, read, read_wrong, scan
+from models.data.dataset import check_trainable, read, read_wrong, scan
+from models.errors import DatasetError
 from models.images.decode import decode
 from tests.models.conftest import make_photos
 from tests.models.data.test_near_duplicates import picture

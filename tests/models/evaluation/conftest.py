@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, BundleError
+from models.bundle.bundle import Bundle
 from models.data.dataset import read
+from models.errors import BundleError
 from models.evaluation import evaluate
 from models.evaluation.report import plots
 from models.images.decode import decode

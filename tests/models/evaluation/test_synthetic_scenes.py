@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from models.bundle.bundle import Bundle
-from models.data.dataset import DatasetError, Photos, scan
+from models.data.dataset import Photos, scan
+from models.errors import DatasetError
 from models.evaluation.evaluate import relabelled
 from models.evaluation.synthetic_scenes import SHARES, beside, composed, placed
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, Look
+from models.bundle.bundle import Bundle
+from models.bundle.manifest import CloserLook
 from models.inference import bfloat16
 from models.inference.bfloat16 import MARGIN, TwoPrecisionPredictor, decision_thresholds, near
 
@@ -25,7 +26,7 @@ def beyond(bound: float, by: float) -> list[float]:
 
 
 def looking(bundle: Bundle, **changes: float) -> Bundle:
-    look = Look(
+    look = CloserLook(
         **{"below": 0.97, "zoom": 1.5, "whole": 1.0, "parts": 1.0, "strongest": 0.0, "neither_below": 0.8}
         | changes
     )

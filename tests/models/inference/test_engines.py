@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import yaml
 
-from models.bundle.bundle import Bundle, BundleError, Sketches, compose, load, read_weights, write
+from models.bundle.bundle import Bundle, compose, load, read_weights, write
+from models.bundle.manifest import Sketches
 from models.bundle.weights import pack
+from models.errors import BundleError
 from models.inference import engines, openvino_engine, self_test
 from models.inference.engines import open_engine, open_sketch
 
@@ -255,11 +257,11 @@ def test_sketches_without_a_proof_or_with_too_many_flips_are_refused(trained: Bu
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("converted.can_sketch", lambda: False),
+        ("openvino_engine.can_sketch", lambda: False),
         ("engines._seconds", lambda engine, images: 1.0),
         ("engines.SKETCH_AGREEMENT", -1.0),
-        ("converted.kept", lambda bundle: None),
-        ("converted.kept", lambda bundle: 1 // 0),
+        ("openvino_engine.kept", lambda bundle: None),
+        ("openvino_engine.kept", lambda bundle: 1 // 0),
     ],
     ids=["no bfloat16", "not faster", "disagrees", "nothing kept", "fails"],
 )
@@ -269,7 +271,7 @@ def test_sketches_are_left_where_they_cannot_be_had_or_gain_nothing(
 ):
     bundle = proven(trained)
     exact = open_engine(bundle, "openvino")
-    monkeypatch.setattr(f"models.{name}", value)
+    monkeypatch.setattr(f"models.inference.{name}", value)
     assert open_sketch(bundle, exact) is None
 
 

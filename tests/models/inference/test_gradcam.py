@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, BundleError
+from models.bundle.bundle import Bundle
+from models.errors import ArchitectureError, BundleError
 from models.inference import gradcam
 from models.inference.gradcam import colours, explainer, open_explainer, overlay
 from models.networks import architectures
@@ -96,7 +97,7 @@ def test_network_without_places_is_refused():
     features = keras.Model(images, keras.layers.Dense(2)(images))
     head = keras.layers.Dense(2)
     flat = architectures.Network(features, head, keras.Model(images, head(features.output)))
-    with pytest.raises(architectures.ArchitectureError, match="places"):
+    with pytest.raises(ArchitectureError, match="places"):
         explainer(flat, ("a", "b"), 8)
 
 

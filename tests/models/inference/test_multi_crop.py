@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from models.bundle.manifest import CloserLook
 from models.inference import multi_crop
-from models.inference.multi_crop import PARTS, CloserLook, combined, doubtful, fit, look_closer, parts, unsure
+from models.inference.multi_crop import PARTS, combined, doubtful, fit, look_closer, parts, unsure
 
 LOOK = CloserLook(below=0.9, zoom=2.0, whole=1.0, parts=1.0, strongest=0.0)
 
@@ -26,14 +27,18 @@ def test_weights_of_one_and_nothing_leave_the_first_look():
     first = np.float32([[0.2, 0.3, 0.5]])
     of_parts = np.float32([[[0.9, 0.05, 0.05]] * PARTS])
     np.testing.assert_allclose(
-        combined(first, of_parts, CloserLook(0.9, 2.0, 1.0, 0.0, 0.0)), first, atol=1e-6
+        combined(first, of_parts, CloserLook(below=0.9, zoom=2.0, whole=1.0, parts=0.0, strongest=0.0)),
+        first,
+        atol=1e-6,
     )
     np.testing.assert_allclose(
-        combined(first, of_parts, CloserLook(0.9, 2.0, 0.0, 1.0, 0.0)), of_parts[:, 0], atol=1e-6
+        combined(first, of_parts, CloserLook(below=0.9, zoom=2.0, whole=0.0, parts=1.0, strongest=0.0)),
+        of_parts[:, 0],
+        atol=1e-6,
     )
 
 
-STRONGEST = CloserLook(0.9, 2.0, whole=0.0, parts=0.0, strongest=1.0)
+STRONGEST = CloserLook(below=0.9, zoom=2.0, whole=0.0, parts=0.0, strongest=1.0)
 NOTHING = [0.05, 0.05, 0.9]
 
 
@@ -89,7 +94,7 @@ def test_photo_that_cannot_be_read_again_keeps_its_answer():
 
 def test_what_is_clearly_neither_is_left_at_that():
     first = np.float32([[0.3, 0.3, 0.4], [0.05, 0.05, 0.9], [0.05, 0.06, 0.89], [0.95, 0.0, 0.05]])
-    look = CloserLook(0.97, 2.0, 1.0, 1.0, 0.0, neither_below=0.9)
+    look = CloserLook(below=0.97, zoom=2.0, whole=1.0, parts=1.0, strongest=0.0, neither_below=0.9)
     assert doubtful(first, look, neither=2) == [0, 2, 3]
     assert doubtful(first, look, neither=None) == [0, 1, 2, 3]
 

@@ -10,7 +10,7 @@ from models.networks import architectures, imagenet_prior
 from models.networks.architectures import Network
 from models.networks.recipes import Recipe
 from models.networks.tf_runtime import keras
-from models.training.steps import optimiser, traced_step
+from models.training.fine_tuning import optimiser, traced_step
 from models.training.train import sharpen_opinion
 
 CLASSES = ("cat", "dog", "neither")

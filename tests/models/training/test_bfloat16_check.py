@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, Look, load
+from models.bundle.bundle import Bundle, load
+from models.bundle.manifest import CloserLook
 from models.inference import openvino_engine
 from models.training import bfloat16_check
 from models.training.bfloat16_check import judge, prove
@@ -27,7 +28,7 @@ def test_only_what_stands_can_be_a_flip(plain_bundle: Bundle):
 
 
 def test_a_closer_look_that_a_sketch_would_spare_is_a_flip(plain_bundle: Bundle):
-    look = Look(below=0.97, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)
+    look = CloserLook(below=0.97, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)
     looked = replace(plain_bundle, manifest=plain_bundle.manifest.model_copy(update={"closer_look": look}))
     stranger, unsure = [0.001, 0.001, 0.998], [0.2, 0.05, 0.75]
     for bundle, flips in ((plain_bundle, 0), (looked, 1)):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, BundleError, read_weights
-from models.errors import ArchitectureError
+from models.bundle.bundle import Bundle, read_weights
+from models.errors import ArchitectureError, BundleError
 from models.networks import architectures
 from models.training import initial_weights
 from tests.models.conftest import options

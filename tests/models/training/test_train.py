@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.bundle.bundle import Bundle, load
-from models.data.dataset import DatasetError
+from models.errors import DatasetError
 from tests.models.conftest import make_photos, options
 
 
@@ -78,7 +78,7 @@ def test_folder_for_an_unknown_class_is_refused(photos: Path, tmp_path: Path):
 
 
 def test_weights_that_are_none_are_refused(photos: Path, tmp_path: Path):
-    from models.networks.architectures import ArchitectureError
+    from models.errors import ArchitectureError
     from models.training.train import train
 
     (tmp_path / "x.weights.h5").write_text("not weights")
@@ -188,7 +188,7 @@ def test_an_epoch_is_not_judged_by_the_scale_of_its_answers(photos: Path, tmp_pa
 
 @pytest.mark.parametrize("zoom", [0.5, 2.5])
 def test_a_zoom_that_would_leave_out_the_middle_is_refused_before_anything_is_read(tmp_path: Path, zoom):
-    from models.data.dataset import DatasetError
+    from models.errors import DatasetError
     from models.training.train import train
 
     with pytest.raises(DatasetError, match="zoom: expected 1 to 2, not"):

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.inference.multi_crop import PARTS, CloserLook
+from models.bundle.manifest import CloserLook
+from models.inference.multi_crop import PARTS
 from pipeline.classifier.client import Finding
 from pipeline.classifier.serve import (
     PIECE,
@@ -86,7 +87,7 @@ def test_what_a_closer_look_says_is_the_answer_and_it_knows_which_file_to_read()
     assert asked == [([[0.25, 0.75, 0.0]], [1])]
 
 
-@pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0, 0.0)])
+@pytest.mark.parametrize("look", [None, CloserLook(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
 def test_a_large_batch_is_seen_in_pieces_and_each_is_progress(look: CloserLook | None) -> None:
     bundle: Any = SimpleNamespace(closer_look=look, neither=None)
     pulses: list[None] = []
@@ -106,7 +107,9 @@ def test_a_large_batch_is_seen_in_pieces_and_each_is_progress(look: CloserLook |
 def test_unsure_file_is_read_again_and_keeps_its_answer_where_it_has_gone(tmp_path: Path) -> None:
     Image.fromarray(np.full((30, 40, 3), 200, np.uint8)).save(tmp_path / "there.png")
     paths = tuple(os.fsencode(tmp_path / name) for name in ("sure.png", "gone.png", "there.png"))
-    bundle = SimpleNamespace(closer_look=CloserLook(0.9, 1.5, 0.0, 1.0, 0.0), neither=None)
+    bundle = SimpleNamespace(
+        closer_look=CloserLook(below=0.9, zoom=1.5, whole=0.0, parts=1.0, strongest=0.0), neither=None
+    )
     first = np.float32([[0.95, 0.05], [0.6, 0.4], [0.6, 0.4]])
     seen: list[tuple[int, ...]] = []
 
@@ -139,7 +142,7 @@ def test_only_auto_sketches_and_only_where_it_is_told_from_when_photos_are_filed
     assert first_look(bundle, exact, "auto", 1, 0.9) is None
 
 
-@pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0, 0.0)])
+@pytest.mark.parametrize("look", [None, CloserLook(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
 def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: CloserLook | None) -> None:
     bundle: Any = SimpleNamespace(closer_look=look, neither=None)
     exact = np.float32([[1, 0, 0]])

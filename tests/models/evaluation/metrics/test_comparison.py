@@ -13,8 +13,8 @@ import pytest
 from models.bundle.bundle import Bundle, compose, write
 from models.bundle.weights import pack
 from models.calibration import softmax
-from models.data.dataset import DatasetError, Photos
-from models.errors import PackageMissing
+from models.data.dataset import Photos
+from models.errors import DatasetError, PackageMissing
 from models.evaluation import compare as comparing
 from models.evaluation.compare import compare
 from models.evaluation.metrics import comparison

@@ -12,7 +12,8 @@ from PIL import Image
 
 from models.bundle.bundle import Bundle
 from models.calibration import softmax
-from models.data.dataset import DatasetError, Photos
+from models.data.dataset import Photos
+from models.errors import DatasetError
 from models.evaluation.evaluate import evaluate
 from models.evaluation.metrics.figures import measure
 from tests.models.conftest import make_photos

@@ -6,8 +6,9 @@ import shlex
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, Figure, ThresholdEntry
-from models.calibration import softmax
+from models.bundle.bundle import Bundle
+from models.bundle.manifest import Figure
+from models.calibration import Threshold, softmax
 from models.data.dataset import Photos
 from models.evaluation.metrics.figures import Evaluation, measure
 from models.evaluation.report import model_card
@@ -88,7 +89,7 @@ def test_card_says_that_the_photos_do_not_prove_the_promise(plain_bundle: Bundle
         return shares | {"proven": proven}
 
     for proven in (True, False):
-        table = [ThresholdEntry.model_validate(entry(proven))]
+        table = [Threshold.model_validate(entry(proven))]
         calibration = plain_bundle.calibration.model_copy(update={"thresholds": table, "photos": 104})
         manifest = plain_bundle.manifest.model_copy(update={"calibration": calibration})
         object.__setattr__(plain_bundle, "manifest", manifest)

@@ -6,12 +6,14 @@ It names what is on a photo and files nothing, so its bundle has no folders.
 from __future__ import annotations
 
 import hashlib
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.bundle.bundle import MANIFEST, SCHEMA_VERSION, Bundle, BundleError, compose, load, write
+from models.bundle.bundle import MANIFEST, Bundle, compose, load, write
+from models.bundle.cache import cache_folder
+from models.bundle.manifest import SCHEMA_VERSION
+from models.errors import ArchitectureError, BundleError
 
 NAME = "imagenet"
 _LABELS = Path(__file__).parents[1] / NAME / "labels.txt"
@@ -21,11 +23,6 @@ _SIZE = 224
 def labels() -> list[str]:
     """Return the names of the classes in the network's order."""
     return _LABELS.read_text(encoding="utf-8").splitlines()
-
-
-def cache_folder() -> Path:
-    """Return the folder of the bundles that were made here: $XDG_CACHE_HOME/pawsort, ~/.cache/pawsort."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pawsort"
 
 
 def open_imagenet(weights: Path | None = None, cache: Path | None = None) -> Bundle:
@@ -61,7 +58,7 @@ def _make(source: str, path: Path) -> Bundle:
     network = architectures.build("mobilenet_v2", len(labels()))
     try:
         architectures.initialise_from_imagenet(network, source, head=True)
-    except architectures.ArchitectureError as error:
+    except ArchitectureError as error:
         raise BundleError(f"{error}. Name a .weights.h5 file with --weights FILE.") from error
     packed = pack(network.arrays)
     network.restore(unpack(packed))

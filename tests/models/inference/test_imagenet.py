@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle.bundle import BundleError, compose, write
+from models.bundle.bundle import compose, write
 from models.bundle.weights import pack
+from models.errors import BundleError
 from models.images.decode import decode
-from models.networks import architectures, imagenet
+from models.inference import imagenet
+from models.networks import architectures
 from tests.models.conftest import manifest
 
 
