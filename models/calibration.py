@@ -1,4 +1,4 @@
-"""What a score is worth: temperature, thresholds for a promised precision, and intervals. Pure NumPy."""
+"""Calibrate scores: temperature, thresholds for a target precision, intervals. NumPy alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Labels = npt.NDArray[np.integer]
 Flags = npt.NDArray[np.bool_]
 
 TARGETS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
-BOUND = 0.9  # one-sided confidence that the promised precision holds
+BOUND = 0.9  # one-sided confidence that the target precision holds
 _TEMPERATURES = (0.25, 10.0)
 
 
@@ -50,13 +50,6 @@ def _loss_at(log_temperature: float, logits: Floats, labels: Labels) -> float:
     return log_loss(softmax(logits, math.exp(log_temperature)), labels)
 
 
-def expected_calibration_error(confidence: Floats, right: Flags, bins: int = 15) -> float:
-    """Return the mean gap, 0 to 1, between confidence and share right, over bins of equal width."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(place, weights=confidence - right, minlength=bins)
-    return float(np.abs(gap).sum() / max(len(confidence), 1))
-
-
 def wilson(successes: int, count: int, z: float = 1.959964) -> tuple[float, float]:
     """Return Wilson's interval (low, high) for a share, 95% by default; (0, 1) where nothing was counted."""
     if count == 0:
@@ -69,18 +62,8 @@ def wilson(successes: int, count: int, z: float = 1.959964) -> tuple[float, floa
     return low, 1.0 if successes == count else min(1.0, centre + reach)
 
 
-def auroc(positive: Floats, negative: Floats) -> float | None:
-    """Return the chance that a positive scores above a negative, ties half; None where one side is empty."""
-    if not len(positive) or not len(negative):
-        return None
-    ordered = np.sort(negative)
-    below = np.searchsorted(ordered, positive, side="left")
-    not_above = np.searchsorted(ordered, positive, side="right")
-    return float((below + not_above).sum() / (2 * len(positive) * len(negative)))
-
-
 def precision_proven(wrong: int, filed: int, target: float, bound: float = BOUND) -> bool:
-    """Say whether `wrong` of `filed` proves a precision of `target` (exact binomial bound)."""
+    """Return whether `wrong` of `filed` proves a precision of `target` (exact binomial bound)."""
     if filed == 0 or wrong / filed > 1 - target:
         return False
     log_terms = [
@@ -114,11 +97,11 @@ def predictions(probabilities: Floats, with_folder: Sequence[int]) -> tuple[Labe
 def thresholds(
     probabilities: Floats, labels: Labels, with_folder: Sequence[int], targets: Sequence[float] = TARGETS
 ) -> tuple[Threshold, ...]:
-    """Find, for each promised precision in ascending order, the least confidence to file at.
+    """Find, for each target precision in ascending order, the least confidence to file at.
 
     A photo is filed if a label with a folder is the best of all and reaches the threshold; a filed photo of
     any other label, or of a label without a folder, counts as wrong. Thresholds never fall as targets rise,
-    and the last entry, for a promise of 1, files only at probability 1.
+    and the last entry, for a precision of 1, files only at probability 1.
     """
     best, confidence, eligible = predictions(probabilities, with_folder)
     right = best == labels
@@ -146,14 +129,14 @@ def _least_threshold(confidence: Floats, right: Flags, target: float) -> tuple[f
 
 
 def least_filed(target: float) -> int:
-    """Return how many filed photos without a single mistake prove a precision of `target`, below 1."""
+    """Return how many filed photos without a mistake prove a precision of `target`, below 1."""
     return math.ceil(math.log(1 - BOUND) / math.log(target))
 
 
 def unproven(table: Sequence[Threshold], photos: int, target: float) -> str | None:
-    """Say that the calibration does not prove a promise, or return None where it does.
+    """Return a warning if the calibration does not prove a target precision, None if it does.
 
-    `table` has the promises of a bundle, `photos` is how many calibrated it.
+    `table` is the calibration table of a bundle, `photos` is how many photos calibrated it.
     """
     if target >= 1:
         return "No number of photos proves a promise of 100%: nothing is filed at it."

@@ -1,4 +1,4 @@
-"""How far a long task is: the record, its callbacks and an estimate of the time left."""
+"""Progress of long tasks: the record, its callbacks, and an estimate of the time left."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 CountCallback = Callable[[int, int], None]
-"""Called with how many are done, of how many."""
+"""Called with the number done and the total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a training run is; `metrics` is filled at the end of an epoch."""
+    """The progress of a training; `metrics` is given at the end of an epoch."""
 
     stage: str
     done: int

@@ -1,7 +1,7 @@
-"""A trained model as a folder: `bundle.yaml` says everything about it, one `.npz` file holds its arrays.
+"""A trained model as a folder: `bundle.yaml` describes it, one `.npz` file holds its arrays.
 
-Reading a bundle runs no code that came with it: the weights are plain arrays, put by name into a network of
-our own. Nothing here imports TensorFlow.
+Reading a bundle runs no code from it: the weights are plain arrays, assigned by name to a network built here.
+Nothing in this module imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from models.bundle.manifest import (
     LARGEST_WEIGHTS,
     SCHEMA_VERSION,
     Calibration,
-    CloserLook,
     Figure,
     Manifest,
+    MultiCrop,
 )
 from models.bundle.weights import Arrays, WeightsError, unpack
 from models.errors import BundleError
@@ -53,18 +53,18 @@ class Bundle:
         return self.manifest.calibration
 
     @property
-    def closer_look(self) -> CloserLook | None:
-        """How to look closer at what is unsure; None where the first look is all there is."""
+    def multi_crop(self) -> MultiCrop | None:
+        """The weights of multi-crop inference; None where the bundle does without."""
         return self.manifest.closer_look
 
     @property
     def neither(self) -> int | None:
-        """The column of what has no place in any folder, if the model knows it."""
+        """The column of `neither`, None where the model has no such label."""
         return self.labels.index(NEITHER) if NEITHER in self.labels else None
 
     @property
     def figures(self) -> Mapping[str, Figure]:
-        """What was measured on photos that no choice has seen, by name."""
+        """The figures on photos that took part in no choice, by name."""
         return self.manifest.figures
 
     @property
@@ -73,11 +73,11 @@ class Bundle:
         return tuple(index for index, label in enumerate(self.labels) if label in self.folders)
 
     def unproven(self, target_precision: float) -> str | None:
-        """Say that the calibration does not prove a promise, 0 to 1; None where it does."""
+        """Return a warning if the calibration does not prove this precision, 0 to 1; None if it does."""
         return calibration.unproven(self.calibration.thresholds, self.calibration.photos, target_precision)
 
     def threshold(self, target_precision: float) -> float:
-        """Return the confidence from which a photo may be filed so that this share, 0 to 1, is right.
+        """Return the least confidence to file at, so that this share, 0 to 1, of filed photos is right.
 
         Takes the next stricter entry of the calibration table; 1.0 above the strictest.
         """
@@ -86,7 +86,7 @@ class Bundle:
 
 
 def locate(name_or_path: str, *bases: Path) -> Path:
-    """Return the folder of a bundle, which need not be there.
+    """Return the folder of a bundle; it may not exist.
 
     A bare name is a shipped bundle, else one in a base or in its `models/`, the first base first. Anything
     else is a path from the first base.
@@ -121,7 +121,7 @@ def _bundle(path: Path, manifest: Manifest) -> Bundle:
 
 
 def read_weights(bundle: Bundle) -> Arrays:
-    """Read a bundle's arrays, in the types they are stored in, once their SHA-256 is the one recorded.
+    """Read a bundle's arrays in their stored types, after checking their SHA-256.
 
     Raises BundleError for anything but a plain, complete, finite set of arrays.
     """
@@ -150,9 +150,9 @@ def compose(path: Path, content: Mapping[str, Any], packed: bytes) -> Bundle:
 
 
 def write(bundle: Bundle, packed: bytes) -> Bundle:
-    """Put a composed bundle in its place so that a reader finds the old one or the new one, never a mixture.
+    """Write a composed bundle atomically: a reader finds the old one or the new one, never a mixture.
 
-    The rename of bundle.yaml is what counts: it names its weights file, whose name carries its hash.
+    The rename of bundle.yaml switches over: it names its weights file, whose name contains its hash.
     """
     path, name = bundle.path, bundle.manifest.weights.file
     path.mkdir(parents=True, exist_ok=True)
@@ -168,7 +168,7 @@ def write(bundle: Bundle, packed: bytes) -> Bundle:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write a file whole and durably, over what was there."""
+    """Replace a file atomically and durably."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -186,11 +186,11 @@ def replace(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-_REMEDY = "Restore the bundle from where it came, or make it again with `pawsort train`."
+_REMEDY = "Restore the bundle from its source, or make it again with `pawsort train`."
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases, which can make a few lines stand for gigabytes."""
+    """YAML without aliases, which can expand a few lines to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

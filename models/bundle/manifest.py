@@ -28,7 +28,7 @@ class _Section(BaseModel):
 
 
 class Weights(_Section):
-    """The file of arrays, and how to know it."""
+    """The file of arrays, and its checksum."""
 
     file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.npz$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -36,7 +36,7 @@ class Weights(_Section):
 
 
 class Calibration(_Section):
-    """How logits become probabilities, and what these are worth."""
+    """The temperature of the probabilities, and the table of thresholds."""
 
     temperature: float = Field(gt=0)
     photos: int = Field(ge=0)
@@ -44,7 +44,7 @@ class Calibration(_Section):
     thresholds: list[Threshold] = Field(min_length=1)
 
 
-class CloserLook(_Section):
+class MultiCrop(_Section):
     """When multi-crop inference runs and how crops are weighted; fitted by training."""
 
     below: Share  # crops are tried where the highest probability is under this
@@ -60,7 +60,7 @@ class CloserLook(_Section):
 
 
 class SelfTest(_Section):
-    """A fixed input by recipe, and the probabilities that it must give."""
+    """A fixed input, made by a recipe, and its expected probabilities."""
 
     recipe: str = Field(pattern=f"^{RECIPE}$")
     seed: int
@@ -68,14 +68,14 @@ class SelfTest(_Section):
     probabilities: list[list[Share]] = Field(min_length=1, max_length=64)
 
 
-class Sketches(_Section):
-    """What first answers in 16 bits change, counted on photos; see proving."""
+class Bfloat16Check(_Section):
+    """What the bfloat16 first pass changes, counted on photos; see `models.training.bfloat16_check`."""
 
     photos: int = Field(gt=0)
-    again: Share  # of the photos, those that are answered once more in float32
-    flips: int = Field(ge=0)  # photos decided otherwise
-    confident_flips: int = Field(ge=0)  # of these, where both answers are surer than 0.99
-    difference: Share  # the largest of a probability, where a sketch stands
+    again: Share  # of the photos, those that are predicted again in float32
+    flips: int = Field(ge=0)  # changed decisions
+    confident_flips: int = Field(ge=0)  # of these, where both confidences are above 0.99
+    difference: Share  # the largest of a probability, among photos that are not predicted again
 
 
 class Figure(_Section):
@@ -88,14 +88,14 @@ class Figure(_Section):
 
 
 class Made(_Section):
-    """What the bundle was made from, and how to make it again."""
+    """The data and the command that the bundle was made with."""
 
     command: str
     at: str
     seed: int
     data: dict[str, dict[str, int]]  # label -> split -> photos
-    set_aside: int = Field(ge=0)  # files that were no photos, or occurred twice
-    held_out_sources: dict[str, str]  # source of `neither` -> split that alone holds it
+    set_aside: int = Field(ge=0)  # files that were not used: not photos, or duplicates
+    held_out_sources: dict[str, str]  # source of `neither` -> its only split
     versions: dict[str, str]
 
 
@@ -106,12 +106,12 @@ class Manifest(_Section):
     name: str = Field(min_length=1)
     architecture: str
     labels: list[str] = Field(min_length=2)
-    folders: dict[str, str]  # label -> folder; none where the model names what it sees and files nothing
+    folders: dict[str, str]  # label -> folder; empty where the model files nothing
     input_size: int = Field(ge=16, le=1024)
     weights: Weights
     calibration: Calibration
-    closer_look: CloserLook | None = None
-    sketches: Sketches | None = None
+    closer_look: MultiCrop | None = None
+    sketches: Bfloat16Check | None = None
     self_test: SelfTest
     figures: dict[str, Figure]
     made: Made

@@ -1,4 +1,4 @@
-"""Labelled photos: a folder for each class, read once for content, split by content.
+"""Find labelled photos, a folder for each class, and split them by content.
 
 Only paths, labels and splits stay in memory.
 """
@@ -24,13 +24,13 @@ from models.data.splits import SPLITS, Split, held_out_sources, split_beside_tes
 from models.errors import DatasetError
 from models.images.decode import UnreadableImage, decode
 from models.labels import NEITHER
+from models.progress import CountCallback
 
 log = logging.getLogger(__name__)
 
-LEAST_PHOTOS = 8  # of a class; with fewer, some split would nearly surely lack it
-_AT_ONCE = 4096  # files that are read side by side at most
+LEAST_PHOTOS = 8  # of a class; with fewer, some split would almost certainly have none
+_AT_ONCE = 4096  # files that are queued for reading at most
 _JUDGES: tuple[Split | None, ...] = ("test", "validation")  # levels of a data set that never train
-Count = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class Photos:
-    """Labelled files, photo i at place i of each field; `labels` index `classes`, `splits` index SPLITS."""
+    """Labelled files, photo i at index i of each field; `labels` index `classes`, `splits` index SPLITS."""
 
     classes: tuple[str, ...]
     paths: Sequence[bytes]
@@ -89,26 +89,26 @@ class _File:
 
     @property
     def path(self) -> bytes:
-        """Where it lies."""
+        """Its path."""
         return self.place.path
 
 
 def scan(
     folders: Sequence[Path],
     seed: int,
-    count: Count | None = None,
+    count: CountCallback | None = None,
     wrong: Mapping[bytes, str] | None = None,
     hold_out: bool = True,
     check: Callable[[tuple[str, ...]], object] = lambda classes: None,
 ) -> Photos:
     """Find the classes and photos in `folders`, read every file once, and give each content its split.
 
-    `layout.places` says what is a class. Classes of one name are merged. Set aside are files that are not
+    `folder_layout.places` finds the classes; those of one name are merged. Set aside are files that are not
     photos, contents that occur twice, photos that occur under two classes, the same or nearly so, and those
-    that `wrong` names by SHA-256. Photos that are nearly the same share a split. Where the data set keeps
-    photos apart for tests, these and no others test, and what is nearly one of them does not train. Raises
-    DatasetError for no class or no usable photo in one, and what `check` raises of the classes before any
-    photo is read.
+    that `wrong` names by SHA-256. Photos that are nearly the same share a split. Where the data set has its
+    own test photos, these alone are the test split, and near-duplicates of them do not train. Raises
+    DatasetError for no class or a class without a usable photo, and whatever `check` raises about the
+    classes, before any photo is read.
     """
     classes, found, refused = places(folders)
     check(classes)
@@ -125,7 +125,7 @@ def scan(
 
 
 def read_wrong(path: Path) -> dict[bytes, str]:
-    """Read a CSV with the columns sha256 (hex) and reason: photos to be set aside. Raises DatasetError."""
+    """Read a CSV of photos to set aside, columns sha256 (hex) and reason. Raises DatasetError."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -140,11 +140,11 @@ def _judges_first(place: Place) -> bool:
     return place.level not in _JUDGES
 
 
-def _read_all(found: Sequence[Place], set_aside: list[SetAside], count: Count | None) -> list[_File]:
-    """Return the photos with digest and fingerprint; what is none is set aside."""
+def _read_all(found: Sequence[Place], set_aside: list[SetAside], count: CountCallback | None) -> list[_File]:
+    """Return the photos with digest and fingerprint; other files are set aside."""
     files: list[_File] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for start in range(0, len(found), _AT_ONCE):  # or a task for each file would wait in memory
+        for start in range(0, len(found), _AT_ONCE):  # else a task for each file would be in memory
             part = found[start : start + _AT_ONCE]
             results = pool.map(_identity, (place.path for place in part))
             for done, (place, result) in enumerate(zip(part, results, strict=True), start=start + 1):
@@ -177,7 +177,7 @@ def _without_wrong(
 
 
 def _without_repeated(files: Sequence[_File], set_aside: list[SetAside]) -> list[_File]:
-    """Keep the first file of each content; a content found under two classes is dropped altogether."""
+    """Keep the first file of each content; a content found under two classes is set aside entirely."""
     classes: dict[bytes, set[str]] = {}
     for file in files:
         classes.setdefault(file.digest, set()).add(file.name)
@@ -193,7 +193,7 @@ def _without_repeated(files: Sequence[_File], set_aside: list[SetAside]) -> list
 
 
 def _grouped(files: Sequence[_File], set_aside: list[SetAside]) -> tuple[list[_File], list[bytes]]:
-    """Return files and the digest that decides each one's split: the least among those nearly the same."""
+    """Return files and the digest that decides each one's split: the least among its near-duplicates."""
     members = groups([file.fingerprint for file in files]).tolist()
     classes: dict[int, set[str]] = {}
     digests: dict[int, bytes] = {}

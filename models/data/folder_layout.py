@@ -1,4 +1,4 @@
-"""Where labelled photos lie: a folder or tar file for each data set, a folder for each class in it."""
+"""Find classes and files: a folder or tar file for each data set, with a folder for each class in it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from models.labels import NEITHER
 LEVELS: Mapping[str, Split] = {
     "train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"
 }  # fmt: skip
-"""Folders above the classes that say who trains and who judges, where `train` and `test` are both there."""
+"""Folders above the classes that give the split, if both `train` and `test` exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """A file that should be a photo; `source` is the first folder below its class, or "".
 
-    `level` is what the data set itself says of its use, None where it says nothing.
+    `level` is the split that the data set itself gives it, None without one.
     """
 
     name: str
@@ -95,7 +95,7 @@ def _levels(names: Sequence[str]) -> dict[str, Split]:
 def _in_class(
     name: str, folder: Path, level: Split | None, classes: dict[str, list[Place]]
 ) -> Iterator[Place]:
-    classes.setdefault(name, [])  # known even when empty, so that it can be named
+    classes.setdefault(name, [])  # also when empty, so that the error can name it
     for source, path in sorted(_walk(os.fsencode(folder))):
         yield Place(name, source, path, level)
 
@@ -106,7 +106,7 @@ def _walk(root: bytes) -> Iterator[tuple[str, bytes]]:
     for folder, below, names in os.walk(root, followlinks=True):
         info = os.stat(folder)
         below[:] = [b for b in below if not b.startswith(b".")]
-        if (info.st_dev, info.st_ino) in visited:  # a link that leads back up
+        if (info.st_dev, info.st_ino) in visited:  # a link to a folder above
             below.clear()
             continue
         visited.add((info.st_dev, info.st_ino))
@@ -133,7 +133,7 @@ def _in_archive(path: bytes, archive: tar_archives.Archive) -> Iterator[Place]:
 
 
 def _wrapping(members: Sequence[Sequence[bytes]]) -> int:
-    """Count the folders around everything, above the classes."""
+    """Return how many common folders are above the classes."""
     skip = 0
     while len({tuple(parts[: skip + 1]) for parts in members}) == 1 and min(map(len, members)) > skip + 2:
         skip += 1

@@ -1,6 +1,6 @@
-"""MobileNetV2 with ImageNet's thousand classes as a bundle, made from weights that are not shipped.
+"""MobileNetV2 with ImageNet's 1,000 classes as a bundle, made from weights that are not shipped.
 
-It names what is on a photo and files nothing, so its bundle has no folders.
+It names objects and files nothing, so its bundle has no folders.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def labels() -> list[str]:
 
 
 def open_imagenet(weights: Path | None = None, cache: Path | None = None) -> Bundle:
-    """Return the bundle made from a .weights.h5 file, or from what Keras downloads; made once, then kept.
+    """Return the bundle made from a .weights.h5 file, or from the weights that Keras downloads; cached.
 
-    Without `weights`, a bundle that was made before is good enough. Raises BundleError.
+    Without `weights`, any cached bundle is used. Raises BundleError.
     """
     folder = cache or cache_folder()
     if weights is None:

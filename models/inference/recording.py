@@ -1,4 +1,4 @@
-"""What a new bundle says about itself: its self-test, and with what it was made."""
+"""Record the self-test and the package versions of a new bundle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def self_test(network: Network, size: int, temperature: float) -> dict[str, Any]
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what decides how a network comes out, those that are here."""
+    """Return the versions of the installed packages that influence a training."""
     packages = ("tensorflow", "keras", "numpy", "pillow", "cykooz-resizer")
     return {"python": platform.python_version()} | {
         name: found for name in packages if (found := _version(name))
@@ -37,5 +37,5 @@ def versions() -> dict[str, str]:
 def _version(name: str) -> str | None:
     try:
         return version(name)
-    except PackageNotFoundError:  # where there is no wheel of it
+    except PackageNotFoundError:  # no wheel of it on this platform
         return None

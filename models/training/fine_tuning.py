@@ -1,4 +1,4 @@
-"""The loop that fits a network to photos: head first, then everything, averaged, checked and resumable."""
+"""Fine-tune all weights of a network: moving average, validation after each epoch, resumable."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from models.progress import ProgressCallback, StageProgress
 log = logging.getLogger(__name__)
 
 JUDGED_BY = "validation loss at the temperature that suits it best"
-"""How epochs are told from each other; a checkpoint that was made by another rule is not gone on with."""
+"""How epochs are compared; part of the fingerprint, so that other rules do not resume a checkpoint."""
 _SMALL = 5 / 7  # the side, of the full one, that the first epochs train at
 
 
@@ -48,11 +48,13 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How to fit a network. The first `small_epochs` of the recipe see smaller photos, at half the cost."""
+    """How to fit a network. The first `small_epochs` epochs use smaller photos, at half the cost."""
 
     recipe: Recipe
     size: int
-    frozen_statistics: bool  # batch normalisation keeps its statistics, as suits a pretrained network
+    frozen_statistics: (
+        bool  # whether batch normalisation keeps its statistics, as a pretrained network should
+    )
     seed: int
 
     def size_at(self, epoch: int) -> int:
@@ -91,8 +93,8 @@ def traced_step(
 ) -> Callable[[Any, Any], Any]:
     """Trace one step: uint8 images (n, h, w, 3) and float32 targets (n, k) in, the mean loss out.
 
-    `average` follows the variables `averaged`. Unless `live`, batch normalisation keeps its statistics. A
-    second opinion takes no part.
+    `average` is the moving average of the variables `averaged`. Unless `live`, batch normalisation keeps its
+    statistics. The ImageNet prior is left out.
     """
     variables = network.model.trainable_variables
     one, rest = 1 - recipe.label_smoothing, recipe.label_smoothing / network.head.units
@@ -113,16 +115,16 @@ def traced_step(
     return step  # type: ignore[no-any-return]
 
 
-def observer(network: Network) -> Callable[[Any], Any]:
-    """Trace the whole network as it answers, for uint8 photos."""
+def make_logits_fn(network: Network) -> Callable[[Any], Any]:
+    """Trace the logits of the whole network for uint8 photos."""
     function: Callable[[Any], Any] = tf.function(
         lambda images: network.model(images, training=False), autograph=False, reduce_retracing=True
     )
     return function
 
 
-def _without_opinion(network: Network) -> Callable[[Any], Any]:
-    """Trace what is trained alone: the second opinion knows other features until they are done."""
+def _head_logits_fn(network: Network) -> Callable[[Any], Any]:
+    """Trace the logits without the ImageNet prior, which is fitted to the features after fine-tuning."""
     function: Callable[[Any], Any] = tf.function(
         lambda images: network.head(network.features(images, training=False)),
         autograph=False,
@@ -136,14 +138,14 @@ def logits(
     photos: Photos,
     size: int,
     clock: StageProgress | None = None,
-    observe: Callable[[Any], Any] | None = None,
+    logits_fn: Callable[[Any], Any] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return the network's logits (n, k) for photos in order."""
-    observe = observe or observer(network)
+    logits_fn = logits_fn or make_logits_fn(network)
     rows: list[npt.NDArray[np.float32]] = []
     done = 0
     for images in batches(photos.paths, size):
-        rows.append(observe(images).numpy())
+        rows.append(logits_fn(images).numpy())
         done += len(images)
         if clock:
             clock(done, len(photos))
@@ -153,8 +155,8 @@ def logits(
 class FineTuning:
     """Train all weights, with a warm-up and a cosine, and keep the best moving average by validation loss.
 
-    Everything that the next epoch depends on is in one checkpoint file, written after each epoch; the same
-    `fingerprint` finds it again.
+    One checkpoint file, written after each epoch, holds everything that the next epoch depends on; a run with
+    the same `fingerprint` resumes it.
     """
 
     def __init__(
@@ -172,20 +174,20 @@ class FineTuning:
         recipe, variables = schedule.recipe, network.model.trainable_variables
         self.steps = max(1, len(train) // recipe.batch)
         self.optimizer = optimiser(recipe, recipe.epochs * self.steps, variables)
-        # Statistics belong to the weights that they were taken with, so they are averaged like these.
+        # Statistics belong to the weights that produced them, so they are averaged too.
         self.averaged = variables if schedule.frozen_statistics else network.model.variables
         self.average = [tf.Variable(v.numpy(), trainable=False) for v in self.averaged]
         self.best: dict[str, npt.NDArray[Any]] = {}
         self._store = None if recipe.augmentation == "photo" else store_for(train, schedule.size, recipe)
-        self._observe = _without_opinion(network) if network.opinion else observer(network)
+        self._logits_fn = _head_logits_fn(network) if network.imagenet_prior else make_logits_fn(network)
         self._step = traced_step(
             network, self.optimizer, self.averaged, self.average, recipe, live=not schedule.frozen_statistics
         )
 
     def run(self, report: ProgressCallback) -> None:
-        """Train, from the checkpoint where there is one, and leave the best weights in the network."""
+        """Train, from the checkpoint where there is one, and set the network to the best weights."""
         if not self._resume():
-            self._save()  # so that an interrupted first epoch does not cost the fitting of the head again
+            self._save()  # an interrupted first epoch then does not fit the head again
         epochs = self.schedule.recipe.epochs
         clock, total = StageProgress("training", report), epochs * self.steps
         for epoch in range(len(self.history), epochs):
@@ -221,7 +223,7 @@ class FineTuning:
     def _finish_epoch(self, epoch: int, loss: float, seconds: float) -> None:
         current = [v.numpy() for v in self.averaged]
         self._assign([v.numpy() for v in self.average])
-        values = logits(self.network, self.validation, self.schedule.size, observe=self._observe)
+        values = logits(self.network, self.validation, self.schedule.size, logits_fn=self._logits_fn)
         labels = self.validation.labels.astype(int)
         temperature = calibration.fit_temperature(values, labels)
         validation_loss = calibration.log_loss(calibration.softmax(values, temperature), labels)
@@ -265,12 +267,12 @@ class FineTuning:
                 variable.assign(stored[f"state/{index}"])
             self.best = {n.removeprefix("best/"): stored[n] for n in stored.files if n.startswith("best/")}
         self.history = [Epoch(**line) for line in about["history"]]
-        log.info("going on after epoch %d of %s", len(self.history), self.checkpoint)
+        log.info("resuming after epoch %d of %s", len(self.history), self.checkpoint)
         return True
 
 
 def has_checkpoint(checkpoint: Path, fingerprint: str) -> bool:
-    """Say whether a run with this fingerprint has left a checkpoint there."""
+    """Return whether the file is a checkpoint of a run with this fingerprint."""
     if not checkpoint.exists():
         return False
     with np.load(checkpoint, allow_pickle=False) as stored:

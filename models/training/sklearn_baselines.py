@@ -15,8 +15,8 @@ from models.errors import ArchitectureError
 from models.networks.architectures import Network
 from models.networks.hog_features import DEPTH, TREES, WAVES
 from models.networks.tf_runtime import tf
+from models.types import Float32
 
-Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int16]
 
 MOST_PHOTOS = 20_000
@@ -43,11 +43,11 @@ def fit(
     fitting(network, features, labels, seed)
 
 
-def _features(network: Network, photos: Photos, size: int, count: Callable[[int, int], None]) -> Floats:
+def _features(network: Network, photos: Photos, size: int, count: Callable[[int, int], None]) -> Float32:
     layer = network.features.get_layer("hand_made")
     observe = tf.function(lambda images: layer(tf.cast(images, tf.float32) / 127.5 - 1), autograph=False)
-    plain: list[Floats] = []
-    mirrored: list[Floats] = []
+    plain: list[Float32] = []
+    mirrored: list[Float32] = []
     for images in batches(photos.paths, size):
         plain.append(observe(images).numpy())
         mirrored.append(observe(images[:, :, ::-1]).numpy())
@@ -55,7 +55,7 @@ def _features(network: Network, photos: Photos, size: int, count: Callable[[int,
     return np.concatenate(plain + mirrored)
 
 
-def _fit_svm(network: Network, features: Floats, labels: Labels, seed: int) -> None:
+def _fit_svm(network: Network, features: Float32, labels: Labels, seed: int) -> None:
     from sklearn.kernel_approximation import RBFSampler
     from sklearn.svm import LinearSVC
 
@@ -80,7 +80,7 @@ def _assign_planes(network: Network, planes: Any, offsets: Any, classes: Any) ->
     network.head.bias.assign(bias)
 
 
-def _fit_forest(network: Network, features: Floats, labels: Labels, seed: int) -> None:
+def _fit_forest(network: Network, features: Float32, labels: Labels, seed: int) -> None:
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(TREES, max_depth=DEPTH, min_samples_leaf=2, random_state=seed, n_jobs=-1)
@@ -95,7 +95,7 @@ def _fit_forest(network: Network, features: Floats, labels: Labels, seed: int) -
     network.head.bias.assign(np.zeros(network.head.units))
 
 
-def _as_arrays(tree: Any, classes: Any, labels: int) -> tuple[Floats, Floats, Floats]:
+def _as_arrays(tree: Any, classes: Any, labels: int) -> tuple[Float32, Float32, Float32]:
     """Lay a tree out as a full one: below an early leaf, every way leads to copies of it."""
     inner, leaves = 2**DEPTH - 1, 2**DEPTH
     feature, threshold = np.zeros(inner, np.float32), np.full(inner, _NEVER, np.float32)

@@ -28,10 +28,10 @@ from models.bundle.bundle import Bundle, compose, load, read_weights, write
 from models.bundle.weights import pack
 from models.data.batches import batches
 from models.data.dataset import Photos
-from models.errors import ArchitectureError, BundleError, DatasetError
+from models.errors import ArchitectureError, BundleError, DatasetError, RecipeError
 from models.inference.engines import open_engine
-from models.networks import architectures
-from models.networks.recipes import Recipe
+from models.networks import architectures, recipes
+from models.networks.recipes import Value
 from models.networks.tf_runtime import keras
 from models.progress import ProgressCallback
 from models.training.leaderboard import Trial, write_leaderboard
@@ -40,8 +40,7 @@ from models.training.train import scanned, train_on
 
 log = logging.getLogger(__name__)
 
-Value = str | int | float | None
-KNOWN = (*(f.name for f in fields(Recipe)), "input_size", "init")
+_MORE = ("input_size", "init")  # options of a training that a sweep may vary beside the recipe
 
 
 class _Section(BaseModel):
@@ -62,8 +61,8 @@ class Plan(_Section):
     trials: int = Field(ge=1)
     seed: int = 1
     architectures: list[str] = Field(min_length=1)
-    parameters: dict[str, Range | list[Value] | Value] = {}
-    strategies: dict[str, dict[str, Value]] = {}
+    parameters: dict[str, Range | list[Value | None] | Value | None] = {}
+    strategies: dict[str, dict[str, Value | None]] = {}
 
     @field_validator("architectures")
     @classmethod
@@ -75,10 +74,22 @@ class Plan(_Section):
     @field_validator("parameters", "strategies")
     @classmethod
     def _known_parameters(cls, values: dict[str, Any], info: Any) -> dict[str, Any]:
-        sets = list(values.values()) if info.field_name == "strategies" else [values]
-        if unknown := [name for chosen in sets for name in chosen if name not in KNOWN]:
-            raise ValueError(f"no {unknown[0]!r}; there are {', '.join(KNOWN)}")
+        try:
+            for chosen in values.values() if info.field_name == "strategies" else [values]:
+                for key, value in chosen.items():
+                    _check(key, value)
+        except RecipeError as error:
+            raise ValueError(error) from error
         return values
+
+
+def _check(key: str, value: Range | list[Value | None] | Value | None) -> None:
+    """Raise RecipeError unless each value that a sweep may choose suits the key; None is the default."""
+    recipes.check_key(key, *_MORE)
+    several = [value.low, value.high] if isinstance(value, Range) else value
+    for each in several if isinstance(several, list) else [several]:
+        if key not in _MORE and each is not None:
+            recipes.checked(key, each)
 
 
 def read_plan(path: Path) -> Plan:
@@ -191,9 +202,9 @@ class _Runner:
             (kept.path / card.name).write_text(text.replace(best.key, kept.name), encoding="utf-8")
         return kept
 
-    def _chosen(self, proposal: Any) -> dict[str, Value]:
+    def _chosen(self, proposal: Any) -> dict[str, Value | None]:
         architecture = proposal.suggest_categorical("architecture", self._plan.architectures)
-        chosen: dict[str, Value] = {"architecture": architecture}
+        chosen: dict[str, Value | None] = {"architecture": architecture}
         if architectures.known(architecture).fitted:
             return chosen
         if self._plan.strategies:
@@ -203,16 +214,18 @@ class _Runner:
             chosen[name] = _suggested(proposal, name, values)
         return chosen
 
-    def _for(self, key: str, chosen: dict[str, Value]) -> TrainOptions:
-        settings: dict[str, Any] = {name: value for name, value in chosen.items() if name != "strategy"}
-        return replace(self._options, out=self._folder / key, work=self._folder, **settings)
+    def _for(self, key: str, chosen: dict[str, Value | None]) -> TrainOptions:
+        recipe = {name: value for name, value in chosen.items() if name in recipes.KEYS and value is not None}
+        others: dict[str, Any] = {n: v for n, v in chosen.items() if n == "architecture" or n in _MORE}
+        changes = {**self._options.changes, **recipe}
+        return replace(self._options, out=self._folder / key, work=self._folder, changes=changes, **others)
 
-    def _train(self, key: str, chosen: dict[str, Value]) -> Trial:
+    def _train(self, key: str, chosen: dict[str, Value | None]) -> Trial:
         began = time.monotonic()
         keras.backend.clear_session()
         try:
             bundle = train_on(self._for(key, chosen), self._photos, self._progress)
-        except (ArchitectureError, BundleError, DatasetError) as error:
+        except (ArchitectureError, BundleError, DatasetError, RecipeError) as error:
             return Trial(key, chosen, None, None, round(time.monotonic() - began, 1), str(error))
         judges = self._photos.split("validation")
         images = batches(judges.paths, bundle.input_size)
@@ -223,9 +236,9 @@ class _Runner:
         return Trial(key, chosen, round(calibration.log_loss(answers, truth), 5), accuracy, seconds, None)
 
 
-def _suggested(proposal: Any, name: str, values: Range | list[Value] | Value) -> Value:
+def _suggested(proposal: Any, name: str, values: Range | list[Value | None] | Value | None) -> Value | None:
     if isinstance(values, list):
-        found: Value = proposal.suggest_categorical(name, values)
+        found: Value | None = proposal.suggest_categorical(name, values)
         return found
     if not isinstance(values, Range):
         return values

@@ -174,13 +174,13 @@ def first_look(
     Only `auto` may choose them; who names an engine gets its own answers.
     """
     from models.inference.bfloat16 import TwoPrecisionPredictor, decision_thresholds
-    from models.inference.engines import open_sketch
+    from models.inference.engines import open_bfloat16
 
-    sketch = open_sketch(bundle, engine, threads) if kind == "auto" and threshold is not None else None
-    if sketch is None or threshold is None:
+    quick = open_bfloat16(bundle, engine, threads) if kind == "auto" and threshold is not None else None
+    if quick is None or threshold is None:
         return None
-    quick = partial(_predict, sketch, labels=len(bundle.labels))
-    return TwoPrecisionPredictor(quick, decision_thresholds(bundle, threshold)).answer
+    first_pass = partial(_predict, quick, labels=len(bundle.labels))
+    return TwoPrecisionPredictor(first_pass, decision_thresholds(bundle, threshold)).predict
 
 
 def closer(
@@ -195,7 +195,7 @@ def closer(
 
     `first` takes the first look, if there is one.
     """
-    look = bundle.closer_look
+    look = bundle.multi_crop
     if look is None:
         return partial(_at_first_sight, first=first, on_seen=on_progress)
     from models.inference import multi_crop
@@ -210,7 +210,7 @@ def closer(
             return photo
 
         seen = _at_first_sight(predict, images, rows, first, on_progress)
-        return multi_crop.look_closer(predict, seen, look, images.shape[1], reload, pool, bundle.neither)
+        return multi_crop.refine(predict, seen, look, images.shape[1], reload, pool, bundle.neither)
 
     return answer
 

@@ -97,10 +97,12 @@ def options(photos: Path, out: Path, **changes: Any) -> Any:
         "folders": [photos / "pets", photos / "neither"],
         "out": out / "tiny",
         "architecture": "small_cnn",
-        "epochs": 3,
-        "batch": 8,
         "input_size": 32,
         "folder_names": {"cat": "cats"},
         "work": out / "work",
     }
+    from models.networks.recipes import KEYS
+
+    recipe = {"epochs": 3, "batch": 8} | {key: changes.pop(key) for key in KEYS if key in changes}
+    chosen["changes"] = {key: value for key, value in recipe.items() if value is not None}
     return TrainOptions(**(chosen | changes))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import calibration
-from models.calibration import auroc, fit_temperature, precision_proven, softmax, thresholds, wilson
+from models.calibration import fit_temperature, precision_proven, softmax, thresholds, wilson
 
 
 def two_classes(confidence: list[float]) -> np.ndarray:
@@ -71,16 +71,6 @@ def test_a_promise_that_few_photos_cannot_prove_is_told():
     )
     assert calibration.unproven(few, 104, 0.95) is None
     assert "100%" in (calibration.unproven(few, 104, 1.0) or "")
-
-
-def test_calibration_error_by_hand():
-    confidence, right = np.array([0.9, 0.9, 1.0, 1.0]), np.array([True, False, True, True])
-    assert calibration.expected_calibration_error(confidence, right) == pytest.approx((2 * 0.9 - 1) / 4)
-
-
-def test_auroc_counts_pairs_and_halves_ties():
-    assert auroc(np.array([0.9, 0.5]), np.array([0.5, 0.1])) == pytest.approx(3.5 / 4)
-    assert auroc(np.array([]), np.array([0.5])) is None
 
 
 @pytest.mark.parametrize(

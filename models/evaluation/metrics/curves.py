@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from models import calibration
 from models.evaluation.metrics.predictions import Answers
 from models.evaluation.metrics.statistics import BINS
 from models.labels import NEITHER
+from models.types import Flags, Float64
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 Kind = Literal["roc", "pr", "reliability", "risk_coverage"]
 
 MOST_POINTS = 300  # of one curve; the figures are computed from all of them
@@ -69,10 +67,10 @@ def _of_outsiders(answers: Answers) -> Iterator[Curve]:
         yield Curve("roc", NEITHER, _points(answers.novelty, outside, _rates))
 
 
-Rates = Callable[[Floats, Floats], tuple[Floats, Floats]]
+Rates = Callable[[Float64, Float64], tuple[Float64, Float64]]
 
 
-def _points(scores: Floats, true: Flags, rates: Rates) -> list[Point]:
+def _points(scores: Float64, true: Flags, rates: Rates) -> list[Point]:
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))  # ties are one step
@@ -82,11 +80,11 @@ def _points(scores: Floats, true: Flags, rates: Rates) -> list[Point]:
     return start + [Point(float(x[i]), float(y[i]), float(ranked[ends][i])) for i in _thinned(len(x))]
 
 
-def _rates(ups: Floats, downs: Floats) -> tuple[Floats, Floats]:
+def _rates(ups: Float64, downs: Float64) -> tuple[Float64, Float64]:
     return downs / max(downs[-1], 1.0), ups / max(ups[-1], 1.0)
 
 
-def _precision_recall(ups: Floats, downs: Floats) -> tuple[Floats, Floats]:
+def _precision_recall(ups: Float64, downs: Float64) -> tuple[Float64, Float64]:
     return ups / max(ups[-1], 1.0), ups / (ups + downs)
 
 

@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from models.evaluation.metrics import statistics
 from models.evaluation.metrics.predictions import Answers
 from models.evaluation.metrics.statistics import Statistic
-
-Flags = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
+from models.types import Flags, Float64
 
 WORST_LOG_LOSS = float(-np.log(1e-7))  # of one photo: probabilities are clipped there
 LOWER_IS_BETTER = ("log_loss", "ece", "aurc", "neither_fpr", "neither_filed")
@@ -124,21 +121,21 @@ def _macro(answers: Answers) -> dict[str, Quantity]:
     return means | result
 
 
-def _calibration_error(top: Floats, right: Flags, among: Flags) -> Quantity:
+def _calibration_error(top: Float64, right: Flags, among: Flags) -> Quantity:
     statistic = statistics.calibration_error(top, right, among)
     return Quantity(statistic, int(among.sum()), centred=True)
 
 
-def _loss(probability: Floats, among: Flags) -> Quantity:
+def _loss(probability: Float64, among: Flags) -> Quantity:
     losses = np.where(among, -np.log(np.clip(np.nan_to_num(probability), 1e-7, 1.0)), 0.0)
     return Quantity(statistics.ratio(losses, among), int(among.sum()), (0.0, WORST_LOG_LOSS))
 
 
-def _between(answers: Answers) -> Floats:
+def _between(answers: Answers) -> Float64:
     """Return the true label's share of the probability that the labels with a folder have together."""
     together = answers.values[:, list(answers.with_folder)].sum(axis=1)
     true = np.nan_to_num(answers.true_probability)
-    result: Floats = np.divide(true, together, out=np.zeros_like(true), where=together > 0)
+    result: Float64 = np.divide(true, together, out=np.zeros_like(true), where=together > 0)
     return result
 
 

@@ -10,9 +10,8 @@ import numpy.typing as npt
 from models import calibration
 from models.bundle.bundle import Bundle
 from models.labels import NEITHER
+from models.types import Flags, Float64
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.int_]
 
 
@@ -22,13 +21,13 @@ class Answers:
 
     labels: tuple[str, ...]
     with_folder: tuple[int, ...]
-    values: Floats  # (n, k) probabilities
+    values: Float64  # (n, k) probabilities
     truth: Labels  # (n,)
     predicted: Labels  # (n,) the best of all labels
     best: Labels  # (n,) the best label with a folder
-    confidence: Floats  # (n,) its probability
+    confidence: Float64  # (n,) its probability
     eligible: Flags  # (n,) whether no label beats it
-    novelty: Floats  # (n,) how much the photo looks like neither
+    novelty: Float64  # (n,) how much the photo looks like neither
 
     @classmethod
     def of(cls, bundle: Bundle, truth: npt.NDArray[np.integer], probabilities: npt.ArrayLike) -> Answers:
@@ -72,7 +71,7 @@ class Answers:
         return self.eligible & (self.confidence >= threshold)
 
     @property
-    def true_probability(self) -> Floats:
+    def true_probability(self) -> Float64:
         """The probability of the true label; NaN where it is none of the bundle's."""
         chosen = self.values[np.arange(len(self)), np.maximum(self.truth, 0)]
         return np.where(self.known, chosen, np.nan)

@@ -17,9 +17,10 @@ from models.data.dataset import Photos, read
 from models.errors import BundleError
 from models.evaluation.metrics.predictions import Answers
 from models.evaluation.report.tables import Row, name_of, write_csv
-from models.images.decode import Pixels, UnreadableImage, decode, fit
+from models.images.decode import UnreadableImage, decode, fit
 from models.inference import gradcam
 from models.inference.gradcam import Explainer
+from models.types import Pixels
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ import pytest
 import yaml
 
 from models.bundle.bundle import Bundle, compose, load, read_weights, write
-from models.bundle.manifest import Sketches
+from models.bundle.manifest import Bfloat16Check
 from models.bundle.weights import pack
 from models.errors import BundleError
 from models.inference import engines, openvino_engine, self_test
-from models.inference.engines import open_engine, open_sketch
+from models.inference.engines import open_bfloat16, open_engine
 
 # Not importorskip, which would import it, telemetry and all.
 needs_openvino = pytest.mark.skipif(
@@ -220,13 +220,13 @@ def test_openvino_that_disagrees_is_not_used(trained: Bundle, monkeypatch: pytes
 def proven(bundle: Bundle, **changes: int) -> Bundle:
     """The same bundle, which says that decisions hold where sketches stand."""
     found = {"photos": 5000, "again": 0.1, "flips": 5, "confident_flips": 0, "difference": 0.01} | changes
-    return replace(bundle, manifest=bundle.manifest.model_copy(update={"sketches": Sketches(**found)}))
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"sketches": Bfloat16Check(**found)}))
 
 
 @pytest.fixture
 def able(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor of which OpenVINO says that it has bfloat16, and on which that is quick."""
-    monkeypatch.setattr(openvino_engine, "can_sketch", lambda: True)
+    monkeypatch.setattr(openvino_engine, "has_bfloat16", lambda: True)
     monkeypatch.setattr(
         engines, "_seconds", lambda engine, images: {"bfloat16": 1.0, "openvino": 2.0}.get(engine.name, 9.0)
     )
@@ -237,29 +237,29 @@ def able(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sketches_are_taken_where_they_are_proven_and_quick(trained: Bundle):
     bundle = proven(trained)
     exact = open_engine(bundle, "openvino")
-    sketch = open_sketch(bundle, exact)
+    sketch = open_bfloat16(bundle, exact)
     assert sketch is not None and sketch.name == "bfloat16"
     images = self_test.images(3, 5, 32)
     np.testing.assert_allclose(sketch.predict(images), exact.predict(images), atol=0.1)
-    assert open_sketch(bundle, open_engine(bundle, "tensorflow")) is None
+    assert open_bfloat16(bundle, open_engine(bundle, "tensorflow")) is None
 
 
 @needs_openvino
 @pytest.mark.usefixtures("able")
 def test_sketches_without_a_proof_or_with_too_many_flips_are_refused(trained: Bundle):
     exact = open_engine(trained, "openvino")
-    assert open_sketch(trained, exact) is None
-    assert open_sketch(proven(trained, flips=6), exact) is None
-    assert open_sketch(proven(trained, flips=1, confident_flips=1), exact) is None
+    assert open_bfloat16(trained, exact) is None
+    assert open_bfloat16(proven(trained, flips=6), exact) is None
+    assert open_bfloat16(proven(trained, flips=1, confident_flips=1), exact) is None
 
 
 @needs_openvino
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("openvino_engine.can_sketch", lambda: False),
+        ("openvino_engine.has_bfloat16", lambda: False),
         ("engines._seconds", lambda engine, images: 1.0),
-        ("engines.SKETCH_AGREEMENT", -1.0),
+        ("engines.BFLOAT16_AGREEMENT", -1.0),
         ("openvino_engine.kept", lambda bundle: None),
         ("openvino_engine.kept", lambda bundle: 1 // 0),
     ],
@@ -272,7 +272,7 @@ def test_sketches_are_left_where_they_cannot_be_had_or_gain_nothing(
     bundle = proven(trained)
     exact = open_engine(bundle, "openvino")
     monkeypatch.setattr(f"models.inference.{name}", value)
-    assert open_sketch(bundle, exact) is None
+    assert open_bfloat16(bundle, exact) is None
 
 
 @needs_openvino

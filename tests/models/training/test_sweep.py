@@ -68,6 +68,13 @@ def test_interrupted_sweep_goes_on_and_leaves_a_leaderboard_and_the_best_bundle(
         ("trials: 1\narchitectures: [lstm]", "no 'lstm'; there are cifar_cnn"),
         ("trials: 1\narchitectures: [svm]\nparameters: {lr: 1}", "no 'lr'; there are learning_rate"),
         ("trials: 1\narchitectures: [svm]\nstrategies: {a: {speed: 1}}", "no 'speed'"),
+        (
+            "trials: 1\narchitectures: [svm]\nparameters: {zoom: 3}",
+            "zoom: expected a number from 1 to 2, not 3",
+        ),
+        ("trials: 1\narchitectures: [svm]\nparameters: {batch: [8, x]}", "batch: expected a whole number"),
+        ("trials: 1\narchitectures: [svm]\nparameters: {keep: {low: 0, high: 2}}", "keep: expected a number"),
+        ("trials: 1\narchitectures: [svm]\nstrategies: {a: {optimizer: adam}}", "expected one of adamw, sgd"),
         ("trials: [", "is not valid YAML"),
     ],
 )

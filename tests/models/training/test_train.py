@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.bundle.bundle import Bundle, load
-from models.errors import DatasetError
+from models.errors import DatasetError, RecipeError
 from tests.models.conftest import make_photos, options
 
 
@@ -19,7 +19,7 @@ def test_training_leaves_a_bundle_that_loads_and_knows_how_it_was_made(trained: 
     assert dict(again.folders) == {"cat": "cats", "dog": "dog"}
     assert (
         again.manifest.made.command.startswith("pawsort train ")
-        and "--epochs 3" in again.manifest.made.command
+        and "--set epochs=3" in again.manifest.made.command
     )
     assert "--folder cat=cats" in again.manifest.made.command
     assert again.manifest.made.set_aside == 1  # the text file among the photos
@@ -145,7 +145,7 @@ def test_an_epoch_is_judged_by_what_it_trained_and_not_by_a_second_opinion(photo
     from models.training.fine_tuning import FineTuning, Schedule
 
     seen = scan([photos / "pets", photos / "neither"], 1)
-    network = architectures.build("small_cnn", len(seen.classes), with_opinion=True)
+    network = architectures.build("small_cnn", len(seen.classes), with_prior=True)
     recipe = Recipe(learning_rate=1e-6, epochs=1, batch=8, augmentation="zoom")
     schedule = Schedule(recipe, 32, frozen_statistics=True, seed=1)
     judged = seen.split("train")
@@ -154,7 +154,9 @@ def test_an_epoch_is_judged_by_what_it_trained_and_not_by_a_second_opinion(photo
         tuning = FineTuning(network, judged, judged, schedule, tmp_path / name, name)
         tuning.run(lambda _: None)
         losses.append(tuning.history[0].validation_loss)
-        imagenet_prior.weigh(network.opinion, np.ones((4, 160), np.float32), np.zeros(4, int), seen.classes)
+        imagenet_prior.fit(
+            network.imagenet_prior, np.ones((4, 160), np.float32), np.zeros(4, int), seen.classes
+        )
     assert abs(losses[1] - losses[0]) < 0.01
 
 
@@ -180,7 +182,7 @@ def test_an_epoch_is_not_judged_by_the_scale_of_its_answers(photos: Path, tmp_pa
     for factor in (1.0, 4.0):
         tuning = FineTuning(network, judged, judged, schedule, tmp_path / str(factor), str(factor))
         said = iter(factor * mostly_right)
-        tuning._observe = lambda images, said=said: tf.constant([next(said) for _ in images])
+        tuning._logits_fn = lambda images, said=said: tf.constant([next(said) for _ in images])
         tuning.run(lambda _: None)
         losses.append(tuning.history[0].validation_loss)
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
@@ -188,11 +190,10 @@ def test_an_epoch_is_not_judged_by_the_scale_of_its_answers(photos: Path, tmp_pa
 
 @pytest.mark.parametrize("zoom", [0.5, 2.5])
 def test_a_zoom_that_would_leave_out_the_middle_is_refused_before_anything_is_read(tmp_path: Path, zoom):
-    from models.errors import DatasetError
     from models.training.train import train
 
-    with pytest.raises(DatasetError, match="zoom: expected 1 to 2, not"):
-        train(replace(options(tmp_path / "none", tmp_path), zoom=zoom))
+    with pytest.raises(RecipeError, match="zoom: expected a number from 1 to 2, not"):
+        train(options(tmp_path / "none", tmp_path, zoom=zoom))
 
 
 def test_a_checkpoint_of_another_recipe_or_way_to_judge_is_not_gone_on_with(

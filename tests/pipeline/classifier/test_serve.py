@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.bundle.manifest import CloserLook
-from models.inference.multi_crop import PARTS
+from models.bundle.manifest import MultiCrop
+from models.inference.multi_crop import CROPS
 from pipeline.classifier.client import Finding
 from pipeline.classifier.serve import (
     PIECE,
@@ -87,9 +87,9 @@ def test_what_a_closer_look_says_is_the_answer_and_it_knows_which_file_to_read()
     assert asked == [([[0.25, 0.75, 0.0]], [1])]
 
 
-@pytest.mark.parametrize("look", [None, CloserLook(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
-def test_a_large_batch_is_seen_in_pieces_and_each_is_progress(look: CloserLook | None) -> None:
-    bundle: Any = SimpleNamespace(closer_look=look, neither=None)
+@pytest.mark.parametrize("look", [None, MultiCrop(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
+def test_a_large_batch_is_seen_in_pieces_and_each_is_progress(look: MultiCrop | None) -> None:
+    bundle: Any = SimpleNamespace(multi_crop=look, neither=None)
     pulses: list[None] = []
     seen: list[int] = []
 
@@ -108,7 +108,7 @@ def test_unsure_file_is_read_again_and_keeps_its_answer_where_it_has_gone(tmp_pa
     Image.fromarray(np.full((30, 40, 3), 200, np.uint8)).save(tmp_path / "there.png")
     paths = tuple(os.fsencode(tmp_path / name) for name in ("sure.png", "gone.png", "there.png"))
     bundle = SimpleNamespace(
-        closer_look=CloserLook(below=0.9, zoom=1.5, whole=0.0, parts=1.0, strongest=0.0), neither=None
+        multi_crop=MultiCrop(below=0.9, zoom=1.5, whole=0.0, parts=1.0, strongest=0.0), neither=None
     )
     first = np.float32([[0.95, 0.05], [0.6, 0.4], [0.6, 0.4]])
     seen: list[tuple[int, ...]] = []
@@ -121,16 +121,16 @@ def test_unsure_file_is_read_again_and_keeps_its_answer_where_it_has_gone(tmp_pa
         answer = closer(bundle, SimpleNamespace(paths=paths), LimitSettings(), lambda: None, pool)  # type: ignore[arg-type]
         result = answer(predict, np.zeros((3, 16, 16, 3), np.uint8), (0, 1, 2))
     np.testing.assert_allclose(result, [[0.95, 0.05], [0.6, 0.4], [0.1, 0.9]], atol=1e-6)
-    assert seen == [(3, 16, 16, 3), (PARTS, 16, 16, 3)]
+    assert seen == [(3, 16, 16, 3), (CROPS, 16, 16, 3)]
 
 
 def test_only_auto_sketches_and_only_where_it_is_told_from_when_photos_are_filed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sketch, images = Lying([[0, 0.99999, 0], [0.4, 0.3, 0.3]]), np.zeros((2, 4, 4, 3), np.uint8)
-    engines: Any = SimpleNamespace(open_sketch=lambda *_: sketch)
+    engines: Any = SimpleNamespace(open_bfloat16=lambda *_: sketch)
     monkeypatch.setitem(sys.modules, "models.inference.engines", engines)
-    bundle: Any = SimpleNamespace(labels=LABELS, closer_look=None, neither=2, with_folder=(0, 1))
+    bundle: Any = SimpleNamespace(labels=LABELS, multi_crop=None, neither=2, with_folder=(0, 1))
     exact: Any = object()
     assert first_look(bundle, exact, "openvino", 1, 0.9) is None
     assert first_look(bundle, exact, "auto", 1, None) is None
@@ -138,13 +138,13 @@ def test_only_auto_sketches_and_only_where_it_is_told_from_when_photos_are_filed
     assert first is not None
     answers = first(lambda near: np.float32([[0, 0, 1]] * len(near)), images)
     np.testing.assert_allclose(answers, [[0, 0.99999, 0], [0, 0, 1]])
-    engines.open_sketch = lambda *_: None
+    engines.open_bfloat16 = lambda *_: None
     assert first_look(bundle, exact, "auto", 1, 0.9) is None
 
 
-@pytest.mark.parametrize("look", [None, CloserLook(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
-def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: CloserLook | None) -> None:
-    bundle: Any = SimpleNamespace(closer_look=look, neither=None)
+@pytest.mark.parametrize("look", [None, MultiCrop(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
+def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: MultiCrop | None) -> None:
+    bundle: Any = SimpleNamespace(multi_crop=look, neither=None)
     exact = np.float32([[1, 0, 0]])
 
     def first(predict, images):

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import calibration
 from models.evaluation.metrics import statistics
 from models.evaluation.metrics.statistics import Statistic
 
@@ -57,10 +56,29 @@ def test_share_of_outsiders_let_in_is_that_of_numpys_quantile():
     )
 
 
-def test_calibration_error_is_that_of_calibration():
+def expected_calibration_error(confidence, right, bins=15):
+    """Return the calibration error by its definition: the mean gap between confidence and share right."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gap = np.bincount(place, weights=confidence - right, minlength=bins)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+def test_calibration_error_is_that_of_its_definition():
     same_as_repeated(
-        lambda s, f: statistics.calibration_error(s, f, np.ones_like(f)),
-        calibration.expected_calibration_error,
+        lambda s, f: statistics.calibration_error(s, f, np.ones_like(f)), expected_calibration_error
+    )
+
+
+def test_calibration_error_by_hand():
+    confidence, right = np.array([0.9, 0.9, 1.0, 1.0]), np.array([True, False, True, True])
+    error = statistics.calibration_error(confidence, right, np.ones(4, bool))
+    assert error(np.ones((1, 4)))[0] == pytest.approx((2 * 0.9 - 1) / 4)
+
+
+def test_area_under_roc_counts_pairs_and_halves_ties():
+    scores, positive = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
+    assert statistics.area_under_roc(scores, positive, ~positive)(np.ones((1, 4)))[0] == pytest.approx(
+        3.5 / 4
     )
 
 
