@@ -139,14 +139,14 @@ def unproven(table: Sequence[Threshold], photos: int, target: float) -> str | No
     `table` is the calibration table of a bundle, `photos` is how many photos calibrated it.
     """
     if target >= 1:
-        return "No number of photos proves a promise of 100%: nothing is filed at it."
+        return "No number of photos proves a promise of 100%: no photo is filed at it."
     entry = next((e for e in table if e.target_precision >= target), None)
     if entry and entry.proven:
         return None
     return (
         f"{photos:,} photos for calibration do not prove the promise of {target:.1%}: at least "
         f"{least_filed(target):,} filed ones without a mistake would (exact binomial bound, {BOUND:.0%}). "
-        "Filed is what lies above every mistake seen, which is no promise: give more photos, or promise less."
+        "The threshold is above every mistake seen, which proves nothing: use more photos or promise less."
     )
 
 

@@ -27,8 +27,8 @@ def check_folders(folders: Mapping[str, str]) -> None:
         other = by_name.setdefault(_folded(folder), folder)
         if other != folder:
             raise DatasetError(
-                f"class {label!r}: its folder {folder!r} is the same as {other!r} on disks that do not tell "
-                "capital letters apart; merge the two, or give it another name: --folder LABEL=NAME"
+                f"class {label!r}: its folder {folder!r} is the same as {other!r} on case-"
+                "insensitive file systems; merge the two, or give it another name: --folder LABEL=NAME"
             )
 
 

@@ -1,4 +1,4 @@
-"""The folder for what can be made again: converted networks, downloaded data sets, ImageNet's bundle."""
+"""The cache folder: converted networks, downloaded data sets, ImageNet's bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema of `bundle.yaml`: what a bundle says about itself, checked by pydantic.
+"""The schema of `bundle.yaml`, validated by pydantic.
 
 Field names are the file format: bundles made by earlier versions must keep loading.
 """

@@ -54,11 +54,11 @@ class PixelStore:
 
 
 def store_for(photos: Photos, size: int, recipe: Recipe) -> PixelStore:
-    """Make the store that `quick_epoch` needs for photos of this final side."""
+    """Make the store that `augmented_epoch` needs for photos of this final side."""
     return PixelStore(photos.paths, round(size * MARGIN) if recipe.augmentation == "zoom" else size)
 
 
-def quick_epoch(
+def augmented_epoch(
     photos: Photos, store: PixelStore, recipe: Recipe, size: int, batch: int, *, seed: int, epoch: int
 ) -> Iterator[tuple[Pixels, Float32]]:
     """Yield one epoch of shuffled, augmented full batches: uint8 (batch, size, size, 3), targets (batch, k).

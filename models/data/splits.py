@@ -31,7 +31,7 @@ def _drawn(digest: bytes, seed: int, shares: Sequence[float]) -> Split:
 
 
 def held_out_sources(sources: Sequence[str], seed: int) -> dict[str, Split]:
-    """Choose whole sources of `neither` for calibration and test, where there are at least three.
+    """Choose whole sources of `neither` for calibration and test, if there are at least three.
 
     The largest always trains. A network recognises a source more easily than its objects, so sources that
     calibrate or test must not train, and those that test must not calibrate.

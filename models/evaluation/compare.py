@@ -49,7 +49,7 @@ def compare(
     second = evaluate.run(b, found, split, target_precision, engine, progress)
     warnings = [*_seen(a, b, found, second, split), *left_out]
     second = replace(second, result=replace(second.result, warnings=warnings))
-    result = comparison.contrast(first.answers, second.answers, first.result, second.result)
+    result = comparison.contrast(first.predictions, second.predictions, first.result, second.result)
     if out is not None:
         write(result, first, second, out)
     return result
@@ -111,7 +111,7 @@ def write(result: Comparison, first: Measured, second: Measured, out: Path) -> N
     tables.write_csv(out / "flips.csv", _flip_rows(result, first, second))
     shown = [flip.index for flip in result.flips[: gallery.MOST]]
     seen = [
-        gallery.witness(m.bundle, m.photos, m.answers, m.result.at_threshold.threshold)
+        gallery.gallery_source(m.bundle, m.photos, m.predictions, m.result.at_threshold.threshold)
         for m in (first, second)
     ]
     html_page.render(out / "comparison.html", "comparison.html.j2", {
@@ -119,7 +119,7 @@ def write(result: Comparison, first: Measured, second: Measured, out: Path) -> N
         "called": comparison.names(first.bundle.name, second.bundle.name),
         "bundles": (first.bundle, second.bundle),
         "lower_is_better": _lower_is_better,
-        "shots": list(zip(gallery.shots(seen, shown), result.flips, strict=False)),
+        "shots": list(zip(gallery.gallery_items(seen, shown), result.flips, strict=False)),
     })  # fmt: skip
 
 
@@ -137,11 +137,11 @@ def _difference_rows(result: Comparison) -> Iterator[tables.Row]:
 
 def _flip_rows(result: Comparison, first: Measured, second: Measured) -> Iterator[tables.Row]:
     yield "path", "label", "right", "a", "b", "a_probability", "b_probability"
-    a, b = first.answers, second.answers
+    a, b = first.predictions, second.predictions
     for flip in result.flips:
         i = flip.index
-        said = (answers.labels[int(answers.predicted[i])] for answers in (a, b))
+        said = (predictions.labels[int(predictions.predicted[i])] for predictions in (a, b))
         # NaN, for a label that a bundle does not know, is an empty cell
-        true = (tables.rounded(float(answers.true_probability[i])) for answers in (a, b))
+        true = (tables.rounded(float(predictions.true_probability[i])) for predictions in (a, b))
         label = a.name_of(int(a.truth[i]))
         yield tables.name_of(first.photos.paths[i]), label, flip.right, *said, *true

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from models.bundle.bundle import Bundle
 from models.data.batches import batches, decoded
-from models.data.dataset import Photos, read_wrong, scan
+from models.data.dataset import Photos, read_excluded, scan
 from models.data.splits import Split
 from models.errors import DatasetError
 from models.evaluation.metrics import image_sizes
 from models.evaluation.metrics.curves import curves
 from models.evaluation.metrics.figures import Evaluation, measure
 from models.evaluation.metrics.label_errors import suspects
-from models.evaluation.metrics.predictions import Answers
+from models.evaluation.metrics.predictions import Predictions
 from models.evaluation.report import gallery, html_page, plots, tables
 from models.evaluation.synthetic_scenes import composed as of_composed
 from models.inference.engines import Kind, open_engine
@@ -34,7 +34,7 @@ class Measured:
 
     bundle: Bundle
     photos: Photos
-    answers: Answers
+    predictions: Predictions
     result: Evaluation
 
 
@@ -71,8 +71,8 @@ def evaluate(
 def found_in(bundle: Bundle, folders: Sequence[Path], exclude: Path | None) -> Photos:
     """Find all photos, and split them as the bundle's training does. Raises DatasetError."""
     made = bundle.manifest.made
-    wrong = read_wrong(exclude) if exclude else None
-    return scan(folders, made.seed, wrong=wrong, hold_out=bool(made.held_out_sources))
+    excluded = read_excluded(exclude) if exclude else None
+    return scan(folders, made.seed, excluded=excluded, hold_out=bool(made.held_out_sources))
 
 
 def _warnings(bundle: Bundle, found: Photos, split: Split | None) -> list[str]:
@@ -104,14 +104,14 @@ def run(
         raise DatasetError(f"no photos of split {split!r} to measure on")
     probabilities = predict(bundle, open_engine(bundle, engine).predict, photos.paths, progress)
     places = image_sizes.places(photos.paths)
-    answers = Answers.of(bundle, photos.labels, probabilities)
+    predictions = Predictions.of(bundle, photos.labels, probabilities)
     result = dataclasses.replace(
         measure(bundle, photos, probabilities, target_precision, places),
         split=split,
         set_aside=len(found.set_aside),
         warnings=_warnings(bundle, found, split),
     )
-    return Measured(bundle, photos, answers, result)
+    return Measured(bundle, photos, predictions, result)
 
 
 def _with_composed(measured: Measured, engine: Kind) -> Measured:
@@ -170,13 +170,18 @@ def reader(paths: Sequence[bytes]) -> Callable[[int, int], Pixels]:
 
 def write(measured: Measured, out: Path) -> None:
     """Write tables, plots, pictures and the page into a folder."""
-    bundle, photos, answers, result = measured.bundle, measured.photos, measured.answers, measured.result
-    drawn, suspected = curves(answers), suspects(answers)
-    tables.write(result, photos, answers, drawn, suspected, out)
-    seen = gallery.witness(bundle, photos, answers, result.at_threshold.threshold)
+    bundle, photos, predictions, result = (
+        measured.bundle,
+        measured.photos,
+        measured.predictions,
+        measured.result,
+    )
+    drawn, suspected = curves(predictions), suspects(predictions)
+    tables.write(result, photos, predictions, drawn, suspected, out)
+    seen = gallery.gallery_source(bundle, photos, predictions, result.at_threshold.threshold)
     doubted = frozenset(item.index for item in suspected)
-    mistakes = gallery.worst(answers, result.at_threshold.threshold)
-    worst = gallery.shots([seen], mistakes, doubted)
+    mistakes = gallery.worst(predictions, result.at_threshold.threshold)
+    worst = gallery.gallery_items([seen], mistakes, doubted)
     gallery.save(worst, out)
     shown = [item.index for item in suspected[: gallery.MOST]]
-    html_page.write(result, bundle, drawn, worst, gallery.shots([seen], shown), len(suspected), out)
+    html_page.write(result, bundle, drawn, worst, gallery.gallery_items([seen], shown), len(suspected), out)

@@ -19,7 +19,7 @@ from models.data.dataset import Photos
 from models.errors import DatasetError
 from models.evaluation.metrics import intervals
 from models.evaluation.metrics.intervals import Share
-from models.evaluation.metrics.predictions import Answers
+from models.evaluation.metrics.predictions import Predictions
 from models.inference.multi_crop import refine
 from models.types import LoadFn, Pixels, PredictFn, Probabilities
 
@@ -38,7 +38,7 @@ def composed(bundle: Bundle, predict: PredictFn, photos: Photos, threshold: floa
     result: dict[str, Share] = {}
     made = (*small(photos, bundle.with_folder, bundle.neither), *_pairs(photos, bundle.with_folder))
     for name, labels, load in made:
-        seen = Answers.of(bundle, labels, _predictions(bundle, predict, load, len(labels)))
+        seen = Predictions.of(bundle, labels, _predictions(bundle, predict, load, len(labels)))
         filed = seen.filed(threshold)
         right = seen.right if (labels >= 0).all() else ~filed
         result[f"accuracy_by_composition/{name}"] = intervals.share(right)

@@ -119,7 +119,7 @@ def runner(model: Any, labels: int, threads: int | None, precision: str = "f32")
     requests = [compiled.create_infer_request() for _ in range(2 * streams)]
 
     def run(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        images = np.require(images, requirements=("C", "W"))  # OpenVINO reads nothing else where it lies
+        images = np.require(images, requirements=("C", "W"))  # else OpenVINO copies them
         rows = np.empty((len(images), labels), np.float32)
         pending: deque[tuple[int, Any]] = deque()
         for index, request in zip(range(len(images)), cycle(requests), strict=False):

@@ -18,7 +18,7 @@ from models import calibration
 from models.bundle.bundle import replace
 from models.data.batches import augmented, batches
 from models.data.dataset import Photos
-from models.data.pixel_cache import quick_epoch, store_for
+from models.data.pixel_cache import augmented_epoch, store_for
 from models.networks.architectures import Network
 from models.networks.recipes import Recipe
 from models.networks.tf_runtime import keras, tf
@@ -212,7 +212,7 @@ class FineTuning:
         schedule, recipe, photos = self.schedule, self.schedule.recipe, self.train
         size, batch = schedule.size_at(epoch), min(recipe.batch, len(photos))
         if self._store is not None:
-            yield from quick_epoch(
+            yield from augmented_epoch(
                 photos, self._store, recipe, size, batch, seed=schedule.seed, epoch=epoch + 1
             )
             return

@@ -59,7 +59,7 @@ def has_imagenet_prior(architecture: str, init: str) -> bool:
     return architectures.known(architecture).pretrained and init != "none"
 
 
-def begin(init: str, network: Network, architecture: str, labels: Sequence[str], some: Batches) -> bool:
+def initialise(init: str, network: Network, architecture: str, labels: Sequence[str], some: Batches) -> bool:
     """Set a network's initial weights, and return whether the last layer's are among them.
 
     `some` gives batches of a few hundred training photos, for statistics of their pixels. Raises

@@ -26,7 +26,7 @@ FEWEST = 3
 
 
 def heads_by_source(features: FeatureSet, classes: tuple[str, ...], seed: int) -> dict[str, LinearHead]:
-    """Fit a last layer without each source of `neither`, by source; none where there are too few."""
+    """Fit a last layer without each source of `neither`, by source; empty with too few sources."""
     if NEITHER not in classes:
         return {}
     neither = features.labels == classes.index(NEITHER)

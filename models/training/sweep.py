@@ -1,8 +1,8 @@
-"""Try architectures, numbers and strategies on one split of the photos, and keep the best.
+"""Sweep: train with several architectures and recipes on one split of the photos, and keep the best bundle.
 
-Each trial trains on the training photos and is ranked by its calibrated log loss on the validation photos, so
-that the test photos have taken part in no choice. Optuna (Akiba et al. 2019) proposes; what it knows is kept
-in the work folder, so that an interrupted sweep goes on.
+Each trial trains on the training photos and is ranked by its calibrated log loss on the validation photos;
+the test photos take part in no choice. Optuna (Akiba et al. 2019) proposes the trials and stores them in the
+work folder, so that an interrupted sweep can be resumed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Section(BaseModel):
 
 
 class Range(_Section):
-    """Numbers from `low` to `high`, whole ones if both are; with `log`, each order of magnitude alike."""
+    """Numbers from `low` to `high`, integers if both are; `log` draws them on a logarithmic scale."""
 
     low: int | float
     high: int | float
@@ -108,9 +108,9 @@ def read_plan(path: Path) -> Plan:
 def sweep(
     options: TrainOptions, path: Path, progress: ProgressCallback = lambda _: None
 ) -> tuple[Bundle, Sequence[Trial]]:
-    """Run the trials of a sweep's file that are not done yet; return the best bundle and all, best first.
+    """Run the remaining trials of a sweep's file; return the best bundle and all trials, best first.
 
-    `options` say what the file does not. Writes the best bundle and leaderboard.csv into `options.out`.
+    `options` are used where the file has no value. Writes bundle and leaderboard.csv to `options.out`.
     Raises DatasetError, ArchitectureError where Optuna is missing, BundleError where no trial worked.
     """
     plan = read_plan(path)
@@ -136,8 +136,8 @@ def _study(options: TrainOptions, plan: Plan, photos: Photos) -> Iterator[Any]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     options.work.mkdir(parents=True, exist_ok=True)
     storage = optuna.storages.RDBStorage(f"sqlite:///{options.work / f'sweep-{options.out.name}.db'}")
-    told = json.dumps([options.command, plan.model_dump(exclude={"trials"})], default=str)
-    name = hashlib.sha256(told.encode() + photos.splits.tobytes() + photos.labels.tobytes()).hexdigest()
+    identity = json.dumps([options.command, plan.model_dump(exclude={"trials"})], default=str)
+    name = hashlib.sha256(identity.encode() + photos.splits.tobytes() + photos.labels.tobytes()).hexdigest()
     try:
         yield optuna.create_study(
             storage=storage, study_name=name, load_if_exists=True,
@@ -165,18 +165,18 @@ def _trials(study: Any) -> list[Trial]:
     return sorted(found.values(), key=lambda t: (t.log_loss is None, t.log_loss or 0.0, t.key))
 
 
-_FAILED = 1e6  # what Optuna is told of a trial that did not work
+_FAILED_LOSS = 1e6  # reported to Optuna for a failed trial
 
 
 class _Runner:
-    """Turn what Optuna proposes into trainings."""
+    """Train the trials that Optuna proposes."""
 
     def __init__(self, options: TrainOptions, plan: Plan, photos: Photos, progress: ProgressCallback) -> None:
         self._options, self._plan, self._photos, self._progress = options, plan, photos, progress
         self._folder = options.work / f"sweep-{options.out.name}"
 
     def run(self, proposal: Any) -> float:
-        """Train what is proposed, unless the same was trained before; return its validation log loss."""
+        """Train a proposed trial, unless an equal one is done; return its validation log loss."""
         chosen = self._chosen(proposal)
         key = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
         known = next((t for t in _finished(proposal.study) if t.user_attrs["key"] == key), None)
@@ -184,10 +184,10 @@ class _Runner:
         for name in (f.name for f in fields(Trial)):
             proposal.set_user_attr(name, getattr(trial, name))
         log.info("trial %d: %s: %s", proposal.number + 1, trial.describe(), trial.problem or trial.log_loss)
-        return _FAILED if trial.log_loss is None else trial.log_loss
+        return _FAILED_LOSS if trial.log_loss is None else trial.log_loss
 
     def keep(self, best: Trial) -> Bundle:
-        """Write the best trial's bundle, history and card as those that were asked for."""
+        """Copy the best trial's bundle, history and card to the folder of the options."""
         bundle = load(self._folder / best.key)
         options = self._for(best.key, best.chosen)
         content = bundle.manifest.model_dump(exclude={"weights"}, exclude_none=True)
@@ -227,9 +227,9 @@ class _Runner:
             bundle = train_on(self._for(key, chosen), self._photos, self._progress)
         except (ArchitectureError, BundleError, DatasetError, RecipeError) as error:
             return Trial(key, chosen, None, None, round(time.monotonic() - began, 1), str(error))
-        judges = self._photos.split("validation")
-        images = batches(judges.paths, bundle.input_size)
-        engine, truth = open_engine(bundle, "tensorflow"), judges.labels.astype(int)
+        validation = self._photos.split("validation")
+        images = batches(validation.paths, bundle.input_size)
+        engine, truth = open_engine(bundle, "tensorflow"), validation.labels.astype(int)
         answers = np.concatenate([engine.predict(part) for part in images]).astype(float)
         accuracy = float((answers.argmax(axis=1) == truth).mean())
         seconds = round(time.monotonic() - began, 1)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from models.bundle.bundle import Bundle
 from models.data import downloads
 from models.data.batches import batches
-from models.data.dataset import Photos, check_trainable, read_wrong, scan
+from models.data.dataset import Photos, check_trainable, read_excluded, scan
 from models.errors import ArchitectureError, DatasetError
 from models.inference.recording import versions
 from models.labels import NEITHER, check_folders
@@ -47,12 +47,12 @@ def train(options: TrainOptions, progress: ProgressCallback = lambda _: None) ->
 
 def scanned(options: TrainOptions, progress: ProgressCallback) -> Photos:
     """Find the photos of the options' folders and data set. Raises DatasetError."""
-    wrong = read_wrong(options.exclude) if options.exclude else None
+    excluded = read_excluded(options.exclude) if options.exclude else None
     folders = [*options.folders, *([downloads.fetch(options.dataset)] if options.dataset else [])]
     if not folders:
         raise DatasetError("nothing to train on: expected a folder of photos, a .tar or --dataset")
     count, names = StageProgress("reading", progress), partial(_folders, options)
-    photos = scan(folders, options.seed, count, wrong, not options.all_sources, names)
+    photos = scan(folders, options.seed, count, excluded, not options.all_sources, names)
     check_trainable(photos, folders)
     return photos
 
@@ -101,7 +101,9 @@ def _fit(
         sklearn_baselines.fit(options.architecture, network, train_photos, size, options.seed, count)
         return [], None
     some = partial(batches, _some(options, train_photos), size)
-    knows_labels = initial_weights.begin(_init(options), network, options.architecture, photos.classes, some)
+    knows_labels = initial_weights.initialise(
+        _init(options), network, options.architecture, photos.classes, some
+    )
     history: list[Epoch] = []
     if options.recipe.epochs:
         start = network.arrays
@@ -129,8 +131,8 @@ def _tuned(
     if not (knows_labels or has_checkpoint(checkpoint, fingerprint)):
         recipe = options.recipe
         fit_head(network, train_photos, schedule.size_at(0), recipe.dropout, options.seed, progress)
-    judges = validation if len(validation) else train_photos
-    tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)
+    measured_on = validation if len(validation) else train_photos
+    tuning = FineTuning(network, train_photos, measured_on, schedule, checkpoint, fingerprint)
     tuning.run(progress)
     return tuning.history
 
@@ -175,7 +177,7 @@ def _schedule(options: TrainOptions, size: int) -> Schedule:
 
 
 def _fingerprint(options: TrainOptions, photos: Photos) -> str:
-    """Identify a run: the same photos, options, recipe, size, versions, and way to judge an epoch."""
+    """Identify a run: the same photos, options, recipe, size, versions, and measure of an epoch."""
     own = architectures.known(options.architecture)
     parts = options.command, options.recipe, own.input_size, versions(), JUDGED_BY
     digest = hashlib.sha256(repr(parts).encode())

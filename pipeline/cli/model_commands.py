@@ -1,4 +1,4 @@
-"""The commands that make and measure models; they need no settings, no inbox and no database."""
+"""`pawsort train` and `pawsort evaluate`; they need no settings, no inbox and no database."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Exclude = Annotated[
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="PATH", help="A settings file, for the log.")
 ]
-MOST_PIXELS = 1_024  # what a bundle may have
-MOST_SEED = 2**32 - 1  # what NumPy and scikit-learn take
+MOST_PIXELS = 1_024  # limit of a bundle
+MOST_SEED = 2**32 - 1  # limit of NumPy and scikit-learn
 Target = Annotated[float, real("The share of filed photos to be right.", 0.5)]
 
 
@@ -48,7 +48,7 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="imagenet, none, a .weights.h5 file, or a bundle's name or path; default: what there is."
+            help="imagenet, none, a .weights.h5 file, or a bundle's name or path; default: imagenet or none."
         ),
     ] = None,
     recipe: Annotated[
@@ -69,19 +69,20 @@ def train(
     ] = None,
     exclude: Exclude = None,
     sweep: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Try what this YAML file lists, and keep the best.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Try the settings of this YAML file, and keep the best."),
     ] = None,
     all_sources: Annotated[
-        bool, typer.Option("--all-sources", help="Train on every source of neither; hold none out to judge.")
+        bool, typer.Option("--all-sources", help="Train on every source of neither; hold none out.")
     ] = False,
     seed: Annotated[int, integer("Of the split and all chance.", 0, MOST_SEED)] = 1,
     target_precision: Target = 0.995,
     config: Config = None,
     flags: Mapping[str, recipes.Value] | None = None,
 ) -> None:
-    """Train a model on your own photos; an interrupted training goes on where it was.
+    """Train a model on your own photos; an interrupted training is resumed.
 
-    DIR holds a folder for each class; one that is called `neither` teaches what to leave alone.
+    DIR has a folder for each class; photos in one named `neither` show no other class.
 
     Example: pawsort train photos/ --architecture mobilenet_v2 --out models/mine
     """
@@ -130,15 +131,16 @@ def evaluate(
     exclude: Exclude = None,
     target_precision: Target = 0.995,
     composed: Annotated[
-        bool, typer.Option("--composed", help="Also measure photos made of others: small ones, two together.")
+        bool,
+        typer.Option("--composed", help="Also measure composed photos: small ones, and two side by side."),
     ] = False,
     card: Annotated[
-        bool, typer.Option("--card", help="Write the bundle's card, its README.md, anew from these figures.")
+        bool, typer.Option("--card", help="Write the bundle's card, its README.md, with these figures.")
     ] = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Measure a model on labelled photos that it has not seen, or two on the same photos.
+    """Evaluate a model on labelled photos that did not train it, or two on the same photos.
 
     Example: pawsort evaluate cats_dogs photos/ --out figures/
     """
@@ -232,7 +234,7 @@ def _folder_names(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _set_up_log(config: Path | None) -> None:
-    """Log as the settings say, if any were named: a training needs none."""
+    """Set up the log by the settings file, if there is one: a training needs none."""
     from pipeline import logs
 
     logs.set_up(load(config).log if config else LogSettings())

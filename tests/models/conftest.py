@@ -64,14 +64,14 @@ def manifest(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def plain_bundle(tmp_path: Path) -> Bundle:
-    """A bundle that is whole, though no network has its arrays."""
+    """Return a valid bundle whose arrays fit no network."""
     packed = pack({"head/kernel": np.ones((4, 3)), "head/bias": np.zeros(3)})
     return write(compose(tmp_path / "tiny", manifest(), packed), packed)
 
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos of three classes that a small network tells apart at once, some of them odd."""
+    """Return photos of three classes that a small network learns within seconds, and a file that is none."""
     root = tmp_path_factory.mktemp("photos")
     for name in ("cat", "dog"):
         make_photos(root / "pets", name, 40)

@@ -1,4 +1,4 @@
-"""Bfloat16Check stand where a decision is far off, and only there."""
+"""bfloat16 predictions are kept far from decision thresholds, and repeated in float32 near them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def odds(value: float) -> float:
 
 
 def beyond(bound: float, by: float) -> list[float]:
-    """A row whose first label is so far beyond a bound, in log odds."""
+    """Return a row whose first label is above a threshold by this distance, in log odds."""
     first = odds(np.log(bound / (1 - bound)) + by)
     return [first, (1 - first) / 2, (1 - first) / 2]
 
@@ -54,7 +54,7 @@ def test_a_threshold_of_1_and_nan_are_always_near():
     assert near_threshold(np.float32([[1, 0, 0], [np.nan, 0, 0]]), np.float32([1, 1, 1])).tolist() == [0, 1]
 
 
-def test_float32_answers_for_what_is_near_and_for_nothing_else():
+def test_float32_predicts_photos_near_a_threshold_and_no_others():
     plain, close = [0.999, 0.0005, 0.0005], [0.6, 0.3, 0.1]
     first_pass = {1: plain, 2: close, 3: plain}
     asked: list[int] = []

@@ -38,7 +38,7 @@ def test_weights_that_are_missing_or_none_are_named(tmp_path: Path):
         imagenet.open_imagenet(tmp_path / "gone.h5", tmp_path)
 
 
-def test_without_the_internet_one_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_the_internet_one_error_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def offline(weights: str) -> None:
         raise Exception("URL fetch failure on https://storage: None -- Name or service not known")
 

@@ -35,7 +35,7 @@ def test_a_prior_that_is_not_fitted_gives_every_label_the_same_share(prior):
     assert np.ptp(prior(shows(TABBY, DESK)).numpy()) == 0
 
 
-def test_classes_seen_in_training_speak_for_their_label_and_all_others_for_neither(prior):
+def test_classes_seen_in_training_count_for_their_label_and_all_others_for_neither(prior):
     features, labels = shows(TABBY, TABBY, PUG, PUG), np.array([0, 0, 1, 1])
     imagenet_prior.fit(prior, features, labels, CLASSES)
     shares = prior(shows(TABBY, PUG, DESK)).numpy()
@@ -49,7 +49,7 @@ def test_photos_of_neither_are_left_out_of_the_fit(prior):
     assert prior(shows(TABBY)).numpy().argmax() == 0
 
 
-def test_without_neither_an_unknown_class_speaks_for_no_label(prior):
+def test_without_neither_an_unknown_class_counts_for_no_label(prior):
     imagenet_prior.fit(prior, shows(TABBY, PUG), np.array([0, 1]), ("cat", "dog", "fox"))
     unknown, known = prior(shows(DESK)).numpy()[0], prior(shows(TABBY)).numpy()[0]
     assert unknown.max() < -2 < known[0]

@@ -43,7 +43,9 @@ def run(photos: Path, folder: Path, stop_at: str | None = None) -> tuple[Bundle,
 
 
 @pytest.mark.timeout(600)  # four small trainings
-def test_interrupted_sweep_goes_on_and_leaves_a_leaderboard_and_the_best_bundle(photos: Path, tmp_path: Path):
+def test_interrupted_sweep_is_resumed_and_writes_a_leaderboard_and_the_best_bundle(
+    photos: Path, tmp_path: Path
+):
     with pytest.raises(KeyboardInterrupt):
         run(photos, tmp_path, stop_at="measuring")
     bundle, _ = run(photos, tmp_path)

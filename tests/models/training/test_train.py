@@ -12,7 +12,7 @@ from models.errors import DatasetError, RecipeError
 from tests.models.conftest import make_photos, options
 
 
-def test_training_leaves_a_bundle_that_loads_and_knows_how_it_was_made(trained: Bundle):
+def test_training_writes_a_bundle_that_loads_and_records_its_making(trained: Bundle):
     again = load(trained.path)
     assert again == trained
     assert again.labels == ("cat", "dog", "neither")
@@ -36,7 +36,7 @@ def test_colours_are_learnt(trained: Bundle):
     assert trained.figures["accuracy_with_folder"].value > 0.9
 
 
-def test_interrupted_run_goes_on_where_it_was_and_other_options_start_anew(photos: Path, tmp_path: Path):
+def test_interrupted_run_is_resumed_with_the_same_options_alone(photos: Path, tmp_path: Path):
     from models.training.fine_tuning import has_checkpoint
     from models.training.train import train
 
@@ -138,7 +138,7 @@ def test_blend_moves_weights_part_of_the_way_back():
         np.testing.assert_allclose(variable.numpy(), start[variable.path] + 3.0, rtol=1e-5, atol=1e-5)
 
 
-def test_an_epoch_is_judged_by_what_it_trained_and_not_by_a_second_opinion(photos: Path, tmp_path: Path):
+def test_validation_of_an_epoch_leaves_out_the_imagenet_prior(photos: Path, tmp_path: Path):
     from models.data.dataset import scan
     from models.networks import architectures, imagenet_prior
     from models.networks.recipes import Recipe
@@ -160,7 +160,7 @@ def test_an_epoch_is_judged_by_what_it_trained_and_not_by_a_second_opinion(photo
     assert abs(losses[1] - losses[0]) < 0.01
 
 
-def test_an_epoch_is_not_judged_by_the_scale_of_its_answers(photos: Path, tmp_path: Path):
+def test_validation_does_not_depend_on_the_scale_of_logits(photos: Path, tmp_path: Path):
     from models.data.dataset import scan
     from models.networks import architectures
     from models.networks.recipes import Recipe
@@ -215,7 +215,7 @@ def test_a_checkpoint_of_another_recipe_or_way_to_judge_is_not_gone_on_with(
     assert training._fingerprint(asked, seen) != before
 
 
-def test_what_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch):
+def test_missing_packages_have_no_version(monkeypatch: pytest.MonkeyPatch):
     from importlib.metadata import PackageNotFoundError
 
     from models.inference import recording

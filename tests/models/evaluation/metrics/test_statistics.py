@@ -105,7 +105,7 @@ def test_photos_that_are_not_among_them_change_nothing():
         assert make(scores, flags, among)(np.ones((1, 40))) == pytest.approx(part)
 
 
-def test_what_cannot_be_said_is_nan_and_no_warning():
+def test_undefined_figures_are_nan_without_a_warning():
     none, some = np.zeros(3, bool), np.ones(3, bool)
     scores = np.array([0.1, 0.5, 0.9])
     for statistic in (
@@ -124,7 +124,7 @@ def test_what_cannot_be_said_is_nan_and_no_warning():
     assert math.isnan(statistics.let_in(scores, scores < 0.7, scores > 0.7)(np.array([[0.0, 0.0, 3.0]]))[0])
 
 
-def test_mean_takes_what_has_no_meaning_as_told():
+def test_mean_counts_undefined_parts_as_given():
     parts = [statistics.ratio([1, 1], [1, 1]), statistics.ratio([0, 0], [0, 0])]
     assert statistics.mean(parts, empty=0.0)(np.ones((1, 2)))[0] == 0.5
 
