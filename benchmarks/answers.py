@@ -16,8 +16,8 @@ from benchmarks.limit import BUNDLE
 from models.bundle.bundle import Bundle, load
 from models.data.batches import batches, decoded
 from models.inference import multi_crop, openvino_engine
-from models.inference.engines import Engine, bfloat16, open_engine
-from models.training.bfloat16_check import CONFIDENT, judge
+from models.inference.engines import Engine, bfloat16_engine, open_engine
+from models.training.bfloat16_check import CONFIDENT, compare
 from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
 
@@ -28,13 +28,13 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     bundle = load(BUNDLE)
     reference, other = open_engine(bundle, "tensorflow"), open_engine(bundle, "openvino")
     first, same = _first(bundle, reference, paths), _first(bundle, other, paths)
-    look = bundle.closer_look
+    look = bundle.multi_crop
     figures = {"photos": float(len(paths)), **_flips(bundle, first, same), **_sketches(bundle, paths, same)}
     if look is None or bundle.neither is None:
         return figures
     every = _looked(bundle, replace(look, neither_below=1.1), other, paths, same)
     unsure, worth = (
-        multi_crop.doubtful(same, replace(look, neither_below=below), bundle.neither)
+        multi_crop.low_confidence(same, replace(look, neither_below=below), bundle.neither)
         for below in (1.1, look.neither_below)
     )
     spared = same.copy()
@@ -49,11 +49,11 @@ def measure(folder: Path, count: int) -> dict[str, float]:
 
 def _sketches(bundle: Bundle, paths: Sequence[bytes], exact: np.ndarray) -> dict[str, float]:
     """Say what first answers in bfloat16 change; nothing on a processor without."""
-    engine = bfloat16(bundle) if openvino_engine.can_sketch() else None
+    engine = bfloat16_engine(bundle) if openvino_engine.has_bfloat16() else None
     if engine is None:
         return {}
     sketch = _first(bundle, engine, paths)
-    found = judge(bundle, exact, sketch, bundle.threshold(DecisionSettings().target_precision))
+    found = compare(bundle, exact, sketch, bundle.threshold(DecisionSettings().target_precision))
     alone = float((_decisions(bundle, exact) != _decisions(bundle, sketch)).mean())
     return {
         "bfloat16: photos that float32 answers again, share": round(found.again, 4),
@@ -70,14 +70,12 @@ def _first(bundle: Bundle, engine: Engine, paths: Sequence[bytes]) -> np.ndarray
 
 
 def _looked(
-    bundle: Bundle, look: multi_crop.CloserLook, engine: Engine, paths: Sequence[bytes], first: np.ndarray
+    bundle: Bundle, look: multi_crop.MultiCrop, engine: Engine, paths: Sequence[bytes], first: np.ndarray
 ) -> np.ndarray:
     def again(index: int, side: int) -> np.ndarray:
         return decoded(paths[index], side)
 
-    return multi_crop.look_closer(
-        engine.predict, first, look, bundle.input_size, again, neither=bundle.neither
-    )
+    return multi_crop.refine(engine.predict, first, look, bundle.input_size, again, neither=bundle.neither)
 
 
 def _flips(bundle: Bundle, one: np.ndarray, other: np.ndarray) -> dict[str, float]:

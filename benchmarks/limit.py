@@ -2,7 +2,7 @@
 
 A photo costs d seconds of core time to read and decode, and i seconds to classify. Alone, with all c cores,
 decoding reaches D = c / d photos a second and inference I = c / i; sharing the cores, both together reach at
-most c / (d + i) = 1 / (1 / D + 1 / I). With the closer look a photo costs u x (1 / D' + PARTS / I) more,
+most c / (d + i) = 1 / (1 / D + 1 / I). With the closer look a photo costs u x (1 / D' + CROPS / I) more,
 where u is the share of photos that are unsure, D' the rate of decoding at the larger size, and I there that
 of float32. Elsewhere I is that of first answers, in 16 bits where these may stand.
 
@@ -28,8 +28,8 @@ from benchmarks.apart import apart
 from models.bundle.bundle import Bundle, load
 from models.inference import multi_crop
 from models.inference.bfloat16 import TwoPrecisionPredictor, decision_thresholds
-from models.inference.engines import open_engine, open_sketch
-from models.inference.multi_crop import PARTS
+from models.inference.engines import open_bfloat16, open_engine
+from models.inference.multi_crop import CROPS
 from pipeline import config
 from pipeline.classifier import image_loader
 from pipeline.processes import usable_cpus
@@ -74,18 +74,18 @@ class Limit:
     @property
     def look_seconds(self) -> float:
         """What a closer look at one photo costs, in seconds of all cores."""
-        return 1 / self.decoding_larger + PARTS / self.exact
+        return 1 / self.decoding_larger + CROPS / self.exact
 
     @property
     def in_sixteen_bits(self) -> float:
         """Photos a second if 16 bits were right enough for all."""
-        look = 1 / self.decoding_larger + PARTS / self.sketch
+        look = 1 / self.decoding_larger + CROPS / self.sketch
         return 1 / (1 / self.decoding + 1 / self.sketch + self.unsure * look)
 
     @property
     def core_seconds(self) -> float:
         """Core time that a photo needs, its share of closer looks included."""
-        look = self.decoding_larger_cost + PARTS * self.exact_cost
+        look = self.decoding_larger_cost + CROPS * self.exact_cost
         return self.decoding_cost + self.inference_cost + self.unsure * look
 
 
@@ -111,7 +111,7 @@ class _Watch:
 def limit(paths: Sequence[bytes]) -> Limit:
     """Measure on these photos with the shipped model, decoding and inference one after the other."""
     bundle = load(BUNDLE)
-    look = bundle.closer_look
+    look = bundle.multi_crop
     decoding = apart(decoding_pace, paths, bundle.input_size)
     larger = apart(decoding_pace, paths[::2], look.side(bundle.input_size)) if look else decoding
     found = apart(inference, paths)
@@ -175,11 +175,11 @@ def inference(paths: Sequence[bytes]) -> Inference:
     bundle = load(BUNDLE)
     ready = pixels(paths[:: -(-len(paths) // _JUDGED)], bundle.input_size)
     engine = open_engine(bundle, "auto", usable_cpus())
-    sketch = open_sketch(bundle, engine, usable_cpus())
-    sketcher = sketch and TwoPrecisionPredictor(sketch.predict, _bounds(bundle))
-    first = functools.partial(sketcher.answer, engine.predict) if sketcher else engine.predict
-    look = bundle.closer_look
-    again = multi_crop.doubtful(first(ready), look, bundle.neither) if look else []
+    sketch = open_bfloat16(bundle, engine, usable_cpus())
+    two_pass = sketch and TwoPrecisionPredictor(sketch.predict, _bounds(bundle))
+    first = functools.partial(two_pass.predict, engine.predict) if two_pass else engine.predict
+    look = bundle.multi_crop
+    again = multi_crop.low_confidence(first(ready), look, bundle.neither) if look else []
     exact = _pace(functools.partial(engine.predict, ready), len(ready))
     return Inference(
         engine.name,

@@ -29,7 +29,7 @@ def steps(folder: Path) -> dict[str, float]:
     from models.data.batches import augmented
     from models.data.dataset import scan
     from models.networks import architectures
-    from models.training.steps import optimiser, traced_step
+    from models.training.fine_tuning import optimiser, traced_step
 
     found = scan([folder], 1)
     known = architectures.known("mobilenet_v2")

@@ -1,21 +1,21 @@
-"""What a score is worth: temperature, thresholds for a promised precision, and intervals. Pure NumPy."""
+"""Calibrate scores: temperature, thresholds for a target precision, intervals. NumPy alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, Field
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
 Flags = npt.NDArray[np.bool_]
 
 TARGETS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
-BOUND = 0.9  # one-sided confidence that the promised precision holds
+BOUND = 0.9  # one-sided confidence that the target precision holds
 _TEMPERATURES = (0.25, 10.0)
 
 
@@ -50,13 +50,6 @@ def _loss_at(log_temperature: float, logits: Floats, labels: Labels) -> float:
     return log_loss(softmax(logits, math.exp(log_temperature)), labels)
 
 
-def expected_calibration_error(confidence: Floats, right: Flags, bins: int = 15) -> float:
-    """Return the mean gap, 0 to 1, between confidence and share right, over bins of equal width."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(place, weights=confidence - right, minlength=bins)
-    return float(np.abs(gap).sum() / max(len(confidence), 1))
-
-
 def wilson(successes: int, count: int, z: float = 1.959964) -> tuple[float, float]:
     """Return Wilson's interval (low, high) for a share, 95% by default; (0, 1) where nothing was counted."""
     if count == 0:
@@ -69,18 +62,8 @@ def wilson(successes: int, count: int, z: float = 1.959964) -> tuple[float, floa
     return low, 1.0 if successes == count else min(1.0, centre + reach)
 
 
-def auroc(positive: Floats, negative: Floats) -> float | None:
-    """Return the chance that a positive scores above a negative, ties half; None where one side is empty."""
-    if not len(positive) or not len(negative):
-        return None
-    ordered = np.sort(negative)
-    below = np.searchsorted(ordered, positive, side="left")
-    not_above = np.searchsorted(ordered, positive, side="right")
-    return float((below + not_above).sum() / (2 * len(positive) * len(negative)))
-
-
 def precision_proven(wrong: int, filed: int, target: float, bound: float = BOUND) -> bool:
-    """Say whether `wrong` of `filed` proves a precision of `target` (exact binomial bound)."""
+    """Return whether `wrong` of `filed` proves a precision of `target` (exact binomial bound)."""
     if filed == 0 or wrong / filed > 1 - target:
         return False
     log_terms = [
@@ -91,27 +74,17 @@ def precision_proven(wrong: int, filed: int, target: float, bound: float = BOUND
     return sum(map(math.exp, log_terms)) <= 1 - bound
 
 
-class Promise(Protocol):
-    """What is known of a promised precision, here and in a bundle."""
-
-    @property
-    def target_precision(self) -> float:
-        """The precision, 0 to 1."""
-
-    @property
-    def proven(self) -> bool:
-        """Whether the calibration proves it."""
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """What it takes, and costs, to keep one promise; shares from 0 to 1."""
+class Threshold(BaseModel, strict=True, extra="forbid", frozen=True, allow_inf_nan=False):
+    """An entry of the calibration table: the confidence that one precision takes, and its coverage."""
 
-    target_precision: float
-    threshold: float
-    precision: float  # seen among the filed photos
-    coverage: float  # of the photos that have a folder, the share filed
-    proven: bool  # whether the photos are enough to prove the promise at BOUND
+    target_precision: Share
+    threshold: Share
+    precision: Share  # of the filed calibration photos
+    coverage: Share  # of the photos that have a folder, the share filed
+    proven: bool  # whether the photos are enough to prove the precision at BOUND
 
 
 def predictions(probabilities: Floats, with_folder: Sequence[int]) -> tuple[Labels, Floats, Flags]:
@@ -124,11 +97,11 @@ def predictions(probabilities: Floats, with_folder: Sequence[int]) -> tuple[Labe
 def thresholds(
     probabilities: Floats, labels: Labels, with_folder: Sequence[int], targets: Sequence[float] = TARGETS
 ) -> tuple[Threshold, ...]:
-    """Find, for each promised precision in ascending order, the least confidence to file at.
+    """Find, for each target precision in ascending order, the least confidence to file at.
 
     A photo is filed if a label with a folder is the best of all and reaches the threshold; a filed photo of
     any other label, or of a label without a folder, counts as wrong. Thresholds never fall as targets rise,
-    and the last entry, for a promise of 1, files only at probability 1.
+    and the last entry, for a precision of 1, files only at probability 1.
     """
     best, confidence, eligible = predictions(probabilities, with_folder)
     right = best == labels
@@ -156,24 +129,24 @@ def _least_threshold(confidence: Floats, right: Flags, target: float) -> tuple[f
 
 
 def least_filed(target: float) -> int:
-    """Return how many filed photos without a single mistake prove a precision of `target`, below 1."""
+    """Return how many filed photos without a mistake prove a precision of `target`, below 1."""
     return math.ceil(math.log(1 - BOUND) / math.log(target))
 
 
-def unproven(table: Sequence[Promise], photos: int, target: float) -> str | None:
-    """Say that the calibration does not prove a promise, or return None where it does.
+def unproven(table: Sequence[Threshold], photos: int, target: float) -> str | None:
+    """Return a warning if the calibration does not prove a target precision, None if it does.
 
-    `table` has the promises of a bundle, `photos` is how many calibrated it.
+    `table` is the calibration table of a bundle, `photos` is how many photos calibrated it.
     """
     if target >= 1:
-        return "No number of photos proves a promise of 100%: nothing is filed at it."
+        return "No number of photos proves a promise of 100%: no photo is filed at it."
     entry = next((e for e in table if e.target_precision >= target), None)
     if entry and entry.proven:
         return None
     return (
         f"{photos:,} photos for calibration do not prove the promise of {target:.1%}: at least "
         f"{least_filed(target):,} filed ones without a mistake would (exact binomial bound, {BOUND:.0%}). "
-        "Filed is what lies above every mistake seen, which is no promise: give more photos, or promise less."
+        "The threshold is above every mistake seen, which proves nothing: use more photos or promise less."
     )
 
 

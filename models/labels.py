@@ -1,4 +1,4 @@
-"""Names of classes and of their folders: which of them the worker can file photos under."""
+"""Names of labels and of their folders, and which folder names the worker can use."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from models.errors import DatasetError
 
 NEITHER = "neither"
-"""The label that never has a folder."""
+"""The label of photos that show no other label; it never has a folder. Defined here alone."""
 
 RESERVED = ("uncertain", "failed", "duplicates", "waiting", "undone", NEITHER)
-"""What the worker and its commands call folders and states of their own."""
+"""Names of the worker's own folders and states."""
 
 LONGEST_BYTES = 200
-"""Of a folder's name; file systems take 255, and a file is written beside it first."""
+"""The longest folder name in bytes; file systems take 255, and temporary names are longer."""
 
 
 def check_folders(folders: Mapping[str, str]) -> None:
-    """Refuse folders of labels (label -> folder) that the worker could not use. Raises DatasetError."""
+    """Check folders of labels (label -> folder). Raises DatasetError for one that the worker cannot use."""
     by_name: dict[str, str] = {}
     for label, folder in folders.items():
         if problem := why_not(folder):
@@ -27,13 +27,13 @@ def check_folders(folders: Mapping[str, str]) -> None:
         other = by_name.setdefault(_folded(folder), folder)
         if other != folder:
             raise DatasetError(
-                f"class {label!r}: its folder {folder!r} is the same as {other!r} on disks that do not tell "
-                "capital letters apart; merge the two, or give it another name: --folder LABEL=NAME"
+                f"class {label!r}: its folder {folder!r} is the same as {other!r} on case-"
+                "insensitive file systems; merge the two, or give it another name: --folder LABEL=NAME"
             )
 
 
 def why_not(folder: str) -> str | None:
-    """Say why photos cannot be filed in a folder of that name, None if they can."""
+    """Return why photos cannot be filed in a folder of that name, None if they can."""
     if _folded(folder) in RESERVED:
         return f"the folder name {folder!r} is reserved for other files"
     if not folder.strip() or folder.startswith(".") or {"/", "\\"} & set(folder):

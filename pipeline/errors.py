@@ -56,11 +56,11 @@ def translated() -> Iterator[None]:
     """Raise the errors of `models` and `db` as errors of this module, with the same message."""
     from db.connection.errors import DatabaseError as RoomDatabaseError
     from db.connection.errors import DatabaseReserved
-    from models.errors import ArchitectureError, BundleError, DatasetError, PackageMissing
+    from models.errors import ArchitectureError, BundleError, DatasetError, PackageMissing, RecipeError
 
     try:
         yield
-    except (ArchitectureError, DatasetError) as error:
+    except (ArchitectureError, DatasetError, RecipeError) as error:
         raise SettingsError(str(error)) from error
     except PackageMissing as error:
         raise PawsortError(str(error)) from error

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle.bundle import Bundle, Sketches, compose, load, write
+from models.bundle.bundle import Bundle, compose, load, write
+from models.bundle.manifest import Bfloat16Check
 from models.training import bfloat16_check
 
 _MOST = 5000
@@ -27,7 +28,7 @@ def main() -> int:
     options = parser.parse_args()
     paths = _photos(options.folders)
     bundle = load(options.bundle)
-    found = bfloat16_check.prove(bundle, paths, options.target_precision, _tell)
+    found = bfloat16_check.check(bundle, paths, options.target_precision, _tell)
     if found is None:
         print(
             "Nothing was proven: it takes a processor with bfloat16, and 1,000 photos that are plain.",
@@ -39,7 +40,7 @@ def main() -> int:
     return 0
 
 
-def write_into(bundle: Bundle, sketches: Sketches) -> None:
+def write_into(bundle: Bundle, sketches: Bfloat16Check) -> None:
     """Put it into the bundle, in the place of what stood there, and leave the rest as it is."""
     content = bundle.manifest.model_dump(exclude={"weights"}) | {"sketches": sketches.model_dump()}
     packed = (bundle.path / bundle.manifest.weights.file).read_bytes()

@@ -70,7 +70,15 @@ def _below(name: str, command: Any, context: Any) -> Iterator[tuple[str, Any]]:
 def _section(named: tuple[str, Any]) -> str:
     name, context = named
     lines = (line.rstrip() for line in context.get_help().splitlines())
-    return f"\n## {name}\n\n```text\n" + "\n".join(lines) + "\n```\n"
+    return f"\n## {name}\n\n```text\n" + "\n".join(lines) + "\n```\n" + _hidden(context.command)
+
+
+def _hidden(command: Any) -> str:
+    """Name the options that --help leaves out: older spellings of `--set`."""
+    names = [f"`{option.opts[0]}`" for option in command.params if getattr(option, "hidden", False)]
+    if not names:
+        return ""
+    return f"\nEach key of `--set` is also an option of its own: {', '.join(names)}.\n"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A trained model as a folder: `bundle.yaml` says everything about it, one `.npz` file holds its arrays.
+"""A trained model as a folder: `bundle.yaml` describes it, one `.npz` file holds its arrays.
 
-Reading a bundle runs no code that came with it: the weights are plain arrays, put by name into a network of
-our own. Nothing here imports TensorFlow.
+Reading a bundle runs no code from it: the weights are plain arrays, assigned by name to a network built here.
+Nothing in this module imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,139 +12,26 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from models import calibration
+from models.bundle.manifest import (
+    LARGEST_WEIGHTS,
+    SCHEMA_VERSION,
+    Calibration,
+    Figure,
+    Manifest,
+    MultiCrop,
+)
 from models.bundle.weights import Arrays, WeightsError, unpack
-from models.errors import BundleError as BundleError
-from models.inference import self_test as selftest
-from models.inference.multi_crop import MOST_ZOOM, NEITHER_BELOW, CloserLook
-from models.labels import NEITHER as NEITHER
+from models.errors import BundleError
+from models.labels import NEITHER
 
 MANIFEST = "bundle.yaml"
-SCHEMA_VERSION = 1
-LARGEST_WEIGHTS = 12_000_000  # bytes; the whole repository is to stay small
 LARGEST_MANIFEST = 1_000_000  # bytes
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Weights(_Section):
-    """The file of arrays, and how to know it."""
-
-    file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.npz$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: int = Field(gt=0, le=LARGEST_WEIGHTS)
-
-
-class ThresholdEntry(_Section):
-    """What it takes, and costs, to keep one promise; see calibration.Threshold."""
-
-    target_precision: Share
-    threshold: Share
-    precision: Share
-    coverage: Share
-    proven: bool
-
-
-class Calibration(_Section):
-    """How logits become probabilities, and what these are worth."""
-
-    temperature: float = Field(gt=0)
-    photos: int = Field(ge=0)
-    bound: Share
-    thresholds: list[ThresholdEntry] = Field(min_length=1)
-
-
-class Look(_Section):
-    """When and how to look closer; see looking.CloserLook."""
-
-    below: Share
-    zoom: float = Field(ge=1, le=MOST_ZOOM)
-    whole: float = Field(ge=0, le=10)
-    parts: float = Field(ge=0, le=10)
-    strongest: float = Field(ge=0, le=10)
-    neither_below: Share = NEITHER_BELOW
-
-
-class SelfTest(_Section):
-    """A fixed input by recipe, and the probabilities that it must give."""
-
-    recipe: str = Field(pattern=f"^{selftest.RECIPE}$")
-    seed: int
-    tolerance: Share
-    probabilities: list[list[Share]] = Field(min_length=1, max_length=64)
-
-
-class Sketches(_Section):
-    """What first answers in 16 bits change, counted on photos; see proving."""
-
-    photos: int = Field(gt=0)
-    again: Share  # of the photos, those that are answered once more in float32
-    flips: int = Field(ge=0)  # photos decided otherwise
-    confident_flips: int = Field(ge=0)  # of these, where both answers are surer than 0.99
-    difference: Share  # the largest of a probability, where a sketch stands
-
-
-class Figure(_Section):
-    """One measured number, with a 95% interval where it is a share of `count` cases."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    count: int = Field(ge=0)
-
-
-class Made(_Section):
-    """What the bundle was made from, and how to make it again."""
-
-    command: str
-    at: str
-    seed: int
-    data: dict[str, dict[str, int]]  # label -> split -> photos
-    set_aside: int = Field(ge=0)  # files that were no photos, or occurred twice
-    held_out_sources: dict[str, str]  # source of `neither` -> split that alone holds it
-    versions: dict[str, str]
-
-
-class Manifest(_Section):
-    """The contents of `bundle.yaml`."""
-
-    schema_version: int = Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)
-    name: str = Field(min_length=1)
-    architecture: str
-    labels: list[str] = Field(min_length=2)
-    folders: dict[str, str]  # label -> folder; none where the model names what it sees and files nothing
-    input_size: int = Field(ge=16, le=1024)
-    weights: Weights
-    calibration: Calibration
-    closer_look: Look | None = None
-    sketches: Sketches | None = None
-    self_test: SelfTest
-    figures: dict[str, Figure]
-    made: Made
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Manifest:
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels must differ from each other")
-        if not set(self.folders) <= set(self.labels):
-            raise ValueError("folders must be given for labels and for nothing else")
-        if any(len(row) != len(self.labels) for row in self.self_test.probabilities):
-            raise ValueError("self_test.probabilities must have a column for each label")
-        if any(
-            not folder or folder.startswith(".") or {"/", "\0"} & set(folder)
-            for folder in self.folders.values()
-        ):
-            raise ValueError("a folder must be a plain name")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +53,18 @@ class Bundle:
         return self.manifest.calibration
 
     @property
-    def closer_look(self) -> CloserLook | None:
-        """How to look closer at what is unsure; None where the first look is all there is."""
-        look = self.manifest.closer_look
-        return CloserLook(**look.model_dump()) if look else None
+    def multi_crop(self) -> MultiCrop | None:
+        """The weights of multi-crop inference; None where the bundle does without."""
+        return self.manifest.closer_look
 
     @property
     def neither(self) -> int | None:
-        """The column of what has no place in any folder, if the model knows it."""
+        """The column of `neither`, None where the model has no such label."""
         return self.labels.index(NEITHER) if NEITHER in self.labels else None
 
     @property
     def figures(self) -> Mapping[str, Figure]:
-        """What was measured on photos that no choice has seen, by name."""
+        """The figures on photos that took part in no choice, by name."""
         return self.manifest.figures
 
     @property
@@ -187,11 +73,11 @@ class Bundle:
         return tuple(index for index, label in enumerate(self.labels) if label in self.folders)
 
     def unproven(self, target_precision: float) -> str | None:
-        """Say that the calibration does not prove a promise, 0 to 1; None where it does."""
+        """Return a warning if the calibration does not prove this precision, 0 to 1; None if it does."""
         return calibration.unproven(self.calibration.thresholds, self.calibration.photos, target_precision)
 
     def threshold(self, target_precision: float) -> float:
-        """Return the confidence from which a photo may be filed so that this share, 0 to 1, is right.
+        """Return the least confidence to file at, so that this share, 0 to 1, of filed photos is right.
 
         Takes the next stricter entry of the calibration table; 1.0 above the strictest.
         """
@@ -200,7 +86,7 @@ class Bundle:
 
 
 def locate(name_or_path: str, *bases: Path) -> Path:
-    """Return the folder of a bundle, which need not be there.
+    """Return the folder of a bundle; it may not exist.
 
     A bare name is a shipped bundle, else one in a base or in its `models/`, the first base first. Anything
     else is a path from the first base.
@@ -235,7 +121,7 @@ def _bundle(path: Path, manifest: Manifest) -> Bundle:
 
 
 def read_weights(bundle: Bundle) -> Arrays:
-    """Read a bundle's arrays, in the types they are stored in, once their SHA-256 is the one recorded.
+    """Read a bundle's arrays in their stored types, after checking their SHA-256.
 
     Raises BundleError for anything but a plain, complete, finite set of arrays.
     """
@@ -264,9 +150,9 @@ def compose(path: Path, content: Mapping[str, Any], packed: bytes) -> Bundle:
 
 
 def write(bundle: Bundle, packed: bytes) -> Bundle:
-    """Put a composed bundle in its place so that a reader finds the old one or the new one, never a mixture.
+    """Write a composed bundle atomically: a reader finds the old one or the new one, never a mixture.
 
-    The rename of bundle.yaml is what counts: it names its weights file, whose name carries its hash.
+    The rename of bundle.yaml switches over: it names its weights file, whose name contains its hash.
     """
     path, name = bundle.path, bundle.manifest.weights.file
     path.mkdir(parents=True, exist_ok=True)
@@ -282,7 +168,7 @@ def write(bundle: Bundle, packed: bytes) -> Bundle:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write a file whole and durably, over what was there."""
+    """Replace a file atomically and durably."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -300,11 +186,11 @@ def replace(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-_REMEDY = "Restore the bundle from where it came, or make it again with `pawsort train`."
+_REMEDY = "Restore the bundle from its source, or make it again with `pawsort train`."
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases, which can make a few lines stand for gigabytes."""
+    """YAML without aliases, which can expand a few lines to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

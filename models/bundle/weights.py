@@ -1,4 +1,4 @@
-"""A network's arrays as one .npz file: written plainly, read without believing what its headers say."""
+"""Write a network's arrays as one .npz file, and read it without trusting its headers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     Vectors stay float32 because the variances of batch normalisation span more than float16 holds. Raises
     WeightsError for an array that is not finite.
     """
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused by name below
+    with np.errstate(over="ignore"):  # values too large become infinite, and are refused by name below
         stored = {n: a.astype(np.float16 if a.ndim > 1 else np.float32) for n, a in arrays.items()}
     for name, array in stored.items():
         _check_finite(name, array)
@@ -36,7 +36,7 @@ def pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
 def unpack(data: bytes) -> Arrays:
     """Return the arrays, float16 or float32, in the bytes of an .npz file. Raises WeightsError.
 
-    Nothing is ever unpickled, and no more memory taken than the file has bytes.
+    Never unpickles, and takes no more memory than the file has bytes.
     """
     try:
         return dict(_arrays(data))

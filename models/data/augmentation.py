@@ -1,6 +1,6 @@
-"""Make one photo into another that could have been taken: framing, light, camera.
+"""Augment one photo: framing, light, camera. Pure: a photo and a random generator in, a photo out.
 
-Pure: a photo and a random generator in, a photo out.
+Own code: Keras' layers neither paste photos into scenes nor lose detail as cameras and JPEG do.
 """
 
 from __future__ import annotations
@@ -8,21 +8,19 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-Pixels = npt.NDArray[np.uint8]
+from models.types import Pixels
 
-SMALL_SHARE = 0.3  # of photos, those shrunk into another scene: a small animal far away
-SMALL_SIDES = (0.2, 0.7)  # of the scene's side, what is left of the shrunk photo's
-PAIR_SHARE = 0.08  # of photos of a class, those that share the picture with another one
+SMALL_SHARE = 0.3  # of photos, those shrunk into another scene, as small distant animals
+SMALL_SIDES = (0.2, 0.7)  # side of the shrunk photo, as a share of the scene's
+PAIR_SHARE = 0.08  # of photos of a class, those combined with a second one
 
 
 def augment(photo: Pixels, scene: Pixels | None, size: int, rng: np.random.Generator) -> Pixels:
     """Return a variant, uint8 (size, size, 3), of a photo, uint8 (any, any, 3).
 
-    With a `scene`, a photo of something else, the photo is shrunk and pasted into it, so that what matters is
-    small in a large picture.
+    With a `scene`, the photo is shrunk and pasted into it, as a small object in a large picture.
     """
     image = Image.fromarray(photo)
     if scene is None:
@@ -37,8 +35,7 @@ def augment(photo: Pixels, scene: Pixels | None, size: int, rng: np.random.Gener
 def pair(first: Pixels, second: Pixels, size: int, rng: np.random.Generator) -> Pixels:
     """Return one picture, uint8 (size, size, 3), with two photos, uint8 (any, any, 3), on it.
 
-    They lie side by side, one above the other, or one on the other. Which is first, and how much each gets,
-    is left to chance.
+    They are side by side, one above the other, or one on the other; order and sizes are random.
     """
     photos = [first, second] if rng.random() < 0.5 else [second, first]
     arranged = _one_on_the_other if rng.random() < 0.4 else _side_by_side
@@ -66,7 +63,7 @@ def _side_by_side(photos: list[Pixels], size: int, rng: np.random.Generator) -> 
 
 
 def _strip(image: Image.Image, upright: bool, rng: np.random.Generator) -> Image.Image:
-    """Crop a photo to most of its middle, a standing or a lying strip, so that it is squashed less."""
+    """Crop a photo to an upright or a wide strip of its middle, so that it is squashed less."""
     share, width, height = rng.uniform(0.65, 1.0), image.width, image.height
     if upright:
         margin = width * (1 - share) / 2
@@ -76,7 +73,7 @@ def _strip(image: Image.Image, upright: bool, rng: np.random.Generator) -> Image
 
 
 def _reframe(image: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
-    """Crop a random part, now and then turned by up to 20 degrees, and squash it to the square."""
+    """Crop a random part, sometimes rotated by up to 20 degrees, and squash it to the square."""
     width, height = image.size
     area = rng.uniform(0.35, 1.0) if rng.random() < 0.6 else rng.uniform(0.8, 1.0)
     stretch = np.exp(rng.uniform(-0.3, 0.3))
@@ -98,7 +95,7 @@ def _paste_down(
     rng: np.random.Generator,
     shares: tuple[float, float] = SMALL_SIDES,
 ) -> Image.Image:
-    """Lay a photo on a square scene, shrunk to a side of `shares`, least and most, of the scene's."""
+    """Paste a photo into a square scene, its side a random share of the scene's between the two `shares`."""
     size = scene.width
     stretch = np.exp(rng.uniform(-0.3, 0.3))
     side = rng.uniform(*shares) * size
@@ -126,7 +123,7 @@ def _light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _camera(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Lose detail as a small sensor, a thumbnail, motion or a strong JPEG does."""
+    """Remove detail as a small sensor, a thumbnail, motion or strong JPEG compression does."""
     if rng.random() < 0.15:
         side = max(8, int(image.width / rng.uniform(1.3, 4.0)))
         image = image.resize((side, side), Image.Resampling.BOX).resize(image.size, Image.Resampling.BILINEAR)

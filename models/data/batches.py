@@ -1,4 +1,4 @@
-"""From labelled photos to batches of pixels, through tf.data; pixels live as long as their batch."""
+"""Decode labelled photos in batches, through tf.data; only the pixels of a few batches are in memory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER
 from models.data.augmentation import PAIR_SHARE, SMALL_SHARE, augment, pair
-from models.data.dataset import DatasetError, Photos, read
+from models.data.dataset import Photos, read
+from models.errors import DatasetError
 from models.images.decode import UnreadableImage, decode
-
-Pixels = npt.NDArray[np.uint8]
+from models.labels import NEITHER
+from models.types import Pixels
 
 
 def batches(paths: Sequence[bytes], size: int, batch: int = 32) -> Iterator[Pixels]:
@@ -31,10 +31,10 @@ def augmented(
 ) -> Iterator[tuple[Pixels, npt.NDArray[np.int16]]]:
     """Yield one epoch of shuffled, augmented full batches: uint8 (batch, size, size, 3) and labels (batch,).
 
-    The same seed and epoch give the same batches. Scenes for small subjects come from `neither` where there
-    is that class, and from the photo's own class otherwise, so that no paste mixes two animals. With
-    `neither`, a few pictures show photos of two classes, labelled as either by chance: of both at once, the
-    network learns to be unsure.
+    The same seed and epoch give the same batches. Scenes for small subjects are photos of `neither` if there
+    is that class, and of the photo's own class otherwise, so that no paste mixes two animals. With `neither`,
+    a few pictures show photos of two classes, with the label of either at random, so that the network learns
+    low confidence for such pictures.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(photos))
@@ -61,13 +61,13 @@ def augmented(
 def _partners(
     photos: Photos, neither: int | None, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
-    """Return for each photo the one that shares its picture, -1 for none, and the label shown for it."""
+    """Return for each photo the photo to combine it with, -1 for none, and the label of the result."""
     partners, labels = np.full(len(photos), -1, dtype=np.int64), photos.labels.copy()
     if neither is None:
         return partners, labels
-    ours = np.flatnonzero(photos.labels != neither)
-    chosen = ours[rng.random(len(ours)) < PAIR_SHARE]
-    partners[chosen] = rng.choice(ours, len(chosen))
+    candidates = np.flatnonzero(photos.labels != neither)
+    chosen = candidates[rng.random(len(candidates)) < PAIR_SHARE]
+    partners[chosen] = rng.choice(candidates, len(chosen))
     swapped = chosen[rng.random(len(chosen)) < 0.5]
     labels[swapped] = photos.labels[partners[swapped]]
     return partners, labels
@@ -92,4 +92,6 @@ def decoded(path: bytes, size: int) -> Pixels:
     try:
         return decode(read(path), size)
     except (OSError, UnreadableImage) as error:
-        raise DatasetError(f"{os.fsdecode(path)}: was readable a moment ago: {error}") from error
+        raise DatasetError(
+            f"{os.fsdecode(path)}: was readable before, and is not any more: {error}"
+        ) from error

@@ -1,4 +1,4 @@
-"""Labelled photos: a folder for each class, read once for content, split by content.
+"""Find labelled photos, a folder for each class, and split them by content.
 
 Only paths, labels and splits stay in memory.
 """
@@ -17,20 +17,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER
 from models.data import tar_archives
-from models.data.folder_layout import Place, named, places
+from models.data.folder_layout import LabelledFile, find_files, named
 from models.data.near_duplicates import fingerprint, groups
 from models.data.splits import SPLITS, Split, held_out_sources, split_beside_test, split_of, split_of_neither
-from models.errors import DatasetError as DatasetError
+from models.errors import DatasetError
 from models.images.decode import UnreadableImage, decode
+from models.labels import NEITHER
+from models.progress import CountCallback
 
 log = logging.getLogger(__name__)
 
-LEAST_PHOTOS = 8  # of a class; with fewer, some split would nearly surely lack it
-_AT_ONCE = 4096  # files that are read side by side at most
-_JUDGES: tuple[Split | None, ...] = ("test", "validation")  # levels of a data set that never train
-Count = Callable[[int, int], None]
+LEAST_PHOTOS = 8  # of a class; with fewer, some split would almost certainly have none
+_AT_ONCE = 4096  # files that are queued for reading at most
+_NEVER_TRAIN: tuple[Split | None, ...] = ("test", "validation")  # levels of a data set that never train
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class Photos:
-    """Labelled files, photo i at place i of each field; `labels` index `classes`, `splits` index SPLITS."""
+    """Labelled files, photo i at index i of each field; `labels` index `classes`, `splits` index SPLITS."""
 
     classes: tuple[str, ...]
     paths: Sequence[bytes]
@@ -78,7 +78,7 @@ class Photos:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    place: Place
+    place: LabelledFile
     digest: bytes  # SHA-256
     fingerprint: bytes
 
@@ -89,32 +89,32 @@ class _File:
 
     @property
     def path(self) -> bytes:
-        """Where it lies."""
+        """Its path."""
         return self.place.path
 
 
 def scan(
     folders: Sequence[Path],
     seed: int,
-    count: Count | None = None,
-    wrong: Mapping[bytes, str] | None = None,
+    count: CountCallback | None = None,
+    excluded: Mapping[bytes, str] | None = None,
     hold_out: bool = True,
     check: Callable[[tuple[str, ...]], object] = lambda classes: None,
 ) -> Photos:
     """Find the classes and photos in `folders`, read every file once, and give each content its split.
 
-    `layout.places` says what is a class. Classes of one name are merged. Set aside are files that are not
-    photos, contents that occur twice, photos that occur under two classes, the same or nearly so, and those
-    that `wrong` names by SHA-256. Photos that are nearly the same share a split. Where the data set keeps
-    photos apart for tests, these and no others test, and what is nearly one of them does not train. Raises
-    DatasetError for no class or no usable photo in one, and what `check` raises of the classes before any
-    photo is read.
+    `folder_layout.find_files` finds the classes; those of one name are merged. Set aside are files that are
+    not photos, contents that occur twice, photos that occur under two classes, the same or nearly so, and
+    those that `excluded` names by SHA-256. Photos that are nearly the same share a split. Where the data set
+    has its own test photos, these alone are the test split, and near-duplicates of them do not train. Raises
+    DatasetError for no class or a class without a usable photo, and whatever `check` raises about the
+    classes, before any photo is read.
     """
-    classes, found, refused = places(folders)
+    classes, found, refused = find_files(folders)
     check(classes)
     set_aside = [SetAside(path, reason) for path, reason in refused.items()]
-    files = _read_all(sorted(found, key=_judges_first), set_aside, count)
-    files = _without_wrong(files, wrong, set_aside)
+    files = _read_all(sorted(found, key=_test_files_first), set_aside, count)
+    files = _without_excluded(files, excluded, set_aside)
     files = _without_repeated(files, set_aside)
     files, keys = _grouped(files, set_aside)
     photos = _assigned(classes, files, keys, tuple(set_aside), seed, hold_out)
@@ -124,8 +124,8 @@ def scan(
     return photos
 
 
-def read_wrong(path: Path) -> dict[bytes, str]:
-    """Read a CSV with the columns sha256 (hex) and reason: photos to be set aside. Raises DatasetError."""
+def read_excluded(path: Path) -> dict[bytes, str]:
+    """Read a CSV of photos to set aside, columns sha256 (hex) and reason. Raises DatasetError."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -136,15 +136,17 @@ def read_wrong(path: Path) -> dict[bytes, str]:
         raise DatasetError(f"{path}: expected a CSV with the columns sha256 and reason: {error}") from error
 
 
-def _judges_first(place: Place) -> bool:
-    return place.level not in _JUDGES
+def _test_files_first(place: LabelledFile) -> bool:
+    return place.level not in _NEVER_TRAIN
 
 
-def _read_all(found: Sequence[Place], set_aside: list[SetAside], count: Count | None) -> list[_File]:
-    """Return the photos with digest and fingerprint; what is none is set aside."""
+def _read_all(
+    found: Sequence[LabelledFile], set_aside: list[SetAside], count: CountCallback | None
+) -> list[_File]:
+    """Return the photos with digest and fingerprint; other files are set aside."""
     files: list[_File] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for start in range(0, len(found), _AT_ONCE):  # or a task for each file would wait in memory
+        for start in range(0, len(found), _AT_ONCE):  # else a task for each file would be in memory
             part = found[start : start + _AT_ONCE]
             results = pool.map(_identity, (place.path for place in part))
             for done, (place, result) in enumerate(zip(part, results, strict=True), start=start + 1):
@@ -167,17 +169,17 @@ def _identity(path: bytes) -> tuple[bytes, bytes] | str:
         return f"cannot be read: {error.strerror}"
 
 
-def _without_wrong(
-    files: Sequence[_File], wrong: Mapping[bytes, str] | None, set_aside: list[SetAside]
+def _without_excluded(
+    files: Sequence[_File], excluded: Mapping[bytes, str] | None, set_aside: list[SetAside]
 ) -> list[_File]:
-    reasons = wrong or {}
+    reasons = excluded or {}
     found = [file for file in files if file.digest in reasons]
     set_aside += [SetAside(file.path, f"named as wrong: {reasons[file.digest]}") for file in found]
     return [file for file in files if file.digest not in reasons]
 
 
 def _without_repeated(files: Sequence[_File], set_aside: list[SetAside]) -> list[_File]:
-    """Keep the first file of each content; a content found under two classes is dropped altogether."""
+    """Keep the first file of each content; a content found under two classes is set aside entirely."""
     classes: dict[bytes, set[str]] = {}
     for file in files:
         classes.setdefault(file.digest, set()).add(file.name)
@@ -193,7 +195,7 @@ def _without_repeated(files: Sequence[_File], set_aside: list[SetAside]) -> list
 
 
 def _grouped(files: Sequence[_File], set_aside: list[SetAside]) -> tuple[list[_File], list[bytes]]:
-    """Return files and the digest that decides each one's split: the least among those nearly the same."""
+    """Return files and the digest that decides each one's split: the least among its near-duplicates."""
     members = groups([file.fingerprint for file in files]).tolist()
     classes: dict[int, set[str]] = {}
     digests: dict[int, bytes] = {}
@@ -202,12 +204,12 @@ def _grouped(files: Sequence[_File], set_aside: list[SetAside]) -> tuple[list[_F
         digests[group] = min(digests.get(group, file.digest), file.digest)
     kept: list[_File] = []
     keys: list[bytes] = []
-    judged = {g for f, g in zip(files, members, strict=True) if f.place.level in _JUDGES}
+    kept_groups = {g for f, g in zip(files, members, strict=True) if f.place.level in _NEVER_TRAIN}
     for file, group in zip(files, members, strict=True):
-        if file.place.level in _JUDGES:
+        if file.place.level in _NEVER_TRAIN:
             kept.append(file)
             keys.append(file.digest)
-        elif group in judged:
+        elif group in kept_groups:
             set_aside.append(SetAside(file.path, "nearly the same photo is kept for tests"))
         elif len(names := classes[group]) > 1:
             reason = f"nearly the same photo is in {' and '.join(sorted(names))}"
@@ -240,9 +242,9 @@ def _assigned(
     )
 
 
-def _split(place: Place, key: bytes, held_out: Mapping[str, Split], seed: int) -> Split:
+def _split(place: LabelledFile, key: bytes, held_out: Mapping[str, Split], seed: int) -> Split:
     if place.level is not None:
-        return place.level if place.level in _JUDGES else split_beside_test(key, seed)
+        return place.level if place.level in _NEVER_TRAIN else split_beside_test(key, seed)
     if place.name == NEITHER:
         return split_of_neither(key, place.source, held_out, seed)
     return split_of(key, seed)

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from models.bundle.cache import cache_folder
 from models.data import tar_archives
 from models.errors import DatasetError
-from models.networks.imagenet import cache_folder
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
@@ -31,8 +31,7 @@ _SECONDS = 60
 def fetch(name: str, cache: Path | None = None, url: str = URL, sha256: str = SHA256) -> Path:
     """Return a tar with `train/` and `test/` of a data set: cifar10 (Krizhevsky 2009), 60,000 photos, 170 MB.
 
-    Downloaded when first asked for. Raises DatasetError without the internet, or where the bytes are not the
-    known ones.
+    Downloaded on first use. Raises DatasetError where the download fails or its checksum differs.
     """
     if name not in NAMES:
         raise DatasetError(f"--dataset {name}: expected one of {', '.join(NAMES)}")
@@ -59,7 +58,7 @@ def _download(url: str, sha256: str, path: Path) -> None:
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
-        raise DatasetError(f"{url}: these are not the bytes that are known: SHA-256 {found}, not {sha256}")
+        raise DatasetError(f"{url}: the download has another checksum: SHA-256 {found}, expected {sha256}")
 
 
 def _as_photos(packed: Path, path: Path) -> None:

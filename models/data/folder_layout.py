@@ -1,4 +1,4 @@
-"""Where labelled photos lie: a folder or tar file for each data set, a folder for each class in it."""
+"""Find classes and files: a folder or tar file for each data set, with a folder for each class in it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.bundle.bundle import NEITHER
 from models.data import tar_archives
 from models.data.splits import Split
 from models.errors import DatasetError
+from models.labels import NEITHER
 
 LEVELS: Mapping[str, Split] = {
     "train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"
 }  # fmt: skip
-"""Folders above the classes that say who trains and who judges, where `train` and `test` are both there."""
+"""Folders above the classes that give the split, if both `train` and `test` exist."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LabelledFile:
     """A file that should be a photo; `source` is the first folder below its class, or "".
 
-    `level` is what the data set itself says of its use, None where it says nothing.
+    `level` is the split that the data set itself gives it, None without one.
     """
 
     name: str
@@ -31,14 +31,14 @@ class Place:
     level: Split | None = None
 
 
-def places(folders: Sequence[Path]) -> tuple[tuple[str, ...], list[Place], dict[bytes, str]]:
+def find_files(folders: Sequence[Path]) -> tuple[tuple[str, ...], list[LabelledFile], dict[bytes, str]]:
     """Return the classes, `neither` last, their files, and the members of archives that were refused.
 
     A folder named `neither` is a class itself; of any other folder, each subfolder is one, or of `train` and
     `test` in it. A tar file counts as the folder that it holds. Links to folders are followed. Raises
     DatasetError where there is no class.
     """
-    classes: dict[str, list[Place]] = {}
+    classes: dict[str, list[LabelledFile]] = {}
     refused: dict[bytes, str] = {}
     for folder in folders:
         path = os.fsencode(folder)
@@ -52,15 +52,15 @@ def places(folders: Sequence[Path]) -> tuple[tuple[str, ...], list[Place], dict[
             raise DatasetError(
                 f"{folder}: expected a folder with one subfolder for each class, or a .tar, found none"
             )
-        for place in found:
-            classes.setdefault(place.name, []).append(place)
+        for file in found:
+            classes.setdefault(file.name, []).append(file)
     if not classes:
         raise DatasetError(
             f"{named(folders)}: no class: expected one subfolder for each class, found no subfolder"
         )
     # `neither` last, so that the labels that have folders come first
     names = tuple(sorted(classes, key=lambda name: (name == NEITHER, name)))
-    return names, [place for name in names for place in classes[name]], refused
+    return names, [file for name in names for file in classes[name]], refused
 
 
 def named(folders: Sequence[Path]) -> str:
@@ -68,7 +68,7 @@ def named(folders: Sequence[Path]) -> str:
     return ", ".join(map(str, folders))
 
 
-def _in_folder(folder: Path, classes: dict[str, list[Place]]) -> Iterator[Place]:
+def _in_folder(folder: Path, classes: dict[str, list[LabelledFile]]) -> Iterator[LabelledFile]:
     if folder.resolve().name == NEITHER or folder.name == NEITHER:
         return _in_class(NEITHER, folder, None, classes)
     levels: Mapping[str, Split | None] = _levels([p.name for p in _subfolders(folder)])
@@ -76,10 +76,10 @@ def _in_folder(folder: Path, classes: dict[str, list[Place]]) -> Iterator[Place]
         levels = {}  # `train` and `test` are the classes
     tops = [(folder / level, split) for level, split in levels.items()] or [(folder, None)]
     return (
-        place
+        file
         for top, split in tops
         for subfolder in _subfolders(top)
-        for place in _in_class(subfolder.name, subfolder, split, classes)
+        for file in _in_class(subfolder.name, subfolder, split, classes)
     )
 
 
@@ -93,11 +93,11 @@ def _levels(names: Sequence[str]) -> dict[str, Split]:
 
 
 def _in_class(
-    name: str, folder: Path, level: Split | None, classes: dict[str, list[Place]]
-) -> Iterator[Place]:
-    classes.setdefault(name, [])  # known even when empty, so that it can be named
+    name: str, folder: Path, level: Split | None, classes: dict[str, list[LabelledFile]]
+) -> Iterator[LabelledFile]:
+    classes.setdefault(name, [])  # also when empty, so that the error can name it
     for source, path in sorted(_walk(os.fsencode(folder))):
-        yield Place(name, source, path, level)
+        yield LabelledFile(name, source, path, level)
 
 
 def _walk(root: bytes) -> Iterator[tuple[str, bytes]]:
@@ -106,7 +106,7 @@ def _walk(root: bytes) -> Iterator[tuple[str, bytes]]:
     for folder, below, names in os.walk(root, followlinks=True):
         info = os.stat(folder)
         below[:] = [b for b in below if not b.startswith(b".")]
-        if (info.st_dev, info.st_ino) in visited:  # a link that leads back up
+        if (info.st_dev, info.st_ino) in visited:  # a link to a folder above
             below.clear()
             continue
         visited.add((info.st_dev, info.st_ino))
@@ -117,7 +117,7 @@ def _walk(root: bytes) -> Iterator[tuple[str, bytes]]:
                 yield os.fsdecode(source), path
 
 
-def _in_archive(path: bytes, archive: tar_archives.Archive) -> Iterator[Place]:
+def _in_archive(path: bytes, archive: tar_archives.Archive) -> Iterator[LabelledFile]:
     members = [name.split(b"/") for name in sorted(archive.members)]
     members = [parts for parts in members if not any(part.startswith(b".") for part in parts)]
     skip = _wrapping(members)
@@ -129,11 +129,11 @@ def _in_archive(path: bytes, archive: tar_archives.Archive) -> Iterator[Place]:
         if len(parts) > below + 1:
             level = levels.get(os.fsdecode(parts[skip])) if levels else None
             source = os.fsdecode(parts[below + 1]) if len(parts) > below + 2 else ""
-            yield Place(os.fsdecode(parts[below]), source, os.path.join(path, *parts), level)
+            yield LabelledFile(os.fsdecode(parts[below]), source, os.path.join(path, *parts), level)
 
 
 def _wrapping(members: Sequence[Sequence[bytes]]) -> int:
-    """Count the folders around everything, above the classes."""
+    """Return how many common folders are above the classes."""
     skip = 0
     while len({tuple(parts[: skip + 1]) for parts in members}) == 1 and min(map(len, members)) > skip + 2:
         skip += 1

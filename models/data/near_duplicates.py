@@ -1,4 +1,4 @@
-"""Find photos that are nearly the same: resized, recompressed, a little cropped or lit otherwise."""
+"""Find near-duplicates: photos resized, recompressed, slightly cropped or brightened."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from models.images.decode import Pixels
+from models.types import Pixels
 
 NEAREST = 0.15
 """The most of the bits set in either fingerprint that may differ; of unrelated photos two thirds do."""
 
 _SIDE = 16
-_BAND_BITS = 16  # likeness is looked for among photos that share one of 16 bands of the 256 bits
-_CROWD = 500  # a band value that more photos share, such as an empty sky, tells nothing
+_BAND_BITS = 16  # only photos that share one of 16 bands of the 256 bits are compared
+_CROWD = 500  # a band value that more photos share, such as an empty sky, is skipped
 
 
 def fingerprint(photo: Pixels) -> bytes:
-    """Return 32 bytes that barely change when a photo does, from uint8 RGB (any, any, 3).
+    """Return 32 bytes that change little when a photo does, from uint8 RGB (any, any, 3).
 
-    Each bit says whether a place is brighter than the one to its left, on a grid of 17 x 16 (dHash,
+    Each bit is whether a cell is brighter than the one to its left, on a grid of 17 x 16 (dHash,
     Krawetz 2013).
     """
     small = Image.fromarray(photo).convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX)
@@ -33,7 +33,7 @@ def fingerprint(photo: Pixels) -> bytes:
 def groups(fingerprints: Sequence[bytes]) -> npt.NDArray[np.int64]:
     """Return for each photo the first index of those it is nearly the same as, itself included; (n,).
 
-    Likeness is passed on: if a is like b and b like c, all three are in one group.
+    Groups are transitive: if a is like b and b like c, all three are in one group.
     """
     parents = list(range(len(fingerprints)))
 

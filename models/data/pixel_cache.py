@@ -1,7 +1,8 @@
-"""Augment whole batches of small photos at once, from pixels that stay in memory where they fit.
+"""Augment whole batches of small photos at once, from decoded pixels that stay in memory if they fit.
 
-Decoding a photo and changing it by itself takes about two milliseconds: little beside a large network, and
-as long as all of a small one.
+Decoding and augmenting photos one by one takes about two milliseconds each, as long as a small network does.
+Own code: Keras' random layers draw their own numbers, so that a seed would no longer give the same batches,
+and their saturation and contrast have other formulas.
 """
 
 from __future__ import annotations
@@ -18,20 +19,18 @@ import numpy.typing as npt
 from models.data.batches import decoded
 from models.data.dataset import Photos
 from models.networks.recipes import Recipe
-
-Pixels = npt.NDArray[np.uint8]
-Targets = npt.NDArray[np.float32]
+from models.types import Float32, Pixels
 
 HELD_BYTES = 512 * 1024 * 1024
-"""Pixels that are kept at most. More photos than fit are decoded again in each epoch."""
+"""The most bytes of pixels to keep. If the photos exceed it, each epoch decodes them again."""
 
-MARGIN = 8 / 7  # of the side that random crops are taken from, to the side that they are brought to
+MARGIN = 8 / 7  # side of the photo that random crops are taken from, relative to that of the result
 _SHIFT = 4  # pixels, to each side
 _GREY = 0.05  # share of photos that lose their colour
 
 
 class PixelStore:
-    """The pixels of photos by index, decoded when first asked for; uint8 (n, side, side, 3)."""
+    """The pixels of photos by index, decoded on first use; uint8 (n, side, side, 3)."""
 
     def __init__(self, paths: Sequence[bytes], side: int, held_bytes: int = HELD_BYTES) -> None:
         self.side = side
@@ -41,7 +40,7 @@ class PixelStore:
         self._known = np.zeros(len(paths), np.bool_)
 
     def take(self, indices: npt.NDArray[np.int64], pool: ThreadPoolExecutor) -> Pixels:
-        """Return some photos' pixels; what is not held is decoded in `pool`. Raises DatasetError."""
+        """Return some photos' pixels; those not in memory are decoded in `pool`. Raises DatasetError."""
         if self._held is None:
             return np.stack(list(pool.map(self._decode, indices)))
         missing = indices[~self._known[indices]]
@@ -55,13 +54,13 @@ class PixelStore:
 
 
 def store_for(photos: Photos, size: int, recipe: Recipe) -> PixelStore:
-    """Make the store that `quick_epoch` takes photos of this final side from."""
+    """Make the store that `augmented_epoch` needs for photos of this final side."""
     return PixelStore(photos.paths, round(size * MARGIN) if recipe.augmentation == "zoom" else size)
 
 
-def quick_epoch(
+def augmented_epoch(
     photos: Photos, store: PixelStore, recipe: Recipe, size: int, batch: int, *, seed: int, epoch: int
-) -> Iterator[tuple[Pixels, Targets]]:
+) -> Iterator[tuple[Pixels, Float32]]:
     """Yield one epoch of shuffled, augmented full batches: uint8 (batch, size, size, 3), targets (batch, k).
 
     A target has 1 at the photo's class, or its share where two photos are mixed. The same seed and epoch give
@@ -78,8 +77,8 @@ def quick_epoch(
 
 
 def _variants(
-    pixels: Pixels, truth: Targets, recipe: Recipe, size: int, rng: np.random.Generator
-) -> tuple[Pixels, Targets]:
+    pixels: Pixels, truth: Float32, recipe: Recipe, size: int, rng: np.random.Generator
+) -> tuple[Pixels, Float32]:
     count = len(pixels)
     zoom = recipe.augmentation == "zoom"
     if not zoom:
@@ -141,8 +140,8 @@ def _rendering() -> Callable[..., Any]:
 
     @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def render(pixels: Any, boxes: Any, light: Any, holes: Any, share: Any, size: Any) -> Any:
-        everyone = tf.range(tf.shape(pixels)[0])
-        images = tf.image.crop_and_resize(pixels, boxes, everyone, tf.stack([size, size]))
+        rows = tf.range(tf.shape(pixels)[0])
+        images = tf.image.crop_and_resize(pixels, boxes, rows, tf.stack([size, size]))
         saturation, contrast, offset = (light[:, i, None, None, None] for i in range(3))
         grey = tf.reduce_mean(images, axis=-1, keepdims=True)
         images = grey + saturation * (images - grey)

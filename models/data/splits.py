@@ -1,4 +1,4 @@
-"""Which photos train, and which only judge: decided by content and source, so always the same."""
+"""Assign photos to splits by content and source, so that the same photo always has the same split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def split_of(digest: bytes, seed: int) -> Split:
 
 
 def split_beside_test(digest: bytes, seed: int) -> Split:
-    """Return the split of a content of a data set that keeps its test photos elsewhere."""
+    """Return the split of a content of a data set that has its own test photos."""
     return _drawn(digest, seed, SHARES_BESIDE_TEST)
 
 
@@ -31,10 +31,10 @@ def _drawn(digest: bytes, seed: int, shares: Sequence[float]) -> Split:
 
 
 def held_out_sources(sources: Sequence[str], seed: int) -> dict[str, Split]:
-    """Choose whole sources of `neither` for calibration and test, where there are at least three.
+    """Choose whole sources of `neither` for calibration and test, if there are at least three.
 
-    The largest always trains. What the others look like must not be known to the network, nor what is tested
-    to the choice of thresholds: a source is recognised far more easily than what it shows.
+    The largest always trains. A network recognises a source more easily than its objects, so sources that
+    calibrate or test must not train, and those that test must not calibrate.
     """
     names, sizes = np.unique([s for s in sources if s], return_counts=True)
     if len(names) < 3:
@@ -51,5 +51,5 @@ def split_of_neither(digest: bytes, source: str, held_out: Mapping[str, Split], 
     if source in held_out:
         return held_out[source]
     split = split_of(digest, seed)
-    # A source that trains tests nothing.
+    # A source that trains does not test.
     return "train" if held_out and split == "test" else split

@@ -1,6 +1,6 @@
-"""Photos inside a tar file, read in place: nothing is ever unpacked, so no member can land anywhere.
+"""Read photos inside a tar file in place: no member is unpacked, so none can be written anywhere.
 
-A member is named by a path that continues the archive's own, as in `data/cifar10.tar/train/cat/1.jpg`.
+A member's path continues that of the archive, as in `data/cifar10.tar/train/cat/1.jpg`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from models.errors import DatasetError
 
 SUFFIXES = (b".tar", b".tar.gz", b".tgz")
 LARGEST_MEMBER = 200_000_000  # bytes; no photo is larger
-LARGEST_UNPACKED = 50_000_000_000  # bytes; what a compressed archive may grow to beside us
+LARGEST_UNPACKED = 50_000_000_000  # bytes of temporary space for a compressed archive
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The regular files of an archive by name, each with its place, and what was refused, with the reason."""
+    """The regular files of an archive by name, with offset and size, and the refused members with reasons."""
 
-    descriptor: int  # open as long as the process lives
+    descriptor: int  # stays open until the process ends
     members: Mapping[bytes, tuple[int, int]]  # name -> offset and size
     refused: Mapping[bytes, str]
 
@@ -45,14 +45,14 @@ _lock = threading.Lock()
 
 
 def is_archive(path: bytes) -> bool:
-    """Say whether a path names a tar file that is there."""
+    """Return whether a path is that of an existing tar file."""
     return path.lower().endswith(SUFFIXES) and os.path.isfile(path)
 
 
 def open_archive(path: bytes) -> Archive:
-    """Read the list of an archive, once for each state of its file. Raises DatasetError.
+    """Index an archive, once for each size and time of its file. Raises DatasetError.
 
-    A compressed one is unpacked as a whole into a file without a name, which goes with the process.
+    A compressed one is decompressed into a file without a name, which is gone when the process ends.
     """
     path = os.path.realpath(path)
     try:
@@ -100,13 +100,13 @@ def _indexed(descriptor: int) -> Archive:
     end = -1
     with (
         os.fdopen(os.dup(descriptor), "rb") as file,
-        # Not "r:*": Python would also try the other compressions, each with its own bombs.
+        # Not "r:*": Python would also try other compressions, each with its own decompression bombs.
         tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as archive,
     ):
         for member in archive:
             name = member.name.encode(errors="surrogateescape")
-            if member.offset_data < end:  # a header that leads back would never end
-                raise tarfile.TarError(f"member {member.name!r} lies inside the one in front of it")
+            if member.offset_data < end:  # headers that point backwards would form a loop
+                raise tarfile.TarError(f"member {member.name!r} overlaps the one before it")
             end = member.offset_data + (member.size if member.isreg() else 0)
             archive.members = []  # type: ignore[attr-defined]  # else every header stays in memory
             if member.isdir():

@@ -1,4 +1,4 @@
-"""Let two bundles answer for the same photos, and write down how they differ."""
+"""Evaluate two bundles on the same photos, and write how they differ."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle.bundle import NEITHER, Bundle
-from models.data.dataset import DatasetError, Photos
+from models.bundle.bundle import Bundle
+from models.data.dataset import Photos
 from models.data.splits import Split
+from models.errors import DatasetError, need
 from models.evaluation import evaluate
-from models.evaluation.evaluate import Measured, Report
+from models.evaluation.evaluate import Measured
 from models.evaluation.metrics import comparison, definitions
 from models.evaluation.metrics.comparison import Comparison
 from models.evaluation.report import gallery, html_page, plots, tables
 from models.inference.engines import Kind
+from models.labels import NEITHER
+from models.progress import CountCallback
 
 
 def compare(
@@ -29,16 +32,16 @@ def compare(
     exclude: Path | None = None,
     target_precision: float = 0.995,
     engine: Kind = "tensorflow",
-    progress: Report | None = None,
+    progress: CountCallback | None = None,
 ) -> Comparison:
     """Measure two bundles on the same photos; `out` gets both evaluations and what differs.
 
-    They may see photos at different sizes, and have their labels in different orders. Photos of a label that
-    only one of them knows are left out, and a warning counts them; `neither` may be measured on both. `split`
-    is that of A's training. Raises DatasetError, BundleError and PackageMissing.
+    Their input sizes and the orders of their labels may differ. Photos of a label that only one of them has
+    are left out, and a warning counts them; `neither` may be measured on both. `split` is that of A's
+    training. Raises DatasetError, BundleError and PackageMissing.
     """
     check_labels(a, b)
-    plots.need("scipy")
+    need("scipy", "leave out --against")
     if out is not None:
         plots.need_all()
     found, left_out = _shared(evaluate.found_in(a, folders, exclude), a, b)
@@ -46,14 +49,14 @@ def compare(
     second = evaluate.run(b, found, split, target_precision, engine, progress)
     warnings = [*_seen(a, b, found, second, split), *left_out]
     second = replace(second, result=replace(second.result, warnings=warnings))
-    result = comparison.contrast(first.answers, second.answers, first.result, second.result)
+    result = comparison.contrast(first.predictions, second.predictions, first.result, second.result)
     if out is not None:
         write(result, first, second, out)
     return result
 
 
 def check_labels(a: Bundle, b: Bundle) -> None:
-    """Raise DatasetError unless both know a label in common, `neither` apart."""
+    """Raise DatasetError unless they have a label in common, apart from `neither`."""
     if (set(a.labels) & set(b.labels)) - {NEITHER}:
         return
     known = " and ".join(f"{bundle.path} knows {', '.join(bundle.labels)}" for bundle in (a, b))
@@ -61,7 +64,7 @@ def check_labels(a: Bundle, b: Bundle) -> None:
 
 
 def _shared(found: Photos, a: Bundle, b: Bundle) -> tuple[Photos, list[str]]:
-    """Return the photos of labels that both know, and a warning for each class that only one knows."""
+    """Return the photos of labels that both have, and a warning for each class that only one has."""
     alone = {
         name: (a if name in _names(a) else b).name
         for name in found.classes
@@ -81,12 +84,12 @@ def _shared(found: Photos, a: Bundle, b: Bundle) -> tuple[Photos, list[str]]:
 
 
 def _names(bundle: Bundle) -> set[str]:
-    """Return what a folder of photos may be called: a label of the bundle, or the folder of one."""
+    """Return the possible names of folders of photos: a bundle's labels and their folders."""
     return {*bundle.labels, *bundle.folders.values()}
 
 
 def _seen(a: Bundle, b: Bundle, found: Photos, second: Measured, split: Split | None) -> list[str]:
-    """Say so where B, split by another seed, has trained on photos that A has put aside."""
+    """Return the warnings of B, among them if its training, with another seed, used photos A tests on."""
     made = {name: sum(counts.values()) for name, counts in b.manifest.made.data.items()}
     counts = {name: sum(of_splits.values()) for name, of_splits in found.counts().items()}
     same = [name for name, count in counts.items() if made.get(name) == count]
@@ -100,7 +103,7 @@ def _seen(a: Bundle, b: Bundle, found: Photos, second: Measured, split: Split | 
 
 
 def write(result: Comparison, first: Measured, second: Measured, out: Path) -> None:
-    """Write the evaluation of A into `out`, that of B into `out`/against, and beside A's what differs."""
+    """Write the evaluation of A and the comparison into `out`, the evaluation of B into `out`/against."""
     evaluate.write(first, out)
     evaluate.write(second, out / "against")
     tables.write_json(out / "comparison.json", result.as_dict())
@@ -108,7 +111,7 @@ def write(result: Comparison, first: Measured, second: Measured, out: Path) -> N
     tables.write_csv(out / "flips.csv", _flip_rows(result, first, second))
     shown = [flip.index for flip in result.flips[: gallery.MOST]]
     seen = [
-        gallery.witness(m.bundle, m.photos, m.answers, m.result.at_threshold.threshold)
+        gallery.gallery_source(m.bundle, m.photos, m.predictions, m.result.at_threshold.threshold)
         for m in (first, second)
     ]
     html_page.render(out / "comparison.html", "comparison.html.j2", {
@@ -116,7 +119,7 @@ def write(result: Comparison, first: Measured, second: Measured, out: Path) -> N
         "called": comparison.names(first.bundle.name, second.bundle.name),
         "bundles": (first.bundle, second.bundle),
         "lower_is_better": _lower_is_better,
-        "shots": list(zip(gallery.shots(seen, shown), result.flips, strict=False)),
+        "shots": list(zip(gallery.gallery_items(seen, shown), result.flips, strict=False)),
     })  # fmt: skip
 
 
@@ -134,11 +137,11 @@ def _difference_rows(result: Comparison) -> Iterator[tables.Row]:
 
 def _flip_rows(result: Comparison, first: Measured, second: Measured) -> Iterator[tables.Row]:
     yield "path", "label", "right", "a", "b", "a_probability", "b_probability"
-    a, b = first.answers, second.answers
+    a, b = first.predictions, second.predictions
     for flip in result.flips:
         i = flip.index
-        said = (answers.labels[int(answers.predicted[i])] for answers in (a, b))
+        said = (predictions.labels[int(predictions.predicted[i])] for predictions in (a, b))
         # NaN, for a label that a bundle does not know, is an empty cell
-        true = (tables.rounded(float(answers.true_probability[i])) for answers in (a, b))
+        true = (tables.rounded(float(predictions.true_probability[i])) for predictions in (a, b))
         label = a.name_of(int(a.truth[i]))
         yield tables.name_of(first.photos.paths[i]), label, flip.right, *said, *true

@@ -1,4 +1,4 @@
-"""From a bundle and folders of labelled photos to figures, tables, plots and a page."""
+"""Evaluate a bundle on folders of labelled photos: figures, tables, plots and a page."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER, Bundle
-from models.data.batches import Pixels, batches, decoded
-from models.data.dataset import DatasetError, Photos, read_wrong, scan
+from models.bundle.bundle import Bundle
+from models.data.batches import batches, decoded
+from models.data.dataset import Photos, read_excluded, scan
 from models.data.splits import Split
+from models.errors import DatasetError
 from models.evaluation.metrics import image_sizes
 from models.evaluation.metrics.curves import curves
 from models.evaluation.metrics.figures import Evaluation, measure
 from models.evaluation.metrics.label_errors import suspects
-from models.evaluation.metrics.predictions import Answers
+from models.evaluation.metrics.predictions import Predictions
 from models.evaluation.report import gallery, html_page, plots, tables
 from models.evaluation.synthetic_scenes import composed as of_composed
 from models.inference.engines import Kind, open_engine
-from models.inference.multi_crop import look_closer
-
-Report = Callable[[int, int], None]
-Answer = Callable[[Pixels], npt.NDArray[np.float32]]
+from models.inference.multi_crop import refine
+from models.labels import NEITHER
+from models.progress import CountCallback
+from models.types import Pixels, PredictFn
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Measured:
-    """A bundle, the photos it was measured on, with labels in its order, and what came of it."""
+    """A bundle, the photos it was measured on with labels in its order, its predictions and figures."""
 
     bundle: Bundle
     photos: Photos
-    answers: Answers
+    predictions: Predictions
     result: Evaluation
 
 
@@ -47,13 +48,13 @@ def evaluate(
     target_precision: float = 0.995,
     composed: bool = False,
     engine: Kind = "tensorflow",
-    progress: Report | None = None,
+    progress: CountCallback | None = None,
 ) -> Evaluation:
     """Measure a bundle on photos, one subfolder for each label, and write the figures into `out`.
 
-    A subfolder may also be called like the label's folder. `split` keeps to the part of the photos that
-    training with the same seed put there: `test` gives the figures in the bundle again. `exclude` names
-    photos to leave out, as in training; `composed` adds figures on photos made of others. Raises
+    A subfolder may have the name of the label or of its folder. `split` selects the photos of one split of
+    the bundle's training: `test` reproduces the figures in the bundle. `exclude` is a CSV of photos to leave
+    out, as in training; `composed` adds figures on composed photos. Raises
     DatasetError, BundleError and, with `out`, PackageMissing.
     """
     if out is not None:
@@ -68,14 +69,14 @@ def evaluate(
 
 
 def found_in(bundle: Bundle, folders: Sequence[Path], exclude: Path | None) -> Photos:
-    """Return all photos, split as the bundle's training would. Raises DatasetError."""
+    """Find all photos, and split them as the bundle's training does. Raises DatasetError."""
     made = bundle.manifest.made
-    wrong = read_wrong(exclude) if exclude else None
-    return scan(folders, made.seed, wrong=wrong, hold_out=bool(made.held_out_sources))
+    excluded = read_excluded(exclude) if exclude else None
+    return scan(folders, made.seed, excluded=excluded, hold_out=bool(made.held_out_sources))
 
 
 def _warnings(bundle: Bundle, found: Photos, split: Split | None) -> list[str]:
-    """Say so where the bundle was made from these photos: as many of a class in each split tell."""
+    """Warn if the bundle was trained on these photos, which equal counts in each split show."""
     made = bundle.manifest.made.data
     same = [
         name for name, counts in found.counts().items() if any(counts.values()) and made.get(name) == counts
@@ -95,28 +96,28 @@ def run(
     split: Split | None,
     target_precision: float,
     engine: Kind,
-    progress: Report | None,
+    progress: CountCallback | None,
 ) -> Measured:
-    """Let a bundle answer for one split of the photos, and measure it. Raises DatasetError, BundleError."""
+    """Predict one split of the photos, and measure it. Raises DatasetError, BundleError."""
     photos = relabelled(found.split(split) if split else found, bundle)
     if not len(photos):
         raise DatasetError(f"no photos of split {split!r} to measure on")
     probabilities = predict(bundle, open_engine(bundle, engine).predict, photos.paths, progress)
     places = image_sizes.places(photos.paths)
-    answers = Answers.of(bundle, photos.labels, probabilities)
+    predictions = Predictions.of(bundle, photos.labels, probabilities)
     result = dataclasses.replace(
         measure(bundle, photos, probabilities, target_precision, places),
         split=split,
         set_aside=len(found.set_aside),
         warnings=_warnings(bundle, found, split),
     )
-    return Measured(bundle, photos, answers, result)
+    return Measured(bundle, photos, predictions, result)
 
 
 def _with_composed(measured: Measured, engine: Kind) -> Measured:
     bundle, result = measured.bundle, measured.result
-    answer = open_engine(bundle, engine).predict
-    found = of_composed(bundle, answer, measured.photos, result.at_threshold.threshold)
+    predict_fn = open_engine(bundle, engine).predict
+    found = of_composed(bundle, predict_fn, measured.photos, result.at_threshold.threshold)
     result = dataclasses.replace(result, measured={**result.measured, **found})
     return dataclasses.replace(measured, result=result)
 
@@ -124,8 +125,8 @@ def _with_composed(measured: Measured, engine: Kind) -> Measured:
 def relabelled(photos: Photos, bundle: Bundle) -> Photos:
     """Return the photos with `labels` in the bundle's order.
 
-    Raises DatasetError for a class the bundle lacks. `neither` may be measured on a bundle that does not
-    know it; those photos get label -1.
+    Raises DatasetError for a class that the bundle lacks. Photos of `neither` get label -1 where the bundle
+    has no such label.
     """
     names = {folder: label for label, folder in bundle.folders.items()} | {
         label: label for label in bundle.labels
@@ -141,20 +142,20 @@ def relabelled(photos: Photos, bundle: Bundle) -> Photos:
 
 
 def predict(
-    bundle: Bundle, answer: Answer, paths: Sequence[bytes], progress: Report | None = None
+    bundle: Bundle, predict_fn: PredictFn, paths: Sequence[bytes], progress: CountCallback | None = None
 ) -> npt.NDArray[np.float32]:
-    """Return probabilities (n, k) for photos in order, looking closer where the bundle says so.
+    """Return probabilities (n, k) for photos in order, with multi-crop inference if the bundle has it.
 
-    `answer` gives them for uint8 photos (n, size, size, 3), as an engine's `predict` does.
+    `predict_fn` is the `predict` of an engine.
     """
     rows: list[npt.NDArray[np.float32]] = []
     done = 0
     for images in batches(paths, bundle.input_size):
-        first = answer(images)
-        if look := bundle.closer_look:
+        first = predict_fn(images)
+        if crop := bundle.multi_crop:
             part = paths[done : done + len(images)]
             load = reader(part)
-            first = look_closer(answer, first, look, bundle.input_size, load, neither=bundle.neither)
+            first = refine(predict_fn, first, crop, bundle.input_size, load, neither=bundle.neither)
         rows.append(first)
         done += len(images)
         if progress:
@@ -163,19 +164,24 @@ def predict(
 
 
 def reader(paths: Sequence[bytes]) -> Callable[[int, int], Pixels]:
-    """Return what decodes photo i of `paths` to a side of so many pixels."""
+    """Return a function that decodes photo i of `paths` to a given side in pixels."""
     return lambda index, side: decoded(paths[index], side)
 
 
 def write(measured: Measured, out: Path) -> None:
-    """Write everything into a folder."""
-    bundle, photos, answers, result = measured.bundle, measured.photos, measured.answers, measured.result
-    drawn, suspected = curves(answers), suspects(answers)
-    tables.write(result, photos, answers, drawn, suspected, out)
-    seen = gallery.witness(bundle, photos, answers, result.at_threshold.threshold)
+    """Write tables, plots, pictures and the page into a folder."""
+    bundle, photos, predictions, result = (
+        measured.bundle,
+        measured.photos,
+        measured.predictions,
+        measured.result,
+    )
+    drawn, suspected = curves(predictions), suspects(predictions)
+    tables.write(result, photos, predictions, drawn, suspected, out)
+    seen = gallery.gallery_source(bundle, photos, predictions, result.at_threshold.threshold)
     doubted = frozenset(item.index for item in suspected)
-    mistakes = gallery.worst(answers, result.at_threshold.threshold)
-    worst = gallery.shots([seen], mistakes, doubted)
+    mistakes = gallery.worst(predictions, result.at_threshold.threshold)
+    worst = gallery.gallery_items([seen], mistakes, doubted)
     gallery.save(worst, out)
     shown = [item.index for item in suspected[: gallery.MOST]]
-    html_page.write(result, bundle, drawn, worst, gallery.shots([seen], shown), len(suspected), out)
+    html_page.write(result, bundle, drawn, worst, gallery.gallery_items([seen], shown), len(suspected), out)

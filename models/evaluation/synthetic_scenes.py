@@ -1,12 +1,12 @@
-"""Photos made of others: small ones inside those of neither, and two classes side by side.
+"""Composed photos: small ones inside photos of neither, and two classes side by side.
 
-Photos of animals far away, with a known size, are rare, and so are labelled ones of two kinds together. An
-edge where photos meet may help or mislead, so these figures compare models and sizes; real scenes may differ.
+Photos of distant animals of known size are rare, and so are labelled ones of two kinds together. The edge of
+a pasted photo may help or mislead a model, so these figures compare models and sizes; real scenes may differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -14,22 +14,21 @@ import numpy.typing as npt
 from PIL import Image
 
 from models.bundle.bundle import Bundle
-from models.data.batches import Pixels, decoded
-from models.data.dataset import DatasetError, Photos
+from models.data.batches import decoded
+from models.data.dataset import Photos
+from models.errors import DatasetError
 from models.evaluation.metrics import intervals
 from models.evaluation.metrics.intervals import Share
-from models.evaluation.metrics.predictions import Answers
-from models.inference.multi_crop import look_closer
-
-Answer = Callable[[Pixels], npt.NDArray[np.float32]]
-Load = Callable[[int, int], Pixels]  # the picture i, uint8 (side, side, 3)
+from models.evaluation.metrics.predictions import Predictions
+from models.inference.multi_crop import refine
+from models.types import LoadFn, Pixels, PredictFn, Probabilities
 
 SHARES = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))
 MOST = 200  # photos of each kind
 _BATCH = 32
 
 
-def composed(bundle: Bundle, answer: Answer, photos: Photos, threshold: float) -> dict[str, Share]:
+def composed(bundle: Bundle, predict: PredictFn, photos: Photos, threshold: float) -> dict[str, Share]:
     """Return `accuracy_by_composition/NAME` and `filed_by_composition/NAME` for each kind that can be made.
 
     `photos` have labels in the bundle's order. Which are combined, and where, follows from their places in
@@ -39,7 +38,7 @@ def composed(bundle: Bundle, answer: Answer, photos: Photos, threshold: float) -
     result: dict[str, Share] = {}
     made = (*small(photos, bundle.with_folder, bundle.neither), *_pairs(photos, bundle.with_folder))
     for name, labels, load in made:
-        seen = Answers.of(bundle, labels, _answers(bundle, answer, load, len(labels)))
+        seen = Predictions.of(bundle, labels, _predictions(bundle, predict, load, len(labels)))
         filed = seen.filed(threshold)
         right = seen.right if (labels >= 0).all() else ~filed
         result[f"accuracy_by_composition/{name}"] = intervals.share(right)
@@ -49,8 +48,8 @@ def composed(bundle: Bundle, answer: Answer, photos: Photos, threshold: float) -
     return result
 
 
-Made = tuple[str, npt.NDArray[np.int_], Load]
-"""A kind of made photos: its name, the labels (n,), and how each is seen."""
+Made = tuple[str, npt.NDArray[np.int_], LoadFn]
+"""A kind of composed photos: its name, the labels (n,), and the function that makes each."""
 
 
 def small(photos: Photos, with_folder: Sequence[int], neither: int | None) -> Iterator[Made]:
@@ -117,14 +116,14 @@ def beside(left: Pixels, right: Pixels) -> Pixels:
     return np.concatenate(squashed, axis=1)
 
 
-def _answers(bundle: Bundle, answer: Answer, load: Load, count: int) -> npt.NDArray[np.float32]:
-    size, look = bundle.input_size, bundle.closer_look
-    first = first_looks(answer, load, count, size)
-    return look_closer(answer, first, look, size, load, neither=bundle.neither) if look else first
+def _predictions(bundle: Bundle, predict: PredictFn, load: LoadFn, count: int) -> Probabilities:
+    size, crop = bundle.input_size, bundle.multi_crop
+    first = first_predictions(predict, load, count, size)
+    return refine(predict, first, crop, size, load, neither=bundle.neither) if crop else first
 
 
-def first_looks(answer: Answer, load: Load, count: int, size: int) -> npt.NDArray[np.float32]:
+def first_predictions(predict: PredictFn, load: LoadFn, count: int, size: int) -> Probabilities:
     """Return probabilities (count, k) of so many pictures at a side of `size` pixels, some at a time."""
     starts = range(0, count, _BATCH)
     pieces = ([load(i, size) for i in range(start, min(start + _BATCH, count))] for start in starts)
-    return np.concatenate([answer(np.stack(piece)) for piece in pieces])
+    return np.concatenate([predict(np.stack(piece)) for piece in pieces])

@@ -1,68 +1,65 @@
-"""A quick first answer in 16 bits, which stands where nothing hangs on its last digits.
+"""bfloat16 first pass: quick predictions, repeated in float32 where a photo is near a decision threshold.
 
-A photo that bfloat16 is plainly sure of comes to the same decision in float32. One that is near to where
-decisions change is answered once more, in float32, before anybody sees an answer.
+A photo whose bfloat16 prediction is far from every threshold gets the same decision in float32.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from models.bundle.bundle import Bundle
-
-Images = npt.NDArray[np.uint8]
-Probabilities = npt.NDArray[np.float32]
-Predict = Callable[[Images], Probabilities]
+from models.types import Pixels, PredictFn, Probabilities
 
 MARGIN = 1.25
-"""How far beyond a boundary a sketch must be to stand, in log odds; `proving` counts what that leaves."""
+"""Distance from a threshold, in log odds, from which a bfloat16 prediction is kept.
 
-WORTH = 0.4
-"""The share of photos from which answering again costs more than sketches spare."""
+`models.training.bfloat16_check` counts the decisions that this margin misses."""
 
-_ASKED = 512  # photos before that share is believed
+MOST_REPEATED = 0.4
+"""The share of photos above which repeating them costs more than the first pass saves."""
+
+_LEAST_PREDICTED = 512  # photos before that share is trusted
 _LEAST = 1e-6
 
 
 def decision_thresholds(bundle: Bundle, threshold: float) -> Probabilities:
-    """Return for each label the probability (k,) at which, if it is the likeliest, a decision changes.
+    """Return for each label the probability (k,) at which, if it is the likeliest, the decision changes.
 
     `threshold` is the confidence from which photos are filed.
     """
-    look, result = bundle.closer_look, np.full(len(bundle.labels), 0.5, np.float32)
+    crop, result = bundle.multi_crop, np.full(len(bundle.labels), 0.5, np.float32)
     result[list(bundle.with_folder)] = max(0.5, threshold)
-    if look is not None:
-        result = np.maximum(result, np.float32(look.below))
+    if crop is not None:
+        result = np.maximum(result, np.float32(crop.below))
         if bundle.neither is not None:
-            result[bundle.neither] = max(0.5, min(look.below, look.neither_below))
+            result[bundle.neither] = max(0.5, min(crop.below, crop.neither_below))
     return result
 
 
-def near(sketch: Probabilities, bounds: Probabilities) -> npt.NDArray[np.intp]:
-    """Return the rows of a sketch (n, k) that are not MARGIN beyond the boundary of their likeliest label."""
-    likeliest = sketch.argmax(axis=1)
-    return np.flatnonzero(~(_log_odds(sketch.max(axis=1)) >= _log_odds(bounds[likeliest]) + MARGIN))
+def near_threshold(probabilities: Probabilities, thresholds: Probabilities) -> npt.NDArray[np.intp]:
+    """Return the rows that are not MARGIN above the threshold of their likeliest label; NaN is near."""
+    likeliest = probabilities.argmax(axis=1)
+    kept = _log_odds(probabilities.max(axis=1)) >= _log_odds(thresholds[likeliest]) + MARGIN
+    return np.flatnonzero(~kept)
 
 
 class TwoPrecisionPredictor:
-    """Answer by `sketch` what is plain; gives up where too much has to be answered again to gain by it."""
+    """Predict in bfloat16 first; stops doing so where too many photos have to be repeated in float32."""
 
-    def __init__(self, sketch: Predict, bounds: Probabilities) -> None:
-        self.asked = self.again = 0
-        self._sketch, self._bounds = sketch, bounds
+    def __init__(self, first_pass: PredictFn, thresholds: Probabilities) -> None:
+        self.predicted = self.repeated = 0
+        self._first_pass, self._thresholds = first_pass, thresholds
 
-    def answer(self, predict: Predict, images: Images) -> Probabilities:
-        """Return probabilities (n, k), by `predict` where a decision is near."""
-        if self.asked >= _ASKED and self.again > WORTH * self.asked:
-            return predict(images)
-        rows = self._sketch(images)
-        again = near(rows, self._bounds)
-        self.asked, self.again = self.asked + len(images), self.again + len(again)
-        if len(again):
-            rows[again] = predict(images[again])
+    def predict(self, exact: PredictFn, images: Pixels) -> Probabilities:
+        """Return probabilities (n, k), by `exact` where a photo is near a decision threshold."""
+        if self.predicted >= _LEAST_PREDICTED and self.repeated > MOST_REPEATED * self.predicted:
+            return exact(images)
+        rows = self._first_pass(images)
+        near = near_threshold(rows, self._thresholds)
+        self.predicted, self.repeated = self.predicted + len(images), self.repeated + len(near)
+        if len(near):
+            rows[near] = exact(images[near])
         return rows
 
 

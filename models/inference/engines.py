@@ -1,4 +1,4 @@
-"""How a network is run: uint8 photos in, calibrated probabilities out, by TensorFlow or by OpenVINO."""
+"""Run a bundle's network by TensorFlow or OpenVINO: uint8 photos in, calibrated probabilities out."""
 
 from __future__ import annotations
 
@@ -9,58 +9,57 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from models.bundle.bundle import Bundle, BundleError, read_weights
+from models.bundle.bundle import Bundle, read_weights
+from models.errors import ArchitectureError, BundleError
 from models.inference import openvino_engine, self_test
 from models.inference.openvino_engine import Trial
+from models.types import Pixels, Probabilities
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["auto", "tensorflow", "openvino"]
-Images = npt.NDArray[np.uint8]
-Probabilities = npt.NDArray[np.float32]
 
 AGREEMENT = 0.005  # the most by which OpenVINO may differ from TensorFlow in any probability
-SKETCH_FLIPS = 0.001  # the most of all decisions that sketches may change
-SKETCH_AGREEMENT = 0.1  # the most by which a sketch may differ on the self-test, whose images mean nothing
-SKETCH_GAIN = 1.25  # how much faster a sketch must be, to be worth that some of it is answered again
+BFLOAT16_FLIPS = 0.001  # the largest share of decisions that the bfloat16 first pass may change
+BFLOAT16_AGREEMENT = 0.1  # the most by which bfloat16 may differ on the self-test, whose images are noise
+BFLOAT16_GAIN = 1.25  # how much faster bfloat16 must be, to pay for repeating some photos in float32
 _TENSORFLOW_IMAGES = 32  # at once; the widest layer of MobileNetV2 takes 5 MB for each
 _TRIAL_IMAGES = 8
 _TRIAL_ROUNDS = 8  # the first also prepares kernels
 
 
 class Engine(Protocol):
-    """Something that runs a network."""
+    """Runs a network."""
 
     @property
     def name(self) -> str:
         """`tensorflow` or `openvino`."""
 
-    def predict(self, images: Images) -> Probabilities:
+    def predict(self, images: Pixels) -> Probabilities:
         """Return calibrated probabilities (n, k), rows summing to 1, for uint8 RGB (n, s, s, 3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Engine:
     name: str
-    run: Callable[[Images], Probabilities]
+    run: Callable[[Pixels], Probabilities]
     labels: int
 
-    def predict(self, images: Images) -> Probabilities:
+    def predict(self, images: Pixels) -> Probabilities:
         if not len(images):
             return np.zeros((0, self.labels), np.float32)
         return self.run(images)
 
 
 def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None) -> Engine:
-    """Build the bundle's network, prove it on the bundle's self-test, and return an engine of that kind.
+    """Build the bundle's network, run the bundle's self-test, and return an engine of that kind.
 
     `auto` takes OpenVINO where it is installed, agrees with TensorFlow on the self-test's input, and is
-    faster in a trial of about a second; what it made and chose is kept, and only proven again at the next
-    start on this machine. `threads` is how many cores one prediction may use; None leaves it
-    to the engine. Raises BundleError for weights that do not fit, a self-test that fails, or an engine not
-    to be had.
+    faster in a trial of about a second. The converted network and the choice are cached on this machine;
+    the next start only runs the self-test. `threads` is how many cores one prediction may use; None leaves
+    it to the engine. Raises BundleError for weights that do not fit, a failed self-test, or an engine that
+    is not available.
     """
     if kind != "tensorflow" and (ready := _kept(bundle, kind, threads)):
         return ready
@@ -73,7 +72,7 @@ def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None)
         model = openvino_engine.convert(function, bundle.input_size)
         candidate = _openvino(bundle, model, threads)
         _agree(bundle, reference, candidate)
-    except Exception as error:  # a converter fails in ways of its own; whatever it is, TensorFlow still works
+    except Exception as error:  # converters raise many types; TensorFlow works whatever the reason
         detail = " ".join(str(error).split())
         if kind == "openvino":
             raise BundleError(
@@ -86,49 +85,49 @@ def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None)
     return reference if trial.chosen == "tensorflow" else candidate
 
 
-def open_sketch(bundle: Bundle, exact: Engine, threads: int | None = None) -> Engine | None:
-    """Return an engine in bfloat16 for first answers, see `sketching`; None where none may or need be used.
+def open_bfloat16(bundle: Bundle, exact: Engine, threads: int | None = None) -> Engine | None:
+    """Return an engine for the bfloat16 first pass, see `bfloat16`; None where it is not allowed or no gain.
 
-    The bundle must say that decisions hold, `exact` must be OpenVINO, the processor must multiply in
-    bfloat16, and that must be well faster. Nothing is raised: the exact engine works without.
+    The bundle's check must have found decisions unchanged, `exact` must be OpenVINO, the processor must
+    multiply in bfloat16, and be well faster at it. Raises nothing: the exact engine works without.
     """
-    if not _hold(bundle) or exact.name != "openvino":
+    if not _is_checked(bundle) or exact.name != "openvino":
         return None
     try:
-        sketch = bfloat16(bundle, threads) if openvino_engine.can_sketch() else None
-        return sketch if sketch and _is_worth_it(bundle, sketch, exact) else None
-    except Exception as error:  # as with OpenVINO itself, which fails in ways of its own
-        log.warning("no sketches in bfloat16: %s", " ".join(str(error).split()))
+        quick = bfloat16_engine(bundle, threads) if openvino_engine.has_bfloat16() else None
+        return quick if quick and _is_worth_it(bundle, quick, exact) else None
+    except Exception as error:  # OpenVINO raises many types; the exact engine works whatever the reason
+        log.warning("no bfloat16 first pass: %s", " ".join(str(error).split()))
         return None
 
 
-def bfloat16(bundle: Bundle, threads: int | None = None) -> Engine | None:
-    """Return what OpenVINO makes of the bundle in bfloat16; None where no converted network is kept."""
+def bfloat16_engine(bundle: Bundle, threads: int | None = None) -> Engine | None:
+    """Return an OpenVINO engine in bfloat16; None where no converted network of the bundle is cached."""
     kept, labels = openvino_engine.kept(bundle), len(bundle.labels)
     if kept is None:
         return None
     return _Engine("bfloat16", openvino_engine.runner(kept.model, labels, threads, "bf16"), labels)
 
 
-def _hold(bundle: Bundle) -> bool:
-    proof = bundle.manifest.sketches
-    return proof is not None and not proof.confident_flips and proof.flips <= SKETCH_FLIPS * proof.photos
+def _is_checked(bundle: Bundle) -> bool:
+    check = bundle.manifest.sketches
+    return check is not None and not check.confident_flips and check.flips <= BFLOAT16_FLIPS * check.photos
 
 
-def _is_worth_it(bundle: Bundle, sketch: Engine, exact: Engine) -> bool:
+def _is_worth_it(bundle: Bundle, quick: Engine, exact: Engine) -> bool:
     images = _self_test_input(bundle)
-    off = float(np.abs(sketch.predict(images) - exact.predict(images)).max())
-    rates = _rates(bundle, exact, sketch)
-    worth = off <= SKETCH_AGREEMENT and rates[sketch.name] >= SKETCH_GAIN * rates[exact.name]
+    off = float(np.abs(quick.predict(images) - exact.predict(images)).max())
+    rates = _rates(bundle, exact, quick)
+    worth = off <= BFLOAT16_AGREEMENT and rates[quick.name] >= BFLOAT16_GAIN * rates[exact.name]
     log.info(
-        "%s sketches in bfloat16: %.0f images a second, %.0f in float32; off by %.3f on the self-test",
-        "with" if worth else "no", rates[sketch.name], rates[exact.name], off,
+        "%s bfloat16 first pass: %.0f images a second, %.0f in float32; off by %.3f on the self-test",
+        "with" if worth else "no", rates[quick.name], rates[exact.name], off,
     )  # fmt: skip
     return worth
 
 
 def _frozen(bundle: Bundle, threads: int | None) -> Any:
-    """Return one concrete function, variables turned into constants, uint8 (n, s, s, 3) -> float32 (n, k)."""
+    """Return the network as a frozen concrete function, uint8 (n, s, s, 3) -> float32 (n, k)."""
     from models.networks import architectures
     from models.networks.tf_runtime import tf
 
@@ -136,24 +135,9 @@ def _frozen(bundle: Bundle, threads: int | None) -> Any:
         _limit_threads(tf, threads)
     try:
         network = architectures.restored(bundle.architecture, len(bundle.labels), read_weights(bundle))
-    except architectures.ArchitectureError as error:
+    except ArchitectureError as error:
         raise BundleError(f"{bundle.path}: {error}. Make the bundle again with `pawsort train`.") from error
-    return freeze(network.model, bundle.input_size, bundle.calibration.temperature)
-
-
-def freeze(model: Any, size: int, temperature: float) -> Any:
-    """Return `softmax(model / temperature)` as one frozen concrete function for uint8 (n, size, size, 3)."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    from models.networks.tf_runtime import tf
-
-    signature = tf.TensorSpec([None, size, size, 3], tf.uint8, name="images")
-
-    @tf.function(input_signature=[signature])  # type: ignore[untyped-decorator]
-    def probabilities(images: Any) -> Any:
-        return tf.nn.softmax(model(images, training=False) / temperature)
-
-    return convert_variables_to_constants_v2(probabilities.get_concrete_function())
+    return architectures.freeze(network.model, bundle.input_size, bundle.calibration.temperature)
 
 
 def _limit_threads(tf: Any, threads: int) -> None:
@@ -166,10 +150,10 @@ def _limit_threads(tf: Any, threads: int) -> None:
 def _tensorflow(bundle: Bundle, function: Any) -> _Engine:
     from models.networks.tf_runtime import tf
 
-    def run(images: Images) -> Probabilities:
+    def run(images: Pixels) -> Probabilities:
         pieces = range(0, len(images), _TENSORFLOW_IMAGES)
-        seen = (function(tf.constant(images[start : start + _TENSORFLOW_IMAGES]))[0] for start in pieces)
-        return np.concatenate([probabilities.numpy() for probabilities in seen])
+        outputs = (function(tf.constant(images[start : start + _TENSORFLOW_IMAGES]))[0] for start in pieces)
+        return np.concatenate([probabilities.numpy() for probabilities in outputs])
 
     return _Engine("tensorflow", run, len(bundle.labels))
 
@@ -180,22 +164,22 @@ def _openvino(bundle: Bundle, model: Any, threads: int | None) -> _Engine:
 
 
 def _kept(bundle: Bundle, kind: Kind, threads: int | None) -> Engine | None:
-    """Return what an earlier start here made and, for `auto`, chose; None where there is nothing."""
+    """Return the cached engine of an earlier start, for `auto` only if it was chosen; None without one."""
     try:
         kept = openvino_engine.kept(bundle)
         if kept is None or (kind == "auto" and kept.trial.chosen != "openvino"):
             return None
         engine = _openvino(bundle, kept.model, threads)
         _self_test(bundle, engine)
-    except Exception as error:  # OpenVINO is not there, or what was kept is spoilt
-        log.info("engine openvino: made anew, since what was kept cannot be used: %s", error)
+    except Exception as error:  # OpenVINO is not installed, or the cached network is damaged
+        log.info("engine openvino: converting again, the cached network cannot be used: %s", error)
         return None
     if kept.trial.rates:
         _say("openvino", kept.trial.rates, "an earlier trial")
     return engine
 
 
-def _self_test_input(bundle: Bundle) -> Images:
+def _self_test_input(bundle: Bundle) -> Pixels:
     test = bundle.manifest.self_test
     return self_test.images(test.seed, len(test.probabilities), bundle.input_size)
 
@@ -221,7 +205,7 @@ def _agree(bundle: Bundle, reference: Engine, candidate: Engine) -> None:
 
 
 def _try(bundle: Bundle, *candidates: Engine) -> Trial:
-    """Let engines answer for the same few photos in turn, and choose the faster."""
+    """Time engines on the same few photos in turn, and choose the faster."""
     rates = _rates(bundle, *candidates)
     chosen = max(rates, key=rates.__getitem__)
     _say(chosen, rates, "a trial")
@@ -229,9 +213,10 @@ def _try(bundle: Bundle, *candidates: Engine) -> Trial:
 
 
 def _rates(bundle: Bundle, *candidates: Engine) -> dict[str, float]:
-    """Return photos a second of each.
+    """Return photos a second of each engine.
 
-    The best of many short rounds counts, for a moment without other programs comes sooner than a minute.
+    The best of many short rounds counts: a short moment without load from other programs is likelier than a
+    long one.
     """
     images = self_test.images(0, _TRIAL_IMAGES, bundle.input_size)
     best = dict.fromkeys((engine.name for engine in candidates), float("inf"))
@@ -246,7 +231,7 @@ def _say(chosen: str, rates: Mapping[str, float], trial: str) -> None:
     log.info("engine %s: %.0f images a second in %s%s", chosen, rates[chosen], trial, others)
 
 
-def _seconds(engine: Engine, images: Images) -> float:
+def _seconds(engine: Engine, images: Pixels) -> float:
     began = time.perf_counter()
     engine.predict(images)
     return time.perf_counter() - began

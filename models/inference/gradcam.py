@@ -1,6 +1,6 @@
-"""Show which part of a photo speaks for a label: Grad-CAM (Selvaraju et al. 2017), and its overlay.
+"""Heatmaps of the parts of a photo that raise a label's score: Grad-CAM (Selvaraju et al. 2017).
 
-TensorFlow is imported when an Explainer is opened, matplotlib never, so that the child process can use both.
+TensorFlow is imported when an Explainer is opened. Matplotlib is never imported: the worker does without it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from models.bundle.bundle import Bundle, BundleError, read_weights
-
-Pixels = npt.NDArray[np.uint8]
-Map = npt.NDArray[np.float32]
+from models.bundle.bundle import Bundle, read_weights
+from models.errors import ArchitectureError, BundleError
+from models.types import Float32, Pixels
 
 STRENGTH = 0.7  # how much of the colour map covers the photo where the map is 1
 _BATCH = 16  # photos at a time; bounds the memory
-# matplotlib's `inferno` at 17 even places: lightness rises evenly, so that no step looks like an edge.
+# matplotlib's `inferno` at 17 even steps: lightness rises evenly, so that no step looks like an edge.
 _INFERNO = np.array([
     [0, 0, 4], [11, 7, 36], [33, 12, 74], [61, 9, 101], [87, 16, 110], [113, 25, 110], [138, 34, 106],
     [163, 44, 97], [188, 55, 84], [210, 70, 68], [228, 90, 49], [241, 115, 29], [249, 142, 9],
@@ -30,18 +29,18 @@ _INFERNO = np.array([
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """A network cut in two at its last activation that still has places; made by `open_explainer`."""
+    """A network cut in two at its last spatial activation; made by `open_explainer`."""
 
     labels: tuple[str, ...]
     input_size: int
     places: Any  # keras.Model: uint8 (n, s, s, 3) -> activation (n, h, w, c)
     scores: Any  # keras.Model: activation -> logits (n, k)
 
-    def maps(self, images: Pixels, labels: Sequence[int]) -> Map:
-        """Return for each photo how much each place raises the logit of the label chosen for it.
+    def maps(self, images: Pixels, labels: Sequence[int]) -> Float32:
+        """Return for each photo how much each position raises the logit of its label.
 
         `images` are uint8 (n, s, s, 3) as `images.decode` makes them, `labels` are n indices. Returns float32
-        (n, h, w), 0 to 1, of the network's own coarse grid; all 0 where no place speaks for the label.
+        (n, h, w), 0 to 1, on the network's coarse grid; all 0 where no position raises the label's logit.
         """
         if not len(images):
             return np.zeros((0, 1, 1), np.float32)
@@ -49,7 +48,7 @@ class Explainer:
         parts = [self._some(images[i : i + _BATCH], labels[i : i + _BATCH]) for i in starts]
         return np.concatenate(parts)
 
-    def _some(self, images: Pixels, labels: Sequence[int]) -> Map:
+    def _some(self, images: Pixels, labels: Sequence[int]) -> Float32:
         from models.networks.tf_runtime import tf
 
         activation = self.places(tf.constant(images), training=False)
@@ -59,27 +58,29 @@ class Explainer:
         weights = tf.reduce_mean(tape.gradient(chosen, activation), axis=(1, 2), keepdims=True)
         raised = tf.nn.relu(tf.reduce_sum(weights * activation, axis=-1)).numpy()
         most = raised.max(axis=(1, 2), keepdims=True)
-        result: Map = np.divide(raised, most, out=np.zeros_like(raised), where=most > 0).astype(np.float32)
+        result: Float32 = np.divide(raised, most, out=np.zeros_like(raised), where=most > 0).astype(
+            np.float32
+        )
         return result
 
 
 def open_explainer(bundle: Bundle) -> Explainer:
-    """Build a bundle's network for its maps. Raises BundleError where it has none, or does not fit."""
+    """Build a bundle's network for heatmaps. Raises BundleError where that is not possible."""
     from models.networks import architectures
 
     try:
         network = architectures.restored(bundle.architecture, len(bundle.labels), read_weights(bundle))
         return explainer(network, bundle.labels, bundle.input_size)
-    except architectures.ArchitectureError as error:
+    except ArchitectureError as error:
         raise BundleError(f"{bundle.path}: {error}") from error
 
 
 def explainer(network: Any, labels: Sequence[str], input_size: int) -> Explainer:
-    """Cut an architectures.Network at its last layer that has places. Raises ArchitectureError for none."""
-    from models.networks.architectures import ArchitectureError
+    """Cut an architectures.Network at its last spatial layer. Raises ArchitectureError where it has none."""
+    from models.errors import ArchitectureError
     from models.networks.tf_runtime import keras
 
-    # Pooling loses half the places in each direction and says nothing new.
+    # Pooling halves the resolution without adding information.
     pooling = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
     layers = [
         layer
@@ -94,8 +95,8 @@ def explainer(network: Any, labels: Sequence[str], input_size: int) -> Explainer
     return Explainer(tuple(labels), input_size, places, keras.Model(cut, logits))
 
 
-def overlay(photo: Pixels, map_: Map, strength: float = STRENGTH) -> Pixels:
-    """Lay a map over its photo: places that count glow, all others keep their own colours.
+def overlay(photo: Pixels, map_: Float32, strength: float = STRENGTH) -> Pixels:
+    """Lay a heatmap over its photo: positions of high values are coloured, the others keep their colours.
 
     `photo` is uint8 (H, W, 3) of any shape, `map_` float (h, w) in 0..1 of any other: it is stretched over
     the whole photo, as the network saw it. Returns uint8 (H, W, 3).
@@ -111,7 +112,7 @@ def overlay(photo: Pixels, map_: Map, strength: float = STRENGTH) -> Pixels:
     return result
 
 
-def colours(values: npt.NDArray[np.floating]) -> Map:
+def colours(values: npt.NDArray[np.floating]) -> Float32:
     """Return the colours, float32 (..., 3) in 0..255, of values in 0..1: dark, purple, orange, yellow."""
     place = np.linspace(0, 1, len(_INFERNO))
     channels = [np.interp(values, place, _INFERNO[:, channel]) for channel in range(3)]

@@ -1,187 +1,164 @@
-"""A closer look at what a network is unsure of: parts of the photo, larger, beside the whole of it.
+"""Multi-crop inference: photos of low confidence are decoded larger and predicted again in four crops.
 
-An animal that is small in a large scene covers a few pixels of what the network sees at first.
+An animal that is small in a large scene covers a few pixels of the network's first input. The crops'
+predictions are combined with that of the whole photo.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from itertools import islice, product
 
 import numpy as np
 import numpy.typing as npt
 
-Images = npt.NDArray[np.uint8]
-Probabilities = npt.NDArray[np.float32]
+from models.bundle.manifest import MultiCrop
+from models.types import Pixels, PredictFn, Probabilities, TryLoadFn
+
 Logs = npt.NDArray[np.float64]
-Weights = tuple[float, float, float]  # of the whole, of its parts, of the strongest of them
+Weights = tuple[float, float, float]  # of the whole photo, of its crops' mean, of the strongest crop
 
-PARTS = 4
-MOST_ZOOM = 2.0
-"""Beyond it, the parts would leave out the middle of a photo."""
-UNSURE = 0.97
-"""The highest probability, 0 to 1, under which training lets a photo be looked at again."""
+CROPS = 4
 
-NEITHER_BELOW = 0.9
-"""The probability of `neither` from which a photo is left at that: much of what is neither is not quite sure
-of it, and a closer look finds only few animals there. It can only keep photos out of folders."""
+LOW_CONFIDENCE = 0.97
+"""The highest probability, 0 to 1, below which training lets a photo be predicted again in crops."""
 
 GROUP = 8
-"""Photos whose parts go through the network together."""
+"""Photos whose crops go through the network together."""
+
 AHEAD = 32
-"""Photos that may be decoded and wait for the network: 12 MB at 358 x 358 pixels."""
+"""Photos decoded ahead of the network at most: 12 MB at 358 x 358 pixels."""
 
 _LEAST = 1e-6
+_FEWEST = 50
 _GRIDS = (np.linspace(0.0, 2.0, 11), np.linspace(-0.2, 0.2, 9), np.linspace(-0.04, 0.04, 9))
-"""Weights that are tried, then steps around the best of them. What a look weighs decides which strangers come
-near to the threshold, so that a step of 0.1 would be too coarse."""
+"""Weights to try, then steps around the best of them. The weights decide which unknown objects come near the
+threshold, so that a step of 0.1 would be too coarse."""
 
 
-@dataclass(frozen=True, slots=True)
-class CloserLook:
-    """When to look closer, and what that weighs; fitted at training, kept in the bundle."""
+def corner_crops(photo: Pixels, size: int) -> Pixels:
+    """Cut the four corners, uint8 (CROPS, size, size, 3), out of a photo (side, side, 3).
 
-    below: float  # highest probability, 0 to 1, under which a photo is unsure
-    zoom: float  # how much larger, 1 to MOST_ZOOM, the parts are seen than at first
-    whole: float  # weight of the log probabilities of the whole photo
-    parts: float  # weight of those of its parts, their mean
-    strongest: float  # weight of those of the part that shows a label most, or `neither` least
-    neither_below: float = NEITHER_BELOW  # probability of `neither` from which there is no closer look
-
-    def side(self, size: int) -> int:
-        """Return the pixels that the side of a photo is decoded to, for a network that sees `size`."""
-        return round(size * self.zoom)
-
-
-def parts(photo: Images, size: int) -> Images:
-    """Cut the four corners, uint8 (PARTS, size, size, 3), out of a photo (side, side, 3).
-
-    As long as `side` is less than twice `size`, they share its middle.
+    They overlap in the middle while `side` is less than twice `size`.
     """
     far = photo.shape[0] - size
-    places = ((0, 0), (0, far), (far, 0), (far, far))
-    return np.stack([photo[top : top + size, left : left + size] for top, left in places])
+    corners = ((0, 0), (0, far), (far, 0), (far, far))
+    return np.stack([photo[top : top + size, left : left + size] for top, left in corners])
 
 
-def combined(
-    whole: Probabilities, of_parts: Probabilities, look: CloserLook, neither: int | None = None
+def combine(
+    whole: Probabilities, crops: Probabilities, weights: MultiCrop, neither: int | None = None
 ) -> Probabilities:
-    """Weigh the probabilities of photos (n, k) with those of their parts (n, PARTS, k); rows sum to 1."""
-    seen = _evidence(whole, of_parts, neither)
-    return _weighted(seen, (look.whole, look.parts, look.strongest)).astype(np.float32)
+    """Combine the probabilities of photos (n, k) with those of their crops (n, CROPS, k); rows sum to 1."""
+    evidence = _evidence(whole, crops, neither)
+    return _weighted(evidence, (weights.whole, weights.parts, weights.strongest)).astype(np.float32)
 
 
-def _evidence(whole: Probabilities, of_parts: Probabilities, neither: int | None) -> list[Logs]:
-    """Return log probabilities (n, k) of the whole, of its parts on average, and of the strongest of them.
+def _evidence(whole: Probabilities, crops: Probabilities, neither: int | None) -> list[Logs]:
+    """Return log probabilities (n, k) of the whole photo, of its crops' mean, and of the strongest crop.
 
-    Each label has a strongest part of its own. An animal that is small in its scene is in one part, where the
-    others show none; so of `neither` the weakest part counts. Two animals are in a part each, so that one
-    speaks against the other, and neither of them wins.
+    Each label has a strongest crop of its own. A small animal is in one crop while the others show none, so
+    for `neither` the weakest crop counts. With two animals in different crops, both labels get evidence and
+    neither of them wins.
     """
-    of_parts = np.asarray(of_parts)
-    strongest = of_parts.max(axis=1)
+    crops = np.asarray(crops)
+    strongest = crops.max(axis=1)
     if neither is not None:
-        strongest[:, neither] = of_parts[..., neither].min(axis=1)
-    return [_logs(whole), _logs(of_parts).mean(axis=1), _logs(strongest)]
+        strongest[:, neither] = crops[..., neither].min(axis=1)
+    return [_logs(whole), _logs(crops).mean(axis=1), _logs(strongest)]
 
 
-Predict = Callable[[Images], Probabilities]
-Load = Callable[[int, int], Images | None]
-"""`load(i, side)` decodes photo i to uint8 (side, side, 3), or gives None, which leaves its row as it is."""
-
-
-def look_closer(
-    predict: Predict,
+def refine(
+    predict: PredictFn,
     probabilities: Probabilities,
-    look: CloserLook,
+    crop: MultiCrop,
     size: int,
-    load: Load,
+    load: TryLoadFn,
     pool: Executor | None = None,
     neither: int | None = None,
 ) -> Probabilities:
-    """Return probabilities (n, k) in which unsure rows have been replaced by what a closer look gives.
+    """Return probabilities (n, k) in which rows of low confidence are replaced by multi-crop predictions.
 
-    `probabilities` are those of photos seen at `size` pixels, `neither` is the column of strangers, if there
-    is one. With a `pool`, photos are decoded by it while the network looks at others; without one, by the
-    caller, one after the other.
+    `probabilities` are those of whole photos at `size` pixels, `neither` is its column, if there is one. A
+    photo that `load` cannot decode keeps its row. With a `pool`, photos are decoded by it while the network
+    predicts others; without one, by the caller, one after the other.
     """
     result = probabilities.copy()
-    photos = _decoded(doubtful(probabilities, look, neither), look.side(size), load, pool)
+    photos = _decoded(low_confidence(probabilities, crop, neither), crop.side(size), load, pool)
     while group := list(islice(photos, GROUP)):
         rows = [row for row, _ in group]
-        seen = predict(np.concatenate([parts(photo, size) for _, photo in group]))
-        seen = seen.reshape(len(rows), PARTS, -1)
-        result[rows] = combined(result[rows], seen, look, neither)
+        seen = predict(np.concatenate([corner_crops(photo, size) for _, photo in group]))
+        seen = seen.reshape(len(rows), CROPS, -1)
+        result[rows] = combine(result[rows], seen, crop, neither)
     return result
 
 
 def _decoded(
-    rows: Iterable[int], side: int, load: Load, pool: Executor | None
-) -> Iterator[tuple[int, Images]]:
-    """Yield the photos that can be had, in order; a pool has no more than AHEAD of them ready or at work."""
+    rows: Iterable[int], side: int, load: TryLoadFn, pool: Executor | None
+) -> Iterator[tuple[int, Pixels]]:
+    """Yield the readable photos in order; at most AHEAD of them are queued in the pool."""
     one_by_one = ((row, load(row, side)) for row in rows)
     for row, photo in _ahead(rows, side, load, pool) if pool else one_by_one:
         if photo is not None:
             yield row, photo
 
 
-def _ahead(rows: Iterable[int], side: int, load: Load, pool: Executor) -> Iterator[tuple[int, Images | None]]:
-    waiting = iter(rows)
-    flying = deque((row, pool.submit(load, row, side)) for row in islice(waiting, AHEAD))
-    while flying:
-        row, photo = flying.popleft()
+def _ahead(
+    rows: Iterable[int], side: int, load: TryLoadFn, pool: Executor
+) -> Iterator[tuple[int, Pixels | None]]:
+    remaining = iter(rows)
+    submitted = deque((row, pool.submit(load, row, side)) for row in islice(remaining, AHEAD))
+    while submitted:
+        row, photo = submitted.popleft()
         decoded = photo.result()
-        flying.extend((row, pool.submit(load, row, side)) for row in islice(waiting, 1))
+        submitted.extend((row, pool.submit(load, row, side)) for row in islice(remaining, 1))
         yield row, decoded
 
 
-def doubtful(probabilities: Probabilities, look: CloserLook, neither: int | None) -> list[int]:
-    """Return the rows that are worth a closer look."""
-    rows = unsure(probabilities, look.below)
-    return rows if neither is None else [i for i in rows if probabilities[i, neither] < look.neither_below]
+def low_confidence(probabilities: Probabilities, crop: MultiCrop, neither: int | None) -> list[int]:
+    """Return the rows to predict again in crops."""
+    rows = rows_below(probabilities, crop.below)
+    return rows if neither is None else [i for i in rows if probabilities[i, neither] < crop.neither_below]
 
 
-def unsure(probabilities: Probabilities, below: float) -> list[int]:
+def rows_below(probabilities: Probabilities, below: float) -> list[int]:
     """Return the rows whose highest probability is under `below`."""
     return np.flatnonzero(probabilities.max(axis=1) < below).tolist() if len(probabilities) else []
 
 
 def fit(
     whole: Probabilities,
-    of_parts: Probabilities,
+    crops: Probabilities,
     targets: npt.NDArray[np.floating],
     below: float,
     zoom: float,
     neither: int | None = None,
-) -> CloserLook | None:
-    """Find the weights of least log loss on unsure photos that training has not seen (n of them).
+) -> MultiCrop | None:
+    """Find the weights of least log loss on n low-confidence photos that did not train the network.
 
-    A row of `targets` (n, k) has, at the photo's label, how much the photo counts. None where a closer look
-    is not worth its time: with fewer than 50 photos, which prove nothing, and where the parts would have no
-    weight.
+    A row of `targets` (n, k) has, at the photo's label, how much the photo counts. None where crops are not
+    worth their time: with fewer than 50 photos, which prove nothing, and where crops would have no weight.
     """
     if len(targets) < _FEWEST:
         return None
-    seen = _evidence(whole, of_parts, neither)
+    evidence = _evidence(whole, crops, neither)
 
     def loss(weights: Weights) -> float:
-        return -float((targets * np.log(np.maximum(_weighted(seen, weights), _LEAST))).sum())
+        return -float((targets * np.log(np.maximum(_weighted(evidence, weights), _LEAST))).sum())
 
     best = (0.0, 0.0, 0.0)
     for steps in _GRIDS:
         best = min((_moved(best, move) for move in product(steps.tolist(), repeat=3)), key=loss)
-    return CloserLook(below, zoom, *best) if any(best[1:]) else None
+    if not any(best[1:]):
+        return None
+    return MultiCrop(below=below, zoom=zoom, whole=best[0], parts=best[1], strongest=best[2])
 
 
 def _moved(weights: Weights, move: Weights) -> Weights:
-    whole, parts, strongest = (round(max(0.0, w + m), 3) for w, m in zip(weights, move, strict=True))
-    return whole, parts, strongest
-
-
-_FEWEST = 50
+    whole, mean, strongest = (round(max(0.0, w + m), 3) for w, m in zip(weights, move, strict=True))
+    return whole, mean, strongest
 
 
 def _logs(probabilities: npt.NDArray[np.floating]) -> Logs:

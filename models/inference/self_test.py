@@ -1,17 +1,15 @@
-"""The fixed input on which each bundle must give its recorded answer."""
+"""The fixed input for which each bundle must give its recorded probabilities."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-RECIPE = "blocks-1"
-
 
 def images(seed: int, count: int, size: int) -> npt.NDArray[np.uint8]:
     """Make the input of recipe blocks-1: uint8 (count, size, size, 3), 8 x 8 blocks of random colours.
 
-    Integer arithmetic alone, so that every machine and every version of NumPy makes the same.
+    Integer arithmetic alone, so that every machine and every version of NumPy gives the same input.
     """
     image, row, column, channel = np.indices((count, size, size, 3), dtype=np.uint64)
     cell = np.uint64(max(size // 8, 1))

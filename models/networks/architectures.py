@@ -1,4 +1,4 @@
-"""The networks that we know, by name: from uint8 photos of any size to one logit for each label."""
+"""Build networks by name: uint8 photos of any size in, one logit for each label out."""
 
 from __future__ import annotations
 
@@ -12,46 +12,45 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.errors import ArchitectureError as ArchitectureError
-from models.networks import backbones, hog_features, recipes
-from models.networks import imagenet_prior as opinion
+from models.errors import ArchitectureError
+from models.networks import backbones, hog_features, imagenet_prior, recipes
 from models.networks.recipes import Recipe
 from models.networks.tf_runtime import keras, tf
 
-OPINION = "imagenet/kernel"
-"""The array that a bundle's weights have if its network has a second opinion."""
+IMAGENET_PRIOR = "imagenet/kernel"
+"""The array of a bundle's weights whose presence means that the network has an ImageNet prior."""
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """How a network is built, and what suits its training."""
+    """How a network is built, and its default recipe."""
 
-    input_size: int  # pixels; the side of the square that it sees by default
+    input_size: int  # pixels; the side of its square input by default
     backbone: Callable[[Any, int], Any]  # normalised images (n, h, w, 3), labels -> features (n, f)
     recipe: Recipe
     pretrained: bool = False  # whether ImageNet weights exist for it
-    fitted: bool = False  # by scikit-learn, at once, for photos of one size
-    mirrored: bool = False  # whether it looks at each photo and its mirror image, and takes the mean
+    fitted: bool = False  # by scikit-learn in one step, for photos of one size
+    mirrored: bool = False  # whether logits are the mean of those of the photo and its mirror image
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network in parts that can be trained apart."""
+    """A network in parts that can be trained separately."""
 
     features: Any  # keras.Model: uint8 (n, h, w, 3) -> float32 (n, f)
     head: Any  # keras.layers.Dense: (n, f) -> logits (n, k)
     model: Any  # keras.Model: photos -> logits of all parts together
-    opinion: Any = None  # keras.Model: (n, f) -> log shares (n, k), which are added to the logits
+    imagenet_prior: Any = None  # keras.Model: (n, f) -> log shares (n, k), which are added to the logits
 
     def logits(self, features: Any) -> Any:
-        """Return logits (n, k) for features (n, f): the head's, and the second opinion where there is one."""
-        fitted = self.head(features)
-        return fitted if self.opinion is None else fitted + self.opinion(features)
+        """Return logits (n, k) for features (n, f): the head's, plus the ImageNet prior if there is one."""
+        logits = self.head(features)
+        return logits if self.imagenet_prior is None else logits + self.imagenet_prior(features)
 
     @property
-    def thousand(self) -> Any:
-        """The layer that gives ImageNet's probabilities (n, 1000) for features; None without an opinion."""
-        return None if self.opinion is None else opinion.thousand(self.opinion)
+    def imagenet_head(self) -> Any:
+        """The layer that gives ImageNet's probabilities (n, 1000) for features; None without a prior."""
+        return None if self.imagenet_prior is None else imagenet_prior.imagenet_head(self.imagenet_prior)
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -59,7 +58,7 @@ class Network:
         return {variable.path: variable.numpy() for variable in self.model.variables}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Set every variable. Raises ArchitectureError unless names and shapes are exactly ours."""
+        """Set every variable. Raises ArchitectureError unless names and shapes are exactly the network's."""
         expected = {variable.path: tuple(variable.shape) for variable in self.model.variables}
         if wrong := _mismatch(expected, {name: array.shape for name, array in arrays.items()}):
             raise ArchitectureError(wrong)
@@ -67,10 +66,11 @@ class Network:
             variable.assign(arrays[variable.path].astype(np.float32))
 
 
-def build(name: str, labels: int, *, with_opinion: bool = False) -> Network:
+def build(name: str, labels: int, *, with_prior: bool = False) -> Network:
     """Build a network with random weights, for photos of any size unless it is `fitted`.
 
-    With a second opinion, ImageNet's classes have their say beside the head. Raises ArchitectureError.
+    With a prior, log shares derived from ImageNet's classes are added to the head's logits. Raises
+    ArchitectureError.
     """
     architecture = known(name)
     side = architecture.input_size if architecture.fitted else None
@@ -81,16 +81,29 @@ def build(name: str, labels: int, *, with_opinion: bool = False) -> Network:
     seen = features.output
     if architecture.mirrored:  # the head is linear: the mean of features gives the mean of logits
         seen = keras.layers.Average(name="both")([seen, features(keras.ops.flip(images, axis=2))])
-    second = opinion.build(seen.shape[-1], labels) if with_opinion else None
-    parts = Network(features, head, None, second)
+    prior = imagenet_prior.build(seen.shape[-1], labels) if with_prior else None
+    parts = Network(features, head, None, prior)
     return replace(parts, model=keras.Model(images, parts.logits(seen), name=name))
 
 
 def restored(name: str, labels: int, arrays: Mapping[str, npt.NDArray[Any]]) -> Network:
     """Build a network with the weights of a bundle. Raises ArchitectureError where they do not fit."""
-    network = build(name, labels, with_opinion=OPINION in arrays)
+    network = build(name, labels, with_prior=IMAGENET_PRIOR in arrays)
     network.restore(arrays)
     return network
+
+
+def freeze(model: Any, size: int, temperature: float) -> Any:
+    """Return `softmax(model / temperature)` as a frozen concrete function for uint8 (n, size, size, 3)."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    signature = tf.TensorSpec([None, size, size, 3], tf.uint8, name="images")
+
+    @tf.function(input_signature=[signature])  # type: ignore[untyped-decorator]
+    def probabilities(images: Any) -> Any:
+        return tf.nn.softmax(model(images, training=False) / temperature)
+
+    return convert_variables_to_constants_v2(probabilities.get_concrete_function())
 
 
 def known(name: str) -> Architecture:
@@ -103,22 +116,24 @@ def known(name: str) -> Architecture:
 def initialise_from_imagenet(network: Network, weights: str | Path, *, head: bool = False) -> None:
     """Give MobileNetV2's backbone its ImageNet weights, and with `head` the last layer, of 1,000 labels, too.
 
-    "imagenet" downloads them, a path reads a .weights.h5 file. Raises ArchitectureError where it does not
-    fit, or cannot be had.
+    "imagenet" downloads them, a path reads a .weights.h5 file. Raises ArchitectureError where the file does
+    not fit or the download fails.
     """
-    theirs = {variable.path: variable for variable in _donor(weights).variables}
+    donated = {variable.path: variable for variable in _donor(weights).variables}
     for variable in network.features.variables:
-        variable.assign(theirs[variable.path])
-    for layer in ([network.head] if head else []) + ([network.thousand] if network.opinion else []):
+        variable.assign(donated[variable.path])
+    for layer in ([network.head] if head else []) + (
+        [network.imagenet_head] if network.imagenet_prior else []
+    ):
         for variable in layer.variables:
-            variable.assign(theirs[f"predictions/{variable.path.rpartition('/')[2]}"])
+            variable.assign(donated[f"predictions/{variable.path.rpartition('/')[2]}"])
 
 
 def _donor(weights: str | Path) -> Any:
     try:
-        with redirect_stdout(sys.stderr):  # Keras tells of its download where our data goes
+        with redirect_stdout(sys.stderr):  # Keras prints its download to stdout, which is for data
             return keras.applications.MobileNetV2(weights=str(weights))
-    except Exception as error:  # Keras raises Exception itself where the network is not to be reached
+    except Exception as error:  # Keras raises plain Exception where a download fails
         detail = " ".join(str(error).split())
         if str(weights) == "imagenet":
             raise ArchitectureError(f"ImageNet weights cannot be downloaded: {detail}") from error
@@ -129,7 +144,7 @@ def whiten(network: Network, batches: Iterable[npt.NDArray[np.uint8]]) -> None:
     """Set the whitening layer, where there is one, from batches of uint8 photos, a few hundred together.
 
     Its filters are the principal directions of 2 x 2 patches, each scaled to unit variance, and their
-    negatives; so the layers behind it need not learn that neighbours are alike.
+    negatives, so that later layers need not learn that neighbouring pixels are alike.
     """
     found = [layer for layer in network.features.layers if layer.name == backbones.WHITENING]
     for layer in found:
@@ -144,9 +159,9 @@ def whiten(network: Network, batches: Iterable[npt.NDArray[np.uint8]]) -> None:
 
 
 def statistics_are_folded(network: Network) -> bool:
-    """Say whether each batch normalisation has mean 0, variance 1: they are folded into the convolutions.
+    """Return whether each batch normalisation has mean 0, variance 1: they are folded into the convolutions.
 
-    Who folds them writes 1 less epsilon at times, so that the layer does nothing at all.
+    Some tools write 1 less epsilon, so that the layer does nothing at all.
     """
     layers = _normalisations(network)
     return bool(layers) and all(
@@ -157,15 +172,15 @@ def statistics_are_folded(network: Network) -> bool:
 
 
 def restore_statistics(network: Network, batches: Iterable[npt.NDArray[np.uint8]]) -> None:
-    """Give each batch normalisation the mean and variance that its input really has, and keep the function.
+    """Set each batch normalisation to the mean and variance of its input, without changing the outputs.
 
-    `batches` are uint8 photos (n, h, w, 3), a few hundred together. Folded statistics leave the scales of the
-    channels to the convolutions, where Adam's equal steps destroy them within an epoch; afterwards gamma and
-    beta carry them, as in the network before it was folded.
+    `batches` are uint8 photos (n, h, w, 3), a few hundred together. With folded statistics, the convolutions
+    hold the scales of the channels, and Adam's equal steps destroy them within an epoch; afterwards gamma and
+    beta hold them, as in the network before it was folded.
     """
     layers = _normalisations(network)
     inputs = keras.Model(network.features.input, [layer.input for layer in layers])
-    observe = tf.function(
+    moments_fn = tf.function(
         lambda images: [_moments(values) for values in inputs(images, training=False)], autograph=False
     )
     sums = [(0.0, 0.0)] * len(layers)
@@ -173,7 +188,7 @@ def restore_statistics(network: Network, batches: Iterable[npt.NDArray[np.uint8]
     for batch in batches:
         sums = [
             (total + m.numpy(), squares + s.numpy())
-            for (total, squares), (m, s) in zip(sums, observe(batch), strict=True)
+            for (total, squares), (m, s) in zip(sums, moments_fn(batch), strict=True)
         ]
         count += 1
     for layer, (total, squares) in zip(layers, sums, strict=True):

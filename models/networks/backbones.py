@@ -1,4 +1,4 @@
-"""The bodies of our networks: from normalised photos to features."""
+"""Backbones of the networks: from normalised photos to features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def mobilenet_v2(images: Any, _: int) -> Any:
 def small_cnn(images: Any, _: int) -> Any:
     """A narrow residual network (He et al. 2016): 67 million multiplications at 112 pixels, 22 at 64.
 
-    Resolution is given up early and width comes late, which is what a processor without a GPU is fast at.
+    Resolution falls early and width grows late, which suits a processor without a GPU.
     """
     values = _unit(images, 24, "stem", strides=2)
     for stage, width in enumerate((32, 64, 160)):
@@ -59,7 +59,7 @@ def _unit(
         width, 3, strides=strides, padding="same", use_bias=False, name=f"{name}_conv"
     )
     values = convolve(values)
-    if pool:  # before what follows, which then has a quarter to do
+    if pool:  # first, so that the next layers have a quarter of the work
         values = layers.MaxPooling2D(name=f"{name}_pool")(values)
     values = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(values)
     return layers.ReLU(name=f"{name}_relu")(values) if activation else values

@@ -1,7 +1,7 @@
-"""Networks without learnt features: gradients and colours as seen by hand, then an SVM or a forest.
+"""Networks with hand-crafted features, gradients and colours, and an SVM or a random forest behind them.
 
-They are baselines: what an image classifier was before convolutions were learnt. Fitted by scikit-learn (see
-`baselines`), they are plain arrays and run like any other network.
+They are baselines. Fitted by scikit-learn (see `models.training.sklearn_baselines`), their arrays are stored
+and run like those of any other network.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from models.networks.tf_runtime import keras, tf
 
-SIZE = 64  # pixels; the side that features are counted for
+SIZE = 64  # pixels; the side of the input
 CELL = 8
 BINS = 9
 WAVES = 1024  # random Fourier features that stand in for an RBF kernel (Rahimi and Recht 2007)
@@ -105,10 +105,10 @@ class Forest(keras.layers.Layer):  # type: ignore[misc]
 
 
 def svm(images: Any, _: int) -> Any:
-    """Build the features of an SVM with an RBF kernel; the head holds its planes."""
+    """Build the features of an SVM with an RBF kernel; the head holds its hyperplanes."""
     return Waves(name="waves")(HandMade(name="hand_made")(images))
 
 
 def random_forest(images: Any, labels: int) -> Any:
-    """Build a random forest (Breiman 2001); the head passes its answers on."""
+    """Build a random forest (Breiman 2001); the head is the identity."""
     return Forest(labels, name="forest")(HandMade(name="hand_made")(images))

@@ -1,8 +1,8 @@
-"""What ImageNet's thousand classes say about ours: a second opinion beside the fitted last layer.
+"""Log shares of a bundle's labels, derived from the probabilities of ImageNet's 1,000 classes.
 
-A last layer knows only the photos that it was fitted to; the thousand classes have seen much more of what is
-none of ours. How often each of them is seen on photos of our labels turns their probabilities into ours
-(after the log expected empirical prediction of Nguyen et al. 2020).
+A fitted last layer knows only its training photos; ImageNet's classes cover far more of what may turn up as
+`neither`. How often each of them is predicted on photos of each label turns their probabilities into label
+shares (after the log expected empirical prediction of Nguyen et al. 2020), which are added to the logits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER
+from models.labels import NEITHER
 from models.networks.tf_runtime import keras
 
 CLASSES = 1000
@@ -20,50 +20,51 @@ _LEAST = 1e-6  # of a label's share, so that its logarithm stays finite
 
 
 def build(features: int, labels: int) -> Any:
-    """Return a model from features (n, features) to log shares (n, labels); all alike until it is weighed."""
+    """Return a model from features (n, features) to log shares (n, labels); all equal until it is fitted."""
     values = keras.Input((features,), name="seen")
-    thousand = keras.layers.Dense(CLASSES, activation="softmax", trainable=False, name="imagenet")(values)
+    predicted = keras.layers.Dense(CLASSES, activation="softmax", trainable=False, name="imagenet")(values)
     shares = keras.layers.Dense(
         labels, use_bias=False, kernel_initializer="zeros", trainable=False, name="shares"
-    )(thousand)
-    return keras.Model(values, keras.ops.log(shares + _LEAST), name="opinion")
+    )(predicted)
+    return keras.Model(values, keras.ops.log(shares + _LEAST), name="imagenet_prior")
 
 
-def thousand(opinion: Any) -> Any:
+def imagenet_head(prior: Any) -> Any:
     """Return the layer that gives ImageNet's probabilities (n, 1000) for features (n, f)."""
-    return opinion.get_layer("imagenet")
+    return prior.get_layer("imagenet")
 
 
-def sharpen(opinion: Any, factor: float) -> None:
-    """Make up for features that are smaller, by this factor, than those that the thousand classes know.
+def rescale(prior: Any, factor: float) -> None:
+    """Compensate for features that fine-tuning has made smaller by this factor.
 
-    Tuning draws what it can do without towards zero. The thousand would take that for doubt, and say nothing.
+    Fine-tuning shrinks features that it does not need. The ImageNet head would take that for uncertainty.
     """
-    layer = thousand(opinion)
+    layer = imagenet_head(prior)
     layer.kernel.assign(layer.kernel * factor)
 
 
-def weigh(
-    opinion: Any,
+def fit(
+    prior: Any,
     features: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
     classes: tuple[str, ...],
 ) -> None:
-    """Set how much each of the thousand speaks for each class, from features (n, f) of labelled photos.
+    """Set the weight of each ImageNet class for each label, from features (n, f) of labelled photos.
 
-    Photos of `neither` are not asked: they show a few of all the things that there are, so that all of the
-    thousand count as equally likely there. So a thing that no photo of ours shows speaks for `neither`.
+    Photos of `neither` are left out: they show a small sample of all other objects, so for that label all
+    ImageNet classes count as equally likely. An object that no photo of the other labels shows then speaks
+    for `neither`.
     """
     means = np.full((CLASSES, len(classes)), 1 / CLASSES)
     for place, name in enumerate(classes):
         if name != NEITHER:
-            means[:, place] = _mean(opinion, features[labels == place])
+            means[:, place] = _mean(prior, features[labels == place])
     total = means.sum(axis=1, keepdims=True) + (0 if NEITHER in classes else 1 / CLASSES)
-    opinion.get_layer("shares").kernel.assign(means / total)
+    prior.get_layer("shares").kernel.assign(means / total)
 
 
-def _mean(opinion: Any, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    layer, total = thousand(opinion), np.zeros(CLASSES)
+def _mean(prior: Any, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    layer, total = imagenet_head(prior), np.zeros(CLASSES)
     for start in range(0, len(features), 1024):
         part = features[start : start + 1024].astype(np.float32)
         total += layer(part).numpy().sum(axis=0, dtype=np.float64)

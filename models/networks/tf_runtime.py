@@ -1,11 +1,11 @@
-"""The one place that imports TensorFlow and Keras; only what makes or runs a network imports it."""
+"""Import TensorFlow and Keras; every other module gets them from here."""
 
 from __future__ import annotations
 
 import os
 
-# TensorFlow brings an SQLite of its own, without full-text search, and shows it to all: which of them is
-# loaded first serves the process.
+# TensorFlow exports symbols of its own SQLite, which has no full-text search; the process uses the
+# SQLite that is loaded first.
 import sqlite3  # noqa: F401
 import sys
 import tempfile
@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Both are read once, during the import. Level 3, since TensorFlow calls a machine without a GPU an error;
-# what really fails is raised as an exception. A Keras set up for another backend would build networks that no
-# engine of ours can freeze.
+# Both are read once, during the import. Level 3, since TensorFlow logs a missing GPU as an error; failures
+# are raised as exceptions. Networks of another Keras backend could not be frozen.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
@@ -24,9 +23,9 @@ _CHATTER = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 "
 
 @contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Hold back what is written to stderr, then let through all but TensorFlow's notes.
+    """Buffer stderr, then write all but TensorFlow's start-up messages.
 
-    It writes those below Python, before it has read any log level.
+    TensorFlow writes them from C++ before it reads any log level.
     """
     sys.stderr.flush()
     saved = os.dup(2)

@@ -1,4 +1,4 @@
-"""Whether sketches may stand: the decisions that they change, counted on photos and kept in the bundle."""
+"""Count on photos which decisions the bfloat16 first pass changes; the bundle keeps the counts."""
 
 from __future__ import annotations
 
@@ -8,75 +8,75 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.bundle.bundle import Bundle, Sketches
+from models.bundle.bundle import Bundle
+from models.bundle.manifest import Bfloat16Check
 from models.data.batches import batches
-from models.inference import bfloat16 as sketching
 from models.inference import multi_crop, openvino_engine
-from models.inference.engines import bfloat16, open_engine
+from models.inference.bfloat16 import decision_thresholds, near_threshold
+from models.inference.engines import bfloat16_engine, open_engine
+from models.types import Probabilities
 
 FEWEST = 1000
-"""Photos whose sketch stands that prove anything; 1 in 1000 is the most that may be decided otherwise."""
+"""Photos that the first pass must settle for the check to count; it may change 1 decision in 1000."""
 
 CONFIDENT = 0.99
-"""From this confidence on, no sketch may decide otherwise."""
-
-Probabilities = npt.NDArray[np.float32]
+"""From this confidence on, the first pass may change no decision."""
 
 
-def prove(
+def check(
     bundle: Bundle,
     paths: Sequence[bytes],
     target_precision: float,
     progress: Callable[[int], None] = lambda done: None,
-) -> Sketches | None:
-    """Compare sketches with float32 on photos.
+) -> Bfloat16Check | None:
+    """Compare bfloat16 with float32 on photos.
 
-    How many are answered again is counted at the threshold of that promise, what changes at the threshold
-    where it is most. None where nothing can be proven: on a processor without bfloat16, or where fewer than
-    FEWEST sketches stand. `progress` hears how many are done. Raises BundleError where OpenVINO cannot run
-    the bundle.
+    The share of repeated photos is that at the threshold of `target_precision`, the changed decisions are the
+    most at any threshold of the bundle. None where the check is not possible: on a processor without
+    bfloat16, or where the first pass settles fewer than FEWEST photos. `progress` is called with how many are
+    done. Raises BundleError where OpenVINO cannot run the bundle.
     """
-    if len(paths) < FEWEST or not openvino_engine.can_sketch():
+    if len(paths) < FEWEST or not openvino_engine.has_bfloat16():
         return None
-    exact, sketch, done = open_engine(bundle, "openvino"), bfloat16(bundle), 0
-    if sketch is None:
+    exact_engine, quick_engine, done = open_engine(bundle, "openvino"), bfloat16_engine(bundle), 0
+    if quick_engine is None:
         return None
-    answers = []
+    parts = []
     for images in batches(paths, bundle.input_size):
-        answers.append((exact.predict(images), sketch.predict(images)))
+        parts.append((exact_engine.predict(images), quick_engine.predict(images)))
         progress(done := done + len(images))
-    right, quick = (np.concatenate(part) for part in zip(*answers, strict=True))
-    asked = judge(bundle, right, quick, bundle.threshold(target_precision))
-    if (1 - asked.again) * asked.photos < FEWEST:
+    exact, quick = (np.concatenate(part) for part in zip(*parts, strict=True))
+    found = compare(bundle, exact, quick, bundle.threshold(target_precision))
+    if (1 - found.again) * found.photos < FEWEST:
         return None
-    others = [judge(bundle, right, quick, e.threshold) for e in bundle.calibration.thresholds]
-    return Sketches(
-        photos=asked.photos,
-        again=asked.again,
-        flips=max(found.flips for found in (asked, *others)),
-        confident_flips=max(found.confident_flips for found in (asked, *others)),
-        difference=max(found.difference for found in (asked, *others)),
+    others = [compare(bundle, exact, quick, e.threshold) for e in bundle.calibration.thresholds]
+    return Bfloat16Check(
+        photos=found.photos,
+        again=found.again,
+        flips=max(each.flips for each in (found, *others)),
+        confident_flips=max(each.confident_flips for each in (found, *others)),
+        difference=max(each.difference for each in (found, *others)),
     )
 
 
-def judge(bundle: Bundle, exact: Probabilities, sketch: Probabilities, threshold: float) -> Sketches:
-    """Count on answers (n, k) to the same photos what changes where sketches stand.
+def compare(bundle: Bundle, exact: Probabilities, quick: Probabilities, threshold: float) -> Bfloat16Check:
+    """Count what changes on photos that the first pass settles, from both probabilities (n, k).
 
-    A photo that float32 would look at more closely, and the sketch would not, counts as decided otherwise.
+    A photo that float32 would predict again in crops, and bfloat16 would not, counts as a changed decision.
     """
-    stand = np.ones(len(exact), bool)
-    stand[sketching.near(sketch, sketching.decision_thresholds(bundle, threshold))] = False
-    flips = stand & (_decisions(bundle, exact, threshold) != _decisions(bundle, sketch, threshold))
-    if bundle.closer_look:
-        looked = multi_crop.doubtful(exact, bundle.closer_look, bundle.neither)
-        flips[looked] |= stand[looked]
-    sure = np.minimum(exact.max(axis=1), sketch.max(axis=1)) > CONFIDENT
-    return Sketches(
+    settled = np.ones(len(exact), bool)
+    settled[near_threshold(quick, decision_thresholds(bundle, threshold))] = False
+    flips = settled & (_decisions(bundle, exact, threshold) != _decisions(bundle, quick, threshold))
+    if bundle.multi_crop:
+        cropped = multi_crop.low_confidence(exact, bundle.multi_crop, bundle.neither)
+        flips[cropped] |= settled[cropped]
+    confident = np.minimum(exact.max(axis=1), quick.max(axis=1)) > CONFIDENT
+    return Bfloat16Check(
         photos=len(exact),
-        again=float(1 - stand.mean()),
+        again=float(1 - settled.mean()),
         flips=int(flips.sum()),
-        confident_flips=int((flips & sure).sum()),
-        difference=float(np.abs(exact - sketch)[stand].max(initial=0)),
+        confident_flips=int((flips & confident).sum()),
+        difference=float(np.abs(exact - quick)[settled].max(initial=0)),
     )
 
 

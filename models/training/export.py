@@ -1,9 +1,9 @@
-"""From a fitted network to a bundle: calibrate it, fit the closer look, measure, write."""
+"""Export a fitted network as a bundle: calibrate, fit multi-crop inference, measure, write."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,45 +11,48 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.bundle.bundle import NEITHER, SCHEMA_VERSION, Bundle, BundleError, Figure, compose, write
+from models.bundle.bundle import Bundle, compose, write
+from models.bundle.manifest import SCHEMA_VERSION, Figure, MultiCrop
 from models.bundle.weights import WeightsError, pack, unpack
-from models.data.dataset import DatasetError, Photos
+from models.data.dataset import Photos
+from models.errors import BundleError, DatasetError
 from models.evaluation import evaluate
 from models.evaluation.metrics import figures, image_sizes
 from models.evaluation.metrics.figures import Evaluation
 from models.evaluation.report import model_card
 from models.inference import recording
-from models.inference.engines import freeze
-from models.inference.multi_crop import CloserLook
-from models.networks.architectures import Network
+from models.labels import NEITHER
+from models.networks.architectures import Network, freeze
 from models.networks.tf_runtime import tf
+from models.progress import ProgressCallback, StageProgress
 from models.training import bfloat16_check, source_cross_validation
-from models.training.fine_tuning import Clock, Report, logits
-from models.training.linear_probe import LinearHead, Probe
+from models.training.fine_tuning import logits
+from models.training.linear_probe import FeatureSet, LinearHead
 from models.training.multi_crop_fit import MultiCropFit
 from models.training.options import TrainOptions
+from models.types import Pixels, PredictFn, Probabilities
 
-Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
-
-def finish(
+def export(
     options: TrainOptions,
     network: Network,
     photos: Photos,
     folders: Mapping[str, str],
     size: int,
-    progress: Report,
-    probe: Probe | None = None,
+    progress: ProgressCallback,
+    features: FeatureSet | None = None,
 ) -> Bundle:
     """Calibrate and measure the network as it will be stored, in float16, and write the bundle.
 
-    With a `probe`, what the last layer was fitted to, thresholds are for sources of `neither` that it has not
-    seen: each source is judged by a layer fitted to the others.
+    With the `features` of the last layer, thresholds are for unseen sources of `neither`: each
+    source is predicted by a layer fitted to the others.
     """
     packed = _packed(options, network)
     network.restore(unpack(packed))
-    lines = source_cross_validation.heads_by_source(probe, photos.classes, options.seed) if probe else {}
-    fitted = _calibrated(options, network, photos.split("calibration"), folders, lines, size, progress)
+    heads = {}
+    if features:
+        heads = source_cross_validation.heads_by_source(features, photos.classes, options.seed)
+    fitted = _calibrated(options, network, photos.split("calibration"), folders, heads, size, progress)
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "name": options.out.name,
@@ -58,33 +61,33 @@ def finish(
         "folders": dict(folders),
         "input_size": size,
         "calibration": fitted.calibration,
-        "closer_look": asdict(fitted.look) if fitted.look else None,
+        "closer_look": fitted.crop.model_dump() if fitted.crop else None,
         "self_test": recording.self_test(network, size, fitted.temperature),
         "figures": {},
         "made": _made(options, photos),
     }
     draft, test = compose(options.out, content, packed), photos.split("test")
-    measured = _measured(draft, fitted.answer, test, options.target_precision, progress)
+    measured = _measured(draft, fitted.predict, test, options.target_precision, progress)
     content["figures"] = {name: figure.model_dump() for name, figure in measured.figures().items()}
     seen = source_cross_validation.unseen_source_predictions(
-        network, test, lines, size, fitted.temperature, fitted.look
+        network, test, heads, size, fitted.temperature, fitted.crop
     )[1]
-    content["figures"] |= _of_strangers(draft, seen, options.target_precision)
+    content["figures"] |= _unseen_sources(draft, seen, options.target_precision)
     bundle = write(compose(options.out, content, packed), packed)
-    if sketches := bfloat16_check.prove(bundle, test.paths, options.target_precision):
-        bundle = write(compose(options.out, content | {"sketches": sketches.model_dump()}, packed), packed)
+    if check := bfloat16_check.check(bundle, test.paths, options.target_precision):
+        bundle = write(compose(options.out, content | {"sketches": check.model_dump()}, packed), packed)
     model_card.write(bundle, measured)
     return bundle
 
 
 @dataclass(frozen=True, slots=True)
 class _Calibrated:
-    """What a network's answers are worth, and how it answers then."""
+    """A network's calibration, its multi-crop weights, and its predictions with the temperature."""
 
     temperature: float
-    look: CloserLook | None
-    calibration: dict[str, Any]  # as the bundle has it
-    answer: Answer
+    crop: MultiCrop | None
+    calibration: dict[str, Any]  # as in bundle.yaml
+    predict: PredictFn
 
 
 def _calibrated(
@@ -92,22 +95,22 @@ def _calibrated(
     network: Network,
     photos: Photos,
     folders: Mapping[str, str],
-    lines: Mapping[str, LinearHead],
+    heads: Mapping[str, LinearHead],
     size: int,
-    progress: Report,
+    progress: ProgressCallback,
 ) -> _Calibrated:
-    """Fit to photos that trained nothing, one after the other: temperature, closer look, thresholds."""
+    """Fit to photos that did not train, in this order: temperature, multi-crop weights, thresholds."""
     values, truth = _outputs(network, photos, size, "calibrating", progress)
     temperature = calibration.fit_temperature(values, truth)
     probabilities = calibration.softmax(values, temperature).astype(np.float32)
-    answer, look = _answering(network, size, temperature), None
+    predict, crop = _predict_fn(network, size, temperature), None
     neither = photos.classes.index(NEITHER) if NEITHER in photos.classes else None
     columns = [photos.classes.index(label) for label in folders]
     if options.recipe.zoom > 1:
-        focus = MultiCropFit(answer, size, options.recipe.zoom, columns, neither)
-        look, probabilities = focus.fitted(photos, probabilities)
+        fit = MultiCropFit(predict, size, options.recipe.zoom, columns, neither)
+        crop, probabilities = fit.fitted(photos, probabilities)
     rows, seen = source_cross_validation.unseen_source_predictions(
-        network, photos, lines, size, temperature, look
+        network, photos, heads, size, temperature, crop
     )
     probabilities[rows] = seen
     table = calibration.thresholds(probabilities, truth, columns)
@@ -115,9 +118,9 @@ def _calibrated(
         "temperature": temperature,
         "photos": len(truth),
         "bound": calibration.BOUND,
-        "thresholds": [asdict(entry) for entry in table],
+        "thresholds": [entry.model_dump() for entry in table],
     }
-    return _Calibrated(temperature, look, kept, answer)
+    return _Calibrated(temperature, crop, kept, predict)
 
 
 def _packed(options: TrainOptions, network: Network) -> bytes:
@@ -130,39 +133,39 @@ def _packed(options: TrainOptions, network: Network) -> bytes:
 
 
 def _outputs(
-    network: Network, photos: Photos, size: int, stage: str, progress: Report
+    network: Network, photos: Photos, size: int, stage: str, progress: ProgressCallback
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int_]]:
     if not len(photos):
         raise DatasetError(f"no photos left for {stage}: expected more of each class")
-    return logits(network, photos, size, Clock(stage, progress)), photos.labels.astype(int)
+    return logits(network, photos, size, StageProgress(stage, progress)), photos.labels.astype(int)
 
 
-def _answering(network: Network, size: int, temperature: float) -> Answer:
-    """Return how the stored network answers uint8 photos (n, size, size, 3): probabilities (n, k)."""
+def _predict_fn(network: Network, size: int, temperature: float) -> PredictFn:
+    """Return the predictions of the stored network for uint8 photos (n, size, size, 3)."""
     frozen = freeze(network.model, size, temperature)
 
-    def answer(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict(images: Pixels) -> Probabilities:
         (probabilities,) = frozen(tf.constant(images))
-        result: npt.NDArray[np.float32] = probabilities.numpy()
+        result: Probabilities = probabilities.numpy()
         return result
 
-    return answer
+    return predict
 
 
-def _measured(draft: Bundle, answer: Answer, photos: Photos, target: float, progress: Report) -> Evaluation:
+def _measured(
+    draft: Bundle, predict: PredictFn, photos: Photos, target: float, progress: ProgressCallback
+) -> Evaluation:
     if not len(photos):
         raise DatasetError("no photos left for measuring: expected more of each class")
-    clock = Clock("measuring", progress)
-    probabilities = evaluate.predict(draft, answer, photos.paths, clock)
+    count = StageProgress("measuring", progress)
+    probabilities = evaluate.predict(draft, predict, photos.paths, count)
     places = image_sizes.places(photos.paths)
     result = figures.measure(draft, photos, probabilities, target, places)
     return replace(result, split="test")
 
 
-def _of_strangers(
-    draft: Bundle, probabilities: npt.NDArray[np.float32], target: float
-) -> dict[str, dict[str, Any]]:
-    """Return how many photos of unseen sources of `neither` are filed at the threshold."""
+def _unseen_sources(draft: Bundle, probabilities: Probabilities, target: float) -> dict[str, dict[str, Any]]:
+    """Return the share of photos of unseen sources of `neither` that are filed at the threshold."""
     if not len(probabilities):
         return {}
     _, confidence, eligible = calibration.predictions(probabilities, draft.with_folder)

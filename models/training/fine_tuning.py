@@ -1,4 +1,4 @@
-"""The loop that fits a network to photos: head first, then everything, averaged, checked and resumable."""
+"""Fine-tune all weights of a network: moving average, validation after each epoch, resumable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,31 +18,19 @@ from models import calibration
 from models.bundle.bundle import replace
 from models.data.batches import augmented, batches
 from models.data.dataset import Photos
-from models.data.pixel_cache import quick_epoch, store_for
+from models.data.pixel_cache import augmented_epoch, store_for
 from models.networks.architectures import Network
 from models.networks.recipes import Recipe
-from models.networks.tf_runtime import tf
-from models.training.steps import optimiser, traced_step
+from models.networks.tf_runtime import keras, tf
+from models.progress import ProgressCallback, StageProgress
 
 log = logging.getLogger(__name__)
 
 JUDGED_BY = "validation loss at the temperature that suits it best"
-"""How epochs are told from each other; a checkpoint that was made by another rule is not gone on with."""
+"""How epochs are compared; part of the fingerprint, so that other rules do not resume a checkpoint."""
 _SMALL = 5 / 7  # the side, of the full one, that the first epochs train at
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a training run is; `metrics` is filled at the end of an epoch."""
-
-    stage: str
-    done: int
-    total: int
-    seconds_left: float | None
-    metrics: Mapping[str, float] | None = None
-
-
-Report = Callable[[Progress], None]
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]  # images and labels
 
 
@@ -60,11 +48,13 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How to fit a network. The first `small_epochs` of the recipe see smaller photos, at half the cost."""
+    """How to fit a network. The first `small_epochs` epochs use smaller photos, at half the cost."""
 
     recipe: Recipe
     size: int
-    frozen_statistics: bool  # batch normalisation keeps its statistics, as suits a pretrained network
+    frozen_statistics: (
+        bool  # whether batch normalisation keeps its statistics, as a pretrained network should
+    )
     seed: int
 
     def size_at(self, epoch: int) -> int:
@@ -73,31 +63,68 @@ class Schedule:
         return small if epoch < self.recipe.small_epochs else self.size
 
 
-class Clock:
-    """Turns counts into Progress with time left, as seen since the first count."""
+def optimiser(recipe: Recipe, steps: int, variables: Sequence[Any]) -> Any:
+    """Build the recipe's optimiser for `variables`, with a warm-up and a cosine over `steps` in all."""
+    total = max(2, steps)
+    warm = max(1, int(total * recipe.warm_up))
+    rate = keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate / 20, total - warm, alpha=0.01, warmup_target=recipe.learning_rate,
+        warmup_steps=warm,
+    )  # fmt: skip
+    if recipe.optimizer == "sgd":
+        chosen = keras.optimizers.SGD(
+            rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay, clipnorm=5.0
+        )
+        chosen.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+    else:
+        chosen = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=5.0)
+    chosen.build(variables)
+    return chosen
 
-    def __init__(self, stage: str, report: Report) -> None:
-        self._stage, self._report = stage, report
-        self._first: tuple[int, float] | None = None
 
-    def __call__(self, done: int, total: int, metrics: Mapping[str, float] | None = None) -> None:
-        """Report that `done` of `total` are done."""
-        now = time.monotonic()
-        first, began = self._first = self._first or (done, now)
-        left = (now - began) / (done - first) * (total - done) if done > first else None
-        self._report(Progress(self._stage, done, total, left, metrics))
+def traced_step(
+    network: Network,
+    optimizer: Any,
+    averaged: Sequence[Any],
+    average: Sequence[Any],
+    recipe: Recipe,
+    *,
+    live: bool,
+) -> Callable[[Any, Any], Any]:
+    """Trace one step: uint8 images (n, h, w, 3) and float32 targets (n, k) in, the mean loss out.
+
+    `average` is the moving average of the variables `averaged`. Unless `live`, batch normalisation keeps its
+    statistics. The ImageNet prior is left out.
+    """
+    variables = network.model.trainable_variables
+    one, rest = 1 - recipe.label_smoothing, recipe.label_smoothing / network.head.units
+
+    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
+    def step(images: Any, targets: Any) -> Any:
+        with tf.GradientTape() as tape:
+            features = network.features(images, training=live)
+            given = network.head(tf.nn.dropout(features, recipe.dropout))
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets * one + rest, given))
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        done = tf.cast(optimizer.iterations, tf.float32)
+        decay = tf.minimum(recipe.average, (1 + done) / (10 + done))
+        for mean, variable in zip(average, averaged, strict=True):
+            mean.assign(decay * mean + (1 - decay) * variable)
+        return loss
+
+    return step  # type: ignore[no-any-return]
 
 
-def observer(network: Network) -> Callable[[Any], Any]:
-    """Trace the whole network as it answers, for uint8 photos."""
+def make_logits_fn(network: Network) -> Callable[[Any], Any]:
+    """Trace the logits of the whole network for uint8 photos."""
     function: Callable[[Any], Any] = tf.function(
         lambda images: network.model(images, training=False), autograph=False, reduce_retracing=True
     )
     return function
 
 
-def _without_opinion(network: Network) -> Callable[[Any], Any]:
-    """Trace what is trained alone: the second opinion knows other features until they are done."""
+def _head_logits_fn(network: Network) -> Callable[[Any], Any]:
+    """Trace the logits without the ImageNet prior, which is fitted to the features after fine-tuning."""
     function: Callable[[Any], Any] = tf.function(
         lambda images: network.head(network.features(images, training=False)),
         autograph=False,
@@ -110,15 +137,15 @@ def logits(
     network: Network,
     photos: Photos,
     size: int,
-    clock: Clock | None = None,
-    observe: Callable[[Any], Any] | None = None,
+    clock: StageProgress | None = None,
+    logits_fn: Callable[[Any], Any] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return the network's logits (n, k) for photos in order."""
-    observe = observe or observer(network)
+    logits_fn = logits_fn or make_logits_fn(network)
     rows: list[npt.NDArray[np.float32]] = []
     done = 0
     for images in batches(photos.paths, size):
-        rows.append(observe(images).numpy())
+        rows.append(logits_fn(images).numpy())
         done += len(images)
         if clock:
             clock(done, len(photos))
@@ -128,8 +155,8 @@ def logits(
 class FineTuning:
     """Train all weights, with a warm-up and a cosine, and keep the best moving average by validation loss.
 
-    Everything that the next epoch depends on is in one checkpoint file, written after each epoch; the same
-    `fingerprint` finds it again.
+    One checkpoint file, written after each epoch, holds everything that the next epoch depends on; a run with
+    the same `fingerprint` resumes it.
     """
 
     def __init__(
@@ -147,22 +174,22 @@ class FineTuning:
         recipe, variables = schedule.recipe, network.model.trainable_variables
         self.steps = max(1, len(train) // recipe.batch)
         self.optimizer = optimiser(recipe, recipe.epochs * self.steps, variables)
-        # Statistics belong to the weights that they were taken with, so they are averaged like these.
+        # Statistics belong to the weights that produced them, so they are averaged too.
         self.averaged = variables if schedule.frozen_statistics else network.model.variables
         self.average = [tf.Variable(v.numpy(), trainable=False) for v in self.averaged]
         self.best: dict[str, npt.NDArray[Any]] = {}
         self._store = None if recipe.augmentation == "photo" else store_for(train, schedule.size, recipe)
-        self._observe = _without_opinion(network) if network.opinion else observer(network)
+        self._logits_fn = _head_logits_fn(network) if network.imagenet_prior else make_logits_fn(network)
         self._step = traced_step(
             network, self.optimizer, self.averaged, self.average, recipe, live=not schedule.frozen_statistics
         )
 
-    def run(self, report: Report) -> None:
-        """Train, from the checkpoint where there is one, and leave the best weights in the network."""
+    def run(self, report: ProgressCallback) -> None:
+        """Train, from the checkpoint where there is one, and set the network to the best weights."""
         if not self._resume():
-            self._save()  # so that an interrupted first epoch does not cost the fitting of the head again
+            self._save()  # an interrupted first epoch then does not fit the head again
         epochs = self.schedule.recipe.epochs
-        clock, total = Clock("training", report), epochs * self.steps
+        clock, total = StageProgress("training", report), epochs * self.steps
         for epoch in range(len(self.history), epochs):
             if self._has_stopped_improving():
                 break
@@ -173,7 +200,7 @@ class FineTuning:
         if self.best:
             self.network.restore(self.best)
 
-    def _train_epoch(self, epoch: int, clock: Clock) -> float:
+    def _train_epoch(self, epoch: int, clock: StageProgress) -> float:
         losses: list[float] = []
         for images, targets in self._batches(epoch):
             losses.append(float(self._step(images, targets)))
@@ -185,7 +212,7 @@ class FineTuning:
         schedule, recipe, photos = self.schedule, self.schedule.recipe, self.train
         size, batch = schedule.size_at(epoch), min(recipe.batch, len(photos))
         if self._store is not None:
-            yield from quick_epoch(
+            yield from augmented_epoch(
                 photos, self._store, recipe, size, batch, seed=schedule.seed, epoch=epoch + 1
             )
             return
@@ -196,7 +223,7 @@ class FineTuning:
     def _finish_epoch(self, epoch: int, loss: float, seconds: float) -> None:
         current = [v.numpy() for v in self.averaged]
         self._assign([v.numpy() for v in self.average])
-        values = logits(self.network, self.validation, self.schedule.size, observe=self._observe)
+        values = logits(self.network, self.validation, self.schedule.size, logits_fn=self._logits_fn)
         labels = self.validation.labels.astype(int)
         temperature = calibration.fit_temperature(values, labels)
         validation_loss = calibration.log_loss(calibration.softmax(values, temperature), labels)
@@ -240,12 +267,12 @@ class FineTuning:
                 variable.assign(stored[f"state/{index}"])
             self.best = {n.removeprefix("best/"): stored[n] for n in stored.files if n.startswith("best/")}
         self.history = [Epoch(**line) for line in about["history"]]
-        log.info("going on after epoch %d of %s", len(self.history), self.checkpoint)
+        log.info("resuming after epoch %d of %s", len(self.history), self.checkpoint)
         return True
 
 
 def has_checkpoint(checkpoint: Path, fingerprint: str) -> bool:
-    """Say whether a run with this fingerprint has left a checkpoint there."""
+    """Return whether the file is a checkpoint of a run with this fingerprint."""
     if not checkpoint.exists():
         return False
     with np.load(checkpoint, allow_pickle=False) as stored:

@@ -1,4 +1,4 @@
-"""The course of a training: a table and a picture of it, beside the bundle."""
+"""Write the epochs of a training as a table and a plot, in the bundle's folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def write_history(folder: Path, history: Sequence[Epoch]) -> None:
-    """Write history.csv, and history.png where matplotlib is installed; a log line says where it is not."""
+    """Write history.csv, and history.png if matplotlib is installed; else log that it is missing."""
     replace(folder / "history.csv", _table(history))
     if not history:
         return

@@ -1,4 +1,4 @@
-"""What a training starts from: nothing, ImageNet, a file of weights, or a bundle that was trained before."""
+"""Initial weights of a training: random, ImageNet's, a file's, or those of a bundle."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import Bundle, BundleError, load, locate, read_weights
+from models.bundle.bundle import Bundle, load, locate, read_weights
+from models.errors import ArchitectureError, BundleError
 from models.networks import architectures
-from models.networks.architectures import ArchitectureError, Network
+from models.networks.architectures import Network
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ Batches = Callable[[], Iterable[npt.NDArray[np.uint8]]]
 
 
 def chosen(architecture: str, asked: str | None) -> str:
-    """Return what was asked for, or what there is: imagenet or none.
+    """Return `asked`, by default imagenet where the architecture has such weights, else none.
 
     A bundle's name becomes the path of its folder. Raises ArchitectureError.
     """
@@ -38,7 +39,7 @@ def chosen(architecture: str, asked: str | None) -> str:
 
 
 def check(architecture: str, init: str) -> None:
-    """Raise ArchitectureError unless this architecture can begin so; reads no photo."""
+    """Raise ArchitectureError unless this architecture can start from `init`; reads no photo."""
     if init == "none":
         return
     known = architectures.known(architecture)
@@ -51,17 +52,17 @@ def check(architecture: str, init: str) -> None:
         _same_architecture(architecture, load(Path(init)))
 
 
-def has_opinion(architecture: str, init: str) -> bool:
-    """Say whether a network that begins so has ImageNet's second opinion beside its head."""
+def has_imagenet_prior(architecture: str, init: str) -> bool:
+    """Return whether a network that starts from `init` has an ImageNet prior beside its head."""
     if Path(init).is_dir():
-        return architectures.OPINION in read_weights(load(Path(init)))
+        return architectures.IMAGENET_PRIOR in read_weights(load(Path(init)))
     return architectures.known(architecture).pretrained and init != "none"
 
 
-def begin(init: str, network: Network, architecture: str, labels: Sequence[str], some: Batches) -> bool:
-    """Give a network its first weights, and say whether those of the last layer are among them.
+def initialise(init: str, network: Network, architecture: str, labels: Sequence[str], some: Batches) -> bool:
+    """Set a network's initial weights, and return whether the last layer's are among them.
 
-    `some` gives batches of a few hundred training photos, for what is learnt from their pixels alone. Raises
+    `some` gives batches of a few hundred training photos, for statistics of their pixels. Raises
     ArchitectureError and BundleError.
     """
     if init == "none":
@@ -71,7 +72,7 @@ def begin(init: str, network: Network, architecture: str, labels: Sequence[str],
         return _from_bundle(network, _same_architecture(architecture, load(Path(init))), labels)
     _from_imagenet(network, init)
     if architectures.statistics_are_folded(network):
-        log.info("%s: giving batch normalisation its statistics back", init)
+        log.info("%s: restoring the statistics of batch normalisation", init)
         architectures.restore_statistics(network, some())
     return False
 
@@ -84,32 +85,34 @@ def _from_imagenet(network: Network, init: str) -> None:
             raise
         raise ArchitectureError(
             f"{error}. Without internet, download the .weights.h5 file of MobileNetV2 elsewhere and name it: "
-            "--init FILE; or begin from a bundle, --init cats_dogs, or from nothing, --init none"
+            "--init FILE; or start from a bundle, --init cats_dogs, or from random weights, --init none"
         ) from error
 
 
-def _thousand(network: Network) -> list[Any]:
-    return network.thousand.variables if network.opinion else []
+def _imagenet_head(network: Network) -> list[Any]:
+    return network.imagenet_head.variables if network.imagenet_prior else []
 
 
 def _same_architecture(architecture: str, bundle: Bundle) -> Bundle:
     if bundle.architecture != architecture:
         raise BundleError(
             f"{bundle.path}: its architecture is {bundle.architecture}; give --architecture "
-            f"{bundle.architecture}, or another bundle to begin from"
+            f"{bundle.architecture}, or another bundle to start from"
         )
     return bundle
 
 
 def _from_bundle(network: Network, bundle: Bundle, labels: Sequence[str]) -> bool:
-    """Take all that fits: the body always does; what ends in labels only if it means the same ones."""
+    """Copy the features' weights, and those of the last layer if the labels are the same."""
     same = bundle.labels == tuple(labels)
     arrays = read_weights(bundle)
-    for variable in network.model.variables if same else [*network.features.variables, *_thousand(network)]:
+    for variable in (
+        network.model.variables if same else [*network.features.variables, *_imagenet_head(network)]
+    ):
         array = arrays.get(variable.path)
         if array is None or array.shape != tuple(variable.shape):
             raise ArchitectureError(f"{bundle.path}: its array {variable.path!r} does not fit")
         variable.assign(array.astype(np.float32))
     taken = "all weights" if same else "all weights but those of the last layer, whose labels differ"
-    log.info("beginning with %s of %s", taken, bundle.path)
+    log.info("starting from %s of %s", taken, bundle.path)
     return same

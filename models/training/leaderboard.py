@@ -15,7 +15,7 @@ COLUMNS = ("rank", "architecture", "strategy", "log_loss", "accuracy", "seconds"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was tried and how good it was on the validation photos; no figures where it did not work."""
+    """The settings of a trial and its figures on the validation photos; no figures if it failed."""
 
     key: str
     chosen: dict[str, str | int | float | None]
@@ -25,7 +25,7 @@ class Trial:
     problem: str | None
 
     def describe(self) -> str:
-        """Return what was chosen, on one line."""
+        """Return the settings on one line."""
         return ", ".join(f"{name} {_short(value)}" for name, value in self.chosen.items())
 
 

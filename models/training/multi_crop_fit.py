@@ -1,75 +1,82 @@
-"""Fit the closer look to photos that training has not seen: as they are, and made small in others.
+"""Fit the weights of multi-crop inference to photos that did not train: as they are, and shrunk into others.
 
-Photos of animals far away are what it is for, and rare among those that people label; so some are made.
+Photos of distant animals are rare among labelled ones, so some are composed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from models.data.batches import Pixels, decoded
+from models.bundle.manifest import MultiCrop
+from models.data.batches import decoded
 from models.data.dataset import Photos
-from models.evaluation.synthetic_scenes import Load, first_looks, small
+from models.evaluation.synthetic_scenes import first_predictions, small
 from models.inference import multi_crop
-from models.inference.multi_crop import CloserLook
+from models.types import Float32, LoadFn, PredictFn, Probabilities
 
-MADE = 0.3
-"""How much a made photo counts beside a real one."""
-
-Floats = npt.NDArray[np.float32]
-Answer = Callable[[Pixels], Floats]
+COMPOSED_WEIGHT = 0.3
+"""How much a composed photo counts beside a real one."""
 
 
 @dataclass(frozen=True, slots=True)
 class MultiCropFit:
-    """What a closer look is fitted for: a network's answers, and what its labels mean."""
+    """A network and its labels, to fit multi-crop inference for."""
 
-    answer: Answer  # uint8 photos (n, size, size, 3) -> probabilities (n, k)
+    predict: PredictFn
     size: int  # pixels
-    zoom: float  # how much larger, above 1, parts are seen than at first
+    zoom: float  # magnification of the crops, above 1
     with_folder: Sequence[int]  # columns
     neither: int | None  # column
 
-    def fitted(self, photos: Photos, probabilities: Floats) -> tuple[CloserLook | None, Floats]:
-        """Return the closer look, if one is worth its time, and the probabilities (n, k) that it leads to.
+    def fitted(self, photos: Photos, probabilities: Probabilities) -> tuple[MultiCrop | None, Probabilities]:
+        """Return the fitted weights, None where crops gain nothing, and the probabilities (n, k) with them.
 
-        `probabilities` are those at first sight; photos of neither in `photos` are the scenes of made ones.
+        `probabilities` are those of whole photos; photos of `neither` in `photos` are the scenes of composed
+        ones.
         """
-        real = self._doubts(probabilities, photos.labels, lambda i, side: decoded(photos.paths[i], side), 1.0)
-        made = [
-            self._doubts(first_looks(self.answer, load, len(labels), self.size), labels, load, MADE)
+        real = self._samples(
+            probabilities, photos.labels, lambda i, side: decoded(photos.paths[i], side), 1.0
+        )
+        composed = [
+            self._samples(
+                first_predictions(self.predict, load, len(labels), self.size), labels, load, COMPOSED_WEIGHT
+            )
             for _, labels, load in small(photos, self.with_folder, self.neither)
         ]
-        whole, parts, targets = (
-            np.concatenate([getattr(doubts, name) for doubts in (real, *made)])
-            for name in ("whole", "parts", "targets")
+        whole, crops, targets = (
+            np.concatenate([getattr(samples, name) for samples in (real, *composed)])
+            for name in ("whole", "crops", "targets")
         )
-        look = multi_crop.fit(whole, parts, targets, multi_crop.UNSURE, self.zoom, self.neither)
+        fitted = multi_crop.fit(whole, crops, targets, multi_crop.LOW_CONFIDENCE, self.zoom, self.neither)
         result = probabilities.copy()
-        if look is not None:
-            result[real.rows] = multi_crop.combined(real.whole, real.parts, look, self.neither)
-        return look, result
+        if fitted is not None:
+            result[real.rows] = multi_crop.combine(real.whole, real.crops, fitted, self.neither)
+        return fitted, result
 
-    def _doubts(self, whole: Floats, labels: npt.NDArray[np.integer], load: Load, weight: float) -> _Doubts:
-        asked = CloserLook(multi_crop.UNSURE, self.zoom, whole=1.0, parts=0.0, strongest=0.0)
-        rows = multi_crop.doubtful(whole, asked, self.neither)
-        side = asked.side(self.size)
-        parts = [self.answer(multi_crop.parts(load(i, side), self.size)) for i in rows]
+    def _samples(
+        self, whole: Probabilities, labels: npt.NDArray[np.integer], load: LoadFn, weight: float
+    ) -> _Samples:
+        settings = MultiCrop(
+            below=multi_crop.LOW_CONFIDENCE, zoom=self.zoom, whole=1.0, parts=0.0, strongest=0.0
+        )
+        rows = multi_crop.low_confidence(whole, settings, self.neither)
+        side = settings.side(self.size)
+        crops = [self.predict(multi_crop.corner_crops(load(i, side), self.size)) for i in rows]
         count = whole.shape[1]
-        shape = len(rows), multi_crop.PARTS, count
+        shape = len(rows), multi_crop.CROPS, count
         targets = weight * np.eye(count)[labels[rows].astype(int)]
-        return _Doubts(rows, whole[rows], np.array(parts, np.float32).reshape(shape), targets)
+        return _Samples(rows, whole[rows], np.array(crops, np.float32).reshape(shape), targets)
 
 
 @dataclass(frozen=True, slots=True)
-class _Doubts:
-    """The rows worth a closer look, m of them, at first sight, in parts, and what should be said of them."""
+class _Samples:
+    """The m rows of low confidence: probabilities of photos and of their crops, and weighted targets."""
 
     rows: list[int]
-    whole: Floats  # (m, k)
-    parts: Floats  # (m, PARTS, k)
+    whole: Float32  # (m, k)
+    crops: Float32  # (m, CROPS, k)
     targets: npt.NDArray[np.float64]  # (m, k)

@@ -1,4 +1,4 @@
-"""Fit the networks of `classic` with scikit-learn, and put what it found into their arrays."""
+"""Fit the networks of `hog_features` with scikit-learn, and store the results in their arrays."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from models.errors import ArchitectureError
 from models.networks.architectures import Network
 from models.networks.hog_features import DEPTH, TREES, WAVES
 from models.networks.tf_runtime import tf
+from models.types import Float32
 
-Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int16]
 
 MOST_PHOTOS = 20_000
-"""Photos that are fitted to at most, each with its mirror image: their features stay in memory, 330 MB."""
+"""The most photos to fit to, each with its mirror image; their features take 330 MB of memory."""
 
-_NEVER = np.float32(3e38)  # a threshold that nothing exceeds; infinity would not be stored
+_NEVER = np.float32(3e38)  # a threshold above every value; infinity cannot be stored
 
 
 def check_installed(name: str) -> None:
@@ -43,19 +43,19 @@ def fit(
     fitting(network, features, labels, seed)
 
 
-def _features(network: Network, photos: Photos, size: int, count: Callable[[int, int], None]) -> Floats:
+def _features(network: Network, photos: Photos, size: int, count: Callable[[int, int], None]) -> Float32:
     layer = network.features.get_layer("hand_made")
-    observe = tf.function(lambda images: layer(tf.cast(images, tf.float32) / 127.5 - 1), autograph=False)
-    plain: list[Floats] = []
-    mirrored: list[Floats] = []
+    features_fn = tf.function(lambda images: layer(tf.cast(images, tf.float32) / 127.5 - 1), autograph=False)
+    plain: list[Float32] = []
+    mirrored: list[Float32] = []
     for images in batches(photos.paths, size):
-        plain.append(observe(images).numpy())
-        mirrored.append(observe(images[:, :, ::-1]).numpy())
+        plain.append(features_fn(images).numpy())
+        mirrored.append(features_fn(images[:, :, ::-1]).numpy())
         count(sum(map(len, plain)), len(photos))
     return np.concatenate(plain + mirrored)
 
 
-def _fit_svm(network: Network, features: Floats, labels: Labels, seed: int) -> None:
+def _fit_svm(network: Network, features: Float32, labels: Labels, seed: int) -> None:
     from sklearn.kernel_approximation import RBFSampler
     from sklearn.svm import LinearSVC
 
@@ -71,16 +71,16 @@ def _fit_svm(network: Network, features: Floats, labels: Labels, seed: int) -> N
 
 
 def _assign_planes(network: Network, planes: Any, offsets: Any, classes: Any) -> None:
-    if len(classes) == 2:  # one plane between two classes, so half of its height for each
+    if len(classes) == 2:  # one hyperplane between two classes: half of its score for each
         planes, offsets = np.concatenate([-planes, planes]) / 2, np.concatenate([-offsets, offsets]) / 2
     kernel = np.zeros((planes.shape[1], network.head.units), np.float32)
-    bias = np.full(network.head.units, -10.0, np.float32)  # of a class that was not there
+    bias = np.full(network.head.units, -10.0, np.float32)  # of a class without photos
     kernel[:, classes], bias[classes] = planes.T, offsets
     network.head.kernel.assign(kernel)
     network.head.bias.assign(bias)
 
 
-def _fit_forest(network: Network, features: Floats, labels: Labels, seed: int) -> None:
+def _fit_forest(network: Network, features: Float32, labels: Labels, seed: int) -> None:
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(TREES, max_depth=DEPTH, min_samples_leaf=2, random_state=seed, n_jobs=-1)
@@ -95,14 +95,14 @@ def _fit_forest(network: Network, features: Floats, labels: Labels, seed: int) -
     network.head.bias.assign(np.zeros(network.head.units))
 
 
-def _as_arrays(tree: Any, classes: Any, labels: int) -> tuple[Floats, Floats, Floats]:
-    """Lay a tree out as a full one: below an early leaf, every way leads to copies of it."""
+def _as_arrays(tree: Any, classes: Any, labels: int) -> tuple[Float32, Float32, Float32]:
+    """Return a tree as a full binary tree: all nodes below an early leaf are copies of it."""
     inner, leaves = 2**DEPTH - 1, 2**DEPTH
     feature, threshold = np.zeros(inner, np.float32), np.full(inner, _NEVER, np.float32)
     leaf = np.zeros((leaves, labels), np.float32)
-    waiting = [(0, 0)]  # node of theirs, place of ours
-    while waiting:
-        node, place = waiting.pop()
+    remaining = [(0, 0)]  # node of scikit-learn's tree, node of the full one
+    while remaining:
+        node, place = remaining.pop()
         early = tree.children_left[node] < 0
         if place >= inner:
             shares = tree.value[node][0]
@@ -111,5 +111,5 @@ def _as_arrays(tree: Any, classes: Any, labels: int) -> tuple[Floats, Floats, Fl
         if not early:
             feature[place], threshold[place] = tree.feature[node], tree.threshold[node]
         left, right = (node, node) if early else (tree.children_left[node], tree.children_right[node])
-        waiting += [(left, 2 * place + 1), (right, 2 * place + 2)]
+        remaining += [(left, 2 * place + 1), (right, 2 * place + 2)]
     return feature, threshold, leaf

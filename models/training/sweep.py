@@ -1,8 +1,8 @@
-"""Try architectures, numbers and strategies on one split of the photos, and keep the best.
+"""Sweep: train with several architectures and recipes on one split of the photos, and keep the best bundle.
 
-Each trial trains on the training photos and is ranked by its calibrated log loss on the validation photos, so
-that the test photos have taken part in no choice. Optuna (Akiba et al. 2019) proposes; what it knows is kept
-in the work folder, so that an interrupted sweep goes on.
+Each trial trains on the training photos and is ranked by its calibrated log loss on the validation photos;
+the test photos take part in no choice. Optuna (Akiba et al. 2019) proposes the trials and stores them in the
+work folder, so that an interrupted sweep can be resumed.
 """
 
 from __future__ import annotations
@@ -24,24 +24,23 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from models import calibration
-from models.bundle.bundle import Bundle, BundleError, compose, load, read_weights, write
+from models.bundle.bundle import Bundle, compose, load, read_weights, write
 from models.bundle.weights import pack
 from models.data.batches import batches
 from models.data.dataset import Photos
-from models.errors import ArchitectureError, DatasetError
+from models.errors import ArchitectureError, BundleError, DatasetError, RecipeError
 from models.inference.engines import open_engine
-from models.networks import architectures
-from models.networks.recipes import Recipe
+from models.networks import architectures, recipes
+from models.networks.recipes import Value
 from models.networks.tf_runtime import keras
-from models.training.fine_tuning import Report
+from models.progress import ProgressCallback
 from models.training.leaderboard import Trial, write_leaderboard
 from models.training.options import TrainOptions
 from models.training.train import scanned, train_on
 
 log = logging.getLogger(__name__)
 
-Value = str | int | float | None
-KNOWN = (*(f.name for f in fields(Recipe)), "input_size", "init")
+_MORE = ("input_size", "init")  # options of a training that a sweep may vary beside the recipe
 
 
 class _Section(BaseModel):
@@ -49,7 +48,7 @@ class _Section(BaseModel):
 
 
 class Range(_Section):
-    """Numbers from `low` to `high`, whole ones if both are; with `log`, each order of magnitude alike."""
+    """Numbers from `low` to `high`, integers if both are; `log` draws them on a logarithmic scale."""
 
     low: int | float
     high: int | float
@@ -62,8 +61,8 @@ class Plan(_Section):
     trials: int = Field(ge=1)
     seed: int = 1
     architectures: list[str] = Field(min_length=1)
-    parameters: dict[str, Range | list[Value] | Value] = {}
-    strategies: dict[str, dict[str, Value]] = {}
+    parameters: dict[str, Range | list[Value | None] | Value | None] = {}
+    strategies: dict[str, dict[str, Value | None]] = {}
 
     @field_validator("architectures")
     @classmethod
@@ -75,10 +74,22 @@ class Plan(_Section):
     @field_validator("parameters", "strategies")
     @classmethod
     def _known_parameters(cls, values: dict[str, Any], info: Any) -> dict[str, Any]:
-        sets = list(values.values()) if info.field_name == "strategies" else [values]
-        if unknown := [name for chosen in sets for name in chosen if name not in KNOWN]:
-            raise ValueError(f"no {unknown[0]!r}; there are {', '.join(KNOWN)}")
+        try:
+            for chosen in values.values() if info.field_name == "strategies" else [values]:
+                for key, value in chosen.items():
+                    _check(key, value)
+        except RecipeError as error:
+            raise ValueError(error) from error
         return values
+
+
+def _check(key: str, value: Range | list[Value | None] | Value | None) -> None:
+    """Raise RecipeError unless each value that a sweep may choose suits the key; None is the default."""
+    recipes.check_key(key, *_MORE)
+    several = [value.low, value.high] if isinstance(value, Range) else value
+    for each in several if isinstance(several, list) else [several]:
+        if key not in _MORE and each is not None:
+            recipes.checked(key, each)
 
 
 def read_plan(path: Path) -> Plan:
@@ -95,11 +106,11 @@ def read_plan(path: Path) -> Plan:
 
 
 def sweep(
-    options: TrainOptions, path: Path, progress: Report = lambda _: None
+    options: TrainOptions, path: Path, progress: ProgressCallback = lambda _: None
 ) -> tuple[Bundle, Sequence[Trial]]:
-    """Run the trials of a sweep's file that are not done yet; return the best bundle and all, best first.
+    """Run the remaining trials of a sweep's file; return the best bundle and all trials, best first.
 
-    `options` say what the file does not. Writes the best bundle and leaderboard.csv into `options.out`.
+    `options` are used where the file has no value. Writes bundle and leaderboard.csv to `options.out`.
     Raises DatasetError, ArchitectureError where Optuna is missing, BundleError where no trial worked.
     """
     plan = read_plan(path)
@@ -125,8 +136,8 @@ def _study(options: TrainOptions, plan: Plan, photos: Photos) -> Iterator[Any]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     options.work.mkdir(parents=True, exist_ok=True)
     storage = optuna.storages.RDBStorage(f"sqlite:///{options.work / f'sweep-{options.out.name}.db'}")
-    told = json.dumps([options.command, plan.model_dump(exclude={"trials"})], default=str)
-    name = hashlib.sha256(told.encode() + photos.splits.tobytes() + photos.labels.tobytes()).hexdigest()
+    identity = json.dumps([options.command, plan.model_dump(exclude={"trials"})], default=str)
+    name = hashlib.sha256(identity.encode() + photos.splits.tobytes() + photos.labels.tobytes()).hexdigest()
     try:
         yield optuna.create_study(
             storage=storage, study_name=name, load_if_exists=True,
@@ -154,18 +165,18 @@ def _trials(study: Any) -> list[Trial]:
     return sorted(found.values(), key=lambda t: (t.log_loss is None, t.log_loss or 0.0, t.key))
 
 
-_FAILED = 1e6  # what Optuna is told of a trial that did not work
+_FAILED_LOSS = 1e6  # reported to Optuna for a failed trial
 
 
 class _Runner:
-    """Turn what Optuna proposes into trainings."""
+    """Train the trials that Optuna proposes."""
 
-    def __init__(self, options: TrainOptions, plan: Plan, photos: Photos, progress: Report) -> None:
+    def __init__(self, options: TrainOptions, plan: Plan, photos: Photos, progress: ProgressCallback) -> None:
         self._options, self._plan, self._photos, self._progress = options, plan, photos, progress
         self._folder = options.work / f"sweep-{options.out.name}"
 
     def run(self, proposal: Any) -> float:
-        """Train what is proposed, unless the same was trained before; return its validation log loss."""
+        """Train a proposed trial, unless an equal one is done; return its validation log loss."""
         chosen = self._chosen(proposal)
         key = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
         known = next((t for t in _finished(proposal.study) if t.user_attrs["key"] == key), None)
@@ -173,10 +184,10 @@ class _Runner:
         for name in (f.name for f in fields(Trial)):
             proposal.set_user_attr(name, getattr(trial, name))
         log.info("trial %d: %s: %s", proposal.number + 1, trial.describe(), trial.problem or trial.log_loss)
-        return _FAILED if trial.log_loss is None else trial.log_loss
+        return _FAILED_LOSS if trial.log_loss is None else trial.log_loss
 
     def keep(self, best: Trial) -> Bundle:
-        """Write the best trial's bundle, history and card as those that were asked for."""
+        """Copy the best trial's bundle, history and card to the folder of the options."""
         bundle = load(self._folder / best.key)
         options = self._for(best.key, best.chosen)
         content = bundle.manifest.model_dump(exclude={"weights"}, exclude_none=True)
@@ -191,9 +202,9 @@ class _Runner:
             (kept.path / card.name).write_text(text.replace(best.key, kept.name), encoding="utf-8")
         return kept
 
-    def _chosen(self, proposal: Any) -> dict[str, Value]:
+    def _chosen(self, proposal: Any) -> dict[str, Value | None]:
         architecture = proposal.suggest_categorical("architecture", self._plan.architectures)
-        chosen: dict[str, Value] = {"architecture": architecture}
+        chosen: dict[str, Value | None] = {"architecture": architecture}
         if architectures.known(architecture).fitted:
             return chosen
         if self._plan.strategies:
@@ -203,29 +214,31 @@ class _Runner:
             chosen[name] = _suggested(proposal, name, values)
         return chosen
 
-    def _for(self, key: str, chosen: dict[str, Value]) -> TrainOptions:
-        settings: dict[str, Any] = {name: value for name, value in chosen.items() if name != "strategy"}
-        return replace(self._options, out=self._folder / key, work=self._folder, **settings)
+    def _for(self, key: str, chosen: dict[str, Value | None]) -> TrainOptions:
+        recipe = {name: value for name, value in chosen.items() if name in recipes.KEYS and value is not None}
+        others: dict[str, Any] = {n: v for n, v in chosen.items() if n == "architecture" or n in _MORE}
+        changes = {**self._options.changes, **recipe}
+        return replace(self._options, out=self._folder / key, work=self._folder, changes=changes, **others)
 
-    def _train(self, key: str, chosen: dict[str, Value]) -> Trial:
+    def _train(self, key: str, chosen: dict[str, Value | None]) -> Trial:
         began = time.monotonic()
         keras.backend.clear_session()
         try:
             bundle = train_on(self._for(key, chosen), self._photos, self._progress)
-        except (ArchitectureError, BundleError, DatasetError) as error:
+        except (ArchitectureError, BundleError, DatasetError, RecipeError) as error:
             return Trial(key, chosen, None, None, round(time.monotonic() - began, 1), str(error))
-        judges = self._photos.split("validation")
-        images = batches(judges.paths, bundle.input_size)
-        engine, truth = open_engine(bundle, "tensorflow"), judges.labels.astype(int)
+        validation = self._photos.split("validation")
+        images = batches(validation.paths, bundle.input_size)
+        engine, truth = open_engine(bundle, "tensorflow"), validation.labels.astype(int)
         answers = np.concatenate([engine.predict(part) for part in images]).astype(float)
         accuracy = float((answers.argmax(axis=1) == truth).mean())
         seconds = round(time.monotonic() - began, 1)
         return Trial(key, chosen, round(calibration.log_loss(answers, truth), 5), accuracy, seconds, None)
 
 
-def _suggested(proposal: Any, name: str, values: Range | list[Value] | Value) -> Value:
+def _suggested(proposal: Any, name: str, values: Range | list[Value | None] | Value | None) -> Value | None:
     if isinstance(values, list):
-        found: Value = proposal.suggest_categorical(name, values)
+        found: Value | None = proposal.suggest_categorical(name, values)
         return found
     if not isinstance(values, Range):
         return values

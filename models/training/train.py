@@ -1,4 +1,4 @@
-"""Make a bundle from folders of labelled photos."""
+"""Train a bundle on folders of labelled photos."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER, Bundle
+from models.bundle.bundle import Bundle
 from models.data import downloads
 from models.data.batches import batches
-from models.data.dataset import DatasetError, Photos, check_trainable, read_wrong, scan
-from models.inference import multi_crop
+from models.data.dataset import Photos, check_trainable, read_excluded, scan
+from models.errors import ArchitectureError, DatasetError
 from models.inference.recording import versions
-from models.labels import check_folders
+from models.labels import NEITHER, check_folders
 from models.networks import architectures, imagenet_prior
 from models.networks.architectures import Network
 from models.networks.tf_runtime import keras
+from models.progress import ProgressCallback, StageProgress
 from models.training import initial_weights, sklearn_baselines
-from models.training.export import finish
-from models.training.fine_tuning import JUDGED_BY, Clock, Epoch, FineTuning, Report, Schedule, has_checkpoint
+from models.training.export import export
+from models.training.fine_tuning import JUDGED_BY, Epoch, FineTuning, Schedule, has_checkpoint
 from models.training.history import write_history
-from models.training.linear_probe import Probe, fit_head, mean_feature
+from models.training.linear_probe import FeatureSet, fit_head, mean_feature
 from models.training.options import TrainOptions as TrainOptions
 
 log = logging.getLogger(__name__)
@@ -34,39 +35,39 @@ log = logging.getLogger(__name__)
 _STATISTICS_PHOTOS = 512
 
 
-def train(options: TrainOptions, progress: Report = lambda _: None) -> Bundle:
+def train(options: TrainOptions, progress: ProgressCallback = lambda _: None) -> Bundle:
     """Train a network on folders of photos, calibrate and measure it on others, and write its bundle.
 
-    Goes on from the last epoch of an interrupted run with the same options. Raises DatasetError,
-    architectures.ArchitectureError, BundleError.
+    Resumes an interrupted run of the same options after its last epoch. Raises DatasetError,
+    ArchitectureError, BundleError, RecipeError.
     """
     _check_options(options)
     return train_on(options, scanned(options, progress), progress)
 
 
-def scanned(options: TrainOptions, progress: Report) -> Photos:
-    """Return the photos that are asked for, fit to be trained on. Raises DatasetError."""
-    wrong = read_wrong(options.exclude) if options.exclude else None
+def scanned(options: TrainOptions, progress: ProgressCallback) -> Photos:
+    """Find the photos of the options' folders and data set. Raises DatasetError."""
+    excluded = read_excluded(options.exclude) if options.exclude else None
     folders = [*options.folders, *([downloads.fetch(options.dataset)] if options.dataset else [])]
     if not folders:
         raise DatasetError("nothing to train on: expected a folder of photos, a .tar or --dataset")
-    clock, names = Clock("reading", progress), partial(_folders, options)
-    photos = scan(folders, options.seed, clock, wrong, not options.all_sources, names)
+    count, names = StageProgress("reading", progress), partial(_folders, options)
+    photos = scan(folders, options.seed, count, excluded, not options.all_sources, names)
     check_trainable(photos, folders)
     return photos
 
 
-def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
-    """Train as `train` does, on photos that were scanned before."""
+def train_on(options: TrainOptions, photos: Photos, progress: ProgressCallback) -> Bundle:
+    """Train as `train` does, on photos that are scanned already."""
     _check_options(options)
     folders = _folders(options, photos.classes)
     keras.utils.set_random_seed(options.seed)
-    second = initial_weights.has_opinion(options.architecture, _init(options))
-    network = architectures.build(options.architecture, len(photos.classes), with_opinion=second)
+    prior = initial_weights.has_imagenet_prior(options.architecture, _init(options))
+    network = architectures.build(options.architecture, len(photos.classes), with_prior=prior)
     size = options.input_size or architectures.known(options.architecture).input_size
-    history, probe = _fit(options, network, photos, size, progress)
-    judge = probe if options.all_sources else None
-    bundle = finish(options, network, photos, folders, size, progress, judge)
+    history, features = _fit(options, network, photos, size, progress)
+    kept = features if options.all_sources else None
+    bundle = export(options, network, photos, folders, size, progress, kept)
     if history or not Path(_init(options)).is_dir():  # without epochs, a bundle's layers keep their history
         write_history(options.out, history)
     return bundle
@@ -75,15 +76,14 @@ def train_on(options: TrainOptions, photos: Photos, progress: Report) -> Bundle:
 def _check_options(options: TrainOptions) -> None:
     known, init = architectures.known(options.architecture), _init(options)
     initial_weights.check(options.architecture, init)
-    if not 1 <= options.recipe.zoom <= multi_crop.MOST_ZOOM:
-        raise DatasetError(f"zoom: expected 1 to {multi_crop.MOST_ZOOM:g}, not {options.recipe.zoom:g}")
+    recipe = options.recipe
     if known.fitted:
         sklearn_baselines.check_installed(options.architecture)
         if options.input_size not in (None, known.input_size):
-            raise architectures.ArchitectureError(
+            raise ArchitectureError(
                 f"{options.architecture} looks at photos of {known.input_size} pixels: leave out --input-size"
             )
-    elif init == "none" and options.recipe.epochs == 0:
+    elif init == "none" and recipe.epochs == 0:
         raise DatasetError("nothing to train: expected epochs above 0 where init is none")
 
 
@@ -92,25 +92,27 @@ def _init(options: TrainOptions) -> str:
 
 
 def _fit(
-    options: TrainOptions, network: Network, photos: Photos, size: int, progress: Report
-) -> tuple[list[Epoch], Probe | None]:
-    """Return the epochs, and what the last layer was fitted to if nothing was trained after it."""
+    options: TrainOptions, network: Network, photos: Photos, size: int, progress: ProgressCallback
+) -> tuple[list[Epoch], FeatureSet | None]:
+    """Return the epochs, and the features of the last layer if nothing was trained after it."""
     train_photos = photos.split("train")
     if architectures.known(options.architecture).fitted:
-        count = Clock("features", progress)
+        count = StageProgress("features", progress)
         sklearn_baselines.fit(options.architecture, network, train_photos, size, options.seed, count)
         return [], None
     some = partial(batches, _some(options, train_photos), size)
-    knows_labels = initial_weights.begin(_init(options), network, options.architecture, photos.classes, some)
+    knows_labels = initial_weights.initialise(
+        _init(options), network, options.architecture, photos.classes, some
+    )
     history: list[Epoch] = []
     if options.recipe.epochs:
         start = network.arrays
         history = _tuned(options, network, photos, size, knows_labels, progress)
-        if not _pretrained(options) or not (options.recipe.keep or network.opinion):
+        if not _pretrained(options) or not (options.recipe.keep or network.imagenet_prior):
             return history, None
         blend(network, start, options.recipe.keep)
-        if network.opinion:
-            sharpen_opinion(network, start, some)
+        if network.imagenet_prior:
+            rescale_prior(network, start, some)
     return history, fit_head(network, train_photos, size, options.recipe.dropout, options.seed, progress)
 
 
@@ -120,17 +122,17 @@ def _tuned(
     photos: Photos,
     size: int,
     knows_labels: bool,
-    progress: Report,
+    progress: ProgressCallback,
 ) -> list[Epoch]:
-    """Train all weights; a last layer that knows nothing yet is fitted before."""
+    """Train all weights, after fitting the last layer if its weights are still the initial ones."""
     train_photos, validation = photos.split("train"), photos.split("validation")
     schedule = _schedule(options, size)
     checkpoint, fingerprint = options.work / f"{options.out.name}.npz", _fingerprint(options, photos)
     if not (knows_labels or has_checkpoint(checkpoint, fingerprint)):
         recipe = options.recipe
         fit_head(network, train_photos, schedule.size_at(0), recipe.dropout, options.seed, progress)
-    judges = validation if len(validation) else train_photos
-    tuning = FineTuning(network, train_photos, judges, schedule, checkpoint, fingerprint)
+    measured_on = validation if len(validation) else train_photos
+    tuning = FineTuning(network, train_photos, measured_on, schedule, checkpoint, fingerprint)
     tuning.run(progress)
     return tuning.history
 
@@ -138,26 +140,26 @@ def _tuned(
 def blend(network: Network, start: Mapping[str, npt.NDArray[Any]], keep: float) -> None:
     """Move the features' weights back towards `start`, by `keep` of the way from 0 to 1.
 
-    Fine-tuning gains on what it saw and forgets the rest; weights in between keep most of both (Wortsman et
-    al. 2022). The last layer no longer fits afterwards.
+    Fine-tuning improves on its training data and forgets other data; weights in between keep most of both
+    (Wortsman et al. 2022). The last layer has to be fitted again afterwards.
     """
     for variable in network.features.variables:
         variable.assign(keep * start[variable.path] + (1 - keep) * variable.numpy())
 
 
-def sharpen_opinion(
+def rescale_prior(
     network: Network, start: Mapping[str, npt.NDArray[Any]], some: initial_weights.Batches
 ) -> None:
-    """Make the second opinion as sharp again as it was when the network's arrays were those of `start`.
+    """Rescale the ImageNet prior for features that fine-tuning has made smaller than those of `start`.
 
-    `some` gives batches of a few hundred photos to measure by.
+    `some` gives batches of a few hundred photos to measure the features on.
     """
     tuned, now = network.arrays, mean_feature(network, some())
     network.restore(start)
     before = mean_feature(network, some())
     network.restore(tuned)
-    if now > 0:  # else training has diverged, which is found when the weights are packed
-        imagenet_prior.sharpen(network.opinion, before / now)
+    if now > 0:  # else training has diverged, which packing the weights reports
+        imagenet_prior.rescale(network.imagenet_prior, before / now)
 
 
 def _some(options: TrainOptions, photos: Photos) -> list[bytes]:
@@ -166,7 +168,7 @@ def _some(options: TrainOptions, photos: Photos) -> list[bytes]:
 
 
 def _pretrained(options: TrainOptions) -> bool:
-    """Say whether what is known is worth keeping: weights, and statistics that few photos give worse."""
+    """Return whether the initial weights and statistics are worth keeping: those of ImageNet or a bundle."""
     return architectures.known(options.architecture).pretrained and _init(options) != "none"
 
 
@@ -175,7 +177,7 @@ def _schedule(options: TrainOptions, size: int) -> Schedule:
 
 
 def _fingerprint(options: TrainOptions, photos: Photos) -> str:
-    """Identify a run: the same photos, options, recipe, size, versions, and way to judge an epoch."""
+    """Identify a run: the same photos, options, recipe, size, versions, and measure of an epoch."""
     own = architectures.known(options.architecture)
     parts = options.command, options.recipe, own.input_size, versions(), JUDGED_BY
     digest = hashlib.sha256(repr(parts).encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
-from models.networks import imagenet
+from models.inference import imagenet
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.classifier.serve import serve
 from pipeline.config import Settings

@@ -84,7 +84,8 @@ def serve(
     photos are filed, the first pass may run in bfloat16. `niceness` lowers the priority of the process.
     Raises BrokenEngine, with which the child ends.
     """
-    from models.bundle.bundle import BundleError, load
+    from models.bundle.bundle import load
+    from models.errors import BundleError
     from models.inference.engines import open_engine
     from pipeline.classifier.image_loader import Batches
 
@@ -145,13 +146,13 @@ def open_first_pass(
     Only the engine `auto` uses it; an engine that the settings name answers alone.
     """
     from models.inference.bfloat16 import TwoPrecisionPredictor, decision_thresholds
-    from models.inference.engines import open_sketch
+    from models.inference.engines import open_bfloat16
 
-    bfloat16 = open_sketch(bundle, engine, threads) if kind == "auto" and threshold is not None else None
+    bfloat16 = open_bfloat16(bundle, engine, threads) if kind == "auto" and threshold is not None else None
     if bfloat16 is None or threshold is None:
         return None
     quick = partial(_predict, bfloat16, labels=len(bundle.labels))
-    return TwoPrecisionPredictor(quick, decision_thresholds(bundle, threshold)).answer
+    return TwoPrecisionPredictor(quick, decision_thresholds(bundle, threshold)).predict
 
 
 def multi_crop_answer(
@@ -166,7 +167,7 @@ def multi_crop_answer(
 
     `first` is the first pass, if there is one.
     """
-    look = bundle.closer_look
+    look = bundle.multi_crop
     if look is None:
         return partial(_single_pass, first=first, on_progress=on_progress)
     from models.inference import multi_crop
@@ -181,7 +182,7 @@ def multi_crop_answer(
             return pixels
 
         seen = _single_pass(predict, images, rows, first, on_progress)
-        return multi_crop.look_closer(predict, seen, look, images.shape[1], reload, pool, bundle.neither)
+        return multi_crop.refine(predict, seen, look, images.shape[1], reload, pool, bundle.neither)
 
     return answer
 

@@ -1,14 +1,16 @@
-"""The commands that make and measure models; they need no settings, no inbox and no database."""
+"""`pawsort train` and `pawsort evaluate`; they need no settings, no inbox and no database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from models.networks import recipes
 from pipeline.cli.options import Json, integer, real
+from pipeline.cli.recipe_options import changes, with_recipe_flags
 from pipeline.config import LogSettings, load
 from pipeline.errors import PawsortError, SettingsError, translated
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from models.bundle.bundle import Bundle
     from models.evaluation.metrics.comparison import Comparison
     from models.evaluation.metrics.figures import Evaluation
-    from models.training.fine_tuning import Progress
+    from models.progress import Progress
     from models.training.options import TrainOptions
 
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="A subfolder for each class.")]
@@ -26,14 +28,12 @@ Exclude = Annotated[
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="PATH", help="A settings file, for the log.")
 ]
-MOST_EPOCHS = 100_000
-MOST_PHOTOS = 65_536
-MOST_PIXELS = 1_024  # what a bundle may have
-MOST_SEED = 2**32 - 1  # what NumPy and scikit-learn take
-_OWN = "Default: the architecture's own."
+MOST_PIXELS = 1_024  # limit of a bundle
+MOST_SEED = 2**32 - 1  # limit of NumPy and scikit-learn
 Target = Annotated[float, real("The share of filed photos to be right.", 0.5)]
 
 
+@with_recipe_flags
 def train(
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The folder to write the bundle to.")],
     folders: Annotated[
@@ -48,54 +48,41 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="imagenet, none, a .weights.h5 file, or a bundle's name or path; default: what there is."
+            help="imagenet, none, a .weights.h5 file, or a bundle's name or path; default: imagenet or none."
         ),
     ] = None,
-    epochs: Annotated[
-        int | None, integer(f"At most; 0 trains the last layer alone. {_OWN}", 0, MOST_EPOCHS)
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A YAML file of training numbers, such as learning_rate: 0.001."),
     ] = None,
-    small_epochs: Annotated[
-        int | None, integer(f"Of them, the first ones, on small photos. {_OWN}", 0, MOST_EPOCHS)
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help=f"Change one training number, as often as needed: {', '.join(recipes.KEYS)}.",
+        ),
     ] = None,
-    patience: Annotated[
-        int | None, integer(f"Epochs without progress before stopping. {_OWN}", 1, MOST_EPOCHS)
-    ] = None,
-    batch: Annotated[int | None, integer(f"Photos in a step. {_OWN}", 1, MOST_PHOTOS)] = None,
-    learning_rate: Annotated[float | None, real(f"Its peak. {_OWN}", 0, 100)] = None,
-    optimizer: Annotated[
-        Literal["adamw", "sgd"] | None, typer.Option(help=f"What takes the steps. {_OWN}")
-    ] = None,
-    weight_decay: Annotated[float | None, real(f"A step, times the rate. {_OWN}", 0, 100)] = None,
-    dropout: Annotated[float | None, real(f"Of the features. {_OWN}", 0, 0.9)] = None,
-    label_smoothing: Annotated[
-        float | None, real(f"Probability kept back from the label. {_OWN}", 0, 0.9)
-    ] = None,
-    augmentation: Annotated[
-        Literal["photo", "zoom", "shift"] | None,
-        typer.Option(help=f"How photos are varied: photo is thorough, the others are cheap. {_OWN}"),
-    ] = None,
-    mixup: Annotated[float | None, real(f"Alpha of mixing two photos. {_OWN}", 0, 100)] = None,
-    cutout: Annotated[float | None, real(f"Side of the square to blank, as a share. {_OWN}")] = None,
-    keep: Annotated[float | None, real(f"Share of the pretrained weights to keep. {_OWN}")] = None,
-    zoom: Annotated[float | None, real(f"Look again at what is unsure, so much larger. {_OWN}", 1, 2)] = None,
     input_size: Annotated[int | None, integer("Pixels; default: as suits it.", 16, MOST_PIXELS)] = None,
     folder: Annotated[
         list[str] | None, typer.Option(metavar="LABEL=NAME", help="Where photos of a class are filed.")
     ] = None,
     exclude: Exclude = None,
     sweep: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Try what this YAML file lists, and keep the best.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Try the settings of this YAML file, and keep the best."),
     ] = None,
     all_sources: Annotated[
-        bool, typer.Option("--all-sources", help="Train on every source of neither; hold none out to judge.")
+        bool, typer.Option("--all-sources", help="Train on every source of neither; hold none out.")
     ] = False,
     seed: Annotated[int, integer("Of the split and all chance.", 0, MOST_SEED)] = 1,
     target_precision: Target = 0.995,
     config: Config = None,
+    flags: Mapping[str, recipes.Value] | None = None,
 ) -> None:
-    """Train a model on your own photos; an interrupted training goes on where it was.
+    """Train a model on your own photos; an interrupted training is resumed.
 
-    DIR holds a folder for each class; one that is called `neither` teaches what to leave alone.
+    DIR has a folder for each class; photos in one named `neither` show no other class.
 
     Example: pawsort train photos/ --architecture mobilenet_v2 --out models/mine
     """
@@ -111,20 +98,7 @@ def train(
         out=out,
         architecture=architecture,
         init=init,
-        epochs=epochs,
-        small_epochs=small_epochs,
-        patience=patience,
-        batch=batch,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
-        weight_decay=weight_decay,
-        dropout=dropout,
-        label_smoothing=label_smoothing,
-        augmentation=augmentation,
-        mixup=mixup,
-        cutout=cutout,
-        keep=keep,
-        zoom=zoom,
+        changes=changes(recipe, flags or {}, set_ or ()),
         input_size=input_size,
         folder_names=names,
         exclude=exclude,
@@ -132,12 +106,8 @@ def train(
         seed=seed,
         target_precision=target_precision,
     )
-    if sweep:
-        with translated(), training_progress() as progress:
-            bundle = _sweep(options, sweep, progress)
-    else:
-        with translated(), training_progress() as progress:
-            bundle = fit(options, progress=progress)
+    with translated(), training_progress() as progress:
+        bundle = _sweep(options, sweep, progress) if sweep else fit(options, progress=progress)
     for name, figure in sorted(bundle.figures.items()):
         print(f"{name:28} {figure.value:.4f}")
     if warning := bundle.unproven(target_precision):
@@ -161,15 +131,16 @@ def evaluate(
     exclude: Exclude = None,
     target_precision: Target = 0.995,
     composed: Annotated[
-        bool, typer.Option("--composed", help="Also measure photos made of others: small ones, two together.")
+        bool,
+        typer.Option("--composed", help="Also measure composed photos: small ones, and two side by side."),
     ] = False,
     card: Annotated[
-        bool, typer.Option("--card", help="Write the bundle's card, its README.md, anew from these figures.")
+        bool, typer.Option("--card", help="Write the bundle's card, its README.md, with these figures.")
     ] = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Measure a model on labelled photos that it has not seen, or two on the same photos.
+    """Evaluate a model on labelled photos that did not train it, or two on the same photos.
 
     Example: pawsort evaluate cats_dogs photos/ --out figures/
     """
@@ -263,7 +234,7 @@ def _folder_names(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _set_up_log(config: Path | None) -> None:
-    """Log as the settings say, if any were named: a training needs none."""
+    """Set up the log by the settings file, if there is one: a training needs none."""
     from pipeline import logs
 
     logs.set_up(load(config).log if config else LogSettings())

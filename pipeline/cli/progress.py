@@ -13,7 +13,7 @@ from pipeline.logs import LineHandler
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from models.training.fine_tuning import Progress
+    from models.progress import Progress
     from pipeline.worker.held_file import InProgressFile
 
 log = logging.getLogger(__name__)

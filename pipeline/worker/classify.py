@@ -14,8 +14,9 @@ from itertools import islice
 from typing import Any
 
 from db.ledger.ledger import Entry, FileDecision, Ledger
-from models.bundle.bundle import NEITHER, Bundle
+from models.bundle.bundle import Bundle
 from models.images.formats.errors import UnreadableImage
+from models.labels import NEITHER
 from pipeline.classifier.answer_key import answer_key
 from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
 from pipeline.classifier.configured_model import policy

@@ -44,15 +44,15 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "float32 for what is near a decision", "models/inference/bfloat16.py",
-        "        if len(again):\n            rows[again] = predict(images[again])\n",
+        "        if len(near):\n            rows[near] = exact(images[near])\n",
         "",
-        (), ("models/inference/test_bfloat16.py::test_float32_answers_for_what_is_near_and_for_nothing_else",),
+        (), ("models/inference/test_bfloat16.py::test_float32_predicts_photos_near_a_threshold_and_no_others",),
     ),
     of(
         "no sketches without a proof", "models/inference/engines.py",
-        "    if not _hold(bundle) or exact.name != \"openvino\":\n",
+        "    if not _is_checked(bundle) or exact.name != \"openvino\":\n",
         "    if exact.name != \"openvino\":\n",
-        (), ("models/inference/test_engines.py::test_sketches_without_a_proof_or_with_too_many_flips_are_refused",),
+        (), ("models/inference/test_engines.py::test_bfloat16_without_a_check_or_with_too_many_flips_is_refused",),
     ),
     of(
         "large pictures left to Pillow", "models/images/resize.py",

@@ -64,14 +64,14 @@ def manifest(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def plain_bundle(tmp_path: Path) -> Bundle:
-    """A bundle that is whole, though no network has its arrays."""
+    """Return a valid bundle whose arrays fit no network."""
     packed = pack({"head/kernel": np.ones((4, 3)), "head/bias": np.zeros(3)})
     return write(compose(tmp_path / "tiny", manifest(), packed), packed)
 
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos of three classes that a small network tells apart at once, some of them odd."""
+    """Return photos of three classes that a small network learns within seconds, and a file that is none."""
     root = tmp_path_factory.mktemp("photos")
     for name in ("cat", "dog"):
         make_photos(root / "pets", name, 40)
@@ -97,10 +97,12 @@ def options(photos: Path, out: Path, **changes: Any) -> Any:
         "folders": [photos / "pets", photos / "neither"],
         "out": out / "tiny",
         "architecture": "small_cnn",
-        "epochs": 3,
-        "batch": 8,
         "input_size": 32,
         "folder_names": {"cat": "cats"},
         "work": out / "work",
     }
+    from models.networks.recipes import KEYS
+
+    recipe = {"epochs": 3, "batch": 8} | {key: changes.pop(key) for key in KEYS if key in changes}
+    chosen["changes"] = {key: value for key, value in recipe.items() if value is not None}
     return TrainOptions(**(chosen | changes))

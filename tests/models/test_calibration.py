@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import calibration
-from models.calibration import auroc, fit_temperature, precision_proven, softmax, thresholds, wilson
+from models.calibration import fit_temperature, precision_proven, softmax, thresholds, wilson
 
 
 def two_classes(confidence: list[float]) -> np.ndarray:
@@ -57,14 +57,14 @@ def test_wilson_contains_the_share(successes: int, failures: int):
         )
 
 
-def test_how_many_photos_prove_a_promise_is_what_the_bound_asks():
+def test_least_filed_agrees_with_the_binomial_bound():
     for target in (0.9, 0.95, 0.995, 0.999):
         least = calibration.least_filed(target)
         assert precision_proven(0, least, target) and not precision_proven(0, least - 1, target)
     assert calibration.least_filed(0.995) == 460
 
 
-def test_a_promise_that_few_photos_cannot_prove_is_told():
+def test_too_few_photos_for_a_precision_cause_a_warning():
     few = thresholds(two_classes([0.99] * 104), np.zeros(104, dtype=int), [0, 1])
     assert "104 photos for calibration do not prove the promise of 99.5%" in (
         calibration.unproven(few, 104, 0.995) or ""
@@ -73,25 +73,15 @@ def test_a_promise_that_few_photos_cannot_prove_is_told():
     assert "100%" in (calibration.unproven(few, 104, 1.0) or "")
 
 
-def test_calibration_error_by_hand():
-    confidence, right = np.array([0.9, 0.9, 1.0, 1.0]), np.array([True, False, True, True])
-    assert calibration.expected_calibration_error(confidence, right) == pytest.approx((2 * 0.9 - 1) / 4)
-
-
-def test_auroc_counts_pairs_and_halves_ties():
-    assert auroc(np.array([0.9, 0.5]), np.array([0.5, 0.1])) == pytest.approx(3.5 / 4)
-    assert auroc(np.array([]), np.array([0.5])) is None
-
-
 @pytest.mark.parametrize(
     ("wrong", "filed", "proven"),
     [(0, 0, False), (0, 459, False), (0, 460, True), (1, 460, False), (1, 777, True)],
 )
-def test_a_promise_of_995_needs_as_many_photos_as_the_binomial_says(wrong: int, filed: int, proven: bool):
+def test_a_precision_of_995_needs_as_many_photos_as_the_binomial_bound(wrong: int, filed: int, proven: bool):
     assert precision_proven(wrong, filed, 0.995) is proven
 
 
-def test_threshold_excludes_the_doubtful_mistakes():
+def test_threshold_excludes_mistakes_of_low_confidence():
     confidence = [0.99] * 300 + [0.7] * 30
     labels = np.array([0] * 300 + [1] * 30)
     entry = next(e for e in thresholds(two_classes(confidence), labels, [0, 1]) if e.target_precision == 0.99)
@@ -112,19 +102,19 @@ def test_photo_better_called_neither_is_not_filed_however_low_the_threshold():
     assert (entry.threshold, entry.coverage) == (0.9, 0.5)
 
 
-def test_unproven_promise_takes_a_threshold_above_every_mistake():
+def test_an_unproven_precision_takes_a_threshold_above_every_mistake():
     entry = thresholds(two_classes([0.9, 0.8, 0.7]), np.array([0, 1, 0]), [0, 1], [0.99])[0]
     assert not entry.proven and 0.8 < entry.threshold <= 0.9 and entry.precision == 1.0
 
 
-def test_no_photos_promise_nothing():
+def test_no_photos_prove_no_precision():
     first, last = thresholds(np.zeros((0, 3)), np.zeros(0, int), [0, 1], [0.9])
     assert not first.proven and last.threshold == 1.0
 
 
 @settings(max_examples=60)
 @given(st.data())
-def test_thresholds_never_fall_and_keep_what_they_prove(data: st.DataObject):
+def test_thresholds_never_fall_and_keep_their_proven_precision(data: st.DataObject):
     count = data.draw(st.integers(1, 400))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     probabilities = np.round(softmax(rng.normal(0, data.draw(st.floats(0.1, 8)), (count, 3))), 2)

@@ -23,7 +23,7 @@ def test_the_names_of_the_workers_own_folders_are_reserved() -> None:
         "a\nb", "\udcff", " cats", "cats ", "\u202ecats", "x" * 201,
     ],
 )  # fmt: skip
-def test_a_folder_that_the_worker_could_not_use_is_refused_with_what_to_do(folder: str) -> None:
+def test_an_unusable_folder_is_refused_with_the_remedy(folder: str) -> None:
     with pytest.raises(DatasetError, match="--folder LABEL=NAME"):
         check_folders({"cat": folder})
 

@@ -205,7 +205,7 @@ def redness_child(requests: Connection, answers: Connection, *arguments: Any) ->
         mock.patch.object(
             bundle,
             "load",
-            lambda path: SimpleNamespace(input_size=224, labels=LABELS, closer_look=None, sha256="0" * 64),
+            lambda path: SimpleNamespace(input_size=224, labels=LABELS, multi_crop=None, sha256="0" * 64),
         ),
         mock.patch.object(engines, "open_engine", lambda *_: RednessEngine()),
     ):
@@ -245,7 +245,7 @@ def stumbling_child(requests: Connection, answers: Connection, *arguments: Any) 
             sys.modules,
             {
                 "models.inference.engines": SimpleNamespace(
-                    open_engine=lambda *_: StumblingEngine(), open_sketch=lambda *_: None
+                    open_engine=lambda *_: StumblingEngine(), open_bfloat16=lambda *_: None
                 ),  # type: ignore[dict-item]
                 "pipeline.classifier.image_loader": SimpleNamespace(Batches=PlainBatches),  # type: ignore[dict-item]
             },
@@ -253,7 +253,7 @@ def stumbling_child(requests: Connection, answers: Connection, *arguments: Any) 
         mock.patch.object(
             bundle,
             "load",
-            lambda path: SimpleNamespace(input_size=1, labels=LABELS, closer_look=None, sha256="0" * 64),
+            lambda path: SimpleNamespace(input_size=1, labels=LABELS, multi_crop=None, sha256="0" * 64),
         ),
     ):
         serve.serve(requests, answers, *arguments)

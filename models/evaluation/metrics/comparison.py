@@ -1,4 +1,4 @@
-"""Two bundles on the same photos: each difference with its interval, who is right where, what that proves."""
+"""Compare two bundles on the same photos: differences with intervals, flips, and a test of significance."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from models.errors import need
 from models.evaluation.metrics import definitions, intervals
 from models.evaluation.metrics.definitions import Quantity
 from models.evaluation.metrics.figures import SCHEMA_VERSION, Evaluation
 from models.evaluation.metrics.intervals import Share
-from models.evaluation.metrics.predictions import Answers
-from models.evaluation.report import plots
+from models.evaluation.metrics.predictions import Predictions
 
 SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A figure of both, and by how much A's is larger, with a 95% interval from paired resamples."""
+    """A figure of both, and A's less B's, with a 95% interval from paired resamples."""
 
     a: Share
     b: Share
@@ -36,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A photo that one of them has right and the other wrong; `index` is its place among the photos."""
+    """A photo that only one of them predicts right; `index` is its index among the photos."""
 
     index: int
     right: str  # a or b
@@ -76,7 +76,7 @@ class Comparison:
         }
 
 
-def contrast(a: Answers, b: Answers, of_a: Evaluation, of_b: Evaluation) -> Comparison:
+def contrast(a: Predictions, b: Predictions, of_a: Evaluation, of_b: Evaluation) -> Comparison:
     """Compare the answers of two bundles to the same photos in the same order. Raises PackageMissing."""
     right_a, right_b = a.well(of_a.at_threshold.threshold), b.well(of_b.at_threshold.threshold)
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
@@ -98,7 +98,7 @@ def contrast(a: Answers, b: Answers, of_a: Evaluation, of_b: Evaluation) -> Comp
 
 def mcnemar(only_a: int, only_b: int) -> float:
     """Return the two-sided p-value of McNemar's exact test. Raises PackageMissing without scipy."""
-    plots.need("scipy")
+    need("scipy", "leave out --against")
     from scipy.stats import binomtest
 
     flips = only_a + only_b
@@ -106,21 +106,21 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 
 def names(a: str, b: str) -> tuple[str, str]:
-    """Return what to call two bundles, apart even where they have the same name."""
+    """Return distinct names for two bundles, also if they have the same name."""
     return (a, b) if a != b else (f"{a} (A)", f"{b} (B)")
 
 
 def verdict(called: tuple[str, str], only_a: int, only_b: int, p_value: float) -> str:
-    """Say in one sentence what the test means."""
+    """Return the result of the test as a sentence."""
     a, b = called
     if only_a + only_b == 0:
-        return f"{a} and {b} are right and wrong on the same photos: nothing tells them apart here."
+        return f"{a} and {b} are right and wrong on the same photos: no difference is seen here."
     counts = f"{a} alone is right on {only_a:,} of the photos, {b} alone on {only_b:,}"
     chance = f"{100 * p_value:.2g}%" if p_value >= 1e-4 else "less than 0.01%"
     if p_value >= SIGNIFICANT:
         return (
             f"{counts}; of two equally good models, {chance} differ as much by chance, "
-            "so these photos do not tell which one is better."
+            "so these photos do not show which one is better."
         )
     better = a if only_a > only_b else b
     return (
@@ -128,7 +128,7 @@ def verdict(called: tuple[str, str], only_a: int, only_b: int, p_value: float) -
     )
 
 
-def _differences(a: Answers, b: Answers, of_a: Evaluation, of_b: Evaluation) -> dict[str, Difference]:
+def _differences(a: Predictions, b: Predictions, of_a: Evaluation, of_b: Evaluation) -> dict[str, Difference]:
     first, second = _all(a, of_a.at_threshold.threshold), _all(b, of_b.at_threshold.threshold)
     common = [
         name for name in first
@@ -154,15 +154,15 @@ def _differences(a: Answers, b: Answers, of_a: Evaluation, of_b: Evaluation) -> 
     return result
 
 
-def _all(answers: Answers, threshold: float) -> Mapping[str, Quantity]:
-    shares = definitions.shares(answers, threshold)
+def _all(predictions: Predictions, threshold: float) -> Mapping[str, Quantity]:
+    shares = definitions.shares(predictions, threshold)
     return {
         **{name: Quantity(tally.statistic, int(tally.among.sum())) for name, tally in shares.items()},
-        **definitions.quantities(answers),
+        **definitions.quantities(predictions),
     }
 
 
-def _flips(a: Answers, b: Answers, right_a: np.ndarray, right_b: np.ndarray) -> list[Flip]:
+def _flips(a: Predictions, b: Predictions, right_a: np.ndarray, right_b: np.ndarray) -> list[Flip]:
     apart = np.abs(np.nan_to_num(a.true_probability) - np.nan_to_num(b.true_probability))
     chosen = np.flatnonzero(right_a != right_b)
     chosen = chosen[np.argsort(-apart[chosen], kind="stable")]

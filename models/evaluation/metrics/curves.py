@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from models import calibration
-from models.bundle.bundle import NEITHER
-from models.evaluation.metrics.predictions import Answers
+from models.evaluation.metrics.predictions import Predictions
 from models.evaluation.metrics.statistics import BINS
+from models.labels import NEITHER
+from models.types import Flags, Float64
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 Kind = Literal["roc", "pr", "reliability", "risk_coverage"]
 
 MOST_POINTS = 300  # of one curve; the figures are computed from all of them
@@ -23,7 +21,7 @@ MOST_POINTS = 300  # of one curve; the figures are computed from all of them
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place on a curve.
+    """A point of a curve.
 
     roc: x false positive rate, y true positive rate. pr: x recall, y precision. reliability: x mean
     confidence, y share right with its interval, count photos. risk_coverage: x share answered, y share of
@@ -47,32 +45,37 @@ class Curve:
     points: list[Point]
 
 
-def curves(answers: Answers) -> list[Curve]:
-    """Return every curve that these photos have."""
-    return [*_of_labels(answers), *_of_outsiders(answers), _reliability(answers), _risk_coverage(answers)]
+def curves(predictions: Predictions) -> list[Curve]:
+    """Return every curve that can be drawn for these photos."""
+    return [
+        *_of_labels(predictions),
+        *_of_outsiders(predictions),
+        _reliability(predictions),
+        _risk_coverage(predictions),
+    ]
 
 
-def _of_labels(answers: Answers) -> Iterator[Curve]:
-    known = answers.known
-    for index, name in enumerate(answers.labels):
-        scores, true = answers.values[known, index], answers.truth[known] == index
+def _of_labels(predictions: Predictions) -> Iterator[Curve]:
+    known = predictions.known
+    for index, name in enumerate(predictions.labels):
+        scores, true = predictions.values[known, index], predictions.truth[known] == index
         if true.any():
             yield Curve("pr", name, _points(scores, true, _precision_recall))
             if not true.all():
                 yield Curve("roc", name, _points(scores, true, _rates))
 
 
-def _of_outsiders(answers: Answers) -> Iterator[Curve]:
+def _of_outsiders(predictions: Predictions) -> Iterator[Curve]:
     """Yield the ROC of `neither` for a bundle that has no output for it."""
-    outside = ~answers.foldered
-    if NEITHER not in answers.labels and outside.any() and not outside.all():
-        yield Curve("roc", NEITHER, _points(answers.novelty, outside, _rates))
+    outside = ~predictions.foldered
+    if NEITHER not in predictions.labels and outside.any() and not outside.all():
+        yield Curve("roc", NEITHER, _points(predictions.novelty, outside, _rates))
 
 
-Rates = Callable[[Floats, Floats], tuple[Floats, Floats]]
+Rates = Callable[[Float64, Float64], tuple[Float64, Float64]]
 
 
-def _points(scores: Floats, true: Flags, rates: Rates) -> list[Point]:
+def _points(scores: Float64, true: Flags, rates: Rates) -> list[Point]:
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))  # ties are one step
@@ -82,11 +85,11 @@ def _points(scores: Floats, true: Flags, rates: Rates) -> list[Point]:
     return start + [Point(float(x[i]), float(y[i]), float(ranked[ends][i])) for i in _thinned(len(x))]
 
 
-def _rates(ups: Floats, downs: Floats) -> tuple[Floats, Floats]:
+def _rates(ups: Float64, downs: Float64) -> tuple[Float64, Float64]:
     return downs / max(downs[-1], 1.0), ups / max(ups[-1], 1.0)
 
 
-def _precision_recall(ups: Floats, downs: Floats) -> tuple[Floats, Floats]:
+def _precision_recall(ups: Float64, downs: Float64) -> tuple[Float64, Float64]:
     return ups / max(ups[-1], 1.0), ups / (ups + downs)
 
 
@@ -97,9 +100,9 @@ def _thinned(count: int) -> list[int]:
     return sorted({int(i) for i in (count - 1) * np.linspace(0, 1, MOST_POINTS) ** 2})
 
 
-def _reliability(answers: Answers) -> Curve:
-    known = answers.known
-    confidence, right = answers.values[known].max(axis=1), answers.right[known]
+def _reliability(predictions: Predictions) -> Curve:
+    known = predictions.known
+    confidence, right = predictions.values[known].max(axis=1), predictions.right[known]
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     points = []
     for index in np.unique(place):
@@ -112,9 +115,9 @@ def _reliability(answers: Answers) -> Curve:
     return Curve("reliability", "", points)
 
 
-def _risk_coverage(answers: Answers) -> Curve:
-    known = answers.known
-    confidence, right = answers.values[known].max(axis=1), answers.right[known]
+def _risk_coverage(predictions: Predictions) -> Curve:
+    known = predictions.known
+    confidence, right = predictions.values[known].max(axis=1), predictions.right[known]
     order = np.lexsort((right, -confidence))
     taken = np.arange(1, len(order) + 1)
     risk = np.cumsum(~right[order]) / taken

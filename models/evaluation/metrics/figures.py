@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import NEITHER, Bundle, Figure
+from models.bundle.bundle import Bundle
+from models.bundle.manifest import Figure
 from models.data.dataset import Photos
 from models.evaluation.metrics import definitions, intervals
 from models.evaluation.metrics.intervals import Share
-from models.evaluation.metrics.predictions import Answers
+from models.evaluation.metrics.predictions import Predictions
 
 SCHEMA_VERSION = 1  # of evaluation.json
 
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """How well one class is told from the others. F1 is the harmonic mean of the other two."""
+    """Figures of one class against the others. F1 is the harmonic mean of precision and recall."""
 
     precision: Share
     recall: Share
@@ -31,24 +32,24 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class AtThreshold:
-    """What filing costs and gives at the threshold of a promised precision."""
+    """Precision, coverage and errors of filing at the threshold of a target precision."""
 
     target_precision: float
     threshold: float
     precision: Share  # of the filed photos that show a class with a folder, the share in the right one
     coverage: Share  # of the photos that have a folder, the share filed
     neither_filed: Share  # of the photos of `neither`, the share filed all the same
-    filed_right: Share  # of all filed photos, the share that is where it belongs
+    filed_right: Share  # of all filed photos, the share in the right folder
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """Everything measured on one set of photos.
 
-    `accuracy`, `classes`, `log_loss` and `ece` are over all labels of the bundle; what ends in `with_folder`
-    is over the photos that have a folder: `accuracy_with_folder` asks whether the best label with a folder is
-    right. `confusion[true][predicted]` counts. `measured` has each figure, with its interval, by a flat name:
-    `accuracy`, `recall/cat`.
+    `accuracy`, `classes`, `log_loss` and `ece` are over all labels of the bundle; names with `with_folder`
+    are over the photos that have a folder: `accuracy_with_folder` is the share whose best label with a folder
+    is right. `confusion[true][predicted]` counts. `measured` has each figure, with its interval, by a flat
+    name: `accuracy`, `recall/cat`.
     """
 
     bundle: str
@@ -68,7 +69,7 @@ class Evaluation:
     at_targets: list[AtThreshold]  # for each precision that the bundle has a threshold for
     measured: dict[str, Share]
     split: str | None = None
-    set_aside: int = 0  # files that were no photos, or occurred twice
+    set_aside: int = 0  # files that were not used: not photos, or duplicates
     warnings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,40 +109,46 @@ def measure(
 
     `places` are further ways to group photos beside their source: a kind, and each photo's group.
     """
-    answers = Answers.of(bundle, photos.labels, probabilities)
-    sources = _sources(answers, photos)
+    predictions = Predictions.of(bundle, photos.labels, probabilities)
+    sources = _sources(predictions, photos)
     threshold = bundle.threshold(target_precision)
-    measured = _measured(answers, threshold, {"source": sources, **(places or {})})
+    measured = _measured(predictions, threshold, {"source": sources, **(places or {})})
     return Evaluation(
         bundle=bundle.name,
         sha256=bundle.sha256,
-        photos=len(answers),
+        photos=len(predictions),
         accuracy=measured["accuracy"],
         accuracy_with_folder=measured["accuracy_with_folder"],
         classes={name: _class_figures(name, measured) for name in bundle.labels},
         log_loss=measured["log_loss"].value,
         log_loss_with_folder=measured["log_loss_with_folder"].value,
         ece=measured["ece"].value or 0.0,
-        confusion=_confusion(answers),
-        at_threshold=_at_threshold(answers, target_precision, threshold),
+        confusion=_confusion(predictions),
+        at_threshold=_at_threshold(predictions, target_precision, threshold),
         neither_auroc=measured["neither_auroc"].value,
         neither_fpr_at_95_tpr=measured["neither_fpr_at_95_tpr"].value,
-        recall_by_source=_by_source(answers, sources),
+        recall_by_source=_by_source(predictions, sources),
         at_targets=[
-            _at_threshold(answers, entry.target_precision, entry.threshold)
+            _at_threshold(predictions, entry.target_precision, entry.threshold)
             for entry in bundle.calibration.thresholds
         ],
         measured=measured,
     )
 
 
-def _measured(answers: Answers, threshold: float, places: Mapping[str, Sequence[str]]) -> dict[str, Share]:
-    tallies = definitions.shares(answers, threshold) | definitions.groups(answers, threshold, places)
-    quantities = definitions.quantities(answers)
-    samples = intervals.resample({n: q.statistic for n, q in quantities.items()}, len(answers))
+def _measured(
+    predictions: Predictions, threshold: float, places: Mapping[str, Sequence[str]]
+) -> dict[str, Share]:
+    tallies = definitions.shares(predictions, threshold) | definitions.groups(predictions, threshold, places)
+    quantities = definitions.quantities(predictions)
+    samples = intervals.resample({n: q.statistic for n, q in quantities.items()}, len(predictions))
     return {name: intervals.share(tally.counted) for name, tally in tallies.items()} | {
         name: intervals.quantity(
-            intervals.value_of(q.statistic, len(answers)), samples[name], q.count, q.bounds, centred=q.centred
+            intervals.value_of(q.statistic, len(predictions)),
+            samples[name],
+            q.count,
+            q.bounds,
+            centred=q.centred,
         )
         for name, q in quantities.items()
     }
@@ -157,8 +164,10 @@ def _class_figures(name: str, measured: Mapping[str, Share]) -> ClassFigures:
     )
 
 
-def _at_threshold(answers: Answers, target: float, threshold: float) -> AtThreshold:
-    found = {name: intervals.share(t.counted) for name, t in definitions.shares(answers, threshold).items()}
+def _at_threshold(predictions: Predictions, target: float, threshold: float) -> AtThreshold:
+    found = {
+        name: intervals.share(t.counted) for name, t in definitions.shares(predictions, threshold).items()
+    }
     return AtThreshold(
         target_precision=target,
         threshold=threshold,
@@ -169,25 +178,26 @@ def _at_threshold(answers: Answers, target: float, threshold: float) -> AtThresh
     )
 
 
-def _confusion(answers: Answers) -> dict[str, dict[str, int]]:
-    size = len(answers.labels)
-    pairs = answers.truth[answers.known] * size + answers.predicted[answers.known]
+def _confusion(predictions: Predictions) -> dict[str, dict[str, int]]:
+    size = len(predictions.labels)
+    pairs = predictions.truth[predictions.known] * size + predictions.predicted[predictions.known]
     table = np.bincount(pairs, minlength=size * size).reshape(size, size).tolist()
     return {
-        a: dict(zip(answers.labels, row, strict=True)) for a, row in zip(answers.labels, table, strict=True)
+        a: dict(zip(predictions.labels, row, strict=True))
+        for a, row in zip(predictions.labels, table, strict=True)
     }
 
 
-def _sources(answers: Answers, photos: Photos) -> list[str]:
+def _sources(predictions: Predictions, photos: Photos) -> list[str]:
     return [
-        f"{answers.name_of(int(label))}/{source}".rstrip("/")
+        f"{predictions.name_of(int(label))}/{source}".rstrip("/")
         for label, source in zip(photos.labels, photos.sources, strict=True)
     ]
 
 
-def _by_source(answers: Answers, sources: Sequence[str]) -> dict[str, Share]:
+def _by_source(predictions: Predictions, sources: Sequence[str]) -> dict[str, Share]:
     names = np.array(sources, dtype=object)
-    return {name: intervals.share(answers.right[names == name]) for name in sorted(set(sources))}
+    return {name: intervals.share(predictions.right[names == name]) for name in sorted(set(sources))}
 
 
 def summary(result: Evaluation) -> Mapping[str, Share]:
@@ -198,6 +208,3 @@ def summary(result: Evaluation) -> Mapping[str, Share]:
         "neither_auroc", "neither_fpr_at_95_tpr",
     )  # fmt: skip
     return {name: result.measured[name] for name in names if name in result.measured}
-
-
-__all__ = ["NEITHER", "AtThreshold", "ClassFigures", "Evaluation", "Share", "measure", "summary"]

@@ -1,4 +1,4 @@
-"""How large photos are, and how far from square, read from their headers."""
+"""Group photos by longest side and aspect ratio, read from their headers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _dimensions(path: bytes) -> tuple[int, int]:
     try:
         header = read_header(read(path))
     except (OSError, UnreadableImage):
-        return 0, 0  # it was decoded a moment ago; whoever took it away, the figures stand
+        return 0, 0  # removed since it was decoded; the other figures are still valid
     return header.width, header.height
 
 
@@ -57,7 +57,7 @@ def _size(longest: int) -> str:
 
 
 def place(name: str) -> int:
-    """Return where a group of sizes or shapes stands among the others of its kind; 0 for any other group."""
+    """Return the index of a group of sizes or shapes among the others of its kind; 0 for any other group."""
     sizes = [_size(side) for side in (*SIDES, SIDES[-1] + 1)]
     ratios = [*(ratio for _, ratio in RATIOS), LONGER]
     return next((order.index(name) for order in (sizes, ratios) if name in order), 0)

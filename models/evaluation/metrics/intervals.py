@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from models import calibration
 from models.evaluation.metrics.statistics import Statistic
-
-Floats = npt.NDArray[np.float64]
+from models.types import Float64
 
 SEED = 20260101
 LARGEST, LEAST = 1000, 200  # resamples; fewer where there are very many photos
@@ -43,7 +42,7 @@ def value_of(statistic: Statistic, photos: int) -> float | None:
     return None if math.isnan(value) else value
 
 
-def resample(statistics: Mapping[str, Statistic], photos: int, seed: int = SEED) -> dict[str, Floats]:
+def resample(statistics: Mapping[str, Statistic], photos: int, seed: int = SEED) -> dict[str, Float64]:
     """Return each statistic of the same resamples of the photos, drawn with replacement (Efron 1979).
 
     Same photos and seed, same answer. Between LEAST and LARGEST resamples, fewer for more photos; memory
@@ -53,7 +52,7 @@ def resample(statistics: Mapping[str, Statistic], photos: int, seed: int = SEED)
         return {name: np.zeros(0) for name in statistics}
     rng = np.random.default_rng(seed)
     left = max(LEAST, min(LARGEST, _WORK // photos))
-    parts: dict[str, list[Floats]] = {name: [] for name in statistics}
+    parts: dict[str, list[Float64]] = {name: [] for name in statistics}
     while left > 0:
         rows = min(left, max(1, _CHUNK // photos))
         weights = _weights(rng, rows, photos)
@@ -63,13 +62,13 @@ def resample(statistics: Mapping[str, Statistic], photos: int, seed: int = SEED)
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def _weights(rng: np.random.Generator, rows: int, photos: int) -> Floats:
+def _weights(rng: np.random.Generator, rows: int, photos: int) -> Float64:
     drawn = rng.integers(photos, size=(rows, photos)) + photos * np.arange(rows)[:, None]
     return np.bincount(drawn.ravel(), minlength=rows * photos).reshape(rows, photos).astype(np.float64)
 
 
 def spread(
-    samples: Floats, value: float, bounds: tuple[float, float], *, centred: bool = False
+    samples: Float64, value: float, bounds: tuple[float, float], *, centred: bool = False
 ) -> tuple[float, float]:
     """Return the middle 95% of resampled values, NaN left out, within `bounds`.
 
@@ -86,7 +85,7 @@ def spread(
 
 
 def quantity(
-    value: float | None, samples: Floats, count: int, bounds: tuple[float, float], *, centred: bool = False
+    value: float | None, samples: Float64, count: int, bounds: tuple[float, float], *, centred: bool = False
 ) -> Share:
     """Return a figure with its bootstrap interval."""
     if value is None:

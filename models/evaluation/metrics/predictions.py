@@ -1,4 +1,4 @@
-"""What a bundle said of photos, beside what they show: the arrays that every figure is computed from."""
+"""A bundle's predictions and the true labels: the arrays that every figure is computed from."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.bundle.bundle import NEITHER, Bundle
+from models.bundle.bundle import Bundle
+from models.labels import NEITHER
+from models.types import Flags, Float64
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.int_]
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """Photo i at place i of each array. A label of -1 is none of the bundle's: a photo of `neither`."""
+class Predictions:
+    """Photo i at index i of each array. Label -1 is `neither` for a bundle without that label."""
 
     labels: tuple[str, ...]
     with_folder: tuple[int, ...]
-    values: Floats  # (n, k) probabilities
+    values: Float64  # (n, k) probabilities
     truth: Labels  # (n,)
     predicted: Labels  # (n,) the best of all labels
     best: Labels  # (n,) the best label with a folder
-    confidence: Floats  # (n,) its probability
-    eligible: Flags  # (n,) whether no label beats it
-    novelty: Floats  # (n,) how much the photo looks like neither
+    confidence: Float64  # (n,) its probability
+    eligible: Flags  # (n,) whether it is the best of all labels
+    novelty: Float64  # (n,) the probability of `neither`, or 1 less the confidence
 
     @classmethod
-    def of(cls, bundle: Bundle, truth: npt.NDArray[np.integer], probabilities: npt.ArrayLike) -> Answers:
-        """Take a bundle's probabilities (n, k) for photos whose labels (n,) are in its order."""
+    def of(cls, bundle: Bundle, truth: npt.NDArray[np.integer], probabilities: npt.ArrayLike) -> Predictions:
+        """Return the predictions for probabilities (n, k) and labels (n,) in the bundle's order."""
         values = np.asarray(probabilities, dtype=np.float64)
         best, confidence, eligible = calibration.predictions(values, bundle.with_folder)
-        # Without an output for it, what looks like no class is what has no clear answer.
+        # Without an output for `neither`, low confidence stands for it.
         knows = NEITHER in bundle.labels
         novelty = values[:, bundle.labels.index(NEITHER)] if knows else 1 - values.max(axis=1)
         return cls(
@@ -62,7 +62,7 @@ class Answers:
         return result
 
     def well(self, threshold: float) -> Flags:
-        """Whether the photo gets its label, or is left unfiled where the bundle has no label for it."""
+        """Whether the photo gets its label, or is not filed where the bundle lacks its label."""
         result: Flags = np.where(self.known, self.right, ~self.filed(threshold))
         return result
 
@@ -71,8 +71,8 @@ class Answers:
         return self.eligible & (self.confidence >= threshold)
 
     @property
-    def true_probability(self) -> Floats:
-        """The probability of the true label; NaN where it is none of the bundle's."""
+    def true_probability(self) -> Float64:
+        """The probability of the true label; NaN where the bundle lacks it."""
         chosen = self.values[np.arange(len(self)), np.maximum(self.truth, 0)]
         return np.where(self.known, chosen, np.nan)
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Statistic = Callable[[Floats], Floats]
+from models.types import Flags, Float64
+
+Statistic = Callable[[Float64], Float64]
 
 BINS = 15  # of the calibration error
 
@@ -23,7 +23,7 @@ def ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Statistic:
     """Return sum(w * numerator) / sum(w * denominator): a share, a mean, an F1."""
     both = np.stack([np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)], axis=1)
 
-    def value(weights: Floats) -> Floats:
+    def value(weights: Float64) -> Float64:
         sums = weights @ both
         return _divide(sums[:, 0], sums[:, 1])
 
@@ -33,15 +33,15 @@ def ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Statistic:
 def mean(statistics: Sequence[Statistic], empty: float = np.nan) -> Statistic:
     """Return the plain mean of several; a part without meaning counts as `empty`."""
 
-    def value(weights: Floats) -> Floats:
+    def value(weights: Float64) -> Float64:
         parts = np.stack([statistic(weights) for statistic in statistics])
-        result: Floats = np.where(np.isnan(parts), empty, parts).mean(axis=0)
+        result: Float64 = np.where(np.isnan(parts), empty, parts).mean(axis=0)
         return result
 
     return value
 
 
-def calibration_error(confidence: Floats, right: Flags, among: Flags) -> Statistic:
+def calibration_error(confidence: Float64, right: Flags, among: Flags) -> Statistic:
     """Return the expected calibration error (Naeini et al. 2015) over BINS bins of equal width."""
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.zeros((len(confidence), BINS))
@@ -50,11 +50,11 @@ def calibration_error(confidence: Floats, right: Flags, among: Flags) -> Statist
     return lambda weights: _divide(np.abs(weights @ gaps).sum(axis=1), weights @ counted)
 
 
-def area_under_roc(scores: Floats, positive: Flags, negative: Flags) -> Statistic:
+def area_under_roc(scores: Float64, positive: Flags, negative: Flags) -> Statistic:
     """Return the chance that a positive scores above a negative, ties half (Mann and Whitney 1947)."""
     order, starts = _grouped(scores, positive | negative)
 
-    def value(weights: Floats) -> Floats:
+    def value(weights: Float64) -> Float64:
         ups = np.add.reduceat(weights[:, order] * positive[order], starts, axis=1)
         downs = np.add.reduceat(weights[:, order] * negative[order], starts, axis=1)
         below = np.cumsum(downs, axis=1) - downs / 2
@@ -63,11 +63,11 @@ def area_under_roc(scores: Floats, positive: Flags, negative: Flags) -> Statisti
     return value if len(order) else _nothing
 
 
-def average_precision(scores: Floats, positive: Flags, among: Flags) -> Statistic:
+def average_precision(scores: Float64, positive: Flags, among: Flags) -> Statistic:
     """Return the mean precision over the recalls where it changes, without interpolation."""
     order, starts = _grouped(-scores, among)
 
-    def value(weights: Floats) -> Floats:
+    def value(weights: Float64) -> Float64:
         hits = np.add.reduceat(weights[:, order] * positive[order], starts, axis=1)
         named = np.add.reduceat(weights[:, order], starts, axis=1)
         precision = _divide(np.cumsum(hits, axis=1), np.cumsum(named, axis=1), empty=0.0)
@@ -76,7 +76,7 @@ def average_precision(scores: Floats, positive: Flags, among: Flags) -> Statisti
     return value if len(order) else _nothing
 
 
-def area_under_risk_coverage(confidence: Floats, right: Flags, among: Flags) -> Statistic:
+def area_under_risk_coverage(confidence: Float64, right: Flags, among: Flags) -> Statistic:
     """Return the mean share of wrong answers over all coverages (Geifman and El-Yaniv 2017).
 
     Among answers of one confidence, wrong ones are taken first: a tie counts against the model.
@@ -85,7 +85,7 @@ def area_under_risk_coverage(confidence: Floats, right: Flags, among: Flags) -> 
     order = chosen[np.lexsort((right[chosen], -confidence[chosen]))]
     wrong = ~right[order]
 
-    def value(weights: Floats) -> Floats:
+    def value(weights: Float64) -> Float64:
         taken = weights[:, order]
         risk = _divide(np.cumsum(taken * wrong, axis=1), np.cumsum(taken, axis=1), empty=0.0)
         return _divide((risk * taken).sum(axis=1), taken.sum(axis=1))
@@ -93,7 +93,7 @@ def area_under_risk_coverage(confidence: Floats, right: Flags, among: Flags) -> 
     return value if len(order) else _nothing
 
 
-def let_in(scores: Floats, inside: Flags, outside: Flags, share: float = 0.95) -> Statistic:
+def let_in(scores: Float64, inside: Flags, outside: Flags, share: float = 0.95) -> Statistic:
     """Return the share of outsiders that score no more than `share` of the insiders do.
 
     The bound is the insiders' quantile with linear interpolation, as numpy.quantile has it.
@@ -101,7 +101,7 @@ def let_in(scores: Floats, inside: Flags, outside: Flags, share: float = 0.95) -
     order = np.flatnonzero(inside)[np.argsort(scores[inside], kind="stable")]
     ranked, others = scores[order], np.flatnonzero(outside)
 
-    def value(weights: Floats) -> Floats:
+    def value(weights: Float64) -> Float64:
         sums = np.cumsum(weights[:, order], axis=1)
         place = np.maximum(sums[:, -1] - 1, 0) * share
         bounds = np.array([_quantile(ranked, row, at) for row, at in zip(sums, place, strict=True)])
@@ -112,7 +112,7 @@ def let_in(scores: Floats, inside: Flags, outside: Flags, share: float = 0.95) -
     return value if len(order) and len(others) else _nothing
 
 
-def _quantile(ranked: Floats, sums: Floats, at: float) -> float:
+def _quantile(ranked: Float64, sums: Float64, at: float) -> float:
     """Interpolate at place `at` of the multiset that has each of `ranked` as often as `sums` rises."""
     below, above = np.searchsorted(sums, [np.floor(at), np.ceil(at)], side="right")
     last = len(ranked) - 1
@@ -120,7 +120,7 @@ def _quantile(ranked: Floats, sums: Floats, at: float) -> float:
     return float(low + (high - low) * (at - np.floor(at)))
 
 
-def _grouped(scores: Floats, among: Flags) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+def _grouped(scores: Float64, among: Flags) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
     """Return the indices in ascending order of score, and where each run of equal scores starts."""
     chosen = np.flatnonzero(among)
     order = chosen[np.argsort(scores[chosen], kind="stable")]
@@ -129,9 +129,9 @@ def _grouped(scores: Floats, among: Flags) -> tuple[npt.NDArray[np.int_], npt.ND
     return order, starts
 
 
-def _nothing(weights: Floats) -> Floats:
+def _nothing(weights: Float64) -> Float64:
     return np.full(len(weights), np.nan)
 
 
-def _divide(numerator: Floats, denominator: Floats, empty: float = np.nan) -> Floats:
+def _divide(numerator: Float64, denominator: Float64, empty: float = np.nan) -> Float64:
     return np.divide(numerator, denominator, out=np.full_like(numerator, empty), where=denominator > 0)

@@ -1,4 +1,4 @@
-"""One page that shows all of it: no script, nothing fetched, so it can be mailed, printed and kept."""
+"""Write the evaluation as one HTML page: no script and no other files, so it can be mailed and printed."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from pathlib import Path
 from typing import Any
 
 from models.bundle.bundle import Bundle, replace
+from models.errors import need
 from models.evaluation.metrics import image_sizes
 from models.evaluation.metrics.curves import Curve
 from models.evaluation.metrics.figures import Evaluation
 from models.evaluation.metrics.intervals import Share
 from models.evaluation.report import plots
-from models.evaluation.report.gallery import Shot
+from models.evaluation.report.gallery import GalleryItem
 from models.evaluation.report.wording import number, percent, range_, visible
 
 TEMPLATE = "page.html.j2"
 
 TITLES = {
     "promises": (
-        "What a promise costs",
-        "A stricter promise files fewer photos. Shaded: where the figure may be, with 95% confidence.",
+        "Coverage by target precision",
+        "A higher target precision files fewer photos. Shaded: the 95% intervals.",
     ),
-    "confusion": ("What is taken for what", "Rows are what the photos show, columns what the model answers."),
+    "confusion": ("Confusion matrix", "Rows are the true classes, columns the predicted ones."),
     "reliability": (
-        "Is its confidence worth its name?",
-        "On the dashed line, photos given 90% are right nine times in ten; below it the model is too sure.",
+        "Calibration",
+        "On the dashed line, 90% of photos at 90% confidence are right; below it, too few are.",
     ),
     "risk_coverage": (
-        "What it is sure of",
-        "To the right, ever more doubtful photos are answered too; the curve is the share of wrong answers.",
+        "Risk and coverage",
+        "To the right, photos of lower confidence are included; the curve is the share of wrong predictions.",
     ),
-    "roc": ("Finding one among all (ROC)", "The nearer to the upper left corner, the better."),
+    "roc": ("ROC of each class against the others", "The nearer to the upper left corner, the better."),
     "pr": (
-        "Finding one among all (precision and recall)",
+        "Precision and recall of each class",
         "The nearer to the upper right corner, the better.",
     ),
 }
@@ -43,7 +44,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A plot for light and for dark paper, as data URIs, with its words."""
+    """A plot for light and for dark themes, as data URIs, with title and explanation."""
 
     name: str
     title: str
@@ -54,7 +55,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A headline."""
+    """A headline figure."""
 
     title: str
     share: Share
@@ -76,23 +77,23 @@ def _png(data: bytes) -> str:
 
 
 def tiles(result: Evaluation) -> list[Tile]:
-    """Return the headlines, those that were measured."""
+    """Return the headline figures that were measured."""
     at = result.at_threshold
     percent_ = f"{100 * at.target_precision:g}%"
     found = [
-        Tile("right, of all", result.accuracy, "its best answer of all, neither included, is the true one"),
-        Tile("right, with a folder", result.accuracy_with_folder, "if it must name a label with a folder"),
+        Tile("right, of all", result.accuracy, "the best of all labels, neither included, is the true one"),
+        Tile("right, with a folder", result.accuracy_with_folder, "if only labels with a folder count"),
         Tile("filed", at.coverage, f"of those with a folder, when {percent_} of what is filed must be right"),
         Tile("filed right", at.precision, "of these filed photos are in the right folder"),
-        Tile("neither, filed", at.neither_filed, "of photos of neither, which nobody wants filed"),
+        Tile("neither, filed", at.neither_filed, "of photos of neither, which should not be filed"),
         Tile("calibration error", result.measured["ece"], "between confidence and truth, on average (ECE)"),
     ]  # fmt: skip
     return [tile for tile in found if tile.share.value is not None]
 
 
 def write(
-    result: Evaluation, bundle: Bundle, curves: Sequence[Curve], worst: Sequence[Shot],
-    suspects: Sequence[Shot], suspected: int, out: Path,
+    result: Evaluation, bundle: Bundle, curves: Sequence[Curve], worst: Sequence[GalleryItem],
+    suspects: Sequence[GalleryItem], suspected: int, out: Path,
 ) -> Path:  # fmt: skip
     """Draw the plots, and write `index.html`, into `out`. Raises PackageMissing."""
     return render(out / "index.html", TEMPLATE, {
@@ -129,7 +130,7 @@ def groups(measured: Mapping[str, Share]) -> list[tuple[str, list[tuple[str, Sha
 
 def render(path: Path, template: str, values: Mapping[str, Any]) -> Path:
     """Write a page of a template, every value escaped. Raises PackageMissing."""
-    plots.need("jinja2")
+    need("jinja2", "leave out --out")
     import jinja2
 
     environment = jinja2.Environment(

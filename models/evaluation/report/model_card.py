@@ -1,7 +1,7 @@
-"""The card of a bundle, its README.md: what it is made from, how, how good it is, where it fails.
+"""Write the model card, the README.md of a bundle: data, method, figures and failures.
 
-What is measured is written anew each time. What only a person can know stands between `<!-- kept: NAME -->`
-and `<!-- end -->` and stays as it is.
+Figures are replaced each time. Paragraphs by people are between `<!-- kept: NAME -->` and `<!-- end -->`, and
+are kept.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from models.bundle.bundle import NEITHER, Bundle, replace
-from models.evaluation.metrics.figures import AtThreshold, Evaluation, Share
+from models.bundle.bundle import Bundle, replace
+from models.evaluation.metrics.figures import AtThreshold, Evaluation
+from models.evaluation.metrics.intervals import Share
 from models.evaluation.report.html_page import groups
 from models.evaluation.report.wording import number, percent, range_, visible
+from models.labels import NEITHER
 
 NAME = "README.md"
 _WIDTH = 110
@@ -124,7 +126,7 @@ def _again(bundle: Bundle) -> str:
 
 
 def _command(words: Sequence[str]) -> str:
-    """Break a command over lines that a shell puts together again; an option stays with its value."""
+    """Wrap a command with line continuations; an option stays on the line of its value."""
     pieces: list[str] = []
     for word in words:
         if pieces and pieces[-1].startswith("--") and " " not in pieces[-1] and not word.startswith("--"):
@@ -244,6 +246,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return a name as Markdown takes it: no table, no link, no HTML."""
+    """Escape a name for Markdown: no table, no link, no HTML."""
     escaped = re.sub(r"([\\`*\[\]|#])", r"\\\1", visible(text))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.errors import PackageMissing
+from models.errors import need
 from models.evaluation.metrics.curves import Curve
 from models.evaluation.metrics.figures import Evaluation
 
@@ -53,26 +53,15 @@ DARK = Theme(
 )  # fmt: skip
 
 
-def need(package: str) -> None:
-    """Import a package. Raises PackageMissing, which names what brings it."""
-    try:
-        __import__(package)
-    except ImportError as error:
-        raise PackageMissing(
-            f"{package} is not installed, and plots and pages need it: run `pip install 'pawsort[train]'`, "
-            "or leave out --out"
-        ) from error
-
-
 def need_all() -> None:
-    """Find out before a long measurement whether its page can be written. Raises PackageMissing."""
+    """Check before a long measurement that its page can be written. Raises PackageMissing."""
     for package in ("matplotlib", "jinja2"):
-        need(package)
+        need(package, "leave out --out")
 
 
 def draw(result: Evaluation, curves: Sequence[Curve], theme: Theme = LIGHT) -> dict[str, bytes]:
     """Return each plot as PNG by its name; those without a curve are left out. Raises PackageMissing."""
-    need("matplotlib")
+    need("matplotlib", "leave out --out")
     by_kind: dict[str, list[Curve]] = {}
     for curve in curves:
         if curve.points:
@@ -110,14 +99,14 @@ def _png(theme: Theme, drawer: Callable[[Any], None]) -> bytes:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep quiet about letters that matplotlib's font lacks: a label may be in any language."""
+    """Ignore warnings about letters that matplotlib's font lacks: a label may be in any language."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
         yield
 
 
 def _plain(label: str) -> str:
-    """Return a label that matplotlib takes as it is: no formula, and no name that is left out of legends."""
+    """Escape a label for matplotlib: no formula, and no leading underscore, which legends leave out."""
     return (" " if label.startswith("_") else "") + label.replace("$", r"\$")
 
 
@@ -145,7 +134,7 @@ def _confusion(axes: Axes, table: Mapping[str, Mapping[str, int]], theme: Theme)
     places = range(0, len(names), step)
     axes.set_xticks(list(places), names[::step], rotation=0 if len(names) <= 5 else 60)
     axes.set_yticks(list(places), names[::step])
-    _name(axes, theme, "the model's answer", "on the photo")
+    _name(axes, theme, "predicted", "true")
     if few:
         for (row, column), count in np.ndenumerate(counts):
             strong = np.sqrt(shares[row, column]) > 0.55
@@ -163,7 +152,7 @@ def _reliability(axes: Axes, curves: list[Curve], theme: Theme) -> None:
         color=theme.quiet,
         linestyle="--",
         linewidth=1,
-        label="as sure as it should be",
+        label="perfect calibration",
     )
     reach = np.maximum(np.stack([y - low, high - y]), 0)
     counts = np.array([p.count or 0 for p in points], dtype=float)
@@ -181,19 +170,19 @@ def _risk_coverage(axes: Axes, curves: list[Curve], theme: Theme) -> None:
     axes.plot([p.x for p in points], [p.y for p in points], color=theme.accent, linewidth=2)
     axes.set_xlim(0, 1.02)
     axes.set_ylim(bottom=0)
-    _name(axes, theme, "share of photos answered, the surest first", "share of these that is wrong")
+    _name(axes, theme, "share of photos, the most confident first", "share of these that is wrong")
 
 
 def _roc(axes: Axes, curves: list[Curve], theme: Theme) -> None:
     axes.plot([0, 1], [0, 1], color=theme.quiet, linestyle="--", linewidth=1)
     _lines(axes, curves, theme)
-    _name(axes, theme, "share of the others taken for it", "share of it found")
+    _name(axes, theme, "false positive rate", "true positive rate")
     axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.01))
 
 
 def _pr(axes: Axes, curves: list[Curve], theme: Theme) -> None:
     _lines(axes, curves, theme)
-    _name(axes, theme, "share of it found (recall)", "share that is right (precision)")
+    _name(axes, theme, "recall", "precision")
     axes.set(xlim=(0, 1.01), ylim=(0, 1.01))
 
 
@@ -227,6 +216,6 @@ def _promises(axes: Axes, result: Evaluation, theme: Theme) -> None:
             axes.fill_between(places, low, high, color=colour, alpha=0.15)
     axes.set_xticks(x, [f"{100 * at.target_precision:g}%" for at in entries])
     axes.set_ylim(0, 1.01)
-    _name(axes, theme, "precision that is promised", "share of photos")
+    _name(axes, theme, "target precision", "share of photos")
     if axes.lines:
         _legend(axes, theme, "center left")

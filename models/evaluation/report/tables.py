@@ -1,4 +1,4 @@
-"""What is measured, as JSON and CSV."""
+"""Write figures, curves and predictions as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from models.data.dataset import Photos, read
 from models.evaluation.metrics.curves import Curve
 from models.evaluation.metrics.figures import Evaluation
 from models.evaluation.metrics.label_errors import Suspect
-from models.evaluation.metrics.predictions import Answers
+from models.evaluation.metrics.predictions import Predictions
 
 Row = Sequence[object]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # what a terminal would act on
-_FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")  # what a spreadsheet would run
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # control characters of terminals
+_FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")  # starts of formulas in spreadsheets
 
 
 def write_json(path: Path, content: object) -> None:
@@ -49,14 +49,14 @@ def _cell(value: object) -> object:
 
 
 def name_of(path: bytes) -> str:
-    """Return a path as text; bytes that are no UTF-8 are written as escapes."""
+    """Return a path as text; bytes that are not UTF-8 become escapes."""
     return os.fsdecode(path).encode("utf-8", "backslashreplace").decode()
 
 
 def write(
     result: Evaluation,
     photos: Photos,
-    answers: Answers,
+    predictions: Predictions,
     curves: Sequence[Curve],
     suspected: Sequence[Suspect],
     out: Path,
@@ -67,8 +67,8 @@ def write(
     write_csv(out / "figures.csv", _figure_rows(result))
     write_csv(out / "confusion.csv", _confusion_rows(result))
     write_csv(out / "curves.csv", _curve_rows(curves))
-    write_csv(out / "photos.csv", _photo_rows(photos, answers, result))
-    write_csv(out / "suspects.csv", _suspect_rows(photos, answers, suspected))
+    write_csv(out / "photos.csv", _photo_rows(photos, predictions, result))
+    write_csv(out / "suspects.csv", _suspect_rows(photos, predictions, suspected))
 
 
 def _figure_rows(result: Evaluation) -> Iterator[Row]:
@@ -92,28 +92,31 @@ def _curve_rows(curves: Sequence[Curve]) -> Iterator[Row]:
             yield curve.kind, curve.of, *numbers, p.count
 
 
-def _photo_rows(photos: Photos, answers: Answers, result: Evaluation) -> Iterator[Row]:
+def _photo_rows(photos: Photos, predictions: Predictions, result: Evaluation) -> Iterator[Row]:
     """Yield the worst first: by the probability of the true label, then those that show no label."""
-    yield "path", "label", "prediction", "filed", "source", *answers.labels
-    filed = answers.filed(result.at_threshold.threshold)
-    for i in np.argsort(answers.true_probability, kind="stable").tolist():
-        label, said = answers.name_of(int(answers.truth[i])), answers.labels[int(answers.predicted[i])]
-        scores = (round(float(p), 6) for p in answers.values[i])
+    yield "path", "label", "prediction", "filed", "source", *predictions.labels
+    filed = predictions.filed(result.at_threshold.threshold)
+    for i in np.argsort(predictions.true_probability, kind="stable").tolist():
+        label, said = (
+            predictions.name_of(int(predictions.truth[i])),
+            predictions.labels[int(predictions.predicted[i])],
+        )
+        scores = (round(float(p), 6) for p in predictions.values[i])
         yield name_of(photos.paths[i]), label, said, int(filed[i]), photos.sources[i], *scores
 
 
-def _suspect_rows(photos: Photos, answers: Answers, suspected: Sequence[Suspect]) -> Iterator[Row]:
-    """Yield what `--exclude` reads, a hash and a reason, beside what a person wants to know."""
+def _suspect_rows(photos: Photos, predictions: Predictions, suspected: Sequence[Suspect]) -> Iterator[Row]:
+    """Yield the columns that `--exclude` reads, a hash and a reason, and details for people."""
     yield "sha256", "reason", "path", "label", "suggestion", "score"
     for item in suspected:
         path, (label, other) = (
             photos.paths[item.index],
-            (answers.labels[item.label], answers.labels[item.suggestion]),
+            (predictions.labels[item.label], predictions.labels[item.suggestion]),
         )
         digest = hashlib.sha256(read(path)).hexdigest()
         yield digest, f"{label}, looks like {other}", name_of(path), label, other, item.score
 
 
 def rounded(value: float | None) -> float | None:
-    """Return what a cell holds: six digits, nothing for NaN."""
+    """Return a cell's value: six decimals, None for NaN."""
     return None if value is None or math.isnan(value) else round(value, 6)

@@ -1,4 +1,4 @@
-"""Figures and names in words, for pages and cards."""
+"""Format figures and names for pages and cards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models.evaluation.metrics.intervals import Share
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Write a share; 99.96% is not 100.0%."""
+    """Format a share; 99.96% does not become 100.0%."""
     if value is None:
         return "–"
     text = f"{100 * value:.{digits}f}"
@@ -19,18 +19,18 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def number(value: float | None) -> str:
-    """Write a figure that is no share."""
+    """Format a figure that is not a share."""
     return "–" if value is None else f"{value:.4f}"
 
 
 def range_(share: Share, plain: bool = False) -> str:
-    """Write a 95% interval."""
+    """Format a 95% interval."""
     low, high = (number(v) if plain else percent(v) for v in (share.low, share.high))
     return f"{low} to {high}"
 
 
 def visible(text: str) -> str:
-    """Write what has no shape of its own, or turns the writing round, as escapes."""
+    """Escape invisible characters, and those that change the writing direction."""
     hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
     return "".join(
         c.encode("unicode_escape").decode() if unicodedata.category(c) in hidden else c for c in text

@@ -17,8 +17,9 @@ from pathlib import Path
 import models
 from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
+from models.bundle.cache import cache_folder
 from models.errors import BundleError
-from models.networks import imagenet
+from models.inference import imagenet
 from pipeline.config import Settings
 from pipeline.web.middleware.problems import Problem
 
@@ -84,7 +85,7 @@ class ModelRegistry:
             for manifest in sorted(folder.glob(f"*/{bundles.MANIFEST}")):
                 yield manifest.parent.name, manifest.parent
         # Listed only once made, by `pawsort classify --model imagenet`: that takes a download and minutes.
-        made = imagenet.cache_folder().glob(f"{imagenet.NAME}-*/{bundles.MANIFEST}")
+        made = cache_folder().glob(f"{imagenet.NAME}-*/{bundles.MANIFEST}")
         for manifest in sorted(made, key=lambda path: path.stat().st_mtime)[-1:]:
             yield imagenet.NAME, manifest.parent
 

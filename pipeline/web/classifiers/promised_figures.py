@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from models.bundle.bundle import Bundle, Figure, ThresholdEntry
-from models.calibration import wilson
+from models.bundle.bundle import Bundle
+from models.bundle.manifest import Figure
+from models.calibration import Threshold, wilson
 from pipeline.classifier.configured_model import policy
 from pipeline.config import Settings
 
@@ -30,7 +31,7 @@ class Promise:
     threshold: float
     measured_at: float
     is_measured: bool
-    entry: ThresholdEntry | None
+    entry: Threshold | None
 
 
 def in_force(settings: Settings, bundle: Bundle) -> Promise:
@@ -50,7 +51,7 @@ def figures(bundle: Bundle, promise: Promise) -> dict[str, Figure]:
     return kept | (_calibrated(bundle, promise.entry) if promise.entry else {})
 
 
-def _calibrated(bundle: Bundle, entry: ThresholdEntry) -> dict[str, Figure]:
+def _calibrated(bundle: Bundle, entry: Threshold) -> dict[str, Figure]:
     splits = (bundle.manifest.made.data.get(label, {}) for label in bundle.folders)
     count = sum(split.get("calibration", 0) for split in splits)
     low, high = wilson(round(entry.coverage * count), count)
@@ -60,7 +61,7 @@ def _calibrated(bundle: Bundle, entry: ThresholdEntry) -> dict[str, Figure]:
     return {"coverage_at_threshold": filed, "filed_right_at_threshold": right}
 
 
-def _entry(bundle: Bundle, threshold: float) -> ThresholdEntry | None:
+def _entry(bundle: Bundle, threshold: float) -> Threshold | None:
     """Return the row of the calibration table with the highest threshold up to `threshold`."""
     rows = [row for row in bundle.manifest.calibration.thresholds if row.threshold <= threshold]
     return max(rows, key=lambda row: (row.threshold, row.target_precision), default=None)

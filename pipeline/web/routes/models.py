@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from db.queries import review
 from db.queries.review import Settled
-from models.bundle.bundle import Bundle, Figure
+from models.bundle.bundle import Bundle
+from models.bundle.manifest import Figure
 from pipeline.decision import UNCERTAIN
 from pipeline.files.safe_open import open_if_regular
 from pipeline.web.classifiers import measured_figures, promised_figures

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
-from models.networks.imagenet import NAME as IMAGENET
+from models.inference.imagenet import NAME as IMAGENET
 from pipeline.web.classifiers.model_registry import MAKE_IMAGENET, Choice
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.routes.parameters import Text

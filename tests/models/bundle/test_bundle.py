@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from models.bundle import bundle as bundles
-from models.bundle.bundle import Bundle, BundleError, compose, load, locate, write
+from models.bundle.bundle import Bundle, compose, load, locate, write
 from models.bundle.weights import WeightsError, pack, unpack
+from models.errors import BundleError
 from tests.models.conftest import manifest
 
 
@@ -192,7 +193,7 @@ def test_compressed_arrays_are_refused_unread():
 
 
 @pytest.mark.fault(102)
-def test_header_that_promises_more_than_there_is_takes_no_memory():
+def test_header_of_a_larger_array_than_the_file_takes_no_memory():
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**12,)})
     buffer = io.BytesIO()
@@ -202,7 +203,7 @@ def test_header_that_promises_more_than_there_is_takes_no_memory():
         unpack(buffer.getvalue())
 
 
-def test_what_is_no_archive_is_refused():
+def test_files_that_are_not_archives_are_refused():
     for data in (b"plain text", b"PK\x03\x04 nothing more"):
         with pytest.raises(WeightsError):
             unpack(data)

@@ -22,7 +22,7 @@ def engine(shipped: Bundle) -> Engine:
     return open_engine(shipped, "tensorflow")
 
 
-def test_shipped_bundle_is_whole_small_and_says_what_it_is(shipped: Bundle):
+def test_shipped_bundle_is_complete_small_and_described(shipped: Bundle):
     assert shipped.labels == ("cat", "dog", "neither")
     assert dict(shipped.folders) == {"cat": "cats", "dog": "dogs"}
     assert sum(file.stat().st_size for file in shipped.path.iterdir()) < 12_000_000
@@ -42,7 +42,7 @@ def test_it_passes_its_own_self_test(engine: Engine):
     assert engine.name == "tensorflow"
 
 
-def test_it_knows_cats_and_dogs(shipped: Bundle, engine: Engine, shared_data: Path):
+def test_shipped_model_recognises_cats_and_dogs(shipped: Bundle, engine: Engine, shared_data: Path):
     for label, name in enumerate(("cat", "dog")):
         found = sorted((shared_data / "cats_dogs" / name).iterdir())[::350]
         images = np.concatenate(list(batches([bytes(path) for path in found], shipped.input_size)))

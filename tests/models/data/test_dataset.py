@@ -10,7 +10,8 @@ import pytest
 
 from models.data import batches as feeding
 from models.data.batches import augmented, batches
-from models.data.dataset import DatasetError, check_trainable, read, read_wrong, scan
+from models.data.dataset import check_trainable, read, read_excluded, scan
+from models.errors import DatasetError
 from models.images.decode import decode
 from tests.models.conftest import make_photos
 from tests.models.data.test_near_duplicates import picture
@@ -82,7 +83,7 @@ def test_missing_folder_is_refused(tmp_path: Path):
         scan([tmp_path / "nowhere"], 1)
 
 
-def test_batches_are_what_the_worker_sees_in_order(photos: Path):
+def test_batches_are_decoded_as_in_the_worker_and_in_order(photos: Path):
     paths = scan([photos / "pets"], 1).paths[:10]
     seen = np.concatenate(list(batches(paths, 32, batch=4)))
     assert seen.dtype == np.uint8
@@ -163,7 +164,7 @@ def test_photos_named_as_wrong_are_set_aside(tmp_path: Path):
     make_photos(tmp_path, "cat", 4)
     digest = hashlib.sha256((tmp_path / "cat/1.png").read_bytes()).hexdigest()
     (tmp_path / "wrong.csv").write_text(f"sha256,reason\n{digest},shows a fox\n")
-    found = scan([tmp_path], 1, wrong=read_wrong(tmp_path / "wrong.csv"))
+    found = scan([tmp_path], 1, excluded=read_excluded(tmp_path / "wrong.csv"))
     assert [(os.path.basename(i.path), i.reason) for i in found.set_aside] == [
         (b"1.png", "named as wrong: shows a fox")
     ]
@@ -175,7 +176,7 @@ def test_list_of_wrong_photos_that_is_none_is_refused(tmp_path: Path, content: s
     if content is not None:
         (tmp_path / "wrong.csv").write_text(content)
     with pytest.raises(DatasetError, match=r"wrong\.csv: (expected a CSV|cannot be read)"):
-        read_wrong(tmp_path / "wrong.csv")
+        read_excluded(tmp_path / "wrong.csv")
 
 
 def test_no_source_of_neither_is_held_out_where_all_are_to_train(tmp_path: Path):

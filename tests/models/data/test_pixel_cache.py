@@ -25,7 +25,7 @@ def epoch(
     found: Photos, recipe: Recipe, number: int = 1, size: int = 32
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     store = pixel_cache.store_for(found, size, recipe)
-    return list(pixel_cache.quick_epoch(found, store, recipe, size, 16, seed=3, epoch=number))
+    return list(pixel_cache.augmented_epoch(found, store, recipe, size, 16, seed=3, epoch=number))
 
 
 @pytest.mark.parametrize("recipe", [SMALL_CNN, CIFAR_CNN])

@@ -20,7 +20,7 @@ def test_split_of_a_known_content_never_changes():
     assert [split_of(d, 1) for d in DIGESTS[:6]] == KNOWN
 
 
-def test_shares_are_as_promised():
+def test_splits_have_their_shares():
     counts = Counter(split_of(d, 7) for d in DIGESTS)
     assert [counts[s] / len(DIGESTS) for s in SPLITS] == pytest.approx(SHARES, abs=0.02)
 

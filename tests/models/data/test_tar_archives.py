@@ -113,7 +113,7 @@ def test_member_that_is_too_large_for_a_photo_is_refused(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("name", ["x.tar", "x.tar.gz"])
-def test_what_is_no_archive_is_refused_by_name(tmp_path: Path, name: str):
+def test_files_that_are_not_archives_are_refused_by_name(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"no archive" * 100)
     with pytest.raises(DatasetError, match=rf"{name}: (not readable|cannot be read)"):
         scan([tmp_path / name], 1)

@@ -1,4 +1,4 @@
-"""A classifier that goes by colour, so that figures can be tested without a network."""
+"""A classifier by colour, so that figures can be tested without a network."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, BundleError
+from models.bundle.bundle import Bundle
 from models.data.dataset import read
+from models.errors import BundleError
 from models.evaluation import evaluate
 from models.evaluation.report import plots
 from models.images.decode import decode
@@ -19,7 +20,7 @@ from models.inference import gradcam
 
 @pytest.fixture
 def by_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `evaluate` answer cat for red, dog for blue and neither for green.
+    """Let `evaluate` predict cat for red, dog for blue and neither for green.
 
     A bundle called `blind` takes green for blue.
     """
@@ -44,5 +45,5 @@ def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def no_explainer(bundle: Bundle) -> None:
-    """Say that the bundle has no network to explain."""
+    """Raise, as for a bundle whose network cannot be explained."""
     raise BundleError("no network")

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from models.bundle.bundle import Bundle
-from models.data.dataset import DatasetError, Photos, scan
+from models.data.dataset import Photos, scan
+from models.errors import DatasetError
 from models.evaluation.evaluate import relabelled
 from models.evaluation.synthetic_scenes import SHARES, beside, composed, placed
 
@@ -32,7 +33,7 @@ def test_two_photos_share_one_picture():
 
 
 def by_redness(images: np.ndarray) -> np.ndarray:
-    """Say cat where over a tenth is red (a third of the side), dog where all is blue, else neither."""
+    """Predict cat where over a tenth is red (a third of the side), dog where all is blue, else neither."""
     red, blue = ((images[..., channel] > 100).mean(axis=(1, 2)) for channel in (0, 2))
     cat, dog = red > 0.1, blue > 0.9
     scores = np.stack([cat & ~dog, dog, ~cat & ~dog], axis=1) + 0.01
@@ -65,7 +66,7 @@ def test_two_classes_together_are_right_if_they_are_left_alone(plain_bundle: Bun
     assert (left[f"accuracy_by_{name}"].value, left[f"filed_by_{name}"].value) == (1.0, 0.0)
 
 
-def test_where_nothing_can_be_made_it_says_what_is_missing(plain_bundle: Bundle, tmp_path: Path):
+def test_the_error_names_the_photos_missing_for_composition(plain_bundle: Bundle, tmp_path: Path):
     photos = photos_of(tmp_path / "photos", plain_bundle, cat=(200, 0, 0), dog=(0, 0, 200))
     alone = dataclasses.replace(photos, labels=np.zeros_like(photos.labels))
     with pytest.raises(DatasetError, match="photos of neither"):

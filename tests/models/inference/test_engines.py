@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 import yaml
 
-from models.bundle.bundle import Bundle, BundleError, Sketches, compose, load, read_weights, write
+from models.bundle.bundle import Bundle, compose, load, read_weights, write
+from models.bundle.manifest import Bfloat16Check
 from models.bundle.weights import pack
+from models.errors import BundleError
 from models.inference import engines, openvino_engine, self_test
-from models.inference.engines import open_engine, open_sketch
+from models.inference.engines import open_bfloat16, open_engine
 
 # Not importorskip, which would import it, telemetry and all.
 needs_openvino = pytest.mark.skipif(
@@ -28,14 +30,14 @@ needs_openvino = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a test converts is kept where no other test finds it."""
+    """Set a cache folder of its own for each test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache/pawsort/engines"
 
 
 @pytest.fixture(scope="session")
 def once_converted(trained: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is kept of a bundle that was opened with OpenVINO once, without a trial."""
+    """Return the cache of a bundle after opening it with OpenVINO once, without a trial."""
     folder = tmp_path_factory.mktemp("converted")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
@@ -45,18 +47,18 @@ def once_converted(trained: Bundle, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def kept(once_converted: Path, own_cache: Path) -> Path:
-    """A cache of a test's own in which it finds that, since converting takes a second."""
+    """Return a copy of that cache, since converting takes a second."""
     return Path(shutil.copytree(once_converted, own_cache))
 
 
 @pytest.fixture
 def copied(trained: Bundle, tmp_path: Path) -> Path:
-    """A copy of the trained bundle that a test may spoil."""
+    """Return a copy of the trained bundle that a test may damage."""
     return Path(shutil.copytree(trained.path, tmp_path / "copy"))
 
 
 def rewritten(path: Path, arrays: dict[str, np.ndarray], **changes: object) -> Bundle:
-    """Put other arrays, rightly hashed, and other settings into a bundle."""
+    """Put other arrays, with the right hash, and other settings into a bundle."""
     content = yaml.safe_load((path / "bundle.yaml").read_text())
     content.pop("weights")
     packed = pack(arrays)
@@ -110,7 +112,7 @@ def test_openvino_takes_photos_however_they_lie_in_memory(trained: Bundle, lie: 
 
 @needs_openvino
 @pytest.mark.usefixtures("kept")
-def test_auto_says_what_it_chose_and_why(trained: Bundle, caplog: pytest.LogCaptureFixture):
+def test_auto_logs_its_choice_and_the_rates(trained: Bundle, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, "models.inference.engines"):
         engine = open_engine(trained, "auto")
     assert f"engine {engine.name}" in caplog.text and "images a second" in caplog.text
@@ -127,7 +129,7 @@ def test_auto_takes_the_faster(trained: Bundle, monkeypatch: pytest.MonkeyPatch)
 
 
 @needs_openvino
-def test_second_start_takes_what_the_first_made_and_chose(
+def test_second_start_uses_the_cache_of_the_first(
     trained: Bundle, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setattr(engines, "_seconds", lambda engine, images: 1.0 if engine.name == "openvino" else 2.0)
@@ -144,9 +146,7 @@ def test_second_start_takes_what_the_first_made_and_chose(
 
 @needs_openvino
 @pytest.mark.parametrize("harm", ["cut off", "another network's", "no trial"])
-def test_what_was_kept_and_is_spoilt_is_made_again(
-    trained: Bundle, kept: Path, harm: str, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_damaged_cache_is_replaced(trained: Bundle, kept: Path, harm: str, monkeypatch: pytest.MonkeyPatch):
     images = self_test.images(3, 5, 32)
     first = open_engine(trained, "openvino").predict(images)
     (folder,) = kept.iterdir()
@@ -163,7 +163,7 @@ def test_what_was_kept_and_is_spoilt_is_made_again(
             file.seek(start)
             file.write(values.tobytes())
     np.testing.assert_array_equal(open_engine(trained, "openvino").predict(images), first)
-    monkeypatch.setattr(engines, "_frozen", lambda *_: pytest.fail("mended once, it is kept again"))
+    monkeypatch.setattr(engines, "_frozen", lambda *_: pytest.fail("the repaired cache is used"))
     np.testing.assert_array_equal(open_engine(trained, "openvino").predict(images), first)
 
 
@@ -184,11 +184,11 @@ def test_choice_of_tensorflow_and_a_forced_openvino_do_not_bind_auto(
 def test_a_trial_is_decided_by_the_best_round_of_each(trained: Bundle, monkeypatch: pytest.MonkeyPatch):
     spans = {"tensorflow": iter([3.0] * 8), "openvino": iter([9.0] * 7 + [2.0])}
     monkeypatch.setattr(engines, "_seconds", lambda engine, images: next(spans[engine.name]))
-    assert open_engine(trained, "auto").name == "openvino", "other programs were in its way seven times"
+    assert open_engine(trained, "auto").name == "openvino", "other programs slowed seven of its rounds"
 
 
 @needs_openvino
-def test_without_room_for_it_nothing_is_kept_and_all_goes_on(
+def test_without_a_writable_cache_the_engine_still_works(
     trained: Bundle, own_cache: Path, caplog: pytest.LogCaptureFixture
 ):
     own_cache.parent.mkdir(parents=True)
@@ -215,16 +215,16 @@ def test_openvino_that_disagrees_is_not_used(trained: Bundle, monkeypatch: pytes
         open_engine(trained, "openvino")
 
 
-def proven(bundle: Bundle, **changes: int) -> Bundle:
-    """The same bundle, which says that decisions hold where sketches stand."""
+def checked(bundle: Bundle, **changes: int) -> Bundle:
+    """Return the bundle with a check of the bfloat16 first pass."""
     found = {"photos": 5000, "again": 0.1, "flips": 5, "confident_flips": 0, "difference": 0.01} | changes
-    return replace(bundle, manifest=bundle.manifest.model_copy(update={"sketches": Sketches(**found)}))
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"sketches": Bfloat16Check(**found)}))
 
 
 @pytest.fixture
 def able(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor of which OpenVINO says that it has bfloat16, and on which that is quick."""
-    monkeypatch.setattr(openvino_engine, "can_sketch", lambda: True)
+    """Stand in for a processor that has bfloat16 and is faster with it."""
+    monkeypatch.setattr(openvino_engine, "has_bfloat16", lambda: True)
     monkeypatch.setattr(
         engines, "_seconds", lambda engine, images: {"bfloat16": 1.0, "openvino": 2.0}.get(engine.name, 9.0)
     )
@@ -232,45 +232,45 @@ def able(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_openvino
 @pytest.mark.usefixtures("able")
-def test_sketches_are_taken_where_they_are_proven_and_quick(trained: Bundle):
-    bundle = proven(trained)
+def test_bfloat16_is_used_if_it_is_checked_and_faster(trained: Bundle):
+    bundle = checked(trained)
     exact = open_engine(bundle, "openvino")
-    sketch = open_sketch(bundle, exact)
+    sketch = open_bfloat16(bundle, exact)
     assert sketch is not None and sketch.name == "bfloat16"
     images = self_test.images(3, 5, 32)
     np.testing.assert_allclose(sketch.predict(images), exact.predict(images), atol=0.1)
-    assert open_sketch(bundle, open_engine(bundle, "tensorflow")) is None
+    assert open_bfloat16(bundle, open_engine(bundle, "tensorflow")) is None
 
 
 @needs_openvino
 @pytest.mark.usefixtures("able")
-def test_sketches_without_a_proof_or_with_too_many_flips_are_refused(trained: Bundle):
+def test_bfloat16_without_a_check_or_with_too_many_flips_is_refused(trained: Bundle):
     exact = open_engine(trained, "openvino")
-    assert open_sketch(trained, exact) is None
-    assert open_sketch(proven(trained, flips=6), exact) is None
-    assert open_sketch(proven(trained, flips=1, confident_flips=1), exact) is None
+    assert open_bfloat16(trained, exact) is None
+    assert open_bfloat16(checked(trained, flips=6), exact) is None
+    assert open_bfloat16(checked(trained, flips=1, confident_flips=1), exact) is None
 
 
 @needs_openvino
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("openvino_engine.can_sketch", lambda: False),
+        ("openvino_engine.has_bfloat16", lambda: False),
         ("engines._seconds", lambda engine, images: 1.0),
-        ("engines.SKETCH_AGREEMENT", -1.0),
+        ("engines.BFLOAT16_AGREEMENT", -1.0),
         ("openvino_engine.kept", lambda bundle: None),
         ("openvino_engine.kept", lambda bundle: 1 // 0),
     ],
     ids=["no bfloat16", "not faster", "disagrees", "nothing kept", "fails"],
 )
 @pytest.mark.usefixtures("able")
-def test_sketches_are_left_where_they_cannot_be_had_or_gain_nothing(
+def test_bfloat16_is_not_used_if_it_is_missing_or_gains_nothing(
     trained: Bundle, name: str, value: object, monkeypatch: pytest.MonkeyPatch
 ):
-    bundle = proven(trained)
+    bundle = checked(trained)
     exact = open_engine(bundle, "openvino")
     monkeypatch.setattr(f"models.inference.{name}", value)
-    assert open_sketch(bundle, exact) is None
+    assert open_bfloat16(bundle, exact) is None
 
 
 @needs_openvino

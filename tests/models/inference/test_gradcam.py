@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, BundleError
+from models.bundle.bundle import Bundle
+from models.errors import ArchitectureError, BundleError
 from models.inference import gradcam
 from models.inference.gradcam import colours, explainer, open_explainer, overlay
 from models.networks import architectures
@@ -67,7 +68,7 @@ def test_map_is_1_where_the_label_is_and_0_elsewhere():
     assert (blue[:, :4] == 0).all() and (blue[:, 4:] == 1).all()
 
 
-def test_photo_that_speaks_against_the_label_has_an_empty_map_and_no_nan():
+def test_photo_without_support_for_the_label_has_an_empty_map_and_no_nan():
     found = explainer(small_bright(-np.eye(2, dtype=np.float32)), ("red", "blue"), 8)
     assert not found.maps(red_left_blue_right(), [0]).any()
 
@@ -96,11 +97,11 @@ def test_network_without_places_is_refused():
     features = keras.Model(images, keras.layers.Dense(2)(images))
     head = keras.layers.Dense(2)
     flat = architectures.Network(features, head, keras.Model(images, head(features.output)))
-    with pytest.raises(architectures.ArchitectureError, match="places"):
+    with pytest.raises(ArchitectureError, match="places"):
         explainer(flat, ("a", "b"), 8)
 
 
-def test_overlay_leaves_what_does_not_count_and_covers_what_does():
+def test_overlay_covers_regions_of_high_values_alone():
     photo = np.full((30, 50, 3), 90, np.uint8)
     found = overlay(photo, np.array([[0.0, 1.0]], np.float32))
     assert found.shape == photo.shape and found.dtype == np.uint8

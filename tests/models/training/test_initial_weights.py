@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, BundleError, read_weights
-from models.errors import ArchitectureError
+from models.bundle.bundle import Bundle, read_weights
+from models.errors import ArchitectureError, BundleError
 from models.networks import architectures
 from models.training import initial_weights
 from tests.models.conftest import options
@@ -20,7 +20,7 @@ def never() -> list[np.ndarray]:
 
 def test_bundle_gives_all_weights_where_the_labels_are_the_same(trained: Bundle):
     network = architectures.build("small_cnn", 3)
-    assert initial_weights.begin(str(trained.path), network, "small_cnn", trained.labels, never)
+    assert initial_weights.initialise(str(trained.path), network, "small_cnn", trained.labels, never)
     theirs = read_weights(trained)
     assert all(
         np.array_equal(array, theirs[name].astype(np.float32)) for name, array in network.arrays.items()
@@ -29,7 +29,7 @@ def test_bundle_gives_all_weights_where_the_labels_are_the_same(trained: Bundle)
 
 def test_bundle_of_other_labels_gives_all_but_the_last_layer(trained: Bundle):
     network = architectures.build("small_cnn", 2)
-    assert not initial_weights.begin(str(trained.path), network, "small_cnn", ("a", "b"), never)
+    assert not initial_weights.initialise(str(trained.path), network, "small_cnn", ("a", "b"), never)
     theirs = read_weights(trained)
     assert not network.head.kernel.numpy().any()
     assert all(
@@ -44,7 +44,7 @@ def test_bundle_of_another_architecture_is_refused_before_any_photo_is_read(trai
         train(options(tmp_path, tmp_path, architecture="cifar_cnn", init=str(trained.path)))
 
 
-def test_a_bundle_to_begin_from_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_bundle_for_init_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert Path(initial_weights.chosen("mobilenet_v2", "cats_dogs")).parts[-2:] == ("models", "cats_dogs")
     (tmp_path / "models" / "mine").mkdir(parents=True)
@@ -61,15 +61,15 @@ def test_a_failed_download_names_the_option_for_a_file(monkeypatch: pytest.Monke
     monkeypatch.setattr(architectures, "initialise_from_imagenet", offline)
     network = architectures.build("small_cnn", 2)
     with pytest.raises(ArchitectureError, match=r"no route to host.*--init FILE"):
-        initial_weights.begin("imagenet", network, "mobilenet_v2", ("a", "b"), never)
+        initial_weights.initialise("imagenet", network, "mobilenet_v2", ("a", "b"), never)
 
 
-def test_network_without_imagenet_weights_begins_from_nothing_or_a_bundle():
+def test_network_without_imagenet_weights_starts_from_random_weights_or_a_bundle():
     with pytest.raises(ArchitectureError, match="none, or a bundle"):
         initial_weights.check("small_cnn", "imagenet")
 
 
-def test_training_goes_on_from_a_bundle(trained: Bundle, photos: Path, tmp_path: Path):
+def test_training_starts_from_a_bundle(trained: Bundle, photos: Path, tmp_path: Path):
     from models.training.train import train
 
     again = train(options(photos, tmp_path, epochs=1, learning_rate=1e-5, init=str(trained.path)))

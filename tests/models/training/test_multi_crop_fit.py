@@ -8,13 +8,13 @@ from PIL import Image
 
 from models.data.dataset import Photos, scan
 from models.inference import multi_crop
-from models.training.multi_crop_fit import MADE, MultiCropFit
+from models.training.multi_crop_fit import COMPOSED_WEIGHT, MultiCropFit
 
 SIZE = 16
 
 
 def by_redness(images: np.ndarray) -> np.ndarray:
-    """Be sure of a cat where more than 3/8 of the side is red, else doubt whether there is anything."""
+    """Predict a cat with confidence where more than 3/8 of the side is red, else neither without it."""
     red = (images[..., 0] > 100).mean(axis=(1, 2)) > 0.14
     return np.where(red[:, None], np.float32([0.98, 0.02]), np.float32([0.4, 0.6])).astype(np.float32)
 
@@ -28,37 +28,37 @@ def photos(tmp_path: Path) -> Photos:
     return scan([tmp_path], 1)
 
 
-def focus(neither: int | None = 1) -> MultiCropFit:
+def a_fit(neither: int | None = 1) -> MultiCropFit:
     return MultiCropFit(by_redness, SIZE, zoom=1.6, with_folder=[0], neither=neither)
 
 
-def test_small_animals_teach_to_listen_to_the_part_that_shows_one(photos: Photos):
-    first = by_redness(np.zeros((len(photos), 4, 4, 3), np.uint8))  # all in doubt
-    look, seen = focus().fitted(photos, first)
-    assert look is not None and look.strongest > 0
+def test_small_animals_give_weight_to_the_strongest_crop(photos: Photos):
+    first = by_redness(np.zeros((len(photos), 4, 4, 3), np.uint8))  # all of low confidence
+    crop, seen = a_fit().fitted(photos, first)
+    assert crop is not None and crop.strongest > 0
     cats = photos.labels == 0
     assert (seen[cats, 0] > first[cats, 0]).all() and (seen[~cats, 0] < 0.5).all()
     assert np.allclose(seen.sum(axis=1), 1)
 
 
-def test_what_is_sure_stays_as_it_is(photos: Photos):
-    sure = np.tile(np.float32([0.99, 0.01]), (len(photos), 1))
-    _, seen = focus().fitted(photos, sure)
-    np.testing.assert_array_equal(seen, sure)
+def test_confident_photos_keep_their_probabilities(photos: Photos):
+    confident = np.tile(np.float32([0.99, 0.01]), (len(photos), 1))
+    _, seen = a_fit().fitted(photos, confident)
+    np.testing.assert_array_equal(seen, confident)
 
 
-def test_a_made_photo_counts_for_less_than_a_real_one(photos: Photos, monkeypatch: pytest.MonkeyPatch):
+def test_a_composed_photo_counts_for_less_than_a_real_one(photos: Photos, monkeypatch: pytest.MonkeyPatch):
     given: list[np.ndarray] = []
     monkeypatch.setattr(multi_crop, "fit", lambda whole, parts, targets, *rest: given.append(targets))
-    focus().fitted(photos, np.tile(np.float32([0.4, 0.6]), (len(photos), 1)))
+    a_fit().fitted(photos, np.tile(np.float32([0.4, 0.6]), (len(photos), 1)))
     weights = given[0].sum(axis=1)
     assert (weights[: len(photos)] == 1).all() and len(weights) > len(photos)
-    np.testing.assert_allclose(weights[len(photos) :], MADE)
-    assert (given[0][len(photos) :, 0] > 0).all(), "what is small in a scene of neither keeps its label"
+    np.testing.assert_allclose(weights[len(photos) :], COMPOSED_WEIGHT)
+    assert (given[0][len(photos) :, 0] > 0).all(), "a small animal in a scene of neither keeps its label"
 
 
-def test_without_neither_nothing_is_made(photos: Photos, monkeypatch: pytest.MonkeyPatch):
+def test_without_neither_no_photo_is_composed(photos: Photos, monkeypatch: pytest.MonkeyPatch):
     given: list[np.ndarray] = []
     monkeypatch.setattr(multi_crop, "fit", lambda whole, parts, targets, *rest: given.append(targets))
-    focus(neither=None).fitted(photos, np.tile(np.float32([0.4, 0.6]), (len(photos), 1)))
+    a_fit(neither=None).fitted(photos, np.tile(np.float32([0.4, 0.6]), (len(photos), 1)))
     assert len(given[0]) == len(photos)

@@ -28,7 +28,7 @@ def fitted(name: str, photos: Path, out: Path) -> Bundle:
 
 @needs_sklearn
 @pytest.mark.parametrize("name", FITTED)
-def test_baseline_is_a_bundle_like_any_other(name: str, photos: Path, tmp_path: Path):
+def test_a_baseline_is_an_ordinary_bundle(name: str, photos: Path, tmp_path: Path):
     bundle = fitted(name, photos, tmp_path)
     assert bundle.architecture == name and bundle.labels == ("cat", "dog", "neither")
     assert bundle.figures["accuracy_with_folder"].value > 0.9
@@ -75,7 +75,7 @@ def test_hand_made_features_see_directions_and_colours():
     assert seen.shape == (3, layer.compute_output_shape((3, 64, 64, 3))[1])
 
 
-def test_without_scikit_learn_the_error_says_what_to_install(
+def test_without_scikit_learn_the_error_names_the_extra(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -86,7 +86,7 @@ def test_without_scikit_learn_the_error_says_what_to_install(
 @pytest.mark.parametrize(
     ("change", "says"), [({"init": "imagenet"}, "expected init none"), ({"input_size": 96}, "64 pixels")]
 )
-def test_what_a_baseline_cannot_take_is_refused(tmp_path: Path, change: dict[str, object], says: str):
+def test_baselines_refuse_options_that_do_not_apply(tmp_path: Path, change: dict[str, object], says: str):
     from models.training.train import train
 
     with pytest.raises(ArchitectureError, match=says):

@@ -10,13 +10,13 @@ import pytest
 from models.data.dataset import Photos
 from models.networks.tf_runtime import tf
 from models.training import source_cross_validation
-from models.training.linear_probe import LinearHead, Probe, fit, probe_of
+from models.training.linear_probe import FeatureSet, LinearHead, feature_set, fit
 
 CLASSES = ("cat", "dog", "neither")
 
 
-def probe(sources: list[str]) -> Probe:
-    """Cats and dogs apart, and a column of features for each source of neither."""
+def features_of(sources: list[str]) -> FeatureSet:
+    """Return separable features of cats and dogs, and a column for each source of neither."""
     names = sorted(set(sources))
     rows = [(0, "", np.array([1.0, 0.0])), (1, "", np.array([0.0, 1.0]))] * 20
     rows += [(2, source, np.zeros(2)) for source in sources]
@@ -25,39 +25,39 @@ def probe(sources: list[str]) -> Probe:
         features[place, :2] = values
         if source:
             features[place, 2 + names.index(source)] = 1
-    return Probe(features, np.array([r[0] for r in rows], np.int16), [r[1] for r in rows], len(rows))
+    return FeatureSet(features, np.array([r[0] for r in rows], np.int16), [r[1] for r in rows], len(rows))
 
 
-def test_a_line_knows_every_source_but_its_own():
-    lines = source_cross_validation.heads_by_source(probe(["sea", "street", "desk"] * 20), CLASSES, 1)
-    assert lines.keys() == {"sea", "street", "desk"}
-    for place, name in enumerate(sorted(lines)):
+def test_each_head_is_fitted_to_every_source_but_its_own():
+    heads = source_cross_validation.heads_by_source(features_of(["sea", "street", "desk"] * 20), CLASSES, 1)
+    assert heads.keys() == {"sea", "street", "desk"}
+    for place, name in enumerate(sorted(heads)):
         photo = np.zeros((1, 5), np.float32)
         photo[0, 2 + place] = 1
-        own = lines[name].logits(photo)[0]
-        others = [lines[other].logits(photo)[0] for other in lines if other != name]
-        assert all(line[2] - line[:2].max() > own[2] - own[:2].max() + 1 for line in others)
+        own = heads[name].logits(photo)[0]
+        others = [heads[other].logits(photo)[0] for other in heads if other != name]
+        assert all(head[2] - head[:2].max() > own[2] - own[:2].max() + 1 for head in others)
 
 
-def test_a_line_that_did_without_some_features_leans_on_none_too_much():
-    seen = probe(["sea", "street", "desk"] * 20)
-    careless, careful, again = (fit(replace(seen, dropout=share), 3, 1) for share in (0.0, 0.5, 0.5))
-    assert np.abs(careful.kernel).max() < np.abs(careless.kernel).max() - 0.1
-    np.testing.assert_array_equal(careful.kernel, again.kernel)
+def test_dropout_keeps_single_weights_small():
+    seen = features_of(["sea", "street", "desk"] * 20)
+    plain, dropped, again = (fit(replace(seen, dropout=share), 3, 1) for share in (0.0, 0.5, 0.5))
+    assert np.abs(dropped.kernel).max() < np.abs(plain.kernel).max() - 0.1
+    np.testing.assert_array_equal(dropped.kernel, again.kernel)
 
 
 @pytest.mark.parametrize(
     ("sources", "classes"),
     [(["sea", "street"], CLASSES), ([""], CLASSES), (["sea", "street", "desk"], ("cat", "dog", "fox"))],
 )
-def test_too_few_sources_or_no_neither_have_no_lines(sources: list[str], classes: tuple[str, ...]):
-    assert source_cross_validation.heads_by_source(probe(sources * 3), classes, 1) == {}
+def test_too_few_sources_or_no_neither_have_no_heads(sources: list[str], classes: tuple[str, ...]):
+    assert source_cross_validation.heads_by_source(features_of(sources * 3), classes, 1) == {}
 
 
-def test_strangers_are_judged_by_the_line_without_their_source(monkeypatch: pytest.MonkeyPatch):
+def test_photos_of_neither_are_predicted_by_the_head_without_their_source(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         source_cross_validation,
-        "observer",
+        "make_features_fn",
         lambda network: lambda images: np.ones((len(images), 1), np.float32),
     )
     monkeypatch.setattr(
@@ -65,7 +65,7 @@ def test_strangers_are_judged_by_the_line_without_their_source(monkeypatch: pyte
         "batches",
         lambda paths, size: iter([np.zeros((len(paths), 4, 4, 3), np.uint8)]),
     )
-    lines = {
+    heads = {
         name: LinearHead(np.zeros((1, 3), np.float32), np.array(bias, np.float32))
         for name, bias in {"sea": [9, 0, 0], "street": [0, 9, 0]}.items()
     }
@@ -73,16 +73,16 @@ def test_strangers_are_judged_by_the_line_without_their_source(monkeypatch: pyte
         CLASSES, [b"a", b"b", b"c", b"d"], np.array([0, 2, 2, 2], np.int16), np.zeros(4, np.int8),
         ["", "street", "sea", "new"],
     )  # fmt: skip
-    network: Any = SimpleNamespace(opinion=None)
-    rows, seen = source_cross_validation.unseen_source_predictions(network, photos, lines, 4, 1.0, None)
+    network: Any = SimpleNamespace(imagenet_prior=None)
+    rows, seen = source_cross_validation.unseen_source_predictions(network, photos, heads, 4, 1.0, None)
     assert rows.tolist() == [1, 2]
     assert seen.argmax(axis=1).tolist() == [1, 0]
-    network.opinion = lambda features: tf.constant([[0.0, 0.0, 20.0]])
-    _, seen = source_cross_validation.unseen_source_predictions(network, photos, lines, 4, 1.0, None)
+    network.imagenet_prior = lambda features: tf.constant([[0.0, 0.0, 20.0]])
+    _, seen = source_cross_validation.unseen_source_predictions(network, photos, heads, 4, 1.0, None)
     assert seen.argmax(axis=1).tolist() == [2, 2]
 
 
-def test_without_lines_nobody_is_a_stranger():
+def test_without_heads_no_photo_counts_as_unseen():
     photos = Photos(CLASSES, [b"a"], np.array([2], np.int16), np.zeros(1, np.int8), ["sea"])
     rows, seen = source_cross_validation.unseen_source_predictions(
         SimpleNamespace(), photos, {}, 4, 1.0, None
@@ -90,14 +90,14 @@ def test_without_lines_nobody_is_a_stranger():
     assert len(rows) == 0 and seen.shape == (0, 3)
 
 
-def test_rows_of_a_probe_are_the_photos_in_order_and_then_as_drawn(photos, tmp_path):
+def test_rows_of_features_are_the_photos_in_order_and_then_as_drawn(photos, tmp_path):
     from models.data.batches import augmented
     from models.data.dataset import scan
 
     sample = scan([photos / "pets", photos / "neither"], 1)
     drawn = np.concatenate([labels for _, labels in augmented(sample, 16, 4, seed=1, epoch=0)])
     labels = np.concatenate([sample.labels, drawn])
-    found = probe_of(sample, np.zeros((len(labels), 3), np.float16), labels, 0.0, 1)
+    found = feature_set(sample, np.zeros((len(labels), 3), np.float16), labels, 0.0, 1)
     assert found.plain == len(sample)
     neither = [bool(source) for source in found.sources]
     np.testing.assert_array_equal(neither, labels == sample.classes.index("neither"))

@@ -43,7 +43,9 @@ def run(photos: Path, folder: Path, stop_at: str | None = None) -> tuple[Bundle,
 
 
 @pytest.mark.timeout(600)  # four small trainings
-def test_interrupted_sweep_goes_on_and_leaves_a_leaderboard_and_the_best_bundle(photos: Path, tmp_path: Path):
+def test_interrupted_sweep_is_resumed_and_writes_a_leaderboard_and_the_best_bundle(
+    photos: Path, tmp_path: Path
+):
     with pytest.raises(KeyboardInterrupt):
         run(photos, tmp_path, stop_at="measuring")
     bundle, _ = run(photos, tmp_path)
@@ -68,6 +70,13 @@ def test_interrupted_sweep_goes_on_and_leaves_a_leaderboard_and_the_best_bundle(
         ("trials: 1\narchitectures: [lstm]", "no 'lstm'; there are cifar_cnn"),
         ("trials: 1\narchitectures: [svm]\nparameters: {lr: 1}", "no 'lr'; there are learning_rate"),
         ("trials: 1\narchitectures: [svm]\nstrategies: {a: {speed: 1}}", "no 'speed'"),
+        (
+            "trials: 1\narchitectures: [svm]\nparameters: {zoom: 3}",
+            "zoom: expected a number from 1 to 2, not 3",
+        ),
+        ("trials: 1\narchitectures: [svm]\nparameters: {batch: [8, x]}", "batch: expected a whole number"),
+        ("trials: 1\narchitectures: [svm]\nparameters: {keep: {low: 0, high: 2}}", "keep: expected a number"),
+        ("trials: 1\narchitectures: [svm]\nstrategies: {a: {optimizer: adam}}", "expected one of adamw, sgd"),
         ("trials: [", "is not valid YAML"),
         ("trials: " + "9" * 5000, "is not valid YAML"),
         ("trials: 2026-13-45", "is not valid YAML"),

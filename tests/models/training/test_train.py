@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from models.bundle.bundle import Bundle, load
-from models.data.dataset import DatasetError
+from models.errors import DatasetError, RecipeError
 from tests.models.conftest import make_photos, options
 
 
-def test_training_leaves_a_bundle_that_loads_and_knows_how_it_was_made(trained: Bundle):
+def test_training_writes_a_bundle_that_loads_and_records_its_making(trained: Bundle):
     again = load(trained.path)
     assert again == trained
     assert again.labels == ("cat", "dog", "neither")
     assert dict(again.folders) == {"cat": "cats", "dog": "dog"}
     assert (
         again.manifest.made.command.startswith("pawsort train ")
-        and "--epochs 3" in again.manifest.made.command
+        and "--set epochs=3" in again.manifest.made.command
     )
     assert "--folder cat=cats" in again.manifest.made.command
     assert again.manifest.made.set_aside == 1  # the text file among the photos
@@ -36,7 +36,7 @@ def test_colours_are_learnt(trained: Bundle):
     assert trained.figures["accuracy_with_folder"].value > 0.9
 
 
-def test_interrupted_run_goes_on_where_it_was_and_other_options_start_anew(photos: Path, tmp_path: Path):
+def test_interrupted_run_is_resumed_with_the_same_options_alone(photos: Path, tmp_path: Path):
     from models.training.fine_tuning import has_checkpoint
     from models.training.train import train
 
@@ -78,7 +78,7 @@ def test_folder_for_an_unknown_class_is_refused(photos: Path, tmp_path: Path):
 
 
 def test_weights_that_are_none_are_refused(photos: Path, tmp_path: Path):
-    from models.networks.architectures import ArchitectureError
+    from models.errors import ArchitectureError
     from models.training.train import train
 
     (tmp_path / "x.weights.h5").write_text("not weights")
@@ -138,14 +138,14 @@ def test_blend_moves_weights_part_of_the_way_back():
         np.testing.assert_allclose(variable.numpy(), start[variable.path] + 3.0, rtol=1e-5, atol=1e-5)
 
 
-def test_an_epoch_is_judged_by_what_it_trained_and_not_by_a_second_opinion(photos: Path, tmp_path: Path):
+def test_validation_of_an_epoch_leaves_out_the_imagenet_prior(photos: Path, tmp_path: Path):
     from models.data.dataset import scan
     from models.networks import architectures, imagenet_prior
     from models.networks.recipes import Recipe
     from models.training.fine_tuning import FineTuning, Schedule
 
     seen = scan([photos / "pets", photos / "neither"], 1)
-    network = architectures.build("small_cnn", len(seen.classes), with_opinion=True)
+    network = architectures.build("small_cnn", len(seen.classes), with_prior=True)
     recipe = Recipe(learning_rate=1e-6, epochs=1, batch=8, augmentation="zoom")
     schedule = Schedule(recipe, 32, frozen_statistics=True, seed=1)
     judged = seen.split("train")
@@ -154,11 +154,13 @@ def test_an_epoch_is_judged_by_what_it_trained_and_not_by_a_second_opinion(photo
         tuning = FineTuning(network, judged, judged, schedule, tmp_path / name, name)
         tuning.run(lambda _: None)
         losses.append(tuning.history[0].validation_loss)
-        imagenet_prior.weigh(network.opinion, np.ones((4, 160), np.float32), np.zeros(4, int), seen.classes)
+        imagenet_prior.fit(
+            network.imagenet_prior, np.ones((4, 160), np.float32), np.zeros(4, int), seen.classes
+        )
     assert abs(losses[1] - losses[0]) < 0.01
 
 
-def test_an_epoch_is_not_judged_by_the_scale_of_its_answers(photos: Path, tmp_path: Path):
+def test_validation_does_not_depend_on_the_scale_of_logits(photos: Path, tmp_path: Path):
     from models.data.dataset import scan
     from models.networks import architectures
     from models.networks.recipes import Recipe
@@ -180,7 +182,7 @@ def test_an_epoch_is_not_judged_by_the_scale_of_its_answers(photos: Path, tmp_pa
     for factor in (1.0, 4.0):
         tuning = FineTuning(network, judged, judged, schedule, tmp_path / str(factor), str(factor))
         said = iter(factor * mostly_right)
-        tuning._observe = lambda images, said=said: tf.constant([next(said) for _ in images])
+        tuning._logits_fn = lambda images, said=said: tf.constant([next(said) for _ in images])
         tuning.run(lambda _: None)
         losses.append(tuning.history[0].validation_loss)
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
@@ -188,11 +190,10 @@ def test_an_epoch_is_not_judged_by_the_scale_of_its_answers(photos: Path, tmp_pa
 
 @pytest.mark.parametrize("zoom", [0.5, 2.5])
 def test_a_zoom_that_would_leave_out_the_middle_is_refused_before_anything_is_read(tmp_path: Path, zoom):
-    from models.data.dataset import DatasetError
     from models.training.train import train
 
-    with pytest.raises(DatasetError, match="zoom: expected 1 to 2, not"):
-        train(replace(options(tmp_path / "none", tmp_path), zoom=zoom))
+    with pytest.raises(RecipeError, match="zoom: expected a number from 1 to 2, not"):
+        train(options(tmp_path / "none", tmp_path, zoom=zoom))
 
 
 def test_a_checkpoint_of_another_recipe_or_way_to_judge_is_not_gone_on_with(
@@ -214,7 +215,7 @@ def test_a_checkpoint_of_another_recipe_or_way_to_judge_is_not_gone_on_with(
     assert training._fingerprint(asked, seen) != before
 
 
-def test_what_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch):
+def test_missing_packages_have_no_version(monkeypatch: pytest.MonkeyPatch):
     from importlib.metadata import PackageNotFoundError
 
     from models.inference import recording

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.inference.multi_crop import PARTS, CloserLook
+from models.bundle.manifest import MultiCrop
+from models.inference.multi_crop import CROPS
 from pipeline.classifier.messages import ClassificationResult, Working
 from pipeline.classifier.serve import (
     CHUNK,
@@ -80,9 +81,9 @@ def test_multi_crop_replaces_the_answer_and_knows_the_row_of_each_file() -> None
     assert asked == [([[0.25, 0.75, 0.0]], [1])]
 
 
-@pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0, 0.0)])
-def test_a_large_batch_is_classified_in_chunks_and_each_is_progress(look: CloserLook | None) -> None:
-    bundle: Any = SimpleNamespace(closer_look=look, neither=None)
+@pytest.mark.parametrize("look", [None, MultiCrop(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
+def test_a_large_batch_is_classified_in_chunks_and_each_is_progress(look: MultiCrop | None) -> None:
+    bundle: Any = SimpleNamespace(multi_crop=look, neither=None)
     pulses: list[None] = []
     seen: list[int] = []
 
@@ -100,7 +101,9 @@ def test_a_large_batch_is_classified_in_chunks_and_each_is_progress(look: Closer
 def test_a_low_confidence_file_is_read_again_and_keeps_its_result_if_it_is_gone(tmp_path: Path) -> None:
     Image.fromarray(np.full((30, 40, 3), 200, np.uint8)).save(tmp_path / "there.png")
     paths = tuple(os.fsencode(tmp_path / name) for name in ("sure.png", "gone.png", "there.png"))
-    bundle = SimpleNamespace(closer_look=CloserLook(0.9, 1.5, 0.0, 1.0, 0.0), neither=None)
+    bundle = SimpleNamespace(
+        multi_crop=MultiCrop(below=0.9, zoom=1.5, whole=0.0, parts=1.0, strongest=0.0), neither=None
+    )
     first = np.float32([[0.95, 0.05], [0.6, 0.4], [0.6, 0.4]])
     seen: list[tuple[int, ...]] = []
 
@@ -112,16 +115,16 @@ def test_a_low_confidence_file_is_read_again_and_keeps_its_result_if_it_is_gone(
         answer = multi_crop_answer(bundle, SimpleNamespace(paths=paths), LimitSettings(), lambda: None, pool)  # type: ignore[arg-type]
         result = answer(predict, np.zeros((3, 16, 16, 3), np.uint8), (0, 1, 2))
     np.testing.assert_allclose(result, [[0.95, 0.05], [0.6, 0.4], [0.1, 0.9]], atol=1e-6)
-    assert seen == [(3, 16, 16, 3), (PARTS, 16, 16, 3)]
+    assert seen == [(3, 16, 16, 3), (CROPS, 16, 16, 3)]
 
 
 def test_the_first_pass_is_for_auto_with_a_threshold_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sketch, images = Lying([[0, 0.99999, 0], [0.4, 0.3, 0.3]]), np.zeros((2, 4, 4, 3), np.uint8)
-    engines: Any = SimpleNamespace(open_sketch=lambda *_: sketch)
+    engines: Any = SimpleNamespace(open_bfloat16=lambda *_: sketch)
     monkeypatch.setitem(sys.modules, "models.inference.engines", engines)
-    bundle: Any = SimpleNamespace(labels=LABELS, closer_look=None, neither=2, with_folder=(0, 1))
+    bundle: Any = SimpleNamespace(labels=LABELS, multi_crop=None, neither=2, with_folder=(0, 1))
     exact: Any = object()
     assert open_first_pass(bundle, exact, "openvino", 1, 0.9) is None
     assert open_first_pass(bundle, exact, "auto", 1, None) is None
@@ -129,13 +132,13 @@ def test_the_first_pass_is_for_auto_with_a_threshold_only(
     assert first is not None
     answers = first(lambda near: np.float32([[0, 0, 1]] * len(near)), images)
     np.testing.assert_allclose(answers, [[0, 0.99999, 0], [0, 0, 1]])
-    engines.open_sketch = lambda *_: None
+    engines.open_bfloat16 = lambda *_: None
     assert open_first_pass(bundle, exact, "auto", 1, 0.9) is None
 
 
-@pytest.mark.parametrize("look", [None, CloserLook(0.9, 1.5, 1.0, 1.0, 0.0)])
-def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: CloserLook | None) -> None:
-    bundle: Any = SimpleNamespace(closer_look=look, neither=None)
+@pytest.mark.parametrize("look", [None, MultiCrop(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
+def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: MultiCrop | None) -> None:
+    bundle: Any = SimpleNamespace(multi_crop=look, neither=None)
     exact = np.float32([[1, 0, 0]])
 
     def first(predict, images):

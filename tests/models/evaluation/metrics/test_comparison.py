@@ -13,14 +13,14 @@ import pytest
 from models.bundle.bundle import Bundle, compose, write
 from models.bundle.weights import pack
 from models.calibration import softmax
-from models.data.dataset import DatasetError, Photos
-from models.errors import PackageMissing
+from models.data.dataset import Photos
+from models.errors import DatasetError, PackageMissing
 from models.evaluation import compare as comparing
 from models.evaluation.compare import compare
 from models.evaluation.metrics import comparison
 from models.evaluation.metrics.comparison import contrast, mcnemar, verdict
 from models.evaluation.metrics.figures import measure
-from models.evaluation.metrics.predictions import Answers
+from models.evaluation.metrics.predictions import Predictions
 from tests.models.conftest import make_photos, manifest
 from tests.models.evaluation.report.test_html_page import Page
 
@@ -32,7 +32,7 @@ def bundle_of(folder: Path, **changes: Any) -> Bundle:
 
 @pytest.fixture
 def blind(tmp_path: Path) -> Bundle:
-    """Sees at another size, has its labels in another order, and takes green for blue."""
+    """Has another input size and order of labels, and predicts blue for green."""
     return bundle_of(tmp_path / "blind", name="blind", labels=["neither", "dog", "cat"], input_size=64)
 
 
@@ -90,7 +90,7 @@ def test_bundle_without_neither_is_right_on_what_it_leaves_unfiled(
     found = compare(plain_bundle, two, in_folders(tmp_path), target_precision=0.99)
     # green is neither red nor blue: it answers 50% for both, and files none
     assert (found.both_right, found.only_a_right, found.only_b_right) == (34, 0, 0)
-    assert "recall/neither" not in found.differences and "nothing tells them apart" in found.verdict
+    assert "recall/neither" not in found.differences and "no difference is seen here" in found.verdict
 
 
 def test_bundles_without_a_common_label_are_refused_before_anything_is_read(
@@ -101,7 +101,7 @@ def test_bundles_without_a_common_label_are_refused_before_anything_is_read(
         compare(plain_bundle, other, [tmp_path / "nowhere"])
 
 
-def test_photos_of_a_label_that_only_one_knows_are_left_out_and_counted(
+def test_photos_of_a_label_that_only_one_has_are_left_out_and_counted(
     plain_bundle: Bundle, tmp_path: Path, by_colour: None
 ):
     pets = bundle_of(
@@ -119,7 +119,7 @@ def test_photos_of_a_label_that_only_one_knows_are_left_out_and_counted(
     assert "recall/rabbit" not in found.differences and found.differences["recall/cat"].a.value == 1
 
 
-def test_missing_scipy_is_told_before_anything_is_read(
+def test_missing_scipy_is_reported_before_any_photo_is_read(
     plain_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, "scipy", None)
@@ -127,7 +127,7 @@ def test_missing_scipy_is_told_before_anything_is_read(
         compare(plain_bundle, plain_bundle, [tmp_path / "nowhere"])
 
 
-def test_training_of_the_other_with_another_seed_is_told(
+def test_training_with_another_seed_causes_a_warning(
     plain_bundle: Bundle, blind: Bundle, tmp_path: Path, by_colour: None
 ):
     made = manifest()["made"] | {"seed": 2, "data": {"cat": {"train": 12}}}
@@ -144,21 +144,21 @@ def test_mcnemar_is_the_binomial_sum(a: int, b: int):
     assert mcnemar(a, b) == pytest.approx(min(1.0, 2 * tail)) == mcnemar(b, a)
 
 
-def test_the_verdict_says_no_more_than_the_test():
-    assert "do not tell" in verdict(("x", "y"), 12, 8, mcnemar(12, 8))
+def test_the_verdict_agrees_with_the_test():
+    assert "do not show" in verdict(("x", "y"), 12, 8, mcnemar(12, 8))
     assert verdict(("x", "y"), 5, 40, mcnemar(5, 40)).endswith("y is better.")
     assert "less than 0.01%" in verdict(("x", "y"), 100, 5, mcnemar(100, 5))
     assert comparison.names("m", "m") == ("m (A)", "m (B)") and comparison.names("m", "n") == ("m", "n")
 
 
-def answers_of(bundle: Bundle, noise: float, seed: int = 1) -> tuple[Answers, Any]:
+def answers_of(bundle: Bundle, noise: float, seed: int = 1) -> tuple[Predictions, Any]:
     rng = np.random.default_rng(5)
     truth = rng.integers(0, 3, 400).astype(np.int16)
     shared = rng.normal(0, 1.5, (400, 3))
     own = np.random.default_rng(seed).normal(0, noise, (400, 3))
     values = softmax(2.5 * np.eye(3)[truth] + shared + own).astype(np.float32)
     photos = Photos(bundle.labels, [b""] * 400, truth, np.zeros(400, np.int8), [""] * 400)
-    return Answers.of(bundle, truth, values), measure(bundle, photos, values, 0.9)
+    return Predictions.of(bundle, truth, values), measure(bundle, photos, values, 0.9)
 
 
 def test_paired_intervals_are_narrower_than_those_of_each(plain_bundle: Bundle):

@@ -12,7 +12,8 @@ from PIL import Image
 
 from models.bundle.bundle import Bundle
 from models.calibration import softmax
-from models.data.dataset import DatasetError, Photos
+from models.data.dataset import Photos
+from models.errors import DatasetError
 from models.evaluation.evaluate import evaluate
 from models.evaluation.metrics.figures import measure
 from tests.models.conftest import make_photos
@@ -170,13 +171,13 @@ def test_photo_of_no_label_is_answered_rightly_by_leaving_it(plain_bundle: Bundl
     assert result.accuracy.value is None and result.at_threshold.neither_filed.value == 0.5
 
 
-def test_figures_at_each_promise_fall_in_coverage(plain_bundle: Bundle):
+def test_coverage_falls_with_the_target_precision(plain_bundle: Bundle):
     result = measure(plain_bundle, photos_of(LABELS, [""] * 7), PROBABILITIES, 0.99)
     assert [at.target_precision for at in result.at_targets] == [0.9, 0.99, 0.999]
     assert [at.coverage.value for at in result.at_targets] == pytest.approx([4 / 5, 3 / 5, 0])
 
 
-def test_photos_that_it_was_made_from_are_told(
+def test_photos_that_trained_the_bundle_cause_a_warning(
     trained: Bundle, photos: Path, tmp_path: Path, by_colour: None
 ):
     folders = [photos / "pets", photos / "neither"]

@@ -7,7 +7,7 @@ from models.evaluation.metrics import intervals, statistics
 from models.evaluation.metrics.intervals import quantity, resample, share, spread
 
 
-def test_bootstrap_of_a_mean_is_what_the_central_limit_theorem_says():
+def test_bootstrap_of_a_mean_agrees_with_the_central_limit_theorem():
     values = np.random.default_rng(1).exponential(1.0, 2000)
     mean = statistics.ratio(values, np.ones(2000))
     found = quantity(values.mean(), resample({"m": mean}, 2000)["m"], 2000, (0, 100))
@@ -59,7 +59,7 @@ def test_interval_of_a_calibration_error_holds_it_though_resamples_run_high():
     assert low <= value <= high and (low + high) / 2 == pytest.approx(value, rel=0.2)
 
 
-def test_nothing_counted_says_nothing():
+def test_without_photos_a_share_has_no_value():
     assert share(np.zeros(0, bool)) == intervals.Share(None, 0.0, 1.0, 0)
     assert quantity(None, np.zeros(0), 5, (0, 1)).value is None
     assert spread(np.array([np.nan]), 0.5, (0, 1)) == (0, 1)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import calibration
 from models.evaluation.metrics import statistics
 from models.evaluation.metrics.statistics import Statistic
 
@@ -57,10 +56,29 @@ def test_share_of_outsiders_let_in_is_that_of_numpys_quantile():
     )
 
 
-def test_calibration_error_is_that_of_calibration():
+def expected_calibration_error(confidence, right, bins=15):
+    """Return the calibration error by its definition: the mean gap between confidence and share right."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gap = np.bincount(place, weights=confidence - right, minlength=bins)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+def test_calibration_error_is_that_of_its_definition():
     same_as_repeated(
-        lambda s, f: statistics.calibration_error(s, f, np.ones_like(f)),
-        calibration.expected_calibration_error,
+        lambda s, f: statistics.calibration_error(s, f, np.ones_like(f)), expected_calibration_error
+    )
+
+
+def test_calibration_error_by_hand():
+    confidence, right = np.array([0.9, 0.9, 1.0, 1.0]), np.array([True, False, True, True])
+    error = statistics.calibration_error(confidence, right, np.ones(4, bool))
+    assert error(np.ones((1, 4)))[0] == pytest.approx((2 * 0.9 - 1) / 4)
+
+
+def test_area_under_roc_counts_pairs_and_halves_ties():
+    scores, positive = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
+    assert statistics.area_under_roc(scores, positive, ~positive)(np.ones((1, 4)))[0] == pytest.approx(
+        3.5 / 4
     )
 
 
@@ -87,7 +105,7 @@ def test_photos_that_are_not_among_them_change_nothing():
         assert make(scores, flags, among)(np.ones((1, 40))) == pytest.approx(part)
 
 
-def test_what_cannot_be_said_is_nan_and_no_warning():
+def test_undefined_figures_are_nan_without_a_warning():
     none, some = np.zeros(3, bool), np.ones(3, bool)
     scores = np.array([0.1, 0.5, 0.9])
     for statistic in (
@@ -106,7 +124,7 @@ def test_what_cannot_be_said_is_nan_and_no_warning():
     assert math.isnan(statistics.let_in(scores, scores < 0.7, scores > 0.7)(np.array([[0.0, 0.0, 3.0]]))[0])
 
 
-def test_mean_takes_what_has_no_meaning_as_told():
+def test_mean_counts_undefined_parts_as_given():
     parts = [statistics.ratio([1, 1], [1, 1]), statistics.ratio([0, 0], [0, 0])]
     assert statistics.mean(parts, empty=0.0)(np.ones((1, 2)))[0] == 0.5
 

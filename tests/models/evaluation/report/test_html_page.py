@@ -20,7 +20,7 @@ from models.evaluation.evaluate import Measured, evaluate
 from models.evaluation.metrics.curves import curves
 from models.evaluation.metrics.figures import measure
 from models.evaluation.metrics.intervals import Share
-from models.evaluation.metrics.predictions import Answers
+from models.evaluation.metrics.predictions import Predictions
 from models.evaluation.report import gallery, html_page, plots, wording
 from models.inference import gradcam
 from tests.models.conftest import make_photos, manifest
@@ -77,7 +77,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     values[0] = (0.01, 0.98, 0.01)
     photos = Photos(bundle.labels, paths, truth, np.zeros(60, np.int8), ["web"] * 60)
     result = measure(bundle, photos, values, 0.9, {"size": ["1 to 128 px", "129 to 256 px"] * 30})
-    return Measured(bundle, photos, Answers.of(bundle, truth, values), result)
+    return Measured(bundle, photos, Predictions.of(bundle, truth, values), result)
 
 
 @pytest.fixture(scope="module")
@@ -124,14 +124,14 @@ def test_links_within_the_page_lead_somewhere(text: str):
 
 def test_photo_that_is_gone_leaves_a_gap_and_no_error(measured: Measured, tmp_path: Path):
     gone = dataclasses.replace(measured.photos, paths=[b"/gone.jpg"] * 60)
-    seen = gallery.Witness(measured.bundle, gone, measured.answers, 0.5, None)
-    shots = gallery.shots([seen], [0])
-    assert shots[0].picture is None
-    html_page.write(measured.result, measured.bundle, [], shots, [], 0, tmp_path)
+    seen = gallery.GallerySource(measured.bundle, gone, measured.predictions, 0.5, None)
+    gallery_items = gallery.gallery_items([seen], [0])
+    assert gallery_items[0].picture is None
+    html_page.write(measured.result, measured.bundle, [], gallery_items, [], 0, tmp_path)
     assert "cannot be read any more" in (tmp_path / "index.html").read_text()
 
 
-def test_trained_bundle_gets_a_page_with_what_spoke_for_its_answers(trained: Bundle, tmp_path: Path):
+def test_the_page_of_a_trained_bundle_has_heatmaps(trained: Bundle, tmp_path: Path):
     make_photos(tmp_path / "in", "cat", 6, seed=1)
     make_photos(tmp_path / "in", "dog", 3, seed=1, colour=(200, 40, 40))  # cats, labelled dog
     mine = tmp_path / "out/worst/holiday.jpg"
@@ -140,8 +140,8 @@ def test_trained_bundle_gets_a_page_with_what_spoke_for_its_answers(trained: Bun
     evaluate(trained, [tmp_path / "in"], tmp_path / "out")
     assert mine.read_bytes() == b"mine"
     found = Page((tmp_path / "out/index.html").read_text())
-    glowing = [image for image in found.all("img") if "glows" in image["alt"]]
-    assert len(glowing) >= 3 and {image["alt"].split(" for ")[-1] for image in glowing} == {"cat glows"}
+    heatmaps = [image for image in found.all("img") if "Heatmap" in image["alt"]]
+    assert len(heatmaps) >= 3 and {image["alt"].split(" support ")[-1] for image in heatmaps} == {"cat"}
     rows = (tmp_path / "out/worst.csv").read_text().splitlines()
     assert rows[0] == "number,path,label,prediction,probability,filed" and len(rows) >= 4
     assert all(row.split(",")[2:4] == ["dog", "cat"] for row in rows[1:4])
@@ -152,7 +152,7 @@ def test_trained_bundle_gets_a_page_with_what_spoke_for_its_answers(trained: Bun
 
 
 @pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
-def test_missing_package_is_told_before_anything_is_measured(
+def test_missing_packages_are_reported_before_measuring(
     package: str, plain_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, package, None)
@@ -161,14 +161,14 @@ def test_missing_package_is_told_before_anything_is_measured(
         evaluate(plain_bundle, [tmp_path], tmp_path / "out")
 
 
-def test_worst_mistakes_begin_with_the_surest_of_each_kind(plain_bundle: Bundle):
+def test_worst_mistakes_start_with_the_most_confident_of_each_kind(plain_bundle: Bundle):
     rows = [[0.1, 0.9, 0], [0.05, 0.95, 0], [0.4, 0.6, 0], [0.6, 0.4, 0], [0.9, 0.1, 0], [0.7, 0.1, 0.2]]
     truth = np.array([0, 0, 0, 1, 0, -1])
-    answers = Answers.of(plain_bundle, truth, np.array(rows))
+    predictions = Predictions.of(plain_bundle, truth, np.array(rows))
     # dog for a cat: 1, 0, 2; cat for a dog: 3; a stranger filed as a cat: 5; 4 is right
-    assert gallery.worst(answers, 0.5) == [1, 5, 3, 0, 2]
-    assert gallery.worst(answers, 0.5, most=2) == [1, 5]
-    assert 5 not in gallery.worst(answers, 0.8)
+    assert gallery.worst(predictions, 0.5) == [1, 5, 3, 0, 2]
+    assert gallery.worst(predictions, 0.5, most=2) == [1, 5]
+    assert 5 not in gallery.worst(predictions, 0.8)
 
 
 @pytest.mark.parametrize("count", [2, 12, 30])
@@ -185,11 +185,11 @@ def test_plots_take_any_number_and_any_name_of_labels(count: int, tmp_path: Path
         bundle.labels, [b""] * len(truth), truth, np.zeros(len(truth), np.int8), [""] * len(truth)
     )
     result = measure(bundle, photos, values, 0.9)
-    drawn = curves(Answers.of(bundle, truth, values))
+    drawn = curves(Predictions.of(bundle, truth, values))
     assert set(plots.draw(result, drawn, plots.DARK)) == set(html_page.TITLES)
 
 
-def test_figures_are_written_so_that_nothing_looks_perfect_that_is_not():
+def test_rounding_never_makes_a_figure_look_perfect():
     assert [wording.percent(v) for v in (None, 0.5, 0.9996, 0.99999, 1.0, 1 - 1e-12)] == [
         "–",
         "50.0%",

@@ -6,8 +6,9 @@ import shlex
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, Figure, ThresholdEntry
-from models.calibration import softmax
+from models.bundle.bundle import Bundle
+from models.bundle.manifest import Figure
+from models.calibration import Threshold, softmax
 from models.data.dataset import Photos
 from models.evaluation.metrics.figures import Evaluation, measure
 from models.evaluation.report import model_card
@@ -53,9 +54,7 @@ def test_card_has_every_section_and_the_figures_with_their_intervals(
         "--init ../shared/weights/mobilenet_v2_imagenet.weights.h5 --learning-rate 0.001 --seed 7",
     ],
 )
-def test_command_on_the_card_is_the_one_that_made_it(
-    command: str, plain_bundle: Bundle, measured: Evaluation
-):
+def test_the_card_has_the_command_of_the_training(command: str, plain_bundle: Bundle, measured: Evaluation):
     made = plain_bundle.manifest.made.model_copy(update={"command": command})
     object.__setattr__(plain_bundle, "manifest", plain_bundle.manifest.model_copy(update={"made": made}))
     text = model_card.text(plain_bundle, measured)
@@ -63,7 +62,9 @@ def test_command_on_the_card_is_the_one_that_made_it(
     assert max(map(len, text.split("## Data")[0].split("## Make")[1].splitlines())) <= 110
 
 
-def test_what_a_person_wrote_stays_and_what_was_measured_does_not(plain_bundle: Bundle, measured: Evaluation):
+def test_a_new_card_keeps_paragraphs_by_people_and_replaces_figures(
+    plain_bundle: Bundle, measured: Evaluation
+):
     path = model_card.write(plain_bundle, measured)
     first = path.read_text()
     edited = first.replace("is not written down yet.", "is CC0: all of it.").replace("| 200 |", "| 999 |")
@@ -82,13 +83,13 @@ def test_photos_that_training_set_aside_are_not_measured_either(plain_bundle: Bu
     )
 
 
-def test_card_says_that_the_photos_do_not_prove_the_promise(plain_bundle: Bundle, measured: Evaluation):
+def test_card_warns_if_the_photos_do_not_prove_the_precision(plain_bundle: Bundle, measured: Evaluation):
     def entry(proven: bool) -> dict[str, object]:
         shares = {"target_precision": 0.95, "threshold": 0.8, "precision": 1.0, "coverage": 0.5}
         return shares | {"proven": proven}
 
     for proven in (True, False):
-        table = [ThresholdEntry.model_validate(entry(proven))]
+        table = [Threshold.model_validate(entry(proven))]
         calibration = plain_bundle.calibration.model_copy(update={"thresholds": table, "photos": 104})
         manifest = plain_bundle.manifest.model_copy(update={"calibration": calibration})
         object.__setattr__(plain_bundle, "manifest", manifest)
@@ -97,16 +98,14 @@ def test_card_says_that_the_photos_do_not_prove_the_promise(plain_bundle: Bundle
     assert "at least 22 filed ones" in text
 
 
-def test_measuring_is_told_by_the_path_that_was_trained_to(plain_bundle: Bundle, measured: Evaluation):
+def test_card_names_the_path_of_the_training_for_evaluate(plain_bundle: Bundle, measured: Evaluation):
     command = "pawsort train photos --out models/mine"
     made = plain_bundle.manifest.made.model_copy(update={"command": command})
     object.__setattr__(plain_bundle, "manifest", plain_bundle.manifest.model_copy(update={"made": made}))
     assert "    pawsort evaluate models/mine photos --split test" in model_card.text(plain_bundle, measured)
 
 
-def test_card_says_what_becomes_of_unseen_sources_where_that_is_known(
-    plain_bundle: Bundle, measured: Evaluation
-):
+def test_card_has_the_figure_of_unseen_sources_if_there_is_one(plain_bundle: Bundle, measured: Evaluation):
     assert "had not seen their source" not in model_card.text(plain_bundle, measured)
     name = "unseen_neither_filed_at_threshold"
     figures = {name: Figure(value=0.014, low=0.006, high=0.036, count=283)}

@@ -16,7 +16,7 @@ def test_names_that_are_no_utf8_are_written_as_escapes():
     assert tables.name_of(b"a\xff.jpg") == "a\\udcff.jpg"
 
 
-def test_what_has_no_value_is_an_empty_cell(tmp_path: Path):
+def test_missing_values_are_empty_cells(tmp_path: Path):
     tables.write_csv(tmp_path / "a.csv", [[tables.rounded(v)] for v in (None, float("nan"), 0.12345678)])
     assert (tmp_path / "a.csv").read_text().split("\n") == ['""', '""', "0.123457", ""]
 

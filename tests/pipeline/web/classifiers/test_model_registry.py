@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.bundle.bundle import MANIFEST
-from models.networks import imagenet
+from models.bundle.cache import cache_folder
 from pipeline.config import Settings
 from pipeline.web.classifiers.model_registry import SHIPPED, ModelRegistry
 from pipeline.web.middleware.problems import Problem
@@ -15,7 +15,7 @@ from pipeline.web.middleware.problems import Problem
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return imagenet.cache_folder()
+    return cache_folder()
 
 
 def put(name: str, folder: Path) -> None:

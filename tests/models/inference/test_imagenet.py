@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle.bundle import BundleError, compose, write
+from models.bundle.bundle import compose, write
 from models.bundle.weights import pack
+from models.errors import BundleError
 from models.images.decode import decode
-from models.networks import architectures, imagenet
+from models.inference import imagenet
+from models.networks import architectures
 from tests.models.conftest import manifest
 
 
@@ -36,7 +38,7 @@ def test_weights_that_are_missing_or_none_are_named(tmp_path: Path):
         imagenet.open_imagenet(tmp_path / "gone.h5", tmp_path)
 
 
-def test_without_the_internet_one_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_the_internet_one_error_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def offline(weights: str) -> None:
         raise Exception("URL fetch failure on https://storage: None -- Name or service not known")
 

@@ -1,17 +1,19 @@
-"""MobileNetV2 with ImageNet's thousand classes as a bundle, made from weights that are not shipped.
+"""MobileNetV2 with ImageNet's 1,000 classes as a bundle, made from weights that are not shipped.
 
-It names what is on a photo and files nothing, so its bundle has no folders.
+It names objects and files nothing, so its bundle has no folders.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.bundle.bundle import MANIFEST, SCHEMA_VERSION, Bundle, BundleError, compose, load, write
+from models.bundle.bundle import MANIFEST, Bundle, compose, load, write
+from models.bundle.cache import cache_folder
+from models.bundle.manifest import SCHEMA_VERSION
+from models.errors import ArchitectureError, BundleError
 
 NAME = "imagenet"
 _LABELS = Path(__file__).parents[1] / NAME / "labels.txt"
@@ -23,15 +25,10 @@ def labels() -> list[str]:
     return _LABELS.read_text(encoding="utf-8").splitlines()
 
 
-def cache_folder() -> Path:
-    """Return the folder of the bundles that were made here: $XDG_CACHE_HOME/pawsort, ~/.cache/pawsort."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pawsort"
-
-
 def open_imagenet(weights: Path | None = None, cache: Path | None = None) -> Bundle:
-    """Return the bundle made from a .weights.h5 file, or from what Keras downloads; made once, then kept.
+    """Return the bundle made from a .weights.h5 file, or from the weights that Keras downloads; cached.
 
-    Without `weights`, a bundle that was made before is good enough. Raises BundleError.
+    Without `weights`, any cached bundle is used. Raises BundleError.
     """
     folder = cache or cache_folder()
     if weights is None:
@@ -61,7 +58,7 @@ def _make(source: str, path: Path) -> Bundle:
     network = architectures.build("mobilenet_v2", len(labels()))
     try:
         architectures.initialise_from_imagenet(network, source, head=True)
-    except architectures.ArchitectureError as error:
+    except ArchitectureError as error:
         raise BundleError(f"{error}. Name a .weights.h5 file with --weights FILE.") from error
     packed = pack(network.arrays)
     network.restore(unpack(packed))

@@ -1,0 +1,132 @@
+"""The schema of `bundle.yaml`, validated by pydantic.
+
+Field names are the file format: bundles made by earlier versions must keep loading.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.calibration import Share, Threshold
+
+SCHEMA_VERSION = 1
+LARGEST_WEIGHTS = 12_000_000  # bytes; keeps the repository small
+
+RECIPE = "blocks-1"
+"""How the self-test's input is made, see `models.inference.self_test`."""
+
+MOST_ZOOM = 2.0
+"""Above it, the four crops would leave out the middle of a photo."""
+
+NEITHER_BELOW = 0.9
+"""The probability of `neither` from which no crops are tried: many photos of neither stay a bit below 1, and
+crops of them rarely show an animal. It can only keep photos out of folders."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Weights(_Section):
+    """The file of arrays, and its checksum."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.npz$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(gt=0, le=LARGEST_WEIGHTS)
+
+
+class Calibration(_Section):
+    """The temperature of the probabilities, and the table of thresholds."""
+
+    temperature: float = Field(gt=0)
+    photos: int = Field(ge=0)
+    bound: Share
+    thresholds: list[Threshold] = Field(min_length=1)
+
+
+class MultiCrop(_Section):
+    """When multi-crop inference runs and how crops are weighted; fitted by training."""
+
+    below: Share  # crops are tried where the highest probability is under this
+    zoom: float = Field(ge=1, le=MOST_ZOOM)  # magnification of the crops
+    whole: float = Field(ge=0, le=10)  # weight of the log probabilities of the whole photo
+    parts: float = Field(ge=0, le=10)  # weight of the mean log probabilities of its crops
+    strongest: float = Field(ge=0, le=10)  # weight of the crop with the most of a label, or least `neither`
+    neither_below: Share = NEITHER_BELOW  # no crops from this probability of `neither` on
+
+    def side(self, size: int) -> int:
+        """Return the side in pixels to decode a photo to, for a network with inputs of `size` pixels."""
+        return round(size * self.zoom)
+
+
+class SelfTest(_Section):
+    """A fixed input, made by a recipe, and its expected probabilities."""
+
+    recipe: str = Field(pattern=f"^{RECIPE}$")
+    seed: int
+    tolerance: Share
+    probabilities: list[list[Share]] = Field(min_length=1, max_length=64)
+
+
+class Bfloat16Check(_Section):
+    """What the bfloat16 first pass changes, counted on photos; see `models.training.bfloat16_check`."""
+
+    photos: int = Field(gt=0)
+    again: Share  # of the photos, those that are predicted again in float32
+    flips: int = Field(ge=0)  # changed decisions
+    confident_flips: int = Field(ge=0)  # of these, where both confidences are above 0.99
+    difference: Share  # the largest of a probability, among photos that are not predicted again
+
+
+class Figure(_Section):
+    """One measured number, with a 95% interval where it is a share of `count` cases."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    count: int = Field(ge=0)
+
+
+class Made(_Section):
+    """The data and the command that the bundle was made with."""
+
+    command: str
+    at: str
+    seed: int
+    data: dict[str, dict[str, int]]  # label -> split -> photos
+    set_aside: int = Field(ge=0)  # files that were not used: not photos, or duplicates
+    held_out_sources: dict[str, str]  # source of `neither` -> its only split
+    versions: dict[str, str]
+
+
+class Manifest(_Section):
+    """The contents of `bundle.yaml`."""
+
+    schema_version: int = Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)
+    name: str = Field(min_length=1)
+    architecture: str
+    labels: list[str] = Field(min_length=2)
+    folders: dict[str, str]  # label -> folder; empty where the model files nothing
+    input_size: int = Field(ge=16, le=1024)
+    weights: Weights
+    calibration: Calibration
+    closer_look: MultiCrop | None = None
+    sketches: Bfloat16Check | None = None
+    self_test: SelfTest
+    figures: dict[str, Figure]
+    made: Made
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels must differ from each other")
+        if not set(self.folders) <= set(self.labels):
+            raise ValueError("folders must be given for labels and for nothing else")
+        if any(len(row) != len(self.labels) for row in self.self_test.probabilities):
+            raise ValueError("self_test.probabilities must have a column for each label")
+        if any(
+            not folder or folder.startswith(".") or {"/", "\0"} & set(folder)
+            for folder in self.folders.values()
+        ):
+            raise ValueError("a folder must be a plain name")
+        return self
