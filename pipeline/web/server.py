@@ -1,4 +1,4 @@
-"""Run the server: its socket, limits and signals."""
+"""Run the web server: address, limits and signals."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def correct(
 ) -> dict[str, Any]:
     """Correct the label of a photo: the file moves, and the row records the correction."""
     known = _requested_version(context, id, if_match)
-    changes = corrections.settle(context, visitor_name(request, said.by), [known], said.label)
+    changes = corrections.correct(context, visitor_name(request, said.by), [known], said.label)
     return _changed(context, response, known, changes, if_match)
 
 
@@ -142,7 +142,7 @@ def undo(
     """Undo the last change: a correction returns to the previous folder, a filing to the inbox."""
     known = _requested_version(context, id, if_match)
     return _changed(
-        context, response, known, corrections.take_back(context, visitor_name(request, by), [known]), if_match
+        context, response, known, corrections.undo(context, visitor_name(request, by), [known]), if_match
     )
 
 
@@ -220,7 +220,7 @@ def _row(context: AppContext, id: int) -> dict[str, Any]:
 
 def _etag(context: AppContext, id: int) -> str:
     """Return the ETag of a row: the version of its file and a hash of the row."""
-    [known] = corrections.now(context, [id])  # before the row, so that it is never newer than the row
+    [known] = corrections.current(context, [id])  # before the row, so that it is never newer than the row
     row = json.dumps(_row(context, id), sort_keys=True, default=str)
     return tag_of(row.encode("utf-8", "surrogatepass"), f"{known.version}-")
 
@@ -256,7 +256,9 @@ def _changed(
 ) -> dict[str, Any]:
     [change] = changes
     for problem in corrections.problems(changes):
-        if if_match is not None and corrections.now(context, [known.id]) != [known]:  # since the check above
+        if if_match is not None and corrections.current(context, [known.id]) != [
+            known
+        ]:  # since the check above
             raise _changed_since(context, known.id)
         raise Problem(
             409, problem, "GET it again for its current state; `pawsort doctor` finds inconsistencies."

@@ -38,7 +38,7 @@ def page(request: Request, context: ContextDep, after: Text = "") -> Response:
         )
     values = _found(engine, context, filters, after) if engine else _empty()
     template = "browse_results.html" if part == "results" else "browse.html"
-    done = recent_answers.written(recent_answers.given(request, context)[-1:])
+    done = recent_answers.to_text(recent_answers.of_browser(request, context)[-1:])
     return render(request, template, filters=filters, done=done, **_form_choices(engine, context), **values)
 
 

@@ -35,10 +35,13 @@ def correct(
     request: Request, context: ContextDep, id: Id, seen: Version, label: Annotated[str, Form()]
 ) -> Response:
     """Correct its label."""
-    changes = corrections.settle(context, visitor_name(request), corrections.one_seen(id, seen), label)
+    changes = corrections.correct(context, visitor_name(request), corrections.parse_version(id, seen), label)
     response = _done(request, context, id, changes)
     if not any(change.problem for change in changes):
-        answers = [*recent_answers.given(request, context), list(corrections.as_seen(context, [id]).values())]
+        answers = [
+            *recent_answers.of_browser(request, context),
+            list(corrections.versions(context, [id]).values()),
+        ]
         recent_answers.keep(request, response, answers)
     return response
 
@@ -50,7 +53,7 @@ def undo(request: Request, context: ContextDep, id: Id, seen: Version) -> Respon
         request,
         context,
         id,
-        corrections.take_back(context, visitor_name(request), corrections.one_seen(id, seen)),
+        corrections.undo(context, visitor_name(request), corrections.parse_version(id, seen)),
     )
 
 
@@ -61,7 +64,7 @@ def retry(request: Request, context: ContextDep, id: Id, seen: Version) -> Respo
         request,
         context,
         id,
-        corrections.retry(context, visitor_name(request), corrections.one_seen(id, seen)),
+        corrections.retry(context, visitor_name(request), corrections.parse_version(id, seen)),
     )
 
 
@@ -84,7 +87,7 @@ def _show(request: Request, context: AppContext, id: int, wrong: list[str] | Non
         "file.html",
         **_values(context, found),
         wrong=wrong or [],
-        seen=corrections.as_seen(context, [id])[id],
+        seen=corrections.versions(context, [id])[id],
         name=chosen_name(request),
         by=visitor_name(request),
         back=f"/files/{id}",

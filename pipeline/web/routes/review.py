@@ -89,7 +89,7 @@ ViewDep = Annotated[View, Depends(view_of)]
 @router.get("/review")
 def page(request: Request, context: ContextDep, view: ViewDep, show: str = "") -> Response:
     """Return the page, for htmx requests only its main part."""
-    return _answer(request, context, view, recent_answers.given(request, context), show=_ids(show))
+    return _answer(request, context, view, recent_answers.of_browser(request, context), show=_ids(show))
 
 
 @router.post("/review/answer")
@@ -101,11 +101,11 @@ def answer(
     file: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
     """Correct files to one label, and show the next ones."""
-    changes = corrections.settle(context, visitor_name(request), corrections.seen(file), label)
+    changes = corrections.correct(context, visitor_name(request), corrections.parse_versions(file), label)
     corrected = [change.id for change in changes if change.id is not None and not change.problem]
-    answers = recent_answers.given(request, context)
+    answers = recent_answers.of_browser(request, context)
     if corrected:
-        answers = [*answers, list(corrections.as_seen(context, corrected).values())]
+        answers = [*answers, list(corrections.versions(context, corrected).values())]
     said = f"{_photos(len(corrected))} recorded as {label}." if corrected else ""
     return _next(request, context, view, answers, changes, said)
 
@@ -119,11 +119,11 @@ def undo(
     back: Annotated[str, Form()] = "",
 ) -> Response:
     """Undo the correction `done`, else the last one, and show its photos or the page `back`."""
-    answers = recent_answers.read(request.cookies.get(recent_answers.COOKIE, ""))
-    last = (recent_answers.read(done) or recent_answers.given(request, context))[-1:]
+    answers = recent_answers.from_text(request.cookies.get(recent_answers.COOKIE, ""))
+    last = (recent_answers.from_text(done) or recent_answers.of_browser(request, context))[-1:]
     if not last:
         return _next(request, context, view, [], [], "There is nothing to undo.")
-    changes = corrections.take_back(context, visitor_name(request), corrections.seen(last[0]))
+    changes = corrections.undo(context, visitor_name(request), corrections.parse_versions(last[0]))
     undone = [change.id for change in changes if change.id is not None and not change.problem]
     said = f"{_photos(len(undone))} undone." if undone else ""
     return _next(
@@ -170,7 +170,7 @@ def _answer(
         "review.html" if whole else "review_stage.html",
         **stage,
         answers=context.labels.answers(),
-        done=recent_answers.written(recently[-1:]),
+        done=recent_answers.to_text(recently[-1:]),
         can_undo=bool(recently),
         said=said,
         wrong=wrong,
@@ -199,7 +199,7 @@ def _stage(engine: Engine, context: AppContext, view: View, show: Sequence[int])
         "total": sum(left.values()),
         "entries": shown,
         "ahead": ahead,
-        "seen": corrections.as_seen(context, [entry.id for entry in shown]),
+        "seen": corrections.versions(context, [entry.id for entry in shown]),
         "wrapped": wrapped,
         "record": record_of(review.settled(engine)),
         "is_new": False,

@@ -23,7 +23,7 @@ MOST = 100
 _SEEN = re.compile(r"(\d{1,18}):(\d{1,18})", re.ASCII)
 
 
-def seen(texts: Sequence[str]) -> list[Known]:
+def parse_versions(texts: Sequence[str]) -> list[Known]:
     """Parse files in the form of the pages, `ID:VERSION`. Raises Problem 422."""
     found = [_SEEN.fullmatch(text) for text in dict.fromkeys(texts)]
     if len(found) > MOST:
@@ -33,9 +33,9 @@ def seen(texts: Sequence[str]) -> list[Known]:
     return [Known(int(match[1]), int(match[2])) for match in found if match]
 
 
-def one_seen(id: int, text: str) -> list[Known]:
+def parse_version(id: int, text: str) -> list[Known]:
     """Parse the version of the file `id`. Raises Problem 422 if `text` names another file."""
-    files = seen([text])
+    files = parse_versions([text])
     if [file.id for file in files] != [id]:
         raise Problem(
             422,
@@ -45,7 +45,7 @@ def one_seen(id: int, text: str) -> list[Known]:
     return files
 
 
-def settle(context: AppContext, by: str, files: Sequence[Known], label: str) -> list[Change]:
+def correct(context: AppContext, by: str, files: Sequence[Known], label: str) -> list[Change]:
     """Correct files to a label. Raises Problem 422 for an unknown label, LockError, DatabaseError."""
     folders = context.labels.folders()
     known = [answer.label for answer in context.labels.answers()]
@@ -54,7 +54,7 @@ def settle(context: AppContext, by: str, files: Sequence[Known], label: str) -> 
     return corrections.correct(context.database.writer(), context.settings, files, label, by, folders)
 
 
-def take_back(context: AppContext, by: str, files: Sequence[Known]) -> list[Change]:
+def undo(context: AppContext, by: str, files: Sequence[Known]) -> list[Change]:
     """Undo the last change of each of these files. Raises LockError, DatabaseError."""
     return corrections.undo(context.database.writer(), context.settings, by, files)
 
@@ -64,12 +64,12 @@ def retry(context: AppContext, by: str, files: Sequence[Known | bytes]) -> list[
     return corrections.retry(context.database.writer(), context.settings, by, files)
 
 
-def as_seen(context: AppContext, ids: Sequence[int]) -> dict[int, str]:
+def versions(context: AppContext, ids: Sequence[int]) -> dict[int, str]:
     """Return the current version of each file in the form of the pages, `ID:VERSION`."""
-    return {file.id: f"{file.id}:{file.version}" for file in now(context, ids)}
+    return {file.id: f"{file.id}:{file.version}" for file in current(context, ids)}
 
 
-def now(context: AppContext, ids: Sequence[int]) -> list[Known]:
+def current(context: AppContext, ids: Sequence[int]) -> list[Known]:
     """Return the current version of each file."""
     engine = context.database.reader()
     found = overview.versions(engine, ids) if engine else {}

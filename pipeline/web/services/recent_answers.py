@@ -27,22 +27,22 @@ Answers = list[list[str]]
 """Oldest first; each item lists the files of one correction."""
 
 
-def read(text: str) -> Answers:
+def from_text(text: str) -> Answers:
     """Parse corrections from `ID:VERSION.ID:VERSION-ID:VERSION`."""
     return [part.split(".") for part in text.split("-") if part]
 
 
-def written(answers: Iterable[Sequence[str]]) -> str:
-    """Return the text for `read`: the newest corrections, as many as fit into a cookie."""
+def to_text(answers: Iterable[Sequence[str]]) -> str:
+    """Return the text for `from_text`: the newest corrections, as many as fit into a cookie."""
     parts = [".".join(files) for files in answers][-MOST:]
     while len("-".join(parts)) > LONGEST:
         del parts[0]
     return "-".join(parts)
 
 
-def given(request: Request, context: AppContext) -> Answers:
+def of_browser(request: Request, context: AppContext) -> Answers:
     """Return the corrections of this browser, without the newest ones whose files have all changed since."""
-    answers = read(request.cookies.get(COOKIE, ""))
+    answers = from_text(request.cookies.get(COOKIE, ""))
     while answers and not _can_be_undone(context, answers[-1]):
         del answers[-1]
     return answers
@@ -51,7 +51,7 @@ def given(request: Request, context: AppContext) -> Answers:
 def keep(request: Request, response: Response, answers: Answers) -> None:
     """Set the cookie, which scripts cannot read."""
     how = {"httponly": True, "samesite": "strict", "secure": request.url.scheme == "https"}
-    response.set_cookie(COOKIE, written(answers), max_age=DAY_SECONDS, **how)  # type: ignore[arg-type]
+    response.set_cookie(COOKIE, to_text(answers), max_age=DAY_SECONDS, **how)  # type: ignore[arg-type]
 
 
 def without(answers: Answers, files: Sequence[str]) -> Answers:
@@ -64,8 +64,8 @@ def without(answers: Answers, files: Sequence[str]) -> Answers:
 
 def _can_be_undone(context: AppContext, files: Sequence[str]) -> bool:
     try:
-        known = corrections.seen(files)
+        known = corrections.parse_versions(files)
     except Problem:
         return False  # the cookie was not written by this server
-    now = corrections.now(context, [file.id for file in known])
+    now = corrections.current(context, [file.id for file in known])
     return any(file == seen for file, seen in zip(now, known, strict=True))

@@ -1,4 +1,4 @@
-"""The files in the reports folder: which there are, what a summary says, and one of them to take away."""
+"""The files in the reports folder: list them, parse a summary, and read one for download."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from pipeline.files.safe_open import open_if_regular
 
 NAME = re.compile(r"(summary|images)-(\d{4}-\d{2}-\d{2})\.csv|latest-(summary|images)\.csv", re.ASCII)
-"""What reports are called; nothing else in the folder is any visitor's business."""
+"""Names of reports; no other file in the folder can be read."""
 
 LARGEST_SUMMARY = 4_000_000
-"""Bytes of a summary that are read for the page."""
+"""Maximum bytes of a summary that are read for the page."""
 
 _PIECE = 1 << 20
 
@@ -45,19 +45,19 @@ def days(folder: Path) -> list[Day]:
 
 
 def open_report(folder: Path, name: str) -> tuple[int, int] | None:
-    """Return a descriptor of a report and its size; None for another name or what is no file."""
+    """Return a descriptor of a report and its size; None for another name or if it is not a regular file."""
     return open_if_regular(folder, name) if NAME.fullmatch(name) else None
 
 
 def pieces(descriptor: int) -> Iterator[bytes]:
-    """Yield what is in a file, and close it."""
+    """Yield the content of a file in pieces, and close it."""
     with open(descriptor, "rb") as file:
         while piece := file.read(_PIECE):
             yield piece
 
 
 def summary(folder: Path, day: str) -> list[dict[str, str]]:
-    """Return the rows of a day's summary; none where there is no such file or it is no summary."""
+    """Return the rows of a day's summary; none if the file is missing or is not a summary."""
     found = open_report(folder, f"summary-{day}.csv")
     if found is None:
         return []
@@ -68,12 +68,12 @@ def summary(folder: Path, day: str) -> list[dict[str, str]]:
 
 
 def _plain(row: dict[str, str]) -> dict[str, str]:
-    # An apostrophe before what a spreadsheet would run was put there by the report.
+    # The report puts an apostrophe before cells that a spreadsheet would evaluate.
     return {key: re.sub(r"^'('*[=+\-@\t\r\n])", r"\1", value or "") for key, value in row.items() if key}
 
 
 def counts(rows: list[dict[str, str]]) -> dict[str, int]:
-    """Add up the images of a summary by outcome."""
+    """Return the number of images of a summary by outcome."""
     found: dict[str, int] = {}
     for row in rows:
         if row["images"].isdigit():

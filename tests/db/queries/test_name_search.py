@@ -94,6 +94,7 @@ def test_a_database_of_before_gets_the_index_of_its_names(sqlite_made: Path, tmp
         for trigger in TRIGGERS:
             connection.execute(f"DROP TRIGGER {trigger}")
         connection.execute("DROP TABLE file_names")
+        connection.execute("ALTER TABLE files DROP COLUMN answer_key")
         connection.execute(ADD, (7, "rex.jpg"))
         connection.execute("UPDATE alembic_version SET version_num = '0002'")
     upgrade(f"sqlite:///{path}")

@@ -255,11 +255,11 @@ def test_sketches_without_a_proof_or_with_too_many_flips_are_refused(trained: Bu
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("converted.can_sketch", lambda: False),
+        ("openvino_engine.can_sketch", lambda: False),
         ("engines._seconds", lambda engine, images: 1.0),
         ("engines.SKETCH_AGREEMENT", -1.0),
-        ("converted.kept", lambda bundle: None),
-        ("converted.kept", lambda bundle: 1 // 0),
+        ("openvino_engine.kept", lambda bundle: None),
+        ("openvino_engine.kept", lambda bundle: 1 // 0),
     ],
     ids=["no bfloat16", "not faster", "disagrees", "nothing kept", "fails"],
 )
@@ -269,7 +269,7 @@ def test_sketches_are_left_where_they_cannot_be_had_or_gain_nothing(
 ):
     bundle = proven(trained)
     exact = open_engine(bundle, "openvino")
-    monkeypatch.setattr(f"models.{name}", value)
+    monkeypatch.setattr(f"models.inference.{name}", value)
     assert open_sketch(bundle, exact) is None
 
 

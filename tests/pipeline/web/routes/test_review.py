@@ -159,10 +159,13 @@ def test_a_cookie_that_means_nothing_is_no_defect(client: TestClient, house: Hou
 
 def test_the_cookie_has_the_last_answers_and_fits_into_a_browser() -> None:
     many = [[f"{number}{n:02}:{number}{n:02}" for n in range(24)] for number in range(100_000, 100_030)]
-    text = recent_answers.written(many)
-    assert len(text) < 4_000 and recent_answers.read(text) == many[-len(recent_answers.read(text)) :] != []
+    text = recent_answers.to_text(many)
+    assert (
+        len(text) < 4_000
+        and recent_answers.from_text(text) == many[-len(recent_answers.from_text(text)) :] != []
+    )
     ones = [[f"{number}:{number}"] for number in range(30)]
-    assert recent_answers.read(recent_answers.written(ones)) == ones[-recent_answers.MOST :]
+    assert recent_answers.from_text(recent_answers.to_text(ones)) == ones[-recent_answers.MOST :]
 
 
 def test_an_undo_of_what_somebody_else_changed_since_is_refused(client: TestClient, house: House) -> None:
