@@ -44,9 +44,9 @@ class HeatmapDrawer:
         from models.inference import gradcam
         from pipeline.classifier.jpeg import encode_jpeg
 
+        data = self._read(request.path)
         if self._explainer is None:
             self._explainer = gradcam.open_explainer(bundle.load(self._bundle_path))
-        data = self._read(request.path)
         label = self._explainer.labels.index(request.label)
         pixels = decode(data, self._explainer.input_size, self._limits.pixels)
         [heat] = self._explainer.maps(pixels[None], [label])

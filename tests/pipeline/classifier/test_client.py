@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pipeline.classifier.client import ChildLost, ProcessClassifier, classify_files
-from pipeline.classifier.messages import ClassificationResult
+from pipeline.classifier.messages import ClassificationResult, Explain
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
 from tests.support.stub_classifier import (
@@ -360,6 +360,29 @@ def test_a_file_that_the_network_cannot_bear_fails_alone(files: Files) -> None:
     assert (last.scores or {})["dog"] == pytest.approx(0.5, abs=0.01)
     assert (black.scores, black.reason) == (None, "decoder_crashed")
     assert "NaN or infinity" in (black.detail or "")
+
+
+def test_a_heatmap_and_a_batch_are_requests_of_one_child(files: Files) -> None:
+    """The real child process, without TensorFlow: it answers a missing file before it builds the network."""
+    classifier = ProcessClassifier(Path(), "auto", LimitSettings(), child=stumbling_child)
+    [(id, path)] = files(b"\xff")
+    try:
+        until_ready(classifier)
+        heatmap = classifier.explain(Explain(path + b".gone", "cat", 100))
+        assert heatmap.jpeg is None and "No such file" in heatmap.problem
+        classifier.submit([(id, path)])
+        assert (collect(classifier)[0].scores or {})["cat"] == 1.0
+    finally:
+        classifier.stop()
+
+
+def test_a_child_that_is_lost_while_it_draws_a_heatmap_is_a_problem_of_this_heatmap(
+    classifier: ProcessClassifier,
+) -> None:
+    """`stub_child` cannot iterate an Explain, and ends."""
+    assert classifier.explain(Explain(b"/x", "cat", 100)).problem == "the decoder crashed"
+    until_ready(classifier)
+    assert classifier.starts == 2
 
 
 @pytest.mark.fault(50, 51)
