@@ -176,9 +176,9 @@ def test_the_database_can_be_made_ahead(run: Run) -> None:
 def test_quick_commands_import_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "config.yaml").write_text("", encoding="utf-8")
     code = (
-        "import sys; from pipeline.cli import app as cli\n"
+        "import sys; from pipeline.cli import app\n"
         f"sys.argv = ['pawsort', *{words!r}]\n"
-        "try: cli.main()\n"
+        "try: app.main()\n"
         "except SystemExit: pass\n"
         "heavy = {'tensorflow', 'keras', 'openvino', 'pandas', 'numpy'} & sys.modules.keys()\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"

@@ -86,8 +86,8 @@ def test_the_lock_is_free_after_its_worker(tmp_path: Path) -> None:
 def test_the_lock_is_free_after_a_worker_that_was_killed(tmp_path: Path) -> None:
     site = settings(tmp_path)
     code = (
-        "import sys, time; from pathlib import Path\n"
-        "from pipeline import config; from pipeline.worker import locks\n"
+        "import sys, time; from pathlib import Path; from pipeline import config\n"
+        "from pipeline.worker import locks\n"
         "with locks.worker_lock(config.load(Path(sys.argv[1]))): print('held', flush=True); time.sleep(60)"
     )
     line = [sys.executable, "-c", code, str(tmp_path / "config.yaml")]
