@@ -118,10 +118,10 @@ def test_each_model_answers_the_same_photo_by_its_own_lights(
         page.goto("/")
         page.set_input_files("#files", str(photos[0]))
         seen = {key: seen_by(page, key) for key in ("cats_dogs", "cifar10", "trained_here")}
-        assert "The worker would put it into" in seen["cats_dogs"]
+        assert "The worker would move it to" in seen["cats_dogs"]
         for key in ("cifar10", "trained_here"):
             assert (
-                "With this model, the worker would put it into" in seen[key] and "5 more classes" in seen[key]
+                "With this model, the worker would move it to" in seen[key] and "5 more classes" in seen[key]
             )
         assert not page.get_by_role("radio", name="imagenet").is_enabled()
         assert "--weights FILE" in page.locator(".choice.missing").inner_text()
@@ -144,7 +144,7 @@ def test_a_model_without_folders_names_what_it_sees_and_files_nothing(
         page.goto("/?model=imagenet")
         page.set_input_files("#files", str(photos[0]))
         said = seen_by(page, "imagenet")
-        assert "it has no folders, so the worker files nothing by it" in said and "995 more classes" in said
+        assert "so the worker cannot sort files with it" in said and "995 more classes" in said
         [answer] = json.loads(made.stdout)
         assert [part.split()[0] for part in page.locator(".bars > li").all_inner_texts()] == [
             label.split()[0] for label in answer["scores"]
