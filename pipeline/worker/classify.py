@@ -236,12 +236,12 @@ class ClassifyStep:
 
     def _decided(self, file: InProgressFile, result: ClassificationResult) -> InProgressFile:
         self._losses.pop(file.id, None)
+        known = {**(_header(result.admitted) if result.admitted else {}), "answer_key": self._key}
         if result.scores is None:
-            decision = _failed(file, result.reason, result.detail)
+            decision = replace(_failed(file, result.reason, result.detail), **known)
         else:
-            decision = self._by_scores(file, result.scores)
-        header = _header(result.admitted) if result.admitted else {}
-        return self._with_history(file, replace(decision, **header, answer_key=self._key))
+            decision = self._by_scores(file, result.scores, **known)
+        return self._with_history(file, decision)
 
     def _like(self, earlier: Entry, file: InProgressFile) -> FileDecision:
         """Decide on a file as an earlier file of the same content was decided under the same answer key."""
@@ -249,15 +249,10 @@ class ClassifyStep:
             decision = _failed(file, earlier.reason, earlier.detail)
         else:
             decision = self._by_scores(file, earlier.scores)
-        return replace(
-            decision,
-            **_header(earlier),
-            model=earlier.model,
-            model_sha256=earlier.model_sha256,
-            answer_key=earlier.answer_key,
-        )
+        kept = {name: getattr(earlier, name) for name in ("model", "model_sha256", "answer_key")}
+        return replace(decision, **_header(earlier), **kept)
 
-    def _by_scores(self, file: InProgressFile, scores: Mapping[str, float]) -> FileDecision:
+    def _by_scores(self, file: InProgressFile, scores: Mapping[str, float], **known: Any) -> FileDecision:
         decision = decide(scores, self._policy)
         return FileDecision(
             file.id,
@@ -269,6 +264,7 @@ class ClassifyStep:
             sha256=file.sha256,
             model=self._bundle.name,
             model_sha256=self._bundle.sha256,
+            **known,
         )
 
     def _with_history(self, file: InProgressFile, decision: FileDecision) -> InProgressFile:
@@ -279,11 +275,10 @@ class ClassifyStep:
         if folder := self._folder_of(earlier.label):
             decision = replace(decision, outcome=folder, reason=None, detail=None)
         original = earlier.original
-        holds = self._settings.duplicates == "hold"
-        if holds and original and is_ordinary(original) and decision.outcome != FAILED:
+        hold = self._settings.duplicates == "hold" and original and is_ordinary(original)
+        if hold and decision.outcome != FAILED:
             decision = replace(decision, outcome=DUPLICATES)
-        decision = replace(decision, duplicate_of=original.id if original else None)
-        return replace(file, decision=decision)
+        return replace(file, decision=replace(decision, duplicate_of=original.id) if original else decision)
 
     def _folder_of(self, label: str | None) -> str | None:
         return UNCERTAIN if label == NEITHER else self._policy.folders.get(label or "")
