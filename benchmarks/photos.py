@@ -61,7 +61,7 @@ def _sources(count: int) -> list[Path]:
 
 
 def _photographs(folder: Path) -> list[Path]:
-    # Those called k_ were squashed to squares by whoever published them.
+    # Those called k_ were squashed to squares by their publisher.
     return sorted(path for path in folder.glob("*.*") if not path.name.startswith("k_"))
 
 

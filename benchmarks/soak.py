@@ -125,7 +125,7 @@ class Soak:
         time.sleep(TICK_SECONDS)
 
     def _drain(self) -> bool:
-        """Let the worker finish; tell whether it did."""
+        """Let the worker finish; return whether it did."""
         until = time.monotonic() + DRAIN_SECONDS
         self._dropper.finish()
         while time.monotonic() < until:

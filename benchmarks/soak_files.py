@@ -59,7 +59,7 @@ class Dropper:
             self._finish_one()
 
     def all_filed(self, settings: Settings) -> bool:
-        """Tell whether there is a filed row for each file."""
+        """Return whether there is a filed row for each file."""
         uri = f"file:{settings.state / 'pawsort.db'}?mode=ro"  # the default would make the file
         try:
             with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5)) as database:

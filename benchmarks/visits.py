@@ -24,7 +24,7 @@ ADDRESSES = (
     "/browse?outcome=uncertain", "/browse?outcome=failed", "/browse?outcome=failed&reason=truncated",
     "/browse?first=2026-10-01&last=2026-10-07", "/browse?last=2025-12-31", "/browse?inbox=/photos/inbox1",
     "/browse?low=40&high=60", "/browse?low=99.9", "/browse?low=10&high=20", "/browse?model=cats_dogs",
-    "/browse?model=nobody", "/browse?corrected=yes", "/browse?corrected=no", "/browse?name=rex",
+    "/browse?model=absent", "/browse?corrected=yes", "/browse?corrected=no", "/browse?name=rex",
     "/browse?name=img", "/browse?name=zanzibar", "/browse?inbox=/photos/inbox1&low=40&high=60",
     "/browse?outcome=uncertain&name=rex&first=2026-01-01", "/browse?outcome=dogs&low=99&corrected=yes",
     "/api/status", "/metrics", "/api/results", "/api/results?outcome=uncertain&limit=1000",

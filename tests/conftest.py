@@ -39,7 +39,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 
 @pytest.fixture(autouse=True)
 def no_leaked_threads() -> Iterator[None]:
-    """Fail a test that leaves a thread of ours or of watchdog running."""
+    """Fail a test that leaves a thread of Pawsort or watchdog running."""
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:

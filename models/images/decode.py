@@ -65,7 +65,7 @@ _NOT_OURS = (
 
 # Ours is checked before Pillow is asked; Pillow's would warn on stderr at 89 megapixels and refuse at 179.
 Image.MAX_IMAGE_PIXELS = None
-# Doubtful metadata of a picture that can be read is nothing that anybody can act upon.
+# Warnings about the metadata of a readable picture help no user.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Pixels = npt.NDArray[np.uint8]
@@ -215,5 +215,5 @@ def _orientation(header: Header, image: Image.Image) -> int:
         return read_orientation(header.exif, header.xmp)
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # the picture is good, and nobody knows which side is up
+    except Exception:  # the picture is readable; its orientation is unknown
         return 1

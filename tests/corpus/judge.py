@@ -2,7 +2,7 @@
 
     judge(case) -> (end, detail, seconds)
 
-`end` is "classified" or a reason of the ledger; anything else is a mistake of ours, named by its type.
+`end` is "classified" or a reason of the ledger; anything else is a defect of Pawsort, named by its type.
 """
 
 from __future__ import annotations

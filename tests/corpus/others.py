@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""WebP, HEIF and AVIF; and everything that is no picture of ours."""
+"""WebP, HEIF and AVIF; and everything in a format that is not read."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Pages:
         self.port = port
 
     def are_up(self) -> bool:
-        """Tell whether somebody answers."""
+        """Return whether the server answers."""
         address = f"http://127.0.0.1:{self.port}/healthz"
         with contextlib.suppress(OSError), urllib.request.urlopen(address) as answer:
             return bool(answer.status == 200)
@@ -48,5 +48,5 @@ class Pages:
         assert "the pages ended with code -9" in site.log()
 
     def end(self, site: Site) -> None:
-        """Wait until nobody answers: their worker was killed."""
+        """Wait until the server no longer answers: its worker was killed."""
         site.wait(lambda: not self.are_up(), "the pages to end")

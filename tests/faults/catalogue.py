@@ -105,7 +105,7 @@ SECTIONS: dict[str, tuple[Fault, ...]] = {
     ),
     "Database": (
         Fault(79, "locked by another process for 3 s, for 60 s", "waits; says so; nothing lost"),
-        Fault(80, "reads that turn into writes, side by side", "no busy error reaches anybody"),
+        Fault(80, "reads that turn into writes, side by side", "no busy error is raised"),
         Fault(81, "a reader that stays for long", "the -wal is bounded; filing goes on"),
         Fault(82, "a read-only database", "pauses with a clear text; files stay"),
         Fault(83, "a damaged database, none at all, 0 bytes", "refused; never overwritten"),
@@ -158,4 +158,4 @@ NO_SAFEGUARD: dict[int, str] = {
     39: "names are bytes, and the file system tells them apart",
     77: "the kernel frees the lock of a process that ends",
 }
-"""Numbers whose tests cannot be seen red, since there is no code of ours that keeps them green."""
+"""Numbers whose tests cannot be seen red, since no code of Pawsort keeps them green."""

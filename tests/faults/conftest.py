@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.injection import NOBODY
+from tests.faults.injection import UNPRIVILEGED
 from tests.support.fault_site import Site
 from tests.support.forked_worker import Nursery
 
@@ -37,7 +37,7 @@ def shared_site(nursery: Nursery) -> Iterator[Site]:
     folder = Path(tempfile.mkdtemp(prefix="pawsort-fault-"))
     site = Site(folder, nursery)
     for path in (folder, *site.settings.inboxes):
-        os.chown(path, NOBODY, NOBODY)
+        os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
     yield site
     site.close()
     shutil.rmtree(folder)

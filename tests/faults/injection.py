@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to mount and to change users")
-NOBODY = 65534
+UNPRIVILEGED = 65534
 
 
 def call(*command: str | Path) -> None:

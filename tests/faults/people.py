@@ -1,4 +1,4 @@
-"""Somebody who corrects, takes back and sends in again, at random and without end: until the kill comes."""
+"""A user who corrects, undoes and retries files at random, until the process is killed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from pipeline.errors import LockError
 from tests.support.stub_classifier import BUNDLE
 
 
-def mend(folder: Path, seed: int) -> NoReturn:
-    """Mend what the worker of a folder has filed."""
+def correct_at_random(folder: Path, seed: int) -> NoReturn:
+    """Correct, undo and retry what the worker of a folder has filed."""
     settings, chance = config.load(folder / "config.yaml"), random.Random(seed)
     engine = open_database(settings.database_url, "write")
     while True:

@@ -67,10 +67,10 @@ BAD_SECONDS = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One fault: `kind` is kill, nested, once, ever, power, mends or real; `across` is on another disk.
+    """One fault: `kind` is kill, nested, once, ever, power, corrections or real; `across` is on another disk.
 
-    A power cut comes `number` milliseconds after the first claim; with `mends`, while somebody corrects and
-    takes back what was filed.
+    A power cut comes `number` milliseconds after the first claim; with `corrections`, while a user
+    corrects and undoes what was filed.
     """
 
     kind: str
@@ -116,13 +116,13 @@ class Yard:
             shutil.rmtree(folder)
             shutil.rmtree(far)
 
-    def cut_power(self, seconds: float, mending: bool = False) -> None:
+    def cut_power(self, seconds: float, correcting: bool = False) -> None:
         """Copy the disk under a worker that is stopped at some moment, and let another work on the copy."""
         self._count += 1
         place = self._far / f"cut-{self._count}"
         place.mkdir()
         try:
-            power_cut(place, self._nursery, seconds, mending)
+            power_cut(place, self._nursery, seconds, correcting)
         finally:
             shutil.rmtree(place)
 
@@ -169,8 +169,8 @@ def points(
         found += [Point("real", "", c.name, c.number) for c in chance.sample(calls, REAL)]
     if "power" in kinds:
         found += [Point("power", "", "power", chance.randrange(1500)) for _ in range(CUTS)]
-    if "mends" in kinds:
-        found += [Point("mends", "", "power", chance.randrange(1500)) for _ in range(CUTS)]
+    if "corrections" in kinds:
+        found += [Point("corrections", "", "power", chance.randrange(1500)) for _ in range(CUTS)]
     return found
 
 
@@ -179,8 +179,8 @@ def check(yard: Yard, point: Point) -> bool:
 
     Return whether the fault came: not every run makes as many calls as the one that was traced.
     """
-    if point.kind in ("power", "mends"):
-        yard.cut_power(point.number / 1000, mending=point.kind == "mends")
+    if point.kind in ("power", "corrections"):
+        yard.cut_power(point.number / 1000, correcting=point.kind == "corrections")
         return True
     with yard.site(point.across, point.kind == "real") as site:
         if point.kind in ("kill", "nested", "real"):
@@ -205,10 +205,10 @@ def _jpeg(kind: str) -> bytes:
     return data.getvalue()
 
 
-def power_cut(place: Path, nursery: Nursery, seconds: float, mending: bool = False) -> None:
+def power_cut(place: Path, nursery: Nursery, seconds: float, correcting: bool = False) -> None:
     """Stop a worker so long after its first claim, copy the disk below it, and check another on the copy.
 
-    With `mending` somebody mends what is filed, and both are stopped so long after this began.
+    With `correcting` a user corrects what is filed, and both are stopped so long after this began.
 
     The kernel writes nothing back by itself for minutes: the copy has just what was synced.
     """
@@ -220,7 +220,7 @@ def power_cut(place: Path, nursery: Nursery, seconds: float, mending: bool = Fal
         os.sync()
         site.start()
         site.wait(lambda: site.rows("id"), "the first claim")
-        if mending:
+        if correcting:
             site.wait_until_filed(len(site.injected) // 2)
             site.start(people=round(seconds * 1000))
         time.sleep(seconds)
@@ -230,7 +230,7 @@ def power_cut(place: Path, nursery: Nursery, seconds: float, mending: bool = Fal
         site.close()
     with injection.mounted_image(place / "copy", disk):
         site.lives.clear()
-        site.ends_well(mended=mending)
+        site.ends_well(corrected=correcting)
         assert "Traceback" not in site.log, site.log
 
 
@@ -343,7 +343,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, help="so many points, chosen by chance")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="so many points at a time")
-    parser.add_argument("--kinds", default="kill,nested,error,power,mends")
+    parser.add_argument("--kinds", default="kill,nested,error,power,corrections")
     parser.add_argument("--layouts", default=",".join(LAYOUTS), help="what may be on another file system")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after this time")
     parser.add_argument("--json", help="write what was found to this file")

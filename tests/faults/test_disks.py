@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import injection
-from tests.faults.injection import NOBODY, ROOT_ONLY
+from tests.faults.injection import ROOT_ONLY, UNPRIVILEGED
 from tests.faults.sweep import power_cut
 from tests.support.fault_site import Site
 from tests.support.forked_worker import Nursery
@@ -133,7 +133,7 @@ def test_a_file_that_may_not_be_read(shared_site: Site) -> None:
     site = shared_site
     secret = Path(os.fsdecode(site.drop("secret.jpg", b"<cat>")))
     secret.chmod(0)
-    site.start(uid=NOBODY)
+    site.start(uid=UNPRIVILEGED)
     site.wait(lambda: "secret.jpg" in site.log, "a word about the file")
     site.drop("other.jpg", b"<dog>")
     site.wait_until_filed(1)
@@ -151,7 +151,7 @@ def test_an_inbox_that_may_not_be_changed(shared_site: Site) -> None:
     site.drop("closed/a.jpg", b"<cat>")
     folder = site.inbox / "closed"
     with injection.mode(folder, 0o555):
-        site.start(uid=NOBODY)
+        site.start(uid=UNPRIVILEGED)
         site.wait(lambda: "cannot take" in site.log, "a word about the file")
         site.drop("b.jpg", b"<dog>")
         site.wait_until_filed(1)
@@ -159,7 +159,7 @@ def test_an_inbox_that_may_not_be_changed(shared_site: Site) -> None:
         assert len(site.rows("id")) == 1
         assert site.log.count("cannot take") == 1
         assert not [path for path in files_below(site.settings.spool) if b"pawsort" in path]
-    os.chown(folder, NOBODY, NOBODY)
+    os.chown(folder, UNPRIVILEGED, UNPRIVILEGED)
     site.wait_until_filed()
     site.ends_well()
 
@@ -168,7 +168,7 @@ def test_an_inbox_that_may_not_be_changed(shared_site: Site) -> None:
 @pytest.mark.fault(72)
 def test_a_folder_that_may_not_be_written(shared_site: Site) -> None:
     site = shared_site
-    site.start(uid=NOBODY)
+    site.start(uid=UNPRIVILEGED)
     site.wait_until_watching()
     with injection.mode(site.settings.sorted / "cats", 0o555):
         site.drop("a.jpg", b"<cat>")

@@ -49,6 +49,6 @@ def test_whoever_is_killed_no_file_is_lost_or_there_twice(busy: Site) -> None:
         people.kill()
         worker = site.start() if worker.state in "XZ" else worker
     worker.kill()
-    site.ends_well(mended=True)
+    site.ends_well(corrected=True)
     assert "Traceback" not in site.log, site.log[-3000:]
-    assert site.rows("id", "corrected_to IS NOT NULL OR state = 'undone'"), "nobody mended anything"
+    assert site.rows("id", "corrected_to IS NOT NULL OR state = 'undone'"), "nothing was corrected"

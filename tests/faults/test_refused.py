@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import injection
-from tests.faults.injection import NOBODY, ROOT_ONLY
+from tests.faults.injection import ROOT_ONLY, UNPRIVILEGED
 from tests.support.fault_site import Site
 from tests.support.forked_worker import SETTINGS, Nursery
 from tests.support.oracle import conserved, files_below
@@ -27,10 +27,10 @@ def closed_by(site: Site, how: str) -> Iterator[int]:
     with contextlib.ExitStack() as stack:
         if how == "mode":
             stack.enter_context(injection.mode(folder, 0o555))
-            uid = NOBODY
+            uid = UNPRIVILEGED
         elif how == "sticky":
             stack.enter_context(injection.mode(folder, 0o1777))
-            uid = NOBODY
+            uid = UNPRIVILEGED
         elif how == "read-only":
             injection.call("mount", "--bind", folder, folder)
             stack.callback(injection.unmount, folder)
@@ -67,7 +67,7 @@ def test_sixty_files_that_may_not_be_taken_are_one_line_no_row_and_exit_code_1(
     assert "/closed/" in site.log
     assert "/proc/" not in site.log
     if how != "sticky":
-        os.chown(site.inbox / "closed", NOBODY, NOBODY)
+        os.chown(site.inbox / "closed", UNPRIVILEGED, UNPRIVILEGED)
     assert site.live(uid=os.getuid()) == 0
     conserved(site.settings, site.injected)
     assert len(site.rows("id")) == 61
@@ -79,7 +79,7 @@ def test_a_folder_that_is_opened_again_is_taken_from_and_that_is_logged(shared_s
     site = shared_site
     for number in range(20):
         site.drop(f"closed/{number}.jpg", b"%d<cat>" % number)
-    os.chown(site.inbox / "closed", NOBODY, NOBODY)
+    os.chown(site.inbox / "closed", UNPRIVILEGED, UNPRIVILEGED)
     with closed_by(site, "read-only"):
         site.start()
         site.wait(
@@ -101,7 +101,7 @@ def test_a_folder_that_may_not_be_listed_is_exit_code_1(shared_site: Site) -> No
     site.drop("secret/a.jpg", b"<cat>")
     site.drop("open.jpg", b"<dog>")
     with injection.mode(site.inbox / "secret", 0):
-        assert site.live(uid=NOBODY) == 1
+        assert site.live(uid=UNPRIVILEGED) == 1
     assert site.log.count("'secret'") == 1
     assert len(site.rows("id")) == 1
     assert site.live() == 0

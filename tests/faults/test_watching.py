@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.injection import NOBODY, ROOT_ONLY
+from tests.faults.injection import ROOT_ONLY, UNPRIVILEGED
 from tests.support.fault_site import Site
 from tests.support.forked_worker import Nursery
 from tests.support.oracle import digest, files_below, read
@@ -211,10 +211,10 @@ def test_a_writer_that_goes_on_after_the_claim_is_noticed(nursery: Nursery) -> N
     folder = Path(tempfile.mkdtemp(prefix="pawsort-fault-"))
     with Site(folder, nursery) as site:
         for path in (folder, *site.settings.inboxes):
-            os.chown(path, NOBODY, NOBODY)
-        site.start(uid=NOBODY, delay=0.3)
+            os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
+        site.start(uid=UNPRIVILEGED, delay=0.3)
         site.wait_until_watching()
-        path = site.drop("late.jpg", b"begin<cat>")  # root's: nobody else gets a lease on it
+        path = site.drop("late.jpg", b"begin<cat>")  # root's: no other user gets a lease on it
         with open(path, "ab", buffering=0) as writer:
             os.fchmod(writer.fileno(), 0o666)
             site.wait(lambda: site.rows("id", "state = 'decoding'"), "the claim")

@@ -16,7 +16,7 @@ CHANGES = ("open", "write", "fsync", "utime", "link", "unlink", "rename", "mkdir
 
 
 class Death(BaseException):
-    """The process is gone. Not an Exception, so that nobody catches it."""
+    """The process is gone. Not an Exception, so that no handler catches it."""
 
 
 class Mortal:

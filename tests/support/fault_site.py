@@ -72,10 +72,10 @@ class Site:
         goal = len(self.injected) if count is None else count
         self.wait(lambda: len(self.rows("id", "state = 'filed'")) >= goal, f"{goal} files", seconds)
 
-    def ends_well(self, mended: bool = False) -> None:
+    def ends_well(self, corrected: bool = False) -> None:
         """Check that nothing is lost or doubled, and that a fresh photo is still filed.
 
-        What was `mended` may have come twice: a file that is sent in again has a new row beside its old one.
+        If files were `corrected`, a file that was retried has a new row beside its old one.
         """
         fresh = b"fresh<cat>" if self._photo is None else self._photo
         if self.lives and self.lives[-1].state not in "XZ":
@@ -88,7 +88,7 @@ class Site:
             code = self.live()
             assert code in (0, 1), f"exit code {code}:\n{self.log[-3000:]}"
         conserved(self.settings, self.injected)
-        assert mended or len(self.rows("id")) == len(self.injected), self.rows("id, name, state, reason")
+        assert corrected or len(self.rows("id")) == len(self.injected), self.rows("id, name, state, reason")
         [(outcome,)] = self.rows("outcome", "name = 'fresh.jpg'")
         assert outcome in ("cats", "dogs", "uncertain")[: 1 if self._photo is None else None]
 

@@ -86,12 +86,12 @@ def calls_in(trace: Path, places: tuple[str, ...]) -> list[Call]:
 
 
 def was_injected(trace: Path) -> bool:
-    """Tell whether a fault was put into one of the calls of a trace."""
+    """Return whether a fault was put into one of the calls of a trace."""
     return "(INJECTED)" in trace.read_text(errors="replace")
 
 
 def changes(call: Call) -> bool:
-    """Tell whether a call changes what is on disk, or makes it durable."""
+    """Return whether a call changes what is on disk, or makes it durable."""
     return call.name in CHANGES and (call.name != "openat" or "O_CREAT" in call.text)
 
 

@@ -22,7 +22,7 @@ from tests.faults import people
 from tests.support.stub_classifier import BUNDLE, StubClassifier, stub_child
 
 DEFECT = 70
-"""The exit code of an exception that nobody foresaw: never what a fault may lead to."""
+"""Exit code of an unexpected exception: a fault must never lead to it."""
 
 
 class Order(TypedDict, total=False):
@@ -40,7 +40,7 @@ class Order(TypedDict, total=False):
     nofile: int  # most descriptors
     inotify: tuple[str, int]  # `instances` or `watches`, and how many there are
     cgroup: str  # the folder of a control group to live in
-    people: int  # no worker, but somebody who mends what it filed; by this seed
+    people: int  # no worker, but a user who corrects what it filed; by this seed
 
 
 class IdleStub(StubClassifier):
@@ -67,7 +67,7 @@ class IdleStub(StubClassifier):
 def live(order: Order) -> int:
     """Run the worker of a folder; return its exit code. The log goes to stderr."""
     if "people" in order:
-        people.mend(Path(order["folder"]), order["people"])
+        people.correct_at_random(Path(order["folder"]), order["people"])
     try:
         settings = config.load(Path(order["folder"]) / "config.yaml")
         logs.set_up(settings.log)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class UnreadableImage(Exception):  # noqa: N818 - a state of the file, no error of ours
+class UnreadableImage(Exception):  # noqa: N818 - a state of the file, not a programming error
     """The bytes are not a picture that a network can classify.
 
     `reason` is one word for the ledger: empty, too_many_pixels, not_an_image, unsupported, truncated or

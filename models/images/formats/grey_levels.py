@@ -42,7 +42,7 @@ class Levels:
 
 
 def needs_levels(image: Image.Image) -> bool:
-    """Tell whether a picture has other numbers than 0..255 in each channel."""
+    """Return whether a picture has other numbers than 0..255 in each channel."""
     return image.mode.startswith(("I", "F")) or _dtype(image) == "int8"
 
 

@@ -46,7 +46,7 @@ def read_jpeg(data: bytes) -> tuple[int, int, bytes]:
 def without_metadata(data: bytes) -> bytes:
     """Return a JPEG that `read_jpeg` has accepted, without what pixels do not need.
 
-    EXIF, profiles, thumbnails and comments are parsed by nobody then, so they cannot spoil a good picture.
+    Decoders then parse no EXIF, profile, thumbnail or comment, so none can spoil a good picture.
     """
     kept = [b"\xff\xd8"]
     for marker, start, end in segments(data):

@@ -73,7 +73,7 @@ class _Decoder:
         return self.feed(self._data[start : self._at])
 
     def skips(self, data: bytes) -> bool:
-        """Tell whether it passes over each of these bytes, as it does when it looks for the next marker."""
+        """Return whether it passes over each of these bytes, as it does when it looks for the next marker."""
         for at in range(len(data)):
             if self._left:
                 return False
@@ -81,7 +81,7 @@ class _Decoder:
         return not self._left
 
     def skips_data(self, end: int) -> bool:
-        """Tell whether it passes over the next few bytes of `data`."""
+        """Return whether it passes over the next few bytes of `data`."""
         following = self._data[self._at : min(self._at + _LOOK, end)]
         if self.done or len(set(following)) < _LOOK // 4:
             return False  # blocks of one colour may be as short as a byte
@@ -183,7 +183,7 @@ def _end_of_blocks(data: bytes, part: Scan) -> int:
 
 
 def _is_complete(data: bytes, end: int, padding: bytes) -> bool:
-    """Tell whether a scan has all its blocks when its data end there."""
+    """Return whether a scan has all its blocks when its data end there."""
     decoder = _Decoder(_opened(data, (1, 1)), data)
     decoder.feed_to(end)
     return decoder.feed(padding) or decoder.skips(_PROBE)

@@ -41,7 +41,7 @@ class PngHeader:
 
 
 def is_damaged(data: bytes) -> bool:
-    """Tell whether bytes that are no PNG were one, before a transfer in text mode or a flipped bit."""
+    """Return whether bytes that are no PNG were one, before a transfer in text mode or a flipped bit."""
     same = sum(a == b for a, b in zip(data[:8], SIGNATURE, strict=False))
     return data.startswith(SIGNATURE[:4]) or same >= 6
 
@@ -91,7 +91,7 @@ def correct_transparency(image: Image.Image, data: bytes) -> None:
 def without_metadata(data: bytes) -> bytes:
     """Return a PNG that `read_png` has accepted, without what pixels do not need.
 
-    Text, profiles and later frames are parsed by nobody then: they can neither spoil a good picture nor swell
+    Decoders then parse no text, profile or later frame: these can neither spoil a good picture nor swell
     when they are unpacked.
     """
     kept, colours = [SIGNATURE], 0

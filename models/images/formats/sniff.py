@@ -148,7 +148,7 @@ _TGA_DEPTHS = {1: (8, 16), 2: (15, 16, 24, 32), 3: (8, 16)}  # of palettes, colo
 
 
 def _is_tga(data: bytes) -> bool:
-    """Tell whether all numbers of a TGA's header fit together; there is no other mark."""
+    """Return whether all numbers of a TGA's header fit together; there is no other mark."""
     if len(data) < 19:
         return False
     words, has_map, kind, _, colours, map_bits = struct.unpack_from("<BBBHHB", data)
@@ -171,7 +171,7 @@ _HEAD = 1 << 16
 
 
 def _is_svg(data: bytes) -> bool:
-    """Tell whether the outermost element of XML is an SVG, in any encoding, packed by gzip or not."""
+    """Return whether the outermost element of XML is an SVG, in any encoding, packed by gzip or not."""
     head = data[:_HEAD]
     if head[:2] == b"\x1f\x8b":
         try:
@@ -185,7 +185,7 @@ def _is_svg(data: bytes) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    """Tell whether bytes are words in UTF-8, the last of which may be cut."""
+    """Return whether bytes are words in UTF-8, the last of which may be cut."""
     if any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head):
         return False
     try:
@@ -205,7 +205,7 @@ def _brand(data: bytes) -> str | None:
 
 
 def is_beginning(data: bytes) -> bool:
-    """Tell whether some bytes are too few to be a picture of ours, and begin like one."""
+    """Return whether some bytes are too few to be a picture of a known format, and begin like one."""
     cut = any(4 <= len(data) < len(magic) and magic.startswith(data) for magic in _SIGNATURES)
     box = data[4:8] == b"ftyp" and len(data) < 12
     return cut or box or data == b"\xff\xd8" or (data[:4] == b"RIFF" and len(data) < 12)

@@ -79,7 +79,7 @@ def read_tiff(data: bytes) -> TiffHeader:
 
 
 def _lengths_count(page: dict[int, list[int]]) -> bool:
-    """Tell whether decoders need the lengths of strips; of plain pixels they know how many there are."""
+    """Return whether decoders need the lengths of strips; of plain pixels they know how many there are."""
     plain = (page.get(_COMPRESSION) or [1])[0] == 1 and (page.get(_PLANAR) or [1])[0] != 2
     return not plain or page.get(_PHOTOMETRIC) == [_YCBCR]
 

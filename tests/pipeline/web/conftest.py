@@ -43,7 +43,7 @@ def client(house: House) -> Iterator[TestClient]:
 @pytest.fixture(scope="session")
 def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Pages where no worker has been yet, for tests that change nothing."""
-    settings = Settings(base=tmp_path_factory.mktemp("nobody"))
+    settings = Settings(base=tmp_path_factory.mktemp("unused"))
     with TestClient(
         create_app(settings, classifier=page_classifier_child),
         base_url=ADDRESS,

@@ -159,7 +159,7 @@ class Line:
 
 
 class Desk:
-    """Connections to an application that never answers, by a clock of ours."""
+    """Connections to an application that never answers, by a clock of the test."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0

@@ -24,7 +24,7 @@ def show(data: bytes) -> Pixels:
 
 
 def is_turned(data: bytes, upright: Pixels, tolerance: float = 3) -> bool:
-    """Tell whether a picture is turned by a quarter, to the right."""
+    """Return whether a picture is turned by a quarter, to the right."""
     shown = show(data)
     if shown.shape != (W, H, 3):
         return False

@@ -119,7 +119,7 @@ def test_a_tiff_is_one_wherever_its_first_page_lies(offset: int) -> None:
 
 WORDS = [
     "P1 is the first of the parking levels, P2 the second", "P6 and P5", "Price", "PF 12 is a model", "FWS, agency", "CWS",
-    "DDS is a format", "BLP2 words", "GRIB files are told apart", "FORM a circle", "FORMAT: ILBM words", "RIFF and words",
+    "DDS is a format", "BLP2 words", "GRIB files are distinct", "FORM a circle", "FORMAT: ILBM words", "RIFF and words",
     "icns", "qoif", "8BPS is what it begins with", "DanM", "The free lunch is here", "Thismoov", "BAIC words", "ICs are chips of 40",
     "OggS", "G" * 2000, "AC1015 words", "FLIF", "gimp xcf file", "BPG\ufb01", "<p>svg</p>", "<html><svg></svg></html>",
     "<!doctype html><svg></svg>", "<!-- <svg> --><html>", '<?xml version="1.0"?><a><svg/></a>', '{"svg": "<svg/>"}', "[1, 2]",

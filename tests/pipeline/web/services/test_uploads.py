@@ -119,7 +119,7 @@ def test_ten_thousand_parts_are_refused(tmp_path: Path) -> None:
 
 
 def endless(*pieces: bytes) -> Iterator[bytes]:
-    """Pieces of 8 kB of a body that goes on until somebody stops reading, or 5 MB."""
+    """Pieces of 8 kB of a body that goes on until the server stops reading, or 5 MB."""
     first, *rest = pieces
     yield first
     for _ in range(5_000_000 // 8192):
