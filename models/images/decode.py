@@ -24,7 +24,8 @@ from PIL import (
 )
 from pillow_heif import HeifImageFile
 
-from models.images.formats import jpeg, png, zero_holes
+from models.images import zero_holes
+from models.images.formats import jpeg, png
 from models.images.formats.bmp import open_bmp
 from models.images.formats.errors import UnreadableImage
 from models.images.formats.gif import open_gif

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from models.images import decode as images
-from models.images import resize
+from models.images import resize, zero_holes
 from models.images.decode import UnreadableImage, decode
-from models.images.formats import jpeg, zero_holes
+from models.images.formats import jpeg
 from models.images.memory_budget import WeightedSemaphore
 from tests.corpus.case import FINE, Case
 from tests.corpus.judge import judge
