@@ -240,14 +240,14 @@ def test_the_address_with_the_most_connections_loses_its_place_first(desk: Desk)
 
 @pytest.mark.fault(107)
 def test_an_address_that_asks_without_a_pause_does_not_keep_others_out(desk: Desk) -> None:
-    upload = desk.connect("192.0.2.66", NEVER_ENDS)[1]
     busy = [desk.connect("192.0.2.66", SMALL)[1] for _ in range(3)]
+    upload = desk.connect("192.0.2.66", NEVER_ENDS)[1]
     desk.wait(0)
     same, _ = desk.connect("192.0.2.66", SMALL)
     assert same.app is not desk.config.loaded_app, "it has all places already"
     made, _line = desk.connect("192.0.2.1", SMALL)
     assert made.app is desk.config.loaded_app, "it was not let in"
-    assert [line.closed for line in [upload, *busy]] == [False, False, False, True]
+    assert [line.closed for line in [*busy, upload]] == [False, False, True, False]
 
 
 def test_an_address_with_half_of_the_places_keeps_them(desk: Desk) -> None:
