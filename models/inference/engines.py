@@ -61,7 +61,7 @@ def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None)
     it to the engine. Raises BundleError for weights that do not fit, a failed self-test, or an engine that
     is not available.
     """
-    if kind != "tensorflow" and (ready := _kept(bundle, kind, threads)):
+    if kind in ("auto", "openvino") and (ready := _kept(bundle, kind, threads)):
         return ready
     function = _frozen(bundle, threads)
     reference = _tensorflow(bundle, function)
