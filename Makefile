@@ -20,7 +20,7 @@ run: setup ## start the worker on ./inbox (ARGS="--once" and the like are passed
 setup: $(VENV)/runtime.stamp ## make the environment in .venv
 
 test: $(VENV)/dev.stamp ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.stamp ## check style and types
 	@$(BIN)/ruff check .

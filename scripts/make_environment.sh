@@ -17,10 +17,10 @@ echo "pawsort: making the environment in $venv from $lock (about 800 MB to fetch
 if command -v uv >/dev/null; then
     [ -e "$venv" ] || uv venv --quiet --python "$python" "$venv"
     uv pip install --quiet --python "$venv/bin/python" --require-hashes -r "$lock"
-    uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
+    uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --config-setting editable_mode=compat --editable .
 else
     [ -e "$venv" ] || "$python" -m venv "$venv" ||
         fail "$python cannot make environments; on Debian: apt install python3-venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --config-setting editable_mode=compat --editable .
 fi

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,15 @@ def shared_cases() -> Path:
     if not SHARED_CASES.is_dir():
         pytest.skip(f"pictures from public test suites are not here: {SHARED_CASES}")
     return SHARED_CASES
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape names that are not UTF-8 in captured output: test processes send their reports as UTF-8."""
+    report = yield
+    escaped = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    report.sections = escaped
+    return report
 
 
 @pytest.fixture(autouse=True)

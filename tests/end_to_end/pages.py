@@ -18,7 +18,7 @@ def pages_of(worker: int) -> int | None:
     for child in Path(f"/proc/{worker}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for pid in map(int, child.read_text().split()):
-                if b"pipeline.worker.web_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if b"\0serve\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return pid
     return None
 
