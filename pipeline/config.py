@@ -117,7 +117,7 @@ class WebSettings(_Section):
 
     host: Annotated[str, AfterValidator(_host_name)] = "127.0.0.1"
     port: int = Field(8420, ge=1, le=65535)
-    token: str | None = Field(None, min_length=16)
+    token: str | None = Field(None, min_length=16, pattern=r"^\S(.*\S)?$")  # a header loses outer blanks
     hosts: tuple[str, ...] = ()
 
     @model_validator(mode="after")

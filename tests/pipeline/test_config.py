@@ -69,6 +69,7 @@ def test_settings_cannot_be_changed(write) -> None:
         ("report: {timezone: Mars}", "report.timezone: Value error, expected a name of the IANA"),
         ("report: {at: '24:00'}", "report.at: String should match pattern"),
         ("watch: {mode: never}", "watch.mode: Input should be 'auto', 'native' or 'polling'; got 'never'"),
+        ('web:\n  token: "                "\n', "web.token: String should match pattern"),
         (
             "web: {host: 0.0.0.0}",
             "web: Value error, host 0.0.0.0 can be reached by other machines: expected a token",
