@@ -33,8 +33,8 @@ INTRODUCTION = f"""\
 
 `pawsort` and `python run_worker.py` are the same command. Without a subcommand, the worker runs.
 
-Data goes to stdout; messages, progress and the log go to stderr. Every command that reads has `--json`.
-`--config PATH` may stand before or after the name of the command; `train` and `evaluate` take no settings.
+Data goes to stdout; messages, progress and the log go to stderr. Commands that list or measure something have
+`--json`. `--config PATH` may stand before or after the command; `train` and `evaluate` take no settings.
 
 ## Exit codes
 

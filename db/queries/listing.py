@@ -21,16 +21,14 @@ from sqlalchemy import (
     Engine,
     Integer,
     Select,
-    delete,
     func,
-    insert,
     literal,
     select,
     text,
     tuple_,
 )
 
-from db.connection.engine import reading, writing
+from db.connection.engine import reading
 from db.queries.name_search import ids_by_name
 from db.schema.columns import UtcTime
 from db.schema.file_names import RawName, can_stand, escape
@@ -194,13 +192,6 @@ def written_reports(engine: Engine) -> list[Report]:
     """Return the days whose reports were written, oldest first."""
     with reading(engine) as connection:
         return [Report(*row) for row in connection.execute(select(reports).order_by(reports.c.day))]
-
-
-def record_report(engine: Engine, day: date, written_at: datetime, waiting: int) -> None:
-    """Record that the reports of `day` were written at `written_at`, with this number of waiting files."""
-    with writing(engine) as connection:
-        connection.execute(delete(reports).where(reports.c.day == day))
-        connection.execute(insert(reports), [{"day": day, "written_at": written_at, "waiting": waiting}])
 
 
 def changed_since(engine: Engine, start: datetime, end: datetime, moment: datetime) -> bool:

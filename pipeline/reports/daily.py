@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from sqlalchemy import Engine
 
+from db.ledger.report_days import record_report
 from db.queries import listing
 from pipeline.files.replace_file import replace_file
 from pipeline.reports import csv_files
@@ -142,7 +143,7 @@ class Reporter:
                 report.arrived,
                 sum(report.counts.values()),
             )
-        listing.record_report(self.engine, report.day, now, report.waiting)
+        record_report(self.engine, report.day, now, report.waiting)
 
 
 def _image_lines(

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from db.connection.engine import open_database, reading
 from db.ledger.ledger import Ledger
+from db.ledger.report_days import record_report
 from db.queries import listing
 from db.queries.listing import ResultFilter
 from tests.db.conftest import NOON, claim, filed, later, verdict
@@ -133,9 +134,9 @@ def test_the_first_and_the_last(ledger: Ledger, engine: Engine) -> None:
 
 def test_a_report_is_recorded_once_for_each_day(engine: Engine) -> None:
     first, second = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
-    listing.record_report(engine, second, later(1), 0)
-    listing.record_report(engine, first, later(2), 3)
-    listing.record_report(engine, first, later(3), 0)
+    record_report(engine, second, later(1), 0)
+    record_report(engine, first, later(2), 3)
+    record_report(engine, first, later(3), 0)
     assert listing.written_reports(engine) == [
         listing.Report(first, later(3), 0),
         listing.Report(second, later(1), 0),
