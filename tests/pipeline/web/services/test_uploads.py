@@ -113,6 +113,7 @@ def test_a_stated_length_that_is_too_large_is_refused_before_anything_is_read(tm
 @pytest.mark.fault(107)
 def test_ten_thousand_parts_are_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, *[part(b"x")] * 10_000, END) == 413
+    assert refused(tmp_path, *[part(b"x")] * 101, END) == 413  # by their number alone
     assert refused(tmp_path, *[part(b"x", f"f{n}", None) for n in range(100)], END) == 413
     assert refused(tmp_path, *[part(b"x", "model", None)] * 100, END) == 413
     assert refused(tmp_path, part(b"x" * 5000, "model", None), END) == 413
