@@ -24,7 +24,7 @@ from PIL import (
 )
 from pillow_heif import HeifImageFile
 
-from models.images import zero_holes
+from models.images import unpainted, zero_holes
 from models.images.formats import jpeg, png
 from models.images.formats.bmp import open_bmp
 from models.images.formats.errors import UnreadableImage
@@ -44,7 +44,7 @@ PIXEL_LIMIT = 200_000_000
 
 _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
+    "PNG": lambda file: _open_png(file),
     "GIF": open_gif,
     "BMP": lambda file: open_bmp(file.getvalue()),
     "WEBP": lambda file: _open_webp(file.getvalue()),
@@ -151,9 +151,13 @@ def _opened(header: Header, data: bytes) -> Image.Image:
         data = without_film(data)
     if spans := _SPANS.get(header.format):
         zero_holes.check(data, spans(data), header.width * header.height, header.format)
-    image = _DECODERS[header.format](io.BytesIO(data))
-    if header.format == "PNG":
-        png.correct_transparency(image, data)
+    return _DECODERS[header.format](io.BytesIO(data))
+
+
+def _open_png(file: io.BytesIO) -> Image.Image:
+    image, data = PngImagePlugin.PngImageFile(file), file.getvalue()
+    unpainted.check_png(image, data)
+    png.correct_transparency(image, data)
     return image
 
 

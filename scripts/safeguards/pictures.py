@@ -180,4 +180,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    if (spans := _SPANS.get(header.format)) and False:\n",
         (42,), ("models/images/test_decode.py::test_a_picture_with_a_hole_of_zeros_is_corrupt",),
     ),
+    of(
+        "a PNG whose data end early", "models/images/decode.py",
+        "    unpainted.check_png(image, data)\n",
+        "    pass\n",
+        (42,), ("models/images/test_unpainted.py::test_only_the_first_frame_counts",),
+    ),
 )  # fmt: skip

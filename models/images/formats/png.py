@@ -105,6 +105,45 @@ def without_metadata(data: bytes) -> bytes:
     return b"".join([*kept, b"\0\0\0\0IEND\xaeB`\x82"])
 
 
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Of an interlaced PNG: the first column and row of each pass, and the steps to the next ones."""
+
+_CHANNELS = {0: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
+_PIECE = 1 << 20
+
+
+def unpacked_share(data: bytes) -> float:
+    """Return the share of its pixels, 0 to 1, that the data of a PNG accepted by `read_png` unpack to."""
+    unpacker, count, needed = zlib.decompressobj(), 0, 0
+    for name, start, end in _chunks(data):
+        if name == b"IHDR":
+            needed = _unpacked_bytes(data, start)
+        elif name == b"IDAT" and not unpacker.eof:
+            count += _unpacked(unpacker, data[start:end])
+        if count >= needed:
+            return 1.0
+    return count / needed
+
+
+def _unpacked(unpacker: zlib._Decompress, packed: bytes) -> int:
+    """Return how many bytes some more packed ones give, none of which are kept."""
+    count = 0
+    while packed and not unpacker.eof:
+        count += len(unpacker.decompress(packed, _PIECE))
+        packed = unpacker.unconsumed_tail
+    return count
+
+
+def _unpacked_bytes(data: bytes, at: int) -> int:
+    width, height, depth, colours, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, at)
+    bits = depth * _CHANNELS[colours]
+    sizes = [
+        ((width - left + across - 1) // across, (height - top + down - 1) // down)
+        for left, top, across, down in (_PASSES if interlaced else ((0, 0, 1, 1),))
+    ]
+    return sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0)
+
+
 def _text(name: bytes, rest: bytes) -> bytes:
     """Return what a text chunk says behind its keyword; empty where it is broken."""
     packed = name == b"zTXt"
