@@ -1,7 +1,7 @@
 """Rows of a PNG that no data painted.
 
-Where the data end early, but properly, Pillow leaves the rest as it was and may raise no error. So the pixel that
-is decoded last is marked before. Where the mark is still there, the bytes are counted that the data unpack to.
+Where the data end early, but properly, Pillow leaves the rest as it was and may raise no error. So the pixel
+that is decoded last is marked before. Where the mark is left, the bytes are counted that the data unpack to.
 """
 
 from __future__ import annotations

@@ -186,4 +186,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    pass\n",
         (42,), ("models/images/test_unpainted.py::test_only_the_first_frame_counts",),
     ),
+    of(
+        "rows that no run of a BMP painted", "models/images/formats/bmp.py",
+        "    _check_rows(data, header, at, painted.count(0) / height)\n",
+        "    pass\n",
+        (42,), ("models/images/formats/test_bmp.py::test_runs_that_end_long_before_the_last_row_are_truncated", "models/images/formats/test_bmp.py::test_a_hole_in_runs_is_corrupt",),
+    ),
 )  # fmt: skip

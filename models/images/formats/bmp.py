@@ -37,7 +37,7 @@ Words = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class BmpHeader:
-    """What the header says; `height` is negative where the highest row comes first."""
+    """What the header says; `height` is negative where the highest row comes first, `packed_bytes` may be 0."""
 
     size: int
     width: int
@@ -46,6 +46,7 @@ class BmpHeader:
     compression: int
     colours: int
     pixels_at: int
+    packed_bytes: int = 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,7 +73,7 @@ def read_bmp(data: bytes) -> BmpHeader:
     colours = min(used or 256, 1 << bits) if bits <= 8 else 0
     if bits <= 8 and pixels_at in (0, _FILE_HEADER + size):  # some programs forget to count the palette
         pixels_at = _FILE_HEADER + size + colours * (3 if size == 12 else 4)
-    return BmpHeader(size, width, height, bits, compression, colours, pixels_at)
+    return BmpHeader(size, width, height, bits, compression, colours, pixels_at, _field(data, size, 20))
 
 
 def open_bmp(data: bytes) -> Image.Image:
@@ -134,6 +135,10 @@ def _pixels(data: bytes, header: BmpHeader) -> bytes | memoryview:
 
 _WHITE = 255
 _RUNS = 512  # at once, at most
+_TOLERATED = 0.02  # the share of rows that may lack every pixel where data are left, or were promised
+_LEFT_FREE = 0.25  # the share that a program may leave free on purpose, by an early end or by jumps
+_FEW_ROWS = 8  # of drawings smaller than any photo
+_SURPLUS = 64  # bytes behind the last run
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -150,7 +155,7 @@ def _from_runs(data: bytes, header: BmpHeader) -> Image.Image:
 
 def _unroll(data: bytes, header: BmpHeader, fill: int) -> bytearray:
     (width, height), at, nibbles = header.shape, header.pixels_at, header.compression == _RLE4
-    pixels = bytearray(bytes((fill,)) * (width * height))
+    pixels, painted = bytearray(bytes((fill,)) * (width * height)), bytearray(height)
     x = y = 0
     while y < height:
         if at + 2 > len(data):
@@ -159,6 +164,7 @@ def _unroll(data: bytes, header: BmpHeader, fill: int) -> bytearray:
             raise truncated("the BMP ends before its last row")
         count, code = data[at], data[at + 1]
         if count == 0 and code == 1:
+            at += 2
             break
         if count == 0 and code in (0, 2):  # an end of line, or a jump
             right, up = struct.unpack_from("BB", data, at + 2) if code else (-x, 1)
@@ -168,8 +174,21 @@ def _unroll(data: bytes, header: BmpHeader, fill: int) -> bytearray:
         values = values[: width - x]  # of a row that is too long, the rest is dropped, as Windows does
         start = y * width + x
         pixels[start : start + len(values)] = values.data
+        painted[y] |= len(values) > 0
         x += len(values)
+    _check_rows(data, header, at, painted.count(0) / height)
     return pixels
+
+
+def _check_rows(data: bytes, header: BmpHeader, at: int, missing: float) -> None:
+    """Raise UnreadableImage if a share of rows without a pixel is no work of the program that wrote the file."""
+    end = header.pixels_at + header.packed_bytes if header.packed_bytes else len(data)
+    if missing > _TOLERATED and abs(end - at) > _SURPLUS:
+        raise corrupt(
+            f"the runs of the BMP end {end - at} bytes early: {missing:.0%} of the rows are missing"
+        )
+    if missing > _LEFT_FREE and missing * abs(header.height) > _FEW_ROWS:
+        raise truncated(f"the runs of the BMP end early: {missing:.0%} of the rows are missing")
 
 
 def _runs(data: bytes, at: int, nibbles: bool) -> tuple[Bytes, int]:

@@ -256,3 +256,37 @@ def test_a_blue_glass_has_no_stripes(shared_cases: Path) -> None:
 
 def test_masks_that_all_viewers_open_are_read(shared_cases: Path) -> None:
     assert show((shared_cases / "pictures/bmp_rgb32bf.bmp").read_bytes()).shape == (64, 127, 3)
+
+
+@pytest.mark.parametrize("painted", [0.1, 0.5, 0.7])
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.fault(42)
+def test_runs_that_end_long_before_the_last_row_are_truncated(bits: int, painted: float) -> None:
+    packed = pack(drawn(60, round(100 * painted), 16), bits, plain=True)
+    with pytest.raises(UnreadableImage, match="truncated.*rows are missing"):
+        show(bmp(60, 100, bits, packing=8 // bits, data=packed))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("hole", [b"\0\1", bytes(400), bytes(4096)])
+@pytest.mark.fault(42)
+def test_a_hole_in_runs_is_corrupt(hole: bytes, bits: int) -> None:
+    packed = bytearray(pack(drawn(60, 200, 16), bits, plain=False))
+    packed[4000 : 4000 + len(hole)] = hole
+    with pytest.raises(UnreadableImage, match="corrupt.*rows are missing"):
+        show(bmp(60, 200, bits, packing=8 // bits, data=bytes(packed)))
+
+
+@pytest.mark.fault(42)
+def test_runs_that_end_before_the_header_says_are_corrupt() -> None:
+    data = bytearray(bmp(60, 100, 8, packing=1, data=pack(drawn(60, 90, 16), 8, plain=True)))
+    assert show(bytes(data)).shape == (100, 60, 3)
+    struct.pack_into("<I", data, 34, len(data) + 1000)
+    with pytest.raises(UnreadableImage, match="corrupt"):
+        show(bytes(data))
+
+
+@pytest.mark.parametrize("tail", [b"\0\1", b"\0\2\0\x0a\0\1", b"\0\2\0\x14\1\1\0\1"])
+def test_rows_may_be_left_free_at_the_end(tail: bytes) -> None:
+    packed = pack(drawn(60, 79, 16), 8, plain=True)[:-2] + tail
+    assert (show(bmp(60, 100, 8, packing=1, data=packed, colours=16))[:18, 1:] == 255).all()
