@@ -24,9 +24,9 @@ from PIL import (
 )
 from pillow_heif import HeifImageFile
 
-from models.images import unpainted, zero_holes
+from models.images import tiff_strips, unpainted, zero_holes, zero_rows
 from models.images.formats import jpeg, png
-from models.images.formats.bmp import open_bmp
+from models.images.formats.bmp import open_bmp, read_bmp
 from models.images.formats.errors import UnreadableImage
 from models.images.formats.gif import open_gif
 from models.images.formats.heif import clean_aperture, coded_spans, plain_avif, without_film
@@ -36,6 +36,7 @@ from models.images.formats.tiff_decoder import TiffDecoder
 from models.images.headers import Header, read_header, webp_spans
 from models.images.memory_budget import WeightedSemaphore
 from models.images.resize import shrink
+from models.images.zero_rows import Rows
 
 __all__ = ["PIXEL_LIMIT", "Header", "Pixels", "UnreadableImage", "decode", "fit", "read_header"]
 
@@ -46,9 +47,9 @@ _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": lambda file: _open_png(file),
     "GIF": open_gif,
-    "BMP": lambda file: open_bmp(file.getvalue()),
+    "BMP": lambda file: _open_bmp(file.getvalue()),
     "WEBP": lambda file: _open_webp(file.getvalue()),
-    "TIFF": TiffDecoder,
+    "TIFF": lambda file: _open_tiff(file),
     "HEIF": HeifImageFile,
     "AVIF": lambda file: _open_avif(file),
 }
@@ -158,6 +159,22 @@ def _open_png(file: io.BytesIO) -> Image.Image:
     image, data = PngImagePlugin.PngImageFile(file), file.getvalue()
     unpainted.check_png(image, data)
     png.correct_transparency(image, data)
+    return image
+
+
+def _open_bmp(data: bytes) -> Image.Image:
+    header = read_bmp(data)
+    image = open_bmp(data, header)
+    if not header.is_packed:
+        used = (header.width * header.bits + 7) // 8
+        rows = Rows(header.pixels_at, header.stride, used, image.height, max(1, header.bits // 8))
+        zero_rows.check(data, [rows], "BMP")
+    return image
+
+
+def _open_tiff(file: io.BytesIO) -> Image.Image:
+    image = TiffDecoder(file)
+    tiff_strips.check(image, file.getvalue())
     return image
 
 

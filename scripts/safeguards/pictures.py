@@ -192,4 +192,16 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    pass\n",
         (42,), ("models/images/formats/test_bmp.py::test_runs_that_end_long_before_the_last_row_are_truncated", "models/images/formats/test_bmp.py::test_a_hole_in_runs_is_corrupt",),
     ),
+    of(
+        "a hole of zeros in a BMP", "models/images/decode.py",
+        "        zero_rows.check(data, [rows], \"BMP\")\n",
+        "        pass\n",
+        (42,), ("models/images/test_zero_rows.py::test_zeros_up_to_the_end_are_corrupt", "models/images/test_zero_rows.py::test_a_hole_within_is_corrupt",),
+    ),
+    of(
+        "missing and damaged strips of a TIFF", "models/images/decode.py",
+        "    tiff_strips.check(image, file.getvalue())\n",
+        "    pass\n",
+        (42,), ("models/images/test_tiff_strips.py::test_half_a_jpeg_strip_is_refused",),
+    ),
 )  # fmt: skip

@@ -37,7 +37,7 @@ Words = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class BmpHeader:
-    """What the header says; `height` is negative where the highest row comes first, `packed_bytes` may be 0."""
+    """What the header says; `height` is negative where the highest row comes first."""
 
     size: int
     width: int
@@ -52,6 +52,11 @@ class BmpHeader:
     def shape(self) -> tuple[int, int]:
         """Width and height of the picture."""
         return self.width, abs(self.height)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether pixels are in runs."""
+        return self.compression in (_RLE8, _RLE4)
 
     @property
     def direction(self) -> int:
@@ -76,14 +81,13 @@ def read_bmp(data: bytes) -> BmpHeader:
     return BmpHeader(size, width, height, bits, compression, colours, pixels_at, _field(data, size, 20))
 
 
-def open_bmp(data: bytes) -> Image.Image:
-    """Decode a BMP whose size is acceptable.
+def open_bmp(data: bytes, header: BmpHeader) -> Image.Image:
+    """Decode a BMP whose size is acceptable, and whose header is that.
 
     Raises UnreadableImage (unsupported, truncated, corrupt) or struct.error where data ends.
     """
-    header = read_bmp(data)
     _check_kind(header)
-    if header.compression in (_RLE8, _RLE4):
+    if header.is_packed:
         return _from_runs(data, header)
     if header.bits in (16, 32):
         return _from_masks(data, header)
@@ -181,7 +185,7 @@ def _unroll(data: bytes, header: BmpHeader, fill: int) -> bytearray:
 
 
 def _check_rows(data: bytes, header: BmpHeader, at: int, missing: float) -> None:
-    """Raise UnreadableImage if a share of rows without a pixel is no work of the program that wrote the file."""
+    """Raise UnreadableImage if more rows lack pixels than a program leaves free on purpose."""
     end = header.pixels_at + header.packed_bytes if header.packed_bytes else len(data)
     if missing > _TOLERATED and abs(end - at) > _SURPLUS:
         raise corrupt(

@@ -29,8 +29,12 @@ _NATIVE = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
 class TiffDecoder(TiffImageFile):
     """A TIFF whose first page is decoded as libtiff would; otherwise as in Pillow."""
 
+    packing = _UNCOMPRESSED
+    """How the file says that it is compressed."""
+
     def _setup(self) -> None:
         tags = self.tag_v2
+        self.packing = int(tags.get(_COMPRESSION, _UNCOMPRESSED))
         if _PHOTOMETRIC not in tags and tags.get(_COMPRESSION, 1) not in _FAX_AND_JPEG:
             tags[_PHOTOMETRIC] = 2 if tags.get(_SAMPLES, 1) == 3 else 1  # libtiff's guess; Pillow's is 0
         planes = tags.get(_PLANAR, 1) == 2 and tags.get(_SAMPLES, 1) > 1

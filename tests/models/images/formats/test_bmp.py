@@ -263,7 +263,7 @@ def test_masks_that_all_viewers_open_are_read(shared_cases: Path) -> None:
 @pytest.mark.fault(42)
 def test_runs_that_end_long_before_the_last_row_are_truncated(bits: int, painted: float) -> None:
     packed = pack(drawn(60, round(100 * painted), 16), bits, plain=True)
-    with pytest.raises(UnreadableImage, match="truncated.*rows are missing"):
+    with pytest.raises(UnreadableImage, match=r"truncated.*rows are missing"):
         show(bmp(60, 100, bits, packing=8 // bits, data=packed))
 
 
@@ -273,7 +273,7 @@ def test_runs_that_end_long_before_the_last_row_are_truncated(bits: int, painted
 def test_a_hole_in_runs_is_corrupt(hole: bytes, bits: int) -> None:
     packed = bytearray(pack(drawn(60, 200, 16), bits, plain=False))
     packed[4000 : 4000 + len(hole)] = hole
-    with pytest.raises(UnreadableImage, match="corrupt.*rows are missing"):
+    with pytest.raises(UnreadableImage, match=r"corrupt.*rows are missing"):
         show(bmp(60, 200, bits, packing=8 // bits, data=bytes(packed)))
 
 
