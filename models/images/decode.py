@@ -66,6 +66,8 @@ _NOT_OURS = (
 
 # Ours is checked before Pillow is asked; Pillow's would warn on stderr at 89 megapixels and refuse at 179.
 Image.MAX_IMAGE_PIXELS = None
+# Else each picture's memory goes back to the kernel, which must clear it for the next one. A block is 16 MB.
+Image.core.set_blocks_max(4)
 # Warnings about the metadata of a readable picture help no user.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -134,7 +136,8 @@ def _decoded(
                 image = image.crop(aperture)
             box = box_of(image.width, image.height)
             if isinstance(image, JpegImagePlugin.JpegImageFile):
-                image = load_jpeg(image, (round(_SPARE * box[0]), round(_SPARE * box[1])))
+                wanted = round(_SPARE * box[0]), round(_SPARE * box[1])
+                image = load_jpeg(image, wanted, jpeg.moved(header.segments))
             return _upright(header, image, shrink(image, box))
     except (UnreadableImage, MemoryError):
         raise
@@ -145,7 +148,7 @@ def _decoded(
 def _opened(header: Header, data: bytes) -> Image.Image:
     """Open a picture with the one decoder that is meant: `Image.open` would hide why it refuses."""
     if header.format == "JPEG":
-        data = jpeg.without_metadata(data)
+        data = jpeg.without_metadata(data, header.segments)
     elif header.format == "PNG":
         data = png.without_metadata(data)
     elif header.format == "HEIF":

@@ -14,7 +14,7 @@ from models.images.formats.bmp import read_bmp
 from models.images.formats.errors import UnreadableImage, corrupt, truncated, unsupported
 from models.images.formats.gif import read_gif
 from models.images.formats.heif import read_heif
-from models.images.formats.jpeg import read_jpeg
+from models.images.formats.jpeg import Segment, read_jpeg
 from models.images.formats.orientation import xmp_of_jpeg
 from models.images.formats.png import is_damaged, read_png
 from models.images.formats.sniff import foreign, is_beginning, sniff
@@ -27,7 +27,8 @@ class Header:
 
     `format` is Pillow's name of it; `width` and `height` are in pixels, as stored, before any rotation;
     `frames` counts the pictures of an animation or the pages of a TIFF; `exif` is a TIFF structure, or empty,
-    and `xmp` is XML, looked for where there is no EXIF.
+    and `xmp` is XML, looked for where there is no EXIF; `segments` are those that the
+    decoder of a JPEG needs.
     """
 
     format: str
@@ -36,6 +37,7 @@ class Header:
     frames: int = 1
     exif: bytes = b""
     xmp: bytes = b""
+    segments: tuple[Segment, ...] = ()
 
 
 def read_header(data: bytes) -> Header:
@@ -68,8 +70,9 @@ def _unknown(data: bytes) -> UnreadableImage:
 
 
 def _read_jpeg(data: bytes) -> Header:
-    width, height, exif = read_jpeg(data)
-    return Header("JPEG", width, height, exif=exif, xmp=b"" if exif else xmp_of_jpeg(data))
+    header = read_jpeg(data)
+    xmp = b"" if header.exif else xmp_of_jpeg(data)
+    return Header("JPEG", header.width, header.height, 1, header.exif, xmp, header.segments)
 
 
 def _read_png(data: bytes) -> Header:

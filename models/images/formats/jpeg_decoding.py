@@ -8,6 +8,7 @@ still lacks blocks. That costs no second decode. Sources: `jdhuff.c`, `jdphuff.c
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from models.images.formats.errors import UnreadableImage, corrupt, truncated
+from models.images.formats.jpeg import Segment, means_of_blocks
 from models.images.formats.jpeg_scans import (
     ARITHMETIC,
     LOSSLESS,
@@ -36,6 +38,8 @@ _SURPLUS = 512  # bytes behind the last block are few; more, and more than a sha
 _MOST_RUNS = 50  # parts with runs of zeros, up to each of which all is decoded again
 _LOOKED_AT = (336, 336)  # about what a network sees of a picture
 _HOLE = "the JPEG has a long run of zeros where data should be"
+_LAST_FEW = 8  # bytes that a decoder needs for the last block, and then it has read ahead
+_ROUNDED = 12  # levels by which a mean may exceed black or white when its step is coarse, with a margin
 _LOOK = 32  # bytes of a scan that are handed over one by one
 _NO_MEMORY = -9
 
@@ -92,15 +96,16 @@ class _Decoder:
         return not self._left
 
 
-def load(image: JpegImageFile, size: tuple[int, int]) -> JpegImageFile:
+def load(image: JpegImageFile, size: tuple[int, int], head: Sequence[Segment]) -> JpegImageFile:
     """Decode a JPEG that `read_jpeg` has accepted, at a reduced scale of at least `size` if there is one.
 
-    Returns a picture with its pixels loaded. Raises UnreadableImage (truncated, corrupt) when more than a
-    fiftieth of the picture is missing or damaged; OSError and MemoryError.
+    `head` are its segments up to the first scan. Returns a picture with its pixels loaded. Raises
+    UnreadableImage (truncated, corrupt) when more than a fiftieth of the picture is missing or damaged;
+    OSError and MemoryError.
     """
     assert isinstance(image.fp, io.BytesIO)
     data = image.fp.getvalue()
-    found = read_scans(data)
+    found = read_scans(data, head)
     if not found.scans:
         raise truncated("the JPEG ends before its pixels")
     if found.kind == LOSSLESS:
@@ -113,6 +118,7 @@ def load(image: JpegImageFile, size: tuple[int, int]) -> JpegImageFile:
         return image
     if _missing(data, cut) > _TOLERATED:
         raise _incomplete(cut)
+    _check_means(data, found)
     return _decoded(data, size, [data[: cut.end] + _END])
 
 
@@ -131,6 +137,8 @@ def _decode_scans(image: JpegImageFile, data: bytes, found: Scans) -> Scan | Non
             if decoder.skips_data(part.end):
                 raise corrupt("the JPEG has data that belong to no block")
         end = ends.get(part, part.end)
+        decoder.feed_to(end - _LAST_FEW)
+        left_over = decoder.done
         decoder.feed_to(end)
         if not decoder.feed(_PADDING) and not decoder.skips(_PROBE):
             if part is pieces[-1] and found.exact:
@@ -145,7 +153,26 @@ def _decode_scans(image: JpegImageFile, data: bytes, found: Scans) -> Scan | Non
         raise truncated("the JPEG ends before its last scan") if last.followed else _incomplete(last)
     if max(restarts_lost(data, scan) for scan in found.scans) > _TOLERATED:
         raise _incomplete(last)
+    if left_over:
+        _check_means(data, found)
     return None
+
+
+def _check_means(data: bytes, found: Scans) -> None:
+    """Raise UnreadableImage (corrupt) if a block's mean is beyond black or white.
+
+    Each mean is coded as the difference to the one before, so other bytes within the data shift all that
+    follow. It takes a decode of its own, so only photos are looked at whose data do not end with the picture.
+    """
+    if (plain := means_of_blocks(data, found.head)) is None:
+        return
+    image = _opened(plain[0], (1, 1))
+    image.tile = [image.tile[0]._replace(args=(image.mode, image.mode))]  # as stored, in any space of colour
+    decoder = _Decoder(image, plain[0])
+    decoder.feed(plain[0][: found.scans[-1].end] + _END)
+    means = np.asarray(image, np.int16).reshape(-1, len(plain[1]))
+    if decoder.done and (np.abs(means - 128) > np.add(plain[1], _ROUNDED)).any():
+        raise corrupt("the JPEG has blocks beyond black or white, as where other bytes stand in its data")
 
 
 def _ends_after_zeros(data: bytes, pieces: list[Scan]) -> dict[Scan, int]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from models.images.formats.errors import UnreadableImage
-from models.images.formats.jpeg import FRAME_HEADERS, segments
+from models.images.formats.jpeg import FRAME_HEADERS, Segment, segments
 
 ARITHMETIC = {0xC9, 0xCA}
 LOSSLESS = 0xC3
@@ -16,7 +16,7 @@ LOSSLESS = 0xC3
 _PROGRESSIVE = {0xC2, 0xCA}
 _HUFFMAN, _RESTART_INTERVAL, _SCAN = 0xC4, 0xDD, 0xDA
 _BETWEEN_SCANS = {0xC4, 0xCC, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)}
-_UNSEEN = [64] * 64
+_UNSEEN, _NONE_MISSING = [64] * 64, [0] * 64
 _MOST_PARTS = 50  # more restart intervals than these are counted and not looked at one by one
 
 # Each begins with one known byte, which makes the search three times as fast.
@@ -50,9 +50,10 @@ class Scan:
 class Scans:
     """All scans up to the end marker, and the kind of the frame (its SOF marker).
 
-    `exact`: all bits of all coefficients have had a scan.
+    `head` are the segments up to the first scan. `exact`: all bits of all coefficients have had a scan.
     """
 
+    head: Sequence[Segment]
     kind: int
     scans: list[Scan]
     exact: bool
@@ -68,10 +69,13 @@ class _Frame:
     missing_bits: dict[int, list[int]] = field(default_factory=dict)  # of a component: for each coefficient
 
 
-def read_scans(data: bytes) -> Scans:
-    """Find the scans of a JPEG that `read_jpeg` has accepted; what follows a broken segment is left out."""
+def read_scans(data: bytes, head: Sequence[Segment]) -> Scans:
+    """Find the scans of a JPEG, whose segments up to the first scan are known.
+
+    What follows a broken segment is left out.
+    """
     frame, scans = _Frame(), list[Scan]()
-    walk = segments(data)
+    walk = iter(head)
     try:
         while found := next(walk, None):
             marker, start, end = found
@@ -89,7 +93,7 @@ def read_scans(data: bytes) -> Scans:
     except (UnreadableImage, struct.error, IndexError):
         pass  # the file ends between two scans
     exact = not any(any(frame.missing_bits.get(component, _UNSEEN)) for component in frame.sampling)
-    return Scans(frame.kind, scans, exact)
+    return Scans(head, frame.kind, scans, exact)
 
 
 def parts(data: bytes, scan: Scan) -> Iterator[Scan]:
@@ -99,7 +103,7 @@ def parts(data: bytes, scan: Scan) -> Iterator[Scan]:
     for stop in stops if len(stops) < _MOST_PARTS else []:
         yield replace(scan, start=start, end=stop, marker=data[stop + 1])
         start = stop
-    yield replace(scan, start=start)
+    yield replace(scan, start=start) if start > scan.start else scan  # to copy takes long, and most have one
 
 
 def restarts_lost(data: bytes, scan: Scan) -> float:
@@ -140,7 +144,10 @@ def _read_scan(frame: _Frame, data: bytes, start: int, end: int) -> Scan:
 
 
 def _note_exact(frame: _Frame, components: list[int], band: bytes) -> None:
-    first, last, bits = band if frame.kind in _PROGRESSIVE else (0, 63, 0)
+    if frame.kind not in _PROGRESSIVE:
+        frame.missing_bits |= dict.fromkeys(components, _NONE_MISSING)
+        return
+    first, last, bits = band
     before, left = bits >> 4, bits & 15
     for component in components:
         missing = frame.missing_bits.setdefault(component, list(_UNSEEN))

@@ -104,6 +104,24 @@ def test_other_bytes_in_place_of_data_and_missing_ones_are_noticed(kind: str) ->
         assert reason(data[:start] + middle + data[end:]) in ("truncated", "corrupt"), middle[:4]
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_other_bytes_within_the_data_are_mostly_noticed_though_no_marker_is_broken(mode: str) -> None:
+    data, found = jpeg("baseline", mode), []
+    for seed in range(10):
+        start, end = place(data, 0.05 * seed), place(data, 0.05 * seed + 0.2)
+        middle = np.random.default_rng(seed).integers(0, 255, end - start, dtype=np.uint8).tobytes()
+        found.append(reason(data[:start] + middle + data[end:]))
+    assert found.count("classified") <= 2, found
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("baseline", "RGB"), ("fine", "CMYK"), ("few restarts", "L")])
+def test_what_cameras_leave_behind_the_last_block_is_no_damage(kind: str, mode: str) -> None:
+    data = jpeg(kind, mode)
+    whole = decode(data, SIZE)
+    for extra in (b"\x55" * 40, np.random.default_rng(5).integers(1, 255, 400, dtype=np.uint8).tobytes()):
+        assert (decode(data[:-2] + extra + END, SIZE) == whole).all()
+
+
 @pytest.mark.parametrize("kind", ["baseline", "progressive", "few restarts"])
 def test_the_last_few_bytes_of_a_picture_may_be_missing(kind: str) -> None:
     data = jpeg(kind)
