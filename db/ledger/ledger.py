@@ -197,6 +197,13 @@ class Ledger(MoveBook):
                     found.setdefault(str(entry.sha256), []).append(entry)
         return found
 
+    def oldest_beside(self, entry: Entry, most: int) -> list[RawName]:
+        """Return the paths of the `most` oldest other filed files with the outcome of `entry`."""
+        oldest = select(files.c.path).where(files.c.outcome == entry.outcome, text(IS_FILED))
+        others = oldest.where(files.c.id != entry.id).order_by(files.c.seen_at).limit(most)
+        with reading(self._engine) as connection:
+            return [path for path in connection.execute(others).scalars() if path is not None]
+
     def put_back(self, seen: Mapping[RawName, Identity]) -> set[RawName]:
         """Return which of these files, absolute path -> identity, an undo has put back or is putting back.
 
