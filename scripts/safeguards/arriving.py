@@ -270,4 +270,36 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "",
         (41,), ("pipeline/classifier/test_file_checks.py::test_each_format_is_known_by_its_content",),
     ),
+    of(
+        "no row ends while a disk is not mounted", "pipeline/worker/duplicates.py",
+        "    return len(paths) <= 2 * sum(map(os.path.lexists, paths))\n",
+        "    return True\n",
+        (), ("pipeline/worker/test_duplicates.py::"
+             "test_a_copy_ends_no_row_while_the_disk_of_a_class_is_not_mounted",),
+    ),
+    of(
+        "no row ends whose folder is missing", "pipeline/worker/duplicates.py",
+        " and _is_reached(entry.path)\n", "\n",
+        (), ("pipeline/worker/test_duplicates.py::test_a_copy_ends_no_row_whose_whole_folder_is_missing",),
+    ),
+    of(
+        "what undo put back stays after a move", "pipeline/worker/claim.py",
+        "        return here | {path for path, before in moved.items() if not os.path.lexists(before)}\n",
+        "        return here\n",
+        (), ("pipeline/worker/test_duplicates.py::"
+             "test_what_undo_put_back_is_left_alone_after_the_installation_was_moved",),
+    ),
+    of(
+        "no descriptor of a failed start", "pipeline/child_process.py",
+        "            on_failure.callback(self._answers.close)\n", "",
+        (75,), ("pipeline/test_child_process.py::"
+                "test_a_start_that_fails_leaves_no_descriptor_process_or_thread",),
+    ),
+    of(
+        "a temporary file follows no link", "pipeline/files/replace_file.py",
+        "        plain.open(\"xb\").close()\n",
+        "        plain.open(\"wb\").close()\n",
+        (), ("pipeline/files/test_replace_file.py::"
+             "test_a_link_at_either_name_is_replaced_and_not_followed",),
+    ),
 )  # fmt: skip
