@@ -146,11 +146,8 @@ class Ledger(MoveBook):
 
     def relocate(self, paths: Mapping[int, RawName], at: datetime) -> None:
         """Record new absolute paths of filed files, by id, whose folders were moved."""
-        with writing(self._engine) as connection:
-            for id, path in paths.items():
-                there = update(files).where(files.c.id == id, text(IS_FILED))
-                done = connection.execute(there.values(path=path, destination=path, changed_at=at))
-                _all_took(done, [id], "relocate", "filed")
+        rows = [{"row_id": id, "new_path": path, "at": at} for id, path in paths.items()]
+        self._each(statements.RELOCATE, rows, "relocate", "filed")
 
     def let_go(self, id: int, at: datetime) -> None:
         """Record that a file which an undo has put back counts as a new delivery when it is claimed again."""
