@@ -1,7 +1,7 @@
 """Close a connection without losing its response while the client still sends.
 
-Closing a socket with received data that nobody read resets the connection, and the client then loses the
-response that it has not read yet. Many clients read it only after they have sent the whole body.
+Closing a socket with unread received data resets the connection, and the client then loses the response that
+it has not read yet. Many clients read it only after they have sent the whole body.
 """
 
 from __future__ import annotations

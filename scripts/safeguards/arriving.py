@@ -224,7 +224,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a row ends when its file comes back", "pipeline/worker/classify.py",
-        "            self._ledger.end(gone, self._now())\n",
+        "            self._ledger.end(ending, self._now())\n",
         "            pass\n",
         (), ("pipeline/worker/test_duplicates.py::test_a_photo_that_was_deleted_and_is_dropped_again_is_counted_once",),
     ),

@@ -434,6 +434,7 @@ def test_the_rest_of_a_refused_body_has_a_few_seconds(desk: Desk) -> None:
     assert line.closed
 
 
+@pytest.mark.fault(107)
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
 def test_a_client_that_sends_all_before_it_reads_receives_the_refusal(live: str, connection: str) -> None:
     size = 8_000_000
