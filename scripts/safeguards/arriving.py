@@ -289,17 +289,4 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/worker/test_duplicates.py::"
              "test_what_undo_put_back_is_left_alone_after_the_installation_was_moved",),
     ),
-    of(
-        "no descriptor of a failed start", "pipeline/child_process.py",
-        "            on_failure.callback(self._answers.close)\n", "",
-        (75,), ("pipeline/test_child_process.py::"
-                "test_a_start_that_fails_leaves_no_descriptor_process_or_thread",),
-    ),
-    of(
-        "a temporary file follows no link", "pipeline/files/replace_file.py",
-        "        plain.open(\"xb\").close()\n",
-        "        plain.open(\"wb\").close()\n",
-        (), ("pipeline/files/test_replace_file.py::"
-             "test_a_link_at_either_name_is_replaced_and_not_followed",),
-    ),
 )  # fmt: skip
