@@ -55,32 +55,44 @@ class ChildProcess:
     """
 
     def __init__(self, main: Main, *arguments: object) -> None:
-        # A fork would copy locks, threads and database handles.
-        context = multiprocessing.get_context("spawn")
         secure_children()
-        child_requests, self._requests = context.Pipe(duplex=False)
-        self._answers, child_answers = context.Pipe(duplex=False)
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
-        child_output = Connection(os.dup(self._output.fileno()), readable=False)
-        child_ends = (child_requests, child_answers, child_output)
-        self._process = context.Process(
-            target=_enter,
-            args=(os.getpid(), *child_ends, main, arguments),
-            name="pawsort-child",
-            daemon=True,
-        )
-        self._process.start()
-        for end in child_ends:
-            end.close()
-        # Without this an exit that skips `kill` would wait for a process that ignores SIGTERM.
-        self._reaper = weakref.finalize(self, self._process.kill)
         self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         # No SimpleQueue: when a signal's handler takes longer than is left of its timeout, it waits for ever.
         self._inbox: queue.Queue[Any] = queue.Queue()
-        self._threads = (
-            _thread(_send_all, self._outbox, self._requests),
-            _thread(_receive_all, self._answers, self._inbox),
-        )
+        with contextlib.ExitStack() as on_failure:
+            self._start(main, arguments, on_failure)
+            # Without this an exit that skips `kill` would wait for a process that ignores SIGTERM.
+            self._reaper = weakref.finalize(self, self._process.kill)
+            self._threads = (
+                _thread(_send_all, self._outbox, self._requests),
+                _thread(_receive_all, self._answers, self._inbox),
+            )
+            on_failure.pop_all()
+
+    def _start(self, main: Main, arguments: tuple[object, ...], on_failure: contextlib.ExitStack) -> None:
+        """Start the process, and close its ends of the pipes here. Adds to `on_failure` what to end."""
+        # A fork would copy locks, threads and database handles.
+        context = multiprocessing.get_context("spawn")
+        with contextlib.ExitStack() as child_ends:
+            child_requests, self._requests = context.Pipe(duplex=False)
+            child_ends.callback(child_requests.close)
+            on_failure.callback(self._requests.close)
+            self._answers, child_answers = context.Pipe(duplex=False)
+            child_ends.callback(child_answers.close)
+            on_failure.callback(self._answers.close)
+            self._output = on_failure.enter_context(tempfile.TemporaryFile())
+            child_output = Connection(os.dup(self._output.fileno()), readable=False)
+            child_ends.callback(child_output.close)
+            self._process = context.Process(
+                target=_enter,
+                args=(os.getpid(), child_requests, child_answers, child_output, main, arguments),
+                name="pawsort-child",
+                daemon=True,
+            )
+            self._process.start()
+            for end in (self._process.join, self._process.kill):  # in the reverse order
+                on_failure.callback(end)
+            on_failure.callback(self._outbox.put, _END)  # ends the first thread if the second did not start
 
     @property
     def pid(self) -> int:

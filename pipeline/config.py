@@ -9,48 +9,22 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from pipeline import folder_layout
 from pipeline.errors import SettingsError
+from pipeline.ranges import Folder, HostAddress, HostName, ModelName, PatternText, TimeZone, Token, Words
 
 PREFIX = "PAWSORT_"
 
 Permissions = Literal["private", "group", "umask"]
-
-
-def _known_timezone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("expected a name of the IANA time zone database, such as UTC or Europe/Berlin")
-    return name
-
-
-def _host_name(host: str) -> str:
-    try:
-        host.encode("idna")
-    except UnicodeError:
-        raise ValueError("expected a name or address of a host") from None
-    return host
-
-
-def _usable_path(path: Path) -> Path:
-    try:
-        usable = b"\0" not in os.fsencode(path.expanduser())
-    except (UnicodeError, RuntimeError):  # half a character; the home of an unknown user
-        usable = False
-    if not usable:
-        raise ValueError("expected the path of a folder")
-    return path
-
-
-Folder = Annotated[Path, AfterValidator(_usable_path)]
 
 
 class _Section(BaseModel):
@@ -76,17 +50,17 @@ class WatchSettings(_Section):
 
     mode: Literal["auto", "native", "polling"] = "auto"
     settle_seconds: float = Field(2.0, ge=0.0, le=3600.0)
-    rescan_seconds: float = Field(60.0, gt=0.0, le=86400.0)
-    ignore: tuple[str, ...] = ()
+    rescan_seconds: float = Field(60.0, ge=0.001, le=86400.0)
+    ignore: tuple[PatternText, ...] = ()
 
 
 class LimitSettings(_Section):
     """Limits for reading and decoding a file; only the first frame of an animation is decoded."""
 
-    file_mb: float = Field(200.0, gt=0.0, le=1e6)
-    megapixels: float = Field(200.0, gt=0.0, le=1e6)
+    file_mb: float = Field(200.0, ge=1e-6, le=1e6)
+    megapixels: float = Field(200.0, ge=1e-6, le=1e6)
     frames: int = Field(100_000, ge=1, le=1_000_000_000)
-    decode_seconds: float = Field(30.0, gt=0.0, le=86400.0)
+    decode_seconds: float = Field(30.0, ge=0.001, le=86400.0)
     attempts: int = Field(2, ge=1, le=1000)
 
     @property
@@ -103,8 +77,8 @@ class LimitSettings(_Section):
 class ReportSettings(_Section):
     """When the nightly reports are written, and the time zone of their days."""
 
-    at: str = Field("00:10", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
+    at: str = Field("00:10", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    timezone: TimeZone = "UTC"
 
     @property
     def zone(self) -> ZoneInfo:
@@ -115,10 +89,10 @@ class ReportSettings(_Section):
 class WebSettings(_Section):
     """Address of the web pages; any other than loopback needs a token."""
 
-    host: Annotated[str, AfterValidator(_host_name)] = "127.0.0.1"
+    host: HostAddress = "127.0.0.1"
     port: int = Field(8420, ge=1, le=65535)
-    token: str | None = Field(None, min_length=16, pattern=r"^\S(.*\S)?$")  # a header loses outer blanks
-    hosts: tuple[str, ...] = ()
+    token: Token | None = None
+    hosts: tuple[HostName, ...] = ()
 
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Self:
@@ -145,8 +119,8 @@ class Settings(BaseSettings):
     sorted: Folder = Path("sorted")
     state: Folder = Path("state")
     reports: Folder = Path("reports")
-    database: str | None = None
-    model: str = "cats_dogs"
+    database: Words | None = None
+    model: ModelName = "cats_dogs"
     engine: Literal["auto", "tensorflow", "openvino"] = "auto"
     decision: DecisionSettings = DecisionSettings()
     batch: BatchSettings = BatchSettings()
@@ -220,6 +194,7 @@ def _checked(path: Path, values: dict[str, Any], base: Path) -> Settings:
     except (PydanticSettingsError, RecursionError) as error:
         raise SettingsError(f'environment: {error}; write lists as JSON, such as ["a", "b"]') from error
     folder_layout.check(_places(settings))
+    folder_layout.check_database(settings.database_url, _places(settings))
     return settings
 
 
@@ -274,7 +249,14 @@ def _explain_one(path: Path, problem: ErrorDetails) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{source}: {where}: unknown key; known: {', '.join(_siblings(keys))}"
     expected = "expected a list, such as [inbox]" if problem["type"] == "tuple_type" else problem["msg"]
-    return f"{source}: {where}: {expected}; got {problem['input']!r}"
+    if keys[-1] in ("token", "database"):  # a log must not have a password
+        return f"{source}: {where}: {expected}"
+    return f"{source}: {where}: {expected}; got {_shortened(problem['input'])}"
+
+
+def _shortened(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 200 else f"{shown[:200]}... ({len(shown)} characters)"
 
 
 def _siblings(keys: Sequence[str]) -> list[str]:

@@ -1,14 +1,31 @@
-"""Limits of numbers and times in commands and URLs: those of databases and of Python's calendar.
+"""Limits of values in settings, commands and URLs: those of the kernel, databases and Python's calendar.
 
-`cli.options` makes types of options from these, `web.routes.parameters` types of parameters.
+`config` has the types of settings from here; `cli.options` makes types of options from the limits,
+`web.routes.parameters` types of parameters.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import os
+import re
 from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, Field
+
+from pipeline.control_characters import CONTROL
 
 LARGEST_INTEGER = 2**63 - 1
 """The largest integer of a database column."""
+
+NAME_BYTES = 255
+"""Maximum size of the name of a file or folder; the kernel's."""
+
+PATH_BYTES = 3_500
+"""Maximum size of the path of a folder; the kernel's is 4,095, for the files in it too."""
 
 # Days before and after, in any time zone, must exist too.
 FIRST_DAY = date(2, 1, 1)
@@ -26,3 +43,95 @@ def within(day: date) -> date:
     if not FIRST_DAY <= day <= LAST_DAY:
         raise ValueError(f"expected a year from {FIRST_DAY.year} to {LAST_DAY.year}")
     return day
+
+
+def _without_control(text: str) -> str:
+    """Return `text`. Raises ValueError if it has control characters or half a character."""
+    if CONTROL.search(text) or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("expected text without control characters")
+    return text
+
+
+def _folder(path: Path) -> Path:
+    try:
+        name = os.fsencode(path.expanduser())
+    except (UnicodeError, RuntimeError):  # half a character; the home of an unknown user
+        raise ValueError("expected the path of a folder") from None
+    if CONTROL.search(os.fsdecode(name)):
+        raise ValueError("expected the path of a folder, without control characters")
+    if max(map(len, name.split(b"/"))) > NAME_BYTES:
+        raise ValueError(f"expected the path of a folder; its longest name has more than {NAME_BYTES} bytes")
+    return path
+
+
+def _model(name: str) -> str:
+    _folder(Path(_without_control(name)))
+    return name
+
+
+def _known_timezone(name: str) -> str:
+    try:
+        usable = name in available_timezones() and bool(ZoneInfo(name))
+    except (ValueError, OSError):
+        usable = False
+    if not usable:
+        raise ValueError("expected a name of the IANA time zone database, such as UTC or Europe/Berlin")
+    return name
+
+
+def _host_address(host: str) -> str:
+    try:
+        usable = _is_address(host) or (":" not in host and _is_name(host.encode("idna").decode()))
+    except UnicodeError:
+        usable = False
+    if not usable:
+        raise ValueError("expected a name or address of a host, without a port")
+    return host
+
+
+def _host_name(host: str) -> str:
+    if not (_is_address(host) or _is_name(host)):
+        raise ValueError("expected the name of a host as browsers send it, such as pets.example.org")
+    return host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_name(host: str) -> bool:
+    return len(host) <= NAME_BYTES and re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", host) is not None
+
+
+Words = Annotated[str, AfterValidator(_without_control)]
+"""Text of a setting."""
+
+ModelName = Annotated[str, AfterValidator(_model)]
+"""The name or the path of a model."""
+
+PatternText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_without_control)]
+"""A shell pattern."""
+
+Folder = Annotated[Path, AfterValidator(_folder)]
+"""The path of a folder, which need not exist."""
+
+TimeZone = Annotated[str, AfterValidator(_known_timezone)]
+"""A name of the IANA time zone database."""
+
+HostAddress = Annotated[str, AfterValidator(_host_address)]
+"""The name or address that a server listens on."""
+
+HostName = Annotated[str, AfterValidator(_host_name)]
+"""A host name or address as it is in a Host header, without a port."""
+
+# A header loses outer blanks, and the head of a request is limited.
+Token = Annotated[
+    str,
+    Field(min_length=16, max_length=4096, pattern=r"^\S(.*\S)?$"),
+    AfterValidator(_without_control),
+]
+"""A token, as a header can have it."""

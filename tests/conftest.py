@@ -7,10 +7,17 @@ import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 SHARED_CASES = SHARED_DATA.parent / "cases"
+
+# A slow machine is no wrong result: a busy one takes longer than the 200 ms that an example has by default.
+hypothesis.settings.register_profile(
+    "pawsort", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("pawsort")
 
 
 @pytest.fixture(scope="session")

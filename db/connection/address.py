@@ -19,8 +19,9 @@ def parse(url: str) -> URL:
     try:
         address = make_url(url)
         backend = address.get_backend_name()
-        address.get_dialect().import_dbapi()
-    except (ArgumentError, NoSuchModuleError) as error:
+        dialect = address.get_dialect()
+        dialect.import_dbapi()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise DatabaseError(f"`database` is not a usable URL: {error}. {_EXPECTED}") from error
     except ImportError as error:
         advice = "`pip install 'psycopg[binary]'` installs it." if backend == "postgresql" else _EXPECTED
@@ -31,7 +32,53 @@ def parse(url: str) -> URL:
         raise DatabaseError(
             f"`database` names an SQLite database in memory, which does not last. {_EXPECTED}"
         )
+    if dialect.is_async:
+        raise DatabaseError(f"`database` names an asynchronous driver, which is not supported. {_EXPECTED}")
+    if backend == "sqlite":
+        _refuse_unusable_file(address)
+    else:
+        _refuse_unusable_server(address)
     return address
+
+
+def _refuse_unusable_file(address: URL) -> None:
+    """Raise DatabaseError if the path cannot be that of a file."""
+    database = str(address.database)
+    if address.host or address.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise DatabaseError(f"`database` has more than the path of an SQLite file. {_EXPECTED}")
+    if _is_odd(database) or database.endswith("/") or os.path.isdir(database):
+        raise DatabaseError(f"`database` does not name a file. {_EXPECTED}")
+
+
+def _refuse_unusable_server(address: URL) -> None:
+    if address.port is not None and not 1 <= address.port <= 65535:
+        raise DatabaseError(f"`database` has the port {address.port}, expected 1 to 65535. {_EXPECTED}")
+    if address.get_driver_name() not in ("psycopg", "psycopg2"):
+        raise DatabaseError(f"`database` names a driver that is not supported. {_EXPECTED}")
+    _refuse_unknown_options(address)
+    if not address.database:
+        raise DatabaseError(f"`database` names no database of the server. {_EXPECTED}")
+    parts = (address.username, address.password, address.host, address.database)
+    if any(_is_odd(part) for part in parts if part is not None):
+        raise DatabaseError(f"`database` has control characters. {_EXPECTED}")
+
+
+def _refuse_unknown_options(address: URL) -> None:
+    """Raise DatabaseError for options after the `?` that the driver does not know."""
+    if address.get_driver_name() != "psycopg":
+        return
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import make_conninfo
+
+    try:
+        make_conninfo("", **{name: str(value) for name, value in address.query.items()})
+    except ProgrammingError as error:
+        raise DatabaseError(f"`database` has an unknown option: {error}. {_EXPECTED}") from error
+
+
+def _is_odd(text: str) -> bool:
+    """Return whether a text has control characters or half a character."""
+    return any(letter < " " or "\x7f" <= letter < "\xa0" or "\ud800" <= letter < "\ue000" for letter in text)
 
 
 def location(address: URL) -> str:

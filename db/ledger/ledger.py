@@ -146,11 +146,8 @@ class Ledger(MoveBook):
 
     def relocate(self, paths: Mapping[int, RawName], at: datetime) -> None:
         """Record new absolute paths of filed files, by id, whose folders were moved."""
-        with writing(self._engine) as connection:
-            for id, path in paths.items():
-                there = update(files).where(files.c.id == id, text(IS_FILED))
-                done = connection.execute(there.values(path=path, destination=path, changed_at=at))
-                _all_took(done, [id], "relocate", "filed")
+        rows = [{"row_id": id, "new_path": path, "at": at} for id, path in paths.items()]
+        self._each(statements.RELOCATE, rows, "relocate", "filed")
 
     def let_go(self, id: int, at: datetime) -> None:
         """Record that a file which an undo has put back counts as a new delivery when it is claimed again."""
@@ -196,6 +193,13 @@ class Ledger(MoveBook):
                     entry = entry_of(row)
                     found.setdefault(str(entry.sha256), []).append(entry)
         return found
+
+    def oldest_beside(self, entry: Entry, most: int) -> list[RawName]:
+        """Return the paths of the `most` oldest other filed files with the outcome of `entry`."""
+        oldest = select(files.c.path).where(files.c.outcome == entry.outcome, text(IS_FILED))
+        others = oldest.where(files.c.id != entry.id).order_by(files.c.seen_at).limit(most)
+        with reading(self._engine) as connection:
+            return [path for path in connection.execute(others).scalars() if path is not None]
 
     def put_back(self, seen: Mapping[RawName, Identity]) -> set[RawName]:
         """Return which of these files, absolute path -> identity, an undo has put back or is putting back.

@@ -8,7 +8,8 @@ finishes or abandons each.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,9 +18,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
 from db.connection.engine import reading, writing
 from db.connection.errors import LedgerError
 from db.schema.file_names import RawName
-from db.schema.records import Action, Entry, Identity, Move
+from db.schema.records import Action, Entry, Identity, Move, SettledFile
 from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entry_of, in_pieces, move_of
-from db.schema.tables import IS_FILED, IS_PENDING, MoveKind, files, moves
+from db.schema.tables import IS_FILED, IS_PENDING, IS_UNDONE, MoveKind, files, moves
 
 
 class MoveBook:
@@ -27,6 +28,7 @@ class MoveBook:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._some_elsewhere = True
 
     def begin_move(
         self,
@@ -79,6 +81,31 @@ class MoveBook:
             found = connection.execute(select(*MOVE_COLUMNS).where(text(IS_PENDING)).order_by(moves.c.id))
             return [move_of(row) for row in found]
 
+    def put_back_elsewhere(
+        self, seen: Mapping[RawName, SettledFile], inboxes: Collection[str]
+    ) -> dict[RawName, RawName]:
+        """Return which of `seen`, by path, an undo has put back before their inbox was moved.
+
+        Each has the path that its row names.
+
+        Such a file has the same path in its inbox, size and mtime, and the inbox of its row is not among
+        `inboxes`. The caller checks that it is not at the old path too.
+        """
+        if (
+            not self._some_elsewhere
+        ):  # none at the first call, so none later: new ones have their paths of now
+            return {}
+        gone = text(IS_UNDONE), files.c.inbox.not_in(sorted(inboxes))
+        with reading(self._engine) as connection:
+            self._some_elsewhere = connection.scalar(select(files.c.id).where(*gone).limit(1)) is not None
+            alike = select(*FILE_COLUMNS).where(
+                *gone, files.c.bytes.in_({file.bytes for file in seen.values()})
+            )
+            rows = [entry_of(row) for row in connection.execute(alike)]
+        known = {(_in_inbox(e), e.bytes, e.mtime_ns): e.path for e in rows if e.path is not None}
+        looks = {path: (file.source, file.bytes, file.mtime_ns) for path, file in seen.items()}
+        return {path: known[look] for path, look in looks.items() if look in known}
+
     def moves(self, file_id: int) -> list[Move]:
         """Return all moves of a file, oldest first."""
         with reading(self._engine) as connection:
@@ -120,6 +147,12 @@ def _as_it_is(connection: Connection, file_id: int) -> dict[str, Any]:
             f"File {file_id} is being moved by another command (move {other}). Try again later."
         )
     return {"source": row.path, "old_outcome": row.outcome, "old_corrected_to": row.corrected_to}
+
+
+def _in_inbox(entry: Entry) -> RawName:
+    """Return the path of a file in its inbox; the one that it came with if it was put into another."""
+    inbox, path = os.path.join(os.fsencode(entry.inbox), b""), entry.path or b""
+    return path[len(inbox) :] if path.startswith(inbox) else entry.source
 
 
 def _moved(move: Move) -> dict[str, Any]:

@@ -65,6 +65,12 @@ FILE = (
     )
 )
 
+RELOCATE = (
+    update(files)
+    .where(_ONE_FILE, _STATE == "filed")
+    .values(path=bindparam("new_path"), destination=bindparam("new_path"), changed_at=bindparam("at"))
+)
+
 # Nearly always there is none; then the files of a batch need not be looked up.
 SOME_UNDONE = select(files.c.id).where(text(IS_UNDONE)).limit(1)
 UNDONE_AT = select(*FILE_COLUMNS).where(text(IS_UNDONE), files.c.path.in_(bindparam("paths", expanding=True)))

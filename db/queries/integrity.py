@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Engine, func, select, text
 from db.connection.engine import reading
 from db.schema.file_names import RawName
 from db.schema.records import Entry
-from db.schema.rows import FILE_COLUMNS, entries_by, entry_of
+from db.schema.rows import FILE_COLUMNS, entries_by, entry_of, in_pieces
 from db.schema.tables import IS_FILED, IS_PENDING, IS_UNFINISHED, files, moves
 
 PAGE = 500
@@ -77,10 +77,20 @@ def same_content(engine: Engine, entry: Entry, limit: int) -> list[Entry]:
 
 def is_current(engine: Engine, entry: Entry) -> bool:
     """Return whether a row is unchanged and no pending move concerns its file."""
-    moving = select(moves.c.id).where(moves.c.file_id == entry.id, text(IS_PENDING))
+    return entry.id in current(engine, [entry])
+
+
+def current(engine: Engine, entries: Sequence[Entry]) -> set[int]:
+    """Return the ids of the rows that are unchanged and whose file no pending move concerns."""
+    before = {entry.id: entry for entry in entries}
     with reading(engine) as connection:
-        now = entries_by(connection, files.c.id == entry.id)
-        return now == [entry] and connection.execute(moving).first() is None
+        now = [
+            entry
+            for ids in in_pieces(sorted(before))
+            for entry in entries_by(connection, files.c.id.in_(ids))
+        ]
+        moving = set(connection.execute(select(moves.c.file_id).where(text(IS_PENDING))).scalars())
+    return {entry.id for entry in now if before[entry.id] == entry} - moving
 
 
 def pending_moves(engine: Engine) -> list[PendingMove]:

@@ -51,17 +51,28 @@ class Relocations:
 
     def find(self, entry: Entry) -> Relocation | None:
         """Return the relocation that leads from the path of `entry` to its file, else None."""
+        return self.find_all([entry]).get(entry.id)
+
+    def find_all(self, entries: Sequence[Entry]) -> dict[int, Relocation]:
+        """Return by id what `find` returns for each of `entries`, with one query for 500 paths."""
+        found = {entry.id: list(self._with_files(entry)) for entry in entries}
+        taken = filed_at_paths(self._engine, {path for pairs in found.values() for _, path in pairs})
+        free = {id: [each for each, path in pairs if path not in taken] for id, pairs in found.items()}
+        return {id: relocations[0] for id, relocations in free.items() if relocations}
+
+    def following(self, relocation: Relocation, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the entries whose file is missing at its path and found by this relocation."""
+        old = os.path.join(relocation.old, b"")
+        missing = [e for e in entries if e.path and e.path.startswith(old) and not os.path.lexists(e.path)]
+        found = self.find_all(missing)
+        return [entry for entry in missing if found.get(entry.id) == relocation]
+
+    def _with_files(self, entry: Entry) -> Iterator[tuple[Relocation, bytes]]:
+        """Yield the relocations that lead to a file of the size of `entry`, with its path."""
         for relocation in self._candidates(entry):
             path = relocation.follow(entry.path or b"")
-            if is_file_of(path, entry.bytes) and not filed_at_paths(self._engine, [path]):
-                return relocation
-        return None
-
-    def have(self, relocation: Relocation, entry: Entry) -> bool:
-        """Return whether the file of `entry` is missing at its path and found by this relocation."""
-        path = entry.path or b""
-        below = path.startswith(os.path.join(relocation.old, b""))
-        return below and not os.path.lexists(path) and self.find(entry) == relocation
+            if is_file_of(path, entry.bytes):
+                yield relocation, path
 
     def _candidates(self, entry: Entry) -> Iterator[Relocation]:
         parts = (entry.path or b"").split(b"/")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from sqlalchemy import Engine
 
@@ -19,22 +20,35 @@ from pipeline.doctor.superseded import elsewhere, owners
 from pipeline.files import moves
 from pipeline.worker.locks import holder
 
+PAGE = 500
+"""Rows that are compared together: a few queries for a page, however many of its files were moved."""
+
 _EDITED = "; unless you edited it on purpose, restore the photo from a backup"
 
 
 def filed(engine: Engine, settings: Settings, hashes: bool, moved: Counter[Relocation]) -> Iterator[Problem]:
     """Compare each filed row with its file; count in `moved` the files that are in another folder now."""
     relocations, owner = Relocations(engine, settings), owners(engine)
-    for entry in integrity.filed(engine):
-        problem = _compare(entry, entry.path or b"", hashes)
-        relocation = relocations.find(entry) if problem and problem.kind == "missing" else None
-        if entry.id in owner:
-            problem = _superseded(entry, f"belongs to file {owner[entry.id].id}, which is counted too")
-        elif relocation is None and problem and problem.kind == "missing":
-            problem = _refiled(engine, entry) or problem
-        if problem and integrity.is_current(engine, entry):
-            if problem.kind == "missing" and relocation:
-                moved[relocation] += 1
+    entries = integrity.filed(engine)
+    while page := list(islice(entries, PAGE)):
+        seen = [(entry, found) for entry in page if (found := _seen(entry, hashes, owner))]
+        missing = [entry for entry, found in seen if found.kind == "missing"]
+        relocated = relocations.find_all(missing) if missing else {}
+        problems = [
+            (
+                entry,
+                found
+                if entry.id in relocated or found.kind != "missing"
+                else _refiled(engine, entry) or found,
+            )
+            for entry, found in seen
+        ]
+        current = integrity.current(engine, [entry for entry, _ in problems]) if problems else set()
+        for entry, problem in problems:
+            if entry.id not in current:
+                continue
+            if problem.kind == "missing" and entry.id in relocated:
+                moved[relocated[entry.id]] += 1
             else:
                 yield problem
     for relocation, count in moved.items():
@@ -43,6 +57,13 @@ def filed(engine: Engine, settings: Settings, hashes: bool, moved: Counter[Reloc
             "`doctor --repair` updates the rows"
         )
         yield Problem("moved", relocation.old, None, message, relocation)
+
+
+def _seen(entry: Entry, hashes: bool, owner: Mapping[int, Entry]) -> Problem | None:
+    """Return what the file of a row shows; a row whose file another row counts is superseded."""
+    if entry.id in owner:
+        return _superseded(entry, f"belongs to file {owner[entry.id].id}, which is counted too")
+    return _compare(entry, entry.path or b"", hashes)
 
 
 def unfinished(engine: Engine, settings: Settings) -> Iterator[Problem]:

@@ -144,9 +144,7 @@ class _Repairer:
         entries = integrity.filed(self._engine)
         while page := list(islice(entries, PAGE)):
             # Keyed by path, because two rows may have the same end of a path and the file belongs to one.
-            ids = {
-                relocation.follow(e.path): e.id for e in page if e.path and relocations.have(relocation, e)
-            }
+            ids = {relocation.follow(e.path or b""): e.id for e in relocations.following(relocation, page)}
             self._ledger.relocate({id: path for path, id in ids.items()}, self._now())
             done += len(ids)
         return Repair(problem, True, f"repaired: {done} rows name {escape(relocation.new)} now")

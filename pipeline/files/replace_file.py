@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,9 +19,9 @@ def replace_file(path: Path, pieces: Iterable[bytes], *, durable: bool = True) -
     if `pieces` raises. Raises OSError.
     """
     _remove_abandoned(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _create(path)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("r+b") as file:
             for piece in pieces:
                 file.write(piece)
             if durable:
@@ -33,9 +35,26 @@ def replace_file(path: Path, pieces: Iterable[bytes], *, durable: bool = True) -
         sync_folders([os.fsencode(path.parent)])
 
 
+def _create(path: Path) -> Path:
+    """Make an empty file beside `path`, in place of anything of its name, and without following a link.
+
+    Where all users may write, as in /tmp, another user's file or link may have the name and not be removable.
+    """
+    plain = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        plain.unlink(missing_ok=True)
+        plain.open("xb").close()
+        return plain
+    except (PermissionError, FileExistsError, IsADirectoryError):
+        other = path.with_name(f".{path.name}.{secrets.token_hex(8)}.{os.getpid()}.tmp")
+        other.open("xb").close()
+        return other
+
+
 def _remove_abandoned(path: Path) -> None:
     """Remove temporary files of killed processes, but no file that another process still writes."""
     for left in path.parent.glob(f".{path.name}.*.tmp"):
         process = left.name.split(".")[-2]
         if process.isdigit() and not is_running(int(process)):
-            left.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # gone, or another user's
+                left.unlink()

@@ -22,8 +22,10 @@ import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pipeline.web import lingering
+from pipeline.web.lingering import LingeringTransport
 from pipeline.web.middleware.body_limits import SLOWEST
-from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
+from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback, network_of
 from pipeline.web.middleware.problems import PROBLEM_JSON, Problem, as_dict
 
 CONNECTIONS = 200
@@ -51,8 +53,9 @@ _TCP_BYTES_ACKED = 120
 
 _numbers = itertools.count()
 
-Turn = Literal["request", "body", "answer"]
-"""What a connection waits for: its client sends a request, sends a body, receives a response."""
+Turn = Literal["request", "body", "answer", "rest"]
+"""What a connection waits for: its client sends a request, a body, receives a response, or sends the rest of
+a body that the server has refused."""
 
 
 @dataclass(slots=True)
@@ -76,6 +79,8 @@ class Pace:
         """Return whether the client is too slow; bodies have their own limits (BodyLimiter)."""
         if turn == "body":
             return False
+        if turn == "rest":
+            return now - self.began > lingering.DISCARD_SECONDS
         if turn == "request":
             return now - self.began > HEAD_SECONDS
         return now - self.last > WRITE_SECONDS or now - self.began > WRITE_SECONDS + self.moved / SLOWEST
@@ -95,12 +100,14 @@ class HeaderTimeoutProtocol(H11Protocol):
     """Whether it was opened while all connections were taken."""
 
     _received = 0
+    _discarded = 0
     _turn: tuple[Turn, object] | None = None
     _pace: Pace | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Accept the connection, if necessary in place of a slow one or as a spare one; else refuse it."""
-        super().connection_made(transport)
+        self._lingering = LingeringTransport(transport, lambda: self._is_sending_body and not self.gone)
+        super().connection_made(cast(asyncio.Transport, self._lingering))
         self.number = next(_numbers)
         others = [each for each in self.connections if each is not self and not _of(each).gone]
         if len(others) < CONNECTIONS or self._replace(map(_of, others)):
@@ -115,9 +122,13 @@ class HeaderTimeoutProtocol(H11Protocol):
         self.close()
 
     def data_received(self, data: bytes) -> None:
-        """Count the received bytes."""
+        """Count the received bytes, and close the connection if too many follow a response."""
         self._received += len(data)
-        super().data_received(data)
+        self._discarded = self._discarded + len(data) if self.discards else 0
+        if self._discarded > lingering.DISCARD_BYTES:
+            self.close()
+        elif not self._lingering.lingers:
+            super().data_received(data)
 
     def watch(self, now: float) -> None:
         """Close the connection if its client is late; called once a second."""
@@ -137,6 +148,15 @@ class HeaderTimeoutProtocol(H11Protocol):
     def takes_body(self) -> bool:
         """Whether the body of its request has not come whole yet."""
         return self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete
+
+    @property
+    def discards(self) -> bool:
+        """Whether its request was answered before its body had come whole."""
+        return self._lingering.lingers or (self.conn.our_state is h11.DONE and self._is_sending_body)
+
+    @property
+    def _is_sending_body(self) -> bool:
+        return self.conn.their_state is h11.SEND_BODY
 
     def debt(self, now: float) -> float:
         """Return how many seconds the client has kept the server waiting, as of the last `watch`."""
@@ -169,6 +189,8 @@ class HeaderTimeoutProtocol(H11Protocol):
         """Return what the client has to do, and its bytes so far; None if the server has to act."""
         if self.transport.get_write_buffer_size():
             return "answer", _acknowledged(self.transport)
+        if self.discards:
+            return "rest", self._received
         if self.cycle is None or self.cycle.response_complete:
             return "request", 0
         if self.cycle.more_body and not self.flow.read_paused:
@@ -224,7 +246,7 @@ def _of(connection: object) -> HeaderTimeoutProtocol:
 
 
 def _address(connection: HeaderTimeoutProtocol) -> str:
-    return connection.client[0] if connection.client else ""
+    return network_of(connection.client[0]) if connection.client else ""
 
 
 def _acknowledged(transport: asyncio.Transport) -> int:

@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -59,10 +59,7 @@ class BatchCutter(Generic[T]):
 
 
 class Intake:
-    """Collect settled files from the inboxes into batches, and tell each inbox what happened to its files.
-
-    It holds files that are not claimed yet, and outlives the steps. `monotonic` gives seconds.
-    """
+    """Hold settled files until they are claimed, and tell each inbox what happened to its files."""
 
     def __init__(
         self, inboxes: Sequence[Inbox], ledger: Ledger, settings: Settings, monotonic: Callable[[], float]
@@ -96,12 +93,17 @@ class Intake:
     def claimable(self, batch: Sequence[SettledFile]) -> list[SettledFile]:
         """Return each file of a batch once that may be claimed now. Raises OSError, DatabaseUnavailable."""
         by_path = {file.path: file for file in batch}
-        put_back = self._ledger.put_back({p: f.identity for p, f in by_path.items()}) if by_path else ()
-        for path in put_back:
-            file = by_path[path]
+        put_back = self._put_back(by_path) if by_path else set()
+        for file in map(by_path.__getitem__, put_back):
             why = "was put back by `undo`; left alone until it is changed or renamed"
             self._inboxes[os.fsencode(file.inbox)].postpone(file, why)
         return [f for path, f in by_path.items() if path not in put_back and self._is_still_settled(f)]
+
+    def _put_back(self, by_path: Mapping[bytes, SettledFile]) -> set[bytes]:
+        """Return which files an undo has put back, also before their inbox was moved to another folder."""
+        here = self._ledger.put_back({path: file.identity for path, file in by_path.items()})
+        moved = self._ledger.put_back_elsewhere(by_path, [os.fsdecode(inbox) for inbox in self._inboxes])
+        return here | {path for path, before in moved.items() if not os.path.lexists(before)}
 
     def forget(self, file: InProgressFile) -> None:
         """Tell its inbox that a file was taken or is gone."""

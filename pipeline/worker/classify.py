@@ -25,7 +25,7 @@ from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, decide
 from pipeline.files.folders import SYSTEM_ERRNOS, FolderError
-from pipeline.worker.duplicates import Earlier, is_ordinary, look_back
+from pipeline.worker.duplicates import Earlier, has_left, is_ordinary, look_back
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 from pipeline.worker.place import folder_id
 
@@ -186,8 +186,10 @@ class ClassifyStep:
             # The files of a disk that was unmounted would all seem to be gone.
             raise FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
         earlier = {sha256: look_back(rows, self._key, self._sorted) for sha256, rows in known.items()}
-        if gone := [entry for found in earlier.values() for entry in found.gone]:
-            self._ledger.end(gone, self._now())
+        gone = [entry for found in earlier.values() for entry in found.gone]
+        arrived = {file.identity[:2] for file in hashed}
+        if ending := [e for e in gone if has_left(e, arrived, self._ledger.oldest_beside)]:
+            self._ledger.end(ending, self._now())
         return earlier
 
     def _fingerprinted(self, file: InProgressFile, sorted_: _Sorted) -> InProgressFile | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from db.ledger.ledger import Entry
@@ -14,6 +14,9 @@ from pipeline.files import moves
 
 OF_THE_CONTENT = ("empty", "not_an_image", "unsupported", "truncated", "corrupt", "too_many_pixels")
 """Reasons of a failure that the same content always has; a failure with another reason is not reused."""
+
+WITNESSES = 20
+"""Other files of a folder that show whether its disk is mounted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,33 @@ def is_gone(entry: Entry, sorted_: bytes) -> bool:
         os.lstat(entry.path)
     except FileNotFoundError:
         # A path outside `sorted_` was recorded before `sorted` was moved.
-        return entry.path.startswith(folder) and moves.is_folder(folder[:-1])
+        return entry.path.startswith(folder) and moves.is_folder(folder[:-1]) and _is_reached(entry.path)
     except OSError:
         return False
     return False
+
+
+def has_left(
+    entry: Entry,
+    arrived: Container[tuple[int, int]],
+    beside: Callable[[Entry, int], Sequence[bytes]],
+) -> bool:
+    """Return whether a missing file has really left its folder, rather than its disk been unmounted.
+
+    `arrived` has device and inode of the files that came in: the very file is one of them. Otherwise its
+    folder must have at least half of the oldest other files that belong there; their paths come from
+    `beside`. The folder under a disk that is not mounted is empty, or has newer files alone. Where no other
+    file belongs, nothing speaks for a disk.
+    """
+    if (entry.dev, entry.ino) in arrived:
+        return True
+    paths = beside(entry, WITNESSES)
+    return len(paths) <= 2 * sum(map(os.path.lexists, paths))
+
+
+def _is_reached(path: bytes) -> bool:
+    """Return whether the folder of a file is there; a missing one may be on a disk that is not mounted."""
+    return os.path.isdir(os.path.dirname(path))
 
 
 def _holds(path: bytes | None, entry: Entry) -> bool:

@@ -12,9 +12,12 @@ import hashlib
 import json
 import logging
 import os
+import secrets
+import stat
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,7 +83,7 @@ class Heartbeat:
         try:
             replace_file(path, [text], durable=False)
         except OSError:
-            replace_file(_elsewhere(path), [text], durable=False)
+            _write_elsewhere(path, text)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values, moments as ISO 8601, `schema_version` first."""
@@ -95,9 +98,25 @@ def read(path: Path) -> Heartbeat | None:
 
     Raises OSError if the file exists and cannot be read.
     """
-    elsewhere = _elsewhere(path)
-    beats = [_read(path), _read(elsewhere) if _is_theirs(elsewhere, path.parent) else None]
+    plain = _elsewhere(path)
+    elsewhere = [each for each in plain.parent.glob(f"{plain.stem}*.beat") if _is_theirs(each, path.parent)]
+    beats = [_read(each) for each in (path, *elsewhere)]
     return max((beat for beat in beats if beat), key=lambda beat: beat.at, default=None)
+
+
+def _write_elsewhere(path: Path, text: bytes) -> None:
+    """Write a heartbeat to the folder for temporary files, to which all users may write. Raises OSError."""
+    plain = _elsewhere(path)
+    try:
+        replace_file(plain, [text], durable=False)
+    except PermissionError:  # another user has a file or link of this name
+        replace_file(plain.with_name(f"{plain.stem}.{_word()}.beat"), [text], durable=False)
+
+
+@cache
+def _word() -> str:
+    """Return a part of a name that no other user can guess, one for each process."""
+    return secrets.token_hex(8)
 
 
 def _elsewhere(path: Path) -> Path:
@@ -108,7 +127,8 @@ def _elsewhere(path: Path) -> Path:
 def _is_theirs(path: Path, folder: Path) -> bool:
     """Return whether the owner of `folder`, or root, made a file; any user can make a temporary file."""
     try:
-        return path.lstat().st_uid in (folder.stat().st_uid, 0)
+        found = path.lstat()
+        return stat.S_ISREG(found.st_mode) and found.st_uid in (folder.stat().st_uid, 0)
     except OSError:
         return False
 

@@ -224,7 +224,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a row ends when its file comes back", "pipeline/worker/classify.py",
-        "            self._ledger.end(gone, self._now())\n",
+        "            self._ledger.end(ending, self._now())\n",
         "            pass\n",
         (), ("pipeline/worker/test_duplicates.py::test_a_photo_that_was_deleted_and_is_dropped_again_is_counted_once",),
     ),
@@ -269,5 +269,24 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    if data[:8] == b\"\\x89PNG\\r\\n\\x1a\\n\":\n        return \"PNG\"\n",
         "",
         (41,), ("pipeline/classifier/test_file_checks.py::test_each_format_is_known_by_its_content",),
+    ),
+    of(
+        "no row ends while a disk is not mounted", "pipeline/worker/duplicates.py",
+        "    return len(paths) <= 2 * sum(map(os.path.lexists, paths))\n",
+        "    return True\n",
+        (), ("pipeline/worker/test_duplicates.py::"
+             "test_a_copy_ends_no_row_while_the_disk_of_a_class_is_not_mounted",),
+    ),
+    of(
+        "no row ends whose folder is missing", "pipeline/worker/duplicates.py",
+        " and _is_reached(entry.path)\n", "\n",
+        (), ("pipeline/worker/test_duplicates.py::test_a_copy_ends_no_row_whose_whole_folder_is_missing",),
+    ),
+    of(
+        "what undo put back stays after a move", "pipeline/worker/claim.py",
+        "        return here | {path for path, before in moved.items() if not os.path.lexists(before)}\n",
+        "        return here\n",
+        (), ("pipeline/worker/test_duplicates.py::"
+             "test_what_undo_put_back_is_left_alone_after_the_installation_was_moved",),
     ),
 )  # fmt: skip

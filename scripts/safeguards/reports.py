@@ -8,7 +8,7 @@ from scripts.safeguards.safeguard import Safeguard, of
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "reports replaced at once", "pipeline/files/replace_file.py",
-        "    temporary = path.with_name(f\".{path.name}.{os.getpid()}.tmp\")\n",
+        "    temporary = _create(path)\n",
         "    temporary = path\n",
         (94,), ("pipeline/files/test_replace_file.py::test_the_old_file_stays_whole_until_the_new_one_is",),
     ),

@@ -156,6 +156,30 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (107,), (_CONNECTIONS + "test_an_address_that_asks_without_a_pause_does_not_keep_others_out",),
     ),
     of(
+        "one IPv6 network does not take all places", "pipeline/web/connections.py",
+        "    return network_of(connection.client[0]) if",
+        "    return connection.client[0] if",
+        (107,), (_CONNECTIONS + "test_the_addresses_of_one_ipv6_network_do_not_keep_others_out",),
+    ),
+    of(
+        "the rest of a refused body is bounded", "pipeline/web/connections.py",
+        "        if self._discarded > lingering.DISCARD_BYTES:\n",
+        "        if False:\n",
+        (107,), (_CONNECTIONS + "test_of_a_refused_body_only_so_much_is_received",),
+    ),
+    of(
+        "the rest of a refused body has a few seconds", "pipeline/web/connections.py",
+        "            return now - self.began > lingering.DISCARD_SECONDS\n",
+        "            return False\n",
+        (107,), (_CONNECTIONS + "test_the_rest_of_a_refused_body_has_a_few_seconds",),
+    ),
+    of(
+        "a refusal reaches a client that still sends", "pipeline/web/lingering.py",
+        "        if self.lingers or self._transport.is_closing() or not self._must_linger():\n",
+        "        if True:\n",
+        (107,), (_CONNECTIONS + "test_a_client_that_sends_all_before_it_reads_receives_the_refusal",),
+    ),
+    of(
         "a place for health checks", "pipeline/web/middleware/guard.py",
         "        return local and request.scope[\"path\"] in HEALTH_PATHS\n",
         "        return False\n",
@@ -250,15 +274,27 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a wait after wrong tokens", "pipeline/web/middleware/token_attempts.py",
-        "            if record.until > now:\n",
-        "            if False:\n",
+        "            waits = record.until > now\n",
+        "            waits = False\n",
         (113,), (_LOGIN + "test_wrong_tokens_of_an_address_are_slowed_more_and_more",),
     ),
     of(
         "a wait for each address alone", "pipeline/web/middleware/token_attempts.py",
-        "            now, key = self._clock(), _network(address)\n",
+        "            now, key = self._clock(), network_of(address)\n",
         "            now, key = self._clock(), \"\"\n",
-        (113,), (_LOGIN + "test_while_an_address_waits_not_even_the_right_token_is_looked_at",),
+        (113,), (_LOGIN + "test_a_flood_of_guesses_is_not_compared",),
+    ),
+    of(
+        "a flood of guesses is not compared", "pipeline/web/middleware/token_attempts.py",
+        "            if not record.may_compare(now):\n",
+        "            if False:\n",
+        (113,), (_LOGIN + "test_a_flood_of_guesses_is_not_compared",),
+    ),
+    of(
+        "a refused token is answered late", "pipeline/web/middleware/guard.py",
+        "            if self.status == 429:",
+        "            if False:",
+        (113,), (_LOGIN + "test_each_refusal_is_held_back_and_the_right_token_is_not",),
     ),
     of(
         "sessions that end on the server", "pipeline/web/routes/session.py",

@@ -139,10 +139,12 @@ def test_a_database_that_goes_under_it_ends_the_worker_and_the_files_stay(site: 
     life = site.start()
     site.wait_until_filed()
     database = site.settings.state / "pawsort.db"
-    backup = site.folder / "backup.db"
-    shutil.copy(database, backup)
-    for path in site.settings.state.glob("pawsort.db-*"):
-        shutil.copy(path, site.folder / path.name.replace("pawsort", "backup"))
+    # Not a copy of the files one by one, between which the worker may write.
+    with (
+        contextlib.closing(sqlite3.connect(database)) as source,
+        contextlib.closing(sqlite3.connect(site.folder / "backup.db")) as copy,
+    ):
+        source.backup(copy)
     database.unlink()
     if what == "replaced":
         sqlite3.connect(database).close()

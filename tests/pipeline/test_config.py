@@ -172,3 +172,55 @@ def test_a_variable_that_is_nested_without_end_is_refused_and_no_defect(
     monkeypatch.setenv("PAWSORT_INBOXES", "[" * 50_000)
     with pytest.raises(SettingsError, match="environment"):
         config.load(write(""))
+
+
+LONG = "x" * 256
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"sorted: {LONG}", f"inboxes: [{LONG}]", f"reports: a/{LONG}/b", "sorted: " + "ü" * 128,
+        "state: " + "/".join(["y" * 200] * 19), 'sorted: "a\\nb"', 'inboxes: ["a\\eb"]', 'reports: "a\\x7fb"',
+        'state: "a\\x85b"', 'sorted: "a\\u202eb"', "state: /proc/x", "sorted: /sys", "sorted: /dev/null",
+        "reports: /dev/null/x", "sorted: config.yaml", "state: config.yaml/x",
+        "database: sqlite:///inbox/p.db", "database: sqlite:///sorted/cats/p.db",
+        "database: sqlite:///state/spool/p.db", "database: sqlite:///state/heartbeat.json",
+        "database: sqlite:///state/worker.lock", f"database: sqlite:///{LONG}.db",
+        "database: sqlite:////dev/null", "database: sqlite:///.", 'database: "sqlite:///a\\0b.db"',
+        'database: "postgresql://u@h/\\ud800"', 'model: "a\\0b"', f"model: {LONG}",
+        'watch: {ignore: ["a\\0b"]}', 'watch: {ignore: [""]}', f"watch: {{ignore: [{'*a' * 1000}]}}",
+        'web: {host: " 127.0.0.1"}', 'web: {host: "127.0.0.1:80"}', 'web: {host: "http://x"}',
+        'web: {host: ""}', 'web: {host: "[::1]"}', 'web: {host: "localhost\\n"}',
+        'web: {hosts: [""]}', 'web: {hosts: ["a b"]}', 'web: {hosts: ["https://a.example/"]}',
+        'web: {hosts: ["a.example:8420"]}', 'web: {hosts: ["*.a.example"]}', 'web: {hosts: ["bücher.de"]}',
+        'web: {token: "aaaaaaaaaaaaaaaa\\0aaa"}', 'web: {token: "aaaaaaaaaaaaaaaa\\taaa"}',
+        "web: {token: " + "t" * 5000 + "}", 'report: {timezone: "UTC\\0"}', 'report: {timezone: "../etc"}',
+        'report: {at: "0٣:10"}', "limits: {file_mb: 1e-300}", "limits: {megapixels: 1e-300}",
+        "limits: {decode_seconds: 1e-300}", "watch: {rescan_seconds: 1e-300}",
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_refused_before_the_worker_starts(write, text: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        config.load(write(text))
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"sorted: {LONG[:255]}", "sorted: " + "ü" * 127, "state: " + "/".join(["y" * 200] * 16),
+        'sorted: "a b"', "sorted: Fotos-äöü", "database: sqlite:///state/a.db",
+        "web: {host: '::1'}", "web: {host: localhost}", "web: {hosts: [pets.example.org, '::1']}",
+        "web: {host: nas_2.local, token: aaaaaaaaaaaaaaaaaaaa}", "watch: {ignore: ['*.part', 'raw/*']}",
+        "web: {host: bücher.example, token: ääääääääääääääääääää}", "model: ../models/mine",
+    ],
+)  # fmt: skip
+def test_what_can_work_is_accepted(write, text: str) -> None:
+    config.load(write(text))
+
+
+def test_a_wrong_token_or_database_is_not_repeated_in_the_message(write) -> None:
+    with pytest.raises(SettingsError) as refused:
+        config.load(write('web: {token: "secret"}\ndatabase: "postgresql://u:secret@h/\\0"'))
+    assert "secret" not in str(refused.value) and "web.token" in str(refused.value)

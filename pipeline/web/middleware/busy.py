@@ -1,4 +1,4 @@
-"""How a request is marked and refused while all connections are taken."""
+"""How a request is marked and refused while all connections are taken, and which addresses count as one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,22 @@ BUSY = "All connections of the server are taken.", "Try again in a few seconds."
 
 def is_loopback(address: str) -> bool:
     """Return whether an address belongs to this machine."""
+    ip = _parsed(address)
+    return ip is not None and ip.is_loopback
+
+
+def network_of(address: str) -> str:
+    """Return the key of a client: for IPv6 its /64 network, which one subscriber owns; else its address."""
+    ip = _parsed(address)
+    if isinstance(ip, ipaddress.IPv6Address) and not ip.is_loopback:
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return address if ip is None else str(ip)
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an address without its zone, or the IPv4 address in it; None if it is none."""
     try:
-        return ipaddress.ip_address(address).is_loopback
+        ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return False
+        return None
+    return (ip.ipv4_mapped or ip) if isinstance(ip, ipaddress.IPv6Address) else ip

@@ -7,6 +7,7 @@ headers that restrict what a browser may do with it.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import socket
@@ -21,6 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.config import WebSettings
+from pipeline.web.middleware import token_attempts
 from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
 from pipeline.web.middleware.cookies import cookies
@@ -232,6 +234,8 @@ class _LoggedResponse:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self.status == 429:  # otherwise one client could guess as fast as the server answers
+                await asyncio.sleep(token_attempts.HOLD_SECONDS)
             headers = MutableHeaders(scope=message)
             _add(headers, HEADERS)
             # Pages are not stored; files with an ETag are revalidated.

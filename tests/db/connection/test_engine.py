@@ -154,6 +154,18 @@ def test_a_reader_works_while_the_worker_writes(sqlite_engine: Engine, path: Pat
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),
         ("oddbase://x/y", "is not a usable URL"),
+        ("postgresql://u@h:99999/x", "port 99999, expected 1 to 65535"),
+        ("postgresql://u@h:0/x", "port 0, expected"),
+        ("postgresql://u@h:abc/x", "is not a usable URL"),
+        ("postgresql://u@[::1/x", "is not a usable URL"),
+        ("postgresql://u@h", "names no database"),
+        ("postgresql://u@h/a%00b", "control characters"),
+        ("postgresql://u@h/x?foo=bar", "unknown option"),
+        ("postgresql+psycopg_async://u@h/x", "asynchronous driver"),
+        ("sqlite:///a/", "does not name a file"),
+        ("sqlite:////tmp", "does not name a file"),
+        ("sqlite:///a%00b\0", "does not name a file"),
+        ("sqlite://host/a.db", "more than the path"),
     ],
 )
 def test_urls_that_cannot_be_used(url: str, said: str) -> None:

@@ -7,10 +7,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event, text
 
+from db.connection.engine import writing
 from db.queries import integrity
+from db.schema.tables import files
 from pipeline.doctor import check, check_files
 from pipeline.doctor.problem import Problem
+from pipeline.doctor.repair import repair
 from pipeline.files import moves
 from pipeline.worker.locks import worker_lock
 from tests.support.house import House
@@ -214,3 +218,32 @@ def test_problems_are_told_as_they_are_found(whole: House) -> None:
         if seen == 1:
             break  # told before all is listed
     assert seen == 1
+
+
+def test_the_rows_of_a_moved_folder_are_read_in_pages(house: House) -> None:
+    """Two queries a row were hours for a million rows."""
+    house.settings.reports.mkdir()
+    base = house.settings.sorted
+    house.file(b"0.jpg", b"0")
+    with writing(house.engine) as connection:
+        columns = [column.name for column in files.columns]
+        values = {
+            "id": "n.x", "spool_name": "'s' || n.x", "sha256": "NULL",
+            "path": "replace(path, '0.jpg', n.x || '.jpg')",
+        }  # fmt: skip
+        chosen = ", ".join(values.get(name, f"files.{name}") for name in columns)
+        numbers = "WITH RECURSIVE n(x) AS (SELECT 2 UNION ALL SELECT x + 1 FROM n WHERE x < 1000) "
+        into = f"INSERT INTO files ({', '.join(columns)}) "
+        connection.execute(text(f"{into}{numbers}SELECT {chosen} FROM files, n"))
+    for number in range(2, 1001):
+        (base / f"cats/{number}.jpg").write_bytes(b"0")
+    (base / "cats").rename(base / "katzen")
+    statements: list[str] = []
+    event.listen(house.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    found = list(check.examine(house.engine, house.settings))
+    assert [problem.kind for problem in found] == ["moved"] and "1000 files" in found[0].message
+    assert len(statements) < 100
+    statements.clear()
+    assert all(each.done for each in repair(house.engine, house.settings, ("cats", "dogs", "katzen")))
+    assert len(statements) < 200
+    assert examine(house) == []

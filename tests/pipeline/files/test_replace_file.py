@@ -65,3 +65,33 @@ def test_a_file_that_may_be_lost_with_the_power_is_not_synced(
     monkeypatch.setattr(os, "fsync", lambda descriptor: pytest.fail("synced"))
     replace_file(tmp_path / "a.json", [b"{", b"}"], durable=False)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.json", b"{}")]
+
+
+def test_a_link_at_either_name_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    for name in ("a.beat", f".a.beat.{os.getpid()}.tmp"):
+        (tmp_path / name).symlink_to(victim)
+        replace_file(tmp_path / "a.beat", [b"new"], durable=False)
+        assert victim.read_bytes() == b"precious"
+        assert not (tmp_path / "a.beat").is_symlink() and (tmp_path / "a.beat").read_bytes() == b"new"
+    assert {each.name for each in tmp_path.iterdir()} == {"victim", "a.beat"}
+
+
+def test_what_another_user_left_under_the_temporary_names_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = {tmp_path / f".a.beat.{os.getpid()}.tmp", tmp_path / ".a.beat.99999999.tmp"}
+    for path in foreign:
+        path.symlink_to(tmp_path / "victim")
+    unlink = os.unlink
+
+    def refused(path: str) -> None:
+        if Path(path) in foreign:
+            raise PermissionError(1, "Operation not permitted", path)  # as in a folder with the sticky bit
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", refused)
+    replace_file(tmp_path / "a.beat", [b"new"], durable=False)
+    assert (tmp_path / "a.beat").read_bytes() == b"new"
+    assert set(tmp_path.iterdir()) == {*foreign, tmp_path / "a.beat"}

@@ -18,10 +18,10 @@ from starlette.requests import Request
 from uvicorn.server import ServerState
 
 from pipeline.config import Settings
-from pipeline.web import connections
+from pipeline.web import connections, lingering
 from pipeline.web.connections import HEAD_SECONDS, WRITE_SECONDS, HeaderTimeoutProtocol, Pace
 from pipeline.web.middleware.body_limits import SLOWEST, SMALL_BODY
-from pipeline.web.middleware.busy import ALL_TAKEN
+from pipeline.web.middleware.busy import ALL_TAKEN, is_loopback, network_of
 from pipeline.web.middleware.guard import HEADERS, SecurityMiddleware
 from pipeline.web.middleware.problems import PROBLEM_JSON
 from tests.support.live_server import PATIENCE, running, wait
@@ -250,6 +250,38 @@ def test_an_address_that_asks_without_a_pause_does_not_keep_others_out(desk: Des
     assert [line.closed for line in [*busy, upload]] == [False, False, True, False]
 
 
+@pytest.mark.fault(107)
+def test_the_addresses_of_one_ipv6_network_do_not_keep_others_out(desk: Desk) -> None:
+    for host in range(4):
+        desk.connect(f"2001:db8::{host}", SMALL)
+    same, _ = desk.connect("2001:db8::ffff", SMALL)
+    assert same.app is not desk.config.loaded_app, "its network has all places already"
+    made, _line = desk.connect("2001:db8:0:1::1", SMALL)
+    assert made.app is desk.config.loaded_app, "it was not let in"
+
+
+@pytest.mark.parametrize(
+    ("address", "network", "loopback"),
+    [
+        ("2001:db8::1", "2001:db8::/64", False),
+        ("2001:db8::ffff:0:0:1", "2001:db8::/64", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64", False),
+        ("fe80::1%eth0", "fe80::/64", False),
+        ("::ffff:192.0.2.7", "192.0.2.7", False),
+        ("192.0.2.7", "192.0.2.7", False),
+        ("::ffff:127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("::1", "::1", True),
+        ("-", "-", False),
+        ("", "", False),
+    ],
+)
+def test_an_ipv6_network_is_one_client_and_loopback_is_itself(
+    address: str, network: str, loopback: bool
+) -> None:
+    assert (network_of(address), is_loopback(address)) == (network, loopback)
+
+
 def test_an_address_with_half_of_the_places_keeps_them(desk: Desk) -> None:
     lines = [desk.connect(peer, SMALL)[1] for peer in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3")]
     desk.connect("192.0.2.4", SMALL)
@@ -369,6 +401,49 @@ def test_two_hundred_who_take_nothing_stop_nobody_else(live: str) -> None:
             assert httpx.get(live + path, timeout=PATIENCE).status_code == 200
         for path in ("/login", "/static/pawsort.css", "/"):
             wait(lambda path=path: httpx.get(live + path, timeout=PATIENCE).status_code == 200)  # type: ignore[misc]
+
+
+# --- the rest of a body after the answer ----------------------------------------------------------------
+
+REFUSED = b"POST /login HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1000000000\r\n\r\n"
+
+
+@pytest.mark.fault(107)
+def test_of_a_refused_body_only_so_much_is_received(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lingering, "DISCARD_BYTES", 500_000)
+    sent = 0
+    with connect(live, REFUSED) as line:
+        assert line.recv(65536).startswith(b"HTTP/1.1 421 ")
+        with contextlib.suppress(ConnectionError):
+            while sent < 200_000_000:
+                sent += line.send(b"x" * 65536)
+    assert sent < 50_000_000  # with what the buffers of both sides take
+
+
+@pytest.mark.fault(107)
+def test_the_rest_of_a_refused_body_has_a_few_seconds(desk: Desk) -> None:
+    made, line = desk.connect("127.0.0.1", NEVER_ENDS)
+    for event in (h11.Response(status_code=413, headers=[(b"Content-Length", b"0")]), h11.EndOfMessage()):
+        made.conn.send(event)
+    for _ in range(4):
+        made.data_received(b"x")
+        desk.wait(1)
+    assert not line.closed
+    made.data_received(b"x")
+    desk.wait(3)
+    assert line.closed
+
+
+@pytest.mark.fault(107)
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_a_client_that_sends_all_before_it_reads_receives_the_refusal(live: str, connection: str) -> None:
+    size = 8_000_000
+    head = REFUSED.replace(b"1000000000", b"%d" % size)
+    head = head.replace(b"Host", b"Connection: %s\r\nHost" % connection.encode())
+    with connect(live, head + b"x" * size) as line:
+        assert line.recv(65536).startswith(b"HTTP/1.1 421 ")
+        if connection == "keep-alive":
+            assert status(line, SMALL) == 200, "the same connection is used again"
 
 
 # --- what is no HTTP ------------------------------------------------------------------------------------

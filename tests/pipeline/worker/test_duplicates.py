@@ -408,6 +408,81 @@ def test_a_photo_that_was_deleted_and_is_dropped_again_is_counted_once(world: Wo
     assert world.rows("name, duplicate_of") == [("z.jpg", None)]
 
 
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_copy_ends_no_row_while_the_disk_of_a_class_is_not_mounted(world: World, newer: bool) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        world.drop(name, b"<dog>" + name.encode())
+    live(world)
+    dogs = world.settings.sorted / "dogs"
+    os.rename(dogs, world.settings.sorted.parent / "disk")
+    dogs.mkdir()
+    if newer:
+        world.drop("new.jpg", b"<dog> filed under the mount point")
+        world.live()
+    world.drop("copy.jpg", b"<dog>a.jpg")
+    world.live()
+    assert [row for row in world.rows("name, state") if row[0] in "a.jpg"] == [("a.jpg", "filed")]
+    for path in dogs.iterdir():
+        os.rename(path, world.settings.sorted.parent / "disk" / path.name)
+    dogs.rmdir()
+    os.rename(world.settings.sorted.parent / "disk", dogs)
+    conserved(world.settings, world.injected)
+
+
+def test_a_copy_ends_no_row_whose_whole_folder_is_missing(world: World) -> None:
+    for name in ("a.jpg", "b.jpg", "trip/c.jpg"):
+        world.drop(name, b"<dog>" + name.encode())
+    live(world)
+    trip = world.settings.sorted / "dogs/trip"
+    os.rename(trip, world.settings.sorted.parent / "disk")
+    world.drop("copy.jpg", b"<dog>trip/c.jpg")
+    world.live()
+    assert len(world.rows("name")) == 4
+    os.rename(world.settings.sorted.parent / "disk", trip)
+    conserved(world.settings, world.injected)
+
+
+def test_a_copy_of_a_photo_that_was_deleted_among_others_ends_its_row(world: World) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        world.drop(name, b"<dog>" + name.encode())
+    live(world)
+    os.unlink(world.settings.sorted / "dogs/a.jpg")
+    world.injected.remove(b"<dog>a.jpg")
+    (world.settings.sorted.parent / "other").write_bytes(b"")  # takes the inode
+    world.drop("z.jpg", b"<dog>a.jpg")
+    live(world)
+    assert [name for (name,) in world.rows("name")] == ["b.jpg", "c.jpg", "z.jpg"]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_what_undo_put_back_is_left_alone_after_the_installation_was_moved(
+    tmp_path: Path, copied: bool
+) -> None:
+    (tmp_path / "old").mkdir()
+    old, new = World(tmp_path / "old"), tmp_path / "new"
+    for name in ("a.jpg", "trip/b.jpg", "c.jpg"):
+        old.drop(name, b"<dog>" + name.encode())
+    live(old)
+    undo(old, "dogs/a.jpg")
+    undo(old, "dogs/trip/b.jpg")
+    old.close()
+    shutil.move(tmp_path / "old", new)
+    if copied:  # a backup that was restored has other inodes
+        shutil.copytree(new, tmp_path / "copy")
+        shutil.rmtree(new)
+        shutil.move(tmp_path / "copy", new)
+    moved = World(new)
+    moved.drop("another.jpg", b"<cat>")
+    moved.live()
+    assert moved.sorted() == {"dogs/c.jpg", "cats/another.jpg"}
+    inbox = moved.settings.inboxes[0]
+    os.rename(inbox / "a.jpg", inbox / "renamed.jpg")
+    (inbox / "trip/b.jpg").write_bytes(b"<dog> edited")
+    moved.live()
+    assert {"dogs/renamed.jpg", "dogs/trip/b.jpg"} <= moved.sorted()
+    moved.close()
+
+
 def test_another_photo_under_the_path_of_one_that_is_gone_ends_the_row_of_that(world: World) -> None:
     world.drop("a.jpg", b"<dog>")
     live(world)

@@ -112,3 +112,29 @@ def test_a_beat_of_somebody_else_is_not_believed(tmp_path: Path, monkeypatch: py
     assert read(tmp_path / "state" / FILE_NAME) == BEAT
     os.chown(elsewhere, 65534, 65534)
     assert read(tmp_path / "state" / FILE_NAME) is None
+
+
+def test_a_link_of_another_user_at_its_place_is_neither_followed_nor_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "state").write_text("a file, so that it takes no beat")
+    path = tmp_path / "state" / FILE_NAME
+    plain, victim = heartbeat._elsewhere(path), tmp_path / "victim"
+    victim.write_text("precious")
+    plain.symlink_to(victim)
+    honest = Path.replace
+
+    def sticky(self: Path, target: Path) -> Path:
+        if Path(target) == plain:
+            raise PermissionError(errno.EPERM, "Operation not permitted", os.fspath(target))
+        return honest(self, target)
+
+    monkeypatch.setattr(Path, "replace", sticky)
+    BEAT.write(path)
+    newer = replace(BEAT, at=BEAT.at + timedelta(seconds=1))
+    newer.write(path)
+    (tmp_path / "state").unlink()
+    (tmp_path / "state").mkdir()
+    assert victim.read_text() == "precious" and plain.is_symlink()
+    assert read(path) == newer

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
 from starlette.datastructures import Headers
 
-from pipeline.web.middleware import sessions, token_attempts
+from pipeline.web.middleware import guard, sessions, token_attempts
 from pipeline.web.middleware.cookies import cookies
 from pipeline.web.middleware.guard import COOKIE
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.sessions import MONTH_SECONDS, MOST_ENDED, Sessions
-from pipeline.web.middleware.token_attempts import FREE, LONGEST_SECONDS, TOGETHER, Attempts
+from pipeline.web.middleware.token_attempts import (
+    COMPARED,
+    FREE,
+    HOLD_SECONDS,
+    LONGEST_SECONDS,
+    TOGETHER,
+    Attempts,
+)
 from pipeline.web.services import recent_answers
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
 from tests.support.house import House
@@ -221,22 +229,35 @@ def wait(made: Attempts, address: str, shown: str) -> int:
 def test_wrong_tokens_of_an_address_are_slowed_more_and_more(clock: Clock) -> None:
     made, waits = Attempts(TOKEN, clock), []
     for guess in range(40):
-        while seconds := wait(made, "192.0.2.66", f"guess {guess}"):
+        if seconds := wait(made, "192.0.2.66", f"guess {guess}"):
             waits.append(seconds)
-            clock.now += seconds
-    assert waits[:7] == [1, 2, 4, 8, 16, 32, 60] and set(waits[7:]) == {int(LONGEST_SECONDS)}
+    assert waits[:6] == [2, 4, 8, 16, 32, 60] and set(waits[6:]) == {int(LONGEST_SECONDS)}
+    clock.now += LONGEST_SECONDS
+    assert wait(made, "192.0.2.66", "one more") == 0
+    assert wait(made, "192.0.2.66", "and another") == LONGEST_SECONDS
 
 
 @pytest.mark.fault(113)
-def test_while_an_address_waits_not_even_the_right_token_is_looked_at(clock: Clock) -> None:
+def test_the_right_token_is_accepted_while_its_address_waits_and_does_not_end_the_waiting(
+    clock: Clock,
+) -> None:
     made = Attempts(TOKEN, clock)
-    for guess in range(FREE):
-        assert not made.is_right("192.0.2.66", f"guess {guess}")
-    assert wait(made, "192.0.2.66", TOKEN) == 1
+    for guess in range(2000):
+        clock.now += 0.1  # another client behind the same proxy guesses without a pause
+        wait(made, "192.0.2.66", f"guess {guess}")
+        assert made.is_right("192.0.2.66", TOKEN)
+    assert wait(made, "192.0.2.66", "wrong") == LONGEST_SECONDS, "wrong ones wait on"
+
+
+@pytest.mark.fault(113)
+def test_a_flood_of_guesses_is_not_compared(clock: Clock) -> None:
+    made = Attempts(TOKEN, clock)
+    waits = [wait(made, "192.0.2.66", f"guess {guess}") for guess in range(COMPARED + 50)]
+    assert waits[-50:] == [1] * 50 and LONGEST_SECONDS in waits
+    assert wait(made, "192.0.2.66", TOKEN) == 1, "this would be one more guess"
     assert made.is_right("192.0.2.1", TOKEN), "another address"
     clock.now += 1
     assert made.is_right("192.0.2.66", TOKEN)
-    assert wait(made, "192.0.2.66", "wrong") == 0, "it was right meanwhile"
 
 
 @pytest.mark.fault(113)
@@ -261,9 +282,9 @@ def test_one_network_of_ipv6_is_one_address_and_ipv4_in_it_is_itself(clock: Cloc
     for guess in range(FREE):
         wait(made, f"2001:db8::{guess}", f"guess {guess}")
         wait(made, "::ffff:192.0.2.66", f"guess {guess}")
-    assert wait(made, "2001:db8::ffff", TOKEN) and wait(made, "192.0.2.66", TOKEN)
-    assert not wait(made, "2001:db8:0:1::1", TOKEN) and not wait(made, "192.0.2.67", TOKEN)
-    assert not wait(made, "-", TOKEN) and not wait(made, "fe80::1%eth0", TOKEN)
+    assert wait(made, "2001:db8::ffff", "more") and wait(made, "192.0.2.66", "more")
+    assert not wait(made, "2001:db8:0:1::1", "more") and not wait(made, "192.0.2.67", "more")
+    assert not wait(made, "-", "more") and not wait(made, "fe80::1%eth0", "more")
 
 
 def test_only_so_many_addresses_are_remembered(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +297,10 @@ def test_only_so_many_addresses_are_remembered(clock: Clock, monkeypatch: pytest
 
 @pytest.mark.fault(113)
 @pytest.mark.parametrize("way", ["form", "header"])
-def test_a_person_is_told_to_wait_and_a_session_is_valid(house: House, way: str) -> None:
+def test_a_person_is_told_to_wait_and_a_session_is_valid(
+    house: House, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_attempts, "HOLD_SECONDS", 0.0)
     with client_of(house, token=TOKEN) as client:
         client.post("/login", data={"token": TOKEN}, follow_redirects=False)
         cookie = {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
@@ -288,6 +312,28 @@ def test_a_person_is_told_to_wait_and_a_session_is_valid(house: House, way: str)
                 answer = client.get("/api/models", headers={"Authorization": f"Bearer guess {guess}"})
         assert answer.status_code == 429 and int(answer.headers["retry-after"]) >= 1
         assert client.get("/", headers={**HTML, **cookie}).status_code == 200
+        right = {"Authorization": f"Bearer {TOKEN}"}
+        assert client.get("/api/models", headers=right).status_code == 200
+
+
+@pytest.mark.fault(113)
+@pytest.mark.parametrize("way", ["form", "header"])
+def test_each_refusal_is_held_back_and_the_right_token_is_not(
+    house: House, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        held.append(seconds)
+
+    monkeypatch.setattr(guard, "asyncio", SimpleNamespace(sleep=sleep))
+    with client_of(house, token=TOKEN) as client:
+        for guess in [*range(FREE + 3), TOKEN]:
+            if way == "form":
+                answer = client.post("/login", data={"token": guess}, follow_redirects=False)
+            else:
+                answer = client.get("/api/models", headers={"Authorization": f"Bearer {guess}"})
+    assert answer.status_code in (200, 303) and held == [HOLD_SECONDS] * 3
 
 
 # --- where it leads -------------------------------------------------------------------------------------
