@@ -67,7 +67,7 @@ _NOT_OURS = (
 # Ours is checked before Pillow is asked; Pillow's would warn on stderr at 89 megapixels and refuse at 179.
 Image.MAX_IMAGE_PIXELS = None
 # Else each picture's memory goes back to the kernel, which must clear it for the next one. A block is 16 MB.
-Image.core.set_blocks_max(4)
+Image.core.set_blocks_max(4)  # type: ignore[attr-defined]
 # Warnings about the metadata of a readable picture help no user.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 

@@ -10,6 +10,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from models.images import zero_holes, zero_rows
 from models.images.formats.errors import corrupt, truncated
+from models.images.formats.jpeg import segments
 from models.images.formats.jpeg_decoding import load as load_jpeg
 from models.images.formats.tiff_decoder import TiffDecoder
 from models.images.zero_rows import Rows
@@ -40,7 +41,7 @@ def check(image: TiffDecoder, data: bytes) -> None:
         _check_deflated(data, spans)
     elif image.packing == _JPEG:
         for jpeg in _jpegs(image, data, spans):
-            load_jpeg(JpegImageFile(io.BytesIO(jpeg)), _SMALL)
+            load_jpeg(JpegImageFile(io.BytesIO(jpeg)), _SMALL, list(segments(jpeg)))
 
 
 def _spans(image: TiffDecoder) -> list[Span]:
