@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
@@ -14,7 +12,6 @@ from sqlalchemy import Engine
 from db.queries import listing
 from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN
-from pipeline.errors import PawsortError
 from pipeline.logs import printable
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Heartbeat, Liveness
@@ -98,17 +95,4 @@ def read(
         return Status(worker, pid, {}, beat, problem)
     counted = dict(count(engine)) if engine else {}
     counts = {outcome: counted.pop(outcome, 0) for outcome in (UNCERTAIN, FAILED, "waiting")}
-    classes = dict.fromkeys(sorted({*_classes(settings.model, settings.base), *counted}), 0)
-    return Status(worker, pid, {**classes, **counted, **counts}, beat)
-
-
-@lru_cache(maxsize=8)
-def _classes(model: str, base: Path) -> frozenset[str]:
-    """Return the folders of the model's classes, none if the model cannot be read."""
-    # Imported here, because it imports NumPy, which `status` needs only for this.
-    from pipeline.classifier.configured_model import open_bundle
-
-    try:
-        return frozenset(open_bundle(model, (base,)).folders.values()) - {UNCERTAIN}
-    except PawsortError:  # commands that need the model report it
-        return frozenset()
+    return Status(worker, pid, {**counted, **counts}, beat)

@@ -9,7 +9,6 @@ from pipeline.worker import status
 from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.startup import prepare_folders
-from tests.support.house import House
 
 NOW = datetime.now(UTC)
 
@@ -70,22 +69,7 @@ def test_red_health_is_not_well_and_says_why(tmp_path: Path) -> None:
 
 
 def test_every_outcome_that_always_exists_is_counted(tmp_path: Path) -> None:
-    counts = status.read(site(tmp_path), None).counts
-    assert counts == {"cats": 0, "dogs": 0, "uncertain": 0, "failed": 0, "waiting": 0}
-
-
-def test_a_class_without_photos_is_counted_beside_the_others(house: House) -> None:
-    house.file(b"a.jpg", outcome="dogs")
-    seen = status.read(house.settings, house.engine)
-    assert list(seen.counts.items()) == [
-        ("cats", 0), ("dogs", 1), ("uncertain", 0), ("failed", 0), ("waiting", 0),
-    ]  # fmt: skip
-    assert "cats       0" in seen.as_text()
-
-
-def test_without_a_model_the_files_are_counted_nevertheless(tmp_path: Path) -> None:
-    settings = site(tmp_path).model_copy(update={"model": "none"})
-    assert status.read(settings, None).counts == {"uncertain": 0, "failed": 0, "waiting": 0}
+    assert status.read(site(tmp_path), None).counts == {"uncertain": 0, "failed": 0, "waiting": 0}
 
 
 def test_a_database_that_cannot_be_had_hides_nothing_of_the_worker(tmp_path: Path) -> None:
