@@ -46,7 +46,7 @@ def _refuse_unusable_file(address: URL) -> None:
     database = str(address.database)
     if address.host or address.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise DatabaseError(f"`database` has more than the path of an SQLite file. {_EXPECTED}")
-    if _is_odd(database) or database.endswith("/") or os.path.isdir(database):
+    if not _is_path(database) or database.endswith("/") or os.path.isdir(database):
         raise DatabaseError(f"`database` does not name a file. {_EXPECTED}")
 
 
@@ -74,6 +74,14 @@ def _refuse_unknown_options(address: URL) -> None:
         make_conninfo("", **{name: str(value) for name, value in address.query.items()})
     except ProgrammingError as error:
         raise DatabaseError(f"`database` has an unknown option: {error}. {_EXPECTED}") from error
+
+
+def _is_path(text: str) -> bool:
+    # The default lies in the settings' folder, whose name may have any byte but 0.
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_odd(text: str) -> bool:
