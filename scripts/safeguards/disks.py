@@ -91,7 +91,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (76,), ("pipeline/worker/test_locks.py::test_a_second_worker_is_told_who_is_there",),
     ),
     of(
-        "folders inside each other", "pipeline/folder_layout.py",
+        "folders inside each other", "pipeline/overlapping_folders.py",
         "        if inner.is_relative_to(outer):\n",
         "        if False:\n",
         (78,), ("pipeline/test_config.py::test_a_layout_that_would_feed_on_itself_is_refused",),
