@@ -23,8 +23,8 @@ from db.ledger.ledger import Entry, Ledger
 from db.queries import integrity
 from db.schema.file_names import escape
 from pipeline.config import Settings
-from pipeline.corrections.corrections import moves_lock
-from pipeline.corrections.mover import Change, Mover
+from pipeline.corrections.correct_undo_retry import moves_lock
+from pipeline.corrections.recorded_move import Change, Mover
 from pipeline.corrections.relocation import Relocation, Relocations
 from pipeline.doctor.check import examine
 from pipeline.doctor.problem import Problem

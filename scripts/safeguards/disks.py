@@ -43,10 +43,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (38,), ("pipeline/files/test_moves.py::test_rename_never_overwrites",),
     ),
     of(
-        "a correction that was neither made nor taken back stays open", "pipeline/corrections/mover.py",
+        "a correction that was neither made nor taken back stays open", "pipeline/corrections/recorded_move.py",
         "                if not moves.left_nothing(entry.path, destination):\n",
         "                if False:\n",
-        (), ("pipeline/corrections/test_corrections.py::test_whatever_fails_no_file_is_there_twice",),
+        (), ("pipeline/corrections/test_correct_undo_retry.py::test_whatever_fails_no_file_is_there_twice",),
     ),
     of(
         "a source that changes while it is copied", "pipeline/files/moves.py",

@@ -292,7 +292,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (107,), (_SAFETY + "test_a_request_with_two_ends_is_refused",),
     ),
     of(
-        "an answer to what was seen", "pipeline/corrections/corrections.py",
+        "an answer to what was seen", "pipeline/corrections/correct_undo_retry.py",
         "        if (moves[-1].id if moves else 0) != file.version:\n",
         "        if False:\n",
         (), (
@@ -301,7 +301,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
-        "the file of the address is the file of the form", "pipeline/web/services/corrections.py",
+        "the file of the address is the file of the form", "pipeline/web/services/correct_files.py",
         "    if [file.id for file in files] != [id]:\n",
         "    if False:\n",
         (), (_FILE + "test_the_file_of_the_address_and_that_of_the_form_must_be_one",),

@@ -22,7 +22,7 @@ from db.schema.tables import files
 from models.bundle.bundle import Bundle
 from pipeline.classifier.answer_key import answer_key, code_files
 from pipeline.config import DecisionSettings, LimitSettings
-from pipeline.corrections import corrections
+from pipeline.corrections import correct_undo_retry
 from pipeline.doctor.check import examine
 from pipeline.reports.daily import Reporter
 from scripts.import_graph import module_graph, modules
@@ -74,13 +74,13 @@ def database(world: World) -> Iterator[Engine]:
 def correct(world: World, path: str, label: str) -> None:
     with database(world) as engine:
         file = os.fsencode(world.settings.sorted / path)
-        [change] = corrections.correct(engine, world.settings, [file], label, "ann", BUNDLE.folders)
+        [change] = correct_undo_retry.correct(engine, world.settings, [file], label, "ann", BUNDLE.folders)
     assert change.problem is None
 
 
 def undo(world: World, path: str) -> None:
     with database(world) as engine:
-        [change] = corrections.undo(
+        [change] = correct_undo_retry.undo(
             engine, world.settings, "ann", [os.fsencode(world.settings.sorted / path)]
         )
     assert change.problem is None

@@ -10,7 +10,7 @@ import pytest
 
 from db.connection.engine import open_database
 from db.queries.overview import failed_paths
-from pipeline.corrections.corrections import correct, retry
+from pipeline.corrections.correct_undo_retry import correct, retry
 from tests.support.oracle import conserved, files_below
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 from tests.support.world import SETTINGS, World

@@ -14,7 +14,7 @@ import pytest
 
 from db.connection.engine import open_database
 from db.ledger.ledger import Ledger
-from pipeline.corrections.corrections import undo
+from pipeline.corrections.correct_undo_retry import undo
 from pipeline.files import moves
 from pipeline.files.safe_open import leased
 from pipeline.watch.inbox import Inbox

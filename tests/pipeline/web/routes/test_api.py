@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.classifier.configured_model import load_bundle, policy
-from pipeline.corrections.corrections import login_name
+from pipeline.corrections.correct_undo_retry import login_name
 from pipeline.web.services import database as store
 from pipeline.web.views.formatting import percent
 from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from db.queries import review
-from pipeline.corrections import corrections
+from pipeline.corrections import correct_undo_retry
 from pipeline.web.routes import review as reviewing
 from pipeline.web.routes.review import View, record_of
 from pipeline.web.services import database, recent_answers
@@ -276,8 +276,8 @@ def test_another_command_at_work_is_waited_for_and_then_said(
     client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = doubt(house, b"a.jpg")
-    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.01)
-    with corrections.moves_lock(house.settings):
+    monkeypatch.setattr(correct_undo_retry, "LOCK_SECONDS", 0.01)
+    with correct_undo_retry.moves_lock(house.settings):
         assert answer(client, [f"{id}:0"]).status_code == 409
     assert house.state(id)[1] == "uncertain"
 

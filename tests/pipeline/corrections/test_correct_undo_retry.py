@@ -15,8 +15,8 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from db.ledger.ledger import Ledger
-from pipeline.corrections import corrections
-from pipeline.corrections.corrections import Known
+from pipeline.corrections import correct_undo_retry
+from pipeline.corrections.correct_undo_retry import Known
 from pipeline.errors import LockError, SettingsError
 from pipeline.files import moves
 from tests.support.crash import Mortal
@@ -117,7 +117,9 @@ def test_a_file_is_found_by_relative_path_link_and_unique_name(
     os.symlink(house.sorted, os.path.join(house.inbox, b"link"))
 
     def correct(file: bytes, label: str) -> str | None:
-        [change] = corrections.correct(house.engine, house.settings, [file], label, "ann", FOLDERS, house.now)
+        [change] = correct_undo_retry.correct(
+            house.engine, house.settings, [file], label, "ann", FOLDERS, house.now
+        )
         return change.problem
 
     assert correct(b"x.jpg", "dog") is None
@@ -144,8 +146,8 @@ def test_trouble_with_a_folder_leaves_everything_as_it_was(house: House) -> None
 
 
 def test_one_command_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.0)
-    with corrections.moves_lock(house.settings), pytest.raises(LockError):
+    monkeypatch.setattr(correct_undo_retry, "LOCK_SECONDS", 0.0)
+    with correct_undo_retry.moves_lock(house.settings), pytest.raises(LockError):
         house.undo(last=1)
 
 
@@ -406,7 +408,7 @@ def test_nothing_is_lost_and_rows_and_files_agree(actions: list[tuple[str, bytes
 
 
 def by_row(house: House, *files: Known, label: str = "dog", by: str = "ann") -> list[str | None]:
-    changes = corrections.correct(house.engine, house.settings, files, label, by, FOLDERS, house.now)
+    changes = correct_undo_retry.correct(house.engine, house.settings, files, label, by, FOLDERS, house.now)
     return [change.problem for change in changes]
 
 
@@ -431,7 +433,7 @@ def test_what_was_taken_back_meanwhile_is_not_taken_back_again(house: House) -> 
 
     def undo() -> str | None:
         seen = [Known(id, move.id)]
-        [change] = corrections.undo(house.engine, house.settings, "ben", seen, now=house.now)
+        [change] = correct_undo_retry.undo(house.engine, house.settings, "ben", seen, now=house.now)
         return change.problem
 
     assert undo() is None
@@ -457,7 +459,7 @@ def test_a_clock_set_back_does_not_turn_the_undo_of_a_correction_into_one_of_the
 
 
 def retry(house: House, *files: bytes | Known) -> list[str | None]:
-    changes = corrections.retry(house.engine, house.settings, "ann", files, house.now)
+    changes = correct_undo_retry.retry(house.engine, house.settings, "ann", files, house.now)
     return [change.problem for change in changes]
 
 
