@@ -29,7 +29,7 @@ ORDERS = (
         "pipeline.classifier", "pipeline.watch", "pipeline.reports", "pipeline.files", "pipeline",
     ),
     (
-        "pipeline.web", "pipeline.web.routes", "pipeline.web.services", "pipeline.web.classifiers",
+        "pipeline.web", "pipeline.web.routes", "pipeline.web.services", "pipeline.web.served_models",
         "pipeline.web.middleware", "pipeline.web.views",
     ),
     (

@@ -24,7 +24,7 @@ from PIL import (
 )
 from pillow_heif import HeifImageFile
 
-from models.images import zero_holes
+from models.images import zero_runs
 from models.images.formats import jpeg, png
 from models.images.formats.bmp import open_bmp
 from models.images.formats.errors import UnreadableImage
@@ -150,7 +150,7 @@ def _opened(header: Header, data: bytes) -> Image.Image:
     elif header.format == "HEIF":
         data = without_film(data)
     if spans := _SPANS.get(header.format):
-        zero_holes.check(data, spans(data), header.width * header.height, header.format)
+        zero_runs.check(data, spans(data), header.width * header.height, header.format)
     image = _DECODERS[header.format](io.BytesIO(data))
     if header.format == "PNG":
         png.correct_transparency(image, data)

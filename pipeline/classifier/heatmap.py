@@ -42,7 +42,7 @@ class HeatmapDrawer:
         from models.bundle import bundle
         from models.images.decode import decode, fit
         from models.inference import gradcam
-        from pipeline.classifier.jpeg import encode_jpeg
+        from pipeline.classifier.encode_jpeg import encode_jpeg
 
         data = self._read(request.path)
         if self._explainer is None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.web.classifiers.model_registry import SHIPPED
+from pipeline.web.served_models.model_registry import SHIPPED
 from tests.end_to_end.browser import Window, chromium
 from tests.end_to_end.conftest import Site, picture
 from tests.support.oracle import conserved

@@ -1,4 +1,4 @@
 """One FastAPI router for each page, and the JSON API.
 
-May import `services`, `classifiers`, `middleware` and `views`.
+May import `services`, `served_models`, `middleware` and `views`.
 """

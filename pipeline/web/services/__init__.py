@@ -1,4 +1,4 @@
 """What routes call: classify and deliver uploads, draw thumbnails, correct files, open the database, cache.
 
-May import `classifiers`, `middleware` and `views`; never a route.
+May import `served_models`, `middleware` and `views`; never a route.
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 
 from models.images.decode import UnreadableImage, fit
-from pipeline.classifier.jpeg import encode_jpeg
+from pipeline.classifier.encode_jpeg import encode_jpeg
 from pipeline.classifier.messages import Ready
 from pipeline.config import LimitSettings
 from pipeline.files.safe_open import opened

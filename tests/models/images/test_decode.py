@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from models.images import decode as images
-from models.images import resize, zero_holes
+from models.images import resize, zero_runs
 from models.images.decode import UnreadableImage, decode
 from models.images.formats import jpeg
 from models.images.memory_budget import WeightedSemaphore
@@ -466,4 +466,4 @@ def test_a_picture_of_one_colour_has_no_hole(kind: str, colour: str) -> None:
 @pytest.mark.timeout(20)
 def test_data_that_a_file_names_again_and_again_take_no_long_time() -> None:
     data = bytes(range(1, 256)) * 100_000
-    zero_holes.check(data, [(0, len(data))] * 60_000, 1, "HEIF")
+    zero_runs.check(data, [(0, len(data))] * 60_000, 1, "HEIF")

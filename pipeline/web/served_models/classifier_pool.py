@@ -18,7 +18,7 @@ from pipeline.classifier.client import ProcessClassifier, classify_files
 from pipeline.classifier.messages import ClassificationResult, Explain, Heatmap
 from pipeline.classifier.serve import serve
 from pipeline.config import Settings
-from pipeline.web.classifiers.child_thread import ChildThread
+from pipeline.web.served_models.child_thread import ChildThread
 
 MOST_CLASSIFIERS = 2
 IDLE_SECONDS = 300.0
