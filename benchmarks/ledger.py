@@ -31,7 +31,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         "bookkeeping alone, files/s": round(alone, 1),
         "worker, photos/s": round(filed, 1),
         "share of the worker's time that bookkeeping alone would take": round(filed / alone, 3),
-        "share of the wall's time that is not decoding or network": round(1 - filed / most.with_look, 3),
+        "share of the wall's time that is not decoding or network": round(1 - filed / most.with_crops, 3),
         "share of the core time that is not decoding or network": round(1 - most.core_seconds / cores, 3),
     }
 
