@@ -200,7 +200,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
-    if not path.is_dir():
+    if not os.path.lexists(file) and (not path.is_dir() or os.access(path, os.X_OK)):
         raise BundleError(f"{path}: no bundle here: expected a folder with {MANIFEST} in it. {_REMEDY}")
     try:
         text = _read(file, LARGEST_MANIFEST).decode()
