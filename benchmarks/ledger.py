@@ -1,6 +1,6 @@
-"""Files a second through everything but the classifier: watching, ledger, renames, syncs; and its share.
+"""Measure everything but the classifier: watching, ledger, renames, syncs; its rate, and its share of time.
 
-The share is of the wall's time of the whole worker on as many photos: what is not decoding or inference.
+The share is that of the whole worker's wall time on as many photos which is neither decoding nor inference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Photos a second from a full inbox to all filed, beside the machine's limit and what people write."""
+"""Measure photos a second from a full inbox to all filed; compare with the limit and with simple programs."""
 
 from __future__ import annotations
 

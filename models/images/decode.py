@@ -1,8 +1,7 @@
-"""The one way from the bytes of a file to the pixels that a network sees.
+"""Decode the bytes of a file into the pixels that a network gets.
 
-Training, evaluation, the worker and the web page all call `decode`, so that a photo looks the same to
-the network wherever it meets it. Pillow does the decoding: it reads every format we accept, and lets other
-threads run while it works.
+Training, evaluation, the worker and the pages all call `decode`, so that the network gets the same pixels of
+a photo everywhere. Pillow decodes: it reads every accepted format, and releases the GIL meanwhile.
 """
 
 from __future__ import annotations

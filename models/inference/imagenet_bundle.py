@@ -1,6 +1,6 @@
 """MobileNetV2 with ImageNet's 1,000 classes as a bundle, made from weights that are not shipped.
 
-It names objects and files nothing, so its bundle has no folders.
+It names objects. Its bundle has no folders, so it cannot file photos.
 """
 
 from __future__ import annotations

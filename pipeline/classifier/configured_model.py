@@ -1,4 +1,4 @@
-"""Load the model that the settings name; its folders, its policy, its classifier."""
+"""Load the model that the settings name; return its folders, its policy, its classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw where the network looks in a photo, in the classifier process; see `models.inference.gradcam`.
+"""Draw heatmaps in the classifier process: the regions that support a label, see `models.inference.gradcam`.
 
 The network for it is built at the first request. TensorFlow and Pillow are imported then, because the parent
 process imports this module too.

@@ -1,6 +1,6 @@
 """Messages between a process that asks about photos and the child process that reads them.
 
-Light to import: neither side needs NumPy, Pillow or TensorFlow to know what the other one says.
+It imports neither NumPy nor Pillow nor TensorFlow, so that both sides start quickly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The files that are seen and not filed: the steps that have them, their counts, and the worker's health."""
+"""The files that are not filed yet: the step that each is in, their counts, and the worker's health."""
 
 from __future__ import annotations
 

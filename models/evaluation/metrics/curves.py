@@ -1,4 +1,4 @@
-"""The curves behind the areas: ROC, precision and recall, reliability, risk and coverage."""
+"""Compute curves: ROC, precision and recall, calibration, risk and coverage."""
 
 from __future__ import annotations
 

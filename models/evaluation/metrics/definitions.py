@@ -1,4 +1,4 @@
-"""Define every figure once: shares of photos by their flags, all others as statistics."""
+"""Define every figure: shares as flags of photos, all others as statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of one bundle on one set of photos, from its probabilities alone."""
+"""Compute the figures of one bundle on one set of photos, from its probabilities."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Figures as functions of how often each photo counts, so that one definition gives value and interval.
+"""Define figures as functions of weights, so that one definition gives both value and bootstrap interval.
 
-A Statistic takes weights (b, n), row by row a resample of n photos, and returns b values, NaN where one has
-no meaning. All ones give the figure itself. What does not depend on the weights, above all sorting, is done
+A Statistic takes weights (b, n), each row a resample of n photos, and returns b values, NaN where undefined.
+Weights of one give the figure itself. Work that does not depend on the weights, such as sorting, is done
 once, when the statistic is made.
 """
 

@@ -1,4 +1,4 @@
-"""How a request is marked and refused while all connections are taken."""
+"""Mark and refuse requests while all connections are taken."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Rate limit for wrong tokens, by client address and in total.
 
-The first wrong tokens of an address are free, each further one doubles a waiting time. If there are very many
-from all addresses, every address with a wrong token waits. An address without a wrong token may always try,
-so an attacker elsewhere cannot lock out a user. Behind a reverse proxy all clients share one address.
+After the first few, each wrong token of an address doubles its waiting time. If all addresses together sent
+very many, every address with a wrong token waits. An address without a wrong token never waits, so an
+attacker elsewhere cannot lock out a user. Behind a reverse proxy all clients share one address.
 """
 
 from __future__ import annotations
