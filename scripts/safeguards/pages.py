@@ -32,7 +32,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/test_config.py",),
     ),
     of(
-        "no repair of what is empty", "pipeline/doctor/repair.py",
+        "no repair for an empty folder", "pipeline/doctor/repair.py",
         "        if not identity[2] or not stable:\n",
         "        if False:\n",
         (), ("pipeline/doctor/test_repair.py::test_what_only_people_can_mend_is_left_with_a_reason",),
