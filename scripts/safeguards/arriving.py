@@ -16,7 +16,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a scan after an overflow", "pipeline/watch/inbox.py",
         "overflow %d: events were lost; scanning\", self.path, self._lost)\n                self.rescan()\n",
         "overflow %d: events were lost; scanning\", self.path, self._lost)\n",
-        (1, 2), ("pipeline/watch/test_inbox.py::test_an_overflow_in_the_kernel_starts_a_scan", "pipeline/watch/test_inbox.py::test_a_burst_arrives_whole_though_hints_overflow",),
+        (1, 2), ("pipeline/watch/test_inbox.py::test_an_overflow_in_the_kernel_starts_a_scan", "pipeline/watch/test_inbox.py::test_a_burst_arrives_complete_though_events_overflow",),
     ),
     of(
         "settle time", "pipeline/watch/stability.py",
@@ -49,7 +49,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "O_NOFOLLOW on the way", "pipeline/files/safe_open.py",
         "_FOLDER | os.O_NOFOLLOW, dir_fd=fd",
         "_FOLDER, dir_fd=fd",
-        (29, 30), ("pipeline/files/test_safe_open.py::test_looking_does_not_follow_links_on_the_way",),
+        (29, 30), ("pipeline/files/test_safe_open.py::test_a_check_does_not_follow_links_on_the_way",),
     ),
     of(
         "O_NONBLOCK in an inbox", "pipeline/files/safe_open.py",
@@ -57,7 +57,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY",
         (24,), (
             "pipeline/files/test_safe_open.py::test_nothing_but_a_regular_file_is_opened",
-            "pipeline/classifier/test_file_checks.py::test_a_fifo_is_refused_and_nobody_waits_for_it",
+            "pipeline/classifier/test_file_checks.py::test_a_fifo_is_refused_without_waiting",
         ),
     ),
     of(
@@ -214,7 +214,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "no earlier answer without its file", "pipeline/worker/duplicates.py",
         "        answer=next((entry for entry in kept if _answers(entry, key) and is_present(entry)), None),\n",
         "        answer=next((entry for entry in kept if _answers(entry, key)), None),\n",
-        (), ("pipeline/worker/test_duplicates.py::test_a_failure_that_comes_back_under_the_same_conditions_is_looked_at_anew_too",),
+        (), ("pipeline/worker/test_duplicates.py::test_a_failed_file_that_comes_back_is_classified_again",),
     ),
     of(
         "the only copy is never held", "pipeline/worker/duplicates.py",
@@ -262,7 +262,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "duplicates found by content", "pipeline/worker/classify.py",
         "        earlier = self._look_back(hashed)\n",
         "        earlier: dict[str, Earlier] = {}\n",
-        (40,), ("pipeline/worker/test_loop.py::test_the_same_content_again_is_filed_like_its_twin_without_a_look",),
+        (40,), ("pipeline/worker/test_loop.py::test_the_same_content_again_is_filed_like_the_first_without_classifying_it",),
     ),
     of(
         "a format recognised by its first bytes", "models/images/formats/sniff.py",

@@ -76,7 +76,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "the bound of the -wal", "db/connection/sqlite.py",
         "            connection.execute(f\"PRAGMA journal_size_limit = {WAL_BYTES}\")\n",
         "",
-        (81,), ("faults/test_database.py::test_a_reader_that_stays_keeps_nobody_from_filing_and_the_wal_shrinks_after_it",),
+        (81,), ("faults/test_database.py::test_a_long_reader_does_not_stop_filing_and_the_wal_shrinks_after_it",),
     ),
     of(
         "new connections after an error", "pipeline/worker/loop.py",

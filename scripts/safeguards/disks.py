@@ -88,7 +88,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "the worker's lock", "pipeline/worker/locks.py",
         "            if time.monotonic() > until:\n                return False\n",
         "            if time.monotonic() > until:\n                return True\n",
-        (76,), ("pipeline/worker/test_locks.py::test_a_second_worker_is_told_who_is_there",),
+        (76,), ("pipeline/worker/test_locks.py::test_a_second_worker_is_refused_with_the_process_of_the_first",),
     ),
     of(
         "folders inside each other", "pipeline/overlapping_folders.py",
@@ -166,7 +166,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "one file that cannot be moved", "pipeline/worker/claim.py",
         "            if error.errno in SYSTEM_ERRNOS - {errno.EROFS}:\n                raise\n",
         "            raise\n",
-        (73,), ("pipeline/worker/test_storage.py::test_a_file_that_cannot_be_moved_has_no_row_and_harms_nobody",),
+        (73,), ("pipeline/worker/test_storage.py::test_a_file_that_cannot_be_moved_has_no_row_and_delays_no_other",),
     ),
     of(
         "folders closed after use", "pipeline/files/safe_open.py",

@@ -64,7 +64,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "runs of zeros in a JPEG", "models/images/formats/jpeg_decoding.py",
         "    found = [part for part in pieces if data.find(_ZEROS, part.start, part.end) >= 0]\n",
         "    found = list[Scan]()\n",
-        (), ("models/images/formats/test_jpeg_decoding.py::test_a_hole_of_zeros_is_corrupt",),
+        (), ("models/images/formats/test_jpeg_decoding.py::test_a_run_of_zeros_is_corrupt",),
     ),
     of(
         "the restart markers of a JPEG", "models/images/formats/jpeg_decoding.py",
@@ -142,7 +142,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "files that are not images", "models/images/headers.py",
         "    if kind is None:\n        raise _unknown(data)\n",
         "",
-        (43,), ("pipeline/classifier/test_file_checks.py::test_what_is_no_picture_is_called_so",),
+        (43,), ("pipeline/classifier/test_file_checks.py::test_a_file_that_is_not_an_image_is_reported_so",),
     ),
     of(
         "answers bound to their files", "pipeline/classifier/serve.py",
@@ -178,6 +178,6 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a run of zeros in a WebP, HEIF or AVIF", "models/images/decode.py",
         "    if spans := _SPANS.get(header.format):\n",
         "    if (spans := _SPANS.get(header.format)) and False:\n",
-        (42,), ("models/images/test_decode.py::test_a_picture_with_a_hole_of_zeros_is_corrupt",),
+        (42,), ("models/images/test_decode.py::test_an_image_with_a_run_of_zeros_is_corrupt",),
     ),
 )  # fmt: skip

@@ -40,13 +40,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "one check at a time", "pipeline/reports/schedule.py",
         "        self._writing = threading.Lock()\n",
         "        self._writing = threading.Semaphore(2)\n",
-        (92,), ("pipeline/reports/test_schedule.py::test_two_looks_never_run_at_once",),
+        (92,), ("pipeline/reports/test_schedule.py::test_two_checks_never_run_at_once",),
     ),
     of(
         "a clock that was set back", "pipeline/reports/schedule.py",
         "self.looked_at is None or now < self.looked_at or",
         "self.looked_at is None or",
-        (93,), ("pipeline/reports/test_schedule.py::test_a_clock_set_back_gives_a_look_at_once_and_only_one",),
+        (93,), ("pipeline/reports/test_schedule.py::test_a_clock_set_back_gives_one_check_at_once",),
     ),
     of(
         "a day that could not be written", "pipeline/reports/daily.py",

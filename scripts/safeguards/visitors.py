@@ -258,20 +258,20 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a separate wait for each address", "pipeline/web/middleware/token_attempts.py",
         "            now, key = self._clock(), _network(address)\n",
         "            now, key = self._clock(), \"\"\n",
-        (113,), (_LOGIN + "test_while_an_address_waits_not_even_the_right_token_is_looked_at",),
+        (113,), (_LOGIN + "test_while_an_address_waits_even_the_right_token_is_refused",),
     ),
     of(
         "sessions that end on the server", "pipeline/web/routes/session.py",
         "        context.sessions.end(cookie)\n",
         "        pass\n",
-        (), (_LOGIN + "test_a_session_ends_on_the_server_when_somebody_signs_out",),
+        (), (_LOGIN + "test_a_sign_out_ends_the_session_on_the_server",),
     ),
     of(
         "cookies read leniently", "pipeline/web/middleware/cookies.py",
         "    return list(islice(found, MOST))\n",
         "    return [m.value for m in __import__(\"http.cookies\").cookies.SimpleCookie("
         "headers.get(\"cookie\", \"\")).values() if m.key == name]\n",
-        (), (_LOGIN + "test_a_cookie_of_another_program_locks_nobody_out",),
+        (), (_LOGIN + "test_a_cookie_of_another_program_does_not_lock_out_a_visitor",),
     ),
     of(
         "no redirect to another site", "pipeline/web/middleware/redirects.py",
@@ -296,8 +296,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        if (moves[-1].id if moves else 0) != file.version:\n",
         "        if False:\n",
         (), (
-            "pipeline/web/routes/test_api.py::test_who_looked_before_somebody_else_answered_changes_nothing",
-            "pipeline/web/routes/test_file_detail.py::test_an_old_page_changes_nothing_and_says_who_was_first",
+            "pipeline/web/routes/test_api.py::test_a_correction_of_an_old_version_changes_nothing",
+            "pipeline/web/routes/test_file_detail.py::test_a_stale_page_changes_nothing_and_names_the_first_person",
         ),
     ),
     of(

@@ -54,7 +54,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [*made, folder / "diary.txt"]
 
 
-def test_a_photo_is_answered_looked_into_sent_filed_and_settled(
+def test_a_photo_is_classified_explained_delivered_filed_and_corrected(
     site: Site, browser: Any, photos: list[Path]
 ) -> None:
     with Window(browser, site.address) as window:

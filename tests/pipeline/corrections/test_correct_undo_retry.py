@@ -25,7 +25,7 @@ from tests.support.house import FOLDERS, START, House
 # --- correct ---
 
 
-def test_correct_moves_the_file_and_records_who_said_so(house: House) -> None:
+def test_correct_moves_the_file_and_records_the_author(house: House) -> None:
     id = house.file(b"a/b/x.jpg")
     [change] = house.correct(b"cats/a/b/x.jpg")
     assert (change.problem, change.outcome, change.corrected_to) == (None, "dogs", "dog")
@@ -418,7 +418,7 @@ def test_a_row_is_corrected_as_it_was_seen(house: House) -> None:
     assert house.state(id) == ("filed", "dogs", "dog", b"sorted/dogs/x.jpg")
 
 
-def test_the_second_of_two_answers_changes_nothing_and_says_who_was_first(house: House) -> None:
+def test_the_second_of_two_corrections_changes_nothing_and_names_the_first_person(house: House) -> None:
     id = house.file(b"x.jpg", outcome="uncertain")
     by_row(house, Known(id, 0), label="neither")
     assert by_row(house, Known(id, 0), label="cat", by="ben") == ["was changed meanwhile by ann, to neither"]

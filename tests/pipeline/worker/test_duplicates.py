@@ -132,7 +132,7 @@ def test_a_photo_that_comes_back_after_the_model_changed_is_judged_by_the_new_on
     assert world.rows("outcome, model, model_sha256") == [("cats", "other", "1" * 64)]
 
 
-def test_a_failure_that_comes_back_after_a_limit_changed_is_looked_at_anew(
+def test_a_failure_is_tried_again_after_a_limit_changed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.drop("x.jpg", b"<truncated>")
@@ -145,7 +145,7 @@ def test_a_failure_that_comes_back_after_a_limit_changed_is_looked_at_anew(
     assert world.rows() == [("x.jpg", "cats", None)]
 
 
-def test_a_failure_that_comes_back_under_the_same_conditions_is_looked_at_anew_too(world: World) -> None:
+def test_a_failed_file_that_comes_back_is_classified_again(world: World) -> None:
     world.drop("x.jpg", b"<truncated>")
     live(world)
     come_back(world, "failed/x.jpg")

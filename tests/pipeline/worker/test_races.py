@@ -203,7 +203,7 @@ def test_a_tidied_up_subfolder_does_not_stop_the_work(world: World, monkeypatch:
     conserved(world.settings, world.injected)
 
 
-def test_a_stuck_file_that_somebody_took_away_is_no_worry_any_more(
+def test_a_stuck_file_that_was_removed_is_not_reported_any_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stuck = world.drop("stuck.jpg", b"1<cat>")
