@@ -31,9 +31,9 @@ _BATCH = 32
 def measure(bundle: Bundle, predict: PredictFn, photos: Photos, threshold: float) -> dict[str, Share]:
     """Return `accuracy_by_composition/NAME` and `filed_by_composition/NAME` for each kind of scene.
 
-    `photos` have labels in the bundle's order. Which are combined, and where, follows from their places in
-    the list. Of two classes side by side no answer is right, so their accuracy is the share left unfiled.
-    Raises DatasetError if none can be made.
+    `photos` have labels in the bundle's order. Their order in the list decides which are combined, and where.
+    Of two classes side by side no answer is right, so their accuracy is the share left unfiled. Raises
+    DatasetError if none can be made.
     """
     result: dict[str, Share] = {}
     made = (*small(photos, bundle.with_folder, bundle.neither), *_pairs(photos, bundle.with_folder))

@@ -18,7 +18,7 @@ from pipeline.errors import ModelError
 FailureReason = Literal["decoder_crashed", "timeout"]
 
 _TICK = 0.25
-"""Seconds between two looks at `closing`."""
+"""Seconds between two checks of `closing`."""
 
 
 class ChildFailed(Exception):  # noqa: N818 - says what has happened

@@ -151,7 +151,7 @@ def _novelty(predictions: Predictions) -> dict[str, Quantity]:
     return {
         "neither_auroc": Quantity(auroc, len(predictions)),
         "neither_fpr_at_95_tpr": Quantity(
-            statistics.let_in(predictions.novelty, inside, outside), len(predictions)
+            statistics.fpr_at_tpr(predictions.novelty, inside, outside), len(predictions)
         ),
     }
 

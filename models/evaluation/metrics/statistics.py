@@ -93,10 +93,11 @@ def area_under_risk_coverage(confidence: Float64, right: Flags, among: Flags) ->
     return value if len(order) else _nothing
 
 
-def let_in(scores: Float64, inside: Flags, outside: Flags, share: float = 0.95) -> Statistic:
-    """Return the share of outsiders that score no more than `share` of the insiders do.
+def fpr_at_tpr(scores: Float64, inside: Flags, outside: Flags, share: float = 0.95) -> Statistic:
+    """Return the false positive rate where the true positive rate is `share`; low scores are positive.
 
-    The bound is the insiders' quantile with linear interpolation, as numpy.quantile has it.
+    `inside` are the positives, `outside` the negatives. The bound is the positives' quantile, interpolated
+    linearly as by numpy.quantile.
     """
     order = np.flatnonzero(inside)[np.argsort(scores[inside], kind="stable")]
     ranked, others = scores[order], np.flatnonzero(outside)

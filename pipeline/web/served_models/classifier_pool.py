@@ -62,7 +62,7 @@ class ClassifierPool:
         return [photo.future for photo in photos]
 
     def explain(self, bundle: Path, request: Explain) -> Future[Heatmap]:
-        """Draw where the model at `bundle` looks. Raises as `classify`."""
+        """Draw the regions that support a label, by the model at `bundle`. Raises as `classify`."""
         explanation = _Explanation(request)
         self._submit(bundle, [explanation])
         return explanation.future
