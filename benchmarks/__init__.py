@@ -1,1 +1,1 @@
-"""Measurements of speed, each as a ratio within one run, since machines differ and are noisy."""
+"""Benchmarks, mostly as ratios within one run, because machines and their load differ."""

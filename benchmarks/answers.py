@@ -1,6 +1,6 @@
-"""Whether speed changes answers: another engine; answers in 16 bits; no closer look at plain strangers.
+"""Count the decisions that speed changes: another engine, bfloat16, no multi-crop for clear cases of neither.
 
-Decisions are those at the shipped settings, on photos of which the model has seen a part in training.
+Decisions are made with the default settings. Some of the photos trained the model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.decision import Policy, decide
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
-    """Return shares of so many photos, at most as many as there are."""
+    """Return the figures of `count` photos, or of all if there are fewer."""
     paths = photos.everyday(count) or photos.make(folder / "photos", count)
     bundle = load(BUNDLE)
     reference, other = open_engine(bundle, "tensorflow"), open_engine(bundle, "openvino")
@@ -40,8 +40,8 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     spared = same.copy()
     spared[worth] = every[worth]
     return figures | {
-        "unsure photos": float(len(unsure)),
-        "of these, plainly neither and left at that": float(len(unsure) - len(worth)),
+        "low-confidence photos": float(len(unsure)),
+        "of these, clearly neither and not predicted again": float(len(unsure) - len(worth)),
         "decisions that this changes": float(np.sum(_decisions(bundle, every) != _decisions(bundle, spared))),
         "likeliest classes that this changes": float(np.sum(every.argmax(axis=1) != spared.argmax(axis=1))),
     }

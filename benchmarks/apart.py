@@ -1,4 +1,4 @@
-"""A piece of work in a process of its own, so that no measurement inherits another's threads and caches."""
+"""Run a function in a new process, so that measurements do not share threads and caches."""
 
 from __future__ import annotations
 

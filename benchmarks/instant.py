@@ -1,4 +1,4 @@
-"""A classifier that takes no time, in a module that imports no TensorFlow: a worker's process has none."""
+"""A classifier that takes no time. Imports no TensorFlow, as in the process of the worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""12-megapixel JPEGs, decoded at a reduced scale beside in full: how much faster, and with what answers."""
+"""Compare decoding 12-megapixel JPEGs at a reduced scale and in full: speed and decisions."""
 
 from __future__ import annotations
 

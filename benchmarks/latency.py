@@ -1,4 +1,4 @@
-"""Seconds from the close of a photo to its place in a folder, beyond the settle time, at several rates."""
+"""Measure the seconds from closing a photo to filing it, without the settle time, at several rates."""
 
 from __future__ import annotations
 

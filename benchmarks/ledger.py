@@ -1,6 +1,6 @@
-"""Files a second through everything but the classifier: watching, ledger, renames, syncs; and its share.
+"""Measure everything but the classifier: watching, ledger, renames, syncs; its rate, and its share of time.
 
-The share is of the wall's time of the whole worker on as many photos: what is not decoding or inference.
+The share is that of the whole worker's wall time on as many photos which is neither decoding nor inference.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         "bookkeeping alone, files/s": round(alone, 1),
         "worker, photos/s": round(filed, 1),
         "share of the worker's time that bookkeeping alone would take": round(filed / alone, 3),
-        "share of the wall's time that is not decoding or network": round(1 - filed / most.with_look, 3),
+        "share of the wall's time that is not decoding or network": round(1 - filed / most.with_crops, 3),
         "share of the core time that is not decoding or network": round(1 - most.core_seconds / cores, 3),
     }
 

@@ -1,13 +1,13 @@
-"""What the machine could do at most: decoding and the network's arithmetic share its cores, and nothing else.
+"""Measure the limit of the machine: decoding and the network share its cores, and nothing else runs.
 
 A photo costs d seconds of core time to read and decode, and i seconds to classify. Alone, with all c cores,
 decoding reaches D = c / d photos a second and inference I = c / i; sharing the cores, both together reach at
-most c / (d + i) = 1 / (1 / D + 1 / I). With the closer look a photo costs u x (1 / D' + CROPS / I) more,
-where u is the share of photos that are unsure, D' the rate of decoding at the larger size, and I there that
+most c / (d + i) = 1 / (1 / D + 1 / I). Multi-crop adds u x (1 / D' + CROPS / I) to a photo,
+where u is the share of low-confidence photos, D' the rate of decoding at the larger size, and I there that
 of float32. Elsewhere I is that of first answers, in 16 bits where these may stand.
 
-Core time is measured beside the wall's: other programs on the machine take of the one and not the other. The
-machine's speed moves too, so what is compared with a limit is measured `around` it: before, then again after.
+Core time is measured beside wall time, because other programs affect only the latter. The machine's speed
+varies, so `around` measures the limit before and after what is compared with it.
 """
 
 from __future__ import annotations
@@ -62,18 +62,18 @@ class Limit:
     exact_cost: float
 
     @property
-    def without_look(self) -> float:
-        """Photos a second if no photo were looked at more closely."""
+    def without_crops(self) -> float:
+        """Photos a second without multi-crop inference."""
         return 1 / (1 / self.decoding + 1 / self.inference)
 
     @property
-    def with_look(self) -> float:
-        """Photos a second if those that are unsure are looked at again."""
-        return 1 / (1 / self.without_look + self.unsure * self.look_seconds)
+    def with_crops(self) -> float:
+        """Photos a second with multi-crop inference for low-confidence photos."""
+        return 1 / (1 / self.without_crops + self.unsure * self.crop_seconds)
 
     @property
-    def look_seconds(self) -> float:
-        """What a closer look at one photo costs, in seconds of all cores."""
+    def crop_seconds(self) -> float:
+        """Seconds of all cores that multi-crop inference adds to a low-confidence photo."""
         return 1 / self.decoding_larger + CROPS / self.exact
 
     @property
@@ -84,7 +84,7 @@ class Limit:
 
     @property
     def core_seconds(self) -> float:
-        """Core time that a photo needs, its share of closer looks included."""
+        """Core time that a photo needs, its share of multi-crop inference included."""
         look = self.decoding_larger_cost + CROPS * self.exact_cost
         return self.decoding_cost + self.inference_cost + self.unsure * look
 

@@ -1,4 +1,4 @@
-"""How long visitors wait for each page, and pages for their data; `--photos 1000000` makes a million rows."""
+"""Measure the time of each page and of its queries; `--photos 1000000` makes a million rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos to measure on, made by the benchmark: as large on disk and as slow to decode as everyday ones."""
+"""Make photos to measure on, as large on disk and as slow to decode as ordinary ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much slower a worker files while people have its pages open, in pairs of intervals with and without."""
+"""Compare the rate of a worker in intervals with and without visitors who have its pages open."""
 
 from __future__ import annotations
 

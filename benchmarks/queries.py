@@ -1,4 +1,4 @@
-"""What `query` asks, in a ledger of many rows: by outcome, day, confidence and name, twenty rows each."""
+"""Time the queries of `pawsort query` on many rows: by outcome, day, confidence and name."""
 
 from __future__ import annotations
 

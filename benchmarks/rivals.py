@@ -1,4 +1,4 @@
-"""The programs that people write: Keras' own pipeline, and one image a call; same photos, same weights."""
+"""Simple programs for comparison: Keras' pipeline, and one image a call; same photos and weights."""
 
 from __future__ import annotations
 

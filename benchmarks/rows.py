@@ -1,4 +1,4 @@
-"""A ledger of as many rows as one likes, made in seconds: most filed, some in doubt, a few failed."""
+"""Make a ledger of any number of rows in seconds: most filed, some uncertain, a few failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hours of everyday trouble: random kills, poison files, duplicates, renames; then the oracle is asked.
+"""Run a worker for hours with random kills, poison files, duplicates and renames; then run the oracle.
 
     make soak ARGS="--hours 8"
     python -m benchmarks.soak --hours 0.1 --kill-seconds 10 20

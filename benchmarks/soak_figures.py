@@ -1,4 +1,4 @@
-"""What a soak measures while it runs, and what it finds at the end."""
+"""Measure a soak while it runs, and check its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a soak drops into the inboxes: good files, poison, duplicates; written and renamed in several ways."""
+"""Make the files of a soak: good ones, poison, duplicates; written and renamed in several ways."""
 
 from __future__ import annotations
 

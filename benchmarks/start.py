@@ -1,4 +1,4 @@
-"""Seconds from the start of the program to the first photo filed, at first and later; of short commands."""
+"""Measure the first and later starts until a photo is filed, and short commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos a second from a full inbox to all filed, beside the machine's limit and what people write."""
+"""Measure photos a second from a full inbox to all filed; compare with the limit and with simple programs."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     paths = photos.make(folder / "photos", count)
     ((filed, cores), answered), most = around(paths, lambda: _worker_and_classifier(folder, paths))
     keras, single = apart(rivals.both, paths, folder / "moved")
-    with_look = most.with_look
+    with_crops = most.with_crops
     return {
         "reading and decoding alone, photos/s": round(most.decoding, 1),
         "inference alone, photos/s": round(most.inference, 1),
         "inference alone in float32, photos/s": round(most.exact, 1),
         "inference alone in 16 bits, photos/s": round(most.sketch, 1),
-        "photos looked at more closely, share": round(most.unsure, 3),
-        "limit of the machine without the closer look, photos/s": round(most.without_look, 1),
-        "limit of the machine, photos/s": round(with_look, 1),
+        "photos predicted again in crops, share": round(most.unsure, 3),
+        "limit of the machine without multi-crop, photos/s": round(most.without_crops, 1),
+        "limit of the machine, photos/s": round(with_crops, 1),
         "classifier alone, from paths to answers, photos/s": round(answered, 1),
         "worker, from a full inbox to all filed, photos/s": round(filed, 1),
         "Keras script, photos/s": round(keras, 1),
         "one image a call, photos/s": round(single, 1),
-        "classifier alone / limit": round(answered / with_look, 3),
-        "worker / limit": round(filed / with_look, 3),
+        "classifier alone / limit": round(answered / with_crops, 3),
+        "worker / limit": round(filed / with_crops, 3),
         "worker / limit if 16 bits were right enough for all": round(filed / most.in_sixteen_bits, 3),
-        "worker / limit without the closer look": round(filed / most.without_look, 3),
+        "worker / limit without multi-crop": round(filed / most.without_crops, 3),
         "core time of decoding and network / core time of the worker": round(most.core_seconds / cores, 3),
         **{f"{name}{writing.SLICE}": round(1000 * cost, 2) for name, cost in _slices(most, cores).items()},
         "worker / Keras script": round(filed / keras, 2),
@@ -55,11 +55,11 @@ def _worker_and_classifier(folder: Path, paths: Sequence[bytes]) -> tuple[tuple[
 
 def _slices(most: Limit, cores: float) -> dict[str, float]:
     """Say where the core time of a photo goes, in seconds."""
-    look = most.core_seconds - most.decoding_cost - most.inference_cost
+    crops = most.core_seconds - most.decoding_cost - most.inference_cost
     return {
         "reading, decoding, resizing": most.decoding_cost,
         "the network": most.inference_cost,
-        "closer looks": look,
+        "multi-crop": crops,
         "all else: ledger, moves, passing on": max(0.0, cores - most.core_seconds),
     }
 

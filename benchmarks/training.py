@@ -1,4 +1,4 @@
-"""Photos a second through a step of training, decoding and augmentation included, and the memory it takes."""
+"""Measure photos a second of training, with decoding and augmentation, and its memory."""
 
 from __future__ import annotations
 

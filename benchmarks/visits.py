@@ -1,4 +1,4 @@
-"""A server of the pages in a process of its own, and what a visitor asks of it."""
+"""Run the web server in a process of its own, and send the requests of a visitor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of several runs, put together, and into `docs/dev/performance.md`."""
+"""Summarise the figures of several runs, and write them into `docs/dev/performance.md`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
 """The database: connection, schema, the ledger's writes, queries. Knows no files and no models.
 
-ledger, queries -> connection, schema.
+queries, ledger -> connection, schema.
 """

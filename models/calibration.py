@@ -1,4 +1,4 @@
-"""Calibrate scores: temperature, thresholds for a target precision, intervals. NumPy alone."""
+"""Calibrate scores: temperature, thresholds for a target precision, intervals. NumPy only."""
 
 from __future__ import annotations
 

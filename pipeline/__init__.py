@@ -1,5 +1,5 @@
 """Everything that happens to a file, from its inbox to its folder. The root has what every package may use.
 
 Each package imports only packages further right: cli -> web, doctor -> worker -> corrections -> classifier ->
-watch -> reports -> files. `pipeline` uses `models` and `db`, which know nothing of it or of each other.
+watch -> reports -> files. `pipeline` uses `models` and `db`, which import nothing of it or of each other.
 """

@@ -1,7 +1,7 @@
 """Subprocess with a message pipe; killed with its parent; reports its exit status and last output.
 
-Two threads stand between the caller and the pipes, because a pipe blocks when the process at its other end is
-stuck: one sends the messages of the outbox, one fills the inbox.
+Two threads use the pipes, one to send and one to receive, because a pipe blocks its caller when the process
+at the other end is stuck.
 """
 
 from __future__ import annotations

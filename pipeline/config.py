@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
-from pipeline import folder_layout
+from pipeline import overlapping_folders
 from pipeline.errors import SettingsError
 from pipeline.ranges import Folder, HostAddress, HostName, ModelName, PatternText, TimeZone, Token, Words
 
@@ -193,8 +193,8 @@ def _checked(path: Path, values: dict[str, Any], base: Path) -> Settings:
         raise SettingsError(_explain(path, error)) from error
     except (PydanticSettingsError, RecursionError) as error:
         raise SettingsError(f'environment: {error}; write lists as JSON, such as ["a", "b"]') from error
-    folder_layout.check(_places(settings))
-    folder_layout.check_database(settings.database_url, _places(settings))
+    overlapping_folders.check(_places(settings))
+    overlapping_folders.check_database(settings.database_url, _places(settings))
     return settings
 
 

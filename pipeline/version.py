@@ -1,4 +1,4 @@
-"""The version of Pawsort, which stands in pyproject.toml alone."""
+"""Read the version of Pawsort, which only pyproject.toml declares."""
 
 from __future__ import annotations
 

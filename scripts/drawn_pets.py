@@ -1,4 +1,4 @@
-"""Draw cats, dogs and other things, each from a seed: pictures without a copyright."""
+"""Draw cats, dogs and other things from seeds, because photographs have a copyright."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Read the imports between modules from the source and draw the packages as mermaid flowcharts.
 
-`python -m scripts.import_graph` prints the drawings; `--write` puts them into docs/dev/architecture.md.
+`python -m scripts.import_graph` prints the drawings; `--write` puts them into docs/dev/architecture.md, and
+into each package's `__init__` what it imports.
 Imports inside functions and under TYPE_CHECKING count like any other. Own code because import-linter counts
 the first but cannot draw, and forty lines do both.
 """
@@ -8,7 +9,9 @@ the first but cannot draw, and forty lines do both.
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -90,6 +93,27 @@ def redrawn(page: str, graph: Graph) -> str:
     return f"{before}{BEGIN}\n{drawings(graph)}\n{END}{after}"
 
 
+def imports_sentence(package: str, graph: Graph) -> str:
+    """Return which packages of its own room, and which other rooms, a package imports, as a sentence."""
+    room, imported = package.partition(".")[0], package_graph(graph)[package]
+    own = sorted(_label(name) for name in imported if name.startswith(f"{room}."))
+    other = sorted({name.partition(".")[0] for name in imported} - {room})
+    names = [f"`{name}`" for name in (*own, *other)] + [f"the root of `{room}`"] * (room in imported)
+    listed = " and ".join(
+        [", ".join(names[:-1]), names[-1]] if names[1:] else names or ["nothing of Pawsort"]
+    )
+    return f"Imports {listed}."
+
+
+def described(docstring: str, package: str, graph: Graph) -> str:
+    """Return the text of an `__init__` whose last paragraph is its sentence of imports. Raises ValueError."""
+    sentence = textwrap.fill(imports_sentence(package, graph), 110, break_on_hyphens=False)
+    result, count = re.subn(r'\nImports [^"]*"""', f'\n{sentence}\n"""', docstring)
+    if count != 1:
+        raise ValueError(f"{package}: expected a docstring whose last paragraph begins with 'Imports'")
+    return result
+
+
 def _label(package: str) -> str:
     return package.partition(".")[2]
 
@@ -122,7 +146,11 @@ def _names(node: ast.AST) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    found = module_graph()
     if sys.argv[1:] == ["--write"]:
-        PAGE.write_text(redrawn(PAGE.read_text(encoding="utf-8"), module_graph()), encoding="utf-8")
+        PAGE.write_text(redrawn(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+        for name, path in modules().items():
+            if path.name == "__init__.py" and name not in ROOMS:
+                path.write_text(described(path.read_text(encoding="utf-8"), name, found), encoding="utf-8")
     else:
-        print(drawings(module_graph()))
+        print(drawings(found))

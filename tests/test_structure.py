@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from scripts.import_graph import (
     PAGE,
     ROOMS,
     cycle,
+    described,
     mermaid,
     module_graph,
     modules,
@@ -29,7 +31,7 @@ ORDERS = (
         "pipeline.classifier", "pipeline.watch", "pipeline.reports", "pipeline.files", "pipeline",
     ),
     (
-        "pipeline.web", "pipeline.web.routes", "pipeline.web.services", "pipeline.web.classifiers",
+        "pipeline.web", "pipeline.web.routes", "pipeline.web.services", "pipeline.web.served_models",
         "pipeline.web.middleware", "pipeline.web.views",
     ),
     (
@@ -122,6 +124,26 @@ def test_each_package_says_in_a_few_lines_what_it_is_for() -> None:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             assert len((ast.get_docstring(tree) or "").splitlines()) in range(1, 6), name
             assert len(tree.body) == 1, f"{name}: an __init__ says what the package is for, and nothing else"
+
+
+@pytest.mark.parametrize("package", [name for name in PACKAGES if name not in ROOMS])
+def test_each_package_says_what_it_imports(package: str) -> None:
+    text = modules()[package].read_text(encoding="utf-8")
+    assert text == described(text, package, GRAPH), "run `python -m scripts.import_graph --write`"
+
+
+def test_a_package_without_a_sentence_of_its_imports_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"db\.schema"):
+        described('"""Tables."""\n', "db.schema", GRAPH)
+
+
+@pytest.mark.parametrize(
+    ("above", "order"), [("pipeline", 0), ("pipeline.web", 1), ("models", 2), ("db", 3)], ids=str
+)
+def test_a_package_of_packages_draws_their_order(above: str, order: int) -> None:
+    inside = [name.removeprefix(f"{above}.") for name in ORDERS[order] if name.startswith(f"{above}.")]
+    (drawn,) = re.findall(r"[\w, ]+(?:->[\w,\s]+)+", modules()[above].read_text(encoding="utf-8"))
+    assert re.findall(r"\w+", drawn) == [name for name in inside if "." not in name]
 
 
 @pytest.mark.parametrize("room", ROOMS)

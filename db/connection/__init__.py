@@ -1,4 +1,4 @@
 """Open, lock and version the database; translate its errors.
 
-May import `schema`.
+Imports nothing of Pawsort.
 """

@@ -1,4 +1,4 @@
 """Every write: state transitions, moves, imports.
 
-May import `connection` and `schema`.
+Imports `connection` and `schema`.
 """

@@ -2,7 +2,7 @@
 
     claimed ──> decoding ──> decided ──> filed ──> undone
        │  └───────────────────┘ ▲        │ ▲└┐
-       ├──> vanished <──────────│────────┘ └─┘ correct, undo of a correction (`db.ledger.moves`)
+       ├──> vanished <──────────│────────┘ └─┘ correct, undo of a correction (`db.ledger.move_records`)
        │    a refused file or a duplicate is not decoded
        └──> row deleted, when the file could not be moved out of its inbox (`unclaim`)
 
@@ -25,7 +25,7 @@ from sqlalchemy import Connection, CursorResult, Engine, delete, insert, select,
 from db.connection.engine import reading, writing
 from db.connection.errors import LedgerError
 from db.ledger import statements
-from db.ledger.moves import MoveBook
+from db.ledger.move_records import MoveBook
 from db.schema.file_names import RawName, escape
 from db.schema.records import Action, ClaimedFile, Entry, FileDecision, Identity, Move, SettledFile
 from db.schema.rows import entries_by, entry_of, in_pieces

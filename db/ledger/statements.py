@@ -1,4 +1,4 @@
-"""The statements that the ledger runs for each batch, built once.
+"""SQL statements that the ledger runs for each batch, built once.
 
 Building a statement and finding it in SQLAlchemy's cache takes as long as running it for a few files.
 """

@@ -1,3 +1,3 @@
-"""The schema's history; `REVISIONS` lists it oldest first, so that a version is judged without Alembic."""
+"""Migrations of the schema; `REVISIONS` lists them, oldest first, to compare versions without Alembic."""
 
 REVISIONS = ("0001", "0002", "0003", "0004")

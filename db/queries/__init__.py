@@ -1,4 +1,4 @@
 """Every read.
 
-May import `connection` and `schema`.
+Imports `connection` and `schema`.
 """

@@ -1,4 +1,4 @@
 """Tables, column types, record types.
 
-Imports nothing of `db`.
+Imports nothing of Pawsort.
 """

@@ -1,4 +1,4 @@
-"""Types of columns: for each, its value in Python and its form in the database."""
+"""Column types: convert values between Python and the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain values that the ledger takes and returns."""
+"""Records that the ledger takes and returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make records of rows."""
+"""Make records from rows."""
 
 from __future__ import annotations
 

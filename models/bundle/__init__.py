@@ -1,4 +1,4 @@
 """The saved model: manifest, weights, load and save.
 
-May import `images` and the root of `models`.
+Imports the root of `models`.
 """

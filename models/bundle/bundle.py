@@ -54,7 +54,7 @@ class Bundle:
 
     @property
     def multi_crop(self) -> MultiCrop | None:
-        """The weights of multi-crop inference; None where the bundle does without."""
+        """The weights of multi-crop inference; None if the bundle does not use it."""
         return self.manifest.closer_look
 
     @property
@@ -64,7 +64,7 @@ class Bundle:
 
     @property
     def figures(self) -> Mapping[str, Figure]:
-        """The figures on photos that took part in no choice, by name."""
+        """The figures on test photos, by name."""
         return self.manifest.figures
 
     @property
@@ -77,7 +77,7 @@ class Bundle:
         return calibration.unproven(self.calibration.thresholds, self.calibration.photos, target_precision)
 
     def threshold(self, target_precision: float) -> float:
-        """Return the least confidence to file at, so that this share, 0 to 1, of filed photos is right.
+        """Return the lowest confidence to file at, so that this share, 0 to 1, of filed photos is right.
 
         Takes the next stricter entry of the calibration table; 1.0 above the strictest.
         """
@@ -200,7 +200,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
-    if not path.is_dir():
+    if not os.path.lexists(file) and (not path.is_dir() or os.access(path, os.X_OK)):
         raise BundleError(f"{path}: no bundle here: expected a folder with {MANIFEST} in it. {_REMEDY}")
     try:
         text = _read(file, LARGEST_MANIFEST).decode()

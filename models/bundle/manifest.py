@@ -13,7 +13,7 @@ SCHEMA_VERSION = 1
 LARGEST_WEIGHTS = 12_000_000  # bytes; keeps the repository small
 
 RECIPE = "blocks-1"
-"""How the self-test's input is made, see `models.inference.self_test`."""
+"""How the self-test's input is made, see `models.inference.self_test_images`."""
 
 MOST_ZOOM = 2.0
 """Above it, the four crops would leave out the middle of a photo."""

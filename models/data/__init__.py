@@ -1,4 +1,4 @@
 """Labelled photos: folders and tar archives, splits, near-duplicates, batches, augmentation.
 
-May import `networks`, `bundle`, `images` and the root of `models`.
+Imports `bundle`, `images`, `networks` and the root of `models`.
 """

@@ -1,6 +1,6 @@
-"""Augment one photo: framing, light, camera. Pure: a photo and a random generator in, a photo out.
+"""Augment one photo: framing, light, camera. Pure: the random generator is passed in.
 
-Own code: Keras' layers neither paste photos into scenes nor lose detail as cameras and JPEG do.
+Own code, because Keras' layers neither paste photos into scenes nor imitate the losses of cameras and JPEG.
 """
 
 from __future__ import annotations

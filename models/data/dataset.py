@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.data import tar_archives
-from models.data.folder_layout import LabelledFile, find_files, named
+from models.data.labelled_files import LabelledFile, find_files, named
 from models.data.near_duplicates import fingerprint, groups
 from models.data.splits import SPLITS, Split, held_out_sources, split_beside_test, split_of, split_of_neither
 from models.errors import DatasetError
@@ -103,7 +103,7 @@ def scan(
 ) -> Photos:
     """Find the classes and photos in `folders`, read every file once, and give each content its split.
 
-    `folder_layout.find_files` finds the classes; those of one name are merged. Set aside are files that are
+    `labelled_files.find_files` finds the classes; those of one name are merged. Set aside are files that are
     not photos, contents that occur twice, photos that occur under two classes, the same or nearly so, and
     those that `excluded` names by SHA-256. Photos that are nearly the same share a split. Where the data set
     has its own test photos, these alone are the test split, and near-duplicates of them do not train. Raises

@@ -1,8 +1,8 @@
 """Augment whole batches of small photos at once, from decoded pixels that stay in memory if they fit.
 
 Decoding and augmenting photos one by one takes about two milliseconds each, as long as a small network does.
-Own code: Keras' random layers draw their own numbers, so that a seed would no longer give the same batches,
-and their saturation and contrast have other formulas.
+Own code, because Keras' random layers have generators of their own, so a seed would not give the same
+batches, and because their saturation and contrast have other formulas.
 """
 
 from __future__ import annotations

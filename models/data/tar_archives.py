@@ -1,4 +1,4 @@
-"""Read photos inside a tar file in place: no member is unpacked, so none can be written anywhere.
+"""Read photos inside a tar file without unpacking it, so no member can overwrite a file.
 
 A member's path continues that of the archive, as in `data/cifar10.tar/train/cat/1.jpg`.
 """

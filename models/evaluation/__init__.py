@@ -1,4 +1,4 @@
 """`pawsort evaluate`: measure bundles on labelled photos that did not train them.
 
-May import `inference`, `data` and what these may import; evaluate -> report -> metrics.
+Imports `bundle`, `data`, `evaluation.metrics`, `evaluation.report`, `inference` and the root of `models`.
 """

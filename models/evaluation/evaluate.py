@@ -14,13 +14,13 @@ from models.data.batches import batches, decoded
 from models.data.dataset import Photos, read_excluded, scan
 from models.data.splits import Split
 from models.errors import DatasetError
+from models.evaluation import synthetic_scenes
 from models.evaluation.metrics import image_sizes
 from models.evaluation.metrics.curves import curves
 from models.evaluation.metrics.figures import Evaluation, measure
 from models.evaluation.metrics.label_errors import suspects
 from models.evaluation.metrics.predictions import Predictions
 from models.evaluation.report import gallery, html_page, plots, tables
-from models.evaluation.synthetic_scenes import composed as of_composed
 from models.inference.engines import Kind, open_engine
 from models.inference.multi_crop import refine
 from models.labels import NEITHER
@@ -46,7 +46,7 @@ def evaluate(
     split: Split | None = None,
     exclude: Path | None = None,
     target_precision: float = 0.995,
-    composed: bool = False,
+    scenes: bool = False,
     engine: Kind = "tensorflow",
     progress: CountCallback | None = None,
 ) -> Evaluation:
@@ -54,15 +54,15 @@ def evaluate(
 
     A subfolder may have the name of the label or of its folder. `split` selects the photos of one split of
     the bundle's training: `test` reproduces the figures in the bundle. `exclude` is a CSV of photos to leave
-    out, as in training; `composed` adds figures on composed photos. Raises
+    out, as in training; `scenes` adds figures on synthetic scenes. Raises
     DatasetError, BundleError and, with `out`, PackageMissing.
     """
     if out is not None:
         plots.need_all()
     found = found_in(bundle, folders, exclude)
     measured = run(bundle, found, split, target_precision, engine, progress)
-    if composed:
-        measured = _with_composed(measured, engine)
+    if scenes:
+        measured = _with_scenes(measured, engine)
     if out is not None:
         write(measured, out)
     return measured.result
@@ -114,10 +114,10 @@ def run(
     return Measured(bundle, photos, predictions, result)
 
 
-def _with_composed(measured: Measured, engine: Kind) -> Measured:
+def _with_scenes(measured: Measured, engine: Kind) -> Measured:
     bundle, result = measured.bundle, measured.result
     predict_fn = open_engine(bundle, engine).predict
-    found = of_composed(bundle, predict_fn, measured.photos, result.at_threshold.threshold)
+    found = synthetic_scenes.measure(bundle, predict_fn, measured.photos, result.at_threshold.threshold)
     result = dataclasses.replace(result, measured={**result.measured, **found})
     return dataclasses.replace(measured, result=result)
 

@@ -1,7 +1,7 @@
-"""Composed photos: small ones inside photos of neither, and two classes side by side.
+"""Make synthetic scenes: photos pasted small into photos of `neither`, and two classes side by side.
 
-Photos of distant animals of known size are rare, and so are labelled ones of two kinds together. The edge of
-a pasted photo may help or mislead a model, so these figures compare models and sizes; real scenes may differ.
+Labelled photos of distant animals, and of two classes together, are rare. The edge of a pasted photo may help
+or mislead a model, so use these figures to compare models and sizes; on real scenes they may differ.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ MOST = 200  # photos of each kind
 _BATCH = 32
 
 
-def composed(bundle: Bundle, predict: PredictFn, photos: Photos, threshold: float) -> dict[str, Share]:
-    """Return `accuracy_by_composition/NAME` and `filed_by_composition/NAME` for each kind that can be made.
+def measure(bundle: Bundle, predict: PredictFn, photos: Photos, threshold: float) -> dict[str, Share]:
+    """Return `accuracy_by_composition/NAME` and `filed_by_composition/NAME` for each kind of scene.
 
-    `photos` have labels in the bundle's order. Which are combined, and where, follows from their places in
-    the list. Of two classes side by side no answer is right, so their accuracy is the share left unfiled.
-    Raises DatasetError where nothing can be made.
+    `photos` have labels in the bundle's order. Their order in the list decides which are combined, and where.
+    Of two classes side by side no answer is right, so their accuracy is the share left unfiled. Raises
+    DatasetError if none can be made.
     """
     result: dict[str, Share] = {}
     made = (*small(photos, bundle.with_folder, bundle.neither), *_pairs(photos, bundle.with_folder))
@@ -44,12 +44,14 @@ def composed(bundle: Bundle, predict: PredictFn, photos: Photos, threshold: floa
         result[f"accuracy_by_composition/{name}"] = intervals.share(right)
         result[f"filed_by_composition/{name}"] = intervals.share(filed)
     if not result:
-        raise DatasetError("nothing to compose: expected photos of neither, or of two classes with a folder")
+        raise DatasetError(
+            "no synthetic scenes can be made: expected photos of neither, or of two classes with a folder"
+        )
     return result
 
 
 Made = tuple[str, npt.NDArray[np.int_], LoadFn]
-"""A kind of composed photos: its name, the labels (n,), and the function that makes each."""
+"""A kind of synthetic scenes: its name, the labels (n,), and the function that makes each."""
 
 
 def small(photos: Photos, with_folder: Sequence[int], neither: int | None) -> Iterator[Made]:

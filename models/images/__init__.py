@@ -1,4 +1,4 @@
 """From bytes to pixels: recognise the format, check the header, decode, resize.
 
-Imports only the root of `models`.
+Imports `images.formats`.
 """

@@ -1,8 +1,7 @@
-"""The one way from the bytes of a file to the pixels that a network sees.
+"""Decode the bytes of a file into the pixels that a network gets.
 
-Training, evaluation, the worker and the web page all call `decode`, so that a photo looks the same to
-the network wherever it meets it. Pillow does the decoding: it reads every format we accept, and lets other
-threads run while it works.
+Training, evaluation, the worker and the pages all call `decode`, so that the network gets the same pixels of
+a photo everywhere. Pillow decodes: it reads every accepted format, and releases the GIL meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from PIL import (
 )
 from pillow_heif import HeifImageFile
 
-from models.images import tiff_strips, unpainted, zero_holes, zero_rows
+from models.images import tiff_strips, unpainted, zero_rows, zero_runs
 from models.images.formats import jpeg, png
 from models.images.formats.bmp import open_bmp, read_bmp
 from models.images.formats.errors import UnreadableImage
@@ -154,7 +153,7 @@ def _opened(header: Header, data: bytes) -> Image.Image:
     elif header.format == "HEIF":
         data = without_film(data)
     if spans := _SPANS.get(header.format):
-        zero_holes.check(data, spans(data), header.width * header.height, header.format)
+        zero_runs.check(data, spans(data), header.width * header.height, header.format)
     return _DECODERS[header.format](io.BytesIO(data))
 
 

@@ -1,7 +1,7 @@
-"""What a picture's own header says, read without a decoder and without believing it.
+"""Read the header of an image without a decoder, and without trusting it.
 
-Every walk is bounded by the bytes that are there, and tells what ends too early from what is wrong.
-Sources: RFC 9649 (WebP), ISO/IEC 14496-12 (HEIF, AVIF); the longer formats have modules of their own.
+Every loop is bounded by the length of the data. Files that end too early and invalid ones have separate
+errors. Sources: RFC 9649 (WebP), ISO/IEC 14496-12 (HEIF, AVIF); the longer formats have modules of their own.
 """
 
 from __future__ import annotations

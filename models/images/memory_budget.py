@@ -1,4 +1,4 @@
-"""A bound on what several threads hold at once."""
+"""Bound the memory that several threads use at once: a FIFO weighted semaphore."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class WeightedSemaphore:
-    """Let holders in, in the order in which they come, while what they hold fits into `total` together."""
+    """Weighted semaphore, first in, first out: the amounts that are held add up to `total` at most."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -18,9 +18,9 @@ class WeightedSemaphore:
 
     @contextmanager
     def hold(self, amount: int) -> Iterator[None]:
-        """Wait until there is room for `amount`; more than there is at all counts as all of it."""
+        """Wait until `amount` is free, then hold it; more than `total` counts as `total`."""
         amount = min(amount, self._total)
-        # One waits at a time, the others behind it: many small ones cannot starve a large one.
+        # Only the first in the queue waits for room, so many small amounts cannot starve a large one.
         with self._turn, self._released:
             self._released.wait_for(lambda: self._held + amount <= self._total)
             self._held += amount

@@ -1,8 +1,7 @@
-"""A decoded picture of any size and mode, shrunk to RGB with little memory.
+"""Convert a decoded image of any size and mode to RGB and shrink it, with little memory.
 
-A picture of 200 megapixels is there once, in the mode in which its decoder left it. What has to be done to
-its pixels, such as turning CMYK into RGB, is done band by band, each shrunk at once; the result is what the
-whole would give.
+An image of 200 megapixels is in memory once, in the mode of its decoder. Bands of rows are converted, such as
+from CMYK to RGB, and shrunk one after the other; the result is the same as that of the whole image.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""When a photo was taken, by its EXIF. Sources: EXIF 3 (tags and their form), TIFF 6.0, BigTIFF (folders)."""
+"""Read from EXIF when a photo was taken.
+
+Sources: EXIF 3 (tags and their form), TIFF 6.0, BigTIFF (folders).
+"""
 
 from __future__ import annotations
 

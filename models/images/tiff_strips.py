@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from PIL.JpegImagePlugin import JpegImageFile
 
-from models.images import zero_holes, zero_rows
+from models.images import zero_rows, zero_runs
 from models.images.formats.errors import corrupt, truncated
 from models.images.formats.jpeg import segments
 from models.images.formats.jpeg_decoding import load as load_jpeg
@@ -36,7 +36,7 @@ def check(image: TiffDecoder, data: bytes) -> None:
         _check_count(image, spans)
         zero_rows.check(data, _rows(image, spans), "TIFF")
     elif image.packing in _NO_ZEROS:
-        zero_holes.check(data, spans, image.width * image.height, "TIFF")
+        zero_runs.check(data, spans, image.width * image.height, "TIFF")
     elif image.packing in _DEFLATE:
         _check_deflated(data, spans)
     elif image.packing == _JPEG:

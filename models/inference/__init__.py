@@ -1,4 +1,4 @@
 """Run a bundle: engines, OpenVINO, bfloat16 first pass, multi-crop inference, Grad-CAM, self-test.
 
-May import `networks`, `bundle`, `images` and the root of `models`.
+Imports `bundle`, `networks` and the root of `models`.
 """

@@ -12,7 +12,7 @@ import numpy as np
 
 from models.bundle.bundle import Bundle, read_weights
 from models.errors import ArchitectureError, BundleError
-from models.inference import openvino_engine, self_test
+from models.inference import openvino_engine, self_test_images
 from models.inference.openvino_engine import Trial
 from models.types import Pixels, Probabilities
 
@@ -181,7 +181,7 @@ def _kept(bundle: Bundle, kind: Kind, threads: int | None) -> Engine | None:
 
 def _self_test_input(bundle: Bundle) -> Pixels:
     test = bundle.manifest.self_test
-    return self_test.images(test.seed, len(test.probabilities), bundle.input_size)
+    return self_test_images.images(test.seed, len(test.probabilities), bundle.input_size)
 
 
 def _self_test(bundle: Bundle, engine: Engine) -> None:
@@ -218,7 +218,7 @@ def _rates(bundle: Bundle, *candidates: Engine) -> dict[str, float]:
     The best of many short rounds counts: a short moment without load from other programs is likelier than a
     long one.
     """
-    images = self_test.images(0, _TRIAL_IMAGES, bundle.input_size)
+    images = self_test_images.images(0, _TRIAL_IMAGES, bundle.input_size)
     best = dict.fromkeys((engine.name for engine in candidates), float("inf"))
     for _ in range(_TRIAL_ROUNDS):
         for engine in candidates:

@@ -1,6 +1,6 @@
 """Heatmaps of the parts of a photo that raise a label's score: Grad-CAM (Selvaraju et al. 2017).
 
-TensorFlow is imported when an Explainer is opened. Matplotlib is never imported: the worker does without it.
+TensorFlow is imported when an Explainer is opened. Matplotlib is never imported, because the worker has none.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Convert a network for OpenVINO, cache it on disk, and run it on every core.
 
-Each core takes one photo at a time: batches take more core time, as they exceed the caches and wait for the
-slowest core; and no prediction depends on the rest of the batch. The cache saves later starts TensorFlow's
-graph, the conversion and the trial of engines.
+Each core takes one photo at a time: batches take more core time, because they exceed the caches and wait for
+the slowest core. So no prediction depends on the rest of its batch. With the cache, later starts need neither
+TensorFlow's graph nor the conversion nor the trial of engines.
 """
 
 from __future__ import annotations

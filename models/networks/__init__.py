@@ -1,4 +1,4 @@
-"""Keras architectures and their training recipes; `tf_runtime` is the one place that sets TensorFlow up.
+"""Keras architectures and their training recipes; only `tf_runtime` sets TensorFlow up.
 
-May import `bundle`, `images` and the root of `models`.
+Imports the root of `models`.
 """

@@ -1,8 +1,9 @@
 """Log shares of a bundle's labels, derived from the probabilities of ImageNet's 1,000 classes.
 
-A fitted last layer knows only its training photos; ImageNet's classes cover far more of what may turn up as
-`neither`. How often each of them is predicted on photos of each label turns their probabilities into label
-shares (after the log expected empirical prediction of Nguyen et al. 2020), which are added to the logits.
+A fitted last layer knows only its training photos; ImageNet's classes cover far more of the objects that
+count as `neither`. How often each of them is predicted on photos of each label turns their probabilities into
+label shares (after the log expected empirical prediction of Nguyen et al. 2020), which are added to the
+logits.
 """
 
 from __future__ import annotations

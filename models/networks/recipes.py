@@ -1,7 +1,7 @@
-"""How a network is trained: the numbers of a recipe, their ranges, and the default of each architecture.
+"""Recipes of trainings: the numbers, their ranges, and the default of each architecture.
 
-This is the only place that declares them: options of `pawsort train`, recipe files and sweeps are made and
-checked from here.
+This is the only place that declares them: `pawsort train`, recipe files and sweeps make and check their
+options from it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 """`pawsort train`: options, fit, calibrate, export, sweep.
 
-May import every other package of `models`.
+Imports `bundle`, `data`, `evaluation`, `evaluation.metrics`, `evaluation.report`, `inference`, `networks` and
+the root of `models`.
 """

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from models import calibration
 from models.bundle.bundle import Bundle, compose, write
 from models.bundle.manifest import SCHEMA_VERSION, Figure, MultiCrop
+from models.bundle.package_versions import package_versions
 from models.bundle.weights import WeightsError, pack, unpack
 from models.data.dataset import Photos
 from models.errors import BundleError, DatasetError
@@ -20,7 +21,7 @@ from models.evaluation import evaluate
 from models.evaluation.metrics import figures, image_sizes
 from models.evaluation.metrics.figures import Evaluation
 from models.evaluation.report import model_card
-from models.inference import recording
+from models.inference.record_self_test import record_self_test
 from models.labels import NEITHER
 from models.networks.architectures import Network, freeze
 from models.networks.tf_runtime import tf
@@ -62,7 +63,7 @@ def export(
         "input_size": size,
         "calibration": fitted.calibration,
         "closer_look": fitted.crop.model_dump() if fitted.crop else None,
-        "self_test": recording.self_test(network, size, fitted.temperature),
+        "self_test": record_self_test(network, size, fitted.temperature),
         "figures": {},
         "made": _made(options, photos),
     }
@@ -183,5 +184,5 @@ def _made(options: TrainOptions, photos: Photos) -> dict[str, Any]:
         "data": photos.counts(),
         "set_aside": len(photos.set_aside),
         "held_out_sources": dict(photos.held_out),
-        "versions": recording.versions(),
+        "versions": package_versions(),
     }

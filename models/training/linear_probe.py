@@ -1,4 +1,4 @@
-"""Fit the last layer alone, to features of the frozen rest of the network (linear probing).
+"""Fit only the last layer, to features of the frozen layers below (linear probing).
 
 Fine-tuning that starts from here distorts those features less (Kumar et al. 2022). Half of the features are
 of augmented photos, so that small and dark animals count from the beginning.

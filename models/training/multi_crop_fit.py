@@ -1,6 +1,6 @@
-"""Fit the weights of multi-crop inference to photos that did not train: as they are, and shrunk into others.
+"""Fit the weights of multi-crop inference to photos that did not train the network, and to synthetic scenes.
 
-Photos of distant animals are rare among labelled ones, so some are composed.
+Labelled photos of distant animals are rare, so some are made: photos shrunk into photos of `neither`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from models.evaluation.synthetic_scenes import first_predictions, small
 from models.inference import multi_crop
 from models.types import Float32, LoadFn, PredictFn, Probabilities
 
-COMPOSED_WEIGHT = 0.3
-"""How much a composed photo counts beside a real one."""
+SYNTHETIC_WEIGHT = 0.3
+"""Weight of a synthetic scene in the loss; a real photo has 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +35,20 @@ class MultiCropFit:
     def fitted(self, photos: Photos, probabilities: Probabilities) -> tuple[MultiCrop | None, Probabilities]:
         """Return the fitted weights, None where crops gain nothing, and the probabilities (n, k) with them.
 
-        `probabilities` are those of whole photos; photos of `neither` in `photos` are the scenes of composed
-        ones.
+        `probabilities` are those of whole photos; photos of `neither` in `photos` are the backgrounds of
+        synthetic scenes.
         """
         real = self._samples(
             probabilities, photos.labels, lambda i, side: decoded(photos.paths[i], side), 1.0
         )
-        composed = [
+        synthetic = [
             self._samples(
-                first_predictions(self.predict, load, len(labels), self.size), labels, load, COMPOSED_WEIGHT
+                first_predictions(self.predict, load, len(labels), self.size), labels, load, SYNTHETIC_WEIGHT
             )
             for _, labels, load in small(photos, self.with_folder, self.neither)
         ]
         whole, crops, targets = (
-            np.concatenate([getattr(samples, name) for samples in (real, *composed)])
+            np.concatenate([getattr(samples, name) for samples in (real, *synthetic)])
             for name in ("whole", "crops", "targets")
         )
         fitted = multi_crop.fit(whole, crops, targets, multi_crop.LOW_CONFIDENCE, self.zoom, self.neither)

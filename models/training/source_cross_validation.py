@@ -1,7 +1,7 @@
-"""Leave-one-source-out predictions: how a model trained on all sources of `neither` does on an unseen one.
+"""Leave-one-source-out predictions: estimate how the model does on an unseen source of `neither`.
 
-A network recognises a source more easily than its objects, so photos of a source that trained it make it look
-better than it is on new ones. For each source, a last layer is fitted without it and predicts its photos.
+A network recognises a source more easily than its objects, so figures on a source that trained it are better
+than on a new one. For each source, a last layer is fitted without it and predicts its photos.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bundle.bundle import Bundle
+from models.bundle.package_versions import package_versions
 from models.data import downloads
 from models.data.batches import batches
 from models.data.dataset import Photos, check_trainable, read_excluded, scan
 from models.errors import ArchitectureError, DatasetError
-from models.inference.recording import versions
 from models.labels import NEITHER, check_folders
 from models.networks import architectures, imagenet_prior
 from models.networks.architectures import Network
@@ -179,7 +179,7 @@ def _schedule(options: TrainOptions, size: int) -> Schedule:
 def _fingerprint(options: TrainOptions, photos: Photos) -> str:
     """Identify a run: the same photos, options, recipe, size, versions, and measure of an epoch."""
     own = architectures.known(options.architecture)
-    parts = options.command, options.recipe, own.input_size, versions(), JUDGED_BY
+    parts = options.command, options.recipe, own.input_size, package_versions(), JUDGED_BY
     digest = hashlib.sha256(repr(parts).encode())
     digest.update(photos.splits.tobytes() + photos.labels.tobytes())
     for path in photos.paths:

@@ -1,4 +1,4 @@
-"""Answer key: a short digest of all that an answer depends on besides the content of the file."""
+"""Compute the answer key: a digest of everything that an answer depends on besides the file's content."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ class ProcessClassifier:
         return message.results
 
     def explain(self, request: Explain) -> Heatmap:
-        """Return where the network looks; allowed once `ready`, with nothing in flight.
+        """Return a heatmap of the regions that support a label; allowed once `ready`, with nothing in flight.
 
         A child that is lost is a Heatmap with a problem. Raises ModelError.
         """

@@ -1,4 +1,4 @@
-"""Load the model that the settings name; its folders, its policy, its classifier."""
+"""Load the model that the settings name; return its folders, its policy, its classifier."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
-from models.inference import imagenet
+from models.inference import imagenet_bundle
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.classifier.serve import serve
 from pipeline.config import Settings
@@ -40,11 +40,13 @@ def open_bundle(name: str, bases: Sequence[Path], weights: Path | None = None) -
 
     `imagenet` is made when first asked for, from `weights` or a download; no other model takes these.
     """
-    if weights is not None and name != imagenet.NAME:
-        raise SettingsError(f"--weights: the model {name} has its own; only {imagenet.NAME} is given them")
+    if weights is not None and name != imagenet_bundle.NAME:
+        raise SettingsError(
+            f"--weights: the model {name} has its own; only {imagenet_bundle.NAME} is given them"
+        )
     with translated():
-        if name == imagenet.NAME:
-            return imagenet.open_imagenet(weights)
+        if name == imagenet_bundle.NAME:
+            return imagenet_bundle.open_imagenet(weights)
         return bundles.load(bundles.locate(name, *bases))
 
 

@@ -1,4 +1,4 @@
-"""Draw where the network looks in a photo, in the classifier process; see `models.inference.gradcam`.
+"""Draw heatmaps in the classifier process: the regions that support a label, see `models.inference.gradcam`.
 
 The network for it is built at the first request. TensorFlow and Pillow are imported then, because the parent
 process imports this module too.
@@ -42,7 +42,7 @@ class HeatmapDrawer:
         from models.bundle import bundle
         from models.images.decode import decode, fit
         from models.inference import gradcam
-        from pipeline.classifier.jpeg import encode_jpeg
+        from pipeline.classifier.encode_jpeg import encode_jpeg
 
         data = self._read(request.path)
         if self._explainer is None:

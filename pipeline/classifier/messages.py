@@ -1,6 +1,6 @@
 """Messages between a process that asks about photos and the child process that reads them.
 
-Light to import: neither side needs NumPy, Pillow or TensorFlow to know what the other one says.
+It imports neither NumPy nor Pillow nor TensorFlow, so that both sides start quickly.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ClassificationResult:
 
 @dataclass(frozen=True, slots=True)
 class Explain:
-    """To the child: draw where the network looks in the photo at `path` (absolute) when it answers `label`.
+    """To the child: draw the regions of the photo at `path` (absolute) that support `label`.
 
     `longest` is the longer side of the drawing in pixels.
     """
@@ -45,7 +45,7 @@ class Explain:
 
 @dataclass(frozen=True, slots=True)
 class Heatmap:
-    """From the child: a JPEG of the photo with the areas that count highlighted, or why there is none."""
+    """From the child: a JPEG of the photo with the supporting regions highlighted, or a problem."""
 
     jpeg: bytes | None
     problem: str = ""

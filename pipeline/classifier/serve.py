@@ -167,8 +167,8 @@ def multi_crop_answer(
 
     `first` is the first pass, if there is one.
     """
-    look = bundle.multi_crop
-    if look is None:
+    crop = bundle.multi_crop
+    if crop is None:
         return partial(_single_pass, first=first, on_progress=on_progress)
     from models.inference import multi_crop
     from pipeline.classifier.image_loader import load
@@ -182,7 +182,7 @@ def multi_crop_answer(
             return pixels
 
         seen = _single_pass(predict, images, rows, first, on_progress)
-        return multi_crop.refine(predict, seen, look, images.shape[1], reload, pool, bundle.neither)
+        return multi_crop.refine(predict, seen, crop, images.shape[1], reload, pool, bundle.neither)
 
     return answer
 

@@ -1,7 +1,7 @@
 """Start a child process, wait until it is ready, and notice when it ends or makes no progress.
 
-The classifier of the worker, the classifiers of the pages and the thumbnail decoder run under it. Not
-thread-safe: one thread uses it, which must live as long as the child is needed.
+It runs the classifier of the worker, those of the pages, and the thumbnail decoder. Not thread-safe: one
+thread uses it, and must live as long as the child.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.errors import ModelError
 FailureReason = Literal["decoder_crashed", "timeout"]
 
 _TICK = 0.25
-"""Seconds between two looks at `closing`."""
+"""Seconds between two checks of `closing`."""
 
 
 class ChildFailed(Exception):  # noqa: N818 - says what has happened

@@ -1,4 +1,4 @@
-"""The command that classifies photos without moving them."""
+"""The command `classify`: classify photos without moving them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pipeline.errors import SOME_FAILED, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.corrections.mover import Change
+    from pipeline.corrections.recorded_move import Change
 
 
 def correct(
@@ -32,12 +32,12 @@ def correct(
 
     Example: pawsort correct sorted/uncertain/rex.jpg --as dog
     """
-    from pipeline.corrections import corrections
+    from pipeline.corrections import correct_undo_retry
 
     settings = load(config)
     with database(settings, "write") as engine:
-        done = corrections.correct(
-            engine, settings, list(map(os.fsencode, files)), label, by or corrections.login_name()
+        done = correct_undo_retry.correct(
+            engine, settings, list(map(os.fsencode, files)), label, by or correct_undo_retry.login_name()
         )
     raise typer.Exit(_print_moves(done, json))
 
@@ -56,19 +56,19 @@ def undo(
 
     Example: pawsort undo --last 1
     """
-    from pipeline.corrections import corrections
+    from pipeline.corrections import correct_undo_retry
 
     settings = load(config)
     if sum(map(bool, (files, last, since))) != 1:
         raise SettingsError("choose what to revert: FILE..., --last N or --since TIME")
     with database(settings, "write") as engine:
-        done = corrections.undo(
+        done = correct_undo_retry.undo(
             engine,
             settings,
             files=[os.fsencode(file) for file in files or ()],
             last=last,
             since=since,
-            by=by or corrections.login_name(),
+            by=by or correct_undo_retry.login_name(),
         )
     raise typer.Exit(_print_moves(done, json))
 
@@ -85,7 +85,7 @@ def retry(
     Example: pawsort retry --reason timeout
     """
     from db.queries.overview import failed_paths
-    from pipeline.corrections import corrections
+    from pipeline.corrections import correct_undo_retry
 
     settings = load(config)
     if (reason is None) == (not files):
@@ -94,7 +94,7 @@ def retry(
         chosen = [os.fsencode(file) for file in files or ()]
         if reason is not None:
             chosen = failed_paths(engine, reason)
-        done = corrections.retry(engine, settings, by or corrections.login_name(), chosen)
+        done = correct_undo_retry.retry(engine, settings, by or correct_undo_retry.login_name(), chosen)
     raise typer.Exit(_print_moves(done, json))
 
 

@@ -1,4 +1,4 @@
-"""The command that finds and repairs disagreements, and packs a bundle for support."""
+"""The command `doctor`: find and repair disagreements of database and folders, pack a support bundle."""
 
 from __future__ import annotations
 

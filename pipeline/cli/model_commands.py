@@ -130,9 +130,9 @@ def evaluate(
     ] = None,
     exclude: Exclude = None,
     target_precision: Target = 0.995,
-    composed: Annotated[
+    scenes: Annotated[
         bool,
-        typer.Option("--composed", help="Also measure composed photos: small ones, and two side by side."),
+        typer.Option("--composed", help="Also measure synthetic scenes: small animals, two side by side."),
     ] = False,
     card: Annotated[
         bool, typer.Option("--card", help="Write the bundle's card, its README.md, with these figures.")
@@ -147,7 +147,7 @@ def evaluate(
     from pipeline.cli.progress import counting_progress
 
     _set_up_log(config)
-    if composed and against:
+    if scenes and against:
         raise SettingsError("--composed measures one model: leave out --against")
     with translated(), counting_progress("measuring") as progress:
         loaded = _load_bundle(bundle)
@@ -158,7 +158,7 @@ def evaluate(
         asked: dict[str, Any] = {"split": split, "exclude": exclude, "target_precision": target_precision}
         asked |= {"progress": progress}
         both = compare(loaded, other, folders, out, **asked) if other else None
-        result = None if other else measure_bundle(loaded, folders, out, composed=composed, **asked)
+        result = None if other else measure_bundle(loaded, folders, out, scenes=scenes, **asked)
     if both:
         _print_comparison(both, json)
     if result:

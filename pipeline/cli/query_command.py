@@ -1,4 +1,4 @@
-"""The command that lists rows of the database."""
+"""The command `query`: list rows of the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe on the command line: `--recipe FILE`, `--set KEY=VALUE`, and a hidden flag for each key."""
+"""Options of `train` for the recipe: `--recipe FILE`, `--set KEY=VALUE`, and a hidden flag for each key."""
 
 from __future__ import annotations
 

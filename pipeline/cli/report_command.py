@@ -1,4 +1,4 @@
-"""The command that writes reports now."""
+"""The command `report`: write reports now."""
 
 from __future__ import annotations
 

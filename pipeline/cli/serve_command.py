@@ -1,4 +1,4 @@
-"""The command that serves the web pages."""
+"""The command `serve`: serve the web pages."""
 
 from __future__ import annotations
 

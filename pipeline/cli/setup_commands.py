@@ -1,4 +1,4 @@
-"""The groups of commands that check and show the settings, and upgrade the database."""
+"""The commands `config check`, `config show` and `db upgrade`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Correct, undo and retry: move a file that was filed, with the intent recorded before the file is touched.
+"""Correct, undo and retry: move a filed file, with the intent recorded before the file is touched.
 
-May import `classifier` (the configured model), `files`, the root of `pipeline`, and `db`.
+Imports `classifier`, `files`, `db`, `models` and the root of `pipeline`.
 """

@@ -1,4 +1,4 @@
 """Compare rows, files and folders; repair what is safe; pack a support bundle.
 
-May import `worker`, `corrections`, `classifier`, `watch`, `reports`, `files` and `db`.
+Imports `classifier`, `corrections`, `files`, `watch`, `worker`, `db` and the root of `pipeline`.
 """

@@ -2,7 +2,7 @@
 
 A repair records the facts through the ledger's transitions: a file without a row gets one with the reason
 `imported`; the row of a file that was moved by hand gets its new path; a file without a row in the spool is
-processed; an interrupted move is finished; a row whose file another row counts ends. Each repair is one
+processed; an interrupted move is finished; a superseded row ends. Each repair is one
 transaction, or one that recovery finishes, so an interrupted repair can be run again. Other findings stay,
 each with the reason.
 """
@@ -23,8 +23,8 @@ from db.ledger.ledger import Entry, Ledger
 from db.queries import integrity
 from db.schema.file_names import escape
 from pipeline.config import Settings
-from pipeline.corrections.corrections import moves_lock
-from pipeline.corrections.mover import Change, Mover
+from pipeline.corrections.correct_undo_retry import moves_lock
+from pipeline.corrections.recorded_move import Change, Mover
 from pipeline.corrections.relocation import Relocation, Relocations
 from pipeline.doctor.check import examine
 from pipeline.doctor.problem import Problem

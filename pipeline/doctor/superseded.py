@@ -1,4 +1,4 @@
-"""Find filed rows whose file another row counts too: two rows name one path, or a file was filed again."""
+"""Find superseded rows: two rows name the same path, or a file was filed again under another row."""
 
 from __future__ import annotations
 

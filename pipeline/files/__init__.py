@@ -1,4 +1,5 @@
 """Filesystem primitives: open without following links, rename without overwriting, copy, sync, free names.
 
-Knows no database and no settings; imports nothing of `pipeline` but its root.
+Knows no database and no settings.
+Imports the root of `pipeline`.
 """

@@ -1,4 +1,4 @@
-"""Move files: never over another, never lost, durable. No other module moves a file.
+"""Move files: never over another, never lost, durable. Other packages move files only through this module.
 
 Paths are absolute, and bytes because names have any encoding. A refused move (no space, no permission,
 read-only) raises OSError and leaves the file where it was. `pipeline.files.naming` chooses a free name; the

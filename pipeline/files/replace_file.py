@@ -1,4 +1,4 @@
-"""Replace a file as a whole: readers see its old content or all of the new."""
+"""Replace a file atomically: readers see either the old content or the new."""
 
 from __future__ import annotations
 

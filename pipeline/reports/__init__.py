@@ -1,4 +1,4 @@
 """Nightly CSV reports: pandas writes them, APScheduler starts them.
 
-May import `files`, the root of `pipeline`, and `db`.
+Imports `files`, `db` and the root of `pipeline`.
 """

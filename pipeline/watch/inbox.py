@@ -21,8 +21,8 @@ from pipeline.config import WatchSettings
 from pipeline.files.safe_open import lstat_within
 from pipeline.watch.ignore_rules import ignorer, within
 from pipeline.watch.inbox_folder import FolderChange, InboxFolder
+from pipeline.watch.inbox_records import InboxFile, InboxStatus
 from pipeline.watch.mode import InboxWatcher
-from pipeline.watch.records import InboxFile, InboxStatus
 from pipeline.watch.refused_folders import Refusals, Verb
 from pipeline.watch.scanner import ScanCallbacks, Scanner, snapshot
 from pipeline.watch.skipped_entries import SkippedEntries

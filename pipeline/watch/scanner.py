@@ -1,4 +1,4 @@
-"""Incremental directory scanner; finds what events missed."""
+"""Incremental directory scanner; finds the files that events missed."""
 
 from __future__ import annotations
 

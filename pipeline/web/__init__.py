@@ -1,5 +1,6 @@
 """Web pages and JSON API: a process beside the worker; neither needs or stops the other.
 
-server -> app -> routes -> services -> middleware -> views. TensorFlow is never imported here: classifier
-subprocesses classify the photos.
+routes -> services -> served_models -> middleware -> views; TensorFlow runs only in subprocesses.
+Imports `web.middleware`, `web.routes`, `web.served_models`, `web.services`, `web.views`, `db` and the root of
+`pipeline`.
 """

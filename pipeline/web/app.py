@@ -14,9 +14,6 @@ from starlette.staticfiles import StaticFiles
 
 from pipeline.child_process import Main
 from pipeline.config import Settings
-from pipeline.web.classifiers.classifier_pool import SERVE, ClassifierPool
-from pipeline.web.classifiers.labels import LabelRegistry
-from pipeline.web.classifiers.model_registry import ModelRegistry
 from pipeline.web.middleware import openapi, problems
 from pipeline.web.middleware.conditional import Conditional
 from pipeline.web.middleware.guard import SecurityMiddleware
@@ -36,6 +33,9 @@ from pipeline.web.routes import (
     thumbnails,
     try_photo,
 )
+from pipeline.web.served_models.classifier_pool import SERVE, ClassifierPool
+from pipeline.web.served_models.label_choices import LabelRegistry
+from pipeline.web.served_models.model_registry import ModelRegistry
 from pipeline.web.services.byte_cache import ByteLRUCache
 from pipeline.web.services.cached import Cache
 from pipeline.web.services.classify_uploads import scratch_of

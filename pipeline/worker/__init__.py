@@ -1,4 +1,5 @@
 """The service: startup checks, main loop, the steps claim, classify and place, recovery, heartbeat, status.
 
-May import `corrections`, `classifier`, `watch`, `reports`, `files` and `db`; never `web`, `doctor` or `cli`.
+It never imports `web`, `doctor` or `cli`.
+Imports `classifier`, `corrections`, `files`, `reports`, `watch`, `db`, `models` and the root of `pipeline`.
 """

@@ -1,4 +1,4 @@
-"""The first step of a file: out of its inbox, into the spool."""
+"""The first step of a file: claim it and move it from its inbox into the spool."""
 
 from __future__ import annotations
 

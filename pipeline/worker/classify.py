@@ -1,4 +1,4 @@
-"""The second step of a file: from the spool through the classifier to a decision."""
+"""The second step of a file: classify it in the spool, and decide its folder."""
 
 from __future__ import annotations
 

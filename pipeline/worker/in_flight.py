@@ -1,4 +1,4 @@
-"""The files that are seen and not filed: the steps that have them, their counts, and the worker's health."""
+"""The files that are not filed yet: the step that each is in, their counts, and the worker's health."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pipeline.worker.held_file import MissingFiles, RetryQueue
 from pipeline.worker.place import PlaceStep
 
 MOST_RETRIES = 10_000
-"""So many claimed files may wait for a retry, so that a folder that refuses them does not fill the spool."""
+"""Claimed files that may wait for a retry; then no more are claimed, so that they do not fill the spool."""
 
 MOST_FOLDERS = 5
-"""So many folders that refuse files are named; the log has all of them."""
+"""Folders that refuse files which the health names at most; the log names all."""
 
 LONG_WAL_BYTES = 256 << 20
-"""A -wal grows to this size only if a reader keeps it from being emptied; usually it has some 4 MB."""
+"""A -wal this large means that a reader prevents SQLite from reusing it; usually it has some 4 MB."""
 
 
 class InFlight(NamedTuple):

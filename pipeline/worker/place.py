@@ -1,4 +1,4 @@
-"""The last step of a file: its decision into the ledger, then the file into its folder."""
+"""The last step of a file: commit its decision, then move it into its folder."""
 
 from __future__ import annotations
 

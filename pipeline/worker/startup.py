@@ -13,7 +13,7 @@ from db.queries.listing import counts
 from models.bundle.bundle import Bundle
 from pipeline.classifier.configured_model import outcome_folders
 from pipeline.config import Settings
-from pipeline.corrections.corrections import recover_moves
+from pipeline.corrections.correct_undo_retry import recover_moves
 from pipeline.decision import FAILED
 from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.files import moves

@@ -37,7 +37,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (83,), ("db/connection/test_engine.py::test_a_damaged_page_is_found_at_start",),
     ),
     of(
-        "a look at what an unclear commit did", "pipeline/worker/loop.py",
+        "the ledger read again after an unclear commit", "pipeline/worker/loop.py",
         "            if isinstance(error, CommitUnclear):\n",
         "            if False:\n",
         (67,), ("pipeline/worker/test_storage.py::test_a_commit_that_may_be_done_or_not_is_looked_up",),
@@ -55,7 +55,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (87,), ("db/connection/test_engine.py::test_a_forked_child_is_refused",),
     ),
     of(
-        "a step only from where it starts", "db/ledger/ledger.py",
+        "a transition only from its own state", "db/ledger/ledger.py",
         "    if done.rowcount != len(ids):\n",
         "    if False:\n",
         (), ("db/ledger/test_ledger.py::test_one_file_in_the_wrong_state_stops_the_whole_batch",),
@@ -67,7 +67,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (76,), ("db/connection/test_engine.py::test_a_database_serves_one_worker_at_a_time",),
     ),
     of(
-        "a locked database is waited for", "db/connection/errors.py",
+        "waiting for a locked database", "db/connection/errors.py",
         "    sqlite3.SQLITE_BUSY: (\n        DatabaseUnavailable,",
         "    sqlite3.SQLITE_BUSY: (\n        DatabaseError,",
         (79,), ("db/connection/test_engine.py::test_a_lock_that_stays_is_a_passing_trouble",),
@@ -76,10 +76,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "the bound of the -wal", "db/connection/sqlite.py",
         "            connection.execute(f\"PRAGMA journal_size_limit = {WAL_BYTES}\")\n",
         "",
-        (81,), ("faults/test_database.py::test_a_reader_that_stays_keeps_nobody_from_filing_and_the_wal_shrinks_after_it",),
+        (81,), ("faults/test_database.py::test_a_long_reader_does_not_stop_filing_and_the_wal_shrinks_after_it",),
     ),
     of(
-        "new connections after trouble", "pipeline/worker/loop.py",
+        "new connections after an error", "pipeline/worker/loop.py",
         "            forget_connections(self._engine)\n",
         "",
         (82,), ("pipeline/worker/test_storage.py::test_a_database_that_may_be_written_again_is_written_again",),
@@ -97,13 +97,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (85,), ("db/connection/test_engine.py::test_a_newer_database_is_refused",),
     ),
     of(
-        "nothing left of a database in the making", "db/connection/engine.py",
+        "no partial database left behind", "db/connection/engine.py",
         "            sqlite.discard_scratch(scratch)\n",
         "            pass\n",
         (86,), ("db/connection/test_versions.py::test_an_upgrade_that_fails_leaves_what_was",),
     ),
     of(
-        "files that the database does not know", "pipeline/doctor/check_files.py",
+        "files without a row", "pipeline/doctor/check_files.py",
         "    elif not is_temporary(name):\n",
         "    elif False:\n",
         (88,), ("pipeline/doctor/test_check.py::test_a_file_without_a_row_is_unrecorded_unless_a_program_left_it",),

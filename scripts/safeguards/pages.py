@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from scripts.safeguards.safeguard import Safeguard, of
 
+_CORRECT = "pipeline/corrections/test_correct_undo_retry.py::"
+
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
-        "the hash before a correction moves a file", "pipeline/corrections/mover.py",
+        "the hash before a correction moves a file", "pipeline/corrections/recorded_move.py",
         "    if not same:\n",
         "    if False:\n",
-        (), ("pipeline/corrections/test_corrections.py::test_a_file_that_is_not_what_was_filed_is_refused",),
+        (), (_CORRECT + "test_a_file_that_is_not_what_was_filed_is_refused",),
     ),
     of(
         "the Host of a request", "pipeline/web/middleware/guard.py",
@@ -30,7 +32,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/test_config.py",),
     ),
     of(
-        "no repair of what is empty", "pipeline/doctor/repair.py",
+        "no repair for an empty folder", "pipeline/doctor/repair.py",
         "        if not identity[2] or not stable:\n",
         "        if False:\n",
         (), ("pipeline/doctor/test_repair.py::test_what_only_people_can_mend_is_left_with_a_reason",),

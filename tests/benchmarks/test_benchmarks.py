@@ -30,11 +30,11 @@ LIMIT = Limit(
 
 
 def test_the_limit_is_what_decoding_and_the_network_reach_on_the_same_cores():
-    assert LIMIT.without_look == pytest.approx(80.0)
-    assert LIMIT.with_look == pytest.approx(1 / (0.0125 + 0.1 * (0.005 + 0.08)))
+    assert LIMIT.without_crops == pytest.approx(80.0)
+    assert LIMIT.with_crops == pytest.approx(1 / (0.0125 + 0.1 * (0.005 + 0.08)))
     assert LIMIT.core_seconds == pytest.approx(0.025 + 0.1 * (0.01 + 0.16))
     assert LIMIT.in_sixteen_bits == pytest.approx(1 / (0.0075 + 0.1 * (0.005 + 0.02)))
-    assert 2 / LIMIT.core_seconds == pytest.approx(LIMIT.with_look), (
+    assert 2 / LIMIT.core_seconds == pytest.approx(LIMIT.with_crops), (
         "the same, where two cores do nothing else"
     )
 

@@ -67,7 +67,7 @@ def test_a_confidence_of_many_sorts_nothing_and_one_of_few_reads_only_these(larg
 
 
 @pytest.mark.fault(112)
-def test_a_name_of_few_is_looked_up_and_not_searched_for_in_all_rows(large: Engine) -> None:
+def test_a_rare_name_is_found_by_the_index(large: Engine) -> None:
     steps = plans(large, lambda: list(results(large, FILTERS["a name that few have"])))
     assert _looked_up(steps, (NAMES,))
     assert not [step for step in steps if step.startswith("SCAN files USING INDEX")], steps
@@ -125,7 +125,7 @@ def test_a_search_in_vain_ends_and_goes_on_from_where_it_ended(
     assert browse.page(large, Choice(inbox="/photos/none")) == browse.Page(())
 
 
-def test_a_confidence_that_few_have_is_looked_up(large: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rare_confidence_is_found_by_the_index(large: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     few, name = Choice(min_confidence=0.4, max_confidence=0.41), Choice(name="rex", min_confidence=0.4)
     met = [browse.page(large, choice, size=20) for choice in (few, name)]
     assert all(len(page.entries) == 20 for page in met)

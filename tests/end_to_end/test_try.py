@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.web.classifiers.model_registry import SHIPPED
+from pipeline.web.served_models.model_registry import SHIPPED
 from tests.end_to_end.browser import Window, chromium
 from tests.end_to_end.conftest import Site, picture
 from tests.support.oracle import conserved
@@ -54,7 +54,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [*made, folder / "diary.txt"]
 
 
-def test_a_photo_is_answered_looked_into_sent_filed_and_settled(
+def test_a_photo_is_classified_explained_delivered_filed_and_corrected(
     site: Site, browser: Any, photos: list[Path]
 ) -> None:
     with Window(browser, site.address) as window:

@@ -16,7 +16,7 @@ from db.connection.errors import DatabaseUnavailable
 from db.queries.listing import results
 from pipeline import config
 from pipeline.config import Settings
-from pipeline.corrections import corrections
+from pipeline.corrections import correct_undo_retry
 from pipeline.errors import LockError
 from tests.support.stub_classifier import BUNDLE
 
@@ -38,9 +38,9 @@ def _mend_some(engine: Engine, settings: Settings, chance: random.Random) -> Non
     label, last = chance.choice(("cat", "dog", "neither")), chance.randint(1, 2)
     chance.choice(
         (
-            lambda: corrections.correct(engine, settings, some, label, "people", BUNDLE.folders),
-            lambda: corrections.undo(engine, settings, "people", some, last),
-            lambda: corrections.undo(engine, settings, "people", last=last),
-            lambda: corrections.retry(engine, settings, "people", failed[:2]),
+            lambda: correct_undo_retry.correct(engine, settings, some, label, "people", BUNDLE.folders),
+            lambda: correct_undo_retry.undo(engine, settings, "people", some, last),
+            lambda: correct_undo_retry.undo(engine, settings, "people", last=last),
+            lambda: correct_undo_retry.retry(engine, settings, "people", failed[:2]),
         )
     )()

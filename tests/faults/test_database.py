@@ -57,7 +57,7 @@ def test_status_tells_of_a_worker_whose_database_is_locked(site: Site) -> None:
 
 
 @pytest.mark.fault(81)
-def test_a_reader_that_stays_keeps_nobody_from_filing_and_the_wal_shrinks_after_it(site: Site) -> None:
+def test_a_long_reader_does_not_stop_filing_and_the_wal_shrinks_after_it(site: Site) -> None:
     site.start()
     site.wait_until_watching()
     database = site.settings.state / "pawsort.db"

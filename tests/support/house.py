@@ -13,8 +13,8 @@ from pathlib import Path
 from db.connection.engine import open_database, upgrade
 from db.ledger.ledger import FileDecision, Ledger, SettledFile
 from pipeline.config import Settings
-from pipeline.corrections import corrections
-from pipeline.corrections.mover import Change
+from pipeline.corrections import correct_undo_retry
+from pipeline.corrections.recorded_move import Change
 from pipeline.files import moves
 
 FOLDERS = {"cat": "cats", "dog": "dogs"}
@@ -110,12 +110,12 @@ class House:
 
     def correct(self, *names: bytes, label: str = "dog") -> list[Change]:
         paths = [os.path.join(self.sorted, name) for name in names]
-        return corrections.correct(self.engine, self.settings, paths, label, "ann", FOLDERS, self.now)
+        return correct_undo_retry.correct(self.engine, self.settings, paths, label, "ann", FOLDERS, self.now)
 
     def undo(
         self, last: int | None = None, since: datetime | None = None, files: tuple[bytes, ...] = ()
     ) -> list[Change]:
-        return corrections.undo(
+        return correct_undo_retry.undo(
             self.engine,
             self.settings,
             "ben",
@@ -126,7 +126,7 @@ class House:
         )
 
     def recover(self) -> list[Change]:
-        return corrections.recover_moves(self.engine, self.settings, self.now)
+        return correct_undo_retry.recover_moves(self.engine, self.settings, self.now)
 
     def state(self, id: int) -> tuple[str, str | None, str | None, bytes | None]:
         """State, outcome, corrected_to, and path relative to the house."""

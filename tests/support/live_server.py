@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.config import Settings
 from pipeline.web import server
 from pipeline.web.app import create_app
-from pipeline.web.classifiers.model_registry import SHIPPED, ModelRegistry
+from pipeline.web.served_models.model_registry import SHIPPED, ModelRegistry
 from tests.support.child_mains import page_classifier_child
 from tests.support.house import House
 from tests.support.pictures import encode, scene

@@ -1,4 +1,4 @@
 """Figures, intervals, curves, comparison of two models. NumPy only.
 
-Imports no other package of `evaluation`.
+Imports `bundle`, `data`, `images`, `images.formats` and the root of `models`.
 """

@@ -1,4 +1,4 @@
-"""The curves behind the areas: ROC, precision and recall, reliability, risk and coverage."""
+"""Compute curves: ROC, precision and recall, calibration, risk and coverage."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def curves(predictions: Predictions) -> list[Curve]:
     """Return every curve that can be drawn for these photos."""
     return [
         *_of_labels(predictions),
-        *_of_outsiders(predictions),
+        *_roc_of_neither(predictions),
         _reliability(predictions),
         _risk_coverage(predictions),
     ]
@@ -65,7 +65,7 @@ def _of_labels(predictions: Predictions) -> Iterator[Curve]:
                 yield Curve("roc", name, _points(scores, true, _rates))
 
 
-def _of_outsiders(predictions: Predictions) -> Iterator[Curve]:
+def _roc_of_neither(predictions: Predictions) -> Iterator[Curve]:
     """Yield the ROC of `neither` for a bundle that has no output for it."""
     outside = ~predictions.foldered
     if NEITHER not in predictions.labels and outside.any() and not outside.all():

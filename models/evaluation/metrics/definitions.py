@@ -1,4 +1,4 @@
-"""Define every figure once: shares of photos by their flags, all others as statistics."""
+"""Define every figure: shares as flags of photos, all others as statistics."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _novelty(predictions: Predictions) -> dict[str, Quantity]:
     return {
         "neither_auroc": Quantity(auroc, len(predictions)),
         "neither_fpr_at_95_tpr": Quantity(
-            statistics.let_in(predictions.novelty, inside, outside), len(predictions)
+            statistics.fpr_at_tpr(predictions.novelty, inside, outside), len(predictions)
         ),
     }
 

@@ -1,4 +1,4 @@
-"""The figures of one bundle on one set of photos, from its probabilities alone."""
+"""Compute the figures of one bundle on one set of photos, from its probabilities."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AtThreshold:
     threshold: float
     precision: Share  # of the filed photos that show a class with a folder, the share in the right one
     coverage: Share  # of the photos that have a folder, the share filed
-    neither_filed: Share  # of the photos of `neither`, the share filed all the same
+    neither_filed: Share  # of the photos of `neither`, the share filed
     filed_right: Share  # of all filed photos, the share in the right folder
 
 

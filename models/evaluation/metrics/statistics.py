@@ -1,7 +1,7 @@
-"""Figures as functions of how often each photo counts, so that one definition gives value and interval.
+"""Define figures as functions of weights, so that one definition gives both value and bootstrap interval.
 
-A Statistic takes weights (b, n), row by row a resample of n photos, and returns b values, NaN where one has
-no meaning. All ones give the figure itself. What does not depend on the weights, above all sorting, is done
+A Statistic takes weights (b, n), each row a resample of n photos, and returns b values, NaN where undefined.
+Weights of one give the figure itself. Work that does not depend on the weights, such as sorting, is done
 once, when the statistic is made.
 """
 
@@ -93,10 +93,11 @@ def area_under_risk_coverage(confidence: Float64, right: Flags, among: Flags) ->
     return value if len(order) else _nothing
 
 
-def let_in(scores: Float64, inside: Flags, outside: Flags, share: float = 0.95) -> Statistic:
-    """Return the share of outsiders that score no more than `share` of the insiders do.
+def fpr_at_tpr(scores: Float64, inside: Flags, outside: Flags, share: float = 0.95) -> Statistic:
+    """Return the false positive rate where the true positive rate is `share`; low scores are positive.
 
-    The bound is the insiders' quantile with linear interpolation, as numpy.quantile has it.
+    `inside` are the positives, `outside` the negatives. The bound is the positives' quantile, interpolated
+    linearly as by numpy.quantile.
     """
     order = np.flatnonzero(inside)[np.argsort(scores[inside], kind="stable")]
     ranked, others = scores[order], np.flatnonzero(outside)

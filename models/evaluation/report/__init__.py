@@ -1,4 +1,4 @@
 """HTML page, plots, gallery, tables and the model card; with `templates/`.
 
-May import `metrics`, `inference`, `data` and what these may import.
+Imports `bundle`, `data`, `evaluation.metrics`, `images`, `inference` and the root of `models`.
 """

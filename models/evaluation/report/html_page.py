@@ -81,12 +81,12 @@ def tiles(result: Evaluation) -> list[Tile]:
     at = result.at_threshold
     percent_ = f"{100 * at.target_precision:g}%"
     found = [
-        Tile("right, of all", result.accuracy, "the best of all labels, neither included, is the true one"),
-        Tile("right, with a folder", result.accuracy_with_folder, "if only labels with a folder count"),
-        Tile("filed", at.coverage, f"of those with a folder, when {percent_} of what is filed must be right"),
+        Tile("accuracy", result.accuracy, "of all photos have the right label, neither included"),
+        Tile("accuracy, with a folder", result.accuracy_with_folder, "if only labels with a folder count"),
+        Tile("filed", at.coverage, f"of photos of a class with a folder, at target precision {percent_}"),
         Tile("filed right", at.precision, "of these filed photos are in the right folder"),
         Tile("neither, filed", at.neither_filed, "of photos of neither, which should not be filed"),
-        Tile("calibration error", result.measured["ece"], "between confidence and truth, on average (ECE)"),
+        Tile("calibration error", result.measured["ece"], "mean difference of confidence and accuracy (ECE)"),
     ]  # fmt: skip
     return [tile for tile in found if tile.share.value is not None]
 
@@ -112,7 +112,7 @@ def groups(measured: Mapping[str, Share]) -> list[tuple[str, list[tuple[str, Sha
     """Return the tables of groups: a title, and for each group its name, accuracy and share filed."""
     titles = {
         "source": "By source", "size": "By longest side", "shape": "By shape, long side to short",
-        "composition": "Made of other photos",
+        "composition": "Synthetic scenes",
     }  # fmt: skip
     tables = []
     for kind, title in titles.items():

@@ -24,21 +24,21 @@ _MOST_CONFUSED = 6
 _KEPT = re.compile(r"<!-- kept: (\w+) -->\n(.*?)\n<!-- end -->", re.DOTALL)
 
 _HEADLINES = (
-    ("accuracy", "right answers, of all photos"),
-    ("accuracy_with_folder", "right, of photos with a folder, if it must name one that has a folder"),
-    ("coverage_at_threshold", "photos with a folder that are filed"),
+    ("accuracy", "accuracy on all photos"),
+    ("accuracy_with_folder", "accuracy on photos of a class with a folder, choosing only among these"),
+    ("coverage_at_threshold", "photos of a class with a folder that are filed"),
     ("precision_at_threshold", "of these, in the right folder"),
-    ("neither_filed_at_threshold", "photos of neither that are filed all the same"),
-    ("filed_right_at_threshold", "of all that is filed, in the right folder"),
+    ("neither_filed_at_threshold", "photos of neither that are filed"),
+    ("filed_right_at_threshold", "of everything filed, in the right folder"),
     ("log_loss", "log loss, nats"),
-    ("log_loss_with_folder", "log loss on photos with a folder, nats"),
+    ("log_loss_with_folder", "log loss on photos of a class with a folder, nats"),
     ("ece", "calibration error"),
-    ("ece_with_folder", "calibration error on photos with a folder"),
-    ("neither_auroc", "area under ROC of neither against the rest"),
-    ("neither_fpr_at_95_tpr", "photos of neither let in when 95% of the others are"),
+    ("ece_with_folder", "calibration error on photos of a class with a folder"),
+    ("neither_auroc", "area under the ROC curve, neither against all classes"),
+    ("neither_fpr_at_95_tpr", "photos of neither accepted when 95% of the others are"),
 )
 _UNSEEN = "unseen_neither_filed_at_threshold"
-_UNSEEN_WORDS = "photos of neither that are filed, by last layers that had not seen their source"
+_UNSEEN_WORDS = "photos of neither that are filed, each judged by a last layer trained without its source"
 _PLAIN = ("log_loss", "log_loss_with_folder", "neither_auroc")
 
 
@@ -83,13 +83,13 @@ def text(bundle: Bundle, measured: Evaluation, kept: dict[str, str] | None = Non
 
 def _defaults(bundle: Bundle) -> dict[str, str]:
     labels = [_safe(label) for label in bundle.labels if label != NEITHER]
-    beyond = ", and what shows none of them" if NEITHER in bundle.labels else ""
+    beyond = ", and photos of neither" if NEITHER in bundle.labels else ""
     return {
         "about": f"Tells apart {', '.join(labels[:20])}{' and more' if len(labels) > 20 else ''}{beyond}.",
-        "data": "Where the photos come from, and under what licence, is not written down yet.",
+        "data": "The source and the licence of the photos are not recorded yet.",
         "method": "",
         "fails": "",
-        "licence": "What the weights were made from decides their licence, which is not written down yet.",
+        "licence": "The licence of the weights depends on what they were made from. It is not recorded yet.",
     }
 
 
@@ -102,7 +102,7 @@ def _facts(bundle: Bundle) -> str:
             ("sees", f"the whole photo, squashed to {bundle.input_size} x {bundle.input_size} pixels"),
             (
                 "labels",
-                f"{len(bundle.labels)}" + (", neither among them" if NEITHER in bundle.labels else ""),
+                f"{len(bundle.labels)}" + (", including neither" if NEITHER in bundle.labels else ""),
             ),
             ("files", folders if len(bundle.folders) <= 12 else f"{len(bundle.folders)} classes"),
             ("made", _safe(bundle.manifest.made.at)),
@@ -122,7 +122,7 @@ def _again(bundle: Bundle) -> str:
     without = words[words.index("--exclude") :][:2] if "--exclude" in words else []
     place = words[words.index("--out") + 1] if "--out" in words[:-1] else str(bundle.path)
     measure = shlex.join(["pawsort", "evaluate", place, *folders, "--split", "test", *without])
-    return f"{_command(words)}\n\nMeasure it on the photos that no choice has seen:\n\n    {measure}"
+    return f"{_command(words)}\n\nMeasure it on the photos that were kept for testing:\n\n    {measure}"
 
 
 def _command(words: Sequence[str]) -> str:
@@ -150,14 +150,14 @@ def _data(bundle: Bundle) -> str:
     )
     lines = [
         table,
-        f"{made.set_aside:,} files were set aside: no photos, repeated, or known to be labelled wrongly.",
+        f"{made.set_aside:,} files were left out: not photos, duplicates, or known to have a wrong label.",
     ]
     if made.held_out_sources:
         held = "; ".join(
             f"{_safe(source)}: {split}" for source, split in sorted(made.held_out_sources.items())
         )
         lines.append(
-            f"Whole sources of neither stay in one split, so that none is recognised by its look: {held}."
+            f"All photos of a source of neither are in one split, so that no source is familiar: {held}."
         )
     return "\n\n".join(lines)
 
@@ -166,16 +166,16 @@ def _method(bundle: Bundle) -> str:
     calibration = bundle.manifest.calibration
     versions = ", ".join(f"{name} {version}" for name, version in bundle.manifest.made.versions.items())
     return (
-        f"{_safe(bundle.architecture)}, trained by the command above. The content of a photo decides its "
-        f"split. From {calibration.photos:,} photos that trained nothing come one temperature, "
-        f"{calibration.temperature:.3f}, and for each promised precision the least confidence that proves it "
+        f"{_safe(bundle.architecture)}, trained by the command above. A hash of its content puts each photo "
+        f"into a split. {calibration.photos:,} photos that did not train the network gave the temperature, "
+        f"{calibration.temperature:.3f}, and for each target precision the lowest threshold that proves it "
         f"(exact binomial bound, {calibration.bound:.0%}, one-sided). Made with {versions}."
     )
 
 
 def _figures(bundle: Bundle, measured: Evaluation) -> str:
     at = measured.at_threshold
-    seen = ", which no choice has seen" if measured.split == "test" else ""
+    seen = ", which were kept for testing" if measured.split == "test" else ""
     split = f" of the split {measured.split}{seen}" if measured.split else ""
     rows = [
         (words, *_cells(measured.measured[name], name in _PLAIN))
@@ -196,10 +196,10 @@ def _figures(bundle: Bundle, measured: Evaluation) -> str:
     ]
     return "\n\n".join([
         *(f"**{_safe(warning)}**" for warning in [*measured.warnings, *_unproven(bundle, measured)]),
-        f"On {measured.photos:,} photos{split}, with 95% intervals; what is filed, at `target_precision: "
-        f"{at.target_precision:g}`, threshold {at.threshold:.4f}.",
+        f"On {measured.photos:,} photos{split}, with 95% intervals. Filed: at `target_precision: "
+        f"{at.target_precision:g}`, which is threshold {at.threshold:.4f}.",
         _table(("figure", "value", "95% interval", "photos"), rows),
-        "What other promises give and cost:",
+        "The same at other target precisions:",
         _table(("promise", "threshold", "filed", "of these right", "neither filed"), promises),
         _table(("class", "precision", "recall", "F1"), classes),
     ])  # fmt: skip

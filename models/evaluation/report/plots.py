@@ -1,4 +1,4 @@
-"""The curves as PNG, in colours for light and dark paper. Needs matplotlib, from the extra `train`."""
+"""Plot the curves as PNG, for light and dark themes. Needs matplotlib, from the extra `train`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""BMP: a header of one of many lengths, masks or a palette, then rows of pixels, the lowest first.
+"""Decode BMP: a header of one of many lengths, masks or a palette, then rows of pixels, bottom row first.
 
-It is read here, since Pillow loses its place in runs that begin at an odd byte, knows few masks, and takes
-some palettes for none. Sources: Microsoft's BITMAPV5HEADER, IBM's OS/2 2.x bitmaps, Jason Summers' bmpsuite.
+Own code, because Pillow misreads run-length data at odd offsets, supports few masks, and ignores some
+palettes. Sources: Microsoft's BITMAPV5HEADER, IBM's OS/2 2.x bitmaps, Jason Summers' bmpsuite.
 """
 
 from __future__ import annotations

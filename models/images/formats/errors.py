@@ -1,4 +1,4 @@
-"""Why some bytes cannot be shown to a network."""
+"""Errors of image files: the reason and a detail."""
 
 from __future__ import annotations
 

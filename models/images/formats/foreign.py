@@ -1,4 +1,4 @@
-"""Tables of pictures, documents and films that are not read, so that a reason can name them."""
+"""Signatures of images, documents and videos that are not supported, to name them in the reason."""
 
 from __future__ import annotations
 

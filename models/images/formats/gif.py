@@ -1,6 +1,6 @@
 """GIF: a screen, then blocks made of sub-blocks of at most 255 bytes. Source: GIF89a.
 
-Only the first frame is looked at, so only that must be whole.
+Only the first frame is used, so only that must be complete.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which numbers are black and which are white in a grey picture of more than 8 bits, or of signed numbers."""
+"""Find the black and white levels of a grey image with more than 8 bits or signed values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """HEIF and AVIF: boxes within boxes. `meta` has still pictures as items, `moov` has films as tracks.
 
-Sources: ISO/IEC 14496-12 (boxes, tracks), 23008-12 (items), AV1 Image File Format. Every walk is bounded
-by the bytes that are there.
+Sources: ISO/IEC 14496-12 (boxes, tracks), 23008-12 (items), AV1 Image File Format. Every loop is bounded
+by the length of the data.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The scans of a JPEG: where their data lie, and what is known of them without decoding. Source: ITU T.81."""
+"""Find the scans of a JPEG and what their headers say, without decoding. Source: ITU T.81."""
 
 from __future__ import annotations
 

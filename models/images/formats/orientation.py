@@ -1,4 +1,4 @@
-"""How a picture is to be turned: 1 to 8, as EXIF counts. Sources: EXIF 3, XMP's namespace of TIFF."""
+"""Read the orientation of an image, 1 to 8 as in EXIF. Sources: EXIF 3, XMP's namespace of TIFF."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kind of file some bytes are, by their first few and never by a name."""
+"""Recognise the type of a file by its first bytes, never by its name."""
 
 from __future__ import annotations
 

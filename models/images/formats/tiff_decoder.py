@@ -1,7 +1,7 @@
 """Open a TIFF with Pillow, corrected where Pillow would show other pixels than libtiff does.
 
-Pillow decodes uncompressed TIFFs itself and leaves compressed ones to libtiff. Its own way knows neither
-planes of 16 bits nor subsampled YCbCr, and shows noise; libtiff reads both.
+Pillow decodes uncompressed TIFFs itself and leaves compressed ones to libtiff. Its own decoder shows
+noise for planes of 16 bits and for subsampled YCbCr; libtiff reads both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
 """Runs before every route: checks of host, origin and token, body limits, conditional requests, errors.
 
-May import `views`, and what `web` may import.
+Imports `corrections`, `files`, `web.views`, `db` and the root of `pipeline`.
 """

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from fastapi import Request
 
-from pipeline.corrections.corrections import login_name
+from pipeline.corrections.correct_undo_retry import login_name
 from pipeline.logs import printable
 from pipeline.web.middleware.cookies import cookies
 

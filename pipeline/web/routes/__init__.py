@@ -1,4 +1,5 @@
 """One FastAPI router for each page, and the JSON API.
 
-May import `services`, `classifiers`, `middleware` and `views`.
+Imports `corrections`, `files`, `reports`, `web.middleware`, `web.served_models`, `web.services`, `web.views`,
+`worker`, `db`, `models` and the root of `pipeline`.
 """

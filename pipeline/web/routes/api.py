@@ -13,8 +13,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from db.queries import listing
 from db.schema.file_names import escape
-from pipeline.corrections.corrections import Known
-from pipeline.corrections.mover import Change
+from pipeline.corrections.correct_undo_retry import Known
+from pipeline.corrections.recorded_move import Change
 from pipeline.web.middleware import openapi
 from pipeline.web.middleware.etags import matches_strongly, tag_of, tags_in
 from pipeline.web.middleware.openapi import (
@@ -31,7 +31,7 @@ from pipeline.web.middleware.openapi import (
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.routes.parameters import After, Id, Moment, Rows, Share, Text
-from pipeline.web.services import corrections
+from pipeline.web.services import correct_files
 from pipeline.web.services.classify_uploads import answers as ask
 from pipeline.web.services.classify_uploads import scratch
 from pipeline.web.services.context import AppContext, ContextDep
@@ -131,7 +131,7 @@ def correct(
 ) -> dict[str, Any]:
     """Correct the label of a photo: the file moves, and the row records the correction."""
     known = _requested_version(context, id, if_match)
-    changes = corrections.correct(context, visitor_name(request, said.by), [known], said.label)
+    changes = correct_files.correct(context, visitor_name(request, said.by), [known], said.label)
     return _changed(context, response, known, changes, if_match)
 
 
@@ -142,7 +142,7 @@ def undo(
     """Undo the last change: a correction returns to the previous folder, a filing to the inbox."""
     known = _requested_version(context, id, if_match)
     return _changed(
-        context, response, known, corrections.undo(context, visitor_name(request, by), [known]), if_match
+        context, response, known, correct_files.undo(context, visitor_name(request, by), [known]), if_match
     )
 
 
@@ -220,7 +220,7 @@ def _row(context: AppContext, id: int) -> dict[str, Any]:
 
 def _etag(context: AppContext, id: int) -> str:
     """Return the ETag of a row: the version of its file and a hash of the row."""
-    [known] = corrections.current(context, [id])  # before the row, so that it is never newer than the row
+    [known] = correct_files.current(context, [id])  # before the row, so that it is never newer than the row
     row = json.dumps(_row(context, id), sort_keys=True, default=str)
     return tag_of(row.encode("utf-8", "surrogatepass"), f"{known.version}-")
 
@@ -248,15 +248,15 @@ def _version(etag: str) -> int:
 
 
 def _changed_since(context: AppContext, id: int) -> Problem:
-    return Problem(412, corrections.why_changed(context, id), f"GET /api/results/{id} again, then decide.")
+    return Problem(412, correct_files.why_changed(context, id), f"GET /api/results/{id} again, then decide.")
 
 
 def _changed(
     context: AppContext, response: Response, known: Known, changes: list[Change], if_match: str | None
 ) -> dict[str, Any]:
     [change] = changes
-    for problem in corrections.problems(changes):
-        if if_match is not None and corrections.current(context, [known.id]) != [
+    for problem in correct_files.problems(changes):
+        if if_match is not None and correct_files.current(context, [known.id]) != [
             known
         ]:  # since the check above
             raise _changed_since(context, known.id)

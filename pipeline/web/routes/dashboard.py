@@ -16,7 +16,7 @@ from db.queries import listing, overview, review
 from pipeline.config import WatchSettings
 from pipeline.reports.calendar_days import bounds, day_of
 from pipeline.web.middleware.visitor import visitor_name
-from pipeline.web.services import corrections
+from pipeline.web.services import correct_files
 from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.views.charts import columns, legend, series_of
 from pipeline.web.views.rendering import render
@@ -59,8 +59,10 @@ def now(request: Request, context: ContextDep) -> Response:
 def retry(request: Request, context: ContextDep, reason: Annotated[str, Form()]) -> Response:
     """Retry the newest files that failed for a reason, at most `corrections.MOST`."""
     engine = context.database.reader()
-    paths = overview.failed_paths(engine, reason, corrections.MOST) if engine else []
-    wrong = corrections.problems(corrections.retry(context, visitor_name(request), paths)) if paths else []
+    paths = overview.failed_paths(engine, reason, correct_files.MOST) if engine else []
+    wrong = (
+        correct_files.problems(correct_files.retry(context, visitor_name(request), paths)) if paths else []
+    )
     context.cache.forget()
     if not wrong:
         return RedirectResponse("/today", 303)
@@ -99,7 +101,7 @@ def _counted(engine: Engine, context: AppContext) -> dict[str, Any]:
         "failures": context.cache.get("failures", lambda: overview.failures(engine)),
         "today": days[-1][1],
         "chart": context.cache.get("chart", lambda: _chart(days, context)),
-        "most": corrections.MOST,
+        "most": correct_files.MOST,
         "left": context.cache.get("left", lambda: sum(review.left(engine).values())),
     }
 

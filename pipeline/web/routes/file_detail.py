@@ -9,12 +9,12 @@ from fastapi.responses import RedirectResponse
 
 from db.queries import overview
 from db.queries.overview import History
-from pipeline.corrections.mover import Change
+from pipeline.corrections.recorded_move import Change
 from pipeline.decision import FAILED
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import Id
-from pipeline.web.services import corrections, recent_answers
+from pipeline.web.services import correct_files, recent_answers
 from pipeline.web.services.context import AppContext, ContextDep
 from pipeline.web.views.rendering import render
 from pipeline.web.views.timeline import timeline
@@ -35,12 +35,14 @@ def correct(
     request: Request, context: ContextDep, id: Id, seen: Version, label: Annotated[str, Form()]
 ) -> Response:
     """Correct its label."""
-    changes = corrections.correct(context, visitor_name(request), corrections.parse_version(id, seen), label)
+    changes = correct_files.correct(
+        context, visitor_name(request), correct_files.parse_version(id, seen), label
+    )
     response = _done(request, context, id, changes)
     if not any(change.problem for change in changes):
         answers = [
             *recent_answers.of_browser(request, context),
-            list(corrections.versions(context, [id]).values()),
+            list(correct_files.versions(context, [id]).values()),
         ]
         recent_answers.keep(request, response, answers)
     return response
@@ -53,7 +55,7 @@ def undo(request: Request, context: ContextDep, id: Id, seen: Version) -> Respon
         request,
         context,
         id,
-        corrections.undo(context, visitor_name(request), corrections.parse_version(id, seen)),
+        correct_files.undo(context, visitor_name(request), correct_files.parse_version(id, seen)),
     )
 
 
@@ -64,12 +66,12 @@ def retry(request: Request, context: ContextDep, id: Id, seen: Version) -> Respo
         request,
         context,
         id,
-        corrections.retry(context, visitor_name(request), corrections.parse_version(id, seen)),
+        correct_files.retry(context, visitor_name(request), correct_files.parse_version(id, seen)),
     )
 
 
 def _done(request: Request, context: AppContext, id: int, changes: list[Change]) -> Response:
-    wrong = corrections.problems(changes)
+    wrong = correct_files.problems(changes)
     if not wrong:
         return RedirectResponse(f"/files/{id}", 303)
     response = _show(request, context, id, wrong)
@@ -87,7 +89,7 @@ def _show(request: Request, context: AppContext, id: int, wrong: list[str] | Non
         "file.html",
         **_values(context, found),
         wrong=wrong or [],
-        seen=corrections.versions(context, [id])[id],
+        seen=correct_files.versions(context, [id])[id],
         name=chosen_name(request),
         by=visitor_name(request),
         back=f"/files/{id}",

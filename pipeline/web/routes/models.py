@@ -17,10 +17,10 @@ from models.bundle.bundle import Bundle
 from models.bundle.manifest import Figure
 from pipeline.decision import UNCERTAIN
 from pipeline.files.safe_open import open_if_regular
-from pipeline.web.classifiers import measured_figures, promised_figures
-from pipeline.web.classifiers.model_registry import SHIPPED, Choice
-from pipeline.web.classifiers.promised_figures import Promise
 from pipeline.web.routes.parameters import Number
+from pipeline.web.served_models import measured_figures, promised_figures
+from pipeline.web.served_models.model_registry import SHIPPED, Choice
+from pipeline.web.served_models.promised_figures import Promise
 from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.services.pictures import draw_jpeg
 from pipeline.web.views.charts import Series, interval, legend, lines

@@ -15,12 +15,12 @@ from sqlalchemy import Engine
 from db.queries import overview, review
 from db.queries.review import Group, Order, Settled
 from db.schema.records import Entry
-from pipeline.corrections.mover import Change
+from pipeline.corrections.recorded_move import Change
 from pipeline.decision import UNCERTAIN
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import After, Text
-from pipeline.web.services import corrections, recent_answers
+from pipeline.web.services import correct_files, recent_answers
 from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.views.rendering import render
 
@@ -101,11 +101,11 @@ def answer(
     file: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
     """Correct files to one label, and show the next ones."""
-    changes = corrections.correct(context, visitor_name(request), corrections.parse_versions(file), label)
+    changes = correct_files.correct(context, visitor_name(request), correct_files.parse_versions(file), label)
     corrected = [change.id for change in changes if change.id is not None and not change.problem]
     answers = recent_answers.of_browser(request, context)
     if corrected:
-        answers = [*answers, list(corrections.versions(context, corrected).values())]
+        answers = [*answers, list(correct_files.versions(context, corrected).values())]
     said = f"{_photos(len(corrected))} recorded as {label}." if corrected else ""
     return _next(request, context, view, answers, changes, said)
 
@@ -123,7 +123,7 @@ def undo(
     last = (recent_answers.from_text(done) or recent_answers.of_browser(request, context))[-1:]
     if not last:
         return _next(request, context, view, [], [], "There is nothing to undo.")
-    changes = corrections.undo(context, visitor_name(request), corrections.parse_versions(last[0]))
+    changes = correct_files.undo(context, visitor_name(request), correct_files.parse_versions(last[0]))
     undone = [change.id for change in changes if change.id is not None and not change.problem]
     said = f"{_photos(len(undone))} undone." if undone else ""
     return _next(
@@ -141,7 +141,7 @@ def _next(
     show: Sequence[int] = (),
     back: str = "",
 ) -> Response:
-    wrong = corrections.problems(changes)
+    wrong = correct_files.problems(changes)
     if "hx-request" in request.headers or wrong:
         response = _answer(request, context, view, answers, show, said, wrong)
     elif back:
@@ -199,7 +199,7 @@ def _stage(engine: Engine, context: AppContext, view: View, show: Sequence[int])
         "total": sum(left.values()),
         "entries": shown,
         "ahead": ahead,
-        "seen": corrections.versions(context, [entry.id for entry in shown]),
+        "seen": correct_files.versions(context, [entry.id for entry in shown]),
         "wrapped": wrapped,
         "record": record_of(review.settled(engine)),
         "is_new": False,

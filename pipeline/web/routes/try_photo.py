@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
-from models.inference.imagenet import NAME as IMAGENET
-from pipeline.web.classifiers.model_registry import MAKE_IMAGENET, Choice
+from models.inference.imagenet_bundle import NAME as IMAGENET
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.routes.parameters import Text
+from pipeline.web.served_models.model_registry import MAKE_IMAGENET, Choice
 from pipeline.web.services.classify_uploads import LOOK_PIXELS, Answer, answers, heat, scratch
 from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.services.pictures import draw_jpeg, jpeg_response

@@ -1,4 +1,5 @@
-"""What routes call: classify and deliver uploads, draw thumbnails, correct files, open the database, cache.
+"""Services of the routes: classify and deliver uploads, draw thumbnails, correct files, open the database.
 
-May import `classifiers`, `middleware` and `views`; never a route.
+Imports `classifier`, `corrections`, `files`, `watch`, `web.middleware`, `web.served_models`, `worker`, `db`,
+`models` and the root of `pipeline`.
 """

@@ -1,4 +1,4 @@
-"""Cache results for a while, so that pages that refresh cost the worker little."""
+"""Cache results for a while, so that refreshing pages take little time from the worker."""
 
 from __future__ import annotations
 

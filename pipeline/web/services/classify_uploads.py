@@ -16,9 +16,9 @@ from pipeline.classifier.messages import Explain
 from pipeline.classifier.supervised_child import ClosingError
 from pipeline.config import Settings
 from pipeline.decision import Policy
-from pipeline.web.classifiers.child_thread import FullError
-from pipeline.web.classifiers.model_registry import Choice
 from pipeline.web.middleware.problems import TRY_AGAIN, Problem
+from pipeline.web.served_models.child_thread import FullError
+from pipeline.web.served_models.model_registry import Choice
 from pipeline.web.services.context import AppContext
 from pipeline.web.services.uploads import Upload
 

@@ -10,11 +10,11 @@ from sqlalchemy import Engine
 
 from db.queries import listing
 from pipeline.config import Settings
-from pipeline.web.classifiers.classifier_pool import ClassifierPool
-from pipeline.web.classifiers.labels import LabelRegistry
-from pipeline.web.classifiers.model_registry import ModelRegistry
 from pipeline.web.middleware.sessions import Sessions
 from pipeline.web.middleware.token_attempts import Attempts
+from pipeline.web.served_models.classifier_pool import ClassifierPool
+from pipeline.web.served_models.label_choices import LabelRegistry
+from pipeline.web.served_models.model_registry import ModelRegistry
 from pipeline.web.services.byte_cache import ByteLRUCache
 from pipeline.web.services.cached import Cache
 from pipeline.web.services.database import DatabaseProvider

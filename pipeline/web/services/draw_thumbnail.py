@@ -1,6 +1,6 @@
-"""Run in the thumbnail process: decode a photo with the project's one decoder, and encode it small.
+"""Run in the thumbnail process: decode a photo by `models.images.decode`, and encode it small.
 
-So the pages serve only bytes that Pawsort encoded: no SVG, no HTML in a comment, no place in the EXIF.
+So the pages serve only bytes that Pawsort encoded: no SVG, no HTML in a comment, no location in EXIF.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 
 from models.images.decode import UnreadableImage, fit
-from pipeline.classifier.jpeg import encode_jpeg
+from pipeline.classifier.encode_jpeg import encode_jpeg
 from pipeline.classifier.messages import Ready
 from pipeline.config import LimitSettings
 from pipeline.files.safe_open import opened

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from fastapi import Request, Response
 
 from pipeline.web.middleware.problems import Problem
-from pipeline.web.services import corrections
+from pipeline.web.services import correct_files
 from pipeline.web.services.context import AppContext
 
 COOKIE = "pawsort_answers"
@@ -64,8 +64,8 @@ def without(answers: Answers, files: Sequence[str]) -> Answers:
 
 def _can_be_undone(context: AppContext, files: Sequence[str]) -> bool:
     try:
-        known = corrections.parse_versions(files)
+        known = correct_files.parse_versions(files)
     except Problem:
         return False  # the cookie was not written by this server
-    now = corrections.current(context, [file.id for file in known])
+    now = correct_files.current(context, [file.id for file in known])
     return any(file == seen for file, seen in zip(now, known, strict=True))

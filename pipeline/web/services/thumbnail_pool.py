@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.child_process import Main
 from pipeline.classifier.supervised_child import ChildFailed, ClosingError, FailureReason, SupervisedChild
 from pipeline.config import LimitSettings
-from pipeline.web.classifiers.child_thread import ChildThread, FullError
+from pipeline.web.served_models.child_thread import ChildThread, FullError
 from pipeline.web.services.draw_thumbnail import THREADS, Thumbnail, ThumbnailRequest, draw_thumbnails
 
 IDLE_SECONDS = 180.0

@@ -34,13 +34,13 @@ MOST_FIELDS = 10
 FIELD_BYTES = 4_096
 NAME_LETTERS = 255
 TOGETHER = 4
-"""The files of one request may have so many times `limits.file_mb` together."""
+"""Limit of all files of one request, as a multiple of `limits.file_mb`."""
 
 BESIDE_BYTES = FIELD_BYTES * (MOST_FIELDS + MOST_FILES)
 """Bytes that a request may have besides its files: fields, headers of parts and boundaries."""
 
 LOOK_BYTES = 16_000_000
-"""The free space is checked again after so many bytes of files, since other programs fill the disk too."""
+"""Bytes of files after which the free space is checked again, since other programs use the disk too."""
 
 RESERVE_BYTES = 100_000_000
 """Space that is left for the worker and its database."""

@@ -1,4 +1,4 @@
 """Rendering: Jinja templates, formatting, texts, charts and Markdown; with `templates/` and `static/`.
 
-Imports no other package of `web`.
+Imports `classifier`, `db` and the root of `pipeline`.
 """

@@ -1,4 +1,4 @@
-"""The reasons of the ledger as texts for people: the one table that all pages use."""
+"""Texts for the reasons of the ledger, used by all pages."""
 
 from __future__ import annotations
 

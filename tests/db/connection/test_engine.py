@@ -182,7 +182,7 @@ def test_a_server_that_does_not_answer_is_a_passing_trouble() -> None:
 
 @FORKS
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
-def test_another_user_may_read_a_database_that_nobody_has_open(sqlite_made: Path) -> None:
+def test_another_user_may_read_a_database_that_is_not_open(sqlite_made: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         path = Path(shutil.copy(sqlite_made, folder))

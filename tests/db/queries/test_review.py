@@ -54,7 +54,7 @@ def test_alike_stand_together(doubts: dict[str, int], engine: Engine) -> None:
     assert queue(engine, "alike") == wanted
 
 
-def test_left_counts_what_nobody_has_spoken_on(
+def test_left_counts_files_without_a_correction(
     doubts: dict[str, int], ledger: Ledger, engine: Engine
 ) -> None:
     assert review.left(engine) == {CAT: 1, DOG: 2, NO_CAT: 2}

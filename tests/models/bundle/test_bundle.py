@@ -94,7 +94,7 @@ def test_missing_weights_missing_manifest_and_missing_folder_are_refused(
     with pytest.raises(BundleError, match="No such file"):
         load(plain_bundle.path)
     (plain_bundle.path / "bundle.yaml").unlink()
-    with pytest.raises(BundleError, match=r"bundle\.yaml"):
+    with pytest.raises(BundleError, match=r"no bundle here: expected a folder with bundle\.yaml"):
         load(plain_bundle.path)
     with pytest.raises(BundleError, match="no bundle here"):
         load(tmp_path / "nowhere")

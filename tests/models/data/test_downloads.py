@@ -10,7 +10,7 @@ import pytest
 
 from models.data import downloads
 from models.data.dataset import read
-from models.data.folder_layout import find_files
+from models.data.labelled_files import find_files
 from models.errors import DatasetError
 from models.images.decode import decode
 

@@ -12,7 +12,7 @@ from models.bundle.bundle import Bundle
 from models.data.dataset import Photos, scan
 from models.errors import DatasetError
 from models.evaluation.evaluate import relabelled
-from models.evaluation.synthetic_scenes import SHARES, beside, composed, placed
+from models.evaluation.synthetic_scenes import SHARES, beside, measure, placed
 
 RED, GREEN = (np.full((40, 40, 3), colour, np.uint8) for colour in ((200, 0, 0), (0, 200, 0)))
 
@@ -50,7 +50,7 @@ def photos_of(folder: Path, bundle: Bundle, **colours: tuple[int, int, int]) -> 
 
 def test_figures_fall_with_the_size(plain_bundle: Bundle, tmp_path: Path):
     photos = photos_of(tmp_path / "photos", plain_bundle, cat=(200, 0, 0), neither=(0, 200, 0))
-    found = composed(plain_bundle, by_redness, photos, 0.9)
+    found = measure(plain_bundle, by_redness, photos, 0.9)
     for kind in ("accuracy", "filed"):
         names = [f"{kind}_by_composition/{share} of the side, in a photo of neither" for share in SHARES]
         assert [found[name].value for name in names] == [1.0, 1.0, 0.0]
@@ -59,15 +59,15 @@ def test_figures_fall_with_the_size(plain_bundle: Bundle, tmp_path: Path):
 
 def test_two_classes_together_are_right_if_they_are_left_alone(plain_bundle: Bundle, tmp_path: Path):
     photos = photos_of(tmp_path / "photos", plain_bundle, cat=(200, 0, 0), dog=(0, 0, 200))
-    filed = composed(plain_bundle, by_redness, photos, 0.9)
+    filed = measure(plain_bundle, by_redness, photos, 0.9)
     name = "composition/two classes side by side"
     assert (filed[f"accuracy_by_{name}"].value, filed[f"filed_by_{name}"].value) == (0.0, 1.0)
-    left = composed(plain_bundle, by_redness, photos, 0.999)
+    left = measure(plain_bundle, by_redness, photos, 0.999)
     assert (left[f"accuracy_by_{name}"].value, left[f"filed_by_{name}"].value) == (1.0, 0.0)
 
 
-def test_the_error_names_the_photos_missing_for_composition(plain_bundle: Bundle, tmp_path: Path):
+def test_the_error_names_the_photos_missing_for_synthetic_scenes(plain_bundle: Bundle, tmp_path: Path):
     photos = photos_of(tmp_path / "photos", plain_bundle, cat=(200, 0, 0), dog=(0, 0, 200))
     alone = dataclasses.replace(photos, labels=np.zeros_like(photos.labels))
     with pytest.raises(DatasetError, match="photos of neither"):
-        composed(plain_bundle, by_redness, alone, 0.9)
+        measure(plain_bundle, by_redness, alone, 0.9)

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from models.images import decode as images
-from models.images import resize, zero_holes
+from models.images import resize, zero_runs
 from models.images.decode import UnreadableImage, decode
 from models.images.formats import jpeg
 from models.images.memory_budget import WeightedSemaphore
@@ -252,7 +252,7 @@ def test_a_flipped_bit_in_compressed_pixels_is_corrupt() -> None:
     [b"plain words", b"<html><svg ></html>", b"PK\x03\x04" + bytes(60), bytes(99), b"BM and more words"],
 )
 @pytest.mark.fault(43)
-def test_what_is_no_picture_is_called_so(data: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_reported_so(data: bytes) -> None:
     assert reason(data) == "not_an_image"
 
 
@@ -440,7 +440,7 @@ def test_a_bomb_is_not_shown() -> None:
     ("kind", "options"),
     [("WEBP", {}), ("WEBP", {"lossless": True}), ("AVIF", {}), ("HEIF", {}), ("WEBP", {"save_all": True})],
 )
-def test_a_picture_with_a_hole_of_zeros_is_corrupt(kind: str, options: dict[str, bool]) -> None:
+def test_an_image_with_a_run_of_zeros_is_corrupt(kind: str, options: dict[str, bool]) -> None:
     image = noise(300, 200)
     if "save_all" in options:
         options = options | {"append_images": [scene(300, 200)]}  # type: ignore[dict-item]
@@ -457,7 +457,7 @@ def test_a_picture_with_a_hole_of_zeros_is_corrupt(kind: str, options: dict[str,
 
 @pytest.mark.parametrize("kind", ["WEBP", "AVIF", "HEIF"])
 @pytest.mark.parametrize("colour", ["white", "black", "grey", "red"])
-def test_a_picture_of_one_colour_has_no_hole(kind: str, colour: str) -> None:
+def test_an_image_of_one_colour_has_no_run_of_zeros(kind: str, colour: str) -> None:
     plain = Image.new("RGB", (2000, 1500), colour)
     half = Image.new("RGB", (1000, 800), colour)
     half.paste(noise(1000, 400), (0, 0))
@@ -468,4 +468,4 @@ def test_a_picture_of_one_colour_has_no_hole(kind: str, colour: str) -> None:
 @pytest.mark.timeout(20)
 def test_data_that_a_file_names_again_and_again_take_no_long_time() -> None:
     data = bytes(range(1, 256)) * 100_000
-    zero_holes.check(data, [(0, len(data))] * 60_000, 1, "HEIF")
+    zero_runs.check(data, [(0, len(data))] * 60_000, 1, "HEIF")

@@ -19,7 +19,7 @@ from models.bundle.bundle import Bundle, compose, load, read_weights, write
 from models.bundle.manifest import Bfloat16Check
 from models.bundle.weights import pack
 from models.errors import BundleError
-from models.inference import engines, openvino_engine, self_test
+from models.inference import engines, openvino_engine, self_test_images
 from models.inference.engines import open_bfloat16, open_engine
 
 # Not importorskip, which would import it, telemetry and all.
@@ -67,7 +67,7 @@ def rewritten(path: Path, arrays: dict[str, np.ndarray], **changes: object) -> B
 
 def test_probabilities_are_float32_sum_to_one_and_do_not_depend_on_the_batch(trained: Bundle):
     engine = open_engine(trained, "tensorflow")
-    images = self_test.images(5, 9, 32)
+    images = self_test_images.images(5, 9, 32)
     whole = engine.predict(images)
     assert whole.shape == (9, 3) and whole.dtype == np.float32
     np.testing.assert_allclose(whole.sum(axis=1), 1, atol=1e-5)
@@ -81,7 +81,7 @@ def test_engines_agree(trained: Bundle):
     reference, candidate = open_engine(trained, "tensorflow"), open_engine(trained, "openvino")
     assert (reference.name, candidate.name) == ("tensorflow", "openvino")
     for count in (1, 7, 64):
-        images = self_test.images(count, count, 32)
+        images = self_test_images.images(count, count, 32)
         np.testing.assert_allclose(candidate.predict(images), reference.predict(images), atol=1e-4)
         assert candidate.predict(images).dtype == np.float32
 
@@ -97,7 +97,7 @@ def test_photos_are_scaled_before_they_are_turned(kept: Path):
 @needs_openvino
 @pytest.mark.parametrize("lie", ["read-only", "every other", "columns first"])
 def test_openvino_takes_photos_however_they_lie_in_memory(trained: Bundle, lie: str):
-    engine, images = open_engine(trained, "openvino"), self_test.images(2, 14, 32)
+    engine, images = open_engine(trained, "openvino"), self_test_images.images(2, 14, 32)
     expected = engine.predict(images)
     laid = {
         "read-only": images.copy(),
@@ -133,7 +133,7 @@ def test_second_start_uses_the_cache_of_the_first(
     trained: Bundle, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setattr(engines, "_seconds", lambda engine, images: 1.0 if engine.name == "openvino" else 2.0)
-    images = self_test.images(3, 5, 32)
+    images = self_test_images.images(3, 5, 32)
     first = open_engine(trained, "auto").predict(images)
     assert len(list(own_cache.iterdir())) == 1
     monkeypatch.setattr(engines, "_frozen", lambda *_: pytest.fail("no network is built again"))
@@ -147,7 +147,7 @@ def test_second_start_uses_the_cache_of_the_first(
 @needs_openvino
 @pytest.mark.parametrize("harm", ["cut off", "another network's", "no trial"])
 def test_a_damaged_cache_is_replaced(trained: Bundle, kept: Path, harm: str, monkeypatch: pytest.MonkeyPatch):
-    images = self_test.images(3, 5, 32)
+    images = self_test_images.images(3, 5, 32)
     first = open_engine(trained, "openvino").predict(images)
     (folder,) = kept.iterdir()
     weights = folder / "model.bin"
@@ -237,7 +237,7 @@ def test_bfloat16_is_used_if_it_is_checked_and_faster(trained: Bundle):
     exact = open_engine(bundle, "openvino")
     sketch = open_bfloat16(bundle, exact)
     assert sketch is not None and sketch.name == "bfloat16"
-    images = self_test.images(3, 5, 32)
+    images = self_test_images.images(3, 5, 32)
     np.testing.assert_allclose(sketch.predict(images), exact.predict(images), atol=0.1)
     assert open_bfloat16(bundle, open_engine(bundle, "tensorflow")) is None
 
@@ -308,7 +308,7 @@ def test_telemetry_that_is_there_already_keeps_openvino_out(trained: Bundle, mon
 
 
 def test_temperature_softens(copied: Path, trained: Bundle):
-    images = self_test.images(1, 4, 32)
+    images = self_test_images.images(1, 4, 32)
     calibration = trained.calibration.model_dump() | {"temperature": trained.calibration.temperature * 10}
     test = trained.manifest.self_test.model_dump() | {"tolerance": 1.0}
     soft = open_engine(

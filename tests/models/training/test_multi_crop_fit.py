@@ -8,7 +8,7 @@ from PIL import Image
 
 from models.data.dataset import Photos, scan
 from models.inference import multi_crop
-from models.training.multi_crop_fit import COMPOSED_WEIGHT, MultiCropFit
+from models.training.multi_crop_fit import SYNTHETIC_WEIGHT, MultiCropFit
 
 SIZE = 16
 
@@ -47,17 +47,17 @@ def test_confident_photos_keep_their_probabilities(photos: Photos):
     np.testing.assert_array_equal(seen, confident)
 
 
-def test_a_composed_photo_counts_for_less_than_a_real_one(photos: Photos, monkeypatch: pytest.MonkeyPatch):
+def test_a_synthetic_scene_counts_for_less_than_a_real_photo(photos: Photos, monkeypatch: pytest.MonkeyPatch):
     given: list[np.ndarray] = []
     monkeypatch.setattr(multi_crop, "fit", lambda whole, parts, targets, *rest: given.append(targets))
     a_fit().fitted(photos, np.tile(np.float32([0.4, 0.6]), (len(photos), 1)))
     weights = given[0].sum(axis=1)
     assert (weights[: len(photos)] == 1).all() and len(weights) > len(photos)
-    np.testing.assert_allclose(weights[len(photos) :], COMPOSED_WEIGHT)
+    np.testing.assert_allclose(weights[len(photos) :], SYNTHETIC_WEIGHT)
     assert (given[0][len(photos) :, 0] > 0).all(), "a small animal in a scene of neither keeps its label"
 
 
-def test_without_neither_no_photo_is_composed(photos: Photos, monkeypatch: pytest.MonkeyPatch):
+def test_without_neither_no_scene_is_made(photos: Photos, monkeypatch: pytest.MonkeyPatch):
     given: list[np.ndarray] = []
     monkeypatch.setattr(multi_crop, "fit", lambda whole, parts, targets, *rest: given.append(targets))
     a_fit(neither=None).fitted(photos, np.tile(np.float32([0.4, 0.6]), (len(photos), 1)))

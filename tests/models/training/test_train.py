@@ -213,17 +213,3 @@ def test_a_checkpoint_of_another_recipe_or_way_to_judge_is_not_gone_on_with(
     monkeypatch.undo()
     monkeypatch.setattr(training, "JUDGED_BY", "validation loss")
     assert training._fingerprint(asked, seen) != before
-
-
-def test_missing_packages_have_no_version(monkeypatch: pytest.MonkeyPatch):
-    from importlib.metadata import PackageNotFoundError
-
-    from models.inference import recording
-
-    def version(name: str) -> str:
-        if name == "cykooz-resizer":
-            raise PackageNotFoundError(name)
-        return "1.0"
-
-    monkeypatch.setattr(recording, "version", version)
-    assert recording.versions().keys() == {"python", "tensorflow", "keras", "numpy", "pillow"}

@@ -81,7 +81,7 @@ def test_a_raw_photo_in_a_tiff_is_not_taken_for_its_thumbnail() -> None:
     "data", [b"words", b"<!doctype html><p>Hello", b"PK\3\4" + bytes(60), bytes(512), b"\xff"]
 )
 @pytest.mark.fault(43)
-def test_what_is_no_picture_is_called_so(data: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_reported_so(data: bytes) -> None:
     assert refusal(data) == "not_an_image"
 
 
@@ -99,7 +99,7 @@ def test_a_png_bomb_is_refused_and_costs_no_memory() -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_only_the_picture_that_is_looked_at_counts_towards_the_pixels(kind: str) -> None:
+def test_only_the_decoded_image_counts_towards_the_pixels(kind: str) -> None:
     pages = [noise(100, 100, n) for n in range(9)]
     data = encode(scene(100, 100), kind, save_all=True, append_images=pages)
     assert admitted(data, LimitSettings(megapixels=0.01)).frames == 10
@@ -285,7 +285,7 @@ def test_an_empty_file_has_no_fingerprint(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(5)
 @pytest.mark.fault(24)
-def test_a_fifo_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
+def test_a_fifo_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
     with pytest.raises(UnreadableImage, match=r"^unreadable: "):
         fingerprint(os.fsencode(tmp_path / "a.jpg"), LIMITS)

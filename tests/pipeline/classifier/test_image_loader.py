@@ -145,7 +145,7 @@ def test_each_kind_of_bad_file_has_its_reason_and_its_neighbours_their_pixels(
     assert all(result.detail for result in batch.results if result.reason)
 
 
-def test_the_next_batch_is_decoded_while_the_first_is_looked_at(
+def test_the_next_batch_is_decoded_while_the_first_is_classified(
     batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second, decoded = picture(tmp_path, b"b.png"), threading.Event()

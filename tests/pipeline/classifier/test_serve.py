@@ -137,7 +137,7 @@ def test_the_first_pass_is_for_auto_with_a_threshold_only(
 
 
 @pytest.mark.parametrize("look", [None, MultiCrop(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
-def test_a_quick_first_look_leaves_the_rest_to_the_engine(look: MultiCrop | None) -> None:
+def test_a_first_pass_leaves_the_rest_to_the_engine(look: MultiCrop | None) -> None:
     bundle: Any = SimpleNamespace(multi_crop=look, neither=None)
     exact = np.float32([[1, 0, 0]])
 

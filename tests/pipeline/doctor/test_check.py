@@ -87,7 +87,7 @@ def test_a_file_without_a_row_is_unrecorded_unless_a_program_left_it(whole: Hous
     assert examine(whole) == [("unrecorded", b"sorted/cats/deep/new.jpg")]
 
 
-def test_a_file_that_goes_while_it_is_looked_up_is_no_problem(
+def test_a_file_that_disappears_during_the_check_is_no_problem(
     whole: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(whole.settings.sorted / "cats", "new.jpg")
@@ -174,7 +174,7 @@ def test_a_damaged_database_is_told(whole: House) -> None:
     assert examine(whole)[0] == ("database", b"state/pawsort.db")
 
 
-def test_pages_are_walked_to_their_end(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_are_read_to_the_end(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_files, "PAGE", 2)
     monkeypatch.setattr(integrity, "PAGE", 2)
     for number in range(5):

@@ -205,10 +205,10 @@ def test_a_damaged_database_is_left_alone(whole: House, monkeypatch: pytest.Monk
 
 
 def test_a_correction_under_way_keeps_repairs_out(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.corrections import corrections
+    from pipeline.corrections import correct_undo_retry
 
-    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.05)
-    with corrections.moves_lock(whole.settings), pytest.raises(LockError):
+    monkeypatch.setattr(correct_undo_retry, "LOCK_SECONDS", 0.05)
+    with correct_undo_retry.moves_lock(whole.settings), pytest.raises(LockError):
         repaired(whole)
 
 

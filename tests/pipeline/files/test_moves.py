@@ -486,7 +486,7 @@ def test_probe_tells_whether_files_are_copied(home: bytes, abroad: bytes, way: s
     assert listing(home + b"/spool") == listing(home + b"/sorted/cats") == listing(abroad) == []
 
 
-def test_what_a_killed_probe_left_goes_with_the_next(
+def test_leftovers_of_a_killed_probe_are_removed_by_the_next(
     home: bytes, abroad: bytes, mortal: Mortal, way: str
 ) -> None:
     os.mkdir(home + b"/spool")

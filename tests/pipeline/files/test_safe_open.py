@@ -55,7 +55,7 @@ def test_a_link_is_called_not_regular(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(29, 30)
-def test_looking_does_not_follow_links_on_the_way(tmp_path: Path) -> None:
+def test_a_check_does_not_follow_links_on_the_way(tmp_path: Path) -> None:
     (tmp_path / "folder").symlink_to("/etc")
     folder = open_folder(tmp_path, b"")
     with pytest.raises(NotADirectoryError):
@@ -80,7 +80,7 @@ def test_where_there_are_no_leases_nothing_is_claimed() -> None:
     os.close(folder)
 
 
-def test_somebody_who_opens_the_file_at_that_moment_does_not_kill_us(tmp_path: Path) -> None:
+def test_a_reader_that_opens_the_file_at_that_moment_does_not_end_the_worker(tmp_path: Path) -> None:
     path = tmp_path / "cat.jpg"
     path.write_bytes(b"cat")
     script = (

@@ -64,7 +64,7 @@ class Book:
     ],
 )
 @pytest.mark.fault(89)
-def test_a_year_gives_one_look_and_one_report_for_each_date(name: str) -> None:
+def test_a_year_gives_one_check_and_one_report_for_each_date(name: str) -> None:
     zone = ZoneInfo(name)
     agenda, clock = ReportSchedule(time(1, 30), zone), Clock(datetime(2011, 1, 1, 0, 7, tzinfo=UTC))
     first = last_due(clock.now, agenda.at, zone)
@@ -132,7 +132,7 @@ def test_an_unforeseen_error_does_not_end_the_schedule(caplog: pytest.LogCapture
 
 
 @pytest.mark.fault(93)
-def test_a_clock_set_back_gives_a_look_at_once_and_only_one() -> None:
+def test_a_clock_set_back_gives_one_check_at_once() -> None:
     book, clock = Book(), Clock(NOON + timedelta(days=365))
     schedule = Schedule(book, AGENDA, clock)
     schedule.wake()
@@ -143,7 +143,7 @@ def test_a_clock_set_back_gives_a_look_at_once_and_only_one() -> None:
 
 
 @pytest.mark.fault(92)
-def test_two_looks_never_run_at_once() -> None:
+def test_two_checks_never_run_at_once() -> None:
     book = Book()
     book.leave.clear()
     schedule = Schedule(book, AGENDA, Clock())
@@ -156,7 +156,7 @@ def test_two_looks_never_run_at_once() -> None:
     assert len(book.looks) == 1
 
 
-def test_the_thread_looks_at_once_and_stops_in_the_middle_of_a_report() -> None:
+def test_the_thread_checks_at_once_and_stops_in_the_middle_of_a_report() -> None:
     book = Book()
     book.leave.clear()
     schedule = Schedule(book, AGENDA, Clock())

@@ -243,7 +243,7 @@ def test_more_files_than_can_be_tracked_all_arrive(make: Make, folder: Path) -> 
     assert len(found) == 250
 
 
-def test_a_poll_stops_in_the_middle_of_a_walk(make: Make, folder: Path) -> None:
+def test_a_poll_stops_in_the_middle_of_a_scan(make: Make, folder: Path) -> None:
     for number in range(200):
         (folder / f"{number}.jpg").touch()
     ticking = Clock()
@@ -330,7 +330,7 @@ def test_what_is_written_moved_or_linked_in_arrives_through_events(
 
 
 @pytest.mark.fault(11)
-def test_a_file_that_grew_since_its_last_event_is_looked_at_again_before_it_is_handed_out(
+def test_a_file_that_grew_since_its_last_event_is_checked_again_before_poll_returns_it(
     make: Make, folder: Path
 ) -> None:
     clock = Clock()
@@ -405,7 +405,7 @@ def test_a_file_that_comes_and_goes_makes_no_noise(
 
 
 @pytest.mark.fault(2)
-def test_a_burst_arrives_whole_though_hints_overflow(
+def test_a_burst_arrives_complete_though_events_overflow(
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watcher, "PendingEvents", lambda: inotify.PendingEvents(capacity=10))
@@ -527,7 +527,7 @@ def test_auto_watches_where_events_come_back_and_leaves_no_probe(make: Make, fol
     assert list(folder.iterdir()) == []
 
 
-def test_a_probe_that_a_killed_worker_left_in_the_inbox_goes(make: Make, folder: Path) -> None:
+def test_a_probe_file_of_a_killed_worker_is_removed_from_the_inbox(make: Make, folder: Path) -> None:
     (folder / ".pawsort-probe").touch()
     assert make("auto").status().state == "watching"
     assert list(folder.iterdir()) == []

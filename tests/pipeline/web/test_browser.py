@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from db.connection.engine import writing
 from pipeline.config import WebSettings
-from pipeline.web.classifiers.model_registry import SHIPPED
+from pipeline.web.served_models.model_registry import SHIPPED
 from tests.end_to_end.browser import Window, chromium
 from tests.pipeline.web.conftest import photo
 from tests.support.house import House

@@ -40,7 +40,9 @@ def outcomes(house: House) -> list[str | None]:
     return [house.state(id)[1] for id in range(1, 6)]
 
 
-def test_doubts_are_settled_by_keys_and_taken_back(browser: Any, house: House, doubts: list[bytes]) -> None:
+def test_photos_are_reviewed_by_keys_and_corrections_undone(
+    browser: Any, house: House, doubts: list[bytes]
+) -> None:
     with running(house.settings) as address, Window(browser, address) as window:
         page = window.page
 

@@ -393,7 +393,7 @@ def test_a_spare_place_is_for_the_health_checks_of_this_machine_alone(peer: str,
 
 
 @pytest.mark.fault(107)
-def test_two_hundred_who_take_nothing_stop_nobody_else(live: str) -> None:
+def test_two_hundred_clients_that_read_nothing_stop_no_other(live: str) -> None:
     with contextlib.ExitStack() as lines:
         for _ in range(connections.CONNECTIONS):
             lines.enter_context(connect(live, LARGE * MANY, small=True))

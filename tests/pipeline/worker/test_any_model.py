@@ -14,7 +14,7 @@ from models.bundle.bundle import compose, write
 from models.bundle.weights import pack
 from pipeline.classifier.configured_model import load_bundle, outcome_folders
 from pipeline.config import Settings
-from pipeline.corrections.corrections import correct
+from pipeline.corrections.correct_undo_retry import correct
 from pipeline.errors import ModelError, SettingsError
 from pipeline.worker.loop import Worker
 from tests.models.conftest import manifest

@@ -22,7 +22,7 @@ from db.schema.tables import files
 from models.bundle.bundle import Bundle
 from pipeline.classifier.answer_key import answer_key, code_files
 from pipeline.config import DecisionSettings, LimitSettings
-from pipeline.corrections import corrections
+from pipeline.corrections import correct_undo_retry
 from pipeline.doctor.check import examine
 from pipeline.reports.daily import Reporter
 from scripts.import_graph import module_graph, modules
@@ -74,13 +74,13 @@ def database(world: World) -> Iterator[Engine]:
 def correct(world: World, path: str, label: str) -> None:
     with database(world) as engine:
         file = os.fsencode(world.settings.sorted / path)
-        [change] = corrections.correct(engine, world.settings, [file], label, "ann", BUNDLE.folders)
+        [change] = correct_undo_retry.correct(engine, world.settings, [file], label, "ann", BUNDLE.folders)
     assert change.problem is None
 
 
 def undo(world: World, path: str) -> None:
     with database(world) as engine:
-        [change] = corrections.undo(
+        [change] = correct_undo_retry.undo(
             engine, world.settings, "ann", [os.fsencode(world.settings.sorted / path)]
         )
     assert change.problem is None
@@ -132,7 +132,7 @@ def test_a_photo_that_comes_back_after_the_model_changed_is_judged_by_the_new_on
     assert world.rows("outcome, model, model_sha256") == [("cats", "other", "1" * 64)]
 
 
-def test_a_failure_that_comes_back_after_a_limit_changed_is_looked_at_anew(
+def test_a_failure_is_tried_again_after_a_limit_changed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.drop("x.jpg", b"<truncated>")
@@ -145,7 +145,7 @@ def test_a_failure_that_comes_back_after_a_limit_changed_is_looked_at_anew(
     assert world.rows() == [("x.jpg", "cats", None)]
 
 
-def test_a_failure_that_comes_back_under_the_same_conditions_is_looked_at_anew_too(world: World) -> None:
+def test_a_failed_file_that_comes_back_is_classified_again(world: World) -> None:
     world.drop("x.jpg", b"<truncated>")
     live(world)
     come_back(world, "failed/x.jpg")

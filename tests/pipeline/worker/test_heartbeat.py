@@ -104,7 +104,7 @@ def test_where_the_state_folder_takes_no_files_the_beat_is_heard_all_the_same(
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may give a file away")
-def test_a_beat_of_somebody_else_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeat_file_of_another_user_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "state").mkdir()
     elsewhere = heartbeat._elsewhere(tmp_path / "state" / FILE_NAME)

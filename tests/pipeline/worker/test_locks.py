@@ -31,7 +31,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.fault(76)
-def test_a_second_worker_is_told_who_is_there(tmp_path: Path) -> None:
+def test_a_second_worker_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
     site = settings(tmp_path)
     with worker_lock(site), pytest.raises(LockError, match=f"process {os.getpid()}"), worker_lock(site):
         pass
@@ -100,5 +100,5 @@ def test_the_lock_is_free_after_a_worker_that_was_killed(tmp_path: Path) -> None
         pass
 
 
-def test_before_the_first_start_nobody_holds_it(tmp_path: Path) -> None:
+def test_before_the_first_start_no_process_holds_it(tmp_path: Path) -> None:
     assert holder(tmp_path) is None

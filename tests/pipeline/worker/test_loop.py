@@ -10,7 +10,7 @@ import pytest
 
 from db.connection.engine import open_database
 from db.queries.overview import failed_paths
-from pipeline.corrections.corrections import correct, retry
+from pipeline.corrections.correct_undo_retry import correct, retry
 from tests.support.oracle import conserved, files_below
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 from tests.support.world import SETTINGS, World
@@ -64,7 +64,7 @@ def test_names_of_any_bytes_are_filed_with_the_same_bytes(world: World) -> None:
 
 
 @pytest.mark.fault(40)
-def test_the_same_content_again_is_filed_like_its_twin_without_a_look(world: World) -> None:
+def test_the_same_content_again_is_filed_like_the_first_without_classifying_it(world: World) -> None:
     world.drop("a.jpg", b"<cat>")
     world.live()
     world.drop("b.jpg", b"<cat>")
@@ -79,7 +79,7 @@ def test_the_same_content_again_is_filed_like_its_twin_without_a_look(world: Wor
 
 
 @pytest.mark.fault(40)
-def test_twins_in_one_batch_are_classified_once(world: World) -> None:
+def test_duplicates_in_one_batch_are_classified_once(world: World) -> None:
     for name in "abc":
         world.drop(f"{name}.jpg", b"<dog>")
     world.live()
@@ -113,7 +113,7 @@ def test_a_failure_that_is_tried_again_is_classified_as_if_it_had_just_come(worl
     conserved(world.settings, world.injected)
 
 
-def test_a_twin_of_a_corrected_photo_goes_where_the_person_said(world: World) -> None:
+def test_a_duplicate_of_a_corrected_photo_goes_to_the_corrected_folder(world: World) -> None:
     world.drop("a.jpg", b"<unsure>")
     world.live()
     engine = open_database(world.settings.database_url)

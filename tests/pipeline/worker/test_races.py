@@ -14,7 +14,7 @@ import pytest
 
 from db.connection.engine import open_database
 from db.ledger.ledger import Ledger
-from pipeline.corrections.corrections import undo
+from pipeline.corrections.correct_undo_retry import undo
 from pipeline.files import moves
 from pipeline.files.safe_open import leased
 from pipeline.watch.inbox import Inbox
@@ -203,7 +203,7 @@ def test_a_tidied_up_subfolder_does_not_stop_the_work(world: World, monkeypatch:
     conserved(world.settings, world.injected)
 
 
-def test_a_stuck_file_that_somebody_took_away_is_no_worry_any_more(
+def test_a_stuck_file_that_was_removed_is_not_reported_any_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stuck = world.drop("stuck.jpg", b"1<cat>")

@@ -10,7 +10,7 @@ import pytest
 from db.connection.engine import DatabaseUnavailable, open_database
 from pipeline import config
 from pipeline.config import Settings
-from pipeline.corrections.corrections import moves_lock
+from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.errors import DatabaseError, LockError, PawsortError
 from pipeline.worker import service, startup
 from pipeline.worker.heartbeat import FILE_NAME, read
@@ -111,7 +111,7 @@ def test_a_correction_at_work_does_not_keep_the_worker_down(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     once(settings)
-    monkeypatch.setattr("pipeline.corrections.corrections.LOCK_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.corrections.correct_undo_retry.LOCK_SECONDS", 0.0)
     with moves_lock(settings):
         assert once(settings) == 0
 

@@ -70,7 +70,7 @@ def test_a_worker_that_is_stopped_while_paused_says_nothing_of_going_on(
     assert worker.trouble is not None
 
 
-def test_only_a_whole_step_ends_a_trouble(
+def test_only_a_complete_step_ends_a_pause(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("WARNING")
@@ -233,7 +233,7 @@ def test_a_database_that_was_deleted_under_it_stops_the_worker_and_the_files_sta
 
 
 @pytest.mark.fault(72, 73)
-def test_a_file_that_cannot_be_moved_has_no_row_and_harms_nobody(
+def test_a_file_that_cannot_be_moved_has_no_row_and_delays_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stuck = world.drop("stuck.jpg", b"1<cat>")

@@ -72,7 +72,7 @@ def test_it_ends_even_if_it_will_not(
     assert not is_running(pid)
 
 
-def test_a_program_that_is_not_there_harms_nobody() -> None:
+def test_a_missing_program_is_no_error() -> None:
     kept = WebProcess(["/nowhere/pawsort"])
     time.sleep(0.05)
     kept.stop()

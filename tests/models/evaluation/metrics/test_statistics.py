@@ -50,9 +50,9 @@ def test_average_precision_is_that_of_scikit_learn():
     )
 
 
-def test_share_of_outsiders_let_in_is_that_of_numpys_quantile():
+def test_fpr_at_tpr_uses_the_same_quantile_as_numpy():
     same_as_repeated(
-        lambda s, f: statistics.let_in(s, f, ~f), lambda s, f: (s[~f] <= np.quantile(s[f], 0.95)).mean()
+        lambda s, f: statistics.fpr_at_tpr(s, f, ~f), lambda s, f: (s[~f] <= np.quantile(s[f], 0.95)).mean()
     )
 
 
@@ -114,14 +114,16 @@ def test_undefined_figures_are_nan_without_a_warning():
         statistics.average_precision(scores, none, some),
         statistics.average_precision(scores, none, none),
         statistics.area_under_risk_coverage(scores, some, none),
-        statistics.let_in(scores, none, some),
-        statistics.let_in(scores, some, none),
+        statistics.fpr_at_tpr(scores, none, some),
+        statistics.fpr_at_tpr(scores, some, none),
         statistics.calibration_error(scores, some, none),
         statistics.ratio(none, none),
     ):
         assert math.isnan(statistic(np.ones((1, 3)))[0])
     # a resample may lack one side that the photos have
-    assert math.isnan(statistics.let_in(scores, scores < 0.7, scores > 0.7)(np.array([[0.0, 0.0, 3.0]]))[0])
+    assert math.isnan(
+        statistics.fpr_at_tpr(scores, scores < 0.7, scores > 0.7)(np.array([[0.0, 0.0, 3.0]]))[0]
+    )
 
 
 def test_mean_counts_undefined_parts_as_given():

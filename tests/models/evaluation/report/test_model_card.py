@@ -67,10 +67,10 @@ def test_a_new_card_keeps_paragraphs_by_people_and_replaces_figures(
 ):
     path = model_card.write(plain_bundle, measured)
     first = path.read_text()
-    edited = first.replace("is not written down yet.", "is CC0: all of it.").replace("| 200 |", "| 999 |")
+    edited = first.replace("not recorded yet.", "is CC0: all of it.").replace("| 200 |", "| 999 |")
     path.write_text(edited)
     assert model_card.write(plain_bundle, measured).read_text() == first.replace(
-        "is not written down yet.", "is CC0: all of it."
+        "not recorded yet.", "is CC0: all of it."
     )
 
 
@@ -106,13 +106,13 @@ def test_card_names_the_path_of_the_training_for_evaluate(plain_bundle: Bundle, 
 
 
 def test_card_has_the_figure_of_unseen_sources_if_there_is_one(plain_bundle: Bundle, measured: Evaluation):
-    assert "had not seen their source" not in model_card.text(plain_bundle, measured)
+    assert "trained without its source" not in model_card.text(plain_bundle, measured)
     name = "unseen_neither_filed_at_threshold"
     figures = {name: Figure(value=0.014, low=0.006, high=0.036, count=283)}
     manifest = plain_bundle.manifest.model_copy(update={"figures": figures})
     object.__setattr__(plain_bundle, "manifest", manifest)
     (line,) = [
-        x for x in model_card.text(plain_bundle, measured).splitlines() if "had not seen their source" in x
+        x for x in model_card.text(plain_bundle, measured).splitlines() if "trained without its source" in x
     ]
     assert "1.4%" in line and "0.6% to 3.6%" in line and "283" in line
 

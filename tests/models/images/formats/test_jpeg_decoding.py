@@ -80,7 +80,7 @@ def test_an_end_marker_does_not_make_half_a_picture_whole(kind: str, mode: str) 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_hole_of_zeros_is_corrupt(kind: str, mode: str) -> None:
+def test_a_run_of_zeros_is_corrupt(kind: str, mode: str) -> None:
     data = jpeg(kind, mode)
     for first, last in ((0.1, 0.5), (0.3, 0.4), (0.4, 0.9)):
         start, end = place(data, first), place(data, last)
@@ -213,7 +213,7 @@ def test_a_lossless_jpeg_has_the_same_answer_at_any_size() -> None:
         assert reason(data[: len(data) // 2] + END) == "truncated"
 
 
-def test_a_large_lossless_jpeg_shows_what_its_reduced_twin_shows() -> None:
+def test_a_large_lossless_jpeg_looks_like_its_reduced_copy() -> None:
     data = lossless(700, 500)
     twin = encode(Image.open(io.BytesIO(data)), "PNG")
     assert (decode(data, SIZE) == decode(twin, SIZE)).all()

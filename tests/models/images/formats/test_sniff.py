@@ -143,7 +143,7 @@ def test_words_are_no_image_whatever_they_begin_with(words: str) -> None:
     "data",
     [b"<!---->" * 9000 + b"<a>", b"<??>" * 9000, b"<!DOCTYPE [" * 6000, b" " * 65000, b"P1" + b"#\n" * 30000, b"<!--" * 16000],
 )  # fmt: skip
-def test_no_file_makes_looking_slow(data: bytes) -> None:
+def test_no_file_makes_sniffing_slow(data: bytes) -> None:
     assert foreign(data) is None
 
 

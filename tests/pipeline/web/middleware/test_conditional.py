@@ -84,7 +84,7 @@ def test_a_missing_file_is_missing_whatever_the_condition(site: TestClient) -> N
 
 
 @pytest.mark.parametrize("path", ["/reports/summary-2026-11-21.csv", "/static/pawsort.css"])
-def test_a_file_is_not_sent_again_to_who_has_a_state_not_older(site: TestClient, path: str) -> None:
+def test_a_file_is_not_sent_again_to_a_client_with_a_current_copy(site: TestClient, path: str) -> None:
     changed = site.get(path).headers["last-modified"]
     assert site.get(path, headers={"If-Modified-Since": changed}).status_code == 304
     old = {"If-Modified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}
@@ -199,6 +199,6 @@ def test_a_body_that_is_too_large_and_a_missing_token_are_problem_details(house:
         ("text/htmlx", False),
     ],
 )  # fmt: skip
-def test_an_error_is_a_page_for_who_accepts_one(site: TestClient, accept: str, page: bool) -> None:
+def test_an_error_is_a_page_for_clients_that_accept_html(site: TestClient, accept: str, page: bool) -> None:
     kind = site.get("/files/99", headers={"Accept": accept}).headers["content-type"]
     assert kind.startswith("text/html") == page

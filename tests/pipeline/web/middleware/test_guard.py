@@ -77,7 +77,7 @@ def test_what_another_sites_page_sends_is_told_from_what_ours_sends(
 
 @pytest.mark.fault(105)
 @pytest.mark.parametrize("name", ["origin", "sec-fetch-site"])
-def test_of_two_origins_none_is_believed(name: str) -> None:
+def test_two_origins_in_one_request_are_refused(name: str) -> None:
     ours = {"origin": b"http://127.0.0.1", "sec-fetch-site": b"same-origin"}[name]
     foreign = {"origin": b"http://evil.example", "sec-fetch-site": b"cross-site"}[name]
     for pair in ((ours, foreign), (foreign, ours)):

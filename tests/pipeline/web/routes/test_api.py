@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.classifier.configured_model import load_bundle, policy
-from pipeline.corrections.corrections import login_name
+from pipeline.corrections.correct_undo_retry import login_name
 from pipeline.web.services import database as store
 from pipeline.web.views.formatting import percent
 from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
@@ -106,7 +106,7 @@ def test_a_correction_moves_the_photo_and_can_be_taken_back(client: TestClient, 
     assert house.ledger.moves(id)[-1].by == login_name()
 
 
-def test_who_looked_before_somebody_else_answered_changes_nothing(client: TestClient, house: House) -> None:
+def test_a_correction_of_an_old_version_changes_nothing(client: TestClient, house: House) -> None:
     house.time -= timedelta(days=1)
     url = f"/api/results/{house.file(b'a.jpg')}"
     seen = {"If-Match": client.get(url).headers["etag"]}

@@ -45,7 +45,7 @@ def test_a_correction_and_its_undo_are_made_here_and_told(client: TestClient, ho
     conserved(house.settings, [b"cat"])
 
 
-def test_an_old_page_changes_nothing_and_says_who_was_first(client: TestClient, house: House) -> None:
+def test_a_stale_page_changes_nothing_and_names_the_first_person(client: TestClient, house: House) -> None:
     id = house.file(b"a.jpg")
     house.correct(b"cats/a.jpg", label="cat")
     for action in ("correct", "undo"):

@@ -12,8 +12,8 @@ from db.queries.review import Settled
 from models.bundle.bundle import load
 from models.training.options import TrainOptions
 from pipeline.config import DecisionSettings
-from pipeline.web.classifiers import measured_figures, promised_figures
-from pipeline.web.classifiers.measured_figures import Confusion
+from pipeline.web.served_models import measured_figures, promised_figures
+from pipeline.web.served_models.measured_figures import Confusion
 from pipeline.web.views.formatting import percent
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
 from tests.support.house import House

@@ -66,7 +66,7 @@ def test_a_link_or_a_pipe_in_the_place_of_a_report_leads_nowhere(client: TestCli
     assert [day.day for day in report_files.days(reports)] == ["2026-11-21"]
 
 
-def test_a_summary_that_somebody_spoilt_is_no_defect(client: TestClient, reports: Path) -> None:
+def test_a_damaged_summary_is_not_an_internal_error(client: TestClient, reports: Path) -> None:
     rows = b"inbox,outcome,images,share\n<b>,'=cats,x,nan,too,many\n\xff,dogs\n"
     (reports / "summary-2026-11-22.csv").write_bytes(rows)
     (reports / "summary-2026-11-23.csv").write_bytes(b"\x00" * 100)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from db.queries import review
-from pipeline.corrections import corrections
+from pipeline.corrections import correct_undo_retry
 from pipeline.web.routes import review as reviewing
 from pipeline.web.routes.review import View, record_of
 from pipeline.web.services import database, recent_answers
@@ -55,7 +55,7 @@ def test_the_least_sure_is_asked_first_with_a_key_for_each_class(client: TestCli
     assert text.count("/large") == 2, "the next one is fetched ahead"
 
 
-def test_an_answer_moves_the_file_records_who_said_it_and_shows_the_next(
+def test_a_correction_moves_the_file_records_its_author_and_shows_the_next(
     client: TestClient, house: House
 ) -> None:
     first, second = doubt(house, b"a.jpg", 0.4), doubt(house, b"b.jpg", 0.5)
@@ -168,7 +168,7 @@ def test_the_cookie_has_the_last_answers_and_fits_into_a_browser() -> None:
     assert recent_answers.from_text(recent_answers.to_text(ones)) == ones[-recent_answers.MOST :]
 
 
-def test_an_undo_of_what_somebody_else_changed_since_is_refused(client: TestClient, house: House) -> None:
+def test_an_undo_after_a_change_by_another_person_is_refused(client: TestClient, house: House) -> None:
     id = doubt(house, b"a.jpg")
     text = answer(client, [f"{id}:0"], "dog").text
     house.correct(b"dogs/a.jpg", label="cat")
@@ -276,8 +276,8 @@ def test_another_command_at_work_is_waited_for_and_then_said(
     client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = doubt(house, b"a.jpg")
-    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.01)
-    with corrections.moves_lock(house.settings):
+    monkeypatch.setattr(correct_undo_retry, "LOCK_SECONDS", 0.01)
+    with correct_undo_retry.moves_lock(house.settings):
         assert answer(client, [f"{id}:0"]).status_code == 409
     assert house.state(id)[1] == "uncertain"
 
@@ -301,7 +301,7 @@ def test_views_survive_their_own_address() -> None:
     assert View().url() == "/review"
 
 
-def test_the_record_counts_only_what_was_in_doubt() -> None:
+def test_the_record_counts_only_low_confidence_photos() -> None:
     def part(verdict: str, label: str, said: str, count: int) -> review.Settled:
         return review.Settled("m", "s", verdict, label, said, count)
 

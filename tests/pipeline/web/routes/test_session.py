@@ -67,7 +67,9 @@ FOREIGN = [
 
 @pytest.mark.parametrize("foreign", FOREIGN)
 @pytest.mark.parametrize("first", [True, False])
-def test_a_cookie_of_another_program_locks_nobody_out(house: House, foreign: bytes, first: bool) -> None:
+def test_a_cookie_of_another_program_does_not_lock_out_a_visitor(
+    house: House, foreign: bytes, first: bool
+) -> None:
     with client_of(house, token=TOKEN) as client:
         client.post("/login", data={"token": TOKEN}, follow_redirects=False)
         own = b"pawsort=" + client.cookies[COOKIE].encode()
@@ -94,7 +96,7 @@ def test_cookies_of_one_name_are_found_in_order_and_not_without_end() -> None:
 # --- sessions -------------------------------------------------------------------------------------------
 
 
-def test_a_session_ends_on_the_server_when_somebody_signs_out(house: House) -> None:
+def test_a_sign_out_ends_the_session_on_the_server(house: House) -> None:
     with client_of(house, token=TOKEN) as client:
         for _ in range(2):
             client.post("/login", data={"token": TOKEN}, follow_redirects=False)

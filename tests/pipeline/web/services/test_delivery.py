@@ -44,7 +44,7 @@ def desk(house: House) -> Desk:
     return Desk(house.settings)
 
 
-def test_a_delivery_has_a_name_of_ours_and_the_ending_of_a_photo(desk: Desk) -> None:
+def test_a_delivery_gets_a_new_name_and_an_image_extension(desk: Desk) -> None:
     delivery = desk.deliver(b"one", name="../../My cat.JPG")
     assert re.fullmatch(r"upload-\d{8}-\d{6}-[0-9a-f]{16}\.jpg", delivery.name)
     assert (desk.inbox / delivery.name).read_bytes() == b"one"

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.web.classifiers.labels import answers
+from pipeline.web.served_models.label_choices import answers
 from pipeline.web.views import charts
 from pipeline.web.views.charts import Series, columns, histogram, interval, legend, lines, nice, series_of
 from pipeline.web.views.markdown import render

@@ -9,7 +9,7 @@ from models.bundle.bundle import Bundle
 from models.labels import NEITHER
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
-from pipeline.web.classifiers.model_registry import ModelRegistry
+from pipeline.web.served_models.model_registry import ModelRegistry
 
 TAKEN = {"s": "skip", "u": "undo", "a": "all"}
 """Keys of the review page for other actions than a label."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from db.queries import overview
 from db.schema.file_names import escape
-from pipeline.corrections import corrections
-from pipeline.corrections.corrections import Known
-from pipeline.corrections.mover import Change
+from pipeline.corrections import correct_undo_retry
+from pipeline.corrections.correct_undo_retry import Known
+from pipeline.corrections.recorded_move import Change
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services.context import AppContext
 
@@ -51,17 +51,17 @@ def correct(context: AppContext, by: str, files: Sequence[Known], label: str) ->
     known = [answer.label for answer in context.labels.answers()]
     if label not in known:
         raise Problem(422, f"Unknown label {label[:60]}.", f"Choose one of: {', '.join(known)}.")
-    return corrections.correct(context.database.writer(), context.settings, files, label, by, folders)
+    return correct_undo_retry.correct(context.database.writer(), context.settings, files, label, by, folders)
 
 
 def undo(context: AppContext, by: str, files: Sequence[Known]) -> list[Change]:
     """Undo the last change of each of these files. Raises LockError, DatabaseError."""
-    return corrections.undo(context.database.writer(), context.settings, by, files)
+    return correct_undo_retry.undo(context.database.writer(), context.settings, by, files)
 
 
 def retry(context: AppContext, by: str, files: Sequence[Known | bytes]) -> list[Change]:
     """Put failed files back into their inbox. Raises LockError, DatabaseError."""
-    return corrections.retry(context.database.writer(), context.settings, by, files)
+    return correct_undo_retry.retry(context.database.writer(), context.settings, by, files)
 
 
 def versions(context: AppContext, ids: Sequence[int]) -> dict[int, str]:
@@ -82,7 +82,8 @@ def why_changed(context: AppContext, id: int) -> str:
     found = overview.history(engine, id) if engine else None
     if found is None:
         return f"file {id}: has changed since"
-    return f"{escape(os.path.basename(found.entry.path or b''))}: {corrections.changed_since(found.moves)}"
+    name = escape(os.path.basename(found.entry.path or b""))
+    return f"{name}: {correct_undo_retry.changed_since(found.moves)}"
 
 
 def problems(changes: Sequence[Change]) -> list[str]:

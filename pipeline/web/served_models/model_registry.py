@@ -19,7 +19,7 @@ from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
 from models.bundle.cache import cache_folder
 from models.errors import BundleError
-from models.inference import imagenet
+from models.inference import imagenet_bundle
 from pipeline.config import Settings
 from pipeline.web.middleware.problems import Problem
 
@@ -66,7 +66,7 @@ class ModelRegistry:
         for choice in choices:
             if choice.key == key:
                 return choice
-        if key == imagenet.NAME:
+        if key == imagenet_bundle.NAME:
             raise Problem(503, "The model imagenet is not made yet.", MAKE_IMAGENET)
         known = ", ".join(choice.key for choice in choices)
         raise Problem(404, f"There is no model called {key[:80]}.", f"Choose one of: {known}.")
@@ -85,9 +85,9 @@ class ModelRegistry:
             for manifest in sorted(folder.glob(f"*/{bundles.MANIFEST}")):
                 yield manifest.parent.name, manifest.parent
         # Listed only once made, by `pawsort classify --model imagenet`: that takes a download and minutes.
-        made = cache_folder().glob(f"{imagenet.NAME}-*/{bundles.MANIFEST}")
+        made = cache_folder().glob(f"{imagenet_bundle.NAME}-*/{bundles.MANIFEST}")
         for manifest in sorted(made, key=lambda path: path.stat().st_mtime)[-1:]:
-            yield imagenet.NAME, manifest.parent
+            yield imagenet_bundle.NAME, manifest.parent
 
     def _bundle(self, path: Path) -> Bundle | None:
         try:

@@ -24,7 +24,7 @@ from db.schema.file_names import escape
 from models.labels import NEITHER
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
-from pipeline.corrections.mover import Change, Mover, Plan, RefusedError
+from pipeline.corrections.recorded_move import Change, Mover, Plan, RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.errors import LockError, SettingsError

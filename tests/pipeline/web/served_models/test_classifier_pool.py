@@ -11,9 +11,9 @@ from pipeline.classifier.messages import Explain
 from pipeline.classifier.supervised_child import ClosingError
 from pipeline.config import LimitSettings, Settings
 from pipeline.errors import ModelError
-from pipeline.web.classifiers import classifier_pool
-from pipeline.web.classifiers.child_thread import FullError
-from pipeline.web.classifiers.classifier_pool import ClassifierPool
+from pipeline.web.served_models import classifier_pool
+from pipeline.web.served_models.child_thread import FullError
+from pipeline.web.served_models.classifier_pool import ClassifierPool
 from tests.support.child_mains import page_classifier_child
 
 TIMEOUT = 60

@@ -1,6 +1,6 @@
 """MobileNetV2 with ImageNet's 1,000 classes as a bundle, made from weights that are not shipped.
 
-It names objects and files nothing, so its bundle has no folders.
+It names objects. Its bundle has no folders, so it cannot file photos.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def _digest(weights: Path) -> str:
 
 
 def _make(source: str, path: Path) -> Bundle:
+    from models.bundle.package_versions import package_versions
     from models.bundle.weights import pack, unpack
-    from models.inference import recording
+    from models.inference.record_self_test import record_self_test
     from models.networks import architectures
 
     network = architectures.build("mobilenet_v2", len(labels()))
@@ -74,12 +75,12 @@ def _make(source: str, path: Path) -> Bundle:
             "thresholds": [{"target_precision": 1.0, "threshold": 1.0, "precision": 1.0,
                             "coverage": 0.0, "proven": False}],
         },
-        "self_test": recording.self_test(network, _SIZE, 1.0),
+        "self_test": record_self_test(network, _SIZE, 1.0),
         "figures": {},
         "made": {
             "command": f"pawsort classify --model {NAME} --weights {source}",
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seed": 0, "data": {}, "set_aside": 0, "held_out_sources": {}, "versions": recording.versions(),
+            "seed": 0, "data": {}, "set_aside": 0, "held_out_sources": {}, "versions": package_versions(),
         },
     }  # fmt: skip
     try:

@@ -18,7 +18,7 @@ from pipeline.classifier.client import ProcessClassifier, classify_files
 from pipeline.classifier.messages import ClassificationResult, Explain, Heatmap
 from pipeline.classifier.serve import serve
 from pipeline.config import Settings
-from pipeline.web.classifiers.child_thread import ChildThread
+from pipeline.web.served_models.child_thread import ChildThread
 
 MOST_CLASSIFIERS = 2
 IDLE_SECONDS = 300.0
@@ -62,7 +62,7 @@ class ClassifierPool:
         return [photo.future for photo in photos]
 
     def explain(self, bundle: Path, request: Explain) -> Future[Heatmap]:
-        """Draw where the model at `bundle` looks. Raises as `classify`."""
+        """Draw the regions that support a label, by the model at `bundle`. Raises as `classify`."""
         explanation = _Explanation(request)
         self._submit(bundle, [explanation])
         return explanation.future

@@ -8,8 +8,8 @@ import pytest
 from models.bundle.bundle import MANIFEST
 from models.bundle.cache import cache_folder
 from pipeline.config import Settings
-from pipeline.web.classifiers.model_registry import SHIPPED, ModelRegistry
 from pipeline.web.middleware.problems import Problem
+from pipeline.web.served_models.model_registry import SHIPPED, ModelRegistry
 
 
 @pytest.fixture(autouse=True)

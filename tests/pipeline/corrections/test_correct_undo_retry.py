@@ -15,8 +15,8 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from db.ledger.ledger import Ledger
-from pipeline.corrections import corrections
-from pipeline.corrections.corrections import Known
+from pipeline.corrections import correct_undo_retry
+from pipeline.corrections.correct_undo_retry import Known
 from pipeline.errors import LockError, SettingsError
 from pipeline.files import moves
 from tests.support.crash import Mortal
@@ -25,7 +25,7 @@ from tests.support.house import FOLDERS, START, House
 # --- correct ---
 
 
-def test_correct_moves_the_file_and_records_who_said_so(house: House) -> None:
+def test_correct_moves_the_file_and_records_the_author(house: House) -> None:
     id = house.file(b"a/b/x.jpg")
     [change] = house.correct(b"cats/a/b/x.jpg")
     assert (change.problem, change.outcome, change.corrected_to) == (None, "dogs", "dog")
@@ -117,7 +117,9 @@ def test_a_file_is_found_by_relative_path_link_and_unique_name(
     os.symlink(house.sorted, os.path.join(house.inbox, b"link"))
 
     def correct(file: bytes, label: str) -> str | None:
-        [change] = corrections.correct(house.engine, house.settings, [file], label, "ann", FOLDERS, house.now)
+        [change] = correct_undo_retry.correct(
+            house.engine, house.settings, [file], label, "ann", FOLDERS, house.now
+        )
         return change.problem
 
     assert correct(b"x.jpg", "dog") is None
@@ -144,8 +146,8 @@ def test_trouble_with_a_folder_leaves_everything_as_it_was(house: House) -> None
 
 
 def test_one_command_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.0)
-    with corrections.moves_lock(house.settings), pytest.raises(LockError):
+    monkeypatch.setattr(correct_undo_retry, "LOCK_SECONDS", 0.0)
+    with correct_undo_retry.moves_lock(house.settings), pytest.raises(LockError):
         house.undo(last=1)
 
 
@@ -406,7 +408,7 @@ def test_nothing_is_lost_and_rows_and_files_agree(actions: list[tuple[str, bytes
 
 
 def by_row(house: House, *files: Known, label: str = "dog", by: str = "ann") -> list[str | None]:
-    changes = corrections.correct(house.engine, house.settings, files, label, by, FOLDERS, house.now)
+    changes = correct_undo_retry.correct(house.engine, house.settings, files, label, by, FOLDERS, house.now)
     return [change.problem for change in changes]
 
 
@@ -416,7 +418,7 @@ def test_a_row_is_corrected_as_it_was_seen(house: House) -> None:
     assert house.state(id) == ("filed", "dogs", "dog", b"sorted/dogs/x.jpg")
 
 
-def test_the_second_of_two_answers_changes_nothing_and_says_who_was_first(house: House) -> None:
+def test_the_second_of_two_corrections_changes_nothing_and_names_the_first_person(house: House) -> None:
     id = house.file(b"x.jpg", outcome="uncertain")
     by_row(house, Known(id, 0), label="neither")
     assert by_row(house, Known(id, 0), label="cat", by="ben") == ["was changed meanwhile by ann, to neither"]
@@ -431,7 +433,7 @@ def test_what_was_taken_back_meanwhile_is_not_taken_back_again(house: House) -> 
 
     def undo() -> str | None:
         seen = [Known(id, move.id)]
-        [change] = corrections.undo(house.engine, house.settings, "ben", seen, now=house.now)
+        [change] = correct_undo_retry.undo(house.engine, house.settings, "ben", seen, now=house.now)
         return change.problem
 
     assert undo() is None
@@ -457,7 +459,7 @@ def test_a_clock_set_back_does_not_turn_the_undo_of_a_correction_into_one_of_the
 
 
 def retry(house: House, *files: bytes | Known) -> list[str | None]:
-    changes = corrections.retry(house.engine, house.settings, "ann", files, house.now)
+    changes = correct_undo_retry.retry(house.engine, house.settings, "ann", files, house.now)
     return [change.problem for change in changes]
 
 

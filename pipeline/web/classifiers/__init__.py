@@ -1,4 +1,0 @@
-"""Models behind the pages: a pool of classifier processes, and the figures of each model.
-
-May import `middleware` and `views`; never a route or `services`.
-"""
