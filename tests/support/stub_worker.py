@@ -30,7 +30,7 @@ class Order(TypedDict, total=False):
 
     folder: str
     once: bool
-    backoff: float  # seconds between tries while the world is bad
+    backoff: float  # seconds between tries while it cannot go on
     child: bool  # classify in a process of its own, which poison kills in earnest
     held: bool  # stop before the first step, until SIGCONT comes
     real: bool  # with the real network instead of a stub
@@ -64,7 +64,7 @@ class IdleStub(StubClassifier):
         return super().poll(timeout)
 
 
-def live(order: Order) -> int:
+def run(order: Order) -> int:
     """Run the worker of a folder; return its exit code. The log goes to stderr."""
     if "people" in order:
         people.correct_at_random(Path(order["folder"]), order["people"])
@@ -103,6 +103,6 @@ def _patches(order: Order) -> list[tuple[Any, str, Any]]:
 
 
 if __name__ == "__main__":
-    code = live(Order(folder=sys.argv[1], once="--once" in sys.argv, child="--child" in sys.argv))
+    code = run(Order(folder=sys.argv[1], once="--once" in sys.argv, child="--child" in sys.argv))
     sys.stderr.flush()
     os._exit(code)
