@@ -19,7 +19,8 @@ from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
 from pipeline.worker import loop, service
 from tests.faults import people
-from tests.support.stub_classifier import BUNDLE, StubClassifier, stub_child
+from tests.support.child_mains import stub_child
+from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 DEFECT = 70
 """Exit code of an unexpected exception: a fault must never lead to it."""

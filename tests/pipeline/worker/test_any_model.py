@@ -17,7 +17,7 @@ from pipeline.corrections.corrections import correct
 from pipeline.errors import ModelError, SettingsError
 from pipeline.worker.loop import Worker
 from tests.models.conftest import manifest
-from tests.support import stub_classifier
+from tests.support import stub_answers, stub_classifier
 from tests.support.installation import SMALL, Installation
 from tests.support.oracle import conserved
 
@@ -40,7 +40,7 @@ class Burrow(Installation):
 
 @pytest.fixture
 def burrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Burrow]:
-    monkeypatch.setattr(stub_classifier, "SCORES", SCORES)
+    monkeypatch.setattr(stub_answers, "SCORES", SCORES)
     monkeypatch.setattr(stub_classifier, "LABELS", LABELS)
     pawsort = Burrow(tmp_path, SMALL)
     yield pawsort
