@@ -46,6 +46,8 @@ def free_port() -> int:
 class CommandInstallation(ProcessInstallation):
     """An installation whose commands are run as a user runs them, with the shipped model."""
 
+    pause_seconds = 0.2
+
     def __init__(self, folder: Path, settings: str = "") -> None:
         # The engine that `auto` chooses, without its trial: what the first of these workers converts, the
         # others find in the tests' cache, and start in half the time.

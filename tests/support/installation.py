@@ -51,12 +51,14 @@ def empty_database() -> bytes:
         return Path(folder, "pawsort.db").read_bytes()
 
 
-def wait(done: Callable[[], object], what: str = "a condition", seconds: float = 60.0) -> None:
-    """Wait until `done` returns something true; fail after so many seconds."""
+def wait(
+    done: Callable[[], object], what: str = "a condition", seconds: float = 60.0, pause: float = 0.02
+) -> None:
+    """Wait until `done` returns something true, asking again after each pause; fail after so many seconds."""
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 class Installation:

@@ -17,6 +17,8 @@ class ProcessInstallation(Installation):
     """Settings and empty inboxes: the worker makes the rest, as it does for a user."""
 
     busy_seconds = 0.2
+    pause_seconds = 0.02
+    """Between two looks at whether something has come true."""
 
     def prepare(self) -> None:
         """Make the inboxes."""
@@ -33,7 +35,7 @@ class ProcessInstallation(Installation):
     def wait(self, done: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until something has come true; fail with the end of the logs."""
         try:
-            wait(done, what, seconds)
+            wait(done, what, seconds, self.pause_seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}:\n{self.log[-3000:]}") from None
 
