@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.classifier.messages import Explain, Finished, Heatmap, Item, Ready, Unusable, Working
-from tests.support.stub_answers import LABELS, Later, answer
+from tests.support.stub_answers import LABELS, answer
 
 
 def stub_child(
@@ -63,13 +63,15 @@ def _die_if_poison(path: bytes) -> None:
 
 def dying_thumbnail_child(requests: Connection, answers: Connection, limits: Any) -> None:
     """Draw one thumbnail, then end; `poison` kills it and `hang` is never drawn."""
+    from pipeline.web.services.draw_thumbnail import Thumbnail  # before the clock of the first request runs
+
     answers.send(Ready())
     request = requests.recv()
     if request.source == b"poison":
         os.kill(os.getpid(), signal.SIGKILL)
     if request.source == b"hang":
         time.sleep(3600)
-    answers.send(Later("pipeline.web.services.draw_thumbnail", "Thumbnail", request.id, b"jpeg"))
+    answers.send(Thumbnail(request.id, b"jpeg"))
     requests.recv()
 
 
