@@ -47,10 +47,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the settings of the machine out of the tests, and the tests out of the user's cache."""
+    """Keep the settings of the machine out of the tests, and the tests out of the user's cache.
+
+    Test processes that run at the same time share one cache, so that a model is converted once for all.
+    """
     for variable in [name for name in os.environ if name.startswith("PAWSORT_")]:
         monkeypatch.delenv(variable)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "rename without overwriting", "pipeline/files/renames.py",
         "_RENAME_NOREPLACE = 1\n",
         "_RENAME_NOREPLACE = 0\n",
-        (38,), ("pipeline/files/test_moves.py::test_rename_never_overwrites",),
+        (38,), ("pipeline/files/test_renames.py::test_rename_never_overwrites",),
     ),
     of(
         "a correction that was neither made nor reverted stays open", "pipeline/corrections/recorded_move.py",
@@ -160,7 +160,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a link removed if its source stays", "pipeline/files/renames.py",
         "    with undone_on_error(destination):\n        os.unlink(source)\n",
         "    os.unlink(source)\n",
-        (72,), ("pipeline/files/test_moves.py::test_a_link_is_taken_back_when_the_source_cannot_go",),
+        (72,), ("pipeline/files/test_renames.py::test_a_link_is_taken_back_when_the_source_cannot_go",),
     ),
     of(
         "one file that cannot be moved", "pipeline/worker/claim.py",

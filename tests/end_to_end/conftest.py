@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -23,13 +22,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import config
 from pipeline.cli import app
-from tests.support.oracle import files_below
+from tests.support.process_installation import PATIENCE_SECONDS, ProcessInstallation
 
 ROOT = Path(__file__).parents[2]
 Command = Callable[..., subprocess.CompletedProcess[str]]
-PATIENCE_SECONDS = 240.0  # a machine that does much else takes minutes to load TensorFlow
 
 
 def picture(seed: int, size: tuple[int, int] = (120, 90), format: str = "JPEG") -> bytes:
@@ -46,34 +43,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Site:
-    """A folder with settings, where commands are run as a user runs them."""
+class CommandInstallation(ProcessInstallation):
+    """An installation whose commands are run as a user runs them, with the shipped model."""
+
+    pause_seconds = 0.2
 
     def __init__(self, folder: Path, settings: str = "") -> None:
-        self.folder = folder
-        self.config = folder / "config.yaml"
-        # The one that `auto` chooses, without its trial: what the first of these workers converts, the others
-        # find in the tests' cache, and start in half the time.
+        # The engine that `auto` chooses, without its trial: what the first of these workers converts, the
+        # others find in the tests' cache, and start in half the time.
         engine = "openvino" if find_spec("openvino") else "tensorflow"
-        usual = f"watch: {{settle_seconds: 0.5}}\nengine: {engine}\n"
-        self.config.write_text(settings or usual, encoding="utf-8")
-        self.settings = config.load(self.config)
-        self.inbox = self.settings.inboxes[0]
-        self.inbox.mkdir()
-        self.injected: list[bytes] = []
+        super().__init__(folder, settings or f"watch: {{settle_seconds: 0.5}}\nengine: {engine}\n")
         self.address = ""
-        self._workers: list[subprocess.Popen[str]] = []
-
-    def drop(self, name: str | bytes, data: bytes) -> None:
-        path = os.path.join(os.fsencode(self.inbox), os.fsencode(name))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "xb") as file:
-            file.write(data)
-        self.injected.append(data)
+        self._started: list[subprocess.Popen[str]] = []
 
     def command(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
-        line = [sys.executable, str(ROOT / "run_worker.py"), *words, "--config", str(self.config)]
+        line = self._line(*words)
         return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_SECONDS, **options)
 
     def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -98,26 +83,19 @@ class Site:
         assert done.returncode in (0, 1), done.stderr
         return json.loads(done.stdout)
 
-    def worker(self, *words: str, **environment: str) -> subprocess.Popen[str]:
-        """Start the worker in the background."""
-        line = [sys.executable, str(ROOT / "run_worker.py"), *words, "--config", str(self.config)]
-        log = open(self.folder / "worker.log", "a", encoding="utf-8")  # noqa: SIM115 - the worker's, for life
-        with log:
-            worker = subprocess.Popen(
-                line, stderr=log, stdout=log, text=True, env={**os.environ, **environment}
+    def start(self, *words: str, log: str = "worker.log", **environment: str) -> subprocess.Popen[str]:
+        """Start a command in the background: the worker, without words."""
+        with open(self.folder / log, "a", encoding="utf-8") as output:
+            process = subprocess.Popen(
+                self._line(*words), stderr=output, stdout=output, text=True, env={**os.environ, **environment}
             )
-        self._workers.append(worker)
-        return worker
+        self._started.append(process)
+        return process
 
     def serve(self) -> str:
         """Start the pages in the background; return their address."""
         port = free_port()
-        line = [sys.executable, str(ROOT / "run_worker.py"), "serve", "--port", str(port)]
-        with open(self.folder / "serve.log", "a", encoding="utf-8") as log:
-            server = subprocess.Popen(
-                [*line, "--config", str(self.config)], stderr=log, stdout=log, text=True
-            )
-        self._workers.append(server)
+        self.start("serve", "--port", str(port), log="serve.log")
         address = f"http://127.0.0.1:{port}"
 
         def is_up() -> bool:
@@ -128,32 +106,24 @@ class Site:
         self.wait(is_up, "the server")
         return address
 
-    def wait(self, done: Callable[[], bool], what: str) -> None:
-        until = time.monotonic() + PATIENCE_SECONDS
-        while not done():
-            assert time.monotonic() < until, f"waited in vain for {what}:\n{self.log()}"
-            time.sleep(0.2)
-
-    def wait_until_filed(self, count: int) -> None:
-        self.wait(lambda: len(files_below(self.settings.sorted)) >= count, f"{count} files")
-
-    def log(self) -> str:
-        logs = [path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("*.log"))]
-        return "".join(logs)
-
-    def stop(self, worker: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
-        worker.send_signal(number)
-        return worker.wait(timeout=30)
+    def stop(self, process: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
+        process.send_signal(number)
+        return process.wait(timeout=30)
 
     def close(self) -> None:
-        for worker in self._workers:
-            if worker.poll() is None:
-                worker.kill()
-                worker.wait()
+        """End what still runs."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        super().close()
+
+    def _line(self, *words: str) -> list[str]:
+        return [sys.executable, str(ROOT / "run_worker.py"), *words, "--config", str(self.config)]
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path)
-    yield site
-    site.close()
+def pawsort(tmp_path: Path) -> Iterator[CommandInstallation]:
+    pawsort = CommandInstallation(tmp_path)
+    yield pawsort
+    pawsort.close()

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 from pipeline.worker import heartbeat
-from tests.end_to_end.conftest import Site
+from tests.end_to_end.conftest import CommandInstallation
 
 
 def pages_of(worker: int) -> int | None:
@@ -36,17 +36,17 @@ class Pages:
             return bool(answer.status == 200)
         return False
 
-    def come_back_after_a_kill(self, site: Site, worker: subprocess.Popen[str]) -> None:
+    def come_back_after_a_kill(self, pawsort: CommandInstallation, worker: subprocess.Popen[str]) -> None:
         """Kill them, and wait until others are there, while their worker goes on."""
-        site.wait(self.are_up, "the pages")
+        pawsort.wait(self.are_up, "the pages")
         first = pages_of(worker.pid)
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        site.wait(lambda: pages_of(worker.pid) not in (first, None) and self.are_up(), "the pages again")
-        beat = heartbeat.read(site.settings.state / heartbeat.FILE_NAME)
+        pawsort.wait(lambda: pages_of(worker.pid) not in (first, None) and self.are_up(), "the pages again")
+        beat = heartbeat.read(pawsort.settings.state / heartbeat.FILE_NAME)
         assert worker.poll() is None and beat is not None and beat.health == "ok"
-        assert "the pages ended with code -9" in site.log()
+        assert "the pages ended with code -9" in pawsort.log
 
-    def end(self, site: Site) -> None:
+    def end(self, pawsort: CommandInstallation) -> None:
         """Wait until the server no longer answers: its worker was killed."""
-        site.wait(lambda: not self.are_up(), "the pages to end")
+        pawsort.wait(lambda: not self.are_up(), "the pages to end")

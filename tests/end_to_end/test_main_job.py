@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SHARED_DATA
-from tests.end_to_end.conftest import Command, Site, free_port, picture
+from tests.end_to_end.conftest import Command, CommandInstallation, free_port, picture
 from tests.end_to_end.pages import Pages
 from tests.support.oracle import conserved, files_below
 
@@ -36,26 +36,26 @@ def png_bomb(side: int = 20_000) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
-def folders(site: Site) -> Counter[str]:
-    top = os.fsencode(site.settings.sorted)
-    places = (os.fsdecode(os.path.relpath(path, top)) for path in files_below(site.settings.sorted))
+def folders(pawsort: CommandInstallation) -> Counter[str]:
+    top = os.fsencode(pawsort.settings.sorted)
+    places = (os.fsdecode(os.path.relpath(path, top)) for path in files_below(pawsort.settings.sorted))
     return Counter(place.split("/")[0] for place in places)
 
 
-def everything_agrees(site: Site, by: Command) -> None:
+def everything_agrees(pawsort: CommandInstallation, by: Command) -> None:
     """Folders, `results`, `query`, `status`, and both CSV files tell the same; commands are run `by` this."""
-    there = folders(site)
-    with sqlite3.connect(site.settings.state / "pawsort.db") as database:
+    there = folders(pawsort)
+    with sqlite3.connect(pawsort.settings.state / "pawsort.db") as database:
         rows = dict(database.execute("SELECT outcome, count(*) FROM results GROUP BY 1"))
     assert rows == there
-    assert Counter(row["outcome"] for row in site.json("query", by=by)) == there
-    status = site.json("status", by=by)
+    assert Counter(row["outcome"] for row in pawsort.json("query", by=by)) == there
+    status = pawsort.json("status", by=by)
     assert +Counter(status["counts"]) == there
-    assert status["total"] == len(site.injected)
+    assert status["total"] == len(pawsort.injected)
     assert by("report").returncode == 0
-    with open(site.settings.reports / "latest-images.csv", encoding="utf-8", newline="") as file:
+    with open(pawsort.settings.reports / "latest-images.csv", encoding="utf-8", newline="") as file:
         assert Counter(row["outcome"] for row in csv.DictReader(file)) == there
-    with open(site.settings.reports / "latest-summary.csv", encoding="utf-8", newline="") as file:
+    with open(pawsort.settings.reports / "latest-summary.csv", encoding="utf-8", newline="") as file:
         summary = list(csv.DictReader(file))
     assert +Counter({row["outcome"]: int(row["images"]) for row in summary}) == there
     doctor = by("doctor", "--hashes")
@@ -70,57 +70,64 @@ def table_and_csv_show_the_same(rows: list[dict[str, str]], by: Command) -> None
 
 
 @pytest.mark.fault(24, 25, 32, 33, 42, 43, 45, 76)
-def test_files_dropped_while_it_runs_and_hostile_ones_among_them(site: Site, tmp_path: Path) -> None:
-    worker = site.worker()
-    site.wait(lambda: "drop photos into" in site.log(), "the worker to watch")
-    a_second_worker_is_refused_with_the_name_of_the_first(site, worker.pid)
+def test_files_dropped_while_it_runs_and_hostile_ones_among_them(
+    pawsort: CommandInstallation, tmp_path: Path
+) -> None:
+    worker = pawsort.start()
+    pawsort.wait(lambda: "drop photos into" in pawsort.log, "the worker to watch")
+    a_second_worker_is_refused_with_the_name_of_the_first(pawsort, worker.pid)
     for seed in range(20):
-        site.drop(f"{seed % 3}/deep/{seed}.jpg", picture(seed))
-    site.drop("again.jpg", picture(0))
-    site.drop("cut.jpg", picture(100)[:-400])
-    site.drop("text.jpg", b"dear diary")
-    site.drop("empty.jpg", b"")
-    site.drop("bomb.png", png_bomb())
-    site.drop(b"\xff\xfe not utf-8.jpg", picture(101))
-    os.mkfifo(site.inbox / "pipe.jpg")
+        pawsort.drop(f"{seed % 3}/deep/{seed}.jpg", picture(seed))
+    pawsort.drop("again.jpg", picture(0))
+    pawsort.drop("cut.jpg", picture(100)[:-400])
+    pawsort.drop("text.jpg", b"dear diary")
+    pawsort.drop("empty.jpg", b"")
+    pawsort.drop("bomb.png", png_bomb())
+    pawsort.drop(b"\xff\xfe not utf-8.jpg", picture(101))
+    os.mkfifo(pawsort.inbox / "pipe.jpg")
     (tmp_path / "outside.jpg").write_bytes(picture(102))
-    (site.inbox / "link.jpg").symlink_to(tmp_path / "outside.jpg")
-    site.wait_until_filed(len(site.injected))
-    assert site.stop(worker) == 128 + signal.SIGTERM
+    (pawsort.inbox / "link.jpg").symlink_to(tmp_path / "outside.jpg")
+    pawsort.wait_until_filed(len(pawsort.injected))
+    assert pawsort.stop(worker) == 128 + signal.SIGTERM
 
-    reasons = {row["name"]: row["reason"] for row in site.json("query", "--outcome", "failed", by=site.ask)}
+    reasons = {
+        row["name"]: row["reason"] for row in pawsort.json("query", "--outcome", "failed", by=pawsort.ask)
+    }
     assert reasons == {
         "cut.jpg": "truncated",
         "text.jpg": "not_an_image",
         "empty.jpg": "empty",
         "bomb.png": "too_many_pixels",
     }
-    assert sorted(path.name for path in site.inbox.iterdir() if not path.is_dir()) == ["link.jpg", "pipe.jpg"]
-    assert site.log().count("pipe.jpg") == site.log().count("link.jpg") == 1
-    conserved(site.settings, site.injected)
-    everything_agrees(site, by=site.ask)
+    assert sorted(path.name for path in pawsort.inbox.iterdir() if not path.is_dir()) == [
+        "link.jpg",
+        "pipe.jpg",
+    ]
+    assert pawsort.log.count("pipe.jpg") == pawsort.log.count("link.jpg") == 1
+    conserved(pawsort.settings, pawsort.injected)
+    everything_agrees(pawsort, by=pawsort.ask)
 
 
-def a_second_worker_is_refused_with_the_name_of_the_first(site: Site, first: int) -> None:
-    second = site.command("--once")
+def a_second_worker_is_refused_with_the_name_of_the_first(pawsort: CommandInstallation, first: int) -> None:
+    second = pawsort.command("--once")
     assert second.returncode == 5
     assert str(first) in second.stderr
-    assert site.json("status")["pid"] == first
+    assert pawsort.json("status")["pid"] == first
 
 
-def test_a_dry_run_says_what_it_would_do_and_does_nothing(site: Site) -> None:
-    site.drop("x.jpg", picture(1))
-    done = site.command("run", "--dry-run")
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(pawsort: CommandInstallation) -> None:
+    pawsort.drop("x.jpg", picture(1))
+    done = pawsort.command("run", "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert str(site.inbox / "x.jpg") in done.stdout
-    assert str(site.settings.sorted) in done.stdout
-    assert sorted(path.name for path in site.folder.iterdir()) == ["config.yaml", "inbox"]
+    assert str(pawsort.inbox / "x.jpg") in done.stdout
+    assert str(pawsort.settings.sorted) in done.stdout
+    assert sorted(path.name for path in pawsort.folder.iterdir()) == ["config.yaml", "inbox"]
 
 
-def test_classify_keeps_order_and_paths_as_given(site: Site) -> None:
-    site.drop("good.jpg", picture(1))
-    site.drop("bad.jpg", b"no picture")
-    done = site.command("classify", "inbox/good.jpg", "inbox", "--json", cwd=site.folder)
+def test_classify_keeps_order_and_paths_as_given(pawsort: CommandInstallation) -> None:
+    pawsort.drop("good.jpg", picture(1))
+    pawsort.drop("bad.jpg", b"no picture")
+    done = pawsort.command("classify", "inbox/good.jpg", "inbox", "--json", cwd=pawsort.folder)
     assert done.returncode == 1, done.stderr
     rows = json.loads(done.stdout)
     assert [row["path"] for row in rows] == ["inbox/good.jpg", "inbox/bad.jpg", "inbox/good.jpg"]
@@ -149,50 +156,50 @@ def photos() -> dict[str, bytes]:
 
 @pytest.mark.fault(58, 111)
 def test_five_hundred_photos_while_it_runs_killed_three_times_and_its_pages_once(
-    site: Site, photos: dict[str, bytes]
+    pawsort: CommandInstallation, photos: dict[str, bytes]
 ) -> None:
-    site.config.write_text("", encoding="utf-8")  # the defaults, as a user has them
+    pawsort.config.write_text("", encoding="utf-8")  # the defaults, as a user has them
     pages = Pages(free_port())
-    worker = site.worker("run", "--serve", PAWSORT_WEB__PORT=str(pages.port))
-    pages.come_back_after_a_kill(site, worker)
-    drop_five_hundred(site, photos)
+    worker = pawsort.start("run", "--serve", PAWSORT_WEB__PORT=str(pages.port))
+    pages.come_back_after_a_kill(pawsort, worker)
+    drop_five_hundred(pawsort, photos)
     for goal in (1, 100, 250):
-        site.wait_until_filed(goal)
-        site.stop(worker, signal.SIGKILL)
-        pages.end(site)
-        worker = site.worker()
-    site.wait_until_filed(500)
-    assert site.stop(worker, signal.SIGINT) == 130
-    five_hundred_are_filed(site, by=site.ask)
+        pawsort.wait_until_filed(goal)
+        pawsort.stop(worker, signal.SIGKILL)
+        pages.end(pawsort)
+        worker = pawsort.start()
+    pawsort.wait_until_filed(500)
+    assert pawsort.stop(worker, signal.SIGINT) == 130
+    five_hundred_are_filed(pawsort, by=pawsort.ask)
 
 
 def test_five_hundred_photos_once_then_one_is_corrected_and_put_back_and_a_bad_one_comes(
-    site: Site, photos: dict[str, bytes]
+    pawsort: CommandInstallation, photos: dict[str, bytes]
 ) -> None:
-    site.config.write_text("", encoding="utf-8")
-    drop_five_hundred(site, photos)
-    assert site.command("--once").returncode == 0
-    rows = five_hundred_are_filed(site, by=site.command)
+    pawsort.config.write_text("", encoding="utf-8")
+    drop_five_hundred(pawsort, photos)
+    assert pawsort.command("--once").returncode == 0
+    rows = five_hundred_are_filed(pawsort, by=pawsort.command)
     twins = {row["duplicate_of"] for row in rows}
     one = next(row for row in rows if row["id"] not in twins and row["duplicate_of"] is None)
-    correct_and_undo_are_seen_everywhere(site, one)
-    site.drop("broken.jpg", b"\xff\xd8\xff")
-    assert site.command("run", "--once").returncode == 1, "a failed file must show in the exit code"
+    correct_and_undo_are_seen_everywhere(pawsort, one)
+    pawsort.drop("broken.jpg", b"\xff\xd8\xff")
+    assert pawsort.command("run", "--once").returncode == 1, "a failed file must show in the exit code"
     back = Path(one["source_path"])
     assert [path.name for path in back.parent.iterdir()] == [back.name], "put back means left alone"
-    conserved(site.settings, site.injected)
+    conserved(pawsort.settings, pawsort.injected)
 
 
-def drop_five_hundred(site: Site, photos: dict[str, bytes]) -> None:
+def drop_five_hundred(pawsort: CommandInstallation, photos: dict[str, bytes]) -> None:
     """Drop all there are, and ten of them again under other names."""
     for number, (name, data) in enumerate([*photos.items(), *list(photos.items())[:10]]):
-        site.drop(f"{number % 7}/{number % 3}/{'ü' if number % 5 else '=1+1'}{number}-{name}", data)
+        pawsort.drop(f"{number % 7}/{number % 3}/{'ü' if number % 5 else '=1+1'}{number}-{name}", data)
 
 
-def five_hundred_are_filed(site: Site, by: Command) -> list[dict[str, str]]:
-    conserved(site.settings, site.injected)
-    everything_agrees(site, by)
-    rows: list[dict[str, str]] = site.json("query", by=by)
+def five_hundred_are_filed(pawsort: CommandInstallation, by: Command) -> list[dict[str, str]]:
+    conserved(pawsort.settings, pawsort.injected)
+    everything_agrees(pawsort, by)
+    rows: list[dict[str, str]] = pawsort.json("query", by=by)
     assert len(rows) == 500
     assert sum(row["duplicate_of"] is not None for row in rows) == 10
     table_and_csv_show_the_same(rows, by)
@@ -201,19 +208,19 @@ def five_hundred_are_filed(site: Site, by: Command) -> list[dict[str, str]]:
     return rows
 
 
-def correct_and_undo_are_seen_everywhere(site: Site, one: dict[str, str]) -> None:
+def correct_and_undo_are_seen_everywhere(pawsort: CommandInstallation, one: dict[str, str]) -> None:
     """Call a photo what it was not filed as, and take first that back, then its filing."""
     was, other = Path(one["path"]), "cat" if one["outcome"] == "dogs" else "dog"
-    done = site.command("correct", one["path"], "--as", other, "--by", "ann")
+    done = pawsort.command("correct", one["path"], "--as", other, "--by", "ann")
     assert done.returncode == 0, done.stderr
-    (row,) = (row for row in site.json("query", by=site.ask) if row["id"] == one["id"])
+    (row,) = (row for row in pawsort.json("query", by=pawsort.ask) if row["id"] == one["id"])
     assert (row["outcome"], row["corrected_to"]) == (f"{other}s", other)
-    within = was.relative_to(site.settings.sorted / one["outcome"])
-    assert row["path"] == str(site.settings.sorted / f"{other}s" / within)
-    everything_agrees(site, by=site.ask)
-    assert site.command("undo", "--last", "1").returncode == 0
+    within = was.relative_to(pawsort.settings.sorted / one["outcome"])
+    assert row["path"] == str(pawsort.settings.sorted / f"{other}s" / within)
+    everything_agrees(pawsort, by=pawsort.ask)
+    assert pawsort.command("undo", "--last", "1").returncode == 0
     assert was.is_file()
-    assert site.command("undo", str(was)).returncode == 0
+    assert pawsort.command("undo", str(was)).returncode == 0
     assert Path(one["source_path"]).is_file()
 
 

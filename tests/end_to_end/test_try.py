@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.web.served_models.model_registry import SHIPPED
 from tests.end_to_end.browser import Window, chromium
-from tests.end_to_end.conftest import Site, picture
+from tests.end_to_end.conftest import CommandInstallation, picture
 from tests.support.oracle import conserved
 
 pytestmark = pytest.mark.timeout(600)
@@ -33,15 +33,15 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Site]:
+def pawsort(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[CommandInstallation]:
     """A worker, and a server beside it; both stay for all tests here."""
-    site = Site(tmp_path_factory.mktemp("site"))
+    pawsort = CommandInstallation(tmp_path_factory.mktemp("site"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(site.folder / "cache"))  # where imagenet is not made yet
-        shutil.copytree(SHIPPED / "cifar10", site.folder / "models" / "trained_here")
-        site.address = site.serve()
-        yield site
-    site.close()
+        patch.setenv("XDG_CACHE_HOME", str(pawsort.folder / "cache"))  # where imagenet is not made yet
+        shutil.copytree(SHIPPED / "cifar10", pawsort.folder / "models" / "trained_here")
+        pawsort.address = pawsort.serve()
+        yield pawsort
+    pawsort.close()
 
 
 @pytest.fixture(scope="module")
@@ -55,35 +55,35 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_a_photo_is_classified_explained_delivered_filed_and_corrected(
-    site: Site, browser: Any, photos: list[Path]
+    pawsort: CommandInstallation, browser: Any, photos: list[Path]
 ) -> None:
-    with Window(browser, site.address) as window:
+    with Window(browser, pawsort.address) as window:
         page = window.page
         page.goto("/")
         page.set_input_files("#files", [str(photo) for photo in photos])
         cards = page.locator(".answer:not(.pending)")
         cards.nth(2).wait_for(timeout=MODEL_MS)
         assert set(cards.locator(".name").all_text_contents()) == {photo.name for photo in photos}
-        [answer] = classified(site, photos[0])
+        [answer] = classified(pawsort, photos[0])
         one = cards.filter(has_text="one.jpg")
         best = max(answer["scores"], key=answer["scores"].__getitem__)
         assert one.locator(".bars .first").inner_text().split()[0] == best
         assert one.locator(".bars > li").count() == 3
         assert one.locator(".pill").inner_text() == answer["outcome"]
         assert "content is not an image" in cards.filter(has_text="diary.txt").inner_text()
-        assert site.injected == [] and list(site.inbox.iterdir()) == []
+        assert pawsort.injected == [] and list(pawsort.inbox.iterdir()) == []
 
         one.get_by_role("button", name="Show heatmap").click()
         one.locator(".heat").wait_for()
         one.get_by_role("button", name="Show photo").click()
         assert not one.locator(".heat").is_visible()
 
-        worker = site.worker()
+        worker = pawsort.start()
         one.get_by_role("button", name="Send to inbox").click()
         page.get_by_text("It is in the inbox as").wait_for()
-        site.injected.append(photos[0].read_bytes())
-        site.wait_until_filed(1)
-        [(name, *filed)] = results(site)
+        pawsort.injected.append(photos[0].read_bytes())
+        pawsort.wait_until_filed(1)
+        [(name, *filed)] = results(pawsort)
         assert name.startswith("upload-") and filed == [answer["outcome"], None] == ["uncertain", None]
 
         page.goto("/review")
@@ -93,27 +93,27 @@ def test_a_photo_is_classified_explained_delivered_filed_and_corrected(
         ):  # fmt: skip
             page.keyboard.press(key)
             page.get_by_text(left).wait_for()
-            assert results(site) == [(name, outcome, label)]
-            assert [path.parent.name for path in site.settings.sorted.rglob("*.jpg")] == [outcome]
+            assert results(pawsort) == [(name, outcome, label)]
+            assert [path.parent.name for path in pawsort.settings.sorted.rglob("*.jpg")] == [outcome]
         assert (window.complaints, window.foreign) == ([], [])
-    assert site.stop(worker) == 143
-    conserved(site.settings, site.injected)
-    done = site.command("report", "--date", f"{datetime.now(UTC):%Y-%m-%d}")
+    assert pawsort.stop(worker) == 143
+    conserved(pawsort.settings, pawsort.injected)
+    done = pawsort.command("report", "--date", f"{datetime.now(UTC):%Y-%m-%d}")
     assert done.returncode == 0, done.stderr
-    with (site.settings.reports / "latest-images.csv").open(encoding="utf-8") as file:
+    with (pawsort.settings.reports / "latest-images.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["name"], row["outcome"], row["corrected_to"]) for row in rows] == [(name, "cats", "cat")]
 
 
-def results(site: Site) -> list[tuple[str, str, str | None]]:
-    with contextlib.closing(sqlite3.connect(site.settings.state / "pawsort.db")) as database:
+def results(pawsort: CommandInstallation) -> list[tuple[str, str, str | None]]:
+    with contextlib.closing(sqlite3.connect(pawsort.settings.state / "pawsort.db")) as database:
         return database.execute("SELECT name, outcome, corrected_to FROM results").fetchall()
 
 
 def test_each_model_answers_the_same_photo_by_its_own_lights(
-    site: Site, browser: Any, photos: list[Path]
+    pawsort: CommandInstallation, browser: Any, photos: list[Path]
 ) -> None:
-    with Window(browser, site.address) as window:
+    with Window(browser, pawsort.address) as window:
         page = window.page
         page.goto("/")
         page.set_input_files("#files", str(photos[0]))
@@ -131,15 +131,21 @@ def test_each_model_answers_the_same_photo_by_its_own_lights(
 
 
 def test_a_model_without_folders_names_what_it_sees_and_files_nothing(
-    site: Site, browser: Any, photos: list[Path], shared_data: Path, monkeypatch: pytest.MonkeyPatch
+    pawsort: CommandInstallation,
+    browser: Any,
+    photos: list[Path],
+    shared_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(site.folder / "cache"))  # that of the server, which began before
+    monkeypatch.setenv(
+        "XDG_CACHE_HOME", str(pawsort.folder / "cache")
+    )  # that of the server, which began before
     weights = shared_data.parent / "weights" / "mobilenet_v2_imagenet.weights.h5"
-    made = site.command(
+    made = pawsort.command(
         "classify", str(photos[0]), "--model", "imagenet", "--weights", str(weights), "--json"
     )
     assert made.returncode == 0, made.stderr
-    with Window(browser, site.address) as window:
+    with Window(browser, pawsort.address) as window:
         page = window.page
         page.goto("/?model=imagenet")
         page.set_input_files("#files", str(photos[0]))
@@ -163,9 +169,9 @@ def seen_by(page: Any, key: str) -> str:
     return str(card.inner_text())
 
 
-def classified(site: Site, photo: Path) -> Any:
+def classified(pawsort: CommandInstallation, photo: Path) -> Any:
     done = subprocess.run(
-        ["curl", "-sf", "-F", f"file=@{photo}", f"{site.address}/api/classify"],
+        ["curl", "-sf", "-F", f"file=@{photo}", f"{pawsort.address}/api/classify"],
         capture_output=True,
         check=True,
     )

@@ -11,33 +11,33 @@ from pathlib import Path
 import pytest
 
 from tests.faults.injection import UNPRIVILEGED
-from tests.support.fault_site import Site
-from tests.support.forked_worker import Nursery
+from tests.support.fork_server import ForkServer
+from tests.support.forked_installation import ForkedInstallation
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    """What gives birth to workers; one for all tests."""
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
+def fork_server() -> Iterator[ForkServer]:
+    """What starts workers; one for all tests."""
+    fork_server = ForkServer()
+    yield fork_server
+    fork_server.close()
 
 
 @pytest.fixture
-def site(tmp_path: Path, nursery: Nursery) -> Iterator[Site]:
+def pawsort(tmp_path: Path, fork_server: ForkServer) -> Iterator[ForkedInstallation]:
     """Two inboxes, and workers on them."""
-    site = Site(tmp_path, nursery)
-    yield site
-    site.close()
+    pawsort = ForkedInstallation(tmp_path, fork_server)
+    yield pawsort
+    pawsort.close()
 
 
 @pytest.fixture
-def shared_site(nursery: Nursery) -> Iterator[Site]:
-    """A site in a folder that another user may enter, and that is his."""
+def unprivileged(fork_server: ForkServer) -> Iterator[ForkedInstallation]:
+    """An installation in a folder of another user, who may enter it."""
     folder = Path(tempfile.mkdtemp(prefix="pawsort-fault-"))
-    site = Site(folder, nursery)
-    for path in (folder, *site.settings.inboxes):
+    pawsort = ForkedInstallation(folder, fork_server)
+    for path in (folder, *pawsort.settings.inboxes):
         os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
-    yield site
-    site.close()
+    yield pawsort
+    pawsort.close()
     shutil.rmtree(folder)

@@ -33,8 +33,9 @@ import pytest
 
 from scripts.drawn_pets import draw
 from tests.faults import injection
-from tests.support.fault_site import Site
-from tests.support.forked_worker import SETTINGS, Nursery
+from tests.support.fork_server import ForkServer
+from tests.support.forked_installation import ForkedInstallation
+from tests.support.installation import QUICK
 from tests.support.strace import (
     CHANGES,
     READS,
@@ -89,30 +90,30 @@ class Point:
 class Yard:
     """Where points are tried: memory file systems, so that a thousand of them do not wear a disk out."""
 
-    def __init__(self, nursery: Nursery) -> None:
+    def __init__(self, fork_server: ForkServer) -> None:
         memory = Path("/dev/shm")
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._top = Path(tempfile.mkdtemp(prefix="pawsort-sweep-", dir=memory if memory.is_dir() else None))
         self._far = Path(tempfile.mkdtemp(prefix="pawsort-sweep-"))
         self._count = 0
 
     @contextlib.contextmanager
-    def site(self, across: Across, real: bool = False) -> Iterator[Site]:
+    def installation(self, across: Across, real: bool = False) -> Iterator[ForkedInstallation]:
         """Make a place with the three photos in it, drawn ones for the real network; remove it afterwards."""
         self._count += 1
         folder, far = self._top / str(self._count), self._far / str(self._count)
         folder.mkdir()
         far.mkdir()
-        text = SETTINGS + (f"sorted: {far}/sorted\n" if across == "sorted" else "")
+        text = QUICK + (f"sorted: {far}/sorted\n" if across == "sorted" else "")
         if across == "inboxes":
             text = text.replace("[inbox, scans]", f"[{far}/inbox, {far}/scans]")
-        site = Site(folder, self._nursery, text, _jpeg("dog") if real else None)
+        pawsort = ForkedInstallation(folder, self._fork_server, text, _jpeg("dog") if real else None)
         for inbox, name, data in _drawn_day() if real else DAY:
-            site.drop(name, data, inbox)
+            pawsort.drop(name, data, inbox)
         try:
-            yield site
+            yield pawsort
         finally:
-            site.close()
+            pawsort.close()
             shutil.rmtree(folder)
             shutil.rmtree(far)
 
@@ -122,7 +123,7 @@ class Yard:
         place = self._far / f"cut-{self._count}"
         place.mkdir()
         try:
-            power_cut(place, self._nursery, seconds, correcting)
+            power_cut(place, self._fork_server, seconds, correcting)
         finally:
             shutil.rmtree(place)
 
@@ -133,13 +134,13 @@ class Yard:
 
     def trace(self, across: Across, real: bool = False) -> list[Call]:
         """Return the calls of a run without faults that are about the files of its place."""
-        with self.site(across, real) as site:
-            output = site.folder / "trace"
-            life = site.start(once=True, held=True)
-            with Tracer(life, tuple({*CHANGES, *READS}), output=output):
-                assert life.wait() == 1, site.log
-            inboxes = map(str, site.settings.inboxes)
-            places = (str(site.folder), str(site.settings.sorted), *inboxes, "/proc/self/fd")
+        with self.installation(across, real) as pawsort:
+            output = pawsort.folder / "trace"
+            worker = pawsort.start(once=True, held=True)
+            with Tracer(worker, tuple({*CHANGES, *READS}), output=output):
+                assert worker.wait() == 1, pawsort.log
+            inboxes = map(str, pawsort.settings.inboxes)
+            places = (str(pawsort.folder), str(pawsort.settings.sorted), *inboxes, "/proc/self/fd")
             return [c for c in calls_in(output, places) if "worker.log" not in c.text]
 
 
@@ -182,14 +183,16 @@ def check(yard: Yard, point: Point) -> bool:
     if point.kind in ("power", "corrections"):
         yard.cut_power(point.number / 1000, correcting=point.kind == "corrections")
         return True
-    with yard.site(point.across, point.kind == "real") as site:
+    with yard.installation(point.across, point.kind == "real") as pawsort:
         if point.kind in ("kill", "nested", "real"):
-            came = _kill(site, point.call, point.number) and (not point.again or _kill(site, *point.again))
+            came = _kill(pawsort, point.call, point.number) and (
+                not point.again or _kill(pawsort, *point.again)
+            )
         else:
-            came = _fail(site, point)
-        site.lives.clear()
-        site.ends_well()
-        assert "Traceback" not in site.log, site.log
+            came = _fail(pawsort, point)
+        pawsort.workers.clear()
+        pawsort.ends_well()
+        assert "Traceback" not in pawsort.log, pawsort.log
     return came
 
 
@@ -205,7 +208,7 @@ def _jpeg(kind: str) -> bytes:
     return data.getvalue()
 
 
-def power_cut(place: Path, nursery: Nursery, seconds: float, correcting: bool = False) -> None:
+def power_cut(place: Path, fork_server: ForkServer, seconds: float, correcting: bool = False) -> None:
     """Stop a worker so long after its first claim, copy the disk below it, and check another on the copy.
 
     With `correcting` a user corrects what is filed, and both are stopped so long after this began.
@@ -213,49 +216,49 @@ def power_cut(place: Path, nursery: Nursery, seconds: float, correcting: bool = 
     The kernel writes nothing back by itself for minutes: the copy has just what was synced.
     """
     image, disk = place / "image", place / "disk"
-    text = SETTINGS + f"reports: {place}/reports\n"
-    with injection.ext4(image, disk), Site(disk, nursery, text) as site:
+    text = QUICK + f"reports: {place}/reports\n"
+    with injection.ext4(image, disk), ForkedInstallation(disk, fork_server, text) as pawsort:
         for number in range(30):
-            site.drop(f"{number}.jpg", b"%d<cat>" % number)
+            pawsort.drop(f"{number}.jpg", b"%d<cat>" % number)
         os.sync()
-        site.start()
-        site.wait(lambda: site.rows("id"), "the first claim")
+        pawsort.start()
+        pawsort.wait(lambda: pawsort.rows("id"), "the first claim")
         if correcting:
-            site.wait_until_filed(len(site.injected) // 2)
-            site.start(people=round(seconds * 1000))
+            pawsort.wait_until_filed(len(pawsort.injected) // 2)
+            pawsort.start(people=round(seconds * 1000))
         time.sleep(seconds)
-        for life in site.lives:
-            life.signal(signal.SIGSTOP)
+        for worker in pawsort.workers:
+            worker.signal(signal.SIGSTOP)
         shutil.copy(image, place / "copy")
-        site.close()
+        pawsort.close()
     with injection.mounted_image(place / "copy", disk):
-        site.lives.clear()
-        site.ends_well(corrected=correcting)
-        assert "Traceback" not in site.log, site.log
+        pawsort.workers.clear()
+        pawsort.ends_well(corrected=correcting)
+        assert "Traceback" not in pawsort.log, pawsort.log
 
 
-def _kill(site: Site, call: str, number: int) -> bool:
-    life = site.start(once=True, held=True)
-    with Tracer(life, (call,), f"{call}:signal=SIGKILL:when={number}"):
-        code = life.wait()
-    assert code in (-signal.SIGKILL, 0, 1), f"exit code {code}:\n{site.log[-3000:]}"
+def _kill(pawsort: ForkedInstallation, call: str, number: int) -> bool:
+    worker = pawsort.start(once=True, held=True)
+    with Tracer(worker, (call,), f"{call}:signal=SIGKILL:when={number}"):
+        code = worker.wait()
+    assert code in (-signal.SIGKILL, 0, 1), f"exit code {code}:\n{pawsort.log[-3000:]}"
     return code == -signal.SIGKILL
 
 
-def _fail(site: Site, point: Point) -> bool:
-    life = site.start(once=True, held=True)
+def _fail(pawsort: ForkedInstallation, point: Point) -> bool:
+    worker = pawsort.start(once=True, held=True)
     ever = "+" if point.kind == "ever" else ""
-    trace = site.folder / "trace"
+    trace = pawsort.folder / "trace"
     inject = f"{point.call}:error={point.error}:when={point.number}{ever}"
-    with Tracer(life, (point.call,), inject, trace):
+    with Tracer(worker, (point.call,), inject, trace):
         if ever:
             with contextlib.suppress(TimeoutError):
-                life.wait(BAD_SECONDS)
+                worker.wait(BAD_SECONDS)
         else:
-            life.wait()
-    if life.state not in "XZ":
-        life.wait()
-    _, started, rest = site.log.partition("drop photos into")
+            worker.wait()
+    if worker.state not in "XZ":
+        worker.wait()
+    _, started, rest = pawsort.log.partition("drop photos into")
     assert not started or "pawsort: " not in rest, f"ended instead of waiting:\n{rest}"
     return was_injected(trace)
 
@@ -327,15 +330,15 @@ class _Work:
 
 @contextlib.contextmanager
 def _a_yard() -> Iterator[Yard]:
-    nursery = Nursery()
+    fork_server = ForkServer()
     try:
-        yard = Yard(nursery)
+        yard = Yard(fork_server)
         try:
             yield yard
         finally:
             yard.close()
     finally:
-        nursery.close()
+        fork_server.close()
 
 
 def _options() -> argparse.Namespace:

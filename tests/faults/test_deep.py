@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.files import moves
-from tests.support.fault_site import Site
-from tests.support.forked_worker import SETTINGS, Nursery
+from tests.support.fork_server import ForkServer
+from tests.support.forked_installation import ForkedInstallation
+from tests.support.installation import QUICK, SMALL, Installation, run_until_idle
 from tests.support.oracle import conserved
-from tests.support.world import World, run_until_idle
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -47,28 +47,28 @@ WAYS = {
 @pytest.mark.parametrize("across", [False, True], ids=["renamed", "copied"])
 @pytest.mark.parametrize("mode", ["polling", "native"])
 def test_a_file_at_the_end_of_a_long_way_is_filed_and_so_are_its_neighbours(
-    tmp_path: Path, nursery: Nursery, way: str, across: bool, mode: str
+    tmp_path: Path, fork_server: ForkServer, way: str, across: bool, mode: str
 ) -> None:
     far = Path("/dev/shm") / f"pawsort-deep-{os.getpid()}" if across else tmp_path
     if across and not far.parent.is_dir():
         pytest.skip("no other file system to write to")
-    text = SETTINGS.replace("polling", mode)
+    text = QUICK.replace("polling", mode)
     text = text.replace("[inbox, scans]", f"[{far}/inbox, {far}/scans]") if across else text
     far.mkdir(exist_ok=True)
     try:
-        with Site(tmp_path, nursery, text) as site:
-            folder = dig(site.inbox, WAYS[way])
+        with ForkedInstallation(tmp_path, fork_server, text) as pawsort:
+            folder = dig(pawsort.inbox, WAYS[way])
             for number, name in enumerate((b"photo.jpg", b"x" * 251 + b".jpg")):
                 with open(os.open(name, os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=folder), "wb") as file:
                     file.write(b"deep %d<cat>" % number)
-                site.injected.append(b"deep %d<cat>" % number)
+                pawsort.injected.append(b"deep %d<cat>" % number)
             os.close(folder)
-            site.drop("neighbour.jpg", b"<dog>")
-            assert site.live() == 0, site.log
-            filed = {os.path.basename(name) for name in site.sorted()}
+            pawsort.drop("neighbour.jpg", b"<dog>")
+            assert pawsort.run_once() == 0, pawsort.log
+            filed = {os.path.basename(name) for name in pawsort.sorted()}
             assert filed == {"photo.jpg", "x" * 251 + ".jpg", "neighbour.jpg"}
-            assert "Traceback" not in site.log
-            site.ends_well()
+            assert "Traceback" not in pawsort.log
+            pawsort.ends_well()
     finally:
         remove(far / "inbox")
 
@@ -76,11 +76,11 @@ def test_a_file_at_the_end_of_a_long_way_is_filed_and_so_are_its_neighbours(
 def test_a_claim_at_the_end_of_a_long_way_is_taken_up_again_wherever_it_was_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(tmp_path)
+    pawsort = Installation(tmp_path, SMALL)
     move, ways = moves.move, ("before", "after", "copied")
 
     def die(source: bytes, destination: bytes) -> None:
-        way = ways[len(world.injected) - 1]
+        way = ways[len(pawsort.injected) - 1]
         if way == "copied":
             shutil.copy2(source, destination)
         elif way == "after":
@@ -89,17 +89,17 @@ def test_a_claim_at_the_end_of_a_long_way_is_taken_up_again_wherever_it_was_cut_
 
     try:
         for number in range(len(ways)):
-            folder = dig(world.settings.inboxes[0], [b"%d" % number + b"d" * 200] * 25)
+            folder = dig(pawsort.settings.inboxes[0], [b"%d" % number + b"d" * 200] * 25)
             with open(os.open("a.jpg", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=folder), "wb") as file:
                 file.write(b"%d<cat>" % number)
             os.close(folder)
-            world.injected.append(b"%d<cat>" % number)
+            pawsort.injected.append(b"%d<cat>" % number)
             with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
                 patch.setattr(moves, "move", die)
-                run_until_idle(world.worker())
-            world.live()
-        assert world.sorted() == {"cats/a.jpg", "cats/a (2).jpg", "cats/a (3).jpg"}
-        conserved(world.settings, world.injected)
+                run_until_idle(pawsort.worker())
+            pawsort.run_worker()
+        assert pawsort.sorted() == {"cats/a.jpg", "cats/a (2).jpg", "cats/a (3).jpg"}
+        conserved(pawsort.settings, pawsort.injected)
     finally:
-        world.close()
-        remove(world.settings.inboxes[0])
+        pawsort.close()
+        remove(pawsort.settings.inboxes[0])

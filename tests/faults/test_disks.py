@@ -15,8 +15,8 @@ import pytest
 from tests.faults import injection
 from tests.faults.injection import ROOT_ONLY, UNPRIVILEGED
 from tests.faults.sweep import power_cut
-from tests.support.fault_site import Site
-from tests.support.forked_worker import Nursery
+from tests.support.fork_server import ForkServer
+from tests.support.forked_installation import ForkedInstallation
 from tests.support.oracle import files_below
 from tests.support.strace import STRACE, Tracer
 
@@ -38,90 +38,96 @@ TROUBLES = {
 @ROOT_ONLY
 @pytest.mark.fault(64, 66, 68, 74)
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_small_disk_in_trouble_under_the_folders(tmp_path: Path, nursery: Nursery, trouble: str) -> None:
+def test_a_small_disk_in_trouble_under_the_folders(
+    tmp_path: Path, fork_server: ForkServer, trouble: str
+) -> None:
     options, make, words = TROUBLES[trouble]
-    with injection.tmpfs(tmp_path / "sorted", options), Site(tmp_path, nursery) as site:
-        site.start()
-        site.wait_until_watching()
-        with make(site.settings.sorted):
-            site.drop("a.jpg", b"<cat>" + bytes(20_000))
-            site.wait_until_paused(words)
-            assert len(site.log.splitlines()) < 20, "a trouble that stays does not fill the log"
-        site.wait_until_filed()
-        site.wait_until_watching()
-        site.ends_well()
+    with injection.tmpfs(tmp_path / "sorted", options), ForkedInstallation(tmp_path, fork_server) as pawsort:
+        pawsort.start()
+        pawsort.wait_until_watching()
+        with make(pawsort.settings.sorted):
+            pawsort.drop("a.jpg", b"<cat>" + bytes(20_000))
+            pawsort.wait_until_paused(words)
+            assert len(pawsort.log.splitlines()) < 20, "a trouble that stays does not fill the log"
+        pawsort.wait_until_filed()
+        pawsort.wait_until_watching()
+        pawsort.ends_well()
 
 
 @ROOT_ONLY
 @pytest.mark.fault(65)
-def test_a_full_disk_under_the_database(tmp_path: Path, nursery: Nursery) -> None:
-    with injection.tmpfs(tmp_path / "state", "size=2m"), Site(tmp_path, nursery) as site:
-        site.start()
-        site.wait_until_watching()
-        with injection.full(site.settings.state):
+def test_a_full_disk_under_the_database(tmp_path: Path, fork_server: ForkServer) -> None:
+    with injection.tmpfs(tmp_path / "state", "size=2m"), ForkedInstallation(tmp_path, fork_server) as pawsort:
+        pawsort.start()
+        pawsort.wait_until_watching()
+        with injection.full(pawsort.settings.state):
             for number in range(40):
-                site.drop(f"{number}.jpg", b"%d<cat>" % number)
-            site.wait_until_paused("disk is full")
-            rows = site.rows("id")
-            moved = len(site.injected) - len(files_below(*site.settings.inboxes))
+                pawsort.drop(f"{number}.jpg", b"%d<cat>" % number)
+            pawsort.wait_until_paused("disk is full")
+            rows = pawsort.rows("id")
+            moved = len(pawsort.injected) - len(files_below(*pawsort.settings.inboxes))
             assert moved <= len(rows), "no file is moved without a row"
-        site.wait_until_filed()
-        site.ends_well()
+        pawsort.wait_until_filed()
+        pawsort.ends_well()
 
 
 @ROOT_ONLY
 @pytest.mark.fault(10)
-def test_an_inbox_that_is_unmounted_and_mounted_again(tmp_path: Path, nursery: Nursery) -> None:
+def test_an_inbox_that_is_unmounted_and_mounted_again(tmp_path: Path, fork_server: ForkServer) -> None:
     image, inbox = tmp_path / "image", tmp_path / "inbox"
-    with injection.ext4(image, inbox), Site(tmp_path, nursery) as site:
+    with injection.ext4(image, inbox), ForkedInstallation(tmp_path, fork_server) as pawsort:
         (inbox / "lost+found").rmdir()
-        site.start()
-        site.wait_until_watching()
-        site.drop("a.jpg", b"1<cat>")
-        site.wait_until_filed()
+        pawsort.start()
+        pawsort.wait_until_watching()
+        pawsort.drop("a.jpg", b"1<cat>")
+        pawsort.wait_until_filed()
         injection.unmount(inbox)
-        site.wait(lambda: site.beat and "not mounted" in " ".join(site.beat.reasons), "the truth", 5.0)
-        assert site.beat is not None
-        assert site.beat.health == "red"
-        assert len(site.rows("id", "state = 'filed'")) == 1, "a disk that is away deletes nothing"
+        pawsort.wait(
+            lambda: pawsort.beat and "not mounted" in " ".join(pawsort.beat.reasons), "the truth", 5.0
+        )
+        assert pawsort.beat is not None
+        assert pawsort.beat.health == "red"
+        assert len(pawsort.rows("id", "state = 'filed'")) == 1, "a disk that is away deletes nothing"
         with injection.mounted_image(image, inbox):
-            site.drop("b.jpg", b"2<cat>")
-            site.wait_until_filed()
-            site.ends_well()
+            pawsort.drop("b.jpg", b"2<cat>")
+            pawsort.wait_until_filed()
+            pawsort.ends_well()
 
 
 @pytest.mark.fault(70)
 @pytest.mark.parametrize("instead", ["nothing", "file", "link"])
-def test_folders_that_are_taken_away_while_it_works(site: Site, tmp_path: Path, instead: str) -> None:
-    site.start()
-    site.wait_until_watching()
-    away = site.settings.sorted.rename(tmp_path / "away")
+def test_folders_that_are_taken_away_while_it_works(
+    pawsort: ForkedInstallation, tmp_path: Path, instead: str
+) -> None:
+    pawsort.start()
+    pawsort.wait_until_watching()
+    away = pawsort.settings.sorted.rename(tmp_path / "away")
     if instead == "file":
-        site.settings.sorted.touch()
+        pawsort.settings.sorted.touch()
     elif instead == "link":
-        site.settings.sorted.symlink_to("inbox")
-    site.drop("a.jpg", b"<cat>")
-    site.wait_until_paused("sorted")
+        pawsort.settings.sorted.symlink_to("inbox")
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.wait_until_paused("sorted")
     if instead != "nothing":
-        site.settings.sorted.unlink()
-    away.rename(site.settings.sorted)
-    site.wait_until_filed()
-    site.ends_well()
+        pawsort.settings.sorted.unlink()
+    away.rename(pawsort.settings.sorted)
+    pawsort.wait_until_filed()
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(70)
 @pytest.mark.parametrize("instead", ["file", "dangling link"])
-def test_folders_that_are_none_at_start_are_refused(site: Site, instead: str) -> None:
-    site.drop("a.jpg", b"<cat>")
+def test_folders_that_are_none_at_start_are_refused(pawsort: ForkedInstallation, instead: str) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
     if instead == "file":
-        site.settings.sorted.touch()
+        pawsort.settings.sorted.touch()
     else:
-        site.settings.sorted.symlink_to("nowhere")
-    assert site.live() in (1, 2)
-    assert "sorted" in site.log
-    assert "Traceback" not in site.log
-    site.settings.sorted.unlink()
-    site.ends_well()
+        pawsort.settings.sorted.symlink_to("nowhere")
+    assert pawsort.run_once() in (1, 2)
+    assert "sorted" in pawsort.log
+    assert "Traceback" not in pawsort.log
+    pawsort.settings.sorted.unlink()
+    pawsort.ends_well()
 
 
 # --- rights -----------------------------------------------------------------------------------------------
@@ -129,104 +135,104 @@ def test_folders_that_are_none_at_start_are_refused(site: Site, instead: str) ->
 
 @ROOT_ONLY
 @pytest.mark.fault(71)
-def test_a_file_that_may_not_be_read(shared_site: Site) -> None:
-    site = shared_site
-    secret = Path(os.fsdecode(site.drop("secret.jpg", b"<cat>")))
+def test_a_file_that_may_not_be_read(unprivileged: ForkedInstallation) -> None:
+    pawsort = unprivileged
+    secret = Path(os.fsdecode(pawsort.drop("secret.jpg", b"<cat>")))
     secret.chmod(0)
-    site.start(uid=UNPRIVILEGED)
-    site.wait(lambda: "secret.jpg" in site.log, "a word about the file")
-    site.drop("other.jpg", b"<dog>")
-    site.wait_until_filed(1)
+    pawsort.start(uid=UNPRIVILEGED)
+    pawsort.wait(lambda: "secret.jpg" in pawsort.log, "a word about the file")
+    pawsort.drop("other.jpg", b"<dog>")
+    pawsort.wait_until_filed(1)
     assert secret.exists()
-    assert site.log.count("secret.jpg") == 1
+    assert pawsort.log.count("secret.jpg") == 1
     os.chmod(secret, 0o644)
-    site.wait_until_filed()
-    site.ends_well()
+    pawsort.wait_until_filed()
+    pawsort.ends_well()
 
 
 @ROOT_ONLY
 @pytest.mark.fault(72)
-def test_an_inbox_that_may_not_be_changed(shared_site: Site) -> None:
-    site = shared_site
-    site.drop("closed/a.jpg", b"<cat>")
-    folder = site.inbox / "closed"
+def test_an_inbox_that_may_not_be_changed(unprivileged: ForkedInstallation) -> None:
+    pawsort = unprivileged
+    pawsort.drop("closed/a.jpg", b"<cat>")
+    folder = pawsort.inbox / "closed"
     with injection.mode(folder, 0o555):
-        site.start(uid=UNPRIVILEGED)
-        site.wait(lambda: "cannot take" in site.log, "a word about the file")
-        site.drop("b.jpg", b"<dog>")
-        site.wait_until_filed(1)
-        site.wait(lambda: site.beat and site.beat.health == "degraded", "the truth", TRUTH_SECONDS)
-        assert len(site.rows("id")) == 1
-        assert site.log.count("cannot take") == 1
-        assert not [path for path in files_below(site.settings.spool) if b"pawsort" in path]
+        pawsort.start(uid=UNPRIVILEGED)
+        pawsort.wait(lambda: "cannot take" in pawsort.log, "a word about the file")
+        pawsort.drop("b.jpg", b"<dog>")
+        pawsort.wait_until_filed(1)
+        pawsort.wait(lambda: pawsort.beat and pawsort.beat.health == "degraded", "the truth", TRUTH_SECONDS)
+        assert len(pawsort.rows("id")) == 1
+        assert pawsort.log.count("cannot take") == 1
+        assert not [path for path in files_below(pawsort.settings.spool) if b"pawsort" in path]
     os.chown(folder, UNPRIVILEGED, UNPRIVILEGED)
-    site.wait_until_filed()
-    site.ends_well()
+    pawsort.wait_until_filed()
+    pawsort.ends_well()
 
 
 @ROOT_ONLY
 @pytest.mark.fault(72)
-def test_a_folder_that_may_not_be_written(shared_site: Site) -> None:
-    site = shared_site
-    site.start(uid=UNPRIVILEGED)
-    site.wait_until_watching()
-    with injection.mode(site.settings.sorted / "cats", 0o555):
-        site.drop("a.jpg", b"<cat>")
-        site.drop("b.jpg", b"<dog>")
-        site.wait_until_filed(1)
-        site.wait(lambda: "cats: files cannot be filed" in _reasons(site), "the truth", TRUTH_SECONDS)
-        assert site.beat is not None
-        assert (site.beat.health, site.beat.state) == ("red", "watching")
-        assert len(site.rows("id")) == 2
-    site.wait_until_filed()
-    site.wait(lambda: not _reasons(site), "good health", TRUTH_SECONDS)
-    site.ends_well()
+def test_a_folder_that_may_not_be_written(unprivileged: ForkedInstallation) -> None:
+    pawsort = unprivileged
+    pawsort.start(uid=UNPRIVILEGED)
+    pawsort.wait_until_watching()
+    with injection.mode(pawsort.settings.sorted / "cats", 0o555):
+        pawsort.drop("a.jpg", b"<cat>")
+        pawsort.drop("b.jpg", b"<dog>")
+        pawsort.wait_until_filed(1)
+        pawsort.wait(lambda: "cats: files cannot be filed" in _reasons(pawsort), "the truth", TRUTH_SECONDS)
+        assert pawsort.beat is not None
+        assert (pawsort.beat.health, pawsort.beat.state) == ("red", "watching")
+        assert len(pawsort.rows("id")) == 2
+    pawsort.wait_until_filed()
+    pawsort.wait(lambda: not _reasons(pawsort), "good health", TRUTH_SECONDS)
+    pawsort.ends_well()
 
 
-def _reasons(site: Site) -> str:
-    return "; ".join(site.beat.reasons) if site.beat else ""
+def _reasons(pawsort: ForkedInstallation) -> str:
+    return "; ".join(pawsort.beat.reasons) if pawsort.beat else ""
 
 
 @ROOT_ONLY
 @pytest.mark.fault(73)
-def test_a_file_that_not_even_root_may_move(site: Site) -> None:
-    path = os.fsdecode(site.drop("a.jpg", b"<cat>"))
-    site.drop("b.jpg", b"<dog>")
+def test_a_file_that_not_even_root_may_move(pawsort: ForkedInstallation) -> None:
+    path = os.fsdecode(pawsort.drop("a.jpg", b"<cat>"))
+    pawsort.drop("b.jpg", b"<dog>")
     with injection.immutable(path):
-        site.start()
-        site.wait(lambda: "cannot take" in site.log, "a word about the file")
-        site.wait_until_filed(1)
+        pawsort.start()
+        pawsort.wait(lambda: "cannot take" in pawsort.log, "a word about the file")
+        pawsort.wait_until_filed(1)
         assert os.path.exists(path)
-        assert len(site.rows("id")) == 1
-        assert site.log.count("cannot take") == 1
-    site.wait_until_filed()
-    site.ends_well()
+        assert len(pawsort.rows("id")) == 1
+        assert pawsort.log.count("cannot take") == 1
+    pawsort.wait_until_filed()
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(75)
-def test_too_few_descriptors_lose_no_file(site: Site) -> None:
+def test_too_few_descriptors_lose_no_file(pawsort: ForkedInstallation) -> None:
     for number in range(60):
-        site.drop(f"{number % 7}/{number % 5}/{number}.jpg", b"%d<cat>" % number)
+        pawsort.drop(f"{number % 7}/{number % 5}/{number}.jpg", b"%d<cat>" % number)
     for most in (14, 18, 22, 26, 30):
-        life = site.start(nofile=most)
+        worker = pawsort.start(nofile=most)
         with contextlib.suppress(TimeoutError):
-            life.wait(0.6)
-        life.kill()
-    assert "Traceback" not in site.log, site.log
-    site.ends_well()
+            worker.wait(0.6)
+        worker.kill()
+    assert "Traceback" not in pawsort.log, pawsort.log
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(75)
-def test_no_descriptor_is_leaked(site: Site) -> None:
-    life = site.start()
+def test_no_descriptor_is_leaked(pawsort: ForkedInstallation) -> None:
+    worker = pawsort.start()
     counts = []
     for round in range(3):
         for number in range(60):
-            site.drop(f"{round}/{number}.jpg", b"%d %d<cat>" % (round, number))
-        site.wait_until_filed()
-        counts.append(len(os.listdir(f"/proc/{life.pid}/fd")))
+            pawsort.drop(f"{round}/{number}.jpg", b"%d %d<cat>" % (round, number))
+        pawsort.wait_until_filed()
+        counts.append(len(os.listdir(f"/proc/{worker.pid}/fd")))
     assert max(counts) - counts[0] <= 3, counts
-    site.ends_well()
+    pawsort.ends_well()
 
 
 # --- file systems -----------------------------------------------------------------------------------------
@@ -234,33 +240,36 @@ def test_no_descriptor_is_leaked(site: Site) -> None:
 
 @ROOT_ONLY
 @pytest.mark.fault(69)
-def test_a_bind_mount_is_filed_into_by_copy(tmp_path: Path, nursery: Nursery) -> None:
-    with injection.bind(tmp_path / "elsewhere", tmp_path / "sorted"), Site(tmp_path, nursery) as site:
+def test_a_bind_mount_is_filed_into_by_copy(tmp_path: Path, fork_server: ForkServer) -> None:
+    with (
+        injection.bind(tmp_path / "elsewhere", tmp_path / "sorted"),
+        ForkedInstallation(tmp_path, fork_server) as pawsort,
+    ):
         for number in range(5):
-            site.drop(f"{number}.jpg", b"%d<cat>" % number)
-        assert site.live() == 0
-        assert "on another file system" in site.log
-        site.ends_well()
+            pawsort.drop(f"{number}.jpg", b"%d<cat>" % number)
+        assert pawsort.run_once() == 0
+        assert "on another file system" in pawsort.log
+        pawsort.ends_well()
 
 
 @ROOT_ONLY
 @pytest.mark.fault(62)
-def test_a_power_cut_loses_nothing_that_was_accepted(tmp_path: Path, nursery: Nursery) -> None:
+def test_a_power_cut_loses_nothing_that_was_accepted(tmp_path: Path, fork_server: ForkServer) -> None:
     chance = random.Random(62)
     for number in range(2):
         place = tmp_path / str(number)
         place.mkdir()
-        power_cut(place, nursery, chance.uniform(0.0, 0.4))
+        power_cut(place, fork_server, chance.uniform(0.0, 0.4))
 
 
 @STRACED
 @pytest.mark.fault(63)
-def test_what_is_renamed_is_synced_before_the_commit_that_relies_on_it(site: Site) -> None:
-    site.drop("a.jpg", b"<cat>")
-    output = site.folder / "trace"
-    life = site.start(once=True, held=True)
-    with Tracer(life, ("renameat2", "fsync", "fdatasync"), output=output):
-        assert life.wait() == 0
+def test_what_is_renamed_is_synced_before_the_commit_that_relies_on_it(pawsort: ForkedInstallation) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    output = pawsort.folder / "trace"
+    worker = pawsort.start(once=True, held=True)
+    with Tracer(worker, ("renameat2", "fsync", "fdatasync"), output=output):
+        assert worker.wait() == 0
     lines = output.read_text().splitlines()
     for folder, name in (("spool", "/spool/1-"), ("sorted/cats", "/cats/a.jpg")):
         renamed = next(
@@ -270,58 +279,58 @@ def test_what_is_renamed_is_synced_before_the_commit_that_relies_on_it(site: Sit
         synced = next(n for n, line in enumerate(after) if re.search(rf"fsync\(\d+<[^>]*/{folder}>", line))
         committed = next(n for n, line in enumerate(after) if "pawsort.db-wal" in line)
         assert synced < committed, after[: committed + 1]
-    site.ends_well()
+    pawsort.ends_well()
 
 
 # --- signals ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.fault(60)
-def test_a_signal_at_any_moment_ends_it_in_time(site: Site) -> None:
+def test_a_signal_at_any_moment_ends_it_in_time(pawsort: ForkedInstallation) -> None:
     chance = random.Random(60)
     for number in range(6):
         for copy in range(10):
-            site.drop(f"{number}-{copy}.jpg", b"%d %d<cat>" % (number, copy))
-        life = site.start(delay=0.05)
-        pid = life.pid
-        site.wait(lambda pid=pid: site.beat and site.beat.pid == pid, "a sign of life")
+            pawsort.drop(f"{number}-{copy}.jpg", b"%d %d<cat>" % (number, copy))
+        worker = pawsort.start(delay=0.05)
+        pid = worker.pid
+        pawsort.wait(lambda pid=pid: pawsort.beat and pawsort.beat.pid == pid, "a sign of life")
         time.sleep(chance.uniform(0.0, 0.3))
-        life.signal(signal.SIGTERM)
-        assert life.wait(10.0) == 128 + signal.SIGTERM
-    site.ends_well()
+        worker.signal(signal.SIGTERM)
+        assert worker.wait(10.0) == 128 + signal.SIGTERM
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(61)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_other_signals_end_it_too(site: Site, number: int) -> None:
-    site.drop("a.jpg", b"<cat>")
-    life = site.start()
-    site.wait_until_watching()
-    life.signal(number)
-    assert life.wait(10.0) == 128 + number
-    site.ends_well()
+def test_other_signals_end_it_too(pawsort: ForkedInstallation, number: int) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    worker = pawsort.start()
+    pawsort.wait_until_watching()
+    worker.signal(number)
+    assert worker.wait(10.0) == 128 + number
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(61)
-def test_a_second_signal_ends_it_at_once(site: Site) -> None:
-    site.drop("slow.jpg", b"<cat>")
-    life = site.start(delay=3600.0)
-    site.wait(lambda: site.rows("id", "state = 'decoding'"), "the stub to have the file")
-    life.signal(signal.SIGTERM)
-    site.wait(lambda: "once more" in site.log, "a word about it")
+def test_a_second_signal_ends_it_at_once(pawsort: ForkedInstallation) -> None:
+    pawsort.drop("slow.jpg", b"<cat>")
+    worker = pawsort.start(delay=3600.0)
+    pawsort.wait(lambda: pawsort.rows("id", "state = 'decoding'"), "the stub to have the file")
+    worker.signal(signal.SIGTERM)
+    pawsort.wait(lambda: "once more" in pawsort.log, "a word about it")
     began = time.monotonic()
-    life.signal(signal.SIGTERM)
-    assert life.wait(10.0) == 128 + signal.SIGTERM
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(10.0) == 128 + signal.SIGTERM
     assert time.monotonic() - began < 2.0
-    site.ends_well()
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(76, 77)
-def test_a_second_worker_is_refused_until_the_first_is_killed(site: Site) -> None:
-    first = site.start()
-    site.wait_until_watching()
-    assert site.live() == 5
-    assert f"process {first.pid}" in site.log
+def test_a_second_worker_is_refused_until_the_first_is_killed(pawsort: ForkedInstallation) -> None:
+    first = pawsort.start()
+    pawsort.wait_until_watching()
+    assert pawsort.run_once() == 5
+    assert f"process {first.pid}" in pawsort.log
     first.kill()
-    site.lives.clear()
-    site.ends_well()
+    pawsort.workers.clear()
+    pawsort.ends_well()

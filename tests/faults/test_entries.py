@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fault_site import Site
+from tests.support.forked_installation import ForkedInstallation
 from tests.support.oracle import files_below, read
 
 pytestmark = pytest.mark.timeout(300)
@@ -19,95 +19,99 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.mark.fault(24, 25, 26, 27, 29)
 def test_what_is_no_file_stays_where_it_is(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pawsort: ForkedInstallation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.jpg").write_bytes(b"secret<cat>")
-    os.mkfifo(site.inbox / "fifo.jpg")
+    os.mkfifo(pawsort.inbox / "fifo.jpg")
     for name, target in (("passwd.jpg", "/etc/passwd"), ("nowhere.jpg", "nowhere"), ("loop.jpg", "loop.jpg")):
-        (site.inbox / name).symlink_to(target)
-    (site.inbox / "folder").symlink_to(outside)
-    monkeypatch.chdir(site.inbox)
+        (pawsort.inbox / name).symlink_to(target)
+    (pawsort.inbox / "folder").symlink_to(outside)
+    monkeypatch.chdir(pawsort.inbox)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket.jpg")
     odd = ["fifo.jpg", "passwd.jpg", "nowhere.jpg", "loop.jpg", "folder", "socket.jpg"]
     if os.getuid() == 0:
         os.mknod("device.jpg", stat.S_IFCHR | 0o600, os.makedev(1, 5))
         odd.append("device.jpg")
-    site.drop("deep.jpg/er.jpg/cat.jpg", b"deep<cat>")
-    site.start()
-    site.wait_until_filed()
-    site.ends_well()
-    assert [site.log.count(f"'{name}'") for name in odd] == [1] * len(odd)
-    assert all(os.path.lexists(site.inbox / name) for name in odd)
+    pawsort.drop("deep.jpg/er.jpg/cat.jpg", b"deep<cat>")
+    pawsort.start()
+    pawsort.wait_until_filed()
+    pawsort.ends_well()
+    assert [pawsort.log.count(f"'{name}'") for name in odd] == [1] * len(odd)
+    assert all(os.path.lexists(pawsort.inbox / name) for name in odd)
     assert (outside / "secret.jpg").read_bytes() == b"secret<cat>"
 
 
 @pytest.mark.fault(28)
-def test_a_hard_link_is_filed_and_its_other_name_keeps_its_content(site: Site, tmp_path: Path) -> None:
+def test_a_hard_link_is_filed_and_its_other_name_keeps_its_content(
+    pawsort: ForkedInstallation, tmp_path: Path
+) -> None:
     other = tmp_path / "other.jpg"
     other.write_bytes(b"<cat>")
     other.chmod(0o640)
-    os.link(other, site.inbox / "linked.jpg")
-    site.injected.append(b"<cat>")
-    site.start()
-    site.wait_until_filed()
+    os.link(other, pawsort.inbox / "linked.jpg")
+    pawsort.injected.append(b"<cat>")
+    pawsort.start()
+    pawsort.wait_until_filed()
     assert other.read_bytes() == b"<cat>"
     assert stat.S_IMODE(other.stat().st_mode) == 0o640
-    site.ends_well()
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(30)
-def test_a_file_swapped_for_a_link_at_any_moment_leads_nowhere(site: Site, tmp_path: Path) -> None:
+def test_a_file_swapped_for_a_link_at_any_moment_leads_nowhere(
+    pawsort: ForkedInstallation, tmp_path: Path
+) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret<cat>")
-    site.start()
-    site.wait_until_watching()
-    path, until = site.inbox / "a.jpg", time.monotonic() + 2.0
+    pawsort.start()
+    pawsort.wait_until_watching()
+    path, until = pawsort.inbox / "a.jpg", time.monotonic() + 2.0
     while time.monotonic() < until:
-        aside = site.folder / "aside"
+        aside = pawsort.folder / "aside"
         aside.write_bytes(b"plain<cat>")
         aside.replace(path)
         aside.symlink_to(secret)
         aside.replace(path)
     path.unlink(missing_ok=True)
-    site.wait(lambda: not site.rows("id", "state <> 'filed'"), "all to be filed")
-    filed = [read(name) for name in files_below(site.settings.sorted)]
+    pawsort.wait(lambda: not pawsort.rows("id", "state <> 'filed'"), "all to be filed")
+    filed = [read(name) for name in files_below(pawsort.settings.sorted)]
     assert set(filed) <= {b"plain<cat>"}
-    assert not [name for name in os.scandir(site.settings.spool) if name.is_symlink()]
+    assert not [name for name in os.scandir(pawsort.settings.spool) if name.is_symlink()]
     assert secret.read_bytes() == b"secret<cat>"
-    site.injected = filed
-    site.ends_well()
+    pawsort.injected = filed
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(31)
-def test_a_terabyte_of_nothing_is_refused_unread(site: Site) -> None:
-    with open(site.inbox / "huge.jpg", "wb") as file:
+def test_a_terabyte_of_nothing_is_refused_unread(pawsort: ForkedInstallation) -> None:
+    with open(pawsort.inbox / "huge.jpg", "wb") as file:
         try:
             file.truncate(1 << 40)
         except OSError as error:
             pytest.skip(f"no file of this size here: {error}")
-    site.start()
-    site.wait(lambda: site.rows("id", "reason = 'too_large' AND state = 'filed'"), "the refusal", 10.0)
-    [moved] = files_below(site.settings.sorted)
+    pawsort.start()
+    pawsort.wait(lambda: pawsort.rows("id", "reason = 'too_large' AND state = 'filed'"), "the refusal", 10.0)
+    [moved] = files_below(pawsort.settings.sorted)
     assert os.path.getsize(moved) == 1 << 40
     os.truncate(moved, 0)
-    site.drop("other.jpg", b"<cat>")
-    site.wait_until_filed(2)
+    pawsort.drop("other.jpg", b"<cat>")
+    pawsort.wait_until_filed(2)
 
 
 @pytest.mark.fault(32)
-def test_an_empty_file_is_waited_for_and_then_fails(site: Site) -> None:
-    site.drop("empty.jpg", b"")
-    site.start()
-    site.wait_until_filed()
-    assert site.rows("outcome, reason") == [("failed", "empty")]
-    site.ends_well()
+def test_an_empty_file_is_waited_for_and_then_fails(pawsort: ForkedInstallation) -> None:
+    pawsort.drop("empty.jpg", b"")
+    pawsort.start()
+    pawsort.wait_until_filed()
+    assert pawsort.rows("outcome, reason") == [("failed", "empty")]
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(33, 34, 35, 36, 37, 38, 39)
-def test_names_of_every_kind_are_filed_as_they_are(site: Site) -> None:
+def test_names_of_every_kind_are_filed_as_they_are(pawsort: ForkedInstallation) -> None:
     names = [
         b"\xff\xfe.jpg",
         b"new\nline\r\ttab\x1b[31m.jpg",
@@ -125,29 +129,31 @@ def test_names_of_every_kind_are_filed_as_they_are(site: Site) -> None:
         b"C" * 251 + b".jpg",
     ]
     for number, name in enumerate(names):
-        site.drop(name, b"%d<cat>" % number)
+        pawsort.drop(name, b"%d<cat>" % number)
     for inbox, name in ((1, b"a.jpg"), (1, b"C" * 251 + b".jpg")):
-        site.drop(name, b"again" + name[:1] + b"<cat>", inbox)
-    site.start()
-    site.wait_until_filed()
-    filed = [os.path.basename(path) for path in files_below(site.settings.sorted)]
+        pawsort.drop(name, b"again" + name[:1] + b"<cat>", inbox)
+    pawsort.start()
+    pawsort.wait_until_filed()
+    filed = [os.path.basename(path) for path in files_below(pawsort.settings.sorted)]
     assert set(names) <= set(filed)
     assert b"a (2).jpg" in filed
     assert b"C" * 247 + b" (2).jpg" in filed
-    site.ends_well()
-    assert all(line[:2] == "20" for line in site.log.splitlines()), "one record is one line"
+    pawsort.ends_well()
+    assert all(line[:2] == "20" for line in pawsort.log.splitlines()), "one record is one line"
 
 
 @pytest.mark.fault(40)
-def test_the_same_content_under_other_names_and_later_on_is_linked_to_the_first(site: Site) -> None:
+def test_the_same_content_under_other_names_and_later_on_is_linked_to_the_first(
+    pawsort: ForkedInstallation,
+) -> None:
     for name in ("a.jpg", "b.jpg"):
-        site.drop(name, b"same<dog>")
-    site.start()
-    site.wait_until_filed()
-    site.drop("a.jpg", b"same<dog>")
-    site.wait_until_filed()
-    first, *others = site.rows("id, duplicate_of")
+        pawsort.drop(name, b"same<dog>")
+    pawsort.start()
+    pawsort.wait_until_filed()
+    pawsort.drop("a.jpg", b"same<dog>")
+    pawsort.wait_until_filed()
+    first, *others = pawsort.rows("id, duplicate_of")
     assert first[1] is None
     assert {twin for _, twin in others} == {first[0]}
-    assert site.sorted() == {"dogs/a.jpg", "dogs/b.jpg", "dogs/a (2).jpg"}
-    site.ends_well()
+    assert pawsort.sorted() == {"dogs/a.jpg", "dogs/b.jpg", "dogs/a (2).jpg"}
+    pawsort.ends_well()

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fault_site import Site
-from tests.support.forked_worker import SETTINGS, Nursery
+from tests.support.fork_server import ForkServer
+from tests.support.forked_installation import ForkedInstallation
+from tests.support.installation import QUICK
 
 pytestmark = pytest.mark.timeout(300)
 CGROUPS = Path("/sys/fs/cgroup/memory")
@@ -35,38 +36,40 @@ def cgroup() -> Iterator[Path]:
 
 
 @pytest.fixture
-def impatient(tmp_path: Path, nursery: Nursery) -> Iterator[Site]:
-    """A site where a file gets one chance alone, of three seconds."""
-    text = SETTINGS.replace("size: 4", "size: 64") + "limits: {attempts: 1, decode_seconds: 3}\n"
-    with Site(tmp_path, nursery, text) as site:
-        yield site
+def impatient(tmp_path: Path, fork_server: ForkServer) -> Iterator[ForkedInstallation]:
+    """An installation where a file gets one chance alone, of three seconds."""
+    text = QUICK.replace("size: 4", "size: 64") + "limits: {attempts: 1, decode_seconds: 3}\n"
+    with ForkedInstallation(tmp_path, fork_server, text) as pawsort:
+        yield pawsort
 
 
 @pytest.mark.fault(50, 52, 53)
-def test_the_culprits_fail_alone_and_their_neighbours_are_filed(cgroup: Path, impatient: Site) -> None:
-    site = impatient
+def test_the_culprits_fail_alone_and_their_neighbours_are_filed(
+    cgroup: Path, impatient: ForkedInstallation
+) -> None:
+    pawsort = impatient
     for number in range(61):
-        site.drop(f"{number}.jpg", b"%d<cat>" % number)
+        pawsort.drop(f"{number}.jpg", b"%d<cat>" % number)
     for name in ("crash", "hang", "eat"):
-        site.drop(f"{name}.jpg", f"<{name}>".encode())
-    life = site.start(child=True, cgroup=str(cgroup))
-    site.wait_until_filed(seconds=90.0)
-    assert life.state not in "XZ", "the worker itself lives"
-    failed = dict(site.rows("name, reason", "outcome = 'failed'"))
+        pawsort.drop(f"{name}.jpg", f"<{name}>".encode())
+    worker = pawsort.start(child=True, cgroup=str(cgroup))
+    pawsort.wait_until_filed(seconds=90.0)
+    assert worker.state not in "XZ", "the worker itself lives"
+    failed = dict(pawsort.rows("name, reason", "outcome = 'failed'"))
     assert failed == {"crash.jpg": "decoder_crashed", "hang.jpg": "timeout", "eat.jpg": "decoder_crashed"}
-    assert "SIGSEGV" in site.log
-    assert "SIGKILL" in site.log, "the kernel took the child for the memory"
-    assert len(site.rows("id", "outcome = 'cats'")) == 61
-    site.ends_well()
+    assert "SIGSEGV" in pawsort.log
+    assert "SIGKILL" in pawsort.log, "the kernel took the child for the memory"
+    assert len(pawsort.rows("id", "outcome = 'cats'")) == 61
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(54, 55)
-def test_poison_that_kills_the_worker_at_every_start_fails_in_the_end(site: Site) -> None:
-    site.drop("poison.jpg", b"<parent>")
+def test_poison_that_kills_the_worker_at_every_start_fails_in_the_end(pawsort: ForkedInstallation) -> None:
+    pawsort.drop("poison.jpg", b"<parent>")
     deaths = 0
-    while site.start(child=True, once=True).wait(60.0) == -signal.SIGKILL:
+    while pawsort.start(child=True, once=True).wait(60.0) == -signal.SIGKILL:
         deaths += 1
-        assert deaths <= site.settings.limits.attempts, "a loop of crashes"
-    assert deaths == site.settings.limits.attempts
-    assert site.rows("outcome, reason") == [("failed", "decoder_crashed")]
-    site.ends_well()
+        assert deaths <= pawsort.settings.limits.attempts, "a loop of crashes"
+    assert deaths == pawsort.settings.limits.attempts
+    assert pawsort.rows("outcome, reason") == [("failed", "decoder_crashed")]
+    pawsort.ends_well()

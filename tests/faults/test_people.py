@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fault_site import Site
-from tests.support.forked_worker import SETTINGS, Nursery
+from tests.support.fork_server import ForkServer
+from tests.support.forked_installation import ForkedInstallation
+from tests.support.installation import QUICK
 
 ROUNDS = 9
 MEMORY = Path("/dev/shm")
@@ -19,36 +20,38 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(params=["by rename", "by copy"])
-def busy(request: pytest.FixtureRequest, tmp_path: Path, nursery: Nursery) -> Iterator[Site]:
-    """A site whose inboxes are on another file system, or not."""
-    text, far = SETTINGS, None
+def busy(
+    request: pytest.FixtureRequest, tmp_path: Path, fork_server: ForkServer
+) -> Iterator[ForkedInstallation]:
+    """An installation whose inboxes are on another file system, or not."""
+    text, far = QUICK, None
     if request.param == "by copy":
         if not MEMORY.is_dir():
             pytest.skip("there is no other file system here")
         far = tempfile.mkdtemp(prefix="pawsort-far-", dir=MEMORY)
         text = text.replace("[inbox, scans]", f"[{far}/inbox, {far}/scans]")
-    with Site(tmp_path, nursery, text) as site:
-        yield site
+    with ForkedInstallation(tmp_path, fork_server, text) as pawsort:
+        yield pawsort
     if far:
         shutil.rmtree(far)
 
 
 @pytest.mark.fault(58)
-def test_whoever_is_killed_no_file_is_lost_or_there_twice(busy: Site) -> None:
-    site, chance = busy, random.Random(1)
-    worker = site.start()
-    site.wait_until_watching()
+def test_whoever_is_killed_no_file_is_lost_or_there_twice(busy: ForkedInstallation) -> None:
+    pawsort, chance = busy, random.Random(1)
+    worker = pawsort.start()
+    pawsort.wait_until_watching()
     for number in range(ROUNDS):
-        people = site.start(people=number)
+        people = pawsort.start(people=number)
         for part in range(8):
             kind = chance.choice((b"cat", b"dog", b"unsure", b"truncated"))
-            site.drop(f"{part}/{number}.jpg", b"%d %d<%s>" % (number, part, kind), part % 2)
-        site.wait(lambda number=number: len(site.rows("id")) >= 8 * number, "what came before")
+            pawsort.drop(f"{part}/{number}.jpg", b"%d %d<%s>" % (number, part, kind), part % 2)
+        pawsort.wait(lambda number=number: len(pawsort.rows("id")) >= 8 * number, "what came before")
         if number % 3 == 2:
             worker.kill()
         people.kill()
-        worker = site.start() if worker.state in "XZ" else worker
+        worker = pawsort.start() if worker.state in "XZ" else worker
     worker.kill()
-    site.ends_well(corrected=True)
-    assert "Traceback" not in site.log, site.log[-3000:]
-    assert site.rows("id", "corrected_to IS NOT NULL OR state = 'undone'"), "nothing was corrected"
+    pawsort.ends_well(corrected=True)
+    assert "Traceback" not in pawsort.log, pawsort.log[-3000:]
+    assert pawsort.rows("id", "corrected_to IS NOT NULL OR state = 'undone'"), "nothing was corrected"

@@ -13,17 +13,18 @@ import pytest
 
 from tests.faults import injection
 from tests.faults.injection import ROOT_ONLY, UNPRIVILEGED
-from tests.support.fault_site import Site
-from tests.support.forked_worker import SETTINGS, Nursery
+from tests.support.fork_server import ForkServer
+from tests.support.forked_installation import ForkedInstallation
+from tests.support.installation import QUICK
 from tests.support.oracle import conserved, files_below
 
 pytestmark = pytest.mark.timeout(300)
 
 
 @contextlib.contextmanager
-def closed_by(site: Site, how: str) -> Iterator[int]:
+def closed_by(pawsort: ForkedInstallation, how: str) -> Iterator[int]:
     """Close the folder `closed` of the inbox; give the user that the worker is to be."""
-    folder, uid = site.inbox / "closed", os.getuid()
+    folder, uid = pawsort.inbox / "closed", os.getuid()
     with contextlib.ExitStack() as stack:
         if how == "mode":
             stack.enter_context(injection.mode(folder, 0o555))
@@ -48,84 +49,90 @@ WAYS = ("mode", "sticky", "read-only", "immutable folder", "immutable files")
 @pytest.mark.fault(72, 73)
 @pytest.mark.parametrize("how", WAYS)
 def test_sixty_files_that_may_not_be_taken_are_one_line_no_row_and_exit_code_1(
-    shared_site: Site, how: str
+    unprivileged: ForkedInstallation, how: str
 ) -> None:
-    site = shared_site
+    pawsort = unprivileged
     for number in range(60):
-        site.drop(f"closed/{number}.jpg", b"%d<cat>" % number)
-    site.drop("open.jpg", b"<dog>")
-    with closed_by(site, how) as uid:
-        assert site.live(uid=uid) == 1
-        assert site.rows("name, state") == [("open.jpg", "filed")]
-        assert len(files_below(site.inbox / "closed")) == 60
-        assert not files_below(site.settings.spool)
+        pawsort.drop(f"closed/{number}.jpg", b"%d<cat>" % number)
+    pawsort.drop("open.jpg", b"<dog>")
+    with closed_by(pawsort, how) as uid:
+        assert pawsort.run_once(uid=uid) == 1
+        assert pawsort.rows("name, state") == [("open.jpg", "filed")]
+        assert len(files_below(pawsort.inbox / "closed")) == 60
+        assert not files_below(pawsort.settings.spool)
         assert (
-            len(site.settings.sorted.joinpath("cats").exists() * files_below(site.settings.sorted / "cats"))
+            len(
+                pawsort.settings.sorted.joinpath("cats").exists()
+                * files_below(pawsort.settings.sorted / "cats")
+            )
             == 0
         )
-    assert site.log.count("cannot take") == 1, site.log
-    assert "/closed/" in site.log
-    assert "/proc/" not in site.log
+    assert pawsort.log.count("cannot take") == 1, pawsort.log
+    assert "/closed/" in pawsort.log
+    assert "/proc/" not in pawsort.log
     if how != "sticky":
-        os.chown(site.inbox / "closed", UNPRIVILEGED, UNPRIVILEGED)
-    assert site.live(uid=os.getuid()) == 0
-    conserved(site.settings, site.injected)
-    assert len(site.rows("id")) == 61
+        os.chown(pawsort.inbox / "closed", UNPRIVILEGED, UNPRIVILEGED)
+    assert pawsort.run_once(uid=os.getuid()) == 0
+    conserved(pawsort.settings, pawsort.injected)
+    assert len(pawsort.rows("id")) == 61
 
 
 @ROOT_ONLY
 @pytest.mark.fault(72)
-def test_a_folder_that_is_opened_again_is_taken_from_and_that_is_logged(shared_site: Site) -> None:
-    site = shared_site
+def test_a_folder_that_is_opened_again_is_taken_from_and_that_is_logged(
+    unprivileged: ForkedInstallation,
+) -> None:
+    pawsort = unprivileged
     for number in range(20):
-        site.drop(f"closed/{number}.jpg", b"%d<cat>" % number)
-    os.chown(site.inbox / "closed", UNPRIVILEGED, UNPRIVILEGED)
-    with closed_by(site, "read-only"):
-        site.start()
-        site.wait(
-            lambda: site.beat and "files cannot be taken: Read-only" in str(site.beat.reasons), "a reason"
+        pawsort.drop(f"closed/{number}.jpg", b"%d<cat>" % number)
+    os.chown(pawsort.inbox / "closed", UNPRIVILEGED, UNPRIVILEGED)
+    with closed_by(pawsort, "read-only"):
+        pawsort.start()
+        pawsort.wait(
+            lambda: pawsort.beat and "files cannot be taken: Read-only" in str(pawsort.beat.reasons),
+            "a reason",
         )
         time.sleep(0.5)
-        assert site.rows("id") == []
-        assert site.log.count("cannot take") == 1
-    site.wait_until_filed()
-    site.wait(lambda: "no file is refused here any more" in site.log, "a word about it")
-    site.wait_until_watching()
-    site.ends_well()
+        assert pawsort.rows("id") == []
+        assert pawsort.log.count("cannot take") == 1
+    pawsort.wait_until_filed()
+    pawsort.wait(lambda: "no file is refused here any more" in pawsort.log, "a word about it")
+    pawsort.wait_until_watching()
+    pawsort.ends_well()
 
 
 @ROOT_ONLY
 @pytest.mark.fault(71)
-def test_a_folder_that_may_not_be_listed_is_exit_code_1(shared_site: Site) -> None:
-    site = shared_site
-    site.drop("secret/a.jpg", b"<cat>")
-    site.drop("open.jpg", b"<dog>")
-    with injection.mode(site.inbox / "secret", 0):
-        assert site.live(uid=UNPRIVILEGED) == 1
-    assert site.log.count("'secret'") == 1
-    assert len(site.rows("id")) == 1
-    assert site.live() == 0
-    conserved(site.settings, site.injected)
+def test_a_folder_that_may_not_be_listed_is_exit_code_1(unprivileged: ForkedInstallation) -> None:
+    pawsort = unprivileged
+    pawsort.drop("secret/a.jpg", b"<cat>")
+    pawsort.drop("open.jpg", b"<dog>")
+    with injection.mode(pawsort.inbox / "secret", 0):
+        assert pawsort.run_once(uid=UNPRIVILEGED) == 1
+    assert pawsort.log.count("'secret'") == 1
+    assert len(pawsort.rows("id")) == 1
+    assert pawsort.run_once() == 0
+    conserved(pawsort.settings, pawsort.injected)
 
 
 @ROOT_ONLY
 @pytest.mark.fault(74)
-def test_a_spool_mounted_read_only_pauses_and_names_it(site: Site) -> None:
-    site.start()
-    site.wait_until_watching()
-    spool = site.settings.spool
+def test_a_spool_mounted_read_only_pauses_and_names_it(pawsort: ForkedInstallation) -> None:
+    pawsort.start()
+    pawsort.wait_until_watching()
+    spool = pawsort.settings.spool
     injection.call("mount", "--bind", spool, spool)
     try:
         injection.call("mount", "-o", "remount,bind,ro", spool)
-        site.drop("a.jpg", b"<cat>")
-        site.wait_until_paused(f"Read-only file system: '{spool}'")
-        assert site.rows("id") == []
-        assert "/proc/" not in site.log
+        pawsort.drop("a.jpg", b"<cat>")
+        pawsort.wait_until_paused(f"Read-only file system: '{spool}'")
+        assert pawsort.rows("id") == []
+        assert "/proc/" not in pawsort.log
     finally:
         injection.unmount(spool)
-    site.wait_until_filed()
-    site.wait_until_watching()
-    site.ends_well()
+    pawsort.wait_until_filed()
+    pawsort.wait_until_watching()
+    pawsort.ends_well()
 
 
 @ROOT_ONLY
@@ -133,30 +140,30 @@ def test_a_spool_mounted_read_only_pauses_and_names_it(site: Site) -> None:
 @pytest.mark.parametrize("name", ["cats", "failed"])
 @pytest.mark.parametrize("when", ["at start", "while it works"])
 def test_one_folder_under_sorted_that_is_read_only_keeps_its_own_files_waiting(
-    site: Site, name: str, when: str
+    pawsort: ForkedInstallation, name: str, when: str
 ) -> None:
     marker = {"cats": b"<cat>", "failed": b"<truncated>"}[name]
-    folder = site.settings.sorted / name
+    folder = pawsort.settings.sorted / name
     folder.mkdir(parents=True)
     if when == "while it works":
-        site.start()
-        site.wait_until_watching()
+        pawsort.start()
+        pawsort.wait_until_watching()
     injection.call("mount", "--bind", folder, folder)
     try:
         injection.call("mount", "-o", "remount,bind,ro", folder)
         if when == "at start":
-            site.start()
+            pawsort.start()
         for number in range(5):
-            site.drop(f"{number}.jpg", b"%d" % number + marker)
-            site.drop(f"dog {number}.jpg", b"%d<dog>" % number)
-        site.wait_until_filed(5)
-        site.wait(lambda: site.beat and "Read-only" in str(site.beat.reasons), "the truth", 5.0)
-        assert site.log.count("cannot file") == 1
+            pawsort.drop(f"{number}.jpg", b"%d" % number + marker)
+            pawsort.drop(f"dog {number}.jpg", b"%d<dog>" % number)
+        pawsort.wait_until_filed(5)
+        pawsort.wait(lambda: pawsort.beat and "Read-only" in str(pawsort.beat.reasons), "the truth", 5.0)
+        assert pawsort.log.count("cannot file") == 1
     finally:
         injection.unmount(folder)
-    site.wait_until_filed()
-    site.wait_until_watching()
-    site.ends_well()
+    pawsort.wait_until_filed()
+    pawsort.wait_until_watching()
+    pawsort.ends_well()
 
 
 # --- disks of other systems -----------------------------------------------------------------------------
@@ -220,13 +227,18 @@ NAMES = (
 
 @ROOT_ONLY
 @pytest.mark.parametrize("kind", ["vfat", "exfat", "ntfs"])
-def test_every_name_is_filed_on_disks_of_other_systems(tmp_path: Path, nursery: Nursery, kind: str) -> None:
-    with foreign(kind, tmp_path / "image", tmp_path / "sorted"), Site(tmp_path, nursery, SETTINGS) as site:
+def test_every_name_is_filed_on_disks_of_other_systems(
+    tmp_path: Path, fork_server: ForkServer, kind: str
+) -> None:
+    with (
+        foreign(kind, tmp_path / "image", tmp_path / "sorted"),
+        ForkedInstallation(tmp_path, fork_server, QUICK) as pawsort,
+    ):
         for number, name in enumerate(NAMES):
-            site.drop(name, b"%d<cat>" % number)
-        assert site.live() == 0, site.log
-        assert len(site.rows("id", "state = 'filed'")) == len(NAMES)
-        assert (site.settings.sorted / "cats" / "plain.jpg").exists()
+            pawsort.drop(name, b"%d<cat>" % number)
+        assert pawsort.run_once() == 0, pawsort.log
+        assert len(pawsort.rows("id", "state = 'filed'")) == len(NAMES)
+        assert (pawsort.settings.sorted / "cats" / "plain.jpg").exists()
         for name in NAMES:
             assert os.path.splitext(name)[1].strip(b". ") in (b"", b"jpg")
-        site.ends_well()
+        pawsort.ends_well()

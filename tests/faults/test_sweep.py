@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import sweep
 from tests.faults.sweep import Across, Point, Yard, points
-from tests.support.forked_worker import Nursery
+from tests.support.fork_server import ForkServer
 from tests.support.strace import STRACE
 
 SEED = 2026
@@ -20,8 +20,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def yard(nursery: Nursery) -> Iterator[Yard]:
-    yard = Yard(nursery)
+def yard(fork_server: ForkServer) -> Iterator[Yard]:
+    yard = Yard(fork_server)
     yield yard
     yard.close()
 

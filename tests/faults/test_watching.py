@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.injection import ROOT_ONLY, UNPRIVILEGED
-from tests.support.fault_site import Site
-from tests.support.forked_worker import Nursery
+from tests.support.fork_server import ForkServer
+from tests.support.forked_installation import ForkedInstallation
 from tests.support.oracle import digest, files_below, read
 
 pytestmark = pytest.mark.timeout(300)
@@ -30,21 +30,21 @@ QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
 
 @pytest.fixture
-def native(tmp_path: Path, nursery: Nursery) -> Iterator[Site]:
-    """A site whose worker learns of files by events, and scans only when it has to."""
-    with Site(tmp_path, nursery, NATIVE) as site:
-        yield site
+def native(tmp_path: Path, fork_server: ForkServer) -> Iterator[ForkedInstallation]:
+    """An installation whose worker learns of files by events, and scans only when it has to."""
+    with ForkedInstallation(tmp_path, fork_server, NATIVE) as pawsort:
+        yield pawsort
 
 
 @pytest.mark.fault(1)
 @pytest.mark.skipif(not QUEUE.exists(), reason="the kernel does not tell how many events it keeps")
-def test_an_overflow_in_the_kernel_is_counted_and_made_good(native: Site) -> None:
+def test_an_overflow_in_the_kernel_is_counted_and_made_good(native: ForkedInstallation) -> None:
     most = int(QUEUE.read_text())
     if most > 50_000:
         pytest.skip(f"this kernel keeps {most} events, which takes too long to fill")
-    life = native.start()
+    worker = native.start()
     native.wait_until_watching()
-    life.signal(signal.SIGSTOP)
+    worker.signal(signal.SIGSTOP)
     # Twice as many as it keeps, since some are read before the signal stops the reader; two names in turn,
     # since the kernel merges equal events.
     for number in range(2 * most):
@@ -53,7 +53,7 @@ def test_an_overflow_in_the_kernel_is_counted_and_made_good(native: Site) -> Non
         native.drop(f"{number}.jpg", b"%d<cat>" % number)
     for number in range(2):
         (native.inbox / f"{number}.part").unlink()
-    life.signal(signal.SIGCONT)
+    worker.signal(signal.SIGCONT)
     native.wait(lambda: "events were lost" in native.log, "the overflow in the log", 5.0)
     native.wait_until_filed()
     native.wait(lambda: native.beat and sum(i.overflows for i in native.beat.inboxes) >= 1, "its count")
@@ -61,7 +61,7 @@ def test_an_overflow_in_the_kernel_is_counted_and_made_good(native: Site) -> Non
 
 
 @pytest.mark.fault(2)
-def test_a_burst_while_it_works(native: Site) -> None:
+def test_a_burst_while_it_works(native: ForkedInstallation) -> None:
     native.start()
     native.wait_until_watching()
     for number in range(400):
@@ -71,17 +71,17 @@ def test_a_burst_while_it_works(native: Site) -> None:
 
 
 @pytest.mark.fault(3, 23)
-def test_many_files_that_wait_at_start_cost_no_memory(native: Site) -> None:
-    life = native.start()
+def test_many_files_that_wait_at_start_cost_no_memory(native: ForkedInstallation) -> None:
+    worker = native.start()
     native.wait_until_watching()
-    before = memory(life.pid)
-    life.kill()
+    before = memory(worker.pid)
+    worker.kill()
     for number in range(600):
         native.drop(f"{number}.jpg", b"%d<cat>" % number)
-    life = native.start()
+    worker = native.start()
     native.wait(lambda: native.rows("id", "state = 'filed'"), "the first batch", 10.0)
     native.wait_until_filed()
-    assert memory(life.pid) - before < 15 << 20
+    assert memory(worker.pid) - before < 15 << 20
     native.ends_well()
 
 
@@ -94,10 +94,12 @@ def memory(pid: int) -> int:
 @pytest.mark.parametrize(
     ("what", "sysctl"), [("instances", "max_user_instances"), ("watches", "max_user_watches")]
 )
-def test_without_inotify_it_polls_and_says_what_to_raise(native: Site, what: str, sysctl: str) -> None:
+def test_without_inotify_it_polls_and_says_what_to_raise(
+    native: ForkedInstallation, what: str, sysctl: str
+) -> None:
     for number in range(5):
         native.drop(f"{number}/{number}.jpg", b"%d<cat>" % number)
-    life = native.start(inotify=(what, 0 if what == "instances" else 2))
+    worker = native.start(inotify=(what, 0 if what == "instances" else 2))
     native.wait(lambda: native.log, "a sign of life")
     if "PermissionError" in native.log or "Operation not permitted" in native.log:
         pytest.skip("no user namespaces here")
@@ -105,13 +107,15 @@ def test_without_inotify_it_polls_and_says_what_to_raise(native: Site, what: str
     assert f"max_user_{what}" in native.log
     native.drop("later/on.jpg", b"later<cat>")
     native.wait_until_filed()
-    assert life.state not in "XZ"
+    assert worker.state not in "XZ"
     native.ends_well()
 
 
 @pytest.mark.fault(8, 9)
 @pytest.mark.parametrize("away", ["removed", "renamed"])
-def test_an_inbox_that_is_made_anew_while_it_works(native: Site, tmp_path: Path, away: str) -> None:
+def test_an_inbox_that_is_made_anew_while_it_works(
+    native: ForkedInstallation, tmp_path: Path, away: str
+) -> None:
     native.start()
     native.wait_until_watching()
     if away == "removed":
@@ -130,7 +134,7 @@ def test_an_inbox_that_is_made_anew_while_it_works(native: Site, tmp_path: Path,
 
 @pytest.mark.fault(11, 12)
 @pytest.mark.parametrize("closes", [False, True], ids=["slow", "scanner"])
-def test_a_slow_writer_is_waited_for(native: Site, closes: bool) -> None:
+def test_a_slow_writer_is_waited_for(native: ForkedInstallation, closes: bool) -> None:
     native.start()
     native.wait_until_watching()
     path = native.inbox / "slow.jpg"
@@ -151,7 +155,9 @@ def test_a_slow_writer_is_waited_for(native: Site, closes: bool) -> None:
 
 
 @pytest.mark.fault(13, 14, 15)
-def test_files_that_are_renamed_linked_or_moved_in_as_a_folder(native: Site, tmp_path: Path) -> None:
+def test_files_that_are_renamed_linked_or_moved_in_as_a_folder(
+    native: ForkedInstallation, tmp_path: Path
+) -> None:
     native.start()
     native.wait_until_watching()
     outside = tmp_path / "outside"
@@ -169,7 +175,7 @@ def test_files_that_are_renamed_linked_or_moved_in_as_a_folder(native: Site, tmp
 
 
 @pytest.mark.fault(16)
-def test_files_that_go_again_make_no_noise(native: Site) -> None:
+def test_files_that_go_again_make_no_noise(native: ForkedInstallation) -> None:
     native.start()
     native.wait_until_watching()
     chance = random.Random(16)
@@ -184,7 +190,7 @@ def test_files_that_go_again_make_no_noise(native: Site) -> None:
 
 
 @pytest.mark.fault(17)
-def test_a_file_that_is_replaced_again_and_again_is_recorded_as_it_was(native: Site) -> None:
+def test_a_file_that_is_replaced_again_and_again_is_recorded_as_it_was(native: ForkedInstallation) -> None:
     native.start()
     native.wait_until_watching()
     chance, written = random.Random(17), set()
@@ -207,28 +213,28 @@ def test_a_file_that_is_replaced_again_and_again_is_recorded_as_it_was(native: S
 
 @ROOT_ONLY
 @pytest.mark.fault(18)
-def test_a_writer_that_goes_on_after_the_claim_is_noticed(nursery: Nursery) -> None:
+def test_a_writer_that_goes_on_after_the_claim_is_noticed(fork_server: ForkServer) -> None:
     folder = Path(tempfile.mkdtemp(prefix="pawsort-fault-"))
-    with Site(folder, nursery) as site:
-        for path in (folder, *site.settings.inboxes):
+    with ForkedInstallation(folder, fork_server) as pawsort:
+        for path in (folder, *pawsort.settings.inboxes):
             os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
-        site.start(uid=UNPRIVILEGED, delay=0.3)
-        site.wait_until_watching()
-        path = site.drop("late.jpg", b"begin<cat>")  # root's: no other user gets a lease on it
+        pawsort.start(uid=UNPRIVILEGED, delay=0.3)
+        pawsort.wait_until_watching()
+        path = pawsort.drop("late.jpg", b"begin<cat>")  # root's: no other user gets a lease on it
         with open(path, "ab", buffering=0) as writer:
             os.fchmod(writer.fileno(), 0o666)
-            site.wait(lambda: site.rows("id", "state = 'decoding'"), "the claim")
+            pawsort.wait(lambda: pawsort.rows("id", "state = 'decoding'"), "the claim")
             writer.write(b" and end")
-            site.wait(lambda: "was written to after it was claimed" in site.log, "a word about it")
-        site.injected[:] = [b"begin<cat> and end"]
-        site.wait_until_filed()
-        assert site.rows("sha256") == [(hashlib.sha256(b"begin<cat> and end").hexdigest(),)]
-        site.ends_well()
+            pawsort.wait(lambda: "was written to after it was claimed" in pawsort.log, "a word about it")
+        pawsort.injected[:] = [b"begin<cat> and end"]
+        pawsort.wait_until_filed()
+        assert pawsort.rows("sha256") == [(hashlib.sha256(b"begin<cat> and end").hexdigest(),)]
+        pawsort.ends_well()
     shutil.rmtree(folder)
 
 
 @pytest.mark.fault(19)
-def test_a_storm_of_events_is_one_delivery(native: Site) -> None:
+def test_a_storm_of_events_is_one_delivery(native: ForkedInstallation) -> None:
     native.start()
     native.wait_until_watching()
     path = native.drop("a.jpg", b"<cat>")
@@ -240,7 +246,7 @@ def test_a_storm_of_events_is_one_delivery(native: Site) -> None:
 
 
 @pytest.mark.fault(20)
-def test_files_of_any_age(native: Site) -> None:
+def test_files_of_any_age(native: ForkedInstallation) -> None:
     for number, moment in enumerate((0, 1, 4_102_444_800)):
         os.utime(native.drop(f"{number}.jpg", b"%d<cat>" % number), (moment, moment))
     native.start()
@@ -249,7 +255,7 @@ def test_files_of_any_age(native: Site) -> None:
 
 
 @pytest.mark.fault(21)
-def test_temporary_names_are_left_until_they_have_their_final_name(native: Site) -> None:
+def test_temporary_names_are_left_until_they_have_their_final_name(native: ForkedInstallation) -> None:
     native.start()
     native.wait_until_watching()
     names = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,21 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     from models.training.train import train
 
     return train(options(photos, tmp_path_factory.mktemp("trained")))
+
+
+@pytest.fixture
+def one_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give small networks one layer: TensorFlow takes seconds to trace each training of the whole ones."""
+    from models.networks import architectures, backbones
+
+    def backbone(images: Any, _: int) -> Any:
+        values = backbones.layers.Conv2D(24, 2, strides=2, use_bias=False, name=backbones.WHITENING)(images)
+        values = backbones.layers.BatchNormalization(momentum=0.9, name="norm")(values)
+        return backbones.layers.GlobalAveragePooling2D(name="average")(values)
+
+    for name in ("small_cnn", "cifar_cnn"):
+        own = architectures.ARCHITECTURES[name]
+        monkeypatch.setitem(architectures.ARCHITECTURES, name, replace(own, backbone=backbone))
 
 
 def options(photos: Path, out: Path, **changes: Any) -> Any:

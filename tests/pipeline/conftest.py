@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.crash import Mortal
-from tests.support.house import House
-from tests.support.world import World
+from tests.support.installation import Installation
 
 
 @pytest.fixture
@@ -19,16 +18,8 @@ def mortal(monkeypatch: pytest.MonkeyPatch) -> Mortal:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    """An empty house."""
-    house = House(tmp_path)
-    yield house
-    house.engine.dispose()
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """Folders and a database, for as many workers as a test needs."""
-    world = World(tmp_path)
-    yield world
-    world.close()
+def pawsort(tmp_path: Path) -> Iterator[Installation]:
+    """An installation with the usual settings, in which no worker has been yet."""
+    pawsort = Installation(tmp_path)
+    yield pawsort
+    pawsort.close()

@@ -6,17 +6,65 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pipeline.classifier.messages import Explain, Finished, Heatmap, Ready, Unusable
-from pipeline.web.services.draw_thumbnail import Thumbnail
-from tests.support.stub_classifier import LABELS, answer
+from pipeline.classifier.messages import Explain, Finished, Heatmap, Item, Ready, Unusable, Working
+from tests.support.stub_answers import LABELS, answer
+
+
+def stub_child(
+    requests: Connection, answers: Connection, bundle: Path, engine: str, limits: object, threads: int
+) -> None:
+    """Be the child of a ProcessClassifier, without TensorFlow: markers in a file end it in earnest.
+
+    A bundle named `refused` is refused, `broken` ends the child while it loads, `slow` never loads.
+    """
+    if bundle.name == "refused":
+        answers.send(Unusable("weights.npz: is truncated"))
+        return
+    if bundle.name == "broken":
+        raise RuntimeError("no room for weights")
+    if bundle.name == "slow":
+        time.sleep(3600)
+    known_by = bundle / "sha256"
+    answers.send(Ready(LABELS, "stub", known_by.read_text() if known_by.exists() else None))
+    with contextlib.suppress(EOFError):
+        while True:
+            items: Sequence[Item] = requests.recv()
+            for _, path in items:
+                if b"<work>" in Path(os.fsdecode(path)).read_bytes():
+                    answers.send(Working())
+                _die_if_poison(path)
+            answers.send(Finished([answer(*item) for item in items]))
+
+
+def _die_if_poison(path: bytes) -> None:
+    data = Path(os.fsdecode(path)).read_bytes()
+    if b"<crash>" in data:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if b"<abort>" in data:
+        os.abort()
+    if b"<exit>" in data:
+        os._exit(3)
+    if b"<memory>" in data:
+        raise MemoryError("no room for pixels")
+    if b"<eat>" in data:
+        eaten = []
+        while True:
+            eaten.append(b"x" * (32 << 20))
+    if b"<parent>" in data:
+        os.kill(os.getppid(), signal.SIGKILL)
+    if b"<hang>" in data:
+        time.sleep(3600)
 
 
 def dying_thumbnail_child(requests: Connection, answers: Connection, limits: Any) -> None:
     """Draw one thumbnail, then end; `poison` kills it and `hang` is never drawn."""
+    from pipeline.web.services.draw_thumbnail import Thumbnail  # before the clock of the first request runs
+
     answers.send(Ready())
     request = requests.recv()
     if request.source == b"poison":

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,23 +15,23 @@ from pipeline.web import server
 from pipeline.web.app import create_app
 from pipeline.web.served_models.model_registry import SHIPPED, ModelRegistry
 from tests.support.child_mains import page_classifier_child
-from tests.support.house import House
+from tests.support.installation import Installation, wait
 from tests.support.pictures import encode, scene
 
 PATIENCE = 60.0
 
 
-def doubtful(base: Path) -> House:
+def doubtful(base: Path) -> Installation:
     """Six photos in doubt, and four files that failed for different reasons."""
-    house = House(base)
-    house.time -= timedelta(days=1)
+    pawsort = Installation(base)
+    pawsort.time -= timedelta(days=1)
     for number in range(6):
         data = encode(scene(160 + number, 120), "JPEG")
         answer = {"reason": "low_confidence", "confidence": 0.4, "scores": {"cat": 0.4, "dog": 0.3}}
-        house.file(f"{number}.jpg".encode(), data, "uncertain", **answer)
+        pawsort.file(f"{number}.jpg".encode(), data, "uncertain", **answer)
     for reason in ("empty", "truncated", "corrupt", "unsupported"):
-        house.file(f"{reason}.jpg".encode(), reason.encode(), "failed", reason=reason, prediction=None)
-    return house
+        pawsort.file(f"{reason}.jpg".encode(), reason.encode(), "failed", reason=reason, prediction=None)
+    return pawsort
 
 
 @contextlib.contextmanager
@@ -48,16 +47,9 @@ def running(settings: Settings, models: Path = SHIPPED) -> Iterator[str]:
         made = server.make_server(app)
         thread = threading.Thread(target=made.run, args=([listener],), name="pawsort-live")
         thread.start()
-        wait(lambda: made.started)
+        wait(lambda: made.started, "the server")
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
             made.should_exit = True
             thread.join(PATIENCE)
-
-
-def wait(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)

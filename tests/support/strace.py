@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.forked_worker import Life
+from tests.support.fork_server import ForkedWorker
 
 STRACE = shutil.which("strace")
 CHANGES = (
@@ -37,11 +37,11 @@ class Tracer:
     """strace on a held worker, from its first step on; `inject` as in strace(1), after `-e inject=`."""
 
     def __init__(
-        self, life: Life, calls: tuple[str, ...], inject: str = "", output: Path | None = None
+        self, worker: ForkedWorker, calls: tuple[str, ...], inject: str = "", output: Path | None = None
     ) -> None:
         assert STRACE
-        _wait_until_held(life)
-        command = [STRACE, "-f", "-p", str(life.pid), "-o", str(output or "/dev/null")]
+        _wait_until_held(worker)
+        command = [STRACE, "-f", "-p", str(worker.pid), "-o", str(output or "/dev/null")]
         command += ["-e", "trace=" + ",".join(calls), "-e", "signal=none"]
         command += ["-e", f"inject={inject}"] if inject else []
         command += ["-y", "-s", "0"] if output else []
@@ -51,7 +51,7 @@ class Tracer:
             raise TimeoutError("strace does not attach")
         first = self._process.stderr.readline()
         assert "attached" in first, first
-        life.signal(signal.SIGCONT)
+        worker.signal(signal.SIGCONT)
 
     def detach(self) -> None:
         """Let the worker go on without faults."""
@@ -95,8 +95,8 @@ def changes(call: Call) -> bool:
     return call.name in CHANGES and (call.name != "openat" or "O_CREAT" in call.text)
 
 
-def _wait_until_held(life: Life) -> None:
+def _wait_until_held(worker: ForkedWorker) -> None:
     end = time.monotonic() + 10.0
-    while life.state != "T":
-        assert time.monotonic() < end, f"the worker is not held but {life.state}"
+    while worker.state != "T":
+        assert time.monotonic() < end, f"the worker is not held but {worker.state}"
         time.sleep(0.001)

@@ -1,17 +1,10 @@
-"""Classifiers without TensorFlow. What they answer is written into the file itself, as a marker in its bytes.
-
-A generated picture keeps its meaning with a marker appended after its end: `picture + b"<dog>"`.
-"""
+"""Classifiers without TensorFlow in this process, and children whose engine alone is a stub."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import queue
-import signal
 import sys
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -27,10 +20,9 @@ from models.bundle.bundle import Bundle
 from pipeline.classifier import serve
 from pipeline.classifier.client import ChildLost, LossReason
 from pipeline.classifier.file_checks import Admitted
-from pipeline.classifier.messages import ClassificationResult, Finished, Item, Ready, Unusable, Working
+from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import ModelError
-
-LABELS = ("cat", "dog", "neither")
+from tests.support.stub_answers import ADMITTED, LABELS, answer
 
 BUNDLE = Bundle(
     path=Path("/nowhere"),
@@ -44,33 +36,12 @@ BUNDLE = Bundle(
 )
 """What a model says of itself, as far as the worker asks."""
 
-SCORES = {
-    b"<cat>": {"cat": 0.998, "dog": 0.001, "neither": 0.001},
-    b"<dog>": {"cat": 0.001, "dog": 0.998, "neither": 0.001},
-    b"<neither>": {"cat": 0.001, "dog": 0.001, "neither": 0.998},
-    b"<unsure>": {"cat": 0.5, "dog": 0.4, "neither": 0.1},
-}
-REASONS = {b"<truncated>": "truncated", b"<corrupt>": "corrupt", b"<not_an_image>": "not_an_image"}
 LOSSES: dict[bytes, tuple[LossReason, str]] = {
     b"<crash>": ("decoder_crashed", "killed by SIGSEGV"),
     b"<nan>": ("decoder_crashed", "exit code 1: BrokenEngine: expected finite scores, received NaN"),
     b"<hang>": ("timeout", "no answer within 30 s"),
 }
 BROKEN = b"<broken>"
-
-
-def answer(id: int, path: bytes) -> ClassificationResult:
-    """Answer for one file: by its marker; without one, cat or dog by the hash of its content."""
-    try:
-        data = Path(os.fsdecode(path)).read_bytes()
-    except OSError as error:
-        return ClassificationResult(id, None, None, "unreadable", error.strerror)
-    for marker, reason in REASONS.items():
-        if marker in data:
-            return ClassificationResult(id, None, None, reason, "says the marker")
-    marker = next((marker for marker in SCORES if marker in data), b"")
-    guess = (b"<cat>", b"<dog>")[hashlib.sha256(data).digest()[0] % 2]
-    return ClassificationResult(id, Admitted("JPEG", 640, 480, 1, None), dict(SCORES[marker or guess]))
 
 
 class StubClassifier:
@@ -122,7 +93,7 @@ class StubClassifier:
             return []
         for _, path in self._flying[0]:
             self._lose_if_poison(path)
-        return [answer(*item) for item in self._flying.popleft()]
+        return [answer(*item, Admitted(*ADMITTED)) for item in self._flying.popleft()]
 
     def stop(self) -> None:
         self._running = False
@@ -138,52 +109,6 @@ class StubClassifier:
                 ids = tuple(id for batch in self._flying for id, _ in batch)
                 self.stop()
                 raise ChildLost(ids, reason, detail)
-
-
-def stub_child(
-    requests: Connection, answers: Connection, bundle: Path, engine: str, limits: object, threads: int
-) -> None:
-    """Be the child of a ProcessClassifier, without TensorFlow: markers in a file end it in earnest.
-
-    A bundle named `refused` is refused, `broken` ends the child while it loads, `slow` never loads.
-    """
-    if bundle.name == "refused":
-        answers.send(Unusable("weights.npz: is truncated"))
-        return
-    if bundle.name == "broken":
-        raise RuntimeError("no room for weights")
-    if bundle.name == "slow":
-        time.sleep(3600)
-    known_by = bundle / "sha256"
-    answers.send(Ready(LABELS, "stub", known_by.read_text() if known_by.exists() else None))
-    with contextlib.suppress(EOFError):
-        while True:
-            items: Sequence[Item] = requests.recv()
-            for _, path in items:
-                if b"<work>" in Path(os.fsdecode(path)).read_bytes():
-                    answers.send(Working())
-                _die_if_poison(path)
-            answers.send(Finished([answer(*item) for item in items]))
-
-
-def _die_if_poison(path: bytes) -> None:
-    data = Path(os.fsdecode(path)).read_bytes()
-    if b"<crash>" in data:
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if b"<abort>" in data:
-        os.abort()
-    if b"<exit>" in data:
-        os._exit(3)
-    if b"<memory>" in data:
-        raise MemoryError("no room for pixels")
-    if b"<eat>" in data:
-        eaten = []
-        while True:
-            eaten.append(b"x" * (32 << 20))
-    if b"<parent>" in data:
-        os.kill(os.getppid(), signal.SIGKILL)
-    if b"<hang>" in data:
-        time.sleep(3600)
 
 
 class RednessEngine:

@@ -19,7 +19,8 @@ from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
 from pipeline.worker import loop, service
 from tests.faults import people
-from tests.support.stub_classifier import BUNDLE, StubClassifier, stub_child
+from tests.support.child_mains import stub_child
+from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 DEFECT = 70
 """Exit code of an unexpected exception: a fault must never lead to it."""
@@ -30,7 +31,7 @@ class Order(TypedDict, total=False):
 
     folder: str
     once: bool
-    backoff: float  # seconds between tries while the world is bad
+    backoff: float  # seconds between tries while it cannot go on
     child: bool  # classify in a process of its own, which poison kills in earnest
     held: bool  # stop before the first step, until SIGCONT comes
     real: bool  # with the real network instead of a stub
@@ -64,7 +65,7 @@ class IdleStub(StubClassifier):
         return super().poll(timeout)
 
 
-def live(order: Order) -> int:
+def run(order: Order) -> int:
     """Run the worker of a folder; return its exit code. The log goes to stderr."""
     if "people" in order:
         people.correct_at_random(Path(order["folder"]), order["people"])
@@ -103,6 +104,6 @@ def _patches(order: Order) -> list[tuple[Any, str, Any]]:
 
 
 if __name__ == "__main__":
-    code = live(Order(folder=sys.argv[1], once="--once" in sys.argv, child="--child" in sys.argv))
+    code = run(Order(folder=sys.argv[1], once="--once" in sys.argv, child="--child" in sys.argv))
     sys.stderr.flush()
     os._exit(code)

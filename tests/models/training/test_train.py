@@ -36,6 +36,7 @@ def test_colours_are_learnt(trained: Bundle):
     assert trained.figures["accuracy_with_folder"].value > 0.9
 
 
+@pytest.mark.usefixtures("one_layer")
 def test_interrupted_run_is_resumed_with_the_same_options_alone(photos: Path, tmp_path: Path):
     from models.training.fine_tuning import has_checkpoint
     from models.training.train import train
@@ -115,6 +116,7 @@ def test_small_photos_train_the_first_epochs():
     assert [schedule.size_at(epoch) for epoch in range(3)] == [160, 160, 224]
 
 
+@pytest.mark.usefixtures("one_layer")
 def test_two_classes_without_neither_make_a_bundle_too(tmp_path: Path):
     from models.training.train import train
 
@@ -138,6 +140,7 @@ def test_blend_moves_weights_part_of_the_way_back():
         np.testing.assert_allclose(variable.numpy(), start[variable.path] + 3.0, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.usefixtures("one_layer")
 def test_validation_of_an_epoch_leaves_out_the_imagenet_prior(photos: Path, tmp_path: Path):
     from models.data.dataset import scan
     from models.networks import architectures, imagenet_prior
@@ -148,18 +151,19 @@ def test_validation_of_an_epoch_leaves_out_the_imagenet_prior(photos: Path, tmp_
     network = architectures.build("small_cnn", len(seen.classes), with_prior=True)
     recipe = Recipe(learning_rate=1e-6, epochs=1, batch=8, augmentation="zoom")
     schedule = Schedule(recipe, 32, frozen_statistics=True, seed=1)
-    judged = seen.split("train")
+    judged, width = seen.split("train"), network.features.output.shape[-1]
     losses = []
     for name in ("silent", "loud"):
         tuning = FineTuning(network, judged, judged, schedule, tmp_path / name, name)
         tuning.run(lambda _: None)
         losses.append(tuning.history[0].validation_loss)
         imagenet_prior.fit(
-            network.imagenet_prior, np.ones((4, 160), np.float32), np.zeros(4, int), seen.classes
+            network.imagenet_prior, np.ones((4, width), np.float32), np.zeros(4, int), seen.classes
         )
     assert abs(losses[1] - losses[0]) < 0.01
 
 
+@pytest.mark.usefixtures("one_layer")
 def test_validation_does_not_depend_on_the_scale_of_logits(photos: Path, tmp_path: Path):
     from models.data.dataset import scan
     from models.networks import architectures

@@ -18,11 +18,11 @@ from pipeline.classifier.client import ChildLost, ProcessClassifier, classify_fi
 from pipeline.classifier.messages import ClassificationResult, Explain
 from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
+from tests.support.child_mains import stub_child
 from tests.support.stub_classifier import (
     LABELS,
     StubClassifier,
     redness_child,
-    stub_child,
     stumbling_child,
 )
 
@@ -306,7 +306,7 @@ import sys, time
 from pathlib import Path
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.config import LimitSettings
-from tests.support.stub_classifier import stub_child
+from tests.support.child_mains import stub_child
 if __name__ == "__main__":
     classifier = ProcessClassifier(Path("good"), "auto", LimitSettings(), child=stub_child)
     while not classifier.ready(1.0):

@@ -16,7 +16,7 @@ from pipeline.cli import app
 from pipeline.config import Settings, WebSettings
 from pipeline.errors import SettingsError
 from pipeline.ranges import LARGEST_INTEGER
-from tests.support.house import House
+from tests.support.installation import Installation
 
 HOSTILE = (
     "-1", "0", "-0.0", "2147483648", str(LARGEST_INTEGER), str(LARGEST_INTEGER + 1), f"-{LARGEST_INTEGER}",
@@ -60,10 +60,9 @@ Call = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def call(house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a command on a house with a file in it; return its code and what it printed to stderr."""
-    (house.settings.base / "config.yaml").write_text("", encoding="utf-8")
-    monkeypatch.chdir(house.settings.base)
+def call(pawsort: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a command on an installation with a file in it; return its code and what it printed to stderr."""
+    monkeypatch.chdir(pawsort.settings.base)
     monkeypatch.setattr("pipeline.logs.set_up", lambda settings: None)
     monkeypatch.setattr("pipeline.cli.serve_command.load", unready)
     # Made once, since that takes longer than most calls.
@@ -75,7 +74,7 @@ def call(house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
             app.main()
         return int(ended.value.code or 0), capsys.readouterr().err
 
-    house.file(b"a.jpg")
+    pawsort.file(b"a.jpg")
     return call
 
 
@@ -132,9 +131,9 @@ def test_a_text_that_is_not_utf8_breaks_no_command(call: Call, command: str, opt
 
 
 def test_a_file_is_found_by_a_name_that_is_not_utf8(
-    call: Call, house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    call: Call, pawsort: Installation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.file(b"odd \xff.jpg")
+    pawsort.file(b"odd \xff.jpg")
     monkeypatch.setattr(sys, "argv", ["pawsort", "query", "--name", "odd \udcff", "--format", "csv"])
     with pytest.raises(SystemExit):
         app.main()

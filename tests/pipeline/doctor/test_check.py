@@ -17,24 +17,24 @@ from pipeline.doctor.problem import Problem
 from pipeline.doctor.repair import repair
 from pipeline.files import moves
 from pipeline.worker.locks import worker_lock
-from tests.support.house import House
+from tests.support.installation import Installation
 
 
 @pytest.fixture
-def whole(house: House) -> House:
+def whole(pawsort: Installation) -> Installation:
     """A house where all agrees: two photos, one corrected, one undone."""
-    house.settings.reports.mkdir()
-    house.file(b"x.jpg", b"1")
-    house.file(b"a/\xff.jpg", b"2")
-    house.file(b"back.jpg", b"3")
-    house.undo(last=1)
-    house.correct(b"cats/x.jpg")
-    return house
+    pawsort.settings.reports.mkdir()
+    pawsort.file(b"x.jpg", b"1")
+    pawsort.file(b"a/\xff.jpg", b"2")
+    pawsort.file(b"back.jpg", b"3")
+    pawsort.undo(last=1)
+    pawsort.correct(b"cats/x.jpg")
+    return pawsort
 
 
-def examine(house: House, hashes: bool = False) -> list[tuple[str, bytes]]:
-    base = os.fsencode(house.settings.base)
-    problems = list(check.examine(house.engine, house.settings, hashes))
+def examine(pawsort: Installation, hashes: bool = False) -> list[tuple[str, bytes]]:
+    base = os.fsencode(pawsort.settings.base)
+    problems = list(check.examine(pawsort.engine, pawsort.settings, hashes))
     assert all(len(str(problem).splitlines()) == 1 and problem.as_dict() for problem in problems)
     return [(problem.kind, os.path.relpath(problem.path, base)) for problem in problems]
 
@@ -44,33 +44,33 @@ def put(folder: Path, name: str, content: bytes = b"?") -> None:
     (folder / name).write_bytes(content)
 
 
-def test_nothing_is_found_where_all_agrees(whole: House) -> None:
+def test_nothing_is_found_where_all_agrees(whole: Installation) -> None:
     assert examine(whole, hashes=True) == []
 
 
-def test_a_deleted_photo_is_missing(whole: House) -> None:
+def test_a_deleted_photo_is_missing(whole: Installation) -> None:
     (whole.settings.sorted / "dogs/x.jpg").unlink()
     assert examine(whole) == [("missing", b"sorted/dogs/x.jpg")]
 
 
-def test_a_photo_that_was_moved_by_hand_is_missing_and_unrecorded(whole: House) -> None:
+def test_a_photo_that_was_moved_by_hand_is_missing_and_unrecorded(whole: Installation) -> None:
     shutil.move(whole.settings.sorted / "dogs/x.jpg", whole.settings.sorted / "cats/x.jpg")
     assert examine(whole) == [("missing", b"sorted/dogs/x.jpg"), ("unrecorded", b"sorted/cats/x.jpg")]
 
 
-def test_an_edited_photo_is_changed(whole: House) -> None:
+def test_an_edited_photo_is_changed(whole: Installation) -> None:
     put(whole.settings.sorted / "dogs", "x.jpg", b"longer")
     assert examine(whole) == [("changed", b"sorted/dogs/x.jpg")]
 
 
-def test_only_hashes_show_an_edit_of_the_same_size(whole: House) -> None:
+def test_only_hashes_show_an_edit_of_the_same_size(whole: Installation) -> None:
     put(whole.settings.sorted / "dogs", "x.jpg", b"?")
     assert examine(whole) == []
     assert examine(whole, hashes=True) == [("changed", b"sorted/dogs/x.jpg")]
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("x", path)])
-def test_what_is_no_file_is_changed(whole: House, make: object) -> None:
+def test_what_is_no_file_is_changed(whole: Installation, make: object) -> None:
     path = whole.settings.sorted / "dogs/x.jpg"
     path.unlink()
     assert callable(make)
@@ -79,7 +79,7 @@ def test_what_is_no_file_is_changed(whole: House, make: object) -> None:
 
 
 @pytest.mark.fault(88)
-def test_a_file_without_a_row_is_unrecorded_unless_a_program_left_it(whole: House) -> None:
+def test_a_file_without_a_row_is_unrecorded_unless_a_program_left_it(whole: Installation) -> None:
     put(whole.settings.sorted / "cats/deep", "new.jpg")
     put(whole.settings.sorted / "cats", ".DS_Store")
     put(whole.settings.sorted / "cats", "Thumbs.db")
@@ -88,7 +88,7 @@ def test_a_file_without_a_row_is_unrecorded_unless_a_program_left_it(whole: Hous
 
 
 def test_a_file_that_disappears_during_the_check_is_no_problem(
-    whole: House, monkeypatch: pytest.MonkeyPatch
+    whole: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(whole.settings.sorted / "cats", "new.jpg")
 
@@ -100,7 +100,7 @@ def test_a_file_that_disappears_during_the_check_is_no_problem(
     assert examine(whole) == []
 
 
-def test_a_file_in_the_spool_without_a_row_is_an_orphan(whole: House) -> None:
+def test_a_file_in_the_spool_without_a_row_is_an_orphan(whole: Installation) -> None:
     put(whole.settings.spool, "77-0123abcd")
     put(whole.settings.spool, "1-00000000")
     assert sorted(examine(whole)) == [
@@ -109,7 +109,7 @@ def test_a_file_in_the_spool_without_a_row_is_an_orphan(whole: House) -> None:
     ]
 
 
-def test_a_cut_off_copy_is_a_leftover(whole: House) -> None:
+def test_a_cut_off_copy_is_a_leftover(whole: Installation) -> None:
     put(whole.settings.sorted / "cats", moves.TEMPORARY.decode() + "01")
     put(whole.settings.spool, moves.TEMPORARY.decode() + "02")
     assert sorted(kind for kind, _ in examine(whole)) == ["leftover", "leftover"]
@@ -117,14 +117,14 @@ def test_a_cut_off_copy_is_a_leftover(whole: House) -> None:
         assert examine(whole) == []
 
 
-def test_an_unfinished_row_is_told_of_when_no_worker_runs(whole: House) -> None:
+def test_an_unfinished_row_is_told_of_when_no_worker_runs(whole: Installation) -> None:
     spool_name = whole.claim(b"new.jpg")
     assert examine(whole) == [("unfinished", b"state/spool/" + spool_name)]
     with worker_lock(whole.settings):
         assert examine(whole) == []
 
 
-def test_a_decided_file_that_is_nowhere_is_missing_even_while_the_worker_runs(whole: House) -> None:
+def test_a_decided_file_that_is_nowhere_is_missing_even_while_the_worker_runs(whole: Installation) -> None:
     spool_name = whole.claim(b"new.jpg", decided=True)
     with worker_lock(whole.settings):
         assert examine(whole) == []
@@ -132,41 +132,43 @@ def test_a_decided_file_that_is_nowhere_is_missing_even_while_the_worker_runs(wh
         assert examine(whole) == [("missing", b"state/spool/" + spool_name)]
 
 
-def test_a_file_between_rename_and_commit_is_no_problem(whole: House) -> None:
+def test_a_file_between_rename_and_commit_is_no_problem(whole: Installation) -> None:
     spool_name = whole.claim(b"new.jpg", decided=True)
     shutil.move(whole.settings.spool / os.fsdecode(spool_name), whole.settings.sorted / "cats/new.jpg")
     with worker_lock(whole.settings):
         assert examine(whole) == []
 
 
-def test_a_correction_under_way_is_only_pending(whole: House) -> None:
-    destination = whole.sorted + b"/cats/x.jpg"
+def test_a_correction_under_way_is_only_pending(whole: Installation) -> None:
+    destination = whole.raw_sorted + b"/cats/x.jpg"
     whole.ledger.begin_move(1, "correct", destination, "cats", "cat", "ann", whole.now())
     assert examine(whole) == [("pending", b"sorted/dogs/x.jpg")]
-    moves.move(whole.sorted + b"/dogs/x.jpg", destination)
+    moves.move(whole.raw_sorted + b"/dogs/x.jpg", destination)
     assert examine(whole) == [("pending", b"sorted/dogs/x.jpg")]
 
 
-def test_missing_folders_and_links_are_told(whole: House) -> None:
+def test_missing_folders_and_links_are_told(whole: Installation) -> None:
     shutil.rmtree(whole.settings.inboxes[0])
     shutil.rmtree(whole.settings.reports)
     os.symlink("/tmp", whole.settings.sorted / "uncertain")
     assert examine(whole) == [("folder", b"inbox"), ("folder", b"reports"), ("folder", b"sorted/uncertain")]
 
 
-def test_a_missing_sorted_folder_is_told_and_so_are_its_files(whole: House) -> None:
+def test_a_missing_sorted_folder_is_told_and_so_are_its_files(whole: Installation) -> None:
     shutil.rmtree(whole.settings.sorted)
     assert [kind for kind, _ in examine(whole)] == ["folder", "missing", "missing"]
 
 
-def test_a_folder_that_may_not_be_written_is_told(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_written_is_told(
+    whole: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     closed = os.fsencode(whole.settings.inboxes[0])
     monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
     assert examine(whole) == [("folder", b"inbox")]
 
 
-def test_a_damaged_database_is_told(whole: House) -> None:
-    whole.engine.dispose()
+def test_a_damaged_database_is_told(whole: Installation) -> None:
+    whole.close()
     path = whole.settings.state / "pawsort.db"
     content = bytearray(path.read_bytes())
     content[-4096:] = b"\xaa" * 4096
@@ -174,7 +176,7 @@ def test_a_damaged_database_is_told(whole: House) -> None:
     assert examine(whole)[0] == ("database", b"state/pawsort.db")
 
 
-def test_all_pages_are_read_to_the_end(whole: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_are_read_to_the_end(whole: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_files, "PAGE", 2)
     monkeypatch.setattr(integrity, "PAGE", 2)
     for number in range(5):
@@ -185,7 +187,7 @@ def test_all_pages_are_read_to_the_end(whole: House, monkeypatch: pytest.MonkeyP
     assert kinds == ["missing"] * 5 + ["unrecorded"] * 5
 
 
-def test_a_busy_worker_and_a_busy_user_are_no_problem(whole: House) -> None:
+def test_a_busy_worker_and_a_busy_user_are_no_problem(whole: Installation) -> None:
     busy, stop = whole.again(), threading.Event()
 
     def work() -> None:
@@ -205,11 +207,11 @@ def test_a_busy_worker_and_a_busy_user_are_no_problem(whole: House) -> None:
     finally:
         stop.set()
         thread.join()
-        busy.engine.dispose()
+        busy.close()
     assert [problem for problem in found if problem.kind != "pending"] == []
 
 
-def test_problems_are_told_as_they_are_found(whole: House) -> None:
+def test_problems_are_told_as_they_are_found(whole: Installation) -> None:
     names = [os.fsencode(whole.settings.sorted) + b"/cats/%d" % n for n in range(3000)]
     subprocess.run(["touch", *names], check=True)
     seen = 0
@@ -220,12 +222,12 @@ def test_problems_are_told_as_they_are_found(whole: House) -> None:
     assert seen == 1
 
 
-def test_the_rows_of_a_moved_folder_are_read_in_pages(house: House) -> None:
+def test_the_rows_of_a_moved_folder_are_read_in_pages(pawsort: Installation) -> None:
     """Two queries a row were hours for a million rows."""
-    house.settings.reports.mkdir()
-    base = house.settings.sorted
-    house.file(b"0.jpg", b"0")
-    with writing(house.engine) as connection:
+    pawsort.settings.reports.mkdir()
+    base = pawsort.settings.sorted
+    pawsort.file(b"0.jpg", b"0")
+    with writing(pawsort.engine) as connection:
         columns = [column.name for column in files.columns]
         values = {
             "id": "n.x", "spool_name": "'s' || n.x", "sha256": "NULL",
@@ -239,11 +241,11 @@ def test_the_rows_of_a_moved_folder_are_read_in_pages(house: House) -> None:
         (base / f"cats/{number}.jpg").write_bytes(b"0")
     (base / "cats").rename(base / "katzen")
     statements: list[str] = []
-    event.listen(house.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    found = list(check.examine(house.engine, house.settings))
+    event.listen(pawsort.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    found = list(check.examine(pawsort.engine, pawsort.settings))
     assert [problem.kind for problem in found] == ["moved"] and "1000 files" in found[0].message
     assert len(statements) < 100
     statements.clear()
-    assert all(each.done for each in repair(house.engine, house.settings, ("cats", "dogs", "katzen")))
+    assert all(each.done for each in repair(pawsort.engine, pawsort.settings, ("cats", "dogs", "katzen")))
     assert len(statements) < 200
-    assert examine(house) == []
+    assert examine(pawsort) == []

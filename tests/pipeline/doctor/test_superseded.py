@@ -19,46 +19,45 @@ from db.schema.tables import files
 from pipeline.doctor import check
 from pipeline.files import moves
 from tests.pipeline.doctor.test_repair import contents, left, put, repaired, told
-from tests.support.house import House
+from tests.support.installation import Installation
 
 
 @pytest.fixture
-def whole(house: House) -> House:
-    house.settings.reports.mkdir()
-    house.file(b"a/x.jpg", b"1")
-    house.file(b"y.jpg", b"2", outcome="dogs")
-    house.file(b"z.jpg", b"3", outcome="failed")
-    return house
+def whole(pawsort: Installation) -> Installation:
+    pawsort.file(b"a/x.jpg", b"1")
+    pawsort.file(b"y.jpg", b"2", outcome="dogs")
+    pawsort.file(b"z.jpg", b"3", outcome="failed")
+    return pawsort
 
 
-def come_again(house: House, path: str, content: bytes, outcome: str) -> int:
+def come_again(pawsort: Installation, path: str, content: bytes, outcome: str) -> int:
     """Do what was done to a photo that came back before rows of such photos ended: two rows stay."""
     name = os.path.basename(path).encode()
-    kept = house.settings.sorted / path
+    kept = pawsort.settings.sorted / path
     identity = kept.stat()
-    id, spool, destination = house._decide(name, content, outcome)
+    id, spool, destination = pawsort._decide(name, content, outcome)
     os.unlink(os.fsdecode(spool))
-    moves.make_folders(os.path.dirname(destination), os.path.join(house.sorted, outcome.encode()))
+    moves.make_folders(os.path.dirname(destination), os.path.join(pawsort.raw_sorted, outcome.encode()))
     os.rename(kept, os.fsdecode(destination))
-    _as_filed(house, id, destination, outcome, dev=identity.st_dev, ino=identity.st_ino)
+    _as_filed(pawsort, id, destination, outcome, dev=identity.st_dev, ino=identity.st_ino)
     return id
 
 
-def _as_filed(house: House, id: int, path: bytes, outcome: str, **known: int) -> None:
-    values = {"state": "filed", "path": path, "outcome": outcome, "filed_at": house.now(), **known}
-    with writing(house.engine) as connection:
+def _as_filed(pawsort: Installation, id: int, path: bytes, outcome: str, **known: int) -> None:
+    values = {"state": "filed", "path": path, "outcome": outcome, "filed_at": pawsort.now(), **known}
+    with writing(pawsort.engine) as connection:
         connection.execute(update(files).where(files.c.id == id).values(**values))
 
 
-def two_at_one_path(house: House, content: bytes = b"1") -> int:
-    id, spool, _ = house._decide(b"a/x.jpg", content)
-    target = house.sorted + b"/cats/a/x.jpg"
+def two_at_one_path(pawsort: Installation, content: bytes = b"1") -> int:
+    id, spool, _ = pawsort._decide(b"a/x.jpg", content)
+    target = pawsort.raw_sorted + b"/cats/a/x.jpg"
     os.rename(spool, target)
-    _as_filed(house, id, target, "cats")
+    _as_filed(pawsort, id, target, "cats")
     return id
 
 
-def test_a_row_whose_photo_came_back_and_is_filed_elsewhere_ends(whole: House) -> None:
+def test_a_row_whose_photo_came_back_and_is_filed_elsewhere_ends(whole: Installation) -> None:
     new = come_again(whole, "failed/z.jpg", b"3", "cats")
     before = contents(whole)
     assert left(whole) == ["superseded"]
@@ -72,21 +71,21 @@ def test_a_row_whose_photo_came_back_and_is_filed_elsewhere_ends(whole: House) -
 
 
 @pytest.mark.parametrize("content", [b"1", b"longer"])
-def test_of_two_rows_at_one_path_the_newest_stays(whole: House, content: bytes) -> None:
+def test_of_two_rows_at_one_path_the_newest_stays(whole: Installation, content: bytes) -> None:
     new = two_at_one_path(whole, content)
     assert told(whole) == {"superseded sorted/cats/a/x.jpg": True}
     assert left(whole) == []
     assert [whole.state(id)[0] for id in (1, new)] == ["vanished", "filed"]
 
 
-def test_of_two_rows_at_one_path_the_one_whose_photo_is_there_stays(whole: House) -> None:
+def test_of_two_rows_at_one_path_the_one_whose_photo_is_there_stays(whole: Installation) -> None:
     new = two_at_one_path(whole, b"longer")
     put(whole.settings.sorted / "cats/a/x.jpg", b"1")
     assert told(whole) == {"superseded sorted/cats/a/x.jpg": True}
     assert [whole.state(id)[0] for id in (1, new)] == ["filed", "vanished"]
 
 
-def test_a_copy_of_a_photo_that_was_moved_by_hand_is_no_reason_to_end_its_row(whole: House) -> None:
+def test_a_copy_of_a_photo_that_was_moved_by_hand_is_no_reason_to_end_its_row(whole: Installation) -> None:
     whole.file(b"copy.jpg", b"1")
     (whole.settings.sorted / "dogs/deep").mkdir()
     shutil.move(whole.settings.sorted / "cats/a/x.jpg", whole.settings.sorted / "dogs/deep/x.jpg")
@@ -96,7 +95,7 @@ def test_a_copy_of_a_photo_that_was_moved_by_hand_is_no_reason_to_end_its_row(wh
     assert whole.state(1) == ("filed", "dogs", None, b"sorted/dogs/deep/x.jpg")
 
 
-def test_rows_of_a_folder_whose_disk_may_be_missing_do_not_end(whole: House) -> None:
+def test_rows_of_a_folder_whose_disk_may_be_missing_do_not_end(whole: Installation) -> None:
     whole.file(b"copy.jpg", b"1", outcome="duplicates")
     disk = whole.settings.sorted / "duplicates"
     shutil.move(disk, whole.settings.base / "unmounted")
@@ -107,7 +106,7 @@ def test_rows_of_a_folder_whose_disk_may_be_missing_do_not_end(whole: House) -> 
     assert told(whole)["superseded sorted/duplicates/copy.jpg"]
 
 
-def test_rows_of_a_place_that_sorted_has_left_do_not_end(whole: House) -> None:
+def test_rows_of_a_place_that_sorted_has_left_do_not_end(whole: Installation) -> None:
     """They are right again once the settings or the rows name the place where the photos are."""
     whole.file(b"copy.jpg", b"1", outcome="dogs")
     old = whole.settings.base / "old/cats/a/x.jpg"
@@ -117,7 +116,7 @@ def test_rows_of_a_place_that_sorted_has_left_do_not_end(whole: House) -> None:
     assert told(whole)["superseded old/cats/a/x.jpg"] is False
 
 
-def test_a_photo_that_is_gone_with_its_copy_is_missing(whole: House) -> None:
+def test_a_photo_that_is_gone_with_its_copy_is_missing(whole: Installation) -> None:
     whole.file(b"copy.jpg", b"1")
     for path in ("cats/a/x.jpg", "cats/copy.jpg"):
         (whole.settings.sorted / path).unlink()
@@ -154,19 +153,18 @@ def exfat(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_photo_whose_case_was_changed_on_exfat_has_its_row(exfat: Path, tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.settings.reports.mkdir()
-    house.file("été/straße.jpg".encode(), b"1")
-    house.file(b"123", b"2")
+    pawsort = Installation(tmp_path)
+    pawsort.file("été/straße.jpg".encode(), b"1")
+    pawsort.file(b"123", b"2")
     os.rename(exfat / "cats", exfat / "Cats")
     os.rename(exfat / "Cats/été/straße.jpg", exfat / "Cats/été/other")
     os.rename(exfat / "Cats/été/other", exfat / "Cats/été/STRAßE.JPG")
     put(exfat / "Cats/new.jpg", b"3")
     assert "STRAßE.JPG" in os.listdir(exfat / "Cats/été")
-    assert [(p.kind, os.path.basename(p.path)) for p in check.examine(house.engine, house.settings)] == [
+    assert [(p.kind, os.path.basename(p.path)) for p in check.examine(pawsort.engine, pawsort.settings)] == [
         ("unrecorded", b"new.jpg")
     ]
-    house.engine.dispose()
+    pawsort.close()
 
 
 def _nfd(path: bytes) -> bytes:
@@ -175,12 +173,11 @@ def _nfd(path: bytes) -> bytes:
 
 @pytest.mark.parametrize("respell", [bytes.upper, _nfd], ids=["case", "accents"])
 def test_a_file_system_that_takes_two_spellings_for_one(
-    house: House, monkeypatch: pytest.MonkeyPatch, respell: Callable[[bytes], bytes]
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, respell: Callable[[bytes], bytes]
 ) -> None:
     """A listing has one spelling, and every call takes the other too."""
     name = "café.jpg".encode()
-    house.settings.reports.mkdir()
-    house.file(name, b"1")
+    pawsort.file(name, b"1")
     honest, listed = os.lstat, moves.files_below
 
     def lstat(path: Any, **options: Any) -> os.stat_result:
@@ -194,21 +191,20 @@ def test_a_file_system_that_takes_two_spellings_for_one(
 
     monkeypatch.setattr(os, "lstat", lstat)
     monkeypatch.setattr(moves, "files_below", files_below)
-    assert left(house) == []
-    assert repaired(house) == []
+    assert left(pawsort) == []
+    assert repaired(pawsort) == []
 
 
-def test_two_files_whose_names_differ_in_case_are_two(house: House) -> None:
-    house.settings.reports.mkdir()
-    house.file(b"a.jpg", b"1")
-    recorded = house.settings.sorted / "cats/a.jpg"
+def test_two_files_whose_names_differ_in_case_are_two(pawsort: Installation) -> None:
+    pawsort.file(b"a.jpg", b"1")
+    recorded = pawsort.settings.sorted / "cats/a.jpg"
     shutil.copy2(recorded, recorded.with_name("A.jpg"))
     os.link(recorded, recorded.with_name("A.JPG"))
-    assert told(house) == {"unrecorded sorted/cats/A.jpg": True, "unrecorded sorted/cats/A.JPG": True}
+    assert told(pawsort) == {"unrecorded sorted/cats/A.jpg": True, "unrecorded sorted/cats/A.JPG": True}
 
 
-def test_rows_are_read_in_pages(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_read_in_pages(pawsort: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(integrity, "PATHS_PAGE", 2)
     for number in range(5):
-        house.file(b"%d.jpg" % number, b"%d" % number)
-    assert len(list(integrity.filed_paths(house.engine))) == 5
+        pawsort.file(b"%d.jpg" % number, b"%d" % number)
+    assert len(list(integrity.filed_paths(pawsort.engine))) == 5

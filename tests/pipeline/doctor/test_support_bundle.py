@@ -16,23 +16,23 @@ from pipeline.config import Settings, WebSettings
 from pipeline.doctor import support_bundle
 from pipeline.doctor.check import examine
 from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
-from tests.support.house import House
+from tests.support.installation import Installation
 
 SECRET, PASSWORD = "a token of sixteen characters", "hunter2hunter2"
 NAMES = (
     "Anna at the beach.jpg", "it's \"mine\", isn't it.jpg", "kätzchen: eins.jpg", "=x'y.jpg", "plain_name.jpg",
     "two  spaces.jpg", "semi;colon (2).jpg",
 )  # fmt: skip
-CONTENT = b"\xff\xd8\xff the content of a photo that must not leave the house"
+CONTENT = b"\xff\xd8\xff the content of a photo that must not leave the machine"
 
 
 @pytest.fixture
-def troubled(house: House, tmp_path: Path) -> House:
-    """A house whose every part speaks of photos by name."""
-    settings = house.settings.model_copy(update={"web": WebSettings(token=SECRET)})
-    house.settings = settings
+def troubled(pawsort: Installation, tmp_path: Path) -> Installation:
+    """An installation whose every part names photos."""
+    settings = pawsort.settings.model_copy(update={"web": WebSettings(token=SECRET)})
+    pawsort.settings = settings
     for number, name in enumerate(NAMES):
-        house.file(os.fsencode(name), CONTENT + b"%d" % number)
+        pawsort.file(os.fsencode(name), CONTENT + b"%d" % number)
     (settings.sorted / "cats" / NAMES[0]).unlink()
     (settings.sorted / "cats" / f"new {NAMES[4]}").write_bytes(CONTENT)
     beat = Heartbeat(
@@ -54,19 +54,19 @@ def troubled(house: House, tmp_path: Path) -> House:
             ),
         ]
     (tmp_path / "worker.log").write_text("\n".join(lines), encoding="utf-8")
-    return house
+    return pawsort
 
 
-def packed(house: House, tmp_path: Path, names: bool = False, log: bool = True) -> dict[str, str]:
-    findings = [problem.as_dict() for problem in examine(house.engine, house.settings)]
+def packed(pawsort: Installation, tmp_path: Path, names: bool = False, log: bool = True) -> dict[str, str]:
+    findings = [problem.as_dict() for problem in examine(pawsort.engine, pawsort.settings)]
     path = tmp_path / f"bundle {names}.zip"
-    support_bundle.pack(house.settings, path, findings, names, tmp_path / "worker.log" if log else None)
+    support_bundle.pack(pawsort.settings, path, findings, names, tmp_path / "worker.log" if log else None)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         return {name: archive.read(name).decode("utf-8") for name in archive.namelist()}
 
 
-def test_no_photo_no_name_and_no_secret_is_in_it(troubled: House, tmp_path: Path) -> None:
+def test_no_photo_no_name_and_no_secret_is_in_it(troubled: Installation, tmp_path: Path) -> None:
     parts = packed(troubled, tmp_path)
     for part, text in parts.items():
         assert SECRET not in text, part
@@ -85,26 +85,26 @@ def test_no_photo_no_name_and_no_secret_is_in_it(troubled: House, tmp_path: Path
 
 
 def test_names_are_in_it_when_they_are_asked_for_and_secrets_still_are_not(
-    troubled: House, tmp_path: Path
+    troubled: Installation, tmp_path: Path
 ) -> None:
     text = "\n".join(packed(troubled, tmp_path, names=True).values())
     assert all(json.dumps(name, ensure_ascii=False)[1:-1] in text or name in text for name in NAMES)
     assert SECRET not in text
 
 
-def test_a_password_of_the_database_is_not_in_it(house: House, tmp_path: Path) -> None:
-    house.settings = house.settings.model_copy(
+def test_a_password_of_the_database_is_not_in_it(pawsort: Installation, tmp_path: Path) -> None:
+    pawsort.settings = pawsort.settings.model_copy(
         update={"database": f"postgresql://ann:{PASSWORD}@127.0.0.1:9/pawsort"}
     )
     path = tmp_path / "b.zip"
-    support_bundle.pack(house.settings, path, [], True, None)
+    support_bundle.pack(pawsort.settings, path, [], True, None)
     with zipfile.ZipFile(path) as archive:
         texts = {name: archive.read(name).decode() for name in archive.namelist()}
     assert all(PASSWORD not in text for text in texts.values())
     assert "ann:***@" in texts["settings.yaml"]
 
 
-def test_what_is_needed_to_understand_is_in_it(troubled: House, tmp_path: Path) -> None:
+def test_what_is_needed_to_understand_is_in_it(troubled: Installation, tmp_path: Path) -> None:
     parts = packed(troubled, tmp_path)
     assert set(parts) == {
         "about.json", "settings.yaml", "status.json", "heartbeat.json", "findings.json", "database.json",
@@ -122,18 +122,20 @@ def test_what_is_needed_to_understand_is_in_it(troubled: House, tmp_path: Path) 
     assert first.startswith(f"2026-11-21 06:52:51 WARNING cannot take '{troubled.settings.inboxes[0]}/name-")
 
 
-def test_one_name_has_one_mark_within_a_bundle_and_another_in_the_next(house: House) -> None:
-    a, b = support_bundle._Hider(house.settings), support_bundle._Hider(house.settings)
-    line = f"{house.settings.sorted}/cats/rex.jpg"
+def test_one_name_has_one_mark_within_a_bundle_and_another_in_the_next(pawsort: Installation) -> None:
+    a, b = support_bundle._Hider(pawsort.settings), support_bundle._Hider(pawsort.settings)
+    line = f"{pawsort.settings.sorted}/cats/rex.jpg"
     assert a.line(line) == a.line(line) != b.line(line)
     assert a.line(line).endswith(".jpg")
 
 
-def test_what_cannot_be_found_out_says_so_and_the_rest_is_there(house: House, tmp_path: Path) -> None:
-    house.engine.dispose()
-    (house.settings.state / "pawsort.db").write_bytes(b"no database " * 999)
+def test_what_cannot_be_found_out_says_so_and_the_rest_is_there(
+    pawsort: Installation, tmp_path: Path
+) -> None:
+    pawsort.close()
+    (pawsort.settings.state / "pawsort.db").write_bytes(b"no database " * 999)
     path = tmp_path / "b.zip"
-    support_bundle.pack(house.settings, path, [], False, None)
+    support_bundle.pack(pawsort.settings, path, [], False, None)
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name).decode() for name in archive.namelist()}
     assert "error" in json.loads(parts["database.json"])
@@ -142,16 +144,16 @@ def test_what_cannot_be_found_out_says_so_and_the_rest_is_there(house: House, tm
     assert "sorted" in parts["settings.yaml"]
 
 
-def test_only_the_end_of_a_long_log_is_taken(house: House, tmp_path: Path) -> None:
+def test_only_the_end_of_a_long_log_is_taken(pawsort: Installation, tmp_path: Path) -> None:
     (tmp_path / "worker.log").write_text("".join(f"line {n}\n" for n in range(5000)))
-    lines = packed(house, tmp_path)["log.txt"].splitlines()
+    lines = packed(pawsort, tmp_path)["log.txt"].splitlines()
     assert (len(lines), lines[-1]) == (support_bundle.LOG_LINES, "line 4999")
 
 
-def test_nothing_is_overwritten(house: House, tmp_path: Path) -> None:
+def test_nothing_is_overwritten(pawsort: Installation, tmp_path: Path) -> None:
     (tmp_path / "b.zip").write_text("mine")
     with pytest.raises(FileExistsError):
-        support_bundle.pack(house.settings, tmp_path / "b.zip", [], False, None)
+        support_bundle.pack(pawsort.settings, tmp_path / "b.zip", [], False, None)
     assert (tmp_path / "b.zip").read_text() == "mine"
 
 

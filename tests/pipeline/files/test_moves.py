@@ -3,155 +3,15 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 import stat
 import struct
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipeline.files import copy, moves, renames
+from tests.pipeline.files.conftest import listing, put, read, refuse
 from tests.support.crash import Mortal
-
-names = st.binary(min_size=1, max_size=255).filter(
-    lambda name: b"/" not in name and b"\0" not in name and name not in (b".", b"..")
-)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> bytes:
-    return os.fsencode(tmp_path)
-
-
-@pytest.fixture
-def abroad(tmp_path: Path) -> Iterator[bytes]:
-    """A folder on another file system than `home`."""
-    if not os.path.isdir("/dev/shm") or os.stat("/dev/shm").st_dev == os.stat(tmp_path).st_dev:
-        pytest.skip("needs /dev/shm on another file system than the temporary folder")
-    folder = tempfile.mkdtemp(dir="/dev/shm")
-    yield os.fsencode(folder)
-    shutil.rmtree(folder)
-
-
-def put(path: bytes, content: bytes = b"cat") -> bytes:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    Path(os.fsdecode(path)).write_bytes(content)
-    return path
-
-
-def read(path: bytes) -> bytes:
-    return Path(os.fsdecode(path)).read_bytes()
-
-
-def listing(folder: bytes) -> list[bytes]:
-    return sorted(os.listdir(folder))
-
-
-def refuse(code: int) -> Callable[..., None]:
-    def call(*args: object, **kwargs: object) -> None:
-        raise OSError(code, os.strerror(code))
-
-    return call
-
-
-@pytest.fixture(params=["renameat2", "link", "placeholder"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each of the three ways of renaming, the better ones taken away."""
-    if request.param != "renameat2":
-        monkeypatch.setattr(renames, "_rename_noreplace", refuse(errno.EINVAL))
-    if request.param == "placeholder":
-        monkeypatch.setattr(os, "link", refuse(errno.EPERM))
-    return str(request.param)
-
-
-# --- rename ---
-
-
-def test_rename_moves_the_file(home: bytes, way: str) -> None:
-    source, target = put(home + b"/a"), home + b"/b"
-    before = moves.identity(source)
-    moves.rename(source, target)
-    assert listing(home) == [b"b"]
-    assert moves.identity(target) == before
-
-
-@pytest.mark.fault(38)
-def test_rename_never_overwrites(home: bytes, way: str) -> None:
-    source, target = put(home + b"/a", b"new"), put(home + b"/b", b"old")
-    with pytest.raises(FileExistsError):
-        moves.rename(source, target)
-    assert (read(source), read(target)) == (b"new", b"old")
-
-
-@pytest.mark.parametrize(
-    "make", [os.mkdir, lambda path: os.symlink(b"nowhere", path)], ids=["folder", "dangling link"]
-)
-def test_rename_never_replaces_folders_and_links(
-    home: bytes, way: str, make: Callable[[bytes], None]
-) -> None:
-    source, target = put(home + b"/a"), home + b"/b"
-    make(target)
-    with pytest.raises(FileExistsError):
-        moves.rename(source, target)
-    assert listing(home) == [b"a", b"b"]
-
-
-def test_rename_keeps_both_names_of_one_file(home: bytes, way: str) -> None:
-    source = put(home + b"/a")
-    os.link(source, home + b"/b") if way != "placeholder" else put(home + b"/b")
-    with pytest.raises(FileExistsError):
-        moves.rename(source, home + b"/b")
-    assert listing(home) == [b"a", b"b"]
-
-
-def test_rename_says_whether_the_file_or_the_folder_is_missing(home: bytes, way: str) -> None:
-    with pytest.raises(FileNotFoundError):
-        moves.rename(home + b"/none", home + b"/b")
-    if way == "renameat2":
-        with pytest.raises(moves.FolderError, match="folder is missing"):
-            moves.rename(put(home + b"/a"), home + b"/none/b")
-
-
-def test_a_failed_placeholder_leaves_nothing(home: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renames, "_rename_noreplace", refuse(errno.ENOSYS))
-    monkeypatch.setattr(os, "link", refuse(errno.EPERM))
-    monkeypatch.setattr(os, "rename", refuse(errno.EIO))
-    source = put(home + b"/a")
-    with pytest.raises(OSError, match="Input/output"):
-        moves.rename(source, home + b"/b")
-    assert listing(home) == [b"a"]
-
-
-@pytest.mark.fault(72)
-def test_a_link_is_taken_back_when_the_source_cannot_go(home: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, unlink = put(home + b"/a"), os.unlink
-    monkeypatch.setattr(renames, "_rename_noreplace", refuse(errno.ENOSYS))
-    monkeypatch.setattr(os, "unlink", lambda path: refuse(errno.EACCES)() if path == source else unlink(path))
-    with pytest.raises(PermissionError):
-        moves.move(source, home + b"/b")
-    assert listing(home) == [b"a"]
-
-
-def test_an_unknown_flag_is_the_only_reason_to_link(home: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renames, "_rename_noreplace", refuse(errno.EACCES))
-    with pytest.raises(PermissionError):
-        moves.rename(put(home + b"/a"), home + b"/b")
-
-
-@given(first=names, second=names)
-@settings(max_examples=60, deadline=None)
-def test_names_of_any_bytes_survive(first: bytes, second: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        home = os.fsencode(folder)
-        source = put(os.path.join(home, b"in", first), b"1")
-        os.mkdir(home + b"/out")
-        moves.rename(source, os.path.join(home, b"out", second))
-        assert listing(home + b"/out") == [second]
-
 
 # --- move across file systems ---
 
@@ -413,67 +273,6 @@ def test_leftovers_are_found_and_removed_only_when_the_original_has_all_of_them(
     assert moves.discard_leftover(part, original)
     assert not moves.discard_leftover(alone, original)
     assert [os.path.exists(path) for path in (part, alone, original)] == [False, True, True]
-
-
-# --- folders ---
-
-
-def test_make_folders_makes_and_syncs_what_is_missing(home: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[bytes] = []
-    monkeypatch.setattr("pipeline.files.folders.sync_folders", synced.extend)
-    moves.make_folders(home + b"/cats/a/b", home + b"/cats")
-    assert os.path.isdir(home + b"/cats/a/b")
-    assert synced == [home, home + b"/cats", home + b"/cats/a"]
-    moves.make_folders(home + b"/cats/a/b", home + b"/cats")
-    assert len(synced) == 3
-
-
-@pytest.mark.parametrize("make", [put, lambda path: os.symlink(b"/tmp", path)], ids=["file", "link"])
-@pytest.mark.fault(70)
-def test_what_is_no_folder_is_never_filed_into(home: bytes, make: Callable[[bytes], None]) -> None:
-    make(home + b"/cats")
-    with pytest.raises(moves.FolderError):
-        moves.make_folders(home + b"/cats", home + b"/cats")
-    os.mkdir(home + b"/dogs")
-    make(home + b"/dogs/a")
-    with pytest.raises(FileExistsError):
-        moves.make_folders(home + b"/dogs/a/b", home + b"/dogs")
-
-
-@pytest.mark.fault(70)
-def test_folders_are_not_made_where_a_disk_is_missing(home: bytes) -> None:
-    with pytest.raises(moves.FolderError, match="mount"):
-        moves.make_folders(home + b"/sorted/cats", home + b"/sorted/cats")
-    with pytest.raises(ValueError, match="not in"):
-        moves.make_folders(home + b"/elsewhere", home + b"/cats")
-
-
-def test_files_below_follows_no_link_and_goes_on_after_trouble(
-    home: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(home + b"/a")
-    put(home + b"/x/y/b")
-    put(home + b"/closed/c")
-    os.symlink(home, home + b"/x/loop")
-    os.mkfifo(home + b"/x/fifo")
-    scandir, troubles = os.scandir, []
-    monkeypatch.setattr(
-        os, "scandir", lambda p: refuse(errno.EACCES)() if p.endswith(b"closed") else scandir(p)
-    )
-    assert sorted(moves.files_below(home, troubles.append)) == [home + b"/a", home + b"/x/y/b"]
-    assert [error.errno for error in troubles] == [errno.EACCES]
-
-
-def test_sync_folders_syncs_each_once(home: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    count: list[int] = []
-    monkeypatch.setattr(os, "fsync", count.append)
-    moves.sync_folders([home, home, home])
-    assert len(count) == 1
-    monkeypatch.setattr(os, "fsync", refuse(errno.EINVAL))
-    moves.sync_folders([home])
-    monkeypatch.setattr(os, "fsync", refuse(errno.EIO))
-    with pytest.raises(OSError, match="Input/output"):
-        moves.sync_folders([home])
 
 
 def test_probe_tells_whether_files_are_copied(home: bytes, abroad: bytes, way: str) -> None:

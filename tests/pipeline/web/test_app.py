@@ -10,14 +10,14 @@ from pipeline.web.app import create_app
 from pipeline.web.services.context import Page
 from pipeline.web.views.formatting import moment, percent, size
 from tests.pipeline.web.conftest import HTML, TestClient
-from tests.support.house import START, House
+from tests.support.installation import START, Installation
 
 
-def test_the_navigation_has_the_pages_that_there_are_in_their_order(house: House) -> None:
+def test_the_navigation_has_the_pages_that_there_are_in_their_order(pawsort: Installation) -> None:
     rooms = []
     for title, path, order in [("Later", "/later", 90), ("Soon", "/soon", 1)]:
         rooms.append(SimpleNamespace(router=APIRouter(), PAGE=Page(title, path, order)))
-    site = create_app(house.settings, rooms).state.context
+    site = create_app(pawsort.settings, rooms).state.context
     assert [page.title for page in site.pages] == ["Soon", "Later"]
 
 

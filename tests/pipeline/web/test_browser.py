@@ -17,7 +17,7 @@ from pipeline.config import WebSettings
 from pipeline.web.served_models.model_registry import SHIPPED
 from tests.end_to_end.browser import Window, chromium
 from tests.pipeline.web.conftest import photo
-from tests.support.house import House
+from tests.support.installation import Installation
 from tests.support.live_server import running
 from tests.support.pictures import encode, scene
 
@@ -31,18 +31,18 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[str]:
     """The address of a server over a few files of each outcome."""
-    house = House(tmp_path_factory.mktemp("house"))
-    house.time -= timedelta(days=1)
-    shutil.copytree(SHIPPED / "cats_dogs", house.settings.base / "models" / "house_cats")
+    pawsort = Installation(tmp_path_factory.mktemp("installation"))
+    pawsort.time -= timedelta(days=1)
+    shutil.copytree(SHIPPED / "cats_dogs", pawsort.settings.base / "models" / "house_cats")
     for number, outcome in enumerate(["cats", "cats", "dogs", "uncertain", "uncertain", "failed"]):
         name = f"<img src=x onerror=alert({number})>.jpg".encode()
-        house.file(name, encode(scene(160 + number, 120), "JPEG"), outcome=outcome)
-    with writing(house.engine) as connection:
+        pawsort.file(name, encode(scene(160 + number, 120), "JPEG"), outcome=outcome)
+    with writing(pawsort.engine) as connection:
         connection.execute(text("UPDATE files SET reason = 'truncated' WHERE outcome = 'failed'"))
         connection.execute(text("UPDATE files SET reason = 'neither' WHERE outcome = 'uncertain'"))
-    with running(house.settings, house.settings.base / "models") as address:
+    with running(pawsort.settings, pawsort.settings.base / "models") as address:
         yield address
-    house.engine.dispose()
+    pawsort.close()
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +138,10 @@ def test_nothing_stands_in_anybodys_way(live: str, browser: Any, photos: list[Pa
 
 
 def test_the_token_is_given_once_in_a_form(tmp_path: Path, browser: Any) -> None:
-    house = House(tmp_path)
+    pawsort = Installation(tmp_path)
     web = WebSettings(token="correct horse battery")
     with (
-        running(house.settings.model_copy(update={"web": web})) as address,
+        running(pawsort.settings.model_copy(update={"web": web})) as address,
         Window(browser, address) as window,
     ):
         page = window.page
@@ -154,7 +154,7 @@ def test_the_token_is_given_once_in_a_form(tmp_path: Path, browser: Any) -> None
         page.get_by_role("heading", name="What is in this photo?").wait_for()
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("heading", name="Sign in").wait_for()
-    house.engine.dispose()
+    pawsort.close()
 
 
 def test_another_model_answers_the_same_photos_anew(live: str, browser: Any, photos: list[Path]) -> None:

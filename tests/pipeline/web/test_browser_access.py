@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from db.connection.engine import writing
 from tests.end_to_end.browser import Window, chromium
-from tests.support.house import House
+from tests.support.installation import Installation
 from tests.support.live_server import doubtful, running
 
 
@@ -21,15 +21,15 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = doubtful(tmp_path_factory.mktemp("house"))
-    yield house
-    house.engine.dispose()
+def pawsort(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    pawsort = doubtful(tmp_path_factory.mktemp("installation"))
+    yield pawsort
+    pawsort.close()
 
 
 @pytest.fixture(scope="module")
-def live(house: House) -> Iterator[str]:
-    with running(house.settings) as address:
+def live(pawsort: Installation) -> Iterator[str]:
+    with running(pawsort.settings) as address:
         yield address
 
 
@@ -52,26 +52,28 @@ def today(live: str, browser: Any) -> Iterator[Any]:
         assert window.complaints == []
 
 
-def changed(page: Any, house: House) -> None:
+def changed(page: Any, pawsort: Installation) -> None:
     """Change what Today shows, and wait until it shows it."""
     before = page.locator(".last .file").inner_text()
-    number = house.file(f"new after {before}"[-60:].encode(), before.encode(), "cats")
+    number = pawsort.file(f"new after {before}"[-60:].encode(), before.encode(), "cats")
     assert number
     renew(page)
     page.locator(".last .file", has_text="new after").wait_for()
 
 
-def test_a_renewal_takes_neither_focus_nor_selection_nor_scroll_position(today: Any, house: House) -> None:
+def test_a_renewal_takes_neither_focus_nor_selection_nor_scroll_position(
+    today: Any, pawsort: Installation
+) -> None:
     row = today.locator("tr", has_text="A part of the file is missing")
     row.get_by_role("button").focus()
     today.evaluate("() => getSelection().selectAllChildren(document.querySelector('h1'))")
     today.evaluate("() => { window.kept = [document.activeElement, scrollY] }")
-    changed(today, house)
+    changed(today, pawsort)
     assert today.evaluate("() => document.activeElement === kept[0] && scrollY === kept[1]")
     assert today.evaluate("() => getSelection().toString()") == "Today"
     assert today.evaluate("() => document.getElementById('announcer').textContent") == ""
     # A row before the focused one goes: the focus stays with its reason, and does not slip to another.
-    with writing(house.engine) as connection:
+    with writing(pawsort.engine) as connection:
         connection.execute(text("UPDATE files SET reason = 'truncated' WHERE reason = 'unsupported'"))
     today.clock.run_for(60_000)
     today.get_by_role("button", name="Retry all").wait_for()
@@ -100,7 +102,7 @@ def test_today_can_be_paused_and_says_when_the_server_is_gone(today: Any) -> Non
 
 
 @pytest.fixture
-def doubts(house: House, live: str, browser: Any) -> Iterator[Any]:
+def doubts(pawsort: Installation, live: str, browser: Any) -> Iterator[Any]:
     """Review, and what it sends is caught: nothing is settled here."""
     with Window(browser, live) as window:
         window.page.set_default_timeout(20_000)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.end_to_end.browser import Window, chromium
 from tests.pipeline.web.conftest import photo
-from tests.support.house import House
+from tests.support.installation import Installation
 from tests.support.live_server import doubtful, running
 from tests.support.pictures import encode, scene
 
@@ -23,10 +23,10 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[str]:
-    house = doubtful(tmp_path_factory.mktemp("house"))
-    with running(house.settings) as address:
+    pawsort = doubtful(tmp_path_factory.mktemp("installation"))
+    with running(pawsort.settings) as address:
         yield address
-    house.engine.dispose()
+    pawsort.close()
 
 
 # --- what goes wrong is seen and heard ---
@@ -118,16 +118,16 @@ LONG = {
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[str]:
     """A server over files with LONG names, and a class with one."""
-    house = House(tmp_path_factory.mktemp("named"))
-    house.time -= timedelta(days=1)
+    pawsort = Installation(tmp_path_factory.mktemp("named"))
+    pawsort.time -= timedelta(days=1)
     for number, name in enumerate(LONG.values()):
         answer = {"reason": "low_confidence", "scores": {"c" * 60: 0.9, "dog": 0.1}, "prediction": "c" * 60}
         data = encode(scene(160 + number, 120), "JPEG")
-        house.file(f"{name}.jpg".encode(), data, "uncertain", model="m" * 120, **answer)
-    house.file(b"f" * 250, b"1", "failed", reason="r" * 120, prediction=None)
-    with running(house.settings) as address:
+        pawsort.file(f"{name}.jpg".encode(), data, "uncertain", model="m" * 120, **answer)
+    pawsort.file(b"f" * 250, b"1", "failed", reason="r" * 120, prediction=None)
+    with running(pawsort.settings) as address:
         yield address
-    house.engine.dispose()
+    pawsort.close()
 
 
 @pytest.mark.parametrize("width", [320, 1280])

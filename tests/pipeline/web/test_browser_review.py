@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.reports.daily import Reporter
 from tests.end_to_end.browser import Window, chromium
-from tests.support.house import House
+from tests.support.installation import Installation
 from tests.support.live_server import running
 from tests.support.oracle import conserved
 from tests.support.pictures import encode, scene
@@ -25,25 +25,25 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def doubts(house: House) -> list[bytes]:
+def doubts(pawsort: Installation) -> list[bytes]:
     """Five photos in doubt, the least sure first."""
-    house.time -= timedelta(days=1)
+    pawsort.time -= timedelta(days=1)
     made = []
     for number in range(5):
         made.append(encode(scene(160 + number, 120), "JPEG"))
         name, sure = f"{number}.jpg".encode(), 0.4 + number / 10
-        house.file(name, made[-1], "uncertain", reason="low_confidence", confidence=sure)
+        pawsort.file(name, made[-1], "uncertain", reason="low_confidence", confidence=sure)
     return made
 
 
-def outcomes(house: House) -> list[str | None]:
-    return [house.state(id)[1] for id in range(1, 6)]
+def outcomes(pawsort: Installation) -> list[str | None]:
+    return [pawsort.state(id)[1] for id in range(1, 6)]
 
 
 def test_photos_are_reviewed_by_keys_and_corrections_undone(
-    browser: Any, house: House, doubts: list[bytes]
+    browser: Any, pawsort: Installation, doubts: list[bytes]
 ) -> None:
-    with running(house.settings) as address, Window(browser, address) as window:
+    with running(pawsort.settings) as address, Window(browser, address) as window:
         page = window.page
 
         # What htmx has put in and not yet taken care of would be sent as a plain form.
@@ -59,19 +59,19 @@ def test_photos_are_reviewed_by_keys_and_corrections_undone(
         press("d", "4 left.")
         press("c", "3 left.")
         press("n", "2 left.")
-        assert outcomes(house) == ["dogs", "cats", "uncertain", "uncertain", "uncertain"]
+        assert outcomes(pawsort) == ["dogs", "cats", "uncertain", "uncertain", "uncertain"]
         press("u", "3 left.")
         page.locator('img[alt="2.jpg"]').wait_for()
         press("u", "4 left.")
         press("d", "3 left.")
-        assert outcomes(house)[:3] == ["dogs", "dogs", "uncertain"]
+        assert outcomes(pawsort)[:3] == ["dogs", "dogs", "uncertain"]
         page.keyboard.press("s")
         page.locator('img[alt="3.jpg"]').wait_for()
         assert (window.complaints, window.foreign) == ([], [])
-    assert (house.settings.sorted / "dogs/0.jpg").read_bytes() == doubts[0]
-    settings = house.settings
-    report = Reporter(house.engine, settings.reports, settings.report.zone, time(0, 10), ("cats", "dogs"))
-    report.write_day(house.time.date(), house.time)
+    assert (pawsort.settings.sorted / "dogs/0.jpg").read_bytes() == doubts[0]
+    settings = pawsort.settings
+    report = Reporter(pawsort.engine, settings.reports, settings.report.zone, time(0, 10), ("cats", "dogs"))
+    report.write_day(pawsort.time.date(), pawsort.time)
     with Path(settings.reports, "latest-images.csv").open(encoding="utf-8") as file:
         rows = {row["name"]: (row["outcome"], row["corrected_to"]) for row in csv.DictReader(file)}
     assert rows["0.jpg"] == rows["1.jpg"] == ("dogs", "dog")
@@ -79,8 +79,10 @@ def test_photos_are_reviewed_by_keys_and_corrections_undone(
     conserved(settings, doubts)
 
 
-def test_many_are_selected_settled_and_taken_back(browser: Any, house: House, doubts: list[bytes]) -> None:
-    with running(house.settings) as address, Window(browser, address, "phone", "dark") as window:
+def test_many_are_selected_settled_and_taken_back(
+    browser: Any, pawsort: Installation, doubts: list[bytes]
+) -> None:
+    with running(pawsort.settings) as address, Window(browser, address, "phone", "dark") as window:
         page = window.page
         page.goto("/review?many=1")
         page.locator("#answer-1:disabled").wait_for()
@@ -88,18 +90,18 @@ def test_many_are_selected_settled_and_taken_back(browser: Any, house: House, do
         page.locator(".tile input").first.uncheck()
         page.keyboard.press("c")
         page.get_by_text("1 left.").wait_for()
-        assert outcomes(house) == ["uncertain", "cats", "cats", "cats", "cats"]
+        assert outcomes(pawsort) == ["uncertain", "cats", "cats", "cats", "cats"]
         page.keyboard.press("u")
         page.get_by_text("5 left.").wait_for()
-        assert set(outcomes(house)) == {"uncertain"}
+        assert set(outcomes(pawsort)) == {"uncertain"}
         assert not window.scrolls_sideways()
         assert window.complaints == []
 
 
 def test_filters_narrow_the_photos_while_one_types_and_a_file_opens(
-    browser: Any, house: House, doubts: list[bytes]
+    browser: Any, pawsort: Installation, doubts: list[bytes]
 ) -> None:
-    with running(house.settings) as address, Window(browser, address) as window:
+    with running(pawsort.settings) as address, Window(browser, address) as window:
         page = window.page
         page.goto("/browse")
         page.locator(".photo").nth(4).wait_for()
@@ -109,8 +111,8 @@ def test_filters_narrow_the_photos_while_one_types_and_a_file_opens(
         page.locator(".photo").click()
         page.get_by_role("button", name="dog").click()
         page.get_by_role("heading", name="Corrected to dog").wait_for()
-        assert outcomes(house)[3] == "dogs"
+        assert outcomes(pawsort)[3] == "dogs"
         page.get_by_role("button", name="Undo the last correction").click()
         page.get_by_text("Possibly cat").wait_for()
-        assert outcomes(house)[3] == "uncertain"
+        assert outcomes(pawsort)[3] == "uncertain"
         assert window.complaints == []

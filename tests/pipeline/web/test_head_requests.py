@@ -14,12 +14,12 @@ REPORT = "summary-2026-11-21.csv"
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    house = doubtful(tmp_path_factory.mktemp("head"))
-    house.settings.reports.mkdir(exist_ok=True)
-    (house.settings.reports / REPORT).write_text("inbox,outcome,images\n" + "/a,cats,1\n" * 100_000)
-    with running(house.settings) as address:
+    pawsort = doubtful(tmp_path_factory.mktemp("head"))
+    pawsort.settings.reports.mkdir(exist_ok=True)
+    (pawsort.settings.reports / REPORT).write_text("inbox,outcome,images\n" + "/a,cats,1\n" * 100_000)
+    with running(pawsort.settings) as address:
         yield address
-    house.engine.dispose()
+    pawsort.close()
 
 
 @pytest.mark.parametrize(

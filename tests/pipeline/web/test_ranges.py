@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 
 from pipeline.web.app import ROUTERS
 from tests.pipeline.web.conftest import HTML, TestClient, client_of, parts
-from tests.support.house import House
+from tests.support.installation import Installation
 
 HOSTILE = (
     "-1", "0", "-0.0", "9223372036854775807", "9223372036854775808", "1" + "0" * 400, "1" + "0" * 5000, "nan",
@@ -88,11 +88,11 @@ def ask(client: TestClient, method: str, url: str, form: dict[str, str]) -> Any:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    house = House(tmp_path_factory.mktemp("site"))
-    house.file(b"a.jpg")
-    with client_of(house) as client:
+    pawsort = Installation(tmp_path_factory.mktemp("site"))
+    pawsort.file(b"a.jpg")
+    with client_of(pawsort) as client:
         yield client
-    house.engine.dispose()
+    pawsort.close()
 
 
 def called(pair: tuple[str, APIRoute]) -> str:
@@ -140,10 +140,10 @@ def test_a_number_or_time_beyond_its_range_is_answered_422(
 
 
 def test_a_server_in_a_folder_whose_name_is_not_utf8_answers_all_the_same(tmp_path: Path) -> None:
-    house = House(Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff\\")))
-    house.file(b"a.jpg")
+    pawsort = Installation(Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff\\")))
+    pawsort.file(b"a.jpg")
     pages = ("/", "/review", "/browse", "/files/1", "/today", "/reports", "/api/results", "/api/status")
-    with client_of(house) as client:
+    with client_of(pawsort) as client:
         for path in pages:
             assert client.get(path, headers=HTML).status_code == 200, path
         inbox = client.post("/api/inbox", files=parts(b"x")).json()[0]["inbox"]
@@ -153,4 +153,4 @@ def test_a_server_in_a_folder_whose_name_is_not_utf8_answers_all_the_same(tmp_pa
         assert inbox in other.json()["what_to_do"]
         found = client.get("/browse", params={"inbox": inbox}, headers=HTML).text
         assert "/files/1" in found
-    house.engine.dispose()
+    pawsort.close()

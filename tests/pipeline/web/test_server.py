@@ -26,30 +26,30 @@ from pipeline.errors import SettingsError
 from pipeline.web import connections, server
 from tests.docs.pages import ROOT, blocks
 from tests.pipeline.web.conftest import photo
-from tests.support.house import House
+from tests.support.installation import Installation
 from tests.support.live_server import PATIENCE, running, wait
 from tests.support.pictures import encode, scene
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("live"))
+def pawsort(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    made = Installation(tmp_path_factory.mktemp("live"))
     made.time -= timedelta(days=1)  # the server goes by the real clock
     made.file(b"tom.jpg", encode(scene(), "JPEG"))
     yield made
-    made.engine.dispose()
+    made.close()
 
 
 @pytest.fixture(scope="module")
-def live(house: House) -> Iterator[str]:
+def live(pawsort: Installation) -> Iterator[str]:
     """The address of a server in this process."""
     limits = LimitSettings(decode_seconds=1.5, attempts=1)
-    with running(house.settings.model_copy(update={"limits": limits})) as address:
+    with running(pawsort.settings.model_copy(update={"limits": limits})) as address:
         yield address
 
 
-def inbox(house: House) -> set[str]:
-    return {path.name for path in house.settings.inboxes[0].iterdir()}
+def inbox(pawsort: Installation) -> set[str]:
+    return {path.name for path in pawsort.settings.inboxes[0].iterdir()}
 
 
 def connect(address: str) -> socket.socket:
@@ -69,7 +69,7 @@ LINES = [
 
 
 @pytest.mark.skipif(not CURL, reason="curl is not installed")
-def test_every_curl_line_of_the_documentation_works(live: str, house: House, tmp_path: Path) -> None:
+def test_every_curl_line_of_the_documentation_works(live: str, pawsort: Installation, tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / f"{name}.jpg").write_bytes(photo(name))
     assert len(LINES) > 10
@@ -84,8 +84,8 @@ def test_every_curl_line_of_the_documentation_works(live: str, house: House, tmp
     [classified] = [json.loads(said) for line, said in answers.items() if "dog.jpg" in line]
     assert [answer["prediction"] for answer in classified] == ["cat", "dog"]
     assert (tmp_path / "small.jpg").read_bytes().startswith(b"\xff\xd8")
-    assert house.state(1)[1] == "cats", "corrected and taken back"
-    keyed = [name for name in inbox(house) if re.fullmatch(r"upload-[0-9a-f]{32}\.jpg", name)]
+    assert pawsort.state(1)[1] == "cats", "corrected and taken back"
+    keyed = [name for name in inbox(pawsort) if re.fullmatch(r"upload-[0-9a-f]{32}\.jpg", name)]
     assert len(keyed) == 1
 
 
@@ -127,8 +127,8 @@ def free_port() -> int:
 
 
 @pytest.mark.fault(109)
-def test_fifty_uploads_at_once_are_each_answered(live: str, house: House) -> None:
-    before = inbox(house)
+def test_fifty_uploads_at_once_are_each_answered(live: str, pawsort: Installation) -> None:
+    before = inbox(pawsort)
     with httpx.Client(timeout=PATIENCE, limits=httpx.Limits(max_connections=50)) as client:
 
         def send(number: int) -> tuple[int, str]:
@@ -139,21 +139,21 @@ def test_fifty_uploads_at_once_are_each_answered(live: str, house: House) -> Non
         with ThreadPoolExecutor(50) as pool:
             answers = list(pool.map(send, range(50)))
     assert answers == [(201, "/api/inbox") if n % 2 else (200, "/api/classify") for n in range(50)]
-    assert len(inbox(house) - before) == 25
+    assert len(inbox(pawsort) - before) == 25
 
 
 @pytest.mark.fault(107)
-def test_a_client_that_leaves_in_the_middle_leaves_nothing(live: str, house: House) -> None:
-    before = inbox(house)
+def test_a_client_that_leaves_in_the_middle_leaves_nothing(live: str, pawsort: Installation) -> None:
+    before = inbox(pawsort)
     with connect(live) as line:
         line.sendall(
             b"POST /api/inbox HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
             b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\nsome bytes'
         )
-        wait(lambda: inbox(house) != before)
-        assert all(name.startswith(".pawsort-upload-") for name in inbox(house) - before)
-    wait(lambda: inbox(house) == before)
+        wait(lambda: inbox(pawsort) != before)
+        assert all(name.startswith(".pawsort-upload-") for name in inbox(pawsort) - before)
+    wait(lambda: inbox(pawsort) == before)
 
 
 @pytest.mark.fault(107)
@@ -197,8 +197,8 @@ def test_pages_are_answered_while_a_photo_takes_its_time(live: str, tmp_path: Pa
 # --- the process ----------------------------------------------------------------------------------------
 
 
-def start(house: House, port: int) -> subprocess.Popen[str]:
-    config = house.settings.base / "config.yaml"
+def start(pawsort: Installation, port: int) -> subprocess.Popen[str]:
+    config = pawsort.settings.base / "config.yaml"
     config.write_text(f"web: {{port: {port}}}\n", encoding="utf-8")
     line = [sys.executable, str(ROOT / "run_worker.py"), "serve", "--config", str(config)]
     return subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
@@ -231,15 +231,15 @@ async def _signalled(made: server.Server, number: int) -> None:
 
 
 @pytest.mark.fault(108)
-def test_what_was_accepted_survives_a_kill_and_nothing_of_tensorflow_is_loaded(house: House) -> None:
+def test_what_was_accepted_survives_a_kill_and_nothing_of_tensorflow_is_loaded(pawsort: Installation) -> None:
     address = f"http://127.0.0.1:{(port := free_port())}"
-    process = start(house, port)
+    process = start(pawsort, port)
     wait_until_up(address)
     assert "tensorflow" not in Path(f"/proc/{process.pid}/maps").read_text()
     assert "Umask:\t0077\n" in Path(f"/proc/{process.pid}/status").read_text(), "what it makes is private"
     [delivery] = httpx.post(f"{address}/api/inbox", files={"file": ("a.jpg", b"accepted")}).json()
     process.kill()
     process.communicate()
-    path = house.settings.inboxes[0] / delivery["name"]
+    path = pawsort.settings.inboxes[0] / delivery["name"]
     assert path.read_bytes() == b"accepted"
     assert os.stat(path).st_nlink == 1

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from db.connection.engine import open_database
 from models.bundle.bundle import compose, write
 from models.bundle.weights import pack
 from pipeline.classifier.configured_model import load_bundle, outcome_folders
@@ -18,9 +17,9 @@ from pipeline.corrections.correct_undo_retry import correct
 from pipeline.errors import ModelError, SettingsError
 from pipeline.worker.loop import Worker
 from tests.models.conftest import manifest
-from tests.support import stub_classifier
+from tests.support import stub_answers, stub_classifier
+from tests.support.installation import SMALL, Installation
 from tests.support.oracle import conserved
-from tests.support.world import World
 
 LABELS, FOLDERS = ("rabbit", "hamster"), {"rabbit": "rabbits", "hamster": "small ones"}
 SCORES = {
@@ -30,23 +29,22 @@ SCORES = {
 }
 
 
-class Burrow(World):
-    """A world whose model knows rabbits and hamsters, and nothing of `neither`."""
+class Burrow(Installation):
+    """An installation whose model knows rabbits and hamsters, and nothing of `neither`."""
 
     def worker(self, *_: object, **__: object) -> Worker:
         self.classifier = stub_classifier.StubClassifier()
-        self._engines.append(open_database(self.settings.database_url))
         bundle = replace(stub_classifier.BUNDLE, name="burrow", labels=LABELS, folders=FOLDERS)
-        return Worker(self.settings, bundle, self._engines[-1], self.classifier)
+        return Worker(self.settings, bundle, self.engine, self.classifier)
 
 
 @pytest.fixture
 def burrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Burrow]:
-    monkeypatch.setattr(stub_classifier, "SCORES", SCORES)
+    monkeypatch.setattr(stub_answers, "SCORES", SCORES)
     monkeypatch.setattr(stub_classifier, "LABELS", LABELS)
-    world = Burrow(tmp_path)
-    yield world
-    world.close()
+    pawsort = Burrow(tmp_path, SMALL)
+    yield pawsort
+    pawsort.close()
 
 
 def bundle_at(path: Path, **changes: object) -> Path:
@@ -59,7 +57,7 @@ def bundle_at(path: Path, **changes: object) -> Path:
 def test_worker_files_by_the_classes_of_any_bundle(burrow: Burrow):
     for name in ("rabbit", "hamster", "unsure"):
         burrow.drop(f"{name}.jpg", b"<%s>" % name.encode())
-    burrow.live()
+    burrow.run_worker()
     assert burrow.sorted() == {"rabbits/rabbit.jpg", "small ones/hamster.jpg", "uncertain/unsure.jpg"}
     assert sorted(burrow.rows("name, outcome, prediction, reason")) == [
         ("hamster.jpg", "small ones", "hamster", None),
@@ -71,11 +69,11 @@ def test_worker_files_by_the_classes_of_any_bundle(burrow: Burrow):
 
 def test_correct_knows_the_labels_of_the_bundle_and_no_others(burrow: Burrow, tmp_path: Path):
     burrow.drop("unsure.jpg", b"<unsure>")
-    burrow.live()
+    burrow.run_worker()
     settings = burrow.settings.model_copy(update={"model": str(bundle_at(tmp_path / "burrow"))})
     with pytest.raises(SettingsError, match="expected one of rabbit, hamster, neither"):
-        correct(burrow._engines[-1], settings, [b"unsure.jpg"], "cat", "ann")
-    correct(burrow._engines[-1], settings, [b"unsure.jpg"], "hamster", "ann")
+        correct(burrow.engine, settings, [b"unsure.jpg"], "cat", "ann")
+    correct(burrow.engine, settings, [b"unsure.jpg"], "hamster", "ann")
     assert burrow.sorted() == {"small ones/unsure.jpg"}
     conserved(burrow.settings, burrow.injected)
 

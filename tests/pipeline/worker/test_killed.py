@@ -13,8 +13,8 @@ import pytest
 from db.ledger.ledger import Ledger
 from pipeline.files import moves
 from tests.support.crash import Death
+from tests.support.installation import SMALL, Installation, run_until_idle
 from tests.support.oracle import conserved
-from tests.support.world import World, run_until_idle
 
 STEPS: list[tuple[Any, str]] = [
     (moves, "move"),
@@ -28,7 +28,7 @@ STEPS: list[tuple[Any, str]] = [
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, point: int, *, after: bool) -> Callable[[], int]:
-    """Let call number `point` of those that change the world be the last, before or after its effect."""
+    """Let call number `point` of those that change something be the last, before or after its effect."""
     calls = 0
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,19 +49,19 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, point: int, *, after: bool) -> Call
     return lambda: calls
 
 
-def a_day_at_the_shelter(world: World) -> None:
-    world.drop("a.jpg", b"1<cat>")
-    world.drop("a.jpg", b"2<cat>", inbox=1)
-    world.drop("deep/b.jpg", b"3<dog>")
-    world.drop("twin.jpg", b"3<dog>")
-    world.drop("bad.jpg", b"<truncated>")
-    world.drop("poison.jpg", b"<crash>")
+def a_day_at_the_shelter(pawsort: Installation) -> None:
+    pawsort.drop("a.jpg", b"1<cat>")
+    pawsort.drop("a.jpg", b"2<cat>", inbox=1)
+    pawsort.drop("deep/b.jpg", b"3<dog>")
+    pawsort.drop("twin.jpg", b"3<dog>")
+    pawsort.drop("bad.jpg", b"<truncated>")
+    pawsort.drop("poison.jpg", b"<crash>")
 
 
 def test_a_copy_that_could_neither_be_finished_nor_taken_back_is_not_made_twice(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.drop("a.jpg", b"<cat>")
+    pawsort.drop("a.jpg", b"<cat>")
     refusals = 2
     unlink, rename = os.unlink, moves.rename
 
@@ -80,10 +80,10 @@ def test_a_copy_that_could_neither_be_finished_nor_taken_back_is_not_made_twice(
     monkeypatch.setattr(moves, "rename", across)
     monkeypatch.setattr("pipeline.files.moves.os.unlink", no_unlink)
     monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
-    world.live()
+    pawsort.run_worker()
     assert not refusals
-    assert world.sorted() == {"cats/a.jpg"}
-    conserved(world.settings, world.injected)
+    assert pawsort.sorted() == {"cats/a.jpg"}
+    conserved(pawsort.settings, pawsort.injected)
 
 
 # What lies on the disk before a step is what lay there after the one before it: each way is tried once.
@@ -96,20 +96,20 @@ def test_killed_at_every_step_nothing_is_lost(tmp_path: Path, after: bool, again
         point += 1
         folder = tmp_path / str(point)
         folder.mkdir()
-        world = World(folder)
-        a_day_at_the_shelter(world)
+        pawsort = Installation(folder, SMALL)
+        a_day_at_the_shelter(pawsort)
         died = 0
         for kill in (point, again):
             with pytest.MonkeyPatch.context() as patch:
                 kill_at(patch, kill, after=after)
                 try:
-                    run_until_idle(world.worker())
+                    run_until_idle(pawsort.worker())
                 except Death:
                     died += 1
-        world.live()
-        conserved(world.settings, world.injected)
-        assert len(world.rows()) == len(world.injected), f"killed at {point}"
-        world.close()
+        pawsort.run_worker()
+        conserved(pawsort.settings, pawsort.injected)
+        assert len(pawsort.rows()) == len(pawsort.injected), f"killed at {point}"
+        pawsort.close()
         if not died:
             break
     assert point > 15, "the sweep met fewer points than there are steps"

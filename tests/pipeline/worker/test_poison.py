@@ -10,38 +10,38 @@ from typing import Any
 import pytest
 
 from pipeline.worker import claim
+from tests.support.installation import Installation, run_until_idle
 from tests.support.oracle import conserved
 from tests.support.stub_classifier import StubClassifier
-from tests.support.world import World, run_until_idle
 
 
 @pytest.mark.fault(32)
-def test_what_is_empty_or_too_large_fails_without_a_decoder(world: World) -> None:
-    world.drop("empty.jpg", b"")
-    world.drop("large.jpg", b"x" * 1001)
-    worker = world.live()
-    assert set(world.rows()) == {("empty.jpg", "failed", "empty"), ("large.jpg", "failed", "too_large")}
+def test_what_is_empty_or_too_large_fails_without_a_decoder(pawsort: Installation) -> None:
+    pawsort.drop("empty.jpg", b"")
+    pawsort.drop("large.jpg", b"x" * 1001)
+    worker = pawsort.run_worker()
+    assert set(pawsort.rows()) == {("empty.jpg", "failed", "empty"), ("large.jpg", "failed", "too_large")}
     assert worker.outcomes == {"failed": 2}
 
 
 @pytest.mark.fault(50, 52)
-def test_poison_fails_alone_and_its_neighbours_are_filed(world: World) -> None:
+def test_poison_fails_alone_and_its_neighbours_are_filed(pawsort: Installation) -> None:
     for n in range(3):
-        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
-    world.drop("poison.jpg", b"<crash>")
-    world.drop("hang.jpg", b"<hang>")
-    world.live()
-    outcomes = {name: (outcome, reason) for name, outcome, reason in world.rows()}
+        pawsort.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    pawsort.drop("poison.jpg", b"<crash>")
+    pawsort.drop("hang.jpg", b"<hang>")
+    pawsort.run_worker()
+    outcomes = {name: (outcome, reason) for name, outcome, reason in pawsort.rows()}
     assert outcomes.pop("poison.jpg") == ("failed", "decoder_crashed")
     assert outcomes.pop("hang.jpg") == ("failed", "timeout")
     assert set(outcomes.values()) == {("cats", None)}
-    assert max(Counter(world.classifier.alone).values()) == world.settings.limits.attempts
-    conserved(world.settings, world.injected)
+    assert max(Counter(pawsort.classifier.alone).values()) == pawsort.settings.limits.attempts
+    conserved(pawsort.settings, pawsort.injected)
 
 
 @pytest.mark.fault(54, 55)
-def test_poison_that_kills_the_worker_too_is_known_after_restarts(world: World) -> None:
-    world.drop("poison.jpg", b"<cat>")
+def test_poison_that_kills_the_worker_too_is_known_after_restarts(pawsort: Installation) -> None:
+    pawsort.drop("poison.jpg", b"<cat>")
 
     class Killer(StubClassifier):
         def poll(self, timeout: float) -> Any:
@@ -49,50 +49,50 @@ def test_poison_that_kills_the_worker_too_is_known_after_restarts(world: World) 
                 raise SystemExit("killed with the decoder")
             return []
 
-    for _ in range(world.settings.limits.attempts):
+    for _ in range(pawsort.settings.limits.attempts):
         with pytest.raises(SystemExit):
-            run_until_idle(world.worker(Killer()))
-    world.live()
-    assert world.rows() == [("poison.jpg", "failed", "decoder_crashed")]
-    conserved(world.settings, world.injected)
+            run_until_idle(pawsort.worker(Killer()))
+    pawsort.run_worker()
+    assert pawsort.rows() == [("poison.jpg", "failed", "decoder_crashed")]
+    conserved(pawsort.settings, pawsort.injected)
 
 
-def test_an_interruption_by_us_does_not_count_against_a_file(world: World) -> None:
-    world.drop("slow.jpg", b"<cat>")
+def test_an_interruption_by_us_does_not_count_against_a_file(pawsort: Installation) -> None:
+    pawsort.drop("slow.jpg", b"<cat>")
 
     class Slow(StubClassifier):
         def poll(self, timeout: float) -> Any:
             return []
 
-    for _ in range(world.settings.limits.attempts + 1):
+    for _ in range(pawsort.settings.limits.attempts + 1):
         clock = iter(range(0, 10**6, 3))
-        worker = world.worker(Slow(), monotonic=lambda clock=clock: float(next(clock)))
+        worker = pawsort.worker(Slow(), monotonic=lambda clock=clock: float(next(clock)))
         worker.start()
         for _ in range(20):
             worker.step()
         assert worker.in_flight.held == 1
         worker.stop()
-    world.live()
-    assert world.rows() == [("slow.jpg", "cats", None)]
+    pawsort.run_worker()
+    assert pawsort.rows() == [("slow.jpg", "cats", None)]
 
 
 @pytest.mark.fault(57)
-def test_a_broken_engine_stops_the_worker_and_leaves_the_file(world: World) -> None:
+def test_a_broken_engine_stops_the_worker_and_leaves_the_file(pawsort: Installation) -> None:
     from pipeline.errors import ModelError
 
-    world.drop("a.jpg", b"<broken>")
-    worker = world.worker()
+    pawsort.drop("a.jpg", b"<broken>")
+    worker = pawsort.worker()
     with pytest.raises(ModelError, match="broken"):
         run_until_idle(worker)
     worker.stop()
-    assert world.rows("outcome") == [(None,)]
-    conserved(world.settings, world.injected, idle=False)
+    assert pawsort.rows("outcome") == [(None,)]
+    conserved(pawsort.settings, pawsort.injected, idle=False)
 
 
-def test_one_odd_file_harms_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_odd_file_harms_no_other(pawsort: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(6):
-        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
-    odd = world.drop("odd.jpg", b"odd<cat>")
+        pawsort.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    odd = pawsort.drop("odd.jpg", b"odd<cat>")
     settled = claim.is_settled
 
     def corrupt(arrival: Any) -> bool:
@@ -101,7 +101,7 @@ def test_one_odd_file_harms_no_other(world: World, monkeypatch: pytest.MonkeyPat
         return settled(arrival)
 
     monkeypatch.setattr("pipeline.worker.claim.is_settled", corrupt)
-    worker = world.live()
-    assert len(world.sorted()) == 6
+    worker = pawsort.run_worker()
+    assert len(pawsort.sorted()) == 6
     assert worker.in_flight.left == 1
     assert os.path.exists(odd)

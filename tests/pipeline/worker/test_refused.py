@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.files import folders, moves, renames
 from pipeline.worker.loop import Worker
+from tests.support.installation import Installation, run_until_idle, step_until
 from tests.support.oracle import conserved
-from tests.support.world import World, run_until_idle, step_until
 
 
 @pytest.fixture(autouse=True)
@@ -49,39 +49,39 @@ def reasons(worker: Worker) -> str:
 
 @pytest.mark.fault(72)
 def test_a_closed_folder_is_logged_once_claims_nothing_and_is_taken_from_when_it_is_open_again(
-    world: World, locked: set[str], caplog: pytest.LogCaptureFixture
+    pawsort: Installation, locked: set[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     for n in range(20):
-        world.drop(f"closed/{n}.jpg", b"%d<cat>" % n)
-        world.drop(f"open/{n}.jpg", b"%d<dog>" % n)
+        pawsort.drop(f"closed/{n}.jpg", b"%d<cat>" % n)
+        pawsort.drop(f"open/{n}.jpg", b"%d<dog>" % n)
     locked.add("closed")
-    worker = world.worker()
+    worker = pawsort.worker()
     run_until_idle(worker)
     for _ in range(200):
         worker.step()
-    assert len(world.sorted()) == 20
-    assert {name.split("/")[0] for name in world.sorted()} == {"dogs"}
-    assert {state for (state,) in world.rows("state")} == {"filed"}
+    assert len(pawsort.sorted()) == 20
+    assert {name.split("/")[0] for name in pawsort.sorted()} == {"dogs"}
+    assert {state for (state,) in pawsort.rows("state")} == {"filed"}
     assert worker.in_flight.refused == 20
     assert caplog.text.count("cannot take") == 1
     assert "/closed/" in caplog.text
     assert "files cannot be taken: Permission denied" in reasons(worker)
     locked.clear()
-    step_until(worker, lambda: len(world.sorted()) == 40 and worker.idle)
+    step_until(worker, lambda: len(pawsort.sorted()) == 40 and worker.idle)
     worker.stop()
     assert worker.in_flight.refused == 0
     assert caplog.text.count("no file is refused here any more") == 1
-    conserved(world.settings, world.injected)
+    conserved(pawsort.settings, pawsort.injected)
 
 
 @pytest.mark.fault(72)
 def test_a_move_that_is_refused_gives_its_claim_back(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As SELinux, sticky folders and servers refuse: only the rename itself shows it."""
     for n in range(20):
-        world.drop(f"closed/{n}.jpg", b"%d<cat>" % n)
-    world.drop("free.jpg", b"<dog>")
+        pawsort.drop(f"closed/{n}.jpg", b"%d<cat>" % n)
+    pawsort.drop("free.jpg", b"<dog>")
     move, closed = moves.move, True
 
     def refuse(source: bytes, destination: bytes) -> None:
@@ -90,26 +90,26 @@ def test_a_move_that_is_refused_gives_its_claim_back(
         move(source, destination)
 
     monkeypatch.setattr(moves, "move", refuse)
-    worker = world.worker()
+    worker = pawsort.worker()
     run_until_idle(worker)
     for _ in range(100):
         worker.step()
-    assert world.rows("name, state") == [("free.jpg", "filed")]
+    assert pawsort.rows("name, state") == [("free.jpg", "filed")]
     assert worker.in_flight.refused == 20
     assert caplog.text.count("cannot take") == 1
     assert "/proc/self" not in caplog.text
     closed = False
-    step_until(worker, lambda: len(world.sorted()) == 21 and worker.idle)
+    step_until(worker, lambda: len(pawsort.sorted()) == 21 and worker.idle)
     worker.stop()
-    conserved(world.settings, world.injected)
+    conserved(pawsort.settings, pawsort.injected)
     assert worker.in_flight.refused == 0
 
 
 def test_a_refused_claim_left_by_an_earlier_worker_is_given_back(
-    world: World, monkeypatch: pytest.MonkeyPatch, locked: set[str]
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, locked: set[str]
 ) -> None:
-    world.drop("a.jpg", b"<cat>")
-    worker = world.worker()
+    pawsort.drop("a.jpg", b"<cat>")
+    worker = pawsort.worker()
     worker.start()
 
     def die(*_: object) -> None:
@@ -119,26 +119,26 @@ def test_a_refused_claim_left_by_an_earlier_worker_is_given_back(
         patch.setattr(moves, "move", die)
         with pytest.raises(KeyboardInterrupt):
             run_until_idle(worker)
-    assert world.rows("state") == [("claimed",)]
+    assert pawsort.rows("state") == [("claimed",)]
 
     def refuse(source: bytes, destination: bytes) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted", source)
 
     with monkeypatch.context() as patch:
         patch.setattr(moves, "move", refuse)
-        assert world.live().in_flight.refused == 1
-    assert world.rows() == []
-    world.live()
-    conserved(world.settings, world.injected)
+        assert pawsort.run_worker().in_flight.refused == 1
+    assert pawsort.rows() == []
+    pawsort.run_worker()
+    conserved(pawsort.settings, pawsort.injected)
 
 
 @pytest.mark.fault(72)
 @pytest.mark.parametrize("how", ["access", "rename"])
 def test_a_spool_that_refuses_all_pauses_with_its_path_and_claims_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch, locked: set[str], how: str
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, locked: set[str], how: str
 ) -> None:
     for n in range(3):
-        world.drop(f"{n}.jpg", b"%d<cat>" % n)
+        pawsort.drop(f"{n}.jpg", b"%d<cat>" % n)
     mkdir, move, closed = os.mkdir, moves.move, True
 
     def refuse(path: bytes, *rest: object) -> None:
@@ -155,24 +155,24 @@ def test_a_spool_that_refuses_all_pauses_with_its_path_and_claims_nothing(
     monkeypatch.setattr(moves, "move", refuse_move)
     if how == "access":
         locked.add("spool")
-    worker = world.worker()
+    worker = pawsort.worker()
     worker.start()
     step_until(worker, lambda: worker.trouble)
     assert "/spool" in str(worker.trouble)
     assert "/proc/self" not in str(worker.trouble)
-    assert how == "rename" or world.rows() == []
+    assert how == "rename" or pawsort.rows() == []
     closed = False
     locked.clear()
     step_until(worker, lambda: worker.idle)
     worker.stop()
-    conserved(world.settings, world.injected)
+    conserved(pawsort.settings, pawsort.injected)
 
 
 def test_a_file_that_may_not_be_read_is_logged_with_its_folder_once(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for n in range(5):
-        world.drop(f"secret/{n}.jpg", b"%d<cat>" % n)
+        pawsort.drop(f"secret/{n}.jpg", b"%d<cat>" % n)
     opening, secret = os.open, True
 
     def refuse(path: Any, *rest: Any, **options: Any) -> int:
@@ -181,14 +181,14 @@ def test_a_file_that_may_not_be_read_is_logged_with_its_folder_once(
         return opening(path, *rest, **options)
 
     monkeypatch.setattr(os, "open", refuse)
-    worker = world.worker()
+    worker = pawsort.worker()
     run_until_idle(worker)
     assert worker.in_flight.refused == 5
     assert caplog.text.count("cannot read") == 1
     secret = False
-    step_until(worker, lambda: len(world.sorted()) == 5 and worker.idle)
+    step_until(worker, lambda: len(pawsort.sorted()) == 5 and worker.idle)
     worker.stop()
-    conserved(world.settings, world.injected)
+    conserved(pawsort.settings, pawsort.injected)
 
 
 # --- into a folder under `sorted` -----------------------------------------------------------------------
@@ -243,148 +243,159 @@ def names_with(*refused: bytes, code: int) -> Callable[[bytes], int]:
     ],
 )
 def test_a_name_that_the_disk_refuses_becomes_a_plain_one_and_its_neighbours_are_filed(
-    world: World, monkeypatch: pytest.MonkeyPatch, source: bytes, refused: bytes, filed: str, code: int
+    pawsort: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    source: bytes,
+    refused: bytes,
+    filed: str,
+    code: int,
 ) -> None:
     Disk(monkeypatch, names_with(refused, code=code))
-    world.drop(source, b"1<cat>")
-    world.drop("neighbour.jpg", b"2<cat>")
-    worker = world.live()
-    assert world.sorted() == {f"cats/{filed}", "cats/neighbour.jpg"}
+    pawsort.drop(source, b"1<cat>")
+    pawsort.drop("neighbour.jpg", b"2<cat>")
+    worker = pawsort.run_worker()
+    assert pawsort.sorted() == {f"cats/{filed}", "cats/neighbour.jpg"}
     assert not worker.in_flight.refused
-    conserved(world.settings, world.injected)
-    engine = world.worker()._ledger
+    conserved(pawsort.settings, pawsort.injected)
+    engine = pawsort.worker()._ledger
     assert source in {entry.source for entry in engine.entries([1, 2])}
 
 
-def test_plain_names_of_different_files_are_numbered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_names_of_different_files_are_numbered(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Disk(monkeypatch, lambda below: errno.EINVAL if set(below) & set(b":?*") else 0)
     for n, name in enumerate((b"a:b.jpg", b"a?b.jpg", b"a*b.jpg", b"a_b.jpg")):
-        world.drop(name, b"%d<cat>" % n)
-    world.live()
-    assert world.sorted() == {"cats/a_b.jpg", "cats/a_b (2).jpg", "cats/a_b (3).jpg", "cats/a_b (4).jpg"}
-    conserved(world.settings, world.injected)
+        pawsort.drop(name, b"%d<cat>" % n)
+    pawsort.run_worker()
+    assert pawsort.sorted() == {"cats/a_b.jpg", "cats/a_b (2).jpg", "cats/a_b (3).jpg", "cats/a_b (4).jpg"}
+    conserved(pawsort.settings, pawsort.injected)
 
 
 def test_each_part_that_is_refused_becomes_plain_and_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Disk(monkeypatch, lambda below: errno.EINVAL if b":" in below else 0)
-    world.drop("ä/a:b/ü/c:d/e:f.jpg", b"<cat>")
-    world.live()
-    assert world.sorted() == {"cats/ä/a_b/ü/c_d/e_f.jpg"}
-    conserved(world.settings, world.injected)
+    pawsort.drop("ä/a:b/ü/c:d/e:f.jpg", b"<cat>")
+    pawsort.run_worker()
+    assert pawsort.sorted() == {"cats/ä/a_b/ü/c_d/e_f.jpg"}
+    conserved(pawsort.settings, pawsort.injected)
 
 
 def test_a_file_that_is_refused_under_every_name_waits_alone(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk = Disk(
         monkeypatch,
         lambda below: errno.EINVAL if b"odd" in below else 0,
     )
-    world.drop("odd.jpg", b"1<cat>")
-    world.drop("o:d/odd odd.jpg", b"2<cat>")
+    pawsort.drop("odd.jpg", b"1<cat>")
+    pawsort.drop("o:d/odd odd.jpg", b"2<cat>")
     for n in range(10):
-        world.drop(f"{n}.jpg", b"%d<dog>" % n)
-    worker = world.worker()
+        pawsort.drop(f"{n}.jpg", b"%d<dog>" % n)
+    worker = pawsort.worker()
     run_until_idle(worker)
     for _ in range(100):
         worker.step()
-    assert len(world.sorted()) == 10
+    assert len(pawsort.sorted()) == 10
     assert worker.trouble is None
     assert worker.in_flight.refused == 2
     assert caplog.text.count("cannot file") == 2
     disk.rule = lambda below: 0
-    step_until(worker, lambda: len(world.sorted()) == 12)
+    step_until(worker, lambda: len(pawsort.sorted()) == 12)
     worker.stop()
-    conserved(world.settings, world.injected)
+    conserved(pawsort.settings, pawsort.injected)
 
 
 @pytest.mark.fault(72)
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO], ids=errno.errorcode.get)
 @pytest.mark.parametrize("folder", ["cats", "failed"])
 def test_only_the_files_of_a_folder_that_refuses_wait_and_keep_their_names(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int, folder: str
+    pawsort: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+    folder: str,
 ) -> None:
-    (world.settings.sorted / folder).mkdir()
+    (pawsort.settings.sorted / folder).mkdir()
     disk = Disk(monkeypatch, lambda below: code if below.startswith(folder.encode() + b"/") else 0)
     marker = {"cats": b"<cat>", "failed": b"<truncated>"}[folder]
     for n in range(5):
-        world.drop(f"a:{n}.jpg", b"%d" % n + marker)
-        world.drop(f"{n}.jpg", b"%d<dog>" % n)
-    worker = world.worker()
+        pawsort.drop(f"a:{n}.jpg", b"%d" % n + marker)
+        pawsort.drop(f"{n}.jpg", b"%d<dog>" % n)
+    worker = pawsort.worker()
     run_until_idle(worker)
     for _ in range(50):
         worker.step()
-    assert {name.split("/")[0] for name in world.sorted()} == {"dogs"}
+    assert {name.split("/")[0] for name in pawsort.sorted()} == {"dogs"}
     assert worker.trouble is None
     assert worker.in_flight.refused == 5
     assert caplog.text.count("cannot file") == 1
     assert f"/{folder}: files cannot be filed: {os.strerror(code)}" in reasons(worker)
     disk.rule = lambda below: 0
-    step_until(worker, lambda: len(world.sorted()) == 10 and not worker.in_flight.refused)
-    assert f"{folder}/a:0.jpg" in world.sorted()
+    step_until(worker, lambda: len(pawsort.sorted()) == 10 and not worker.in_flight.refused)
+    assert f"{folder}/a:0.jpg" in pawsort.sorted()
     worker.stop()
-    conserved(world.settings, world.injected)
+    conserved(pawsort.settings, pawsort.injected)
 
 
 @pytest.mark.fault(72)
 @pytest.mark.parametrize("content", [b"same<cat>", b"other<cat>"], ids=["same content", "other content"])
 def test_files_of_one_name_that_wait_have_a_place_each(
-    world: World, monkeypatch: pytest.MonkeyPatch, content: bytes
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    (world.settings.sorted / "cats").mkdir()
+    (pawsort.settings.sorted / "cats").mkdir()
     disk = Disk(monkeypatch, lambda below: errno.EACCES if below.startswith(b"cats/") else 0)
-    world.drop("good.jpg", b"same<cat>")
-    worker = world.worker()
+    pawsort.drop("good.jpg", b"same<cat>")
+    worker = pawsort.worker()
     run_until_idle(worker)
-    world.drop("good.jpg", content, inbox=1)
+    pawsort.drop("good.jpg", content, inbox=1)
     step_until(worker, lambda: worker.in_flight.refused == 2)
     destinations = [entry.destination for entry in worker._ledger.unfinished()]
     assert len(set(destinations)) == 2
     worker.stop()
     disk.rule = lambda below: 0
-    world.live()
-    assert world.sorted() == {"cats/good.jpg", "cats/good (2).jpg"}
-    conserved(world.settings, world.injected)
+    pawsort.run_worker()
+    assert pawsort.sorted() == {"cats/good.jpg", "cats/good (2).jpg"}
+    conserved(pawsort.settings, pawsort.injected)
 
 
 @pytest.mark.parametrize("instead", ["file", "link"])
 def test_a_class_folder_that_is_no_folder_keeps_only_its_own_files_waiting(
-    world: World, tmp_path: Path, instead: str
+    pawsort: Installation, tmp_path: Path, instead: str
 ) -> None:
-    cats = world.settings.sorted / "cats"
+    cats = pawsort.settings.sorted / "cats"
     if instead == "file":
         cats.touch()
     else:
         cats.symlink_to(tmp_path)
-    world.drop("a.jpg", b"<cat>")
-    world.drop("b.jpg", b"<dog>")
-    worker = world.worker()
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.drop("b.jpg", b"<dog>")
+    worker = pawsort.worker()
     run_until_idle(worker)
-    assert (world.settings.sorted / "dogs" / "b.jpg").exists()
+    assert (pawsort.settings.sorted / "dogs" / "b.jpg").exists()
     assert worker.in_flight.refused == 1
     assert "expected a folder" in reasons(worker)
     cats.unlink()
     step_until(worker, lambda: not worker.in_flight.refused)
     worker.stop()
-    assert world.sorted() == {"cats/a.jpg", "dogs/b.jpg"}
-    conserved(world.settings, world.injected)
+    assert pawsort.sorted() == {"cats/a.jpg", "dogs/b.jpg"}
+    conserved(pawsort.settings, pawsort.injected)
 
 
-def test_no_more_is_taken_than_may_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_is_taken_than_may_wait(pawsort: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.worker.in_flight.MOST_RETRIES", 10)
-    world.settings.sorted.joinpath("cats").mkdir()
+    pawsort.settings.sorted.joinpath("cats").mkdir()
     disk = Disk(monkeypatch, lambda below: errno.EACCES if below.startswith(b"cats/") else 0)
     for n in range(60):
-        world.drop(f"{n}.jpg", b"%d<cat>" % n)
-    worker = world.worker()
+        pawsort.drop(f"{n}.jpg", b"%d<cat>" % n)
+    worker = pawsort.worker()
     run_until_idle(worker)
     assert 10 <= worker.in_flight.refused < 30
     disk.rule = lambda below: 0
-    step_until(worker, lambda: len(world.sorted()) == 60)
+    step_until(worker, lambda: len(pawsort.sorted()) == 60)
     worker.stop()
-    conserved(world.settings, world.injected)
+    conserved(pawsort.settings, pawsort.injected)
 
 
 def test_the_trial_of_a_name_leaves_nothing(tmp_path: Path) -> None:

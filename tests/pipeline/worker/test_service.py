@@ -14,8 +14,8 @@ from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.errors import DatabaseError, LockError, PawsortError
 from pipeline.worker import service, startup
 from pipeline.worker.heartbeat import FILE_NAME, read
+from tests.support.installation import SMALL, Installation
 from tests.support.stub_classifier import BUNDLE, StubClassifier
-from tests.support.world import World
 
 SETTINGS = """
 decision: {min_confidence: 0.9}
@@ -136,8 +136,8 @@ def test_what_the_database_says_reaches_the_user_as_such(settings: Settings) -> 
 
 
 def test_probing_leaves_no_trace(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    startup.probe_folders(world.settings, BUNDLE)
-    assert world.sorted() == set()
-    assert list(world.settings.spool.iterdir()) == []
-    world.close()
+    pawsort = Installation(tmp_path, SMALL)
+    startup.probe_folders(pawsort.settings, BUNDLE)
+    assert pawsort.sorted() == set()
+    assert list(pawsort.settings.spool.iterdir()) == []
+    pawsort.close()

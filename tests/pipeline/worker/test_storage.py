@@ -18,14 +18,14 @@ from db.connection.engine import DatabaseError, DatabaseUnavailable, forget_conn
 from db.connection.sqlite import WRITES
 from db.ledger.ledger import Ledger, SettledFile
 from pipeline.files import moves
+from tests.support.installation import Installation, run_until_idle, step_until
 from tests.support.oracle import conserved
 from tests.support.stub_classifier import StubClassifier
-from tests.support.world import World, run_until_idle, step_until
 
 
 @pytest.mark.fault(63)
 def test_renames_are_durable_before_the_ledger_relies_on_them(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
 
@@ -40,27 +40,27 @@ def test_renames_are_durable_before_the_ledger_relies_on_them(
 
     inbox, spool, cats = (
         os.fsencode(path)
-        for path in (world.settings.inboxes[0], world.settings.spool, world.settings.sorted / "cats")
+        for path in (pawsort.settings.inboxes[0], pawsort.settings.spool, pawsort.settings.sorted / "cats")
     )
     places = {inbox: "inbox", spool: "spool", cats: "cats"}
     noted(moves, "sync_folders", lambda folders: "sync " + " ".join(sorted(places[f] for f in folders)))
     noted(moves, "move", lambda source, destination: f"move to {places[os.path.dirname(destination)]}")
     for name in ("claim", "begin_decoding", "decide", "file"):
         noted(Ledger, name, lambda *_, name=name: name)
-    world.drop("a.jpg", b"<cat>")
-    world.live()
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.run_worker()
     steps = ["claim", "move to spool", "sync inbox spool", "begin_decoding", "decide", "move to cats"]
     assert [step for step in order if step != "sync "] == [*steps, "sync cats spool", "file"]
 
 
 def test_a_worker_that_is_stopped_while_paused_says_nothing_of_going_on(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(source: bytes, destination: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", destination)
 
-    world.drop("a.jpg", b"<cat>")
-    worker = world.worker()
+    pawsort.drop("a.jpg", b"<cat>")
+    worker = pawsort.worker()
     worker.start()
     monkeypatch.setattr(moves, "move", refuse)
     step_until(worker, lambda: worker.trouble)
@@ -71,7 +71,7 @@ def test_a_worker_that_is_stopped_while_paused_says_nothing_of_going_on(
 
 
 def test_only_a_complete_step_ends_a_pause(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("WARNING")
     classifier = StubClassifier()
@@ -84,7 +84,7 @@ def test_only_a_complete_step_ends_a_pause(
 
     monkeypatch.setattr(classifier, "start", refuse_once)
     monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
-    worker = world.worker(classifier)
+    worker = pawsort.worker(classifier)
     worker.start()
     assert "Cannot allocate memory" in str(worker.trouble), "that the ledger was taken up is no cure of it"
     worker.step()
@@ -95,10 +95,10 @@ def test_only_a_complete_step_ends_a_pause(
 
 @pytest.mark.fault(64)
 def test_a_full_disk_pauses_and_the_work_goes_on_by_itself(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(6):
-        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
+        pawsort.drop(f"{n}.jpg", f"{n}<cat>".encode())
     move, full = moves.move, True
 
     def refuse(source: bytes, destination: bytes) -> None:
@@ -108,25 +108,27 @@ def test_a_full_disk_pauses_and_the_work_goes_on_by_itself(
 
     monkeypatch.setattr(moves, "move", refuse)
     monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
-    worker = world.worker()
+    worker = pawsort.worker()
     worker.start()
     for _ in range(50):
         worker.step()
     assert worker.trouble is not None
     assert "No space left" in worker.trouble
-    conserved(world.settings, world.injected, idle=False)
+    conserved(pawsort.settings, pawsort.injected, idle=False)
     full = False
     while not worker.idle:
         worker.step()
     assert worker.trouble is None
     worker.stop()
-    assert {outcome for _, outcome, _ in world.rows()} == {"cats"}
-    conserved(world.settings, world.injected)
+    assert {outcome for _, outcome, _ in pawsort.rows()} == {"cats"}
+    conserved(pawsort.settings, pawsort.injected)
 
 
-def test_a_batch_that_was_refused_a_claim_comes_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_was_refused_a_claim_comes_again(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for n in range(3):
-        world.drop(f"{n}.jpg", f"{n}<cat>".encode())
+        pawsort.drop(f"{n}.jpg", f"{n}<cat>".encode())
     claim, refusals = Ledger.claim, 2
 
     def locked(self: Ledger, *args: Any) -> Any:
@@ -138,18 +140,18 @@ def test_a_batch_that_was_refused_a_claim_comes_again(world: World, monkeypatch:
 
     monkeypatch.setattr(Ledger, "claim", locked)
     monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
-    world.live()
-    assert len(world.sorted()) == 3
-    conserved(world.settings, world.injected)
+    pawsort.run_worker()
+    assert len(pawsort.sorted()) == 3
+    conserved(pawsort.settings, pawsort.injected)
 
 
 @pytest.mark.fault(82)
 def test_a_database_that_may_be_written_again_is_written_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
-    world.drop("a.jpg", b"<cat>")
-    worker = world.worker()
+    pawsort.drop("a.jpg", b"<cat>")
+    worker = pawsort.worker()
     connect, refusals = sqlite3.connect, 1
 
     def read_only(path: str, **options: Any) -> sqlite3.Connection:
@@ -164,17 +166,19 @@ def test_a_database_that_may_be_written_again_is_written_again(
     monkeypatch.setattr("db.connection.sqlite.sqlite3.connect", read_only)
     run_until_idle(worker, steps=200)
     worker.stop()
-    conserved(world.settings, world.injected)
+    conserved(pawsort.settings, pawsort.injected)
 
 
-def test_nothing_is_taken_before_the_recovery_is_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = world.drop("a.jpg", b"<cat>")
-    worker = world.worker()
+def test_nothing_is_taken_before_the_recovery_is_done(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pawsort.drop("a.jpg", b"<cat>")
+    worker = pawsort.worker()
     identity = moves.identity(path)
-    claim = SettledFile(os.fspath(world.settings.inboxes[0]), b"a.jpg", *identity, datetime.now(UTC))
+    claim = SettledFile(os.fspath(pawsort.settings.inboxes[0]), b"a.jpg", *identity, datetime.now(UTC))
     [ticket] = worker._ledger.claim([claim], datetime.now(UTC))
     # A claim by copy that was cut off before the original was removed.
-    shutil.copy2(path, os.path.join(os.fsencode(world.settings.spool), os.fsencode(ticket.spool_name)))
+    shutil.copy2(path, os.path.join(os.fsencode(pawsort.settings.spool), os.fsencode(ticket.spool_name)))
     entries, refusals = Ledger.unfinished, 50
 
     def locked(self: Ledger) -> Any:
@@ -186,45 +190,49 @@ def test_nothing_is_taken_before_the_recovery_is_done(world: World, monkeypatch:
 
     monkeypatch.setattr(Ledger, "unfinished", locked)
     monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
-    world.live()
+    pawsort.run_worker()
     assert refusals < 0
-    assert len(world.rows()) == 1
-    conserved(world.settings, world.injected)
+    assert len(pawsort.rows()) == 1
+    conserved(pawsort.settings, pawsort.injected)
 
 
 @pytest.mark.fault(70)
-def test_another_disk_in_place_of_sorted_takes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_disk_in_place_of_sorted_takes_nothing(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
-    worker = world.worker()
+    worker = pawsort.worker()
     run_until_idle(worker)
-    away = world.settings.sorted.with_name("away")
-    world.settings.sorted.rename(away)
-    world.settings.sorted.mkdir()
-    world.drop("a.jpg", b"<cat>")
+    away = pawsort.settings.sorted.with_name("away")
+    pawsort.settings.sorted.rename(away)
+    pawsort.settings.sorted.mkdir()
+    pawsort.drop("a.jpg", b"<cat>")
     step_until(worker, lambda: worker.trouble)
-    assert world.sorted() == set()
+    assert pawsort.sorted() == set()
     assert "another folder" in str(worker.trouble)
-    world.settings.sorted.rmdir()
-    away.rename(world.settings.sorted)
+    pawsort.settings.sorted.rmdir()
+    away.rename(pawsort.settings.sorted)
     while not worker.idle:
         worker.step()
     worker.stop()
-    conserved(world.settings, world.injected)
+    conserved(pawsort.settings, pawsort.injected)
 
 
-def test_once_says_when_an_inbox_is_not_there(world: World) -> None:
-    world.settings.inboxes[1].rmdir()
-    worker = world.live()
+def test_once_says_when_an_inbox_is_not_there(pawsort: Installation) -> None:
+    pawsort.settings.inboxes[1].rmdir()
+    worker = pawsort.run_worker()
     assert worker.in_flight.unreachable
 
 
 @pytest.mark.fault(84)
-def test_a_database_that_was_deleted_under_it_stops_the_worker_and_the_files_stay(world: World) -> None:
-    worker = world.worker()
+def test_a_database_that_was_deleted_under_it_stops_the_worker_and_the_files_stay(
+    pawsort: Installation,
+) -> None:
+    worker = pawsort.worker()
     run_until_idle(worker)
-    for path in world.settings.state.glob("pawsort.db*"):
+    for path in pawsort.settings.state.glob("pawsort.db*"):
         path.unlink()
-    path = world.drop("a.jpg", b"<cat>")
+    path = pawsort.drop("a.jpg", b"<cat>")
     with pytest.raises(DatabaseError, match="deleted"):
         for _ in range(100):
             worker.step()
@@ -234,10 +242,10 @@ def test_a_database_that_was_deleted_under_it_stops_the_worker_and_the_files_sta
 
 @pytest.mark.fault(72, 73)
 def test_a_file_that_cannot_be_moved_has_no_row_and_delays_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stuck = world.drop("stuck.jpg", b"1<cat>")
-    world.drop("free.jpg", b"2<cat>")
+    stuck = pawsort.drop("stuck.jpg", b"1<cat>")
+    pawsort.drop("free.jpg", b"2<cat>")
     move = moves.move
 
     def refuse(source: bytes, destination: bytes) -> None:
@@ -247,15 +255,15 @@ def test_a_file_that_cannot_be_moved_has_no_row_and_delays_no_other(
 
     monkeypatch.setattr(moves, "move", refuse)
     monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
-    worker = world.live()
-    assert world.sorted() == {"cats/free.jpg"}
+    worker = pawsort.run_worker()
+    assert pawsort.sorted() == {"cats/free.jpg"}
     assert os.path.exists(stuck)
     assert worker.in_flight.left
-    assert world.rows("name, state") == [("free.jpg", "filed")]
+    assert pawsort.rows("name, state") == [("free.jpg", "filed")]
     monkeypatch.setattr(moves, "move", move)
-    world.live()
-    assert world.sorted() == {"cats/free.jpg", "cats/stuck.jpg"}
-    conserved(world.settings, world.injected)
+    pawsort.run_worker()
+    assert pawsort.sorted() == {"cats/free.jpg", "cats/stuck.jpg"}
+    conserved(pawsort.settings, pawsort.injected)
 
 
 class Unclear:
@@ -281,29 +289,29 @@ class Unclear:
 @pytest.mark.parametrize("done", [True, False], ids=["done", "undone"])
 @pytest.mark.parametrize("at", range(1, 8))
 def test_a_commit_that_may_be_done_or_not_is_looked_up(
-    world: World, monkeypatch: pytest.MonkeyPatch, at: int, done: bool
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, at: int, done: bool
 ) -> None:
     monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
-    world.drop("cat.jpg", b"<cat>")
-    world.drop("bad.jpg", b"<truncated>")
-    worker = world.worker()
+    pawsort.drop("cat.jpg", b"<cat>")
+    pawsort.drop("bad.jpg", b"<truncated>")
+    worker = pawsort.worker()
     unclear = Unclear(at, done)
     monkeypatch.setattr(RootTransaction, "commit", lambda self: unclear.commit(self))
     run_until_idle(worker)
-    world.drop("again.jpg", b"<cat>")
-    step_until(worker, lambda: worker.idle and len(world.rows()) == 3)
+    pawsort.drop("again.jpg", b"<cat>")
+    step_until(worker, lambda: worker.idle and len(pawsort.rows()) == 3)
     worker.stop()
     assert unclear.count >= at, f"there are only {unclear.count} commits"
-    found = sorted(world.rows("name, outcome"))
+    found = sorted(pawsort.rows("name, outcome"))
     assert found == [("again.jpg", "cats"), ("bad.jpg", "failed"), ("cat.jpg", "cats")]
     assert worker.outcomes == {"cats": 2, "failed": 1}
-    conserved(world.settings, world.injected)
+    conserved(pawsort.settings, pawsort.injected)
 
 
-def test_what_is_filed_and_not_yet_reported_outlives_an_unclear_commit(world: World) -> None:
+def test_what_is_filed_and_not_yet_reported_outlives_an_unclear_commit(pawsort: Installation) -> None:
     reported: list[Any] = []
-    worker = world.worker(on_filed=reported.extend)
-    world.drop("cat.jpg", b"<cat>")
+    worker = pawsort.worker(on_filed=reported.extend)
+    pawsort.drop("cat.jpg", b"<cat>")
     run_until_idle(worker)
     worker.in_flight.place.add_filed(reported)
     worker._start_over()

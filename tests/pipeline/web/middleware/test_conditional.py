@@ -13,7 +13,7 @@ from pipeline.reports.daily import Reporter
 from pipeline.web.middleware.conditional import is_fresh
 from pipeline.web.middleware.etags import tags_in
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
-from tests.support.house import START, House
+from tests.support.installation import START, Installation
 from tests.support.pictures import encode, scene
 
 WITH_ETAG = (
@@ -37,14 +37,14 @@ MISSING = (
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    house = House(tmp_path_factory.mktemp("site"))
-    house.file(b"a.jpg", encode(scene(), "JPEG"))
-    settings = house.settings
-    reporter = Reporter(house.engine, settings.reports, settings.report.zone, time(0, 10), ("cats",))
+    pawsort = Installation(tmp_path_factory.mktemp("site"))
+    pawsort.file(b"a.jpg", encode(scene(), "JPEG"))
+    settings = pawsort.settings
+    reporter = Reporter(pawsort.engine, settings.reports, settings.report.zone, time(0, 10), ("cats",))
     reporter.write_day(date(2026, 11, 21), START)
-    with client_of(house) as client:
+    with client_of(pawsort) as client:
         yield client
-    house.engine.dispose()
+    pawsort.close()
 
 
 @pytest.mark.parametrize("path", [*WITH_ETAG, *OTHERS, *MISSING])
@@ -181,8 +181,8 @@ def test_errors_are_problem_details(site: TestClient, method: str, path: str, st
         assert problem["errors"][0]["in"] in ("path", "query", "body")
 
 
-def test_a_body_that_is_too_large_and_a_missing_token_are_problem_details(house: House) -> None:
-    with client_of(house, token="0123456789abcdef") as client:
+def test_a_body_that_is_too_large_and_a_missing_token_are_problem_details(pawsort: Installation) -> None:
+    with client_of(pawsort, token="0123456789abcdef") as client:
         refused = client.get("/api/results", headers=HTML)
         known = {"Authorization": "Bearer 0123456789abcdef"}
         large = client.post("/api/results/1/correction", content=b"x" * 300_000, headers=known)

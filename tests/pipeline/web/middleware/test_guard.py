@@ -9,7 +9,7 @@ from pipeline.config import WebSettings
 from pipeline.web.middleware import request_log
 from pipeline.web.middleware.guard import COOKIE, HEADERS, Hosts, hostname, is_ambiguous, is_cross_site
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
-from tests.support.house import House
+from tests.support.installation import Installation
 
 TOKEN = "correct horse battery"
 PATHS = ("/", "/static/pawsort.css", "/healthz", "/api/openapi.json", "/login", "/nowhere")
@@ -141,8 +141,10 @@ def test_a_defect_is_answered_with_the_same_headers_and_no_traceback(
 # --- the token ------------------------------------------------------------------------------------------
 
 
-def test_without_the_token_a_page_leads_to_the_form_and_the_api_says_what_to_send(house: House) -> None:
-    with client_of(house, token=TOKEN) as client:
+def test_without_the_token_a_page_leads_to_the_form_and_the_api_says_what_to_send(
+    pawsort: Installation,
+) -> None:
+    with client_of(pawsort, token=TOKEN) as client:
         page = client.get("/", headers=HTML, follow_redirects=False)
         assert (page.status_code, page.headers["location"]) == (303, "/login?next=/")
         assert client.get("/api/openapi.json").status_code == 401
@@ -151,14 +153,14 @@ def test_without_the_token_a_page_leads_to_the_form_and_the_api_says_what_to_sen
 
 
 @pytest.mark.parametrize(("shown", "status"), [(TOKEN, 200), (TOKEN + "x", 401), ("", 401), ("ü", 401)])
-def test_a_program_shows_the_token_in_a_header(house: House, shown: str, status: int) -> None:
-    with client_of(house, token=TOKEN) as client:
+def test_a_program_shows_the_token_in_a_header(pawsort: Installation, shown: str, status: int) -> None:
+    with client_of(pawsort, token=TOKEN) as client:
         headers = {"Authorization": f"Bearer {shown}".encode()}
         assert client.get("/api/openapi.json", headers=headers).status_code == status
 
 
-def test_the_form_leaves_a_cookie_that_is_not_the_token(house: House) -> None:
-    with client_of(house, token=TOKEN) as client:
+def test_the_form_leaves_a_cookie_that_is_not_the_token(pawsort: Installation) -> None:
+    with client_of(pawsort, token=TOKEN) as client:
         answer = client.post("/login", data={"token": TOKEN, "next": "/"}, follow_redirects=False)
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie and "SameSite=strict" in cookie and TOKEN not in cookie
@@ -169,10 +171,12 @@ def test_the_form_leaves_a_cookie_that_is_not_the_token(house: House) -> None:
 
 
 @pytest.mark.fault(113)
-def test_a_wrong_token_is_refused_and_appears_nowhere(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_token_is_refused_and_appears_nowhere(
+    pawsort: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING, "httpx")
     caplog.set_level(logging.DEBUG, "pipeline")  # the last one sets what is heard at all
-    with client_of(house, token=TOKEN) as client:
+    with client_of(pawsort, token=TOKEN) as client:
         answer = client.post("/login", data={"token": "a guess of mine"})
         client.get("/login?token=a+guess+of+mine")
     assert answer.status_code == 401 and "set-cookie" not in answer.headers
@@ -221,11 +225,11 @@ def test_a_line_of_the_log_is_short_whatever_is_asked_for(
 @pytest.mark.fault(113)
 @pytest.mark.parametrize("path", ["/nowhere", "/login", "/api/results/1", "/healthz"])
 def test_requests_that_need_no_token_do_not_fill_the_log(
-    house: House, caplog: pytest.LogCaptureFixture, path: str, monkeypatch: pytest.MonkeyPatch
+    pawsort: Installation, caplog: pytest.LogCaptureFixture, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_log, "LINES_SECONDS", 1e9)  # a busy machine takes longer than one period
     caplog.set_level(logging.DEBUG, "pipeline")
-    with client_of(house, token=TOKEN) as client:
+    with client_of(pawsort, token=TOKEN) as client:
         for _ in range(3 * request_log.LINES):
             client.get(path)
     lines = [record for record in caplog.records if record.name == "pipeline.web.middleware.guard"]

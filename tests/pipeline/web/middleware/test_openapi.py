@@ -15,7 +15,7 @@ from pipeline.web.app import create_app
 from pipeline.web.middleware.openapi import Row
 from tests.pipeline.web.conftest import TestClient
 from tests.support.child_mains import page_classifier_child
-from tests.support.house import House
+from tests.support.installation import Installation
 from tests.support.pictures import encode, scene
 
 HOW: dict[str, Any] = {
@@ -60,17 +60,17 @@ def operations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, A
         pytest.skip("schemathesis is not installed")
     import schemathesis
 
-    house = House(tmp_path_factory.mktemp("site"))
+    pawsort = Installation(tmp_path_factory.mktemp("site"))
     for number in range(3):
-        house.file(b"%d.jpg" % number, encode(scene(64 + number), "JPEG"))
+        pawsort.file(b"%d.jpg" % number, encode(scene(64 + number), "JPEG"))
     web = WebSettings(hosts=("testserver",))
-    app = create_app(house.settings.model_copy(update={"web": web}), classifier=page_classifier_child)
+    app = create_app(pawsort.settings.model_copy(update={"web": web}), classifier=page_classifier_child)
     schema = schemathesis.openapi.from_asgi("/api/openapi.json", app)
     yield {operation.ok().label: operation.ok() for operation in schema.get_all_operations()}
     app.state.context.classifiers.close()
     app.state.context.thumbnails.close()
     app.state.context.database.close()
-    house.engine.dispose()
+    pawsort.close()
 
 
 LABELS = (

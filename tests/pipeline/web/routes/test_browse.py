@@ -8,7 +8,7 @@ import pytest
 from pipeline.web.routes import browse
 from pipeline.web.routes.filters import Filters, choice_of, filters_of
 from tests.pipeline.web.conftest import HTML, TestClient
-from tests.support.house import House
+from tests.support.installation import Installation
 
 
 def files(text: str) -> list[int]:
@@ -21,33 +21,35 @@ def counts(text: str) -> dict[str, str]:
 
 
 def test_the_newest_photos_are_shown_first_with_counts_of_each_outcome(
-    client: TestClient, house: House
+    client: TestClient, pawsort: Installation
 ) -> None:
-    first = house.file(b"a.jpg")
-    second = house.file(b"b.jpg", b"dog", "dogs")
+    first = pawsort.file(b"a.jpg")
+    second = pawsort.file(b"b.jpg", b"dog", "dogs")
     text = client.get("/browse", headers=HTML).text
     assert files(text) == [second, first]
     assert counts(text) == {"cats": "1", "dogs": "1", "uncertain": "0", "failed": "0"}
 
 
 @pytest.mark.parametrize("odd", ["%00", "a%00", "%00a", "%25", "_", "%5B", "%5C", "%ff", "*"])
-def test_a_name_that_no_file_has_finds_none(client: TestClient, house: House, odd: str) -> None:
-    house.file(b"a.jpg")
+def test_a_name_that_no_file_has_finds_none(client: TestClient, pawsort: Installation, odd: str) -> None:
+    pawsort.file(b"a.jpg")
     assert files(client.get(f"/browse?name={odd}", headers=HTML).text) == []
     found = client.get(f"/api/results?name={odd}")
     assert found.status_code == 422 if "%00" in odd else found.json()["results"] == []
 
 
 @pytest.mark.parametrize("field", ["outcome", "reason", "inbox", "model", "prediction", "first", "low"])
-def test_a_nul_in_any_filter_is_no_defect(client: TestClient, house: House, field: str) -> None:
-    house.file(b"a.jpg")
+def test_a_nul_in_any_filter_is_no_defect(client: TestClient, pawsort: Installation, field: str) -> None:
+    pawsort.file(b"a.jpg")
     for path in ("/browse", "/api/results", "/review"):
         assert client.get(f"{path}?{field}=%00", headers=HTML).status_code in (200, 422)
 
 
-def test_filters_in_the_address_choose_and_are_kept_in_the_form(client: TestClient, house: House) -> None:
-    house.file(b"rex.jpg", b"1", "dogs", confidence=0.5)
-    tom = house.file(b"Tom.jpg", b"2", confidence=0.99)
+def test_filters_in_the_address_choose_and_are_kept_in_the_form(
+    client: TestClient, pawsort: Installation
+) -> None:
+    pawsort.file(b"rex.jpg", b"1", "dogs", confidence=0.5)
+    tom = pawsort.file(b"Tom.jpg", b"2", confidence=0.99)
     text = client.get("/browse?name=TOM&low=90&high=100", headers=HTML).text
     assert files(text) == [tom]
     assert 'value="TOM"' in text and 'name="low" value="90"' in text
@@ -57,10 +59,10 @@ def test_filters_in_the_address_choose_and_are_kept_in_the_form(client: TestClie
 
 
 def test_more_begins_behind_the_last_one_shown(
-    client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(browse, "SIZE", 2)
-    made = [house.file(b"%d.jpg" % n, b"%d" % n) for n in range(5)]
+    made = [pawsort.file(b"%d.jpg" % n, b"%d" % n) for n in range(5)]
     text, met = client.get("/browse?outcome=cats", headers=HTML).text, []
     while True:
         met += files(text)
@@ -75,8 +77,8 @@ def test_more_begins_behind_the_last_one_shown(
     assert met == made[::-1]
 
 
-def test_a_change_of_the_filters_gets_only_the_results(client: TestClient, house: House) -> None:
-    id = house.file(b"a.jpg")
+def test_a_change_of_the_filters_gets_only_the_results(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg")
     text = client.get("/browse?name=a", headers={"HX-Request": "true", "HX-Target": "results"}).text
     assert text.startswith('<div id="results"') and files(text) == [id]
 
@@ -85,30 +87,32 @@ def test_a_change_of_the_filters_gets_only_the_results(client: TestClient, house
     "query", ["first=yesterday", "low=lots", "high=101", "first=0001-01-01", "last=9999-12-31", "low=nan"]
 )
 def test_a_filter_that_means_nothing_is_named_and_left_out(
-    client: TestClient, house: House, query: str
+    client: TestClient, pawsort: Installation, query: str
 ) -> None:
-    id = house.file(b"a.jpg")
+    id = pawsort.file(b"a.jpg")
     page = client.get(f"/browse?{query}", headers=HTML)
     assert page.status_code == 200 and files(page.text) == [id]
     assert 'class="note warn"' in page.text
 
 
 @pytest.mark.parametrize("query", ["after=x", "after=7", "after=-1", "name=%00", "outcome=%27--", "after=²"])
-def test_any_address_is_answered(client: TestClient, house: House, query: str) -> None:
-    house.file(b"a.jpg")
+def test_any_address_is_answered(client: TestClient, pawsort: Installation, query: str) -> None:
+    pawsort.file(b"a.jpg")
     assert client.get(f"/browse?{query}", headers=HTML).status_code == 200
 
 
-def test_names_and_filters_are_escaped(client: TestClient, house: House) -> None:
-    house.file(b"<script>alert(1)<.jpg")
+def test_names_and_filters_are_escaped(client: TestClient, pawsort: Installation) -> None:
+    pawsort.file(b"<script>alert(1)<.jpg")
     text = client.get("/browse?name=<script>&inbox=<b>&model=<b>", headers=HTML).text
     assert "<script>alert" not in text and "<b>" not in text
     assert "<script>alert" not in client.get("/browse", headers=HTML).text
 
 
-def test_what_failed_is_shown_without_a_picture_and_by_its_reason(client: TestClient, house: House) -> None:
-    id = house.file(b"a.jpg", outcome="failed", reason="truncated", prediction=None, confidence=None)
-    house.file(b"b.jpg", outcome="failed", reason="empty", prediction=None, confidence=None)
+def test_what_failed_is_shown_without_a_picture_and_by_its_reason(
+    client: TestClient, pawsort: Installation
+) -> None:
+    id = pawsort.file(b"a.jpg", outcome="failed", reason="truncated", prediction=None, confidence=None)
+    pawsort.file(b"b.jpg", outcome="failed", reason="empty", prediction=None, confidence=None)
     text = client.get("/browse?outcome=failed&reason=truncated", headers=HTML).text
     assert files(text) == [id]
     assert f"/pictures/{id}/" not in text and "truncated" in text

@@ -12,7 +12,7 @@ from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Heartbeat, InboxBeat
 from pipeline.worker.locks import worker_lock
 from tests.pipeline.web.conftest import HTML, TestClient
-from tests.support.house import House
+from tests.support.installation import Installation
 
 
 def beat(**changes: object) -> Heartbeat:
@@ -43,15 +43,15 @@ def test_the_worker_is_red_when_it_is_dead_or_cannot_go_on(
     assert found[0] == mood and words in found[1]
 
 
-def test_the_page_has_what_the_worker_says_of_itself(client: TestClient, house: House) -> None:
-    house.file(b"a.jpg")
+def test_the_page_has_what_the_worker_says_of_itself(client: TestClient, pawsort: Installation) -> None:
+    pawsort.file(b"a.jpg")
     inboxes = (
         InboxBeat("/in/a", "native", "ok", None, 2),
         InboxBeat("/in/b<", "polling", "degraded", "no events", 0),
     )
     said = beat(inboxes=inboxes, rate_per_second=12.5, reasons=("slow <disk>",), disk_free_bytes=10**9)
-    said.write(house.settings.state / heartbeat.FILE_NAME)
-    with worker_lock(house.settings):
+    said.write(pawsort.settings.state / heartbeat.FILE_NAME)
+    with worker_lock(pawsort.settings):
         text = client.get("/today", headers=HTML).text
     assert 'class="pulse good"' in text and "12.5" in text
     assert "slow &lt;disk&gt;" in text and "/in/b&lt;" in text and "no events" in text
@@ -60,21 +60,21 @@ def test_the_page_has_what_the_worker_says_of_itself(client: TestClient, house: 
     assert "1.0 GB of" in text
 
 
-def test_a_dead_worker_is_red(client: TestClient, house: House) -> None:
-    beat().write(house.settings.state / heartbeat.FILE_NAME)
+def test_a_dead_worker_is_red(client: TestClient, pawsort: Installation) -> None:
+    beat().write(pawsort.settings.state / heartbeat.FILE_NAME)
     assert 'class="pulse bad"' in client.get("/today/now").text
 
 
-def test_the_part_that_renews_itself_comes_alone(client: TestClient, house: House) -> None:
+def test_the_part_that_renews_itself_comes_alone(client: TestClient, pawsort: Installation) -> None:
     text = client.get("/today/now").text
     assert "<html" not in text
     assert text.lstrip().startswith('<div id="now"')
 
 
 def test_polling_asks_the_database_next_to_nothing(
-    client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.file(b"a.jpg")
+    pawsort.file(b"a.jpg")
     client.get("/today/now")
 
     def forbidden(*_: object) -> None:
@@ -87,21 +87,21 @@ def test_polling_asks_the_database_next_to_nothing(
     assert client.get("/today/now").status_code == 200
 
 
-def test_failures_are_counted_by_reason_and_tried_again(client: TestClient, house: House) -> None:
+def test_failures_are_counted_by_reason_and_tried_again(client: TestClient, pawsort: Installation) -> None:
     for number in range(3):
         reason = "truncated" if number else "empty"
-        house.file(b"%d.jpg" % number, b"%d" % number, "failed", reason=reason, prediction=None)
+        pawsort.file(b"%d.jpg" % number, b"%d" % number, "failed", reason=reason, prediction=None)
     text = client.get("/today", headers=HTML).text
     assert "truncated" in text and "Retry all" in text and ">Retry<" in text
     response = client.post("/today/retry", data={"reason": "truncated"}, follow_redirects=False)
     assert response.status_code == 303
-    assert set(house.tree()) == {b"inbox/1.jpg", b"inbox/2.jpg", b"sorted/failed/0.jpg"}
+    assert set(pawsort.tree()) == {b"inbox/1.jpg", b"inbox/2.jpg", b"sorted/failed/0.jpg"}
     assert "truncated" not in client.get("/today", headers=HTML).text, "what was counted before is forgotten"
 
 
-def test_a_failure_that_cannot_be_moved_is_said(client: TestClient, house: House) -> None:
-    house.file(b"a.jpg", outcome="failed", reason="empty")
-    Path(house.settings.sorted, "failed/a.jpg").unlink()
+def test_a_failure_that_cannot_be_moved_is_said(client: TestClient, pawsort: Installation) -> None:
+    pawsort.file(b"a.jpg", outcome="failed", reason="empty")
+    Path(pawsort.settings.sorted, "failed/a.jpg").unlink()
     response = client.post("/today/retry", data={"reason": "empty"}, headers=HTML)
     assert response.status_code == 409 and "a.jpg: is missing" in response.text
 

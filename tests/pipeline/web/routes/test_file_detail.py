@@ -9,7 +9,7 @@ import pytest
 from db.queries import overview
 from pipeline.web.views.timeline import timeline
 from tests.pipeline.web.conftest import HTML, TestClient
-from tests.support.house import House
+from tests.support.installation import Installation
 from tests.support.oracle import conserved
 
 
@@ -18,126 +18,130 @@ def seen(client: TestClient, id: int) -> str:
 
 
 @pytest.fixture(autouse=True)
-def yesterday(house: House) -> None:
+def yesterday(pawsort: Installation) -> None:
     """The clock of the house is ahead of the real one, by which the pages go."""
-    house.time -= timedelta(days=400)
+    pawsort.time -= timedelta(days=400)
 
 
-def test_a_page_has_the_picture_the_answer_and_the_history(client: TestClient, house: House) -> None:
-    id = house.file(b"a/b.jpg")
+def test_a_page_has_the_picture_the_answer_and_the_history(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"a/b.jpg")
     text = client.get(f"/files/{id}", headers=HTML).text
     assert f'src="/pictures/{id}/large"' in text
     assert "90 %" in text and "sorted/cats/a/b.jpg" in text
     assert "Moved to cats" in text
 
 
-def test_a_correction_and_its_undo_are_made_here_and_told(client: TestClient, house: House) -> None:
-    id = house.file(b"a.jpg")
+def test_a_correction_and_its_undo_are_made_here_and_told(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg")
     data = {"seen": seen(client, id), "label": "dog"}
     response = client.post(f"/files/{id}/correct", data=data, follow_redirects=False)
     assert (response.status_code, response.headers["location"]) == (303, f"/files/{id}")
-    assert house.state(id)[1] == "dogs"
+    assert pawsort.state(id)[1] == "dogs"
     text = client.get(f"/files/{id}", headers=HTML).text
     assert "Corrected to dog, from cats to dogs" in text and "Undo the last correction" in text
     client.post(f"/files/{id}/undo", data={"seen": seen(client, id)})
-    assert house.state(id)[1:3] == ("cats", None)
+    assert pawsort.state(id)[1:3] == ("cats", None)
     assert "Undid the correction to dog, from dogs to cats" in client.get(f"/files/{id}", headers=HTML).text
-    conserved(house.settings, [b"cat"])
+    conserved(pawsort.settings, [b"cat"])
 
 
-def test_a_stale_page_changes_nothing_and_names_the_first_person(client: TestClient, house: House) -> None:
-    id = house.file(b"a.jpg")
-    house.correct(b"cats/a.jpg", label="cat")
+def test_a_stale_page_changes_nothing_and_names_the_first_person(
+    client: TestClient, pawsort: Installation
+) -> None:
+    id = pawsort.file(b"a.jpg")
+    pawsort.correct(b"cats/a.jpg", label="cat")
     for action in ("correct", "undo"):
         response = client.post(
             f"/files/{id}/{action}", data={"seen": f"{id}:0", "label": "dog"}, headers=HTML
         )
         assert response.status_code == 409
         assert "was changed meanwhile by ann" in response.text
-    assert house.state(id)[1] == "cats"
+    assert pawsort.state(id)[1] == "cats"
 
 
 @pytest.mark.parametrize("action", ["correct", "undo", "retry"])
 def test_the_file_of_the_address_and_that_of_the_form_must_be_one(
-    client: TestClient, house: House, action: str
+    client: TestClient, pawsort: Installation, action: str
 ) -> None:
-    id, other = house.file(b"a.jpg"), house.file(b"b.jpg")
-    before = house.tree()
+    id, other = pawsort.file(b"a.jpg"), pawsort.file(b"b.jpg")
+    before = pawsort.tree()
     for named in (f"{other}:0", f"{id}:0,{other}:0", "", f"{id}", "-1:0", f"{id}:{10**400}"):
         form = {"seen": named, "label": "dog"}
         assert client.post(f"/files/{id}/{action}", data=form).status_code == 422
-    assert (house.tree(), house.state(id)[2], house.state(other)[2]) == (before, None, None)
+    assert (pawsort.tree(), pawsort.state(id)[2], pawsort.state(other)[2]) == (before, None, None)
 
 
-def test_a_page_that_shows_a_change_that_never_was_changes_nothing(client: TestClient, house: House) -> None:
-    id = house.file(b"a.jpg")
+def test_a_page_that_shows_a_change_that_never_was_changes_nothing(
+    client: TestClient, pawsort: Installation
+) -> None:
+    id = pawsort.file(b"a.jpg")
     response = client.post(f"/files/{id}/correct", data={"seen": f"{id}:7", "label": "dog"}, headers=HTML)
     assert response.status_code == 409 and "has changed since" in response.text
 
 
-def test_a_filing_is_undone_and_sent_in_again(client: TestClient, house: House) -> None:
-    id = house.file(b"a.jpg")
+def test_a_filing_is_undone_and_sent_in_again(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg")
     client.post(f"/files/{id}/undo", data={"seen": seen(client, id)})
     text = client.get(f"/files/{id}", headers=HTML).text
-    assert house.state(id)[0] == "undone"
+    assert pawsort.state(id)[0] == "undone"
     assert "put back" in text and "Send in again" in text
     client.post(f"/files/{id}/retry", data={"seen": seen(client, id)})
-    assert house.state(id)[0] == "vanished"
+    assert pawsort.state(id)[0] == "vanished"
     assert "sent in again" in client.get(f"/files/{id}", headers=HTML).text
-    assert house.tree() == {b"inbox/a.jpg": b"cat"}
+    assert pawsort.tree() == {b"inbox/a.jpg": b"cat"}
 
 
-def test_a_file_that_came_in_again_counts_no_more(client: TestClient, house: House) -> None:
-    id = house.file(b"a.jpg")
-    copy = house.file(b"b.jpg", duplicate_of=id)
-    house.ledger.end(house.ledger.entries([id]), house.now())
+def test_a_file_that_came_in_again_counts_no_more(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg")
+    copy = pawsort.file(b"b.jpg", duplicate_of=id)
+    pawsort.ledger.end(pawsort.ledger.entries([id]), pawsort.now())
     assert "it arrived again" in client.get(f"/files/{id}", headers=HTML).text
     assert f"Same content as file {id}. stub predicted cat" in client.get(f"/files/{copy}", headers=HTML).text
 
 
-def test_a_failure_says_why_and_is_tried_again(client: TestClient, house: House) -> None:
-    id = house.file(
+def test_a_failure_says_why_and_is_tried_again(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(
         b"a.jpg", outcome="failed", reason="truncated", detail="ends <early>", prediction=None, scores=None
     )
     text = client.get(f"/files/{id}", headers=HTML).text
     assert "part of the file is missing" in text and "ends &lt;early&gt;" in text
     assert f"/pictures/{id}" not in text
     client.post(f"/files/{id}/retry", data={"seen": seen(client, id)})
-    assert house.tree() == {b"inbox/a.jpg": b"cat"}
+    assert pawsort.tree() == {b"inbox/a.jpg": b"cat"}
 
 
-def test_a_file_that_is_gone_from_its_folder_is_said(client: TestClient, house: House) -> None:
-    id = house.file(b"a.jpg")
-    Path(house.settings.sorted, "cats/a.jpg").unlink()
+def test_a_file_that_is_gone_from_its_folder_is_said(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg")
+    Path(pawsort.settings.sorted, "cats/a.jpg").unlink()
     response = client.post(f"/files/{id}/correct", data={"seen": f"{id}:0", "label": "dog"}, headers=HTML)
     assert response.status_code == 409 and "is missing; put it back" in response.text
 
 
 @pytest.mark.parametrize("path", ["/files/99", "/files/-1", "/files/x", "/files/99999999999999999999"])
-def test_what_is_no_file_has_no_page(client: TestClient, house: House, path: str) -> None:
+def test_what_is_no_file_has_no_page(client: TestClient, pawsort: Installation, path: str) -> None:
     response = client.get(path, headers=HTML)
     assert response.status_code in (404, 422)
 
 
-def test_the_same_content_elsewhere_is_linked(client: TestClient, house: House) -> None:
-    first, copy = house.file(b"a.jpg"), house.file(b"b.jpg")
+def test_the_same_content_elsewhere_is_linked(client: TestClient, pawsort: Installation) -> None:
+    first, copy = pawsort.file(b"a.jpg"), pawsort.file(b"b.jpg")
     assert f'href="/files/{copy}"' in client.get(f"/files/{first}", headers=HTML).text
 
 
 @pytest.mark.fault(110)
-def test_a_hostile_name_is_escaped_everywhere(client: TestClient, house: House) -> None:
-    id = house.file(b"<script>alert(1)<\xff\xe2\x80\xae.jpg")
+def test_a_hostile_name_is_escaped_everywhere(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"<script>alert(1)<\xff\xe2\x80\xae.jpg")
     text = client.get(f"/files/{id}", headers=HTML).text
     assert "<script>alert" not in text and "\u202e" not in text
     assert "\\xff\\u202e.jpg" in text
 
 
-def test_a_timeline_tells_of_moves_under_way_and_of_none(house: House) -> None:
-    id = house.file(b"a.jpg")
-    house.ledger.begin_move(id, "correct", b"/x", "dogs", "dog", "ann", house.now())
-    history = overview.history(house.engine, id)
+def test_a_timeline_tells_of_moves_under_way_and_of_none(pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg")
+    pawsort.ledger.begin_move(id, "correct", b"/x", "dogs", "dog", "ann", pawsort.now())
+    history = overview.history(pawsort.engine, id)
     assert history is not None
     lines = [(event.by, event.what) for event in timeline(history)]
-    assert lines[0] == (None, f"Seen in {house.settings.inboxes[0]}")
+    assert lines[0] == (None, f"Seen in {pawsort.settings.inboxes[0]}")
     assert lines[2] == (None, "stub predicted cat with 90 % confidence.")
     assert lines[-1] == ("ann", "Corrected to dog, from cats to dogs (in progress)")

@@ -16,17 +16,17 @@ from pipeline.web.served_models import measured_figures, promised_figures
 from pipeline.web.served_models.measured_figures import Confusion
 from pipeline.web.views.formatting import percent
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
-from tests.support.house import House
+from tests.support.installation import Installation
 
 SHIPPED = Path(models.__file__).parent / "cats_dogs"
 
 
 @pytest.fixture
-def bundle(house: House) -> Path:
+def bundle(pawsort: Installation) -> Path:
     """A copy of the shipped bundle, which a test may spoil."""
-    folder = house.settings.base / "pets"
+    folder = pawsort.settings.base / "pets"
     shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns(measured_figures.FOLDER))
-    object.__setattr__(house.settings, "model", str(folder))
+    object.__setattr__(pawsort.settings, "model", str(folder))
     return folder
 
 
@@ -50,34 +50,34 @@ def test_only_models_have_a_page(visitor: TestClient, key: str) -> None:
     assert visitor.get(f"/models/{key}", headers=HTML).status_code == 404
 
 
-def test_what_people_said_stands_against_the_target(house: House) -> None:
+def test_what_people_said_stands_against_the_target(pawsort: Installation) -> None:
     sha256 = load(SHIPPED).sha256
     for number in range(3):
-        house.file(b"%d.jpg" % number, b"%d" % number, model_sha256=sha256)
-    house.correct(b"cats/0.jpg", label="cat")
-    house.correct(b"cats/1.jpg", label="dog")
-    with client_of(house) as client:
+        pawsort.file(b"%d.jpg" % number, b"%d" % number, model_sha256=sha256)
+    pawsort.correct(b"cats/0.jpg", label="cat")
+    pawsort.correct(b"cats/1.jpg", label="dog")
+    with client_of(pawsort) as client:
         text = client.get("/models/cats_dogs", headers=HTML).text
     assert "People have checked 2 of its photos" in text
     assert "<strong>50 %</strong> of the 2" in text
     assert "target of 99.5 %" in text or "too few to tell" in text
 
 
-def test_an_interval_ends_where_its_share_does(house: House) -> None:
+def test_an_interval_ends_where_its_share_does(pawsort: Installation) -> None:
     sha256 = load(SHIPPED).sha256
     for number in range(4):
-        house.file(b"%d.jpg" % number, b"%d" % number, model_sha256=sha256)
-        house.correct(b"cats/%d.jpg" % number, label="cat")
-    with client_of(house) as client:
+        pawsort.file(b"%d.jpg" % number, b"%d" % number, model_sha256=sha256)
+        pawsort.correct(b"cats/%d.jpg" % number, label="cat")
+    with client_of(pawsort) as client:
         text = client.get("/models/cats_dogs", headers=HTML).text
     assert "<strong>100 %</strong> of the 4" in text and "(51 % to 100 %)" in text
 
 
-def page_at(house: House, **decision: float) -> str:
+def page_at(pawsort: Installation, **decision: float) -> str:
     """The page of the shipped model under these settings of `decision`."""
     asked = DecisionSettings.model_validate(decision)
-    house.settings = house.settings.model_copy(update={"decision": asked})
-    with client_of(house) as client:
+    pawsort.settings = pawsort.settings.model_copy(update={"decision": asked})
+    with client_of(pawsort) as client:
         text = client.get("/models/cats_dogs", headers=HTML).text
         cards = client.get("/models", headers=HTML).text
     shown = re.search(r"filed share of photos of a class[^0-9]*([0-9.]+ %)", cards)
@@ -91,10 +91,10 @@ def figure_of(text: str, words: str) -> str | None:
 
 
 @pytest.mark.parametrize("target", [0.9, 0.98, 0.99, 0.998])
-def test_figures_are_those_of_the_promise_in_force(house: House, target: float) -> None:
+def test_figures_are_those_of_the_promise_in_force(pawsort: Installation, target: float) -> None:
     bundle = load(SHIPPED)
     [entry] = [row for row in bundle.calibration.thresholds if row.target_precision == target]
-    text = page_at(house, target_precision=target)
+    text = page_at(pawsort, target_precision=target)
     assert f"Target precision {percent(target)}" in text
     assert f"files are sorted from {percent(entry.threshold)} confidence" in text
     assert figure_of(text, "filed share of photos of a class") == percent(entry.coverage)
@@ -104,15 +104,15 @@ def test_figures_are_those_of_the_promise_in_force(house: House, target: float) 
     assert figure_of(text, "accuracy, all photos") == percent(bundle.figures["accuracy"].value)
 
 
-def test_the_promise_that_was_measured_shows_what_was_measured(house: House) -> None:
-    text = page_at(house, target_precision=0.995)
+def test_the_promise_that_was_measured_shows_what_was_measured(pawsort: Installation) -> None:
+    text = page_at(pawsort, target_precision=0.995)
     filed = load(SHIPPED).figures["coverage_at_threshold"].value
     assert figure_of(text, "filed share of photos of a class") == percent(filed)
     assert "yours is another" not in text
 
 
-def test_a_confidence_in_the_settings_is_what_counts(house: House) -> None:
-    text = page_at(house, min_confidence=0.8, target_precision=0.995)
+def test_a_confidence_in_the_settings_is_what_counts(pawsort: Installation) -> None:
+    text = page_at(pawsort, min_confidence=0.8, target_precision=0.995)
     assert "Files are sorted from 80 % confidence" in text and "Target precision" not in text
     assert "filed from 77.9 % confidence" in text, "the next row of the table that files no less"
 
@@ -129,7 +129,7 @@ def test_what_was_measured_stands_in_the_command(command: str, target: float) ->
     assert TrainOptions.__dataclass_fields__["target_precision"].default == promised_figures.USUAL
 
 
-def test_what_evaluate_wrote_beside_a_bundle_is_shown(house: House, bundle: Path) -> None:
+def test_what_evaluate_wrote_beside_a_bundle_is_shown(pawsort: Installation, bundle: Path) -> None:
     folder = bundle / "evaluation"
     folder.mkdir()
     (folder / "confusion.csv").write_text("true,cat,dog\ncat,9,1\ndog,0,10\n")
@@ -140,21 +140,21 @@ def test_what_evaluate_wrote_beside_a_bundle_is_shown(house: House, bundle: Path
     rest = ",odd.jpg,dog,cat,0.9,1\n"
     (folder / "worst.csv").write_text(f"{head}1,<b>.jpg,dog,cat,0.9,1\n../2{rest}{'9' * 5000}{rest}")
     (bundle / "README.md").write_text("# x\n\n<script>alert(1)</script>")
-    with client_of(house) as client:
+    with client_of(pawsort) as client:
         text = client.get("/models/pets", headers=HTML).text
     assert "Confusion matrix" in text and "Accuracy by confidence" in text
     assert "&lt;b&gt;.jpg" in text and "odd.jpg" not in text and "/worst/" not in text
     assert "<script>alert" not in text
 
 
-def test_the_worst_mistakes_are_shown_as_pictures_of_our_own(house: House, bundle: Path) -> None:
+def test_the_worst_mistakes_are_shown_as_pictures_of_our_own(pawsort: Installation, bundle: Path) -> None:
     folder = bundle / "evaluation" / "worst"
     folder.mkdir(parents=True)
     rows = "".join(f"{number},{number}.jpg,dog,cat,0.9,1\n" for number in (1, 2))
     (folder.parent / "worst.csv").write_text("number,path,label,prediction,probability,filed\n" + rows)
     Image.new("RGB", (40, 30)).save(folder / "1.jpg", comment=b"secret")
     (folder / "2.jpg").symlink_to(folder / "1.jpg")
-    with client_of(house) as client:
+    with client_of(pawsort) as client:
         text = client.get("/models/pets", headers=HTML).text
         shown = client.get("/models/pets/worst/1")
         refused = [client.get(f"/models/pets/worst/{which}") for which in ("1?why=true", "2", "../../bundle")]
@@ -164,21 +164,21 @@ def test_the_worst_mistakes_are_shown_as_pictures_of_our_own(house: House, bundl
     assert [answer.status_code for answer in refused] == [404, 404, 404]
 
 
-def test_files_that_are_no_tables_are_left_out(house: House, bundle: Path) -> None:
+def test_files_that_are_no_tables_are_left_out(pawsort: Installation, bundle: Path) -> None:
     folder = bundle / "evaluation"
     folder.mkdir()
     (folder / "confusion.csv").write_bytes(b"\xff\x00,\n")
     (folder / "curves.csv").symlink_to("/etc/passwd")
     (folder / "worst.csv").mkdir()
     (bundle / "history.csv").write_text("epoch,train_loss\n1,nan?\n")
-    with client_of(house) as client:
+    with client_of(pawsort) as client:
         assert client.get("/models/pets", headers=HTML).status_code == 200
 
 
-def test_a_broken_model_is_said_and_the_other_pages_go_on(house: House, bundle: Path) -> None:
+def test_a_broken_model_is_said_and_the_other_pages_go_on(pawsort: Installation, bundle: Path) -> None:
     (bundle / "bundle.yaml").write_text("x")
-    id = house.file(b"a.jpg", outcome="uncertain", reason="low_confidence")
-    with client_of(house) as client:
+    id = pawsort.file(b"a.jpg", outcome="uncertain", reason="low_confidence")
+    with client_of(pawsort) as client:
         for path in ("/models", "/review", "/browse", "/today", "/reports", f"/files/{id}"):
             assert client.get(path, headers=HTML).status_code == 200, path
 

@@ -9,18 +9,18 @@ import pytest
 from pipeline.reports.daily import Reporter
 from pipeline.web.services import report_files
 from tests.pipeline.web.conftest import HTML, TestClient
-from tests.support.house import START, House
+from tests.support.installation import START, Installation
 
 OUTCOMES = ("cats", "dogs", "uncertain", "failed")
 
 
 @pytest.fixture
-def reports(house: House) -> Path:
+def reports(pawsort: Installation) -> Path:
     """A report of the 21st, of one cat and one dog."""
-    house.file(b"a.jpg")
-    house.file(b"b.jpg", b"dog", "dogs")
-    settings = house.settings
-    reporter = Reporter(house.engine, settings.reports, settings.report.zone, time(0, 10), OUTCOMES)
+    pawsort.file(b"a.jpg")
+    pawsort.file(b"b.jpg", b"dog", "dogs")
+    settings = pawsort.settings
+    reporter = Reporter(pawsort.engine, settings.reports, settings.report.zone, time(0, 10), OUTCOMES)
     reporter.write_day(date(2026, 11, 21), START)
     return settings.reports
 

@@ -12,15 +12,15 @@ from pipeline.web.routes import review as reviewing
 from pipeline.web.routes.review import View, record_of
 from pipeline.web.services import database, recent_answers
 from tests.pipeline.web.conftest import HTML, TestClient
-from tests.support.house import House
+from tests.support.installation import Installation
 from tests.support.oracle import conserved
 
 HTMX = {"HX-Request": "true"}
 
 
-def doubt(house: House, name: bytes, confidence: float = 0.5, **answer: Any) -> int:
+def doubt(pawsort: Installation, name: bytes, confidence: float = 0.5, **answer: Any) -> int:
     given = {"reason": "low_confidence", "confidence": confidence, "prediction": "cat", **answer}
-    return house.file(name, name, "uncertain", **given)
+    return pawsort.file(name, name, "uncertain", **given)
 
 
 def shown(text: str) -> list[str]:
@@ -43,9 +43,11 @@ def contents(*names: bytes) -> list[bytes]:
     return list(names)
 
 
-def test_the_least_sure_is_asked_first_with_a_key_for_each_class(client: TestClient, house: House) -> None:
-    doubt(house, b"b.jpg", 0.8)
-    id = doubt(house, b"a.jpg", 0.4)
+def test_the_least_sure_is_asked_first_with_a_key_for_each_class(
+    client: TestClient, pawsort: Installation
+) -> None:
+    doubt(pawsort, b"b.jpg", 0.8)
+    id = doubt(pawsort, b"a.jpg", 0.4)
     text = client.get("/review", headers=HTML).text
     assert shown(text) == [f"{id}:0"]
     assert "2 left" in text
@@ -56,22 +58,24 @@ def test_the_least_sure_is_asked_first_with_a_key_for_each_class(client: TestCli
 
 
 def test_a_correction_moves_the_file_records_its_author_and_shows_the_next(
-    client: TestClient, house: House
+    client: TestClient, pawsort: Installation
 ) -> None:
-    first, second = doubt(house, b"a.jpg", 0.4), doubt(house, b"b.jpg", 0.5)
+    first, second = doubt(pawsort, b"a.jpg", 0.4), doubt(pawsort, b"b.jpg", 0.5)
     client.cookies.set("pawsort_name", "Ann%20Lee")
     text = answer(client, [f"{first}:0"], "dog").text
     assert shown(text) == [f"{second}:0"]
-    assert house.state(first) == ("filed", "dogs", "dog", b"sorted/dogs/a.jpg")
-    [move] = house.ledger.moves(first)
+    assert pawsort.state(first) == ("filed", "dogs", "dog", b"sorted/dogs/a.jpg")
+    [move] = pawsort.ledger.moves(first)
     assert (move.kind, move.by, move.new_corrected_to) == ("correct", "Ann Lee", "dog")
     assert "1 left" in text
     assert "right for 0 %" in text
-    conserved(house.settings, contents(b"a.jpg", b"b.jpg"))
+    conserved(pawsort.settings, contents(b"a.jpg", b"b.jpg"))
 
 
-def test_without_a_script_an_answer_leads_back_to_the_queue(client: TestClient, house: House) -> None:
-    id = doubt(house, b"a.jpg")
+def test_without_a_script_an_answer_leads_back_to_the_queue(
+    client: TestClient, pawsort: Installation
+) -> None:
+    id = doubt(pawsort, b"a.jpg")
     data = {"file": f"{id}:0", "label": "cat"}
     response = client.post("/review/answer?order=alike", data=data, follow_redirects=False)
     assert response.status_code == 303
@@ -80,78 +84,86 @@ def test_without_a_script_an_answer_leads_back_to_the_queue(client: TestClient, 
     assert "Nothing to review" in page and "Undo the last correction" in page
 
 
-def test_neither_leaves_the_queue_and_stays_where_it_is(client: TestClient, house: House) -> None:
-    id = doubt(house, b"a.jpg", reason="neither")
+def test_neither_leaves_the_queue_and_stays_where_it_is(client: TestClient, pawsort: Installation) -> None:
+    id = doubt(pawsort, b"a.jpg", reason="neither")
     assert shown(answer(client, [f"{id}:0"], "neither").text) == []
-    assert house.state(id) == ("filed", "uncertain", "neither", b"sorted/uncertain/a.jpg")
+    assert pawsort.state(id) == ("filed", "uncertain", "neither", b"sorted/uncertain/a.jpg")
 
 
-def test_a_second_click_and_a_second_person_change_nothing(client: TestClient, house: House) -> None:
-    id = doubt(house, b"a.jpg")
+def test_a_second_click_and_a_second_person_change_nothing(client: TestClient, pawsort: Installation) -> None:
+    id = doubt(pawsort, b"a.jpg")
     answer(client, [f"{id}:0"], "dog")
     text = answer(client, [f"{id}:0"], "cat").text
     assert "was changed meanwhile" in text and ", to dog" in text
-    assert house.state(id)[1] == "dogs"
-    assert len(house.ledger.moves(id)) == 1
+    assert pawsort.state(id)[1] == "dogs"
+    assert len(pawsort.ledger.moves(id)) == 1
 
 
-def test_an_undo_takes_the_last_answers_back_one_after_the_other(client: TestClient, house: House) -> None:
-    ids = [doubt(house, b"%d.jpg" % n, 0.4 + n / 10) for n in range(3)]
+def test_an_undo_takes_the_last_answers_back_one_after_the_other(
+    client: TestClient, pawsort: Installation
+) -> None:
+    ids = [doubt(pawsort, b"%d.jpg" % n, 0.4 + n / 10) for n in range(3)]
     text = client.get("/review", headers=HTML).text
     for _ in range(2):
         text = answer(client, shown(text), "dog").text
     for id in (ids[1], ids[0]):
         text = client.post("/review/undo", data={"done": done(text)}, headers=HTMX).text
-        assert house.state(id)[:3] == ("filed", "uncertain", None)
-        assert shown(text) == [f"{id}:{house.ledger.moves(id)[-1].id}"], "what was taken back is asked again"
+        assert pawsort.state(id)[:3] == ("filed", "uncertain", None)
+        assert shown(text) == [f"{id}:{pawsort.ledger.moves(id)[-1].id}"], (
+            "what was taken back is asked again"
+        )
     assert "Undo" not in text
     again = client.post("/review/undo", data={"done": ""}, headers=HTMX)
     assert again.status_code == 200
-    conserved(house.settings, contents(*(b"%d.jpg" % n for n in range(3))))
+    conserved(pawsort.settings, contents(*(b"%d.jpg" % n for n in range(3))))
 
 
-def test_answers_can_be_taken_back_after_review_was_left(client: TestClient, house: House) -> None:
-    first, second = doubt(house, b"a.jpg", 0.4), doubt(house, b"b.jpg", 0.5)
+def test_answers_can_be_taken_back_after_review_was_left(client: TestClient, pawsort: Installation) -> None:
+    first, second = doubt(pawsort, b"a.jpg", 0.4), doubt(pawsort, b"b.jpg", 0.5)
     answer(client, [f"{first}:0"], "dog")
     client.post(f"/files/{second}/correct", data={"seen": f"{second}:0", "label": "dog"})
     page = client.get("/browse", headers=HTML).text
     form = {"done": done(page), "back": "/browse"}
     response = client.post("/review/undo", data=form, follow_redirects=False)
     assert (response.status_code, response.headers["location"]) == (303, "/browse")
-    assert house.state(second)[1:3] == ("uncertain", None), "an answer on a file's own page counts, too"
-    assert house.state(first)[1] == "dogs"
+    assert pawsort.state(second)[1:3] == ("uncertain", None), "an answer on a file's own page counts, too"
+    assert pawsort.state(first)[1] == "dogs"
     assert 'id="undo"' in client.get("/review", headers=HTML).text
     client.post("/review/undo", headers=HTMX)
-    assert house.state(first)[1] == "uncertain"
+    assert pawsort.state(first)[1] == "uncertain"
     assert "Undo your last" not in client.get("/browse", headers=HTML).text
-    conserved(house.settings, contents(b"a.jpg", b"b.jpg"))
+    conserved(pawsort.settings, contents(b"a.jpg", b"b.jpg"))
 
 
-def test_an_undo_leads_to_no_other_site(client: TestClient, house: House) -> None:
-    answer(client, [f"{doubt(house, b'a.jpg')}:0"], "dog")
+def test_an_undo_leads_to_no_other_site(client: TestClient, pawsort: Installation) -> None:
+    answer(client, [f"{doubt(pawsort, b'a.jpg')}:0"], "dog")
     form = {"back": "//evil.example"}
     assert client.post("/review/undo", data=form, follow_redirects=False).headers["location"] == "/"
 
 
-def test_the_undo_of_an_old_page_takes_back_what_it_showed(client: TestClient, house: House) -> None:
-    ids = [doubt(house, b"%d.jpg" % n) for n in range(2)]
+def test_the_undo_of_an_old_page_takes_back_what_it_showed(client: TestClient, pawsort: Installation) -> None:
+    ids = [doubt(pawsort, b"%d.jpg" % n) for n in range(2)]
     old = answer(client, [f"{ids[0]}:0"], "dog").text
     answer(client, [f"{ids[1]}:0"], "dog")
     text = client.post("/review/undo", data={"done": done(old)}, headers=HTMX).text
-    assert [house.state(id)[1] for id in ids] == ["uncertain", "dogs"]
+    assert [pawsort.state(id)[1] for id in ids] == ["uncertain", "dogs"]
     client.post("/review/undo", data={"done": done(text)}, headers=HTMX)
-    assert [house.state(id)[1] for id in ids] == ["uncertain", "uncertain"]
+    assert [pawsort.state(id)[1] for id in ids] == ["uncertain", "uncertain"]
 
 
-def test_an_answer_that_was_changed_elsewhere_is_not_offered(client: TestClient, house: House) -> None:
-    answer(client, [f"{doubt(house, b'a.jpg')}:0"], "dog")
-    house.correct(b"dogs/a.jpg", label="cat")
+def test_an_answer_that_was_changed_elsewhere_is_not_offered(
+    client: TestClient, pawsort: Installation
+) -> None:
+    answer(client, [f"{doubt(pawsort, b'a.jpg')}:0"], "dog")
+    pawsort.correct(b"dogs/a.jpg", label="cat")
     assert "Undo the last" not in client.get("/review", headers=HTML).text
 
 
 @pytest.mark.parametrize("cookie", ["x", "1:0.2", "-.-", "1:99999999999999999999", "9:0", "1:0-%00"])
-def test_a_cookie_that_means_nothing_is_no_defect(client: TestClient, house: House, cookie: str) -> None:
-    doubt(house, b"a.jpg")
+def test_a_cookie_that_means_nothing_is_no_defect(
+    client: TestClient, pawsort: Installation, cookie: str
+) -> None:
+    doubt(pawsort, b"a.jpg")
     client.cookies.set(recent_answers.COOKIE, cookie)
     assert client.get("/browse", headers=HTML).status_code == 200
     assert client.post("/review/undo", headers=HTMX).status_code == 200
@@ -168,17 +180,19 @@ def test_the_cookie_has_the_last_answers_and_fits_into_a_browser() -> None:
     assert recent_answers.from_text(recent_answers.to_text(ones)) == ones[-recent_answers.MOST :]
 
 
-def test_an_undo_after_a_change_by_another_person_is_refused(client: TestClient, house: House) -> None:
-    id = doubt(house, b"a.jpg")
+def test_an_undo_after_a_change_by_another_person_is_refused(
+    client: TestClient, pawsort: Installation
+) -> None:
+    id = doubt(pawsort, b"a.jpg")
     text = answer(client, [f"{id}:0"], "dog").text
-    house.correct(b"dogs/a.jpg", label="cat")
+    pawsort.correct(b"dogs/a.jpg", label="cat")
     text = client.post("/review/undo", data={"done": done(text)}, headers=HTMX).text
     assert "was changed meanwhile by ann, to cat" in text
-    assert house.state(id)[1] == "cats"
+    assert pawsort.state(id)[1] == "cats"
 
 
-def test_what_is_skipped_comes_again_at_the_end(client: TestClient, house: House) -> None:
-    ids = [doubt(house, b"%d.jpg" % n, 0.4 + n / 10) for n in range(3)]
+def test_what_is_skipped_comes_again_at_the_end(client: TestClient, pawsort: Installation) -> None:
+    ids = [doubt(pawsort, b"%d.jpg" % n, 0.4 + n / 10) for n in range(3)]
     second = client.get(f"/review?after={ids[0]}", headers=HTML).text
     assert shown(second) == [f"{ids[1]}:0"]
     third = answer(client, shown(second), url=f"/review?after={ids[0]}").text
@@ -188,29 +202,29 @@ def test_what_is_skipped_comes_again_at_the_end(client: TestClient, house: House
     assert "You skipped these photos before" in wrapped
 
 
-def test_many_are_settled_at_once_and_taken_back_at_once(client: TestClient, house: House) -> None:
-    ids = [doubt(house, b"%d.jpg" % n) for n in range(4)]
+def test_many_are_settled_at_once_and_taken_back_at_once(client: TestClient, pawsort: Installation) -> None:
+    ids = [doubt(pawsort, b"%d.jpg" % n) for n in range(4)]
     text = client.get("/review?many=1", headers=HTML).text
     assert shown(text) == [f"{id}:0" for id in ids]
     text = answer(client, shown(text)[:3], "dog", "/review?many=1").text
-    assert [house.state(id)[1] for id in ids] == ["dogs", "dogs", "dogs", "uncertain"]
+    assert [pawsort.state(id)[1] for id in ids] == ["dogs", "dogs", "dogs", "uncertain"]
     client.post("/review/undo?many=1", data={"done": done(text)}, headers=HTMX)
-    assert {house.state(id)[1] for id in ids} == {"uncertain"}
+    assert {pawsort.state(id)[1] for id in ids} == {"uncertain"}
 
 
 def test_one_that_cannot_be_moved_is_named_and_the_others_are_settled(
-    client: TestClient, house: House
+    client: TestClient, pawsort: Installation
 ) -> None:
-    ids = [doubt(house, b"%d.jpg" % n) for n in range(2)]
-    (house.settings.sorted / "uncertain/0.jpg").unlink()
+    ids = [doubt(pawsort, b"%d.jpg" % n) for n in range(2)]
+    (pawsort.settings.sorted / "uncertain/0.jpg").unlink()
     text = answer(client, [f"{id}:0" for id in ids], "dog", "/review?many=1").text
     assert "0.jpg: is missing" in text
-    assert [house.state(id)[1] for id in ids] == ["uncertain", "dogs"]
+    assert [pawsort.state(id)[1] for id in ids] == ["uncertain", "dogs"]
 
 
-def test_a_group_is_settled_by_itself(client: TestClient, house: House) -> None:
-    doubt(house, b"cat.jpg")
-    id = doubt(house, b"zebra.jpg", 0.1, reason="neither", prediction="dog")
+def test_a_group_is_settled_by_itself(client: TestClient, pawsort: Installation) -> None:
+    doubt(pawsort, b"cat.jpg")
+    id = doubt(pawsort, b"zebra.jpg", 0.1, reason="neither", prediction="dog")
     text = client.get("/review?reason=neither&prediction=dog", headers=HTML).text
     assert shown(text) == [f"{id}:0"]
     empty = client.get("/review?reason=neither&prediction=cat", headers=HTML).text
@@ -228,27 +242,31 @@ def test_a_group_is_settled_by_itself(client: TestClient, house: House) -> None:
         {"file": "1:0"},
     ],
 )
-def test_nonsense_is_refused_in_words(client: TestClient, house: House, data: dict[str, Any]) -> None:
-    id = doubt(house, b"a.jpg")
+def test_nonsense_is_refused_in_words(
+    client: TestClient, pawsort: Installation, data: dict[str, Any]
+) -> None:
+    id = doubt(pawsort, b"a.jpg")
     response = client.post("/review/answer", data=data, headers=HTMX)
     assert response.status_code == 422
     assert response.json()["what_to_do"]
-    assert house.ledger.moves(id) == []
+    assert pawsort.ledger.moves(id) == []
 
 
 @pytest.mark.parametrize("query", ["after=x", "after=-1", "after=99999999999999999999"])
-def test_an_address_that_means_nothing_is_no_defect(client: TestClient, house: House, query: str) -> None:
+def test_an_address_that_means_nothing_is_no_defect(
+    client: TestClient, pawsort: Installation, query: str
+) -> None:
     assert client.get(f"/review?{query}", headers=HTML).status_code in (200, 422)
 
 
-def test_an_answer_of_no_file_changes_nothing(client: TestClient, house: House) -> None:
-    id = doubt(house, b"a.jpg")
+def test_an_answer_of_no_file_changes_nothing(client: TestClient, pawsort: Installation) -> None:
+    id = doubt(pawsort, b"a.jpg")
     assert shown(answer(client, []).text) == [f"{id}:0"]
 
 
 @pytest.mark.fault(110)
-def test_names_are_escaped(client: TestClient, house: House) -> None:
-    doubt(house, b'"><img src=x onerror=alert(1)>\xe2\x80\xae\xff.jpg')
+def test_names_are_escaped(client: TestClient, pawsort: Installation) -> None:
+    doubt(pawsort, b'"><img src=x onerror=alert(1)>\xe2\x80\xae\xff.jpg')
     for url in ("/review", "/review?many=1"):
         text = client.get(url, headers=HTML).text
         assert "<img src=x" not in text
@@ -256,30 +274,30 @@ def test_names_are_escaped(client: TestClient, house: House) -> None:
 
 
 def test_a_locked_database_is_said_and_nothing_is_lost(
-    client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    id = doubt(house, b"a.jpg")
+    id = doubt(pawsort, b"a.jpg")
     monkeypatch.setitem(database.LOCK_WAIT_SECONDS, "write", 0.05)
-    other = sqlite3.connect(house.settings.state / "pawsort.db", isolation_level=None)
+    other = sqlite3.connect(pawsort.settings.state / "pawsort.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     response = answer(client, [f"{id}:0"])
     other.rollback()
     other.close()
     assert response.status_code == 503
     assert "locked" in response.json()["error"]
-    assert house.state(id)[1] == "uncertain"
+    assert pawsort.state(id)[1] == "uncertain"
     assert answer(client, [f"{id}:0"]).status_code == 200
-    assert house.state(id)[1] == "cats"
+    assert pawsort.state(id)[1] == "cats"
 
 
 def test_another_command_at_work_is_waited_for_and_then_said(
-    client: TestClient, house: House, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    id = doubt(house, b"a.jpg")
+    id = doubt(pawsort, b"a.jpg")
     monkeypatch.setattr(correct_undo_retry, "LOCK_SECONDS", 0.01)
-    with correct_undo_retry.moves_lock(house.settings):
+    with correct_undo_retry.moves_lock(pawsort.settings):
         assert answer(client, [f"{id}:0"]).status_code == 409
-    assert house.state(id)[1] == "uncertain"
+    assert pawsort.state(id)[1] == "uncertain"
 
 
 def test_where_nobody_has_been_the_page_says_what_to_do(visitor: TestClient) -> None:
@@ -287,8 +305,8 @@ def test_where_nobody_has_been_the_page_says_what_to_do(visitor: TestClient) -> 
     assert "Nothing to review yet" in text and "pawsort run" in text
 
 
-def test_a_name_is_kept_and_a_hostile_one_is_tamed(client: TestClient, house: House) -> None:
-    doubt(house, b"a.jpg")
+def test_a_name_is_kept_and_a_hostile_one_is_tamed(client: TestClient, pawsort: Installation) -> None:
+    doubt(pawsort, b"a.jpg")
     client.post("/name", data={"name": "  Ann\n<b>\u202e " + "x" * 99, "next": "//evil.example"})
     text = client.get("/review", headers=HTML).text
     assert "Recorded as <strong>Ann &lt;b&gt;" in text

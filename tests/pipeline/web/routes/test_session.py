@@ -26,7 +26,7 @@ from pipeline.web.middleware.token_attempts import (
 )
 from pipeline.web.services import recent_answers
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
-from tests.support.house import House
+from tests.support.installation import Installation
 
 TOKEN = "correct horse battery"
 
@@ -68,9 +68,9 @@ FOREIGN = [
 @pytest.mark.parametrize("foreign", FOREIGN)
 @pytest.mark.parametrize("first", [True, False])
 def test_a_cookie_of_another_program_does_not_lock_out_a_visitor(
-    house: House, foreign: bytes, first: bool
+    pawsort: Installation, foreign: bytes, first: bool
 ) -> None:
-    with client_of(house, token=TOKEN) as client:
+    with client_of(pawsort, token=TOKEN) as client:
         client.post("/login", data={"token": TOKEN}, follow_redirects=False)
         own = b"pawsort=" + client.cookies[COOKIE].encode()
         client.cookies.clear()
@@ -96,8 +96,8 @@ def test_cookies_of_one_name_are_found_in_order_and_not_without_end() -> None:
 # --- sessions -------------------------------------------------------------------------------------------
 
 
-def test_a_sign_out_ends_the_session_on_the_server(house: House) -> None:
-    with client_of(house, token=TOKEN) as client:
+def test_a_sign_out_ends_the_session_on_the_server(pawsort: Installation) -> None:
+    with client_of(pawsort, token=TOKEN) as client:
         for _ in range(2):
             client.post("/login", data={"token": TOKEN}, follow_redirects=False)
             copied = client.cookies[COOKIE]
@@ -108,9 +108,9 @@ def test_a_sign_out_ends_the_session_on_the_server(house: House) -> None:
         assert client.post("/logout", follow_redirects=False).headers["location"] == "/login"
         client.cookies.clear()
         assert _status(client, copied) == 303 and _status(client, other) == 200
-    with client_of(house, token=TOKEN) as restarted:
+    with client_of(pawsort, token=TOKEN) as restarted:
         assert _status(restarted, copied) == 303 and _status(restarted, other) == 200
-    with client_of(house, token=TOKEN + "!") as changed:
+    with client_of(pawsort, token=TOKEN + "!") as changed:
         assert _status(changed, other) == 303
 
 
@@ -120,9 +120,9 @@ def _status(client: TestClient, cookie: str) -> int:
     ).status_code
 
 
-def test_sign_out_deletes_the_recent_answers_of_the_browser_too(house: House) -> None:
-    id = house.file(b"a.jpg", outcome="uncertain", prediction="cat", confidence=0.4)
-    with client_of(house, token=TOKEN) as client:
+def test_sign_out_deletes_the_recent_answers_of_the_browser_too(pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg", outcome="uncertain", prediction="cat", confidence=0.4)
+    with client_of(pawsort, token=TOKEN) as client:
         client.post("/login", data={"token": TOKEN}, follow_redirects=False)
         client.post("/review/answer", data={"label": "dog", "file": f"{id}:0"}, follow_redirects=False)
         assert recent_answers.COOKIE in client.cookies
@@ -130,8 +130,8 @@ def test_sign_out_deletes_the_recent_answers_of_the_browser_too(house: House) ->
         assert recent_answers.COOKIE not in client.cookies
 
 
-def test_to_sign_out_twice_is_no_error(house: House) -> None:
-    with client_of(house, token=TOKEN) as client:
+def test_to_sign_out_twice_is_no_error(pawsort: Installation) -> None:
+    with client_of(pawsort, token=TOKEN) as client:
         answer = client.post("/logout", headers=HTML, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
@@ -300,10 +300,10 @@ def test_only_so_many_addresses_are_remembered(clock: Clock, monkeypatch: pytest
 @pytest.mark.fault(113)
 @pytest.mark.parametrize("way", ["form", "header"])
 def test_a_person_is_told_to_wait_and_a_session_is_valid(
-    house: House, way: str, monkeypatch: pytest.MonkeyPatch
+    pawsort: Installation, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(token_attempts, "HOLD_SECONDS", 0.0)
-    with client_of(house, token=TOKEN) as client:
+    with client_of(pawsort, token=TOKEN) as client:
         client.post("/login", data={"token": TOKEN}, follow_redirects=False)
         cookie = {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
         client.cookies.clear()
@@ -321,7 +321,7 @@ def test_a_person_is_told_to_wait_and_a_session_is_valid(
 @pytest.mark.fault(113)
 @pytest.mark.parametrize("way", ["form", "header"])
 def test_each_refusal_is_held_back_and_the_right_token_is_not(
-    house: House, way: str, monkeypatch: pytest.MonkeyPatch
+    pawsort: Installation, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[float] = []
 
@@ -329,7 +329,7 @@ def test_each_refusal_is_held_back_and_the_right_token_is_not(
         held.append(seconds)
 
     monkeypatch.setattr(guard, "asyncio", SimpleNamespace(sleep=sleep))
-    with client_of(house, token=TOKEN) as client:
+    with client_of(pawsort, token=TOKEN) as client:
         for guess in [*range(FREE + 3), TOKEN]:
             if way == "form":
                 answer = client.post("/login", data={"token": guess}, follow_redirects=False)
@@ -351,9 +351,11 @@ def test_each_refusal_is_held_back_and_the_right_token_is_not(
         "/browse?name=//x&u=http://y\\",
     ],
 )
-def test_the_form_leads_to_the_page_that_was_asked_for_with_its_query(house: House, path: str) -> None:
+def test_the_form_leads_to_the_page_that_was_asked_for_with_its_query(
+    pawsort: Installation, path: str
+) -> None:
     asked = path.partition("#")[0].replace("\\", "%5C")
-    with client_of(house, token=TOKEN) as client:
+    with client_of(pawsort, token=TOKEN) as client:
         asking = client.get(asked, headers=HTML, follow_redirects=False)
         form = client.get(asking.headers["location"], headers=HTML)
         assert form.status_code == 200
@@ -402,8 +404,8 @@ def test_the_form_leads_to_no_other_place(path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["//evil.example/a", "/%5cevil.example", "/%2fevil.example", "/\\evil", "/%00"]
 )
-def test_who_asks_for_another_place_is_led_to_the_start(house: House, path: str) -> None:
-    with client_of(house, token=TOKEN) as client:
+def test_who_asks_for_another_place_is_led_to_the_start(pawsort: Installation, path: str) -> None:
+    with client_of(pawsort, token=TOKEN) as client:
         answer = client.get(
             f"http://127.0.0.1:8420{quote(path, safe='/%')}", headers=HTML, follow_redirects=False
         )

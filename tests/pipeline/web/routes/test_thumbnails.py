@@ -11,7 +11,7 @@ from pipeline.config import LimitSettings
 from pipeline.web.routes.thumbnails import below
 from pipeline.web.services.draw_thumbnail import Thumbnail, ThumbnailRequest, draw
 from tests.pipeline.web.conftest import TestClient
-from tests.support.house import House
+from tests.support.installation import Installation
 from tests.support.pictures import encode, exif, png_bomb, scene
 
 LIMITS = LimitSettings(megapixels=1)
@@ -22,27 +22,27 @@ def drawn(root: Path, name: bytes, longest: int = 80) -> Thumbnail:
 
 
 def test_a_photo_of_the_ledger_is_shown_small_and_large_and_without_what_else_was_in_it(
-    client: TestClient, house: House
+    client: TestClient, pawsort: Installation
 ) -> None:
-    id = house.file(b"a.jpg", encode(scene(800, 600), "JPEG", exif=exif(taken="2026:11:21 08:00:00")))
+    id = pawsort.file(b"a.jpg", encode(scene(800, 600), "JPEG", exif=exif(taken="2026:11:21 08:00:00")))
     small = client.get(f"/pictures/{id}/small")
     assert small.headers["content-type"] == "image/jpeg"
     with Image.open(io.BytesIO(small.content)) as image:
         assert (image.size, dict(image.getexif())) == ((320, 240), {})
-    os.unlink(os.path.join(house.sorted, b"cats/a.jpg"))
+    os.unlink(os.path.join(pawsort.raw_sorted, b"cats/a.jpg"))
     assert client.get(f"/pictures/{id}/small").content == small.content, "it was drawn once"
     assert client.get(f"/pictures/{id}/large").status_code == 404
     assert client.get(f"/pictures/{id}/huge").status_code == 422
     assert client.get("/pictures/99/small").status_code == 404
 
 
-def test_what_failed_is_given_to_no_decoder_again(client: TestClient, house: House) -> None:
-    id = house.file(b"a.jpg", encode(scene(), "JPEG"), outcome="failed")
+def test_what_failed_is_given_to_no_decoder_again(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg", encode(scene(), "JPEG"), outcome="failed")
     assert client.get(f"/pictures/{id}/small").status_code == 404
 
 
-def test_a_file_of_any_name_is_shown(client: TestClient, house: House) -> None:
-    id = house.file(b"back\\slash \xff\n.jpg", encode(scene(), "JPEG"))
+def test_a_file_of_any_name_is_shown(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"back\\slash \xff\n.jpg", encode(scene(), "JPEG"))
     assert client.get(f"/pictures/{id}/small").status_code == 200
 
 
@@ -59,9 +59,9 @@ def test_a_link_in_the_place_of_a_photo_leads_nowhere(tmp_path: Path) -> None:
 
 @pytest.mark.fault(106)
 @pytest.mark.parametrize("path", ["../x.jpg", "sorted/../../x.jpg", "/etc/passwd", "sorted"])
-def test_a_path_outside_our_folders_is_no_picture(house: House, path: str) -> None:
-    there = os.path.abspath(os.path.join(house.settings.base, path))
-    assert below(house.settings, os.fsencode(there)) is None
+def test_a_path_outside_our_folders_is_no_picture(pawsort: Installation, path: str) -> None:
+    there = os.path.abspath(os.path.join(pawsort.settings.base, path))
+    assert below(pawsort.settings, os.fsencode(there)) is None
 
 
 @pytest.mark.fault(110)

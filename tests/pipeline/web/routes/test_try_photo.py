@@ -11,7 +11,7 @@ from pipeline.config import LimitSettings
 from pipeline.web.app import ROUTERS
 from pipeline.web.middleware.body_limits import SMALL_BODY, is_upload
 from tests.pipeline.web.conftest import TestClient, client_of, photo
-from tests.support.house import House
+from tests.support.installation import Installation
 
 
 def large(size: int) -> bytes:
@@ -29,10 +29,10 @@ def test_a_heat_map_is_drawn_of_each_photo_that_is_answered(visitor: TestClient,
     assert seen.status_code == 200 and 'class="heat"' in seen.text
 
 
-def test_a_heat_map_and_an_answer_end_at_the_same_size(house: House) -> None:
+def test_a_heat_map_and_an_answer_end_at_the_same_size(pawsort: Installation) -> None:
     limits = LimitSettings(file_mb=1)
-    house.settings = house.settings.model_copy(update={"limits": limits})
-    with client_of(house) as client:
+    pawsort.settings = pawsort.settings.model_copy(update={"limits": limits})
+    with client_of(pawsort) as client:
         for size, status in ((limits.file_bytes, 200), (limits.file_bytes + 1, 413)):
             for path in ("/try", "/try/heat"):
                 sent = client.post(path, data={"label": "cat"}, files={"file": ("a.png", large(size))})

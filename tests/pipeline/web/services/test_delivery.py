@@ -15,9 +15,8 @@ from pipeline.web.services import delivery as delivering
 from pipeline.web.services.database import DatabaseProvider
 from pipeline.web.services.delivery import Delivery, UploadDelivery, extension
 from pipeline.web.services.uploads import Upload
-from tests.support.house import House
+from tests.support.installation import SMALL, Installation
 from tests.support.oracle import conserved, digest
-from tests.support.world import World
 
 
 class Desk:
@@ -40,8 +39,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(house: House) -> Desk:
-    return Desk(house.settings)
+def desk(pawsort: Installation) -> Desk:
+    return Desk(pawsort.settings)
 
 
 def test_a_delivery_gets_a_new_name_and_an_image_extension(desk: Desk) -> None:
@@ -93,20 +92,20 @@ def test_a_name_that_is_taken_is_never_written_over(desk: Desk, monkeypatch: pyt
 
 @pytest.mark.fault(109)
 def test_the_same_key_brings_one_file_before_and_after_the_worker_took_it(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    desk = Desk(world.settings)
+    pawsort = Installation(tmp_path, SMALL)
+    desk = Desk(pawsort.settings)
     first = desk.deliver(b"1<cat>", "my key", "a.jpg")
     again = desk.deliver(b"1<cat>", "my key", "a.png")
     assert (first.already, again.already, again.name) == (False, True, first.name)
     (desk.inbox / f".pawsort-upload-{os.getpid()}-2.part").unlink()
-    world.live()
+    pawsort.run_worker()
     late = desk.upload(b"1<cat>")
     filed = desk.porter.deliver(late, desk.inbox, "my key")
     late.path.unlink()
     assert (filed.already, filed.id, filed.name) == (True, 1, first.name)
-    conserved(world.settings, [b"1<cat>"])
+    conserved(pawsort.settings, [b"1<cat>"])
     desk.store.close()
-    world.close()
+    pawsort.close()
 
 
 def test_a_key_is_for_one_file(desk: Desk) -> None:
@@ -129,8 +128,8 @@ def test_a_hundred_at_once_are_a_hundred_deliveries_or_one_with_a_key(
     assert desk.porter._keys == {}
 
 
-def test_names_that_the_settings_ignore_are_refused_rather_than_left_for_ever(house: House) -> None:
-    settings = house.settings.model_copy(update={"watch": WatchSettings(ignore=("upload-*",))})
+def test_names_that_the_settings_ignore_are_refused_rather_than_left_for_ever(pawsort: Installation) -> None:
+    settings = pawsort.settings.model_copy(update={"watch": WatchSettings(ignore=("upload-*",))})
     with pytest.raises(Problem) as problem:
         Desk(settings).deliver(b"one")
     assert problem.value.status_code == 409

@@ -1,7 +1,7 @@
 """A process that has everything imported, and forks a worker in milliseconds instead of seconds.
 
-`python -m tests.support.forked_worker`: reads orders from stdin, and writes to stdout who was born and who
-died, each as a line of JSON. `Nursery` is the other end of these pipes.
+`python -m tests.support.fork_server`: reads orders from stdin, and writes to stdout which worker started
+and which ended, each as a line of JSON. `ForkServer` is the other end of these pipes.
 """
 
 from __future__ import annotations
@@ -22,25 +22,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.stub_worker import Order, live
+from tests.support.installation import QUICK
+from tests.support.stub_worker import Order, run
 
 ROOT = Path(__file__).parents[2]
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWUSER = 0x10000000
-SETTINGS = """
-inboxes: [inbox, scans]
-decision: {min_confidence: 0.9}
-batch: {size: 4, wait_seconds: 0}
-watch: {mode: polling, settle_seconds: 0, rescan_seconds: 0.05}
-"""
 
 
-class Life:
-    """One worker that was born in a nursery."""
+class ForkedWorker:
+    """One worker that a fork server started."""
 
-    def __init__(self, nursery: Nursery, pid: int, log: Path) -> None:
+    def __init__(self, server: ForkServer, pid: int, log: Path) -> None:
         self.pid = pid
-        self._nursery = nursery
+        self._server = server
         self._log = log
 
     @property
@@ -62,7 +57,7 @@ class Life:
 
     def wait(self, seconds: float = 120.0) -> int:
         """Wait for its end; return its exit code, or minus the signal that killed it."""
-        return self._nursery.wait(self.pid, seconds)
+        return self._server.wait(self.pid, seconds)
 
     def kill(self) -> None:
         """End it at once."""
@@ -70,68 +65,68 @@ class Life:
         self.wait()
 
 
-class Nursery:
+class ForkServer:
     """The client's end; close it when done."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "tests.support.forked_worker"]
+        command = [sys.executable, "-m", "tests.support.fork_server"]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
-        self._heard = b""
-        self._dead: dict[int, int] = {}
+        self._received = b""
+        self._ended: dict[int, int] = {}
         try:
-            self._hear(300.0)  # TensorFlow is not among it, but on a busy machine it may take long
+            self._receive(300.0)  # TensorFlow is not among it, but on a busy machine it may take long
         except BaseException:
             self.close()
             raise
 
-    def worker(self, order: Order) -> Life:
+    def worker(self, order: Order) -> ForkedWorker:
         """Start a worker; its log is appended to `worker.log` in its folder."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         while True:
-            said = self._hear(30.0)
-            if "born" in said:
-                self._dead.pop(said["born"], None)  # of another, long ago: numbers come round again
-                return Life(self, said["born"], Path(order["folder"]) / "worker.log")
+            message = self._receive(30.0)
+            if "started" in message:
+                self._ended.pop(message["started"], None)  # of another, long ago: numbers come round again
+                return ForkedWorker(self, message["started"], Path(order["folder"]) / "worker.log")
 
     def wait(self, pid: int, seconds: float) -> int:
-        """Wait until a worker is dead; return how it ended."""
+        """Wait until a worker has ended; return how."""
         end = time.monotonic() + seconds
-        while pid not in self._dead:
-            self._hear(end - time.monotonic())
-        return self._dead[pid]
+        while pid not in self._ended:
+            self._receive(end - time.monotonic())
+        return self._ended[pid]
 
     def close(self) -> None:
-        """End the nursery, and with it all workers."""
+        """End the server, and with it all workers."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe
             pipe.close()
 
-    def _hear(self, seconds: float) -> dict[str, Any]:
+    def _receive(self, seconds: float) -> dict[str, Any]:
         end = time.monotonic() + seconds
-        while b"\n" not in self._heard:
+        while b"\n" not in self._received:
             assert self._process.stdout
             pipe = self._process.stdout.fileno()
             if not select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
                 raise TimeoutError("the worker does not end")
             chunk = os.read(pipe, 65536)
-            assert chunk, "the nursery is dead"
-            self._heard += chunk
-        line, _, self._heard = self._heard.partition(b"\n")
-        said: dict[str, Any] = json.loads(line)
-        if "dead" in said:
-            self._dead[said["dead"]] = said["code"]
-        return said
+            assert chunk, "the fork server has ended"
+            self._received += chunk
+        line, _, self._received = self._received.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        if "ended" in message:
+            self._ended[message["ended"]] = message["code"]
+        return message
 
 
 def main() -> None:
     """Serve orders until stdin ends."""
     _die_with_parent()
-    with tempfile.TemporaryDirectory(prefix="pawsort-nursery-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="pawsort-fork-server-") as scratch:
         tempfile.tempdir = scratch
         os.chmod(scratch, 0o1777)  # like /tmp: workers of other users have their locks there too
         _warm_up(Path(scratch))
@@ -145,40 +140,40 @@ def _serve() -> None:
         os.set_blocking(end, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
-    _say(ready=True)
+    _send(ready=True)
     waiting = b""
     while True:
         ready, _, _ = select.select([0, awake], [], [])
         if awake in ready:
             os.read(awake, 4096)
-            _bury()
+            _reap()
         if 0 in ready:
-            heard = os.read(0, 65536)
-            if not heard:
+            received = os.read(0, 65536)
+            if not received:
                 return
-            *lines, waiting = (waiting + heard).split(b"\n")
+            *lines, waiting = (waiting + received).split(b"\n")
             for line in lines:
-                _give_birth(json.loads(line))
+                _fork(json.loads(line))
 
 
-def _bury() -> None:
+def _reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            _say(dead=pid, code=os.waitstatus_to_exitcode(status))
+            _send(ended=pid, code=os.waitstatus_to_exitcode(status))
 
 
-def _give_birth(order: Order) -> None:
+def _fork(order: Order) -> None:
     pid = os.fork()
     if pid:
-        _say(born=pid)
+        _send(started=pid)
         return
     code = 70
     try:
         _become_worker(order)
-        code = live(order)
+        code = run(order)
         sys.stderr.flush()
     finally:
         os._exit(code)
@@ -227,17 +222,17 @@ def _die_with_parent() -> None:
 
 
 def _warm_up(scratch: Path) -> None:
-    """Live once, so that everything that is imported late is there before the first fork."""
+    """Run once, so that everything that is imported late is there before the first fork."""
     folder = scratch / "warm"
     (folder / "inbox").mkdir(parents=True)
-    (folder / "config.yaml").write_text(SETTINGS, encoding="utf-8")
+    (folder / "config.yaml").write_text(QUICK, encoding="utf-8")
     (folder / "inbox" / "a.jpg").write_bytes(b"<cat>")
-    code = live(Order(folder=str(folder), once=True))
+    code = run(Order(folder=str(folder), once=True))
     assert code == 0, code
     shutil.rmtree(folder)
 
 
-def _say(**words: object) -> None:
+def _send(**words: object) -> None:
     os.write(1, json.dumps(words).encode() + b"\n")
 
 
