@@ -20,8 +20,8 @@ from db.connection.engine import open_database, upgrade
 from db.ledger.ledger import FileDecision, Ledger, SettledFile
 from models.bundle.bundle import Bundle
 from pipeline import config
-from pipeline.corrections import corrections
-from pipeline.corrections.mover import Change
+from pipeline.corrections import correct_undo_retry
+from pipeline.corrections.recorded_move import Change
 from pipeline.files import moves
 from pipeline.worker.loop import Worker
 from pipeline.worker.startup import prepare_folders
@@ -193,16 +193,16 @@ class Installation:
 
     def correct(self, *names: bytes, label: str = "dog") -> list[Change]:
         paths = [os.path.join(self.raw_sorted, name) for name in names]
-        return corrections.correct(self.engine, self.settings, paths, label, "ann", FOLDERS, self.now)
+        return correct_undo_retry.correct(self.engine, self.settings, paths, label, "ann", FOLDERS, self.now)
 
     def undo(
         self, last: int | None = None, since: datetime | None = None, files: tuple[bytes, ...] = ()
     ) -> list[Change]:
         paths = [os.path.join(self.raw_sorted, name) for name in files]
-        return corrections.undo(self.engine, self.settings, "ben", paths, last, since, self.now)
+        return correct_undo_retry.undo(self.engine, self.settings, "ben", paths, last, since, self.now)
 
     def recover(self) -> list[Change]:
-        return corrections.recover_moves(self.engine, self.settings, self.now)
+        return correct_undo_retry.recover_moves(self.engine, self.settings, self.now)
 
     def state(self, id: int) -> tuple[str, str | None, str | None, bytes | None]:
         """State, outcome, corrected_to, and path relative to the folder."""

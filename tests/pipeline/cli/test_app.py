@@ -264,7 +264,7 @@ def test_a_model_is_found_by_its_name_beside_the_settings(run: Run, tmp_path: Pa
     (home / "config.yaml").touch()
     (tmp_path / "photos").mkdir()
     done = run("classify", "photos", "--model", "mine", "--config", "home/config.yaml")
-    assert done.code == 3 and "home/models/mine/bundle.yaml" in done.err
+    assert done.code == 3 and "home/models/mine: no bundle here" in done.err
 
 
 def test_doctor_lists_what_a_lost_database_knew_and_repair_records_it(run: Run, filed: Path) -> None:
