@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 from sqlalchemy import Engine, create_engine, func, select
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 from db.connection.errors import DatabaseReserved, translated
 
@@ -43,6 +44,11 @@ def reserved(engine: Engine, where: str) -> Iterator[None]:
             connection.commit()
         if not is_locked:
             raise DatabaseReserved(f"another worker uses the database {where}; stop it first")
-        yield
-        # The lock belongs to the session, which the pool would keep.
-        connection.invalidate()
+        try:
+            yield
+        finally:
+            # Freed here, since a server frees it only some time after the session has ended.
+            with suppress(DBAPIError):
+                connection.execute(select(func.pg_advisory_unlock(_WORKER_KEY)))
+                connection.commit()
+            connection.invalidate()  # else the pool would keep the session

@@ -419,6 +419,17 @@ def test_a_kill_between_steps_leaves_whole_rows(path: Path, steps: int) -> None:
 # --- one worker for a database --------------------------------------------------------------------------
 
 
+def test_a_worker_that_fails_frees_the_database(url: str) -> None:
+    upgrade(url)
+    first, second = open_database(url), open_database(url)
+    with pytest.raises(RuntimeError), reserved(first):
+        raise RuntimeError
+    with reserved(second):
+        pass
+    first.dispose()
+    second.dispose()
+
+
 @pytest.mark.fault(76)
 def test_a_database_serves_one_worker_at_a_time(url: str) -> None:
     upgrade(url)

@@ -29,7 +29,8 @@ from scripts.import_graph import module_graph, modules
 from tests.support.crash import Mortal
 from tests.support.installation import SMALL, Installation, run_until_idle, step_until
 from tests.support.oracle import conserved
-from tests.support.stub_classifier import BUNDLE, REASONS, SCORES, StubClassifier
+from tests.support.stub_answers import REASONS, SCORES
+from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 OTHER = replace(BUNDLE, name="other", sha256="1" * 64)
 CAT = SCORES[b"<cat>"]
