@@ -23,7 +23,7 @@ from tests.support.installation import Installation
 @pytest.fixture
 def whole(pawsort: Installation) -> Installation:
     """A house where all agrees: two photos, one corrected, one undone."""
-    pawsort.settings.reports.mkdir()
+    pawsort.settings.reports.mkdir(exist_ok=True)
     pawsort.file(b"x.jpg", b"1")
     pawsort.file(b"a/\xff.jpg", b"2")
     pawsort.file(b"back.jpg", b"3")
@@ -224,7 +224,7 @@ def test_problems_are_told_as_they_are_found(whole: Installation) -> None:
 
 def test_the_rows_of_a_moved_folder_are_read_in_pages(pawsort: Installation) -> None:
     """Two queries a row were hours for a million rows."""
-    pawsort.settings.reports.mkdir()
+    pawsort.settings.reports.mkdir(exist_ok=True)
     base = pawsort.settings.sorted
     pawsort.file(b"0.jpg", b"0")
     with writing(pawsort.engine) as connection:

@@ -27,7 +27,7 @@ OUTCOMES = ("cats", "dogs", "uncertain", "failed", "duplicates")
 
 @pytest.fixture
 def whole(pawsort: Installation) -> Installation:
-    pawsort.settings.reports.mkdir()
+    pawsort.settings.reports.mkdir(exist_ok=True)
     pawsort.file(b"a/x.jpg", b"1")
     pawsort.file(b"y.jpg", b"2", outcome="dogs")
     return pawsort

@@ -476,14 +476,14 @@ def test_what_undo_put_back_is_left_alone_after_the_installation_was_moved(
         shutil.copytree(new, tmp_path / "copy")
         shutil.rmtree(new)
         shutil.move(tmp_path / "copy", new)
-    moved = Installation(new)
+    moved = Installation(new, SMALL)
     moved.drop("another.jpg", b"<cat>")
-    moved.live()
+    moved.run_worker()
     assert moved.sorted() == {"dogs/c.jpg", "cats/another.jpg"}
     inbox = moved.settings.inboxes[0]
     os.rename(inbox / "a.jpg", inbox / "renamed.jpg")
     (inbox / "trip/b.jpg").write_bytes(b"<dog> edited")
-    moved.live()
+    moved.run_worker()
     assert {"dogs/renamed.jpg", "dogs/trip/b.jpg"} <= moved.sorted()
     moved.close()
 
