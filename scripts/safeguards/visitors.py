@@ -36,6 +36,12 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/test_import_path.py::test_a_child_is_safe_whatever_started_it",),
     ),
     of(
+        "no code from the working folder in children of python -E", "pipeline/import_path.py",
+        "    if sys.flags.ignore_environment and not sys.flags.safe_path:\n",
+        "    if False:\n",
+        (), ("pipeline/test_import_path.py::test_a_child_is_safe_whatever_started_it",),
+    ),
+    of(
         "loopback by default", "pipeline/web/server.py",
         "    host, port = settings.web.host, settings.web.port\n",
         "    host, port = \"0.0.0.0\", settings.web.port\n",
