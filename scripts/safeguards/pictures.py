@@ -79,6 +79,12 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("models/images/formats/test_jpeg_decoding.py::test_other_bytes_within_the_data_are_mostly_noticed_though_no_marker_is_broken",),
     ),
     of(
+        "zeros at the end of arithmetic coding", "models/images/formats/jpeg_decoding.py",
+        "    begun = data[:end] +",
+        "    begun = data[: last.end] +",
+        (), ("models/images/formats/test_arithmetic_jpegs.py::test_half_of_one_is_refused_whatever_fills_its_place",),
+    ),
+    of(
         "frames of a film after an image", "models/images/formats/heif.py",
         "    pictures = [track for track in tracks if track.handler == _PICTURES]\n",
         "    pictures = tracks\n",
