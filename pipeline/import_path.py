@@ -34,6 +34,17 @@ def secure() -> None:
 def secure_children() -> None:
     """Make the import path with which processes started from this one begin safe."""
     os.environ[SAFE_PATH] = "1"
+    if sys.flags.ignore_environment and not sys.flags.safe_path:
+        _start_children_with_flag()
+
+
+def _start_children_with_flag() -> None:
+    """Add `-P` to the flags with which `multiprocessing` starts processes: it copies `-E` of `python -E`."""
+    from multiprocessing import util  # here, since the import path is safe by now
+
+    flags = util._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    if "-P" not in flags:
+        util._args_from_interpreter_flags = lambda: [*flags, "-P"]  # type: ignore[attr-defined]
 
 
 def safe(path: list[str], folder: str, unsafe: set[str]) -> list[str]:

@@ -40,8 +40,7 @@ def check(image: TiffDecoder, data: bytes) -> None:
     elif image.packing in _DEFLATE:
         _check_deflated(data, spans)
     elif image.packing == _JPEG:
-        for jpeg in _jpegs(image, data, spans):
-            load_jpeg(JpegImageFile(io.BytesIO(jpeg)), _SMALL, list(segments(jpeg)))
+        _check_jpegs(image, data, spans)
 
 
 def _spans(image: TiffDecoder) -> list[Span]:
@@ -103,6 +102,22 @@ def _check_deflated(data: bytes, spans: list[Span]) -> None:
                 packed = unpacker.unconsumed_tail
         except zlib.error as error:
             raise corrupt(f"the TIFF has zeros where data should be: {error}") from error
+
+
+def _check_jpegs(image: TiffDecoder, data: bytes, spans: list[Span]) -> None:
+    """Load each JPEG, and compare its size with what is shown of it; libtiff fills up the rest."""
+    across, down = _chunk(image)
+    columns, missing = -(-image.width // across), 0
+    for nth, jpeg in enumerate(_jpegs(image, data, spans)):
+        strip = JpegImageFile(io.BytesIO(jpeg))
+        width, height = strip.size
+        load_jpeg(strip, _SMALL, list(segments(jpeg)))
+        row, column = divmod(nth, columns)
+        shown = min(across, image.width - column * across), max(0, min(down, image.height - row * down))
+        missing += shown[0] * shown[1] - min(width, shown[0]) * min(height, shown[1])
+    # Planes of colour may be smaller than that of brightness.
+    if image.tag_v2.get(_PLANAR, 1) == 1 and missing > _TOLERATED * image.width * image.height:
+        raise truncated("JPEG strips or tiles of the TIFF are smaller than their places")
 
 
 def _jpegs(image: TiffDecoder, data: bytes, spans: list[Span]) -> Iterator[bytes]:

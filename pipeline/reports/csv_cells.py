@@ -6,7 +6,7 @@ import re
 
 from pipeline.control_characters import CONTROL
 
-_DANGEROUS = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_DANGEROUS = re.compile(r"(\A|;)(?=[\"']*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 
 
 def visible(text: str) -> str:
@@ -19,10 +19,11 @@ def _bytes(match: re.Match[str]) -> str:
 
 
 def neutral(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula.
+    """Put an apostrophe before what a spreadsheet would run as a formula.
 
-    Such a text begins with `=`, `+`, `-`, `@`, one of these in full width (U+FF1D ...), which Japanese and
-    Chinese spreadsheets treat alike, tab, return or line feed. If apostrophes stand before one of these, the
-    text gets another, so that removing one from such a cell restores the text.
+    That is a text, or a part behind `;`, which separates cells in many countries, that begins with `=`, `+`,
+    `-`, `@`, one of these in full width (U+FF1D ...), which Japanese and Chinese spreadsheets treat alike,
+    tab, return or line feed, perhaps behind quotes and apostrophes. Removing one apostrophe from each such
+    part restores the text.
     """
-    return "'" + text if _DANGEROUS.match(text) else text
+    return _DANGEROUS.sub(r"\1'", text)

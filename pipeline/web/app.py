@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from pipeline.child_process import Main
 from pipeline.config import Settings
@@ -75,11 +77,28 @@ def create_app(
     app.add_middleware(
         SecurityMiddleware, web=settings.web, sessions=context.sessions, attempts=context.attempts
     )
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", _WholeFiles(directory=STATIC), name="static")
     openapi.describe(app, settings.web)
     for module in routers:
         app.include_router(module.router)
     return app
+
+
+class _WholeFiles(StaticFiles):
+    """Files that are sent whole, as a server may whatever range a request wants: RFC 9110, section 14.2.
+
+    Starlette's errors about ranges would be plain text.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        if "accept-ranges" in response.headers:
+            del response.headers["accept-ranges"]
+        return response
 
 
 def _make_context(settings: Settings, routers: Sequence[ModuleType], classifier: Main) -> AppContext:

@@ -79,6 +79,24 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("models/images/formats/test_jpeg_decoding.py::test_other_bytes_within_the_data_are_mostly_noticed_though_no_marker_is_broken",),
     ),
     of(
+        "zeros at the end of arithmetic coding", "models/images/formats/jpeg_decoding.py",
+        "    begun = data[:end] +",
+        "    begun = data[: last.end] +",
+        (), ("models/images/formats/test_arithmetic_jpegs.py::test_half_of_one_is_refused_whatever_fills_its_place",),
+    ),
+    of(
+        "JPEG strips as large as their places", "models/images/tiff_strips.py",
+        "    if image.tag_v2.get(_PLANAR, 1) == 1 and missing >",
+        "    if False and missing >",
+        (42,), ("models/images/test_tiff_strips.py::test_jpeg_strips_smaller_than_their_place_are_refused",),
+    ),
+    of(
+        "pixels beyond the rows of a packed BMP", "models/images/formats/bmp.py",
+        "        dropped += max(0, x + len(values) - width)\n",
+        "        dropped = 0\n",
+        (), ("models/images/formats/test_bmp.py::test_other_bytes_whose_runs_are_far_longer_than_their_rows_are_corrupt",),
+    ),
+    of(
         "frames of a film after an image", "models/images/formats/heif.py",
         "    pictures = [track for track in tracks if track.handler == _PICTURES]\n",
         "    pictures = tracks\n",

@@ -14,8 +14,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "formulas in a CSV", "pipeline/reports/csv_cells.py",
-        "if _DANGEROUS.match(text) else text",
-        "if False else text",
+        "    return _DANGEROUS.sub(r\"\\1'\", text)\n",
+        "    return text\n",
         (35, 96), ("pipeline/reports/test_csv_files.py::test_each_name_is_one_record_and_no_cell_is_a_formula",),
     ),
     of(

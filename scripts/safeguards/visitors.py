@@ -31,8 +31,19 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), (_PRIVATE,),
     ),
     of(
+        "no formula behind a semicolon", "pipeline/reports/csv_cells.py",
+        "(\\A|;)(?=", "(\\A)(?=",
+        (), (_CSV + "test_no_cell_is_a_formula_whatever_separates_cells_for_a_spreadsheet",),
+    ),
+    of(
         "no code from the working folder in children", "pipeline/import_path.py",
         "    os.environ[SAFE_PATH] = \"1\"\n", "    pass\n",
+        (), ("pipeline/test_import_path.py::test_a_child_is_safe_whatever_started_it",),
+    ),
+    of(
+        "no code from the working folder in children of python -E", "pipeline/import_path.py",
+        "    if sys.flags.ignore_environment and not sys.flags.safe_path:\n",
+        "    if False:\n",
         (), ("pipeline/test_import_path.py::test_a_child_is_safe_whatever_started_it",),
     ),
     of(

@@ -99,6 +99,13 @@ def test_classify_runs_no_file_of_the_working_folder(trap: Trap, pawsort: str) -
 
 
 @pytest.mark.timeout(240)
+def test_classify_runs_no_file_of_the_working_folder_where_python_ignores_the_environment(trap: Trap) -> None:
+    trap.set()
+    done = run(trap, sys.executable, "-E", WORKER, "classify", "x.jpg")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.timeout(240)
 def test_a_worker_runs_no_file_of_the_folder_that_an_empty_entry_of_the_path_means(trap: Trap) -> None:
     trap.set(LATER)
     done = run(trap, sys.executable, WORKER, "--once", PYTHONPATH=".:")
@@ -170,10 +177,11 @@ def echo(requests: object, answers: object) -> None:
     answers.send(requests.recv())  # type: ignore[attr-defined]
 
 
-def test_a_child_is_safe_whatever_started_it(trap: Trap, tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [[], ["-E"], ["-s"], ["-P"], ["-I"], ["-E", "-s"], ["-E", "-P"]])
+def test_a_child_is_safe_whatever_started_it(trap: Trap, tmp_path: Path, flags: list[str]) -> None:
     (tmp_path / "script.py").write_text(CHILD % str(ROOT), encoding="utf-8")
     trap.set()
-    assert run(trap, sys.executable, str(tmp_path / "script.py")).returncode == 0
+    assert run(trap, sys.executable, *flags, str(tmp_path / "script.py")).returncode == 0
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from models.evaluation.metrics.predictions import Predictions
 Row = Sequence[object]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # control characters of terminals
-_FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")  # starts of formulas in spreadsheets
+# Where formulas begin in spreadsheets; `;` separates cells in many countries.
+_FORMULA = re.compile(r"(\A|;)(?=[\"']*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 def write_json(path: Path, content: object) -> None:
@@ -45,7 +46,7 @@ def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], value)
-    return "'" + text if _FORMULA.match(text) else text
+    return _FORMULA.sub(r"\1'", text)
 
 
 def name_of(path: bytes) -> str:

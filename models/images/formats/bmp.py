@@ -142,6 +142,7 @@ _RUNS = 512  # at once, at most
 _TOLERATED = 0.02  # the share of rows that may lack every pixel where data are left, or were promised
 _LEFT_FREE = 0.25  # the share that a program may leave free on purpose, by an early end or by jumps
 _FEW_ROWS = 8  # of drawings smaller than any photo
+_WORD = 7  # pixels by which a row may be too long, as the width is rounded up to a word
 _SURPLUS = 64  # bytes behind the last run
 
 Bytes = npt.NDArray[np.uint8]
@@ -160,7 +161,7 @@ def _from_runs(data: bytes, header: BmpHeader) -> Image.Image:
 def _unroll(data: bytes, header: BmpHeader, fill: int) -> bytearray:
     (width, height), at, nibbles = header.shape, header.pixels_at, header.compression == _RLE4
     pixels, painted = bytearray(bytes((fill,)) * (width * height)), bytearray(height)
-    x = y = 0
+    x = y = dropped = 0
     while y < height:
         if at + 2 > len(data):
             if y == height - 1 and x == width:
@@ -175,11 +176,14 @@ def _unroll(data: bytes, header: BmpHeader, fill: int) -> bytearray:
             x, y, at = min(x + right, width), y + up, at + 2 + code
             continue
         values, at = _runs(data, at, nibbles) if count else _plain_values(data, at, nibbles)
+        dropped += max(0, x + len(values) - width)
         values = values[: width - x]  # of a row that is too long, the rest is dropped, as Windows does
         start = y * width + x
         pixels[start : start + len(values)] = values.data
         painted[y] |= len(values) > 0
         x += len(values)
+    if dropped > _WORD * height + _TOLERATED * width * height and height > _FEW_ROWS:
+        raise corrupt(f"rows of the BMP have {dropped} pixels too many")
     _check_rows(data, header, at, painted.count(0) / height)
     return pixels
 

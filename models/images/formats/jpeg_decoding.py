@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -42,6 +43,10 @@ _LAST_FEW = 8  # bytes that a decoder needs for the last block, and then it has 
 _ROUNDED = 12  # levels by which a mean may exceed black or white when its step is coarse, with a margin
 _LOOK = 32  # bytes of a scan that are handed over one by one
 _NO_MEMORY = -9
+_PLAIN = 256  # pixels of one colour that arithmetic coding may write as one zero byte, with a margin
+_ONE_COLOUR = 8  # levels by which a plain part may vary
+
+Pixels = npt.NDArray[np.uint8]
 
 
 class _Decoder:
@@ -111,7 +116,7 @@ def load(image: JpegImageFile, size: tuple[int, int], head: Sequence[Segment]) -
     if found.kind == LOSSLESS:
         size = image.size  # it has no reduced scales
     if found.kind in ARITHMETIC:
-        return _load_arithmetic(data, size, found)
+        return _load_arithmetic(data, size, found, image.width * image.height // _PLAIN)
     image.draft("RGB", size)
     cut = _decode_scans(image, data, found)
     if cut is None:
@@ -162,7 +167,7 @@ def _check_means(data: bytes, found: Scans) -> None:
     """Raise UnreadableImage (corrupt) if a block's mean is beyond black or white.
 
     Each mean is coded as the difference to the one before, so other bytes within the data shift all that
-    follow. It takes a decode of its own, so only photos are looked at whose data do not end with the picture.
+    follow. It takes a decode of its own, so only arithmetic coding and data behind the picture are looked at.
     """
     if (plain := means_of_blocks(data, found.head)) is None:
         return
@@ -238,12 +243,8 @@ def _missing(data: bytes, last: Scan) -> float:
     if not decoder.feed(_noise(last.end - last.start)) and not decoder.skips(_PROBE):
         return 1.0  # more is missing than this noise makes up
     decoder.feed(_END)
-    return _difference(image, _decoded(data, _LOOKED_AT, [data[: last.end] + _END]))
-
-
-def _difference(spoilt: Image.Image, plain: Image.Image) -> float:
-    differs = np.asarray(spoilt) != np.asarray(plain)
-    return float(differs.reshape(*differs.shape[:2], -1).any(axis=2).mean())
+    plain = _decoded(data, _LOOKED_AT, [data[: last.end] + _END])
+    return _depending(np.asarray(image), np.asarray(plain))
 
 
 def _opened(data: bytes, size: tuple[int, int]) -> JpegImageFile:
@@ -262,18 +263,37 @@ def _decoded(data: bytes, size: tuple[int, int], pieces: list[bytes]) -> JpegIma
     return image
 
 
-def _load_arithmetic(data: bytes, size: tuple[int, int], found: Scans) -> JpegImageFile:
-    """Decode with all data at once: a decoder of arithmetic coding cannot wait for more."""
+def _load_arithmetic(data: bytes, size: tuple[int, int], found: Scans, most: int) -> JpegImageFile:
+    """Decode with all data at once: a decoder of arithmetic coding cannot wait for more.
+
+    An encoder leaves out zeros at the end of a scan, so they are padding or a hole; `most` mean one colour.
+    """
     last = found.scans[-1]
+    end = last.start + len(data[last.start : last.end].rstrip(b"\0"))
     image = _decoded(data, size, [data[: last.end] + _END])
-    if any(_ZEROS in data[scan.start : scan.end].rstrip(b"\0") for scan in found.scans):
+    spans = [(scan.start, end if scan is last else scan.end) for scan in found.scans]
+    if any(data.find(bytes(max(len(_ZEROS), most)), *span) >= 0 for span in spans):
         raise corrupt(_HOLE)
     if restarts_lost(data, last) > _TOLERATED:
         raise _incomplete(last)
     if not found.exact:
         raise truncated("the JPEG ends before its last scan") if last.followed else _incomplete(last)
-    begun, noise = data[: last.end], _noise(last.end - last.start)
-    spoilt, plain = (_decoded(data, _LOOKED_AT, [begun + more + _END]) for more in (noise, b""))
-    if _difference(spoilt, plain) > _TOLERATED:
+    _check_means(data, found)
+    begun = data[:end] + b"\0" * data.endswith(b"\xff", last.start, end)
+    noise = _noise(end - last.start)
+    spoilt, plain = (np.asarray(_decoded(data, _LOOKED_AT, [begun + more + _END])) for more in (noise, b""))
+    if _depending(spoilt, plain, last.marker == _END_MARKER) > _TOLERATED:
         raise _incomplete(last)
     return image
+
+
+def _depending(spoilt: Pixels, plain: Pixels, ended: bool = False) -> float:
+    """Return the share of a picture, 0 to 1, that depends on the bytes behind its data.
+
+    Where arithmetic coding `ended`, a rest of one colour is whole: it takes no bytes.
+    """
+    differs = (spoilt != plain).reshape(*plain.shape[:2], -1).any(axis=2)
+    if ended and differs.any():
+        rest = plain[differs].reshape(int(differs.sum()), -1).astype(np.int16)
+        differs[differs] = (np.abs(rest - np.median(rest, axis=0)) > _ONE_COLOUR).any(axis=1)
+    return float(differs.mean())

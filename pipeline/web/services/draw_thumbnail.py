@@ -79,5 +79,9 @@ def draw(request: ThumbnailRequest, limits: LimitSettings) -> Thumbnail:
         return Thumbnail(request.id, encode_jpeg(fit(data, request.longest, limits.pixels)))
     except UnreadableImage as error:
         return Thumbnail(request.id, None, error.reason)
-    except (OSError, MemoryError) as error:
-        return Thumbnail(request.id, None, type(error).__name__)
+    except FileNotFoundError:
+        return Thumbnail(request.id, None, "the file is missing")
+    except OSError:
+        return Thumbnail(request.id, None, "unreadable")
+    except MemoryError:
+        return Thumbnail(request.id, None, "it takes too much memory")

@@ -66,6 +66,65 @@ def test_half_a_jpeg_strip_is_refused(rows: int) -> None:
         decode(bytes(data), 32)
 
 
+def of_jpegs(sizes: list[tuple[int, int]], rows: int, tile: int = 0) -> bytes:
+    """Make a TIFF of 200 x 160 pixels whose strips or tiles are JPEGs of these sizes."""
+    jpegs = [encode(noise(*size), "JPEG", subsampling=0) for size in sizes]
+    offsets = [8 + sum(map(len, jpegs[:nth])) for nth in range(len(jpegs))]
+    ifd_at = 8 + sum(map(len, jpegs))
+    layout = [(322, [tile]), (323, [tile])] if tile else [(278, [rows])]
+    tags = [
+        (256, [200]),
+        (257, [160]),
+        (258, [8, 8, 8]),
+        (259, [7]),
+        (262, [6]),
+        (277, [3]),
+        (530, [1, 1]),
+        *layout,
+    ]
+    tags += [(324 if tile else OFFSETS, offsets), (325 if tile else LENGTHS, [len(jpeg) for jpeg in jpegs])]
+    entries, behind = b"", b""
+    for tag, told in sorted(tags):
+        raw = (
+            struct.pack(f"<{len(told)}I", *told)
+            if tag not in (258, 530)
+            else struct.pack(f"<{len(told)}H", *told)
+        )
+        at = struct.pack("<I", ifd_at + 2 + 12 * len(tags) + 4 + len(behind))
+        entries += struct.pack("<HHI", tag, 3 if tag in (258, 530) else 4, len(told))
+        entries += raw.ljust(4, b"\0") if len(raw) <= 4 else at
+        behind += raw if len(raw) > 4 else b""
+    ifd = struct.pack("<H", len(tags)) + entries + bytes(4) + behind
+    return b"II*\0" + struct.pack("<I", ifd_at) + b"".join(jpegs) + ifd
+
+
+WHOLE, LAST = (200, 48), (200, 16)
+
+
+@pytest.mark.parametrize("small", [(200, 16), (100, 48), (104, 24)])
+@pytest.mark.parametrize("nth", [0, 1, 2])
+@pytest.mark.fault(42)
+def test_jpeg_strips_smaller_than_their_place_are_refused(small: tuple[int, int], nth: int) -> None:
+    sizes = [WHOLE, WHOLE, WHOLE, LAST]
+    assert decode(of_jpegs(sizes, 48), 32).any()
+    sizes[nth] = small
+    with pytest.raises(UnreadableImage, match="truncated"):
+        decode(of_jpegs(sizes, 48), 32)
+
+
+def test_a_last_jpeg_strip_may_be_as_high_as_the_others() -> None:
+    assert decode(of_jpegs([WHOLE] * 4, 48), 32).any()
+
+
+def test_jpeg_tiles_need_only_what_the_picture_shows_of_them() -> None:
+    full, edge, corner = (128, 128), (72, 128), (72, 32)
+    for sizes in ([full] * 4, [full, edge, (128, 32), corner]):
+        assert decode(of_jpegs(sizes, 0, 128), 32).any()
+    for sizes in ([(128, 64), full, full, full], [full, (40, 128), full, full]):
+        with pytest.raises(UnreadableImage, match="truncated"):
+            decode(of_jpegs(sizes, 0, 128), 32)
+
+
 @pytest.mark.parametrize(
     "packing", ["group3", "group4", "tiff_ccitt", "tiff_lzw", "tiff_adobe_deflate", "jpeg"]
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from db.schema.file_names import escape, unescape
 from pipeline.reports import csv_files
-from pipeline.reports.csv_files import body, header, neutral, pieces_of
+from pipeline.reports.csv_files import body, header, pieces_of
 
 NAMES = [
     "plain.jpg",
@@ -23,6 +24,12 @@ NAMES = [
     "@a.jpg",
     "\uff1d1+1.jpg",
     "\uff20a.jpg",
+    "x;=1+1.jpg",
+    "x;-1;@a;+2;\uff1d3.jpg",
+    "x;'=already.jpg",
+    'x;"=1+1".jpg',
+    '"=1.jpg',
+    "x;y.jpg",
     "\ta.jpg",
     "\ra.jpg",
     "\na.jpg",
@@ -43,7 +50,7 @@ def read_back(content: bytes) -> list[list[str]]:
 
 
 def taken_off(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and neutral(cell[1:]) == cell else cell
+    return re.sub(r"(^|;)'(?=[\"']*[=+\-@\uff1d\uff0b\uff0d\uff20])", r"\1", cell)
 
 
 def name_of(cell: str) -> str:
@@ -63,6 +70,16 @@ def test_each_name_is_one_record_and_no_cell_is_a_formula() -> None:
         record[0] for record in records if record[0].startswith(tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"))
     ]
     assert [name_of(record[0]) for record in records] == NAMES
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_no_cell_is_a_formula_whatever_separates_cells_for_a_spreadsheet(separator: str) -> None:
+    for name in NAMES:
+        line = body(
+            pd.DataFrame({"n": [1], "name": pd.Series([escape(name.encode())], dtype="str")})
+        ).decode()
+        for cell in next(csv.reader([line], delimiter=separator)):
+            assert not cell.strip('"').startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20")), (name, cell)
 
 
 CONTROLS = [chr(code) for code in (*range(1, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), 0x2028)]

@@ -64,3 +64,13 @@ def test_no_interval_ends_before_its_share() -> None:
             written = [float(percent(part).split()[0]) for part in (low, right / count, high)]
             assert written == sorted(written), (right, count)
     assert [percent(share) for share in (0.9999999999999999, 1e-17)] == ["100 %", "0 %"]
+
+
+@pytest.mark.parametrize("range", ["bytes=5-1", "bytes=a", "items=0-1", "", "bytes=99999999-", "bytes=0-9"])
+def test_the_files_of_pages_are_sent_whole_whatever_range_is_asked_for(
+    client: TestClient, range: str
+) -> None:
+    whole = client.get("/static/pawsort.css")
+    found = client.get("/static/pawsort.css", headers={"Range": range})
+    assert (found.status_code, found.content) == (200, whole.content)
+    assert "accept-ranges" not in found.headers

@@ -7,9 +7,17 @@ from models.evaluation.report import tables
 
 
 def test_no_cell_is_a_formula_to_a_spreadsheet(tmp_path: Path):
-    tables.write_csv(tmp_path / "a.csv", [["name"], ["=1+1"], ["-x"], ["'@x"], ["a-b"], [-0.5]])
+    tables.write_csv(tmp_path / "a.csv", [["name"], ["=1+1"], ["-x"], ["'@x"], ["a-b"], ["x;=1"], [-0.5]])
     with open(tmp_path / "a.csv", newline="") as file:
-        assert [row[0] for row in csv.reader(file)] == ["name", "'=1+1", "'-x", "''@x", "a-b", "-0.5"]
+        assert [row[0] for row in csv.reader(file)] == [
+            "name",
+            "'=1+1",
+            "'-x",
+            "''@x",
+            "a-b",
+            "x;'=1",
+            "-0.5",
+        ]
 
 
 def test_names_that_are_no_utf8_are_written_as_escapes():

@@ -290,3 +290,20 @@ def test_runs_that_end_before_the_header_says_are_corrupt() -> None:
 def test_rows_may_be_left_free_at_the_end(tail: bytes) -> None:
     packed = pack(drawn(60, 79, 16), 8, plain=True)[:-2] + tail
     assert (show(bmp(60, 100, 8, packing=1, data=packed, colours=16))[:18, 1:] == 255).all()
+
+
+@pytest.mark.parametrize("hole", [b"\xff" * 4000, bytes(range(1, 251)) * 16], ids=["ff", "other"])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_other_bytes_whose_runs_are_far_longer_than_their_rows_are_corrupt(hole: bytes, bits: int) -> None:
+    packed = pack(drawn(300, 200, 1 << bits), bits, plain=False)
+    spoilt = packed[: len(packed) // 3] + hole + packed[len(packed) // 3 + len(hole) :]
+    with pytest.raises(UnreadableImage, match="corrupt"):
+        show(bmp(300, 200, bits, packing=1 if bits == 8 else 2, data=spoilt))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_rows_that_fill_a_whole_word_are_no_damage(bits: int) -> None:
+    pixels = drawn(40, 200, 16)
+    packed = pack(pixels, bits, plain=False)
+    shown = show(bmp(33, 200, bits, colours=16, packing=1 if bits == 8 else 2, data=packed))
+    assert (shown == table(16)[pixels[:, :33]]).all()

@@ -31,7 +31,11 @@ def test_a_photo_of_the_ledger_is_shown_small_and_large_and_without_what_else_wa
         assert (image.size, dict(image.getexif())) == ((320, 240), {})
     os.unlink(os.path.join(pawsort.raw_sorted, b"cats/a.jpg"))
     assert client.get(f"/pictures/{id}/small").content == small.content, "it was drawn once"
-    assert client.get(f"/pictures/{id}/large").status_code == 404
+    gone = client.get(f"/pictures/{id}/large")
+    assert (gone.status_code, gone.json()["error"]) == (
+        404,
+        "This file cannot be shown: the file is missing.",
+    )
     assert client.get(f"/pictures/{id}/huge").status_code == 422
     assert client.get("/pictures/99/small").status_code == 404
 
@@ -39,6 +43,12 @@ def test_a_photo_of_the_ledger_is_shown_small_and_large_and_without_what_else_wa
 def test_what_failed_is_given_to_no_decoder_again(client: TestClient, pawsort: Installation) -> None:
     id = pawsort.file(b"a.jpg", encode(scene(), "JPEG"), outcome="failed")
     assert client.get(f"/pictures/{id}/small").status_code == 404
+
+
+def test_words_say_why_a_file_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert drawn(tmp_path, b"gone.jpg").problem == "the file is missing"
+    assert drawn(tmp_path, b"folder").problem == "unreadable"
 
 
 def test_a_file_of_any_name_is_shown(client: TestClient, pawsort: Installation) -> None:
