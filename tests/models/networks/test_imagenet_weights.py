@@ -86,6 +86,7 @@ def test_an_installed_package_gives_the_weights_and_its_code_is_not_run(
     assert expected.name not in sys.modules
 
 
+@pytest.mark.fault(98)
 def test_an_installed_package_with_another_content_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -30,6 +30,7 @@ class Evil:
         return os.putenv, ("PAWSORT_EVIL", "1")
 
 
+@pytest.mark.fault(99)
 def test_a_file_that_names_a_function_is_refused_and_the_function_never_called(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -54,6 +55,7 @@ def test_a_file_of_another_kind_is_refused():
             read_tensors(data)
 
 
+@pytest.mark.fault(99)
 def test_a_tensor_that_exceeds_its_storage_is_refused():
     data = torch_file({"a": np.arange(6, dtype=np.float32)})
     longer = data.replace(b"K\x06\x85", b"K\x60\x85")  # its shape (6,) becomes (96,)
