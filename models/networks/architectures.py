@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import ArchitectureError
-from models.networks import backbones, hog_features, imagenet_prior, recipes
+from models.networks import (
+    backbones,
+    efficientnet_lite,
+    hog_features,
+    imagenet_prior,
+    imagenet_weights,
+    recipes,
+)
 from models.networks.recipes import Recipe
 from models.networks.tf_runtime import keras, tf
 
 IMAGENET_PRIOR = "imagenet/kernel"
 """The array of a bundle's weights whose presence means that the network has an ImageNet prior."""
+
+
+Scaling = tuple[float, float]
+"""Factor and offset that normalise pixels of 0 to 255."""
+
+_LITE_SCALING = (1 / 128, -127 / 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,7 @@ class Architecture:
     recipe: Recipe
     pretrained: bool = False  # whether ImageNet weights exist for it
     fitted: bool = False  # by scikit-learn in one step, for photos of one size
+    scaling: Scaling = (1 / 127.5, -1.0)
     mirrored: bool = False  # whether logits are the mean of those of the photo and its mirror image
 
 
@@ -75,7 +87,8 @@ def build(name: str, labels: int, *, with_prior: bool = False) -> Network:
     architecture = known(name)
     side = architecture.input_size if architecture.fitted else None
     images = keras.Input((side, side, 3), dtype="uint8", name="images")
-    normalised = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(images)
+    factor, offset = architecture.scaling
+    normalised = keras.layers.Rescaling(factor, offset=offset, name="normalise")(images)
     features = keras.Model(images, architecture.backbone(normalised, labels), name="features")
     head = keras.layers.Dense(labels, name="head", kernel_initializer="zeros")
     seen = features.output
@@ -114,30 +127,20 @@ def known(name: str) -> Architecture:
 
 
 def initialise_from_imagenet(network: Network, weights: str | Path, *, head: bool = False) -> None:
-    """Give MobileNetV2's backbone its ImageNet weights, and with `head` the last layer, of 1,000 labels, too.
+    """Give a backbone its ImageNet weights, and with `head` the last layer, of 1,000 labels, too.
 
-    "imagenet" downloads them, a path reads a .weights.h5 file. Raises ArchitectureError where the file does
-    not fit or the download fails.
+    "imagenet" takes what is installed or downloads it, a path reads a file: see `imagenet_weights.read`.
+    Raises ArchitectureError where the file does not fit or there is none.
     """
-    donated = {variable.path: variable for variable in _donor(weights).variables}
+    donated = imagenet_weights.read(network.model.name, weights)
     for variable in network.features.variables:
-        variable.assign(donated[variable.path])
+        variable.assign(imagenet_weights.fitted(donated, variable.path, tuple(variable.shape)))
     for layer in ([network.head] if head else []) + (
         [network.imagenet_head] if network.imagenet_prior else []
     ):
         for variable in layer.variables:
-            variable.assign(donated[f"predictions/{variable.path.rpartition('/')[2]}"])
-
-
-def _donor(weights: str | Path) -> Any:
-    try:
-        with redirect_stdout(sys.stderr):  # Keras prints its download to stdout, which is for data
-            return keras.applications.MobileNetV2(weights=str(weights))
-    except Exception as error:  # Keras raises plain Exception where a download fails
-        detail = " ".join(str(error).split())
-        if str(weights) == "imagenet":
-            raise ArchitectureError(f"ImageNet weights cannot be downloaded: {detail}") from error
-        raise ArchitectureError(f"{weights}: not ImageNet weights of MobileNetV2: {detail}") from error
+            name = f"{imagenet_weights.HEAD}/{variable.path.rpartition('/')[2]}"
+            variable.assign(imagenet_weights.fitted(donated, name, tuple(variable.shape)))
 
 
 def whiten(network: Network, batches: Iterable[npt.NDArray[np.uint8]]) -> None:
@@ -222,8 +225,16 @@ def _mismatch(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple
     return None
 
 
+def _lite(size: int, width: float, depth: float) -> Architecture:
+    backbone = efficientnet_lite.backbone(width, depth)
+    return Architecture(size, backbone, recipes.FINE_TUNING, pretrained=True, scaling=_LITE_SCALING)
+
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     "mobilenet_v2": Architecture(224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True),
+    "efficientnet_lite0": _lite(224, width=1.0, depth=1.0),
+    "efficientnet_lite1": _lite(240, width=1.0, depth=1.1),
+    "efficientnet_lite2": _lite(260, width=1.1, depth=1.2),
     "small_cnn": Architecture(112, backbones.small_cnn, recipes.SMALL_CNN),
     "cifar_cnn": Architecture(32, backbones.cifar_cnn, recipes.CIFAR_CNN, mirrored=True),
     "svm": Architecture(hog_features.SIZE, hog_features.svm, recipes.FITTED, fitted=True),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from models.bundle.bundle import Bundle, load, locate, read_weights
 from models.errors import ArchitectureError, BundleError
-from models.networks import architectures
+from models.networks import architectures, imagenet_weights
 from models.networks.architectures import Network
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def chosen(architecture: str, asked: str | None) -> str:
     folder = locate(asked, Path.cwd())
     if not folder.is_dir():
         raise ArchitectureError(
-            f"--init {asked}: not found; expected imagenet, none, a .weights.h5 file, or the name or folder "
+            f"--init {asked}: not found; expected imagenet, none, a file of weights, or the name or folder "
             "of a bundle"
         )
     return str(folder)
@@ -50,6 +51,9 @@ def check(architecture: str, init: str) -> None:
         )
     if Path(init).is_dir():
         _same_architecture(architecture, load(Path(init)))
+    elif init == imagenet_weights.DOWNLOAD:
+        with _advice(architecture, init):
+            imagenet_weights.check_installed(architecture)
 
 
 def has_imagenet_prior(architecture: str, init: str) -> bool:
@@ -70,22 +74,25 @@ def initialise(init: str, network: Network, architecture: str, labels: Sequence[
         return True
     if Path(init).is_dir():
         return _from_bundle(network, _same_architecture(architecture, load(Path(init))), labels)
-    _from_imagenet(network, init)
+    with _advice(architecture, init):
+        architectures.initialise_from_imagenet(network, init)
     if architectures.statistics_are_folded(network):
         log.info("%s: restoring the statistics of batch normalisation", init)
         architectures.restore_statistics(network, some())
     return False
 
 
-def _from_imagenet(network: Network, init: str) -> None:
+@contextlib.contextmanager
+def _advice(architecture: str, init: str) -> Iterator[None]:
+    """Say in an error what to do without ImageNet's weights."""
     try:
-        architectures.initialise_from_imagenet(network, init)
+        yield
     except ArchitectureError as error:
-        if init != "imagenet":
+        if init != imagenet_weights.DOWNLOAD:
             raise
         raise ArchitectureError(
-            f"{error}. Without internet, download the .weights.h5 file of MobileNetV2 elsewhere and name it: "
-            "--init FILE; or start from a bundle, --init cats_dogs, or from random weights, --init none"
+            f"{error}. {imagenet_weights.hint(architecture)}; or start from a bundle, --init cats_dogs, or "
+            "from random weights, --init none"
         ) from error
 
 

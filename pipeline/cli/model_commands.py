@@ -43,12 +43,16 @@ def train(
         str | None, typer.Option(metavar="NAME", help="A public data set, downloaded once: cifar10.")
     ] = None,
     architecture: Annotated[
-        str, typer.Option(help="mobilenet_v2, small_cnn, cifar_cnn, svm or random_forest.")
+        str,
+        typer.Option(
+            help="mobilenet_v2, efficientnet_lite0 to efficientnet_lite2, small_cnn, cifar_cnn, svm or "
+            "random_forest."
+        ),
     ] = "mobilenet_v2",
     init: Annotated[
         str | None,
         typer.Option(
-            help="imagenet, none, a .weights.h5 file, or a bundle's name or path; default: imagenet or none."
+            help="imagenet, none, a file of weights, or a bundle's name or path; default: imagenet or none."
         ),
     ] = None,
     recipe: Annotated[

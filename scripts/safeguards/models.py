@@ -25,6 +25,24 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (99,), ("models/bundle/test_bundle.py::test_pickles_are_never_loaded",),
     ),
     of(
+        "PyTorch's files name nothing but tensors", "models/networks/torch_files.py",
+        "        if (module, name) not in self._NAMES:\n            raise TorchFileError(f\"it names {module}.{name}, which a dictionary of tensors does not need\")\n",
+        "        if (module, name) not in self._NAMES:\n            return super().find_class(module, name)\n",
+        (99,), ("models/networks/test_torch_files.py::test_a_file_that_names_a_function_is_refused_and_the_function_never_called",),
+    ),
+    of(
+        "tensors within their storage", "models/networks/torch_files.py",
+        "    if min((tensor.offset, *tensor.strides, *tensor.shape)) < 0 or last >= len(storage):\n",
+        "    if False:\n",
+        (99,), ("models/networks/test_torch_files.py::test_a_tensor_that_exceeds_its_storage_is_refused",),
+    ),
+    of(
+        "the hash of an installed package's weights", "models/networks/imagenet_weights.py",
+        "    if (found := hashlib.sha256(data).hexdigest()) != package.sha256:\n",
+        "    if (found := hashlib.sha256(data).hexdigest()) == \"\":\n",
+        (98,), ("models/networks/test_imagenet_weights.py::test_an_installed_package_with_another_content_is_refused",),
+    ),
+    of(
         "one model for the life of a worker", "pipeline/classifier/client.py",
         "            self._refuse_another_model(ready)\n",
         "",

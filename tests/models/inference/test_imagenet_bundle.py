@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,7 +44,9 @@ def test_without_the_internet_one_error_names_the_remedy(tmp_path: Path, monkeyp
         raise Exception("URL fetch failure on https://storage: None -- Name or service not known")
 
     monkeypatch.setattr(architectures.keras.applications, "MobileNetV2", offline)
-    monkeypatch.setattr(architectures, "build", lambda name, labels: None)
+    monkeypatch.setattr(
+        architectures, "build", lambda name, _: SimpleNamespace(model=SimpleNamespace(name=name))
+    )
     with pytest.raises(BundleError, match=r"cannot be downloaded.*--weights FILE"):
         imagenet_bundle.open_imagenet(None, tmp_path)
     assert not any(tmp_path.iterdir())
