@@ -81,7 +81,7 @@ def _known_timezone(name: str) -> str:
 
 def _host_address(host: str) -> str:
     try:
-        usable = _is_address(host) or (":" not in host and _is_name(host.encode("idna").decode()))
+        usable = is_address(host) or (":" not in host and _is_name(host.encode("idna").decode()))
     except UnicodeError:
         usable = False
     if not usable:
@@ -90,12 +90,13 @@ def _host_address(host: str) -> str:
 
 
 def _host_name(host: str) -> str:
-    if not (_is_address(host) or _is_name(host)):
+    if not (is_address(host) or _is_name(host)):
         raise ValueError("expected the name of a host as browsers send it, such as pets.example.org")
     return host
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Return whether a host is an IP address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -16,9 +16,8 @@ _TOLERATED = 0.02
 """The share of a picture that may be missing, as of a JPEG."""
 
 _MARKS = {"LA": (1, 253), "RGB": (1, 253, 2), "RGBA": (1, 253, 2, 7)}
-_MARK = (
-    253  # of modes with one channel; few pictures have such a value there, and they are only counted in vain
-)
+_MARK = 253
+"""Of modes with one channel. A picture that has this value there is only counted in vain."""
 
 
 def check_png(image: PngImageFile, data: bytes) -> None:

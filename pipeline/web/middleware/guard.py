@@ -8,7 +8,6 @@ headers that restrict what a browser may do with it.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 import time
@@ -22,6 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.config import WebSettings
+from pipeline.ranges import is_address
 from pipeline.web.middleware import token_attempts
 from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
@@ -158,7 +158,7 @@ class Hosts:
         """Return whether a request names exactly one host, and that host is known."""
         named = headers.getlist("host")
         host = hostname(named[0]) if len(named) == 1 else None
-        return host is not None and (host in self._names or (self._public and _is_address(host)))
+        return host is not None and (host in self._names or (self._public and is_address(host)))
 
 
 def hostname(host: str) -> str | None:
@@ -207,14 +207,6 @@ def _ask_for_token(request: Request) -> Response:
     if query := request.scope["query_string"].decode("latin-1"):
         asked += f"?{query}"
     return RedirectResponse(f"/login?next={quote(own_path(asked))}", 303)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class _LoggedResponse:
