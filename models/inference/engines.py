@@ -34,7 +34,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """`tensorflow` or `openvino`."""
+        """The engine's name: `tensorflow`, `openvino`, or `bfloat16` for a first pass."""
 
     def predict(self, images: Pixels) -> Probabilities:
         """Return calibrated probabilities (n, k), rows summing to 1, for uint8 RGB (n, s, s, 3)."""
