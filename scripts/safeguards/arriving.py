@@ -184,7 +184,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "regular files only", "pipeline/watch/scanner.py",
         "        if stat.S_ISREG(status.st_mode):\n            self._held = ",
         "        if True:\n            self._held = ",
-        (26,), ("pipeline/watch/test_inbox.py::test_what_is_no_regular_file_is_left_alone_and_said_once",),
+        (26,), ("pipeline/watch/test_inbox.py::test_an_entry_that_is_not_a_regular_file_is_skipped_and_logged_once",),
     ),
     of(
         "files of 0 bytes", "pipeline/classifier/file_checks.py",

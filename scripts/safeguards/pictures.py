@@ -100,7 +100,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "frames of a film after an image", "models/images/formats/heif.py",
         "    pictures = [track for track in tracks if track.handler == _PICTURES]\n",
         "    pictures = tracks\n",
-        (), ("models/images/formats/test_heif.py::test_a_film_and_its_sound_are_no_frames_of_the_picture",),
+        (), ("models/images/formats/test_heif.py::test_video_and_sound_do_not_count_as_frames",),
     ),
     of(
         "the clean aperture of an AVIF", "models/images/decode.py",
@@ -118,7 +118,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "text that begins like an image", "models/images/formats/sniff.py",
         "    return None if _is_text(data[:512]) else _foreign_bytes(data)\n",
         "    return _foreign_bytes(data)\n",
-        (43,), ("models/images/formats/test_sniff.py::test_words_are_no_image_whatever_they_begin_with",),
+        (43,), ("models/images/formats/test_sniff.py::test_text_is_not_an_image_whatever_it_begins_with",),
     ),
     of(
         "colour profiles of a PNG decompressed in part", "models/images/formats/png.py",

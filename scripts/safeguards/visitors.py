@@ -62,7 +62,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "pictures only from the folders of Pawsort", "pipeline/web/routes/thumbnails.py",
         "        if not inside.startswith(b\"../\") and inside not in (b\".\", b\"..\"):\n",
         "        if True:\n",
-        (106,), ("pipeline/web/routes/test_thumbnails.py::test_a_path_outside_our_folders_is_no_picture",),
+        (106,), ("pipeline/web/routes/test_thumbnails.py::test_a_path_outside_our_folders_is_not_shown",),
     ),
     of(
         "new names for uploads", "pipeline/web/services/uploads.py",
@@ -146,19 +146,19 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a silent connection is closed", "pipeline/web/connections.py",
         "            return now - self.began > HEAD_SECONDS\n",
         "            return False\n",
-        (107,), (_SERVER + "test_who_says_nothing_or_only_half_is_hung_up_on",),
+        (107,), (_SERVER + "test_a_silent_or_incomplete_request_is_disconnected",),
     ),
     of(
         "a client that receives nothing is disconnected", "pipeline/web/connections.py",
         "        return now - self.last > WRITE_SECONDS or now",
         "        return False and now",
-        (107,), ("pipeline/web/connections/test_places.py::test_who_takes_less_and_less_or_a_byte_now_and_then_is_late",),
+        (107,), ("pipeline/web/connections/test_places.py::test_a_reader_that_slows_down_or_trickles_is_late",),
     ),
     of(
         "a client that keeps the server waiting is evicted", "pipeline/web/connections.py",
         "        if len(others) < CONNECTIONS or self._replace(map(_of, others)):\n",
         "        if len(others) < CONNECTIONS:\n",
-        (107,), ("pipeline/web/connections/test_places.py::test_who_keeps_the_server_waiting_loses_its_place_to_who_comes",),
+        (107,), ("pipeline/web/connections/test_places.py::test_a_waiting_connection_gives_way_to_a_new_one",),
     ),
     of(
         "one address does not take all connections", "pipeline/web/connections.py",

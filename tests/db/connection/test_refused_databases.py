@@ -75,7 +75,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(83)
-def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pawsort.db"
     path.write_bytes(b"cats and dogs " * 1000)
     assert_refused_untouched(path, "is not an SQLite database")
@@ -144,7 +144,7 @@ def test_a_file_that_goes_while_open_is_noticed(
     Path(f"{victim}.away").replace(victim)
 
 
-def test_the_files_of_an_engine_that_was_closed_in_between_are_no_alarm(sqlite_engine: Engine) -> None:
+def test_an_engine_that_was_closed_and_opened_again_finds_its_files_in_place(sqlite_engine: Engine) -> None:
     sqlite_engine.dispose()
     assert_in_place(sqlite_engine)
     filed(Ledger(sqlite_engine, SPOOL))

@@ -72,7 +72,7 @@ def test_a_claimed_file_is_in_the_spool_by_the_book(ledger: Ledger) -> None:
     assert (entry.seen_at, entry.claimed_at, entry.attempts) == (NOON, later(1), 0)
 
 
-def test_no_claims_is_no_work(ledger: Ledger) -> None:
+def test_an_empty_batch_writes_nothing(ledger: Ledger) -> None:
     assert ledger.claim([], NOON) == []
 
 
@@ -194,7 +194,7 @@ def test_one_file_in_the_wrong_state_stops_the_whole_batch(ledger: Ledger) -> No
     assert [entry.state for entry in ledger.unfinished()] == ["decided", "decided", "claimed"]
 
 
-def test_words_from_inside_a_file_never_break_a_batch(ledger: Ledger) -> None:
+def test_text_from_inside_a_file_never_breaks_a_batch(ledger: Ledger) -> None:
     [ticket] = ledger.claim([claim()], NOON)
     ledger.decide([verdict(ticket.id, detail="bad\0marker \udcff", taken_at="2026:01:01\0")], NOON)
     entry = only(ledger, ticket.id)

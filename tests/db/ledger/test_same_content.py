@@ -45,7 +45,7 @@ def test_files_on_their_way_to_an_answer_and_undone_ones_are_not_among_them(ledg
         assert alike(ledger, sha256=str(only(ledger, in_state(ledger, state)).sha256)) == []
 
 
-def test_what_a_person_spoke_on_comes_first_the_last_word_before_others(ledger: Ledger) -> None:
+def test_corrected_files_come_first_the_latest_correction_before_others(ledger: Ledger) -> None:
     ids = [filed(ledger, b"%d.jpg" % n, sha256=SHA) for n in range(4)]
     spoken_on(ledger, ids[3], "dog")
     spoken_on(ledger, ids[1], "cat")
@@ -75,7 +75,7 @@ def test_a_row_ends_and_what_a_person_said_is_still_known(ledger: Ledger, engine
     assert list(listing.results(engine)) == []
 
 
-def test_a_correction_of_a_file_that_an_undo_put_back_speaks_no_more(ledger: Ledger) -> None:
+def test_an_undone_correction_does_not_count_for_copies(ledger: Ledger) -> None:
     id = filed(ledger, sha256=SHA)
     spoken_on(ledger, id, "dog")
     move = ledger.begin_move(id, "undo", b"/in/a.jpg", None, "dog", "ann", NOON)
@@ -105,7 +105,7 @@ def test_a_file_in_the_place_of_another_ends_its_row(ledger: Ledger) -> None:
     )
 
 
-def test_what_is_asked_for_each_batch_is_looked_up(ledger: Ledger, engine: Engine) -> None:
+def test_queries_of_each_batch_use_an_index(ledger: Ledger, engine: Engine) -> None:
     if engine.dialect.name != "sqlite":
         pytest.skip("plans of SQLite")
     ids = [filed(ledger, b"%d.jpg" % n, sha256=SHA) for n in range(3)]

@@ -76,7 +76,7 @@ COLOURED: dict[str, tuple[Twin, float]] = {
 
 @pytest.mark.parametrize("name", COLOURED)
 @pytest.mark.fault(49)
-def test_each_dress_of_colour_shows_what_plain_rgb_shows(name: str, plain: images.Pixels) -> None:
+def test_each_colour_mode_decodes_like_plain_rgb(name: str, plain: images.Pixels) -> None:
     make, tolerance = COLOURED[name]
     assert difference(make(scene()), plain) < tolerance
 
@@ -105,7 +105,7 @@ GREY: dict[str, tuple[Twin, float]] = {
 
 @pytest.mark.parametrize("name", GREY)
 @pytest.mark.fault(49)
-def test_each_dress_of_grey_shows_what_plain_grey_shows(name: str) -> None:
+def test_each_grey_mode_decodes_like_plain_grey(name: str) -> None:
     make, tolerance = GREY[name]
     twin = decode(encode(scene().convert("L").convert("RGB"), "PNG"), SIZE)
     assert difference(make(scene()), twin) < tolerance

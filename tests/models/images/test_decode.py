@@ -53,7 +53,7 @@ def test_a_compressed_tiff_cut_short_is_truncated(options: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_what_somebody_put_behind_a_whole_picture_does_not_matter(kind: str) -> None:
+def test_bytes_after_a_whole_picture_are_ignored(kind: str) -> None:
     data = encode(noise(), kind)
     assert (decode(data + b"Exif trailing \xff\x00 words" * 9, SIZE) == decode(data, SIZE)).all()
 

@@ -8,7 +8,7 @@ import time
 from models.images.memory_budget import WeightedSemaphore
 
 
-def test_a_budget_lets_in_what_fits_and_makes_the_rest_wait_its_turn() -> None:
+def test_the_semaphore_admits_what_fits_and_the_rest_waits_in_order() -> None:
     budget, order = WeightedSemaphore(10), list[str]()
 
     def enter(name: str, amount: int) -> None:

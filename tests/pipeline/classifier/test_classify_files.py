@@ -18,7 +18,7 @@ from tests.support.stub_classifier import (
 )
 
 
-def test_a_file_that_the_network_cannot_bear_fails_alone(files: Files) -> None:
+def test_a_file_that_makes_the_network_fail_fails_alone(files: Files) -> None:
     """Nor does it end the worker, which would meet it again at each start."""
     classifier = ProcessClassifier(Path(), "auto", LimitSettings(), child=stumbling_child)
     try:

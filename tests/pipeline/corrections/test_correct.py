@@ -89,7 +89,7 @@ def test_files_without_a_hash_are_known_by_their_size(pawsort: Installation) -> 
     assert pawsort.state(id)[1] == "dogs"
 
 
-def test_what_is_not_filed_is_refused(pawsort: Installation) -> None:
+def test_a_file_that_is_not_filed_is_refused(pawsort: Installation) -> None:
     [unknown] = pawsort.correct(b"cats/none.jpg")
     assert unknown.problem
     assert "not a filed photo" in unknown.problem

@@ -69,7 +69,7 @@ def test_files_of_one_name_that_wait_have_a_place_each(
 
 
 @pytest.mark.parametrize("instead", ["file", "link"])
-def test_a_class_folder_that_is_no_folder_keeps_only_its_own_files_waiting(
+def test_a_class_folder_that_is_not_a_folder_keeps_only_its_own_files_waiting(
     pawsort: Installation, tmp_path: Path, instead: str
 ) -> None:
     cats = pawsort.settings.sorted / "cats"

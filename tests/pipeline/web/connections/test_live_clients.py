@@ -36,7 +36,7 @@ def everything(line: socket.socket) -> bytes:
 
 
 @pytest.mark.fault(107)
-def test_who_takes_nothing_of_an_answer_is_hung_up_on(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_reads_nothing_is_disconnected(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "WRITE_SECONDS", 0.5)
     with connect(live, LARGE * MANY, small=True) as line:
         assert state(line, lambda now: now != ESTABLISHED) != ESTABLISHED
@@ -129,7 +129,7 @@ def test_two_hundred_clients_that_read_nothing_stop_no_other(live: str) -> None:
         b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
-def test_what_is_no_http_is_refused_without_a_word_in_the_log(
+def test_malformed_http_is_refused_and_not_logged(
     live: str, said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with connect(live, said) as line:

@@ -32,7 +32,7 @@ def test_a_slow_and_steady_reader_of_a_large_file_is_left_alone() -> None:
 
 
 @pytest.mark.fault(107)
-def test_who_takes_less_and_less_or_a_byte_now_and_then_is_late() -> None:
+def test_a_reader_that_slows_down_or_trickles_is_late() -> None:
     soon = int(WRITE_SECONDS) + 2
     assert (pace(lambda _: 0, 1000) or 1000) <= soon
     assert (pace(lambda _: 1, 1000) or 1000) <= soon
@@ -51,9 +51,7 @@ def test_a_request_that_is_worked_on_keeps_its_place_for_as_long_as_that_takes(d
 @pytest.mark.parametrize(
     ("said", "stuck"), [(b"", False), (b"GET / HT", False), (NEVER_ENDS, False), (b"nonsense\r\n\r\n", True)]
 )
-def test_who_keeps_the_server_waiting_loses_its_place_to_who_comes(
-    desk: Desk, said: bytes, stuck: bool
-) -> None:
+def test_a_waiting_connection_gives_way_to_a_new_one(desk: Desk, said: bytes, stuck: bool) -> None:
     lines = [desk.connect("127.0.0.1", said, stuck)[1] for _ in range(4)]
     desk.wait(2)
     for _ in range(3):
@@ -142,7 +140,7 @@ def test_silent_connections_never_fill_the_spare_places_of_this_machine(desk: De
 
 
 @pytest.mark.fault(107)
-def test_what_is_sent_after_the_answer_is_not_taken_for_ever(desk: Desk) -> None:
+def test_data_after_the_answer_end_the_connection(desk: Desk) -> None:
     made, line = desk.connect("127.0.0.1", NEVER_ENDS)
     made.cycle.response_complete = True
     for _ in range(int(HEAD_SECONDS) + 2):

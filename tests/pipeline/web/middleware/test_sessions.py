@@ -30,13 +30,13 @@ def test_a_session_is_too_old_after_a_month(tmp_path: Path, clock: Clock) -> Non
         lambda c: c.upper(),
     ],
 )
-def test_a_cookie_that_was_changed_is_none(tmp_path: Path, clock: Clock, change: object) -> None:
+def test_a_changed_cookie_is_invalid(tmp_path: Path, clock: Clock, change: object) -> None:
     made = Sessions(TOKEN, tmp_path / "ended.json", clock)
     assert not made.is_valid(change(made.begin()))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "..", "a.b.c", "\ud800.1.x", "x" * 30_000, "a.nan.", "é.1.é"])
-def test_what_is_no_cookie_of_a_session_is_none(tmp_path: Path, cookie: str) -> None:
+def test_a_malformed_cookie_is_invalid_and_writes_nothing(tmp_path: Path, cookie: str) -> None:
     made = Sessions(TOKEN, tmp_path / "ended.json")
     assert not made.is_valid(cookie)
     made.end(cookie)

@@ -49,7 +49,7 @@ def test_sign_out_deletes_the_recent_answers_of_the_browser_too(pawsort: Install
         assert recent_answers.COOKIE not in client.cookies
 
 
-def test_to_sign_out_twice_is_no_error(pawsort: Installation) -> None:
+def test_signing_out_twice_succeeds(pawsort: Installation) -> None:
     with client_of(pawsort, token=TOKEN) as client:
         answer = client.post("/logout", headers=HTML, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
@@ -84,7 +84,7 @@ def test_the_form_leads_to_the_page_that_was_asked_for_with_its_query(
 @pytest.mark.parametrize(
     "path", ["//evil.example/a", "/%5cevil.example", "/%2fevil.example", "/\\evil", "/%00"]
 )
-def test_who_asks_for_another_place_is_led_to_the_start(pawsort: Installation, path: str) -> None:
+def test_an_address_outside_these_pages_leads_to_the_start(pawsort: Installation, path: str) -> None:
     with client_of(pawsort, token=TOKEN) as client:
         answer = client.get(
             f"http://127.0.0.1:8420{quote(path, safe='/%')}", headers=HTML, follow_redirects=False
