@@ -184,7 +184,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "regular files only", "pipeline/watch/scanner.py",
         "        if stat.S_ISREG(status.st_mode):\n            self._held = ",
         "        if True:\n            self._held = ",
-        (26,), ("pipeline/watch/test_inbox.py::test_what_is_no_regular_file_is_left_alone_and_said_once",),
+        (26,), ("pipeline/watch/test_inbox.py::test_an_entry_that_is_not_a_regular_file_is_skipped_and_logged_once",),
     ),
     of(
         "files of 0 bytes", "pipeline/classifier/file_checks.py",
@@ -208,43 +208,43 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "an earlier answer only under the same answer key", "pipeline/worker/duplicates.py",
         "    return entry.answer_key == key and (entry.scores is not None or entry.reason in OF_THE_CONTENT)\n",
         "    return entry.scores is not None or entry.reason in OF_THE_CONTENT\n",
-        (), ("pipeline/worker/test_duplicates.py::test_a_copy_is_classified_again_where_its_answer_could_be_another",),
+        (), ("pipeline/worker/test_known_answers.py::test_a_copy_is_classified_again_where_its_answer_could_be_another",),
     ),
     of(
         "no earlier answer without its file", "pipeline/worker/duplicates.py",
         "        answer=next((entry for entry in kept if _answers(entry, key) and is_present(entry)), None),\n",
         "        answer=next((entry for entry in kept if _answers(entry, key)), None),\n",
-        (), ("pipeline/worker/test_duplicates.py::test_a_failed_file_that_comes_back_is_classified_again",),
+        (), ("pipeline/worker/test_known_answers.py::test_a_failed_file_that_comes_back_is_classified_again",),
     ),
     of(
         "the only copy is never held", "pipeline/worker/duplicates.py",
         "        original=next(filter(is_present, kept), None),\n",
         "        original=next(iter(kept), None),\n",
-        (), ("pipeline/worker/test_duplicates.py::test_the_only_copy_is_never_held",),
+        (), ("pipeline/worker/test_held_duplicates.py::test_the_only_copy_is_never_held",),
     ),
     of(
         "a row ends when its file arrives again", "pipeline/worker/classify.py",
         "            self._ledger.end(ending, self._now())\n",
         "            pass\n",
-        (), ("pipeline/worker/test_duplicates.py::test_a_photo_that_was_deleted_and_is_dropped_again_is_counted_once",),
+        (), ("pipeline/worker/test_returned_files.py::test_a_photo_that_was_deleted_and_is_dropped_again_is_counted_once",),
     ),
     of(
         "a row stays while its file is moved", "db/ledger/ledger.py",
         "    ending -= set(connection.execute(moving).scalars())\n",
         "",
-        (), ("db/ledger/test_ledger.py::test_a_row_that_changed_or_is_being_moved_does_not_end", "pipeline/worker/test_duplicates.py::test_a_photo_that_a_correction_is_moving_keeps_its_row"),
+        (), ("db/ledger/test_same_content.py::test_a_row_that_changed_or_is_being_moved_does_not_end", "pipeline/worker/test_returned_files.py::test_a_photo_that_a_correction_is_moving_keeps_its_row"),
     ),
     of(
         "one row for each path", "db/ledger/ledger.py",
         "            _end(connection, before, at)\n",
         "",
-        (), ("pipeline/worker/test_duplicates.py::test_another_photo_under_the_path_of_one_that_is_gone_ends_the_row_of_that",),
+        (), ("pipeline/worker/test_returned_files.py::test_another_photo_under_the_path_of_one_that_is_gone_ends_the_row_of_that",),
     ),
     of(
         "no row ended because another disk is under `sorted`", "pipeline/worker/classify.py",
         "        if known and folder_id(self._sorted) != self._root:\n",
         "        if False:\n",
-        (70,), ("pipeline/worker/test_duplicates.py::test_another_disk_in_place_of_sorted_ends_no_row_and_holds_nothing",),
+        (70,), ("pipeline/worker/test_held_duplicates.py::test_another_disk_in_place_of_sorted_ends_no_row_and_holds_nothing",),
     ),
     of(
         "no row ended for a disk that is not mounted", "pipeline/doctor/superseded.py",
@@ -274,19 +274,17 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "no row ends while a disk is not mounted", "pipeline/worker/duplicates.py",
         "    return len(paths) <= 2 * sum(map(os.path.lexists, paths))\n",
         "    return True\n",
-        (), ("pipeline/worker/test_duplicates.py::"
-             "test_a_copy_ends_no_row_while_the_disk_of_a_class_is_not_mounted",),
+        (), ("pipeline/worker/test_returned_files.py::test_a_copy_ends_no_row_while_the_disk_of_a_class_is_not_mounted",),
     ),
     of(
         "no row ends whose folder is missing", "pipeline/worker/duplicates.py",
         " and _is_reached(entry.path)\n", "\n",
-        (), ("pipeline/worker/test_duplicates.py::test_a_copy_ends_no_row_whose_whole_folder_is_missing",),
+        (), ("pipeline/worker/test_returned_files.py::test_a_copy_ends_no_row_whose_whole_folder_is_missing",),
     ),
     of(
         "what undo put back stays after a move", "pipeline/worker/claim.py",
         "        return here | {path for path, before in moved.items() if not os.path.lexists(before)}\n",
         "        return here\n",
-        (), ("pipeline/worker/test_duplicates.py::"
-             "test_what_undo_put_back_is_left_alone_after_the_installation_was_moved",),
+        (), ("pipeline/worker/test_returned_files.py::test_what_undo_put_back_is_left_alone_after_the_installation_was_moved",),
     ),
 )  # fmt: skip

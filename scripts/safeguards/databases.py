@@ -28,13 +28,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a database deleted or replaced while open", "db/connection/sqlite.py",
         "            if _identity(name) != identity:\n",
         "            if False:\n",
-        (84,), ("db/connection/test_engine.py::test_a_file_that_goes_while_open_is_noticed",),
+        (84,), ("db/connection/test_refused_databases.py::test_a_file_that_goes_while_open_is_noticed",),
     ),
     of(
         "quick_check at the start", "db/connection/sqlite.py",
         "    if said != \"ok\":\n",
         "    if False:\n",
-        (83,), ("db/connection/test_engine.py::test_a_damaged_page_is_found_at_start",),
+        (83,), ("db/connection/test_refused_databases.py::test_a_damaged_page_is_found_at_start",),
     ),
     of(
         "the ledger read again after an unclear commit", "pipeline/worker/loop.py",
@@ -46,13 +46,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "an empty database file", "db/connection/sqlite.py",
         "    if os.path.isfile(path) and os.path.getsize(path) == 0:\n",
         "    if False:\n",
-        (83,), ("db/connection/test_engine.py::test_an_empty_file_is_refused",),
+        (83,), ("db/connection/test_refused_databases.py::test_an_empty_file_is_refused",),
     ),
     of(
         "a connection in a forked child", "db/connection/engine.py",
         "        if os.getpid() != owner:\n",
         "        if False:\n",
-        (87,), ("db/connection/test_engine.py::test_a_forked_child_is_refused",),
+        (87,), ("db/connection/test_processes.py::test_a_forked_child_is_refused",),
     ),
     of(
         "a transition only from its own state", "db/ledger/ledger.py",
@@ -88,13 +88,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "the version of an older database", "db/connection/versions.py",
         "    if found != REVISIONS[-1]:\n        raise DatabaseError",
         "    if False:\n        raise DatabaseError",
-        (85,), ("db/connection/test_engine.py::test_an_older_database_is_refused_with_the_command",),
+        (85,), ("db/connection/test_refused_databases.py::test_an_older_database_is_refused_with_the_command",),
     ),
     of(
         "the version of a newer database", "db/connection/versions.py",
         "    if version not in REVISIONS:\n",
         "    if False:\n",
-        (85,), ("db/connection/test_engine.py::test_a_newer_database_is_refused",),
+        (85,), ("db/connection/test_refused_databases.py::test_a_newer_database_is_refused",),
     ),
     of(
         "no partial database left behind", "db/connection/engine.py",

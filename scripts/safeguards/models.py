@@ -46,7 +46,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "one model for the life of a worker", "pipeline/classifier/client.py",
         "            self._refuse_another_model(ready)\n",
         "",
-        (101,), ("pipeline/classifier/test_client.py::test_a_model_that_was_replaced_is_not_used_under_the_name_of_the_old",),
+        (101,), ("pipeline/classifier/test_client_start.py::test_a_model_that_was_replaced_is_not_used_under_the_name_of_the_old",),
     ),
     of(
         "no compressed arrays", "models/bundle/weights.py",
@@ -76,7 +76,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "large pictures left to Pillow", "models/images/resize.py",
         "    if Resizer is None or box[0] * image.height > _QUICK_PIXELS:\n",
         "    if Resizer is None:\n",
-        (), ("models/images/test_decode.py::test_what_needs_much_room_to_be_resized_is_left_to_pillow",),
+        (), ("models/images/test_resize.py::test_what_needs_much_room_to_be_resized_is_left_to_pillow",),
     ),
     of(
         "one Core of OpenVINO", "models/inference/openvino_engine.py",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from scripts.safeguards.safeguard import Safeguard, of
 
-_CORRECT = "pipeline/corrections/test_correct_undo_retry.py::"
-
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "the hash before a correction moves a file", "pipeline/corrections/recorded_move.py",
         "    if not same:\n",
         "    if False:\n",
-        (), (_CORRECT + "test_a_file_that_is_not_what_was_filed_is_refused",),
+        (), ("pipeline/corrections/test_correct.py::test_a_file_that_is_not_what_was_filed_is_refused",),
     ),
     of(
         "the Host of a request", "pipeline/web/middleware/guard.py",

@@ -100,7 +100,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "frames of a film after an image", "models/images/formats/heif.py",
         "    pictures = [track for track in tracks if track.handler == _PICTURES]\n",
         "    pictures = tracks\n",
-        (), ("models/images/formats/test_heif.py::test_a_film_and_its_sound_are_no_frames_of_the_picture",),
+        (), ("models/images/formats/test_heif.py::test_video_and_sound_do_not_count_as_frames",),
     ),
     of(
         "the clean aperture of an AVIF", "models/images/decode.py",
@@ -118,7 +118,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "text that begins like an image", "models/images/formats/sniff.py",
         "    return None if _is_text(data[:512]) else _foreign_bytes(data)\n",
         "    return _foreign_bytes(data)\n",
-        (43,), ("models/images/formats/test_sniff.py::test_words_are_no_image_whatever_they_begin_with",),
+        (43,), ("models/images/formats/test_sniff.py::test_text_is_not_an_image_whatever_it_begins_with",),
     ),
     of(
         "colour profiles of a PNG decompressed in part", "models/images/formats/png.py",
@@ -130,7 +130,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "shrinking in bands", "models/images/resize.py",
         "BAND_PIXELS = 1 << 22\n",
         "BAND_PIXELS = 1 << 40\n",
-        (), ("models/images/test_decode.py::test_a_large_picture_takes_little_more_memory_than_its_pixels",),
+        (), ("models/images/test_resize.py::test_a_large_picture_takes_little_more_memory_than_its_pixels",),
     ),
     of(
         "the deadline of the child", "pipeline/classifier/supervised_child.py",
@@ -142,13 +142,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a child ends with its parent", "pipeline/processes.py",
         "        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)\n",
         "        pass\n",
-        (), ("pipeline/classifier/test_client.py::test_the_child_dies_with_its_parent_even_while_it_hangs",),
+        (), ("pipeline/classifier/test_client_start.py::test_the_child_dies_with_its_parent_even_while_it_hangs",),
     ),
     of(
         "the child is killed first when memory runs out", "pipeline/child_process.py",
         "        score.write(\"1000\")\n",
         "        pass\n",
-        (53,), ("pipeline/classifier/test_client.py::test_the_child_offers_itself_when_memory_runs_out",),
+        (53,), ("pipeline/classifier/test_client_start.py::test_the_child_offers_itself_when_memory_runs_out",),
     ),
     of(
         "the check for NaN", "pipeline/classifier/serve.py",
@@ -184,7 +184,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "the orientation of a photo", "models/images/decode.py",
         "    turn = _UPRIGHT.get(_orientation(header, image))\n",
         "    turn = None\n",
-        (49,), ("models/images/test_decode.py::test_every_orientation_stands_upright",),
+        (49,), ("models/images/test_colour_modes.py::test_every_orientation_stands_upright",),
     ),
     of(
         "the end of a child process", "pipeline/classifier/supervised_child.py",
@@ -202,7 +202,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a run of zeros in a WebP, HEIF or AVIF", "models/images/decode.py",
         "    if spans := _SPANS.get(header.format):\n",
         "    if (spans := _SPANS.get(header.format)) and False:\n",
-        (42,), ("models/images/test_decode.py::test_an_image_with_a_run_of_zeros_is_corrupt",),
+        (42,), ("models/images/test_zero_runs.py::test_an_image_with_a_run_of_zeros_is_corrupt",),
     ),
     of(
         "a PNG whose data end early", "models/images/decode.py",

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Safeguards: pages and API, faults 103 to 113."""
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ _SERVER = "pipeline/web/test_server.py::"
 _PRIVATE = (
     "pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says"
 )
-_CONNECTIONS = "pipeline/web/test_connections.py::"
 _LOGIN = "pipeline/web/routes/test_session.py::"
 _THUMBNAILS = "pipeline/web/routes/test_thumbnails.py::"
 _SAFETY = "pipeline/web/middleware/test_guard.py::"
@@ -62,7 +62,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "pictures only from the folders of Pawsort", "pipeline/web/routes/thumbnails.py",
         "        if not inside.startswith(b\"../\") and inside not in (b\".\", b\"..\"):\n",
         "        if True:\n",
-        (106,), ("pipeline/web/routes/test_thumbnails.py::test_a_path_outside_our_folders_is_no_picture",),
+        (106,), ("pipeline/web/routes/test_thumbnails.py::test_a_path_outside_our_folders_is_not_shown",),
     ),
     of(
         "new names for uploads", "pipeline/web/services/uploads.py",
@@ -146,55 +146,55 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a silent connection is closed", "pipeline/web/connections.py",
         "            return now - self.began > HEAD_SECONDS\n",
         "            return False\n",
-        (107,), (_SERVER + "test_who_says_nothing_or_only_half_is_hung_up_on",),
+        (107,), (_SERVER + "test_a_silent_or_incomplete_request_is_disconnected",),
     ),
     of(
         "a client that receives nothing is disconnected", "pipeline/web/connections.py",
         "        return now - self.last > WRITE_SECONDS or now",
         "        return False and now",
-        (107,), (_CONNECTIONS + "test_who_takes_less_and_less_or_a_byte_now_and_then_is_late",),
+        (107,), ("pipeline/web/connections/test_places.py::test_a_reader_that_slows_down_or_trickles_is_late",),
     ),
     of(
         "a client that keeps the server waiting is evicted", "pipeline/web/connections.py",
         "        if len(others) < CONNECTIONS or self._replace(map(_of, others)):\n",
         "        if len(others) < CONNECTIONS:\n",
-        (107,), (_CONNECTIONS + "test_who_keeps_the_server_waiting_loses_its_place_to_who_comes",),
+        (107,), ("pipeline/web/connections/test_places.py::test_a_waiting_connection_gives_way_to_a_new_one",),
     ),
     of(
         "one address does not take all connections", "pipeline/web/connections.py",
         "            return self._displace(candidates, count)\n",
         "            return False\n",
-        (107,), (_CONNECTIONS + "test_an_address_that_asks_without_a_pause_does_not_keep_others_out",),
+        (107,), ("pipeline/web/connections/test_places.py::test_an_address_that_asks_without_a_pause_does_not_keep_others_out",),
     ),
     of(
         "one IPv6 network does not take all places", "pipeline/web/connections.py",
         "    return network_of(connection.client[0]) if",
         "    return connection.client[0] if",
-        (107,), (_CONNECTIONS + "test_the_addresses_of_one_ipv6_network_do_not_keep_others_out",),
+        (107,), ("pipeline/web/connections/test_places.py::test_the_addresses_of_one_ipv6_network_do_not_keep_others_out",),
     ),
     of(
         "the rest of a refused body is bounded", "pipeline/web/connections.py",
         "        if self._discarded > lingering.DISCARD_BYTES:\n",
         "        if False:\n",
-        (107,), (_CONNECTIONS + "test_of_a_refused_body_only_so_much_is_received",),
+        (107,), ("pipeline/web/connections/test_lingering.py::test_of_a_refused_body_only_so_much_is_received",),
     ),
     of(
         "the rest of a refused body has a few seconds", "pipeline/web/connections.py",
         "            return now - self.began > lingering.DISCARD_SECONDS\n",
         "            return False\n",
-        (107,), (_CONNECTIONS + "test_the_rest_of_a_refused_body_has_a_few_seconds",),
+        (107,), ("pipeline/web/connections/test_lingering.py::test_the_rest_of_a_refused_body_has_a_few_seconds",),
     ),
     of(
         "a refusal reaches a client that still sends", "pipeline/web/lingering.py",
         "        if self.lingers or self._transport.is_closing() or not self._must_linger():\n",
         "        if True:\n",
-        (107,), (_CONNECTIONS + "test_a_client_that_sends_all_before_it_reads_receives_the_refusal",),
+        (107,), ("pipeline/web/connections/test_lingering.py::test_a_client_that_sends_all_before_it_reads_receives_the_refusal",),
     ),
     of(
         "a connection for health checks", "pipeline/web/middleware/guard.py",
         "        return local and request.scope[\"path\"] in HEALTH_PATHS\n",
         "        return False\n",
-        (107,), (_CONNECTIONS + "test_when_all_places_are_taken_this_machine_may_ask_how_it_is",),
+        (107,), ("pipeline/web/connections/test_live_clients.py::test_when_all_places_are_taken_this_machine_may_ask_how_it_is",),
     ),
     of(
         "a small body for a small form", "pipeline/web/middleware/body_limits.py",
@@ -287,25 +287,25 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a wait after wrong tokens", "pipeline/web/middleware/token_attempts.py",
         "            waits = record.until > now\n",
         "            waits = False\n",
-        (113,), (_LOGIN + "test_wrong_tokens_of_an_address_are_slowed_more_and_more",),
+        (113,), ("pipeline/web/middleware/test_token_attempts.py::test_wrong_tokens_of_an_address_are_slowed_more_and_more",),
     ),
     of(
         "a separate wait for each address", "pipeline/web/middleware/token_attempts.py",
         "            now, key = self._clock(), network_of(address)\n",
         "            now, key = self._clock(), \"\"\n",
-        (113,), (_LOGIN + "test_a_flood_of_guesses_is_not_compared",),
+        (113,), ("pipeline/web/middleware/test_token_attempts.py::test_a_flood_of_guesses_is_not_compared",),
     ),
     of(
         "a flood of guesses is not compared", "pipeline/web/middleware/token_attempts.py",
         "            if not record.may_compare(now):\n",
         "            if False:\n",
-        (113,), (_LOGIN + "test_a_flood_of_guesses_is_not_compared",),
+        (113,), ("pipeline/web/middleware/test_token_attempts.py::test_a_flood_of_guesses_is_not_compared",),
     ),
     of(
         "a refused token is answered late", "pipeline/web/middleware/guard.py",
         "            if self.status == 429:",
         "            if False:",
-        (113,), (_LOGIN + "test_each_refusal_is_held_back_and_the_right_token_is_not",),
+        (113,), ("pipeline/web/middleware/test_token_attempts.py::test_each_refusal_is_held_back_and_the_right_token_is_not",),
     ),
     of(
         "sessions that end on the server", "pipeline/web/routes/session.py",
@@ -318,13 +318,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    return list(islice(found, MOST))\n",
         "    return [m.value for m in __import__(\"http.cookies\").cookies.SimpleCookie("
         "headers.get(\"cookie\", \"\")).values() if m.key == name]\n",
-        (), (_LOGIN + "test_a_cookie_of_another_program_does_not_lock_out_a_visitor",),
+        (), ("pipeline/web/middleware/test_cookies.py::test_a_cookie_of_another_program_does_not_lock_out_a_visitor",),
     ),
     of(
         "no redirect to another site", "pipeline/web/middleware/redirects.py",
         "    return path.startswith(\"/\") and \"//\" not in path and",
         "    return path.startswith(\"/\") and",
-        (), (_LOGIN + "test_the_form_leads_to_no_other_place",),
+        (), ("pipeline/web/middleware/test_redirects.py::test_the_form_leads_to_no_other_place",),
     ),
     of(
         "one origin only", "pipeline/web/middleware/guard.py",

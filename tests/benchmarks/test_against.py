@@ -39,7 +39,7 @@ def test_a_run_takes_the_modules_of_its_own_checkout(tmp_path: Path) -> None:
     assert against.filing_rate(tmp_path, 12) == Rate(12, 5)
 
 
-def test_what_is_no_other_checkout_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_only_another_checkout_can_be_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for folder in (tmp_path, Path(against.__file__).parents[1]):
         monkeypatch.setattr(sys, "argv", ["against", str(folder)])
         with pytest.raises(SystemExit, match="2"):

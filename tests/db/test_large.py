@@ -74,7 +74,7 @@ def test_a_rare_name_is_found_by_the_index(large: Engine) -> None:
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_what_query_finds_does_not_depend_on_the_way(
+def test_query_finds_the_same_rows_by_every_plan(
     large: Engine, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def found() -> list[int]:
@@ -109,7 +109,7 @@ def test_pages_meet_each_file_once_and_in_order(large: Engine) -> None:
     assert met == sorted(met, reverse=True)
 
 
-def test_a_search_in_vain_ends_and_goes_on_from_where_it_ended(
+def test_a_search_without_a_match_ends_and_continues_from_where_it_ended(
     large: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(browse, "WINDOW", 52_000)
@@ -160,7 +160,7 @@ def test_counts_stop_where_there_are_many(large: Engine, monkeypatch: pytest.Mon
     assert counted.back_to is None
 
 
-def test_what_no_index_tells_is_counted_among_the_newest(
+def test_filters_without_an_index_count_only_the_newest_rows(
     large: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(browse, "COUNTED", 3_000)

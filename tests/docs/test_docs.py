@@ -206,7 +206,7 @@ def defined(path: Path) -> set[str]:
     return names
 
 
-def test_the_way_of_a_photo_is_told_in_a_few_steps() -> None:
+def test_the_path_of_a_photo_has_few_steps() -> None:
     numbered = re.findall(r"^(\d+)\. .*?(?=^\d+\. |\Z)", steps(), re.MULTILINE | re.DOTALL)
     assert numbered == [str(number) for number in range(1, len(numbered) + 1)]
     assert 5 < len(numbered) <= MOST_STEPS

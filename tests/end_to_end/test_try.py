@@ -110,7 +110,7 @@ def results(pawsort: CommandInstallation) -> list[tuple[str, str, str | None]]:
         return database.execute("SELECT name, outcome, corrected_to FROM results").fetchall()
 
 
-def test_each_model_answers_the_same_photo_by_its_own_lights(
+def test_each_model_gives_its_own_answer_to_the_same_photo(
     pawsort: CommandInstallation, browser: Any, photos: list[Path]
 ) -> None:
     with Window(browser, pawsort.address) as window:

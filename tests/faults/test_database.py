@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.fault(79)
-def test_a_lock_for_a_moment_is_waited_out_and_one_that_stays_is_told(pawsort: ForkedInstallation) -> None:
+def test_the_worker_waits_for_a_short_lock_and_reports_a_lasting_one(pawsort: ForkedInstallation) -> None:
     pawsort.start(busy=1.0)
     pawsort.wait_until_watching()
     database = pawsort.settings.state / "pawsort.db"

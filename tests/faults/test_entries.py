@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.fault(24, 25, 26, 27, 29)
-def test_what_is_no_file_stays_where_it_is(
+def test_an_entry_that_is_not_a_regular_file_stays_where_it_is(
     pawsort: ForkedInstallation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside = tmp_path / "outside"

@@ -161,7 +161,7 @@ def test_no_number_in_the_settings_is_without_bounds(tmp_path: Path, value: str)
         "report: {timezone: 2026-99-99 99:99:99}",
     ],
 )  # fmt: skip
-def test_what_no_path_number_or_date_can_be_is_refused_and_no_defect(write, text: str) -> None:
+def test_an_impossible_path_number_or_date_is_refused_with_its_reason(write, text: str) -> None:
     with pytest.raises(SettingsError, match=r"config\.yaml"):
         config.load(write(text))
 

@@ -52,7 +52,7 @@ def test_a_threshold_of_one_files_only_certainty() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -0.1, 1.1])
-def test_what_is_no_probability_is_never_a_decision(bad: float) -> None:
+def test_scores_that_are_not_probabilities_give_no_decision(bad: float) -> None:
     with pytest.raises(ValueError, match="probabilities"):
         decide(scores(bad, 0.5), POLICY)
 

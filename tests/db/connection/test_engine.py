@@ -1,13 +1,11 @@
+"""Open a database: how it is set up, who may write, and what is refused."""
+
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +18,6 @@ from db.connection.engine import (
     DatabaseError,
     DatabaseReserved,
     DatabaseUnavailable,
-    assert_in_place,
-    forget_connections,
     open_database,
     reading,
     reserved,
@@ -29,30 +25,9 @@ from db.connection.engine import (
     writing,
 )
 from db.ledger.ledger import Ledger
-from db.migrations import REVISIONS
 from db.queries import listing
 from tests.db.conftest import NOON, SPOOL, claim, filed
-
-FORKS = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-
-@pytest.fixture
-def path(tmp_path: Path, sqlite_made: Path) -> Path:
-    return Path(shutil.copy(sqlite_made, tmp_path))
-
-
-@pytest.fixture
-def sqlite_engine(path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{path}")
-    yield engine
-    engine.dispose()
-
-
-def stamp(path: Path, version: str) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = ?", [version])
-    connection.close()
-
+from tests.db.connection.conftest import FORKS
 
 # --- opening ------------------------------------------------------------------------------------------
 
@@ -147,33 +122,6 @@ def test_a_reader_works_while_the_worker_writes(sqlite_engine: Engine, path: Pat
         reader.dispose()
 
 
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("nonsense", "is not a usable URL"),
-        ("sqlite://", "in memory"),
-        ("sqlite:///:memory:", "in memory"),
-        ("oddbase://x/y", "is not a usable URL"),
-        ("postgresql://u@h:99999/x", "port 99999, expected 1 to 65535"),
-        ("postgresql://u@h:0/x", "port 0, expected"),
-        ("postgresql://u@h:abc/x", "is not a usable URL"),
-        ("postgresql://u@[::1/x", "is not a usable URL"),
-        ("postgresql://u@h", "names no database"),
-        ("postgresql://u@h/a%00b", "control characters"),
-        ("postgresql://u@h/x?foo=bar", "unknown option"),
-        ("postgresql+psycopg_async://u@h/x", "asynchronous driver"),
-        ("sqlite:///a/", "does not name a file"),
-        ("sqlite:////tmp", "does not name a file"),
-        ("sqlite:///a%00b\0", "does not name a file"),
-        ("sqlite://host/a.db", "more than the path"),
-    ],
-)
-def test_urls_that_cannot_be_used(url: str, said: str) -> None:
-    with pytest.raises(DatabaseError, match=said) as caught:
-        open_database(url)
-    assert "Expected null, sqlite:////" in str(caught.value)
-
-
 def test_a_server_that_does_not_answer_is_a_passing_trouble() -> None:
     with pytest.raises(DatabaseUnavailable, match="cannot be reached") as caught:
         open_database("postgresql://pawsort:secret@127.0.0.1:1/pawsort")
@@ -197,73 +145,6 @@ def test_another_user_may_read_a_database_that_is_not_open(sqlite_made: Path) ->
                 os._exit(1)
         assert os.waitpid(child, 0)[1] == 0
         assert os.listdir(folder) == [path.name]
-
-
-# --- what is refused, and left as it is ---------------------------------------------------------------
-
-
-def assert_refused_untouched(path: Path, said: str) -> None:
-    before = path.read_bytes()
-    for act in (lambda: open_database(f"sqlite:///{path}"), lambda: upgrade(f"sqlite:///{path}")):
-        with pytest.raises(DatabaseError, match=said) as caught:
-            act().dispose()
-        assert str(path) in str(caught.value)
-    assert path.read_bytes() == before
-
-
-@pytest.mark.fault(83)
-def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "pawsort.db"
-    path.touch()
-    assert_refused_untouched(path, "is an empty file")
-
-
-@pytest.mark.fault(83)
-def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "pawsort.db"
-    path.write_bytes(b"cats and dogs " * 1000)
-    assert_refused_untouched(path, "is not an SQLite database")
-
-
-def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "pawsort.db"
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("CREATE TABLE songs (name)")
-    connection.close()
-    assert_refused_untouched(path, "is not Pawsort's")
-
-
-@pytest.mark.fault(85)
-def test_a_newer_database_is_refused(path: Path) -> None:
-    stamp(path, "9999")
-    assert_refused_untouched(path, "made by a newer Pawsort")
-
-
-@pytest.mark.fault(85)
-def test_an_older_database_is_refused_with_the_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("db.connection.versions.REVISIONS", (*REVISIONS, "9998"))
-    with pytest.raises(DatabaseError, match="pawsort db upgrade"):
-        open_database(f"sqlite:///{path}")
-
-
-@pytest.mark.fault(83)
-def test_a_damaged_page_is_found_at_start(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.seek(4096 * 3)
-        file.write(b"\xab" * 4096)
-    with pytest.raises(DatabaseError, match="is damaged, and is left as it is"):
-        open_database(f"sqlite:///{path}")
-
-
-@pytest.mark.fault(83)
-def test_a_damaged_first_page_is_said_to_be_so(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.seek(100)
-        file.write(b"\xab" * 3000)
-    with pytest.raises(DatabaseError, match="is damaged") as caught:
-        open_database(f"sqlite:///{path}")
-    assert not isinstance(caught.value, DatabaseUnavailable)
 
 
 # --- troubles that pass -------------------------------------------------------------------------------
@@ -291,129 +172,6 @@ def test_a_full_disk_is_a_passing_trouble(sqlite_engine: Engine) -> None:
     with pytest.raises(DatabaseUnavailable, match="the disk is full"):
         ledger.claim([claim(b"x" * 200 + b"%d" % n, ino=n) for n in range(500)], NOON)
     assert ledger.unfinished() == []
-
-
-# --- deleted or replaced while open -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-@pytest.mark.parametrize("replaced", [False, True])
-@pytest.mark.fault(84)
-def test_a_file_that_goes_while_open_is_noticed(
-    sqlite_engine: Engine, path: Path, suffix: str, replaced: bool
-) -> None:
-    filed(Ledger(sqlite_engine, SPOOL))
-    assert_in_place(sqlite_engine)
-    victim = Path(f"{path}{suffix}")
-    data = victim.read_bytes()
-    victim.rename(f"{victim}.away")
-    if replaced:
-        victim.write_bytes(data)
-    with pytest.raises(DatabaseError, match="deleted or replaced while Pawsort had it open"):
-        assert_in_place(sqlite_engine)
-    # Otherwise closing it here would meddle with the files of the others.
-    Path(f"{victim}.away").replace(victim)
-
-
-def test_the_files_of_an_engine_that_was_closed_in_between_are_no_alarm(sqlite_engine: Engine) -> None:
-    sqlite_engine.dispose()
-    assert_in_place(sqlite_engine)
-    filed(Ledger(sqlite_engine, SPOOL))
-    assert_in_place(sqlite_engine)
-
-
-def test_a_file_that_was_replaced_while_no_connection_was_open_is_noticed(
-    sqlite_engine: Engine, path: Path, sqlite_made: Path
-) -> None:
-    forget_connections(sqlite_engine)
-    path.rename(path.with_name("away.db"))
-    shutil.copy(sqlite_made, path)
-    with pytest.raises(DatabaseError, match="replaced"):
-        filed(Ledger(sqlite_engine, SPOOL))
-
-
-# --- processes ----------------------------------------------------------------------------------------
-
-
-@FORKS
-@pytest.mark.fault(87)
-def test_a_forked_child_is_refused(engine: Engine) -> None:
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            with reading(engine):
-                os.write(writer, b"it was let in")
-        except DatabaseError as error:
-            os.write(writer, str(error).encode())
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    said = os.read(reader, 1000).decode()
-    os.close(reader)
-    os.close(writer)
-    assert "not usable in its child" in said
-    with reading(engine) as connection:
-        assert connection.scalar(text("SELECT count(*) FROM files")) == 0
-
-
-WRITER = """
-import datetime as dt, sys
-from db.connection.engine import open_database
-from db.ledger.ledger import Ledger
-from tests.db.conftest import SPOOL, filed
-ledger = Ledger(open_database(sys.argv[1], "write"), SPOOL)
-for n in range(int(sys.argv[2])):
-    filed(ledger, b"%d" % n, dt.datetime.now(dt.UTC))
-    print(n, flush=True)
-"""
-
-
-def writer(url: str, count: int) -> subprocess.Popen[str]:
-    root = Path(__file__).parents[3]
-    command = [sys.executable, "-c", WRITER, url, str(count)]
-    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
-
-
-@pytest.mark.fault(80)
-def test_two_processes_write_at_once(sqlite_engine: Engine, path: Path) -> None:
-    ledger = Ledger(sqlite_engine, SPOOL)
-    with writer(f"sqlite:///{path}", 25) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
-        for n in range(25):
-            id = filed(ledger, b"mine%d" % n, ino=n)
-            move = ledger.begin_move(id, "correct", b"/x%d" % n, "dogs", "dog", "jo", NOON)
-            ledger.finish_move(move.id, NOON)
-        other.stdout.read()
-    assert other.returncode == 0
-    with reading(sqlite_engine) as connection:
-        counted = connection.execute(text("SELECT outcome, count(*) FROM results GROUP BY 1 ORDER BY 1"))
-        assert [tuple(row) for row in counted] == [("cats", 25), ("dogs", 25)]
-
-
-@pytest.mark.parametrize("steps", [3, 10])
-def test_a_kill_between_steps_leaves_whole_rows(path: Path, steps: int) -> None:
-    with writer(f"sqlite:///{path}", 10_000) as victim:
-        assert victim.stdout is not None
-        for _ in range(steps):
-            done = int(victim.stdout.readline())
-        victim.send_signal(signal.SIGKILL)
-    engine = open_database(f"sqlite:///{path}")
-    ledger = Ledger(engine, SPOOL)
-    unfinished = ledger.unfinished()
-    assert len(unfinished) <= 1
-    for entry in unfinished:
-        if entry.state == "claimed":
-            assert entry.path == SPOOL + b"/" + entry.spool_name.encode()
-            assert entry.verdict is None
-        else:
-            assert (entry.state, entry.verdict, entry.outcome) == ("decided", "cats", None)
-    with reading(engine) as connection:
-        whole = "state = 'filed' AND outcome = 'cats' AND path IS NOT NULL AND filed_at IS NOT NULL"
-        assert connection.scalar(text(f"SELECT count(*) FROM results WHERE {whole}")) >= done + 1
-        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
-    engine.dispose()
 
 
 # --- one worker for a database --------------------------------------------------------------------------

@@ -1,3 +1,5 @@
+"""The ledger takes a file from its claim to its place, one allowed step at a time."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -6,20 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text, update
+from sqlalchemy import Connection, Engine, event, text
 
-from db.connection.engine import reading, writing
+from db.connection.engine import writing
 from db.ledger import statements
-from db.ledger.ledger import Entry, Ledger, LedgerError, SettledFile
-from db.queries import listing, overview
-from db.schema.tables import files
+from db.ledger.ledger import Ledger, LedgerError, SettledFile
 from tests.db.conftest import NOON, SPOOL, claim, filed, later, verdict
-from tests.db.plans import plans
-
-
-def only(ledger: Ledger, id: int) -> Entry:
-    [entry] = ledger.entries([id])
-    return entry
+from tests.db.ledger.entries import in_state, only
 
 
 def test_tickets_come_in_the_order_of_the_claims(ledger: Ledger) -> None:
@@ -77,7 +72,7 @@ def test_a_claimed_file_is_in_the_spool_by_the_book(ledger: Ledger) -> None:
     assert (entry.seen_at, entry.claimed_at, entry.attempts) == (NOON, later(1), 0)
 
 
-def test_no_claims_is_no_work(ledger: Ledger) -> None:
+def test_an_empty_batch_writes_nothing(ledger: Ledger) -> None:
     assert ledger.claim([], NOON) == []
 
 
@@ -165,6 +160,8 @@ STEPS: dict[str, Callable[[Ledger, int], object]] = {
     "file": lambda ledger, id: ledger.file([id], NOON),
     "move": lambda ledger, id: ledger.begin_move(id, "undo", b"/in/a", None, None, "me", NOON),
 }
+
+
 ALLOWED = {
     "claimed": {"vanish", "unclaim", "begin_decoding", "reclaim", "decide"},
     "decoding": {"begin_decoding", "release", "reclaim", "decide"},
@@ -173,23 +170,6 @@ ALLOWED = {
     "vanished": set[str](),
     "undone": set[str](),
 }
-
-
-def in_state(ledger: Ledger, state: str) -> int:
-    [ticket] = ledger.claim([claim()], NOON)
-    id = ticket.id
-    if state == "vanished":
-        ledger.vanish([id], NOON)
-    if state == "decoding":
-        ledger.begin_decoding([(id, "f" * 64)], False, NOON)
-    if state in ("decided", "filed", "undone"):
-        ledger.decide([verdict(id)], NOON)
-    if state in ("filed", "undone"):
-        ledger.file([id], NOON)
-    if state == "undone":
-        move = ledger.begin_move(id, "undo", b"/in/a.jpg", None, None, "me", NOON)
-        ledger.finish_move(move.id, NOON)
-    return id
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -214,7 +194,7 @@ def test_one_file_in_the_wrong_state_stops_the_whole_batch(ledger: Ledger) -> No
     assert [entry.state for entry in ledger.unfinished()] == ["decided", "decided", "claimed"]
 
 
-def test_words_from_inside_a_file_never_break_a_batch(ledger: Ledger) -> None:
+def test_text_from_inside_a_file_never_breaks_a_batch(ledger: Ledger) -> None:
     [ticket] = ledger.claim([claim()], NOON)
     ledger.decide([verdict(ticket.id, detail="bad\0marker \udcff", taken_at="2026:01:01\0")], NOON)
     entry = only(ledger, ticket.id)
@@ -234,171 +214,6 @@ def test_times_need_a_zone_and_come_back_in_utc(ledger: Ledger) -> None:
     assert (seen_at, seen_at.tzinfo) == (NOON, dt.UTC)
     with pytest.raises(Exception, match="expected a datetime with a time zone"):
         ledger.claim([claim(seen_at=dt.datetime(2026, 11, 21))], NOON)
-
-
-# --- the same content again ---------------------------------------------------------------------------
-
-SHA = "c" * 64
-
-
-def alike(ledger: Ledger, *inodes: int, sha256: str = SHA) -> list[int]:
-    found = ledger.same_content({sha256: inodes, "e" * 64: [99]})
-    assert set(found) <= {sha256}
-    return [entry.id for entry in found.get(sha256, [])]
-
-
-def spoken_on(ledger: Ledger, id: int, label: str) -> None:
-    path = only(ledger, id).path
-    assert path
-    move = ledger.begin_move(id, "correct", path, "dogs", label, "ann", NOON)
-    ledger.finish_move(move.id, NOON)
-
-
-def test_files_of_one_content_are_found_the_earliest_first(ledger: Ledger) -> None:
-    first = filed(ledger, b"a.jpg", sha256=SHA)
-    second = filed(ledger, b"b.jpg", sha256=SHA, duplicate_of=first, answer_key="k" * 16)
-    filed(ledger, b"d.jpg", sha256="d" * 64)
-    [ticket] = ledger.claim([claim()], NOON)
-    ledger.decide([verdict(ticket.id, sha256=SHA)], NOON)
-    assert alike(ledger) == [first, second, ticket.id]
-    assert only(ledger, second).answer_key == "k" * 16
-
-
-def test_files_on_their_way_to_an_answer_and_undone_ones_are_not_among_them(ledger: Ledger) -> None:
-    for state in ("claimed", "decoding", "undone", "vanished"):
-        assert alike(ledger, sha256=str(only(ledger, in_state(ledger, state)).sha256)) == []
-
-
-def test_what_a_person_spoke_on_comes_first_the_last_word_before_others(ledger: Ledger) -> None:
-    ids = [filed(ledger, b"%d.jpg" % n, sha256=SHA) for n in range(4)]
-    spoken_on(ledger, ids[3], "dog")
-    spoken_on(ledger, ids[1], "cat")
-    assert alike(ledger) == [ids[1], ids[3], ids[0], ids[2]]
-
-
-def test_of_very_many_those_with_the_inode_in_question_are_found(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(statements, "MOST_ALIKE", 2)
-    ids = [filed(ledger, b"%d.jpg" % n, ino=n, sha256=SHA) for n in range(5)]
-    spoken_on(ledger, ids[2], "dog")
-    assert alike(ledger) == [ids[2], ids[0]]
-    assert alike(ledger, 4) == [ids[2], ids[4]]
-
-
-def test_a_row_ends_and_what_a_person_said_is_still_known(ledger: Ledger, engine: Engine) -> None:
-    plain, corrected = (filed(ledger, b"%d.jpg" % n, sha256=SHA) for n in range(2))
-    spoken_on(ledger, corrected, "dog")
-    assert ledger.end(ledger.entries([plain, corrected]), later(5)) == {plain, corrected}
-    entry = only(ledger, corrected)
-    assert (entry.state, entry.path, entry.outcome, entry.verdict) == ("vanished", None, None, "cats")
-    assert sum(overview.histogram(engine, 10)) == 0
-    assert entry.changed_at == later(5)
-    assert alike(ledger) == [corrected]
-    assert listing.counts(engine) == {"waiting": 0}
-    assert list(listing.results(engine)) == []
-
-
-def test_a_correction_of_a_file_that_an_undo_put_back_speaks_no_more(ledger: Ledger) -> None:
-    id = filed(ledger, sha256=SHA)
-    spoken_on(ledger, id, "dog")
-    move = ledger.begin_move(id, "undo", b"/in/a.jpg", None, "dog", "ann", NOON)
-    ledger.finish_move(move.id, NOON)
-    ledger.let_go(id, NOON)
-    assert alike(ledger) == []
-
-
-def test_a_row_that_changed_or_is_being_moved_does_not_end(ledger: Ledger) -> None:
-    moving, moved, other = (filed(ledger, b"%d.jpg" % n) for n in range(3))
-    seen = ledger.entries([moving, moved, other])
-    ledger.begin_move(moving, "correct", b"/sorted/dogs/1.jpg", "dogs", "dog", "ann", NOON)
-    move = ledger.begin_move(moved, "correct", b"/sorted/dogs/2.jpg", "dogs", "dog", "ann", NOON)
-    ledger.finish_move(move.id, NOON)
-    assert ledger.end(seen, NOON) == {other}
-    assert [only(ledger, id).state for id in (moving, moved, other)] == ["filed", "filed", "vanished"]
-
-
-def test_a_file_in_the_place_of_another_ends_its_row(ledger: Ledger) -> None:
-    place = b"/sorted/cats/a.jpg"
-    first, second = (filed(ledger, destination=place) for _ in range(2))
-    assert [only(ledger, id).state for id in (first, second)] == ["vanished", "filed"]
-    ledger.begin_move(second, "correct", b"/sorted/dogs/1.jpg", "dogs", "dog", "ann", NOON)
-    third = filed(ledger, destination=place)
-    assert [only(ledger, id).state for id in (second, third)] == ["filed", "filed"], (
-        "it is on its way elsewhere"
-    )
-
-
-def test_what_is_asked_for_each_batch_is_looked_up(ledger: Ledger, engine: Engine) -> None:
-    if engine.dialect.name != "sqlite":
-        pytest.skip("plans of SQLite")
-    ids = [filed(ledger, b"%d.jpg" % n, sha256=SHA) for n in range(3)]
-    steps = plans(engine, lambda: ledger.same_content({SHA: [1], "e" * 64: [2]}))
-    assert any("USING INDEX ix_files_sha256 (sha256=?)" in step for step in steps), steps
-    assert not [step for step in steps if step.startswith(("SCAN files", "SCAN moves"))], steps
-    with writing(engine) as connection:
-        connection.execute(update(files).where(files.c.id == ids[0]).values(state="decided"))
-    steps = plans(engine, lambda: ledger.file(ids[:1], NOON))
-    assert any("USING" in step and "ix_files_path (path=?)" in step for step in steps), steps
-    assert not [step for step in steps if step.startswith("SCAN")], steps
-
-
-# --- adoption ---------------------------------------------------------------------------------------
-
-
-def test_a_stray_gets_a_row_with_its_own_name_in_the_spool(ledger: Ledger) -> None:
-    ledger.adopt(b"17-0123abcd", later(1))
-    [entry] = ledger.unfinished()
-    assert (entry.state, entry.spool_name, entry.path) == ("claimed", "17-0123abcd", SPOOL + b"/17-0123abcd")
-    assert (entry.inbox, entry.source, entry.seen_at) == ("/state/spool", b"17-0123abcd", later(1))
-    ledger.reclaim(entry.id, 10, 20, NOON)
-
-
-def test_a_stray_that_was_given_up_takes_its_row_up_again(ledger: Ledger) -> None:
-    [ticket] = ledger.claim([claim(b"a.jpg")], NOON)
-    ledger.vanish([ticket.id], NOON)
-    ledger.adopt(ticket.spool_name.encode(), later(1))
-    [entry] = ledger.unfinished()
-    assert (entry.id, entry.source, entry.state) == (ticket.id, b"a.jpg", "claimed")
-    assert entry.path == SPOOL + b"/" + ticket.spool_name.encode()
-
-
-# --- what an undo put back ----------------------------------------------------------------------------
-
-
-def test_an_undone_file_is_known_by_place_and_identity(ledger: Ledger) -> None:
-    id = filed(ledger, b"new/a.jpg")
-    move = ledger.begin_move(id, "undo", b"/in/new/a (2).jpg", None, None, "me", NOON)
-    ledger.finish_move(move.id, NOON, identity=(9, 8, 1000, 5))
-    path = b"/in/new/a (2).jpg"
-    assert ledger.put_back({path: (9, 8, 1000, 5)}) == {path}
-    assert ledger.put_back({path: (9, 8, 1000, 6)}) == set(), "it was edited since"
-    assert ledger.put_back({b"/in/other.jpg": (9, 8, 1000, 5)}) == set(), "it was renamed since"
-    assert ledger.put_back({}) == set()
-
-
-def test_a_file_that_an_undo_is_putting_back_is_known_by_its_place(ledger: Ledger) -> None:
-    move = ledger.begin_move(filed(ledger, b"a.jpg"), "undo", b"/in/a.jpg", None, None, "me", NOON)
-    seen = {b"/in/a.jpg": (1, 2, 3, 4), b"/in/b.jpg": (1, 2, 3, 4)}
-    assert ledger.put_back(seen) == {b"/in/a.jpg"}
-    ledger.abandon_move(move.id)
-    assert ledger.put_back(seen) == set()
-
-
-@pytest.mark.parametrize("again", [claim(b"renamed.jpg", ino=1), claim(b"a.jpg", ino=99)])
-def test_an_undone_file_that_arrives_again_has_one_row(
-    ledger: Ledger, engine: Engine, again: SettledFile
-) -> None:
-    in_state(ledger, "undone")
-    [ticket] = ledger.claim([again], later(1))
-    with reading(engine) as connection:
-        assert connection.execute(text("SELECT id FROM results")).scalars().all() == [ticket.id]
-
-
-def test_another_file_leaves_an_undone_one_alone(ledger: Ledger) -> None:
-    id = in_state(ledger, "undone")
-    ledger.claim([claim(b"other.jpg", ino=99)], later(1))
-    assert only(ledger, id).state == "undone"
 
 
 def test_the_database_refuses_a_state_that_does_not_exist(ledger: Ledger, engine: Engine) -> None:

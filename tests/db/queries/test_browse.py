@@ -67,7 +67,7 @@ def test_a_part_of_a_name_may_hold_anything(zoo: Ledger, engine: Engine) -> None
 
 
 @pytest.mark.parametrize("odd", ["\0", "a\0", "\0a", "tom\0x", "\ud800", "r\udcffx"])
-def test_what_no_row_can_hold_matches_nothing(zoo: Ledger, engine: Engine, odd: str) -> None:
+def test_a_filter_that_no_row_can_match_finds_nothing(zoo: Ledger, engine: Engine, odd: str) -> None:
     """SQLite ends a pattern at a NUL, so it would match all; PostgreSQL takes neither."""
     for field in ("name", "outcome", "reason", "inbox", "model"):
         choice: dict[str, Any] = {field: odd}

@@ -78,7 +78,9 @@ def test_each_filter(ledger: Ledger, engine: Engine) -> None:
 
 @pytest.mark.parametrize("odd", ["\0", "tom\0x", "\ud800", "r\udcffx"])
 @pytest.mark.parametrize("field", ["name", "outcome", "prediction", "inbox"])
-def test_what_no_row_can_hold_matches_nothing(ledger: Ledger, engine: Engine, field: str, odd: str) -> None:
+def test_a_filter_that_no_row_can_match_finds_nothing(
+    ledger: Ledger, engine: Engine, field: str, odd: str
+) -> None:
     filed(ledger, b"Tom_1.jpg", ino=1)
     assert ids(engine, **{field: odd}) == []
 

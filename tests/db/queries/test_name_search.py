@@ -52,7 +52,7 @@ def test_it_holds_what_the_table_does(pets: Engine) -> None:
     assert [found(pets, part) for part in ("rex", "tom", "fido", "LLA")] == [[], [], [2], [3]]
 
 
-def test_what_nobody_can_be_called_finds_nothing(pets: Engine) -> None:
+def test_an_impossible_name_finds_nothing(pets: Engine) -> None:
     assert found(pets, "rex\0") == found(pets, '"""') == found(pets, 'rex" OR "tom') == []
 
 

@@ -48,6 +48,6 @@ def test_joining_texts_is_joining_names(folder: bytes, name: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["\\", r"a\b", r"\x", r"\xf", r"\xFF", r"\\\ "])
-def test_what_no_name_is_spelled_like_is_refused(text: str) -> None:
+def test_a_text_that_spells_no_file_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="lone backslash"):
         unescape(text)

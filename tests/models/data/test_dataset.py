@@ -123,7 +123,7 @@ def test_a_picture_of_two_is_called_either_by_chance(photos: Path, monkeypatch: 
     assert 0.1 < (shown != named)[ours].mean() < 0.4  # half of those whose partner is of the other class
 
 
-def test_without_neither_no_picture_shows_two(photos: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_neither_no_photo_shows_two_animals(photos: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(feeding, "pair", None)
     monkeypatch.setattr(feeding, "PAIR_SHARE", 1.0)
     assert list(augmented(scan([photos / "pets"], 1), 32, 16, seed=1, epoch=1))
@@ -172,7 +172,7 @@ def test_photos_named_as_wrong_are_set_aside(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", ["name\n1.png\n", "sha256,reason\nno hex,x\n", None])
-def test_list_of_wrong_photos_that_is_none_is_refused(tmp_path: Path, content: str | None):
+def test_a_malformed_list_of_wrong_photos_is_refused(tmp_path: Path, content: str | None):
     if content is not None:
         (tmp_path / "wrong.csv").write_text(content)
     with pytest.raises(DatasetError, match=r"wrong\.csv: (expected a CSV|cannot be read)"):

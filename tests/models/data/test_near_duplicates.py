@@ -52,7 +52,7 @@ def test_likeness_is_passed_on():
     assert groups(chain).tolist() == [0, 0, 0]
 
 
-def test_plain_pictures_are_alike_to_none():
+def test_plain_pictures_have_no_near_duplicate():
     plain = [np.full((50, 50, 3), value, np.uint8) for value in (0, 128, 255)]
     assert groups([fingerprint(p) for p in plain]).tolist() == [0, 1, 2]
 

@@ -105,7 +105,7 @@ def test_an_offset_is_one_or_left_out(offset: str, expected: str) -> None:
     assert found == "2024-05-01T12:33:44" + expected
 
 
-def test_a_block_that_ends_anywhere_is_no_crash() -> None:
+def test_a_block_that_is_cut_off_anywhere_does_not_crash() -> None:
     whole = block({ORIGINAL: "2024:05:01 12:33:44", CHANGED: "2003:03:03 03:03:03"}, {ORIGINAL: "+02:00"})
     for end in range(len(whole)):
         read_taken(whole[:end])

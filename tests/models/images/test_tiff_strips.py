@@ -141,6 +141,6 @@ def test_zeros_in_place_of_half_a_strip_are_refused(packing: str) -> None:
 
 @pytest.mark.parametrize("packing", ["raw", "tiff_lzw", "packbits", "tiff_adobe_deflate", "jpeg", "group4"])
 @pytest.mark.parametrize("colour", [0, 255])
-def test_one_colour_is_no_hole(packing: str, colour: int) -> None:
+def test_an_area_of_one_colour_is_accepted(packing: str, colour: int) -> None:
     image = Image.new("1" if packing == "group4" else "L", (900, 700), colour)
     assert (decode(tiff(packing, 700, image), 32) == colour).all()

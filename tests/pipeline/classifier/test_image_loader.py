@@ -90,7 +90,7 @@ def test_memory_of_a_photo_is_used_again_for_the_next(batches: Batches, tmp_path
     assert pages(20) < 20 * 200  # 1,000,000 bytes are 245 pages
 
 
-def test_each_file_that_was_read_is_told(tmp_path: Path) -> None:
+def test_each_file_that_was_read_is_reported(tmp_path: Path) -> None:
     told: list[int] = []
     batches = Batches(SIZE, LIMITS, threads=2, on_loaded=lambda: told.append(1))
     batches.put([(i, picture(tmp_path, b"%d.png" % i)) for i in range(5)])
@@ -110,7 +110,7 @@ def test_slices_are_the_whole_batch_in_order_and_busy_each_thread(files: int, th
     assert max(len(part) for part, _ in slices) <= 16
 
 
-def test_an_empty_cut_is_no_batch(batches: Batches, tmp_path: Path) -> None:
+def test_an_empty_batch_is_not_passed_on(batches: Batches, tmp_path: Path) -> None:
     batches.put([])
     batches.put([(1, picture(tmp_path, b"a.png"))])
     batches.close()
@@ -163,7 +163,7 @@ def test_the_next_batch_is_decoded_while_the_first_is_classified(
     assert decoded.wait(5)
 
 
-def test_who_stops_iterating_does_not_wait_for_more_files(batches: Batches, tmp_path: Path) -> None:
+def test_the_loader_stops_at_once_when_iteration_stops(batches: Batches, tmp_path: Path) -> None:
     batches.put([(1, picture(tmp_path, b"a.png"))])
     for batch in batches:
         assert batch.ids == (1,)

@@ -108,7 +108,7 @@ def test_a_model_that_is_not_there_is_exit_3(run: Run, name: str, monkeypatch: p
     assert "no_such_bundle" in done.err
 
 
-def test_a_file_that_is_no_database_is_exit_4_and_stays_as_it_is(run: Run, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_gives_exit_4_and_is_not_changed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     database = tmp_path / "state" / "pawsort.db"
     database.write_bytes(b"this is not a database, but a diary" * 50)

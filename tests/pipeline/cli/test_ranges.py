@@ -103,7 +103,7 @@ def test_no_number_or_time_breaks_a_command(call: Call, command: str, option: st
 @pytest.mark.parametrize(
     ("command", "option", "kind"), [each for each in options() if each[2] in ("int", "float")]
 )
-def test_what_is_no_number_is_refused_by_the_option_itself(
+def test_an_option_refuses_a_value_that_is_not_a_number(
     call: Call, command: str, option: str, kind: str
 ) -> None:
     for value in NOT_NUMBERS:

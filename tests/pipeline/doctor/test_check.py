@@ -70,7 +70,7 @@ def test_only_hashes_show_an_edit_of_the_same_size(whole: Installation) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("x", path)])
-def test_what_is_no_file_is_changed(whole: Installation, make: object) -> None:
+def test_an_entry_that_is_not_a_regular_file_counts_as_changed(whole: Installation, make: object) -> None:
     path = whole.settings.sorted / "dogs/x.jpg"
     path.unlink()
     assert callable(make)
@@ -87,7 +87,7 @@ def test_a_file_without_a_row_is_unrecorded_unless_a_program_left_it(whole: Inst
     assert examine(whole) == [("unrecorded", b"sorted/cats/deep/new.jpg")]
 
 
-def test_a_file_that_disappears_during_the_check_is_no_problem(
+def test_a_file_that_disappears_during_the_check_is_not_reported(
     whole: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(whole.settings.sorted / "cats", "new.jpg")
@@ -117,7 +117,7 @@ def test_a_cut_off_copy_is_a_leftover(whole: Installation) -> None:
         assert examine(whole) == []
 
 
-def test_an_unfinished_row_is_told_of_when_no_worker_runs(whole: Installation) -> None:
+def test_an_unfinished_row_is_reported_when_no_worker_runs(whole: Installation) -> None:
     spool_name = whole.claim(b"new.jpg")
     assert examine(whole) == [("unfinished", b"state/spool/" + spool_name)]
     with worker_lock(whole.settings):
@@ -132,7 +132,7 @@ def test_a_decided_file_that_is_nowhere_is_missing_even_while_the_worker_runs(wh
         assert examine(whole) == [("missing", b"state/spool/" + spool_name)]
 
 
-def test_a_file_between_rename_and_commit_is_no_problem(whole: Installation) -> None:
+def test_a_file_between_rename_and_commit_is_not_reported(whole: Installation) -> None:
     spool_name = whole.claim(b"new.jpg", decided=True)
     shutil.move(whole.settings.spool / os.fsdecode(spool_name), whole.settings.sorted / "cats/new.jpg")
     with worker_lock(whole.settings):
@@ -154,12 +154,12 @@ def test_missing_folders_and_links_are_told(whole: Installation) -> None:
     assert examine(whole) == [("folder", b"inbox"), ("folder", b"reports"), ("folder", b"sorted/uncertain")]
 
 
-def test_a_missing_sorted_folder_is_told_and_so_are_its_files(whole: Installation) -> None:
+def test_a_missing_sorted_folder_is_reported_and_so_are_its_files(whole: Installation) -> None:
     shutil.rmtree(whole.settings.sorted)
     assert [kind for kind, _ in examine(whole)] == ["folder", "missing", "missing"]
 
 
-def test_a_folder_that_may_not_be_written_is_told(
+def test_a_folder_without_write_permission_is_reported(
     whole: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = os.fsencode(whole.settings.inboxes[0])
@@ -167,7 +167,7 @@ def test_a_folder_that_may_not_be_written_is_told(
     assert examine(whole) == [("folder", b"inbox")]
 
 
-def test_a_damaged_database_is_told(whole: Installation) -> None:
+def test_a_damaged_database_is_reported(whole: Installation) -> None:
     whole.close()
     path = whole.settings.state / "pawsort.db"
     content = bytearray(path.read_bytes())
@@ -187,7 +187,7 @@ def test_all_pages_are_read_to_the_end(whole: Installation, monkeypatch: pytest.
     assert kinds == ["missing"] * 5 + ["unrecorded"] * 5
 
 
-def test_a_busy_worker_and_a_busy_user_are_no_problem(whole: Installation) -> None:
+def test_changes_by_worker_and_user_during_the_check_are_not_reported(whole: Installation) -> None:
     busy, stop = whole.again(), threading.Event()
 
     def work() -> None:

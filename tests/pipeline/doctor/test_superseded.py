@@ -85,7 +85,7 @@ def test_of_two_rows_at_one_path_the_one_whose_photo_is_there_stays(whole: Insta
     assert [whole.state(id)[0] for id in (1, new)] == ["filed", "vanished"]
 
 
-def test_a_copy_of_a_photo_that_was_moved_by_hand_is_no_reason_to_end_its_row(whole: Installation) -> None:
+def test_a_copy_of_a_photo_that_was_moved_by_hand_does_not_end_its_row(whole: Installation) -> None:
     whole.file(b"copy.jpg", b"1")
     (whole.settings.sorted / "dogs/deep").mkdir()
     shutil.move(whole.settings.sorted / "cats/a/x.jpg", whole.settings.sorted / "dogs/deep/x.jpg")

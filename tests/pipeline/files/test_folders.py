@@ -24,7 +24,9 @@ def test_make_folders_makes_and_syncs_what_is_missing(home: bytes, monkeypatch: 
 
 @pytest.mark.parametrize("make", [put, lambda path: os.symlink(b"/tmp", path)], ids=["file", "link"])
 @pytest.mark.fault(70)
-def test_what_is_no_folder_is_never_filed_into(home: bytes, make: Callable[[bytes], None]) -> None:
+def test_nothing_is_filed_into_an_entry_that_is_not_a_folder(
+    home: bytes, make: Callable[[bytes], None]
+) -> None:
     make(home + b"/cats")
     with pytest.raises(moves.FolderError):
         moves.make_folders(home + b"/cats", home + b"/cats")

@@ -44,7 +44,7 @@ def test_destination(source: bytes, taken: list[bytes], expected: bytes) -> None
     assert choose(source, *taken) == CATS + b"/" + expected
 
 
-def test_a_folder_of_the_same_name_is_no_place_for_a_file() -> None:
+def test_a_file_gets_another_name_than_a_folder() -> None:
     assert choose(b"a", folders=(b"a",)) == CATS + b"/a (2)"
 
 

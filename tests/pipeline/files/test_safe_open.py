@@ -74,7 +74,7 @@ def test_a_writer_is_noticed_until_it_closes(tmp_path: Path) -> None:
         assert leased(found.fd) is True
 
 
-def test_where_there_are_no_leases_nothing_is_claimed() -> None:
+def test_without_leases_nothing_is_claimed() -> None:
     folder = os.open("/", os.O_RDONLY)  # as on a network share, the kernel knows no leases for it
     assert leased(folder) is None
     os.close(folder)

@@ -233,7 +233,7 @@ def test_a_day_that_changed_is_due_again(engine: Engine, reporter: Reporter, cha
     assert reporter.write_due(NEXT_NIGHT + timedelta(days=1)) == [DAY, DAY + timedelta(days=1)]
 
 
-def test_a_file_that_waits_for_ever_does_not_make_its_day_due_for_ever(
+def test_a_file_that_never_finishes_does_not_make_its_day_due_again(
     engine: Engine, reporter: Reporter
 ) -> None:
     add(engine, waiting())

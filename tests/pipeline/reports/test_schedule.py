@@ -97,7 +97,7 @@ def test_days_missed_while_the_process_was_down_are_written_at_start() -> None:
 
 
 @pytest.mark.fault(95)
-def test_a_failure_is_told_and_tried_again_ever_more_rarely(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_logged_and_retried_with_back_off(caplog: pytest.LogCaptureFixture) -> None:
     book, clock = Book(), Clock()
     book.error = OSError(28, "No space left on device")
     schedule = Schedule(book, AGENDA, clock)

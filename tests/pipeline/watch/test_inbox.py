@@ -100,7 +100,7 @@ def test_names_of_any_bytes_arrive(make: Make, folder: Path) -> None:
 
 
 @pytest.mark.fault(24, 25, 26, 29)
-def test_what_is_no_regular_file_is_left_alone_and_said_once(
+def test_an_entry_that_is_not_a_regular_file_is_skipped_and_logged_once(
     make: Make, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "link.jpg").symlink_to("/etc/passwd")

@@ -121,7 +121,7 @@ def pages_of(live: str) -> list[str]:
 
 
 @pytest.mark.parametrize("device", ["desktop", "phone"])
-def test_nothing_stands_in_anybodys_way(live: str, browser: Any, photos: list[Path], device: Any) -> None:
+def test_no_page_has_an_obstacle_for_users(live: str, browser: Any, photos: list[Path], device: Any) -> None:
     with Window(browser, live, device, lax=True) as window:
         page = window.page
         for path in [*pages_of(live), "/files/1", "/models/cats_dogs", "/nowhere", "/login"]:

@@ -158,7 +158,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(live: str, pawsort: I
 
 @pytest.mark.fault(107)
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: loc"])
-def test_who_says_nothing_or_only_half_is_hung_up_on(
+def test_a_silent_or_incomplete_request_is_disconnected(
     live: str, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.installation import SMALL, Installation
 
+pytest.register_assert_rewrite("tests.pipeline.worker.repeats")
+
 
 @pytest.fixture
 def pawsort(tmp_path: Path) -> Iterator[Installation]:
@@ -16,3 +18,10 @@ def pawsort(tmp_path: Path) -> Iterator[Installation]:
     pawsort = Installation(tmp_path, SMALL)
     yield pawsort
     pawsort.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once."""
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    monkeypatch.setattr("pipeline.watch.stability.LONGEST_REST_SECONDS", 0.05)

@@ -50,13 +50,13 @@ def test_a_reader_never_sees_half_a_heartbeat(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "5", "[]", '{"schema_version": 99}', '{"schema_version": 1}'])
-def test_what_this_version_does_not_understand_is_no_heartbeat(tmp_path: Path, text: str) -> None:
+def test_an_unknown_format_gives_no_heartbeat(tmp_path: Path, text: str) -> None:
     path = tmp_path / "heartbeat.json"
     path.write_text(text)
     assert heartbeat.read(path) is None
 
 
-def test_no_file_is_no_heartbeat(tmp_path: Path) -> None:
+def test_a_missing_file_gives_no_heartbeat(tmp_path: Path) -> None:
     assert heartbeat.read(tmp_path / "heartbeat.json") is None
 
 
@@ -79,7 +79,7 @@ def test_liveness_is_told_by_the_lock_first(beat: Heartbeat | None, lock_held: b
 
 
 @pytest.mark.fault(65, 74)
-def test_where_the_state_folder_takes_no_files_the_beat_is_heard_all_the_same(
+def test_a_read_only_state_folder_does_not_stop_the_heartbeat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -36,7 +36,7 @@ def test_a_file_put_in_while_it_works_is_filed_too(pawsort: Installation) -> Non
 
 
 @pytest.mark.fault(24, 25)
-def test_what_is_no_regular_file_is_left_alone(pawsort: Installation, tmp_path: Path) -> None:
+def test_an_entry_that_is_not_a_regular_file_is_skipped(pawsort: Installation, tmp_path: Path) -> None:
     inbox = pawsort.settings.inboxes[0]
     (tmp_path / "outside.jpg").write_bytes(b"<cat>")
     (inbox / "link.jpg").symlink_to(tmp_path / "outside.jpg")

@@ -72,7 +72,7 @@ def test_it_ends_even_if_it_will_not(
     assert not is_running(pid)
 
 
-def test_a_missing_program_is_no_error() -> None:
+def test_a_missing_program_is_ignored() -> None:
     kept = WebProcess(["/nowhere/pawsort"])
     time.sleep(0.05)
     kept.stop()
@@ -108,7 +108,7 @@ def test_it_does_not_outlive_a_worker_that_was_killed() -> None:
         time.sleep(0.01)
 
 
-def test_who_comes_too_late_does_not_begin() -> None:
+def test_a_server_whose_parent_has_ended_does_not_start() -> None:
     """The settings are missing, so a command that began would have failed."""
     line = [*web_process._interpreter(), "serve", "--config", "/nowhere"]
     assert subprocess.run(line, env={**os.environ, PARENT_VARIABLE: "1"}, timeout=60).returncode == 0

@@ -62,7 +62,7 @@ def test_long_curves_are_thinned_and_keep_their_ends(
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
 
 
-def test_bundle_without_neither_has_a_curve_for_it_all_the_same(predictions: Predictions):
+def test_bundle_without_neither_has_a_curve_for_neither_too(predictions: Predictions):
     rows = predictions.values[:, :2] / predictions.values[:, :2].sum(axis=1, keepdims=True)
 
     class TwoLabels:

@@ -20,7 +20,7 @@ def test_no_cell_is_a_formula_to_a_spreadsheet(tmp_path: Path):
         ]
 
 
-def test_names_that_are_no_utf8_are_written_as_escapes():
+def test_names_that_are_not_utf8_are_written_as_escapes():
     assert tables.name_of(b"a\xff.jpg") == "a\\udcff.jpg"
 
 

@@ -41,6 +41,6 @@ def test_zeros_in_a_progressive_one_are_corrupt() -> None:
     assert reason(PROGRESSIVE[:start] + bytes(end - start) + PROGRESSIVE[end:]) == "corrupt"
 
 
-def test_a_band_and_a_margin_of_one_colour_are_no_damage() -> None:
+def test_a_band_and_a_margin_of_one_colour_are_accepted() -> None:
     assert bytes(64) in MARGIN
     assert reason(BAND) == reason(MARGIN) == "classified"

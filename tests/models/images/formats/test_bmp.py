@@ -91,7 +91,7 @@ def test_a_run_of_two_colours_takes_turns_from_its_own_beginning(bits: int, pack
     assert (shown == table(1 << bits)[[expected]]).all()
 
 
-def test_what_no_run_covers_is_white_as_in_browsers() -> None:
+def test_pixels_that_no_run_covers_are_white_as_in_browsers() -> None:
     jumps = b"\2\1\0\2\1\1\1\2\0\0\0\1"  # two pixels; one to the right and one up; one more; then the end
     shown = show(bmp(6, 4, 8, colours=9, packing=1, data=jumps))
     colours = table(9)
@@ -302,7 +302,7 @@ def test_other_bytes_whose_runs_are_far_longer_than_their_rows_are_corrupt(hole:
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-def test_rows_that_fill_a_whole_word_are_no_damage(bits: int) -> None:
+def test_rows_padded_to_whole_words_are_accepted(bits: int) -> None:
     pixels = drawn(40, 200, 16)
     packed = pack(pixels, bits, plain=False)
     shown = show(bmp(33, 200, bits, colours=16, packing=1 if bits == 8 else 2, data=packed))

@@ -120,7 +120,7 @@ def test_other_bytes_within_the_data_are_mostly_noticed_though_no_marker_is_brok
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("baseline", "RGB"), ("fine", "CMYK"), ("few restarts", "L")])
-def test_what_cameras_leave_behind_the_last_block_is_no_damage(kind: str, mode: str) -> None:
+def test_data_that_cameras_append_is_accepted(kind: str, mode: str) -> None:
     data = jpeg(kind, mode)
     whole = decode(data, SIZE)
     for extra in (b"\x55" * 40, np.random.default_rng(5).integers(1, 255, 400, dtype=np.uint8).tobytes()):

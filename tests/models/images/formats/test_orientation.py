@@ -161,7 +161,7 @@ def test_the_number_may_have_any_type(name: str, order: str) -> None:
         stored(12, b"\6"), stored(2, b"6"), stored(3, b"\6\0")[:19],
     ],
 )  # fmt: skip
-def test_what_is_no_orientation_turns_nothing(block: bytes) -> None:
+def test_an_invalid_orientation_is_ignored(block: bytes) -> None:
     assert read_orientation(block) == 1
     assert read_orientation(block, b"tiff:Orientation='9'") == 1
     assert read_orientation(block, SAYS["element"]) == 6

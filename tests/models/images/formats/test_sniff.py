@@ -100,7 +100,7 @@ def test_a_tga_without_a_footer_is_one(mode: str, packed: bool, words: bytes) ->
     assert verdict(without_footer(mode, packed=packed, words=words)) == ("unsupported", "a TGA picture")
 
 
-def test_a_tga_of_16_bits_is_one_and_zeros_are_none() -> None:
+def test_a_tga_of_16_bits_is_recognised_and_zeros_are_not() -> None:
     data = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 20, 10, 16, 0x21) + bytes(400)
     assert verdict(data) == ("unsupported", "a TGA picture")
     assert verdict(bytes(600))[0] == "not_an_image"
@@ -130,7 +130,7 @@ WORDS = [
 
 @pytest.mark.fault(43)
 @pytest.mark.parametrize("words", WORDS)
-def test_words_are_no_image_whatever_they_begin_with(words: str) -> None:
+def test_text_is_not_an_image_whatever_it_begins_with(words: str) -> None:
     for data in (words.encode(), (words + " and more words\n" * 40).encode()):
         assert foreign(data) is None
         assert sniff(data) is None
@@ -151,7 +151,7 @@ def test_a_bomb_of_gzip_is_not_unpacked() -> None:
     assert foreign(gzip.compress(bytes(50_000_000))) is None
 
 
-def test_noise_is_no_image() -> None:
+def test_noise_is_not_an_image() -> None:
     for seed in range(200):
         assert foreign(noise(16, 16, seed).tobytes()) is None
 

@@ -199,7 +199,7 @@ def test_16_bits_of_which_fewer_are_used_are_shown_by_the_largest_value_that_is_
     assert off(data, GREY) < 1
 
 
-def test_a_largest_value_that_lies_does_not_burn_a_picture_out() -> None:
+def test_a_wrong_largest_value_does_not_overexpose_a_picture() -> None:
     assert off(grey("u2", more={281: (3, [255])}), GREY) < 1
     assert off(grey("u2", more={281: (3, [50_000])}), GREY) < 1
     assert off(grey("u2", more={281: (3, [0])}), GREY) < 1

@@ -38,7 +38,7 @@ def test_a_public_server_goes_by_its_addresses_and_the_names_in_the_settings() -
     assert known == {"192.0.2.7:8420": True, "pets.example.org": True, "evil.example": False}
 
 
-def test_two_hosts_are_none() -> None:
+def test_two_host_headers_are_refused() -> None:
     headers = Headers(raw=[(b"host", b"localhost"), (b"host", b"localhost")])
     assert not Hosts(WebSettings()).know(headers)
 
@@ -69,9 +69,7 @@ def test_a_host_is_a_name_and_perhaps_a_port(host: str, name: str | None) -> Non
         ({"origin": "", "host": "127.0.0.1:8420"}, True),
     ],
 )  # fmt: skip
-def test_what_another_sites_page_sends_is_told_from_what_ours_sends(
-    headers: dict[str, str], foreign: bool
-) -> None:
+def test_cross_site_requests_are_recognised_by_their_headers(headers: dict[str, str], foreign: bool) -> None:
     assert is_cross_site(Headers(headers)) is foreign
 
 

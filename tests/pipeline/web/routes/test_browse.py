@@ -31,7 +31,7 @@ def test_the_newest_photos_are_shown_first_with_counts_of_each_outcome(
 
 
 @pytest.mark.parametrize("odd", ["%00", "a%00", "%00a", "%25", "_", "%5B", "%5C", "%ff", "*"])
-def test_a_name_that_no_file_has_finds_none(client: TestClient, pawsort: Installation, odd: str) -> None:
+def test_a_name_that_no_file_has_finds_nothing(client: TestClient, pawsort: Installation, odd: str) -> None:
     pawsort.file(b"a.jpg")
     assert files(client.get(f"/browse?name={odd}", headers=HTML).text) == []
     found = client.get(f"/api/results?name={odd}")
@@ -39,7 +39,9 @@ def test_a_name_that_no_file_has_finds_none(client: TestClient, pawsort: Install
 
 
 @pytest.mark.parametrize("field", ["outcome", "reason", "inbox", "model", "prediction", "first", "low"])
-def test_a_nul_in_any_filter_is_no_defect(client: TestClient, pawsort: Installation, field: str) -> None:
+def test_a_nul_in_any_filter_causes_no_server_error(
+    client: TestClient, pawsort: Installation, field: str
+) -> None:
     pawsort.file(b"a.jpg")
     for path in ("/browse", "/api/results", "/review"):
         assert client.get(f"{path}?{field}=%00", headers=HTML).status_code in (200, 422)
@@ -118,7 +120,7 @@ def test_what_failed_is_shown_without_a_picture_and_by_its_reason(
     assert f"/pictures/{id}/" not in text and "truncated" in text
 
 
-def test_where_nobody_has_been_the_page_says_what_to_do(visitor: TestClient) -> None:
+def test_an_empty_page_says_what_to_do(visitor: TestClient) -> None:
     assert "drop photos into the inbox" in visitor.get("/browse", headers=HTML).text
 
 

@@ -106,7 +106,7 @@ def test_a_failure_that_cannot_be_moved_is_said(client: TestClient, pawsort: Ins
     assert response.status_code == 409 and "a.jpg: is missing" in response.text
 
 
-def test_where_nobody_has_been_the_page_says_what_to_do(visitor: TestClient) -> None:
+def test_an_empty_page_says_what_to_do(visitor: TestClient) -> None:
     text = visitor.get("/today", headers=HTML).text
     assert "No worker is running" in text and "pawsort run" in text
 

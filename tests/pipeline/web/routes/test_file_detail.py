@@ -118,7 +118,7 @@ def test_a_file_that_is_gone_from_its_folder_is_said(client: TestClient, pawsort
 
 
 @pytest.mark.parametrize("path", ["/files/99", "/files/-1", "/files/x", "/files/99999999999999999999"])
-def test_what_is_no_file_has_no_page(client: TestClient, pawsort: Installation, path: str) -> None:
+def test_an_address_without_a_file_has_no_page(client: TestClient, pawsort: Installation, path: str) -> None:
     response = client.get(path, headers=HTML)
     assert response.status_code in (404, 422)
 

@@ -164,7 +164,7 @@ def test_the_worst_mistakes_are_shown_as_pictures_of_our_own(pawsort: Installati
     assert [answer.status_code for answer in refused] == [404, 404, 404]
 
 
-def test_files_that_are_no_tables_are_left_out(pawsort: Installation, bundle: Path) -> None:
+def test_files_that_are_not_tables_are_left_out(pawsort: Installation, bundle: Path) -> None:
     folder = bundle / "evaluation"
     folder.mkdir()
     (folder / "confusion.csv").write_bytes(b"\xff\x00,\n")

@@ -160,9 +160,7 @@ def test_an_answer_that_was_changed_elsewhere_is_not_offered(
 
 
 @pytest.mark.parametrize("cookie", ["x", "1:0.2", "-.-", "1:99999999999999999999", "9:0", "1:0-%00"])
-def test_a_cookie_that_means_nothing_is_no_defect(
-    client: TestClient, pawsort: Installation, cookie: str
-) -> None:
+def test_an_invalid_cookie_is_ignored(client: TestClient, pawsort: Installation, cookie: str) -> None:
     doubt(pawsort, b"a.jpg")
     client.cookies.set(recent_answers.COOKIE, cookie)
     assert client.get("/browse", headers=HTML).status_code == 200
@@ -242,7 +240,7 @@ def test_a_group_is_settled_by_itself(client: TestClient, pawsort: Installation)
         {"file": "1:0"},
     ],
 )
-def test_nonsense_is_refused_in_words(
+def test_invalid_answers_are_refused_with_an_explanation(
     client: TestClient, pawsort: Installation, data: dict[str, Any]
 ) -> None:
     id = doubt(pawsort, b"a.jpg")
@@ -253,7 +251,7 @@ def test_nonsense_is_refused_in_words(
 
 
 @pytest.mark.parametrize("query", ["after=x", "after=-1", "after=99999999999999999999"])
-def test_an_address_that_means_nothing_is_no_defect(
+def test_invalid_parameters_cause_no_server_error(
     client: TestClient, pawsort: Installation, query: str
 ) -> None:
     assert client.get(f"/review?{query}", headers=HTML).status_code in (200, 422)
@@ -300,7 +298,7 @@ def test_another_command_at_work_is_waited_for_and_then_said(
     assert pawsort.state(id)[1] == "uncertain"
 
 
-def test_where_nobody_has_been_the_page_says_what_to_do(visitor: TestClient) -> None:
+def test_an_empty_page_says_what_to_do(visitor: TestClient) -> None:
     text = visitor.get("/review", headers=HTML).text
     assert "Nothing to review yet" in text and "pawsort run" in text
 

@@ -69,7 +69,7 @@ def test_a_link_in_the_place_of_a_photo_leads_nowhere(tmp_path: Path) -> None:
 
 @pytest.mark.fault(106)
 @pytest.mark.parametrize("path", ["../x.jpg", "sorted/../../x.jpg", "/etc/passwd", "sorted"])
-def test_a_path_outside_our_folders_is_no_picture(pawsort: Installation, path: str) -> None:
+def test_a_path_outside_our_folders_is_not_shown(pawsort: Installation, path: str) -> None:
     there = os.path.abspath(os.path.join(pawsort.settings.base, path))
     assert below(pawsort.settings, os.fsencode(there)) is None
 
@@ -84,7 +84,7 @@ def test_a_path_outside_our_folders_is_no_picture(pawsort: Installation, path: s
         (b"", "empty"),
     ],
 )
-def test_what_is_no_photo_is_not_shown(tmp_path: Path, data: bytes, problem: str) -> None:
+def test_a_file_that_is_not_a_photo_is_not_shown(tmp_path: Path, data: bytes, problem: str) -> None:
     (tmp_path / "a").write_bytes(data)
     answer = drawn(tmp_path, b"a")
     assert answer.jpeg is None

@@ -200,7 +200,7 @@ def test_a_long_boundary_is_refused(tmp_path: Path, length: int) -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "1e9", "\u0663", "9" * 4000, "", "0x10", "+5"])
-def test_a_stated_length_that_is_no_number_is_no_defect(tmp_path: Path, length: str) -> None:
+def test_an_invalid_content_length_causes_no_server_error(tmp_path: Path, length: str) -> None:
     with contextlib.suppress(Problem):
         taken(tmp_path, part(b"x") + END, content_length=length)
 
@@ -216,7 +216,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", [b"text/plain", b"multipart/form-data", b"", b"application/json"])
-def test_what_is_no_form_with_files_is_refused(tmp_path: Path, kind: bytes) -> None:
+def test_a_body_that_is_not_a_form_with_files_is_refused(tmp_path: Path, kind: bytes) -> None:
     assert refused(tmp_path, kind=kind) == 415
 
 
@@ -234,9 +234,7 @@ def test_without_room_a_file_is_refused_before_it_is_read(
 
 
 @pytest.mark.fault(108)
-def test_a_disk_that_fills_up_on_the_way_is_no_defect(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_refuses_the_upload_with_507(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: object, data: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -72,7 +72,7 @@ def test_each_class_has_a_key_of_its_own() -> None:
     assert found[-1].folder == "uncertain"
 
 
-def test_a_thousand_classes_are_no_defect() -> None:
+def test_a_thousand_classes_have_distinct_keys() -> None:
     found = answers({f"s{n}": f"f{n}" for n in range(1000)})
     keys = [answer.key for answer in found if answer.key]
     assert len(keys) == len(set(keys))
