@@ -19,6 +19,8 @@ run: setup ## start the worker on ./inbox (ARGS="--once" and the like are passed
 
 setup: $(VENV)/runtime.stamp ## make the environment in .venv
 
+# Compiled files are kept, whatever the environment says: each test process and each child compiles all again else.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/dev.stamp ## run the tests
 	@$(BIN)/python -m pytest -n logical --dist worksteal $(ARGS)
 
@@ -53,6 +55,7 @@ lock: ## choose the newest versions that fit and write both locks (needs uv)
 
 clean: ## remove the environment and all caches, never photos or the database
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/runtime.stamp: requirements.lock pyproject.toml
 	@PYTHON=$(PYTHON) ./scripts/make_environment.sh $(VENV) requirements.lock
