@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -469,3 +470,27 @@ def test_an_image_of_one_colour_has_no_run_of_zeros(kind: str, colour: str) -> N
 def test_data_that_a_file_names_again_and_again_take_no_long_time() -> None:
     data = bytes(range(1, 256)) * 100_000
     zero_runs.check(data, [(0, len(data))] * 60_000, 1, "HEIF")
+
+
+PROGRAM = re.compile(r"Error|Exception|driver|\bNone|object has|b'|0x[0-9a-f]{4}")
+
+
+def _spoilt(data: bytes, chance: np.random.Generator) -> bytes:
+    spoilt = bytearray(data)
+    end = min(len(data), int(chance.choice([64, 300, len(data)])))
+    for at in chance.integers(0, end, chance.choice([1, 2, 4, 16])):
+        spoilt[at] = chance.integers(256)
+    return bytes(spoilt[: int(chance.integers(1, len(data)))] if chance.random() < 0.2 else spoilt)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_is_wrong_is_told_in_words(kind: str) -> None:
+    chance, data, refused = np.random.default_rng(5), encode(scene(96, 72), kind), 0
+    for _ in range(120):
+        try:
+            decode(_spoilt(data, chance), SIZE)
+        except UnreadableImage as error:
+            refused += 1
+            assert not PROGRAM.search(error.detail), error.detail
+            assert "\n" not in error.detail
+    assert refused > 10
