@@ -108,7 +108,7 @@ def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:
         except FileNotFoundError:
             continue  # it was removed meanwhile
         except OSError:
-            yield folder  # which then is `unreadable`: what is in it must not be left out in silence
+            yield folder  # it is `unreadable` then: what is in it is not left out in silence
             continue
 
         def wanted(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Errors are told in words: no class of Python, no number of the system."""
+"""Errors in words: no class of Python, no number of the system."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ from models.errors import in_words
         (AttributeError("no attribute"), "an internal error (no attribute)"),
     ],
 )  # fmt: skip
-def test_an_error_is_told_in_words(error: BaseException, words: str) -> None:
+def test_an_error_is_in_words(error: BaseException, words: str) -> None:
     assert in_words(error) == words

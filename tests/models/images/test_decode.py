@@ -484,7 +484,7 @@ def _spoilt(data: bytes, chance: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_what_is_wrong_is_told_in_words(kind: str) -> None:
+def test_details_are_in_words(kind: str) -> None:
     chance, data, refused = np.random.default_rng(5), encode(scene(96, 72), kind), 0
     for _ in range(120):
         try:

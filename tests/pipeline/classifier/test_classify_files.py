@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,14 @@ def test_files_come_before_the_folders_beside_them_and_both_by_name(tmp_path: Pa
 
 @pytest.mark.parametrize(("levels", "name"), [(30, "d" * 200), (1_200, "d")])
 def test_a_photo_is_found_and_opened_at_any_depth(tmp_path: Path, levels: int, name: str) -> None:
-    path = deep(tmp_path, levels, name, "cat.png")
-    assert found(tmp_path) == [path]
-    descriptor, status = open_regular(os.fsencode(path))
-    os.close(descriptor)
-    assert status.st_size > 50
+    try:
+        path = deep(tmp_path, levels, name, "cat.png")
+        assert found(tmp_path) == [path]
+        descriptor, status = open_regular(os.fsencode(path))
+        os.close(descriptor)
+        assert status.st_size > 50
+    finally:  # `shutil.rmtree`, with which pytest cleans up, calls itself for each level
+        subprocess.run(["rm", "-rf", str(tmp_path / name)], check=True)
 
 
 def test_a_folder_that_cannot_be_listed_counts_as_a_file_that_cannot_be_read(
