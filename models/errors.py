@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
+from models import working_folder
+
+DEFECTS = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, NameError, TypeError,
+    UnicodeError,
+)  # fmt: skip
+"""Errors of Python itself, whose texts speak of the program and not of what it works on."""
+
 
 class BundleError(Exception):
     """A bundle cannot be used; the message says what is wrong, where, and what to do next."""
@@ -29,7 +39,24 @@ def need(package: str, otherwise: str = "") -> None:
     `otherwise` names another way out, such as an option to leave out.
     """
     try:
-        __import__(package)
+        with working_folder.left():
+            __import__(package)
     except ImportError as error:
         remedy = " or ".join(filter(None, ("run `pip install 'pawsort[train]'`", otherwise)))
         raise PackageMissing(f"{package} is not installed: {remedy}") from error
+
+
+def in_words(error: BaseException) -> str:
+    """Say in one line what an error is: without the name of its class or a number of the system."""
+    if isinstance(error, OSError) and error.strerror:
+        paths = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+        # As `repr` writes them, because names may have line breaks or be no UTF-8.
+        return ": ".join(
+            filter(None, (error.strerror, " -> ".join(repr(os.fsdecode(path)) for path in paths)))
+        )
+    said = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return ": ".join(filter(None, ("out of memory", said)))
+    if isinstance(error, DEFECTS) or not said:
+        return f"an internal error ({said})" if said else "an internal error"
+    return said

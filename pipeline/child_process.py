@@ -22,6 +22,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from models.errors import in_words
 from pipeline.import_path import secure_children
 from pipeline.processes import end_with_parent
 
@@ -208,8 +209,8 @@ def _enter(
         code = 0
     except BaseException as error:
         traceback.print_exc()
-        # The exit summary quotes the last line; the first line of TensorFlow's errors says most.
-        print("".join(traceback.format_exception_only(error)).splitlines()[0], file=sys.stderr)
+        # The exit summary quotes the end of the last line; the beginning of TensorFlow's errors says most.
+        print(in_words(error)[:STDERR_TAIL_CHARACTERS], file=sys.stderr)
     finally:
         sys.stderr.flush()
         os._exit(code)  # an orderly end waits for TensorFlow's threads, which may hang

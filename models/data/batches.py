@@ -34,7 +34,7 @@ def augmented(
     The same seed and epoch give the same batches. Scenes for small subjects are photos of `neither` if there
     is that class, and of the photo's own class otherwise, so that no paste mixes two animals. With `neither`,
     a few pictures show photos of two classes, with the label of either at random, so that the network learns
-    low confidence for such pictures.
+    low confidence for such pictures. Raises DatasetError if a photo cannot be read any more.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(photos))
@@ -78,13 +78,25 @@ def _pipeline(
 ) -> Iterator[Pixels]:
     from models.networks.tf_runtime import tf
 
+    failures: list[DatasetError] = []
+
+    def attempt(index: int) -> Pixels:
+        try:
+            return load(index)
+        except DatasetError as error:
+            failures.append(error)
+            raise
+
     def picture(index: Any) -> Any:
-        pixels = tf.numpy_function(load, [index], tf.uint8)
+        pixels = tf.numpy_function(attempt, [index], tf.uint8)
         return tf.ensure_shape(pixels, (size, size, 3))
 
     data = tf.data.Dataset.from_tensor_slices(order)
     data = data.map(picture, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    yield from data.batch(batch).prefetch(4).as_numpy_iterator()
+    try:
+        yield from data.batch(batch).prefetch(4).as_numpy_iterator()
+    except tf.errors.OpError as error:  # TensorFlow has made another error of it
+        raise (failures or [error])[0] from None
 
 
 def decoded(path: bytes, size: int) -> Pixels:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def find_files(folders: Sequence[Path]) -> tuple[tuple[str, ...], list[LabelledF
             refused |= {os.path.join(path, name): reason for name, reason in archive.refused.items()}
             found = _in_archive(path, archive)
         elif folder.is_dir():
-            found = _in_folder(folder, classes)
+            found = _in_folder(folder, classes, refused)
         else:
             raise DatasetError(
                 f"{folder}: expected a folder with one subfolder for each class, or a .tar, found none"
@@ -68,9 +69,11 @@ def named(folders: Sequence[Path]) -> str:
     return ", ".join(map(str, folders))
 
 
-def _in_folder(folder: Path, classes: dict[str, list[LabelledFile]]) -> Iterator[LabelledFile]:
+def _in_folder(
+    folder: Path, classes: dict[str, list[LabelledFile]], refused: dict[bytes, str]
+) -> Iterator[LabelledFile]:
     if folder.resolve().name == NEITHER or folder.name == NEITHER:
-        return _in_class(NEITHER, folder, None, classes)
+        return _in_class(NEITHER, folder, None, classes, refused)
     levels: Mapping[str, Split | None] = _levels([p.name for p in _subfolders(folder)])
     if levels and not all(_subfolders(folder / level) for level in levels):
         levels = {}  # `train` and `test` are the classes
@@ -79,7 +82,7 @@ def _in_folder(folder: Path, classes: dict[str, list[LabelledFile]]) -> Iterator
         file
         for top, split in tops
         for subfolder in _subfolders(top)
-        for file in _in_class(subfolder.name, subfolder, split, classes)
+        for file in _in_class(subfolder.name, subfolder, split, classes, refused)
     )
 
 
@@ -93,17 +96,28 @@ def _levels(names: Sequence[str]) -> dict[str, Split]:
 
 
 def _in_class(
-    name: str, folder: Path, level: Split | None, classes: dict[str, list[LabelledFile]]
+    name: str,
+    folder: Path,
+    level: Split | None,
+    classes: dict[str, list[LabelledFile]],
+    refused: dict[bytes, str],
 ) -> Iterator[LabelledFile]:
     classes.setdefault(name, [])  # also when empty, so that the error can name it
-    for source, path in sorted(_walk(os.fsencode(folder))):
+    for source, path in sorted(_walk(os.fsencode(folder), refused)):
         yield LabelledFile(name, source, path, level)
 
 
-def _walk(root: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield (source, path) of each regular file; a source is the first folder below the class, or ""."""
+def _walk(root: bytes, refused: dict[bytes, str]) -> Iterator[tuple[str, bytes]]:
+    """Yield (source, path) of each regular file; a source is the first folder below the class, or "".
+
+    Adds to `refused` the reason for each folder or file that cannot be reached.
+    """
+
+    def refuse(error: OSError) -> None:
+        refused[os.fsencode(error.filename)] = f"cannot be read: {error.strerror}"
+
     visited: set[tuple[int, int]] = set()
-    for folder, below, names in os.walk(root, followlinks=True):
+    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
         info = os.stat(folder)
         below[:] = [b for b in below if not b.startswith(b".")]
         if (info.st_dev, info.st_ino) in visited:  # a link to a folder above
@@ -113,8 +127,18 @@ def _walk(root: bytes) -> Iterator[tuple[str, bytes]]:
         source = os.path.relpath(folder, root).split(os.sep.encode())[0].removeprefix(b".")
         for name in names:
             path = os.path.join(folder, name)
-            if not name.startswith(b".") and os.path.isfile(path):
+            if not name.startswith(b".") and _is_file(path, refuse):
                 yield os.fsdecode(source), path
+
+
+def _is_file(path: bytes, refuse: Callable[[OSError], None]) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:  # a link to nothing
+        return False
+    except OSError as error:
+        refuse(error)
+        return False
 
 
 def _in_archive(path: bytes, archive: tar_archives.Archive) -> Iterator[LabelledFile]:

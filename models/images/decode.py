@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ from pillow_heif import HeifImageFile
 from models.images import tiff_strips, unpainted, zero_rows, zero_runs
 from models.images.formats import jpeg, png
 from models.images.formats.bmp import open_bmp, read_bmp
-from models.images.formats.errors import UnreadableImage
+from models.images.formats.errors import UnreadableImage, from_decoder
 from models.images.formats.gif import open_gif
 from models.images.formats.heif import clean_aperture, coded_spans, plain_avif, without_film
 from models.images.formats.jpeg_decoding import load as load_jpeg
@@ -55,13 +54,6 @@ _DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
 _SPANS = {"WEBP": webp_spans, "HEIF": coded_spans, "AVIF": coded_spans}
 # `pipeline.classifier.file_checks` opens these by name.
 pillow_heif.register_heif_opener()
-
-_TOO_SHORT = ("truncated", "not enough image data", "unexpected end of file")
-# What Pillow says of a picture that is in order and beyond it.
-_NOT_OURS = (
-    "unsupported", "not supported", "not yet supported", "unknown pixel mode", "unknown data organization",
-    "cannot handle", "unknown raw mode", "not implemented", "not been built in",
-)  # fmt: skip
 
 # Ours is checked before Pillow is asked; Pillow's would warn on stderr at 89 megapixels and refuse at 179.
 Image.MAX_IMAGE_PIXELS = None
@@ -141,7 +133,7 @@ def _decoded(
     except (UnreadableImage, MemoryError):
         raise
     except Exception as error:  # Pillow's plugins raise nearly every type there is
-        raise UnreadableImage(_reason(error), f"{header.format}: {type(error).__name__}: {error}") from error
+        raise from_decoder(header.format, error) from error
 
 
 def _opened(header: Header, data: bytes) -> Image.Image:
@@ -199,15 +191,6 @@ def _open_avif(file: io.BytesIO) -> Image.Image:
         if plain is None:
             raise
         return AvifImagePlugin.AvifImageFile(io.BytesIO(plain))
-
-
-def _reason(error: Exception) -> Literal["truncated", "unsupported", "corrupt"]:
-    words = str(error).lower()
-    if any(phrase in words for phrase in _TOO_SHORT):
-        return "truncated"
-    if "palette size" in words:
-        return "corrupt"
-    return "unsupported" if any(phrase in words for phrase in _NOT_OURS) else "corrupt"
 
 
 def _cost(header: Header, size: int) -> int:

@@ -66,7 +66,13 @@ def _unknown(data: bytes) -> UnreadableImage:
         return unsupported(name)
     if is_damaged(data):
         return corrupt("the first bytes of the PNG are damaged, as by a transfer in text mode")
-    return UnreadableImage("not_an_image", f"begins with {data[:16]!r}")
+    return UnreadableImage("not_an_image", f"begins with {_shown(data[:16])}")
+
+
+def _shown(head: bytes) -> str:
+    """Return bytes as text if they are printable, else as numbers."""
+    text = head.decode("latin-1")
+    return f"the text '{text}'" if text.isascii() and text.isprintable() else f"the bytes {head.hex(' ')}"
 
 
 def _read_jpeg(data: bytes) -> Header:

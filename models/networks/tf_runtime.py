@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from models import working_folder
+
 # Both are read once, during the import. Level 3, since TensorFlow logs a missing GPU as an error; failures
 # are raised as exceptions. Networks of another Keras backend could not be frozen.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -41,7 +43,7 @@ def _without_chatter() -> Iterator[None]:
             os.write(2, b"".join(line for line in held if not line.startswith(_CHATTER)))
 
 
-with _without_chatter():
+with working_folder.left(), _without_chatter():
     import keras as _keras
     import tensorflow as _tensorflow
 

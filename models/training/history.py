@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from models import working_folder
 from models.bundle.bundle import replace
 from models.training.fine_tuning import Epoch
 
@@ -36,7 +37,8 @@ def _table(history: Sequence[Epoch]) -> bytes:
 
 
 def _picture(history: Sequence[Epoch]) -> bytes:
-    from matplotlib.figure import Figure  # not pyplot, which keeps figures and may look for a screen
+    with working_folder.left():
+        from matplotlib.figure import Figure  # not pyplot, which keeps figures and may look for a screen
 
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)

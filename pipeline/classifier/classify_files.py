@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +15,11 @@ from pipeline.classifier.configured_model import load_bundle, policy
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import FAILED, Policy, decide
+from pipeline.files.folders import open_any
 from pipeline.files.naming import destination
 from pipeline.watch.ignore_rules import ignorer
+
+log = logging.getLogger(__name__)
 
 NAMES = 5
 """Number of labels to return for a model without folders, which may have a thousand labels."""
@@ -76,9 +80,15 @@ def photos(paths: Iterable[str], settings: Settings) -> Iterator[str]:
 
 
 def preview(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield for each file in the inboxes where the worker would move it now. Raises ModelError."""
+    """Yield for each file in the inboxes where the worker would move it now. Raises ModelError.
+
+    Logs which inboxes are missing.
+    """
     promised: set[bytes] = set()
-    for answer in classify(settings, [str(inbox) for inbox in settings.inboxes]):
+    for inbox in settings.inboxes:
+        if not inbox.is_dir():
+            log.warning("%s: is missing; the worker makes it only at its very first start", inbox)
+    for answer in classify(settings, [str(inbox) for inbox in settings.inboxes if inbox.is_dir()]):
         assert answer.outcome is not None  # the settings' own model has folders
         inbox = next(inbox for inbox in settings.inboxes if Path(answer.path).is_relative_to(inbox))
         folder = os.fsencode(settings.sorted / answer.outcome)
@@ -89,15 +99,35 @@ def preview(settings: Settings) -> Iterator[dict[str, Any]]:
 
 
 def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:
-    def wanted(folder: str, name: str) -> bool:
-        return not ignored(os.fsencode(os.path.relpath(os.path.join(folder, name), top)))
+    """Yield the files of a folder and then of each folder in it; also a folder that cannot be listed."""
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            files, folders = _listed(folder)
+        except FileNotFoundError:
+            continue  # it was removed meanwhile
+        except OSError:
+            yield folder  # it is `unreadable` then: what is in it is not left out in silence
+            continue
 
-    for folder, subfolders, names in os.walk(top):
-        subfolders[:] = sorted(name for name in subfolders if wanted(folder, name))
-        for name in sorted(names):
-            path = os.path.join(folder, name)
-            if wanted(folder, name) and os.path.isfile(path) and not os.path.islink(path):
-                yield path
+        def wanted(path: str) -> bool:
+            return not ignored(os.fsencode(os.path.relpath(path, top)))
+
+        yield from filter(wanted, (os.path.join(folder, name) for name in sorted(files)))
+        waiting += filter(wanted, (os.path.join(folder, name) for name in sorted(folders, reverse=True)))
+
+
+def _listed(folder: str) -> tuple[list[str], list[str]]:
+    """Return the names of the files and of the folders in a folder, whose path may be of any length."""
+    descriptor = open_any(os.path.abspath(os.fsencode(folder)))
+    try:
+        with os.scandir(descriptor) as entries:
+            found = list(entries)
+            files = [entry.name for entry in found if entry.is_file(follow_symlinks=False)]
+            return files, [entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
+    finally:
+        os.close(descriptor)
 
 
 def judged(path: str, result: ClassificationResult, chosen: Policy | None) -> Classified:

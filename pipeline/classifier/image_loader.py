@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.errors import in_words
 from models.images.decode import Pixels, UnreadableImage, decode
 from models.networks.tf_runtime import tf
 from pipeline.classifier.file_checks import Admitted, examine, too_large
@@ -167,8 +168,8 @@ def load(item: Item, size: int, limits: LimitSettings) -> tuple[ClassificationRe
         return _refused(id, admitted, "unreadable", error.strerror or str(error)), None
     except MemoryError:
         raise
-    except Exception as error:  # an unexpected error of a parser; its type is part of the detail
-        return _refused(id, admitted, "corrupt", f"{type(error).__name__}: {error}"), None
+    except Exception as error:  # an unexpected error of a parser
+        return _refused(id, admitted, "corrupt", f"the reader failed: {in_words(error)}"), None
 
 
 def read(path: bytes, limits: LimitSettings) -> bytes:

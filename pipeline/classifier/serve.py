@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from models.errors import in_words
 from pipeline.classifier.heatmap import HeatmapDrawer
 from pipeline.classifier.messages import (
     ClassificationResult,
@@ -226,7 +227,7 @@ def _predict(engine: Engine, images: npt.NDArray[np.uint8], labels: int) -> npt.
         try:
             scores = engine.predict(images)
         except Exception as error:  # each engine raises its own types
-            problems.append(f"{type(error).__name__}: {error}")
+            problems.append(in_words(error))
             continue
         problem = check_scores(scores, len(images), labels)
         if problem is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated
 
+from models.errors import in_words
 from pipeline.cli.options import DEFAULT, Config, Json, database, day_option, load
 from pipeline.errors import PawsortError, SettingsError
 
@@ -41,7 +42,7 @@ def report(
         try:
             written = reporter(settings, engine).write_range(begin, end, datetime.now(UTC))
         except OSError as error:
-            raise PawsortError(f"{settings.reports}: reports cannot be written: {error}") from error
+            raise PawsortError(f"{settings.reports}: reports cannot be written: {in_words(error)}") from error
     paths = [str(path) for each in written for path in each.paths]
     if json:
         print_json(paths)

@@ -80,6 +80,10 @@ def copy(descriptor: int, temporary: bytes) -> None:
         os.lseek(target, 0, os.SEEK_SET)
         if os.fstat(target).st_size != size or _digest(target) != digest.hexdigest():
             raise OSError(errno.EIO, "the copy does not match what was read", temporary)
+    except OSError as error:
+        if error.filename is None:  # calls on a descriptor do not say where
+            error.filename = os.fsdecode(os.path.dirname(temporary))
+        raise
     finally:
         os.close(target)
 

@@ -17,6 +17,9 @@ SYSTEM_ERRNOS = {
 }  # fmt: skip
 """Errors that affect every file (disk full, read-only); any other concerns one file only."""
 
+PATH_MAX = 4095
+"""Bytes of the longest path that one call of the system accepts."""
+
 _TRIAL = b".pawsort-trial"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -132,7 +135,7 @@ def sync_folders(folders: Iterable[bytes]) -> None:
     """Make renames in `folders` durable: fsync each distinct one, in the order given. Raises OSError."""
     for folder in dict.fromkeys(folders):
         try:
-            descriptor = _open(folder)
+            descriptor = open_any(folder)
         except FileNotFoundError:
             continue  # another program removed the folder, so nothing is left to sync
         try:
@@ -145,9 +148,12 @@ def sync_folders(folders: Iterable[bytes]) -> None:
             os.close(descriptor)
 
 
-def _open(folder: bytes) -> int:
-    """Open a folder, even if its path is longer than the 4,095 bytes that one call accepts."""
-    if len(folder) < 4096:
+def open_any(folder: bytes) -> int:
+    """Open a folder, even if its path is longer than one call accepts.
+
+    Returns its descriptor, which the caller closes. Raises OSError.
+    """
+    if len(folder) <= PATH_MAX:
         return os.open(folder, _FOLDER)
     fd, parts = os.open(b"/", _FOLDER), folder.strip(b"/").split(b"/")
     while parts:

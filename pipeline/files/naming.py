@@ -7,10 +7,9 @@ import os
 import re
 from collections.abc import Callable
 
-from pipeline.files.folders import is_folder
+from pipeline.files.folders import PATH_MAX, is_folder
 
 NAME_MAX = 255
-PATH_MAX = 4095
 _EXTENSION_MAX = 32
 _NUMBER_MAX = 1 << 40
 _PLAIN_MAX = 120

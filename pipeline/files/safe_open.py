@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.files.folders import PATH_MAX, open_any
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO for reading would wait for its writer without limit.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -108,11 +110,11 @@ def opened(inbox: bytes | Path, source: bytes, *, movable: bool = False) -> Iter
 def open_regular(path: bytes | Path, folder: int | None = None) -> tuple[int, os.stat_result]:
     """Open a regular file for reading, without following a link at its end or waiting for a FIFO's writer.
 
-    `path` may be relative to the open `folder`. Returns the descriptor, which the caller closes, and the
-    status. Raises NotRegularError, or another OSError (EACCES, ENOENT ...).
+    `path` may be relative to the open `folder`; an absolute one may be of any length. Returns the descriptor,
+    which the caller closes, and the status. Raises NotRegularError, or another OSError (EACCES, ENOENT ...).
     """
     try:
-        fd = os.open(path, _FILE, dir_fd=folder)
+        fd = _open_file(path, folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise NotRegularError(error.errno, "is not a regular file", os.fsdecode(path)) from error
@@ -122,6 +124,17 @@ def open_regular(path: bytes | Path, folder: int | None = None) -> tuple[int, os
         os.close(fd)
         raise NotRegularError(errno.EINVAL, "is not a regular file", os.fsdecode(path))
     return fd, status
+
+
+def _open_file(path: bytes | Path, folder: int | None) -> int:
+    if folder is not None or len(os.fsencode(path)) <= PATH_MAX:
+        return os.open(path, _FILE, dir_fd=folder)
+    parent, _, name = os.fsencode(path).rpartition(b"/")
+    parent_fd = open_any(parent)
+    try:
+        return os.open(name, _FILE, dir_fd=parent_fd)
+    finally:
+        os.close(parent_fd)
 
 
 def open_if_regular(folder: Path, name: str) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
 """Nightly CSV reports: pandas writes them, APScheduler starts them.
 
-Imports `files`, `db` and the root of `pipeline`.
+Imports `files`, `db`, `models` and the root of `pipeline`.
 """

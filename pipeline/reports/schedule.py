@@ -20,6 +20,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from db.connection.errors import DatabaseError
+from models.errors import in_words
 from pipeline.reports.calendar_days import next_due_at
 
 logger = logging.getLogger(__name__)
@@ -136,11 +137,11 @@ class Schedule:
         except StoppedError:
             return
         except (OSError, DatabaseError) as error:
-            self._fail(now, str(error))
+            self._fail(now, in_words(error))
         except Exception as error:
             # An unexpected error must not end all later reports.
             logger.exception("reports: unexpected error")
-            self._fail(now, f"{type(error).__name__}: {' '.join(str(error).split())}")
+            self._fail(now, in_words(error))
         else:
             self._agenda = self._agenda.succeeded(now)
             if days:

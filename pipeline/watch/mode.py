@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from models.errors import in_words
 from pipeline.watch.ignore_rules import PROBE_PREFIX
 from pipeline.watch.inotify import InotifyWatch, PendingEvents, WatchError
 from pipeline.watch.mounts import remote_kind
@@ -60,7 +61,7 @@ class InboxWatcher:
             if self._mode == "auto":
                 self._probe(self._watch)
         except (WatchError, OSError) as error:
-            self._poll(str(error), degraded=True)
+            self._poll(in_words(error), degraded=True)
 
     def cover(self, folder: int, path: bytes) -> None:
         """Watch one more open folder of the inbox, unless polling."""
@@ -69,7 +70,7 @@ class InboxWatcher:
         try:
             self._watch.cover(folder, path)
         except WatchError as error:
-            self._poll(str(error), degraded=True)
+            self._poll(in_words(error), degraded=True)
 
     def stop(self) -> None:
         """Stop watching."""

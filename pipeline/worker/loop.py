@@ -15,6 +15,7 @@ from db.connection.engine import DatabaseUnavailable, assert_in_place, forget_co
 from db.connection.errors import CommitUnclear
 from db.ledger.ledger import Ledger
 from models.bundle.bundle import Bundle
+from models.errors import in_words
 from pipeline.classifier.client import Classifier
 from pipeline.config import Settings
 from pipeline.watch.inbox import Inbox
@@ -208,7 +209,7 @@ class Worker:
         try:
             action()
         except (OSError, DatabaseUnavailable) as error:
-            self._back_off(str(error))
+            self._back_off(in_words(error))
             forget_connections(self._engine)
             if isinstance(error, CommitUnclear):
                 self._start_over()

@@ -92,13 +92,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "polling where no inotify instance is left", "pipeline/watch/mode.py",
-        "            self._poll(str(error), degraded=True)\n\n    def cover",
+        "            self._poll(in_words(error), degraded=True)\n\n    def cover",
         "            self.stop()\n\n    def cover",
         (5,), ("pipeline/watch/test_mode.py::test_a_limit_of_inotify_is_named_and_polling_takes_over",),
     ),
     of(
         "polling where no inotify watch is left", "pipeline/watch/mode.py",
-        "            self._poll(str(error), degraded=True)\n\n    def stop",
+        "            self._poll(in_words(error), degraded=True)\n\n    def stop",
         "            pass\n\n    def stop",
         (6,), ("pipeline/watch/test_mode.py::test_a_limit_of_inotify_is_named_and_polling_takes_over",),
     ),

@@ -206,7 +206,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "folders with long paths synced", "pipeline/files/folders.py",
-        "    if len(folder) < 4096:\n        return",
+        "    if len(folder) <= PATH_MAX:\n        return",
         "    if True:\n        return",
         (), ("faults/test_deep.py::test_a_file_at_the_end_of_a_long_way_is_filed_and_so_are_its_neighbours",),
     ),

@@ -194,7 +194,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "any exception of a decoder", "models/images/decode.py",
-        "        raise UnreadableImage(_reason(error), f\"{header.format}: {type(error).__name__}: {error}\") from error\n",
+        "        raise from_decoder(header.format, error) from error\n",
         "        raise\n",
         (56,), ("corpus/test_corpus.py::test_every_case_ends_as_it_should_and_so_do_damaged_ones",),
     ),

@@ -47,6 +47,22 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/test_import_path.py::test_a_child_is_safe_whatever_started_it",),
     ),
     of(
+        "no settings of packages from the working folder", "models/networks/tf_runtime.py",
+        "with working_folder.left(), _without_chatter():\n", "with _without_chatter():\n",
+        (), (
+            "models/test_working_folder.py::"
+            "test_settings_of_matplotlib_in_the_working_folder_are_not_read",
+        ),
+    ),
+    of(
+        "a folder that cannot be listed is not left out", "pipeline/classifier/classify_files.py",
+        "            yield folder  # it is `unreadable` then: what is in it is not left out in silence\n", "",
+        (), (
+            "pipeline/classifier/test_classify_files.py::"
+            "test_a_folder_that_cannot_be_listed_counts_as_a_file_that_cannot_be_read",
+        ),
+    ),
+    of(
         "loopback by default", "pipeline/web/server.py",
         "    host, port = settings.web.host, settings.web.port\n",
         "    host, port = \"0.0.0.0\", settings.web.port\n",

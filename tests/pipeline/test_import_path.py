@@ -44,6 +44,7 @@ class Trap:
         (self.folder / "config.yaml").write_text("watch: {settle_seconds: 0.1}\n", encoding="utf-8")
         (inbox / "x.jpg").write_bytes(picture(1))
         (self.folder / "x.jpg").write_bytes(picture(1))
+        (self.folder / "matplotlibrc").write_bytes(b"\xff\xfe: no settings of matplotlib")
         for name in names:  # type: ignore[attr-defined]
             text = f"open({str(self._sprung)!r}, 'a').write({name!r} + ' ')\n"
             for folder in (self.folder, inbox):

@@ -38,7 +38,7 @@ BUNDLE = Bundle(
 
 LOSSES: dict[bytes, tuple[LossReason, str]] = {
     b"<crash>": ("decoder_crashed", "killed by SIGSEGV"),
-    b"<nan>": ("decoder_crashed", "exit code 1: BrokenEngine: expected finite scores, received NaN"),
+    b"<nan>": ("decoder_crashed", "exit code 1: expected finite scores, received NaN"),
     b"<hang>": ("timeout", "no answer within 30 s"),
 }
 BROKEN = b"<broken>"

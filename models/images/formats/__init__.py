@@ -1,4 +1,4 @@
 """One module for each file format: recognise it, read its header, correct what its decoder gets wrong.
 
-Imports nothing of Pawsort.
+Imports the root of `models`.
 """

@@ -114,7 +114,7 @@ def boxes(data: bytes, at: int, end: int, depth: int = 0) -> Iterator[Box]:
         if depth == 0 and name not in _TOP_LEVEL and after > end:
             return  # something behind the picture
         if after < start:
-            raise corrupt(f"the box {name!r} is shorter than its own header")
+            raise corrupt(f"the box {name.decode('latin-1')!r} is shorter than its own header")
         yield name, start, after
         if name in _CONTAINERS and depth < len(_CONTAINERS):
             yield from boxes(data, start + _CONTAINERS[name], min(after, end), depth + 1)

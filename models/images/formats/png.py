@@ -190,7 +190,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         (length,) = struct.unpack_from(">I", data, at)
         name = data[at + 4 : at + 8]
         if not name.isalpha():
-            raise corrupt(f"the PNG has a chunk named {name!r}")
+            raise corrupt(f"the PNG has a chunk named {name.decode('latin-1')!r}")
         if at + 12 + length > len(data):
             raise truncated(f"the PNG ends within its {name.decode()} chunk")
         # A capital: who does not understand this chunk cannot show the picture.

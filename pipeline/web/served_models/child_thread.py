@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar
 
+from models.errors import in_words
 from pipeline.classifier.supervised_child import ClosingError
 from pipeline.errors import ModelError
 
@@ -132,7 +133,7 @@ class ChildThread(ABC, Generic[J]):
             problem = error
         except Exception as error:  # such as no more processes; no job may wait forever for a dead thread
             log.exception("%s failed", self._name)
-            problem = ModelError(f"{self._name} failed: {type(error).__name__}: {error}")
+            problem = ModelError(f"{self._name} failed: {in_words(error)}")
         finally:
             self.retire()
             self._fail_rest(problem)

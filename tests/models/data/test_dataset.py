@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -15,6 +16,8 @@ from models.errors import DatasetError
 from models.images.decode import decode
 from tests.models.conftest import make_photos
 from tests.models.data.test_near_duplicates import picture
+from tests.support.pictures import noise
+from tests.support.tree import deep
 
 
 def test_classes_come_from_subfolders_with_neither_last(photos: Path):
@@ -130,8 +133,49 @@ def test_without_neither_no_photo_shows_two_animals(photos: Path, monkeypatch: p
 
 
 def test_photo_that_vanished_is_named(tmp_path: Path):
-    with pytest.raises(Exception, match="gone"):
+    with pytest.raises(DatasetError, match=r"gone.jpg: was readable before"):
         list(batches([os.fsencode(tmp_path / "gone.jpg")], 32))
+
+
+def test_photo_that_vanishes_while_it_trains_is_named(tmp_path: Path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            noise(24, 24, 2 * number + (name == "cat")).save(tmp_path / name / f"{number}.png")
+    found = scan([tmp_path], 1)
+    (tmp_path / "dog" / "3.png").unlink()
+    with pytest.raises(DatasetError, match=r"3.png: was readable before"):
+        list(augmented(found, 32, 4, seed=1, epoch=1))
+
+
+@pytest.mark.parametrize("level", ["closed", "closed/within"])
+def test_folder_that_cannot_be_listed_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str
+):
+    for name in ("cat/closed/within", "dog"):
+        (tmp_path / name).mkdir(parents=True)
+        noise(24, 24, len(name)).save(tmp_path / name / "1.png")
+    noise(24, 24, 1).save(tmp_path / "cat" / "2.png")
+    real, closed = os.scandir, os.fsencode(tmp_path / "cat" / level)
+
+    def refuse(path: object) -> object:
+        if path == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    set_aside = {item.path: item.reason for item in scan([tmp_path], 1).set_aside}
+    assert set_aside == {closed: "cannot be read: Permission denied"}
+
+
+def test_photo_whose_path_is_too_long_is_set_aside(tmp_path: Path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        noise(24, 24, ord(name[0])).save(tmp_path / name / "1.png")
+    deep(tmp_path / "dog", 30, "d" * 200, "2.png")
+    noise(24, 24, 9).save(tmp_path / "dog" / "3.png")
+    [item] = scan([tmp_path], 1).set_aside
+    assert item.reason == "cannot be read: File name too long"
 
 
 def make_views(folder: Path, seeds: range) -> None:

@@ -50,7 +50,7 @@ def test_batches_come_back_whole_and_in_order(classifier: ProcessClassifier, fil
         (b"<crash>", "killed by SIGSEGV"),
         (b"<abort>", "killed by SIGABRT"),
         (b"<exit>", "exit code 3"),
-        (b"<memory>", "exit code 1: MemoryError: no room for pixels"),
+        (b"<memory>", "exit code 1: out of memory: no room for pixels"),
     ],
 )
 @pytest.mark.fault(50, 51)

@@ -191,7 +191,7 @@ def test_an_id_may_come_again_and_nothing_of_it_is_kept(batches: Batches, tmp_pa
     assert batches._loaded == {}
 
 
-def test_what_a_parser_did_not_foresee_is_corrupt_and_names_the_error(
+def test_what_a_parser_did_not_foresee_is_corrupt_and_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def decode(*_: object) -> None:
@@ -199,7 +199,11 @@ def test_what_a_parser_did_not_foresee_is_corrupt_and_names_the_error(
 
     monkeypatch.setattr(image_loader, "decode", decode)
     result, pixels = load((0, picture(tmp_path, b"a.png")), SIZE, LIMITS)
-    assert (result.reason, result.detail, pixels) == ("corrupt", "IndexError: tile 7", None)
+    assert (result.reason, result.detail, pixels) == (
+        "corrupt",
+        "the reader failed: an internal error (tile 7)",
+        None,
+    )
     assert result.admitted
     assert result.admitted.format == "PNG"
 

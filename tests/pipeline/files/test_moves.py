@@ -320,3 +320,17 @@ def test_sha256_and_identity_follow_no_links(home: bytes) -> None:
     for path in (home + b"/b", home + b"/c", home):
         with pytest.raises(OSError):
             moves.sha256(path)
+
+
+def test_a_full_disk_is_named_though_a_write_does_not_say_where(
+    home: bytes, abroad: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    source = put(home + b"/a")
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        moves.move(source, abroad + b"/b")
+    assert raised.value.filename == os.fsdecode(abroad)
+    assert (listing(home), listing(abroad)) == ([b"a"], [])

@@ -43,6 +43,14 @@ def test_auto_polls_where_no_event_comes_back_and_says_so(
     assert list(folder.iterdir()) == []
 
 
+def test_the_reason_for_polling_is_in_words(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), b".pawsort-probe")
+
+    monkeypatch.setattr(watcher.InboxWatcher, "_probe", refuse)
+    assert make("auto").status().note == "polling: Read-only file system: '.pawsort-probe'"
+
+
 def test_auto_polls_a_network_share_though_its_own_probe_would_answer(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

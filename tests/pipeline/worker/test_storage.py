@@ -65,7 +65,7 @@ def test_a_worker_that_is_stopped_while_paused_says_nothing_of_going_on(
     monkeypatch.setattr(moves, "move", refuse)
     step_until(worker, lambda: worker.trouble)
     worker.stop()
-    assert "paused: " in caplog.text
+    assert "paused: No space left on device: '" in caplog.text
     assert "the trouble is over" not in caplog.text
     assert worker.trouble is not None
 

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -280,3 +281,23 @@ def test_pillows_own_tiffs_are_still_what_they_were() -> None:
         with Image.open(io.BytesIO(data)) as image:
             expected = np.asarray(image.convert("RGB")).astype(float) / 255
         assert off(data, expected) < 3
+
+
+RARE = [
+    ({"bits": (6,)}, "grey with numbers of 6 bits"),
+    ({"bits": (14,)}, "grey with numbers of 14 bits"),
+    ({"bits": (12,), "photo": 0}, "grey with numbers of 12 bits"),
+    ({"bits": (16,), "t339": (3, [3])}, "grey with floating-point numbers of 16 bits"),
+    ({"bits": (32,) * 3, "photo": 2, "t339": (3, [3] * 3)},
+     "RGB with floating-point numbers of 32 bits and 3 channels"),
+    ({"bits": (5, 6, 5), "photo": 2}, "RGB with numbers of 5/6/5 bits and 3 channels"),
+    ({"bits": (16,), "photo": 32803}, "a sensor's colours with numbers of 16 bits"),
+    ({"bits": (8,), "photo": 99}, "colours of an unknown kind with numbers of 8 bits"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "kind"), RARE, ids=[kind for _, kind in RARE])
+def test_a_tiff_of_a_rare_kind_is_described(told: dict[str, Any], kind: str) -> None:
+    with pytest.raises(UnreadableImage) as raised:
+        show(tiff(tags(W, H, **told), [bytes(W * H * 16)]))
+    assert (raised.value.reason, raised.value.detail) == ("unsupported", f"a TIFF of {kind}")
