@@ -194,9 +194,15 @@ def is_ambiguous(scope: Scope, headers: Headers) -> bool:
 
 
 def bearer(headers: Headers) -> str | None:
-    """Return the token in the Authorization header, None without one."""
+    """Return the token in the Authorization header, in UTF-8 or Latin-1; None without one."""
     scheme, _, shown = headers.get("authorization", "").partition(" ")
-    return shown.strip() if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer":
+        return None
+    shown = shown.strip()
+    try:
+        return shown.encode("latin-1").decode()  # Starlette has decoded the header as Latin-1
+    except UnicodeDecodeError:
+        return shown
 
 
 def _ask_for_token(request: Request) -> Response:

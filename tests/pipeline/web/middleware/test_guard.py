@@ -7,7 +7,15 @@ from starlette.datastructures import Headers
 
 from pipeline.config import WebSettings
 from pipeline.web.middleware import request_log
-from pipeline.web.middleware.guard import COOKIE, HEADERS, Hosts, hostname, is_ambiguous, is_cross_site
+from pipeline.web.middleware.guard import (
+    COOKIE,
+    HEADERS,
+    Hosts,
+    bearer,
+    hostname,
+    is_ambiguous,
+    is_cross_site,
+)
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
 from tests.support.installation import Installation
 
@@ -157,6 +165,13 @@ def test_a_program_shows_the_token_in_a_header(pawsort: Installation, shown: str
     with client_of(pawsort, token=TOKEN) as client:
         headers = {"Authorization": f"Bearer {shown}".encode()}
         assert client.get("/api/openapi.json", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_token_may_have_letters_beyond_ascii(encoding: str) -> None:
+    token = "gehêim-und-länger-als-nötig"
+    headers = Headers(raw=[(b"authorization", b"Bearer " + token.encode(encoding))])
+    assert bearer(headers) == token
 
 
 def test_the_form_leaves_a_cookie_that_is_not_the_token(pawsort: Installation) -> None:
