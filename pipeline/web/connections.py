@@ -218,7 +218,7 @@ class HeaderTimeoutProtocol(H11Protocol):
         busiest, taken = count.most_common(1)[0]
         if taken <= CONNECTIONS // 2 or count[_address(self)] > CONNECTIONS // 10:
             return False
-        # An upload would have to begin again; a form, which anybody may send to /login, has no such right.
+        # An upload would have to begin again. A form keeps no place, since /login needs no token for one.
         # Who came last may have no place to give.
         newest = [e for e in others if _address(e) == busiest and not e.takes_upload and not e.is_spare]
         if newest:

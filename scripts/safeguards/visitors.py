@@ -173,6 +173,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (107,), (_CONNECTIONS + "test_bodies_that_are_no_uploads_do_not_keep_others_out",),
     ),
     of(
+        "no foreign cookie reaches Python's slow parser", "pipeline/web/middleware/guard.py",
+        "            own = {**scope, \"headers\": without_foreign(scope[\"headers\"])}\n",
+        "            own = scope\n",
+        (107,),
+        ("pipeline/web/middleware/test_guard.py::test_no_cookie_reaches_the_slow_parser_of_python",),
+    ),
+    of(
         "a cookie of another program is not worked through", "pipeline/web/services/recent_answers.py",
         "        if len(text) <= LONGEST and _WRITTEN_HERE.fullmatch(text):\n",
         "        if True:\n",

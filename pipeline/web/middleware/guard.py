@@ -25,7 +25,7 @@ from pipeline.ranges import is_address
 from pipeline.web.middleware import token_attempts
 from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
-from pipeline.web.middleware.cookies import cookies
+from pipeline.web.middleware.cookies import cookies, without_foreign
 from pipeline.web.middleware.problems import Problem, answer, wants_json
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.request_log import Lines, address_of, named
@@ -90,7 +90,8 @@ class SecurityMiddleware:
         self, scope: Scope, receive: Receive, response_sender: _LoggedResponse, request: Request
     ) -> None:
         try:
-            await self._app(scope, receive, response_sender)
+            own = {**scope, "headers": without_foreign(scope["headers"])}
+            await self._app(own, receive, response_sender)
         except Exception:
             log.exception("%s: unexpected error, a defect of Pawsort; please report it", named(request))
             if not response_sender.started:
