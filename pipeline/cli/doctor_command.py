@@ -136,6 +136,7 @@ def _pack(
     settings: Settings, path: Path, found: list[Problem] | list[Repair], names: bool, log: Path | None
 ) -> None:
     from pipeline.doctor import support_bundle
+    from pipeline.logs import printable
     from pipeline.permissions import limited
 
     try:
@@ -144,5 +145,6 @@ def _pack(
     except FileExistsError:
         raise SettingsError(f"{path}: exists already; name another file") from None
     except OSError as error:
-        raise PawsortError(f"{error.filename or path}: {error.strerror}") from error
-    print(f"wrote {path}; check its content before you send it", file=sys.stderr)
+        kind = SettingsError if log and str(error.filename) == str(log) else PawsortError
+        raise kind(f"{error.filename or path}: {error.strerror}") from error
+    print(f"wrote {printable(str(path))}; check its content before you send it", file=sys.stderr)

@@ -24,7 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.web import lingering
 from pipeline.web.lingering import LingeringTransport
-from pipeline.web.middleware.body_limits import SLOWEST
+from pipeline.web.middleware.body_limits import SLOWEST, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback, network_of
 from pipeline.web.middleware.problems import PROBLEM_JSON, Problem, as_dict
 
@@ -145,9 +145,12 @@ class HeaderTimeoutProtocol(H11Protocol):
             self.close()
 
     @property
-    def takes_body(self) -> bool:
-        """Whether the body of its request has not come whole yet."""
-        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete
+    def takes_upload(self) -> bool:
+        """Whether it receives files; an upload without the token is answered at once."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        return cycle.more_body and is_upload(cycle.scope["path"])
 
     @property
     def discards(self) -> bool:
@@ -215,8 +218,9 @@ class HeaderTimeoutProtocol(H11Protocol):
         busiest, taken = count.most_common(1)[0]
         if taken <= CONNECTIONS // 2 or count[_address(self)] > CONNECTIONS // 10:
             return False
-        # An upload would have to begin again, and who came last may have no place to give.
-        newest = [e for e in others if _address(e) == busiest and not e.takes_body and not e.is_spare]
+        # An upload would have to begin again. A form keeps no place, since /login needs no token for one.
+        # Who came last may have no place to give.
+        newest = [e for e in others if _address(e) == busiest and not e.takes_upload and not e.is_spare]
         if newest:
             max(newest, key=lambda each: each.number).close()
         return bool(newest)

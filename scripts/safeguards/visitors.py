@@ -183,6 +183,26 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (107,), ("pipeline/web/connections/test_places.py::test_an_address_that_asks_without_a_pause_does_not_keep_others_out",),
     ),
     of(
+        "a form has no right to its place, as an upload has", "pipeline/web/connections.py",
+        "        return cycle.more_body and is_upload(cycle.scope[\"path\"])\n",
+        "        return cycle.more_body\n",
+        (107,), ("pipeline/web/connections/test_places.py::test_bodies_that_are_no_uploads_do_not_keep_others_out",),
+    ),
+    of(
+        "no foreign cookie reaches Python's slow parser", "pipeline/web/middleware/guard.py",
+        "            own = {**scope, \"headers\": without_foreign(scope[\"headers\"])}\n",
+        "            own = scope\n",
+        (107,),
+        ("pipeline/web/middleware/test_guard.py::test_no_cookie_reaches_the_slow_parser_of_python",),
+    ),
+    of(
+        "a cookie of another program is not worked through", "pipeline/web/services/recent_answers.py",
+        "        if len(text) <= LONGEST and _WRITTEN_HERE.fullmatch(text):\n",
+        "        if True:\n",
+        (107,),
+        ("pipeline/web/routes/test_review.py::test_cookies_of_other_programs_cost_no_time_and_hide_no_answer",),
+    ),
+    of(
         "one IPv6 network does not take all places", "pipeline/web/connections.py",
         "    return network_of(connection.client[0]) if",
         "    return connection.client[0] if",

@@ -25,7 +25,7 @@ from pipeline.ranges import is_address
 from pipeline.web.middleware import token_attempts
 from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
-from pipeline.web.middleware.cookies import cookies
+from pipeline.web.middleware.cookies import cookies, without_foreign
 from pipeline.web.middleware.problems import Problem, answer, wants_json
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.request_log import Lines, address_of, named
@@ -90,7 +90,8 @@ class SecurityMiddleware:
         self, scope: Scope, receive: Receive, response_sender: _LoggedResponse, request: Request
     ) -> None:
         try:
-            await self._app(scope, receive, response_sender)
+            own = {**scope, "headers": without_foreign(scope["headers"])}
+            await self._app(own, receive, response_sender)
         except Exception:
             log.exception("%s: unexpected error, a defect of Pawsort; please report it", named(request))
             if not response_sender.started:
@@ -194,9 +195,15 @@ def is_ambiguous(scope: Scope, headers: Headers) -> bool:
 
 
 def bearer(headers: Headers) -> str | None:
-    """Return the token in the Authorization header, None without one."""
+    """Return the token in the Authorization header, in UTF-8 or Latin-1; None without one."""
     scheme, _, shown = headers.get("authorization", "").partition(" ")
-    return shown.strip() if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer":
+        return None
+    shown = shown.strip()
+    try:
+        return shown.encode("latin-1").decode()  # Starlette has decoded the header as Latin-1
+    except UnicodeDecodeError:
+        return shown
 
 
 def _ask_for_token(request: Request) -> Response:

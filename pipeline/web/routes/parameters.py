@@ -5,11 +5,12 @@ Routes use these instead of `int`, `float`, `datetime` and `str`; a test checks 
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from pipeline.ranges import LARGEST_INTEGER, to_utc
 
@@ -22,14 +23,29 @@ def _storable(text: str) -> str:
     return text
 
 
-Id = Annotated[int, Path(ge=1, le=LARGEST_INTEGER, description="`id` of the file's row.")]
-After = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+def _written_as(form: str, expected: str) -> BeforeValidator:
+    """Return a check of the form of a text; pydantic accepts more: `1_0`, `1.0`, or seconds as a time."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not re.match(form, value, re.ASCII):
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return BeforeValidator(check)
+
+
+_Integer = Annotated[int, _written_as(r"[+-]?\d+\Z", "an integer")]
+
+Id = Annotated[_Integer, Path(ge=1, le=LARGEST_INTEGER, description="`id` of the file's row.")]
+After = Annotated[_Integer, Field(ge=0, le=LARGEST_INTEGER)]
 """The id after which a list continues."""
 
-Number = Annotated[int, Path(ge=0, le=999_999)]
+Number = Annotated[_Integer, Path(ge=0, le=999_999)]
 """A position in a list."""
 
-Rows = Annotated[int, Field(ge=1, le=MOST_ROWS)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Moment = Annotated[datetime, AfterValidator(to_utc)]
+Rows = Annotated[_Integer, Field(ge=1, le=MOST_ROWS)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _written_as(r"[^_]*\Z", "a number")]
+Moment = Annotated[
+    datetime, _written_as(r"\d{4}-\d\d-\d\d", "a time, such as 2026-11-21T08:00Z"), AfterValidator(to_utc)
+]
 Text = Annotated[str, Field(max_length=4096), AfterValidator(_storable)]

@@ -119,7 +119,7 @@ def undo(
     back: Annotated[str, Form()] = "",
 ) -> Response:
     """Undo the correction `done`, else the last one, and show its photos or the page `back`."""
-    answers = recent_answers.from_text(request.cookies.get(recent_answers.COOKIE, ""))
+    answers = recent_answers.of_cookie(request)
     last = (recent_answers.from_text(done) or recent_answers.of_browser(request, context))[-1:]
     if not last:
         return _next(request, context, view, [], [], "There is nothing to undo.")

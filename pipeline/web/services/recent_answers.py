@@ -6,10 +6,12 @@ longer offered for undo.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from fastapi import Request, Response
 
+from pipeline.web.middleware.cookies import cookies
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services import correct_files
 from pipeline.web.services.context import AppContext
@@ -26,6 +28,8 @@ LONGEST = 3_500
 Answers = list[list[str]]
 """Oldest first; each item lists the files of one correction."""
 
+_WRITTEN_HERE = re.compile(r"[0-9]{1,18}:[0-9]{1,18}([.-][0-9]{1,18}:[0-9]{1,18})*")
+
 
 def from_text(text: str) -> Answers:
     """Parse corrections from `ID:VERSION.ID:VERSION-ID:VERSION`."""
@@ -40,9 +44,20 @@ def to_text(answers: Iterable[Sequence[str]]) -> str:
     return "-".join(parts)
 
 
+def of_cookie(request: Request) -> Answers:
+    """Return the corrections in the cookie of this browser, also those whose files have changed since.
+
+    A cookie that this server has not written is ignored: other programs on this host may set one too.
+    """
+    for text in cookies(request.headers, COOKIE):
+        if len(text) <= LONGEST and _WRITTEN_HERE.fullmatch(text):
+            return from_text(text)[-MOST:]
+    return []
+
+
 def of_browser(request: Request, context: AppContext) -> Answers:
     """Return the corrections of this browser, without the newest ones whose files have all changed since."""
-    answers = from_text(request.cookies.get(COOKIE, ""))
+    answers = of_cookie(request)
     while answers and not _can_be_undone(context, answers[-1]):
         del answers[-1]
     return answers

@@ -317,6 +317,18 @@ def test_a_bundle_is_written_once(run: Run, filed: Path) -> None:
     assert (done.code, "exists already" in done.err) == (2, True)
 
 
+@pytest.mark.parametrize("log", ["missing.log", "."])
+def test_a_log_that_cannot_be_read_is_an_error_of_the_command_line(run: Run, filed: Path, log: str) -> None:
+    done = run("doctor", "--bundle", "help.zip", "--log", log)
+    assert (done.code, f"pawsort: {log}: " in done.err) == (2, True), done
+    assert not Path("help.zip").exists()
+
+
+def test_the_name_of_a_bundle_reaches_no_terminal_unescaped(run: Run, filed: Path) -> None:
+    done = run("doctor", "--bundle", "\x1b[2J\u202e.zip")
+    assert r"wrote \x1b[2J\u202e.zip" in done.err
+
+
 @pytest.mark.parametrize(
     "words", [["classify", "\x1b[2J\r\x9b.jpg"], ["\x1b]0;x"], ["run", "--config", "\x1b[2J"]]
 )

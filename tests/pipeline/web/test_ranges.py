@@ -24,8 +24,21 @@ HOSTILE = (
     "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0000-01-01", "1e12", "99999999999",
     "2026-11-21T08:00:00+99:99", "2026-W01-1", "a" * 5000,
 )  # fmt: skip
-BEYOND = ("9223372036854775808", "-9223372036854775809", "1" + "0" * 400, "nan", "inf", "-1e400", "x", "")
-BEYOND_TIME = ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0000-01-01", "nan", "1e400", "x")
+BEYOND = (
+    "9223372036854775808",
+    "-9223372036854775809",
+    "1" + "0" * 400,
+    "nan",
+    "inf",
+    "-1e400",
+    "x",
+    "",
+    "0_1",
+)
+BEYOND_TIME = (
+    "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0000-01-01", "nan", "1e400", "x",
+    "1", "-1", "1.5", "1764374400",
+)  # fmt: skip
 UPLOADS = ("/api/classify", "/api/inbox", "/try", "/try/heat")
 """These want files, and are tested with them elsewhere."""
 
@@ -130,7 +143,8 @@ def test_the_parameters_are_found() -> None:
 def test_a_number_or_time_beyond_its_range_is_answered_422(
     site: TestClient, method: str, route: APIRoute, name: str, kind: str
 ) -> None:
-    for value in BEYOND_TIME if kind == "datetime" else BEYOND:
+    beyond = {"datetime": BEYOND_TIME, "int": (*BEYOND, "1.0", " 1")}.get(kind, BEYOND)
+    for value in beyond:
         in_path = f"{{{name}}}" in route.path
         if in_path and not value:
             continue

@@ -133,6 +133,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 
 NEVER_ENDS = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n"
+UPLOAD = NEVER_ENDS.replace(b"/login", b"/api/inbox")
 
 
 # --- what is no HTTP ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from pipeline.web.connections import HEAD_SECONDS, WRITE_SECONDS, Pace
 from pipeline.web.middleware.body_limits import SLOWEST
 from pipeline.web.middleware.problems import PROBLEM_JSON
-from tests.pipeline.web.connections.conftest import CHUNKED, NEVER_ENDS, SMALL, Desk
+from tests.pipeline.web.connections.conftest import CHUNKED, NEVER_ENDS, SMALL, UPLOAD, Desk
 
 
 def pace(rate: Callable[[int], float], seconds: int) -> int | None:
@@ -73,13 +73,23 @@ def test_the_address_with_the_most_connections_loses_its_place_first(desk: Desk)
 @pytest.mark.fault(107)
 def test_an_address_that_asks_without_a_pause_does_not_keep_others_out(desk: Desk) -> None:
     busy = [desk.connect("192.0.2.66", SMALL)[1] for _ in range(3)]
-    upload = desk.connect("192.0.2.66", NEVER_ENDS)[1]
+    upload = desk.connect("192.0.2.66", UPLOAD)[1]
     desk.wait(0)
     same, _ = desk.connect("192.0.2.66", SMALL)
     assert same.app is not desk.config.loaded_app, "it has all places already"
     made, _line = desk.connect("192.0.2.1", SMALL)
     assert made.app is desk.config.loaded_app, "it was not let in"
     assert [line.closed for line in [*busy, upload]] == [False, False, True, False]
+
+
+@pytest.mark.fault(107)
+def test_bodies_that_are_no_uploads_do_not_keep_others_out(desk: Desk) -> None:
+    uploads = [desk.connect("192.0.2.66", UPLOAD)[1] for _ in range(2)]
+    forms = [desk.connect("192.0.2.66", NEVER_ENDS)[1] for _ in range(2)]
+    desk.wait(0)
+    made, _line = desk.connect("192.0.2.1", SMALL)
+    assert made.app is desk.config.loaded_app, "it was not let in"
+    assert [line.closed for line in [*uploads, *forms]] == [False, False, False, True]
 
 
 @pytest.mark.fault(107)

@@ -7,7 +7,15 @@ from starlette.datastructures import Headers
 
 from pipeline.config import WebSettings
 from pipeline.web.middleware import request_log
-from pipeline.web.middleware.guard import COOKIE, HEADERS, Hosts, hostname, is_ambiguous, is_cross_site
+from pipeline.web.middleware.guard import (
+    COOKIE,
+    HEADERS,
+    Hosts,
+    bearer,
+    hostname,
+    is_ambiguous,
+    is_cross_site,
+)
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
 from tests.support.installation import Installation
 
@@ -155,6 +163,26 @@ def test_a_program_shows_the_token_in_a_header(pawsort: Installation, shown: str
     with client_of(pawsort, token=TOKEN) as client:
         headers = {"Authorization": f"Bearer {shown}".encode()}
         assert client.get("/api/openapi.json", headers=headers).status_code == status
+
+
+@pytest.mark.fault(107)
+@pytest.mark.parametrize("name", ["x", "pawsort", "pawsort_answers"])
+def test_no_cookie_reaches_the_slow_parser_of_python(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("http.cookies._unquote", lambda value: read.append(value) or value)
+    with client_of(pawsort, token=TOKEN) as client:
+        sent = {"Cookie": f'a[b]=1; {name}="{chr(92) * 1000}"; pawsort_name=Ann', **HTML}
+        assert client.get("/login", headers=sent).status_code == 200
+    assert set(read) <= {"Ann"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_token_may_have_letters_beyond_ascii(encoding: str) -> None:
+    token = "gehêim-und-länger-als-nötig"
+    headers = Headers(raw=[(b"authorization", b"Bearer " + token.encode(encoding))])
+    assert bearer(headers) == token
 
 
 def test_the_form_leaves_a_cookie_that_is_not_the_token(pawsort: Installation) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from db.queries import review
 from pipeline.corrections import correct_undo_retry
 from pipeline.web.routes import review as reviewing
 from pipeline.web.routes.review import View, record_of
-from pipeline.web.services import database, recent_answers
+from pipeline.web.services import correct_files, database, recent_answers
 from tests.pipeline.web.conftest import HTML, TestClient
 from tests.support.installation import Installation
 from tests.support.oracle import conserved
@@ -165,6 +166,40 @@ def test_an_invalid_cookie_is_ignored(client: TestClient, pawsort: Installation,
     client.cookies.set(recent_answers.COOKIE, cookie)
     assert client.get("/browse", headers=HTML).status_code == 200
     assert client.post("/review/undo", headers=HTMX).status_code == 200
+
+
+@pytest.mark.fault(107)
+@pytest.mark.parametrize(
+    ("foreign", "undoes"),
+    [
+        ("-".join(["1:0"] * 15_000), 0),  # a query for each
+        (f'"{chr(92) * 60_000}"', 0),  # Python's parser of cookies needs minutes for it
+        (f'x; {recent_answers.COOKIE}="', 0),
+        ("{own}", 1),
+        ("x; j={{}}; a[b]=1; novalue; {name}={own}", 1),
+    ],
+)
+def test_cookies_of_other_programs_cost_no_time_and_hide_no_answer(
+    client: TestClient, pawsort: Installation, monkeypatch: pytest.MonkeyPatch, foreign: str, undoes: int
+) -> None:
+    answer(client, [f"{doubt(pawsort, b'a.jpg')}:0"], "dog")
+    own = client.cookies[recent_answers.COOKIE]
+    client.cookies.clear()
+    calls = []
+    current = correct_files.current
+    monkeypatch.setattr(correct_files, "current", lambda *given: calls.append(1) or current(*given))
+    if undoes:
+        foreign = foreign.format(own=own, name=recent_answers.COOKIE)
+    sent = {"cookie": f"{recent_answers.COOKIE}={foreign}", **HTML}
+    assert ("Undo the last" in client.get("/review", headers=sent).text) is bool(undoes)
+    assert len(calls) <= recent_answers.MOST
+
+
+def test_no_page_reads_cookies_by_the_strict_parser() -> None:
+    code = {path: path.read_text() for path in Path(recent_answers.__file__).parents[1].rglob("*.py")}
+    assert [
+        path.name for path, text in code.items() if ".cookies.get(" in text or "request.cookies" in text
+    ] == []
 
 
 def test_the_cookie_has_the_last_answers_and_fits_into_a_browser() -> None:
