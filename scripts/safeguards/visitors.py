@@ -58,7 +58,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a folder that cannot be listed is not left out", "pipeline/classifier/classify_files.py",
         "            yield folder  # it is `unreadable` then: what is in it is not left out in silence\n", "",
         (), (
-            "pipeline/classifier/test_classify_files.py::"
+            "pipeline/classifier/test_photos_found.py::"
             "test_a_folder_that_cannot_be_listed_counts_as_a_file_that_cannot_be_read",
         ),
     ),
