@@ -1,4 +1,4 @@
-"""Count the decisions that speed changes: another engine, bfloat16, no multi-crop for clear cases of neither.
+"""Count the decisions that speed changes: another engine, int8, no multi-crop for clear cases of neither.
 
 Decisions are made with the default settings. Some of the photos trained the model.
 """
@@ -15,11 +15,12 @@ from benchmarks import photos
 from benchmarks.limit import BUNDLE
 from models.bundle.bundle import Bundle, load
 from models.data.batches import batches, decoded
-from models.inference import multi_crop, openvino_engine
-from models.inference.engines import Engine, bfloat16_engine, open_engine
-from models.training.bfloat16_check import CONFIDENT, compare
+from models.inference import multi_crop
+from models.inference.engines import Engine, answering, open_engine
 from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
+
+CONFIDENT = 0.99
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
@@ -29,7 +30,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     reference, other = open_engine(bundle, "tensorflow"), open_engine(bundle, "openvino")
     first, same = _first(bundle, reference, paths), _first(bundle, other, paths)
     look = bundle.multi_crop
-    figures = {"photos": float(len(paths)), **_flips(bundle, first, same), **_sketches(bundle, paths, same)}
+    figures = {"photos": float(len(paths)), **_flips(bundle, first, same), **_precisions(bundle, paths, same)}
     if look is None or bundle.neither is None:
         return figures
     every = _looked(bundle, replace(look, neither_below=1.1), other, paths, same)
@@ -47,21 +48,19 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     }
 
 
-def _sketches(bundle: Bundle, paths: Sequence[bytes], exact: np.ndarray) -> dict[str, float]:
-    """Say what first answers in bfloat16 change; nothing on a processor without."""
-    engine = bfloat16_engine(bundle) if openvino_engine.has_bfloat16() else None
-    if engine is None:
+def _precisions(bundle: Bundle, paths: Sequence[bytes], exact: np.ndarray) -> dict[str, float]:
+    """Compare int8 with float32, each by its own calibration; nothing where the bundle has no int8."""
+    int8 = answering(bundle)
+    if int8.precision != "int8":
         return {}
-    sketch = _first(bundle, engine, paths)
-    found = compare(bundle, exact, sketch, bundle.threshold(DecisionSettings().target_precision))
-    alone = float((_decisions(bundle, exact) != _decisions(bundle, sketch)).mean())
+    quick = _first(int8, open_engine(int8), paths)
+    different = _decisions(bundle, exact) != _decisions(int8, quick)
     return {
-        "bfloat16: photos that float32 answers again, share": round(found.again, 4),
-        "bfloat16: decisions that differ": float(found.flips),
-        "bfloat16: decisions that differ, share": found.flips / found.photos,
-        f"bfloat16: of these, both surer than {CONFIDENT}": float(found.confident_flips),
-        "bfloat16: greatest difference of a probability": float(f"{found.difference:.1g}"),
-        "bfloat16: decisions that would differ if it answered alone, share": round(alone, 4),
+        "int8: decisions that differ from float32, share": round(float(different.mean()), 4),
+        "int8: likeliest classes that differ, share": round(
+            float((exact.argmax(axis=1) != quick.argmax(axis=1)).mean()), 4
+        ),
+        "int8: greatest difference of a probability": float(f"{np.abs(exact - quick).max():.1g}"),
     }
 
 

@@ -12,9 +12,8 @@ from PIL import Image
 
 from benchmarks import photos
 from benchmarks.apart import apart
-from benchmarks.limit import BUNDLE, LIMITS
+from benchmarks.limit import LIMITS, shipped
 from benchmarks.throughput import filing_rate
-from models.bundle.bundle import load
 from models.images.resize import shrink
 from models.inference.engines import open_engine
 from pipeline.classifier import image_loader
@@ -36,7 +35,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
 
 def compared(paths: Sequence[bytes]) -> dict[str, float]:
     """Decode photos both ways and let the shipped model decide on both."""
-    bundle = load(BUNDLE)
+    bundle = shipped()
     engine = open_engine(bundle, "auto", usable_cpus())
     policy = Policy(bundle.folders, bundle.threshold(DecisionSettings().target_precision))
 

@@ -12,10 +12,9 @@ from statistics import harmonic_mean
 from benchmarks import photos
 from benchmarks.apart import apart
 from benchmarks.instant import Instant
-from benchmarks.limit import around
+from benchmarks.limit import around, shipped
 from benchmarks.throughput import filing_rate
 from db.connection.engine import open_database
-from models.bundle.bundle import load
 from pipeline import config
 from pipeline.worker import startup
 from pipeline.worker.loop import Worker
@@ -45,7 +44,7 @@ def filing_rate_of_stub(folder: Path, count: int) -> float:
     startup.prepare_folders(settings)
     for number in range(count):
         (settings.inboxes[0] / f"{number}.jpg").write_bytes(b"%d" % number)
-    bundle = load(Path(config.__file__).parents[1] / "models" / "cats_dogs")
+    bundle = shipped()
     engine = open_database(settings.database_url)
     worker = Worker(settings, bundle, engine, Instant())
     began = time.perf_counter()

@@ -3,8 +3,7 @@
 A photo costs d seconds of core time to read and decode, and i seconds to classify. Alone, with all c cores,
 decoding reaches D = c / d photos a second and inference I = c / i; sharing the cores, both together reach at
 most c / (d + i) = 1 / (1 / D + 1 / I). Multi-crop adds u x (1 / D' + CROPS / I) to a photo,
-where u is the share of low-confidence photos, D' the rate of decoding at the larger size, and I there that
-of float32. Elsewhere I is that of first answers, in 16 bits where these may stand.
+where u is the share of low-confidence photos, and D' the rate of decoding at the larger size.
 
 Core time is measured beside wall time, because other programs affect only the latter. The machine's speed
 varies, so `around` measures the limit before and after what is compared with it.
@@ -12,12 +11,12 @@ varies, so `around` measures the limit before and after what is compared with it
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from statistics import harmonic_mean
 from typing import TypeVar
@@ -27,8 +26,7 @@ import numpy as np
 from benchmarks.apart import apart
 from models.bundle.bundle import Bundle, load
 from models.inference import multi_crop
-from models.inference.bfloat16 import TwoPrecisionPredictor, decision_thresholds
-from models.inference.engines import open_bfloat16, open_engine
+from models.inference.engines import answering, open_engine
 from models.inference.multi_crop import CROPS
 from pipeline import config
 from pipeline.classifier import image_loader
@@ -50,16 +48,13 @@ class Limit:
 
     decoding: float
     decoding_larger: float
-    inference: float  # first answers, as the worker gets them
-    exact: float  # float32
-    sketch: float  # 16 bits, of which the worker takes what is plain; as `exact` where there is no such
+    inference: float
     engine: str
     batch: int
     unsure: float
     decoding_cost: float  # seconds of core time a photo, here and below
     decoding_larger_cost: float
     inference_cost: float
-    exact_cost: float
 
     @property
     def without_crops(self) -> float:
@@ -74,18 +69,12 @@ class Limit:
     @property
     def crop_seconds(self) -> float:
         """Seconds of all cores that multi-crop inference adds to a low-confidence photo."""
-        return 1 / self.decoding_larger + CROPS / self.exact
-
-    @property
-    def in_sixteen_bits(self) -> float:
-        """Photos a second if 16 bits were right enough for all."""
-        look = 1 / self.decoding_larger + CROPS / self.sketch
-        return 1 / (1 / self.decoding + 1 / self.sketch + self.unsure * look)
+        return 1 / self.decoding_larger + CROPS / self.inference
 
     @property
     def core_seconds(self) -> float:
         """Core time that a photo needs, its share of multi-crop inference included."""
-        look = self.decoding_larger_cost + CROPS * self.exact_cost
+        look = self.decoding_larger_cost + CROPS * self.inference_cost
         return self.decoding_cost + self.inference_cost + self.unsure * look
 
 
@@ -110,15 +99,15 @@ class _Watch:
 
 def limit(paths: Sequence[bytes]) -> Limit:
     """Measure on these photos with the shipped model, decoding and inference one after the other."""
-    bundle = load(BUNDLE)
+    bundle = shipped()
     look = bundle.multi_crop
     decoding = apart(decoding_pace, paths, bundle.input_size)
     larger = apart(decoding_pace, paths[::2], look.side(bundle.input_size)) if look else decoding
     found = apart(inference, paths)
     batch, best = max(found.first.items(), key=lambda item: item[1].rate)
     return Limit(
-        decoding.rate, larger.rate, best.rate, found.exact.rate, found.sketch.rate, found.engine, batch,
-        found.unsure, decoding.cost, larger.cost, best.cost, found.exact.cost,
+        decoding.rate, larger.rate, best.rate, found.engine, batch,
+        found.unsure, decoding.cost, larger.cost, best.cost,
     )  # fmt: skip
 
 
@@ -162,8 +151,6 @@ class Inference:
 
     engine: str
     first: dict[int, Pace]
-    exact: Pace
-    sketch: Pace
     unsure: float
 
 
@@ -172,26 +159,20 @@ def inference(paths: Sequence[bytes]) -> Inference:
 
     They are a few hundred, taken from all of them, since how hard they are depends on where they come from.
     """
-    bundle = load(BUNDLE)
+    bundle = shipped()
     ready = pixels(paths[:: -(-len(paths) // _JUDGED)], bundle.input_size)
-    engine = open_engine(bundle, "auto", usable_cpus())
-    sketch = open_bfloat16(bundle, engine, usable_cpus())
-    two_pass = sketch and TwoPrecisionPredictor(sketch.predict, _bounds(bundle))
-    first = functools.partial(two_pass.predict, engine.predict) if two_pass else engine.predict
-    look = bundle.multi_crop
-    again = multi_crop.low_confidence(first(ready), look, bundle.neither) if look else []
-    exact = _pace(functools.partial(engine.predict, ready), len(ready))
+    engine, look = open_engine(bundle, "auto", usable_cpus()), bundle.multi_crop
+    again = multi_crop.low_confidence(engine.predict(ready), look, bundle.neither) if look else []
     return Inference(
         engine.name,
-        {n: _pace(functools.partial(_in_parts, first, ready, n), len(ready)) for n in _BATCHES},
-        exact,
-        _pace(functools.partial(sketch.predict, ready), len(ready)) if sketch else exact,
+        {n: _pace(partial(_in_parts, engine.predict, ready, n), len(ready)) for n in _BATCHES},
         len(again) / len(ready),
     )
 
 
-def _bounds(bundle: Bundle) -> np.ndarray:
-    return decision_thresholds(bundle, bundle.threshold(config.DecisionSettings().target_precision))
+def shipped() -> Bundle:
+    """Return the shipped model in the precision that it answers in."""
+    return answering(load(BUNDLE))
 
 
 def _in_parts(work: Callable[[np.ndarray], object], images: np.ndarray, size: int) -> None:

@@ -28,8 +28,6 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     return {
         "reading and decoding alone, photos/s": round(most.decoding, 1),
         "inference alone, photos/s": round(most.inference, 1),
-        "inference alone in float32, photos/s": round(most.exact, 1),
-        "inference alone in 16 bits, photos/s": round(most.sketch, 1),
         "photos predicted again in crops, share": round(most.unsure, 3),
         "limit of the machine without multi-crop, photos/s": round(most.without_crops, 1),
         "limit of the machine, photos/s": round(with_crops, 1),
@@ -39,7 +37,6 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         "one image a call, photos/s": round(single, 1),
         "classifier alone / limit": round(answered / with_crops, 3),
         "worker / limit": round(filed / with_crops, 3),
-        "worker / limit if 16 bits were right enough for all": round(filed / most.in_sixteen_bits, 3),
         "worker / limit without multi-crop": round(filed / most.without_crops, 3),
         "core time of decoding and network / core time of the worker": round(most.core_seconds / cores, 3),
         **{f"{name}{writing.SLICE}": round(1000 * cost, 2) for name, cost in _slices(most, cores).items()},

@@ -108,6 +108,10 @@ class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+EngineKind = Literal["auto", "tensorflow", "openvino", "int8"]
+"""As `models.inference.engines.Kind`; that module takes time to import."""
+
+
 class Settings(BaseSettings):
     """All settings; every path is absolute. Made by `load`."""
 
@@ -121,7 +125,7 @@ class Settings(BaseSettings):
     reports: Folder = Path("reports")
     database: Words | None = None
     model: ModelName = "cats_dogs"
-    engine: Literal["auto", "tensorflow", "openvino"] = "auto"
+    engine: EngineKind = "auto"
     decision: DecisionSettings = DecisionSettings()
     batch: BatchSettings = BatchSettings()
     watch: WatchSettings = WatchSettings()

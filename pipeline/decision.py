@@ -11,7 +11,7 @@ UNCERTAIN = "uncertain"
 FAILED = "failed"
 DUPLICATES = "duplicates"
 
-Doubt = Literal["low_confidence", "neither"]
+Doubt = Literal["low_confidence", "neither", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,18 @@ class Decision:
     reason: Doubt | None
 
 
-def decide(scores: Mapping[str, float], policy: Policy) -> Decision:
+def decide(scores: Mapping[str, float], policy: Policy, both: bool = False) -> Decision:
     """Choose the folder for a photo from its calibrated probabilities, a number in 0 to 1 for each label.
 
-    The earlier label wins a tie. Raises ValueError for scores that are not probabilities.
+    The earlier label wins a tie. A photo that shows `both`, animals of two labels, is filed under
+    none of them, whatever the probabilities. Raises ValueError for scores that are not probabilities.
     """
     if not all(math.isfinite(score) and 0.0 <= score <= 1.0 for score in scores.values()):
         raise ValueError(f"scores must be probabilities, got {dict(scores)}")
     prediction = max((label for label in scores if label in policy.folders), key=scores.__getitem__)
     confidence = scores[prediction]
+    if both:
+        return Decision(UNCERTAIN, prediction, confidence, "both")
     if max(scores.values()) > confidence:
         return Decision(UNCERTAIN, prediction, confidence, "neither")
     if confidence < policy.threshold:

@@ -1,31 +1,39 @@
-"""A trained model as a folder: `bundle.yaml` describes it, one `.npz` file holds its arrays.
+"""A trained model as a folder: `bundle.yaml` describes it, one `.npz` file holds its float weights.
 
-Reading a bundle runs no code from it: the weights are plain arrays, assigned by name to a network built here.
-Nothing in this module imports TensorFlow.
+Archives in OpenVINO's form may hold the network in int8, and a detector, which finds animals in a photo.
+Reading a bundle runs no code from it: the weights are plain arrays, assigned by name to a network built here,
+and an archive only names operations that OpenVINO has. Nothing in this module imports TensorFlow.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import yaml
 from pydantic import ValidationError
 
 from models import calibration
+from models.bundle import openvino_archive
 from models.bundle.manifest import (
-    LARGEST_WEIGHTS,
+    LARGEST_FILE,
+    LARGEST_UNPACKED,
     SCHEMA_VERSION,
+    Archive,
     Calibration,
     Figure,
+    Int8,
     Manifest,
     MultiCrop,
+    SelfTest,
+    Weights,
 )
+from models.bundle.openvino_archive import Network
 from models.bundle.weights import Arrays, WeightsError, unpack
 from models.errors import BundleError
 from models.labels import NEITHER
@@ -33,10 +41,15 @@ from models.labels import NEITHER
 MANIFEST = "bundle.yaml"
 LARGEST_MANIFEST = 1_000_000  # bytes
 
+Precision = Literal["float32", "int8"]
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle whose files have been checked. `labels` is the order of the network's outputs."""
+    """A bundle whose files have been checked. `labels` is the order of the network's outputs.
+
+    Calibration, multi-crop weights, self-test and figures are those of its `precision`.
+    """
 
     path: Path
     manifest: Manifest
@@ -46,16 +59,36 @@ class Bundle:
     input_size: int
     sha256: str
     architecture: str
+    precision: Precision = "float32"
+
+    def in_precision(self, precision: Precision) -> Bundle:
+        """Return this bundle with what was measured in that precision. Raises BundleError if it lacks it."""
+        if precision == "int8" and self.manifest.int8 is None:
+            raise BundleError(
+                f"{self.path}: the model has no int8 network. Use engine: auto, or make the model again with "
+                "`pawsort train`."
+            )
+        return dataclasses.replace(self, precision=precision)
+
+    @property
+    def _section(self) -> Manifest | Int8:
+        int8 = self.manifest.int8
+        return int8 if int8 and self.precision == "int8" else self.manifest
 
     @property
     def calibration(self) -> Calibration:
         """Temperature and the table of thresholds."""
-        return self.manifest.calibration
+        return self._section.calibration
 
     @property
     def multi_crop(self) -> MultiCrop | None:
-        """The weights of multi-crop inference; None if the bundle does not use it."""
-        return self.manifest.closer_look
+        """The weights of multi-crop inference; None where the bundle does without."""
+        return self._section.closer_look
+
+    @property
+    def self_test(self) -> SelfTest:
+        """The probabilities that the network must give for a fixed input."""
+        return self._section.self_test
 
     @property
     def neither(self) -> int | None:
@@ -64,8 +97,8 @@ class Bundle:
 
     @property
     def figures(self) -> Mapping[str, Figure]:
-        """The figures on test photos, by name."""
-        return self.manifest.figures
+        """The figures on photos that took part in no choice, by name."""
+        return self._section.figures
 
     @property
     def with_folder(self) -> tuple[int, ...]:
@@ -102,12 +135,16 @@ def locate(name_or_path: str, *bases: Path) -> Path:
 
 def load(path: Path) -> Bundle:
     """Read a bundle and check its files in full, SHA-256 included. Raises BundleError."""
-    bundle = _bundle(path, _read_manifest(path))
+    bundle = described(path, _read_manifest(path))
     read_weights(bundle)
+    if bundle.manifest.int8:
+        read_int8(bundle)
+    read_detector(bundle)
     return bundle
 
 
-def _bundle(path: Path, manifest: Manifest) -> Bundle:
+def described(path: Path, manifest: Manifest) -> Bundle:
+    """Return the bundle of a checked manifest; its other files are not read."""
     return Bundle(
         path=path,
         manifest=manifest,
@@ -125,68 +162,49 @@ def read_weights(bundle: Bundle) -> Arrays:
 
     Raises BundleError for anything but a plain, complete, finite set of arrays.
     """
-    weights, path = bundle.manifest.weights, bundle.path / bundle.manifest.weights.file
-    data = _read(path, LARGEST_WEIGHTS)
-    actual = hashlib.sha256(data).hexdigest()
-    if actual != weights.sha256:
-        raise BundleError(
-            f"{path}: these are not the weights that {MANIFEST} describes: expected {weights.bytes} bytes "
-            f"with SHA-256 {weights.sha256}, found {len(data)} bytes with {actual}. {_REMEDY}"
-        )
+    data = _checked(bundle.path / bundle.manifest.weights.file, bundle.manifest.weights)
     try:
         return unpack(data)
     except WeightsError as error:
-        raise BundleError(f"{path}: the weights cannot be read: {error}. {_REMEDY}") from error
+        path = bundle.path / bundle.manifest.weights.file
+        raise BundleError(f"{path}: the weights cannot be read: {error}. {REMEDY}") from error
 
 
-def compose(path: Path, content: Mapping[str, Any], packed: bytes) -> Bundle:
-    """Return the bundle that `write` would put at `path`, from Manifest's content without `weights`.
+def read_int8(bundle: Bundle) -> Network:
+    """Read the int8 network, after checking its SHA-256. Raises BundleError."""
+    section = bundle.in_precision("int8").manifest.int8
+    assert section is not None
+    return _network(bundle, section.network)
 
-    Raises BundleError.
+
+def read_detector(bundle: Bundle) -> Network | None:
+    """Read a bundle's detector, after checking its SHA-256; None where the bundle has none.
+
+    Raises BundleError for anything but a network in one plain archive.
     """
-    digest = hashlib.sha256(packed).hexdigest()
-    weights = {"file": f"weights-{digest[:12]}.npz", "sha256": digest, "bytes": len(packed)}
-    return _bundle(path, _validated(path / MANIFEST, {**content, "weights": weights}))
+    return _network(bundle, bundle.manifest.detector.network) if bundle.manifest.detector else None
 
 
-def write(bundle: Bundle, packed: bytes) -> Bundle:
-    """Write a composed bundle atomically: a reader finds the old one or the new one, never a mixture.
-
-    The rename of bundle.yaml switches over: it names its weights file, whose name contains its hash.
-    """
-    path, name = bundle.path, bundle.manifest.weights.file
-    path.mkdir(parents=True, exist_ok=True)
-    replace(path / name, packed)
-    text = yaml.safe_dump(
-        bundle.manifest.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True, width=120
-    )
-    replace(path / MANIFEST, text.encode())
-    for old in path.glob("weights-*.npz"):
-        if old.name != name:
-            old.unlink()
-    return load(path)
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Replace a file atomically and durably."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _network(bundle: Bundle, described: Archive) -> Network:
+    path = bundle.path / described.file
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        return openvino_archive.unpack(_checked(path, described), LARGEST_UNPACKED)
+    except openvino_archive.ArchiveError as error:
+        raise BundleError(f"{path}: the network cannot be read: {error}. {REMEDY}") from error
 
 
-_REMEDY = "Restore the bundle from its source, or make it again with `pawsort train`."
+def _checked(path: Path, described: Weights | Archive) -> bytes:
+    data = read_file(path, LARGEST_FILE)
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != described.sha256:
+        raise BundleError(
+            f"{path}: this is not the file that {MANIFEST} describes: expected {described.bytes} bytes "
+            f"with SHA-256 {described.sha256}, found {len(data)} bytes with {actual}. {REMEDY}"
+        )
+    return data
+
+
+REMEDY = "Restore the bundle from its source, or make it again with `pawsort train`."
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -201,32 +219,34 @@ class _PlainLoader(yaml.SafeLoader):
 def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
     if not os.path.lexists(file) and (not path.is_dir() or os.access(path, os.X_OK)):
-        raise BundleError(f"{path}: no bundle here: expected a folder with {MANIFEST} in it. {_REMEDY}")
+        raise BundleError(f"{path}: no bundle here: expected a folder with {MANIFEST} in it. {REMEDY}")
     try:
-        text = _read(file, LARGEST_MANIFEST).decode()
+        text = read_file(file, LARGEST_MANIFEST).decode()
         content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         detail = " ".join(str(error).split())
-        raise BundleError(f"{file}: not readable as YAML: {detail}. {_REMEDY}") from error
-    return _validated(file, content)
+        raise BundleError(f"{file}: not readable as YAML: {detail}. {REMEDY}") from error
+    return validated(file, content)
 
 
-def _validated(file: Path, content: object) -> Manifest:
+def validated(file: Path, content: object) -> Manifest:
+    """Return the content of a bundle.yaml. Raises BundleError that names `file`."""
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'all'}: {e['msg']}" for e in error.errors()[:5])
-        raise BundleError(f"{file}: not a bundle of schema {SCHEMA_VERSION}: {wrong}. {_REMEDY}") from error
+        raise BundleError(f"{file}: not a bundle of schema {SCHEMA_VERSION}: {wrong}. {REMEDY}") from error
 
 
-def _read(path: Path, limit: int) -> bytes:
+def read_file(path: Path, limit: int) -> bytes:
+    """Read a file of at most `limit` bytes. Raises BundleError."""
     try:
         with open(path, "rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}. {_REMEDY}") from error
+        raise BundleError(f"{path}: cannot be read: {error.strerror}. {REMEDY}") from error
     if not data:
-        raise BundleError(f"{path}: the file is empty. {_REMEDY}")
+        raise BundleError(f"{path}: the file is empty. {REMEDY}")
     if len(data) > limit:
-        raise BundleError(f"{path}: larger than {limit:,} bytes, the most that is allowed. {_REMEDY}")
+        raise BundleError(f"{path}: larger than {limit:,} bytes, the most that is allowed. {REMEDY}")
     return data

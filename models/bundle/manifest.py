@@ -5,12 +5,15 @@ Field names are the file format: bundles made by earlier versions must keep load
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.calibration import Share, Threshold
 
 SCHEMA_VERSION = 1
-LARGEST_WEIGHTS = 12_000_000  # bytes; keeps the repository small
+LARGEST_FILE = 16_000_000  # bytes; keeps the repository small
+LARGEST_UNPACKED = 64_000_000  # bytes of an archive's members together
 
 RECIPE = "blocks-1"
 """How the self-test's input is made, see `models.inference.self_test_images`."""
@@ -27,12 +30,21 @@ class _Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Weights(_Section):
+class _File(_Section):
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(gt=0, le=LARGEST_FILE)
+
+
+class Weights(_File):
     """The file of arrays, and its checksum."""
 
     file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.npz$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: int = Field(gt=0, le=LARGEST_WEIGHTS)
+
+
+class Archive(_File):
+    """The file of a network in OpenVINO's form, and its checksum; see `openvino_archive`."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.zip$")
 
 
 class Calibration(_Section):
@@ -59,6 +71,19 @@ class MultiCrop(_Section):
         return round(size * self.zoom)
 
 
+class Detector(_Section):
+    """The network that finds animals, and how `models.inference.box_crops` uses its boxes."""
+
+    network: Archive
+    labels: list[str] = Field(min_length=1, max_length=64)  # in the order of its scores
+    side: int = Field(ge=64, le=2048)  # pixels that a photo is decoded to, for the detector and its crops
+    score: Share  # boxes of a lower score are ignored
+    crops: int = Field(ge=1, le=8)  # of a photo at most, one for each box
+    margin: float = Field(ge=0, le=2)  # how much larger than its box a crop is, as a share of both sides
+    second_above: Share  # photos are asked too whose second label with a folder is more probable than this
+    both: Share  # crops of two labels with a folder, both at least this probable: the photo shows both
+
+
 class SelfTest(_Section):
     """A fixed input, made by a recipe, and its expected probabilities."""
 
@@ -68,16 +93,6 @@ class SelfTest(_Section):
     probabilities: list[list[Share]] = Field(min_length=1, max_length=64)
 
 
-class Bfloat16Check(_Section):
-    """What the bfloat16 first pass changes, counted on photos; see `models.training.bfloat16_check`."""
-
-    photos: int = Field(gt=0)
-    again: Share  # of the photos, those that are predicted again in float32
-    flips: int = Field(ge=0)  # changed decisions
-    confident_flips: int = Field(ge=0)  # of these, where both confidences are above 0.99
-    difference: Share  # the largest of a probability, among photos that are not predicted again
-
-
 class Figure(_Section):
     """One measured number, with a 95% interval where it is a share of `count` cases."""
 
@@ -85,6 +100,16 @@ class Figure(_Section):
     low: float | None = None
     high: float | None = None
     count: int = Field(ge=0)
+
+
+class Int8(_Section):
+    """The network in int8, as OpenVINO runs it: calibrated, tested and measured in that precision."""
+
+    network: Archive
+    calibration: Calibration
+    closer_look: MultiCrop | None = None
+    self_test: SelfTest
+    figures: dict[str, Figure]
 
 
 class Made(_Section):
@@ -100,7 +125,7 @@ class Made(_Section):
 
 
 class Manifest(_Section):
-    """The contents of `bundle.yaml`."""
+    """The contents of `bundle.yaml`; calibration, self-test and figures at the top are those of float32."""
 
     schema_version: int = Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)
     name: str = Field(min_length=1)
@@ -111,9 +136,11 @@ class Manifest(_Section):
     weights: Weights
     calibration: Calibration
     closer_look: MultiCrop | None = None
-    sketches: Bfloat16Check | None = None
+    detector: Detector | None = None
+    sketches: dict[str, Any] | None = None  # of bundles made by version 0.2 and before; not used
     self_test: SelfTest
     figures: dict[str, Figure]
+    int8: Int8 | None = None
     made: Made
 
     @model_validator(mode="after")
@@ -122,7 +149,10 @@ class Manifest(_Section):
             raise ValueError("labels must differ from each other")
         if not set(self.folders) <= set(self.labels):
             raise ValueError("folders must be given for labels and for nothing else")
-        if any(len(row) != len(self.labels) for row in self.self_test.probabilities):
+        if self.detector and not set(self.detector.labels) <= set(self.folders):
+            raise ValueError("detector.labels must be labels with a folder")
+        tests = [self.self_test] + ([self.int8.self_test] if self.int8 else [])
+        if any(len(row) != len(self.labels) for test in tests for row in test.probabilities):
             raise ValueError("self_test.probabilities must have a column for each label")
         if any(
             not folder or folder.startswith(".") or {"/", "\0"} & set(folder)

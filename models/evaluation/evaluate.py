@@ -21,8 +21,9 @@ from models.evaluation.metrics.figures import Evaluation, measure
 from models.evaluation.metrics.label_errors import suspects
 from models.evaluation.metrics.predictions import Predictions
 from models.evaluation.report import gallery, html_page, plots, tables
+from models.inference.box_crops import CropInference, of_bundle
+from models.inference.detector import open_detector
 from models.inference.engines import Kind, open_engine
-from models.inference.multi_crop import refine
 from models.labels import NEITHER
 from models.progress import CountCallback
 from models.types import Pixels, PredictFn
@@ -146,17 +147,23 @@ def predict(
 ) -> npt.NDArray[np.float32]:
     """Return probabilities (n, k) for photos in order, with multi-crop inference if the bundle has it.
 
-    `predict_fn` is the `predict` of an engine.
+    `predict_fn` is the `predict` of an engine. Raises BundleError.
     """
+    return predict_with(of_bundle(bundle, open_detector(bundle)), predict_fn, paths, progress)
+
+
+def predict_with(
+    crops: CropInference,
+    predict_fn: PredictFn,
+    paths: Sequence[bytes],
+    progress: CountCallback | None = None,
+) -> npt.NDArray[np.float32]:
+    """Return probabilities (n, k) as `predict` does, without a bundle."""
     rows: list[npt.NDArray[np.float32]] = []
     done = 0
-    for images in batches(paths, bundle.input_size):
-        first = predict_fn(images)
-        if crop := bundle.multi_crop:
-            part = paths[done : done + len(images)]
-            load = reader(part)
-            first = refine(predict_fn, first, crop, bundle.input_size, load, neither=bundle.neither)
-        rows.append(first)
+    for images in batches(paths, crops.size):
+        load = reader(paths[done : done + len(images)])
+        rows.append(crops.refine(predict_fn, predict_fn(images), load).probabilities)
         done += len(images)
         if progress:
             progress(done, len(paths))

@@ -20,7 +20,8 @@ from models.errors import DatasetError
 from models.evaluation.metrics import intervals
 from models.evaluation.metrics.intervals import Share
 from models.evaluation.metrics.predictions import Predictions
-from models.inference.multi_crop import refine
+from models.inference.box_crops import of_bundle
+from models.inference.detector import open_detector
 from models.types import LoadFn, Pixels, PredictFn, Probabilities
 
 SHARES = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 4))
@@ -119,9 +120,8 @@ def beside(left: Pixels, right: Pixels) -> Pixels:
 
 
 def _predictions(bundle: Bundle, predict: PredictFn, load: LoadFn, count: int) -> Probabilities:
-    size, crop = bundle.input_size, bundle.multi_crop
-    first = first_predictions(predict, load, count, size)
-    return refine(predict, first, crop, size, load, neither=bundle.neither) if crop else first
+    first = first_predictions(predict, load, count, bundle.input_size)
+    return of_bundle(bundle, open_detector(bundle)).refine(predict, first, load).probabilities
 
 
 def first_predictions(predict: PredictFn, load: LoadFn, count: int, size: int) -> Probabilities:

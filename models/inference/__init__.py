@@ -1,4 +1,4 @@
-"""Run a bundle: engines, OpenVINO, bfloat16 first pass, multi-crop inference, Grad-CAM, self-test.
+"""Run a bundle: engines, OpenVINO, multi-crop inference, Grad-CAM, self-test.
 
 Imports `bundle`, `networks` and the root of `models`.
 """

@@ -1,4 +1,7 @@
-"""Run a bundle's network by TensorFlow or OpenVINO: uint8 photos in, calibrated probabilities out."""
+"""Run a bundle's network: uint8 photos in, calibrated probabilities out.
+
+In int8 by OpenVINO alone; in float32 by TensorFlow or OpenVINO, whose answers agree.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from models.bundle.bundle import Bundle, read_weights
+from models.bundle.bundle import Bundle, read_int8, read_weights
+from models.calibration import softmax
 from models.errors import ArchitectureError, BundleError
 from models.inference import openvino_engine, self_test_images
 from models.inference.openvino_engine import Trial
@@ -18,12 +22,9 @@ from models.types import Pixels, Probabilities
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["auto", "tensorflow", "openvino"]
+Kind = Literal["auto", "tensorflow", "openvino", "int8"]
 
 AGREEMENT = 0.005  # the most by which OpenVINO may differ from TensorFlow in any probability
-BFLOAT16_FLIPS = 0.001  # the largest share of decisions that the bfloat16 first pass may change
-BFLOAT16_AGREEMENT = 0.1  # the most by which bfloat16 may differ on the self-test, whose images are noise
-BFLOAT16_GAIN = 1.25  # how much faster bfloat16 must be, to pay for repeating some photos in float32
 _TENSORFLOW_IMAGES = 32  # at once; the widest layer of MobileNetV2 takes 5 MB for each
 _TRIAL_IMAGES = 8
 _TRIAL_ROUNDS = 8  # the first also prepares kernels
@@ -34,7 +35,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """The engine's name: `tensorflow`, `openvino`, or `bfloat16` for a first pass."""
+        """`tensorflow`, `openvino` or `int8`."""
 
     def predict(self, images: Pixels) -> Probabilities:
         """Return calibrated probabilities (n, k), rows summing to 1, for uint8 RGB (n, s, s, 3)."""
@@ -55,12 +56,14 @@ class _Engine:
 def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None) -> Engine:
     """Build the bundle's network, run the bundle's self-test, and return an engine of that kind.
 
-    `auto` takes OpenVINO where it is installed, agrees with TensorFlow on the self-test's input, and is
-    faster in a trial of about a second. The converted network and the choice are cached on this machine;
-    the next start only runs the self-test. `threads` is how many cores one prediction may use; None leaves
-    it to the engine. Raises BundleError for weights that do not fit, a failed self-test, or an engine that
-    is not available.
+    The engine answers in the bundle's precision, see `answering`. In float32, `auto` takes OpenVINO where it
+    agrees with TensorFlow on the self-test's input and is faster in a trial of about a second. The converted
+    network and the choice are cached on this machine; the next start only runs the self-test. `threads` is
+    how many cores one prediction may use; None leaves it to the engine. Raises BundleError for weights that
+    do not fit, a failed self-test, or an engine that is not available.
     """
+    if bundle.precision == "int8":
+        return _int8(bundle, threads)
     if kind in ("auto", "openvino") and (ready := _kept(bundle, kind, threads)):
         return ready
     function = _frozen(bundle, threads)
@@ -73,57 +76,43 @@ def open_engine(bundle: Bundle, kind: Kind = "auto", threads: int | None = None)
         candidate = _openvino(bundle, model, threads)
         _agree(bundle, reference, candidate)
     except Exception as error:  # converters raise many types; TensorFlow works whatever the reason
-        detail = " ".join(str(error).split())
         if kind == "openvino":
-            raise BundleError(
-                f"{bundle.path}: OpenVINO cannot run it: {detail}. Use engine: tensorflow."
-            ) from error
-        log.warning("engine tensorflow: OpenVINO is not used: %s", detail)
+            raise _not_run(bundle, error) from error
+        log.warning("engine tensorflow: OpenVINO is not used: %s", " ".join(str(error).split()))
         return reference
     trial = _try(bundle, reference, candidate) if kind == "auto" else Trial("", {})
     openvino_engine.keep(bundle, model, trial)
     return reference if trial.chosen == "tensorflow" else candidate
 
 
-def open_bfloat16(bundle: Bundle, exact: Engine, threads: int | None = None) -> Engine | None:
-    """Return an engine for the bfloat16 first pass, see `bfloat16`; None where it is not allowed or no gain.
+def answering(bundle: Bundle, kind: Kind = "auto") -> Bundle:
+    """Return the bundle in the precision in which an engine of that kind answers. Raises BundleError.
 
-    The bundle's check must have found decisions unchanged, `exact` must be OpenVINO, the processor must
-    multiply in bfloat16, and be well faster at it. Raises nothing: the exact engine works without.
+    `auto` answers in int8 where the bundle has such a network and OpenVINO is installed.
     """
-    if not _is_checked(bundle) or exact.name != "openvino":
-        return None
+    has_int8 = bundle.manifest.int8 is not None and openvino_engine.is_installed()
+    is_int8 = kind == "int8" or (kind == "auto" and has_int8)
+    return bundle.in_precision("int8" if is_int8 else "float32")
+
+
+def _int8(bundle: Bundle, threads: int | None) -> Engine:
     try:
-        quick = bfloat16_engine(bundle, threads) if openvino_engine.has_bfloat16() else None
-        return quick if quick and _is_worth_it(bundle, quick, exact) else None
-    except Exception as error:  # OpenVINO raises many types; the exact engine works whatever the reason
-        log.warning("no bfloat16 first pass: %s", " ".join(str(error).split()))
-        return None
+        model = openvino_engine.read(read_int8(bundle))
+        logits = openvino_engine.runner(model, threads)
+    except Exception as error:  # OpenVINO raises many types
+        raise _not_run(bundle, error) from error
+
+    def run(images: Pixels) -> Probabilities:
+        return softmax(logits(images), bundle.calibration.temperature).astype(np.float32)
+
+    engine = _Engine("int8", run, len(bundle.labels))
+    _self_test(bundle, engine)
+    return engine
 
 
-def bfloat16_engine(bundle: Bundle, threads: int | None = None) -> Engine | None:
-    """Return an OpenVINO engine in bfloat16; None where no converted network of the bundle is cached."""
-    kept, labels = openvino_engine.kept(bundle), len(bundle.labels)
-    if kept is None:
-        return None
-    return _Engine("bfloat16", openvino_engine.runner(kept.model, labels, threads, "bf16"), labels)
-
-
-def _is_checked(bundle: Bundle) -> bool:
-    check = bundle.manifest.sketches
-    return check is not None and not check.confident_flips and check.flips <= BFLOAT16_FLIPS * check.photos
-
-
-def _is_worth_it(bundle: Bundle, quick: Engine, exact: Engine) -> bool:
-    images = _self_test_input(bundle)
-    off = float(np.abs(quick.predict(images) - exact.predict(images)).max())
-    rates = _rates(bundle, exact, quick)
-    worth = off <= BFLOAT16_AGREEMENT and rates[quick.name] >= BFLOAT16_GAIN * rates[exact.name]
-    log.info(
-        "%s bfloat16 first pass: %.0f images a second, %.0f in float32; off by %.3f on the self-test",
-        "with" if worth else "no", rates[quick.name], rates[exact.name], off,
-    )  # fmt: skip
-    return worth
+def _not_run(bundle: Bundle, error: Exception) -> BundleError:
+    detail = " ".join(str(error).split())
+    return BundleError(f"{bundle.path}: OpenVINO cannot run it: {detail}. Use engine: tensorflow.")
 
 
 def _frozen(bundle: Bundle, threads: int | None) -> Any:
@@ -159,8 +148,7 @@ def _tensorflow(bundle: Bundle, function: Any) -> _Engine:
 
 
 def _openvino(bundle: Bundle, model: Any, threads: int | None) -> _Engine:
-    labels = len(bundle.labels)
-    return _Engine("openvino", openvino_engine.runner(model, labels, threads), labels)
+    return _Engine("openvino", openvino_engine.runner(model, threads), len(bundle.labels))
 
 
 def _kept(bundle: Bundle, kind: Kind, threads: int | None) -> Engine | None:
@@ -180,12 +168,12 @@ def _kept(bundle: Bundle, kind: Kind, threads: int | None) -> Engine | None:
 
 
 def _self_test_input(bundle: Bundle) -> Pixels:
-    test = bundle.manifest.self_test
+    test = bundle.self_test
     return self_test_images.images(test.seed, len(test.probabilities), bundle.input_size)
 
 
 def _self_test(bundle: Bundle, engine: Engine) -> None:
-    test = bundle.manifest.self_test
+    test = bundle.self_test
     found = engine.predict(_self_test_input(bundle))
     worst = float(np.abs(found - np.asarray(test.probabilities)).max())
     if not worst <= test.tolerance:  # also true for NaN

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.bundle.bundle import MANIFEST, Bundle, compose, load, write
+from models.bundle.bundle import MANIFEST, Bundle, load
 from models.bundle.cache import cache_folder
 from models.bundle.manifest import SCHEMA_VERSION
+from models.bundle.write_bundle import compose, write
 from models.errors import ArchitectureError, BundleError
 
 NAME = "imagenet"
@@ -75,7 +76,7 @@ def _make(source: str, path: Path) -> Bundle:
             "thresholds": [{"target_precision": 1.0, "threshold": 1.0, "precision": 1.0,
                             "coverage": 0.0, "proven": False}],
         },
-        "self_test": record_self_test(network, _SIZE, 1.0),
+        "self_test": record_self_test(architectures.predict_fn(network, _SIZE, 1.0), _SIZE),
         "figures": {},
         "made": {
             "command": f"pawsort classify --model {NAME} --weights {source}",

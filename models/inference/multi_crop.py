@@ -49,25 +49,30 @@ def corner_crops(photo: Pixels, size: int) -> Pixels:
 
 
 def combine(
-    whole: Probabilities, crops: Probabilities, weights: MultiCrop, neither: int | None = None
+    whole: Probabilities,
+    crops: Iterable[Probabilities],
+    weights: MultiCrop,
+    neither: int | None = None,
 ) -> Probabilities:
-    """Combine the probabilities of photos (n, k) with those of their crops (n, CROPS, k); rows sum to 1."""
-    evidence = _evidence(whole, crops, neither)
+    """Combine the probabilities of photos (n, k) with those of their crops, (m, k) for each; rows sum to 1.
+
+    `m` may differ from photo to photo.
+    """
+    evidence = _evidence(whole, list(crops), neither)
     return _weighted(evidence, (weights.whole, weights.parts, weights.strongest)).astype(np.float32)
 
 
-def _evidence(whole: Probabilities, crops: Probabilities, neither: int | None) -> list[Logs]:
+def _evidence(whole: Probabilities, crops: Sequence[Probabilities], neither: int | None) -> list[Logs]:
     """Return log probabilities (n, k) of the whole photo, of its crops' mean, and of the strongest crop.
 
     Each label has a strongest crop of its own. A small animal is in one crop while the others show none, so
     for `neither` the weakest crop counts. With two animals in different crops, both labels get evidence and
     neither of them wins.
     """
-    crops = np.asarray(crops)
-    strongest = crops.max(axis=1)
+    strongest = np.stack([seen.max(axis=0) for seen in crops])
     if neither is not None:
-        strongest[:, neither] = crops[..., neither].min(axis=1)
-    return [_logs(whole), _logs(crops).mean(axis=1), _logs(strongest)]
+        strongest[:, neither] = [seen[:, neither].min() for seen in crops]
+    return [_logs(whole), np.stack([_logs(seen).mean(axis=0) for seen in crops]), _logs(strongest)]
 
 
 def refine(
@@ -86,19 +91,31 @@ def refine(
     predicts others; without one, by the caller, one after the other.
     """
     result = probabilities.copy()
-    photos = _decoded(low_confidence(probabilities, crop, neither), crop.side(size), load, pool)
-    while group := list(islice(photos, GROUP)):
-        rows = [row for row, _ in group]
-        seen = predict(np.concatenate([corner_crops(photo, size) for _, photo in group]))
-        seen = seen.reshape(len(rows), CROPS, -1)
-        result[rows] = combine(result[rows], seen, crop, neither)
+    for row, seen in predictions(predict, probabilities, crop, size, load, pool, neither):
+        result[row] = combine(result[row][None], [seen], crop, neither)[0]
     return result
 
 
-def _decoded(
+def predictions(
+    predict: PredictFn,
+    probabilities: Probabilities,
+    crop: MultiCrop,
+    size: int,
+    load: TryLoadFn,
+    pool: Executor | None = None,
+    neither: int | None = None,
+) -> Iterator[tuple[int, Probabilities]]:
+    """Yield each row of low confidence, and the probabilities (CROPS, k) of its crops, if it is decoded."""
+    photos = decoded(low_confidence(probabilities, crop, neither), crop.side(size), load, pool)
+    while group := list(islice(photos, GROUP)):
+        seen = predict(np.concatenate([corner_crops(photo, size) for _, photo in group]))
+        yield from zip([row for row, _ in group], seen.reshape(len(group), CROPS, -1), strict=True)
+
+
+def decoded(
     rows: Iterable[int], side: int, load: TryLoadFn, pool: Executor | None
 ) -> Iterator[tuple[int, Pixels]]:
-    """Yield the readable photos in order; at most AHEAD of them are queued in the pool."""
+    """Yield the rows and pixels of readable photos in order; at most AHEAD are queued in the pool."""
     one_by_one = ((row, load(row, side)) for row in rows)
     for row, photo in _ahead(rows, side, load, pool) if pool else one_by_one:
         if photo is not None:
@@ -130,7 +147,7 @@ def rows_below(probabilities: Probabilities, below: float) -> list[int]:
 
 def fit(
     whole: Probabilities,
-    crops: Probabilities,
+    crops: Sequence[Probabilities],
     targets: npt.NDArray[np.floating],
     below: float,
     zoom: float,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ import shutil
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import cycle
@@ -28,7 +30,8 @@ import numpy.typing as npt
 
 from models.bundle.bundle import Bundle
 from models.bundle.cache import cache_folder
-from models.types import PredictFn
+from models.bundle.openvino_archive import Network
+from models.types import Float32, Pixels, PredictFn
 
 log = logging.getLogger(__name__)
 
@@ -99,28 +102,42 @@ def _input_from(node: Any, source: Any) -> Any:
     return next(entry for entry in node.inputs() if entry.get_source_output().get_node().get_name() == name)
 
 
-def runner(model: Any, labels: int, threads: int | None, precision: str = "f32") -> PredictFn:
-    """Compile a network for `threads` cores, all by default. The returned function is not thread-safe.
+def read(network: Network) -> Any:
+    """Return OpenVINO's model of a network. Raises many types for one that OpenVINO cannot read."""
+    return _core().read_model(network.xml, network.weights)
 
-    `precision` is "f32" or "bf16".
+
+def runner(model: Any, threads: int | None) -> PredictFn:
+    """Compile a network for `threads` cores, all by default; return its first output, float32 (n, ...).
+
+    The returned function is not thread-safe.
     """
+    run = runner_of_all(model, threads, 1)
+    return lambda images: run(images)[0]
+
+
+def runner_of_all(
+    model: Any, threads: int | None, outputs: int
+) -> Callable[[npt.NDArray[np.uint8]], list[npt.NDArray[np.float32]]]:
+    """Compile a network as `runner` does; return so many of its outputs, each float32 (n, ...)."""
     openvino, core = import_openvino(), _core()
     streams = threads or len(os.sched_getaffinity(0))
-    # The default is bfloat16 where the processor has it; float32 keeps predictions equal between machines.
+    # The default is bfloat16 where the processor has it; float32 keeps probabilities equal between machines.
     settings = {
-        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "THROUGHPUT",
         "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": streams,
     }
     compiled = core.compile_model(model, "CPU", settings)
+    shapes = [list(compiled.output(index).shape)[1:] for index in range(outputs)]
     # Twice as many as streams, so that no stream waits for Python. A callback would make Python set up a
     # thread's state again for each photo.
     requests = [compiled.create_infer_request() for _ in range(2 * streams)]
 
-    def run(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def run(images: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         images = np.require(images, requirements=("C", "W"))  # else OpenVINO copies them
-        rows = np.empty((len(images), labels), np.float32)
+        rows = [np.empty((len(images), *shape), np.float32) for shape in shapes]
         pending: deque[tuple[int, Any]] = deque()
         for index, request in zip(range(len(images)), cycle(requests), strict=False):
             if len(pending) == len(requests):
@@ -135,18 +152,36 @@ def runner(model: Any, labels: int, threads: int | None, precision: str = "f32")
     return run
 
 
-def has_bfloat16() -> bool:
-    """Return whether OpenVINO is installed and the processor multiplies in bfloat16."""
-    try:
-        return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    except ImportError:
-        return False
+def single(model: Any, threads: int | None) -> Callable[[Pixels], Float32]:
+    """Compile a network to run one input at a time on `threads` cores, all by default; not thread-safe.
+
+    Floating-point parts run in float32, so that every processor gives the same boxes.
+    """
+    cores = threads or len(os.sched_getaffinity(0))
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": cores,
+    }
+    request = _core().compile_model(model, "CPU", settings).create_infer_request()
+
+    def run(image: Pixels) -> Float32:
+        result: Float32 = request.infer([image])[0].copy()  # OpenVINO writes the next result into this one
+        return result
+
+    return run
 
 
-def _collect(pending: deque[tuple[int, Any]], rows: npt.NDArray[np.float32]) -> None:
+def is_installed() -> bool:
+    """Return whether OpenVINO is installed, without importing it."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def _collect(pending: deque[tuple[int, Any]], rows: list[npt.NDArray[np.float32]]) -> None:
     index, request = pending.popleft()
     request.wait()
-    rows[index] = request.get_output_tensor(0).data[0]
+    for output, values in enumerate(rows):
+        values[index] = request.get_output_tensor(output).data[0]
 
 
 def keep(bundle: Bundle, model: Any, trial: Trial, cache: Path | None = None) -> None:

@@ -21,6 +21,7 @@ from models.networks import (
 )
 from models.networks.recipes import Recipe
 from models.networks.tf_runtime import keras, tf
+from models.types import Pixels, PredictFn, Probabilities
 
 IMAGENET_PRIOR = "imagenet/kernel"
 """The array of a bundle's weights whose presence means that the network has an ImageNet prior."""
@@ -41,6 +42,7 @@ class Architecture:
     recipe: Recipe
     pretrained: bool = False  # whether ImageNet weights exist for it
     fitted: bool = False  # by scikit-learn in one step, for photos of one size
+    last_blocks_after: str | None = None  # the layer before the blocks that can be trained alone
     scaling: Scaling = (1 / 127.5, -1.0)
     mirrored: bool = False  # whether logits are the mean of those of the photo and its mirror image
 
@@ -53,6 +55,7 @@ class Network:
     head: Any  # keras.layers.Dense: (n, f) -> logits (n, k)
     model: Any  # keras.Model: photos -> logits of all parts together
     imagenet_prior: Any = None  # keras.Model: (n, f) -> log shares (n, k), which are added to the logits
+    outputs: Any = None  # keras.Model: photos -> logits as of `model`, and what the head gets
 
     def logits(self, features: Any) -> Any:
         """Return logits (n, k) for features (n, f): the head's, plus the ImageNet prior if there is one."""
@@ -96,7 +99,9 @@ def build(name: str, labels: int, *, with_prior: bool = False) -> Network:
         seen = keras.layers.Average(name="both")([seen, features(keras.ops.flip(images, axis=2))])
     prior = imagenet_prior.build(seen.shape[-1], labels) if with_prior else None
     parts = Network(features, head, None, prior)
-    return replace(parts, model=keras.Model(images, parts.logits(seen), name=name))
+    logits = parts.logits(seen)
+    model = keras.Model(images, logits, name=name)
+    return replace(parts, model=model, outputs=keras.Model(images, [logits, seen], name="outputs"))
 
 
 def restored(name: str, labels: int, arrays: Mapping[str, npt.NDArray[Any]]) -> Network:
@@ -108,15 +113,36 @@ def restored(name: str, labels: int, arrays: Mapping[str, npt.NDArray[Any]]) -> 
 
 def freeze(model: Any, size: int, temperature: float) -> Any:
     """Return `softmax(model / temperature)` as a frozen concrete function for uint8 (n, size, size, 3)."""
+    return _frozen(lambda images: tf.nn.softmax(model(images, training=False) / temperature), size)
+
+
+def predict_fn(network: Network, size: int, temperature: float) -> PredictFn:
+    """Return the probabilities of a network, by TensorFlow in float32."""
+    function = freeze(network.model, size, temperature)
+
+    def predict(images: Pixels) -> Probabilities:
+        probabilities: Probabilities = function(tf.constant(images))[0].numpy()
+        return probabilities
+
+    return predict
+
+
+def freeze_outputs(network: Network, size: int) -> Any:
+    """Return logits (n, k) and the head's input (n, f) as a frozen concrete function for uint8 photos."""
+    return _frozen(lambda images: tuple(network.outputs(images, training=False)), size)
+
+
+def freeze_layers(layers: Any, size: int) -> Any:
+    """Return a keras.Model of one output as a frozen concrete function for uint8 photos."""
+    return _frozen(lambda images: layers(images, training=False), size)
+
+
+def _frozen(function: Callable[[Any], Any], size: int) -> Any:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     signature = tf.TensorSpec([None, size, size, 3], tf.uint8, name="images")
-
-    @tf.function(input_signature=[signature])  # type: ignore[untyped-decorator]
-    def probabilities(images: Any) -> Any:
-        return tf.nn.softmax(model(images, training=False) / temperature)
-
-    return convert_variables_to_constants_v2(probabilities.get_concrete_function())
+    traced = tf.function(function, input_signature=[signature], autograph=False)
+    return convert_variables_to_constants_v2(traced.get_concrete_function())
 
 
 def known(name: str) -> Architecture:
@@ -226,12 +252,16 @@ def _mismatch(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple
 
 
 def _lite(size: int, width: float, depth: float) -> Architecture:
-    backbone = efficientnet_lite.backbone(width, depth)
-    return Architecture(size, backbone, recipes.FINE_TUNING, pretrained=True, scaling=_LITE_SCALING)
+    return Architecture(
+        size, efficientnet_lite.backbone(width, depth), recipes.LAST_BLOCKS, pretrained=True,
+        last_blocks_after=efficientnet_lite.last_of_half_size(depth), scaling=_LITE_SCALING,
+    )  # fmt: skip
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "mobilenet_v2": Architecture(224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True),
+    "mobilenet_v2": Architecture(
+        224, backbones.mobilenet_v2, recipes.FINE_TUNING, pretrained=True, last_blocks_after="block_12_add"
+    ),
     "efficientnet_lite0": _lite(224, width=1.0, depth=1.0),
     "efficientnet_lite1": _lite(240, width=1.0, depth=1.1),
     "efficientnet_lite2": _lite(260, width=1.1, depth=1.2),

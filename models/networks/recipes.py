@@ -63,6 +63,9 @@ class Recipe:
     mixup: Annotated[
         float, _number(0, 100, "Alpha of the Beta distribution that mixes two photos; 0 mixes none.")
     ] = 0.0  # Zhang et al. 2018
+    blocks: Annotated[
+        Literal["all", "last"], _choice("Which are trained; last keeps three quarters of a pretrained one.")
+    ] = "all"
     keep: Annotated[float, _number(0, 1, "Share of the pretrained weights in the final ones.")] = (
         0.0  # WiSE-FT, Wortsman et al. 2022
     )
@@ -75,6 +78,7 @@ class Recipe:
 
 
 FINE_TUNING = Recipe(learning_rate=2e-4, epochs=12, small_epochs=5, dropout=0.3, keep=0.5, zoom=1.6)
+LAST_BLOCKS = Recipe(learning_rate=2e-4, epochs=6, dropout=0.3, blocks="last", keep=0.5, zoom=1.6)
 SMALL_CNN = Recipe(
     learning_rate=0.03, epochs=80, batch=32, patience=80, small_epochs=60, optimizer="sgd", weight_decay=5e-3,
     dropout=0.1, label_smoothing=0.05, average=0.998, augmentation="zoom", cutout=0.2,

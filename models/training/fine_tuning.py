@@ -1,4 +1,4 @@
-"""Fine-tune all weights of a network: moving average, validation after each epoch, resumable."""
+"""Fine-tune a network, or its last blocks: moving average, validation after each epoch, resumable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.bundle.bundle import replace
+from models.bundle.write_bundle import replace
 from models.data.batches import augmented, batches
 from models.data.dataset import Photos
 from models.data.pixel_cache import augmented_epoch, store_for
@@ -23,6 +23,7 @@ from models.networks.architectures import Network
 from models.networks.recipes import Recipe
 from models.networks.tf_runtime import keras, tf
 from models.progress import ProgressCallback, StageProgress
+from models.types import Pixels
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,12 @@ JUDGED_BY = "validation loss at the temperature that suits it best"
 _SMALL = 5 / 7  # the side, of the full one, that the first epochs train at
 
 
-Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]  # images and labels
+InputsFn = Callable[[Pixels], Any]
+"""From uint8 photos (n, s, s, 3) to what the trained layers get: the photos, or outputs of frozen layers."""
+
+
+def _photos(images: Pixels) -> Pixels:
+    return images
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ def traced_step(
     *,
     live: bool,
 ) -> Callable[[Any, Any], Any]:
-    """Trace one step: uint8 images (n, h, w, 3) and float32 targets (n, k) in, the mean loss out.
+    """Trace one step: the network's inputs (n, ...) and float32 targets (n, k) in, the mean loss out.
 
     `average` is the moving average of the variables `averaged`. Unless `live`, batch normalisation keeps its
     statistics. The ImageNet prior is left out.
@@ -153,7 +159,7 @@ def logits(
 
 
 class FineTuning:
-    """Train all weights, with a warm-up and a cosine, and keep the best moving average by validation loss.
+    """Train a network with a warm-up and a cosine, and keep the best moving average by validation loss.
 
     One checkpoint file, written after each epoch, holds everything that the next epoch depends on; a run with
     the same `fingerprint` resumes it. Own loop: with Keras' `fit` and callbacks, losses were equal to 1e-7
@@ -168,6 +174,7 @@ class FineTuning:
         schedule: Schedule,
         checkpoint: Path,
         fingerprint: str,
+        inputs: InputsFn = _photos,
     ) -> None:
         self.network, self.train, self.validation, self.schedule = network, train, validation, schedule
         self.checkpoint, self.fingerprint = checkpoint, fingerprint
@@ -180,6 +187,7 @@ class FineTuning:
         self.average = [tf.Variable(v.numpy(), trainable=False) for v in self.averaged]
         self.best: dict[str, npt.NDArray[Any]] = {}
         self._store = None if recipe.augmentation == "photo" else store_for(train, schedule.size, recipe)
+        self._inputs = inputs
         self._logits_fn = _head_logits_fn(network) if network.imagenet_prior else make_logits_fn(network)
         self._step = traced_step(
             network, self.optimizer, self.averaged, self.average, recipe, live=not schedule.frozen_statistics
@@ -204,7 +212,7 @@ class FineTuning:
     def _train_epoch(self, epoch: int, clock: StageProgress) -> float:
         losses: list[float] = []
         for images, targets in self._batches(epoch):
-            losses.append(float(self._step(images, targets)))
+            losses.append(float(self._step(self._inputs(images), targets)))
             if len(losses) % 10 == 0:
                 clock(epoch * self.steps + len(losses), self.schedule.recipe.epochs * self.steps)
         return float(np.mean(losses))
@@ -224,7 +232,7 @@ class FineTuning:
     def _finish_epoch(self, epoch: int, loss: float, seconds: float) -> None:
         current = [v.numpy() for v in self.averaged]
         self._assign([v.numpy() for v in self.average])
-        values = logits(self.network, self.validation, self.schedule.size, logits_fn=self._logits_fn)
+        values = logits(self.network, self.validation, self.schedule.size, logits_fn=self._validation_logits)
         labels = self.validation.labels.astype(int)
         temperature = calibration.fit_temperature(values, labels)
         validation_loss = calibration.log_loss(calibration.softmax(values, temperature), labels)
@@ -237,6 +245,9 @@ class FineTuning:
         self._save()
         log.info("epoch %d: train loss %.4f, validation loss %.4f, accuracy %.4f, %.0f s",
                  epoch + 1, loss, validation_loss, accuracy, seconds)  # fmt: skip
+
+    def _validation_logits(self, images: Pixels) -> Any:
+        return self._logits_fn(self._inputs(images))
 
     def _has_stopped_improving(self) -> bool:
         losses = [e.validation_loss for e in self.history]

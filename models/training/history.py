@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from models import working_folder
-from models.bundle.bundle import replace
+from models.bundle.write_bundle import replace
 from models.training.fine_tuning import Epoch
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.bundle.bundle import replace
+from models.bundle.write_bundle import replace
 
 COLUMNS = ("rank", "architecture", "strategy", "log_loss", "accuracy", "seconds", "problem")
 

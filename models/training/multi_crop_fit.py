@@ -11,14 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.manifest import MultiCrop
+from models.bundle.manifest import Detector, MultiCrop
 from models.data.batches import decoded
 from models.data.dataset import Photos
 from models.evaluation.synthetic_scenes import first_predictions, small
 from models.inference import multi_crop
+from models.inference.box_crops import CropInference, DetectFn
 from models.types import Float32, LoadFn, PredictFn, Probabilities
 
-SYNTHETIC_WEIGHT = 0.3
+SYNTHETIC_WEIGHT = 0.7
 """Weight of a synthetic scene in the loss; a real photo has 1."""
 
 
@@ -31,6 +32,8 @@ class MultiCropFit:
     zoom: float  # magnification of the crops, above 1
     with_folder: Sequence[int]  # columns
     neither: int | None  # column
+    rule: Detector | None = None
+    detect: DetectFn | None = None  # with `rule`: crops are those of its boxes
 
     def fitted(self, photos: Photos, probabilities: Probabilities) -> tuple[MultiCrop | None, Probabilities]:
         """Return the fitted weights, None where crops gain nothing, and the probabilities (n, k) with them.
@@ -47,13 +50,14 @@ class MultiCropFit:
             )
             for _, labels, load in small(photos, self.with_folder, self.neither)
         ]
-        whole, crops, targets = (
-            np.concatenate([getattr(samples, name) for samples in (real, *synthetic)])
-            for name in ("whole", "crops", "targets")
+        samples = (real, *synthetic)
+        whole, targets = (
+            np.concatenate([getattr(s, name) for s in samples]) for name in ("whole", "targets")
         )
+        crops = [seen for s in samples for seen in s.crops]
         fitted = multi_crop.fit(whole, crops, targets, multi_crop.LOW_CONFIDENCE, self.zoom, self.neither)
         result = probabilities.copy()
-        if fitted is not None:
+        if fitted is not None and real.rows:
             result[real.rows] = multi_crop.combine(real.whole, real.crops, fitted, self.neither)
         return fitted, result
 
@@ -63,13 +67,11 @@ class MultiCropFit:
         settings = MultiCrop(
             below=multi_crop.LOW_CONFIDENCE, zoom=self.zoom, whole=1.0, parts=0.0, strongest=0.0
         )
-        rows = multi_crop.low_confidence(whole, settings, self.neither)
-        side = settings.side(self.size)
-        crops = [self.predict(multi_crop.corner_crops(load(i, side), self.size)) for i in rows]
-        count = whole.shape[1]
-        shape = len(rows), multi_crop.CROPS, count
-        targets = weight * np.eye(count)[labels[rows].astype(int)]
-        return _Samples(rows, whole[rows], np.array(crops, np.float32).reshape(shape), targets)
+        inference = CropInference(settings, self.size, self.neither, self.with_folder, self.rule, self.detect)
+        counted = [crops for crops in inference.seen(self.predict, whole, load) if crops.count]
+        rows = [crops.row for crops in counted]
+        targets = weight * np.eye(whole.shape[1])[labels[rows].astype(int)]
+        return _Samples(rows, whole[rows], [crops.predictions for crops in counted], targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +80,5 @@ class _Samples:
 
     rows: list[int]
     whole: Float32  # (m, k)
-    crops: Float32  # (m, CROPS, k)
+    crops: list[Probabilities]  # m of (crops of the photo, k)
     targets: npt.NDArray[np.float64]  # (m, k)

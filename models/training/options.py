@@ -27,6 +27,8 @@ class TrainOptions:
     all_sources: bool = False  # train on every source of `neither`; none is held out to measure on
     seed: int = 1
     target_precision: float = 0.995  # for the recorded figures
+    int8: bool = True  # whether to make the network in int8 too
+    detector: Path | None = None  # a bundle whose detector the new one gets, too
     work: Path = Path(".train")  # checkpoints
 
     @property
@@ -42,7 +44,9 @@ class TrainOptions:
             value = getattr(self, option.name)
             if option.name in ("folders", "changes", "folder_names", "work"):
                 continue
-            if value is True:
+            if option.name == "int8":
+                words += [] if value else ["--no-int8"]
+            elif value is True:
                 words.append(f"--{option.name.replace('_', '-')}")
             elif option.name in ("architecture", "out") or value != option.default:
                 words += [f"--{option.name.replace('_', '-')}", str(value)]

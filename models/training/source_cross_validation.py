@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.bundle.manifest import MultiCrop
 from models.data.batches import batches, decoded
 from models.data.dataset import Photos
-from models.inference import multi_crop
+from models.inference.box_crops import CropInference
+from models.inference.outputs import NetworkOutputs
 from models.labels import NEITHER
 from models.networks.architectures import Network
-from models.training.linear_probe import FeatureSet, LinearHead, fit, make_features_fn
+from models.training.linear_probe import FeatureSet, LinearHead, fit
 from models.types import Float32, LoadFn, Pixels, Probabilities
 
 FEWEST = 3
@@ -39,11 +39,11 @@ def heads_by_source(features: FeatureSet, classes: tuple[str, ...], seed: int) -
 
 def unseen_source_predictions(
     network: Network,
+    outputs: NetworkOutputs,
     photos: Photos,
     heads: Mapping[str, LinearHead],
-    size: int,
     temperature: float,
-    crop: MultiCrop | None,
+    crops: CropInference,
 ) -> tuple[npt.NDArray[np.int64], Probabilities]:
     """Return the rows (m,) of photos of `neither` whose source has a head, and its probabilities (m, k)."""
     label = photos.classes.index(NEITHER) if NEITHER in photos.classes else -1
@@ -52,20 +52,18 @@ def unseen_source_predictions(
     )
     if not len(rows):
         return rows, np.zeros((0, len(photos.classes)), np.float32)
-    features_fn = make_features_fn(network)
-    chosen = [photos.paths[i] for i in rows]
-    features = np.concatenate([features_fn(images) for images in batches(chosen, size)])
+    chosen, size = [photos.paths[i] for i in rows], outputs.size
+    features = np.concatenate([outputs.features(images) for images in batches(chosen, size)])
     result = np.empty((len(rows), len(photos.classes)), np.float32)
     for place, (row, values) in enumerate(zip(rows, features, strict=True)):
         head = heads[photos.sources[row]]
 
         def predict(images: Pixels, head: LinearHead = head) -> Probabilities:
-            return _probabilities(network, head, features_fn(images), temperature)
+            return _probabilities(network, head, outputs.features(images), temperature)
 
         first = _probabilities(network, head, values[None], temperature)
-        if crop is not None:
-            first = multi_crop.refine(predict, first, crop, size, _reader(photos.paths[row]), neither=label)
-        result[place] = first[0]
+        refined = crops.refine(predict, first, _reader(photos.paths[row]))
+        result[place] = refined.probabilities[0]
     return rows, result
 
 

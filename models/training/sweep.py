@@ -24,8 +24,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from models import calibration
-from models.bundle.bundle import Bundle, compose, load, read_weights, write
-from models.bundle.weights import pack
+from models.bundle.bundle import Bundle, load
+from models.bundle.write_bundle import compose, files_of, write
 from models.data.batches import batches
 from models.data.dataset import Photos
 from models.errors import ArchitectureError, BundleError, DatasetError, RecipeError
@@ -193,8 +193,8 @@ class _Runner:
         content = bundle.manifest.model_dump(exclude={"weights"}, exclude_none=True)
         content["name"] = self._options.out.name
         content["made"]["command"] = replace(options, out=self._options.out).command
-        packed = pack(read_weights(bundle))
-        kept = write(compose(self._options.out, content, packed), packed)
+        files = files_of(bundle)
+        kept = write(compose(self._options.out, content, *files), *files)
         for history in bundle.path.glob("history.*"):
             shutil.copy(history, kept.path)
         for card in bundle.path.glob("*.md"):

@@ -17,9 +17,10 @@ from models.bundle.package_versions import package_versions
 from models.data import downloads
 from models.data.batches import batches
 from models.data.dataset import Photos, check_trainable, read_excluded, scan
-from models.errors import ArchitectureError, DatasetError
+from models.errors import ArchitectureError, DatasetError, RecipeError
+from models.inference.outputs import layers_fn
 from models.labels import NEITHER, check_folders
-from models.networks import architectures, imagenet_prior
+from models.networks import architectures, imagenet_prior, last_blocks
 from models.networks.architectures import Network
 from models.networks.tf_runtime import keras
 from models.progress import ProgressCallback, StageProgress
@@ -74,9 +75,12 @@ def train_on(options: TrainOptions, photos: Photos, progress: ProgressCallback) 
 
 
 def _check_options(options: TrainOptions) -> None:
-    known, init = architectures.known(options.architecture), _init(options)
+    known, init, recipe = architectures.known(options.architecture), _init(options), options.recipe
+    if recipe.blocks == "last":
+        last_blocks.check(options.architecture)
+        if recipe.small_epochs:
+            raise RecipeError("small_epochs: expected 0 with blocks=last, whose first blocks see one size")
     initial_weights.check(options.architecture, init)
-    recipe = options.recipe
     if known.fitted:
         sklearn_baselines.check_installed(options.architecture)
         if options.input_size not in (None, known.input_size):
@@ -132,7 +136,13 @@ def _tuned(
         recipe = options.recipe
         fit_head(network, train_photos, schedule.size_at(0), recipe.dropout, options.seed, progress)
     measured_on = validation if len(validation) else train_photos
-    tuning = FineTuning(network, train_photos, measured_on, schedule, checkpoint, fingerprint)
+    start = partial(FineTuning, train=train_photos, validation=measured_on, schedule=schedule,
+                    checkpoint=checkpoint, fingerprint=fingerprint)  # fmt: skip
+    if options.recipe.blocks == "last":
+        first, last = last_blocks.split(network)
+        tuning = start(last, inputs=layers_fn(first, size))
+    else:
+        tuning = start(network)
     tuning.run(progress)
     return tuning.history
 

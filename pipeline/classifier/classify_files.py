@@ -138,7 +138,7 @@ def judged(path: str, result: ClassificationResult, chosen: Policy | None) -> Cl
         most_likely = dict(sorted(result.scores.items(), key=lambda item: -item[1])[:NAMES])
         prediction, confidence = next(iter(most_likely.items()))
         return Classified(path, prediction, confidence, None, None, most_likely)
-    decision = decide(result.scores, chosen)
+    decision = decide(result.scores, chosen, result.both)
     return Classified(
         path, decision.prediction, decision.confidence, decision.outcome, decision.reason, result.scores
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
 from models.inference import imagenet_bundle
+from models.inference.engines import Kind, answering
 from pipeline.classifier.client import ProcessClassifier
-from pipeline.classifier.serve import serve
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, Policy
 from pipeline.errors import ModelError, SettingsError, translated
@@ -21,7 +20,7 @@ def load_bundle(settings: Settings) -> Bundle:
 
     Raises ModelError, also where the model has no folders.
     """
-    bundle = open_bundle(settings.model, (settings.base,))
+    bundle = open_bundle(settings.model, (settings.base,), settings.engine)
     if not bundle.folders:
         raise ModelError(
             f"model: {settings.model}: it labels photos and has no folders to file them in; "
@@ -35,8 +34,10 @@ def load_bundle(settings: Settings) -> Bundle:
     return bundle
 
 
-def open_bundle(name: str, bases: Sequence[Path], weights: Path | None = None) -> Bundle:
-    """Load the bundle of a name, or of a path from the first of `bases`. Raises ModelError.
+def open_bundle(name: str, bases: Sequence[Path], engine: Kind, weights: Path | None = None) -> Bundle:
+    """Load the bundle of a name, or of a path from the first of `bases`, as an engine answers with it.
+
+    Raises ModelError.
 
     `imagenet` is made when first asked for, from `weights` or a download; no other model takes these.
     """
@@ -46,8 +47,8 @@ def open_bundle(name: str, bases: Sequence[Path], weights: Path | None = None) -
         )
     with translated():
         if name == imagenet_bundle.NAME:
-            return imagenet_bundle.open_imagenet(weights)
-        return bundles.load(bundles.locate(name, *bases))
+            return answering(imagenet_bundle.open_imagenet(weights), engine)
+        return answering(bundles.load(bundles.locate(name, *bases)), engine)
 
 
 def policy(settings: Settings, bundle: Bundle) -> Policy:
@@ -61,9 +62,8 @@ def policy(settings: Settings, bundle: Bundle) -> Policy:
 def worker_classifier(
     settings: Settings, bundle: Bundle, kind: type[ProcessClassifier] = ProcessClassifier
 ) -> ProcessClassifier:
-    """Return the worker's classifier; since it knows the threshold, it may use a bfloat16 first pass."""
-    child = partial(serve, threshold=policy(settings, bundle).threshold)
-    return kind(bundle.path, settings.engine, settings.limits, sha256=bundle.sha256, child=child)
+    """Return the worker's classifier."""
+    return kind(bundle.path, settings.engine, settings.limits, sha256=bundle.sha256)
 
 
 def outcome_folders(bundle: Bundle) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ class ClassificationResult:
 
     `scores` (label -> probability, 0 to 1) and `reason` (a failure, with `detail` for people) exclude each
     other; both are None for a file that was read and not classified yet. `admitted` is None when the file was
-    refused before its header was understood.
+    refused before its header was understood. `both` says that it shows animals of two labels.
     """
 
     id: int
@@ -29,6 +29,7 @@ class ClassificationResult:
     scores: dict[str, float] | None = None
     reason: str | None = None
     detail: str | None = None
+    both: bool = False
 
 
 @dataclass(frozen=True, slots=True)

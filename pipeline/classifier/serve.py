@@ -34,7 +34,7 @@ from pipeline.classifier.messages import (
 from pipeline.config import LimitSettings
 
 if TYPE_CHECKING:
-    from models.bundle.bundle import Bundle
+    from models.inference.box_crops import CropInference
     from models.inference.engines import Engine
     from pipeline.classifier.image_loader import Batch
 
@@ -76,25 +76,25 @@ def serve(
     engine_kind: Any,
     limits: LimitSettings,
     threads: int,
-    threshold: float | None = None,
     niceness: int = 0,
 ) -> None:
     """Run in the child: load the model, then answer requests until the pipe ends.
 
-    A tuple of Items is answered with Finished, an Explain with a Heatmap. With the `threshold` from which
-    photos are filed, the first pass may run in bfloat16. `niceness` lowers the priority of the process.
-    Raises BrokenEngine, with which the child ends.
+    A tuple of Items is answered with Finished, an Explain with a Heatmap. `niceness` lowers the priority of
+    the process. Raises BrokenEngine, with which the child ends.
     """
     from models.bundle.bundle import load
     from models.errors import BundleError
-    from models.inference.engines import open_engine
+    from models.inference.box_crops import of_bundle
+    from models.inference.detector import open_detector
+    from models.inference.engines import answering, open_engine
     from pipeline.classifier.image_loader import Batches
 
     os.nice(niceness)
     try:
-        bundle = load(bundle_path)
+        bundle = answering(load(bundle_path), engine_kind)
         engine = open_engine(bundle, engine_kind, threads)
-        first = open_first_pass(bundle, engine, engine_kind, threads, threshold)
+        crops = of_bundle(bundle, open_detector(bundle, threads))
     except BundleError as error:
         answers.send(Unusable(str(error)))
         return
@@ -103,11 +103,11 @@ def serve(
     explain = partial(_explain, HeatmapDrawer(bundle_path, limits), out)
     threading.Thread(target=_receive, args=(requests, batches.put, explain), daemon=True).start()
     out.send(Ready(bundle.labels, engine.name, bundle.sha256))
-    crops = ThreadPoolExecutor(threads, "pawsort-crops")
+    pool = ThreadPoolExecutor(threads, "pawsort-crops")
     for batch in batches:
         # BrokenEngine ends this child like a crash. The next child tests the engine before it gets the
         # files one by one. So a broken engine is refused; otherwise the file that it fails on is found.
-        answer = multi_crop_answer(bundle, batch, limits, out.send_progress, crops, first)
+        answer = crop_answer(crops, batch, limits, out.send_progress, pool)
         out.send(Finished(classify_batch(engine, bundle.labels, batch, answer)))
 
 
@@ -133,92 +133,62 @@ class BrokenEngine(Exception):  # noqa: N818 - says what has happened
 
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-FirstPass = Callable[[Predict, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""A first pass, which may use Predict for some of the images only."""
-Answer = Callable[[Predict, npt.NDArray[np.uint8], Sequence[int]], npt.NDArray[np.float32]]
-"""Maps Predict, images (n, side, side, 3) and their rows in the batch to probabilities (n, k)."""
+Answered = tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]
+"""Probabilities (n, k), and which of the n images show two labels."""
+Answer = Callable[[Predict, npt.NDArray[np.uint8], Sequence[int]], Answered]
+"""Maps Predict, images (n, side, side, 3) and their rows in the batch to Answered."""
 
 
-def open_first_pass(
-    bundle: Bundle, engine: Engine, kind: Any, threads: int, threshold: float | None
-) -> FirstPass | None:
-    """Return a first pass in bfloat16, None if the bundle or the CPU has none.
-
-    Only the engine `auto` uses it; an engine that the settings name answers alone.
-    """
-    from models.inference.bfloat16 import TwoPrecisionPredictor, decision_thresholds
-    from models.inference.engines import open_bfloat16
-
-    bfloat16 = open_bfloat16(bundle, engine, threads) if kind == "auto" and threshold is not None else None
-    if bfloat16 is None or threshold is None:
-        return None
-    quick = partial(_predict, bfloat16, labels=len(bundle.labels))
-    return TwoPrecisionPredictor(quick, decision_thresholds(bundle, threshold)).predict
-
-
-def multi_crop_answer(
-    bundle: Bundle,
-    batch: Batch,
-    limits: LimitSettings,
-    on_progress: Callable[[], None],
-    pool: Executor,
-    first: FirstPass | None = None,
+def crop_answer(
+    crops: CropInference, batch: Batch, limits: LimitSettings, on_progress: Callable[[], None], pool: Executor
 ) -> Answer:
-    """Return how the bundle classifies: low-confidence images are read again, larger, by `pool`.
-
-    `first` is the first pass, if there is one.
-    """
-    crop = bundle.multi_crop
-    if crop is None:
-        return partial(_single_pass, first=first, on_progress=on_progress)
-    from models.inference import multi_crop
+    """Return how a bundle classifies: images that need crops are read again, larger, by `pool`."""
     from pipeline.classifier.image_loader import load
 
-    def answer(
-        predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int]
-    ) -> npt.NDArray[np.float32]:
+    def answer(predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int]) -> Answered:
         def reload(index: int, side: int) -> npt.NDArray[np.uint8] | None:
             pixels = load((0, batch.paths[rows[index]]), side, limits)[1]
             on_progress()
             return pixels
 
-        seen = _single_pass(predict, images, rows, first, on_progress)
-        return multi_crop.refine(predict, seen, crop, images.shape[1], reload, pool, bundle.neither)
+        seen = crops.refine(predict, _single_pass(predict, images, on_progress), reload, pool)
+        return seen.probabilities, seen.both
 
     return answer
 
 
 def _single_pass(
-    predict: Predict,
-    images: npt.NDArray[np.uint8],
-    rows: Sequence[int],
-    first: FirstPass | None = None,
-    on_progress: Callable[[], None] = lambda: None,
+    predict: Predict, images: npt.NDArray[np.uint8], on_progress: Callable[[], None] = lambda: None
 ) -> npt.NDArray[np.float32]:
-    del rows
     chunks = []
     for start in range(0, len(images), CHUNK):
-        chunk = images[start : start + CHUNK]
-        chunks.append(first(predict, chunk) if first else predict(chunk))
+        chunks.append(predict(images[start : start + CHUNK]))
         on_progress()
     return np.concatenate(chunks)
 
 
+def _plain_answer(predict: Predict, images: npt.NDArray[np.uint8], rows: Sequence[int]) -> Answered:
+    return _single_pass(predict, images), np.zeros(len(rows), np.bool_)
+
+
 def classify_batch(
-    engine: Engine, labels: Sequence[str], batch: Batch, answer: Answer = _single_pass
+    engine: Engine, labels: Sequence[str], batch: Batch, answer: Answer = _plain_answer
 ) -> list[ClassificationResult]:
     """Classify the readable images of a batch; return a result for each file. Raises BrokenEngine."""
     readable = [i for i, result in enumerate(batch.results) if result.reason is None]
+    if not readable:
+        return list(batch.results)
     images = batch.images if len(readable) == len(batch.results) else batch.images[readable]
 
     def predict(photos: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return _predict(engine, photos, len(labels))
 
-    rows = dict(zip(readable, answer(predict, images, readable), strict=True)) if readable else {}
-    return [
-        replace(result, scores=dict(zip(labels, map(float, rows[i]), strict=True))) if i in rows else result
-        for i, result in enumerate(batch.results)
-    ]
+    probabilities, both = answer(predict, images, readable)
+    results = list(batch.results)
+    for i, row, shows_both in zip(readable, probabilities, both.tolist(), strict=True):
+        scores = dict(zip(labels, map(float, row), strict=True))
+        results[i] = replace(results[i], scores=scores, both=shows_both)
+    return results
 
 
 def _predict(engine: Engine, images: npt.NDArray[np.uint8], labels: int) -> npt.NDArray[np.float32]:

@@ -42,7 +42,7 @@ def classify(
     if not any(map(os.path.lexists, paths)):
         raise SettingsError(f"{paths[0]}: no such file or folder")
     bases = (Path.cwd(), settings.base) if model else (settings.base,)
-    bundle = open_bundle(model or settings.model, bases, weights)
+    bundle = open_bundle(model or settings.model, bases, settings.engine, weights)
     with counting_progress("classifying") as progress:
         rows = [row.as_dict() for row in classify_files.classify(settings, paths, progress, bundle)]
     if not rows:

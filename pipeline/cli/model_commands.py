@@ -11,7 +11,7 @@ import typer
 from models.networks import recipes
 from pipeline.cli.options import Json, integer, real
 from pipeline.cli.recipe_options import changes, with_recipe_flags
-from pipeline.config import LogSettings, load
+from pipeline.config import EngineKind, LogSettings, load
 from pipeline.errors import PawsortError, SettingsError, translated
 
 if TYPE_CHECKING:
@@ -81,6 +81,13 @@ def train(
     ] = False,
     seed: Annotated[int, integer("Of the split and all chance.", 0, MOST_SEED)] = 1,
     target_precision: Target = 0.995,
+    detector: Annotated[
+        Path | None,
+        typer.Option(metavar="BUNDLE", help="Take over the detector of another bundle, which finds animals."),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8/--no-int8", help="Make the network in int8 too, which answers faster.")
+    ] = True,
     config: Config = None,
     flags: Mapping[str, recipes.Value] | None = None,
 ) -> None:
@@ -109,6 +116,8 @@ def train(
         all_sources=all_sources,
         seed=seed,
         target_precision=target_precision,
+        int8=int8,
+        detector=detector,
     )
     with translated(), training_progress() as progress:
         bundle = _sweep(options, sweep, progress) if sweep else fit(options, progress=progress)
@@ -138,6 +147,10 @@ def evaluate(
         bool,
         typer.Option("--composed", help="Also measure synthetic scenes: small animals, two side by side."),
     ] = False,
+    engine: Annotated[
+        EngineKind,
+        typer.Option(help="auto answers in int8 where the model can; tensorflow and openvino in float32."),
+    ] = "auto",
     card: Annotated[
         bool, typer.Option("--card", help="Write the bundle's card, its README.md, with these figures.")
     ] = False,
@@ -154,8 +167,8 @@ def evaluate(
     if scenes and against:
         raise SettingsError("--composed measures one model: leave out --against")
     with translated(), counting_progress("measuring") as progress:
-        loaded = _load_bundle(bundle)
-        other = _load_bundle(against) if against else None
+        loaded = _load_bundle(bundle, engine)
+        other = _load_bundle(against, engine) if against else None
         from models.evaluation.compare import compare
         from models.evaluation.evaluate import evaluate as measure_bundle
 
@@ -171,10 +184,11 @@ def evaluate(
         _write_card(loaded, measured)
 
 
-def _load_bundle(name: str) -> Bundle:
+def _load_bundle(name: str, engine: EngineKind) -> Bundle:
     from models.bundle import bundle as bundles
+    from models.inference.engines import answering
 
-    return bundles.load(bundles.locate(name, Path.cwd()))
+    return answering(bundles.load(bundles.locate(name, Path.cwd())), engine)
 
 
 def _write_card(bundle: Bundle, result: Evaluation) -> None:

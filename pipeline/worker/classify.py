@@ -242,7 +242,7 @@ class ClassifyStep:
         if result.scores is None:
             decision = replace(_failed(file, result.reason, result.detail), **known)
         else:
-            decision = self._by_scores(file, result.scores, **known)
+            decision = self._by_scores(file, result.scores, result.both, **known)
         return self._with_history(file, decision)
 
     def _like(self, earlier: Entry, file: InProgressFile) -> FileDecision:
@@ -250,12 +250,14 @@ class ClassifyStep:
         if earlier.scores is None:
             decision = _failed(file, earlier.reason, earlier.detail)
         else:
-            decision = self._by_scores(file, earlier.scores)
+            decision = self._by_scores(file, earlier.scores, earlier.reason == "both")
         kept = {name: getattr(earlier, name) for name in ("model", "model_sha256", "answer_key")}
         return replace(decision, **_header(earlier), **kept)
 
-    def _by_scores(self, file: InProgressFile, scores: Mapping[str, float], **known: Any) -> FileDecision:
-        decision = decide(scores, self._policy)
+    def _by_scores(
+        self, file: InProgressFile, scores: Mapping[str, float], both: bool, **known: Any
+    ) -> FileDecision:
+        decision = decide(scores, self._policy, both)
         return FileDecision(
             file.id,
             decision.outcome,

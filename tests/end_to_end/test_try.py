@@ -163,7 +163,7 @@ def test_a_model_without_folders_names_what_it_sees_and_files_nothing(
 
 def seen_by(page: Any, key: str) -> str:
     """Choose a model, and return what its answer to the only photo says."""
-    page.get_by_role("radio", name=key).check()
+    page.locator(f'input[type="radio"][value="{key}"]').check()
     card = page.locator(f'.answer[data-model="{key}"]')
     card.locator(".bars").wait_for(timeout=MODEL_MS)
     return str(card.inner_text())

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.bundle.bundle import Bundle, compose, write
+from models.bundle.bundle import Bundle
 from models.bundle.weights import pack
+from models.bundle.write_bundle import compose, write
 
 COLOURS = {"cat": (200, 40, 40), "dog": (40, 40, 200), "neither": (40, 200, 40)}
 
@@ -90,6 +91,14 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return train(options(photos, tmp_path_factory.mktemp("trained")))
 
 
+@pytest.fixture(scope="session")
+def trained_int8(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle as `trained`, with an int8 network beside its float weights."""
+    from models.training.train import train
+
+    return train(options(photos, tmp_path_factory.mktemp("int8"), int8=True))
+
+
 @pytest.fixture
 def one_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give small networks one layer: TensorFlow takes seconds to trace each training of the whole ones."""
@@ -116,6 +125,7 @@ def options(photos: Path, out: Path, **changes: Any) -> Any:
         "input_size": 32,
         "folder_names": {"cat": "cats"},
         "work": out / "work",
+        "int8": False,
     }
     from models.networks.recipes import KEYS
 

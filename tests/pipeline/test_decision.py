@@ -33,6 +33,11 @@ def test_neither_keeps_the_best_animal_as_prediction() -> None:
     assert decide(scores(0.2, 0.3, 0.5), POLICY) == Decision("uncertain", "dog", 0.3, "neither")
 
 
+def test_a_photo_that_shows_both_is_filed_nowhere_however_sure() -> None:
+    assert decide(scores(0.99, 0.01), POLICY, both=True) == Decision("uncertain", "cat", 0.99, "both")
+    assert decide(scores(0.1, 0.1, 0.8), Policy(POLICY.folders, 0.0), both=True).reason == "both"
+
+
 def test_neither_never_wins_a_tie() -> None:
     assert decide(scores(0.5, 0.0, 0.5), POLICY).reason == "low_confidence"
 

@@ -22,6 +22,7 @@ SCORES = {
     b"<dog>": {"cat": 0.001, "dog": 0.998, "neither": 0.001},
     b"<neither>": {"cat": 0.001, "dog": 0.001, "neither": 0.998},
     b"<unsure>": {"cat": 0.5, "dog": 0.4, "neither": 0.1},
+    b"<both>": {"cat": 0.49, "dog": 0.49, "neither": 0.02},
 }
 REASONS = {b"<truncated>": "truncated", b"<corrupt>": "corrupt", b"<not_an_image>": "not_an_image"}
 
@@ -58,4 +59,4 @@ def answer(id: int, path: bytes, admitted: Any = None) -> ClassificationResult:
             return ClassificationResult(id, None, None, reason, "says the marker")
     marker = next((marker for marker in SCORES if marker in data), b"")
     guess = (b"<cat>", b"<dog>")[hashlib.sha256(data).digest()[0] % 2]
-    return ClassificationResult(id, admitted, dict(SCORES[marker or guess]))
+    return ClassificationResult(id, admitted, dict(SCORES[marker or guess]), both=marker == b"<both>")

@@ -121,6 +121,14 @@ class RednessEngine:
         return np.stack([red, 1 - red, np.zeros_like(red)], axis=1).astype(np.float32)
 
 
+def _bundle(size: int) -> SimpleNamespace:
+    """Return what `serve` reads of a bundle without crops."""
+    return SimpleNamespace(
+        input_size=size, labels=LABELS, multi_crop=None, neither=2, with_folder=(0, 1), sha256="0" * 64,
+        precision="float32", detector=None, manifest=SimpleNamespace(detector=None),
+    )  # fmt: skip
+
+
 def redness_child(requests: Connection, answers: Connection, *arguments: Any) -> None:
     """Be the real child, tf.data and all, except for its model."""
     from models.bundle import bundle
@@ -130,9 +138,10 @@ def redness_child(requests: Connection, answers: Connection, *arguments: Any) ->
         mock.patch.object(
             bundle,
             "load",
-            lambda path: SimpleNamespace(input_size=224, labels=LABELS, multi_crop=None, sha256="0" * 64),
+            lambda path: _bundle(224),
         ),
         mock.patch.object(engines, "open_engine", lambda *_: RednessEngine()),
+        mock.patch.object(engines, "answering", lambda bundle, _: bundle),
     ):
         serve.serve(requests, answers, *arguments)
 
@@ -170,15 +179,15 @@ def stumbling_child(requests: Connection, answers: Connection, *arguments: Any) 
             sys.modules,
             {
                 "models.inference.engines": SimpleNamespace(
-                    open_engine=lambda *_: StumblingEngine(), open_bfloat16=lambda *_: None
+                    open_engine=lambda *_: StumblingEngine(), answering=lambda bundle, _: bundle
                 ),  # type: ignore[dict-item]
-                "pipeline.classifier.image_loader": SimpleNamespace(Batches=PlainBatches),  # type: ignore[dict-item]
+                "pipeline.classifier.image_loader": SimpleNamespace(Batches=PlainBatches, load=None),  # type: ignore[dict-item]
             },
         ),
         mock.patch.object(
             bundle,
             "load",
-            lambda path: SimpleNamespace(input_size=1, labels=LABELS, multi_crop=None, sha256="0" * 64),
+            lambda path: _bundle(1),
         ),
     ):
         serve.serve(requests, answers, *arguments)

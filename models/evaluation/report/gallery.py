@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from models.bundle.bundle import Bundle, replace
+from models.bundle.bundle import Bundle
+from models.bundle.write_bundle import replace
 from models.data.dataset import Photos, read
 from models.errors import BundleError
 from models.evaluation.metrics.predictions import Predictions

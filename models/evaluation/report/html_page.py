@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.bundle.bundle import Bundle, replace
+from models.bundle.bundle import Bundle
+from models.bundle.write_bundle import replace
 from models.errors import need
 from models.evaluation.metrics import image_sizes
 from models.evaluation.metrics.curves import Curve

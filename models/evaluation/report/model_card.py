@@ -11,7 +11,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from models.bundle.bundle import Bundle, replace
+from models.bundle.bundle import Bundle
+from models.bundle.write_bundle import replace
 from models.evaluation.metrics.figures import AtThreshold, Evaluation
 from models.evaluation.metrics.intervals import Share
 from models.evaluation.report.html_page import groups
@@ -163,7 +164,7 @@ def _data(bundle: Bundle) -> str:
 
 
 def _method(bundle: Bundle) -> str:
-    calibration = bundle.manifest.calibration
+    calibration = bundle.calibration
     versions = ", ".join(f"{name} {version}" for name, version in bundle.manifest.made.versions.items())
     return (
         f"{_safe(bundle.architecture)}, trained by the command above. A hash of its content puts each photo "
@@ -199,10 +200,35 @@ def _figures(bundle: Bundle, measured: Evaluation) -> str:
         f"On {measured.photos:,} photos{split}, with 95% intervals. Filed: at `target_precision: "
         f"{at.target_precision:g}`, which is threshold {at.threshold:.4f}.",
         _table(("figure", "value", "95% interval", "photos"), rows),
+        *_mixes(bundle, measured),
         "The same at other target precisions:",
         _table(("promise", "threshold", "filed", "of these right", "neither filed"), promises),
         _table(("class", "precision", "recall", "F1"), classes),
     ])  # fmt: skip
+
+
+def _mixes(bundle: Bundle, measured: Evaluation) -> list[str]:
+    """Say for which mix of photos the thresholds are proven, and what share is right in other mixes."""
+    counts = {name: splits.get("calibration", 0) for name, splits in bundle.manifest.made.data.items()}
+    shown, at = sum(counts.get(label, 0) for label in bundle.folders), measured.at_threshold
+    filed, right = at.coverage.value, at.precision.value
+    unseen = bundle.figures.get(_UNSEEN)
+    strangers = unseen.value if unseen else at.neither_filed.value
+    if not counts.get(NEITHER) or filed is None or right is None or strangers is None:
+        return []
+    shares = [f"{ratio} to 1: {percent(_right(ratio, filed, right, strangers))}" for ratio in (6, 2, 1)]
+    return [
+        "The thresholds are proven for the mix of the calibration photos: "
+        f"{shown / counts[NEITHER]:.1f} photos "
+        "of a class with a folder to 1 of neither. By the figures above, this share of filed photos would be "
+        f"right, by photos with a folder to those of neither: {', '.join(shares)}."
+    ]
+
+
+def _right(ratio: float, filed: float, right: float, strangers: float) -> float:
+    """Return the share of filed photos that are right where `ratio` photos have a folder for each without."""
+    total = ratio * filed + strangers
+    return ratio * filed * right / total if total else 1.0
 
 
 def _unproven(bundle: Bundle, measured: Evaluation) -> list[str]:

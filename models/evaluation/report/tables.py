@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle.bundle import replace
+from models.bundle.write_bundle import replace
 from models.data.dataset import Photos, read
 from models.evaluation.metrics.curves import Curve
 from models.evaluation.metrics.figures import Evaluation

@@ -20,6 +20,7 @@ from models.bundle.bundle import Bundle
 from models.bundle.cache import cache_folder
 from models.errors import BundleError
 from models.inference import imagenet_bundle
+from models.inference.engines import Kind, answering
 from pipeline.config import Settings
 from pipeline.web.middleware.problems import Problem
 
@@ -46,6 +47,7 @@ class ModelRegistry:
     """The available models; each is read again only when its manifest has changed."""
 
     def __init__(self, settings: Settings, folder: Path = SHIPPED) -> None:
+        self._engine: Kind = settings.engine
         self._own = bundles.locate(settings.model, settings.base)
         self._folders = (folder, settings.base / "models")
         self._loaded: dict[Path, tuple[int, Bundle | None]] = {}
@@ -95,13 +97,12 @@ class ModelRegistry:
         except OSError:
             changed = 0
         if path not in self._loaded or self._loaded[path][0] != changed:
-            self._loaded[path] = (changed, _load(path))
+            self._loaded[path] = (changed, self._load(path))
         return self._loaded[path][1]
 
-
-def _load(path: Path) -> Bundle | None:
-    try:
-        return bundles.load(path)
-    except BundleError as error:
-        log.warning("this model cannot be chosen: %s", error)
-        return None
+    def _load(self, path: Path) -> Bundle | None:
+        try:
+            return answering(bundles.load(path), self._engine)
+        except BundleError as error:
+            log.warning("this model cannot be chosen: %s", error)
+            return None

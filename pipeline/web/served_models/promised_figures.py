@@ -63,7 +63,7 @@ def _calibrated(bundle: Bundle, entry: Threshold) -> dict[str, Figure]:
 
 def _entry(bundle: Bundle, threshold: float) -> Threshold | None:
     """Return the row of the calibration table with the highest threshold up to `threshold`."""
-    rows = [row for row in bundle.manifest.calibration.thresholds if row.threshold <= threshold]
+    rows = [row for row in bundle.calibration.thresholds if row.threshold <= threshold]
     return max(rows, key=lambda row: (row.threshold, row.target_precision), default=None)
 
 

@@ -16,7 +16,7 @@ def plan(answer: Classified, policy: Policy | None, is_workers: bool) -> str:
     move = f"{worker} move it to {answer.outcome}/"
     if answer.outcome == FAILED:
         return f"{move}, because {because(answer.reason)}."
-    if answer.reason == "neither":
+    if answer.reason in ("neither", "both"):
         return f"{move}, because {because(answer.reason)}."
     required = percent(policy.threshold if policy else None)
     if answer.outcome == UNCERTAIN:

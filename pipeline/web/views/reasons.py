@@ -16,6 +16,7 @@ class Reason:
 REASONS = {
     "low_confidence": Reason("low confidence", "the confidence is below the threshold"),
     "neither": Reason("neither", "it resembles none of the classes"),
+    "both": Reason("two classes", "it shows animals of two classes"),
     "empty": Reason("empty", "the file is empty"),
     "too_large": Reason("too large", "the file is larger than limits.file_mb allows"),
     "too_many_pixels": Reason("too many pixels", "the image has more pixels than limits.megapixels allows"),

@@ -8,19 +8,18 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from models.bundle.bundle import Bundle, compose, load, read_weights, write
-from models.bundle.manifest import Bfloat16Check
+from models.bundle.bundle import Bundle, load, read_weights
 from models.bundle.weights import pack
+from models.bundle.write_bundle import compose, write
 from models.errors import BundleError
 from models.inference import engines, openvino_engine, self_test_images
-from models.inference.engines import open_bfloat16, open_engine
+from models.inference.engines import open_engine
 
 # Not importorskip, which would import it, telemetry and all.
 needs_openvino = pytest.mark.skipif(
@@ -215,64 +214,6 @@ def test_openvino_that_disagrees_is_not_used(trained: Bundle, monkeypatch: pytes
         open_engine(trained, "openvino")
 
 
-def checked(bundle: Bundle, **changes: int) -> Bundle:
-    """Return the bundle with a check of the bfloat16 first pass."""
-    found = {"photos": 5000, "again": 0.1, "flips": 5, "confident_flips": 0, "difference": 0.01} | changes
-    return replace(bundle, manifest=bundle.manifest.model_copy(update={"sketches": Bfloat16Check(**found)}))
-
-
-@pytest.fixture
-def able(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for a processor that has bfloat16 and is faster with it."""
-    monkeypatch.setattr(openvino_engine, "has_bfloat16", lambda: True)
-    monkeypatch.setattr(
-        engines, "_seconds", lambda engine, images: {"bfloat16": 1.0, "openvino": 2.0}.get(engine.name, 9.0)
-    )
-
-
-@needs_openvino
-@pytest.mark.usefixtures("able")
-def test_bfloat16_is_used_if_it_is_checked_and_faster(trained: Bundle):
-    bundle = checked(trained)
-    exact = open_engine(bundle, "openvino")
-    sketch = open_bfloat16(bundle, exact)
-    assert sketch is not None and sketch.name == "bfloat16"
-    images = self_test_images.images(3, 5, 32)
-    np.testing.assert_allclose(sketch.predict(images), exact.predict(images), atol=0.1)
-    assert open_bfloat16(bundle, open_engine(bundle, "tensorflow")) is None
-
-
-@needs_openvino
-@pytest.mark.usefixtures("able")
-def test_bfloat16_without_a_check_or_with_too_many_flips_is_refused(trained: Bundle):
-    exact = open_engine(trained, "openvino")
-    assert open_bfloat16(trained, exact) is None
-    assert open_bfloat16(checked(trained, flips=6), exact) is None
-    assert open_bfloat16(checked(trained, flips=1, confident_flips=1), exact) is None
-
-
-@needs_openvino
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("openvino_engine.has_bfloat16", lambda: False),
-        ("engines._seconds", lambda engine, images: 1.0),
-        ("engines.BFLOAT16_AGREEMENT", -1.0),
-        ("openvino_engine.kept", lambda bundle: None),
-        ("openvino_engine.kept", lambda bundle: 1 // 0),
-    ],
-    ids=["no bfloat16", "not faster", "disagrees", "nothing kept", "fails"],
-)
-@pytest.mark.usefixtures("able")
-def test_bfloat16_is_not_used_if_it_is_missing_or_gains_nothing(
-    trained: Bundle, name: str, value: object, monkeypatch: pytest.MonkeyPatch
-):
-    bundle = checked(trained)
-    exact = open_engine(bundle, "openvino")
-    monkeypatch.setattr(f"models.inference.{name}", value)
-    assert open_bfloat16(bundle, exact) is None
-
-
 @needs_openvino
 def test_a_signal_is_survived_after_networks_of_openvino_are_gone():
     code = """
@@ -283,7 +224,7 @@ ov = import_openvino()
 from openvino import opset8 as ops
 images = ops.parameter([1, 4], np.uint8)
 model = ov.Model([ops.convert(images, "f32")], [images])
-first, second = runner(model, 4, 1), runner(model, 4, 1)
+first, second = runner(model, 1), runner(model, 1)
 assert first(np.zeros((3, 4), np.uint8)).shape == (3, 4)
 del first
 del second
@@ -310,7 +251,7 @@ def test_telemetry_that_is_there_already_keeps_openvino_out(trained: Bundle, mon
 def test_temperature_softens(copied: Path, trained: Bundle):
     images = self_test_images.images(1, 4, 32)
     calibration = trained.calibration.model_dump() | {"temperature": trained.calibration.temperature * 10}
-    test = trained.manifest.self_test.model_dump() | {"tolerance": 1.0}
+    test = trained.self_test.model_dump() | {"tolerance": 1.0}
     soft = open_engine(
         rewritten(copied, read_weights(trained), calibration=calibration, self_test=test), "tensorflow"
     )
@@ -337,7 +278,7 @@ def test_weights_of_another_network_are_refused(copied: Path, trained: Bundle, c
     elif change == "reshaped":
         arrays["head/kernel"] = arrays["head/kernel"].T.copy()
     elif change == "labels":
-        test = trained.manifest.self_test.model_dump() | {"probabilities": [[0.5, 0.5]]}
+        test = trained.self_test.model_dump() | {"probabilities": [[0.5, 0.5]]}
         settings = {"labels": ["cat", "dog"], "self_test": test}
     else:
         settings = {"architecture": "mobilenet_v2" if change == "architecture" else "lambda"}

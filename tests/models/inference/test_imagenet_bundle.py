@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from models.bundle.bundle import compose, write
 from models.bundle.weights import pack
+from models.bundle.write_bundle import compose, write
 from models.errors import BundleError
 from models.images.decode import decode
 from models.inference import imagenet_bundle

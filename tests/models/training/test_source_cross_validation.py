@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from models.data.dataset import Photos
+from models.inference.box_crops import CropInference
+from models.inference.outputs import NetworkOutputs
 from models.networks.tf_runtime import tf
 from models.training import source_cross_validation
 from models.training.linear_probe import FeatureSet, LinearHead, feature_set, fit
 
 CLASSES = ("cat", "dog", "neither")
+ONES = NetworkOutputs("float32", 4, lambda images: (np.ones((len(images), 3)), np.ones((len(images), 1))))  # type: ignore[arg-type]
+NO_CROPS = CropInference(None, 4, 2, (0, 1))
 
 
 def features_of(sources: list[str]) -> FeatureSet:
@@ -57,11 +61,6 @@ def test_too_few_sources_or_no_neither_have_no_heads(sources: list[str], classes
 def test_photos_of_neither_are_predicted_by_the_head_without_their_source(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         source_cross_validation,
-        "make_features_fn",
-        lambda network: lambda images: np.ones((len(images), 1), np.float32),
-    )
-    monkeypatch.setattr(
-        source_cross_validation,
         "batches",
         lambda paths, size: iter([np.zeros((len(paths), 4, 4, 3), np.uint8)]),
     )
@@ -74,18 +73,19 @@ def test_photos_of_neither_are_predicted_by_the_head_without_their_source(monkey
         ["", "street", "sea", "new"],
     )  # fmt: skip
     network: Any = SimpleNamespace(imagenet_prior=None)
-    rows, seen = source_cross_validation.unseen_source_predictions(network, photos, heads, 4, 1.0, None)
+    predictions = source_cross_validation.unseen_source_predictions
+    rows, seen = predictions(network, ONES, photos, heads, 1.0, NO_CROPS)
     assert rows.tolist() == [1, 2]
     assert seen.argmax(axis=1).tolist() == [1, 0]
     network.imagenet_prior = lambda features: tf.constant([[0.0, 0.0, 20.0]])
-    _, seen = source_cross_validation.unseen_source_predictions(network, photos, heads, 4, 1.0, None)
+    _, seen = predictions(network, ONES, photos, heads, 1.0, NO_CROPS)
     assert seen.argmax(axis=1).tolist() == [2, 2]
 
 
 def test_without_heads_no_photo_counts_as_unseen():
     photos = Photos(CLASSES, [b"a"], np.array([2], np.int16), np.zeros(1, np.int8), ["sea"])
     rows, seen = source_cross_validation.unseen_source_predictions(
-        SimpleNamespace(), photos, {}, 4, 1.0, None
+        SimpleNamespace(), ONES, photos, {}, 1.0, NO_CROPS
     )  # type: ignore[arg-type]
     assert len(rows) == 0 and seen.shape == (0, 3)
 

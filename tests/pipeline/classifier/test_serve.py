@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ import pytest
 from PIL import Image
 
 from models.bundle.manifest import MultiCrop
+from models.inference.box_crops import CropInference
 from models.inference.multi_crop import CROPS
 from pipeline.classifier.messages import ClassificationResult, Working
 from pipeline.classifier.serve import (
@@ -23,8 +23,7 @@ from pipeline.classifier.serve import (
     BrokenEngine,
     check_scores,
     classify_batch,
-    multi_crop_answer,
-    open_first_pass,
+    crop_answer,
 )
 from pipeline.config import LimitSettings
 from tests.support.stub_classifier import LABELS, RednessEngine
@@ -74,7 +73,7 @@ def test_multi_crop_replaces_the_answer_and_knows_the_row_of_each_file() -> None
 
     def answer(predict, images, rows):
         asked.append((predict(images).tolist(), list(rows)))
-        return predict(np.zeros((1, 4, 4, 3), np.uint8))
+        return predict(np.zeros((1, 4, 4, 3), np.uint8)), np.zeros(1, np.bool_)
 
     (_, finding) = classify_batch(engine, LABELS, batch_of_two(), answer)  # type: ignore[arg-type]
     assert finding.scores == {"cat": 1.0, "dog": 0.0, "neither": 0.0}
@@ -83,7 +82,7 @@ def test_multi_crop_replaces_the_answer_and_knows_the_row_of_each_file() -> None
 
 @pytest.mark.parametrize("look", [None, MultiCrop(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
 def test_a_large_batch_is_classified_in_chunks_and_each_is_progress(look: MultiCrop | None) -> None:
-    bundle: Any = SimpleNamespace(multi_crop=look, neither=None)
+    crops = CropInference(look, 4, None, (0, 1))
     pulses: list[None] = []
     seen: list[int] = []
 
@@ -93,17 +92,16 @@ def test_a_large_batch_is_classified_in_chunks_and_each_is_progress(look: MultiC
 
     with ThreadPoolExecutor(1) as pool:
         batch: Any = SimpleNamespace(paths=())
-        answer = multi_crop_answer(bundle, batch, LimitSettings(), lambda: pulses.append(None), pool)
-        result = answer(predict, np.zeros((2 * CHUNK + 1, 4, 4, 3), np.uint8), range(2 * CHUNK + 1))
+        answer = crop_answer(crops, batch, LimitSettings(), lambda: pulses.append(None), pool)
+        result, _ = answer(predict, np.zeros((2 * CHUNK + 1, 4, 4, 3), np.uint8), range(2 * CHUNK + 1))
     assert seen == [CHUNK, CHUNK, 1] and len(pulses) == 3 and len(result) == 2 * CHUNK + 1
 
 
 def test_a_low_confidence_file_is_read_again_and_keeps_its_result_if_it_is_gone(tmp_path: Path) -> None:
     Image.fromarray(np.full((30, 40, 3), 200, np.uint8)).save(tmp_path / "there.png")
     paths = tuple(os.fsencode(tmp_path / name) for name in ("sure.png", "gone.png", "there.png"))
-    bundle = SimpleNamespace(
-        multi_crop=MultiCrop(below=0.9, zoom=1.5, whole=0.0, parts=1.0, strongest=0.0), neither=None
-    )
+    look = MultiCrop(below=0.9, zoom=1.5, whole=0.0, parts=1.0, strongest=0.0)
+    crops = CropInference(look, 16, None, (0, 1))
     first = np.float32([[0.95, 0.05], [0.6, 0.4], [0.6, 0.4]])
     seen: list[tuple[int, ...]] = []
 
@@ -112,44 +110,10 @@ def test_a_low_confidence_file_is_read_again_and_keeps_its_result_if_it_is_gone(
         return first if len(seen) == 1 else np.tile(np.float32([0.1, 0.9]), (len(images), 1))
 
     with ThreadPoolExecutor(2) as pool:
-        answer = multi_crop_answer(bundle, SimpleNamespace(paths=paths), LimitSettings(), lambda: None, pool)  # type: ignore[arg-type]
-        result = answer(predict, np.zeros((3, 16, 16, 3), np.uint8), (0, 1, 2))
+        answer = crop_answer(crops, SimpleNamespace(paths=paths), LimitSettings(), lambda: None, pool)  # type: ignore[arg-type]
+        result, both = answer(predict, np.zeros((3, 16, 16, 3), np.uint8), (0, 1, 2))
     np.testing.assert_allclose(result, [[0.95, 0.05], [0.6, 0.4], [0.1, 0.9]], atol=1e-6)
-    assert seen == [(3, 16, 16, 3), (CROPS, 16, 16, 3)]
-
-
-def test_the_first_pass_is_for_auto_with_a_threshold_only(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sketch, images = Lying([[0, 0.99999, 0], [0.4, 0.3, 0.3]]), np.zeros((2, 4, 4, 3), np.uint8)
-    engines: Any = SimpleNamespace(open_bfloat16=lambda *_: sketch)
-    monkeypatch.setitem(sys.modules, "models.inference.engines", engines)
-    bundle: Any = SimpleNamespace(labels=LABELS, multi_crop=None, neither=2, with_folder=(0, 1))
-    exact: Any = object()
-    assert open_first_pass(bundle, exact, "openvino", 1, 0.9) is None
-    assert open_first_pass(bundle, exact, "auto", 1, None) is None
-    first = open_first_pass(bundle, exact, "auto", 1, 0.9)
-    assert first is not None
-    answers = first(lambda near: np.float32([[0, 0, 1]] * len(near)), images)
-    np.testing.assert_allclose(answers, [[0, 0.99999, 0], [0, 0, 1]])
-    engines.open_bfloat16 = lambda *_: None
-    assert open_first_pass(bundle, exact, "auto", 1, 0.9) is None
-
-
-@pytest.mark.parametrize("look", [None, MultiCrop(below=0.9, zoom=1.5, whole=1.0, parts=1.0, strongest=0.0)])
-def test_a_first_pass_leaves_the_rest_to_the_engine(look: MultiCrop | None) -> None:
-    bundle: Any = SimpleNamespace(multi_crop=look, neither=None)
-    exact = np.float32([[1, 0, 0]])
-
-    def first(predict, images):
-        return np.concatenate([predict(images[:1]), np.float32([[0, 1, 0]] * (len(images) - 1))])
-
-    with ThreadPoolExecutor(1) as pool:
-        answer = multi_crop_answer(
-            bundle, SimpleNamespace(paths=()), LimitSettings(), lambda: None, pool, first
-        )  # type: ignore[arg-type]
-        result = answer(lambda images: exact[: len(images)], np.zeros((3, 4, 4, 3), np.uint8), (0, 1, 2))
-    assert result.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+    assert seen == [(3, 16, 16, 3), (CROPS, 16, 16, 3)] and not both.any()
 
 
 @pytest.mark.fault(57)

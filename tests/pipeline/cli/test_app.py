@@ -192,8 +192,8 @@ def test_quick_commands_import_nothing_heavy(tmp_path: Path, words: list[str]) -
 
 def names_only(path: Path, **changes: object) -> Path:
     """Write a bundle that names what it sees and files nothing."""
-    from models.bundle.bundle import compose, write
     from models.bundle.weights import pack
+    from models.bundle.write_bundle import compose, write
     from tests.models.conftest import manifest
 
     packed = pack({"head/bias": np.zeros(3)})

@@ -41,11 +41,14 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return run
 
 
+_OTHERS = {"optimizer": "sgd", "augmentation": "shift", "blocks": "last"}
+
+
 def other(key: str) -> str:
     """Return a value that is no architecture's default."""
     if kind_of(key) is int:
         return "7"
-    return str(sum(range_of(key)) / 3) if kind_of(key) is float else {"optimizer": "sgd"}.get(key, "shift")
+    return str(sum(range_of(key)) / 3) if kind_of(key) is float else _OTHERS[key]
 
 
 @pytest.mark.parametrize("key", KEYS)

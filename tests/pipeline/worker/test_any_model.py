@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle.bundle import compose, write
 from models.bundle.weights import pack
+from models.bundle.write_bundle import compose, write
 from pipeline.classifier.configured_model import load_bundle, outcome_folders
 from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import correct

@@ -63,6 +63,19 @@ def test_names_of_any_bytes_are_filed_with_the_same_bytes(pawsort: Installation)
     conserved(pawsort.settings, pawsort.injected)
 
 
+def test_a_photo_of_two_classes_is_uncertain_for_that_reason_and_so_is_its_duplicate(
+    pawsort: Installation,
+) -> None:
+    pawsort.drop("a.jpg", b"<both>")
+    pawsort.run_worker()
+    pawsort.drop("b.jpg", b"<both>")
+    pawsort.run_worker()
+    assert pawsort.rows("name, outcome, reason, duplicate_of") == [
+        ("a.jpg", "uncertain", "both", None),
+        ("b.jpg", "uncertain", "both", 1),
+    ]
+
+
 @pytest.mark.fault(40)
 def test_the_same_content_again_is_filed_like_the_first_without_classifying_it(pawsort: Installation) -> None:
     pawsort.drop("a.jpg", b"<cat>")

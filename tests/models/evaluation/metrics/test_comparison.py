@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.bundle.bundle import Bundle, compose, write
+from models.bundle.bundle import Bundle
 from models.bundle.weights import pack
+from models.bundle.write_bundle import compose, write
 from models.calibration import softmax
 from models.data.dataset import Photos
 from models.errors import DatasetError, PackageMissing

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,3 +130,21 @@ def test_training_leaves_a_card(trained: Bundle):
     assert command_in(text) == shlex.split(trained.manifest.made.command)
     accuracy = trained.figures["accuracy"]
     assert f"{100 * accuracy.value:.1f}%" in text and trained.sha256 in text
+
+
+def test_the_card_says_for_which_mix_the_promise_is_proven_and_what_holds_in_others(
+    plain_bundle: Bundle, measured: Evaluation
+):
+    data = {"cat": {"calibration": 30}, "dog": {"calibration": 45}, "neither": {"calibration": 30}}
+    made = plain_bundle.manifest.made.model_copy(update={"data": data})
+    unseen = {"unseen_neither_filed_at_threshold": Figure(value=0.1, low=0.0, high=0.2, count=50)}
+    manifest = plain_bundle.manifest.model_copy(update={"made": made, "figures": unseen})
+    object.__setattr__(plain_bundle, "manifest", manifest)
+    share = replace(measured.at_threshold.precision, value=0.99)
+    at = replace(measured.at_threshold, coverage=replace(share, value=0.9), precision=share)
+    text = model_card.text(plain_bundle, replace(measured, at_threshold=at))
+    assert "2.5 photos of a class with a folder to 1 of neither" in text
+    assert "6 to 1: 97.2%, 2 to 1: 93.8%, 1 to 1: 89.1%" in text
+    without = made.model_copy(update={"data": {"cat": {"calibration": 30}}})
+    object.__setattr__(plain_bundle, "manifest", manifest.model_copy(update={"made": without}))
+    assert "by photos with a folder to those of neither" not in model_card.text(plain_bundle, measured)

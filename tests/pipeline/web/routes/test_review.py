@@ -85,6 +85,14 @@ def test_without_a_script_an_answer_leads_back_to_the_queue(
     assert "Nothing to review" in page and "Undo the last correction" in page
 
 
+def test_photos_of_two_classes_are_a_group_of_their_own(client: TestClient, pawsort: Installation) -> None:
+    doubt(pawsort, b"a.jpg", reason="both")
+    doubt(pawsort, b"b.jpg")
+    text = client.get("/review", headers=HTML).text
+    assert "two classes (closest: cat)" in text and "cat?" in text
+    assert "two classes?" in client.get("/review?reason=both&prediction=cat&many=1", headers=HTML).text
+
+
 def test_neither_leaves_the_queue_and_stays_where_it_is(client: TestClient, pawsort: Installation) -> None:
     id = doubt(pawsort, b"a.jpg", reason="neither")
     assert shown(answer(client, [f"{id}:0"], "neither").text) == []

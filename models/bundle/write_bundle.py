@@ -1,0 +1,116 @@
+"""Write bundles: each file whole and durably, bundle.yaml last."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.bundle import bundle as bundles
+from models.bundle import openvino_archive
+from models.bundle.bundle import MANIFEST, Bundle, described, validated
+from models.bundle.manifest import LARGEST_FILE, LARGEST_UNPACKED
+from models.errors import BundleError
+
+
+def compose(
+    path: Path,
+    content: Mapping[str, Any],
+    packed: bytes,
+    int8: bytes | None = None,
+    detector: bytes | None = None,
+) -> Bundle:
+    """Return the bundle that `write` would put at `path`, from Manifest's content without its files.
+
+    `packed` are its arrays, the others archives by `openvino_archive.pack`, with a section each in `content`.
+    Raises BundleError.
+    """
+    files: dict[str, Any] = {"weights": _entry("weights", ".npz", packed)}
+    for name, archive in (("int8", int8), ("detector", detector)):
+        if archive is not None:
+            _check(path, archive)
+            files[name] = {**content[name], "network": _entry(name, ".zip", archive)}
+    return described(path, validated(path / MANIFEST, {**content, **files}))
+
+
+def _entry(stem: str, suffix: str, data: bytes) -> dict[str, Any]:
+    digest = hashlib.sha256(data).hexdigest()
+    return {"file": f"{stem}-{digest[:12]}{suffix}", "sha256": digest, "bytes": len(data)}
+
+
+def _check(path: Path, archive: bytes) -> None:
+    """Raise BundleError for an archive that would be refused when it is read."""
+    try:
+        openvino_archive.unpack(archive, LARGEST_UNPACKED)
+    except openvino_archive.ArchiveError as error:
+        raise BundleError(f"{path}: the network cannot be read: {error}") from error
+
+
+def write(bundle: Bundle, packed: bytes, int8: bytes | None = None, detector: bytes | None = None) -> Bundle:
+    """Write a composed bundle atomically: a reader finds the old one or the new one, never a mixture.
+
+    The rename of bundle.yaml switches over: it names the other files, whose names contain their hashes.
+    """
+    path, manifest = bundle.path, bundle.manifest
+    files = {manifest.weights.file: packed}
+    if manifest.int8 and int8:
+        files[manifest.int8.network.file] = int8
+    if manifest.detector and detector:
+        files[manifest.detector.network.file] = detector
+    path.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        replace(path / name, data)
+    content = manifest.model_dump(exclude_none=True)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+    replace(path / MANIFEST, text.encode())
+    for pattern in ("weights-*.npz", "int8-*.zip", "detector-*.zip"):
+        for old in path.glob(pattern):
+            if old.name not in files:
+                old.unlink()
+    return bundles.load(path)
+
+
+def files_of(bundle: Bundle) -> tuple[bytes, bytes | None, bytes | None]:
+    """Return the bytes of a bundle's files, as `write` takes them: arrays, int8 network, detector."""
+    manifest = bundle.manifest
+    networks = [section.network if section else None for section in (manifest.int8, manifest.detector)]
+    weights, *archives = (
+        bundles.read_file(bundle.path / entry.file, LARGEST_FILE) if entry else None
+        for entry in (manifest.weights, *networks)
+    )
+    assert weights is not None
+    return weights, archives[0], archives[1]
+
+
+def write_detector(bundle: Bundle, archive: bytes, rule: Mapping[str, Any]) -> Bundle:
+    """Put a detector into a written bundle, in place of an earlier one; atomic like `write`.
+
+    `rule` is the manifest's Detector without its network. Raises BundleError.
+    """
+    weights, int8, _ = files_of(bundle)
+    content = bundle.manifest.model_dump(exclude={"weights"}, exclude_none=True) | {"detector": dict(rule)}
+    return write(compose(bundle.path, content, weights, int8, archive), weights, int8, archive)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Replace a file atomically and durably."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
