@@ -24,6 +24,10 @@ def put(name: str, folder: Path) -> None:
     os.symlink(SHIPPED / name, folder)
 
 
+OTHERS = [("cats_dogs_mobilenet", False), ("cifar10", False)]
+"""What comes with Pawsort beside its own model."""
+
+
 def keys(choices: ModelRegistry) -> list[tuple[str, bool]]:
     return [(choice.key, choice.is_workers) for choice in choices.all()]
 
@@ -37,14 +41,14 @@ def test_the_workers_own_comes_first_then_those_that_came_with_us_then_those_bes
     (tmp_path / "models" / "broken").mkdir()
     (tmp_path / "models" / "broken" / MANIFEST).write_text("x")
     choices = ModelRegistry(Settings(base=tmp_path))
-    assert keys(choices) == [("cats_dogs", True), ("cifar10", False), ("pets", False)]
+    assert keys(choices) == [("cats_dogs", True), *OTHERS, ("pets", False)]
     assert len(choices.one("cifar10").bundle.labels) == 10, "the first of a name has it"
 
 
 def test_a_model_of_the_settings_is_listed_once(tmp_path: Path) -> None:
     put("cats_dogs", tmp_path / "models" / "pets")
     choices = ModelRegistry(Settings(base=tmp_path, model="models/pets"))
-    assert keys(choices) == [("pets", True), ("cats_dogs", False), ("cifar10", False)]
+    assert keys(choices) == [("pets", True), ("cats_dogs", False), *OTHERS]
     assert choices.one(None).key == "pets"
 
 
