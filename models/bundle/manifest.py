@@ -82,6 +82,7 @@ class Detector(_Section):
     margin: float = Field(ge=0, le=2)  # how much larger than its box a crop is, as a share of both sides
     second_above: Share  # photos are asked too whose second label with a folder is more probable than this
     both: Share  # crops of two labels with a folder, both at least this probable: the photo shows both
+    neither_below: Share = 0.99  # no boxes are looked for from this probability of `neither` on
 
 
 class SelfTest(_Section):

@@ -143,10 +143,15 @@ class _BoxCrops:
                     yield Crops(row, found, are_boxes, count=row in unsure or row in empty)
 
     def _seemingly_empty(self, probabilities: Probabilities) -> list[int]:
-        """Return the photos that are plainly `neither`, in which an animal may be too small to count."""
+        """Return the photos that are clearly `neither`, in which an animal may be too small to count.
+
+        Of real photos of neither most are surer still, and would cost the time of the detector for nothing.
+        """
         if self.neither is None:
             return []
-        return np.flatnonzero(probabilities[:, self.neither] >= self.corners.neither_below).tolist()
+        share = probabilities[:, self.neither]
+        likely = (share >= self.corners.neither_below) & (share < self.rule.neither_below)
+        return np.flatnonzero(likely).tolist()
 
     def _maybe_both(self, probabilities: Probabilities) -> list[int]:
         if len(self.with_folder) < 2:

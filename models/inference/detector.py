@@ -24,11 +24,10 @@ MOST_BOXES = 8
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
-def open_detector(bundle: Bundle, threads: int | None = None) -> DetectFn | None:
+def open_detector(bundle: Bundle) -> DetectFn | None:
     """Return the bundle's detector on OpenVINO; None where the bundle has none. Not thread-safe.
 
-    `threads` is how many cores it may use, all by default. Raises BundleError where the network cannot be
-    read or run.
+    Raises BundleError where the network cannot be read or run.
     """
     entry, network = bundle.manifest.detector, read_detector(bundle)
     if entry is None or network is None:
@@ -37,7 +36,7 @@ def open_detector(bundle: Bundle, threads: int | None = None) -> DetectFn | None
     try:
         model = openvino_engine.read(network)
         size = _input_size(model, len(labels))
-        run = openvino_engine.single(model, threads)
+        run = openvino_engine.single(model)
     except Exception as error:  # OpenVINO raises many types
         detail = " ".join(str(error).split())
         raise BundleError(

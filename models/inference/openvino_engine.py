@@ -152,17 +152,12 @@ def runner_of_all(
     return run
 
 
-def single(model: Any, threads: int | None) -> Callable[[Pixels], Float32]:
-    """Compile a network to run one input at a time on `threads` cores, all by default; not thread-safe.
+def single(model: Any) -> Callable[[Pixels], Float32]:
+    """Compile a network to run one input at a time on one core, as the others decode; not thread-safe.
 
     Floating-point parts run in float32, so that every processor gives the same boxes.
     """
-    cores = threads or len(os.sched_getaffinity(0))
-    settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": cores,
-    }
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
     request = _core().compile_model(model, "CPU", settings).create_infer_request()
 
     def run(image: Pixels) -> Float32:

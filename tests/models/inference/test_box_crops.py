@@ -140,6 +140,12 @@ def test_a_photo_that_is_surely_neither_is_decided_by_a_box_but_never_by_corners
     assert without.seen == []
 
 
+def test_a_photo_that_is_neither_almost_without_doubt_costs_no_time_of_the_detector() -> None:
+    networks = Networks([CAT, DOG], [box(LEFT), box(RIGHT)])
+    networks.refine(rows((0.004, 0.004, 0.992)))
+    assert networks.loaded == []
+
+
 @pytest.mark.parametrize("pool", [None, ThreadPoolExecutor(2)])
 def test_a_photo_that_is_gone_keeps_its_row_and_the_others_keep_their_places(
     pool: ThreadPoolExecutor | None,

@@ -52,7 +52,7 @@ def test_a_bundle_without_a_detector_opens_none(plain_bundle: Bundle) -> None:
 
 
 def test_boxes_follow_the_photo_of_any_size(plain_bundle: Bundle) -> None:
-    detect = open_detector(write_detector(plain_bundle, pack(network(OUTPUTS)), RULE), threads=1)
+    detect = open_detector(write_detector(plain_bundle, pack(network(OUTPUTS)), RULE))
     assert detect is not None
     dark, bright = (np.full((50, 70, 3), value, np.uint8) for value in (0, 204))
     low, high = detect(dark), detect(bright)
