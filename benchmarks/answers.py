@@ -1,4 +1,4 @@
-"""Count the decisions that speed changes: another engine, int8, no multi-crop for clear cases of neither.
+"""Count the decisions that speed changes: another engine, int8, no crops for clear cases of neither.
 
 Decisions are made with the default settings. Some of the photos trained the model.
 """
@@ -15,37 +15,54 @@ from benchmarks import photos
 from benchmarks.limit import BUNDLE
 from models.bundle.bundle import Bundle, load
 from models.data.batches import batches, decoded
-from models.inference import multi_crop
+from models.inference.box_crops import CropInference, of_bundle
+from models.inference.detector import open_detector
 from models.inference.engines import Engine, answering, open_engine
 from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
 
 CONFIDENT = 0.99
+ALL = 1.1
+"""Above every probability."""
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
     """Return the figures of `count` photos, or of all if there are fewer."""
     paths = photos.everyday(count) or photos.make(folder / "photos", count)
     bundle = load(BUNDLE)
-    reference, other = open_engine(bundle, "tensorflow"), open_engine(bundle, "openvino")
-    first, same = _first(bundle, reference, paths), _first(bundle, other, paths)
-    look = bundle.multi_crop
+    first, same = (_first(bundle, open_engine(bundle, kind), paths) for kind in ("tensorflow", "openvino"))
     figures = {"photos": float(len(paths)), **_flips(bundle, first, same), **_precisions(bundle, paths, same)}
-    if look is None or bundle.neither is None:
-        return figures
-    every = _looked(bundle, replace(look, neither_below=1.1), other, paths, same)
-    unsure, worth = (
-        multi_crop.low_confidence(same, replace(look, neither_below=below), bundle.neither)
-        for below in (1.1, look.neither_below)
+    return figures | _left_out(answering(bundle), paths)
+
+
+def _left_out(bundle: Bundle, paths: Sequence[bytes]) -> dict[str, float]:
+    """Count what changes since photos that are neither with high probability get no crops."""
+    crops = of_bundle(bundle, open_detector(bundle))
+    if crops.corners is None or crops.neither is None:
+        return {}
+    engine = open_engine(bundle)
+    first = _first(bundle, engine, paths)
+    all_asked = {"neither_below": ALL}
+    every = (
+        replace(crops, rule=crops.rule.model_copy(update=all_asked))
+        if crops.rule
+        else replace(crops, corners=crops.corners.model_copy(update=all_asked))
     )
-    spared = same.copy()
-    spared[worth] = every[worth]
-    return figures | {
-        "low-confidence photos": float(len(unsure)),
-        "of these, clearly neither and not predicted again": float(len(unsure) - len(worth)),
-        "decisions that this changes": float(np.sum(_decisions(bundle, every) != _decisions(bundle, spared))),
-        "likeliest classes that this changes": float(np.sum(every.argmax(axis=1) != spared.argmax(axis=1))),
+
+    def again(index: int, side: int) -> np.ndarray:
+        return decoded(paths[index], side)
+
+    spared, asked = (c.refine(engine.predict, first, again).probabilities for c in (crops, every))
+    return {
+        "clear cases of neither, without crops": float((first[:, crops.neither] >= _below(crops)).sum()),
+        "decisions that this changes": float(np.sum(_decisions(bundle, asked) != _decisions(bundle, spared))),
+        "likeliest classes that this changes": float(np.sum(asked.argmax(axis=1) != spared.argmax(axis=1))),
     }
+
+
+def _below(crops: CropInference) -> float:
+    assert crops.corners
+    return (crops.rule or crops.corners).neither_below
 
 
 def _precisions(bundle: Bundle, paths: Sequence[bytes], exact: np.ndarray) -> dict[str, float]:
@@ -66,15 +83,6 @@ def _precisions(bundle: Bundle, paths: Sequence[bytes], exact: np.ndarray) -> di
 
 def _first(bundle: Bundle, engine: Engine, paths: Sequence[bytes]) -> np.ndarray:
     return np.concatenate([engine.predict(images) for images in batches(paths, bundle.input_size)])
-
-
-def _looked(
-    bundle: Bundle, look: multi_crop.MultiCrop, engine: Engine, paths: Sequence[bytes], first: np.ndarray
-) -> np.ndarray:
-    def again(index: int, side: int) -> np.ndarray:
-        return decoded(paths[index], side)
-
-    return multi_crop.refine(engine.predict, first, look, bundle.input_size, again, neither=bundle.neither)
 
 
 def _flips(bundle: Bundle, one: np.ndarray, other: np.ndarray) -> dict[str, float]:

@@ -75,27 +75,6 @@ def _evidence(whole: Probabilities, crops: Sequence[Probabilities], neither: int
     return [_logs(whole), np.stack([_logs(seen).mean(axis=0) for seen in crops]), _logs(strongest)]
 
 
-def refine(
-    predict: PredictFn,
-    probabilities: Probabilities,
-    crop: MultiCrop,
-    size: int,
-    load: TryLoadFn,
-    pool: Executor | None = None,
-    neither: int | None = None,
-) -> Probabilities:
-    """Return probabilities (n, k) in which rows of low confidence are replaced by multi-crop predictions.
-
-    `probabilities` are those of whole photos at `size` pixels, `neither` is its column, if there is one. A
-    photo that `load` cannot decode keeps its row. With a `pool`, photos are decoded by it while the network
-    predicts others; without one, by the caller, one after the other.
-    """
-    result = probabilities.copy()
-    for row, seen in predictions(predict, probabilities, crop, size, load, pool, neither):
-        result[row] = combine(result[row][None], [seen], crop, neither)[0]
-    return result
-
-
 def predictions(
     predict: PredictFn,
     probabilities: Probabilities,
@@ -105,7 +84,12 @@ def predictions(
     pool: Executor | None = None,
     neither: int | None = None,
 ) -> Iterator[tuple[int, Probabilities]]:
-    """Yield each row of low confidence, and the probabilities (CROPS, k) of its crops, if it is decoded."""
+    """Yield each row of low confidence, and the probabilities (CROPS, k) of its crops.
+
+    `probabilities` are those of whole photos at `size` pixels, `neither` is its column, if there is one. A
+    photo that `load` cannot decode is left out. With a `pool`, photos are decoded by it while the network
+    predicts others; without one, by the caller, one after the other.
+    """
     photos = decoded(low_confidence(probabilities, crop, neither), crop.side(size), load, pool)
     while group := list(islice(photos, GROUP)):
         seen = predict(np.concatenate([corner_crops(photo, size) for _, photo in group]))

@@ -1,4 +1,4 @@
-"""What benchmarks compute and write; that they run at all is seen when they are run."""
+"""What benchmarks compute and write; that most of them run at all is seen when they are run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import limit, photos, rivals, writing
+from benchmarks import answers, limit, photos, rivals, writing
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.limit import BUNDLE, Limit
 from models.bundle.bundle import load
@@ -78,3 +78,12 @@ def test_what_people_write_runs_the_shipped_weights():
     model, size = rivals._model()
     bundle = load(BUNDLE)
     assert model.output_shape == (None, len(bundle.labels)) and size == bundle.input_size
+
+
+def test_answers_of_engines_and_precisions_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(photos, "everyday", lambda count: [])
+    found = answers.measure(tmp_path, 6)
+    assert found["photos"] == 6 and found["flips of the decision between engines"] == 0
+    assert found["greatest difference of a probability between engines"] < 0.005
+    assert found["int8: greatest difference of a probability"] > 0
+    assert found["decisions that this changes"] == 0

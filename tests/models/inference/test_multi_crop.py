@@ -8,9 +8,14 @@ import pytest
 
 from models.bundle.manifest import MultiCrop
 from models.inference import multi_crop
-from models.inference.multi_crop import CROPS, combine, corner_crops, fit, low_confidence, refine, rows_below
+from models.inference.box_crops import CropInference
+from models.inference.multi_crop import CROPS, combine, corner_crops, fit, low_confidence, rows_below
 
 LOOK = MultiCrop(below=0.9, zoom=2.0, whole=1.0, parts=1.0, strongest=0.0)
+
+
+def refine(predict, first, load, pool=None):
+    return CropInference(LOOK, 8, None, (0, 1)).refine(predict, first, load, pool).probabilities
 
 
 def test_crops_are_the_corners():
@@ -78,7 +83,7 @@ def test_only_photos_of_low_confidence_are_decoded_again_at_the_larger_size():
         return np.zeros((side, side, 3), np.uint8)
 
     first = np.float32([[0.95, 0.05], [0.6, 0.4], [0.2, 0.8]])
-    result = refine(lambda images: np.tile(np.float32([0.0, 1.0]), (len(images), 1)), first, LOOK, 8, load)
+    result = refine(lambda images: np.tile(np.float32([0.0, 1.0]), (len(images), 1)), first, load)
     assert asked == [(1, 16), (2, 16)]
     np.testing.assert_array_equal(result[0], first[0])
     assert result[1, 1] > 0.99 and first[1, 1] == np.float32(0.4)  # the first answers are left alone
@@ -86,7 +91,7 @@ def test_only_photos_of_low_confidence_are_decoded_again_at_the_larger_size():
 
 def test_a_photo_that_cannot_be_read_again_keeps_its_probabilities():
     first = np.float32([[0.6, 0.4]])
-    result = refine(lambda images: pytest.fail("no photo to predict"), first, LOOK, 8, lambda *_: None)
+    result = refine(lambda images: pytest.fail("no photo to predict"), first, lambda *_: None)
     np.testing.assert_array_equal(result, first)
 
 
@@ -118,16 +123,16 @@ def test_probabilities_are_the_same_in_groups_with_a_pool_and_one_by_one():
     photos = np.stack([np.full((8, 8, 3), 4 * n, np.uint8) for n in range(60)])
     alone, together = Brightness(), Brightness()
     expected = np.concatenate(
-        [refine(alone, alone(photo[None]), LOOK, 8, lambda _, s, n=n: photo_of(n, s))
+        [refine(alone, alone(photo[None]), lambda _, s, n=n: photo_of(n, s))
          for n, photo in enumerate(photos)]
     )  # fmt: skip
     first = Brightness()(photos)
     with ThreadPoolExecutor(3) as pool:
-        seen = refine(together, first, LOOK, 8, photo_of, pool)
+        seen = refine(together, first, photo_of, pool)
     np.testing.assert_allclose(seen, expected, rtol=1e-6)
     assert max(together.asked) == multi_crop.GROUP * CROPS
     assert len(together.asked) < len(alone.asked) / 4
-    one_by_one = refine(Brightness(), first, LOOK, 8, photo_of)
+    one_by_one = refine(Brightness(), first, photo_of)
     np.testing.assert_allclose(one_by_one, expected, rtol=1e-6)
 
 
@@ -144,7 +149,7 @@ def test_photos_are_decoded_while_the_network_predicts_others():
         return np.full((len(images), 2), 0.5, np.float32)
 
     with ThreadPoolExecutor(1) as pool:
-        refine(predict, np.full((2 * multi_crop.GROUP, 2), 0.5, np.float32), LOOK, 8, load, pool)
+        refine(predict, np.full((2 * multi_crop.GROUP, 2), 0.5, np.float32), load, pool)
 
 
 def test_the_number_of_decoded_photos_in_memory_is_limited():
@@ -160,7 +165,7 @@ def test_the_number_of_decoded_photos_in_memory_is_limited():
         return np.full((len(images), 2), 0.5, np.float32)
 
     with ThreadPoolExecutor(4) as pool:
-        refine(predict, np.full((200, 2), 0.5, np.float32), LOOK, 8, load, pool)
+        refine(predict, np.full((200, 2), 0.5, np.float32), load, pool)
     assert len(decoded) == 200 and most[0] <= multi_crop.AHEAD + multi_crop.GROUP
 
 
@@ -169,7 +174,7 @@ def test_an_error_of_the_decoder_is_not_hidden():
         raise MemoryError
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(MemoryError):
-        refine(Brightness(), np.full((1, 2), 0.5, np.float32), LOOK, 8, load, pool)
+        refine(Brightness(), np.full((1, 2), 0.5, np.float32), load, pool)
 
 
 def test_no_photos_have_no_rows_below():

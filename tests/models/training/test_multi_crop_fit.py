@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.bundle.manifest import Archive, Detector
 from models.data.dataset import Photos, scan
 from models.inference import multi_crop
+from models.inference.box_crops import Box
 from models.training.multi_crop_fit import SYNTHETIC_WEIGHT, MultiCropFit
 
 SIZE = 16
@@ -39,6 +41,21 @@ def test_small_animals_give_weight_to_the_strongest_crop(photos: Photos):
     cats = photos.labels == 0
     assert (seen[cats, 0] > first[cats, 0]).all() and (seen[~cats, 0] < 0.5).all()
     assert np.allclose(seen.sum(axis=1), 1)
+
+
+def test_with_a_detector_the_weights_are_fitted_to_the_crops_of_its_boxes(
+    photos: Photos, monkeypatch: pytest.MonkeyPatch
+):
+    given: list[list[np.ndarray]] = []
+    monkeypatch.setattr(multi_crop, "fit", lambda whole, crops, *rest: given.append(crops))
+    rule = Detector(
+        network=Archive(file="d.zip", sha256="0" * 64, bytes=1), labels=["cat"], side=64, score=0.5, crops=3,
+        margin=0.0, second_above=1.0, both=1.0,
+    )  # fmt: skip
+    boxes = [Box("cat", 0.9, (0.0, 0.0, 1.0, 1.0)), Box("cat", 0.8, (0.5, 0.5, 1.0, 1.0))]
+    fitted = MultiCropFit(by_redness, SIZE, 1.6, [0], 1, rule, lambda photo: boxes)
+    fitted.fitted(photos, np.tile(np.float32([0.4, 0.6]), (len(photos), 1)))
+    assert len(given[0]) >= len(photos) and {len(seen) for seen in given[0]} == {2}
 
 
 def test_confident_photos_keep_their_probabilities(photos: Photos):
