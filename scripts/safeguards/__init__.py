@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from scripts.safeguards import arriving, databases, disks, models, pages, pictures, reports, visitors
+from scripts.safeguards import (
+    arriving,
+    connections,
+    databases,
+    disks,
+    models,
+    pages,
+    pictures,
+    reports,
+    uploads,
+    visitors,
+)  # fmt: skip
 from scripts.safeguards.safeguard import Safeguard
 
 __all__ = ["SAFEGUARDS", "Safeguard", "by_fault", "covers"]
@@ -17,6 +28,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *reports.SAFEGUARDS,
     *models.SAFEGUARDS,
     *pages.SAFEGUARDS,
+    *uploads.SAFEGUARDS,
+    *connections.SAFEGUARDS,
     *visitors.SAFEGUARDS,
 )
 

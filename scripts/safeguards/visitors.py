@@ -1,13 +1,10 @@
 # ruff: noqa: E501
-"""Safeguards: pages and API, faults 103 to 113."""
+"""Safeguards: pages and API, faults 103 to 113, but for uploads and connections."""
 
 from __future__ import annotations
 
 from scripts.safeguards.safeguard import Safeguard, of
 
-_UPLOADS = "pipeline/web/services/test_uploads.py::"
-_DELIVERING = "pipeline/web/services/test_delivery.py::"
-_DURABLE = _DELIVERING + "test_it_is_durable_before_it_has_its_name_and_its_name_before_it_is_answered"
 _REPORTS = "pipeline/web/routes/test_reports.py::"
 _CSV = "pipeline/reports/test_csv_files.py::"
 _FILE = "pipeline/web/routes/test_file_detail.py::"
@@ -81,12 +78,6 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (106,), ("pipeline/web/routes/test_thumbnails.py::test_a_path_outside_our_folders_is_not_shown",),
     ),
     of(
-        "new names for uploads", "pipeline/web/services/uploads.py",
-        "        path = self._folder / f\"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}.part\"\n",
-        "        path = self._folder / shown\n",
-        (106,), (_UPLOADS + "test_the_clients_name_is_never_one_on_our_disk",),
-    ),
-    of(
         "only listed reports", "pipeline/web/services/report_files.py",
         "    return open_if_regular(folder, name) if NAME.fullmatch(name) else None\n",
         "    return open_if_regular(folder, name)\n",
@@ -97,96 +88,6 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "_FILE = os.O_RDONLY | os.O_NOFOLLOW |",
         "_FILE = os.O_RDONLY |",
         (106,), (_REPORTS + "test_a_link_or_a_pipe_in_the_place_of_a_report_leads_nowhere",),
-    ),
-    of(
-        "a file of an upload is bounded", "pipeline/web/services/uploads.py",
-        "                raise _too_large(self._limits)\n",
-        "                pass\n",
-        (107,), (_UPLOADS + "test_a_file_that_is_too_large_is_refused_while_it_comes",),
-    ),
-    of(
-        "a declared length that is too large is refused", "pipeline/web/services/uploads.py",
-        "    if expected > TOGETHER * limits.file_bytes + BESIDE_BYTES:\n",
-        "    if False:\n",
-        (107,), (_UPLOADS + "test_a_stated_length_that_is_too_large_is_refused_before_anything_is_read",),
-    ),
-    of(
-        "a limit of files in a request", "pipeline/web/services/uploads.py",
-        "        if len(self.files) >= MOST_FILES:\n",
-        "        if False:\n",
-        (107,), (_UPLOADS + "test_ten_thousand_parts_are_refused",),
-    ),
-    of(
-        "a limit of form data besides files", "pipeline/web/services/uploads.py",
-        "        if self._read - self._total > BESIDE_BYTES:\n",
-        "        if False:\n",
-        (107,), (_UPLOADS + "test_whatever_the_body_consists_of_it_is_not_read_for_ever",),
-    ),
-    of(
-        "a limit of fields in a form", "pipeline/web/services/uploads.py",
-        "            if self._fields > MOST_FIELDS:\n",
-        "            if False:\n",
-        (107,), (_UPLOADS + "test_ten_thousand_parts_are_refused",),
-    ),
-    of(
-        "the disk reserve during an upload", "pipeline/web/services/uploads.py",
-        "            if shutil.disk_usage(self._folder).free < RESERVE_BYTES:\n",
-        "            if False:\n",
-        (108,), (_UPLOADS + "test_a_disk_that_others_fill_meanwhile_keeps_its_reserve",),
-    ),
-    of(
-        "an incomplete form is refused", "pipeline/web/services/uploads.py",
-        "        if not receiver.whole:\n",
-        "        if False:\n",
-        (107,), (_UPLOADS + "test_a_form_that_is_cut_off_or_not_understood_is_refused",),
-    ),
-    of(
-        "unaccepted uploads are removed", "pipeline/web/services/uploads.py",
-        "        await asyncio.to_thread(receiver.discard)\n",
-        "        pass\n",
-        (107,), (_SERVER + "test_a_client_that_leaves_in_the_middle_leaves_nothing",),
-    ),
-    of(
-        "leftovers of a killed server are removed", "pipeline/web/services/uploads.py",
-        "            if entry.name.startswith(PREFIX) and not _is_other_server(pid):\n",
-        "            if False:\n",
-        (107,), (_UPLOADS + "test_what_a_killed_server_left_is_swept",),
-    ),
-    of(
-        "a slow body is ended", "pipeline/web/middleware/body_limits.py",
-        "        left = min(SILENCE_SECONDS, self._began + SILENCE_SECONDS + allowance - self._clock())\n",
-        "        left = SILENCE_SECONDS\n",
-        (107,), (_UPLOADS + "test_a_body_that_trickles_is_not_taken",),
-    ),
-    of(
-        "a silent connection is closed", "pipeline/web/connections.py",
-        "            return now - self.began > HEAD_SECONDS\n",
-        "            return False\n",
-        (107,), (_SERVER + "test_a_silent_or_incomplete_request_is_disconnected",),
-    ),
-    of(
-        "a client that receives nothing is disconnected", "pipeline/web/connections.py",
-        "        return now - self.last > WRITE_SECONDS or now",
-        "        return False and now",
-        (107,), ("pipeline/web/connections/test_places.py::test_a_reader_that_slows_down_or_trickles_is_late",),
-    ),
-    of(
-        "a client that keeps the server waiting is evicted", "pipeline/web/connections.py",
-        "        if len(others) < CONNECTIONS or self._replace(map(_of, others)):\n",
-        "        if len(others) < CONNECTIONS:\n",
-        (107,), ("pipeline/web/connections/test_places.py::test_a_waiting_connection_gives_way_to_a_new_one",),
-    ),
-    of(
-        "one address does not take all connections", "pipeline/web/connections.py",
-        "            return self._displace(candidates, count)\n",
-        "            return False\n",
-        (107,), ("pipeline/web/connections/test_places.py::test_an_address_that_asks_without_a_pause_does_not_keep_others_out",),
-    ),
-    of(
-        "a form has no right to its place, as an upload has", "pipeline/web/connections.py",
-        "        return cycle.more_body and is_upload(cycle.scope[\"path\"])\n",
-        "        return cycle.more_body\n",
-        (107,), ("pipeline/web/connections/test_places.py::test_bodies_that_are_no_uploads_do_not_keep_others_out",),
     ),
     of(
         "no foreign cookie reaches Python's slow parser", "pipeline/web/middleware/guard.py",
@@ -203,70 +104,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ("pipeline/web/routes/test_review.py::test_cookies_of_other_programs_cost_no_time_and_hide_no_answer",),
     ),
     of(
-        "one IPv6 network does not take all places", "pipeline/web/connections.py",
-        "    return network_of(connection.client[0]) if",
-        "    return connection.client[0] if",
-        (107,), ("pipeline/web/connections/test_places.py::test_the_addresses_of_one_ipv6_network_do_not_keep_others_out",),
-    ),
-    of(
-        "the rest of a refused body is bounded", "pipeline/web/connections.py",
-        "        if self._discarded > lingering.DISCARD_BYTES:\n",
-        "        if False:\n",
-        (107,), ("pipeline/web/connections/test_lingering.py::test_of_a_refused_body_only_so_much_is_received",),
-    ),
-    of(
-        "the rest of a refused body has a few seconds", "pipeline/web/connections.py",
-        "            return now - self.began > lingering.DISCARD_SECONDS\n",
-        "            return False\n",
-        (107,), ("pipeline/web/connections/test_lingering.py::test_the_rest_of_a_refused_body_has_a_few_seconds",),
-    ),
-    of(
-        "a refusal reaches a client that still sends", "pipeline/web/lingering.py",
-        "        if self.lingers or self._transport.is_closing() or not self._must_linger():\n",
-        "        if True:\n",
-        (107,), ("pipeline/web/connections/test_lingering.py::test_a_client_that_sends_all_before_it_reads_receives_the_refusal",),
-    ),
-    of(
         "a connection for health checks", "pipeline/web/middleware/guard.py",
         "        return local and request.scope[\"path\"] in HEALTH_PATHS\n",
         "        return False\n",
         (107,), ("pipeline/web/connections/test_live_clients.py::test_when_all_places_are_taken_this_machine_may_ask_how_it_is",),
-    ),
-    of(
-        "a small body for a small form", "pipeline/web/middleware/body_limits.py",
-        "        if self._limit is not None and self._bytes > self._limit:\n",
-        "        if False:\n",
-        (107,), (_SAFETY + "test_a_form_may_not_be_large",),
-    ),
-    of(
-        "free space is checked before an upload", "pipeline/web/services/uploads.py",
-        "    if expected + RESERVE_BYTES > free:\n",
-        "    if False:\n",
-        (108,), (_UPLOADS + "test_without_room_a_file_is_refused_before_it_is_read",),
-    ),
-    of(
-        "an upload is synced before it gets its name", "pipeline/web/services/delivery.py",
-        "        os.fsync(descriptor)\n",
-        "        pass\n",
-        (108,), (_DURABLE,),
-    ),
-    of(
-        "the inbox is synced before the response", "pipeline/web/services/delivery.py",
-        "        moves.sync_folders([os.fsencode(inbox)])\n        return Delivery(name",
-        "        return Delivery(name",
-        (108,), (_DURABLE,),
-    ),
-    of(
-        "one request at a time for one key", "pipeline/web/services/delivery.py",
-        "            with lock:\n                yield\n",
-        "            yield\n",
-        (109,), (_DELIVERING + "test_a_hundred_at_once_are_a_hundred_deliveries_or_one_with_a_key",),
-    ),
-    of(
-        "a key is looked up in the ledger", "pipeline/web/services/delivery.py",
-        "        if row is None:\n            return None\n",
-        "        return None\n",
-        (109,), (_DELIVERING + "test_the_same_key_brings_one_file_before_and_after_the_worker_took_it",),
     ),
     of(
         "all text is escaped", "pipeline/web/views/rendering.py",

@@ -58,7 +58,7 @@ class ForkedInstallation(ProcessInstallation):
         [(outcome,)] = self.rows("outcome", "name = 'fresh.jpg'")
         assert outcome in ("cats", "dogs", "uncertain")[: 1 if self._photo is None else None]
 
-    def wait_until_paused(self, why: str, seconds: float = 5.0) -> None:
+    def wait_until_paused(self, why: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the sign of life says that the worker is paused, and why."""
 
         def is_paused() -> bool:
