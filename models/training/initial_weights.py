@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import Bundle, load, locate, read_weights
+import models
+from models.bundle.bundle import MANIFEST, Bundle, load, locate, read_weights
 from models.errors import ArchitectureError, BundleError
 from models.networks import architectures, imagenet_weights
 from models.networks.architectures import Network
 
 log = logging.getLogger(__name__)
+
+DEFAULT = "mobilenet_v2"
+"""The architecture where none is named."""
 
 Batches = Callable[[], Iterable[npt.NDArray[np.uint8]]]
 
@@ -37,6 +41,15 @@ def chosen(architecture: str, asked: str | None) -> str:
             "of a bundle"
         )
     return str(folder)
+
+
+def architecture_of(init: str | None) -> str:
+    """Return the architecture of a training that names none: that of the bundle to start from, if it is one.
+
+    Raises ArchitectureError and BundleError.
+    """
+    folder = Path(chosen(DEFAULT, init))
+    return load(folder).architecture if folder.is_dir() else DEFAULT
 
 
 def check(architecture: str, init: str) -> None:
@@ -90,10 +103,17 @@ def _advice(architecture: str, init: str) -> Iterator[None]:
     except ArchitectureError as error:
         if init != imagenet_weights.DOWNLOAD:
             raise
+        bundles = "".join(f", from a bundle, --init {name}" for name in _shipped(architecture))
         raise ArchitectureError(
-            f"{error}. {imagenet_weights.hint(architecture)}; or start from a bundle, --init cats_dogs, or "
-            "from random weights, --init none"
+            f"{error}. {imagenet_weights.hint(architecture)}; or start{bundles} or from random weights, "
+            "--init none"
         ) from error
+
+
+def _shipped(architecture: str) -> list[str]:
+    """Return the names of the bundles of an architecture that come with Pawsort."""
+    folders = sorted(file.parent for file in Path(models.__file__).parent.glob(f"*/{MANIFEST}"))
+    return [folder.name for folder in folders if load(folder).architecture == architecture]
 
 
 def _imagenet_head(network: Network) -> list[Any]:

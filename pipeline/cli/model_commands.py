@@ -43,12 +43,12 @@ def train(
         str | None, typer.Option(metavar="NAME", help="A public data set, downloaded once: cifar10.")
     ] = None,
     architecture: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="mobilenet_v2, efficientnet_lite0 to efficientnet_lite2, small_cnn, cifar_cnn, svm or "
-            "random_forest."
+            "random_forest; default: that of the bundle of --init, else mobilenet_v2."
         ),
-    ] = "mobilenet_v2",
+    ] = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -99,10 +99,13 @@ def train(
     """
     _set_up_log(config)
     names = _folder_names(folder or ())
+    from models.training.initial_weights import architecture_of
     from models.training.train import TrainOptions
     from models.training.train import train as fit
     from pipeline.cli.progress import training_progress
 
+    with translated():
+        architecture = architecture or architecture_of(init)
     options = TrainOptions(
         folders=folders or (),
         dataset=dataset,

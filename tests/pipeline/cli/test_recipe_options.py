@@ -94,3 +94,18 @@ def test_what_cannot_be_a_recipe_ends_with_exit_code_2(asked: Any, words: tuple[
     with pytest.raises(SettingsError) as ended:
         asked(*words)
     assert says in str(ended.value) and ended.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "architecture"),
+    [
+        ((), "mobilenet_v2"),
+        (("--init", "cats_dogs"), "efficientnet_lite1"),
+        (("--init", "none"), "mobilenet_v2"),
+        (("--init", "cats_dogs", "--architecture", "small_cnn"), "small_cnn"),
+    ],
+)
+def test_a_training_from_a_bundle_has_its_architecture(
+    asked: Any, words: tuple[str, ...], architecture: str
+) -> None:
+    assert asked(*words).architecture == architecture
