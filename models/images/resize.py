@@ -46,17 +46,21 @@ def _squashed(
         for band in bands:
             joined.paste(band, (0, top))
             top += band.height
-    return _resized(joined, box, (width / across, height / down))
+    return resized(joined, box, (0, 0, width / across, height / down))
 
 
-def _resized(image: Image.Image, box: tuple[int, int], used: tuple[float, float]) -> Image.Image:
-    """Bring what is used of a picture, from its left upper corner, to a box, each channel by itself."""
+def resized(image: Image.Image, box: tuple[int, int], area: tuple[float, float, float, float]) -> Image.Image:
+    """Bring a part of a picture to this width and height, each channel by itself; both sides are scaled.
+
+    `area` is left, top, right and bottom in pixels; next to its edges, what lies beside it is mixed in.
+    """
     # Where memory ends, the resizer ends the process, and Pillow raises MemoryError.
     if Resizer is None or box[0] * image.height > _QUICK_PIXELS:
-        return image.resize(box, Image.Resampling.BILINEAR, box=(0, 0, *used))
+        return image.resize(box, Image.Resampling.BILINEAR, box=area)
     result = Image.new(image.mode, box)
     bilinear = ResizeAlg.convolution(FilterType.bilinear)
-    options = ResizeOptions(resize_alg=bilinear, crop_box=CropBox(0, 0, *used))
+    left, top, right, bottom = area
+    options = ResizeOptions(resize_alg=bilinear, crop_box=CropBox(left, top, right - left, bottom - top))
     Resizer().resize_pil(image, result, options)
     return result
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from models.bundle.bundle import Bundle
 from models.bundle.manifest import Detector, MultiCrop
+from models.images.resize import resized
 from models.inference import multi_crop
 from models.types import Flags, Pixels, PredictFn, Probabilities, TryLoadFn
 
@@ -222,7 +223,7 @@ def cut(photo: Pixels, area: Area, size: int) -> Pixels:
     """
     height, width = photo.shape[:2]
     box = (area[0] * width, area[1] * height, area[2] * width, area[3] * height)
-    return np.asarray(Image.fromarray(photo).resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return np.asarray(resized(Image.fromarray(photo), (size, size), box))
 
 
 def _cuts(photo: Pixels, areas: Sequence[Area], size: int) -> npt.NDArray[np.uint8]:

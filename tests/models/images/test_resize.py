@@ -34,6 +34,18 @@ def test_where_only_pillow_can_resize_a_picture_looks_the_same(
     assert np.abs(quick - decode(data, SIZE)).max() <= 1
 
 
+@pytest.mark.parametrize(
+    "area", [(0, 0, 60, 40), (6.5, 0, 60, 39.25), (1 / 3, 2 / 3, 59.9, 40), (59, 39, 60, 40)]
+)
+def test_a_part_of_a_picture_looks_the_same_with_pillow_alone(
+    area: tuple[float, float, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = noise(60, 40)
+    quick = np.asarray(resize.resized(picture, (24, 24), area)).astype(int)
+    monkeypatch.setattr(resize, "Resizer", None)
+    assert np.abs(quick - np.asarray(resize.resized(picture, (24, 24), area))).max() <= 1
+
+
 def test_what_needs_much_room_to_be_resized_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no room, the quick resizer ends the process, and Pillow raises MemoryError."""
     monkeypatch.setattr(resize, "Resizer", lambda: pytest.fail("the quick resizer was asked"))
