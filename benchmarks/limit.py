@@ -2,8 +2,8 @@
 
 A photo costs d seconds of core time to read and decode, and i seconds to classify. Alone, with all c cores,
 decoding reaches D = c / d photos a second and inference I = c / i; sharing the cores, both together reach at
-most c / (d + i) = 1 / (1 / D + 1 / I). Multi-crop adds u x (1 / D' + CROPS / I) to a photo,
-where u is the share of low-confidence photos, and D' the rate of decoding at the larger size.
+most c / (d + i) = 1 / (1 / D + 1 / I). Multi-crop inference (decoding at the larger size, the detector, the
+network on the crops) adds m seconds of core time, on average over all photos, so m / c to a photo.
 
 Core time is measured beside wall time, because other programs affect only the latter. The machine's speed
 varies, so `around` measures the limit before and after what is compared with it.
@@ -25,9 +25,9 @@ import numpy as np
 
 from benchmarks.apart import apart
 from models.bundle.bundle import Bundle, load
-from models.inference import multi_crop
+from models.inference.box_crops import of_bundle
+from models.inference.detector import open_detector
 from models.inference.engines import answering, open_engine
-from models.inference.multi_crop import CROPS
 from pipeline import config
 from pipeline.classifier import image_loader
 from pipeline.processes import usable_cpus
@@ -44,17 +44,17 @@ _JUDGED = 800
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Rates in photos a second, each alone with all cores; `unsure` is a share, 0 to 1."""
+    """Rates in photos a second, each alone with all cores; costs in seconds of core time a photo."""
 
     decoding: float
-    decoding_larger: float
     inference: float
     engine: str
     batch: int
-    unsure: float
-    decoding_cost: float  # seconds of core time a photo, here and below
-    decoding_larger_cost: float
+    cores: int
+    again: float  # share of the photos that are predicted again in crops, 0 to 1
+    decoding_cost: float
     inference_cost: float
+    again_cost: float  # of multi-crop inference, on average over all photos
 
     @property
     def without_crops(self) -> float:
@@ -63,19 +63,13 @@ class Limit:
 
     @property
     def with_crops(self) -> float:
-        """Photos a second with multi-crop inference for low-confidence photos."""
-        return 1 / (1 / self.without_crops + self.unsure * self.crop_seconds)
-
-    @property
-    def crop_seconds(self) -> float:
-        """Seconds of all cores that multi-crop inference adds to a low-confidence photo."""
-        return 1 / self.decoding_larger + CROPS / self.inference
+        """Photos a second with multi-crop inference, were it spread evenly over the cores."""
+        return 1 / (1 / self.without_crops + self.again_cost / self.cores)
 
     @property
     def core_seconds(self) -> float:
-        """Core time that a photo needs, its share of multi-crop inference included."""
-        look = self.decoding_larger_cost + CROPS * self.inference_cost
-        return self.decoding_cost + self.inference_cost + self.unsure * look
+        """Core time that a photo needs."""
+        return self.decoding_cost + self.inference_cost + self.again_cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +93,12 @@ class _Watch:
 
 def limit(paths: Sequence[bytes]) -> Limit:
     """Measure on these photos with the shipped model, decoding and inference one after the other."""
-    bundle = shipped()
-    look = bundle.multi_crop
-    decoding = apart(decoding_pace, paths, bundle.input_size)
-    larger = apart(decoding_pace, paths[::2], look.side(bundle.input_size)) if look else decoding
+    decoding = apart(decoding_pace, paths, shipped().input_size)
     found = apart(inference, paths)
     batch, best = max(found.first.items(), key=lambda item: item[1].rate)
     return Limit(
-        decoding.rate, larger.rate, best.rate, found.engine, batch,
-        found.unsure, decoding.cost, larger.cost, best.cost,
+        decoding.rate, best.rate, found.engine, batch, usable_cpus(), found.again,
+        decoding.cost, best.cost, found.again_cost,
     )  # fmt: skip
 
 
@@ -147,11 +138,12 @@ def _read_all(paths: Sequence[bytes], size: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """Paces of the network on ready photos; `first` by size of batch, `unsure` is a share."""
+    """Paces of the network on ready photos, by size of batch, and the share and cost of multi-crop."""
 
     engine: str
     first: dict[int, Pace]
-    unsure: float
+    again: float  # share of the photos
+    again_cost: float  # seconds of core time, on average over all photos
 
 
 def inference(paths: Sequence[bytes]) -> Inference:
@@ -159,14 +151,22 @@ def inference(paths: Sequence[bytes]) -> Inference:
 
     They are a few hundred, taken from all of them, since how hard they are depends on where they come from.
     """
-    bundle = shipped()
-    ready = pixels(paths[:: -(-len(paths) // _JUDGED)], bundle.input_size)
-    engine, look = open_engine(bundle, "auto", usable_cpus()), bundle.multi_crop
-    again = multi_crop.low_confidence(engine.predict(ready), look, bundle.neither) if look else []
+    bundle, chosen = shipped(), paths[:: -(-len(paths) // _JUDGED)]
+    ready = pixels(chosen, bundle.input_size)
+    engine = open_engine(bundle, "auto", usable_cpus())
+    crops, first = of_bundle(bundle, open_detector(bundle)), engine.predict(ready)
+
+    def load(row: int, side: int) -> np.ndarray | None:
+        return image_loader.load((row, chosen[row]), side, LIMITS)[1]
+
+    with ThreadPoolExecutor(usable_cpus()) as pool:
+        again = sum(1 for _ in crops.seen(engine.predict, first, load, pool))
+        refining = _pace(lambda: crops.refine(engine.predict, first, load, pool), len(ready))
     return Inference(
         engine.name,
         {n: _pace(partial(_in_parts, engine.predict, ready, n), len(ready)) for n in _BATCHES},
-        len(again) / len(ready),
+        again / len(ready),
+        refining.cost,
     )
 
 

@@ -28,7 +28,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     return {
         "reading and decoding alone, photos/s": round(most.decoding, 1),
         "inference alone, photos/s": round(most.inference, 1),
-        "photos predicted again in crops, share": round(most.unsure, 3),
+        "photos predicted again in crops, share": round(most.again, 3),
         "limit of the machine without multi-crop, photos/s": round(most.without_crops, 1),
         "limit of the machine, photos/s": round(with_crops, 1),
         "classifier alone, from paths to answers, photos/s": round(answered, 1),
@@ -52,11 +52,10 @@ def _worker_and_classifier(folder: Path, paths: Sequence[bytes]) -> tuple[tuple[
 
 def _slices(most: Limit, cores: float) -> dict[str, float]:
     """Say where the core time of a photo goes, in seconds."""
-    crops = most.core_seconds - most.decoding_cost - most.inference_cost
     return {
         "reading, decoding, resizing": most.decoding_cost,
         "the network": most.inference_cost,
-        "multi-crop": crops,
+        "multi-crop: larger photos, detector, crops": most.again_cost,
         "all else: ledger, moves, passing on": max(0.0, cores - most.core_seconds),
     }
 

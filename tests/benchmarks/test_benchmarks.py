@@ -15,21 +15,21 @@ from models.images.decode import decode
 
 LIMIT = Limit(
     decoding=400.0,
-    decoding_larger=200.0,
     inference=100.0,
     engine="openvino",
     batch=8,
-    unsure=0.1,
+    cores=2,
+    again=0.1,
     decoding_cost=0.005,
-    decoding_larger_cost=0.01,
     inference_cost=0.02,
+    again_cost=0.009,
 )
 
 
 def test_the_limit_is_what_decoding_and_the_network_reach_on_the_same_cores():
     assert LIMIT.without_crops == pytest.approx(80.0)
-    assert LIMIT.with_crops == pytest.approx(1 / (0.0125 + 0.1 * (0.005 + 0.04)))
-    assert LIMIT.core_seconds == pytest.approx(0.025 + 0.1 * (0.01 + 0.08))
+    assert LIMIT.with_crops == pytest.approx(1 / (0.0125 + 0.0045))
+    assert LIMIT.core_seconds == pytest.approx(0.034)
     assert 2 / LIMIT.core_seconds == pytest.approx(LIMIT.with_crops), (
         "the same, where two cores do nothing else"
     )
