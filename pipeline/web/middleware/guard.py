@@ -25,7 +25,7 @@ from pipeline.ranges import is_address
 from pipeline.web.middleware import token_attempts
 from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
-from pipeline.web.middleware.cookies import cookies, without_foreign
+from pipeline.web.middleware.cookies import without_foreign
 from pipeline.web.middleware.problems import Problem, answer, wants_json
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.request_log import Lines, address_of, named
@@ -34,7 +34,6 @@ from pipeline.web.middleware.token_attempts import Attempts
 
 log = logging.getLogger(__name__)
 
-COOKIE = "pawsort"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/login", "/logout", "/healthz"})
@@ -124,7 +123,7 @@ class SecurityMiddleware:
         """Return whether a request has the token or a valid session cookie. Raises Problem 429."""
         if shown := bearer(request.headers):
             return self._attempts.is_right(address_of(request), shown)
-        return any(map(self._sessions.is_valid, cookies(request.headers, COOKIE)))
+        return any(map(self._sessions.is_valid, self._sessions.sent(request.headers)))
 
     @staticmethod
     def _has_connection(request: Request) -> bool:

@@ -8,7 +8,6 @@ from starlette.datastructures import Headers
 from pipeline.config import WebSettings
 from pipeline.web.middleware import request_log
 from pipeline.web.middleware.guard import (
-    COOKIE,
     HEADERS,
     Hosts,
     bearer,
@@ -16,7 +15,7 @@ from pipeline.web.middleware.guard import (
     is_ambiguous,
     is_cross_site,
 )
-from tests.pipeline.web.conftest import HTML, TestClient, client_of
+from tests.pipeline.web.conftest import HTML, TestClient, client_of, session_of
 from tests.support.installation import Installation
 
 TOKEN = "correct horse battery"
@@ -190,7 +189,7 @@ def test_the_form_leaves_a_cookie_that_is_not_the_token(pawsort: Installation) -
         answer = client.post("/login", data={"token": TOKEN, "next": "/"}, follow_redirects=False)
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie and "SameSite=strict" in cookie and TOKEN not in cookie
-        assert client.cookies[COOKIE]
+        assert session_of(client)
         assert client.get("/", headers=HTML, follow_redirects=False).status_code == 200
         client.post("/logout")
         assert client.get("/", headers=HTML, follow_redirects=False).status_code == 303
