@@ -20,7 +20,17 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from pipeline import overlapping_folders
 from pipeline.errors import SettingsError
-from pipeline.ranges import Folder, HostAddress, HostName, ModelName, PatternText, TimeZone, Token, Words
+from pipeline.ranges import (
+    Folder,
+    HostAddress,
+    HostName,
+    ModelName,
+    PatternText,
+    TimeZone,
+    Token,
+    Words,
+    is_loopback_host,
+)
 
 PREFIX = "PAWSORT_"
 
@@ -96,7 +106,7 @@ class WebSettings(_Section):
 
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Self:
-        if self.token is None and self.host not in ("127.0.0.1", "::1", "localhost"):
+        if self.token is None and not is_loopback_host(self.host):
             raise ValueError(f"host {self.host} can be reached by other machines: expected a token too")
         return self
 

@@ -21,7 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.config import WebSettings
-from pipeline.ranges import is_address
+from pipeline.ranges import canonical_host, is_address, is_loopback_host
 from pipeline.web.middleware import token_attempts
 from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
@@ -148,9 +148,9 @@ class Hosts:
     """
 
     def __init__(self, web: WebSettings) -> None:
-        own = socket.gethostname().lower()
-        self._public = web.host not in LOOPBACK
-        self._names = {*LOOPBACK, web.host, *map(str.lower, web.hosts)}
+        own = canonical_host(socket.gethostname())
+        self._public = not is_loopback_host(web.host)
+        self._names = {*LOOPBACK, *map(canonical_host, (web.host, *web.hosts))}
         if self._public:
             self._names |= {own, f"{own.partition('.')[0]}.local"}
 
@@ -158,7 +158,9 @@ class Hosts:
         """Return whether a request names exactly one host, and that host is known."""
         named = headers.getlist("host")
         host = hostname(named[0]) if len(named) == 1 else None
-        return host is not None and (host in self._names or (self._public and is_address(host)))
+        if host is None:
+            return False
+        return canonical_host(host) in self._names or (self._public and is_address(host))
 
 
 def hostname(host: str) -> str | None:
@@ -207,7 +209,10 @@ def bearer(headers: Headers) -> str | None:
 
 def _ask_for_token(request: Request) -> Response:
     if wants_json(request) or request.method not in SAFE_METHODS:
-        how = "Send the header `Authorization: Bearer TOKEN` with `web.token` of the settings."
+        how = (
+            "Sign in again at /login; a program sends the header `Authorization: Bearer TOKEN` with "
+            "`web.token` of the settings."
+        )
         return answer(request, Problem(401, "A token is needed.", how, {"WWW-Authenticate": "Bearer"}))
     asked: str = request.scope["raw_path"].decode("latin-1")
     if query := request.scope["query_string"].decode("latin-1"):

@@ -58,6 +58,26 @@ def test_a_host_is_a_name_and_perhaps_a_port(host: str, name: str | None) -> Non
     assert hostname(host) == name
 
 
+@pytest.mark.fault(104)
+@pytest.mark.parametrize(
+    ("host", "hosts", "sent"),
+    [
+        ("MyHost.Example", (), "myhost.example:8420"),
+        ("pets.exämple.org", (), "pets.xn--exmple-cua.org"),
+        ("127.0.0.1", ("Pets.Example.org.",), "pets.example.org"),
+        ("127.0.0.1", ("pets.example.org",), "PETS.example.org.:8420"),
+        ("127.0.0.1", ("2001:DB8:0:0::1",), "[2001:db8::1]"),
+        ("::1", (), "[0:0:0:0:0:0:0:1]:8420"),
+        ("127.0.0.1", (), "localhost.:8420"),
+        ("127.0.0.2", (), "127.0.0.2"),
+    ],
+)
+def test_a_host_is_known_however_it_is_written(host: str, hosts: tuple[str, ...], sent: str) -> None:
+    known = Hosts(WebSettings(host=host, hosts=hosts, token=TOKEN))
+    assert known.know(Headers({"host": sent}))
+    assert not known.know(Headers({"host": f"evil-{sent.strip('[')}"}))
+
+
 @pytest.mark.fault(105)
 @pytest.mark.parametrize(
     ("headers", "foreign"),

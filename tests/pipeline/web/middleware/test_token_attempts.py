@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.web.middleware import guard, token_attempts
-from pipeline.web.middleware.sessions import COOKIE
 from pipeline.web.middleware.problems import Problem
+from pipeline.web.middleware.sessions import COOKIE
 from pipeline.web.middleware.token_attempts import (
     COMPARED,
     FREE,

@@ -54,6 +54,14 @@ def test_signing_out_twice_succeeds(pawsort: Installation) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
 
+def test_somebody_whose_session_has_ended_is_told_to_sign_in(pawsort: Installation) -> None:
+    with client_of(pawsort, token=TOKEN) as client:
+        for headers in ({**HTML, "HX-Request": "true"}, {"X-Part": "1"}, HTML):
+            refused = client.post("/review/answer", data={"label": "dog"}, headers=headers)
+            assert refused.status_code == 401 and "Sign in again" in refused.text
+        assert '<a class="button" href="/login">' in refused.text
+
+
 # --- where it leads -------------------------------------------------------------------------------------
 
 
