@@ -59,7 +59,7 @@ def test_an_answer_given_to_one_installation_is_not_undone_in_another(
         assert "Undo the last" in first.get("/review", headers=HTML).text
         assert "Undo the last" not in second.get("/review", headers=HTML).text
         second.post("/review/undo", headers=HTML)
-        assert other.state(1)[1] == "dogs", "somebody else's answer of the same numbers"
+        assert other.state(1)[1] == "dogs", "an answer of another person with the same numbers"
 
 
 def test_cookies_of_an_earlier_version_still_hold(pawsort: Installation) -> None:
