@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import time
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -58,6 +59,8 @@ HEADERS = {
 
 Entry = Literal["yes", "no"]
 
+_ABSOLUTE = re.compile(rb"(?i:https?)://([^/]*)(/.*)?", re.DOTALL)
+
 
 class SecurityMiddleware:
     """Check each request, pass it on or refuse it, add security headers, and log it."""
@@ -75,6 +78,7 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = in_origin_form(scope)
         request = Request(scope, receive)
         response_sender = _LoggedResponse(send, request, self._lines)
         refusal = self._refusal(request)
@@ -138,6 +142,20 @@ class SecurityMiddleware:
         # Not `request.url.path`, which drops characters that a URL may not have; routing uses this one.
         path: str = request.scope["path"]
         return path in OPEN_PATHS or path.startswith("/static/")
+
+
+def in_origin_form(scope: Scope) -> Scope:
+    """Return a scope with a path, and the host of the target, if the target is in absolute form.
+
+    Source: RFC 9112, section 3.2.2.
+    """
+    absolute = _ABSOLUTE.fullmatch(scope["raw_path"])
+    if absolute is None:
+        return scope
+    host, path = absolute[1], absolute[2] or b"/"
+    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    decoded = unquote(path.decode("latin-1"))
+    return {**scope, "path": decoded, "raw_path": path, "headers": [*headers, (b"host", host)]}
 
 
 class Hosts:
