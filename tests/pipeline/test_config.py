@@ -210,7 +210,7 @@ def test_what_cannot_work_is_refused_before_the_worker_starts(write, text: str) 
     "text",
     [
         f"sorted: {LONG[:255]}", "sorted: " + "ü" * 127, "state: " + "/".join(["y" * 200] * 16),
-        'sorted: "a b"', "sorted: Fotos-äöü", "database: sqlite:///state/a.db",
+        'sorted: "a b"', 'sorted: "a\u200fb"', "sorted: Fotos-äöü", "database: sqlite:///state/a.db",
         "web: {host: '::1'}", "web: {host: localhost}", "web: {hosts: [pets.example.org, '::1']}",
         "web: {host: nas_2.local, token: aaaaaaaaaaaaaaaaaaaa}", "watch: {ignore: ['*.part', 'raw/*']}",
         "web: {host: bücher.example, token: ääääääääääääääääääää}", "model: ../models/mine",
