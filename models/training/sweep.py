@@ -23,7 +23,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from models import calibration
+from models import calibration, plain_yaml
 from models.bundle.bundle import Bundle, load
 from models.bundle.write_bundle import compose, files_of, write
 from models.data.batches import batches
@@ -95,7 +95,7 @@ def _check(key: str, value: Range | list[Value | None] | Value | None) -> None:
 def read_plan(path: Path) -> Plan:
     """Read a sweep's file. Raises DatasetError that names the key."""
     try:
-        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Plan.model_validate(plain_yaml.load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
