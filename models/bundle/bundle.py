@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ from models.bundle.openvino_archive import Network
 from models.bundle.weights import Arrays, WeightsError, unpack
 from models.errors import BundleError
 from models.labels import NEITHER
+from models.plain_yaml import PlainLoader
 
 MANIFEST = "bundle.yaml"
 LARGEST_MANIFEST = 1_000_000  # bytes
@@ -207,7 +209,7 @@ def _checked(path: Path, described: Weights | Archive) -> bytes:
 REMEDY = "Restore the bundle from its source, or make it again with `pawsort train`."
 
 
-class _PlainLoader(yaml.SafeLoader):
+class _PlainLoader(PlainLoader):
     """YAML without aliases, which can expand a few lines to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -241,7 +243,10 @@ def validated(file: Path, content: object) -> Manifest:
 def read_file(path: Path, limit: int) -> bytes:
     """Read a file of at most `limit` bytes. Raises BundleError."""
     try:
-        with open(path, "rb") as file:
+        # O_NONBLOCK, since opening a pipe for reading would wait for its writer without limit.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BundleError(f"{path}: not a regular file. {REMEDY}")
             data = file.read(limit + 1)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}. {REMEDY}") from error
