@@ -65,7 +65,7 @@ def _default_acl(folder: bytes | str) -> int | None:
         listed = os.getxattr(folder, "system.posix_acl_default")
     except OSError:
         return None
-    bits = {tag: allowed for tag, allowed, _ in struct.iter_unpack("<HHI", listed[4:])}
+    bits: dict[int, int] = {tag: allowed for tag, allowed, _ in struct.iter_unpack("<HHI", listed[4:])}
     group = bits.get(_MASK, bits[_GROUP])  # the mask limits the group, and all users who are named
     return bits[_OWNER] << 6 | group << 3 | bits[_OTHER]
 

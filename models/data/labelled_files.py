@@ -133,7 +133,12 @@ def _walk(root: bytes, refused: dict[bytes, str]) -> Iterator[tuple[str, bytes]]
         source = os.path.relpath(folder, root).split(os.sep.encode())[0].removeprefix(b".")
         paths = [os.path.join(folder, name) for name in names if not name.startswith(b".")]
         waiting += filter(os.path.isdir, reversed(paths))
-        yield from ((os.fsdecode(source), path) for path in paths if _is_file(path, refuse))
+        yield from ((_text(source), path) for path in paths if _is_file(path, refuse))
+
+
+def _text(name: bytes) -> str:
+    """Return the name of a source as text that every file can hold; bytes that are not UTF-8 are escaped."""
+    return name.decode("utf-8", "backslashreplace")
 
 
 def _is_file(path: bytes, refuse: Callable[[OSError], None]) -> bool:
@@ -157,7 +162,7 @@ def _in_archive(path: bytes, archive: tar_archives.Archive) -> Iterator[Labelled
     for parts in members:
         if len(parts) > below + 1:
             level = levels.get(os.fsdecode(parts[skip])) if levels else None
-            source = os.fsdecode(parts[below + 1]) if len(parts) > below + 2 else ""
+            source = _text(parts[below + 1]) if len(parts) > below + 2 else ""
             yield LabelledFile(os.fsdecode(parts[below]), source, os.path.join(path, *parts), level)
 
 

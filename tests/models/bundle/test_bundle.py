@@ -270,11 +270,20 @@ def test_kernels_shrink_to_float16_and_vectors_stay():
 
 
 def test_replaced_bundle_leaves_one_weights_file_and_keeps_its_neighbours(plain_bundle: Bundle):
-    (plain_bundle.path / "README.md").write_text("card")
+    theirs = {
+        "README.md",
+        "weights-mine.npz",
+        "int8-old.zip",
+        "detector-x.zip",
+        "weights-0123456789ab.npz.bak",
+    }
+    for name in theirs:
+        (plain_bundle.path / name).write_text("of the user")
+    (plain_bundle.path / "int8-0123456789ab.zip").write_text("of an earlier bundle")
     packed = pack({"head/kernel": np.zeros((4, 3))})
     new = write(compose(plain_bundle.path, manifest(name="newer"), packed), packed)
     assert new.name == "newer" and new.sha256 != plain_bundle.sha256
-    assert {p.name for p in new.path.iterdir()} == {"README.md", "bundle.yaml", new.manifest.weights.file}
+    assert {p.name for p in new.path.iterdir()} == {*theirs, "bundle.yaml", new.manifest.weights.file}
 
 
 def test_interrupted_replacement_leaves_the_old_bundle(plain_bundle: Bundle, monkeypatch: pytest.MonkeyPatch):

@@ -192,6 +192,14 @@ def test_photo_whose_path_is_too_long_is_set_aside(tmp_path: Path):
     assert item.reason == "cannot be read: File name too long"
 
 
+def test_a_film_among_the_photos_is_set_aside_unread(tmp_path: Path):
+    make_photos(tmp_path, "cat", 4)
+    with open(tmp_path / "cat/film.jpg", "wb") as film:
+        film.truncate(300 << 30)
+    [item] = scan([tmp_path], 1).set_aside
+    assert item.reason == "cannot be read: larger than a photo"
+
+
 def make_views(folder: Path, seeds: range) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:

@@ -9,8 +9,9 @@ import pytest
 from models.bundle.bundle import Bundle
 from models.data.batches import batches
 from models.data.dataset import scan
-from models.errors import ArchitectureError
+from models.errors import ArchitectureError, BundleError
 from models.inference.engines import open_engine
+from models.inference.gradcam import open_explainer
 from models.networks import architectures
 from models.training import sklearn_baselines
 from tests.models.conftest import options
@@ -37,6 +38,8 @@ def test_a_baseline_is_an_ordinary_bundle(name: str, photos: Path, tmp_path: Pat
     answers = open_engine(bundle, "auto").predict(images)
     assert (answers.argmax(axis=1) == found.labels).mean() > 0.8
     assert sorted(path.suffix for path in bundle.path.iterdir() if "weights" in path.name) == [".npz"]
+    with pytest.raises(BundleError, match=r"no layer with places|no gradient"):  # so there are no heatmaps
+        open_explainer(bundle)
 
 
 @needs_sklearn
