@@ -130,8 +130,8 @@ def locate(name_or_path: str, *bases: Path) -> Path:
         return bases[0] / name_or_path
     shipped = Path(__file__).parents[1] / name_or_path
     own = [folder / name_or_path for base in bases for folder in (base, base / "models")]
-    bundles = (path for path in (shipped, *own) if (path / MANIFEST).exists())
-    folders = (path for path in own if path.is_dir())
+    bundles = (path for path in (shipped, *own) if os.path.exists(path / MANIFEST))
+    folders = (path for path in own if os.path.isdir(path))
     return next(bundles, None) or next(folders, own[-1])
 
 
@@ -220,7 +220,7 @@ class _PlainLoader(PlainLoader):
 
 def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
-    if not os.path.lexists(file) and (not path.is_dir() or os.access(path, os.X_OK)):
+    if not os.path.lexists(file) and (not os.path.isdir(path) or os.access(path, os.X_OK)):
         raise BundleError(f"{path}: no bundle here: expected a folder with {MANIFEST} in it. {REMEDY}")
     try:
         text = read_file(file, LARGEST_MANIFEST).decode()

@@ -301,6 +301,12 @@ def test_interrupted_replacement_leaves_the_old_bundle(plain_bundle: Bundle, mon
     assert load(plain_bundle.path) == plain_bundle
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "./" + "x" * 300, "x/" * 2500, "a\0b"], ids=lambda n: n[:5])
+def test_a_name_that_no_folder_can_have_is_refused_as_no_bundle(tmp_path: Path, name: str):
+    with pytest.raises(BundleError, match="no bundle here"):
+        load(locate(name, tmp_path))
+
+
 def test_names_are_found_among_the_shipped_and_paths_from_the_base(tmp_path: Path):
     shipped = Path(bundles.__file__).parents[1]
     assert locate("cats_dogs", tmp_path) == shipped / "cats_dogs"
