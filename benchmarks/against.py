@@ -1,19 +1,25 @@
 """Compare the worker's filing rate with another checkout: `python -m benchmarks.against OTHER_CHECKOUT`.
 
 The two run in turn (A B, B A, ...), each in its own process, so that both meet the same load of the machine.
-The same Python runs the other checkout, with that tree first on its path.
+The same Python runs the other checkout, with that tree first on its path. Each files by its own default
+model, or both by one bundle in float32: then the network costs both the same, and ratios tell of all else.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from models.bundle.bundle import MANIFEST
+from pipeline.config import PREFIX
 
 _HERE = Path(__file__).parents[1]
 _RUN = """
@@ -37,10 +43,15 @@ class Rate:
 Runner = Callable[[Path, int], Rate]
 
 
-def filing_rate(checkout: Path, count: int) -> Rate:
-    """Let the worker of a checkout file that many photos. Raises CalledProcessError if it fails."""
+def filing_rate(checkout: Path, count: int, bundle: Path | None = None) -> Rate:
+    """Let the worker of a checkout file that many photos, by its default model or by the bundle at a path.
+
+    Raises CalledProcessError if it fails.
+    """
     command = [sys.executable, "-c", _RUN, str(checkout), str(count)]
-    done = subprocess.run(command, cwd=checkout, stdout=subprocess.PIPE, check=True)
+    # Not `auto`: older checkouts then answer in bfloat16 at first, newer ones in int8.
+    model = {f"{PREFIX}MODEL": str(bundle), f"{PREFIX}ENGINE": "openvino"} if bundle else {}
+    done = subprocess.run(command, cwd=checkout, env=os.environ | model, stdout=subprocess.PIPE, check=True)
     return Rate(*json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -78,13 +89,18 @@ def main() -> None:
     parser.add_argument("other", type=Path, metavar="OTHER_CHECKOUT", help="the folder of the other checkout")
     parser.add_argument("--photos", type=int, default=1500, help="photos in each run (default 1500)")
     parser.add_argument("--pairs", type=int, default=9, help="how often both run (default 9)")
+    parser.add_argument("--bundle", type=Path, metavar="FOLDER", help="both file by it (default: their own)")
     options = parser.parse_args()
     other = options.other.resolve()
     if other == _HERE or not (other / "benchmarks" / "throughput.py").is_file():
         parser.error(f"{other} is not another checkout of Pawsort")
     if min(options.photos, options.pairs) < 1:
         parser.error("--photos and --pairs are 1 at least")
-    print(json.dumps({"this / other": ratios(compare(other, options.photos, options.pairs))}, indent=2))
+    bundle = options.bundle.resolve() if options.bundle else None
+    if bundle and not (bundle / MANIFEST).is_file():
+        parser.error(f"{bundle} is not a bundle")
+    pairs = compare(other, options.photos, options.pairs, partial(filing_rate, bundle=bundle))
+    print(json.dumps({"this / other": ratios(pairs)}, indent=2))
 
 
 if __name__ == "__main__":

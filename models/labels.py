@@ -22,7 +22,7 @@ def check_folders(folders: Mapping[str, str]) -> None:
     """Check folders of labels (label -> folder). Raises DatasetError for one that the worker cannot use."""
     by_name: dict[str, str] = {}
     for label, folder in folders.items():
-        if problem := why_not(folder):
+        if problem := "it never has a folder" if label == NEITHER else why_not(folder):
             raise DatasetError(f"class {label!r}: {problem}; give it another name: --folder LABEL=NAME")
         other = by_name.setdefault(_folded(folder), folder)
         if other != folder:

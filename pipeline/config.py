@@ -13,22 +13,42 @@ from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from models import plain_yaml
 from pipeline import overlapping_folders
 from pipeline.errors import SettingsError
-from pipeline.ranges import Folder, HostAddress, HostName, ModelName, PatternText, TimeZone, Token, Words
+from pipeline.ranges import (
+    Folder,
+    HostAddress,
+    HostName,
+    ModelName,
+    PatternText,
+    TimeZone,
+    Token,
+    Words,
+    is_loopback_host,
+)
 
 PREFIX = "PAWSORT_"
 
 Permissions = Literal["private", "group", "umask"]
 
 
+def _no_boolean(value: object) -> object:
+    """Return `value`. Raises ValueError for a boolean: no setting is one, and it would count as 0 or 1."""
+    if isinstance(value, bool):
+        raise ValueError("expected no true, false, yes, no, on or off")
+    return value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    _booleans = field_validator("*", mode="before")(_no_boolean)
 
 
 class DecisionSettings(_Section):
@@ -96,7 +116,7 @@ class WebSettings(_Section):
 
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Self:
-        if self.token is None and self.host not in ("127.0.0.1", "::1", "localhost"):
+        if self.token is None and not is_loopback_host(self.host):
             raise ValueError(f"host {self.host} can be reached by other machines: expected a token too")
         return self
 
@@ -209,7 +229,7 @@ def _places(settings: Settings) -> list[tuple[str, Path]]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = plain_yaml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: no such file; name one with --config PATH") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -222,8 +242,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: is nested too deeply; expected settings as in the README") from error
     if values is None:
         return {}
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+    if not isinstance(values, dict):
         raise SettingsError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
+    if odd := [key for key in values if not isinstance(key, str)]:
+        raise SettingsError(f"{path}: {plain_yaml.quoted(odd[0])}: expected the name of a setting")
     if "base" in values:
         raise SettingsError(f"{path}: base: unknown key; known: {', '.join(_known(Settings))}")
     return values
@@ -240,6 +262,15 @@ def _refuse_unknown_environment() -> None:
                 )
 
 
+_EXPECTED = {
+    "tuple_type": "expected a list, such as [inbox]",
+    "string_type": "expected text; write it in quotes",  # YAML makes numbers of 12:30, and dates
+    "path_type": "expected the path of a folder; write it in quotes",
+    "model_type": "expected settings, indented below it",
+}
+"""Messages for kinds of errors, where pydantic's own speak of classes."""
+
+
 def _explain(path: Path, error: ValidationError) -> str:
     return "\n".join(_explain_one(path, problem) for problem in error.errors())
 
@@ -252,15 +283,10 @@ def _explain_one(path: Path, problem: ErrorDetails) -> str:
         source = f"environment variable {variable}"
     if problem["type"] == "extra_forbidden":
         return f"{source}: {where}: unknown key; known: {', '.join(_siblings(keys))}"
-    expected = "expected a list, such as [inbox]" if problem["type"] == "tuple_type" else problem["msg"]
+    expected = _EXPECTED.get(problem["type"], problem["msg"])
     if keys[-1] in ("token", "database"):  # a log must not have a password
         return f"{source}: {where}: {expected}"
-    return f"{source}: {where}: {expected}; got {_shortened(problem['input'])}"
-
-
-def _shortened(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 200 else f"{shown[:200]}... ({len(shown)} characters)"
+    return f"{source}: {where}: {expected}; got {plain_yaml.quoted(problem['input'])}"
 
 
 def _siblings(keys: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from pipeline.config import LogSettings
-from pipeline.control_characters import CONTROL
+from pipeline.control_characters import ESCAPED
 
 
 def set_up(settings: LogSettings, stream: TextIO | None = None) -> None:
@@ -38,7 +38,7 @@ def masked(secret: str | None) -> str | None:
 
 def printable(text: str) -> str:
     """Escape control characters; see `control_characters`."""
-    return CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+    return ESCAPED.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def printable_lines(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ MASKS: dict[Permissions, int] = {"private": 0o077, "group": 0o027}
 """Mode bits that none of Pawsort's own files and folders has."""
 
 _COMMANDS: dict[Permissions, str] = {"private": "go=", "group": "g=rX,o="}
+
+_OWNER, _GROUP, _MASK, _OTHER = 0x01, 0x04, 0x10, 0x20  # tags of the entries of an access list
 
 _umasks: list[tuple[int, int]] = []
 """For each active `limited`: the umask before it, and the one it set."""
@@ -48,9 +51,23 @@ def as_usual(path: bytes | str | Path, mode: int) -> None:
     # Network shares may have no modes.
     with suppress(OSError):
         found = stat.S_IMODE(os.lstat(path).st_mode)
-        # If its parent has a default ACL, that applies instead of the umask.
         if found & 0o777 == mode & ~limit:
-            os.chmod(path, found | (mode & ~usual))
+            allowed = _default_acl(os.path.dirname(path) or os.curdir)
+            os.chmod(path, found | (mode & (~usual if allowed is None else allowed)))
+
+
+def _default_acl(folder: bytes | str) -> int | None:
+    """Return the mode bits that the default ACL of a folder allows what is made in it; None without one.
+
+    It applies instead of the umask. Source: acl(5), and the kernel's include/uapi/linux/posix_acl_xattr.h.
+    """
+    try:
+        listed = os.getxattr(folder, "system.posix_acl_default")
+    except OSError:
+        return None
+    bits: dict[int, int] = {tag: allowed for tag, allowed, _ in struct.iter_unpack("<HHI", listed[4:])}
+    group = bits.get(_MASK, bits[_GROUP])  # the mask limits the group, and all users who are named
+    return bits[_OWNER] << 6 | group << 3 | bits[_OTHER]
 
 
 def exposed(settings: Settings) -> list[str]:

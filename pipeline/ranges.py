@@ -104,6 +104,29 @@ def is_address(host: str) -> bool:
     return True
 
 
+def canonical_host(host: str) -> str:
+    """Return a host as browsers send it: lower case, ASCII, no final dot, an address in its shortest form."""
+    plain = host.removesuffix(".").lower()
+    try:
+        return str(ipaddress.ip_address(plain))
+    except ValueError:
+        pass
+    try:
+        return plain if plain.isascii() else plain.encode("idna").decode()
+    except UnicodeError:
+        return plain
+
+
+def is_loopback_host(host: str) -> bool:
+    """Return whether a host is `localhost` or an address that only this machine reaches."""
+    plain = canonical_host(host)
+    if plain == "localhost" or not is_address(plain):
+        return plain == "localhost"
+    address = ipaddress.ip_address(plain)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
 def _is_name(host: str) -> bool:
     return len(host) <= NAME_BYTES and re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", host) is not None
 

@@ -159,11 +159,13 @@ def reserved(engine: Engine) -> Iterator[None]:
 def assert_in_place(engine: Engine) -> None:
     """Raise DatabaseError if the SQLite file, its -wal or its -shm was deleted or replaced while open.
 
-    Costs three stats; does nothing on PostgreSQL.
+    Costs three stats. On PostgreSQL it takes the lock of `reserved` again if a restart of the server has
+    ended it. Raises DatabaseReserved if another worker has it now.
     """
     place = _places.get(engine)
     if place is not None:
         place.check()
+    postgres.assert_reserved(engine)
 
 
 def forget_connections(engine: Engine) -> None:

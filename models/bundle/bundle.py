@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ from models.bundle.openvino_archive import Network
 from models.bundle.weights import Arrays, WeightsError, unpack
 from models.errors import BundleError
 from models.labels import NEITHER
+from models.plain_yaml import PlainLoader
 
 MANIFEST = "bundle.yaml"
 LARGEST_MANIFEST = 1_000_000  # bytes
@@ -128,8 +130,8 @@ def locate(name_or_path: str, *bases: Path) -> Path:
         return bases[0] / name_or_path
     shipped = Path(__file__).parents[1] / name_or_path
     own = [folder / name_or_path for base in bases for folder in (base, base / "models")]
-    bundles = (path for path in (shipped, *own) if (path / MANIFEST).exists())
-    folders = (path for path in own if path.is_dir())
+    bundles = (path for path in (shipped, *own) if os.path.exists(path / MANIFEST))
+    folders = (path for path in own if os.path.isdir(path))
     return next(bundles, None) or next(folders, own[-1])
 
 
@@ -207,7 +209,7 @@ def _checked(path: Path, described: Weights | Archive) -> bytes:
 REMEDY = "Restore the bundle from its source, or make it again with `pawsort train`."
 
 
-class _PlainLoader(yaml.SafeLoader):
+class _PlainLoader(PlainLoader):
     """YAML without aliases, which can expand a few lines to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -218,7 +220,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
-    if not os.path.lexists(file) and (not path.is_dir() or os.access(path, os.X_OK)):
+    if not os.path.lexists(file) and (not os.path.isdir(path) or os.access(path, os.X_OK)):
         raise BundleError(f"{path}: no bundle here: expected a folder with {MANIFEST} in it. {REMEDY}")
     try:
         text = read_file(file, LARGEST_MANIFEST).decode()
@@ -241,7 +243,10 @@ def validated(file: Path, content: object) -> Manifest:
 def read_file(path: Path, limit: int) -> bytes:
     """Read a file of at most `limit` bytes. Raises BundleError."""
     try:
-        with open(path, "rb") as file:
+        # O_NONBLOCK, since opening a pipe for reading would wait for its writer without limit.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BundleError(f"{path}: not a regular file. {REMEDY}")
             data = file.read(limit + 1)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}. {REMEDY}") from error

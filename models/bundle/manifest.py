@@ -89,7 +89,7 @@ class SelfTest(_Section):
     """A fixed input, made by a recipe, and its expected probabilities."""
 
     recipe: str = Field(pattern=f"^{RECIPE}$")
-    seed: int
+    seed: int = Field(ge=0, lt=2**63)
     tolerance: Share
     probabilities: list[list[Share]] = Field(min_length=1, max_length=64)
 

@@ -9,9 +9,14 @@ from dataclasses import dataclass
 
 _XML, _BIN = "model.xml", "model.bin"
 _MADE = (1980, 1, 1, 0, 0, 0)  # a fixed date, so that the same network has the same SHA-256
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Packed so that `zipfile` unpacks no more than is asked for; of bzip2 and LZMA, 1 KB may fill the memory."""
 _UNREADABLE = (
     ValueError, EOFError, OSError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+
+
+LONGEST_QUOTE = 200
 
 
 class ArchiveError(Exception):
@@ -43,11 +48,19 @@ def unpack(data: bytes, limit: int) -> Network:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sorted(archive.namelist()) != [_BIN, _XML]:
-                raise ArchiveError(f"it holds {archive.namelist()}, expected {_XML} and {_BIN}")
+                held = ", ".join(map(repr, archive.namelist()))
+                raise ArchiveError(f"it holds {shortened(held)}, expected {_XML} and {_BIN}")
+            if any(member.compress_type not in _BOUNDED for member in archive.infolist()):
+                raise ArchiveError("a member is neither stored nor deflated, and could grow to any size")
             xml = _member(archive, _XML, limit)
             return Network(xml, _member(archive, _BIN, limit - len(xml)))
     except _UNREADABLE as error:
         raise ArchiveError(f"it is not a readable ZIP file: {error}") from error
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of a text, since a hostile file may have names of megabytes."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.bundle.openvino_archive import shortened
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -40,15 +42,19 @@ def unpack(data: bytes) -> Arrays:
     """
     try:
         return dict(_arrays(data))
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise WeightsError(str(error)) from error
+    except WeightsError:
+        raise
+    except Exception as error:  # zipfile and NumPy's parser of headers raise many types
+        raise WeightsError(shortened(" ".join(str(error).split()))) from error
 
 
 def _arrays(data: bytes) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member in archive.infolist():
             if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(data):
-                raise WeightsError(f"{member.filename!r} is compressed, and could grow to any size")
+                raise WeightsError(
+                    f"{shortened(member.filename)!r} is compressed, and could grow to any size"
+                )
             name = member.filename.removesuffix(".npy")
             yield name, _array(name, archive.read(member))
 

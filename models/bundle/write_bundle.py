@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ from models.bundle import openvino_archive
 from models.bundle.bundle import MANIFEST, Bundle, described, validated
 from models.bundle.manifest import LARGEST_FILE, LARGEST_UNPACKED
 from models.errors import BundleError
+
+_OWN = re.compile(r"(weights-[0-9a-f]{12}\.npz|(int8|detector)-[0-9a-f]{12}\.zip)")
+"""Names that `_entry` gives; other files in the folder of a bundle belong to its user."""
 
 
 def compose(
@@ -68,10 +72,9 @@ def write(bundle: Bundle, packed: bytes, int8: bytes | None = None, detector: by
     content = manifest.model_dump(exclude_none=True)
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
     replace(path / MANIFEST, text.encode())
-    for pattern in ("weights-*.npz", "int8-*.zip", "detector-*.zip"):
-        for old in path.glob(pattern):
-            if old.name not in files:
-                old.unlink()
+    for old in path.iterdir():
+        if _OWN.fullmatch(old.name) and old.name not in files:
+            old.unlink()
     return bundles.load(path)
 
 

@@ -6,6 +6,7 @@ Only paths, labels and splits stay in memory.
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import logging
 import os
@@ -275,9 +276,11 @@ def check_trainable(photos: Photos, folders: Sequence[Path]) -> None:
 
 
 def read(path: bytes) -> bytes:
-    """Return the bytes of a file, or of a member of an archive. Raises OSError."""
+    """Return the bytes of a file, or of a member of an archive. Raises OSError, also for over 200 MB."""
     try:
         with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size > tar_archives.LARGEST_MEMBER:
+                raise OSError(errno.EFBIG, "larger than a photo", os.fsdecode(path))
             return file.read()
     except NotADirectoryError:
         return tar_archives.read(path)

@@ -117,18 +117,28 @@ def _walk(root: bytes, refused: dict[bytes, str]) -> Iterator[tuple[str, bytes]]
         refused[os.fsencode(error.filename)] = f"cannot be read: {error.strerror}"
 
     visited: set[tuple[int, int]] = set()
-    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
-        info = os.stat(folder)
-        below[:] = [b for b in below if not b.startswith(b".")]
+    waiting = [root]  # a list, since `os.walk` calls itself for each level and raises RecursionError
+    while waiting:
+        folder = waiting.pop()
+        try:
+            info = os.stat(folder)
+            with os.scandir(folder) as entries:
+                names = sorted(entry.name for entry in entries)
+        except OSError as error:
+            refuse(error)
+            continue
         if (info.st_dev, info.st_ino) in visited:  # a link to a folder above
-            below.clear()
             continue
         visited.add((info.st_dev, info.st_ino))
         source = os.path.relpath(folder, root).split(os.sep.encode())[0].removeprefix(b".")
-        for name in names:
-            path = os.path.join(folder, name)
-            if not name.startswith(b".") and _is_file(path, refuse):
-                yield os.fsdecode(source), path
+        paths = [os.path.join(folder, name) for name in names if not name.startswith(b".")]
+        waiting += filter(os.path.isdir, reversed(paths))
+        yield from ((_text(source), path) for path in paths if _is_file(path, refuse))
+
+
+def _text(name: bytes) -> str:
+    """Return the name of a source as text that every file can hold; bytes that are not UTF-8 are escaped."""
+    return name.decode("utf-8", "backslashreplace")
 
 
 def _is_file(path: bytes, refuse: Callable[[OSError], None]) -> bool:
@@ -152,7 +162,7 @@ def _in_archive(path: bytes, archive: tar_archives.Archive) -> Iterator[Labelled
     for parts in members:
         if len(parts) > below + 1:
             level = levels.get(os.fsdecode(parts[skip])) if levels else None
-            source = os.fsdecode(parts[below + 1]) if len(parts) > below + 2 else ""
+            source = _text(parts[below + 1]) if len(parts) > below + 2 else ""
             yield LabelledFile(os.fsdecode(parts[below]), source, os.path.join(path, *parts), level)
 
 

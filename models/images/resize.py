@@ -6,7 +6,9 @@ from CMYK to RGB, and shrunk one after the other; the result is the same as that
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops, ImageCms
@@ -20,6 +22,7 @@ except ImportError:  # there is none for this processor; Pillow does the same, m
 
 BAND_PIXELS = 1 << 22
 _QUICK_PIXELS = 1 << 20  # between its two steps, one across and one down: 4 MB
+_by_thread = threading.local()  # a resizer is not thread-safe
 _GAP = 3.0  # how much larger than asked for the bands are left, for the last, smooth step
 
 
@@ -61,8 +64,15 @@ def resized(image: Image.Image, box: tuple[int, int], area: tuple[float, float, 
     bilinear = ResizeAlg.convolution(FilterType.bilinear)
     left, top, right, bottom = area
     options = ResizeOptions(resize_alg=bilinear, crop_box=CropBox(left, top, right - left, bottom - top))
-    Resizer().resize_pil(image, result, options)
+    _resizer().resize_pil(image, result, options)
     return result
+
+
+def _resizer() -> Any:
+    """Return this thread's resizer, which keeps its memory for the next picture: 4 MB at most."""
+    if not hasattr(_by_thread, "resizer"):
+        _by_thread.resizer = Resizer()
+    return _by_thread.resizer
 
 
 def _reduced(band: Image.Image, across: int, down: int) -> Image.Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from models.bundle.bundle import Bundle, read_detector
 from models.errors import BundleError
 from models.inference import openvino_engine
 from models.inference.box_crops import Box, DetectFn, cut
-from models.types import Float32
+from models.types import Float32, Pixels
 
 OVERLAP = 0.45
 """Of two boxes whose intersection over union is at least this, only the one of the higher score is kept."""
@@ -20,6 +20,9 @@ LEAST_SCORE = 0.1
 """Boxes of a lower score are noise."""
 
 MOST_BOXES = 8
+
+LARGEST_SIDE = 2048
+"""Pixels of the network's input, as of a photo for it; see `manifest.Detector.side`."""
 
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
@@ -37,6 +40,7 @@ def open_detector(bundle: Bundle) -> DetectFn | None:
         model = openvino_engine.read(network)
         size = _input_size(model, len(labels))
         run = openvino_engine.single(model)
+        _try(run, size, len(labels))
     except Exception as error:  # OpenVINO raises many types
         detail = " ".join(str(error).split())
         raise BundleError(
@@ -49,9 +53,19 @@ def open_detector(bundle: Bundle) -> DetectFn | None:
 def _input_size(model: Any, labels: int) -> int:
     """Return the side in pixels of the network's input. Raises ValueError for another kind of network."""
     given, returned = list(model.input(0).shape), list(model.output(0).shape)
-    if given[1:] != [given[1], given[1], 3] or returned[2:] != [labels + 4]:
+    side = given[1] if len(given) > 1 else 0
+    if given != [1, side, side, 3] or returned[:1] + returned[2:] != [1, labels + 4] or len(model.inputs) > 1:
         raise ValueError(f"it maps {given} to {returned}, expected [1, s, s, 3] to [1, n, {labels + 4}]")
-    return int(given[1])
+    if side > LARGEST_SIDE:
+        raise ValueError(f"its input has a side of {side} pixels, at most {LARGEST_SIDE} is allowed")
+    return int(side)
+
+
+def _try(run: Callable[[Pixels], Float32], size: int, labels: int) -> None:
+    """Run the network once, so that one that cannot run fails here and not on each photo."""
+    returned = run(np.full((1, size, size, 3), 128, np.uint8)).shape
+    if len(returned) != 3 or (returned[0], returned[2]) != (1, labels + 4):
+        raise ValueError(f"it answers {list(returned)}, expected [1, n, {labels + 4}]")
 
 
 def boxes_of(rows: Float32, labels: Sequence[str]) -> list[Box]:

@@ -96,17 +96,19 @@ def answering(bundle: Bundle, kind: Kind = "auto") -> Bundle:
 
 
 def _int8(bundle: Bundle, threads: int | None) -> Engine:
+    network = read_int8(bundle)
     try:
-        model = openvino_engine.read(read_int8(bundle))
-        logits = openvino_engine.runner(model, threads)
-    except Exception as error:  # OpenVINO raises many types
+        logits = openvino_engine.runner(openvino_engine.read(network), threads)
+
+        def run(images: Pixels) -> Probabilities:
+            return softmax(logits(images), bundle.calibration.temperature).astype(np.float32)
+
+        engine = _Engine("int8", run, len(bundle.labels))
+        _self_test(bundle, engine)
+    except BundleError:
+        raise
+    except Exception as error:  # OpenVINO raises many types, some only when a network runs
         raise _not_run(bundle, error) from error
-
-    def run(images: Pixels) -> Probabilities:
-        return softmax(logits(images), bundle.calibration.temperature).astype(np.float32)
-
-    engine = _Engine("int8", run, len(bundle.labels))
-    _self_test(bundle, engine)
     return engine
 
 
@@ -174,8 +176,13 @@ def _self_test_input(bundle: Bundle) -> Pixels:
 
 def _self_test(bundle: Bundle, engine: Engine) -> None:
     test = bundle.self_test
-    found = engine.predict(_self_test_input(bundle))
-    worst = float(np.abs(found - np.asarray(test.probabilities)).max())
+    found, expected = engine.predict(_self_test_input(bundle)), np.asarray(test.probabilities)
+    if found.shape != expected.shape:
+        raise BundleError(
+            f"{bundle.path}: the self-test failed: the network answers {list(found.shape)}, expected "
+            f"{list(expected.shape)}, a number for each label. Restore the bundle."
+        )
+    worst = float(np.abs(found - expected).max())
     if not worst <= test.tolerance:  # also true for NaN
         raise BundleError(
             f"{bundle.path}: the self-test failed: probabilities differ from those recorded by {worst:.4f}, "

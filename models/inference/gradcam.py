@@ -41,6 +41,7 @@ class Explainer:
 
         `images` are uint8 (n, s, s, 3) as `images.decode` makes them, `labels` are n indices. Returns float32
         (n, h, w), 0 to 1, on the network's coarse grid; all 0 where no position raises the label's logit.
+        Raises ArchitectureError for a network without gradients.
         """
         if not len(images):
             return np.zeros((0, 1, 1), np.float32)
@@ -55,7 +56,10 @@ class Explainer:
         with tf.GradientTape() as tape:
             tape.watch(activation)
             chosen = tf.gather(self.scores(activation, training=False), list(labels), batch_dims=1)
-        weights = tf.reduce_mean(tape.gradient(chosen, activation), axis=(1, 2), keepdims=True)
+        gradient = tape.gradient(chosen, activation)
+        if gradient is None:
+            raise ArchitectureError("the network decides by steps, such as trees, which have no gradient")
+        weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
         raised = tf.nn.relu(tf.reduce_sum(weights * activation, axis=-1)).numpy()
         most = raised.max(axis=(1, 2), keepdims=True)
         result: Float32 = np.divide(raised, most, out=np.zeros_like(raised), where=most > 0).astype(
@@ -70,7 +74,10 @@ def open_explainer(bundle: Bundle) -> Explainer:
 
     try:
         network = architectures.restored(bundle.architecture, len(bundle.labels), read_weights(bundle))
-        return explainer(network, bundle.labels, bundle.input_size)
+        made = explainer(network, bundle.labels, bundle.input_size)
+        if architectures.known(bundle.architecture).fitted:  # so that it fails here and not on each photo
+            made.maps(np.zeros((1, bundle.input_size, bundle.input_size, 3), np.uint8), [0])
+        return made
     except ArchitectureError as error:
         raise BundleError(f"{bundle.path}: {error}") from error
 

@@ -16,6 +16,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from models import plain_yaml
 from models.errors import RecipeError
 
 Augmentation = Literal["photo", "zoom", "shift"]
@@ -123,8 +124,7 @@ def checked(key: str, value: object) -> Value:
             raise TypeError
         result: Value = TypeAdapter(_TYPES[key]).validate_python(value)
     except (ValidationError, TypeError):
-        shown = repr(value) if isinstance(value, str) else value
-        raise RecipeError(f"{key}: expected {_expected(key)}, not {shown}") from None
+        raise RecipeError(f"{key}: expected {_expected(key)}, not {plain_yaml.quoted(value)}") from None
     return result
 
 
@@ -151,7 +151,7 @@ def parsed(setting: str) -> tuple[str, Value]:
 def read(path: Path) -> dict[str, Value]:
     """Read a recipe's file, YAML with some of KEYS. Raises RecipeError that names file and key."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = plain_yaml.load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -47,5 +47,10 @@ with working_folder.left(), _without_chatter():
     import keras as _keras
     import tensorflow as _tensorflow
 
+# Keras takes these from the user's `keras.json`; networks are made and stored for the defaults.
+_keras.config.set_floatx("float32")
+_keras.config.set_epsilon(1e-7)
+_keras.config.set_image_data_format("channels_last")
+
 keras: Any = _keras
 tf: Any = _tensorflow

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from models import calibration
 from models.bundle import openvino_archive
-from models.bundle.bundle import Bundle, load
+from models.bundle.bundle import Bundle, load, locate
 from models.bundle.manifest import SCHEMA_VERSION, Figure
 from models.bundle.openvino_archive import Network as OpenVinoNetwork
 from models.bundle.package_versions import package_versions
@@ -99,11 +100,22 @@ def export(
     return bundle
 
 
+def check_detector(options: TrainOptions, folders: Mapping[str, str]) -> None:
+    """Check before a training that the new bundle can have the detector. Raises BundleError, DatasetError."""
+    donor = _donor(options)
+    detector = donor.manifest.detector if donor else None
+    for label in detector.labels if detector else ():
+        if label not in folders:
+            raise DatasetError(
+                f"--detector {options.detector}: it finds {label!r}, which no class of the photos is called"
+            )
+
+
 def _donor(options: TrainOptions) -> Bundle | None:
     """Return the bundle whose detector the new one gets. Raises BundleError if it has none."""
     if options.detector is None:
         return None
-    donor = load(options.detector)
+    donor = load(locate(str(options.detector), Path.cwd()))
     if donor.manifest.detector is None:
         raise BundleError(f"--detector {options.detector}: the bundle has no detector")
     return donor

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -287,5 +288,9 @@ def has_checkpoint(checkpoint: Path, fingerprint: str) -> bool:
     """Return whether the file is a checkpoint of a run with this fingerprint."""
     if not checkpoint.exists():
         return False
-    with np.load(checkpoint, allow_pickle=False) as stored:
-        return bool(json.loads(stored["about"].tobytes())["fingerprint"] == fingerprint)
+    try:
+        with np.load(checkpoint, allow_pickle=False) as stored:
+            return bool(json.loads(stored["about"].tobytes())["fingerprint"] == fingerprint)
+    except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, BadZipFile) as error:
+        log.warning("%s: is no checkpoint and will be replaced: %s", checkpoint, error)
+        return False

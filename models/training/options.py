@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -54,4 +55,5 @@ class TrainOptions:
             words += ["--set", f"{key}={changed}"]
         for label, folder in self.folder_names.items():
             words += ["--folder", f"{label}={folder}"]
-        return shlex.join(words)
+        # A name that is not UTF-8 is escaped, because bundle.yaml and the card are.
+        return os.fsencode(shlex.join(words)).decode("utf-8", "backslashreplace")

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from models import calibration
+from models import calibration, plain_yaml
 from models.bundle.bundle import Bundle, load
 from models.bundle.write_bundle import compose, files_of, write
 from models.data.batches import batches
@@ -36,10 +37,11 @@ from models.networks.tf_runtime import keras
 from models.progress import ProgressCallback
 from models.training.leaderboard import Trial, write_leaderboard
 from models.training.options import TrainOptions
-from models.training.train import scanned, train_on
+from models.training.train import check_out, scanned, train_on
 
 log = logging.getLogger(__name__)
 
+LEAST_PIXELS, MOST_PIXELS = 16, 1024  # of `Manifest.input_size`
 _MORE = ("input_size", "init")  # options of a training that a sweep may vary beside the recipe
 
 
@@ -54,12 +56,18 @@ class Range(_Section):
     high: int | float
     log: bool = False
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.low > self.high or (self.log and self.low <= 0):
+            raise ValueError("expected low up to high, and above 0 with log")
+        return self
+
 
 class Plan(_Section):
     """The contents of a sweep's file."""
 
-    trials: int = Field(ge=1)
-    seed: int = 1
+    trials: int = Field(ge=1, le=1_000_000, strict=True)
+    seed: int = Field(1, ge=0, lt=2**32, strict=True)
     architectures: list[str] = Field(min_length=1)
     parameters: dict[str, Range | list[Value | None] | Value | None] = {}
     strategies: dict[str, dict[str, Value | None]] = {}
@@ -87,15 +95,27 @@ def _check(key: str, value: Range | list[Value | None] | Value | None) -> None:
     """Raise RecipeError unless each value that a sweep may choose suits the key; None is the default."""
     recipes.check_key(key, *_MORE)
     several = [value.low, value.high] if isinstance(value, Range) else value
+    if several == []:
+        raise RecipeError(f"{key}: expected a list of at least one value")
     for each in several if isinstance(several, list) else [several]:
-        if key not in _MORE and each is not None:
-            recipes.checked(key, each)
+        if each is not None:
+            _check_one(key, each)
+
+
+def _check_one(key: str, value: Value) -> None:
+    if key not in _MORE:
+        recipes.checked(key, value)
+    elif key == "init" and not isinstance(value, str):
+        raise RecipeError(f"init: expected the name of initial weights, not {plain_yaml.quoted(value)}")
+    elif key == "input_size" and not (isinstance(value, int) and LEAST_PIXELS <= value <= MOST_PIXELS):
+        expected = f"a whole number from {LEAST_PIXELS} to {MOST_PIXELS}"
+        raise RecipeError(f"input_size: expected {expected}, not {plain_yaml.quoted(value)}")
 
 
 def read_plan(path: Path) -> Plan:
     """Read a sweep's file. Raises DatasetError that names the key."""
     try:
-        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Plan.model_validate(plain_yaml.load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -116,6 +136,7 @@ def sweep(
     plan = read_plan(path)
     if importlib.util.find_spec("optuna") is None:
         raise ArchitectureError("--sweep needs Optuna: install the extra, pip install 'pawsort[train]'")
+    check_out(options.out)
     photos = scanned(options, progress)
     runner = _Runner(options, plan, photos, progress)
     with _study(options, plan, photos) as study:
@@ -135,7 +156,9 @@ def _study(options: TrainOptions, plan: Plan, photos: Photos) -> Iterator[Any]:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     options.work.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{options.work / f'sweep-{options.out.name}.db'}")
+    # Quoted, since a name may have `?`, which would begin options.
+    url = f"sqlite:///{quote(str(options.work / f'sweep-{options.out.name}.db'))}"
+    storage = optuna.storages.RDBStorage(url)
     identity = json.dumps([options.command, plan.model_dump(exclude={"trials"})], default=str)
     name = hashlib.sha256(identity.encode() + photos.splits.tobytes() + photos.labels.tobytes()).hexdigest()
     try:

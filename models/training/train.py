@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.bundle import Bundle
+from models.bundle.bundle import MANIFEST, Bundle
 from models.bundle.package_versions import package_versions
 from models.data import downloads
 from models.data.batches import batches
@@ -25,7 +26,7 @@ from models.networks.architectures import Network
 from models.networks.tf_runtime import keras
 from models.progress import ProgressCallback, StageProgress
 from models.training import initial_weights, sklearn_baselines
-from models.training.export import export
+from models.training.export import check_detector, export
 from models.training.fine_tuning import JUDGED_BY, Epoch, FineTuning, Schedule, has_checkpoint
 from models.training.history import write_history
 from models.training.linear_probe import FeatureSet, fit_head, mean_feature
@@ -34,6 +35,9 @@ from models.training.options import TrainOptions as TrainOptions
 log = logging.getLogger(__name__)
 
 _STATISTICS_PHOTOS = 512
+_WRITTEN = ("README.md", "history.csv", "history.png", "leaderboard.csv")  # beside the bundle's own files
+NAME_BYTES = 200
+"""The longest name of a bundle's folder; checkpoints and temporary files get longer ones from it."""
 
 
 def train(options: TrainOptions, progress: ProgressCallback = lambda _: None) -> Bundle:
@@ -75,6 +79,7 @@ def train_on(options: TrainOptions, photos: Photos, progress: ProgressCallback) 
 
 
 def _check_options(options: TrainOptions) -> None:
+    check_out(options.out)
     known, init, recipe = architectures.known(options.architecture), _init(options), options.recipe
     if recipe.blocks == "last":
         last_blocks.check(options.architecture)
@@ -89,6 +94,33 @@ def _check_options(options: TrainOptions) -> None:
             )
     elif init == "none" and recipe.epochs == 0:
         raise DatasetError("nothing to train: expected epochs above 0 where init is none")
+
+
+def check_out(out: Path) -> None:
+    """Check before a training that its bundle can be written, over no file of others. Raises DatasetError."""
+    name = os.fsencode(out.name)
+    try:
+        problem = _why_not(out) if name.decode() else "expected a folder with a name, such as models/mine"
+        if len(name) > NAME_BYTES:
+            problem = f"its name has more than {NAME_BYTES} bytes"
+    except UnicodeDecodeError:
+        problem = "its name is not UTF-8"
+    except OSError as error:
+        problem = f"cannot be written: {error.strerror}"
+    if problem:
+        raise DatasetError(f"--out {out}: {problem}")
+
+
+def _why_not(out: Path) -> str | None:
+    nearest = next(folder for folder in (out, *out.absolute().parents) if os.path.lexists(folder))
+    if not nearest.is_dir():
+        return f"{nearest} is not a folder"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f"{nearest} cannot be written to"
+    foreign = [name for name in _WRITTEN if (out / name).exists()]
+    if foreign and not (out / MANIFEST).exists():
+        return f"it has a file {foreign[0]} and is no bundle; name a new folder"
+    return None
 
 
 def _init(options: TrainOptions) -> str:
@@ -204,4 +236,5 @@ def _folders(options: TrainOptions, classes: Sequence[str]) -> dict[str, str]:
         raise DatasetError(f"--folder: no class {min(unknown)!r}; there are {', '.join(classes)}")
     folders = {label: options.folder_names.get(label, label) for label in classes if label != NEITHER}
     check_folders(folders)
+    check_detector(options, folders)
     return folders

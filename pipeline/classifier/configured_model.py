@@ -7,18 +7,20 @@ from pathlib import Path
 
 from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
+from models.errors import DatasetError
 from models.inference import imagenet_bundle
 from models.inference.engines import Kind, answering
+from models.labels import check_folders
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.config import Settings
-from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, Policy
+from pipeline.decision import FAILED, UNCERTAIN, Policy
 from pipeline.errors import ModelError, SettingsError, translated
 
 
 def load_bundle(settings: Settings) -> Bundle:
     """Load the bundle that the settings name, to file photos with, checked but for its self-test.
 
-    Raises ModelError, also where the model has no folders.
+    Raises ModelError, also where the model has no folders, or one that the worker cannot use.
     """
     bundle = open_bundle(settings.model, (settings.base,), settings.engine)
     if not bundle.folders:
@@ -26,11 +28,10 @@ def load_bundle(settings: Settings) -> Bundle:
             f"model: {settings.model}: it labels photos and has no folders to file them in; "
             "use it with `pawsort classify --model`, or choose another"
         )
-    if taken := {UNCERTAIN, FAILED, DUPLICATES} & set(bundle.folders.values()):
-        raise ModelError(
-            f"model: {settings.model}: its folder {min(taken)!r} is where other files go; train it "
-            "again with another name: --folder LABEL=NAME"
-        )
+    try:
+        check_folders(bundle.folders)
+    except DatasetError as error:
+        raise ModelError(f"model: {settings.model}: train it again: {error}") from error
     return bundle
 
 

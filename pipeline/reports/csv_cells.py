@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from pipeline.control_characters import CONTROL
+from pipeline.control_characters import ESCAPED
 
 _DANGEROUS = re.compile(r"(\A|;)(?=[\"']*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 
 
 def visible(text: str) -> str:
     r"""Write each byte of a control character as `\xNN`, as `file_names` does for invalid UTF-8."""
-    return CONTROL.sub(_bytes, text)
+    return ESCAPED.sub(_bytes, text)
 
 
 def _bytes(match: re.Match[str]) -> str:

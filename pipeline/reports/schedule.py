@@ -2,8 +2,8 @@
 
 A cron trigger at `report.at` in local time would skip or repeat a day when clocks change, and a timer until
 then would ignore a suspended machine or a corrected clock. So APScheduler wakes a thread once a minute, in
-UTC, which compares two times. If a check is due, the database provides the missing days; the scheduler stores
-nothing.
+UTC, which compares two times; `follow_clock` wakes it after the clock was set back. If a check is due, the
+database provides the missing days; the scheduler stores nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 WAKE_SECONDS = 60
 LONGEST_WAIT = timedelta(hours=1)
+_JOB = "reports"
+
 STOP_SECONDS = 3.0
 """Seconds that `stop` waits for a report being written, which stops within one chunk of rows."""
 
@@ -105,7 +107,7 @@ class Schedule:
     def start(self) -> None:
         """Start the thread, which checks at once for missed reports."""
         self._scheduler.add_job(
-            self.wake, "interval", seconds=WAKE_SECONDS, id="reports", next_run_time=datetime.now(UTC)
+            self.wake, "interval", seconds=WAKE_SECONDS, id=_JOB, next_run_time=datetime.now(UTC)
         )
         self._scheduler.start()
 
@@ -120,6 +122,13 @@ class Schedule:
                 self._look(now)
         finally:
             self._writing.release()
+
+    def follow_clock(self) -> None:
+        """Wake the thread now if the clock was set back: APScheduler waits for a time of the old clock."""
+        job = self._scheduler.get_job(_JOB) if self._scheduler.running else None
+        now = datetime.now(UTC)
+        if job and job.next_run_time and job.next_run_time - now > 2 * timedelta(seconds=WAKE_SECONDS):
+            self._scheduler.modify_job(_JOB, next_run_time=now)
 
     def stop(self) -> None:
         """Stop the thread; the next start writes an unfinished report."""

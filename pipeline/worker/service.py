@@ -160,6 +160,7 @@ class WorkerRun:
         # In the thread that does the work, so that the beats of a worker that hangs stop.
         if monotonic() - self._beat_at >= BEAT_SECONDS:
             self._beat(self._state())
+            self._schedule.follow_clock()
 
     def _beat(self, state: State) -> None:
         self._beat_at = monotonic()

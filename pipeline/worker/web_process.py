@@ -69,7 +69,10 @@ class WebProcess:
     def _run_once(self) -> int | str:
         environment = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
         try:
-            process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, env=environment)  # noqa: S603 - our own command
+            # In a session of its own: Ctrl-C would end it while the worker still finishes its batch.
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                self._command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+            )
         except OSError as error:
             return str(error)
         while not self._stopping.is_set():

@@ -7,6 +7,12 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "a lock that a server has lost", "db/connection/postgres.py",
+        "            self.free()\n            self._take()\n",
+        "            pass\n",
+        (76,), ("db/connection/test_engine.py::test_a_worker_notices_that_a_server_has_lost_its_lock",),
+    ),
+    of(
         "BEGIN IMMEDIATE", "db/connection/sqlite.py",
         "\"BEGIN IMMEDIATE\" if writes else \"BEGIN\"",
         "\"BEGIN\"",

@@ -71,9 +71,36 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "the self-test of the int8 network", "models/inference/engines.py",
-        "    _self_test(bundle, engine)\n    return engine\n\n\ndef _not_run",
-        "    return engine\n\n\ndef _not_run",
+        "        _self_test(bundle, engine)\n    except BundleError:\n        raise\n",
+        "    except BundleError:\n        raise\n",
         (100,), ("models/training/test_int8.py::test_another_network_in_int8_is_refused_by_the_self_test",),
+    ),
+    of(
+        "a detector runs once before it is used", "models/inference/detector.py",
+        "        _try(run, size, len(labels))\n",
+        "",
+        (100,),
+        ("models/inference/test_detector.py::test_a_detector_that_fails_when_it_runs_is_refused_at_the_start",),
+    ),
+    of(
+        "no archive of unbounded packing", "models/bundle/openvino_archive.py",
+        "if any(member.compress_type not in _BOUNDED for",
+        "if any(False for",
+        (102,),
+        (
+            "models/bundle/test_openvino_archive.py"
+            "::test_packings_of_which_a_little_may_fill_the_memory_are_refused_unread",
+        ),
+    ),
+    of(
+        "files of the user beside a bundle stay", "models/bundle/write_bundle.py",
+        "if _OWN.fullmatch(old.name) and old.name not in files:",
+        'if old.name.startswith(("weights-", "int8-", "detector-")) and old.name not in files:',
+        (),
+        (
+            "models/bundle/test_bundle.py"
+            "::test_replaced_bundle_leaves_one_weights_file_and_keeps_its_neighbours",
+        ),
     ),
     of(
         "int8 only where it is as right", "models/training/export.py",

@@ -25,8 +25,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a token beyond loopback", "pipeline/config.py",
-        "        if self.token is None and self.host not in",
-        "        if False and self.host not in",
+        "        if self.token is None and not is_loopback_host(self.host):\n",
+        "        if False:\n",
         (), ("pipeline/test_config.py",),
     ),
     of(

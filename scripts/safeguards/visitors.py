@@ -13,10 +13,27 @@ _PRIVATE = (
     "pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says"
 )
 _LOGIN = "pipeline/web/routes/test_session.py::"
+_TWO = "pipeline/web/routes/test_two_installations.py::"
 _THUMBNAILS = "pipeline/web/routes/test_thumbnails.py::"
 _SAFETY = "pipeline/web/middleware/test_guard.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "a picture of the photo that has the id now", "pipeline/web/routes/thumbnails.py",
+        "    key = id, headers[\"ETag\"]\n", "    key = id, size\n",
+        (), (_THUMBNAILS + "test_a_picture_is_of_the_photo_that_has_its_id_now",),
+    ),
+    of(
+        "a session cookie of this token", "pipeline/web/middleware/sessions.py",
+        "f\"{COOKIE}_{hmac.digest(self._key, b'name', 'sha256').hex()[:10]}\"", "COOKIE",
+        (), (_TWO + "test_signing_in_to_one_installation_does_not_sign_out_of_another",),
+    ),
+    of(
+        "recent answers of this installation", "pipeline/web/services/recent_answers.py",
+        "    return f\"{COOKIE}_{hashlib.sha256(os.fsencode(place)).hexdigest()[:10]}\", COOKIE\n",
+        "    return f\"{COOKIE}_{place and ''}\", COOKIE\n",
+        (), (_TWO + "test_an_answer_given_to_one_installation_is_not_undone_in_another",),
+    ),
     of(
         "no control character in a cell", "pipeline/reports/csv_files.py",
         "neutral(visible(text))", "neutral(text)",

@@ -28,6 +28,11 @@ def test_an_unusable_folder_is_refused_with_the_remedy(folder: str) -> None:
         check_folders({"cat": folder})
 
 
+def test_neither_never_has_a_folder() -> None:
+    with pytest.raises(DatasetError, match="class 'neither': it never has a folder"):
+        check_folders({"cat": "cats", "neither": "others"})
+
+
 @pytest.mark.parametrize("folder", ["cats", "Hunde", "chats & chiens", "猫", "a.b", "uncertain2", "x" * 200])
 def test_any_other_name_is_fine(folder: str) -> None:
     assert why_not(folder) is None

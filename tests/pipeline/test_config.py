@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -63,7 +64,7 @@ def test_settings_cannot_be_changed(write) -> None:
         ("sort: x", "sort: unknown key; known: inboxes, sorted"),
         ("batch: {sizee: 3}", "batch.sizee: unknown key; known: size, wait_seconds"),
         ("batch: {size: 0}", "batch.size: Input should be greater than or equal to 1; got 0"),
-        ("batch: 7", "batch: Input should be a valid dictionary"),
+        ("batch: 7", "batch: expected settings, indented below it; got 7"),
         ("decision: {min_confidence: .nan}", "decision.min_confidence: Input should be a finite number"),
         ("decision: {target_precision: 0.4}", "decision.target_precision: Input should be greater"),
         ("report: {timezone: Mars}", "report.timezone: Value error, expected a name of the IANA"),
@@ -206,11 +207,48 @@ def test_what_cannot_work_is_refused_before_the_worker_starts(write, text: str) 
     assert len(str(refused.value)) < 1000
 
 
+LAUGHS = "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a: &a [x]\n{LAUGHS}inboxes: *i", "web: {port: 0x1" + "0" * 6000 + "}",
+        "web: {port: 1" + "0" * 6000 + "}", "inboxes: [a]\ninboxes: [b]", "batch: {size: 1, size: 2}",
+        "batch: {size: yes}", "watch: {settle_seconds: true}", "decision: {min_confidence: on}",
+    ],
+    ids=["aliases", "hex", "digits", "twice", "twice-below", "yes", "true", "on"],
+)  # fmt: skip
+def test_odd_yaml_is_refused_in_few_words(write, text: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        config.load(write(text))
+    assert all(len(line) < 600 for line in str(refused.value).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("report: {at: 12:30}", "report.at: expected text; write it in quotes; got 750"),
+        ("sorted: 2026-11-21", "sorted: expected the path of a folder; write it in quotes; got datetime"),
+        ("batch:", "batch: expected settings, indented below it; got None"),
+        ("1: x", "1: expected the name of a setting"),
+    ],
+)
+def test_what_yaml_takes_for_something_else_is_refused_without_names_of_classes(
+    write, text: str, says: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        config.load(write(text))
+
+
 @pytest.mark.parametrize(
     "text",
     [
         f"sorted: {LONG[:255]}", "sorted: " + "ü" * 127, "state: " + "/".join(["y" * 200] * 16),
-        'sorted: "a b"', "sorted: Fotos-äöü", "database: sqlite:///state/a.db",
+        'sorted: "a b"', 'sorted: "a\u200fb"', "sorted: Fotos-äöü", "database: sqlite:///state/a.db",
         "web: {host: '::1'}", "web: {host: localhost}", "web: {hosts: [pets.example.org, '::1']}",
         "web: {host: nas_2.local, token: aaaaaaaaaaaaaaaaaaaa}", "watch: {ignore: ['*.part', 'raw/*']}",
         "web: {host: bücher.example, token: ääääääääääääääääääää}", "model: ../models/mine",

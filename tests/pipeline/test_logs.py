@@ -3,12 +3,15 @@ from __future__ import annotations
 import io
 import json
 import logging
+import unicodedata
 from collections.abc import Iterator
 
 import pytest
 
 from pipeline.config import LogSettings
 from pipeline.logs import printable, set_up
+
+BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 @pytest.fixture
@@ -25,6 +28,18 @@ def test_a_hostile_name_stays_on_its_line(stream: io.StringIO) -> None:
     logging.getLogger("x").info("filed %s", "a\nb\x1b[31m\u202e.jpg")
     assert len(stream.getvalue().splitlines()) == 1
     assert stream.getvalue().endswith(r"INFO filed a\nb\x1b[31m\u202e.jpg" + "\n")
+
+
+@pytest.mark.fault(34)
+def test_every_character_that_changes_the_direction_of_text_is_escaped() -> None:
+    turning = [chr(code) for code in range(0x110000) if unicodedata.bidirectional(chr(code)) in BIDI_CONTROLS]
+    marks = ["\u061c", "\u200e", "\u200f"]
+    assert not [character for character in turning + marks if character in printable(f"a{character}b")]
+
+
+def test_arabic_hebrew_and_emoji_names_stay_readable() -> None:
+    name = "\u0642\u0637\u0629 \u05db\u05dc\u05d1 \U0001f431\u200d\u2b1b.jpg"
+    assert printable(name) == name
 
 
 def test_json_has_one_object_a_line(stream: io.StringIO) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,6 +86,37 @@ def test_photos_keep_their_modes_and_their_folders_follow_the_umask(site: Path, 
     for folder in (settings.sorted, *settings.sorted.iterdir(), settings.inboxes[0], site):
         if folder.is_dir():
             assert mode(folder) == 0o755, folder
+
+
+def with_default_acl(folder: Path, *entries: tuple[int, int]) -> None:
+    """Give a folder a default access list of (tag, permissions); skips where the disk has none."""
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry, 0xFFFFFFFF) for entry in entries)
+    try:
+        os.setxattr(folder, "system.posix_acl_default", packed)
+    except OSError as error:
+        pytest.skip(f"no access lists here: {error.strerror}")
+
+
+@pytest.mark.parametrize("permissions", ["private", "group", "umask"])
+def test_a_default_acl_that_keeps_photos_private_is_not_opened(site: Path, permissions: str) -> None:
+    settings = prepared(site, f"permissions: {permissions}\n")
+    for folder in (settings.sorted, settings.inboxes[0]):
+        folder.mkdir(parents=True)
+        with_default_acl(folder, (0x01, 7), (0x04, 0), (0x20, 0))
+    once(settings)
+    assert modes(settings.sorted / "cats") == {"a.jpg": 0o640, "trip": 0o700, "trip/b.jpg": 0o604}
+    assert {mode(path) for path in settings.sorted.iterdir() if path.is_dir()} == {0o700}
+
+
+@pytest.mark.parametrize(("mask", "expected"), [(7, 0o660), (4, 0o640), (0, 0o600)])
+def test_what_was_private_gets_the_modes_of_the_default_acl_at_most(
+    tmp_path: Path, mask: int, expected: int
+) -> None:
+    with_default_acl(tmp_path, (0x01, 6), (0x04, 7), (0x10, mask), (0x20, 0))
+    with limited("private"):
+        (tmp_path / "a").touch(0o600)
+        as_usual(tmp_path / "a", 0o666)
+    assert mode(tmp_path / "a") == expected
 
 
 def test_the_folders_around_are_as_the_umask_says(tmp_path: Path) -> None:

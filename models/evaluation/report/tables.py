@@ -23,7 +23,8 @@ from models.evaluation.metrics.predictions import Predictions
 
 Row = Sequence[object]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # control characters of terminals
+# As `pipeline.control_characters.ESCAPED`, but for lone surrogates, which `name_of` has replaced.
+_ESCAPED = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # Where formulas begin in spreadsheets; `;` separates cells in many countries.
 _FORMULA = re.compile(r"(\A|;)(?=[\"']*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
@@ -45,7 +46,7 @@ def write_csv(path: Path, rows: Iterable[Row]) -> None:
 def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
-    text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], value)
+    text = _ESCAPED.sub(lambda match: ascii(match[0])[1:-1], value)
     return _FORMULA.sub(r"\1'", text)
 
 

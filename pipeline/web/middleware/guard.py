@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import time
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -21,11 +22,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.config import WebSettings
-from pipeline.ranges import is_address
+from pipeline.ranges import canonical_host, is_address, is_loopback_host
 from pipeline.web.middleware import token_attempts
 from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
-from pipeline.web.middleware.cookies import cookies, without_foreign
+from pipeline.web.middleware.cookies import without_foreign
 from pipeline.web.middleware.problems import Problem, answer, wants_json
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.request_log import Lines, address_of, named
@@ -34,7 +35,6 @@ from pipeline.web.middleware.token_attempts import Attempts
 
 log = logging.getLogger(__name__)
 
-COOKIE = "pawsort"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/login", "/logout", "/healthz"})
@@ -59,6 +59,8 @@ HEADERS = {
 
 Entry = Literal["yes", "no"]
 
+_ABSOLUTE = re.compile(rb"(?i:https?)://([^/]*)(/.*)?", re.DOTALL)
+
 
 class SecurityMiddleware:
     """Check each request, pass it on or refuse it, add security headers, and log it."""
@@ -76,6 +78,7 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = in_origin_form(scope)
         request = Request(scope, receive)
         response_sender = _LoggedResponse(send, request, self._lines)
         refusal = self._refusal(request)
@@ -124,7 +127,7 @@ class SecurityMiddleware:
         """Return whether a request has the token or a valid session cookie. Raises Problem 429."""
         if shown := bearer(request.headers):
             return self._attempts.is_right(address_of(request), shown)
-        return any(map(self._sessions.is_valid, cookies(request.headers, COOKIE)))
+        return any(map(self._sessions.is_valid, self._sessions.sent(request.headers)))
 
     @staticmethod
     def _has_connection(request: Request) -> bool:
@@ -141,6 +144,20 @@ class SecurityMiddleware:
         return path in OPEN_PATHS or path.startswith("/static/")
 
 
+def in_origin_form(scope: Scope) -> Scope:
+    """Return a scope with a path, and the host of the target, if the target is in absolute form.
+
+    Source: RFC 9112, section 3.2.2.
+    """
+    absolute = _ABSOLUTE.fullmatch(scope["raw_path"])
+    if absolute is None:
+        return scope
+    host, path = absolute[1], absolute[2] or b"/"
+    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    decoded = unquote(path.decode("latin-1"))
+    return {**scope, "path": decoded, "raw_path": path, "headers": [*headers, (b"host", host)]}
+
+
 class Hosts:
     """The host names that the server accepts, with any port.
 
@@ -149,9 +166,9 @@ class Hosts:
     """
 
     def __init__(self, web: WebSettings) -> None:
-        own = socket.gethostname().lower()
-        self._public = web.host not in LOOPBACK
-        self._names = {*LOOPBACK, web.host, *map(str.lower, web.hosts)}
+        own = canonical_host(socket.gethostname())
+        self._public = not is_loopback_host(web.host)
+        self._names = {*LOOPBACK, *map(canonical_host, (web.host, *web.hosts))}
         if self._public:
             self._names |= {own, f"{own.partition('.')[0]}.local"}
 
@@ -159,7 +176,9 @@ class Hosts:
         """Return whether a request names exactly one host, and that host is known."""
         named = headers.getlist("host")
         host = hostname(named[0]) if len(named) == 1 else None
-        return host is not None and (host in self._names or (self._public and is_address(host)))
+        if host is None:
+            return False
+        return canonical_host(host) in self._names or (self._public and is_address(host))
 
 
 def hostname(host: str) -> str | None:
@@ -208,7 +227,10 @@ def bearer(headers: Headers) -> str | None:
 
 def _ask_for_token(request: Request) -> Response:
     if wants_json(request) or request.method not in SAFE_METHODS:
-        how = "Send the header `Authorization: Bearer TOKEN` with `web.token` of the settings."
+        how = (
+            "Sign in again at /login; a program sends the header `Authorization: Bearer TOKEN` with "
+            "`web.token` of the settings."
+        )
         return answer(request, Problem(401, "A token is needed.", how, {"WWW-Authenticate": "Bearer"}))
     asked: str = request.scope["raw_path"].decode("latin-1")
     if query := request.scope["query_string"].decode("latin-1"):

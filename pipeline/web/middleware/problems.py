@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -14,9 +15,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from db.connection.errors import DatabaseError, DatabaseUnavailable
+from models.errors import in_words
 from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.web.middleware import methods
+from pipeline.web.middleware.request_log import named
 from pipeline.web.views.rendering import render
+
+log = logging.getLogger(__name__)
 
 TRY_AGAIN = {"Retry-After": "5"}
 PROBLEM_JSON = "application/problem+json"
@@ -51,6 +56,7 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(DatabaseError, _answer_database)
     app.add_exception_handler(PawsortError, _answer_pawsort)
+    app.add_exception_handler(OSError, _answer_system)
 
 
 def answer(request: Request, problem: Problem) -> Response:
@@ -147,6 +153,13 @@ async def _answer_database(request: Request, error: Exception) -> Response:
     passing = isinstance(error, DatabaseUnavailable)
     remedy = "" if passing else "See the log of the worker, or run `pawsort doctor`."
     return answer(request, Problem(503, str(error), remedy, TRY_AGAIN))
+
+
+async def _answer_system(request: Request, error: Exception) -> Response:
+    """Name the file or folder that the system refuses, such as one without permission or on a broken disk."""
+    log.error("%s: %s", named(request), in_words(error))
+    how = "Check its disk, and that the user of this server may read and write it."
+    return answer(request, Problem(503, f"{in_words(error)}.", how, TRY_AGAIN))
 
 
 async def _answer_pawsort(request: Request, error: Exception) -> Response:

@@ -18,9 +18,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from starlette.datastructures import Headers
+
 from pipeline.files.replace_file import replace_file
+from pipeline.web.middleware.cookies import cookies
 
 log = logging.getLogger(__name__)
+
+COOKIE = "pawsort"
+"""How the name of the session cookie begins; the whole name in earlier versions."""
 
 MONTH_SECONDS = 30 * 24 * 3600
 """How long a session lasts."""
@@ -34,6 +40,9 @@ class Sessions:
 
     def __init__(self, token: str | None, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._key = hmac.digest((token or "").encode(), b"pawsort session 2", "sha256")
+        # Browsers send cookies to every port of a host, where another installation may have another token.
+        self.cookie = f"{COOKIE}_{hmac.digest(self._key, b'name', 'sha256').hex()[:10]}"
+        """The name of the session cookie."""
         self._file = file
         self._clock = clock
         self._lock = threading.Lock()
@@ -45,6 +54,10 @@ class Sessions:
         """Return the cookie of a new session."""
         id, began = secrets.token_urlsafe(12), f"{self._clock():.6f}"
         return f"{id}.{began}.{self._sign(id, began)}"
+
+    def sent(self, headers: Headers) -> list[str]:
+        """Return the session cookies of a request, also of the name that they had in earlier versions."""
+        return [cookie for name in (self.cookie, COOKIE) for cookie in cookies(headers, name)]
 
     def is_valid(self, cookie: str) -> bool:
         """Return whether a cookie belongs to a session that has neither ended nor expired."""

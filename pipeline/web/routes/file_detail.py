@@ -44,7 +44,7 @@ def correct(
             *recent_answers.of_browser(request, context),
             list(correct_files.versions(context, [id]).values()),
         ]
-        recent_answers.keep(request, response, answers)
+        recent_answers.keep(request, context, response, answers)
     return response
 
 

@@ -119,7 +119,7 @@ def undo(
     back: Annotated[str, Form()] = "",
 ) -> Response:
     """Undo the correction `done`, else the last one, and show its photos or the page `back`."""
-    answers = recent_answers.of_cookie(request)
+    answers = recent_answers.of_cookie(request, context)
     last = (recent_answers.from_text(done) or recent_answers.of_browser(request, context))[-1:]
     if not last:
         return _next(request, context, view, [], [], "There is nothing to undo.")
@@ -149,7 +149,7 @@ def _next(
     else:
         address, shown = view.url(), urlencode({"show": ",".join(map(str, show))}) if show else ""
         response = RedirectResponse(address + (shown and ("&" if "?" in address else "?") + shown), 303)
-    recent_answers.keep(request, response, answers)
+    recent_answers.keep(request, context, response, answers)
     return response
 
 

@@ -9,11 +9,9 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pipeline.web.middleware import visitor
-from pipeline.web.middleware.cookies import cookies
-from pipeline.web.middleware.guard import COOKIE
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.request_log import address_of
-from pipeline.web.middleware.sessions import MONTH_SECONDS
+from pipeline.web.middleware.sessions import COOKIE, MONTH_SECONDS
 from pipeline.web.services import recent_answers
 from pipeline.web.services.context import ContextDep
 from pipeline.web.views.rendering import render
@@ -45,7 +43,7 @@ def sign_in(
         return response
     response = RedirectResponse(own_path(next), 303)
     response.set_cookie(
-        COOKIE,
+        context.sessions.cookie,
         context.sessions.begin(),
         max_age=MONTH_SECONDS,
         httponly=True,
@@ -58,10 +56,10 @@ def sign_in(
 @router.post("/logout")
 def sign_out(request: Request, context: ContextDep) -> Response:
     """End the session on the server, so that copies of its cookie end too, and delete its cookies."""
-    for cookie in cookies(request.headers, COOKIE):
+    for cookie in context.sessions.sent(request.headers):
         context.sessions.end(cookie)
     response = RedirectResponse("/login", 303)
-    for name in (COOKIE, recent_answers.COOKIE):
+    for name in (context.sessions.cookie, COOKIE, *recent_answers.names(context)):
         response.delete_cookie(name, httponly=True, samesite="strict")
     return response
 

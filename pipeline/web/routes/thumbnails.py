@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import Headers
 
 from db.queries.listing import result
 from db.schema.file_names import unescape
 from pipeline.config import Settings
 from pipeline.decision import FAILED
+from pipeline.web.middleware.conditional import is_fresh
+from pipeline.web.middleware.etags import tag_of
 from pipeline.web.middleware.openapi import ALWAYS, answers
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.routes.parameters import Id
 from pipeline.web.services.context import AppContext, ContextDep
-from pipeline.web.services.pictures import draw_jpeg, jpeg_response
+from pipeline.web.services.pictures import draw_jpeg
 
 router = APIRouter(tags=["results"])
 
-# The content of a file never changes under one id; only its path does.
-CACHED = "private, max-age=86400, immutable"
+# Not by age: a database that is begun anew, or another one at this address, has other photos under these ids.
+CACHED = "private, no-cache"
 
 
 class Size(StrEnum):
@@ -41,25 +46,40 @@ LONGEST = {Size.small: 320, Size.large: 1600}
     response_class=Response,
     responses=answers(*ALWAYS, 404, 422, not_modified=True) | {200: {"content": {"image/jpeg": {}}}},
 )
-async def picture(context: ContextDep, id: Id, size: Size) -> Response:
+async def picture(request: Request, context: ContextDep, id: Id, size: Size) -> Response:
     """Return a JPEG of the photo `id`, its longer side 320 or 1,600 pixels; 404 if there is none."""
-    jpeg = context.pictures.get((id, size))
+    row = await asyncio.to_thread(_row, context, id)
+    headers = {"Cache-Control": CACHED, "ETag": _version(row, size)}
+    if is_fresh(request.headers, Headers(headers)):  # so nothing is drawn
+        return Response(media_type="image/jpeg", headers=headers)
+    key = id, headers["ETag"]
+    jpeg = context.pictures.get(key)
     if jpeg is None:
-        root, source = await asyncio.to_thread(_place, context, id)
+        root, source = _place(context, row)
         jpeg = await draw_jpeg(context, root, source, LONGEST[size])
-        context.pictures.put((id, size), jpeg)
-    return jpeg_response(jpeg, CACHED)
+        context.pictures.put(key, jpeg)
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
-def _place(context: AppContext, id: int) -> tuple[Path, bytes]:
+def _row(context: AppContext, id: int) -> dict[str, Any]:
     engine = context.database.reader()
     row = result(engine, id) if engine else None
     if row is None or row["path"] is None:
         raise Problem(404, f"No file has the id {id}.", "Search for it in Browse.")
+    return row
+
+
+def _version(row: Mapping[str, Any], size: Size) -> str:
+    """Return a tag of the content of a row's file, which needs no drawing."""
+    content = tuple(str(row[name]) for name in ("sha256", "bytes", "seen_at"))
+    return tag_of(repr((*content, size.value)).encode())
+
+
+def _place(context: AppContext, row: Mapping[str, Any]) -> tuple[Path, bytes]:
     # A decoder could not read this file before, so it does not get it again.
     found = None if row["outcome"] == FAILED else below(context.settings, unescape(row["path"]))
     if found is None:
-        raise Problem(404, f"File {id} cannot be shown.", "Open it in its folder.")
+        raise Problem(404, f"File {row['id']} cannot be shown.", "Open it in its folder.")
     return found
 
 

@@ -25,10 +25,13 @@ class DatabaseProvider:
         self._settings = settings
         self._engines: dict[Access, Engine] = {}
         self._lock = threading.Lock()
+        self._was_there = False
 
     @property
     def is_new(self) -> bool:
-        """Whether no worker has run yet, so that there is no database."""
+        """Whether no worker has run yet, so that there is no database; one that vanished is an error."""
+        if self._was_there:
+            return False
         traces = (self._settings.state / "pawsort.db", self._settings.state / "heartbeat.json")
         return self._settings.database is None and not any(trace.exists() for trace in traces)
 
@@ -59,4 +62,5 @@ class DatabaseProvider:
             self._engines[access] = open_database(
                 self._settings.database_url, access, LOCK_WAIT_SECONDS[access]
             )
+            self._was_there = True
             return self._engines[access]

@@ -6,7 +6,10 @@ longer offered for undo.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import socket
 from collections.abc import Iterable, Sequence
 
 from fastapi import Request, Response
@@ -17,6 +20,8 @@ from pipeline.web.services import correct_files
 from pipeline.web.services.context import AppContext
 
 COOKIE = "pawsort_answers"
+"""How the name of the cookie begins; the whole name in earlier versions."""
+
 DAY_SECONDS = 24 * 3600
 
 MOST = 20
@@ -44,12 +49,23 @@ def to_text(answers: Iterable[Sequence[str]]) -> str:
     return "-".join(parts)
 
 
-def of_cookie(request: Request) -> Answers:
+def names(context: AppContext) -> tuple[str, str]:
+    """Return the name of the cookie, and the one that it had in earlier versions.
+
+    Browsers send cookies to every port of a host, and the same numbers mean other files in another
+    installation.
+    """
+    place = f"{socket.gethostname()}:{context.settings.state}"
+    return f"{COOKIE}_{hashlib.sha256(os.fsencode(place)).hexdigest()[:10]}", COOKIE
+
+
+def of_cookie(request: Request, context: AppContext) -> Answers:
     """Return the corrections in the cookie of this browser, also those whose files have changed since.
 
     A cookie that this server has not written is ignored: other programs on this host may set one too.
     """
-    for text in cookies(request.headers, COOKIE):
+    own, earlier = names(context)
+    for text in cookies(request.headers, own) or cookies(request.headers, earlier):
         if len(text) <= LONGEST and _WRITTEN_HERE.fullmatch(text):
             return from_text(text)[-MOST:]
     return []
@@ -57,16 +73,17 @@ def of_cookie(request: Request) -> Answers:
 
 def of_browser(request: Request, context: AppContext) -> Answers:
     """Return the corrections of this browser, without the newest ones whose files have all changed since."""
-    answers = of_cookie(request)
+    answers = of_cookie(request, context)
     while answers and not _can_be_undone(context, answers[-1]):
         del answers[-1]
     return answers
 
 
-def keep(request: Request, response: Response, answers: Answers) -> None:
+def keep(request: Request, context: AppContext, response: Response, answers: Answers) -> None:
     """Set the cookie, which scripts cannot read."""
     how = {"httponly": True, "samesite": "strict", "secure": request.url.scheme == "https"}
-    response.set_cookie(COOKIE, to_text(answers), max_age=DAY_SECONDS, **how)  # type: ignore[arg-type]
+    name, _ = names(context)
+    response.set_cookie(name, to_text(answers), max_age=DAY_SECONDS, **how)  # type: ignore[arg-type]
 
 
 def without(answers: Answers, files: Sequence[str]) -> Answers:

@@ -14,10 +14,12 @@ from sqlalchemy.engine import URL
 
 import db.connection.engine
 import db.connection.sqlite
+from db.connection import postgres
 from db.connection.engine import (
     DatabaseError,
     DatabaseReserved,
     DatabaseUnavailable,
+    assert_in_place,
     open_database,
     reading,
     reserved,
@@ -28,6 +30,7 @@ from db.ledger.ledger import Ledger
 from db.queries import listing
 from tests.db.conftest import NOON, SPOOL, claim, filed
 from tests.db.connection.conftest import FORKS
+from tests.support.installation import wait
 
 # --- opening ------------------------------------------------------------------------------------------
 
@@ -197,6 +200,35 @@ def test_a_database_serves_one_worker_at_a_time(url: str) -> None:
             pass
         with reading(second) as connection:
             assert connection.execute(text("SELECT count(*) FROM files")).scalar() == 0
+    with reserved(second):
+        pass
+    first.dispose()
+    second.dispose()
+
+
+def _end_session_with_lock(engine: Engine) -> None:
+    """Do to the session of the worker's lock what a restart of the server does."""
+    held = "FROM pg_locks WHERE locktype = 'advisory'"
+    with engine.connect() as connection:
+        connection.execute(text(f"SELECT pg_terminate_backend(pid) {held}"))
+        wait(lambda: not connection.scalar(text(f"SELECT count(*) {held}")), "the end of the session")
+
+
+@pytest.mark.fault(76)
+def test_a_worker_notices_that_a_server_has_lost_its_lock(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "CHECK_SECONDS", 0.0)
+    first, second = open_database(postgres_url), open_database(postgres_url)
+    with reserved(first):
+        assert_in_place(first)
+        _end_session_with_lock(second)
+        assert_in_place(first)
+        with pytest.raises(DatabaseReserved), reserved(second):
+            pass
+        _end_session_with_lock(second)
+        with reserved(second), pytest.raises(DatabaseReserved, match="another worker"):
+            assert_in_place(first)
     with reserved(second):
         pass
     first.dispose()

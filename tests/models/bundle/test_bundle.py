@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import struct
 import subprocess
 import sys
 import zipfile
@@ -116,6 +118,16 @@ def test_weights_that_are_a_directory_are_refused(plain_bundle: Bundle):
         load(plain_bundle.path)
 
 
+@pytest.mark.fault(24)
+@pytest.mark.parametrize("name", ["bundle.yaml", "weights"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(plain_bundle: Bundle, name: str):
+    file = weights_of(plain_bundle) if name == "weights" else plain_bundle.path / name
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(BundleError, match="not a regular file"):
+        load(plain_bundle.path)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
@@ -130,6 +142,8 @@ def test_weights_that_are_a_directory_are_refused(plain_bundle: Bundle):
         ("calibration.thresholds", [], "thresholds"),
         ("self_test.probabilities", [[0.5, 0.5]], "self_test"),
         ("self_test.recipe", "other", "recipe"),
+        ("self_test.seed", -1, "seed"),
+        ("self_test.seed", 10**400, "seed"),
         ("closer_look", {"below": 0.9, "zoom": 1.5, "whole": 1.0, "parts": 1.0}, "strongest"),
         ("closer_look", {"below": 0.9, "zoom": 2.1, "whole": 1, "parts": 1, "strongest": 1}, "zoom"),
     ],
@@ -144,8 +158,16 @@ def test_manifest_that_makes_no_sense_is_refused_by_name(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "just text", "[1, 2", "\x00", "a: &x [1]\nb: [*x, *x]", "!!python/object/apply:os.system [exit 1]"],
-)
+    [
+        "",
+        "just text",
+        "[1, 2",
+        "\x00",
+        "name: a\nname: b",
+        "a: &x [1]\nb: [*x, *x]",
+        "!!python/object/apply:os.system [exit 1]",
+    ],
+)  # fmt: skip
 def test_manifest_that_is_not_plain_yaml_is_refused(plain_bundle: Bundle, text: str):
     (plain_bundle.path / "bundle.yaml").write_text(text)
     with pytest.raises(BundleError, match=r"bundle\.yaml"):
@@ -205,6 +227,36 @@ def test_header_of_a_larger_array_than_the_file_takes_no_memory():
         unpack(buffer.getvalue())
 
 
+def with_header(text: str, flags: int = 0) -> bytes:
+    """Return an archive of one array whose header is that text, in NumPy's format 1.0."""
+    header = text.encode() + b"\n"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("odd.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(4))
+    data = bytearray(buffer.getvalue())
+    for signature, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(signature) + place] |= flags
+    return bytes(data)
+
+
+@pytest.mark.fault(102)
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (((("),
+        with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (True, True)}"),
+        with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 5000 + ",)}"),
+        with_header("(" * 9000),
+        with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", flags=1),
+    ],
+    ids=["unclosed", "booleans", "5000 digits", "9000 levels", "encrypted"],
+)
+def test_a_header_that_no_numpy_writes_is_refused_in_few_words(data: bytes) -> None:
+    with pytest.raises(WeightsError) as refused:
+        unpack(data)
+    assert len(str(refused.value)) < 300
+
+
 def test_files_that_are_not_archives_are_refused():
     for data in (b"plain text", b"PK\x03\x04 nothing more"):
         with pytest.raises(WeightsError):
@@ -218,11 +270,20 @@ def test_kernels_shrink_to_float16_and_vectors_stay():
 
 
 def test_replaced_bundle_leaves_one_weights_file_and_keeps_its_neighbours(plain_bundle: Bundle):
-    (plain_bundle.path / "README.md").write_text("card")
+    theirs = {
+        "README.md",
+        "weights-mine.npz",
+        "int8-old.zip",
+        "detector-x.zip",
+        "weights-0123456789ab.npz.bak",
+    }
+    for name in theirs:
+        (plain_bundle.path / name).write_text("of the user")
+    (plain_bundle.path / "int8-0123456789ab.zip").write_text("of an earlier bundle")
     packed = pack({"head/kernel": np.zeros((4, 3))})
     new = write(compose(plain_bundle.path, manifest(name="newer"), packed), packed)
     assert new.name == "newer" and new.sha256 != plain_bundle.sha256
-    assert {p.name for p in new.path.iterdir()} == {"README.md", "bundle.yaml", new.manifest.weights.file}
+    assert {p.name for p in new.path.iterdir()} == {*theirs, "bundle.yaml", new.manifest.weights.file}
 
 
 def test_interrupted_replacement_leaves_the_old_bundle(plain_bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
@@ -238,6 +299,12 @@ def test_interrupted_replacement_leaves_the_old_bundle(plain_bundle: Bundle, mon
     with pytest.raises(KeyboardInterrupt):
         write(compose(plain_bundle.path, manifest(name="newer"), packed), packed)
     assert load(plain_bundle.path) == plain_bundle
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "./" + "x" * 300, "x/" * 2500, "a\0b"], ids=lambda n: n[:5])
+def test_a_name_that_no_folder_can_have_is_refused_as_no_bundle(tmp_path: Path, name: str):
+    with pytest.raises(BundleError, match="no bundle here"):
+        load(locate(name, tmp_path))
 
 
 def test_names_are_found_among_the_shipped_and_paths_from_the_base(tmp_path: Path):

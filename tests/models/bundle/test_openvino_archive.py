@@ -10,9 +10,9 @@ from models.bundle.openvino_archive import ArchiveError, Network, pack, unpack
 NETWORK = Network(b"<net/>", b"\x00\x01" * 500)
 
 
-def archive(**members: bytes) -> bytes:
+def archive(packing: int = zipfile.ZIP_DEFLATED, **members: bytes) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(buffer, "w", packing) as file:
         for name, data in members.items():
             file.writestr(f"model.{name}", data)
     return buffer.getvalue()
@@ -53,3 +53,20 @@ def test_a_member_that_unpacks_to_more_than_the_limit_is_refused() -> None:
     assert unpack(archive(xml=b"1", bin=b"2"), 2).weights == b"2"
     with pytest.raises(ArchiveError, match="unpacks to more"):
         unpack(archive(xml=b"1", bin=b"2"), 1)
+
+
+@pytest.mark.fault(102)
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packings_of_which_a_little_may_fill_the_memory_are_refused_unread(
+    packing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bomb = archive(packing, xml=b"1", bin=b"\0" * 1_000_000)
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)
+    with pytest.raises(ArchiveError, match="neither stored nor deflated"):
+        unpack(bomb, 10_000)
+
+
+def test_a_refusal_does_not_repeat_thousands_of_names() -> None:
+    with pytest.raises(ArchiveError, match=r"expected model\.xml and model\.bin") as refused:
+        unpack(archive(**{str(number): b"" for number in range(5000)}), 2000)
+    assert len(str(refused.value)) < 400

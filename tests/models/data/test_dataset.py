@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,19 @@ def test_folder_that_cannot_be_listed_is_set_aside(
     assert set_aside == {closed: "cannot be read: Permission denied"}
 
 
+def test_folders_of_any_depth_are_searched(tmp_path: Path):
+    make_photos(tmp_path, "cat", 4)
+    make_photos(tmp_path, "dog", 4, seed=1)
+    (tmp_path / "dog/0.png").unlink()
+    deep(tmp_path / "dog", 1500, "d", "2.png")
+    try:
+        found = scan([tmp_path], 1)
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "dog"], check=True)  # Python's own removal calls itself too
+    assert len(found) == 8 and not found.set_aside
+    assert set(found.sources) == {"", "d"}
+
+
 def test_photo_whose_path_is_too_long_is_set_aside(tmp_path: Path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
@@ -176,6 +190,14 @@ def test_photo_whose_path_is_too_long_is_set_aside(tmp_path: Path):
     noise(24, 24, 9).save(tmp_path / "dog" / "3.png")
     [item] = scan([tmp_path], 1).set_aside
     assert item.reason == "cannot be read: File name too long"
+
+
+def test_a_film_among_the_photos_is_set_aside_unread(tmp_path: Path):
+    make_photos(tmp_path, "cat", 4)
+    with open(tmp_path / "cat/film.jpg", "wb") as film:
+        film.truncate(300 << 30)
+    [item] = scan([tmp_path], 1).set_aside
+    assert item.reason == "cannot be read: larger than a photo"
 
 
 def make_views(folder: Path, seeds: range) -> None:

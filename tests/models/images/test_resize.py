@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -46,9 +48,27 @@ def test_a_part_of_a_picture_looks_the_same_with_pillow_alone(
     assert np.abs(quick - np.asarray(resize.resized(picture, (24, 24), area))).max() <= 1
 
 
+def test_each_thread_keeps_a_resizer_of_its_own() -> None:
+    if resize.Resizer is None:
+        pytest.skip("for this processor there is no other than Pillow")
+    with ThreadPoolExecutor(1) as other:
+        first, second = (other.submit(resize._resizer).result() for _ in range(2))
+    assert first is second
+    assert resize._resizer() is resize._resizer() is not first
+
+
+def test_a_picture_does_not_depend_on_those_resized_before() -> None:
+    pictures = [noise(*size) for size in ((200, 900), (701, 503), (40, 30), (701, 503))]
+    alone = []
+    for picture in pictures:
+        with ThreadPoolExecutor(1) as fresh:
+            alone.append(fresh.submit(resize.shrink, picture, (SIZE, SIZE)).result().tobytes())
+    assert [resize.shrink(picture, (SIZE, SIZE)).tobytes() for picture in pictures] == alone
+
+
 def test_what_needs_much_room_to_be_resized_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no room, the quick resizer ends the process, and Pillow raises MemoryError."""
-    monkeypatch.setattr(resize, "Resizer", lambda: pytest.fail("the quick resizer was asked"))
+    monkeypatch.setattr(resize, "_resizer", lambda: pytest.fail("the quick resizer was asked"))
     assert images.fit(encode(noise(700, 2000), "PNG"), 1600).shape == (1600, 560, 3)
 
 

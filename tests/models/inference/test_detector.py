@@ -67,6 +67,52 @@ def test_a_detector_of_another_kind_is_refused_by_its_shapes(plain_bundle: Bundl
         open_detector(other)
 
 
+def batch_of_two() -> Network:
+    """Return a network for two photos at once, whose shapes fit otherwise."""
+    from openvino import opset13 as ops
+
+    images = ops.parameter([2, SIDE, SIDE, 3], np.uint8)
+    mean = ops.reduce_mean(ops.convert(images, "f32"), ops.constant([0, 1, 2, 3]), False)
+    rows = ops.add(ops.constant(np.zeros((1, 2, 6), np.float32)), mean)
+    return serialised(openvino_engine.import_openvino().Model([rows], [images], "two"))
+
+
+@pytest.mark.fault(100)
+def test_a_detector_for_more_than_one_photo_or_of_a_huge_input_is_refused(plain_bundle: Bundle) -> None:
+    for odd, words in ((batch_of_two(), r"expected \[1, s, s, 3\]"), (network(OUTPUTS, 4096), "4096 pixels")):
+        with pytest.raises(BundleError, match=words):
+            open_detector(write_detector(plain_bundle, pack(odd), RULE))
+
+
+@pytest.mark.fault(100)
+def test_a_detector_that_fails_when_it_runs_is_refused_at_the_start(
+    plain_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_detector(plain_bundle, pack(network(OUTPUTS)), RULE)
+
+    def failing(model: Any) -> Any:
+        def run(image: Any) -> Any:
+            raise RuntimeError("an operation failed")
+
+        return run
+
+    monkeypatch.setattr(openvino_engine, "single", failing)
+    with pytest.raises(BundleError, match=r"an operation failed.*remove `detector`"):
+        open_detector(bundle)
+
+
+@pytest.mark.fault(100)
+def test_a_detector_that_answers_in_another_shape_than_it_declares_is_refused(
+    plain_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_detector(plain_bundle, pack(network(OUTPUTS)), RULE)
+    monkeypatch.setattr(
+        openvino_engine, "single", lambda model: lambda image: np.zeros((1, 2, 5), np.float32)
+    )
+    with pytest.raises(BundleError, match=r"answers \[1, 2, 5\]"):
+        open_detector(bundle)
+
+
 def test_a_network_that_openvino_cannot_read_is_refused_with_a_way_out(plain_bundle: Bundle) -> None:
     damaged = write_detector(plain_bundle, pack(Network(b"<net/>", b"")), RULE)
     with pytest.raises(BundleError, match=r"detector-.*remove `detector`"):

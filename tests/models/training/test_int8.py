@@ -20,9 +20,11 @@ from models.errors import BundleError, PackageMissing
 from models.evaluation.evaluate import evaluate
 from models.inference import openvino_engine, outputs, self_test_images
 from models.inference.engines import answering, open_engine
+from models.inference.openvino_engine import import_openvino
 from models.training import export
 from models.training.train import train
 from tests.models.conftest import options
+from tests.models.inference.test_detector import serialised
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="NNCF is not installed")
 
@@ -113,6 +115,28 @@ def test_a_graph_that_is_none_is_refused(copied: Path):
     packed = pack(read_weights(load(copied)))
     wrong = openvino_archive.pack(openvino_archive.Network(b"<net/>", b"1"))
     with pytest.raises(BundleError, match="OpenVINO cannot run it"):
+        open_engine(answering(write(compose(copied, content, packed, wrong), packed, wrong)))
+
+
+def constant(size: int, labels: int) -> openvino_archive.Network:
+    """Return a network for photos of that size that gives the same logits for each."""
+    from openvino import opset13 as ops
+
+    image = ops.parameter([1, size, size, 3], np.uint8)
+    mean = ops.reduce_mean(ops.convert(image, "f32"), ops.constant([0, 1, 2, 3]), False)
+    rows = ops.add(ops.constant(np.zeros((1, labels), np.float32)), mean)
+    return serialised(import_openvino().Model([rows], [image], "constant"))
+
+
+@pytest.mark.fault(100)
+@pytest.mark.parametrize(
+    ("size", "labels", "words"), [(32, 2, r"answers \[4, 2\]"), (40, 3, "cannot run it")]
+)
+def test_a_network_of_other_shapes_is_refused(copied: Path, size: int, labels: int, words: str):
+    content = yaml.safe_load((copied / "bundle.yaml").read_text())
+    content.pop("weights")
+    packed, wrong = pack(read_weights(load(copied))), openvino_archive.pack(constant(size, labels))
+    with pytest.raises(BundleError, match=words):
         open_engine(answering(write(compose(copied, content, packed, wrong), packed, wrong)))
 
 

@@ -9,8 +9,9 @@ import pytest
 from models.bundle.bundle import Bundle
 from models.data.batches import batches
 from models.data.dataset import scan
-from models.errors import ArchitectureError
+from models.errors import ArchitectureError, BundleError
 from models.inference.engines import open_engine
+from models.inference.gradcam import open_explainer
 from models.networks import architectures
 from models.training import sklearn_baselines
 from tests.models.conftest import options
@@ -37,6 +38,11 @@ def test_a_baseline_is_an_ordinary_bundle(name: str, photos: Path, tmp_path: Pat
     answers = open_engine(bundle, "auto").predict(images)
     assert (answers.argmax(axis=1) == found.labels).mean() > 0.8
     assert sorted(path.suffix for path in bundle.path.iterdir() if "weights" in path.name) == [".npz"]
+    if name == "random_forest":
+        with pytest.raises(BundleError, match="no gradient"):  # so `evaluate --out` draws no heatmaps
+            open_explainer(bundle)
+    else:
+        assert len(open_explainer(bundle).maps(images[:2], [0, 1])) == 2
 
 
 @needs_sklearn

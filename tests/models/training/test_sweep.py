@@ -78,6 +78,24 @@ def test_interrupted_sweep_is_resumed_and_writes_a_leaderboard_and_the_best_bund
         ("trials: 1\narchitectures: [svm]\nparameters: {batch: [8, x]}", "batch: expected a whole number"),
         ("trials: 1\narchitectures: [svm]\nparameters: {keep: {low: 0, high: 2}}", "keep: expected a number"),
         ("trials: 1\narchitectures: [svm]\nstrategies: {a: {optimizer: adam}}", "expected one of adamw, sgd"),
+        ("trials: yes\narchitectures: [svm]", "trials"),
+        ("trials: 1\nseed: -1\narchitectures: [svm]", "seed"),
+        ("trials: 1\nseed: 4294967296\narchitectures: [svm]", "seed"),
+        ("trials: 1\narchitectures: [svm]\nparameters: {keep: {low: 1, high: 0}}", "low up to high"),
+        (
+            "trials: 1\narchitectures: [svm]\nparameters: {mixup: {low: 0, high: 1, log: true}}",
+            "above 0 with log",
+        ),
+        (
+            "trials: 1\narchitectures: [svm]\nparameters: {batch: []}",
+            "batch: expected a list of at least one",
+        ),
+        ("trials: 1\narchitectures: [svm]\nparameters: {init: 5}", "init: expected the name of initial"),
+        *(
+            (f"trials: 1\narchitectures: [svm]\nparameters: {{input_size: {size}}}", "number from 16 to 1024")
+            for size in ("abc", 0, 20.5, 5000, "[32, 15]")
+        ),
+        ("trials: 1\ntrials: 2\narchitectures: [svm]", "'trials' occurs twice"),
         ("trials: [", "is not valid YAML"),
         ("trials: " + "9" * 5000, "is not valid YAML"),
         ("trials: 2026-13-45", "is not valid YAML"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.bundle.bundle import Bundle, load
-from models.errors import DatasetError, RecipeError
+from models.errors import BundleError, DatasetError, RecipeError
 from tests.models.conftest import make_photos, options
 
 
@@ -69,6 +70,79 @@ def test_impossible_options_are_refused_before_any_photo_is_read(
 
     with pytest.raises(Exception, match=says):
         train(options(tmp_path, tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (".", "with a name"), ("", "with a name"), ("x" * 201, "200 bytes"), ("\udcf6", "not UTF-8"),
+        ("a_file", "is not a folder"), ("a_file/below", "is not a folder|Not a directory"),
+        ("x/" * 2100 + "y", "too long"), ("project", r"README\.md and is no bundle"),
+    ],
+    ids=["dot", "empty", "long name", "bytes", "file", "below a file", "long path", "files of others"],
+)  # fmt: skip
+def test_a_bundle_that_could_not_be_written_is_refused_before_any_photo_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+):
+    from models.training.train import train
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_file").write_text("")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/README.md").write_text("of the user")
+    with pytest.raises(DatasetError, match=f"--out .*({says})"):
+        train(replace(options(tmp_path / "none", tmp_path), out=Path(name)))
+    assert (tmp_path / "project/README.md").read_text() == "of the user"
+
+
+def test_a_bundle_may_be_written_again(trained: Bundle):
+    from models.training.train import check_out
+
+    check_out(trained.path)
+
+
+@pytest.mark.parametrize("detector", ["nothing", "without"])
+def test_a_detector_that_cannot_be_taken_over_is_refused_before_any_photo_is_read(
+    photos: Path, plain_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, detector: str
+):
+    from models.data import dataset
+    from models.training.train import train
+
+    monkeypatch.setattr(dataset, "read", None)
+    chosen = plain_bundle.path if detector == "without" else Path("nothing")
+    with pytest.raises(BundleError, match=r"no detector|no bundle here"):
+        train(options(photos, plain_bundle.path.parent, detector=chosen))
+
+
+def test_the_classes_must_have_the_labels_of_the_detector(photos: Path, tmp_path: Path):
+    from models.training.export import check_detector
+
+    shipped = options(photos, tmp_path, detector=Path("cats_dogs"))
+    check_detector(shipped, {"cat": "cats", "dog": "dogs"})
+    with pytest.raises(DatasetError, match="it finds 'dog'"):
+        check_detector(shipped, {"cat": "cats", "fox": "foxes"})
+
+
+@pytest.mark.usefixtures("one_layer")
+def test_photos_in_folders_that_are_not_utf8_train_a_bundle(photos: Path, tmp_path: Path):
+    from models.training.train import train
+
+    odd = tmp_path / "ph\udcf6tos"
+    shutil.copytree(photos / "pets", odd / "pets")
+    for number, source in enumerate(sorted((photos / "neither").iterdir())):
+        if source.is_dir():
+            shutil.copytree(source, odd / f"neither/{number}\udcff")
+    bundle = train(options(odd, tmp_path, epochs=1))
+    assert r"ph\xf6tos" in bundle.manifest.made.command
+    assert {r"\xff" in source for source in bundle.manifest.made.held_out_sources} == {True}
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x05\x06" + bytes(18)])
+def test_a_file_that_is_no_checkpoint_is_not_gone_on_with(tmp_path: Path, content: bytes):
+    from models.training.fine_tuning import has_checkpoint
+
+    (tmp_path / "tiny.npz").write_bytes(content)
+    assert not has_checkpoint(tmp_path / "tiny.npz", "fingerprint")
 
 
 def test_folder_for_an_unknown_class_is_refused(photos: Path, tmp_path: Path):

@@ -42,6 +42,7 @@ NAMES = [
     r"\xff.jpg",
     "\x1b[2J\u202e.jpg",
     "é\u2028\x85\x0b.jpg",
+    "a\u200fb\u200e\u061c.jpg",
 ]
 
 
@@ -82,7 +83,9 @@ def test_no_cell_is_a_formula_whatever_separates_cells_for_a_spreadsheet(separat
             assert not cell.strip('"').startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20")), (name, cell)
 
 
-CONTROLS = [chr(code) for code in (*range(1, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), 0x2028)]
+CONTROLS = [
+    chr(code) for code in (*range(1, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), 0x2028, 0x200F)
+]
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)

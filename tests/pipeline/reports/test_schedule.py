@@ -142,6 +142,35 @@ def test_a_clock_set_back_gives_one_check_at_once() -> None:
     assert book.looks == [NOON + timedelta(days=365), NOON]
 
 
+@pytest.mark.fault(93)
+def test_a_clock_set_back_while_the_thread_waits_gives_a_check_at_once() -> None:
+    book, clock = Book(), Clock(NOON + timedelta(days=10))
+    schedule = Schedule(book, AGENDA, clock)
+    schedule.start()
+    try:
+        assert book.enter.wait(5)
+        book.enter.clear()
+        clock.now = NOON
+        # So it is for APScheduler, which plans its next wake by the clock.
+        schedule._scheduler.modify_job("reports", next_run_time=datetime.now(UTC) + timedelta(days=10))
+        schedule.follow_clock()
+        assert book.enter.wait(5)
+    finally:
+        schedule.stop()
+
+
+def test_a_clock_that_was_not_set_back_changes_no_wake() -> None:
+    schedule = Schedule(Book(), AGENDA, Clock())
+    schedule.follow_clock()  # it has not started
+    schedule.start()
+    soon = datetime.now(UTC) + MINUTE
+    schedule._scheduler.modify_job("reports", next_run_time=soon)
+    schedule.follow_clock()
+    assert schedule._scheduler.get_job("reports").next_run_time == soon
+    schedule.stop()
+    schedule.follow_clock()
+
+
 @pytest.mark.fault(92)
 def test_two_checks_never_run_at_once() -> None:
     book = Book()

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from pipeline.config import Settings, WebSettings
 from pipeline.web.app import create_app
+from pipeline.web.services import recent_answers
 from tests.support.child_mains import page_classifier_child
 from tests.support.installation import Installation
 from tests.support.pictures import encode, scene
@@ -59,6 +60,16 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     settings = Settings(base=tmp_path_factory.mktemp("unused"))
     with TestClient(made_app(settings), base_url=ADDRESS, raise_server_exceptions=False) as client:
         yield client
+
+
+def session_of(client: TestClient) -> str:
+    """Return the session cookie that a client has."""
+    return client.cookies[client.app.state.context.sessions.cookie]  # type: ignore[attr-defined,no-any-return]
+
+
+def answers_of(client: TestClient) -> str | None:
+    """Return the cookie of recent answers that a client has."""
+    return client.cookies.get(recent_answers.names(client.app.state.context)[0])  # type: ignore[attr-defined]
 
 
 def photo(marker: str = "cat", seed: int = 0) -> bytes:

@@ -9,7 +9,7 @@ from models.calibration import wilson
 from pipeline.web.app import create_app
 from pipeline.web.services.context import Page
 from pipeline.web.views.formatting import moment, percent, size
-from tests.pipeline.web.conftest import HTML, TestClient
+from tests.pipeline.web.conftest import HTML, TestClient, client_of
 from tests.support.installation import START, Installation
 
 
@@ -74,3 +74,35 @@ def test_the_files_of_pages_are_sent_whole_whatever_range_is_asked_for(
     found = client.get("/static/pawsort.css", headers={"Range": range})
     assert (found.status_code, found.content) == (200, whole.content)
     assert "accept-ranges" not in found.headers
+
+
+@pytest.mark.parametrize("path", ["/today", "/today/now", "/api/status", "/metrics", "/reports"])
+def test_a_folder_that_cannot_be_read_is_named_and_no_defect(
+    pawsort: Installation, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    settings = pawsort.settings
+    (settings.state / "heartbeat.json").mkdir()
+    settings.reports.rmdir()
+    settings.reports.touch()
+    with client_of(pawsort) as client:
+        for headers in (HTML, {}):
+            answered = client.get(path, headers=headers)
+            assert answered.status_code == 503 and answered.headers["retry-after"]
+            assert str(settings.base) in answered.text and "defect" not in answered.text
+    assert "Traceback" not in caplog.text and str(settings.base) in caplog.text
+
+
+@pytest.mark.fault(84)
+@pytest.mark.parametrize("path", ["/review", "/browse", "/today", "/api/results", "/pictures/1/small"])
+def test_a_database_that_vanishes_while_the_pages_run_is_missed(pawsort: Installation, path: str) -> None:
+    pawsort.file(b"a.jpg", outcome="uncertain")
+    with client_of(pawsort) as client:
+        assert client.get("/review").status_code == 200
+        pawsort.close()
+        for file in pawsort.settings.state.glob("pawsort.db*"):
+            file.unlink()
+        for _ in range(2):
+            answered = client.get(path)
+            assert answered.status_code == 503 and "There is no database" in answered.text
+        pawsort.prepare()
+        assert client.get("/review").status_code == 200

@@ -79,6 +79,48 @@ def test_photos_are_reviewed_by_keys_and_corrections_undone(
     conserved(settings, doubts)
 
 
+@pytest.mark.parametrize("view", ["/review", "/browse"])
+def test_the_whole_page_is_there_after_going_back(
+    browser: Any, pawsort: Installation, doubts: list[bytes], view: str
+) -> None:
+    with running(pawsort.settings) as address, Window(browser, address) as window:
+        page = window.page
+        page.goto(view)
+        if view == "/review":
+            page.keyboard.press("s")
+            page.wait_for_url("**/review?after=*")
+        else:
+            page.fill("#f-name", "3")
+            page.wait_for_url("**/browse?name=3*")
+        page.go_back()
+        page.wait_for_url(f"**{view}")
+        page.get_by_text("Photos stay on this machine").wait_for()
+        assert page.get_by_role("navigation", name="Pages").is_visible()
+        if view == "/review":
+            page.get_by_text("One-letter keys").wait_for()
+            page.keyboard.press("d")
+            page.get_by_text("4 left.").wait_for()
+        assert window.complaints == []
+
+
+def test_a_focused_photo_is_not_hidden_by_the_answers(
+    browser: Any, pawsort: Installation, doubts: list[bytes]
+) -> None:
+    with running(pawsort.settings) as address, Window(browser, address) as window:
+        page = window.page
+        page.set_viewport_size({"width": 320, "height": 640})
+        page.goto("/review?many=1")
+        page.locator("#answer-1:disabled").wait_for()
+        for box in page.locator(".tile input").all():
+            page.keyboard.press("Tab")
+            while not box.evaluate("box => box === document.activeElement"):
+                page.keyboard.press("Tab")
+            assert box.evaluate(
+                "box => box.getBoundingClientRect().bottom < "
+                "document.querySelector('.says.bar').getBoundingClientRect().top"
+            )
+
+
 def test_many_are_selected_settled_and_taken_back(
     browser: Any, pawsort: Installation, doubts: list[bytes]
 ) -> None:

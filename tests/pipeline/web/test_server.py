@@ -20,10 +20,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 
 from pipeline.config import LimitSettings, Settings, WebSettings
 from pipeline.errors import SettingsError
 from pipeline.web import connections, server
+from pipeline.web.middleware.busy import is_loopback
+from pipeline.web.middleware.guard import Hosts
 from tests.docs.pages import ROOT, blocks
 from tests.pipeline.web.conftest import photo
 from tests.support.installation import Installation
@@ -96,6 +99,21 @@ def test_every_curl_line_of_the_documentation_works(live: str, pawsort: Installa
 def test_only_loopback_hears_us_unless_the_settings_say_otherwise() -> None:
     with server.listen(Settings(web=WebSettings(port=free_port()))) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("host", ["LOCALHOST", "0:0:0:0:0:0:0:1", "::1", "127.0.0.2", "::ffff:127.0.0.1"])
+def test_loopback_needs_no_token_however_it_is_written(host: str) -> None:
+    web = WebSettings(host=host)
+    assert not Hosts(web).know(Headers({"host": "192.0.2.1"})), "it is not reached from elsewhere"
+    with server.listen(Settings(web=web.model_copy(update={"port": free_port()}))) as listener:
+        assert is_loopback(listener.getsockname()[0])
+
+
+@pytest.mark.fault(103)
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::ffff:192.0.2.1", "localhost.example.org", "128.0.0.1"])
+def test_any_other_host_needs_a_token(host: str) -> None:
+    with pytest.raises(ValueError, match="expected a token"):
+        WebSettings(host=host)
 
 
 def test_a_port_that_is_taken_is_said_so() -> None:

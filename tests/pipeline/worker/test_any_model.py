@@ -85,8 +85,19 @@ def test_settings_name_the_bundle_and_the_bundle_its_folders(tmp_path: Path):
     assert outcome_folders(bundle) == ("rabbits", "small ones", "uncertain", "failed")
 
 
-@pytest.mark.parametrize("taken", ["uncertain", "failed", "duplicates"])
-def test_bundle_whose_folder_is_where_other_files_go_is_refused(tmp_path: Path, taken: str):
-    bundle_at(tmp_path / "burrow", folders={"rabbit": taken})
-    with pytest.raises(ModelError, match=f"'{taken}' is where other files go"):
+@pytest.mark.parametrize(
+    "folders",
+    [
+        *(
+            {"rabbit": name}
+            for name in ("uncertain", "failed", "duplicates", "Uncertain", "waiting", "undone")
+        ),
+        *({"rabbit": name} for name in ("a\x1b[31m", "a\nb", "x" * 300, " ", "a\\b")),
+        {"rabbit": "Pets", "hamster": "pets"},
+    ],
+    ids=lambda folders: ascii(folders)[:40],
+)
+def test_a_bundle_of_a_folder_that_the_worker_cannot_use_is_refused(tmp_path: Path, folders: dict[str, str]):
+    bundle_at(tmp_path / "burrow", folders=folders)
+    with pytest.raises(ModelError, match=r"train it again: class .*--folder LABEL=NAME"):
         load_bundle(Settings(base=tmp_path, model="./burrow"))

@@ -46,6 +46,16 @@ def test_the_first_start_makes_every_folder(settings: Settings) -> None:
     assert settings.spool.stat().st_mode & 0o777 == 0o700
 
 
+def test_the_schedule_of_reports_follows_the_clock(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[service.Schedule] = []
+    monkeypatch.setattr(service, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(service.Schedule, "follow_clock", lambda schedule: followed.append(schedule))
+    once(settings)
+    assert followed
+
+
 def test_an_inbox_that_went_is_waited_for_and_not_made_again(settings: Settings) -> None:
     once(settings)
     settings.inboxes[0].rmdir()

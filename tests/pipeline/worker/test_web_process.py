@@ -62,6 +62,13 @@ def test_it_ends_when_it_is_wanted_no_more(started: Callable[[str], WebProcess],
     assert not is_running(pid)
 
 
+def test_ctrl_c_reaches_the_worker_alone_which_then_stops_it(
+    started: Callable[[str], WebProcess], tmp_path: Path
+) -> None:
+    started("exec sleep 60")
+    assert os.getpgid(pids(tmp_path)[0]) != os.getpgid(0)
+
+
 def test_it_ends_even_if_it_will_not(
     started: Callable[[str], WebProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,10 @@
   async function update() {
     try {
       const response = await fetch("/today/now", { headers: { Accept: "text/html" } });
+      if (response.redirected) {  // the session has ended
+        location.reload();
+        return;
+      }
       const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("now");
       if (!response.ok || !fresh) throw new Error(response.status);
       show(document.adoptNode(fresh));

@@ -30,5 +30,5 @@ def test_missing_values_are_empty_cells(tmp_path: Path):
 
 
 def test_a_terminal_acts_on_no_cell_and_a_row_is_a_line(tmp_path: Path):
-    tables.write_csv(tmp_path / "a.csv", [["\x1b[2J\r\n\x9b\u202e.jpg", 1]])
-    assert (tmp_path / "a.csv").read_text() == "\\x1b[2J\\r\\n\\x9b\\u202e.jpg,1\n"
+    tables.write_csv(tmp_path / "a.csv", [["\x1b[2J\r\n\x9b\u202e\u200f.jpg", 1]])
+    assert (tmp_path / "a.csv").read_text() == "\\x1b[2J\\r\\n\\x9b\\u202e\\u200f.jpg,1\n"

@@ -164,3 +164,24 @@ def test_the_field_of_tcp_info_is_that_of_the_kernel(live: str) -> None:
         client.recv(1000, socket.MSG_WAITALL)
         info = server.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         assert struct.unpack_from("Q", info, connections._TCP_BYTES_ACKED) == (1000,)
+
+
+@pytest.mark.fault(104)
+@pytest.mark.parametrize(
+    ("target", "host", "expected"),
+    [
+        (b"http://localhost:8420/healthz", b"localhost", 200),
+        (b"HTTP://LOCALHOST/healthz?x=/", b"evil.example", 200),
+        (b"http://localhost", b"localhost", 200),
+        (b"http://evil.example/healthz", b"localhost", 421),
+        (b"http://a@localhost/healthz", b"localhost", 421),
+        (b"http:///healthz", b"localhost", 421),
+        (b"http://localhost/static/../healthz", b"localhost", 404),
+    ],
+)
+def test_a_target_in_absolute_form_names_the_host(
+    live: str, target: bytes, host: bytes, expected: int
+) -> None:
+    """RFC 9112, section 3.2.2: a server accepts it, and ignores the Host header then."""
+    with connect(live) as line:
+        assert status(line, b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\n\r\n") == expected

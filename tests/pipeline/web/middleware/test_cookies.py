@@ -6,8 +6,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from pipeline.web.middleware.cookies import cookies
-from pipeline.web.middleware.guard import COOKIE
-from tests.pipeline.web.conftest import TestClient, client_of
+from tests.pipeline.web.conftest import TestClient, client_of, session_of
 from tests.pipeline.web.middleware.conftest import TOKEN
 from tests.support.installation import Installation
 
@@ -37,7 +36,7 @@ def test_a_cookie_of_another_program_does_not_lock_out_a_visitor(
 ) -> None:
     with client_of(pawsort, token=TOKEN) as client:
         client.post("/login", data={"token": TOKEN}, follow_redirects=False)
-        own = b"pawsort=" + client.cookies[COOKIE].encode()
+        own = b"pawsort=" + session_of(client).encode()
         client.cookies.clear()
         both = b"; ".join([foreign, own] if first else [own, foreign])
         answer = client.get("/", headers={b"Cookie": both, b"Accept": b"text/html"}, follow_redirects=False)

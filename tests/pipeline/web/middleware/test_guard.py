@@ -8,7 +8,6 @@ from starlette.datastructures import Headers
 from pipeline.config import WebSettings
 from pipeline.web.middleware import request_log
 from pipeline.web.middleware.guard import (
-    COOKIE,
     HEADERS,
     Hosts,
     bearer,
@@ -16,7 +15,7 @@ from pipeline.web.middleware.guard import (
     is_ambiguous,
     is_cross_site,
 )
-from tests.pipeline.web.conftest import HTML, TestClient, client_of
+from tests.pipeline.web.conftest import HTML, TestClient, client_of, session_of
 from tests.support.installation import Installation
 
 TOKEN = "correct horse battery"
@@ -57,6 +56,26 @@ def test_two_host_headers_are_refused() -> None:
 )
 def test_a_host_is_a_name_and_perhaps_a_port(host: str, name: str | None) -> None:
     assert hostname(host) == name
+
+
+@pytest.mark.fault(104)
+@pytest.mark.parametrize(
+    ("host", "hosts", "sent"),
+    [
+        ("MyHost.Example", (), "myhost.example:8420"),
+        ("pets.exämple.org", (), "pets.xn--exmple-cua.org"),
+        ("127.0.0.1", ("Pets.Example.org.",), "pets.example.org"),
+        ("127.0.0.1", ("pets.example.org",), "PETS.example.org.:8420"),
+        ("127.0.0.1", ("2001:DB8:0:0::1",), "[2001:db8::1]"),
+        ("::1", (), "[0:0:0:0:0:0:0:1]:8420"),
+        ("127.0.0.1", (), "localhost.:8420"),
+        ("127.0.0.2", (), "127.0.0.2"),
+    ],
+)
+def test_a_host_is_known_however_it_is_written(host: str, hosts: tuple[str, ...], sent: str) -> None:
+    known = Hosts(WebSettings(host=host, hosts=hosts, token=TOKEN))
+    assert known.know(Headers({"host": sent}))
+    assert not known.know(Headers({"host": f"evil-{sent.strip('[')}"}))
 
 
 @pytest.mark.fault(105)
@@ -190,7 +209,7 @@ def test_the_form_leaves_a_cookie_that_is_not_the_token(pawsort: Installation) -
         answer = client.post("/login", data={"token": TOKEN, "next": "/"}, follow_redirects=False)
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie and "SameSite=strict" in cookie and TOKEN not in cookie
-        assert client.cookies[COOKIE]
+        assert session_of(client)
         assert client.get("/", headers=HTML, follow_redirects=False).status_code == 200
         client.post("/logout")
         assert client.get("/", headers=HTML, follow_redirects=False).status_code == 303

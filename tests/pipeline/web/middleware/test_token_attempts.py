@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.web.middleware import guard, token_attempts
-from pipeline.web.middleware.guard import COOKIE
 from pipeline.web.middleware.problems import Problem
+from pipeline.web.middleware.sessions import COOKIE
 from pipeline.web.middleware.token_attempts import (
     COMPARED,
     FREE,
@@ -17,7 +17,7 @@ from pipeline.web.middleware.token_attempts import (
     TOGETHER,
     Attempts,
 )
-from tests.pipeline.web.conftest import HTML, client_of
+from tests.pipeline.web.conftest import HTML, client_of, session_of
 from tests.pipeline.web.middleware.conftest import TOKEN, Clock
 from tests.support.installation import Installation
 
@@ -110,7 +110,7 @@ def test_a_person_is_told_to_wait_and_a_session_is_valid(
     monkeypatch.setattr(token_attempts, "HOLD_SECONDS", 0.0)
     with client_of(pawsort, token=TOKEN) as client:
         client.post("/login", data={"token": TOKEN}, follow_redirects=False)
-        cookie = {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
+        cookie = {"Cookie": f"{COOKIE}={session_of(client)}"}
         client.cookies.clear()
         for guess in range(FREE + 1):
             if way == "form":

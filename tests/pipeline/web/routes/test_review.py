@@ -12,7 +12,7 @@ from pipeline.corrections import correct_undo_retry
 from pipeline.web.routes import review as reviewing
 from pipeline.web.routes.review import View, record_of
 from pipeline.web.services import correct_files, database, recent_answers
-from tests.pipeline.web.conftest import HTML, TestClient
+from tests.pipeline.web.conftest import HTML, TestClient, answers_of
 from tests.support.installation import Installation
 from tests.support.oracle import conserved
 
@@ -191,7 +191,7 @@ def test_cookies_of_other_programs_cost_no_time_and_hide_no_answer(
     client: TestClient, pawsort: Installation, monkeypatch: pytest.MonkeyPatch, foreign: str, undoes: int
 ) -> None:
     answer(client, [f"{doubt(pawsort, b'a.jpg')}:0"], "dog")
-    own = client.cookies[recent_answers.COOKIE]
+    own = answers_of(client)
     client.cookies.clear()
     calls = []
     current = correct_files.current

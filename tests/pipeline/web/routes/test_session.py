@@ -6,9 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from pipeline.web.middleware.guard import COOKIE
-from pipeline.web.services import recent_answers
-from tests.pipeline.web.conftest import HTML, TestClient, client_of
+from pipeline.web.middleware.sessions import COOKIE
+from tests.pipeline.web.conftest import HTML, TestClient, answers_of, client_of, session_of
 from tests.pipeline.web.middleware.conftest import TOKEN
 from tests.support.installation import Installation
 
@@ -19,11 +18,11 @@ def test_a_sign_out_ends_the_session_on_the_server(pawsort: Installation) -> Non
     with client_of(pawsort, token=TOKEN) as client:
         for _ in range(2):
             client.post("/login", data={"token": TOKEN}, follow_redirects=False)
-            copied = client.cookies[COOKIE]
-        other = client.cookies[COOKIE]
+            copied = session_of(client)
+        other = session_of(client)
         client.cookies.clear()
         client.post("/login", data={"token": TOKEN}, follow_redirects=False)
-        copied = client.cookies[COOKIE]
+        copied = session_of(client)
         assert client.post("/logout", follow_redirects=False).headers["location"] == "/login"
         client.cookies.clear()
         assert _status(client, copied) == 303 and _status(client, other) == 200
@@ -44,15 +43,23 @@ def test_sign_out_deletes_the_recent_answers_of_the_browser_too(pawsort: Install
     with client_of(pawsort, token=TOKEN) as client:
         client.post("/login", data={"token": TOKEN}, follow_redirects=False)
         client.post("/review/answer", data={"label": "dog", "file": f"{id}:0"}, follow_redirects=False)
-        assert recent_answers.COOKIE in client.cookies
+        assert answers_of(client)
         client.post("/logout", follow_redirects=False)
-        assert recent_answers.COOKIE not in client.cookies
+        assert not answers_of(client)
 
 
 def test_signing_out_twice_succeeds(pawsort: Installation) -> None:
     with client_of(pawsort, token=TOKEN) as client:
         answer = client.post("/logout", headers=HTML, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+def test_somebody_whose_session_has_ended_is_told_to_sign_in(pawsort: Installation) -> None:
+    with client_of(pawsort, token=TOKEN) as client:
+        for headers in ({**HTML, "HX-Request": "true"}, {"X-Part": "1"}, HTML):
+            refused = client.post("/review/answer", data={"label": "dog"}, headers=headers)
+            assert refused.status_code == 401 and "Sign in again" in refused.text
+        assert '<a class="button" href="/login">' in refused.text
 
 
 # --- where it leads -------------------------------------------------------------------------------------

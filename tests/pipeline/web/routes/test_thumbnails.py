@@ -4,6 +4,7 @@ import io
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -38,6 +39,43 @@ def test_a_photo_of_the_ledger_is_shown_small_and_large_and_without_what_else_wa
     )
     assert client.get(f"/pictures/{id}/huge").status_code == 422
     assert client.get("/pictures/99/small").status_code == 404
+
+
+def _colour(response: httpx.Response) -> int:
+    """Return how red the first pixel of a picture is."""
+    with Image.open(io.BytesIO(response.content)) as image:
+        return int(image.convert("RGB").getpixel((0, 0))[0])  # type: ignore[index]
+
+
+def _begin_anew(pawsort: Installation) -> None:
+    """Delete the database while the pages run, and make an empty one, whose ids begin at 1 again."""
+    pawsort.close()
+    for name in ("pawsort.db", "pawsort.db-wal", "pawsort.db-shm"):
+        (pawsort.settings.state / name).unlink(missing_ok=True)
+
+
+def test_a_picture_is_of_the_photo_that_has_its_id_now(client: TestClient, pawsort: Installation) -> None:
+    red, black = (encode(Image.new("RGB", (80, 60), colour), "PNG") for colour in ("red", "black"))
+    path = f"/pictures/{pawsort.file(b'red.png', red, 'uncertain')}/small"
+    before = client.get(path)
+    _begin_anew(pawsort)
+    anew = Installation(pawsort.folder)
+    assert path == f"/pictures/{anew.file(b'black.png', black, 'uncertain')}/small"
+    anew.close()
+    now = client.get(path, headers={"If-None-Match": before.headers["etag"]})
+    assert (now.status_code, _colour(before), _colour(now)) == (200, 254, 0)
+
+
+def test_a_browser_asks_each_time_whether_its_picture_is_current_and_nothing_is_drawn_for_that(
+    client: TestClient, pawsort: Installation
+) -> None:
+    id = pawsort.file(b"a.jpg", encode(scene(), "JPEG"))
+    first = client.get(f"/pictures/{id}/small")
+    assert first.headers["cache-control"] == "private, no-cache"
+    os.unlink(os.path.join(pawsort.raw_sorted, b"cats/a.jpg"))
+    for size, status in (("small", 304), ("large", 404)):
+        again = client.get(f"/pictures/{id}/{size}", headers={"If-None-Match": first.headers["etag"]})
+        assert again.status_code == status
 
 
 def test_what_failed_is_given_to_no_decoder_again(client: TestClient, pawsort: Installation) -> None:
