@@ -1,4 +1,4 @@
-"""Import TensorFlow and Keras; every other module gets them from here."""
+"""Import TensorFlow, and Keras on first use; every other module gets them from here."""
 
 from __future__ import annotations
 
@@ -43,9 +43,31 @@ def _without_chatter() -> Iterator[None]:
             os.write(2, b"".join(line for line in held if not line.startswith(_CHATTER)))
 
 
-with working_folder.left(), _without_chatter():
-    import keras as _keras
+@contextmanager
+def _without(*packages: str) -> Iterator[None]:
+    """Let imports of these packages fail meanwhile, unless they are imported already."""
+    left_out = dict.fromkeys(set(packages) - sys.modules.keys())
+    sys.modules.update(left_out)  # type: ignore[arg-type]  # None makes an import raise ImportError
+    try:
+        yield
+    finally:
+        for name in left_out:
+            del sys.modules[name]
+
+
+# TensorFlow would import Keras, which takes as long again, and which a process that only classifies never
+# uses. Keras would import scikit-learn and pandas, for interfaces that are not used here.
+with working_folder.left(), _without_chatter(), _without("keras"):
     import tensorflow as _tensorflow
 
-keras: Any = _keras
 tf: Any = _tensorflow
+
+
+def __getattr__(name: str) -> Any:
+    """Import Keras when it is first asked for."""
+    if name != "keras":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with working_folder.left(), _without("sklearn", "pandas"):
+        import keras
+    globals()[name] = keras
+    return keras

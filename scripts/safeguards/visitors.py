@@ -45,7 +45,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "no settings of packages from the working folder", "models/networks/tf_runtime.py",
-        "with working_folder.left(), _without_chatter():\n", "with _without_chatter():\n",
+        "with working_folder.left(), _without(\"sklearn\", \"pandas\"):\n", "with _without(\"sklearn\", \"pandas\"):\n",
         (), (
             "models/test_working_folder.py::"
             "test_settings_of_matplotlib_in_the_working_folder_are_not_read",
