@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
-from models.bundle.bundle import Bundle
+from models.bundle.bundle import Bundle, load
 from models.bundle.weights import pack
 from models.bundle.write_bundle import compose, write
 
@@ -71,16 +74,30 @@ def plain_bundle(tmp_path: Path) -> Bundle:
     return write(compose(tmp_path / "tiny", manifest(), packed), packed)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that `make` has filled, in whichever of the test processes came first."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "is_made").exists():
+            make(folder)
+            (folder / "is_made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return photos of three classes that a small network learns within seconds, and a file that is none."""
-    root = tmp_path_factory.mktemp("photos")
+    return made_once(tmp_path_factory, "photos", make_pets)
+
+
+def make_pets(root: Path) -> None:
     for name in ("cat", "dog"):
         make_photos(root / "pets", name, 40)
     for source in ("sea", "street", "forest", "desk"):
         make_photos(root, f"neither/{source}", 14, seed=len(source), colour=COLOURS["neither"])
     (root / "pets" / "cat" / "note.jpg").write_text("no photo")
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +105,7 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle made from those photos by `train`."""
     from models.training.train import train
 
-    return train(options(photos, tmp_path_factory.mktemp("trained")))
+    return load(made_once(tmp_path_factory, "trained", lambda out: train(options(photos, out))) / "tiny")
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +113,8 @@ def trained_int8(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Bund
     """A bundle as `trained`, with an int8 network beside its float weights."""
     from models.training.train import train
 
-    return train(options(photos, tmp_path_factory.mktemp("int8"), int8=True))
+    made = made_once(tmp_path_factory, "int8", lambda out: train(options(photos, out, int8=True)))
+    return load(made / "tiny")
 
 
 @pytest.fixture

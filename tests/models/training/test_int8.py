@@ -137,6 +137,7 @@ def test_older_files_go_with_a_new_network(copied: Path):
     assert not list(copied.glob("int8-*")) and answering(load(copied)).precision == "float32"
 
 
+@pytest.mark.usefixtures("one_layer")
 def test_int8_that_loses_too_much_is_left_out_with_a_warning(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
@@ -155,6 +156,7 @@ def test_int8_that_loses_too_much_is_left_out_with_a_warning(
     assert "has no int8 network: it gets 0.4% more photos wrong than float32, of 0.3% allowed" in caplog.text
 
 
+@pytest.mark.usefixtures("one_layer")
 def test_without_nncf_training_says_what_to_do(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(PackageMissing, match=r"nncf is not installed.*--no-int8"):
