@@ -24,7 +24,10 @@ from models.training import export
 from models.training.train import train
 from tests.models.conftest import options
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="NNCF is not installed")
+pytestmark = [
+    pytest.mark.usefixtures("few_steps"),
+    pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="NNCF is not installed"),
+]
 
 
 @pytest.fixture
