@@ -1,4 +1,4 @@
-"""Import TensorFlow and Keras; every other module gets them from here."""
+"""Import TensorFlow, and Keras on first use; every other module gets them from here."""
 
 from __future__ import annotations
 
@@ -43,14 +43,35 @@ def _without_chatter() -> Iterator[None]:
             os.write(2, b"".join(line for line in held if not line.startswith(_CHATTER)))
 
 
-with working_folder.left(), _without_chatter():
-    import keras as _keras
+@contextmanager
+def _without_keras() -> Iterator[None]:
+    """Let the import of Keras fail meanwhile, unless it is imported already."""
+    if "keras" in sys.modules:
+        yield
+        return
+    sys.modules["keras"] = None  # type: ignore[assignment]  # makes an import raise ImportError
+    try:
+        yield
+    finally:
+        del sys.modules["keras"]
+
+
+# TensorFlow would import Keras, which takes half as long again; a process that only classifies never uses it.
+with working_folder.left(), _without_chatter(), _without_keras():
     import tensorflow as _tensorflow
 
-# Keras takes these from the user's `keras.json`; networks are made and stored for the defaults.
-_keras.config.set_floatx("float32")
-_keras.config.set_epsilon(1e-7)
-_keras.config.set_image_data_format("channels_last")
-
-keras: Any = _keras
 tf: Any = _tensorflow
+
+
+def __getattr__(name: str) -> Any:
+    """Import Keras when it is first asked for."""
+    if name != "keras":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with working_folder.left():
+        import keras
+    # Keras takes these from the user's `keras.json`; networks are made and stored for the defaults.
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    globals()[name] = keras
+    return keras

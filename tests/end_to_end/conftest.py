@@ -13,7 +13,6 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -49,10 +48,7 @@ class CommandInstallation(ProcessInstallation):
     pause_seconds = 0.2
 
     def __init__(self, folder: Path, settings: str = "") -> None:
-        # The engine that `auto` chooses, without its trial: what the first of these workers converts, the
-        # others find in the tests' cache, and start in half the time.
-        engine = "openvino" if find_spec("openvino") else "tensorflow"
-        super().__init__(folder, settings or f"watch: {{settle_seconds: 0.5}}\nengine: {engine}\n")
+        super().__init__(folder, settings or "watch: {settle_seconds: 0.5}\n")
         self.address = ""
         self._started: list[subprocess.Popen[str]] = []
 

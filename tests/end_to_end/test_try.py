@@ -74,7 +74,7 @@ def test_a_photo_is_classified_explained_delivered_filed_and_corrected(
         assert pawsort.injected == [] and list(pawsort.inbox.iterdir()) == []
 
         one.get_by_role("button", name="Show heatmap").click()
-        one.locator(".heat").wait_for()
+        one.locator(".heat").wait_for(timeout=MODEL_MS)
         one.get_by_role("button", name="Show photo").click()
         assert not one.locator(".heat").is_visible()
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copyreg
+import os
+import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from models.bundle.bundle import Bundle
@@ -15,6 +21,10 @@ from models.bundle.weights import pack
 from models.bundle.write_bundle import compose, write
 
 COLOURS = {"cat": (200, 40, 40), "dog": (40, 40, 200), "neither": (40, 200, 40)}
+FEW_STEPS = 200
+
+# A bundle has such mappings, and goes from one test process to the others.
+copyreg.pickle(MappingProxyType, lambda mapping: (MappingProxyType, (dict(mapping),)))
 
 
 def make_photos(
@@ -71,10 +81,25 @@ def plain_bundle(tmp_path: Path) -> Bundle:
     return write(compose(tmp_path / "tiny", manifest(), packed), packed)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Any]) -> Any:
+    """Return what `make` returned for a folder, in whichever of the test processes came first."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / "made.pickle"
+    with FileLock(f"{folder}.lock"):
+        if not made.exists():
+            made.write_bytes(pickle.dumps(make(folder)))
+    return pickle.loads(made.read_bytes())
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return photos of three classes that a small network learns within seconds, and a file that is none."""
-    root = tmp_path_factory.mktemp("photos")
+    return made_once(tmp_path_factory, "photos", lambda folder: make_pets(folder / "photos"))
+
+
+def make_pets(root: Path) -> Path:
     for name in ("cat", "dog"):
         make_photos(root / "pets", name, 40)
     for source in ("sea", "street", "forest", "desk"):
@@ -86,17 +111,30 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle made from those photos by `train`."""
-    from models.training.train import train
-
-    return train(options(photos, tmp_path_factory.mktemp("trained")))
+    return made_once(tmp_path_factory, "trained", lambda out: quickly(options(photos, out)))
 
 
 @pytest.fixture(scope="session")
 def trained_int8(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle as `trained`, with an int8 network beside its float weights."""
+    return made_once(tmp_path_factory, "int8", lambda out: quickly(options(photos, out, int8=True)))
+
+
+def quickly(options: Any) -> Bundle:
+    from models.training import linear_probe
     from models.training.train import train
 
-    return train(options(photos, tmp_path_factory.mktemp("int8"), int8=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear_probe, "_STEPS", FEW_STEPS)
+        return train(options)
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fit last layers in fewer steps: a training fits one for each source of neither, a second each."""
+    from models.training import linear_probe
+
+    monkeypatch.setattr(linear_probe, "_STEPS", FEW_STEPS)
 
 
 @pytest.fixture

@@ -14,7 +14,12 @@ from models import working_folder
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "for plots": "from models.errors import need; need('matplotlib')",
-    "for training": "from models.networks import tf_runtime",
+    "for training": """
+import sys
+from models.networks.tf_runtime import tf
+assert "keras" not in sys.modules, "a process that only classifies would wait for it"
+from models.networks.tf_runtime import keras
+""",
 }
 
 
@@ -44,7 +49,7 @@ def test_a_working_folder_that_was_removed_is_entered_again(
 @pytest.mark.parametrize("use", ["for plots", "for training"])
 def test_settings_of_matplotlib_in_the_working_folder_are_not_read(tmp_path: Path, use: str) -> None:
     (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe is no UTF-8")
-    code = f"{PACKAGES[use]}; import matplotlib"
+    code = f"{PACKAGES[use]}\nimport matplotlib"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code],

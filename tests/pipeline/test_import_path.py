@@ -165,17 +165,13 @@ CHILD = """
 import sys
 sys.path[:0] = [%r]
 from pipeline.child_process import ChildProcess
-from tests.pipeline.test_import_path import echo
+from tests.support.echo_child import echo
 if __name__ == "__main__":
     process = ChildProcess(echo)
     process.send("hello")
     assert process.receive(60) == "hello"
     process.stop()
 """
-
-
-def echo(requests: object, answers: object) -> None:
-    answers.send(requests.recv())  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("flags", [[], ["-E"], ["-s"], ["-P"], ["-I"], ["-E", "-s"], ["-E", "-P"]])

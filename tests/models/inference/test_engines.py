@@ -94,6 +94,7 @@ def test_photos_are_scaled_before_they_are_turned(kept: Path):
 
 
 @needs_openvino
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("lie", ["read-only", "every other", "columns first"])
 def test_openvino_takes_photos_however_they_lie_in_memory(trained: Bundle, lie: str):
     engine, images = open_engine(trained, "openvino"), self_test_images.images(2, 14, 32)

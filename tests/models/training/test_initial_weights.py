@@ -13,6 +13,8 @@ from models.networks import architectures
 from models.training import initial_weights
 from tests.models.conftest import options
 
+pytestmark = pytest.mark.usefixtures("few_steps")
+
 
 def never() -> list[np.ndarray]:
     raise AssertionError("a bundle needs no photos to begin from")

@@ -26,7 +26,10 @@ from models.training.train import train
 from tests.models.conftest import options
 from tests.models.inference.test_detector import serialised
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="NNCF is not installed")
+pytestmark = [
+    pytest.mark.usefixtures("few_steps"),
+    pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="NNCF is not installed"),
+]
 
 
 @pytest.fixture
@@ -161,6 +164,7 @@ def test_older_files_go_with_a_new_network(copied: Path):
     assert not list(copied.glob("int8-*")) and answering(load(copied)).precision == "float32"
 
 
+@pytest.mark.usefixtures("one_layer")
 def test_int8_that_loses_too_much_is_left_out_with_a_warning(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
@@ -179,6 +183,7 @@ def test_int8_that_loses_too_much_is_left_out_with_a_warning(
     assert "has no int8 network: it gets 0.4% more photos wrong than float32, of 0.3% allowed" in caplog.text
 
 
+@pytest.mark.usefixtures("one_layer")
 def test_without_nncf_training_says_what_to_do(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(PackageMissing, match=r"nncf is not installed.*--no-int8"):

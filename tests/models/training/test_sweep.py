@@ -13,7 +13,10 @@ from tests.models.conftest import options
 
 DOCS = Path(__file__).parents[3] / "docs" / "models.md"
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="Optuna is not installed")
+pytestmark = [
+    pytest.mark.usefixtures("few_steps"),
+    pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="Optuna is not installed"),
+]
 
 
 def documented(path: Path) -> Path:

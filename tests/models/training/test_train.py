@@ -12,6 +12,8 @@ from models.bundle.bundle import Bundle, load
 from models.errors import BundleError, DatasetError, RecipeError
 from tests.models.conftest import make_photos, options
 
+pytestmark = pytest.mark.usefixtures("few_steps")
+
 
 def test_training_writes_a_bundle_that_loads_and_records_its_making(trained: Bundle):
     again = load(trained.path)
