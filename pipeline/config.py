@@ -22,6 +22,7 @@ from models import plain_yaml
 from pipeline import overlapping_folders
 from pipeline.errors import SettingsError
 from pipeline.ranges import (
+    EXPECTED,
     Folder,
     HostAddress,
     HostName,
@@ -31,6 +32,7 @@ from pipeline.ranges import (
     Token,
     Words,
     is_loopback_host,
+    no_boolean,
 )
 
 PREFIX = "PAWSORT_"
@@ -38,17 +40,10 @@ PREFIX = "PAWSORT_"
 Permissions = Literal["private", "group", "umask"]
 
 
-def _no_boolean(value: object) -> object:
-    """Return `value`. Raises ValueError for a boolean: no setting is one, and it would count as 0 or 1."""
-    if isinstance(value, bool):
-        raise ValueError("expected no true, false, yes, no, on or off")
-    return value
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    _booleans = field_validator("*", mode="before")(_no_boolean)
+    _booleans = field_validator("*", mode="before")(no_boolean)
 
 
 class DecisionSettings(_Section):
@@ -262,15 +257,6 @@ def _refuse_unknown_environment() -> None:
                 )
 
 
-_EXPECTED = {
-    "tuple_type": "expected a list, such as [inbox]",
-    "string_type": "expected text; write it in quotes",  # YAML makes numbers of 12:30, and dates
-    "path_type": "expected the path of a folder; write it in quotes",
-    "model_type": "expected settings, indented below it",
-}
-"""Messages for kinds of errors, where pydantic's own speak of classes."""
-
-
 def _explain(path: Path, error: ValidationError) -> str:
     return "\n".join(_explain_one(path, problem) for problem in error.errors())
 
@@ -283,7 +269,7 @@ def _explain_one(path: Path, problem: ErrorDetails) -> str:
         source = f"environment variable {variable}"
     if problem["type"] == "extra_forbidden":
         return f"{source}: {where}: unknown key; known: {', '.join(_siblings(keys))}"
-    expected = _EXPECTED.get(problem["type"], problem["msg"])
+    expected = EXPECTED.get(problem["type"], problem["msg"])
     if keys[-1] in ("token", "database"):  # a log must not have a password
         return f"{source}: {where}: {expected}"
     return f"{source}: {where}: {expected}; got {plain_yaml.quoted(problem['input'])}"

@@ -159,3 +159,19 @@ Token = Annotated[
     AfterValidator(_without_control),
 ]
 """A token, as a header can have it."""
+
+
+def no_boolean(value: object) -> object:
+    """Return `value`. Raises ValueError for a boolean: no setting is one, and it would count as 0 or 1."""
+    if isinstance(value, bool):
+        raise ValueError("expected no true, false, yes, no, on or off")
+    return value
+
+
+EXPECTED = {
+    "tuple_type": "expected a list, such as [inbox]",
+    "string_type": "expected text; write it in quotes",  # YAML makes numbers of 12:30, and dates
+    "path_type": "expected the path of a folder; write it in quotes",
+    "model_type": "expected settings, indented below it",
+}
+"""Messages for kinds of errors, where pydantic's own speak of classes."""
