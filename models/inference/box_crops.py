@@ -36,7 +36,7 @@ class Box:
 
 
 DetectFn = Callable[[Pixels], Sequence[Box]]
-"""From a photo, uint8 (side, side, 3), to the boxes found in it, the highest score first."""
+"""From a photo, uint8 (side, side, 3), to the boxes found in it, the highest score first; thread-safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +133,17 @@ class _BoxCrops:
         unsure = set(multi_crop.low_confidence(probabilities, self.corners, self.neither))
         empty = set(self._seemingly_empty(probabilities))
         rows = sorted(unsure | empty | set(self._maybe_both(probabilities)))
-        photos = multi_crop.decoded(rows, self.rule.side, load, pool)
+
+        def crops_of(row: int, side: int) -> tuple[bool, Pixels] | None:
+            photo = load(row, side)
+            fewest = 1 if row in unsure or row in empty else 2
+            return None if photo is None else self._crops(photo, fewest=fewest, corners=row in unsure)
+
+        # The pool asks the detector too, so that no core waits for it.
+        photos = multi_crop.decoded(rows, self.rule.side, crops_of, pool)
         while group := list(islice(photos, multi_crop.GROUP)):
-            cropped = [
-                self._crops(photo, fewest=1 if row in unsure or row in empty else 2, corners=row in unsure)
-                for row, photo in group
-            ]
-            for (row, _), (are_boxes, found) in zip(group, self._predicted(cropped), strict=True):
+            seen = self._predicted([pixels for _, (_, pixels) in group])
+            for (row, (are_boxes, _)), found in zip(group, seen, strict=True):
                 if len(found):
                     yield Crops(row, found, are_boxes, count=row in unsure or row in empty)
 
@@ -173,12 +177,11 @@ class _BoxCrops:
             return True, _cuts(photo, areas, self.size)
         return False, _cuts(photo, corner_areas(self.corners.zoom) if corners else [], self.size)
 
-    def _predicted(self, cropped: Sequence[tuple[bool, Pixels]]) -> list[tuple[bool, Probabilities]]:
-        crops = np.concatenate([pixels for _, pixels in cropped])
+    def _predicted(self, cropped: Sequence[Pixels]) -> list[Probabilities]:
+        """Return the predictions (m, k) of the m crops of each photo, of all photos in one call."""
+        crops = np.concatenate(cropped)
         seen = self.predict(crops) if len(crops) else np.zeros((0, 0), np.float32)
-        ends = np.cumsum([len(pixels) for _, pixels in cropped])
-        parts = np.split(seen, ends[:-1])
-        return [(is_boxes, part) for (is_boxes, _), part in zip(cropped, parts, strict=True)]
+        return np.split(seen, np.cumsum([len(pixels) for pixels in cropped])[:-1])
 
 
 def two_labels(seen: Probabilities, columns: Sequence[int], least: float) -> list[int]:

@@ -28,7 +28,7 @@ _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def open_detector(bundle: Bundle) -> DetectFn | None:
-    """Return the bundle's detector on OpenVINO; None where the bundle has none. Not thread-safe.
+    """Return the bundle's detector on OpenVINO; None where the bundle has none. Thread-safe.
 
     Raises BundleError where the network cannot be read or run.
     """

@@ -7,9 +7,10 @@ predictions are combined with that of the whole photo.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from itertools import islice, product
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from models.bundle.manifest import MultiCrop
 from models.types import Pixels, PredictFn, Probabilities, TryLoadFn
 
+T = TypeVar("T")
 Logs = npt.NDArray[np.float64]
 Weights = tuple[float, float, float]  # of the whole photo, of its crops' mean, of the strongest crop
 
@@ -97,9 +99,9 @@ def predictions(
 
 
 def decoded(
-    rows: Iterable[int], side: int, load: TryLoadFn, pool: Executor | None
-) -> Iterator[tuple[int, Pixels]]:
-    """Yield the rows and pixels of readable photos in order; at most AHEAD are queued in the pool."""
+    rows: Iterable[int], side: int, load: Callable[[int, int], T | None], pool: Executor | None
+) -> Iterator[tuple[int, T]]:
+    """Yield the rows of readable photos in order, and what `load` returns; AHEAD at most wait in the pool."""
     one_by_one = ((row, load(row, side)) for row in rows)
     for row, photo in _ahead(rows, side, load, pool) if pool else one_by_one:
         if photo is not None:
@@ -107,8 +109,8 @@ def decoded(
 
 
 def _ahead(
-    rows: Iterable[int], side: int, load: TryLoadFn, pool: Executor
-) -> Iterator[tuple[int, Pixels | None]]:
+    rows: Iterable[int], side: int, load: Callable[[int, int], T | None], pool: Executor
+) -> Iterator[tuple[int, T | None]]:
     remaining = iter(rows)
     submitted = deque((row, pool.submit(load, row, side)) for row in islice(remaining, AHEAD))
     while submitted:

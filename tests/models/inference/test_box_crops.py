@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -159,6 +160,20 @@ def test_a_photo_that_is_gone_keeps_its_row_and_the_others_keep_their_places(
     refined = networks.refine(first, load, pool)
     np.testing.assert_array_equal(refined.probabilities[3], first[3])
     np.testing.assert_allclose(np.delete(refined.probabilities, 3, axis=0), rows(*[DOG] * 19), atol=1e-6)
+
+
+def test_the_detector_runs_in_the_pool_and_not_where_the_network_waits() -> None:
+    threads: set[int] = set()
+
+    def detect(photo: Pixels) -> list[Box]:
+        threads.add(threading.get_ident())
+        return [box(LEFT)]
+
+    networks = Networks([CAT, DOG], [])
+    crops = CropInference(CORNERS, SIZE, 2, (0, 1), rule(), detect)
+    with ThreadPoolExecutor(2) as pool:
+        crops.refine(networks.predict, rows(*[(0.3, 0.3, 0.4)] * 9), networks.load, pool)
+    assert threads and threading.get_ident() not in threads
 
 
 def test_a_bundle_with_one_folder_is_never_asked_for_two_labels() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,14 @@ def test_boxes_follow_the_photo_of_any_size(plain_bundle: Bundle) -> None:
     assert [(box.label, round(box.score, 3)) for box in high] == [("cat", 0.8), ("dog", 0.6)]
     assert [(box.label, round(box.score, 3)) for box in low] == [("dog", 0.6), ("dog", 0.1)]
     assert high[1].area == pytest.approx((0.5, 0.5, 1.0, 0.9))
+
+
+def test_threads_find_their_own_boxes(plain_bundle: Bundle) -> None:
+    detect = open_detector(write_detector(plain_bundle, pack(network(OUTPUTS)), RULE))
+    assert detect is not None
+    photos = [np.full((SIDE, SIDE, 3), value, np.uint8) for value in range(150, 250)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(detect, photos)) == list(map(detect, photos))
 
 
 def test_a_detector_of_another_kind_is_refused_by_its_shapes(plain_bundle: Bundle) -> None:
