@@ -228,7 +228,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: no such file; name one with --config PATH") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from error
+        raise SettingsError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
     except ValueError as error:  # YAML makes dates and numbers of what looks like them

@@ -167,6 +167,12 @@ def test_an_impossible_path_number_or_date_is_refused_with_its_reason(write, tex
         config.load(write(text))
 
 
+def test_a_folder_in_the_place_of_the_settings_is_named_once_and_without_a_number(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        config.load(tmp_path)
+    assert str(refused.value) == f"{tmp_path}: cannot be read: Is a directory"
+
+
 def test_a_variable_that_is_nested_without_end_is_refused_and_no_defect(
     write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
