@@ -24,6 +24,7 @@ _NO_ZEROS = (2, 3, 4, 5, 32771, 32773)
 _YCBCR = 6
 _TOLERATED = 0.02  # the share of strips or tiles that may be missing
 _ZEROS = bytes(64)
+_LARGEST_TILE = 16_000_000  # pixels of a JPEG that may be larger than the picture; they take 100 MB
 _SMALL = (8, 8)  # the least that a JPEG is decoded to
 
 Span = tuple[int, int]
@@ -111,6 +112,8 @@ def _check_jpegs(image: TiffDecoder, data: bytes, spans: list[Span]) -> None:
     for nth, jpeg in enumerate(_jpegs(image, data, spans)):
         strip = JpegImageFile(io.BytesIO(jpeg))
         width, height = strip.size
+        if width * height > max(_LARGEST_TILE, image.width * image.height):
+            raise corrupt("a JPEG strip or tile of the TIFF is far larger than the picture")
         load_jpeg(strip, _SMALL, list(segments(jpeg)))
         row, column = divmod(nth, columns)
         shown = min(across, image.width - column * across), max(0, min(down, image.height - row * down))

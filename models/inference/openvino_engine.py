@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models import working_folder
 from models.bundle.bundle import Bundle
 from models.bundle.cache import cache_folder
 from models.bundle.openvino_archive import Network
@@ -105,7 +106,9 @@ def _input_from(node: Any, source: Any) -> Any:
 
 def read(network: Network) -> Any:
     """Return OpenVINO's model of a network. Raises many types for one that OpenVINO cannot read."""
-    return _core().read_model(network.xml, network.weights)
+    # OpenVINO would take the weights from a `.bin` of the working folder, as the path of this model is empty.
+    with working_folder.left():
+        return _core().read_model(network.xml, network.weights)
 
 
 def runner(model: Any, threads: int | None) -> PredictFn:

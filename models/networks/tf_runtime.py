@@ -59,6 +59,11 @@ def _without_keras() -> Iterator[None]:
 # TensorFlow would import Keras, which takes half as long again; a process that only classifies never uses it.
 with working_folder.left(), _without_chatter(), _without_keras():
     import tensorflow as _tensorflow
+    from tensorflow.python.framework.kernels import get_registered_kernels_for_op
+
+    # The first search for a kernel loads each `libtfkernel*.so` of a folder that TensorFlow names by an
+    # argument of the process, relative to the working folder: search once where no files of users are.
+    get_registered_kernels_for_op("NoOp")
 
 tf: Any = _tensorflow
 

@@ -85,6 +85,19 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("models/images/formats/test_arithmetic_jpegs.py::test_half_of_one_is_refused_whatever_fills_its_place",),
     ),
     of(
+        "no JPEG far larger than its TIFF is loaded", "models/images/tiff_strips.py",
+        "        if width * height > max(_LARGEST_TILE, image.width * image.height):\n", "        if False:\n",
+        (), ("models/images/test_tiff_strips.py::test_a_jpeg_far_larger_than_the_tiff_is_not_loaded",),
+    ),
+    of(
+        "parts of an AVIF that overlap are not joined", "models/images/formats/heif.py",
+        "    if sum(end - start for start, end in spans if end > start) > len(data):\n", "    if False:\n",
+        (), (
+            "models/images/formats/test_heif.py::"
+            "test_an_avif_whose_parts_overlap_is_not_joined_to_more_than_its_file",
+        ),
+    ),
+    of(
         "JPEG strips as large as their places", "models/images/tiff_strips.py",
         "    if image.tag_v2.get(_PLANAR, 1) == 1 and missing >",
         "    if False and missing >",

@@ -69,6 +69,16 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
+        "no libraries of TensorFlow from the working folder", "models/networks/tf_runtime.py",
+        '    get_registered_kernels_for_op("NoOp")\n', "",
+        (), ("models/test_working_folder.py::test_tensorflow_loads_no_library_of_the_working_folder",),
+    ),
+    of(
+        "no weights from the working folder", "models/inference/openvino_engine.py",
+        "    with working_folder.left():\n        return _core()", "    if True:\n        return _core()",
+        (), ("models/inference/test_detector.py::test_weights_in_the_working_folder_are_not_read",),
+    ),
+    of(
         "a folder that cannot be listed is not left out", "pipeline/classifier/classify_files.py",
         "            yield folder  # it is `unreadable` then: what is in it is not left out in silence\n", "",
         (), (

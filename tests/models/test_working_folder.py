@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import _imagingmath
 
 from models import working_folder
 
@@ -60,3 +61,25 @@ def test_settings_of_matplotlib_in_the_working_folder_are_not_read(tmp_path: Pat
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_tensorflow_loads_no_library_of_the_working_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "job.py.runfiles/org_tensorflow/tensorflow/core/kernels"
+    folder.mkdir(parents=True)
+    # TensorFlow loads libraries that name the platform for which they were made.
+    made_for = b'\0S\\s":^p*L}__linux__=1\0'
+    (folder / "libtfkernel_x.so").write_bytes(Path(_imagingmath.__file__).read_bytes() + made_for)
+    (tmp_path / "job.py").write_text(
+        "from models.networks.tf_runtime import tf\n"
+        "assert tf.constant(1) + 1 == 2\n"
+        "print('libtfkernel_x' in open('/proc/self/maps').read())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "job.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr

@@ -252,12 +252,16 @@ def without_film(data: bytes) -> bytes:
 def plain_avif(data: bytes) -> bytes | None:
     """Write the primary picture of an AVIF as a file of its own, for a decoder that is strict about the rest.
 
-    Transparency, metadata and sequences are left out. None where that picture is not one AV1 item.
+    Transparency, metadata and sequences are left out. None where that picture is not one AV1 item, or has
+    parts that overlap.
     """
     item = next(iter(primary_items(data).values()), None)
     if item is None or item.kind != b"av01" or not item.extents:
         return None
-    payload = b"".join(data[start : start + (count or len(data))] for start, count in item.extents)
+    spans = [(start, min(start + (count or len(data)), len(data))) for start, count in item.extents]
+    if sum(end - start for start, end in spans if end > start) > len(data):
+        return None  # parts that overlap, which no real file has, would fill the memory
+    payload = b"".join(data[start:end] for start, end in spans)
     needed = (b"ispe", b"av1C", b"colr", b"pixi", b"irot", b"imir", b"clap")
     kept = [_box(name, content) for name, content in item.properties if name in needed]
     head = _box(b"ftyp", b"avif\0\0\0\0avifmif1miaf")

@@ -7,6 +7,7 @@ import struct
 import pytest
 from PIL import Image
 
+from models.images import tiff_strips
 from models.images.decode import UnreadableImage, decode
 from tests.support.pictures import encode, noise
 
@@ -123,6 +124,18 @@ def test_jpeg_tiles_need_only_what_the_picture_shows_of_them() -> None:
     for sizes in ([(128, 64), full, full, full], [full, (40, 128), full, full]):
         with pytest.raises(UnreadableImage, match="truncated"):
             decode(of_jpegs(sizes, 0, 128), 32)
+
+
+@pytest.mark.parametrize("tile", [0, 128])
+def test_a_jpeg_far_larger_than_the_tiff_is_not_loaded(monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
+    monkeypatch.setattr(tiff_strips, "load_jpeg", lambda *_: pytest.fail("takes gigabytes of memory"))
+    data = of_jpegs([(128, 128)] * 4, 128, tile)
+    huge = data.replace(
+        b"\x08" + struct.pack(">HH", 128, 128), b"\x08" + struct.pack(">HH", 65_500, 65_500), 1
+    )
+    assert huge != data
+    with pytest.raises(UnreadableImage, match="corrupt"):
+        decode(huge, 32)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,17 @@ def test_threads_find_their_own_boxes(plain_bundle: Bundle) -> None:
         assert list(pool.map(detect, photos)) == list(map(detect, photos))
 
 
+def test_weights_in_the_working_folder_are_not_read(
+    plain_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_detector(plain_bundle, pack(network(OUTPUTS)), RULE)
+    (tmp_path / ".bin").write_bytes(network(OUTPUTS / 2).weights)
+    monkeypatch.chdir(tmp_path)
+    detect = open_detector(path)
+    assert detect is not None
+    assert detect(np.zeros((50, 70, 3), np.uint8))[0].area == pytest.approx((0.5, 0.5, 1.0, 0.9))
+
+
 def test_a_detector_of_another_kind_is_refused_by_its_shapes(plain_bundle: Bundle) -> None:
     other = write_detector(plain_bundle, pack(network(OUTPUTS[:, :5])), RULE)
     with pytest.raises(BundleError, match=r"expected \[1, s, s, 3\] to \[1, n, 6\]"):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from models.images.decode import UnreadableImage, decode
-from models.images.formats.heif import clean_aperture
+from models.images.formats.heif import clean_aperture, plain_avif
 from models.images.headers import read_header
 from pipeline.classifier.file_checks import examine
 from pipeline.config import LimitSettings
@@ -120,6 +120,22 @@ def test_an_aperture_that_does_not_fit_is_passed_over(content: bytes) -> None:
 def test_an_avif_whose_alpha_has_no_size_shows_its_picture() -> None:
     data = still(scene(), "AVIF", hidden_alpha=True)
     assert difference(data, scene()) < 3
+
+
+def test_an_avif_whose_parts_overlap_is_not_joined_to_more_than_its_file() -> None:
+    data = still(scene(), "AVIF")
+    start = data.index(b"iloc") - 4
+    one = data[start : start + struct.unpack_from(">I", data, start)[0]]
+    assert len(plain_avif(data) or b"") < len(data) + 1_000
+
+    def parts(count: int) -> bytes:
+        return box(b"iloc", one[8:20] + struct.pack(">H", count) + struct.pack(">II", 1, 100) * count)
+
+    meta = data.index(b"meta") - 4
+    for count in (2, 60_000):
+        longer = struct.pack(">I", struct.unpack_from(">I", data, meta)[0] + len(parts(count)) - len(one))
+        many = data[:meta] + longer + data[meta + 4 :].replace(one, parts(count))
+        assert (plain_avif(many) is None) == (count > 2), count
 
 
 @pytest.mark.parametrize("kind", KINDS)
