@@ -13,6 +13,10 @@ DEFECTS = (
 """Errors of Python itself, whose texts speak of the program and not of what it works on."""
 
 
+LONGEST_QUOTE = 200
+"""Characters of a name or value that a message quotes."""
+
+
 class BundleError(Exception):
     """A bundle cannot be used; the message says what is wrong, where, and what to do next."""
 
@@ -44,6 +48,11 @@ def need(package: str, otherwise: str = "") -> None:
     except ImportError as error:
         remedy = " or ".join(filter(None, ("run `pip install 'pawsort[train]'`", otherwise)))
         raise PackageMissing(f"{package} is not installed: {remedy}") from error
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of a text for a message, since hostile files hold names and values of any size."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
 def in_words(error: BaseException) -> str:

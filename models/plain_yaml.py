@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-LONGEST = 200
-"""Characters of a value that a message quotes."""
+from models.errors import LONGEST_QUOTE, shortened
 
 
 class PlainLoader(yaml.SafeLoader):
@@ -45,15 +44,14 @@ class _Quote(reprlib.Repr):
 
     def __init__(self) -> None:
         super().__init__()
-        self.maxlevel, self.maxstring, self.maxother = 3, LONGEST, LONGEST
+        self.maxlevel, self.maxstring, self.maxother = 3, LONGEST_QUOTE, LONGEST_QUOTE
 
     def repr_int(self, x: int, level: int) -> str:
-        if abs(x) > 10**LONGEST:
-            return f"a number of more than {LONGEST} digits"
+        if abs(x) > 10**LONGEST_QUOTE:
+            return f"a number of more than {LONGEST_QUOTE} digits"
         return super().repr_int(x, level)
 
 
 def quoted(value: object) -> str:
     """Return a value as a message shows it, of any size, in few words."""
-    shown = _Quote().repr(value)
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
+    return shortened(_Quote().repr(value))

@@ -15,6 +15,8 @@ SCHEMA_VERSION = 1
 LARGEST_FILE = 16_000_000  # bytes; keeps the repository small
 LARGEST_UNPACKED = 64_000_000  # bytes of an archive's members together
 
+LEAST_PIXELS, MOST_PIXELS = 16, 1024  # side of a network's input
+
 RECIPE = "blocks-1"
 """How the self-test's input is made, see `models.inference.self_test_images`."""
 
@@ -133,7 +135,7 @@ class Manifest(_Section):
     architecture: str
     labels: list[str] = Field(min_length=2)
     folders: dict[str, str]  # label -> folder; empty where the model files nothing
-    input_size: int = Field(ge=16, le=1024)
+    input_size: int = Field(ge=LEAST_PIXELS, le=MOST_PIXELS)
     weights: Weights
     calibration: Calibration
     closer_look: MultiCrop | None = None

@@ -7,6 +7,8 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 
+from models.errors import shortened
+
 _XML, _BIN = "model.xml", "model.bin"
 _MADE = (1980, 1, 1, 0, 0, 0)  # a fixed date, so that the same network has the same SHA-256
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -14,9 +16,6 @@ _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UNREADABLE = (
     ValueError, EOFError, OSError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-
-
-LONGEST_QUOTE = 200
 
 
 class ArchiveError(Exception):
@@ -56,11 +55,6 @@ def unpack(data: bytes, limit: int) -> Network:
             return Network(xml, _member(archive, _BIN, limit - len(xml)))
     except _UNREADABLE as error:
         raise ArchiveError(f"it is not a readable ZIP file: {error}") from error
-
-
-def shortened(text: str) -> str:
-    """Return the beginning of a text, since a hostile file may have names of megabytes."""
-    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle.openvino_archive import shortened
+from models.errors import shortened
 
 Arrays = dict[str, npt.NDArray[Any]]
 

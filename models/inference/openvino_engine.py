@@ -173,9 +173,8 @@ def single(model: Any) -> Callable[[Pixels], Float32]:
     def run(image: Pixels) -> Float32:
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
-        result: Float32 = own.request.infer([image])[
-            0
-        ].copy()  # OpenVINO writes the next result into this one
+        # OpenVINO writes the next result into the same memory.
+        result: Float32 = own.request.infer([image])[0].copy()
         return result
 
     return run

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from models import calibration, plain_yaml
 from models.bundle.bundle import Bundle, load
+from models.bundle.manifest import LEAST_PIXELS, MOST_PIXELS
 from models.bundle.write_bundle import compose, files_of, write
 from models.data.batches import batches
 from models.data.dataset import Photos
@@ -41,7 +42,6 @@ from models.training.train import check_out, scanned, train_on
 
 log = logging.getLogger(__name__)
 
-LEAST_PIXELS, MOST_PIXELS = 16, 1024  # of `Manifest.input_size`
 _MORE = ("input_size", "init")  # options of a training that a sweep may vary beside the recipe
 
 
