@@ -39,6 +39,7 @@ def test_what_goes_wrong_is_shown_and_said_where_the_visitor_is(live: str, brows
         trouble = page.locator("#trouble[role=alert]")
         refusal = {"error": "The database is locked.", "what_to_do": "Try again."}
         page.route("**/review/answer", lambda route: route.fulfill(status=503, json=refusal))
+        page.wait_for_function("document.hasFocus()")  # a key before that goes nowhere
         page.keyboard.press("d")
         page.get_by_text("The database is locked. Try again.").wait_for()
         assert trouble.is_visible()
