@@ -27,7 +27,8 @@ def unescape(text: str) -> RawName:
 
     Raises ValueError where a backslash begins neither `\\\\` nor `\\xNN`: no name has that form.
     """
-    return _ESCAPE.sub(_unescape_one, text.encode("utf-8"))
+    name = text.encode("utf-8")
+    return _ESCAPE.sub(_unescape_one, name) if b"\\" in name else name
 
 
 def can_stand(text: str | None, *, path: bool = False) -> bool:

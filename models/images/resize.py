@@ -61,9 +61,10 @@ def resized(image: Image.Image, box: tuple[int, int], area: tuple[float, float, 
     if Resizer is None or box[0] * image.height > _QUICK_PIXELS:
         return image.resize(box, Image.Resampling.BILINEAR, box=area)
     result = Image.new(image.mode, box)
-    bilinear = ResizeAlg.convolution(FilterType.bilinear)
     left, top, right, bottom = area
-    options = ResizeOptions(resize_alg=bilinear, crop_box=CropBox(left, top, right - left, bottom - top))
+    whole = area == (0, 0, *image.size)
+    crop = None if whole else CropBox(left, top, right - left, bottom - top)
+    options = ResizeOptions(resize_alg=ResizeAlg.convolution(FilterType.bilinear), crop_box=crop)
     _resizer().resize_pil(image, result, options)
     return result
 

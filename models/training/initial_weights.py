@@ -103,9 +103,9 @@ def _advice(architecture: str, init: str) -> Iterator[None]:
     except ArchitectureError as error:
         if init != imagenet_weights.DOWNLOAD:
             raise
-        bundles = "".join(f", from a bundle, --init {name}" for name in _shipped(architecture))
+        bundles = "".join(f" from a bundle, --init {name}, or" for name in _shipped(architecture))
         raise ArchitectureError(
-            f"{error}. {imagenet_weights.hint(architecture)}; or start{bundles} or from random weights, "
+            f"{error}. {imagenet_weights.hint(architecture)}; or start{bundles} from random weights, "
             "--init none"
         ) from error
 

@@ -6,6 +6,7 @@ prepares the next batch while the current one is classified.
 
 from __future__ import annotations
 
+import os
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -175,10 +176,15 @@ def load(item: Item, size: int, limits: LimitSettings) -> tuple[ClassificationRe
 def read(path: bytes, limits: LimitSettings) -> bytes:
     """Read a regular file within the size limit. Raises UnreadableImage (too_large) and OSError."""
     descriptor, status = open_regular(path)
-    with open(descriptor, "rb") as file:
+    try:
         if status.st_size > limits.file_bytes:
             raise too_large(status.st_size, limits)
-        return file.read(status.st_size)
+        data = os.read(descriptor, status.st_size)
+        while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+            data += more  # a network share, or a file beyond 2 GB, gives it in parts
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def _refused(id: int, admitted: Admitted | None, reason: str, detail: str) -> ClassificationResult:

