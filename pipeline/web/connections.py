@@ -211,12 +211,12 @@ class HeaderTimeoutProtocol(H11Protocol):
         return True
 
     def _displace(self, others: Iterable[HeaderTimeoutProtocol], count: collections.Counter[str]) -> bool:
-        """Close the newest connection of an address that has most of the places, if this one has few.
+        """Close the newest connection of the address with the most, if this one has less than half as many.
 
-        Otherwise one client that asks without a pause, whether or not it reads, would keep all others out.
+        Otherwise a few clients that ask without a pause, whether or not they read, would keep all others out.
         """
         busiest, taken = count.most_common(1)[0]
-        if taken <= CONNECTIONS // 2 or count[_address(self)] > CONNECTIONS // 10:
+        if taken <= 2 * (count[_address(self)] + 1):
             return False
         # An upload would have to begin again. A form keeps no place, since /login needs no token for one.
         # Who came last may have no place to give.
