@@ -73,6 +73,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["report", "--to", "2999-01-01"], 2, "2999-01-01 is in the future"),
         (["query", "--json", "--format", "csv"], 2, "are two formats"),
         (["train", "x", "--out", "y", "--folder", "cat"], 2, "expected LABEL=NAME"),
+        (["train", "x", "--out", "y", "--folder", "a=b", "--folder", "a=c"], 2, "a has the folder b already"),
         (["doctor"], 4, "There is no database"),
         (["correct", "a.jpg"], 2, "Missing option '--as'"),
         (["correct", "a.jpg", "--as", "cat"], 4, "There is no database"),
