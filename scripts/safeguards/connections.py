@@ -53,6 +53,12 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (107,), ("pipeline/web/routes/test_reports.py::test_a_download_that_its_client_ends_leaves_no_file_open",),
     ),
     of(
+        "a connection ends once a client that sends no more is answered", "pipeline/web/connections.py",
+        "        if self._has_ended and not self._must_answer:\n",
+        "        if False:\n",
+        (107,), ("pipeline/web/connections/test_live_clients.py::test_requests_that_came_whole_are_answered_although_the_client_sends_no_more",),
+    ),
+    of(
         "a form has no right to its place, as an upload has", "pipeline/web/connections.py",
         "        return cycle.more_body and is_upload(cycle.scope[\"path\"])\n",
         "        return cycle.more_body\n",
