@@ -1,10 +1,18 @@
-"""Leave the working folder while packages are imported that would read settings from there."""
+"""Leave the working folder, from which packages would read settings, weights and libraries."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def leave() -> None:
+    """Make `/` the working folder for good; a service and its children call it.
+
+    They would otherwise fail once the folder is removed, and keep its disk from being unmounted.
+    """
+    os.chdir("/")
 
 
 @contextmanager

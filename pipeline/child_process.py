@@ -22,6 +22,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from models import working_folder
 from models.errors import in_words
 from pipeline.import_path import secure_children
 from pipeline.processes import end_with_parent
@@ -217,7 +218,8 @@ def _enter(
 
 
 def _isolate(parent: int, output: Connection) -> None:
-    """Detach this process from the terminal and the log, and let it end with its parent."""
+    """Detach this process from working folder, terminal and log, and let it end with its parent."""
+    working_folder.leave()  # a request has absolute paths
     for descriptor in (1, 2):
         os.dup2(output.fileno(), descriptor)
     output.close()

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
-from models import plain_yaml
+from models import plain_yaml, regular_files
 from pipeline import overlapping_folders
 from pipeline.errors import SettingsError
 from pipeline.ranges import (
@@ -224,7 +224,7 @@ def _places(settings: Settings) -> list[tuple[str, Path]]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = plain_yaml.load(path.read_text(encoding="utf-8"))
+        values = plain_yaml.load(regular_files.read_text(path))
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: no such file; name one with --config PATH") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Literal
 import yaml
 from pydantic import ValidationError
 
-from models import calibration
+from models import calibration, regular_files
 from models.bundle import openvino_archive
 from models.bundle.manifest import (
     LARGEST_FILE,
@@ -243,15 +242,9 @@ def validated(file: Path, content: object) -> Manifest:
 def read_file(path: Path, limit: int) -> bytes:
     """Read a file of at most `limit` bytes. Raises BundleError."""
     try:
-        # O_NONBLOCK, since opening a pipe for reading would wait for its writer without limit.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BundleError(f"{path}: not a regular file. {REMEDY}")
-            data = file.read(limit + 1)
+        data = regular_files.read(path, limit)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}. {REMEDY}") from error
     if not data:
         raise BundleError(f"{path}: the file is empty. {REMEDY}")
-    if len(data) > limit:
-        raise BundleError(f"{path}: larger than {limit:,} bytes, the most that is allowed. {REMEDY}")
     return data

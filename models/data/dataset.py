@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import errno
 import hashlib
+import io
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from models import regular_files
 from models.data import tar_archives
 from models.data.labelled_files import LabelledFile, find_files, named
 from models.data.near_duplicates import fingerprint, groups
@@ -30,6 +32,9 @@ from models.progress import CountCallback
 log = logging.getLogger(__name__)
 
 LEAST_PHOTOS = 8  # of a class; with fewer, some split would almost certainly have none
+LARGEST_LIST = 100_000_000
+"""Maximum bytes of a CSV of photos to set aside."""
+
 _AT_ONCE = 4096  # files that are queued for reading at most
 _NEVER_TRAIN: tuple[Split | None, ...] = ("test", "validation")  # levels of a data set that never train
 
@@ -128,12 +133,12 @@ def scan(
 def read_excluded(path: Path) -> dict[bytes, str]:
     """Read a CSV of photos to set aside, columns sha256 (hex) and reason. Raises DatasetError."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        text = regular_files.read(path, LARGEST_LIST).decode()
+        rows = csv.DictReader(io.StringIO(text, newline=""))
         return {bytes.fromhex(row["sha256"]): row.get("reason") or "no reason given" for row in rows}
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: expected a CSV with the columns sha256 and reason: {error}") from error
 
 

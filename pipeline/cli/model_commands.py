@@ -248,10 +248,14 @@ def _sweep(options: TrainOptions, path: Path, progress: Callable[[Progress], Non
 
 
 def _folder_names(pairs: Sequence[str]) -> dict[str, str]:
+    names: dict[str, str] = {}
     for pair in pairs:
-        if not all(pair.partition("=")):
+        label, equals, name = pair.partition("=")
+        if not (label and equals and name):
             raise SettingsError(f"--folder {pair}: expected LABEL=NAME, such as rabbit=rabbits")
-    return {label: name for label, _, name in (pair.partition("=") for pair in pairs)}
+        if names.setdefault(label, name) != name:
+            raise SettingsError(f"--folder {pair}: {label} has the folder {names[label]} already; name one")
+    return names
 
 
 def _set_up_log(config: Path | None) -> None:

@@ -24,8 +24,10 @@ def serve(
     """
     settings = _with_address(load(config), host, port)
     require_pages()
+    from models import working_folder
     from pipeline.web.server import serve as run
 
+    working_folder.leave()
     raise typer.Exit(run(settings))
 
 

@@ -27,6 +27,7 @@ import yaml
 from db.connection.engine import open_database, schema_version
 from db.queries.listing import counts, states
 from db.schema.file_names import escape
+from models import regular_files
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
 from pipeline.files.folders import files_below
@@ -145,7 +146,7 @@ def _folders(settings: Settings) -> dict[str, Any]:
 
 
 def _tail(log: Path) -> list[str]:
-    with log.open("rb") as file:
+    with regular_files.open_regular(log) as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
         text = file.read().decode("utf-8", "replace")
     return list(deque((printable(line) for line in text.splitlines()), LOG_LINES))

@@ -99,6 +99,7 @@ class HeaderTimeoutProtocol(H11Protocol):
     is_spare = False
     """Whether it was opened while all connections were taken."""
 
+    _has_ended = False
     _received = 0
     _discarded = 0
     _turn: tuple[Turn, object] | None = None
@@ -130,6 +131,17 @@ class HeaderTimeoutProtocol(H11Protocol):
         elif not self._lingering.lingers:
             super().data_received(data)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn says None, asyncio either
+        """Keep the connection, if a request came whole, until it and those that followed are answered."""
+        self._has_ended = self._must_answer
+        return self._has_ended
+
+    def on_response_complete(self) -> None:
+        """Begin with the next request; close the connection if the client has ended and there is none."""
+        super().on_response_complete()
+        if self._has_ended and not self._must_answer:
+            self.transport.close()
+
     def watch(self, now: float) -> None:
         """Close the connection if its client is late; called once a second."""
         turn = self._turn_of_client()
@@ -156,6 +168,11 @@ class HeaderTimeoutProtocol(H11Protocol):
     def discards(self) -> bool:
         """Whether its request was answered before its body had come whole."""
         return self._lingering.lingers or (self.conn.our_state is h11.DONE and self._is_sending_body)
+
+    @property
+    def _must_answer(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
 
     @property
     def _is_sending_body(self) -> bool:
@@ -211,12 +228,12 @@ class HeaderTimeoutProtocol(H11Protocol):
         return True
 
     def _displace(self, others: Iterable[HeaderTimeoutProtocol], count: collections.Counter[str]) -> bool:
-        """Close the newest connection of an address that has most of the places, if this one has few.
+        """Close the newest connection of the address with the most, if this one has less than half as many.
 
-        Otherwise one client that asks without a pause, whether or not it reads, would keep all others out.
+        Otherwise a few clients that ask without a pause, whether or not they read, would keep all others out.
         """
         busiest, taken = count.most_common(1)[0]
-        if taken <= CONNECTIONS // 2 or count[_address(self)] > CONNECTIONS // 10:
+        if taken <= 2 * (count[_address(self)] + 1):
             return False
         # An upload would have to begin again. A form keeps no place, since /login needs no token for one.
         # Who came last may have no place to give.

@@ -16,7 +16,7 @@ import secrets
 import stat
 import tempfile
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -93,15 +93,17 @@ class Heartbeat:
         return values
 
 
-def read(path: Path) -> Heartbeat | None:
+def read(path: Path, now: datetime | None = None) -> Heartbeat | None:
     """Return the last heartbeat, or None if there is none that this version can parse.
 
-    Raises OSError if the file exists and cannot be read.
+    One that is later than `now` was written before the clock was set back, so any other is newer. Raises
+    OSError if the file exists and cannot be read.
     """
+    latest = (now or datetime.now(UTC)) + STALE
     plain = _elsewhere(path)
     elsewhere = [each for each in plain.parent.glob(f"{plain.stem}*.beat") if _is_theirs(each, path.parent)]
     beats = [_read(each) for each in (path, *elsewhere)]
-    return max((beat for beat in beats if beat), key=lambda beat: beat.at, default=None)
+    return max(filter(None, beats), key=lambda beat: (beat.at <= latest, beat.at), default=None)
 
 
 def _write_elsewhere(path: Path, text: bytes) -> None:

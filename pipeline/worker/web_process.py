@@ -31,7 +31,7 @@ _TICK = 0.2
 @contextlib.contextmanager
 def pages_beside(config: Path) -> Iterator[None]:
     """Keep `pawsort serve` with this settings file running until the block ends."""
-    web = WebProcess([*_interpreter(), "serve", "--config", str(config.absolute())])
+    web = WebProcess([*_interpreter(), "serve", "--config", str(config)])
     try:
         yield
     finally:

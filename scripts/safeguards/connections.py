@@ -41,6 +41,24 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (107,), ("pipeline/web/connections/test_places.py::test_an_address_that_asks_without_a_pause_does_not_keep_others_out",),
     ),
     of(
+        "a few addresses do not take all connections", "pipeline/web/connections.py",
+        "        if taken <= 2 * (count[_address(self)] + 1):\n",
+        "        if taken <= CONNECTIONS // 2:\n",
+        (107,), ("pipeline/web/connections/test_places.py::test_a_few_addresses_that_ask_without_a_pause_do_not_keep_others_out",),
+    ),
+    of(
+        "a download that its client ends leaves no file open", "pipeline/web/routes/reports.py",
+        "        with self._file:\n",
+        "        if True:\n",
+        (107,), ("pipeline/web/routes/test_reports.py::test_a_download_that_its_client_ends_leaves_no_file_open",),
+    ),
+    of(
+        "a connection ends once a client that sends no more is answered", "pipeline/web/connections.py",
+        "        if self._has_ended and not self._must_answer:\n",
+        "        if False:\n",
+        (107,), ("pipeline/web/connections/test_live_clients.py::test_requests_that_came_whole_are_answered_although_the_client_sends_no_more",),
+    ),
+    of(
         "a form has no right to its place, as an upload has", "pipeline/web/connections.py",
         "        return cycle.more_body and is_upload(cycle.scope[\"path\"])\n",
         "        return cycle.more_body\n",

@@ -120,4 +120,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "def _core() -> Any:\n",
         (), ("models/inference/test_engines.py::test_a_signal_is_survived_after_networks_of_openvino_are_gone",),
     ),
+    of(
+        "a device or pipe is no file to read", "models/regular_files.py",
+        "        _refuse_other(os.fstat(descriptor).st_mode, passed, path)\n",
+        "        pass\n",
+        (), ("models/test_regular_files.py::test_what_is_no_regular_file_of_some_size_is_refused",),
+    ),
 )  # fmt: skip

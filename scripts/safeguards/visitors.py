@@ -19,6 +19,16 @@ _SAFETY = "pipeline/web/middleware/test_guard.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "a service leaves the folder it was started in", "pipeline/cli/app.py",
+        "        working_folder.leave()\n", "        pass\n",
+        (), ("pipeline/cli/test_app.py::test_a_service_leaves_the_folder_that_it_is_started_in",),
+    ),
+    of(
+        "a child reads nothing from the folder of its parent", "pipeline/child_process.py",
+        "    working_folder.leave()  # a request has absolute paths\n", "",
+        (), ("pipeline/test_child_process.py::test_a_child_reads_nothing_from_the_folder_of_its_parent",),
+    ),
+    of(
         "a picture of the photo that has the id now", "pipeline/web/routes/thumbnails.py",
         "    key = id, headers[\"ETag\"]\n", "    key = id, size\n",
         (), (_THUMBNAILS + "test_a_picture_is_of_the_photo_that_has_its_id_now",),

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from pipeline import child_process
 from pipeline.child_process import ChildProcess
 from pipeline.classifier.supervised_child import SupervisedChild
 from tests.support.child_mains import dying_thumbnail_child
+from tests.support.echo_child import tell_folder
 
 
 def descriptors() -> int:
@@ -76,3 +78,14 @@ def test_arguments_that_cannot_be_sent_leave_no_descriptor() -> None:
         with pytest.raises(TypeError, match="pickle"):
             child.start()
     assert descriptors() == before and not child.is_started
+
+
+def test_a_child_reads_nothing_from_the_folder_of_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    child = ChildProcess(tell_folder)
+    try:
+        assert child.receive(60) == "/"
+    finally:
+        child.kill()

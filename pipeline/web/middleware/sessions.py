@@ -114,7 +114,6 @@ class Sessions:
     def _save(self) -> None:
         ended = json.dumps({"before": self._before, "ended": self._ended}).encode()
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self._file, [ended], durable=False)
         except OSError as error:
             log.warning(

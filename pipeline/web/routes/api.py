@@ -100,7 +100,7 @@ def results(
     wanted = listing.ResultFilter(
         outcome=outcome,
         prediction=prediction,
-        inbox=os.path.abspath(inbox) if inbox else None,
+        inbox=os.path.normpath(context.settings.base / inbox) if inbox else None,
         name=name,
         min_confidence=min_confidence,
         max_confidence=max_confidence,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from email.utils import formatdate
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from markupsafe import Markup
 from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
 
 from pipeline.web.middleware.conditional import BODILESS, is_fresh
 from pipeline.web.middleware.etags import tag_of
@@ -64,7 +65,19 @@ def download(request: Request, context: ContextDep, name: str) -> Response:
     if BODILESS in request.scope or is_fresh(request.headers, Headers(headers)):
         os.close(descriptor)
         return Response(media_type="text/csv", headers=headers)
-    return StreamingResponse(report_files.pieces(descriptor), media_type="text/csv", headers=headers)
+    return _ReportResponse(open(descriptor, "rb"), headers)
+
+
+class _ReportResponse(StreamingResponse):
+    """Sends a file, and closes it in the end, even if the client leaves before the first byte."""
+
+    def __init__(self, file: BinaryIO, headers: Mapping[str, str]) -> None:
+        super().__init__(report_files.pieces(file), media_type="text/csv", headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 def _version(descriptor: int) -> dict[str, str]:

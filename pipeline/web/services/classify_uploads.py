@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -47,13 +51,34 @@ def scratch_of(settings: Settings) -> Path:
 
 
 def scratch(context: AppContext) -> Path:
-    """Return the folder of `scratch_of`, and make it if necessary. Raises Problem 507."""
+    """Return the folder of `scratch_of`, made if necessary, or a temporary one. Raises Problem 507.
+
+    Where `state` is missing, its disk may not be mounted; what was made there would be hidden later.
+    """
+    if not context.settings.state.is_dir():
+        return _temporary()
     folder = scratch_of(context.settings)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise Problem(507, f"{folder}: {error.strerror}.", "Check that `state` is writable.") from error
     return folder
+
+
+def _temporary() -> Path:
+    """Return a private folder for temporary files, made once and removed with this process."""
+    made = _made()
+    if not made.is_dir():  # some systems remove old ones
+        _made.cache_clear()
+        made = _made()
+    return made
+
+
+@functools.cache
+def _made() -> Path:
+    folder = tempfile.mkdtemp(prefix="pawsort-looking-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 async def answers(context: AppContext, choice: Choice, uploads: Sequence[Upload]) -> list[Answer]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.files.safe_open import open_if_regular
 
@@ -49,11 +50,10 @@ def open_report(folder: Path, name: str) -> tuple[int, int] | None:
     return open_if_regular(folder, name) if NAME.fullmatch(name) else None
 
 
-def pieces(descriptor: int) -> Iterator[bytes]:
-    """Yield the content of a file in pieces, and close it."""
-    with open(descriptor, "rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
+def pieces(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the content of a file in pieces."""
+    while piece := file.read(_PIECE):
+        yield piece
 
 
 def summary(folder: Path, day: str) -> list[dict[str, str]]:

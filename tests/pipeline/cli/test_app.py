@@ -6,15 +6,19 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.cli import app
+from pipeline.config import Settings
+from pipeline.worker.web_process import WebProcess
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,6 +52,28 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     logging.root.setLevel(level)
 
 
+@pytest.mark.parametrize("words", [["run"], ["run", "--once"], ["run", "--serve"], ["serve"], []])
+def test_a_service_leaves_the_folder_that_it_is_started_in(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """It may be removed, and its disk unmounted; starting a child process would fail there."""
+    found: list[tuple[Path, Path]] = []
+    pages: list[list[str]] = []
+
+    def service(settings: Settings, beside: Any = None, **_: object) -> int:
+        with beside or nullcontext():
+            found.append((Path.cwd(), settings.sorted))
+        return 0
+
+    monkeypatch.setattr("pipeline.worker.service.run", service)
+    monkeypatch.setattr("pipeline.web.server.serve", service)
+    monkeypatch.setattr(WebProcess, "__init__", lambda self, command: pages.append(command))
+    monkeypatch.setattr(WebProcess, "stop", lambda self: None)
+    assert run(*words).code == 0
+    assert found == [(Path("/"), tmp_path / "sorted")]
+    assert [command[-1] for command in pages] == [str(tmp_path / "config.yaml")] * ("--serve" in words)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -73,6 +99,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["report", "--to", "2999-01-01"], 2, "2999-01-01 is in the future"),
         (["query", "--json", "--format", "csv"], 2, "are two formats"),
         (["train", "x", "--out", "y", "--folder", "cat"], 2, "expected LABEL=NAME"),
+        (["train", "x", "--out", "y", "--folder", "a=b", "--folder", "a=c"], 2, "a has the folder b already"),
         (["doctor"], 4, "There is no database"),
         (["correct", "a.jpg"], 2, "Missing option '--as'"),
         (["correct", "a.jpg", "--as", "cat"], 4, "There is no database"),

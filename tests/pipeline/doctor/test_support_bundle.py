@@ -150,6 +150,14 @@ def test_only_the_end_of_a_long_log_is_taken(pawsort: Installation, tmp_path: Pa
     assert (len(lines), lines[-1]) == (support_bundle.LOG_LINES, "line 4999")
 
 
+@pytest.mark.timeout(60)
+def test_a_pipe_or_device_is_no_log(pawsort: Installation, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "worker.log")
+    for log in (tmp_path / "worker.log", Path("/dev/zero")):
+        with pytest.raises(OSError, match="not a regular file"):
+            support_bundle.pack(pawsort.settings, tmp_path / "b.zip", [], False, log)
+
+
 def test_nothing_is_overwritten(pawsort: Installation, tmp_path: Path) -> None:
     (tmp_path / "b.zip").write_text("mine")
     with pytest.raises(FileExistsError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from pipeline.web.served_models.model_registry import SHIPPED
 from tests.end_to_end.browser import Window, chromium
 from tests.pipeline.web.conftest import photo
 from tests.support.installation import Installation
@@ -114,12 +116,14 @@ LONG = {
     "no spaces": "x" * 240, "right to left": "\u05e9\u05dc\u05d5\u05dd" * 25, "emoji": "\U0001f600" * 60,
     "capitals": "W" * 240, "spaces": "a b " * 60, "markup": "<b>" * 70,
 }  # fmt: skip
+LONG_MODEL = "my_own_model_" * 10
 
 
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[str]:
-    """A server over files with LONG names, and a class with one."""
+    """A server over files with LONG names, a class and a model with one."""
     pawsort = Installation(tmp_path_factory.mktemp("named"))
+    shutil.copytree(SHIPPED / "cats_dogs_mobilenet", pawsort.settings.base / "models" / LONG_MODEL)
     pawsort.time -= timedelta(days=1)
     for number, name in enumerate(LONG.values()):
         answer = {"reason": "low_confidence", "scores": {"c" * 60: 0.9, "dog": 0.1}, "prediction": "c" * 60}
@@ -131,13 +135,32 @@ def named(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[st
     pawsort.close()
 
 
+WIDE = (
+    "/", "/review", "/review?many=1", "/browse", "/browse?reason=" + "r" * 120, "/today", "/reports",
+    "/models", f"/models/{LONG_MODEL}", "/models/cats_dogs_mobilenet",
+)  # fmt: skip
+
+SPACED = """
+* { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important; }
+p { margin-bottom: 2em !important; }"""
+"""Text as WCAG 1.4.12 lets visitors space it."""
+
+
+def test_spaced_text_widens_no_page(named: str, browser: Any) -> None:
+    with Window(browser, named, lax=True) as window:
+        window.page.set_viewport_size({"width": 320, "height": 700})
+        for path in (*WIDE, "/files/1"):
+            window.page.goto(path)
+            window.page.add_style_tag(content=SPACED)
+            assert not window.scrolls_sideways(), path
+
+
 @pytest.mark.parametrize("width", [320, 1280])
 def test_no_name_widens_a_page(named: str, browser: Any, width: int) -> None:
     with Window(browser, named) as window:
         page = window.page
         page.set_viewport_size({"width": width, "height": 700})
-        for path in ("/review", "/review?many=1", "/browse", "/browse?reason=" + "r" * 120, "/today",
-                     *(f"/files/{id}" for id in range(1, 8))):  # fmt: skip
+        for path in (*WIDE, *(f"/files/{id}" for id in range(1, 8))):
             page.goto(path)
             assert not window.scrolls_sideways(), path
         page.goto("/files/1")

@@ -49,6 +49,20 @@ def test_a_reader_never_sees_half_a_heartbeat(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["heartbeat.json"]
 
 
+@pytest.mark.fault(93)
+def test_a_heartbeat_of_the_future_does_not_hide_the_present_one(tmp_path: Path) -> None:
+    path = tmp_path / "heartbeat.json"
+    later = replace(BEAT, at=NOW + timedelta(days=30), state="paused")
+    later.write(heartbeat._elsewhere(path))  # before the clock was set back, while the disk was full
+    try:
+        assert heartbeat.read(path, NOW) == later
+        BEAT.write(path)
+        assert heartbeat.read(path, NOW) == BEAT
+        assert heartbeat.read(path, NOW + timedelta(days=31)) == later
+    finally:
+        heartbeat._elsewhere(path).unlink()
+
+
 @pytest.mark.parametrize("text", ["", "{", "5", "[]", '{"schema_version": 99}', '{"schema_version": 1}'])
 def test_an_unknown_format_gives_no_heartbeat(tmp_path: Path, text: str) -> None:
     path = tmp_path / "heartbeat.json"

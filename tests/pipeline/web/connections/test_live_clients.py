@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from pipeline.web import connections
+from pipeline.web.connections import HeaderTimeoutProtocol
 from pipeline.web.middleware.body_limits import SMALL_BODY
 from pipeline.web.middleware.guard import HEADERS
 from pipeline.web.middleware.problems import PROBLEM_JSON
+from tests.pipeline.web.conftest import photo
 from tests.pipeline.web.connections.conftest import CHUNKED, SMALL, connect, status
 from tests.support.live_server import PATIENCE, wait
 
@@ -64,6 +66,45 @@ def test_a_body_without_a_stated_length_is_bounded_too(live: str, path: str) -> 
         with contextlib.suppress(ConnectionError):
             line.sendall(chunk * (2 * SMALL_BODY // 4096))
         assert b" 413 " in line.recv(65536).splitlines()[0]
+
+
+# --- who sends nothing more -----------------------------------------------------------------------------
+
+PHOTO = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n%b\r\n--x--\r\n'
+
+
+def upload(stated: int = 0) -> bytes:
+    """A photo, or what claims to have `stated` bytes more."""
+    body = PHOTO % photo("cat")
+    kind = b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: %d\r\n\r\n" % (
+        len(body) + stated
+    )
+    return b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\n" + kind + body
+
+
+@pytest.mark.fault(107)
+@pytest.mark.parametrize(
+    ("said", "answers"),
+    [(SMALL, 1), (LARGE, 1), (LARGE * 5, 5), (upload(), 1), (SMALL * 3 + upload() + LARGE, 5)],
+    ids=["small", "large", "pipelined", "upload", "mixed"],
+)
+def test_requests_that_came_whole_are_answered_although_the_client_sends_no_more(
+    live: str, said: bytes, answers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of `nc -N` and simple proxies, which close their half of the connection after a request."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 1e9)  # no limit of time ends the connection
+    monkeypatch.setattr(HeaderTimeoutProtocol, "timeout_keep_alive_handler", lambda self: None)
+    with connect(live, said) as line:
+        line.shutdown(socket.SHUT_WR)
+        assert everything(line).count(b"HTTP/1.1 200 ") == answers
+
+
+@pytest.mark.fault(107)
+@pytest.mark.parametrize("said", [b"", b"GET / HT", upload(stated=5)])
+def test_a_client_that_sends_no_more_of_a_request_is_disconnected(live: str, said: bytes) -> None:
+    with connect(live, said) as line:
+        line.shutdown(socket.SHUT_WR)
+        assert b"HTTP/1.1 200 " not in everything(line)
 
 
 # --- all places taken -----------------------------------------------------------------------------------

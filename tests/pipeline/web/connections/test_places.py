@@ -8,6 +8,7 @@ from collections.abc import Callable
 import h11
 import pytest
 
+from pipeline.web import connections
 from pipeline.web.connections import HEAD_SECONDS, WRITE_SECONDS, Pace
 from pipeline.web.middleware.body_limits import SLOWEST
 from pipeline.web.middleware.problems import PROBLEM_JSON
@@ -80,6 +81,19 @@ def test_an_address_that_asks_without_a_pause_does_not_keep_others_out(desk: Des
     made, _line = desk.connect("192.0.2.1", SMALL)
     assert made.app is desk.config.loaded_app, "it was not let in"
     assert [line.closed for line in [*busy, upload]] == [False, False, True, False]
+
+
+@pytest.mark.fault(107)
+def test_a_few_addresses_that_ask_without_a_pause_do_not_keep_others_out(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECTIONS", 12)
+    busy = [desk.connect(f"192.0.2.{host}", SMALL)[1] for host in (66, 67, 68) for _ in range(4)]
+    made, line = desk.connect("192.0.2.1", SMALL)
+    assert made.app is desk.config.loaded_app, "it was not let in"
+    assert sum(each.closed for each in busy) == 1 and not line.closed
+    greedy, _line = desk.connect("192.0.2.67", SMALL)
+    assert greedy.app is not desk.config.loaded_app, "it has as many as the others"
 
 
 @pytest.mark.fault(107)

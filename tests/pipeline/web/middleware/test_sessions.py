@@ -88,3 +88,10 @@ def test_a_list_that_is_damaged_or_cannot_be_written_ends_sessions_as_far_as_it_
     nowhere.end(cookie)
     assert not nowhere.is_valid(cookie)
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 2
+
+
+def test_no_folder_is_made_for_the_list_whose_disk_may_not_be_mounted(tmp_path: Path, clock: Clock) -> None:
+    made = Sessions(TOKEN, tmp_path / "state" / "ended.json", clock)
+    cookie = made.begin()
+    made.end(cookie)
+    assert not made.is_valid(cookie) and not (tmp_path / "state").exists()

@@ -114,6 +114,15 @@ def test_a_correction_moves_the_photo_and_can_be_taken_back(
     assert pawsort.ledger.moves(id)[-1].by == login_name()
 
 
+def test_a_relative_inbox_begins_at_the_folder_of_the_settings(
+    client: TestClient, pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pawsort.file(b"a.jpg")
+    monkeypatch.chdir("/")
+    for inbox, count in (("inbox", 1), ("./inbox/", 1), (str(pawsort.inbox), 1), ("scans", 0)):
+        assert len(client.get("/api/results", params={"inbox": inbox}).json()["results"]) == count, inbox
+
+
 def test_a_correction_of_an_old_version_changes_nothing(client: TestClient, pawsort: Installation) -> None:
     pawsort.time -= timedelta(days=1)
     url = f"/api/results/{pawsort.file(b'a.jpg')}"

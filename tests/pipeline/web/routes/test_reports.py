@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gc
 import os
 from datetime import date, time
 from pathlib import Path
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from pipeline.reports.daily import Reporter
 from pipeline.web.services import report_files
-from tests.pipeline.web.conftest import HTML, TestClient
+from tests.pipeline.web.conftest import HTML, TestClient, made_app
 from tests.support.installation import START, Installation
 
 OUTCOMES = ("cats", "dogs", "uncertain", "failed")
@@ -39,6 +43,51 @@ def test_a_report_is_taken_away_as_the_file_it_is(client: TestClient, reports: P
         assert response.headers["content-type"].startswith("text/csv")
         assert response.headers["content-disposition"] == f'attachment; filename="{name}"'
         assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.fault(107)
+@pytest.mark.parametrize("least", [0, 1, 2])
+def test_a_download_that_its_client_ends_leaves_no_file_open(
+    pawsort: Installation, reports: Path, least: int
+) -> None:
+    large = reports / "images-2026-11-21.csv"
+    large.write_bytes(b"x" * 3_000_000)
+    sent: list[object] = []
+
+    async def receive() -> dict[str, object]:
+        while len(sent) < least:
+            await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        if len(sent) == least:
+            raise OSError("the client has left")
+        sent.append(message)
+
+    gc.disable()  # it would close the file at some time
+    try:
+        with contextlib.suppress(OSError, ClientDisconnect):
+            asyncio.run(made_app(pawsort.settings)(_asked(f"/reports/{large.name}"), receive, send))
+        assert len(sent) == least
+        assert str(large) not in map(_target, os.listdir("/proc/self/fd"))
+    finally:
+        gc.enable()
+
+
+def _asked(path: str) -> dict[str, object]:
+    here = "127.0.0.1", 8420
+    return {
+        "type": "http", "http_version": "1.1", "scheme": "http", "method": "GET", "path": path,
+        "raw_path": path.encode(), "query_string": b"", "client": here, "server": here,
+        "headers": [(b"host", b"127.0.0.1:8420")],
+    }  # fmt: skip
+
+
+def _target(descriptor: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:  # that of the listing itself
+        return ""
 
 
 @pytest.mark.fault(106)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
+from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute
 
-from pipeline.config import LimitSettings
+from pipeline.config import LimitSettings, Settings
 from pipeline.web.app import ROUTERS
 from pipeline.web.middleware.body_limits import SMALL_BODY, is_upload
-from tests.pipeline.web.conftest import TestClient, client_of, photo
+from pipeline.web.services import classify_uploads
+from tests.pipeline.web.conftest import ADDRESS, TestClient, client_of, made_app, photo
 from tests.support.installation import Installation
 
 
@@ -44,3 +47,17 @@ def test_every_route_that_takes_files_may_take_large_ones() -> None:
     taking = {route.path for route in routes if "received(" in inspect.getsource(route.endpoint)}
     assert {"/try", "/try/heat", "/api/classify", "/api/inbox"} <= taking
     assert [path for path in sorted(taking) if not is_upload(path)] == []
+
+
+def test_without_state_whose_disk_may_not_be_mounted_no_folder_is_made_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    classify_uploads._made.cache_clear()
+    settings = Settings(base=tmp_path / "mount")
+    with TestClient(made_app(settings), base_url=ADDRESS) as client:
+        for path in ("/try", "/api/classify"):
+            sent = client.post(path, files={"file": ("a.png", photo("cat"))})
+            assert sent.status_code == 200, path
+    assert not settings.state.exists()
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
