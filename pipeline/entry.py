@@ -19,7 +19,7 @@ def _ends_with_parent() -> bool:
     """Return False if this process was started to end with a parent that has already ended."""
     # `processes.PARENT_VARIABLE`, spelled out so that commands of a user do not import that module for it.
     parent = os.environ.pop("PAWSORT_PARENT_PID", "")
-    if not parent:
+    if not parent.isdecimal():
         return True
     import signal
 

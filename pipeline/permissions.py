@@ -77,8 +77,8 @@ def exposed(settings: Settings) -> list[str]:
     """
     mask, command = MASKS.get(settings.permissions, 0), _COMMANDS.get(settings.permissions)
     return [
-        f"{folder}: other users may read it (mode {mode:04o}); `chmod -R {command} {folder}` prevents that; "
-        "to allow it, set `permissions: umask`"
+        f"{folder}: other users may read it (mode {mode:04o}); `chmod -R {command} {folder}` prevents that, "
+        "where the disk keeps modes; to allow it, set `permissions: umask`"
         for folder in (settings.state, settings.reports)
         if (mode := _mode(folder)) & mask
     ]

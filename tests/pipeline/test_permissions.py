@@ -165,7 +165,7 @@ def test_what_is_there_keeps_its_mode_and_the_log_says_so(
         once(settings)
     assert mode(settings.state) == 0o755
     assert mode(settings.state / "pawsort.db") == 0o600
-    assert f"`chmod -R go= {settings.state}` prevents that" in caplog.text
+    assert f"`chmod -R go= {settings.state}` prevents that, where the disk keeps modes" in caplog.text
     assert str(settings.reports) not in caplog.text
 
 
