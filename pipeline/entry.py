@@ -10,7 +10,10 @@ def main() -> None:
     import_path.secure()
     if not _ends_with_parent():
         return
-    from pipeline.cli.app import main as run
+    from models.quick_imports import uncollected
+
+    with uncollected():
+        from pipeline.cli.app import main as run
 
     run()
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from models import working_folder
+from models.quick_imports import uncollected
 
 # Both are read once, during the import. Level 3, since TensorFlow logs a missing GPU as an error; failures
 # are raised as exceptions. Networks of another Keras backend could not be frozen.
@@ -57,7 +58,7 @@ def _without_keras() -> Iterator[None]:
 
 
 # TensorFlow would import Keras, which takes half as long again; a process that only classifies never uses it.
-with working_folder.left(), _without_chatter(), _without_keras():
+with working_folder.left(), _without_chatter(), _without_keras(), uncollected():
     import tensorflow as _tensorflow
     from tensorflow.python.framework.kernels import get_registered_kernels_for_op
 
@@ -72,7 +73,7 @@ def __getattr__(name: str) -> Any:
     """Import Keras when it is first asked for."""
     if name != "keras":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with working_folder.left():
+    with working_folder.left(), uncollected():
         import keras
     # Keras takes these from the user's `keras.json`; networks are made and stored for the defaults.
     keras.config.set_floatx("float32")

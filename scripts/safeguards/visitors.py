@@ -72,7 +72,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "no settings of packages from the working folder", "models/networks/tf_runtime.py",
-        "    with working_folder.left():\n        import keras\n", "    import keras\n",
+        "    with working_folder.left(), uncollected():\n        import keras\n", "    import keras\n",
         (), (
             "models/test_working_folder.py::"
             "test_settings_of_matplotlib_in_the_working_folder_are_not_read",

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from models.bundle import bundle, openvino_archive
 from tests.support.crash import Mortal
 from tests.support.installation import Installation
+
+unpacked_weights = functools.lru_cache(4)(bundle.unpack)
+unpacked_network = functools.lru_cache(4)(openvino_archive.unpack)
+
+
+@pytest.fixture(autouse=True)
+def unpacked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpack the files of a bundle once in a test process, a tenth of a second; each load still checks them.
+
+    They are read as before, so that a test that lets each call fail has as many places to do so.
+    """
+    monkeypatch.setattr(bundle, "unpack", unpacked_weights)
+    monkeypatch.setattr(openvino_archive, "unpack", unpacked_network)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from db.connection.engine import open_database, upgrade
 from db.ledger.ledger import FileDecision, Ledger, SettledFile
@@ -211,7 +212,7 @@ class Installation:
         return entry.state, entry.outcome, entry.corrected_to, path
 
     def _open(self) -> Engine:
-        self._engines.append(open_database(self.settings.database_url))
+        self._engines.append(unsynced(open_database(self.settings.database_url)))
         return self._engines[-1]
 
     def _claim(self, source: bytes, content: bytes = b"cat") -> tuple[int, bytes]:
@@ -242,6 +243,21 @@ class Installation:
         )  # fmt: skip
         self.ledger.decide([replace(usual, **decision)], self.now())  # type: ignore[arg-type]
         return id, spool, destination
+
+
+def unsynced(engine: Engine) -> Engine:
+    """Let SQLite not wait for the disk: tests in this process commit thousands of times.
+
+    Power is cut only under workers in processes of their own, and `tests/db` checks what they have.
+    """
+
+    def hurry(connection: sqlite3.Connection, _record: object = None) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(engine, "connect", hurry)
+    with contextlib.closing(engine.raw_connection()) as pooled:
+        hurry(pooled.driver_connection)  # type: ignore[arg-type]
+    return engine
 
 
 def run_until_idle(worker: Worker, steps: int = 3000) -> None:

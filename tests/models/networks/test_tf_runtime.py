@@ -9,20 +9,43 @@ import pytest
 
 from models.networks import tf_runtime
 
+IMPORTS = """
+import gc, sys
+imported = {"tensorflow": "tf", "keras": "keras"}
+collected = set()
 
-def test_settings_of_keras_in_the_users_home_change_no_network(tmp_path: Path) -> None:
-    (tmp_path / "keras.json").write_text(
+def note(*_):
+    done = vars(sys.modules.get("models.networks.tf_runtime", sys))
+    collected.update(name for name in imported if name in sys.modules and imported[name] not in done)
+
+gc.callbacks.append(note)
+from models.networks.tf_runtime import tf, keras
+print(*sorted(collected), gc.isenabled(), gc.get_freeze_count() > 100_000)
+config = keras.config
+print(config.floatx(), config.epsilon(), config.image_data_format(), config.backend())
+"""
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What a process says that imports both, with settings of Keras in the user's home."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "keras.json").write_text(
         '{"floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first", "backend": "torch"}'
     )
-    code = (
-        "from models.networks.tf_runtime import keras as k; c = k.config\n"
-        "print(c.floatx(), c.epsilon(), c.image_data_format(), c.backend())"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        cwd=Path(__file__).parents[3], env={**os.environ, "KERAS_HOME": str(tmp_path)},
+        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).parents[3], env={**os.environ, "KERAS_HOME": str(home)},
     )  # fmt: skip
-    assert done.stdout.split() == ["float32", "1e-07", "channels_last", "tensorflow"]
+    return done.stdout.splitlines()
+
+
+def test_settings_of_keras_in_the_users_home_change_no_network(imported: list[str]) -> None:
+    assert imported[1].split() == ["float32", "1e-07", "channels_last", "tensorflow"]
+
+
+def test_the_garbage_collector_does_not_run_during_imports(imported: list[str]) -> None:
+    assert imported[0].split() == ["True", "True"], "or names the packages that it ran in"
 
 
 def test_only_keras_is_imported_on_first_use() -> None:
