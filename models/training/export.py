@@ -102,6 +102,8 @@ def export(
     written = write(compose(options.out, content | sections[0], *files), *files)
     bundle = written.in_precision(fits[-1].outputs.precision)
     model_card.write(bundle, measured)
+    if (earlier := options.out / "evaluation").exists():
+        log.warning("%s has figures of the earlier model: make them again by `evaluate --out`", earlier)
     return bundle
 
 

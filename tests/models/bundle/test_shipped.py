@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from models.bundle.bundle import Bundle, load, locate
 from models.data.batches import batches
-from models.inference.engines import Engine, open_engine
+from models.inference.engines import Engine, answering, open_engine
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,20 @@ def test_its_card_gives_the_command_that_made_it(shipped: Bundle):
     assert sorted(shlex.split(command[0].replace("\\\n", ""))) == sorted(
         shlex.split(shipped.manifest.made.command)
     )
+
+
+@pytest.mark.parametrize("name", ["cats_dogs", "cats_dogs_mobilenet", "cifar10"])
+def test_the_mistakes_that_its_page_shows_are_those_of_the_model(name: str):
+    bundle = answering(load(locate(name, Path("unused"))))
+    with (bundle.path / "evaluation" / "confusion.csv").open(encoding="utf-8", newline="") as file:
+        rows = {
+            row.pop("true"): {label: int(count) for label, count in row.items()}
+            for row in csv.DictReader(file)
+        }
+    photos = sum(sum(row.values()) for row in rows.values())
+    right = sum(row[label] for label, row in rows.items())
+    accuracy = bundle.figures["accuracy"]
+    assert (photos, right / photos) == (accuracy.count, pytest.approx(accuracy.value, abs=1e-6))
 
 
 def test_it_passes_its_own_self_test(engine: Engine):

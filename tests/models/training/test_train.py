@@ -204,14 +204,16 @@ def test_small_photos_train_the_first_epochs():
 
 
 @pytest.mark.usefixtures("one_layer")
-def test_two_classes_without_neither_make_a_bundle_too(tmp_path: Path):
+def test_two_classes_without_neither_make_a_bundle_too(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     from models.training.train import train
 
     for name in ("red", "blue"):
         make_photos(tmp_path / "photos", name, 30, colour=(200, 0, 0) if name == "red" else (0, 0, 200))
+    (tmp_path / "tiny" / "evaluation").mkdir(parents=True)
     bundle = train(options(tmp_path, tmp_path, folders=[tmp_path / "photos"], folder_names={}, epochs=1))
     assert bundle.labels == ("blue", "red") and dict(bundle.folders) == {"blue": "blue", "red": "red"}
     assert "neither_auroc" not in bundle.figures
+    assert "has figures of the earlier model" in caplog.text
 
 
 def test_blend_moves_weights_part_of_the_way_back():
