@@ -211,7 +211,10 @@ def _checked(path: Path, values: dict[str, Any], base: Path) -> Settings:
     except (PydanticSettingsError, RecursionError) as error:
         raise SettingsError(f'environment: {error}; write lists as JSON, such as ["a", "b"]') from error
     overlapping_folders.check(_places(settings))
-    overlapping_folders.check_database(settings.database_url, _places(settings))
+    try:
+        overlapping_folders.check_database(settings.database_url, _places(settings))
+    except ValueError as error:
+        raise SettingsError(f"database: {error}") from error
     return settings
 
 

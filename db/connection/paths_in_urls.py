@@ -21,13 +21,21 @@ def of_file(path: Path) -> str:
 
 
 def file_of(url: str) -> str | None:
-    """Return the path of the file that an SQLite URL names, None for other URLs."""
+    """Return the path of the file that an SQLite URL names, None for other URLs.
+
+    Raises ValueError for a path that cannot be.
+    """
     scheme, slashes, rest = url.partition(":///")
-    return unquote(rest.partition("?")[0]) if scheme.startswith("sqlite") and slashes else None
+    if not (scheme.startswith("sqlite") and slashes):
+        return None
+    return _possible(unquote(rest.partition("?")[0]))
 
 
 def absolute(url: str, base: Path) -> str:
-    """Return a URL whose relative paths begin at `base`: an SQLite file, certificates for a server."""
+    """Return a URL whose relative paths begin at `base`: an SQLite file, certificates for a server.
+
+    Raises ValueError for a path that cannot be.
+    """
     address, mark, options = url.partition("?")
     path = file_of(address)
     if path is None:
@@ -49,7 +57,16 @@ def _absolute_options(options: str, base: Path) -> str:
 
 
 def _below(base: Path, path: str) -> Path:
-    return Path(os.path.normpath(base / Path(path).expanduser()))
+    try:
+        return Path(os.path.normpath(base / Path(_possible(path)).expanduser()))
+    except RuntimeError as error:
+        raise ValueError(f"{path} begins in the home of an unknown user") from error
+
+
+def _possible(path: str) -> str:
+    if "\0" in path:
+        raise ValueError("a path has a zero byte")
+    return path
 
 
 def _quoted(path: Path) -> str:

@@ -51,6 +51,18 @@ def test_a_database_inside_photos_is_refused_whatever_the_folder_is_called(tmp_p
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///a%00b", "sqlite:////a%00b", "sqlite:///~unknown-user/a.db", "postgresql://h/d?sslkey=%00",
+        "postgresql://h/d?sslkey=~unknown-user/key",
+    ],
+)  # fmt: skip
+def test_a_path_in_the_url_that_cannot_be_is_one_message(write, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"database: .*(zero byte|home)"):
+        config.load(write(f'database: "{url}"'))
+
+
+@pytest.mark.parametrize(
     ("given", "expected"),
     [
         ("sslrootcert=root.crt&sslmode=verify-full", "sslrootcert={base}/root.crt&sslmode=verify-full"),
