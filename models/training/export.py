@@ -72,6 +72,11 @@ def export(
         if not _is_as_right(options, *fits):
             fits.pop()
     sections = [fit.section for fit in fits]
+    if donor and not any(section["closer_look"] for section in sections):
+        log.warning(
+            "%s does not use its detector: no weights of crops could be fitted, as for few photos",
+            options.out,
+        )
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "name": options.out.name,

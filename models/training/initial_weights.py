@@ -141,5 +141,5 @@ def _from_bundle(network: Network, bundle: Bundle, labels: Sequence[str]) -> boo
             raise ArchitectureError(f"{bundle.path}: its array {variable.path!r} does not fit")
         variable.assign(array.astype(np.float32))
     taken = "all weights" if same else "all weights but those of the last layer, whose labels differ"
-    log.info("starting from %s of %s", taken, bundle.path)
+    log.info("starting from %s: %s", bundle.path, taken)
     return same

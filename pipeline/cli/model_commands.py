@@ -176,7 +176,7 @@ def evaluate(
         from models.evaluation.evaluate import evaluate as measure_bundle
 
         asked: dict[str, Any] = {"split": split, "exclude": exclude, "target_precision": target_precision}
-        asked |= {"progress": progress}
+        asked |= {"engine": engine, "progress": progress}
         both = compare(loaded, other, folders, out, **asked) if other else None
         result = None if other else measure_bundle(loaded, folders, out, scenes=scenes, **asked)
     if both:

@@ -126,6 +126,17 @@ def test_the_classes_must_have_the_labels_of_the_detector(photos: Path, tmp_path
 
 
 @pytest.mark.usefixtures("one_layer")
+def test_a_detector_whose_crops_cannot_be_fitted_is_said_to_be_unused(
+    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    from models.training.train import train
+
+    bundle = train(options(photos, tmp_path, epochs=1, detector=Path("cats_dogs")))
+    assert bundle.manifest.detector and bundle.multi_crop is None
+    assert "does not use its detector" in caplog.text
+
+
+@pytest.mark.usefixtures("one_layer")
 def test_photos_in_folders_that_are_not_utf8_train_a_bundle(photos: Path, tmp_path: Path):
     from models.training.train import train
 
