@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -14,15 +15,16 @@ from typing import BinaryIO
 TEXT_BYTES = 1_000_000
 """Maximum size of settings, recipes and other files that people write."""
 
-_PASSED = ("/dev/fd/", "/proc/self/fd/")
+_PASSED = re.compile(r"/dev/fd/\d+|/proc/\w+/fd/\d+")
+_LINKS = 40  # as many as the kernel follows
 
 
 def open_regular(path: Path | str) -> BinaryIO:
-    """Open a regular file for reading, or a pipe that a shell has passed, such as `<(command)`.
+    """Open a regular file for reading, or a pipe that a shell has passed: `<(command)`, /dev/stdin.
 
     Raises OSError: EISDIR for a folder, EINVAL for a device or named pipe.
     """
-    passed = os.fspath(path).startswith(_PASSED)
+    passed = _is_passed(os.path.abspath(path))
     # O_NONBLOCK, since opening a named pipe for reading would wait for its writer without limit.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | (0 if passed else os.O_NONBLOCK)
     descriptor = os.open(path, flags)
@@ -46,6 +48,18 @@ def read(path: Path | str, limit: int) -> bytes:
 def read_text(path: Path | str) -> str:
     """Read UTF-8 of at most TEXT_BYTES. Raises OSError as `read`, and UnicodeDecodeError."""
     return read(path, TEXT_BYTES).decode()
+
+
+def _is_passed(path: str) -> bool:
+    """Return whether a path names an open file of a process, also by links such as /dev/stdin."""
+    for _ in range(_LINKS):
+        if _PASSED.fullmatch(path):
+            return True
+        try:
+            path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+        except OSError:  # no link, or nothing there
+            return False
+    return False
 
 
 def _refuse_other(mode: int, passed: bool, path: Path | str) -> None:

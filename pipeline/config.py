@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from db.connection import paths_in_urls
 from models import plain_yaml, regular_files
 from pipeline import overlapping_folders
 from pipeline.errors import SettingsError
@@ -160,13 +161,10 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy URL of the ledger; a relative SQLite path starts at the settings' folder."""
+        """SQLAlchemy URL of the ledger; relative paths in it start at the settings' folder."""
         if self.database is None:
-            return f"sqlite:///{self.state / 'pawsort.db'}"
-        scheme, slashes, path = self.database.partition(":///")
-        if scheme.startswith("sqlite") and slashes and path and not path.startswith(("/", ":memory:")):
-            return f"{scheme}:///{_absolute(self.base, Path(path))}"
-        return self.database
+            return paths_in_urls.of_file(self.state / "pawsort.db")
+        return paths_in_urls.absolute(self.database, self.base)
 
     @classmethod
     def settings_customise_sources(
@@ -213,7 +211,10 @@ def _checked(path: Path, values: dict[str, Any], base: Path) -> Settings:
     except (PydanticSettingsError, RecursionError) as error:
         raise SettingsError(f'environment: {error}; write lists as JSON, such as ["a", "b"]') from error
     overlapping_folders.check(_places(settings))
-    overlapping_folders.check_database(settings.database_url, _places(settings))
+    try:
+        overlapping_folders.check_database(settings.database_url, _places(settings))
+    except ValueError as error:
+        raise SettingsError(f"database: {error}") from error
     return settings
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
+from db.connection import paths_in_urls
 from pipeline.errors import SettingsError
 from pipeline.ranges import NAME_BYTES, PATH_BYTES
 
@@ -42,10 +43,9 @@ def _refuse_overlap(name: str, path: Path, other_name: str, other: Path) -> None
 
 def check_database(url: str, places: Sequence[tuple[str, Path]]) -> None:
     """Raise SettingsError if an SQLite database lies where the worker has photos or files of its own."""
-    scheme, slashes, rest = url.partition(":///")
-    if not (scheme.startswith("sqlite") and slashes):
+    if (file := paths_in_urls.file_of(url)) is None:
         return
-    path = os.path.normpath(rest.partition("?")[0])
+    path = os.path.normpath(file)
     if max(map(len, os.fsencode(path).split(b"/"))) > NAME_BYTES - len("-journal"):
         raise SettingsError(f"database: {path}: the name of the file is too long")
     if os.path.exists(path) and not os.path.isfile(path):

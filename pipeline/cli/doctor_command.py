@@ -104,14 +104,15 @@ def _database_or_none(settings: Settings) -> Iterator[Engine]:
     import tempfile
 
     from db.connection.engine import open_database, upgrade
+    from db.connection.paths_in_urls import file_of, of_file
 
     if not _is_lost(settings):
         with database(settings, "read") as engine:
             yield engine
         return
-    print(f"there is no database at {settings.database_url}: no file has a row", file=sys.stderr)
+    print(f"there is no database at {file_of(settings.database_url)}: no file has a row", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="pawsort-") as folder, translated():
-        url = f"sqlite:///{folder}/none.db"
+        url = of_file(Path(folder) / "none.db")
         upgrade(url)
         engine = open_database(url, "read")
         try:

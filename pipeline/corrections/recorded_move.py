@@ -107,11 +107,11 @@ class Mover:
 
     def _verify(self, entry: Entry) -> None:
         """Refuse a file that has changed or was moved since it was filed."""
-        assert entry.path is not None
-        if not os.path.lexists(entry.path) and (
-            relocation := Relocations(self._engine, self._settings).find(entry)
-        ):
-            raise RefusedError(advice(entry, relocation))
+        sorted_ = os.path.join(os.fsencode(self._settings.sorted), b"")
+        if not (entry.path or b"").startswith(sorted_) or not os.path.lexists(entry.path or b""):
+            relocation = Relocations(self._engine, self._settings).find(entry)
+            if relocation:
+                raise RefusedError(advice(entry, relocation))
         _verify(entry)
 
     def _carry_out(self, file: bytes, entry: Entry, plan: Plan) -> Change:

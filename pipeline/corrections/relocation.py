@@ -3,6 +3,9 @@
 A file is found by the end of its path: `/old/sorted/cats/trip/a.jpg` is looked up as `cats/trip/a.jpg` under
 the current `sorted`, and as `trip/a.jpg` in each folder there that belongs to no label, since that may be
 `cats` under another name. It must have the size that its row records, and no other row may name it.
+
+In a copied installation the files that rows name belong to the first one, and must not be moved. A file there
+is found in the same way although the path of its row exists, if that is outside of `sorted`.
 """
 
 from __future__ import annotations
@@ -26,10 +29,11 @@ from pipeline.files import moves
 
 @dataclass(frozen=True, slots=True)
 class Relocation:
-    """A folder that rows name, and the folder that has its files now; both absolute."""
+    """A folder that rows name, and the folder that has its files now, or copies of them; both absolute."""
 
     old: bytes
     new: bytes
+    is_copy: bool = False
 
     def follow(self, path: bytes) -> bytes:
         """Return the path now of a file of the old folder."""
@@ -63,25 +67,31 @@ class Relocations:
     def following(self, relocation: Relocation, entries: Sequence[Entry]) -> list[Entry]:
         """Return the entries whose file is missing at its path and found by this relocation."""
         old = os.path.join(relocation.old, b"")
-        missing = [e for e in entries if e.path and e.path.startswith(old) and not os.path.lexists(e.path)]
-        found = self.find_all(missing)
-        return [entry for entry in missing if found.get(entry.id) == relocation]
+        inside = [e for e in entries if e.path and e.path.startswith(old)]
+        found = self.find_all(inside)
+        return [entry for entry in inside if found.get(entry.id) == relocation]
+
+    def is_outside(self, entry: Entry) -> bool:
+        """Return whether a row names a path outside of `sorted`, which may be of another installation."""
+        return not (entry.path or b"").startswith(os.path.join(self._sorted, b""))
 
     def _with_files(self, entry: Entry) -> Iterator[tuple[Relocation, bytes]]:
         """Yield the relocations that lead to a file of the size of `entry`, with its path."""
         for relocation in self._candidates(entry):
             path = relocation.follow(entry.path or b"")
-            if is_file_of(path, entry.bytes):
+            if is_file_of(path, entry.bytes) and not _is_same(relocation):
                 yield relocation, path
 
     def _candidates(self, entry: Entry) -> Iterator[Relocation]:
-        parts = (entry.path or b"").split(b"/")
+        parts, is_copy = (entry.path or b"").split(b"/"), os.path.lexists(entry.path or b"")
+        if is_copy and not self.is_outside(entry):
+            return
         for depth in range(1, len(parts) - 1):
             old = b"/".join(parts[: depth + 1])
             for name in self._names(parts[depth], os.fsencode(entry.outcome or "")):
                 new = os.path.join(self._sorted, name)
                 if new != old:
-                    yield Relocation(old, new)
+                    yield Relocation(old, new, is_copy)
 
     def _names(self, folder: bytes, outcome: bytes) -> list[bytes]:
         if folder == outcome:
@@ -92,13 +102,14 @@ class Relocations:
 def inbox_of(entry: Entry, settings: Settings) -> bytes:
     """Return the inbox into which a file may be put back: its own, or its replacement in the settings.
 
-    The replacement is the inbox of the same base name, or the first; used only if its own is no folder now.
+    The replacement is the inbox of the same base name, since its own may be that of an installation of which
+    this one is a copy; or the first, if its own is no folder now.
     """
     own = os.fsencode(entry.inbox)
     inboxes = [os.fsencode(inbox) for inbox in settings.inboxes]
-    if own in inboxes or os.path.isdir(own):
-        return own
     named = [inbox for inbox in inboxes if os.path.basename(inbox) == os.path.basename(own)]
+    if own in inboxes or (os.path.isdir(own) and not named):
+        return own
     return (named or inboxes)[0]
 
 
@@ -108,7 +119,7 @@ def relocated(engine: Engine, paths: Sequence[bytes], relocations: Iterable[Relo
     for relocation in relocations:
         before = {old: path for path in paths if (old := relocation.back(path)) is not None}
         for old, entry in filed_at_paths(engine, list(before)).items():
-            if not os.path.lexists(old) and is_file_of(before[old], entry.bytes):
+            if (relocation.is_copy or not os.path.lexists(old)) and is_file_of(before[old], entry.bytes):
                 found.add(before[old])
     return found
 
@@ -117,7 +128,8 @@ def advice(entry: Entry, relocation: Relocation) -> str:
     """Return text that says that a file was relocated, and what to do."""
     old = entry.path or b""
     return (
-        f"is recorded as {escape(old)} and is at {escape(relocation.follow(old))} now; "
+        f"is recorded as {escape(old)} and is at {escape(relocation.follow(old))} "
+        f"{'too, as in a copied installation' if relocation.is_copy else 'now'}; "
         "run `pawsort doctor --repair`, which updates the rows, then try again"
     )
 
@@ -147,3 +159,11 @@ def is_file_of(path: bytes, size: int) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(found.st_mode) and found.st_size == size
+
+
+def _is_same(relocation: Relocation) -> bool:
+    """Return whether both are one folder, by a link or mount; files of a copy may be hard links."""
+    try:
+        return os.path.samefile(relocation.old, relocation.new)
+    except OSError:
+        return False

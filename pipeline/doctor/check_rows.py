@@ -31,32 +31,31 @@ def filed(engine: Engine, settings: Settings, hashes: bool, moved: Counter[Reloc
     relocations, owner = Relocations(engine, settings), owners(engine)
     entries = integrity.filed(engine)
     while page := list(islice(entries, PAGE)):
-        seen = [(entry, found) for entry in page if (found := _seen(entry, hashes, owner))]
-        missing = [entry for entry, found in seen if found.kind == "missing"]
-        relocated = relocations.find_all(missing) if missing else {}
-        problems = [
-            (
-                entry,
-                found
-                if entry.id in relocated or found.kind != "missing"
-                else _refiled(engine, entry) or found,
-            )
-            for entry, found in seen
-        ]
-        current = integrity.current(engine, [entry for entry, _ in problems]) if problems else set()
-        for entry, problem in problems:
+        seen = {entry.id: found for entry in page if (found := _seen(entry, hashes, owner))}
+        apart = [e for e in page if e.id not in owner and (e.id in seen or relocations.is_outside(e))]
+        relocated = relocations.find_all(apart) if apart else {}
+        for entry in page:
+            if entry.id not in relocated and entry.id in seen and seen[entry.id].kind == "missing":
+                seen[entry.id] = _refiled(engine, entry) or seen[entry.id]
+        wrong = [entry for entry in page if entry.id in seen or entry.id in relocated]
+        current = integrity.current(engine, wrong) if wrong else set()
+        for entry in wrong:
             if entry.id not in current:
                 continue
-            if problem.kind == "missing" and entry.id in relocated:
+            if entry.id in relocated:
                 moved[relocated[entry.id]] += 1
             else:
-                yield problem
-    for relocation, count in moved.items():
-        message = (
-            f"was moved or renamed: {count} files that rows name there are in {escape(relocation.new)} now; "
-            "`doctor --repair` updates the rows"
-        )
-        yield Problem("moved", relocation.old, None, message, relocation)
+                yield seen[entry.id]
+    yield from map(_moved, moved, moved.values())
+
+
+def _moved(relocation: Relocation, count: int) -> Problem:
+    was, too = ("copied", "too") if relocation.is_copy else ("moved or renamed", "now")
+    message = (
+        f"was {was}: {count} files that rows name there are in {escape(relocation.new)} {too}; "
+        "`doctor --repair` updates the rows"
+    )
+    return Problem("moved", relocation.old, None, message, relocation)
 
 
 def _seen(entry: Entry, hashes: bool, owner: Mapping[int, Entry]) -> Problem | None:

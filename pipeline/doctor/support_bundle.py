@@ -38,6 +38,7 @@ from pipeline.worker.heartbeat import FILE_NAME
 
 LOG_LINES = 1000
 _LOG_BYTES = 1 << 20
+_PIECE = 1 << 16
 _PACKAGES = (
     "pillow", "pillow-heif", "numpy", "sqlalchemy", "alembic", "watchdog", "tensorflow", "keras",
     "openvino", "pandas", "apscheduler", "pydantic",
@@ -147,8 +148,12 @@ def _folders(settings: Settings) -> dict[str, Any]:
 
 def _tail(log: Path) -> list[str]:
     with regular_files.open_regular(log) as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
-        text = file.read().decode("utf-8", "replace")
+        if file.seekable():
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
+            end = file.read()
+        else:  # a pipe, as of `journalctl`
+            end = b"".join(deque(iter(lambda: file.read(_PIECE), b""), _LOG_BYTES // _PIECE))
+        text = end.decode("utf-8", "replace")
     return list(deque((printable(line) for line in text.splitlines()), LOG_LINES))
 
 

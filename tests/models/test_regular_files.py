@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,18 @@ def test_each_reader_of_a_named_file_refuses_it(what: str, odd: Callable[[str], 
     path = odd(ending)
     with pytest.raises(error, match=str(path)):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdin", "/proc/self/fd/0", "link"])
+def test_a_pipe_is_read_from_standard_input(name: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/stdin")
+    program = f"import sys; from models import regular_files; print(regular_files.read_text({name!r}))"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    found = subprocess.run(
+        [sys.executable, "-c", program], input="epochs: 3", capture_output=True, text=True, env=environment,
+        cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert found.stdout.strip() == "epochs: 3", found.stderr
 
 
 def test_a_pipe_that_a_shell_has_passed_is_read_to_its_end(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from db.connection import address
 from pipeline import config
 from pipeline.errors import SettingsError
 
@@ -29,6 +30,53 @@ def test_an_empty_file_gives_the_defaults_relative_to_itself(write, tmp_path: Pa
     assert settings.inboxes == (tmp_path / "inbox",)
     assert settings.spool == tmp_path / "state" / "spool"
     assert settings.database_url == f"sqlite:///{tmp_path}/state/pawsort.db"
+
+
+@pytest.mark.parametrize("name", ["My%20Pets", "what?", "50%", "a?b=c#d", "a+b & c", "x%3F"])
+@pytest.mark.parametrize("line", ["", "database: sqlite:///state/pawsort.db"])
+def test_the_database_lies_in_the_state_whatever_the_folder_is_called(
+    tmp_path: Path, name: str, line: str
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "config.yaml").write_text(line)
+    url = config.load(tmp_path / name / "config.yaml").database_url
+    assert address.location(address.parse(url)) == str(tmp_path / name / "state" / "pawsort.db")
+
+
+def test_a_database_inside_photos_is_refused_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    (tmp_path / "50%25").mkdir()
+    (tmp_path / "50%25" / "config.yaml").write_text("database: sqlite:///sort%65d/a.db")
+    with pytest.raises(SettingsError, match="where the worker takes or files photos"):
+        config.load(tmp_path / "50%25" / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///a%00b", "sqlite:////a%00b", "sqlite:///~unknown-user/a.db", "postgresql://h/d?sslkey=%00",
+        "postgresql://h/d?sslkey=~unknown-user/key",
+    ],
+)  # fmt: skip
+def test_a_path_in_the_url_that_cannot_be_is_one_message(write, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"database: .*(zero byte|home)"):
+        config.load(write(f'database: "{url}"'))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("sslrootcert=root.crt&sslmode=verify-full", "sslrootcert={base}/root.crt&sslmode=verify-full"),
+        ("sslcert=tls/a%20b.crt&sslkey=%2Fk.key", "sslcert={base}/tls/a%20b.crt&sslkey=/k.key"),
+        ("passfile=.pgpass&sslrootcert=system", "passfile={base}/.pgpass&sslrootcert=system"),
+        ("sslcrl=&application_name=a%2Fb", "sslcrl=&application_name=a%2Fb"),
+    ],
+)
+def test_files_that_the_url_of_a_server_names_begin_at_the_settings(
+    write, tmp_path: Path, given: str, expected: str
+) -> None:
+    server = "postgresql://ann:p%40ss@db.example/pets"
+    settings = config.load(write(f'database: "{server}?{given}"'))
+    assert settings.database_url == f"{server}?{expected.format(base=tmp_path)}"
 
 
 def test_the_shipped_file_names_every_setting_with_its_default(write) -> None:

@@ -102,6 +102,64 @@ def test_before_the_repair_undo_and_correct_say_what_to_do(move: Move, by_path: 
     assert pawsort.tree() == before
 
 
+@pytest.fixture(params=["copies", "hard links"])
+def copied(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Installation]:
+    """A copy of an installation that stays where it is."""
+    first = Installation(tmp_path / "old")
+    first.file(b"a.jpg", b"1")
+    first.file(b"trip/b\xff.jpg", b"22")
+    first.correct(b"cats/a.jpg")
+    first.close()
+    link = os.link if request.param == "hard links" else shutil.copy2
+    shutil.copytree(tmp_path / "old", tmp_path / "new", copy_function=link)
+    for path in (tmp_path / "old/state").glob("pawsort.db*"):
+        (tmp_path / "new/state" / path.name).unlink()
+        shutil.copy2(path, tmp_path / "new/state")
+    pawsort = Installation(tmp_path / "new")
+    yield pawsort
+    pawsort.close()
+
+
+def test_a_copied_installation_moves_no_photo_of_the_first(copied: Installation, tmp_path: Path) -> None:
+    folders = [tmp_path / each for each in ("old/inbox", "old/sorted", "new/inbox", "new/sorted")]
+    before = sorted(files_below(*folders))
+    changes = (
+        copied.undo(last=2) + copied.undo(files=(b"dogs/a.jpg",)) + copied.correct(b"cats/trip/b\xff.jpg")
+    )
+    for change in changes:
+        assert "copied installation" in str(change.problem) and "--repair" in str(change.problem), change
+    assert sorted(files_below(*folders)) == before
+
+
+def test_repair_makes_a_copied_installation_independent(copied: Installation, tmp_path: Path) -> None:
+    old = files_below(tmp_path / "old")
+    problems = found(copied)
+    assert {(p.kind, p.path) for p in problems} == {
+        ("moved", os.fsencode(tmp_path / f"old/sorted/{folder}")) for folder in ("cats", "dogs")
+    }
+    assert all("was copied: 1 files" in p.message for p in problems)
+    assert all(each.done for each in repaired(copied))
+    assert found(copied) == []
+    assert all(change.problem is None for change in copied.undo(last=3))
+    assert len(list(files_below(copied.inbox))) == 2
+    assert files_below(tmp_path / "old") == old
+
+
+def test_photos_of_an_earlier_sorted_are_undone_from_there(pawsort: Installation) -> None:
+    pawsort.file(b"a.jpg")
+    (pawsort.settings.base / "sorted2/cats").mkdir(parents=True)
+    pawsort.settings = Settings(base=pawsort.settings.base, sorted=Path("sorted2"))
+    assert found(pawsort) == []
+    assert [change.problem for change in pawsort.undo(last=1)] == [None]
+
+
+def test_a_link_to_sorted_is_no_copy(pawsort: Installation) -> None:
+    pawsort.file(b"a.jpg")
+    (pawsort.settings.base / "link").symlink_to(pawsort.settings.sorted)
+    pawsort.settings = Settings(base=pawsort.settings.base, sorted=Path("link"))
+    assert [change.problem for change in pawsort.undo(last=1)] == [None]
+
+
 def test_sorted_may_be_renamed_in_the_settings(pawsort: Installation) -> None:
     pawsort.file(b"a.jpg")
     pawsort.settings.sorted.rename(pawsort.settings.base / "sorted2")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_type_hints
@@ -151,6 +152,22 @@ def test_only_the_end_of_a_long_log_is_taken(pawsort: Installation, tmp_path: Pa
 
 
 @pytest.mark.timeout(60)
+def test_the_end_of_a_log_comes_through_a_pipe(pawsort: Installation, tmp_path: Path) -> None:
+    text = "".join(f"line {n} {'x' * 500}\n" for n in range(5000)).encode()
+    reader, writer = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writer, "wb") as file:
+            file.write(text)
+
+    with ThreadPoolExecutor(1) as pool, os.fdopen(reader):
+        pool.submit(write)
+        support_bundle.pack(pawsort.settings, tmp_path / "b.zip", [], False, Path(f"/dev/fd/{reader}"))
+    with zipfile.ZipFile(tmp_path / "b.zip") as bundle:
+        lines = bundle.read("log.txt").decode().splitlines()
+    assert (len(lines), lines[0][:9], lines[-1][:9]) == (1000, "line 4000", "line 4999")
+
+
 def test_a_pipe_or_device_is_no_log(pawsort: Installation, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "worker.log")
     for log in (tmp_path / "worker.log", Path("/dev/zero")):
