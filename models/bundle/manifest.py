@@ -17,6 +17,9 @@ LARGEST_UNPACKED = 64_000_000  # bytes of an archive's members together
 
 LEAST_PIXELS, MOST_PIXELS = 16, 1024  # side of a network's input
 
+EVALUATION = "evaluation"
+"""The folder in a bundle that the pages read figures from; `evaluate --out` may write there."""
+
 RECIPE = "blocks-1"
 """How the self-test's input is made, see `models.inference.self_test_images`."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from models import calibration
 from models.bundle import openvino_archive
 from models.bundle.bundle import Bundle, load, locate
-from models.bundle.manifest import SCHEMA_VERSION, Figure
+from models.bundle.manifest import EVALUATION, SCHEMA_VERSION, Figure
 from models.bundle.openvino_archive import Network as OpenVinoNetwork
 from models.bundle.package_versions import package_versions
 from models.bundle.weights import WeightsError, pack, unpack
@@ -102,7 +102,7 @@ def export(
     written = write(compose(options.out, content | sections[0], *files), *files)
     bundle = written.in_precision(fits[-1].outputs.precision)
     model_card.write(bundle, measured)
-    if (earlier := options.out / "evaluation").exists():
+    if (earlier := options.out / EVALUATION).exists():
         log.warning("%s has figures of the earlier model: make them again by `evaluate --out`", earlier)
     return bundle
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from db.queries import review
 from db.queries.review import Settled
 from models.bundle.bundle import Bundle
-from models.bundle.manifest import Figure
+from models.bundle.manifest import EVALUATION, Figure
 from pipeline.decision import UNCERTAIN
 from pipeline.files.safe_open import open_if_regular
 from pipeline.web.routes.parameters import Number
@@ -68,7 +68,7 @@ def one(request: Request, context: ContextDep, key: str) -> Response:
     """Return the page of one model. Raises Problem 404."""
     choice = context.models.one(key)
     bundle = choice.bundle
-    folder = bundle.path / measured_figures.FOLDER
+    folder = bundle.path / EVALUATION
     promise = _promise(context, bundle)
     return render(
         request,
@@ -91,7 +91,7 @@ def one(request: Request, context: ContextDep, key: str) -> Response:
 @router.get("/{key}/worst/{number}", response_class=Response)
 async def mistake(context: ContextDep, key: str, number: Number, why: bool = False) -> Response:
     """Return a JPEG of one of the worst mistakes, or of its heatmap. Raises Problem 404."""
-    folder = context.models.one(key).bundle.path / measured_figures.FOLDER
+    folder = context.models.one(key).bundle.path / EVALUATION
     return Response(
         await draw_jpeg(context, folder, measured_figures.picture(number, why), LONGEST_PIXELS),
         media_type="image/jpeg",

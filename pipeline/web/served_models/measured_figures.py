@@ -14,9 +14,6 @@ from db.queries.review import Settled
 from models.calibration import wilson
 from pipeline.files.safe_open import open_if_regular
 
-FOLDER = "evaluation"
-"""The folder in a bundle that the pages read figures from; `evaluate --out` writes there."""
-
 LARGEST = 4_000_000
 """Bytes that are read of each file."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.bundle.bundle import Bundle, load, locate
+from models.bundle.manifest import EVALUATION
 from models.data.batches import batches
 from models.inference.engines import Engine, answering, open_engine
 
@@ -42,7 +43,7 @@ def test_its_card_gives_the_command_that_made_it(shipped: Bundle):
 @pytest.mark.parametrize("name", ["cats_dogs", "cats_dogs_mobilenet", "cifar10"])
 def test_the_mistakes_that_its_page_shows_are_those_of_the_model(name: str):
     bundle = answering(load(locate(name, Path("unused"))))
-    with (bundle.path / "evaluation" / "confusion.csv").open(encoding="utf-8", newline="") as file:
+    with (bundle.path / EVALUATION / "confusion.csv").open(encoding="utf-8", newline="") as file:
         rows = {
             row.pop("true"): {label: int(count) for label, count in row.items()}
             for row in csv.DictReader(file)

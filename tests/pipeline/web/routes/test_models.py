@@ -10,6 +10,7 @@ from PIL import Image
 import models
 from db.queries.review import Settled
 from models.bundle.bundle import Bundle, load
+from models.bundle.manifest import EVALUATION
 from models.inference.engines import answering
 from models.training.options import TrainOptions
 from pipeline.config import DecisionSettings
@@ -31,7 +32,7 @@ def served() -> Bundle:
 def bundle(pawsort: Installation) -> Path:
     """A copy of the shipped bundle, which a test may spoil."""
     folder = pawsort.settings.base / "pets"
-    shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns(measured_figures.FOLDER))
+    shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns(EVALUATION))
     object.__setattr__(pawsort.settings, "model", str(folder))
     return folder
 
