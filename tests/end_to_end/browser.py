@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +74,13 @@ class Window:
     def __enter__(self) -> Window:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:  # a waiting that ended says what it waited for, not what was there instead
+            with contextlib.suppress(Exception):
+                error.add_note(
+                    f"{self.page.url} showed:\n{self.page.inner_text('body', timeout=5_000)[:2000]}"
+                )
+                error.add_note(f"complaints: {self.complaints}")
         self.context.close()
 
     def barriers(self, least: Literal["minor", "serious"] = "serious") -> list[str]:

@@ -46,11 +46,7 @@ def test_photos_are_reviewed_by_keys_and_corrections_undone(
     with running(pawsort.settings) as address, Window(browser, address) as window:
         page = window.page
 
-        # What htmx has put in and not yet taken care of would be sent as a plain form.
-        unsettled = page.locator(".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added").first
-
         def press(key: str, left: str) -> None:
-            unsettled.wait_for(state="detached")
             page.keyboard.press(key)
             page.get_by_text(left).wait_for()
 
@@ -77,6 +73,29 @@ def test_photos_are_reviewed_by_keys_and_corrections_undone(
     assert rows["0.jpg"] == rows["1.jpg"] == ("dogs", "dog")
     assert rows["2.jpg"] == ("uncertain", "")
     conserved(settings, doubts)
+
+
+PRESS_AT_EACH_CHANGE = """(keys) => new MutationObserver(() => {
+    const key = keys.shift();
+    if (key) document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+}).observe(document.getElementById("content"), {childList: true})"""
+
+
+def test_a_key_pressed_as_soon_as_the_next_photo_is_shown_does_not_reload_the_page(
+    browser: Any, pawsort: Installation, doubts: list[bytes]
+) -> None:
+    with running(pawsort.settings) as address, Window(browser, address) as window:
+        page = window.page
+        page.goto("/review")
+        loads: list[str] = []
+        page.on(
+            "request", lambda request: loads.append(request.url) if request.is_navigation_request() else None
+        )
+        page.evaluate(PRESS_AT_EACH_CHANGE, ["c", "u", "s"])
+        page.keyboard.press("d")
+        page.locator('img[alt="2.jpg"]').wait_for()
+        assert (loads, window.complaints) == ([], [])
+    assert outcomes(pawsort)[:3] == ["dogs", "uncertain", "uncertain"]
 
 
 @pytest.mark.parametrize("view", ["/review", "/browse"])
