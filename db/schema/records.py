@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from db.schema.file_names import RawName
 from db.schema.tables import MoveKind, State
@@ -49,14 +49,14 @@ class ClaimedFile:
     spool_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileDecision:
+class FileDecision(NamedTuple):
     """The decision on one file.
 
     `outcome` is the folder; `scores` are probabilities, 0 to 1, by label; `destination` is the absolute path
     that the file is moved to, chosen last: the ledger takes no decision without one. `taken_at` is EXIF's, in
     its own words; `duplicate_of` is the id of an earlier file of the same content; `answer_key` stands for
     everything that the answer depends on besides the content.
+    A named tuple, because it is changed a few times for each file, and `dataclasses.replace` takes long.
     """
 
     id: int

@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -36,8 +37,7 @@ class Fingerprint:
     written_to: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """A picture that may be decoded. `taken_at` is ISO 8601, with an offset if the camera gave one."""
 
     format: str

@@ -6,7 +6,7 @@ It imports neither NumPy nor Pillow nor TensorFlow, so that both sides start qui
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pipeline.classifier.file_checks import Admitted
@@ -15,13 +15,13 @@ Item = tuple[int, bytes]
 """The id of a file and its absolute path. A tuple of items is the request to classify one batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClassificationResult:
+class ClassificationResult(NamedTuple):
     """The result for one file.
 
     `scores` (label -> probability, 0 to 1) and `reason` (a failure, with `detail` for people) exclude each
     other; both are None for a file that was read and not classified yet. `admitted` is None when the file was
     refused before its header was understood. `both` says that it shows animals of two labels.
+    A named tuple, because pickling a dataclass with slots takes five times as long.
     """
 
     id: int

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -187,7 +186,7 @@ def classify_batch(
     results = list(batch.results)
     for i, row, shows_both in zip(readable, probabilities, both.tolist(), strict=True):
         scores = dict(zip(labels, map(float, row), strict=True))
-        results[i] = replace(results[i], scores=scores, both=shows_both)
+        results[i] = results[i]._replace(scores=scores, both=shows_both)
     return results
 
 

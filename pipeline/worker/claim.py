@@ -8,7 +8,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -295,4 +295,4 @@ def refreshed(ledger: Ledger, file: InProgressFile, at: datetime) -> InProgressF
         return file
     if identity[2:] != file.identity[2:]:
         ledger.reclaim(file.id, identity[2], identity[3], at)
-    return replace(file, identity=identity)
+    return file._replace(identity=identity)

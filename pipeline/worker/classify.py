@@ -7,7 +7,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
 from itertools import islice
@@ -200,21 +200,21 @@ class ClassifyStep:
             self._missing.add(file)
             return None
         except UnreadableImage as error:
-            sorted_.decided.append(replace(file, decision=_failed(file, error.reason, error.detail)))
+            sorted_.decided.append(file._replace(decision=_failed(file, error.reason, error.detail)))
             return None
         except OSError as error:
             if error.errno in SYSTEM_ERRNOS:
                 raise
             if error.errno in UNREADABLE_ERRNOS:
                 failed = _failed(file, "unreadable", str(error.strerror))
-                sorted_.decided.append(replace(file, decision=failed))
+                sorted_.decided.append(file._replace(decision=failed))
             else:
                 sorted_.changing.append(file)
             return None
         if (print_.bytes, print_.mtime_ns) != file.identity[2:] or print_.written_to:
             sorted_.changing.append(file)
             return None
-        return replace(file, sha256=print_.sha256)
+        return file._replace(sha256=print_.sha256)
 
     def _begin(self, files: Mapping[str, InProgressFile]) -> None:
         """Commit that these files are about to be decoded, and only then submit them."""
@@ -233,14 +233,14 @@ class ClassifyStep:
             file = self._in_flight.pop(id)
             self._losses[id] = loss
             self._first_copies.discard(str(file.sha256))
-            self._crash_suspects.append(replace(file, attempts=file.attempts + alone))
+            self._crash_suspects.append(file._replace(attempts=file.attempts + alone))
         self._classifier.start()
 
     def _decided(self, file: InProgressFile, result: ClassificationResult) -> InProgressFile:
         self._losses.pop(file.id, None)
         known = {**(_header(result.admitted) if result.admitted else {}), "answer_key": self._key}
         if result.scores is None:
-            decision = replace(_failed(file, result.reason, result.detail), **known)
+            decision = _failed(file, result.reason, result.detail)._replace(**known)
         else:
             decision = self._by_scores(file, result.scores, result.both, **known)
         return self._with_history(file, decision)
@@ -252,7 +252,7 @@ class ClassifyStep:
         else:
             decision = self._by_scores(file, earlier.scores, earlier.reason == "both")
         kept = {name: getattr(earlier, name) for name in ("model", "model_sha256", "answer_key")}
-        return replace(decision, **_header(earlier), **kept)
+        return decision._replace(**_header(earlier), **kept)
 
     def _by_scores(
         self, file: InProgressFile, scores: Mapping[str, float], both: bool, **known: Any
@@ -275,14 +275,14 @@ class ClassifyStep:
         """Let a correction of the same content override the decision; link a duplicate to its original."""
         earlier = self._earlier.pop(file.id, None)
         if earlier is None:
-            return replace(file, decision=decision)
+            return file._replace(decision=decision)
         if folder := self._folder_of(earlier.label):
-            decision = replace(decision, outcome=folder, reason=None, detail=None)
+            decision = decision._replace(outcome=folder, reason=None, detail=None)
         original = earlier.original
         hold = self._settings.duplicates == "hold" and original and is_ordinary(original)
         if hold and decision.outcome != FAILED:
-            decision = replace(decision, outcome=DUPLICATES)
-        return replace(file, decision=replace(decision, duplicate_of=original.id) if original else decision)
+            decision = decision._replace(outcome=DUPLICATES)
+        return file._replace(decision=decision._replace(duplicate_of=original.id) if original else decision)
 
     def _folder_of(self, label: str | None) -> str | None:
         return UNCERTAIN if label == NEITHER else self._policy.folders.get(label or "")

@@ -24,6 +24,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from db.schema.records import FileDecision
 from pipeline.files.moves import Identity
@@ -31,12 +32,11 @@ from pipeline.files.moves import Identity
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class InProgressFile:
+class InProgressFile(NamedTuple):
     """A claimed file; `identity` is the version that was last seen.
 
     `attempts` counts how often it was decoded alone. `resumed`: an earlier run, or try, may have interrupted
-    its last rename half way.
+    its last rename half way. A named tuple, for the same reason as `FileDecision`.
     """
 
     id: int

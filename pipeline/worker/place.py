@@ -7,7 +7,6 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from db.ledger.ledger import FileDecision, Ledger
@@ -136,7 +135,7 @@ class PlaceStep:
                 self._decided.popleft()
                 return
             # Part of an interrupted copy may be left at the destination.
-            self._decided[0] = replace(file, resumed=True)
+            self._decided[0] = file._replace(resumed=True)
             self._rename_or_wait(file, destination, error)
             return
         self._decided.popleft()
@@ -166,7 +165,7 @@ class PlaceStep:
             return
         why = os.fsdecode(destination), error.strerror
         log.warning("%a: this name is refused here (%s); choosing a plain one", *why)
-        self._redirect(replace(file, source=source))
+        self._redirect(file._replace(source=source))
 
     def _is_for_all(self, error: OSError, root: bytes) -> bool:
         """Return whether an error in a class's folder affects the files of all folders."""
@@ -246,4 +245,4 @@ def _decision(file: InProgressFile) -> FileDecision:
 
 
 def _moving_to(file: InProgressFile, destination: bytes) -> InProgressFile:
-    return replace(file, decision=replace(_decision(file), destination=destination))
+    return file._replace(decision=_decision(file)._replace(destination=destination))

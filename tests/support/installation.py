@@ -10,7 +10,6 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -241,7 +240,7 @@ class Installation:
             id, outcome, "cat", 0.9, None, None, {"cat": 0.9}, destination,
             "JPEG", 1, 1, None, sha256, "stub", "0" * 64, None,
         )  # fmt: skip
-        self.ledger.decide([replace(usual, **decision)], self.now())  # type: ignore[arg-type]
+        self.ledger.decide([usual._replace(**decision)], self.now())  # type: ignore[arg-type]
         return id, spool, destination
 
 
