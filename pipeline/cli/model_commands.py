@@ -99,6 +99,7 @@ def train(
     """
     _set_up_log(config)
     names = _folder_names(folder or ())
+    from models.evaluation.report.wording import number
     from models.training.initial_weights import architecture_of
     from models.training.train import TrainOptions
     from models.training.train import train as fit
@@ -125,7 +126,7 @@ def train(
     with translated(), training_progress() as progress:
         bundle = _sweep(options, sweep, progress) if sweep else fit(options, progress=progress)
     for name, figure in sorted(bundle.figures.items()):
-        print(f"{name:28} {figure.value:.4f}")
+        print(f"{name:28} {number(figure.value)}")
     if warning := bundle.unproven(target_precision):
         _say([warning])
 
@@ -205,13 +206,14 @@ def _write_card(bundle: Bundle, result: Evaluation) -> None:
 
 def _print_evaluation(result: Evaluation, json: bool) -> None:
     from models.evaluation.metrics.figures import summary
+    from models.evaluation.report.wording import number, range_
     from pipeline.cli.output import print_json
 
     if json:
         print_json(result.as_dict())
         return
     for name, share in summary(result).items():
-        value = "-" if share.value is None else f"{share.value:.4f}  ({share.low:.4f} to {share.high:.4f})"
+        value = "-" if share.value is None else f"{number(share.value)}  ({range_(share, plain=True)})"
         print(f"{name:28} {value}")
     _say(result.warnings)
 

@@ -198,7 +198,7 @@ def _figures(bundle: Bundle, measured: Evaluation) -> str:
     return "\n\n".join([
         *(f"**{_safe(warning)}**" for warning in [*measured.warnings, *_unproven(bundle, measured)]),
         f"On {measured.photos:,} photos{split}, with 95% intervals. Filed: at `target_precision: "
-        f"{at.target_precision:g}`, which is threshold {at.threshold:.4f}.",
+        f"{at.target_precision:g}`, which is threshold {number(at.threshold)}.",
         _table(("figure", "value", "95% interval", "photos"), rows),
         *_mixes(bundle, measured),
         "The same at other target precisions:",

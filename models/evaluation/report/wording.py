@@ -18,9 +18,12 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{text}%"
 
 
-def number(value: float | None) -> str:
-    """Format a figure that is not a share."""
-    return "–" if value is None else f"{value:.4f}"
+def number(value: float | None, digits: int = 4) -> str:
+    """Format a figure as a number; a threshold of 0.99998 does not become 1.0000."""
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}f}"
+    return number(value, digits + 1) if float(text) == 1 and value < 1 - 1e-9 else text
 
 
 def range_(share: Share, plain: bool = False) -> str:
