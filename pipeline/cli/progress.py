@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from pipeline.worker.held_file import InProgressFile
 
 log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 @contextmanager
@@ -70,7 +74,7 @@ def _log_above(write: Callable[..., None]) -> Iterator[None]:
 def training_progress() -> Iterator[Callable[[Progress], None]]:
     """Yield a function to call with the progress of a training; logs lines if there is no terminal."""
     if not sys.stderr.isatty():
-        yield _log_progress
+        yield ProgressLog()
         return
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -89,8 +93,24 @@ def training_progress() -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
+class ProgressLog:
+    """Log the progress of a training: each epoch, each end of a stage, and a line a minute in between.
+
+    `monotonic` gives seconds.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic, self._last = monotonic, monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        """Log it if it is due."""
+        now = self._monotonic()
+        if progress.metrics or progress.done == progress.total or now >= self._last + _SECONDS_BETWEEN_LINES:
+            self._last = now
+            _log_progress(progress)
+
+
 def _log_progress(progress: Progress) -> None:
-    if progress.metrics or progress.done == progress.total:
-        metrics = "".join(f", {name} {value:.4f}" for name, value in (progress.metrics or {}).items())
-        left = f", {progress.seconds_left / 60:.0f} min left" if progress.seconds_left else ""
-        log.info("%s: %d of %d%s%s", progress.stage, progress.done, progress.total, left, metrics)
+    metrics = "".join(f", {name} {value:.4f}" for name, value in (progress.metrics or {}).items())
+    left = f", {math.ceil(progress.seconds_left / 60)} min left" if progress.seconds_left else ""
+    log.info("%s: %d of %d%s%s", progress.stage, progress.done, progress.total, left, metrics)
