@@ -152,7 +152,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a second check of a file in the spool", "pipeline/worker/claim.py",
-        "    if identity[2:] != file.identity[2:]:\n        ledger.reclaim(file.id, identity[2], identity[3], at)\n    return replace(file, identity=identity)\n",
+        "    if identity[2:] != file.identity[2:]:\n        ledger.reclaim(file.id, identity[2], identity[3], at)\n    return file._replace(identity=identity)\n",
         "    return file\n",
         (17,), ("pipeline/worker/test_races.py::test_a_file_replaced_at_the_moment_of_the_claim_is_recorded_as_it_is",),
     ),

@@ -61,7 +61,7 @@ def _deliver(
 ) -> int:
     """Take a file all the way; return its id."""
     [ticket] = ledger.claim([_claim(name, len(name))], NOON)
-    values: dict[str, Any] = dict.fromkeys(FileDecision.__dataclass_fields__)
+    values: dict[str, Any] = dict.fromkeys(FileDecision._fields)
     values |= {"id": ticket.id, "outcome": outcome, "prediction": prediction, "sha256": "a" * 64}
     values |= {"destination": b"/sorted/" + name, "scores": scores and {**scores, "neither": 0.0}}
     if scores and prediction:
