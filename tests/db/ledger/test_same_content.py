@@ -106,13 +106,15 @@ def test_a_file_in_the_place_of_another_ends_its_row(ledger: Ledger) -> None:
 
 
 def test_a_file_that_was_not_read_is_found_by_size_and_time(ledger: Ledger) -> None:
-    unread = {"outcome": "failed", "reason": "too_large", "sha256": None, "scores": None}
+    unread = {"outcome": "failed", "reason": "too_large", "sha256": None, "scores": None, "model": None}
     old = filed(ledger, b"a.jpg", ino=1, **unread)
     read = filed(ledger, b"b.jpg", ino=2, outcome="cats")
     filed(ledger, b"c.jpg", ino=3, outcome="failed", reason="corrupt")
     seen = [(7, 1, 1000, 5)]
     assert [entry.id for entry in ledger.same_file(seen, [])] == [old]
     assert [entry.id for entry in ledger.same_file([(8, 9, 1000, 5)], [b"b.jpg"])] == [old, read]
+    spoken_on(ledger, old, "dog")
+    assert [entry.id for entry in ledger.same_file(seen, [])] == [old]
     for other in ((7, 1, 999, 5), (7, 1, 1000, 6)):
         assert ledger.same_file([other], [b"b.jpg"]) == []
 
