@@ -194,6 +194,19 @@ class Ledger(MoveBook):
                     found.setdefault(str(entry.sha256), []).append(entry)
         return found
 
+    def same_file(self, seen: Collection[Identity], refused: Collection[RawName]) -> list[Entry]:
+        """Return the filed rows of these very files where no SHA-256 can tell: one of two was not read.
+
+        These are rows that have none, and rows with a name of `refused`, files that were refused unread now.
+        """
+        asked = {"mtimes": sorted({mtime_ns for _, _, _, mtime_ns in seen}), "names": sorted(refused)}
+        with reading(self._engine) as connection:
+            some = connection.scalar(statements.SOME_UNREAD) is not None
+            found = [*connection.execute(statements.UNREAD_LIKE, asked)] if some else []
+            found += connection.execute(statements.NAMED_LIKE, asked) if refused else ()
+        by_id = {entry.id: entry for entry in map(entry_of, found)}
+        return [entry for entry in by_id.values() if any(entry.is_version(one) for one in seen)]
+
     def oldest_beside(self, entry: Entry, most: int) -> list[RawName]:
         """Return the paths of the `most` oldest other filed files with the outcome of `entry`."""
         oldest = select(files.c.path).where(files.c.outcome == entry.outcome, text(IS_FILED))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Text, and_, bindparam, case, cast, func, insert, or_, select, text, type_coerce, update
 
 from db.schema.rows import FILE_COLUMNS
-from db.schema.tables import IS_PENDING, IS_UNDONE, files, moves
+from db.schema.tables import IS_CORRECTED, IS_FAILED, IS_FILED, IS_PENDING, IS_UNDONE, files, moves
 
 _STATE = files.c.state
 _ONE_FILE = files.c.id == bindparam("row_id")
@@ -123,6 +123,21 @@ SAME_CONTENT = (
     .where(_RANKED.c.rank <= bindparam("most"))
     .order_by(_RANKED.c.correction.is_(None), _RANKED.c.correction.desc(), files.c.id)
 )
+
+# Nearly always there is none; its indexes are those of failed and of corrected files.
+_IS_UNREAD = and_(
+    or_(
+        and_(text(IS_FAILED), files.c.reason.in_(("empty", "too_large", "unreadable"))),
+        and_(text(IS_CORRECTED), files.c.model.is_(None)),
+    ),
+    files.c.sha256.is_(None),
+    text(IS_FILED),
+)
+SOME_UNREAD = select(files.c.id).where(_IS_UNREAD).limit(1)
+_OF_TIME = files.c.mtime_ns.in_(bindparam("mtimes", expanding=True))
+_OF_NAME = files.c.name.in_(bindparam("names", expanding=True))
+UNREAD_LIKE = select(*FILE_COLUMNS).where(_IS_UNREAD, _OF_TIME)
+NAMED_LIKE = select(*FILE_COLUMNS).where(_OF_NAME, text(IS_FILED), _OF_TIME)
 
 _ARRIVING = files.alias("arriving")
 OWNERS_BEFORE = (

@@ -75,6 +75,16 @@ def same_content(engine: Engine, entry: Entry, limit: int) -> list[Entry]:
         return [entry_of(row) for row in connection.execute(newest)]
 
 
+def same_file(engine: Engine, entry: Entry) -> list[Entry]:
+    """Return other filed rows of this very file by its name, where one of the two has no SHA-256."""
+    unread = files.c.sha256.is_(None) if entry.sha256 else text("true")
+    same = files.c.name == entry.name, files.c.id != entry.id, files.c.path != entry.path, text(IS_FILED)
+    with reading(engine) as connection:
+        found = entries_by(connection, *same, unread)
+    identity = entry.dev, entry.ino, entry.bytes, entry.mtime_ns
+    return [other for other in found if other.is_version(identity)]
+
+
 def is_current(engine: Engine, entry: Entry) -> bool:
     """Return whether a row is unchanged and no pending move concerns its file."""
     return entry.id in current(engine, [entry])

@@ -118,6 +118,15 @@ class Entry:
     changed_at: datetime
     answer_key: str | None
 
+    def is_version(self, seen: Identity) -> bool:
+        """Return whether its file is `seen`, which may have been moved to another disk.
+
+        Size and mtime tell; as many empty files have one mtime, these must have the same inode too.
+        """
+        dev, ino, bytes, mtime_ns = seen
+        same = (self.bytes, self.mtime_ns) == (bytes, mtime_ns)
+        return same and (bytes > 0 or (self.dev, self.ino) == (dev, ino))
+
 
 @dataclass(frozen=True, slots=True)
 class Move:

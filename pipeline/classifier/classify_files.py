@@ -61,13 +61,18 @@ def classify(
     shown = list(photos(paths, settings))
     classifier = ProcessClassifier(bundle.path, settings.engine, settings.limits)
     try:
-        absolute = (os.path.abspath(os.fsencode(path)) for path in shown)
+        absolute = (_followed(os.path.abspath(os.fsencode(path))) for path in shown)
         results = classify_files(classifier, absolute, settings.batch.size, settings.limits.attempts)
         for done, (path, result) in enumerate(zip(shown, results, strict=True), start=1):
             progress(done, len(shown))
             yield judged(path, result, chosen)
     finally:
         classifier.stop()
+
+
+def _followed(path: bytes) -> bytes:
+    """Return what a link that was named leads to; the child opens none, and no folder yields one."""
+    return os.path.realpath(path) if os.path.islink(path) else path
 
 
 def photos(paths: Iterable[str], settings: Settings) -> Iterator[str]:

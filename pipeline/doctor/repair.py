@@ -130,9 +130,9 @@ class _Repairer:
         return Repair(problem, False, _LEFT[problem.kind])
 
     def _filed(self, problem: Problem) -> Entry | None:
-        """Return the row of a filed file that is missing, if its content is known."""
+        """Return the row of a filed file that is missing, if its content or its new row is known."""
         for entry in self._ledger.entries([problem.id] if problem.id is not None else []):
-            if entry.state == "filed" and entry.sha256:
+            if entry.state == "filed" and (entry.sha256 or problem.kind == "superseded"):
                 return entry
         return None
 

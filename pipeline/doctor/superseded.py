@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 
 from sqlalchemy import Engine
 
@@ -28,8 +29,9 @@ def owners(engine: Engine) -> dict[int, Entry]:
 
 
 def elsewhere(engine: Engine, entry: Entry) -> Entry | None:
-    """Return the newest other filed row of the same content whose file is in its place."""
-    return next(filter(is_present, integrity.same_content(engine, entry, MOST_COPIES)), None)
+    """Return the newest other filed row of the same content, or file, whose file is in its place."""
+    same = integrity.same_content(engine, entry, MOST_COPIES), integrity.same_file(engine, entry)
+    return next(filter(is_present, chain(*same)), None)
 
 
 def may_end(engine: Engine, entry: Entry, sorted_: bytes) -> bool:

@@ -25,7 +25,7 @@ from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, decide
 from pipeline.files.folders import SYSTEM_ERRNOS, FolderError
-from pipeline.worker.duplicates import Earlier, has_left, is_ordinary, look_back
+from pipeline.worker.duplicates import Earlier, departed, is_ordinary, look_back
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 from pipeline.worker.place import folder_id
 
@@ -162,9 +162,8 @@ class ClassifyStep:
     def _sort(self, batch: Sequence[InProgressFile]) -> _Sorted:
         """Hash the files of a batch and sort them by their content."""
         sorted_ = _Sorted()
-        read = [self._fingerprinted(file, sorted_) for file in batch]
-        hashed = [file for file in read if file]
-        earlier = self._look_back(hashed)
+        hashed = [read for file in batch if (read := self._fingerprinted(file, sorted_))]
+        earlier = self._look_back(hashed, *sorted_.decided)
         for file in hashed:
             sha256 = str(file.sha256)
             self._earlier[file.id] = before = earlier.get(sha256, Earlier())
@@ -176,19 +175,20 @@ class ClassifyStep:
                 sorted_.to_classify[sha256] = file
         return sorted_
 
-    def _look_back(self, hashed: Sequence[InProgressFile]) -> dict[str, Earlier]:
+    def _look_back(self, hashed: Sequence[InProgressFile], *refused: InProgressFile) -> dict[str, Earlier]:
         """Return the earlier files of each content, and end the rows of files that are gone."""
         contents: dict[str, list[int]] = {}
         for file in hashed:
             contents.setdefault(str(file.sha256), []).append(file.identity[1])
         known = self._ledger.same_content(contents)
-        if known and folder_id(self._sorted) != self._root:
+        seen = [file.identity for file in (*hashed, *refused)]
+        same = self._ledger.same_file(seen, {os.path.basename(file.source) for file in refused})
+        if (known or same) and folder_id(self._sorted) != self._root:
             # The files of a disk that was unmounted would all seem to be gone.
             raise FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
         earlier = {sha256: look_back(rows, self._key, self._sorted) for sha256, rows in known.items()}
-        gone = [entry for found in earlier.values() for entry in found.gone]
-        arrived = {file.identity[:2] for file in hashed}
-        if ending := [e for e in gone if has_left(e, arrived, self._ledger.oldest_beside)]:
+        rows = [*(row for found in earlier.values() for row in found.gone), *same]
+        if ending := departed(rows, seen, self._sorted, self._ledger.oldest_beside):
             self._ledger.end(ending, self._now())
         return earlier
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 
-from db.ledger.ledger import Entry
+from db.ledger.ledger import Entry, Identity
 from db.schema.tables import IMPORTED
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.files import moves
@@ -77,6 +77,21 @@ def is_gone(entry: Entry, sorted_: bytes) -> bool:
     except OSError:
         return False
     return False
+
+
+def departed(
+    entries: Iterable[Entry],
+    arrived: Collection[Identity],
+    sorted_: bytes,
+    beside: Callable[[Entry, int], Sequence[bytes]],
+) -> list[Entry]:
+    """Return the filed rows, each once, whose file has really left its folder; see `is_gone`, `has_left`.
+
+    `arrived` has the identities of the files that came in.
+    """
+    inodes = {identity[:2] for identity in arrived}
+    gone = {entry.id: entry for entry in entries if is_gone(entry, sorted_)}
+    return [entry for entry in gone.values() if has_left(entry, inodes, beside)]
 
 
 def has_left(

@@ -229,6 +229,12 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/worker/test_returned_files.py::test_a_photo_that_was_deleted_and_is_dropped_again_is_counted_once",),
     ),
     of(
+        "a row without a checksum ends when its file arrives again", "pipeline/worker/classify.py",
+        "        rows = [*(row for found in earlier.values() for row in found.gone), *same]\n",
+        "        rows = [row for found in earlier.values() for row in found.gone]\n",
+        (), ("pipeline/worker/test_returned_files.py::test_a_file_that_was_too_large_to_read_and_comes_back_is_counted_once",),
+    ),
+    of(
         "a row stays while its file is moved", "db/ledger/ledger.py",
         "    ending -= set(connection.execute(moving).scalars())\n",
         "",
@@ -242,7 +248,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "no row ended because another disk is under `sorted`", "pipeline/worker/classify.py",
-        "        if known and folder_id(self._sorted) != self._root:\n",
+        "        if (known or same) and folder_id(self._sorted) != self._root:\n",
         "        if False:\n",
         (70,), ("pipeline/worker/test_held_duplicates.py::test_another_disk_in_place_of_sorted_ends_no_row_and_holds_nothing",),
     ),
@@ -260,7 +266,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "duplicates found by content", "pipeline/worker/classify.py",
-        "        earlier = self._look_back(hashed)\n",
+        "        earlier = self._look_back(hashed, *sorted_.decided)\n",
         "        earlier: dict[str, Earlier] = {}\n",
         (40,), ("pipeline/worker/test_loop.py::test_the_same_content_again_is_filed_like_the_first_without_classifying_it",),
     ),

@@ -7,6 +7,12 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "no file opened as a stream that was closed", "pipeline/entry.py",
+        "    _open_standard_streams()\n",
+        "",
+        (), ("pipeline/cli/test_standard_streams.py::test_closed_streams_lead_nowhere_in_children_too",),
+    ),
+    of(
         "fsync of folders", "pipeline/files/folders.py",
         "            os.fsync(descriptor)\n",
         "            pass\n",

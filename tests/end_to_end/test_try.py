@@ -110,6 +110,29 @@ def results(pawsort: CommandInstallation) -> list[tuple[str, str, str | None]]:
         return database.execute("SELECT name, outcome, corrected_to FROM results").fetchall()
 
 
+CARD = """<article class="card answer"><p class="name">gone.jpg</p><p class="verdict">Cat</p>
+<button class="send">Send to inbox</button><div class="said"></div></article>"""
+
+
+def test_what_the_browser_cannot_read_is_not_blamed_on_the_server(
+    pawsort: CommandInstallation, browser: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "gone.jpg").write_bytes(picture(1))
+    with Window(browser, pawsort.address) as window:
+        page = window.page
+        page.goto("/")
+        page.route("**/try", lambda route: route.fulfill(body=CARD))
+        page.set_input_files("#files", [str(path) for path in sorted(tmp_path.iterdir())])
+        answers = page.locator(".answer:not(.pending)")
+        answers.nth(1).wait_for()
+        assert "it has 0 bytes" in answers.filter(has_text="empty.jpg").inner_text()
+        (tmp_path / "gone.jpg").unlink()
+        page.get_by_role("button", name="Send to inbox").click()
+        page.locator(".said .error").wait_for()
+        assert "moved or changed since" in page.locator(".said").inner_text()
+
+
 def test_each_model_gives_its_own_answer_to_the_same_photo(
     pawsort: CommandInstallation, browser: Any, photos: list[Path]
 ) -> None:

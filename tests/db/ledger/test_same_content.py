@@ -105,6 +105,28 @@ def test_a_file_in_the_place_of_another_ends_its_row(ledger: Ledger) -> None:
     )
 
 
+def test_a_file_that_was_not_read_is_found_by_size_and_time(ledger: Ledger) -> None:
+    unread = {"outcome": "failed", "reason": "too_large", "sha256": None, "scores": None, "model": None}
+    old = filed(ledger, b"a.jpg", ino=1, **unread)
+    read = filed(ledger, b"b.jpg", ino=2, outcome="cats")
+    filed(ledger, b"c.jpg", ino=3, outcome="failed", reason="corrupt")
+    seen = [(7, 1, 1000, 5)]
+    assert [entry.id for entry in ledger.same_file(seen, [])] == [old]
+    assert [entry.id for entry in ledger.same_file([(8, 9, 1000, 5)], [b"b.jpg"])] == [old, read]
+    spoken_on(ledger, old, "dog")
+    assert [entry.id for entry in ledger.same_file(seen, [])] == [old]
+    for other in ((7, 1, 999, 5), (7, 1, 1000, 6)):
+        assert ledger.same_file([other], [b"b.jpg"]) == []
+
+
+def test_empty_files_are_told_apart_by_their_inodes(ledger: Ledger, engine: Engine) -> None:
+    id = filed(ledger, outcome="failed", reason="empty", sha256=None, scores=None)
+    with writing(engine) as connection:
+        connection.execute(update(files).values(bytes=0))
+    assert ledger.same_file([(7, 2, 0, 5)], []) == []
+    assert [entry.id for entry in ledger.same_file([(7, 1, 0, 5)], [])] == [id]
+
+
 def test_queries_of_each_batch_use_an_index(ledger: Ledger, engine: Engine) -> None:
     if engine.dialect.name != "sqlite":
         pytest.skip("plans of SQLite")
@@ -112,6 +134,11 @@ def test_queries_of_each_batch_use_an_index(ledger: Ledger, engine: Engine) -> N
     steps = plans(engine, lambda: ledger.same_content({SHA: [1], "e" * 64: [2]}))
     assert any("USING INDEX ix_files_sha256 (sha256=?)" in step for step in steps), steps
     assert not [step for step in steps if step.startswith(("SCAN files", "SCAN moves"))], steps
+    filed(ledger, outcome="failed", reason="empty", sha256=None, scores=None)
+    steps = plans(engine, lambda: ledger.same_file([(7, 1, 1000, 5)], [b"a.jpg"]))
+    assert sum("USING INDEX ix_files_failed (outcome=? AND reason=?)" in step for step in steps) == 2, steps
+    assert any("USING INDEX ix_files_name (name=?)" in step for step in steps), steps
+    assert not [step for step in steps if step.startswith("SCAN files")], steps
     with writing(engine) as connection:
         connection.execute(update(files).where(files.c.id == ids[0]).values(state="decided"))
     steps = plans(engine, lambda: ledger.file(ids[:1], NOON))

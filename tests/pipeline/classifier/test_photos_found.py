@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from pipeline import config
 from pipeline.classifier import classify_files
 from pipeline.classifier.classify_files import photos, preview
+from pipeline.classifier.messages import ClassificationResult
 from pipeline.files.safe_open import open_regular
+from tests.support.stub_classifier import BUNDLE
 from tests.support.tree import deep
 
 
@@ -29,6 +32,23 @@ def test_files_come_before_the_folders_beside_them_and_both_by_name(tmp_path: Pa
     os.mkfifo(tmp_path / "fifo.jpg")
     names = ["c.jpg", "a/z.jpg", "a/x/3.jpg", "b/1.jpg", "b/2.jpg"]
     assert found(tmp_path) == [str(tmp_path / name) for name in names]
+
+
+def test_a_link_that_is_named_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[bytes] = []
+
+    def note(_: object, paths: Iterable[bytes], *__: object) -> list[ClassificationResult]:
+        given.extend(paths)
+        return [ClassificationResult(id, None, None, "empty") for id in range(len(given))]
+
+    monkeypatch.setattr(classify_files, "classify_files", note)
+    settings = config.Settings(decision=config.DecisionSettings(min_confidence=0.9))
+    (tmp_path / "link.jpg").symlink_to("cat.jpg")
+    (tmp_path / "cat.jpg").touch()
+    named = [str(tmp_path / "link.jpg"), str(tmp_path / "cat.jpg")]
+    answers = classify_files.classify(settings, named, bundle=BUNDLE)
+    assert [answer.path for answer in answers] == named
+    assert given == [os.fsencode(tmp_path / "cat.jpg")] * 2
 
 
 @pytest.mark.parametrize(("levels", "name"), [(30, "d" * 200), (1_200, "d")])

@@ -30,16 +30,17 @@ def whole(pawsort: Installation) -> Installation:
     return pawsort
 
 
-def come_again(pawsort: Installation, path: str, content: bytes, outcome: str) -> int:
+def come_again(pawsort: Installation, path: str, content: bytes, outcome: str, hashed: bool = True) -> int:
     """Do what was done to a photo that came back before rows of such photos ended: two rows stay."""
     name = os.path.basename(path).encode()
     kept = pawsort.settings.sorted / path
     identity = kept.stat()
-    id, spool, destination = pawsort._decide(name, content, outcome)
+    id, spool, destination = pawsort._decide(name, content, outcome, hashed)
     os.unlink(os.fsdecode(spool))
     moves.make_folders(os.path.dirname(destination), os.path.join(pawsort.raw_sorted, outcome.encode()))
     os.rename(kept, os.fsdecode(destination))
-    _as_filed(pawsort, id, destination, outcome, dev=identity.st_dev, ino=identity.st_ino)
+    seen = {"dev": identity.st_dev, "ino": identity.st_ino, "mtime_ns": identity.st_mtime_ns}
+    _as_filed(pawsort, id, destination, outcome, **seen)
     return id
 
 
@@ -68,6 +69,26 @@ def test_a_row_whose_photo_came_back_and_is_filed_elsewhere_ends(whole: Installa
     assert listing.counts(whole.engine) == {"cats": 2, "dogs": 1, "waiting": 0}
     assert contents(whole) == before
     assert repaired(whole) == []
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_row_without_a_checksum_whose_file_is_filed_elsewhere_ends(
+    whole: Installation, hashed: bool
+) -> None:
+    whole.file(b"beside.jpg", b"4", outcome="failed")
+    old = whole.file(b"big.jpg", b"5", outcome="failed", hashed=not hashed)
+    new = come_again(whole, "failed/big.jpg", b"5", "cats", hashed=hashed)
+    assert told(whole) == {"superseded sorted/failed/big.jpg": True}
+    assert left(whole) == []
+    assert [whole.state(id)[0] for id in (old, new)] == ["vanished", "filed"]
+
+
+def test_a_row_without_a_checksum_stays_beside_another_file_of_its_name(whole: Installation) -> None:
+    whole.file(b"beside.jpg", b"4", outcome="failed")
+    whole.file(b"big.jpg", b"5", outcome="failed", hashed=False)
+    os.unlink(whole.settings.sorted / "failed/big.jpg")
+    whole.file(b"big.jpg", b"6")
+    assert told(whole) == {"missing sorted/failed/big.jpg": False}
 
 
 @pytest.mark.parametrize("content", [b"1", b"longer"])

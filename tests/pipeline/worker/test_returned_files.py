@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from db.ledger.ledger import Ledger
-from tests.pipeline.worker.repeats import come_back, database, deleted, live, undo
+from tests.pipeline.worker.repeats import change, come_back, database, deleted, live, undo
 from tests.support.crash import Mortal
 from tests.support.installation import SMALL, Installation
 from tests.support.oracle import conserved
@@ -32,6 +32,57 @@ def test_a_photo_that_was_deleted_and_is_dropped_again_is_counted_once(pawsort: 
     pawsort.drop("z.jpg", b"<dog>")
     live(pawsort)
     assert pawsort.rows("name, duplicate_of") == [("z.jpg", None)]
+
+
+BIG = b"<dog>" + bytes(2000)
+
+
+@pytest.mark.parametrize("name", ["big.jpg", "renamed.jpg"])
+def test_a_file_that_was_too_large_to_read_and_comes_back_is_counted_once(
+    pawsort: Installation, name: str
+) -> None:
+    small, large = pawsort.settings.limits, pawsort.settings.limits.model_copy(update={"file_mb": 1.0})
+    pawsort.drop("big.jpg", BIG)
+    live(pawsort)
+    assert pawsort.rows("reason, sha256") == [("too_large", None)]
+    change(pawsort, limits=large)
+    come_back(pawsort, "failed/big.jpg", name)
+    live(pawsort)
+    assert pawsort.rows("id, outcome") == [(2, "dogs")]
+    change(pawsort, limits=small)
+    come_back(pawsort, f"dogs/{name}")
+    live(pawsort)
+    assert pawsort.rows("id, outcome, reason") == [(3, "failed", "too_large")]
+    come_back(pawsort, f"failed/{name}", "third.jpg")
+    live(pawsort)
+    assert pawsort.rows("id, path") == [(4, str(pawsort.settings.sorted / "failed/third.jpg"))]
+
+
+def test_a_file_without_a_checksum_is_known_by_size_and_time_on_another_disk(pawsort: Installation) -> None:
+    for name in ("a.jpg", "big.jpg", "c.jpg"):
+        pawsort.drop(name, BIG + name.encode())
+    live(pawsort)
+    change(pawsort, limits=pawsort.settings.limits.model_copy(update={"file_mb": 1.0}))
+    failed, inbox = pawsort.settings.sorted / "failed", pawsort.settings.inboxes[0]
+    (pawsort.settings.sorted.parent / "kept").write_bytes(b"")  # so that no inode is taken again
+    shutil.copy2(failed / "big.jpg", inbox / "other.jpg")
+    os.unlink(failed / "big.jpg")
+    live(pawsort)
+    assert pawsort.rows("id, outcome") == [(1, "failed"), (3, "failed"), (4, "dogs")]
+
+
+def test_another_file_without_a_checksum_ends_no_row(pawsort: Installation) -> None:
+    pawsort.drop("big.jpg", BIG)
+    pawsort.drop("empty.jpg", b"")
+    live(pawsort)
+    for name in ("big.jpg", "empty.jpg"):
+        pawsort.drop(name, b"" if "empty" in name else BIG + b"another")
+    live(pawsort)
+    for name in ("big.jpg", "empty.jpg"):
+        os.link(pawsort.settings.sorted / "failed" / name, pawsort.settings.inboxes[0] / f"link-{name}")
+        pawsort.injected.append((pawsort.settings.sorted / "failed" / name).read_bytes())
+    live(pawsort)
+    assert len(pawsort.rows("id")) == 6
 
 
 @pytest.mark.parametrize("newer", [False, True])

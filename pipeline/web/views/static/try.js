@@ -26,7 +26,7 @@
   }
 
   function ask(list) {
-    const chosen = [...list].filter((file) => file.size > 0);
+    const chosen = [...list];
     for (const file of chosen) {
       const card = placeholder(file);
       answers.prepend(card);
@@ -80,7 +80,18 @@
     }
   }
 
+  // Else the browser would send nothing, as if the server did not respond.
+  async function refuseUnreadable(file) {
+    if (!file.size) throw new Error("The file is empty: it has 0 bytes.");
+    try {
+      await file.slice(0, 1).arrayBuffer();
+    } catch {
+      throw new Error("This is a folder, or a file that was moved or changed since. Choose the photos again.");
+    }
+  }
+
   async function post(path, file, fields, headers = {}) {
+    await refuseUnreadable(file);
     const body = new FormData();
     for (const [name, value] of Object.entries(fields)) body.append(name, value);
     body.append("file", file, file.name);
