@@ -26,6 +26,7 @@ from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.corrections.recorded_move import Change, Mover
 from pipeline.corrections.relocation import Relocation, Relocations
+from pipeline.decision import FAILED
 from pipeline.doctor.check import examine
 from pipeline.doctor.problem import Problem
 from pipeline.doctor.superseded import may_end
@@ -187,7 +188,8 @@ class _Repairer:
         except OSError as error:
             yield Repair(problem, False, f"left: it cannot be read: {error.strerror}")
             return
-        if not identity[2] or not stable:
+        # An empty file of another folder is probably about to be written.
+        if not stable or (not identity[2] and os.fsdecode(outcome) != FAILED):
             yield Repair(problem, False, "left: it is empty, or a program is writing to it")
             return
         found = Found(problem.path, os.fsdecode(outcome), source, identity, sha256)

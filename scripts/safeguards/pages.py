@@ -31,7 +31,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "no repair for an empty folder", "pipeline/doctor/repair.py",
-        "        if not identity[2] or not stable:\n",
+        "        if not stable or (not identity[2] and os.fsdecode(outcome) != FAILED):\n",
         "        if False:\n",
         (), ("pipeline/doctor/test_repair.py::test_what_only_people_can_mend_is_left_with_a_reason",),
     ),

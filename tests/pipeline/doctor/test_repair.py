@@ -200,6 +200,13 @@ def test_what_only_people_can_mend_is_left_with_a_reason(whole: Installation) ->
     assert contents(whole) == before
 
 
+def test_an_empty_file_in_failed_is_recorded_as_the_worker_puts_it_there(whole: Installation) -> None:
+    put(whole.settings.sorted / "failed/empty.jpg", b"")
+    assert told(whole) == {"unrecorded sorted/failed/empty.jpg": True}
+    assert left(whole) == []
+    assert whole.rows("outcome, reason", "name = 'empty.jpg'") == [("failed", "imported")]
+
+
 def test_a_damaged_database_is_left_alone(whole: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem("database", b"/x.db", None, "is damaged")
     monkeypatch.setattr(repair, "examine", lambda *_: iter([problem]))
