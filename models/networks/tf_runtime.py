@@ -60,11 +60,18 @@ def _without_keras() -> Iterator[None]:
 # TensorFlow would import Keras, which takes half as long again; a process that only classifies never uses it.
 with working_folder.left(), _without_chatter(), _without_keras(), uncollected():
     import tensorflow as _tensorflow
+    from tensorflow.python.autograph.core import ag_ctx as _conversion
     from tensorflow.python.framework.kernels import get_registered_kernels_for_op
 
     # The first search for a kernel loads each `libtfkernel*.so` of a folder that TensorFlow names by an
     # argument of the process, relative to the working folder: search once where no files of users are.
     get_registered_kernels_for_op("NoOp")
+
+# By default TensorFlow rewrites the functions that it is given: it writes a module into the folder for
+# temporary files and imports it. Python then takes the compiled module from `__pycache__` there, which any
+# other user may have made and filled. No function here needs that, since none branches on a tensor.
+_conversion._default_control_status_ctx = lambda: _conversion.ControlStatusCtx(_conversion.Status.DISABLED)
+_conversion.stacks.__dict__.clear()  # of this thread, which has asked for the default by now
 
 tf: Any = _tensorflow
 

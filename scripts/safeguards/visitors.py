@@ -55,6 +55,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), (_PRIVATE,),
     ),
     of(
+        "no Python from the folder for temporary files", "models/networks/tf_runtime.py",
+        "_conversion.Status.DISABLED", "_conversion.Status.UNSPECIFIED",
+        (), (
+            "models/networks/test_tf_runtime.py::"
+            "test_tensorflow_imports_no_python_from_the_folder_for_temporary_files",
+        ),
+    ),
+    of(
         "no formula behind a semicolon", "pipeline/reports/csv_cells.py",
         "(\\A|;)(?=", "(\\A)(?=",
         (), (_CSV + "test_no_cell_is_a_formula_whatever_separates_cells_for_a_spreadsheet",),

@@ -52,3 +52,43 @@ def test_only_keras_is_imported_on_first_use() -> None:
     assert tf_runtime.keras is sys.modules["keras"]
     with pytest.raises(AttributeError, match="no attribute 'torch'"):
         _ = tf_runtime.torch
+
+
+MAPPED = """
+import os, sys, tempfile, threading
+
+sys.path.insert(0, sys.argv[1])
+from models.networks.tf_runtime import tf
+
+def doubled(number):
+    return number * 2
+
+def mapped():
+    numbers = tf.data.Dataset.range(3).map(doubled).filter(lambda number: number > 0)
+    print(*(int(number) for number in numbers))
+
+mapped()
+thread = threading.Thread(target=mapped)
+thread.start()
+thread.join()
+print(os.listdir(tempfile.gettempdir()))
+"""
+
+
+def test_tensorflow_imports_no_python_from_the_folder_for_temporary_files(tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "mapped.py").write_text(MAPPED, encoding="utf-8")  # of a string it could read no source
+    done = subprocess.run(
+        [sys.executable, tmp_path / "mapped.py", Path(__file__).parents[3]],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["2 4", "2 4", "[]"]
+    assert done.stderr == ""
+
+
+def test_no_function_asks_to_be_rewritten() -> None:
+    for folder in ("models", "pipeline"):
+        for path in (Path(__file__).parents[3] / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            assert text.count("tf.function") == text.count("autograph=False"), path
