@@ -82,10 +82,22 @@ def _stand_in(folder: Path) -> int:
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"pawsort-{name}.lock"
     try:
+        return _open_or_make(path)
+    except OSError as error:
+        raise LockError(
+            f"{path}, the lock of {folder}, cannot be opened: {error.strerror}. Another program has made "
+            "it, or its folder takes no files: have it removed"
+        ) from error
+
+
+def _open_or_make(path: Path) -> int:
+    # Any user may have made a named pipe of this name, which would be waited for.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
         # In a shared folder Linux refuses O_CREAT on another user's file, so try without it first.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.open(path, flags)
     except FileNotFoundError:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = os.open(path, flags | os.O_CREAT, 0o644)
         # It is empty, and other users' workers must be able to open it.
         with suppress(PermissionError):
             os.fchmod(descriptor, 0o644)

@@ -100,5 +100,26 @@ def test_the_lock_is_free_after_a_worker_that_was_killed(tmp_path: Path) -> None
         pass
 
 
+def test_what_another_user_puts_in_place_of_a_lock_neither_hangs_nor_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    site, other = settings(tmp_path / "a"), settings(tmp_path / "b", "inboxes: [../a/inbox]")
+    with worker_lock(site):
+        locks = list(temporary.iterdir())
+    for lock in locks:
+        lock.unlink()
+        os.mkfifo(lock)
+    with worker_lock(site), pytest.raises(LockError, match="with other settings"), worker_lock(other):
+        pass
+    locks[0].unlink()
+    locks[0].symlink_to(tmp_path / "victim")
+    with pytest.raises(LockError, match=f"{locks[0].name}.*have it removed"), worker_lock(site):
+        pass
+    assert not (tmp_path / "victim").exists()
+
+
 def test_before_the_first_start_no_process_holds_it(tmp_path: Path) -> None:
     assert holder(tmp_path) is None
