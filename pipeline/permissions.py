@@ -43,6 +43,22 @@ def limited(permissions: Permissions) -> Iterator[None]:
         os.umask(_umasks.pop()[0])
 
 
+def make_folder(folder: Path) -> None:
+    """Make one of Pawsort's own folders with the mode that `limited` allows; an existing one keeps its mode.
+
+    Raises OSError, FileExistsError if a file has its name.
+    """
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return
+    # A default ACL of its parent applied instead of the umask. Network shares may have no modes.
+    with suppress(OSError):
+        folder.chmod(_mode(folder) & ~(_umasks[-1][1] if _umasks else 0))
+
+
 def as_usual(path: bytes | str | Path, mode: int) -> None:
     """Set the mode of a new file or folder to the one that `mode` gives without `limited`."""
     if not _umasks:

@@ -59,11 +59,11 @@ def db_upgrade(config: Config = DEFAULT) -> None:
     Example: pawsort db upgrade
     """
     from db.connection.engine import upgrade
-    from pipeline.permissions import limited
+    from pipeline.permissions import limited, make_folder
 
     settings = load(config)
     settings.state.parent.mkdir(parents=True, exist_ok=True)
     with translated(), limited(settings.permissions):
-        settings.state.mkdir(exist_ok=True)
+        make_folder(settings.state)
         upgrade(settings.database_url)
     print("the database is up to date")

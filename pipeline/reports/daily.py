@@ -26,6 +26,7 @@ from sqlalchemy import Engine
 from db.ledger.report_days import record_report
 from db.queries import listing
 from pipeline.files.replace_file import replace_file
+from pipeline.permissions import make_folder
 from pipeline.reports import csv_files
 from pipeline.reports.calendar_days import bounds, day_of, days_between, last_due
 from pipeline.reports.summary import SCHEMA_VERSION, SummaryBuilder
@@ -97,7 +98,7 @@ class Reporter:
 
     def write_day(self, day: date, now: datetime, check: Callable[[], None] = _no_check) -> DayReport:
         """Write both files of `day`, and the `latest-` copies unless a newer day was written before."""
-        self.folder.mkdir(exist_ok=True)
+        make_folder(self.folder)
         images, summary = (self.folder / f"{kind}-{day.isoformat()}.csv" for kind in ("images", "summary"))
         builder = SummaryBuilder(self.outcomes)
         start, end = bounds(day, self.zone)

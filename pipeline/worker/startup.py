@@ -17,7 +17,7 @@ from pipeline.corrections.correct_undo_retry import recover_moves
 from pipeline.decision import FAILED
 from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.files import moves
-from pipeline.permissions import limited
+from pipeline.permissions import limited, make_folder
 from pipeline.worker import heartbeat
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def prepare_folders(settings: Settings) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         with limited(settings.permissions):
             for folder in (settings.state, settings.reports):
-                folder.mkdir(exist_ok=True)
+                make_folder(folder)
             settings.spool.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"{error.filename}: cannot make this folder: {error.strerror}") from error

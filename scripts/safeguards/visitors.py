@@ -63,6 +63,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
+        "private folders under a default ACL", "pipeline/permissions.py",
+        "        folder.chmod(_mode(folder) & ~(_umasks[-1][1] if _umasks else 0))\n", "        pass\n",
+        (), (
+            "pipeline/test_permissions.py::"
+            "test_a_default_acl_that_lets_everyone_in_opens_no_folder_of_pawsorts_own",
+        ),
+    ),
+    of(
         "no formula behind a semicolon", "pipeline/reports/csv_cells.py",
         "(\\A|;)(?=", "(\\A)(?=",
         (), (_CSV + "test_no_cell_is_a_formula_whatever_separates_cells_for_a_spreadsheet",),

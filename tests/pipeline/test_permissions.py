@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import config
 from pipeline.config import Settings
-from pipeline.permissions import as_usual, exposed, limited
+from pipeline.permissions import as_usual, exposed, limited, make_folder
 from pipeline.worker import service, startup
 from tests.pipeline.worker.test_service import SETTINGS
 from tests.support.stub_classifier import BUNDLE, StubClassifier
@@ -106,6 +106,23 @@ def test_a_default_acl_that_keeps_photos_private_is_not_opened(site: Path, permi
     once(settings)
     assert modes(settings.sorted / "cats") == {"a.jpg": 0o640, "trip": 0o700, "trip/b.jpg": 0o604}
     assert {mode(path) for path in settings.sorted.iterdir() if path.is_dir()} == {0o700}
+
+
+@pytest.mark.parametrize(
+    ("permissions", "expected"), [("private", 0o700), ("group", 0o750), ("umask", 0o777)]
+)
+def test_a_default_acl_that_lets_everyone_in_opens_no_folder_of_pawsorts_own(
+    site: Path, permissions: str, expected: int
+) -> None:
+    settings = prepared(site, f"permissions: {permissions}\n")
+    with_default_acl(site, (0x01, 7), (0x04, 7), (0x20, 7))
+    once(settings)
+    assert {mode(settings.state), mode(settings.reports)} == {expected}
+    assert not exposed(settings)
+    settings.reports.rename(site / "taken away")
+    with limited(settings.permissions):
+        make_folder(settings.reports)
+    assert mode(settings.reports) == expected
 
 
 @pytest.mark.parametrize(("mask", "expected"), [(7, 0o660), (4, 0o640), (0, 0o600)])
