@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
+from db.connection.paths_in_urls import without_secrets
 from pipeline.config import LogSettings
 from pipeline.control_characters import ESCAPED
 
@@ -26,12 +27,13 @@ def set_up(settings: LogSettings, stream: TextIO | None = None) -> None:
 
 
 def masked(secret: str | None) -> str | None:
-    """Return a token, or a URL with a password, with the secret replaced by ***."""
+    """Return a token, or a URL with passwords, with the secrets replaced by ***."""
     if secret is None:
         return None
-    head, at, tail = secret.rpartition("@")
     if "://" not in secret:
         return "***"
+    secret = without_secrets(secret)
+    head, at, tail = secret.rpartition("@")
     scheme, _, user = head.partition("://")
     return f"{scheme}://{user.split(':')[0]}:***@{tail}" if at and ":" in user else secret
 

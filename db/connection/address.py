@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from db.connection import sqlite
 from db.connection.errors import DatabaseError
+from db.connection.paths_in_urls import without_secrets
 
 _EXPECTED = "Expected null, sqlite:////absolute/path.db or postgresql://user:password@host/name."
 
@@ -93,7 +94,7 @@ def location(address: URL) -> str:
     """Return the path of an SQLite file, or a server's URL without its password, for messages."""
     if address.get_backend_name() == "sqlite":
         return sqlite.path_of(address)
-    return address.render_as_string(hide_password=True)
+    return without_secrets(address.render_as_string(hide_password=True))
 
 
 def is_absent(address: URL) -> bool:

@@ -1,6 +1,7 @@
-"""Write file paths into database URLs and read them, without SQLAlchemy, whose import takes time.
+"""Write file paths into database URLs, read them, and hide passwords, all without SQLAlchemy.
 
-In a URL `%` and `?` have a meaning: a folder called `My%20Pets` would be looked up as `My Pets`.
+Its import takes time. In a URL `%` and `?` have a meaning: a folder called `My%20Pets` would be looked up as
+`My Pets`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ _FILES = frozenset({"passfile", "sslcert", "sslcrl", "sslcrldir", "sslkey", "ssl
 """Options of a PostgreSQL URL that name a file or folder, see libpq, "Parameter Key Words"."""
 
 _NO_FILES = ("", "system")
+
+_SECRETS = frozenset(
+    {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
+)
+"""Options of a PostgreSQL URL that are secret."""
 
 
 def of_file(path: Path) -> str:
@@ -43,6 +49,14 @@ def absolute(url: str, base: Path) -> str:
     if not path or path.startswith(("/", ":memory:")):
         return url
     return f"{address.partition(':///')[0]}:///{_quoted(_below(base, path))}{mark}{options}"
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL with *** in place of the passwords among its options, such as `?password=`."""
+    address, mark, options = url.partition("?")
+    pairs = (option.partition("=") for option in options.split("&"))
+    shown = (f"{key}=***" if unquote(key) in _SECRETS else key + sign + value for key, sign, value in pairs)
+    return address + mark + "&".join(shown)
 
 
 def _absolute_options(options: str, base: Path) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from db.connection.address import location, parse
 from pipeline.config import LogSettings
-from pipeline.logs import printable, set_up
+from pipeline.logs import masked, printable, set_up
 
 BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
@@ -66,3 +67,28 @@ def test_a_defect_shows_where_it_is(stream: io.StringIO) -> None:
 
 def test_what_is_printable_is_left_as_it_is() -> None:
     assert printable("Ünï cät 猫.jpg") == "Ünï cät 猫.jpg"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:s3cret@host/name",
+        "postgresql://ann:s3cret@host/name?password=s3cret&sslmode=require",
+        "postgresql://host/name?user=ann&password=s3cret",
+        "postgresql+psycopg://ann@host/name?sslmode=require&sslpassword=s3cret",
+        "postgresql://ann@host/name?p%61ssword=s3cret",
+        "postgresql://ann:s3cret@host/name?application_name=a@b",
+    ],
+)
+def test_no_password_of_a_database_is_shown(url: str) -> None:
+    for shown in (masked(url), location(parse(url))):
+        assert shown is not None
+        assert "s3cret" not in shown
+        assert "***" in shown
+        assert shown.startswith("postgresql")
+
+
+def test_urls_without_a_password_are_shown_whole() -> None:
+    for url in ("postgresql://ann@host/n?sslkey=/a/key", "sqlite:////a/b%3Fpassword=1.db", "postgresql:///n"):
+        assert masked(url) == url
+    assert masked("a-long-token-of-the-pages") == "***"
