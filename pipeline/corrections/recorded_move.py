@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,8 @@ from db.schema.file_names import escape
 from db.schema.tables import MoveKind
 from pipeline.config import Settings
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
-from pipeline.files import moves
+from pipeline.files import moves, naming
+from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.logs import printable
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,8 @@ class Mover:
                 if not moves.left_nothing(entry.path, destination):
                     raise _unconfirmed("the move failed, and so did its clean-up", error) from error
                 self.ledger.abandon_move(move.id)
-                raise
+                plan = _with_plain_name(plan, destination, error)
+                continue
             return self._conclude(move, file)
         raise RefusedError("each free name was taken by another program; try again later")
 
@@ -211,6 +213,22 @@ def _verify(entry: Entry) -> None:
 
 def _choose(plan: Plan, refused: set[bytes]) -> bytes:
     return moves.destination(plan.root, plan.wanted, lambda path: path in refused or os.path.lexists(path))
+
+
+def _with_plain_name(plan: Plan, destination: bytes, error: OSError) -> Plan:
+    """Return the plan with a plain name in place of one that the disk refuses, as the worker chooses it.
+
+    The row has the name that the photo had in its inbox. Raises `error` if no name is the cause.
+    """
+    if error.errno in SYSTEM_ERRNOS or isinstance(error, moves.FolderError):
+        raise error
+    try:
+        wanted = naming.plain_instead(plan.wanted, destination, plan.root)
+    except OSError:  # the folder takes no file
+        raise error from None
+    if wanted is None:
+        raise error
+    return replace(plan, wanted=wanted)
 
 
 def _make_folders(move: Move, root: bytes) -> None:

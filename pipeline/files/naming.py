@@ -1,4 +1,7 @@
-"""Choose a free path for a file. Pure except for the calls of `taken` and `is_folder`."""
+"""Choose a free path for a file.
+
+Pure except for the calls of `taken` and `is_folder`, and for `plain_instead`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 import re
 from collections.abc import Callable
 
-from pipeline.files.folders import PATH_MAX, is_folder
+from pipeline.files.folders import PATH_MAX, is_folder, refused_part
 
 NAME_MAX = 255
 _EXTENSION_MAX = 32
@@ -66,6 +69,15 @@ def _first_free(folder: bytes, stem: bytes, extension: bytes, taken: Callable[[b
         middle = (low + high) // 2
         low, high = (middle, high) if taken(path(middle)) else (low, middle)
     return path(high)
+
+
+def plain_instead(source: bytes, destination: bytes, root: bytes) -> bytes | None:
+    """Return `source` with a plain name for the part of its `destination` below `root` that the disk refuses.
+
+    None if no name is the cause. Raises OSError as `folders.refused_part`.
+    """
+    part = refused_part(destination, root)
+    return plain_in(source, part, destination.split(b"/")[part]) if part else None
 
 
 def plain_in(source: bytes, part: int, refused: bytes) -> bytes | None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from db.ledger.ledger import FileDecision, Ledger
 from pipeline.config import Settings
 from pipeline.files import moves, naming
-from pipeline.files.folders import SYSTEM_ERRNOS, refused_part
+from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.safe_open import refuse_unwritable
 from pipeline.watch.refused_folders import Refusals
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
@@ -151,13 +151,12 @@ class PlaceStep:
         if self._is_for_all(error, root):
             raise error
         try:
-            part = refused_part(destination, root)
+            source = naming.plain_instead(file.source, destination, root)
         except OSError as refusal:  # the folder takes no file
             if self._is_for_all(refusal, root):
                 raise
             self._wait(file, destination, error if isinstance(error, moves.FolderError) else refusal)
             return
-        source = naming.plain_in(file.source, part, destination.split(b"/")[part]) if part else None
         if source is None:
             refuse_unwritable(self._spool)
             if file.resumed:  # the first retry is immediate, to remove part of a copy soon

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from db.connection.engine import writing
+from db.schema.tables import files
 from pipeline.corrections import correct_undo_retry
 from pipeline.errors import LockError, SettingsError
 from pipeline.files import moves
+from tests.pipeline.worker.refusing_disk import Disk
 from tests.support.installation import FOLDERS, Installation
 
 
@@ -131,6 +136,38 @@ def test_trouble_with_a_folder_leaves_everything_as_it_was(pawsort: Installation
     assert "nothing was moved" in change.problem
     assert pawsort.ledger.pending_moves() == []
     assert pawsort.state(id) == ("filed", "cats", None, b"sorted/cats/x.jpg")
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOENT, errno.ENAMETOOLONG], ids=errno.errorcode.get)
+@pytest.mark.parametrize(
+    ("source", "filed"),
+    [(b"a:b.jpg", b"a_b.jpg"), (b"c:d/a:b.jpg", b"c_d/a_b.jpg"), (b"e/c:d/x.jpg", b"e/c_d/x.jpg")],
+)
+def test_a_name_that_the_disk_refuses_becomes_plain_as_when_it_was_filed(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, source: bytes, filed: bytes, code: int
+) -> None:
+    Disk(monkeypatch, lambda below: code if b":" in below else 0)
+    id = pawsort.file(filed)
+    with writing(pawsort.engine) as connection:
+        connection.execute(update(files).where(files.c.id == id).values(source=source))
+    [change] = pawsort.correct(b"cats/" + filed)
+    assert change.problem is None
+    assert pawsort.tree() == {b"sorted/dogs/" + filed: b"cat"}
+    assert len(pawsort.ledger.moves(id)) == 1
+    assert [change.problem for change in pawsort.undo(last=2)] == [None, None]
+    assert pawsort.tree() == {b"inbox/" + source: b"cat"}
+
+
+def test_a_photo_that_is_refused_under_every_name_stays(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = pawsort.file(b"odd:.jpg")
+    Disk(monkeypatch, lambda below: errno.EINVAL if b"odd" in below else 0)
+    [change] = pawsort.correct(b"cats/odd:.jpg")
+    assert change.problem
+    assert "nothing was moved" in change.problem
+    assert pawsort.ledger.pending_moves() == []
+    assert pawsort.state(id) == ("filed", "cats", None, b"sorted/cats/odd:.jpg")
 
 
 def test_one_command_at_a_time(pawsort: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
