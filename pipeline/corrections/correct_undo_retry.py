@@ -26,6 +26,7 @@ from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
 from pipeline.corrections.recorded_move import Change, Mover, Plan, RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
+from pipeline.corrections.spellings import respelled
 from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.errors import LockError, SettingsError
 
@@ -238,7 +239,7 @@ class _Planner:
     def _find(self, file: bytes | Known, or_undone: bool = False) -> Entry:
         if isinstance(file, Known):
             return self._known(file, or_undone)
-        for path in self._spellings(file):
+        for path in self._paths(file):
             if entry := filed_at_paths(self._engine, [path]).get(path):
                 return entry
         self._refuse_relocated(file)
@@ -267,9 +268,11 @@ class _Planner:
             return found[0]
         raise RefusedError("is no longer in a folder")
 
-    def _spellings(self, file: bytes) -> Iterator[bytes]:
-        """Yield the path as given, and with the links on the way to `sorted` resolved."""
+    def _paths(self, file: bytes) -> Iterator[bytes]:
+        """Yield the path as given, with links on the way to `sorted` resolved, and as its row spells it."""
         path = os.path.abspath(file)
         yield path
         real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-        yield os.path.join(self._sorted, os.path.relpath(real, os.path.realpath(self._sorted)))
+        below = os.path.join(self._sorted, os.path.relpath(real, os.path.realpath(self._sorted)))
+        yield below
+        yield from respelled(self._engine, self._sorted, [below]).values()

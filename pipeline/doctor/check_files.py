@@ -12,8 +12,8 @@ from db.queries import integrity
 from db.queries.listing import filed_at_paths
 from pipeline.config import Settings
 from pipeline.corrections.relocation import Relocation, relocated
+from pipeline.corrections.spellings import respelled
 from pipeline.doctor.problem import Kind, Problem
-from pipeline.doctor.spellings import respelled
 from pipeline.files import moves
 from pipeline.watch.ignore_rules import is_temporary
 from pipeline.worker.locks import holder

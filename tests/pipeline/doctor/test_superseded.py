@@ -213,6 +213,8 @@ def test_a_file_system_that_takes_two_spellings_for_one(
     monkeypatch.setattr(os, "lstat", lstat)
     monkeypatch.setattr(moves, "files_below", files_below)
     assert left(pawsort) == []
+    [change] = pawsort.correct(b"cats/" + respell(name))
+    assert (change.problem, change.outcome) == (None, "dogs")
     assert repaired(pawsort) == []
 
 

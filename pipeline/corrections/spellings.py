@@ -19,17 +19,17 @@ from db.schema.file_names import RawName
 _Listing = Callable[[bytes], frozenset[bytes]]
 
 
-def respelled(engine: Engine, root: bytes, paths: Sequence[RawName]) -> set[RawName]:
-    """Return those of `paths`, listed below `root`, that a filed row names in another spelling.
+def respelled(engine: Engine, root: bytes, paths: Sequence[RawName]) -> dict[RawName, RawName]:
+    """Return those of `paths`, as listed below `root`, that a filed row names in another spelling, with that.
 
     Rows are read only if `root` contains a folder that treats other spellings as the same.
     """
     wanted = {_folded(path): path for path in paths if _has_spellings(root, path)}
     if not wanted:
-        return set()
+        return {}
     listed = lru_cache(maxsize=2)(_names_in)
     return {
-        path
+        path: recorded
         for recorded in integrity.filed_paths(engine)
         if (path := wanted.get(_folded(recorded))) and _is_one_file(recorded, path, listed)
     }
