@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -35,6 +37,22 @@ def shared_cases() -> Path:
     if not SHARED_CASES.is_dir():
         pytest.skip(f"pictures from public test suites are not here: {SHARED_CASES}")
     return SHARED_CASES
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder() -> Iterator[None]:
+    """Give the tests and their processes an empty folder of their own for temporary files.
+
+    Locks and heartbeats are looked for in it, which takes long where others leave thousands of files. It is
+    short, since sockets lie in it, and open to all users, as `/tmp` is: some tests have processes of others.
+    """
+    folder = tempfile.mkdtemp(prefix="pawsort-")
+    os.chmod(folder, 0o1777)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)
