@@ -56,6 +56,21 @@ def own_temporary_folder() -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """Let files of this process not wait for the disk; a wrong descriptor is an error as before.
+
+    Power is cut only under workers in processes of their own, which do wait.
+    """
+
+    def fsync(descriptor: int) -> None:
+        os.fstat(descriptor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Keep the half million objects of the imports out of the garbage collector, and run it more rarely.
