@@ -9,6 +9,7 @@ the first but cannot draw, and forty lines do both.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 import textwrap
@@ -26,16 +27,29 @@ Graph = Mapping[str, frozenset[str]]
 """For each module or package, those it imports."""
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Return the path of each module by its dotted name, without the migrations."""
     paths = (path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))
     return {_name(path): path for path in paths if "migrations" not in path.parts}
 
 
+@functools.cache
 def module_graph() -> Graph:
     """Return the modules of Pawsort that each module imports."""
     known = modules()
     return {name: frozenset(_imported(path, known) - {name}) for name, path in known.items()}
+
+
+def statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield each statement of a module at any depth, in order: a twelfth of what `ast.walk` yields."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.stmt):
+            yield node
+        for field in ("cases", "finalbody", "orelse", "handlers", "body"):
+            waiting.extend(reversed(getattr(node, field, ())))
 
 
 def package_graph(graph: Graph) -> Graph:
@@ -129,7 +143,7 @@ def _is_package(module: str) -> bool:
 
 def _imported(path: Path, known: Mapping[str, Path]) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {name for node in ast.walk(tree) for name in _names(node) if name in known}
+    return {name for node in statements(tree) for name in _names(node) if name in known}
 
 
 def _names(node: ast.AST) -> Iterator[str]:

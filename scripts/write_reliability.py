@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.import_graph import statements
 from scripts.safeguards import by_fault
 from tests.faults.catalogue import DOES_NOT_APPLY, NO_SAFEGUARD, SECTIONS, Fault
 
@@ -45,7 +46,7 @@ def text(head: str | None = None, guards: dict[int, list[str]] | None = None) ->
 
 
 def _marks(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             for decorator in node.decorator_list:
                 if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.fault":

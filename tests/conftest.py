@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import sys
+import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -37,6 +40,37 @@ def shared_cases() -> Path:
     return SHARED_CASES
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder() -> Iterator[None]:
+    """Give the tests and their processes an empty folder of their own for temporary files.
+
+    Locks and heartbeats are looked for in it, which takes long where others leave thousands of files. It is
+    short, since sockets lie in it, and open to all users, as `/tmp` is: some tests have processes of others.
+    """
+    folder = tempfile.mkdtemp(prefix="pawsort-")
+    os.chmod(folder, 0o1777)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """Let files of this process not wait for the disk; a wrong descriptor is an error as before.
+
+    Power is cut only under workers in processes of their own, which do wait.
+    """
+
+    def fsync(descriptor: int) -> None:
+        os.fstat(descriptor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Keep the half million objects of the imports out of the garbage collector, and run it more rarely.
@@ -50,6 +84,31 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
         gc.set_threshold(10_000, 10, 10)
         gc.enable()
+        if "sqlalchemy" in sys.modules:
+            share_compiled_statements()
+
+
+def share_compiled_statements() -> None:
+    """Compile each statement once in a test process, a fifth of the time of tests of a worker.
+
+    SQLAlchemy keeps them for each engine, and tests make thousands of engines of the same two kinds.
+    """
+    from sqlalchemy import Engine
+    from sqlalchemy.util import LRUCache
+
+    compiled: LRUCache[object, object] = LRUCache(2000)
+
+    class Shared:
+        """What SQLAlchemy needs of a cache; its keys begin with the dialect object of an engine."""
+
+        def get(self, key: tuple[object, ...]) -> object:
+            return compiled.get((type(key[0]), *key[1:]))
+
+        def __setitem__(self, key: tuple[object, ...], value: object) -> None:
+            compiled[(type(key[0]), *key[1:])] = value
+
+    shared = Shared()
+    Engine._compiled_cache = property(lambda _: shared, lambda *_: None)  # type: ignore[assignment]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -217,13 +217,18 @@ class _PlainLoader(PlainLoader):
         return super().compose_node(parent, index)
 
 
+def parse_manifest(text: str) -> object:
+    """Return the content of a bundle.yaml, not validated. Raises YAMLError, ValueError and RecursionError."""
+    return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
+
+
 def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
     if not os.path.lexists(file) and (not os.path.isdir(path) or os.access(path, os.X_OK)):
         raise BundleError(f"{path}: no bundle here: expected a folder with {MANIFEST} in it. {REMEDY}")
     try:
         text = read_file(file, LARGEST_MANIFEST).decode()
-        content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
+        content = parse_manifest(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         detail = " ".join(str(error).split())
         raise BundleError(f"{file}: not readable as YAML: {detail}. {REMEDY}") from error

@@ -44,6 +44,7 @@ def answer_key(settings: Settings, bundle: Bundle, engine_name: str = "") -> str
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@cache  # a process goes on with what it has imported, whatever is installed meanwhile
 def _version(package: str) -> str | None:
     try:
         return version(package)

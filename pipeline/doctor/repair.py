@@ -41,7 +41,8 @@ _LEFT = {
     "database": "left: a damaged database is not changed; replace it by a backup",
     "folder": "left: its disk may not be mounted",
     "missing": "left: its content was not found under `sorted`",
-    "superseded": "left: its folder is missing or empty; its disk may not be mounted",
+    "superseded": "left: its folder is missing or empty, so its disk may not be mounted; if you emptied it, "
+    "put any file into it and repair again",
     "changed": "left: only you can decide which content is right",
     "unreadable": "left: it cannot be read",
     "unfinished": "left: the worker finishes it when it starts",

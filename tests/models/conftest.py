@@ -137,6 +137,29 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear_probe, "_STEPS", FEW_STEPS)
 
 
+_frozen: dict[Any, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def frozen_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build and freeze the network of each bundle once in a test process: Keras takes a second or two for it.
+
+    A frozen function keeps nothing of what it was asked before. A bundle is known by its hash.
+    """
+    from models.inference import engines
+
+    freeze = engines._frozen
+
+    def frozen(bundle: Bundle, threads: int | None) -> Any:
+        key = (bundle.sha256, bundle.architecture, len(bundle.labels), bundle.input_size,
+               bundle.calibration.temperature, threads)  # fmt: skip
+        if key not in _frozen:
+            _frozen[key] = freeze(bundle, threads)
+        return _frozen[key]
+
+    monkeypatch.setattr(engines, "_frozen", frozen)
+
+
 @pytest.fixture
 def one_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give small networks one layer: TensorFlow takes seconds to trace each training of the whole ones."""

@@ -31,15 +31,12 @@ def test_names_are_those_of_one_safeguard_each() -> None:
     assert len({safeguard.name for safeguard in SAFEGUARDS}) == len(SAFEGUARDS)
 
 
-MARKED = write_reliability.marked()
-
-
 def test_each_fault_of_a_safeguard_has_a_test_of_its_own_among_those_that_are_run() -> None:
     without_test = [
         (safeguard.name, number)
         for safeguard in SAFEGUARDS
         for number in safeguard.faults
-        if not covers(number, safeguard.tests, MARKED)
+        if not covers(number, safeguard.tests, write_reliability.marked())
     ]
     assert without_test == []
 

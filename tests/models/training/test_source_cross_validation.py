@@ -11,7 +11,7 @@ from models.data.dataset import Photos
 from models.inference.box_crops import CropInference
 from models.inference.outputs import NetworkOutputs
 from models.networks.tf_runtime import tf
-from models.training import source_cross_validation
+from models.training import linear_probe, source_cross_validation
 from models.training.linear_probe import FeatureSet, LinearHead, feature_set, fit
 
 CLASSES = ("cat", "dog", "neither")
@@ -32,6 +32,13 @@ def features_of(sources: list[str]) -> FeatureSet:
     return FeatureSet(features, np.array([r[0] for r in rows], np.int16), [r[1] for r in rows], len(rows))
 
 
+@pytest.fixture
+def third_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few features are fitted well enough by then."""
+    monkeypatch.setattr(linear_probe, "_STEPS", 500)
+
+
+@pytest.mark.usefixtures("third_of_the_steps")
 def test_each_head_is_fitted_to_every_source_but_its_own():
     heads = source_cross_validation.heads_by_source(features_of(["sea", "street", "desk"] * 20), CLASSES, 1)
     assert heads.keys() == {"sea", "street", "desk"}
@@ -43,6 +50,7 @@ def test_each_head_is_fitted_to_every_source_but_its_own():
         assert all(head[2] - head[:2].max() > own[2] - own[:2].max() + 1 for head in others)
 
 
+@pytest.mark.usefixtures("third_of_the_steps")
 def test_dropout_keeps_single_weights_small():
     seen = features_of(["sea", "street", "desk"] * 20)
     plain, dropped, again = (fit(replace(seen, dropout=share), 3, 1) for share in (0.0, 0.5, 0.5))

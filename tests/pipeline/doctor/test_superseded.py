@@ -122,7 +122,8 @@ def test_rows_of_a_folder_whose_disk_may_be_missing_do_not_end(whole: Installati
     shutil.move(disk, whole.settings.base / "unmounted")
     assert told(whole) == {"superseded sorted/duplicates/copy.jpg": False}
     disk.mkdir()
-    assert told(whole) == {"superseded sorted/duplicates/copy.jpg": False}
+    [kept] = repaired(whole)
+    assert not kept.done and "if you emptied it, put any file into it and repair again" in kept.told
     put(disk / "other.jpg", b"9")
     assert told(whole)["superseded sorted/duplicates/copy.jpg"]
 

@@ -102,10 +102,14 @@ def test_killed_at_every_step_nothing_is_lost(tmp_path: Path, after: bool, again
         for kill in (point, again):
             with pytest.MonkeyPatch.context() as patch:
                 kill_at(patch, kill, after=after)
+                worker = pawsort.worker()
                 try:
-                    run_until_idle(pawsort.worker())
+                    run_until_idle(worker)
                 except Death:
                     died += 1
+                finally:
+                    for inbox in worker.inboxes:
+                        inbox.stop()  # it may be listing a folder, which ends with a process
         pawsort.run_worker()
         conserved(pawsort.settings, pawsort.injected)
         assert len(pawsort.rows()) == len(pawsort.injected), f"killed at {point}"

@@ -95,7 +95,7 @@ def test_an_answer_from_other_code_or_another_engine_is_not_taken_over(
 ) -> None:
     key = answer_key(pawsort.settings, BUNDLE)
     assert key == answer_key(pawsort.settings, BUNDLE)
-    monkeypatch.setattr("pipeline.classifier.answer_key.version", lambda name: "99")
+    monkeypatch.setattr("pipeline.classifier.answer_key._version", lambda name: "99")
     assert answer_key(pawsort.settings, BUNDLE) != key
 
 

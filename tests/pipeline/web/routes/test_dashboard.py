@@ -61,8 +61,11 @@ def test_the_page_has_what_the_worker_says_of_itself(client: TestClient, pawsort
 
 
 def test_a_dead_worker_is_red(client: TestClient, pawsort: Installation) -> None:
-    beat().write(pawsort.settings.state / heartbeat.FILE_NAME)
-    assert 'class="pulse bad"' in client.get("/today/now").text
+    said = beat(inboxes=(InboxBeat("/in/a", "native", "ok", None, 2),))
+    said.write(pawsort.settings.state / heartbeat.FILE_NAME)
+    text = client.get("/today/now").text
+    assert 'class="pulse bad"' in text
+    assert "watching" not in text and str(pawsort.settings.inboxes[0]) in text
 
 
 def test_the_part_that_renews_itself_comes_alone(client: TestClient, pawsort: Installation) -> None:
