@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
 from db.schema.file_names import RawName
-from db.schema.tables import MoveKind, State
+from db.schema.tables import MoveKind, State, Via
 
 Identity: TypeAlias = tuple[int, int, int, int]
 """A file's device, inode, bytes and mtime_ns, as `os.stat` gives them."""
@@ -130,7 +130,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A row of `moves`: a correction or an undo, under way until `done_at` is set."""
+    """A row of `moves`, such as a correction or an undo, under way until `done_at` is set."""
 
     id: int
     file_id: int
@@ -145,6 +145,8 @@ class Move:
     by: str
     began_at: datetime
     done_at: datetime | None
+    via: Via | None = None
+    old_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
