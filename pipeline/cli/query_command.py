@@ -22,7 +22,7 @@ class Format(StrEnum):
 
 def query(
     config: Config = DEFAULT,
-    outcome: Annotated[str | None, words("A folder, waiting or undone.")] = None,
+    outcome: Annotated[str | None, words("A folder, waiting, undone or removed.")] = None,
     prediction: Annotated[str | None, words("A label of the model, such as cat.")] = None,
     inbox: Annotated[str | None, typer.Option(help="The inbox of the files.")] = None,
     name: Annotated[str | None, words("Part of the file's name.")] = None,
