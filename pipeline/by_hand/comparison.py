@@ -70,8 +70,14 @@ class Comparison:
         )
         self._scanner = Scanner(root, callbacks)
 
-    def run(self) -> Iterator[None]:
-        """Compare all; yields often, at most after some milliseconds. Raises OSError, DatabaseError."""
+    def run(self, lost: Sequence[int] = ()) -> Iterator[None]:
+        """Compare all; yields often, at most after some milliseconds. Raises OSError, DatabaseError.
+
+        `lost` are ids of files that the worker decided on and that are neither in the spool nor in their
+        folder: somebody took them from there before a killed worker could record them.
+        """
+        for place in places.decided(self._engine, lost):
+            self.differences.displaced[place.id] = place
         for state in ("filed", "undone"):
             yield from self._rows(state)
         self._scanner.push(b"")
@@ -87,7 +93,7 @@ class Comparison:
 
     def folder(self, place: Place) -> bytes:
         """Return the class's folder, or the inbox's, that the path of a row is in."""
-        if place.state != "filed":
+        if place.state == "undone":
             inside = (inbox for inbox in self._inboxes if place.path.startswith(os.path.join(inbox, b"")))
             return next(inside, os.path.dirname(place.path))
         return os.path.join(self._root, place.path[len(self._root) + 1 :].split(b"/")[0])
@@ -104,7 +110,7 @@ class Comparison:
             return False
         except OSError:
             return None
-        if place.state != "filed":
+        if place.state == "undone":
             return True
         return stat.S_ISREG(found.st_mode) and self.fits(place, snapshot(place.path, found))
 

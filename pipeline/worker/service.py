@@ -73,7 +73,9 @@ def run(
         worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
         writer = reporter(settings, engine)
         schedule = Schedule(writer, ReportSchedule(writer.at, writer.zone))
-        follower = Follower(engine, settings, bundle.folders) if settings.watch.sorted else None
+        follower = None
+        if settings.watch.sorted:
+            follower = Follower(engine, settings, bundle.folders, lost=lambda: worker.in_flight.missing_files)
         code = WorkerRun(settings, bundle, worker, classifier, schedule, engine, follower).live(once)
         if once:
             report_so_far(writer)
