@@ -24,15 +24,6 @@ class Place(NamedTuple):
     bytes: int
     mtime_ns: int
 
-    def fits(self, dev: int, ino: int, size: int, mtime_ns: int, *, by_inode: bool = True) -> bool:
-        """Return whether a file is the one of this row, unchanged.
-
-        A file copied to another file system has another inode, so that inodes are compared only on the
-        device of the row, and not at all without `by_inode`, where they change from mount to mount.
-        """
-        same = (size, mtime_ns) == (self.bytes, self.mtime_ns)
-        return same and (ino == self.ino or dev != self.dev or not by_inode)
-
 
 _COLUMNS = tuple(files.c[name] for name in Place._fields)
 _AFTER = files.c.id > bindparam("after")

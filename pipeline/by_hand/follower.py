@@ -21,7 +21,7 @@ from db.connection.engine import DatabaseUnavailable, forget_connections
 from db.queries import places
 from models.errors import in_words
 from pipeline.by_hand import memory
-from pipeline.by_hand.comparison import Comparison
+from pipeline.by_hand.comparison import Comparison, fits
 from pipeline.by_hand.folder_guard import FolderGuard
 from pipeline.by_hand.folder_labels import FolderLabels
 from pipeline.by_hand.missing import Missing
@@ -272,7 +272,7 @@ class Follower:
         if not stat.S_ISREG(found.st_mode):
             return True
         seen = snapshot(path, found)
-        return any(place.fits(*seen[1:]) for place in rows)
+        return any(fits(place, seen, self._guard) for place in rows)
 
     def _change(self) -> None:
         if not self._changed:
