@@ -65,7 +65,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        waited = {p.id for p in sure if now - self._since[p.id] >= least}\n",
         "        waited = {p.id for p in sure}\n",
         (),
-        (f"{_RULES}a_photo_must_be_missing_for_a_time"),
+        (f"{_RULES}a_photo_must_be_missing_for_a_time",),
     ),
     of(
         "a file that cannot be read may be the missing one",
@@ -239,7 +239,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (f"{_CERTAIN}a_link_to_a_file_that_came_in_again_is_an_addition",),
     ),
     of(
-        "empty files are told apart by inode",
+        "of empty files the inode tells which is which",
         "pipeline/by_hand/take_up.py",
         '    by_inode = place.state == "vanished" or not seen.size\n',
         '    by_inode = place.state == "vanished"\n',
