@@ -159,6 +159,8 @@ def test_more_changes_than_one_scan_keeps_are_taken_up_by_the_next(
     pawsort: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparison, "MOST", 3)
+    assert pawsort.follower
+    pawsort.follower._missing.seconds = 0.0
     ids = [pawsort.file(b"%d.jpg" % n, b"%d" % n) for n in range(20)]
     # Whichever are listed first, those that were moved come after some.
     for n in range(10):
