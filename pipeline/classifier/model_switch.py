@@ -116,9 +116,9 @@ class ModelSwitch:
         Called before each submission. Raises ModelError if the base cannot be used.
         """
         before = self._active
-        self._look()
         if self._trial:
             self._try(self._trial)
+        self._look()
         return None if self._active is before else self._active.bundle
 
     # --- as a Classifier: the model at work ---------------------------------------------------------
