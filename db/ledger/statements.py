@@ -75,7 +75,7 @@ RELOCATE = (
 SOME_UNDONE = select(files.c.id).where(text(IS_UNDONE)).limit(1)
 UNDONE_AT = select(*FILE_COLUMNS).where(text(IS_UNDONE), files.c.path.in_(bindparam("paths", expanding=True)))
 COMING_BACK = select(moves.c.destination).where(text(IS_PENDING), moves.c.new_outcome.is_(None))
-UNDONE_LIKE = select(files.c.id, files.c.dev, files.c.ino, files.c.path).where(
+UNDONE_LIKE = select(*FILE_COLUMNS).where(
     text(IS_UNDONE),
     or_(
         files.c.path.in_(bindparam("paths", expanding=True)),
@@ -134,10 +134,14 @@ _IS_UNREAD = and_(
     text(IS_FILED),
 )
 SOME_UNREAD = select(files.c.id).where(_IS_UNREAD).limit(1)
-_OF_TIME = files.c.mtime_ns.in_(bindparam("mtimes", expanding=True))
+# Another disk rounds the mtime, so the size selects; of empty files, which may be many, only the mtime can.
+_LIKE = or_(
+    files.c.bytes.in_(bindparam("sizes", expanding=True)),
+    files.c.mtime_ns.in_(bindparam("mtimes", expanding=True)),
+)
 _OF_NAME = files.c.name.in_(bindparam("names", expanding=True))
-UNREAD_LIKE = select(*FILE_COLUMNS).where(_IS_UNREAD, _OF_TIME)
-NAMED_LIKE = select(*FILE_COLUMNS).where(_OF_NAME, text(IS_FILED), _OF_TIME)
+UNREAD_LIKE = select(*FILE_COLUMNS).where(_IS_UNREAD, _LIKE)
+NAMED_LIKE = select(*FILE_COLUMNS).where(_OF_NAME, text(IS_FILED), _LIKE)
 
 _ARRIVING = files.alias("arriving")
 OWNERS_BEFORE = (
