@@ -93,9 +93,9 @@ class ModelSwitch:
         surroundings: Surroundings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.family = family
         self.problem: str | None = None
         """The reason why the version in force is not at work."""
-        self._family = family
         self._surroundings = surroundings
         self._clock = clock
         self._active = first
@@ -189,7 +189,7 @@ class ModelSwitch:
         if now < self._look_at or self._is_starting:
             return
         self._look_at = now + LOOK_SECONDS
-        seen = _signature(self._family.record_path)
+        seen = _signature(self.family.record_path)
         if seen is None:
             return
         if seen != self._seen:
@@ -197,7 +197,7 @@ class ModelSwitch:
         elif now < self._retry_at:
             return
         self._retry_at = float("inf")
-        self._want(chain(self._family)[0])
+        self._want(chain(self.family)[0])
 
     def _want(self, version: Version) -> None:
         """Begin to try a version, unless it is at work or being tried."""
@@ -247,14 +247,14 @@ class ModelSwitch:
 
     def _before(self, failed: Version) -> LoadedModel:
         """Load the latest version in force before one that failed. Raises ModelError if the base fails."""
-        versions = chain(self._family)
+        versions = chain(self.family)
         earlier = versions[versions.index(failed) + 1 :] if failed in versions[:-1] else versions
         for version in earlier[:-1]:
             try:
                 return self._surroundings.load(version)
             except (PawsortError, OSError) as error:
                 log.error("%s cannot be used; the version before it is tried: %s", version.name, error)
-        return self._surroundings.load(self._family.base)
+        return self._surroundings.load(self.family.base)
 
     def _refuse(self, version: Version, error: Exception) -> None:
         """Say why a version is not used, and when it is tried again."""

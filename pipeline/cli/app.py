@@ -117,6 +117,8 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
     from pipeline.classifier.classify_files import preview
     from pipeline.cli.output import print_table
     from pipeline.cli.progress import filing_progress
+    from pipeline.import_path import interpreter
+    from pipeline.learning.nightly import NICENESS
     from pipeline.worker import service
     from pipeline.worker.web_process import pages_beside
 
@@ -130,8 +132,9 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
         return 0
     with filing_progress(show=once) as on_filed:
         beside = pages_beside(config.absolute()) if pages else nullcontext()
+        learn = [*interpreter(NICENESS), "learn", "--config", str(config.absolute())]
         working_folder.leave()
-        return service.run(settings, once=once, on_filed=on_filed, beside=beside)
+        return service.run(settings, once=once, on_filed=on_filed, beside=beside, learn=learn)
 
 
 @app.command()

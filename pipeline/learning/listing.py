@@ -79,8 +79,9 @@ class ChallengerNotice:
         self._changed: tuple[int, ...] = ()
         self._text: str | None = None
 
-    def text(self) -> str | None:
-        """Return the notice, None if no challenger is better."""
+    @property
+    def notice(self) -> str | None:
+        """The notice, None if no challenger is better."""
         changed = tuple(map(_changed_at, self._paths))
         if changed != self._changed:
             self._changed, self._text = changed, self._read()

@@ -25,6 +25,7 @@ from pipeline.classifier.model_switch import ModelSwitch
 from pipeline.config import Settings
 from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, translated
+from pipeline.learning.nightly import Learning
 from pipeline.permissions import exposed, limited
 from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
@@ -54,11 +55,12 @@ def run(
     classifier: Classifier | None = None,
     on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
     beside: AbstractContextManager[None] | None = None,
+    learn: Sequence[str] = (),
 ) -> int:
     """Run the worker until a signal, or with `once` until every file is filed; return the exit code.
 
-    `beside` is entered when this is known to be the only worker, and left when it ends. Raises PawsortError
-    when it cannot start or go on.
+    `beside` is entered when this is known to be the only worker, and left when it ends. `learn` is the
+    command to run at `settings.learn.at`. Raises PawsortError when it cannot start or go on.
     """
     prepare_folders(settings)
     with ExitStack() as stack:
@@ -81,7 +83,8 @@ def run(
         assert model
         change = switch.advance if switch else None
         worker = Worker(settings, bundle, engine, model, change_model=change, on_filed=on_filed)
-        code = WorkerRun(settings, worker, model, switch, engine).live(once)
+        learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
+        code = WorkerRun(settings, worker, model, switch, engine, learning).live(once)
         if once:
             report_so_far(reporter(settings, engine, worker.bundle))
         return code
@@ -130,12 +133,14 @@ class WorkerRun:
         classifier: Classifier,
         switch: ModelSwitch | None,
         engine: Engine,
+        learning: Learning,
     ) -> None:
         self._settings = settings
         self._worker = worker
         self._classifier = classifier
         self._switch = switch
         self._engine = engine
+        self._learning = learning
         agenda = ReportSchedule(time.fromisoformat(settings.report.at), settings.report.zone)
         self._schedule = Schedule(_WorkersReporter(settings, engine, worker), agenda)
         self._started_at = datetime.now(UTC)
@@ -152,6 +157,7 @@ class WorkerRun:
                 self._worker.start()
                 if not once:
                     self._schedule.start()
+                    self._learning.start()
                 log.info(
                     "loading model %s; drop photos into %s",
                     self._worker.bundle.name,
@@ -165,6 +171,7 @@ class WorkerRun:
             finally:
                 self._beat("stopping")
                 self._schedule.stop()
+                self._learning.stop()
                 self._worker.stop()
                 self._beat("stopped")
         if received:
@@ -185,6 +192,7 @@ class WorkerRun:
         if monotonic() - self._beat_at >= BEAT_SECONDS:
             self._beat(self._state())
             self._schedule.follow_clock()
+            self._learning.follow_clock()
 
     def _beat(self, state: State) -> None:
         self._beat_at = monotonic()
@@ -218,6 +226,7 @@ class WorkerRun:
             model_version=switch.active.version.number if switch else None,
             model_sha256=worker.bundle.sha256,
             model_problem=refused,
+            learning=self._learning.notice,
             rate_per_second=round(worker.rate, 3),
             waiting=worker.in_flight.waiting,
             last_filed_at=last_at,
