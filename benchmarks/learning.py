@@ -46,9 +46,8 @@ def _rate(folder: Path, count: int) -> float:
 def _busy(folder: Path) -> Iterator[None]:
     """Classify photos over and over in processes of low priority, in this session as the worker's."""
     words = shlex.join([*interpreter(NICENESS), "classify", str(folder), "--json"])
-    process = subprocess.Popen(
-        ["sh", "-c", f"while kill -0 {os.getpid()}; do {words}; done >/dev/null 2>&1"], process_group=0
-    )
+    loop = f"while kill -0 {os.getpid()}; do {words}; done"  # it ends with this process, however that ends
+    process = subprocess.Popen(["sh", "-c", f"{loop} >/dev/null 2>&1"], process_group=0)
     try:
         yield
     finally:
