@@ -20,7 +20,7 @@ from db.connection.errors import LedgerError
 from db.schema.file_names import RawName
 from db.schema.records import Action, Entry, Identity, Move, SettledFile
 from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entry_of, in_pieces, move_of
-from db.schema.tables import IS_FILED, IS_PENDING, IS_UNDONE, MoveKind, files, moves
+from db.schema.tables import IS_FILED, IS_PENDING, IS_UNDONE, MoveKind, Via, files, moves
 
 
 class MoveBook:
@@ -40,15 +40,18 @@ class MoveBook:
         by: str,
         at: datetime,
         undoes: int | None = None,
+        via: Via | None = None,
     ) -> Move:
         """Record that a filed file is about to be renamed to `destination` (absolute).
 
         `undoes` is the correction that an undo reverts; without one it reverts the filing, and has no new
-        outcome. Raises LedgerError if the file is not filed, or another move of it is under way.
+        outcome. `via` is how it was asked for. Raises LedgerError if the file is not filed, or another move
+        of it is under way.
         """
         values = {
             "file_id": file_id, "kind": kind, "destination": destination, "new_outcome": new_outcome,
             "new_corrected_to": new_corrected_to, "undoes": undoes, "by": by, "began_at": at,
+            "via": via,
         }  # fmt: skip
         with writing(self._engine) as connection:
             values |= _as_it_is(connection, file_id)
@@ -66,7 +69,10 @@ class MoveBook:
             done = connection.execute(pending.returning(*MOVE_COLUMNS)).one_or_none()
             if done is None:
                 raise LedgerError(f"Move {move_id} is not under way; nothing was changed.")
-            values = _moved(move_of(done)) | _identified(identity) | {"changed_at": at}
+            move = move_of(done)
+            values = (
+                _moved(move) | _reviewed(connection, move, at) | _identified(identity) | {"changed_at": at}
+            )
             connection.execute(update(files).where(files.c.id == done.file_id).values(**values))
 
     def abandon_move(self, move_id: int) -> None:
@@ -102,9 +108,15 @@ class MoveBook:
                 *gone, files.c.bytes.in_({file.bytes for file in seen.values()})
             )
             rows = [entry_of(row) for row in connection.execute(alike)]
-        known = {(_in_inbox(e), e.bytes, e.mtime_ns): e.path for e in rows if e.path is not None}
-        looks = {path: (file.source, file.bytes, file.mtime_ns) for path, file in seen.items()}
-        return {path: known[look] for path, look in looks.items() if look in known}
+        at: dict[RawName, list[Entry]] = {}
+        for entry in rows:
+            at.setdefault(_in_inbox(entry), []).append(entry)
+        return {
+            path: entry.path
+            for path, file in seen.items()
+            for entry in at.get(file.source, ())
+            if entry.path is not None and entry.looks_like(file.bytes, file.mtime_ns)
+        }
 
     def moves(self, file_id: int) -> list[Move]:
         """Return all moves of a file, oldest first."""
@@ -160,6 +172,21 @@ def _moved(move: Move) -> dict[str, Any]:
     if move.kind == "undo" and move.undoes is None:
         return {**there, "state": "undone"}
     return {**there, "destination": move.destination}
+
+
+def _reviewed(connection: Connection, move: Move, at: datetime) -> dict[str, Any]:
+    """Return who judged the file last and when, as it is once `move` is done; nothing if it stays."""
+    if move.kind == "correct" and move.new_corrected_to is not None:
+        return {"reviewed_by": move.by, "reviewed_at": at}
+    if move.kind != "undo" or move.undoes is None:
+        return {}
+    undo = moves.alias()
+    undone = select(undo.c.id).where(undo.c.undoes == moves.c.id, undo.c.done_at.is_not(None)).exists()
+    judged = moves.c.file_id == move.file_id, moves.c.kind == "correct", moves.c.done_at.is_not(None), ~undone
+    last = select(moves.c.by, moves.c.done_at).where(*judged, moves.c.new_corrected_to.is_not(None))
+    found = connection.execute(last.order_by(moves.c.id.desc()).limit(1)).one_or_none()
+    said = found if found and move.new_corrected_to is not None else (None, None)
+    return dict(zip(("reviewed_by", "reviewed_at"), said, strict=True))
 
 
 def _identified(identity: Identity | None) -> dict[str, int]:

@@ -153,6 +153,13 @@ def filed_at_paths(engine: Engine, paths: Collection[RawName]) -> dict[RawName, 
     return {entry.path: entry for entry in found if entry.path is not None}
 
 
+def undone_at(engine: Engine, path: RawName) -> Entry | None:
+    """Return the newest file that an undo has put back to this absolute path, None if there is none."""
+    with reading(engine) as connection:
+        found = entries_by(connection, files.c.path == path, text(IS_UNDONE))
+    return found[-1] if found else None
+
+
 def arrived_as(engine: Engine, inbox: str | os.PathLike[str], names: Collection[RawName]) -> Entry | None:
     """Return the newest file that came to the top of `inbox` under one of `names`, None if none did."""
     with reading(engine) as connection:

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast, get_args
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -28,20 +29,24 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from db.schema.columns import ROW_ID, ExactInt, Folder, Name, UtcTime, Words
 from db.schema.file_names import RawName
 
-State = Literal["claimed", "decoding", "decided", "filed", "vanished", "undone"]
-MoveKind = Literal["correct", "undo"]
+State = Literal["claimed", "decoding", "decided", "filed", "vanished", "undone", "removed"]
+MoveKind = Literal["correct", "undo", "follow", "remove", "return", "edit"]
+Via = Literal["command", "page", "api", "folder", "check", "doctor"]
+"""How a person, or a program for them, made a move."""
 
 # SQL conditions of partial indexes. As text without bound values, because a database uses such an index only
 # for a query that repeats its condition.
 IS_UNFINISHED = "state IN ('claimed', 'decoding', 'decided')"
 IS_FILED = "state = 'filed'"
 IS_UNDONE = "state = 'undone'"
+IS_REMOVED = "state = 'removed'"
 IS_PENDING = "done_at IS NULL"
 
 IMPORTED = "imported"
 """Reason of a row that `doctor --repair` made for a file without one; see `db.ledger.imported`."""
 IS_UNREVIEWED = "outcome = 'uncertain' AND corrected_to IS NULL"
 IS_FAILED = "outcome = 'failed'"
+IS_UNREAD = "state = 'filed' AND sha256 IS NULL"
 IS_CORRECTED = "corrected_to IS NOT NULL"
 
 
@@ -59,7 +64,11 @@ class FileRow(Base):
 
     `verdict` is the outcome that was decided; `outcome` is the folder that contains the file, so it is NULL
     until the file is filed and again after an undo. `path` is the recorded place: in the spool while claimed,
-    decoding or decided; at its destination once filed; in its inbox once undone; NULL once vanished.
+    decoding or decided; at its destination once filed; in its inbox once undone; NULL once vanished. A row
+    `removed`, whose file a person deleted, keeps the path and has no outcome.
+
+    `reviewed_by` and `reviewed_at` are of the last correction or confirmation that stands. `brightness` is
+    the mean of the decoded picture, 0 to 1.
 
     `answer_key` is a digest of the model, settings and versions: equal content with an equal key has an equal
     answer. NULL if unknown. It is not in the view, whose columns are also those of reports.
@@ -105,12 +114,17 @@ class FileRow(Base):
     filed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
     changed_at: Mapped[dt.datetime] = mapped_column(UtcTime)
     answer_key: Mapped[str | None] = mapped_column(Text)
+    reviewed_by: Mapped[str | None] = mapped_column(Words)
+    reviewed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
+    removed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
+    brightness: Mapped[float | None] = mapped_column(Double)
 
     __table_args__ = (
         CheckConstraint(f"state IN {get_args(State)}", name="ck_files_state"),
         # Partial where possible: a row enters such an index once, when its value is known.
         _index("ix_files_unfinished", "id", where=IS_UNFINISHED),
         _index("ix_files_undone", "id", where=IS_UNDONE),
+        _index("ix_files_removed", "id", where=IS_REMOVED),
         # A hash, because PostgreSQL's B-tree refuses values above 2,704 bytes and a path may be longer.
         _index("ix_files_path", "path", where=IS_FILED, postgresql_using="hash"),
         _index("ix_files_filed_at", "filed_at", where="filed_at IS NOT NULL"),
@@ -133,6 +147,8 @@ class FileRow(Base):
         _index("ix_files_confidence", "confidence", where="confidence IS NOT NULL"),
         _index("ix_files_name", "name"),
         _index("ix_files_seen_at", "seen_at"),
+        _index("ix_files_unread", "bytes", where=IS_UNREAD),
+        _index("ix_files_reviewed_at", "reviewed_at", where="reviewed_at IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )
 
@@ -140,7 +156,10 @@ class FileRow(Base):
 class MoveRow(Base):
     """A correction or an undo: recorded before the rename, and done once the rename is durable.
 
-    `undoes` is the correction that an undo reverts; NULL if it reverts the filing itself.
+    `undoes` is the correction that an undo reverts; NULL if it reverts the filing itself. The other kinds
+    record what a person did to a filed file by hand: its path changed (`follow`), it was deleted (`remove`),
+    it came back (`return`), its content changed (`edit`, with the `old_sha256`). `via` is how; NULL in rows
+    of earlier versions.
     """
 
     __tablename__ = "moves"
@@ -158,6 +177,8 @@ class MoveRow(Base):
     by: Mapped[str] = mapped_column(Words)
     began_at: Mapped[dt.datetime] = mapped_column(UtcTime)
     done_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
+    via: Mapped[str | None] = mapped_column(Text)
+    old_sha256: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         CheckConstraint(f"kind IN {get_args(MoveKind)}", name="ck_moves_kind"),
@@ -165,6 +186,37 @@ class MoveRow(Base):
         _index("ix_moves_file_id", "file_id"),
         _index("ix_moves_undoes", "undoes", where="undoes IS NOT NULL"),
         _index("ix_moves_done_at", "done_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class SpotCheckRow(Base):
+    """A filed photo that was drawn at random for a person to judge.
+
+    `weight` is how many photos of its `stratum` it stands for. Columns up to `model_sha256` are of the moment
+    of drawing; `correct` is NULL until a person answered with `label`.
+    """
+
+    __tablename__ = "spot_checks"
+
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True, autoincrement=True)
+    file_id: Mapped[int] = mapped_column(ForeignKey("files.id"))
+    drawn_at: Mapped[dt.datetime] = mapped_column(UtcTime)
+    stratum: Mapped[str] = mapped_column(Text)
+    weight: Mapped[float] = mapped_column(Double)
+    outcome: Mapped[str] = mapped_column(Text)
+    prediction: Mapped[str | None] = mapped_column(Text)
+    confidence: Mapped[float | None] = mapped_column(Double)
+    model: Mapped[str | None] = mapped_column(Text)
+    model_sha256: Mapped[str | None] = mapped_column(Text)
+    answered_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
+    by: Mapped[str | None] = mapped_column(Words)
+    label: Mapped[str | None] = mapped_column(Text)
+    correct: Mapped[bool | None] = mapped_column(Boolean)
+
+    __table_args__ = (
+        _index("ix_spot_checks_file_id", "file_id"),
+        _index("ix_spot_checks_answered_at", "answered_at", where="answered_at IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )
 
@@ -207,6 +259,10 @@ results = Table(
     Column("seen_at", UtcTime),
     Column("decided_at", UtcTime),
     Column("filed_at", UtcTime),
+    Column("reviewed_by", Text),
+    Column("reviewed_at", UtcTime),
+    Column("removed_at", UtcTime),
+    Column("brightness", Double),
 )
 """The view: one row for each file that arrived, with names in their readable form.
 
@@ -217,4 +273,5 @@ back into its inbox.
 
 files = cast(Table, FileRow.__table__)
 moves = cast(Table, MoveRow.__table__)
+spot_checks = cast(Table, SpotCheckRow.__table__)
 reports = cast(Table, ReportRow.__table__)

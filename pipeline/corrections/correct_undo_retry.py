@@ -19,8 +19,9 @@ from sqlalchemy import Engine
 
 from db.ledger.ledger import Action, Entry, Move
 from db.queries.integrity import filed_as
-from db.queries.listing import filed_at_paths
+from db.queries.listing import filed_at_paths, undone_at
 from db.schema.file_names import escape
+from db.schema.tables import Via
 from models.labels import NEITHER
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
@@ -67,6 +68,7 @@ def correct(
     by: str,
     folders: Mapping[str, str] | None = None,
     now: Now = _utc,
+    via: Via = "command",
 ) -> list[Change]:
     """Move photos to the folder of `label` and record who decided it; return a change for each of `files`.
 
@@ -78,7 +80,7 @@ def correct(
     known = load_bundle(settings).folders if folders is None else folders
     if label not in known and label != NEITHER:
         raise SettingsError(f"--as {label}: expected one of {', '.join(dict.fromkeys([*known, NEITHER]))}")
-    mover = Mover(engine, settings, by, now)
+    mover = Mover(engine, settings, by, now, via)
     planner = _Planner(engine, settings, mover)
     with moves_lock(settings):
         mover.recover()
@@ -93,6 +95,7 @@ def undo(
     last: int | None = None,
     since: datetime | None = None,
     now: Now = _utc,
+    via: Via = "command",
 ) -> list[Change]:
     """Revert changes, the newest first; return a change for each.
 
@@ -100,7 +103,7 @@ def undo(
     corrected file returns to its former folder, a filed one to its inbox; if its name is taken there, it gets
     another. Raises LockError, DatabaseError.
     """
-    mover = Mover(engine, settings, by, now)
+    mover = Mover(engine, settings, by, now, via)
     planner = _Planner(engine, settings, mover)
     with moves_lock(settings):
         mover.recover()
@@ -111,14 +114,19 @@ def undo(
 
 
 def retry(
-    engine: Engine, settings: Settings, by: str, files: Sequence[bytes | Known], now: Now = _utc
+    engine: Engine,
+    settings: Settings,
+    by: str,
+    files: Sequence[bytes | Known],
+    now: Now = _utc,
+    via: Via = "command",
 ) -> list[Change]:
     """Put failed files back into their inbox as new arrivals; return a change for each of `files`.
 
     Their old rows end once the files are there, and the worker processes them as new. The row of a file that
     an undo has put back ends in the same way. Raises as `undo`.
     """
-    mover = Mover(engine, settings, by, now)
+    mover = Mover(engine, settings, by, now, via)
     planner = _Planner(engine, settings, mover)
     with moves_lock(settings):
         mover.recover()
@@ -241,6 +249,8 @@ class _Planner:
             return self._known(file, or_undone)
         for path in self._paths(file):
             if entry := filed_at_paths(self._engine, [path]).get(path):
+                return entry
+            if or_undone and (entry := undone_at(self._engine, path)):
                 return entry
         self._refuse_relocated(file)
         named = [] if b"/" in file else filed_as(self._engine, file)

@@ -16,7 +16,7 @@ from db.connection.engine import LedgerError
 from db.ledger.ledger import Entry, Ledger, Move
 from db.queries.listing import filed_at_paths
 from db.schema.file_names import escape
-from db.schema.tables import MoveKind
+from db.schema.tables import MoveKind, Via
 from pipeline.config import Settings
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.files import moves, naming
@@ -80,13 +80,16 @@ class Plan:
 class Mover:
     """Make the moves of one command; the caller holds the lock. `now` returns UTC."""
 
-    def __init__(self, engine: Engine, settings: Settings, by: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, by: str, now: Callable[[], datetime], via: Via | None = None
+    ) -> None:
         self.ledger = Ledger(engine, os.fsencode(settings.spool))
         self._engine = engine
         self._settings = settings
         self._sorted = os.fsencode(settings.sorted)
         self._by = by
         self._now = now
+        self._via = via
 
     def recover(self) -> list[Change]:
         """Finish interrupted moves."""
@@ -129,6 +132,7 @@ class Mover:
                 self._by,
                 self._now(),
                 plan.undoes,
+                self._via,
             )
             try:
                 if not plan.stays:

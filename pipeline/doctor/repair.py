@@ -155,7 +155,7 @@ class _Repairer:
 
     def _pending(self, problem: Problem) -> Repair:
         if self._moves is None:
-            mover = Mover(self._engine, self._settings, BY, self._now)
+            mover = Mover(self._engine, self._settings, BY, self._now, "doctor")
             self._moves = {change.id: change for change in mover.recover() if change.id is not None}
         change = self._moves.get(problem.id or 0)
         if change is None:
@@ -207,7 +207,7 @@ class _Repairer:
         stays = entry.outcome == found.outcome
         corrected_to = entry.corrected_to if stays else None
         move = self._ledger.begin_move(
-            entry.id, "correct", found.path, found.outcome, corrected_to, BY, self._now()
+            entry.id, "correct", found.path, found.outcome, corrected_to, BY, self._now(), via="doctor"
         )
         self._ledger.finish_move(move.id, self._now())
         yield Repair(gone, True, f"repaired: found at {escape(found.path)}; its row names this path now")

@@ -119,7 +119,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     else:
         engine = open_database(request.getfixturevalue("postgres_made"))
         with writing(engine) as connection:
-            connection.exec_driver_sql("TRUNCATE files, moves, reports RESTART IDENTITY")
+            connection.exec_driver_sql("TRUNCATE files, moves, reports, spot_checks RESTART IDENTITY")
     yield engine
     engine.dispose()
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from db.schema.tables import IMPORTED, State, files, moves, reports, results
+from db.schema.tables import IMPORTED, State, files, moves, reports, results, spot_checks
 from pipeline.classifier.client import LossReason
 from pipeline.config import Settings
 from pipeline.decision import Doubt
@@ -112,7 +112,7 @@ def test_every_column_of_results_is_explained() -> None:
     assert names_in_first_cells(page) == {column.name for column in results.c}
 
 
-@pytest.mark.parametrize("table", [files, moves, reports])
+@pytest.mark.parametrize("table", [files, moves, spot_checks, reports])
 def test_every_column_of_the_tables_is_explained(table: Any) -> None:
     page = read("docs/database.md")
     own = page.split(f"**`{table.name}`**", 1)[1].split("\n**`", 1)[0]

@@ -90,6 +90,10 @@ class Row(BaseModel):
     seen_at: datetime
     decided_at: datetime | None
     filed_at: datetime | None
+    reviewed_by: str | None
+    reviewed_at: datetime | None
+    removed_at: datetime | None
+    brightness: float | None
 
 
 class Rows(BaseModel):

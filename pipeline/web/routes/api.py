@@ -131,7 +131,7 @@ def correct(
 ) -> dict[str, Any]:
     """Correct the label of a photo: the file moves, and the row records the correction."""
     known = _requested_version(context, id, if_match)
-    changes = correct_files.correct(context, visitor_name(request, said.by), [known], said.label)
+    changes = correct_files.correct(context, visitor_name(request, said.by), [known], said.label, "api")
     return _changed(context, response, known, changes, if_match)
 
 
@@ -141,9 +141,8 @@ def undo(
 ) -> dict[str, Any]:
     """Undo the last change: a correction returns to the previous folder, a filing to the inbox."""
     known = _requested_version(context, id, if_match)
-    return _changed(
-        context, response, known, correct_files.undo(context, visitor_name(request, by), [known]), if_match
-    )
+    changes = correct_files.undo(context, visitor_name(request, by), [known], "api")
+    return _changed(context, response, known, changes, if_match)
 
 
 @router.post(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from db.queries import overview
 from db.schema.file_names import escape
+from db.schema.tables import Via
 from pipeline.corrections import correct_undo_retry
 from pipeline.corrections.correct_undo_retry import Known
 from pipeline.corrections.recorded_move import Change
@@ -45,23 +46,26 @@ def parse_version(id: int, text: str) -> list[Known]:
     return files
 
 
-def correct(context: AppContext, by: str, files: Sequence[Known], label: str) -> list[Change]:
+def correct(
+    context: AppContext, by: str, files: Sequence[Known], label: str, via: Via = "page"
+) -> list[Change]:
     """Correct files to a label. Raises Problem 422 for an unknown label, LockError, DatabaseError."""
     folders = context.labels.folders()
     known = [answer.label for answer in context.labels.answers()]
     if label not in known:
         raise Problem(422, f"Unknown label {label[:60]}.", f"Choose one of: {', '.join(known)}.")
-    return correct_undo_retry.correct(context.database.writer(), context.settings, files, label, by, folders)
+    engine = context.database.writer()
+    return correct_undo_retry.correct(engine, context.settings, files, label, by, folders, via=via)
 
 
-def undo(context: AppContext, by: str, files: Sequence[Known]) -> list[Change]:
+def undo(context: AppContext, by: str, files: Sequence[Known], via: Via = "page") -> list[Change]:
     """Undo the last change of each of these files. Raises LockError, DatabaseError."""
-    return correct_undo_retry.undo(context.database.writer(), context.settings, by, files)
+    return correct_undo_retry.undo(context.database.writer(), context.settings, by, files, via=via)
 
 
 def retry(context: AppContext, by: str, files: Sequence[Known | bytes]) -> list[Change]:
     """Put failed files back into their inbox. Raises LockError, DatabaseError."""
-    return correct_undo_retry.retry(context.database.writer(), context.settings, by, files)
+    return correct_undo_retry.retry(context.database.writer(), context.settings, by, files, via="page")
 
 
 def versions(context: AppContext, ids: Sequence[int]) -> dict[int, str]:

@@ -15,12 +15,19 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, insert, inspect
 
 import db
-from db.connection.engine import DatabaseError, open_database, reading, upgrade, writing
+from db.connection.engine import (
+    DatabaseError,
+    check_damage,
+    open_database,
+    reading,
+    upgrade,
+    writing,
+)
 from db.connection.errors import DatabaseUnavailable
 from db.ledger.ledger import Ledger
 from db.migrations import REVISIONS
 from db.queries import listing
-from db.schema.tables import Base, files, results
+from db.schema.tables import Base, files, moves, results
 from tests.db.conftest import NOON, SPOOL
 
 ROOT = Path(__file__).parents[3]
@@ -29,7 +36,8 @@ ROOT = Path(__file__).parents[3]
 PROMISED = [
     "id", "name", "inbox", "source_path", "path", "state", "outcome", "prediction", "confidence", "reason",
     "scores", "sha256", "bytes", "format", "width", "height", "taken_at", "model", "model_sha256",
-    "duplicate_of", "corrected_to", "seen_at", "decided_at", "filed_at",
+    "duplicate_of", "corrected_to", "seen_at", "decided_at", "filed_at", "reviewed_by", "reviewed_at",
+    "removed_at", "brightness",
 ]  # fmt: skip
 
 
@@ -40,6 +48,18 @@ OLD_ROW = {
     "mtime_ns": 5, "sha256": "c" * 64, "model": "stub", "model_sha256": "b" * 64, "attempts": 0,
     "seen_at": NOON, "claimed_at": NOON, "decided_at": NOON, "filed_at": NOON, "changed_at": NOON,
 }  # fmt: skip
+
+
+# A correction that was taken back, and one that stands.
+OLD_MOVES: list[dict[str, object]] = [
+    {
+        "file_id": 1, "kind": kind, "source": b"/a", "destination": b"/b", "new_corrected_to": label,
+        "undoes": undoes, "by": by, "began_at": NOON, "done_at": NOON,
+    }
+    for kind, label, undoes, by in (
+        ("correct", "cat", None, "ann"), ("correct", "dog", None, "bob"), ("undo", "cat", 2, "bob"),
+    )
+]  # fmt: skip
 
 
 def test_the_view_has_the_promised_columns_in_their_order(engine: Engine) -> None:
@@ -156,6 +176,10 @@ def test_a_database_of_an_older_version_is_refused_until_it_is_upgraded_and_keep
         old = open_database(url, "write")
         with writing(old) as connection:
             connection.execute(insert(files), [OLD_ROW])
+        with writing(old) as connection:
+            connection.exec_driver_sql("UPDATE files SET corrected_to = 'cat'")
+            for move in OLD_MOVES:
+                connection.execute(insert(moves), [move])
         old.dispose()
     with pytest.raises(DatabaseError, match="db upgrade"):
         open_database(url, "read")
@@ -166,4 +190,27 @@ def test_a_database_of_an_older_version_is_refused_until_it_is_upgraded_and_keep
     assert listing.counts(engine) == {"cats": 1, "waiting": 0}
     [entry] = Ledger(engine, SPOOL).same_content({"c" * 64: [1]})["c" * 64]
     assert (entry.name, entry.scores, entry.answer_key) == (b"a.jpg", {"cat": 0.9}, None)
+    [row] = listing.results(engine)
+    assert (row["reviewed_by"], row["reviewed_at"]) == ("ann", NOON)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("old_version", REVISIONS[:-1])
+def test_an_upgraded_database_takes_the_new_states_and_no_others(
+    url: str, old_version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        newest = command.upgrade
+        patch.setattr(command, "upgrade", lambda config, _: newest(config, old_version))
+        patch.setattr("db.connection.versions.REVISIONS", REVISIONS[: REVISIONS.index(old_version) + 1])
+        upgrade(url)
+    upgrade(url)
+    engine = open_database(url, "write")
+    with writing(engine) as connection:
+        connection.execute(insert(files), [{**OLD_ROW, "state": "removed"}])
+        connection.execute(insert(moves), [{**OLD_MOVES[0], "kind": "follow"}])
+    for table, row in ((files, {**OLD_ROW, "state": "lost"}), (moves, {**OLD_MOVES[0], "kind": "lose"})):
+        with pytest.raises(DatabaseError), writing(engine) as connection:
+            connection.execute(insert(table), [row])
+    check_damage(engine)
     engine.dispose()

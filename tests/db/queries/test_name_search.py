@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import Engine
 
 from db.connection import sqlite
@@ -87,16 +88,17 @@ def test_an_sqlite_without_search_reads_and_is_told_what_writing_needs(
         open_database(str(pets.url), "write")
 
 
-def test_a_database_of_before_gets_the_index_of_its_names(sqlite_made: Path, tmp_path: Path) -> None:
+def test_a_database_of_before_gets_the_index_of_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "old.db"
-    path.write_bytes(sqlite_made.read_bytes())
+    with monkeypatch.context() as patch:
+        newest = command.upgrade
+        patch.setattr(command, "upgrade", lambda config, _: newest(config, "0002"))
+        patch.setattr("db.connection.versions.REVISIONS", ("0001", "0002"))
+        upgrade(f"sqlite:///{path}")
     with closing(sqlite3.connect(path)) as connection, connection:
-        for trigger in TRIGGERS:
-            connection.execute(f"DROP TRIGGER {trigger}")
-        connection.execute("DROP TABLE file_names")
-        connection.execute("ALTER TABLE files DROP COLUMN answer_key")
         connection.execute(ADD, (7, "rex.jpg"))
-        connection.execute("UPDATE alembic_version SET version_num = '0002'")
     upgrade(f"sqlite:///{path}")
     engine = open_database(f"sqlite:///{path}")
     assert found(engine, "rex") == [7]
