@@ -20,7 +20,7 @@ from pipeline.cli.correction_commands import correct, retry, undo
 from pipeline.cli.doctor_command import doctor
 from pipeline.cli.model_commands import evaluate, train
 from pipeline.cli.options import DEFAULT, Config, Json, database, load
-from pipeline.cli.query_command import query
+from pipeline.cli.query_command import export, query
 from pipeline.cli.report_command import report
 from pipeline.cli.serve_command import require_pages, serve
 from pipeline.cli.setup_commands import config_app, db_app
@@ -166,7 +166,7 @@ def status(
     raise typer.Exit(DatabaseError.exit_code if seen.problem else 0 if seen.well or not check else 1)
 
 
-for _command in (query, report, doctor, classify, correct, undo, retry, train, evaluate, serve):
+for _command in (query, export, report, doctor, classify, correct, undo, retry, train, evaluate, serve):
     app.command()(_command)
 
 
