@@ -67,7 +67,8 @@ class ResultFilter:
 
     `outcome` "waiting" means not in a folder; `name` is part of the file's name, case-insensitive (in SQLite
     only for ASCII); confidences are 0 to 1, inclusive; `since` <= seen_at < `until`, both aware; `before` is
-    the id of a row, after which the wanted rows come in the order.
+    the id of a row, after which the wanted rows come in the order; `reviewed` is whether a person judged the
+    photo.
     """
 
     outcome: str | None = None
@@ -80,6 +81,7 @@ class ResultFilter:
     until: datetime | None = None
     limit: int | None = None
     before: int | None = None
+    reviewed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,7 @@ _TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "since": lambda start: view.c.seen_at >= start,
     "until": lambda end: view.c.seen_at < end,
     "before": _behind,
+    "reviewed": lambda said: view.c.reviewed_at.is_not(None) if said else view.c.reviewed_at.is_(None),
 }
 
 
