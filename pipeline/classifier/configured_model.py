@@ -68,7 +68,7 @@ def _learnt_in_force(settings: Settings) -> tuple[Version, Bundle] | None:
     """Return the learnt version to use, None if the base is to be used."""
     if settings.model == imagenet_bundle.NAME or not versions.has_versions(settings):
         return None
-    for version in versions.chain(versions.family(settings))[:-1]:
+    for version in versions.chain_or_base(versions.family(settings))[:-1]:
         try:
             return version, load_version(settings, version)
         except ModelError as error:

@@ -213,7 +213,7 @@ class Learning:
         count_new = partial(judged.count, engine)
         is_nightly = settings.learn.at and command
         nightly = NightlyLearning(settings, known, command, count_new) if is_nightly else None
-        return cls(nightly, ChallengerNotice(settings, known))
+        return cls(nightly, ChallengerNotice(known))
 
     @property
     def notice(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -202,7 +203,7 @@ def test_what_was_learnt_is_promoted_as_the_settings_say(
 
 
 def test_a_challenger_that_is_better_is_told_until_somebody_decides(night: Night) -> None:
-    notice = ChallengerNotice(night.settings, versions.family(night.settings))
+    notice = ChallengerNotice(versions.family(night.settings))
     assert notice.notice is None
     add_version(night.settings, 1, learnt={"verdict": WORSE})
     assert notice.notice is None
@@ -213,6 +214,18 @@ def test_a_challenger_that_is_better_is_told_until_somebody_decides(night: Night
     assert notice.notice is None
     versions.rollback(night.settings, "ann")
     assert notice.notice is None
+
+
+def test_a_folder_that_cannot_be_listed_does_not_end_the_heartbeat(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_version(night.settings, 1)
+
+    def refuse(*_: object) -> list[str]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert ChallengerNotice(versions.family(night.settings)).notice is None
 
 
 def test_the_process_has_the_lowest_priority(night: Night) -> None:
