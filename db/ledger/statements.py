@@ -95,8 +95,8 @@ _UNDONE_FILING = (
 )
 _RELEVANT = or_(
     _STATE.in_(("decided", "filed")),
-    # A correction still counts after the row of a file that came in again has ended.
-    and_(_STATE == "vanished", files.c.corrected_to.is_not(None), ~_UNDONE_FILING),
+    # A correction still counts after the row of a file that came in again has ended, or it was deleted.
+    and_(_STATE.in_(("vanished", "removed")), files.c.corrected_to.is_not(None), ~_UNDONE_FILING),
 )
 _RANKED = (
     select(
