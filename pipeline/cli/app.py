@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.classify_command import classify
-from pipeline.cli.correction_commands import correct, retry, undo
+from pipeline.cli.correction_commands import check, correct, retry, undo
 from pipeline.cli.doctor_command import doctor
 from pipeline.cli.model_commands import evaluate, train
 from pipeline.cli.options import DEFAULT, Config, Json, database, load
@@ -166,7 +166,20 @@ def status(
     raise typer.Exit(DatabaseError.exit_code if seen.problem else 0 if seen.well or not check else 1)
 
 
-for _command in (query, export, report, doctor, classify, correct, undo, retry, train, evaluate, serve):
+for _command in (
+    query,
+    export,
+    report,
+    doctor,
+    classify,
+    correct,
+    undo,
+    retry,
+    check,
+    train,
+    evaluate,
+    serve,
+):
     app.command()(_command)
 
 
