@@ -53,6 +53,7 @@ class DecisionSettings(_Section):
 
     target_precision: float = Field(0.995, ge=0.5, le=1.0)
     min_confidence: float | None = Field(None, ge=0.0, le=1.0)
+    calibration: Literal["model", "own"] = "model"
 
 
 class BatchSettings(_Section):

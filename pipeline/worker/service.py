@@ -31,6 +31,7 @@ from pipeline.permissions import exposed, limited
 from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
+from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State
 from pipeline.worker.held_file import InProgressFile
@@ -74,6 +75,7 @@ def run(
         stack.callback(engine.dispose)
         stack.enter_context(reserved(engine))
         refuse_bare_mount(settings, bundle, engine)
+        measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
         probe_folders(settings, bundle)
         finish_moves(engine, settings)
         for note in exposed(settings):
