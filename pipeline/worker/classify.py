@@ -238,7 +238,7 @@ class ClassifyStep:
 
     def _decided(self, file: InProgressFile, result: ClassificationResult) -> InProgressFile:
         self._losses.pop(file.id, None)
-        known = {**(_header(result.admitted) if result.admitted else {}), "answer_key": self._key}
+        known = {**_header(result.admitted), "answer_key": self._key, "brightness": result.brightness}
         if result.scores is None:
             decision = _failed(file, result.reason, result.detail)._replace(**known)
         else:
@@ -251,8 +251,7 @@ class ClassifyStep:
             decision = _failed(file, earlier.reason, earlier.detail)
         else:
             decision = self._by_scores(file, earlier.scores, earlier.reason == "both")
-        kept = {name: getattr(earlier, name) for name in ("model", "model_sha256", "answer_key")}
-        return decision._replace(**_header(earlier), **kept)
+        return decision._replace(**_header(earlier, "model", "model_sha256", "answer_key", "brightness"))
 
     def _by_scores(
         self, file: InProgressFile, scores: Mapping[str, float], both: bool, **known: Any
@@ -292,8 +291,9 @@ class ClassifyStep:
         return self._key_of(self._classifier.engine_name)
 
 
-def _header(source: Admitted | Entry) -> dict[str, Any]:
-    return {name: getattr(source, name) for name in ("format", "width", "height", "taken_at")}
+def _header(source: Admitted | Entry | None, *more: str) -> dict[str, Any]:
+    names = ("format", "width", "height", "taken_at", *more)
+    return {name: getattr(source, name) for name in names if source}
 
 
 def _failed(file: InProgressFile, reason: str | None, detail: str | None) -> FileDecision:
