@@ -82,7 +82,7 @@ def reporter(settings: Settings, engine: Engine) -> Reporter:
     """Return the reporter that the settings describe. Raises ModelError."""
     outcomes = outcome_folders(load_bundle(settings))
     at = time.fromisoformat(settings.report.at)
-    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes)
+    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes, settings.state)
 
 
 def report_so_far(writer: Reporter) -> None:

@@ -13,6 +13,8 @@ from db.queries import listing
 from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.logs import printable
+from pipeline.reports import drift_alarms
+from pipeline.reports.drift_alarms import DriftState
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Heartbeat, Liveness
 from pipeline.worker.locks import holder
@@ -22,7 +24,8 @@ from pipeline.worker.locks import holder
 class Status:
     """State of the worker; `counts` has the files of each outcome, and those `waiting` to be filed.
 
-    `problem` is the reason why the files could not be counted, None if they were.
+    `problem` is the reason why the files could not be counted, None if they were. `drift` are figures out
+    of line, None before the first nightly report; the worker is well all the same.
     """
 
     worker: Liveness
@@ -30,6 +33,7 @@ class Status:
     counts: dict[str, int]
     beat: Heartbeat | None
     problem: str | None = None
+    drift: DriftState | None = None
 
     @property
     def well(self) -> bool:
@@ -46,6 +50,7 @@ class Status:
             "total": sum(self.counts.values()),
             "problem": self.problem,
             "heartbeat": self.beat.as_dict() if self.beat else None,
+            "drift": self.drift.as_dict() if self.drift else None,
         }
 
     def as_text(self) -> str:
@@ -53,6 +58,9 @@ class Status:
         lines = [f"worker     {self.worker}" + (f", process {self.pid}" if self.pid else "")]
         if self.beat and self.worker in ("running", "stalled"):
             lines += _beat_lines(self.beat)
+        lines += (
+            [f"drift      {printable(alarm.sentence)}" for alarm in self.drift.alarms] if self.drift else []
+        )
         if self.problem:
             return "\n".join([*lines, f"database   {printable(self.problem)}"])
         lines += [f"{outcome:10} {count}" for outcome, count in self.counts.items()]
@@ -91,8 +99,9 @@ def read(
     if beat and pid and beat.pid != pid:
         beat = None  # written by an earlier worker; this one has not written any yet
     worker = heartbeat.liveness(beat, datetime.now(UTC), pid is not None)
+    drift = drift_alarms.read(settings.state)
     if problem:
-        return Status(worker, pid, {}, beat, problem)
+        return Status(worker, pid, {}, beat, problem, drift)
     counted = dict(count(engine)) if engine else {}
     counts = {outcome: counted.pop(outcome, 0) for outcome in (UNCERTAIN, FAILED, "waiting")}
-    return Status(worker, pid, {**counted, **counts}, beat)
+    return Status(worker, pid, {**counted, **counts}, beat, None, drift)
