@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from db.ledger.ledger import Action, Entry, Move
 from db.queries.integrity import filed_as
-from db.queries.listing import filed_at_paths
+from db.queries.listing import filed_at_paths, undone_at
 from db.schema.file_names import escape
 from db.schema.tables import Via
 from models.labels import NEITHER
@@ -249,6 +249,8 @@ class _Planner:
             return self._known(file, or_undone)
         for path in self._paths(file):
             if entry := filed_at_paths(self._engine, [path]).get(path):
+                return entry
+            if or_undone and (entry := undone_at(self._engine, path)):
                 return entry
         self._refuse_relocated(file)
         named = [] if b"/" in file else filed_as(self._engine, file)

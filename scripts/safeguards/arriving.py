@@ -293,4 +293,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        return here\n",
         (), ("pipeline/worker/test_returned_files.py::test_what_undo_put_back_is_left_alone_after_the_installation_was_moved",),
     ),
+    of(
+        "times that another disk has rounded", "db/schema/records.py",
+        "    return not apart or any(",
+        "    return not apart or False and any(",
+        (), ("db/ledger/test_same_content.py::test_an_unread_file_is_found_by_a_time_that_another_disk_has_rounded",),
+    ),
 )  # fmt: skip

@@ -90,4 +90,30 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "",
         (97,), ("pipeline/reports/test_daily.py::test_an_empty_day_has_headers_only",),
     ),
+    of(
+        "no export of changed content", "pipeline/files/exact_copy.py",
+        "    if expected is not None and sha256(path) != expected:\n",
+        "    if False:\n",
+        (), (
+            "pipeline/export/test_export.py::test_a_copy_that_differs_from_the_row_leaves_nothing",
+            "pipeline/export/test_export.py::test_a_photo_that_is_missing_or_changed_is_named_and_the_others_are_exported",
+        ),
+    ),
+    of(
+        "no second copy after an export was cut off", "pipeline/export/export.py",
+        "            return path in refused or listed or (os.path.lexists(path) and not self._is_ours(path, row))\n",
+        "            return path in refused or listed or os.path.lexists(path)\n",
+        (), ("pipeline/export/test_export.py::test_an_export_that_was_interrupted_anywhere_completes",),
+    ),
+    of(
+        "no photo under two labels in an export", "pipeline/export/export.py",
+        "            return self._relabelled(row, known.path, label or \"\")\n",
+        "            return self._kept(row, known.path, known.label, label)\n",
+        (), ("pipeline/export/test_export.py::test_a_second_export_adds_what_is_new_and_moves_what_has_another_label",),
+    ),
+    of(
+        "a torn line of an export", "pipeline/export/manifest.py",
+        "        self._cut_off_torn_line()\n", "",
+        (), ("pipeline/export/test_export.py::test_an_export_that_was_interrupted_anywhere_completes",),
+    ),
 )  # fmt: skip
