@@ -101,7 +101,7 @@ def reporter(settings: Settings, engine: Engine, bundle: Bundle | None = None) -
     """
     outcomes = outcome_folders(bundle or load_bundle(settings))
     at = time.fromisoformat(settings.report.at)
-    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes)
+    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes, settings.state)
 
 
 @dataclass(frozen=True, slots=True)
