@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.classify_command import classify
-from pipeline.cli.correction_commands import correct, retry, undo
+from pipeline.cli.correction_commands import check, correct, retry, undo
 from pipeline.cli.doctor_command import doctor
 from pipeline.cli.model_commands import evaluate, train
 from pipeline.cli.options import DEFAULT, Config, Json, database, load
-from pipeline.cli.query_command import query
+from pipeline.cli.query_command import export, query
 from pipeline.cli.report_command import report
 from pipeline.cli.serve_command import require_pages, serve
-from pipeline.cli.setup_commands import config_app, db_app, models, promote, rollback
+from pipeline.cli.setup_commands import config_app, db_app, learn, models, promote, rollback
 from pipeline.errors import DatabaseError, PawsortError, SettingsError
 from pipeline.logs import printable_lines
 
@@ -170,7 +170,8 @@ def status(
 
 
 for _command in (
-    query, report, doctor, classify, correct, undo, retry, models, promote, rollback, train, evaluate, serve,
+    query, export, report, doctor, classify, correct, undo, retry, check, learn, models, promote, rollback,
+    train, evaluate, serve,
 ):  # fmt: skip
     app.command()(_command)
 
