@@ -15,6 +15,7 @@ from scripts.safeguards import (
     pictures,
     reports,
     uploads,
+    versions,
     visitors,
 )  # fmt: skip
 from scripts.safeguards.safeguard import Safeguard
@@ -30,6 +31,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *models.SAFEGUARDS,
     *learning.SAFEGUARDS,
     *pages.SAFEGUARDS,
+    *versions.SAFEGUARDS,
     *uploads.SAFEGUARDS,
     *connections.SAFEGUARDS,
     *visitors.SAFEGUARDS,
