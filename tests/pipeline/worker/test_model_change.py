@@ -63,8 +63,8 @@ class Source(ModelSource):
     made: Counter[int] = field(default_factory=Counter)
 
     def load(self, version: Version) -> LoadedModel:
-        bundle = load_version(self.settings, version)
         self.made[version.number] += 1
+        bundle = load_version(self.settings, version)
         return LoadedModel(version, bundle, self.make(version, bundle.path))
 
 
