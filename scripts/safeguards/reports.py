@@ -124,7 +124,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "photos that were not reviewed prove no threshold", "pipeline/spot_checks/own_threshold.py",
         "    counted = cohort or list(doubted)\n",
         "    counted = [each for each in doubted if each.label is not None]\n",
-        (), ("pipeline/spot_checks/test_own_threshold.py::test_photos_that_nobody_reviewed_keep_it_where_the_model_has_it",),
+        (), ("pipeline/spot_checks/test_own_threshold.py::test_doubtful_photos_that_had_their_turn_and_no_answer_count_as_wrong",),
     ),
     of(
         "an own threshold is of one model", "pipeline/classifier/own_threshold.py",
