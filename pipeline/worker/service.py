@@ -23,7 +23,7 @@ from pipeline.classifier.configured_model import load_bundle, outcome_folders, w
 from pipeline.config import Settings
 from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, translated
-from pipeline.permissions import exposed, limited
+from pipeline.permissions import exposed, limited, own_mode
 from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
@@ -58,9 +58,9 @@ def run(
         stack.enter_context(limited(settings.permissions))
         stack.enter_context(worker_lock(settings))
         bundle = load_bundle(settings)
-        engine = open_database(settings.database_url, "worker")
+        engine = open_database(settings.database_url, "worker", file_mode=own_mode(0o644))
         stack.callback(engine.dispose)
-        stack.enter_context(reserved(engine))
+        stack.enter_context(reserved(engine, own_mode(0o644)))
         refuse_bare_mount(settings, bundle, engine)
         probe_folders(settings, bundle)
         finish_moves(engine, settings)
