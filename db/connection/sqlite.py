@@ -150,7 +150,8 @@ def refuse_damage(connection: Connection, path: str) -> None:
     if said != "ok":
         raise DatabaseError(
             f"The database {path} is damaged, and is left as it is ({' '.join(said.split())}). "
-            "Move it away and put a backup in its place, or try `sqlite3 OLD .recover | sqlite3 NEW`."
+            "Move it away and put a backup in its place, or try `sqlite3 OLD .recover | sqlite3 NEW` with a "
+            "sqlite3 that has .recover, as the one of sqlite.org: that of Debian 12 has not."
         )
 
 
