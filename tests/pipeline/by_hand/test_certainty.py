@@ -199,6 +199,18 @@ def test_a_file_that_came_in_again_is_not_removed(pawsort: Followed) -> None:
     assert pawsort.state(id)[0] == "filed"
 
 
+def test_a_missing_photo_may_wait_in_an_inbox_while_the_worker_is_busy(pawsort: Followed) -> None:
+    id = pawsort.file(b"a.jpg", b"1", "cats")
+    os.unlink(pawsort.at("cats/a.jpg"))
+    assert pawsort.follower
+    for _ in range(3000):
+        pawsort.clock += 0.1
+        pawsort.follower.advance(busy=True)
+    assert pawsort.state(id)[0] == "filed"
+    pawsort.follow()
+    assert pawsort.state(id)[0] == "removed"
+
+
 def test_a_photo_whose_place_another_took_meanwhile_is_found_again(pawsort: Followed) -> None:
     """The worker files a photo at the path from which one was dragged, and ends its row."""
     id = pawsort.file(b"a.jpg", b"1", "cats")
