@@ -22,6 +22,9 @@ from db.schema.records import Action, Entry, Identity, Move, SettledFile
 from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entry_of, in_pieces, move_of
 from db.schema.tables import IS_FILED, IS_PENDING, IS_UNDONE, MoveKind, Via, files, moves
 
+UNDOABLE: tuple[MoveKind, ...] = ("correct", "follow")
+"""Kinds of moves that an undo reverts; a file that was deleted, brought back or edited stays so."""
+
 
 class MoveBook:
     """The moves of filed files in the database of `engine`, as `correct` and `undo` record them."""
@@ -108,9 +111,15 @@ class MoveBook:
                 *gone, files.c.bytes.in_({file.bytes for file in seen.values()})
             )
             rows = [entry_of(row) for row in connection.execute(alike)]
-        known = {(_in_inbox(e), e.bytes, e.mtime_ns): e.path for e in rows if e.path is not None}
-        looks = {path: (file.source, file.bytes, file.mtime_ns) for path, file in seen.items()}
-        return {path: known[look] for path, look in looks.items() if look in known}
+        at: dict[RawName, list[Entry]] = {}
+        for entry in rows:
+            at.setdefault(_in_inbox(entry), []).append(entry)
+        return {
+            path: entry.path
+            for path, file in seen.items()
+            for entry in at.get(file.source, ())
+            if entry.path is not None and entry.looks_like(file.bytes, file.mtime_ns)
+        }
 
     def moves(self, file_id: int) -> list[Move]:
         """Return all moves of a file, oldest first."""
@@ -210,7 +219,7 @@ def _corrections(
     standing = (
         select(*MOVE_COLUMNS, *FILE_COLUMNS)
         .join_from(moves, files, moves.c.file_id == files.c.id)
-        .where(moves.c.kind == "correct", moves.c.done_at.is_not(None), files.c.state == "filed", ~undone)
+        .where(moves.c.kind.in_(UNDOABLE), moves.c.done_at.is_not(None), files.c.state == "filed", ~undone)
     )
     if moved is not None:
         standing = standing.where(moved)

@@ -12,7 +12,7 @@ from db.connection.engine import reading
 from db.schema.file_names import RawName, can_stand
 from db.schema.records import Entry, Move
 from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
-from db.schema.tables import IS_FAILED, files, moves
+from db.schema.tables import IS_FAILED, IS_FILED, files, moves
 
 SAME_SHOWN = 20
 
@@ -67,6 +67,15 @@ def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[
         return [path for path in connection.execute(newest).scalars() if path is not None]
 
 
+def newest_paths(engine: Engine, limit: int) -> list[RawName]:
+    """Return the paths of the `limit` photos that were classified and filed last."""
+    classified = files.c.filed_at.is_not(None), files.c.prediction.is_not(None)
+    filed = select(files.c.path).where(text(IS_FILED), *classified)
+    newest = filed.order_by(files.c.filed_at.desc(), files.c.id.desc()).limit(limit)
+    with reading(engine) as connection:
+        return [path for path in connection.execute(newest).scalars() if path is not None]
+
+
 def histogram(engine: Engine, bins: int) -> list[int]:
     """Count the files by confidence, in `bins` of equal width from 0 to 1; the last includes 1."""
     edges = [number / bins for number in range(bins)]
@@ -103,7 +112,7 @@ def history(engine: Engine, id: int) -> History | None:
         made = tuple(move_of(row) for row in connection.execute(of_file))
         sha256 = entries[0].sha256
         same = select(*FILE_COLUMNS).where(
-            files.c.sha256 == sha256, files.c.id != id, files.c.state != "vanished"
+            files.c.sha256 == sha256, files.c.id != id, files.c.state.not_in(("vanished", "removed"))
         )
         others = connection.execute(same.order_by(files.c.id).limit(SAME_SHOWN)).all() if sha256 else ()
         return History(entries[0], made, tuple(entry_of(row) for row in others))

@@ -23,7 +23,7 @@ from pipeline.cli.options import DEFAULT, Config, Json, database, load
 from pipeline.cli.query_command import export, query
 from pipeline.cli.report_command import report
 from pipeline.cli.serve_command import require_pages, serve
-from pipeline.cli.setup_commands import config_app, db_app
+from pipeline.cli.setup_commands import config_app, db_app, learn, models, promote, rollback
 from pipeline.errors import DatabaseError, PawsortError, SettingsError
 from pipeline.logs import printable_lines
 
@@ -117,6 +117,8 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
     from pipeline.classifier.classify_files import preview
     from pipeline.cli.output import print_table
     from pipeline.cli.progress import filing_progress
+    from pipeline.import_path import interpreter
+    from pipeline.learning.nightly import NICENESS
     from pipeline.worker import service
     from pipeline.worker.web_process import pages_beside
 
@@ -130,8 +132,9 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
         return 0
     with filing_progress(show=once) as on_filed:
         beside = pages_beside(config.absolute()) if pages else nullcontext()
+        learn = [*interpreter(NICENESS), "learn", "--config", str(config.absolute())]
         working_folder.leave()
-        return service.run(settings, once=once, on_filed=on_filed, beside=beside)
+        return service.run(settings, once=once, on_filed=on_filed, beside=beside, learn=learn)
 
 
 @app.command()
@@ -167,19 +170,9 @@ def status(
 
 
 for _command in (
-    query,
-    export,
-    report,
-    doctor,
-    classify,
-    correct,
-    undo,
-    retry,
-    check,
-    train,
-    evaluate,
-    serve,
-):
+    query, export, report, doctor, classify, correct, undo, retry, check, learn, models, promote, rollback,
+    train, evaluate, serve,
+):  # fmt: skip
     app.command()(_command)
 
 

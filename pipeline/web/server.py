@@ -30,9 +30,6 @@ from pipeline.web.views.rendering import compile_all
 
 log = logging.getLogger(__name__)
 
-HEAD_BYTES = 64 * 1024
-"""Maximum size of the head of a request; browsers send the cookies of every program on the same host."""
-
 SEND_BYTES = 256 * 1024
 """Send buffer of each connection in the kernel, which uses twice as much memory."""
 
@@ -84,7 +81,6 @@ def make_server(app: FastAPI) -> Server:
             backlog=CONNECTIONS + SPARE,
             timeout_keep_alive=10,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            h11_max_incomplete_event_size=HEAD_BYTES,
         )
     )
 

@@ -7,6 +7,30 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "no alarm of half a day", "pipeline/reports/daily.py",
+        "            if self.state and end <= now:",
+        "            if self.state:",
+        (), ("pipeline/reports/test_drift_report.py::test_a_day_that_is_not_over_raises_no_alarm",),
+    ),
+    of(
+        "one odd day is no drift", "pipeline/reports/drift_rule.py",
+        "            if other / change > 0 and abs(other) >= max(least / 2, _OTHERS * error):\n",
+        "            if other:\n",
+        (), ("pipeline/reports/test_drift_rule.py::test_one_odd_day_is_no_alarm_however_odd",),
+    ),
+    of(
+        "days of an alarm are not usual", "pipeline/reports/drift_rule.py",
+        "            self._left_out |= set(range(shift.since, recent[-1]))\n",
+        "            pass\n",
+        (), ("pipeline/reports/test_drift_rule.py::test_an_alarm_ends_when_the_figure_is_back_and_its_days_are_not_usual",),
+    ),
+    of(
+        "the pattern of weekdays", "pipeline/reports/drift_rule.py",
+        "        return _nearer(sample.value - self.center, self.offsets[day % 7])\n",
+        "        return sample.value - self.center\n",
+        (), ("pipeline/reports/test_drift_rule.py::test_a_pattern_of_weekdays_is_no_alarm",),
+    ),
+    of(
         "reports replaced at once", "pipeline/files/replace_file.py",
         "    temporary = _create(path)\n",
         "    temporary = path\n",

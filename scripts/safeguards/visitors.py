@@ -150,6 +150,15 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ("pipeline/web/middleware/test_guard.py::test_no_cookie_reaches_the_slow_parser_of_python",),
     ),
     of(
+        "no form without files reaches the parser of forms with files",
+        "pipeline/web/middleware/guard.py",
+        "        if is_foreign_form(request.scope[\"path\"], request.headers.get(\"content-type\")):\n",
+        "        if False:\n",
+        (107,),
+        ("pipeline/web/middleware/test_body_limits.py::"
+         "test_a_form_without_files_never_reaches_the_parser_of_forms_with_files",),
+    ),
+    of(
         "a cookie of another program is not worked through", "pipeline/web/services/recent_answers.py",
         "        if len(text) <= LONGEST and _WRITTEN_HERE.fullmatch(text):\n",
         "        if True:\n",
