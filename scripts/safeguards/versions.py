@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Safeguards: versions of the model, and the change from one to another at work."""
 
 from __future__ import annotations
