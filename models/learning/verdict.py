@@ -48,7 +48,7 @@ def _of_labels(comparison: Comparison) -> str | None:
 
 
 def _of_base(base: Pair | None) -> str | None:
-    if base is None:
+    if base is None or not base.photos:
         return (
             "The photos of the base cannot be predicted, so whether anything was forgotten is not known: a "
             "person has to decide."

@@ -75,6 +75,7 @@ def test_better_on_ones_own_and_not_worse_on_the_base_is_promoted():
         ({"base": a_pair(2, 3, 1000, figures(neither=20))}, "photos of neither"),
         ({"base": a_pair(2, 3, 1000, figures(precise=500, filed=500))}, "coverage"),
         ({"base": None}, "a person has to decide"),
+        ({"base": a_pair(0, 0, 0)}, "a person has to decide"),
         ({"contradictions": 15}, "labels seem wrong: both models contradict 15 of 100"),
         ({"new_labels": ["horse"], "base_neither_left_out": 40}, "40 of 330 photos of neither for horse"),
     ],
