@@ -29,7 +29,8 @@ PACKAGES = package_graph(GRAPH)
 ORDERS = (
     (
         "pipeline.cli", "pipeline.web", "pipeline.doctor", "pipeline.worker", "pipeline.corrections",
-        "pipeline.classifier", "pipeline.watch", "pipeline.reports", "pipeline.files", "pipeline",
+        "pipeline.classifier", "pipeline.learning", "pipeline.watch", "pipeline.reports", "pipeline.files",
+        "pipeline",
     ),
     (
         "pipeline.web", "pipeline.web.routes", "pipeline.web.services", "pipeline.web.served_models",

@@ -136,7 +136,7 @@ def locate(name_or_path: str, *bases: Path) -> Path:
 
 def load(path: Path) -> Bundle:
     """Read a bundle and check its files in full, SHA-256 included. Raises BundleError."""
-    bundle = described(path, _read_manifest(path))
+    bundle = described(path, read_manifest(path))
     read_weights(bundle)
     if bundle.manifest.int8:
         read_int8(bundle)
@@ -222,7 +222,8 @@ def parse_manifest(text: str) -> object:
     return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """Read and validate the bundle.yaml in a folder; no other file is read. Raises BundleError."""
     file = path / MANIFEST
     if not os.path.lexists(file) and (not os.path.isdir(path) or os.access(path, os.X_OK)):
         raise BundleError(f"{path}: no bundle here: expected a folder with {MANIFEST} in it. {REMEDY}")

@@ -1,16 +1,25 @@
-"""The commands `config check`, `config show` and `db upgrade`."""
+"""The commands that set up an installation: settings, database, and the version of the model in force."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, load
-from pipeline.errors import translated
+from pipeline.cli.options import DEFAULT, Config, Json, load, load_or_default, words
+from pipeline.errors import SettingsError, translated
+
+if TYPE_CHECKING:
+    from pipeline.config import Settings
+    from pipeline.learning.versions import Version
 
 config_app = typer.Typer(help="Check or print the settings.")
 db_app = typer.Typer(help="Upgrade the database.")
+
+By = Annotated[str | None, words("Name to record (default: your user name).")]
+SHOWN = ("precision_at_threshold", "coverage_at_threshold", "neither_filed_at_threshold")
+"""Figures in the table of models; JSON has all."""
 
 
 @config_app.command("check")
@@ -67,3 +76,93 @@ def db_upgrade(config: Config = DEFAULT) -> None:
         make_folder(settings.state)
         upgrade(settings.database_url)
     print("the database is up to date")
+
+
+def models(config: Config = DEFAULT, json: Json = False) -> None:
+    """List the configured model, all versions learnt from it, and the other models.
+
+    The figures are those at the target precision of the settings. In a table, `*` marks the version in force.
+
+    Example: pawsort models --json
+    """
+    from pipeline.cli.output import print_json, print_table
+    from pipeline.web.served_models.model_list import model_list
+
+    rows = model_list(load_or_default(config))
+    if json:
+        print_json(rows)
+    else:
+        print_table(map(_in_short, rows), ["in_force", "name", "learnt", *SHOWN, "better", "note"])
+
+
+def promote(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="A number from `models`; 0 or base: as it came.")
+    ],
+    config: Config = DEFAULT,
+    by: By = None,
+    json: Json = False,
+) -> None:
+    """Put a learnt version of the model in force; a running worker changes to it by itself.
+
+    Example: pawsort promote 3
+    """
+    from pipeline.learning import versions
+
+    settings = load(config)
+    _print_in_force(versions.promote(settings, _number(version, settings), _name(by)), json)
+
+
+def rollback(config: Config = DEFAULT, by: By = None, json: Json = False) -> None:
+    """Put the version that was in force before in force again; a running worker changes to it by itself.
+
+    Example: pawsort rollback
+    """
+    from pipeline.learning import versions
+
+    _print_in_force(versions.rollback(load(config), _name(by)), json)
+
+
+def _print_in_force(version: Version, json: bool) -> None:
+    from pipeline.cli.output import print_json
+
+    if json:
+        print_json({"version": version.number, "name": version.name, "path": str(version.path)})
+    else:
+        print(f"{version.name} is in force; a running worker changes to it by itself")
+
+
+def _number(text: str, settings: Settings) -> int:
+    """Return the number of a version: `3`, `NAME@3`, `base` or `NAME`. Raises SettingsError."""
+    from pipeline.learning.versions import family
+
+    name = family(settings).base.name
+    number = text.removeprefix(f"{name}@")
+    if text in ("base", name):
+        return 0
+    if number.isascii() and number.isdigit() and len(number) < 10:
+        return int(number)
+    raise SettingsError(
+        f"{text[:80]}: expected the number of a version, or base; `pawsort models` lists them"
+    )
+
+
+def _name(by: str | None) -> str:
+    from pipeline.corrections.correct_undo_retry import login_name
+
+    return by or login_name()
+
+
+def _in_short(row: dict[str, Any]) -> dict[str, Any]:
+    learnt = row["learnt"] or {}
+    verdict = learnt.get("verdict")
+    better = verdict.get("better") if isinstance(verdict, dict) else None
+    reason = str(verdict.get("reason", "")) if isinstance(verdict, dict) else ""
+    figures = {name: row["figures"].get(name, {}).get("value") for name in SHOWN}
+    return figures | {
+        "in_force": "*" if row["in_force"] else "",
+        "name": row["name"],
+        "learnt": str(learnt["at"])[:16] if "at" in learnt else None,
+        "better": None if better is None else "yes" if better is True else "no",
+        "note": row["problem"] or reason or None,
+    }
