@@ -37,7 +37,8 @@ ORDERS = (
         "pipeline.web.middleware", "pipeline.web.views",
     ),
     (
-        "models.training", "models.evaluation", "models.evaluation.report", "models.evaluation.metrics",
+        "models.learning", "models.learning.fitting", "models.training", "models.evaluation",
+        "models.evaluation.report", "models.evaluation.metrics",
         "models.inference", "models.data", "models.networks", "models.bundle", "models.images",
         "models.images.formats", "models",
     ),

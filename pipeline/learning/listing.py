@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from models.bundle import bundle as bundles
@@ -12,7 +13,7 @@ from models.errors import BundleError
 from pipeline.config import Settings
 from pipeline.errors import ModelError
 from pipeline.learning.record import DamagedRecord, Record
-from pipeline.learning.versions import Family, Version, chain, family, foreign, learnt
+from pipeline.learning.versions import Family, Version, chain, family, foreign, learnt, promote
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,51 @@ def challenger(settings: Settings) -> Listed | None:
     """Return the newest version that was never in force, if it is newer than the one that is."""
     *_, newest = listing(settings)
     return None if newest.is_in_force or newest.was_in_force or newest.version.number == 0 else newest
+
+
+def promote_if_better(settings: Settings, by: str) -> Version | None:
+    """Promote the challenger if its verdict says that it is better; return it, None if nothing was promoted.
+
+    Raises PawsortError if it cannot be used.
+    """
+    found = challenger(settings)
+    if found is None or found.problem or not found.is_better:
+        return None
+    return promote(settings, found.version.number, by, f"better: {found.reason}")
+
+
+class ChallengerNotice:
+    """What there is to say of a challenger that waits for a person; read again only after a change."""
+
+    def __init__(self, settings: Settings, known: Family) -> None:
+        self._settings = settings
+        self._paths = (known.folder, known.record_path)
+        self._changed: tuple[int, ...] = ()
+        self._text: str | None = None
+
+    def text(self) -> str | None:
+        """Return the notice, None if no challenger is better."""
+        changed = tuple(map(_changed_at, self._paths))
+        if changed != self._changed:
+            self._changed, self._text = changed, self._read()
+        return self._text
+
+    def _read(self) -> str | None:
+        try:
+            found = challenger(self._settings)
+        except ModelError:
+            return None
+        if found is None or found.problem or not found.is_better:
+            return None
+        number = found.version.number
+        return f"{found.version.name} is better ({found.reason}); `pawsort promote {number}` puts it in force"
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _listed(known: Family, version: Version, current: int, was_in_force: bool, record: Record) -> Listed:

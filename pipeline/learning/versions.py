@@ -24,6 +24,7 @@ from typing import Any
 import filelock
 
 from models.bundle import bundle as bundles
+from models.bundle.bundle import Bundle
 from models.errors import DatasetError
 from models.labels import check_folders
 from pipeline.config import Settings
@@ -81,11 +82,14 @@ def has_versions(settings: Settings) -> bool:
     return (settings.state / FOLDER).is_dir()
 
 
-def family(settings: Settings) -> Family:
-    """Return the base that the settings name, from its manifest alone. Raises ModelError."""
+def family(settings: Settings, base: Bundle | None = None) -> Family:
+    """Return the base that the settings name and the folder of its versions.
+
+    Its manifest alone is read, unless `base` is given. Raises ModelError.
+    """
     path = bundles.locate(settings.model, settings.base)
     with translated():
-        manifest = bundles.read_manifest(path)
+        manifest = base.manifest if base else bundles.read_manifest(path)
     folder = settings.state / FOLDER / _plain(manifest.name)
     return Family(Version(0, manifest.name, path), manifest.weights.sha256, folder)
 

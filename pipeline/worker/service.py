@@ -9,7 +9,8 @@ import shutil
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from datetime import UTC, datetime, time
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from time import monotonic
 
@@ -19,7 +20,8 @@ from db.connection.engine import open_database, reserved, wal_bytes
 from db.connection.errors import DatabaseError
 from models.bundle.bundle import Bundle
 from pipeline.classifier.client import Classifier
-from pipeline.classifier.configured_model import load_bundle, outcome_folders, worker_classifier
+from pipeline.classifier.configured_model import load_bundle, load_in_force, outcome_folders
+from pipeline.classifier.model_switch import ModelSwitch
 from pipeline.config import Settings
 from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, translated
@@ -32,7 +34,13 @@ from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State
 from pipeline.worker.held_file import InProgressFile
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
-from pipeline.worker.startup import finish_moves, prepare_folders, probe_folders, refuse_bare_mount
+from pipeline.worker.startup import (
+    finish_moves,
+    model_switch,
+    prepare_folders,
+    probe_folders,
+    refuse_bare_mount,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +65,8 @@ def run(
         stack.enter_context(translated())
         stack.enter_context(limited(settings.permissions))
         stack.enter_context(worker_lock(settings))
-        bundle = load_bundle(settings)
+        first = None if classifier else load_in_force(settings)
+        bundle = first[1] if first else load_bundle(settings)
         engine = open_database(settings.database_url, "worker")
         stack.callback(engine.dispose)
         stack.enter_context(reserved(engine))
@@ -66,23 +75,38 @@ def run(
         finish_moves(engine, settings)
         for note in exposed(settings):
             log.warning("%s", note)
-        if classifier is None:
-            classifier = worker_classifier(settings, bundle)
         stack.enter_context(beside or nullcontext())
-        worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
-        writer = reporter(settings, engine)
-        schedule = Schedule(writer, ReportSchedule(writer.at, writer.zone))
-        code = WorkerRun(settings, bundle, worker, classifier, schedule, engine).live(once)
+        switch = model_switch(settings, engine, *first) if first else None
+        model = switch or classifier
+        assert model
+        change = switch.advance if switch else None
+        worker = Worker(settings, bundle, engine, model, change_model=change, on_filed=on_filed)
+        code = WorkerRun(settings, worker, model, switch, engine).live(once)
         if once:
-            report_so_far(writer)
+            report_so_far(reporter(settings, engine, worker.bundle))
         return code
 
 
-def reporter(settings: Settings, engine: Engine) -> Reporter:
-    """Return the reporter that the settings describe. Raises ModelError."""
-    outcomes = outcome_folders(load_bundle(settings))
+def reporter(settings: Settings, engine: Engine, bundle: Bundle | None = None) -> Reporter:
+    """Return the reporter that the settings describe, for the folders of a bundle (None: that in force).
+
+    Raises ModelError.
+    """
+    outcomes = outcome_folders(bundle or load_bundle(settings))
     at = time.fromisoformat(settings.report.at)
     return Reporter(engine, settings.reports, settings.report.zone, at, outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class _WorkersReporter:
+    """Writes the due reports, each time with the folders of the model that the worker has then."""
+
+    settings: Settings
+    engine: Engine
+    worker: Worker
+
+    def write_due(self, now: datetime, check: Callable[[], None]) -> Sequence[date]:
+        return reporter(self.settings, self.engine, self.worker.bundle).write_due(now, check)
 
 
 def report_so_far(writer: Reporter) -> None:
@@ -102,18 +126,18 @@ class WorkerRun:
     def __init__(
         self,
         settings: Settings,
-        bundle: Bundle,
         worker: Worker,
         classifier: Classifier,
-        schedule: Schedule,
+        switch: ModelSwitch | None,
         engine: Engine,
     ) -> None:
         self._settings = settings
-        self._bundle = bundle
         self._worker = worker
         self._classifier = classifier
-        self._schedule = schedule
+        self._switch = switch
         self._engine = engine
+        agenda = ReportSchedule(time.fromisoformat(settings.report.at), settings.report.zone)
+        self._schedule = Schedule(_WorkersReporter(settings, engine, worker), agenda)
         self._started_at = datetime.now(UTC)
         self._beat_at = 0.0
         self._ready = False
@@ -130,7 +154,7 @@ class WorkerRun:
                     self._schedule.start()
                 log.info(
                     "loading model %s; drop photos into %s",
-                    self._bundle.name,
+                    self._worker.bundle.name,
                     ", ".join(map(str, self._settings.inboxes)),
                 )
                 while not received and not (once and self._worker.idle):
@@ -154,7 +178,7 @@ class WorkerRun:
     def _say_ready(self) -> None:
         if self._classifier.labels and not self._ready:
             self._ready = True
-            log.info("ready: model %s on %s", self._bundle.name, self._classifier.engine_name)
+            log.info("ready: model %s on %s", self._worker.bundle.name, self._classifier.engine_name)
 
     def _beat_if_due(self) -> None:
         # In the thread that does the work, so that the beats of a worker that hangs stop.
@@ -175,7 +199,11 @@ class WorkerRun:
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker
         agenda = self._schedule.agenda
-        health, reasons = worker.in_flight.health(worker.trouble, agenda.problem, wal_bytes(self._engine))
+        switch = self._switch
+        refused = switch.problem if switch else None
+        health, reasons = worker.in_flight.health(
+            worker.trouble, agenda.problem, wal_bytes(self._engine), refused
+        )
         last_at, last = worker.last_filed or (None, None)
         return Heartbeat(
             pid=os.getpid(),
@@ -186,7 +214,10 @@ class WorkerRun:
             reasons=reasons,
             inboxes=self._inboxes() if state != "stopped" else self._last_inboxes,
             engine=self._classifier.engine_name or None,
-            model=self._bundle.name,
+            model=worker.bundle.name,
+            model_version=switch.active.version.number if switch else None,
+            model_sha256=worker.bundle.sha256,
+            model_problem=refused,
             rate_per_second=round(worker.rate, 3),
             waiting=worker.in_flight.waiting,
             last_filed_at=last_at,

@@ -65,6 +65,8 @@ def _beat_lines(beat: Heartbeat) -> list[str]:
         f"health     {beat.health}" + "".join(f"; {printable(reason)}" for reason in beat.reasons),
         f"model      {beat.model} on {beat.engine or 'no engine yet'}",
     ]
+    if beat.learning:
+        lines.append(f"learning   {printable(beat.learning)}")
     for inbox in beat.inboxes:
         why = f"; {printable(inbox.reason)}" if inbox.reason else ""
         lost = f", {inbox.overflows} overflows of events" if inbox.overflows else ""

@@ -9,6 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from pipeline.web.middleware.openapi import ALWAYS, answers
 from pipeline.web.services.context import ContextDep
+from pipeline.worker.heartbeat import Heartbeat
 from pipeline.worker.status import Status
 
 router = APIRouter(tags=["status"])
@@ -44,6 +45,7 @@ def lines(status: Status) -> Iterator[str]:
     yield from _gauge(
         "pawsort_filed_files_per_second", "Files filed, over the last minute.", [({}, beat.rate_per_second)]
     )
+    yield from _model(beat)
     if beat.disk_free_bytes is not None:
         free = float(beat.disk_free_bytes)
         yield from _gauge(
@@ -51,6 +53,20 @@ def lines(status: Status) -> Iterator[str]:
         )
     inboxes = [({"inbox": inbox.path}, float(inbox.health != "red")) for inbox in beat.inboxes]
     yield from _gauge("pawsort_inbox_up", "1 if the inbox is available.", inboxes)
+
+
+def _model(beat: Heartbeat) -> Iterator[str]:
+    """Yield the model that files photos, and whether it is the one in force."""
+    if beat.model is None:
+        return
+    names = {"model": beat.model, "sha256": beat.model_sha256 or ""}
+    yield from _gauge("pawsort_model_info", "1 for the model that files photos.", [(names, 1.0)])
+    if beat.model_version is None:
+        return
+    version, refused = float(beat.model_version), float(beat.model_problem is not None)
+    yield from _gauge("pawsort_model_version", "Version of that model, 0 for the base.", [({}, version)])
+    words = "1 if the version in force cannot be used."
+    yield from _gauge("pawsort_model_refused", words, [({}, refused)])
 
 
 def _gauge(name: str, words: str, samples: Iterable[Sample]) -> Iterator[str]:
