@@ -25,10 +25,12 @@ def serve(
     settings = _with_address(load(config), host, port)
     require_pages()
     from models import working_folder
+    from pipeline.import_path import interpreter
     from pipeline.web.server import serve as run
 
+    learn = [*interpreter(niceness=19), "learn", "--config", str(config.absolute())]
     working_folder.leave()
-    raise typer.Exit(run(settings))
+    raise typer.Exit(run(settings, learn))
 
 
 def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:
