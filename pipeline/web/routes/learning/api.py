@@ -64,10 +64,8 @@ def learn(context: ContextDep) -> LearningState:
     """Start learning from the judged photos; GET shows its progress."""
     try:
         context.learning.start()
-    except LockError as error:
-        raise Problem(409, f"{error}.", "GET /api/models/learn shows its progress.") from error
     except PawsortError as error:
-        raise Problem(503, f"{error}.", "Correct this and try again.") from error
+        raise Problem(409, f"{error}.", "GET /api/models/learn shows the state of the last one.") from error
     status = context.learning.status()
     assert status is not None
     return LearningState(**status.as_dict())

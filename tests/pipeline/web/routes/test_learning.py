@@ -234,7 +234,7 @@ def test_pages_without_settings_file_cannot_start_it(client: TestClient, pawsort
     assert "Learn now" not in text and "pawsort learn starts it" in text
     answer = post(client, "/models/learn")
     assert answer.status_code == 409 and "run `pawsort learn` instead" in answer.text
-    assert client.post("/api/models/learn").status_code == 503
+    assert client.post("/api/models/learn").status_code == 409
 
 
 # --- versions, and one against another ---
