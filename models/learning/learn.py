@@ -54,7 +54,7 @@ def learn(options: LearnOptions, progress: ProgressCallback = lambda _: None) ->
     began = time.monotonic()
     champion = answering(load(options.champion), options.engine)
     base = _replay(champion)
-    everything = _features(champion, options, progress)
+    everything = known_features(champion, options, progress)
     judged = judged_of(champion, options.judged, everything, seen_by(champion))
     material, doubtful = _material(champion, base, judged)
     drawn = curve.parts(len(judged.replay.part("train")), champion.manifest.made.seed)
@@ -95,8 +95,13 @@ def learn(options: LearnOptions, progress: ProgressCallback = lambda _: None) ->
         verdict=verdict(comparison),
         notes=_notes(comparison),
     )
-    replace_file(options.out / LEARNT, (result.model_dump_json(indent=1) + "\n").encode())
+    write_record(options.out, result)
     return result
+
+
+def write_record(out: Path, result: Learnt) -> None:
+    """Write `learnt.json` into the folder of a version."""
+    replace_file(out / LEARNT, (result.model_dump_json(indent=1) + "\n").encode())
 
 
 def _replay(champion: Bundle) -> Replay:
@@ -115,7 +120,7 @@ def _replay(champion: Bundle) -> Replay:
     return replay
 
 
-def _features(champion: Bundle, options: LearnOptions, progress: ProgressCallback) -> Known:
+def known_features(champion: Bundle, options: LearnOptions, progress: ProgressCallback) -> Known:
     """Return the features of the judged and the filed photos."""
     detector, corners = champion.manifest.detector, champion.multi_crop
     own = (champion.architecture, champion.input_size, champion.precision, detector, corners and corners.zoom)

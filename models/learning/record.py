@@ -109,7 +109,7 @@ class LeftOut(_Section):
 class Verdict(_Section):
     """Whether the challenger may be promoted without a person, and why."""
 
-    promote: bool
+    better: bool
     reason: str
 
 

@@ -24,11 +24,11 @@ def verdict(comparison: Comparison) -> Verdict:
         or _of_own(comparison.own)
     )
     if problem:
-        return Verdict(promote=False, reason=problem)
+        return Verdict(better=False, reason=problem)
     own = comparison.own
     gained = own.only_challenger_right - own.only_champion_right
     return Verdict(
-        promote=True,
+        better=True,
         reason=f"It is right about {gained:,} more of {own.photos:,} judged photos that it has not seen, and "
         "not worse on the photos of the base.",
     )

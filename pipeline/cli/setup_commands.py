@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, load, load_or_default, words
+from pipeline.cli.options import DEFAULT, Config, Json, database, load, load_or_default, words
 from pipeline.errors import SettingsError, translated
 
 if TYPE_CHECKING:
@@ -93,6 +94,40 @@ def models(config: Config = DEFAULT, json: Json = False) -> None:
         print_json(rows)
     else:
         print_table(map(_in_short, rows), ["in_force", "name", "learnt", *SHOWN, "better", "note"])
+
+
+def learn(
+    config: Config = DEFAULT,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Train the whole network, where 200 photos of each class were judged."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Learn from the photos that people judged: write a new version of the model, and compare it.
+
+    It is not used before `pawsort promote` puts it in force.
+
+    Example: pawsort learn
+    """
+    from pipeline.cli.output import print_json, print_table
+    from pipeline.cli.progress import training_progress
+    from pipeline.learning import summary
+    from pipeline.learning.learn import learn as make
+
+    settings = load(config)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is half written is removed
+    with database(settings, "read") as engine, training_progress() as progress:
+        version, result = make(settings, engine, progress, whole=whole)
+    if json:
+        print_json({"version": version.number, **result.model_dump(mode="json")})
+        return
+    print(summary.heading(result))
+    rows = summary.table(result)
+    print_table(rows, list(rows[0]))
+    print(*summary.conclusions(result), f"To use it: pawsort promote {version.number}", sep="\n")
+    for line in summary.notes(result):
+        typer.echo(f"note: {line}", err=True)
 
 
 def promote(

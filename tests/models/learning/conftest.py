@@ -101,7 +101,7 @@ def learning(knows_documents: Bundle, tmp_path: Path, tmp_path_factory: pytest.T
 
 def features(bundle: Bundle, photos: Sequence[Shown]) -> Known:
     """Return the features of photos by the network of a bundle."""
-    return learn._features(
+    return learn.known_features(
         bundle,
         LearnOptions(bundle.path, "", Path("unused"), [photo.judged("") for photo in photos]),
         lambda _: None,

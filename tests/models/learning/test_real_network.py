@@ -92,7 +92,7 @@ def test_sixty_photos_of_an_unknown_group_keep_the_rest_of_it_out_of_the_folders
     before, after = filed(knows_documents, relatives.others), filed(bundle, relatives.others)
     assert before > 0.4 and after <= before / 4
     assert abs(base_accuracy(bundle) - base_accuracy(knows_documents)) <= 0.002
-    assert result.verdict.promote and result.seconds < 120
+    assert result.verdict.better and result.seconds < 120
     assert result.changed_among == 60 and len(result.changed) > 15
     assert {change.after for change in result.changed} == {"uncertain"}
     assert_complete(knows_documents, bundle, result, relatives)
@@ -130,7 +130,7 @@ def test_a_new_class_of_sixty_photos_is_recognised(
     others = model_of(bundle).answers(replay.part("test"))[0].predicted
     assert (others == 3).mean() < 0.005  # of cats, dogs and documents
     assert abs(base_accuracy(bundle) - base_accuracy(knows_documents)) <= 0.004
-    assert result.verdict.promote and result.comparison.new_labels == ["pets"]
+    assert result.verdict.better and result.comparison.new_labels == ["pets"]
     again = answering(load(out))
     assert open_engine(again).name == "int8"
 
@@ -144,7 +144,7 @@ def test_wrong_labels_are_not_promoted_and_the_reason_says_why(
         photo._replace(label=_other(photo.label, rng)) if rng.random() < 0.3 else photo for photo in right
     ]
     result, _ = learning(wrong)
-    assert not result.verdict.promote and "labels seem wrong" in result.verdict.reason
+    assert not result.verdict.better and "labels seem wrong" in result.verdict.reason
     flipped = {one.sha256 for one, other in zip(right, wrong, strict=True) if one.label != other.label}
     named = {item.sha256 for item in result.comparison.contradictions}
     assert len(named & flipped) >= 0.9 * len(named) and named

@@ -60,7 +60,7 @@ def comparison(contradictions: int = 0, **changes: Any) -> Comparison:
 
 def test_better_on_ones_own_and_not_worse_on_the_base_is_promoted():
     found = verdict(comparison())
-    assert found.promote and "8 more of 60" in found.reason
+    assert found.better and "8 more of 60" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,13 @@ def test_better_on_ones_own_and_not_worse_on_the_base_is_promoted():
 )
 def test_it_is_not_promoted_otherwise_and_the_reason_says_why(changes: dict[str, Any], words: str):
     found = verdict(comparison(**changes))
-    assert not found.promote and words in found.reason
+    assert not found.better and words in found.reason
 
 
 def test_a_few_contradictions_and_a_few_doubtful_photos_do_not_matter():
-    assert verdict(comparison(contradictions=8)).promote
-    assert verdict(comparison(contradictions=1, checked=8)).promote
-    assert verdict(comparison(new_labels=["horse"], base_neither_left_out=10)).promote
+    assert verdict(comparison(contradictions=8)).better
+    assert verdict(comparison(contradictions=1, checked=8)).better
+    assert verdict(comparison(new_labels=["horse"], base_neither_left_out=10)).better
 
 
 def test_mcnemars_exact_test_is_that_of_the_binomial():
