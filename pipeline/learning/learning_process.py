@@ -69,6 +69,13 @@ class LearningProcess:
         reason = self._last_words() or f"it ended with code {process.returncode}"
         return LearnStatus(process.pid, state, started, started, reason=None if state == "done" else reason)
 
+    def close(self) -> None:
+        """Leave a process that still runs to itself: it goes on, and init waits for it."""
+        with self._lock:
+            if self._process and self._process.poll() is None:
+                self._process.returncode = 0  # without it Python would warn of a process that still runs
+            self._process = None
+
     @property
     def _log(self) -> Path:
         return self._state / LOG

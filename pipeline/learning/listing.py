@@ -34,7 +34,7 @@ class Listed:
     def is_better(self) -> bool:
         """Whether the comparison when it was learnt says that it is better than the version then in force."""
         verdict = self.learnt.get("verdict")
-        return isinstance(verdict, dict) and True in (verdict.get("promote"), verdict.get("better"))
+        return isinstance(verdict, dict) and verdict.get("better") is True
 
     @property
     def reason(self) -> str:

@@ -135,6 +135,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for folder in (*context.settings.inboxes, scratch_of(context.settings)):
         sweep(folder)
     yield
+    context.learning.close()
     context.classifiers.close()
     context.thumbnails.close()
     context.database.close()

@@ -99,7 +99,7 @@ def learnt(name: str = "pets@1", champion: str = "pets", **changes: Any) -> dict
             most_useful="dog",
             sentence="More photos of dog would help most: from half of the photos 91.0% are recognised.",
         ),
-        verdict=Verdict(promote=True, reason="It is right about 15 more of 212 judged photos."),
+        verdict=Verdict(better=True, reason="It is right about 15 more of 212 judged photos."),
         notes=[],
     )
     content: dict[str, Any] = usual.model_dump(mode="json")

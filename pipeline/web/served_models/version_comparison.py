@@ -78,8 +78,8 @@ def sentence(pair: Pair, photos: str, challenger: str, champion: str) -> str:
 def chance(p_value: float) -> str:
     """Say how likely a difference is between two equally good models (McNemar's test)."""
     if p_value > LIKELY:
-        share = f"{p_value:.0%}" if p_value < 0.995 else "nearly all"
-        return f"That can be chance: two equally good models differ as much in {share} of such comparisons."
+        share = f"{p_value:.0%} of" if p_value < 0.995 else "nearly all"
+        return f"That can be chance: two equally good models differ as much in {share} such comparisons."
     most = int(1 / p_value) if p_value > 1e-6 else 1_000_000
     power = 10 ** (len(str(most)) - 1)
     return f"Chance alone would give that in fewer than 1 of {most // power * power:,} comparisons."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from db.queries import judged
@@ -93,20 +94,21 @@ def versions_with_path(context: AppContext) -> tuple[Path | None, tuple[LearntVe
 
 
 def answers_of(context: AppContext) -> Answers:
-    """Count the judged photos; cached. Raises DatabaseError."""
-    return context.cache.get("answers", lambda: _count(context))
-
-
-def _count(context: AppContext) -> Answers:
+    """Count the judged photos. Raises DatabaseError."""
     engine = context.database.reader()
     if engine is None:
         return Answers(0, 0)
+    total = judged.count(engine)
+    since = context.cache.get("last learning", lambda: _last(context))
+    return Answers(total, judged.count(engine, since) if since else total)
+
+
+def _last(context: AppContext) -> datetime | None:
+    """Return when the last learning began, None if there was none."""
     with contextlib.suppress(ModelError):
         newest = versions_of(context.settings).newest
-        if newest and newest.started_at:
-            return Answers(judged.count(engine), judged.count(engine, newest.started_at))
-    total = judged.count(engine)
-    return Answers(total, total)
+        return newest.started_at if newest else None
+    return None
 
 
 def workers_model(state: Path, versions: VersionList) -> WorkersModel | None:

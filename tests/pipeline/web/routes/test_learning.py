@@ -271,7 +271,7 @@ def test_a_version_stands_beside_the_one_it_was_compared_with(
         "More photos of dog would help most" in text
         and "Right answers by the number of photos" in response.text
     )
-    assert "4 of 4,100 would be filed elsewhere" in text
+    assert "Of the 4,100 photos filed last, 4 would be filed elsewhere" in text
     assert "cats → dogs 2" in text and "cats → uncertain 1" in text
     for id in (first, second, third):
         assert f'<a class="photo" href="/files/{id}"' in response.text
@@ -285,9 +285,7 @@ def test_the_list_says_which_is_in_force_since_when_and_by_whom(
     client: TestClient, pawsort: Installation
 ) -> None:
     add_version(pawsort.settings, 1, learnt=learnt())
-    add_version(
-        pawsort.settings, 2, learnt=learnt("pets@2") | {"verdict": {"promote": False, "reason": "no"}}
-    )
+    add_version(pawsort.settings, 2, learnt=learnt("pets@2") | {"verdict": {"better": False, "reason": "no"}})
     versions.promote(pawsort.settings, 1, "ann", "because")
     text = text_of(client)
     assert "pets@1 in force Learnt" in text
