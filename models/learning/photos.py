@@ -174,7 +174,7 @@ class Reader:
         if self.cache is None:
             return None
         try:
-            with np.load(self.cache, allow_pickle=False) as file:
+            with open(self.cache, "rb") as opened, np.load(opened, allow_pickle=False) as file:
                 if str(file["key"]) != self.key:
                     return None
                 arrays = [file[name] for name in _ARRAYS]

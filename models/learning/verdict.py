@@ -19,8 +19,8 @@ def verdict(comparison: Comparison) -> Verdict:
     """Return whether the challenger is better on judged photos and not worse on the base's, and why."""
     problem = (
         _of_labels(comparison)
-        or _of_base(comparison.base)
         or _of_new_labels(comparison)
+        or _of_base(comparison.base)
         or _of_own(comparison.own)
     )
     if problem:

@@ -12,6 +12,7 @@ from models.errors import DatasetError
 from models.inference import imagenet_bundle
 from models.inference.engines import Kind, answering
 from models.labels import check_folders
+from pipeline.classifier import own_threshold
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN, Policy
@@ -68,7 +69,7 @@ def _learnt_in_force(settings: Settings) -> tuple[Version, Bundle] | None:
     """Return the learnt version to use, None if the base is to be used."""
     if settings.model == imagenet_bundle.NAME or not versions.has_versions(settings):
         return None
-    for version in versions.chain(versions.family(settings))[:-1]:
+    for version in versions.chain_or_base(versions.family(settings))[:-1]:
         try:
             return version, load_version(settings, version)
         except ModelError as error:
@@ -110,6 +111,8 @@ def open_bundle(name: str, bases: Sequence[Path], engine: Kind, weights: Path | 
 def policy(settings: Settings, bundle: Bundle) -> Policy:
     """Return the folders of the bundle with the threshold that the settings ask for."""
     threshold = settings.decision.min_confidence
+    if threshold is None:
+        threshold = own_threshold.in_use(settings, bundle.sha256)
     if threshold is None:
         threshold = bundle.threshold(settings.decision.target_precision)
     return Policy(bundle.folders, threshold)

@@ -20,7 +20,7 @@ from models.errors import in_words
 from pipeline.classifier.client import ChildLost, Classifier
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
-from pipeline.learning.versions import Family, Version, chain
+from pipeline.learning.versions import Family, Version, chain, chain_or_base
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +93,9 @@ class ModelSwitch:
         surroundings: Surroundings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.family = family
         self.problem: str | None = None
         """The reason why the version in force is not at work."""
-        self._family = family
         self._surroundings = surroundings
         self._clock = clock
         self._active = first
@@ -189,7 +189,7 @@ class ModelSwitch:
         if now < self._look_at or self._is_starting:
             return
         self._look_at = now + LOOK_SECONDS
-        seen = _signature(self._family.record_path)
+        seen = _signature(self.family.record_path)
         if seen is None:
             return
         if seen != self._seen:
@@ -197,7 +197,10 @@ class ModelSwitch:
         elif now < self._retry_at:
             return
         self._retry_at = float("inf")
-        self._want(chain(self._family)[0])
+        try:
+            self._want(chain(self.family)[0])
+        except (PawsortError, OSError) as error:
+            self._refuse("the model in force", error)
 
     def _want(self, version: Version) -> None:
         """Begin to try a version, unless it is at work or being tried."""
@@ -212,7 +215,7 @@ class ModelSwitch:
                 model = self._surroundings.load(version)
                 model.classifier.start()
             except (PawsortError, OSError) as error:
-                self._refuse(version, error)
+                self._refuse(f"model {version.name}", error)
             else:
                 self._trial = _Trial(model, self._surroundings)
 
@@ -243,20 +246,20 @@ class ModelSwitch:
             self._active.classifier.start()
         else:
             self._trial = None
-        self._refuse(trial.model.version, error)
+        self._refuse(f"model {trial.model.version.name}", error)
 
     def _before(self, failed: Version) -> LoadedModel:
         """Load the latest version in force before one that failed. Raises ModelError if the base fails."""
-        versions = chain(self._family)
+        versions = chain_or_base(self.family)
         earlier = versions[versions.index(failed) + 1 :] if failed in versions[:-1] else versions
         for version in earlier[:-1]:
             try:
                 return self._surroundings.load(version)
             except (PawsortError, OSError) as error:
                 log.error("%s cannot be used; the version before it is tried: %s", version.name, error)
-        return self._surroundings.load(self._family.base)
+        return self._surroundings.load(self.family.base)
 
-    def _refuse(self, version: Version, error: Exception) -> None:
+    def _refuse(self, called: str, error: Exception) -> None:
         """Say why a version is not used, and when it is tried again."""
         pause = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]
         self._failures += 1
@@ -264,7 +267,7 @@ class ModelSwitch:
         why = in_words(error) if isinstance(error, OSError) else str(error)
         if isinstance(error, ChildLost):
             why = f"it failed on photos that were filed before ({error.reason}: {error.detail})"
-        self.problem = f"model {version.name} is not used: {why.rstrip('.')}"
+        self.problem = f"{called} is not used: {why.rstrip('.')}"
         active = self._active.version.name
         log.error("%s; %s stays at work, the next try is in %g s", self.problem, active, pause)
 

@@ -11,9 +11,8 @@ from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
 from models.errors import BundleError
 from pipeline.config import Settings
-from pipeline.errors import ModelError
 from pipeline.learning.record import DamagedRecord, Record
-from pipeline.learning.versions import Family, Version, chain, family, foreign, learnt, promote
+from pipeline.learning.versions import Family, Version, chain_or_base, family, foreign, learnt, promote
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +43,33 @@ class Listed:
 
 
 def listing(settings: Settings) -> list[Listed]:
-    """Return the base, then its learnt versions in their order. Raises ModelError for an unreadable base."""
-    known = family(settings)
+    """Return the base, then its learnt versions in their order.
+
+    Raises ModelError for an unreadable base, OSError.
+    """
+    return _listing(family(settings))
+
+
+def challenger(known: Family) -> Listed | None:
+    """Return the newest version if it was never in force. Raises OSError."""
+    *_, newest = _listing(known)
+    return None if newest.was_in_force or newest.version.number == 0 else newest
+
+
+def _listing(known: Family) -> list[Listed]:
     record = _record(known)
-    current = chain(known)[0].number
+    current = chain_or_base(known)[0].number
     ever = {step.version for step in record.history}
     versions = map(known.version, [0, *known.numbers()])
     return [_listed(known, each, current, each.number in ever, record) for each in versions]
 
 
-def challenger(settings: Settings) -> Listed | None:
-    """Return the newest version that was never in force, if it is newer than the one that is."""
-    *_, newest = listing(settings)
-    return None if newest.is_in_force or newest.was_in_force or newest.version.number == 0 else newest
-
-
 def promote_if_better(settings: Settings, by: str) -> Version | None:
     """Promote the challenger if its verdict says that it is better; return it, None if nothing was promoted.
 
-    Raises PawsortError if it cannot be used.
+    Raises PawsortError if it cannot be used, OSError.
     """
-    found = challenger(settings)
+    found = challenger(family(settings))
     if found is None or found.problem or not found.is_better:
         return None
     return promote(settings, found.version.number, by, f"better: {found.reason}")
@@ -73,14 +78,15 @@ def promote_if_better(settings: Settings, by: str) -> Version | None:
 class ChallengerNotice:
     """What there is to say of a challenger that waits for a person; read again only after a change."""
 
-    def __init__(self, settings: Settings, known: Family) -> None:
-        self._settings = settings
+    def __init__(self, known: Family) -> None:
+        self._known = known
         self._paths = (known.folder, known.record_path)
         self._changed: tuple[int, ...] = ()
         self._text: str | None = None
 
-    def text(self) -> str | None:
-        """Return the notice, None if no challenger is better."""
+    @property
+    def notice(self) -> str | None:
+        """The notice, None if no challenger is better."""
         changed = tuple(map(_changed_at, self._paths))
         if changed != self._changed:
             self._changed, self._text = changed, self._read()
@@ -88,8 +94,8 @@ class ChallengerNotice:
 
     def _read(self) -> str | None:
         try:
-            found = challenger(self._settings)
-        except ModelError:
+            found = challenger(self._known)
+        except OSError:  # the heartbeat must go on
             return None
         if found is None or found.problem or not found.is_better:
             return None
@@ -129,5 +135,5 @@ def _incomplete(bundle: Bundle) -> Iterator[str]:
 def _record(known: Family) -> Record:
     try:
         return Record.read(known.record_path)
-    except (DamagedRecord, ModelError):
+    except DamagedRecord:
         return Record()

@@ -14,14 +14,18 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from db.connection.errors import DatabaseError
+from db.queries import judged
 from models.errors import in_words
 from pipeline.config import Settings
 from pipeline.errors import LockError, PawsortError
 from pipeline.files.replace_file import replace_file
-from pipeline.learning.listing import promote_if_better
+from pipeline.learning.listing import ChallengerNotice, promote_if_better
 from pipeline.learning.versions import Family, learnt
 from pipeline.permissions import make_folder
 from pipeline.processes import PARENT_VARIABLE
@@ -192,6 +196,45 @@ class NightlyLearning:
         for folder in (self._known.folder.parent, self._known.folder):
             make_folder(folder)
         replace_file(self._path, [json.dumps(asdict(diary), indent=2).encode()], durable=False)
+
+
+class Learning:
+    """Learning as the worker sees it: at night, if the settings say when, and what there is to say of it."""
+
+    def __init__(self, nightly: NightlyLearning | None, challenger: ChallengerNotice | None) -> None:
+        self._nightly = nightly
+        self._challenger = challenger
+
+    @classmethod
+    def of(cls, settings: Settings, known: Family | None, engine: Engine, command: Sequence[str]) -> Learning:
+        """Return what the settings describe, for a model without versions if `known` is None."""
+        if known is None:
+            return cls(None, None)
+        count_new = partial(judged.count, engine)
+        is_nightly = settings.learn.at and command
+        nightly = NightlyLearning(settings, known, command, count_new) if is_nightly else None
+        return cls(nightly, ChallengerNotice(known))
+
+    @property
+    def notice(self) -> str | None:
+        """What a person should know, None if there is nothing."""
+        said = [part.notice for part in (self._nightly, self._challenger) if part]
+        return "; ".join(filter(None, said)) or None
+
+    def start(self) -> None:
+        """Start to wait for the time to learn."""
+        if self._nightly:
+            self._nightly.start()
+
+    def follow_clock(self) -> None:
+        """Notice a clock that was set back."""
+        if self._nightly:
+            self._nightly.follow_clock()
+
+    def stop(self) -> None:
+        """End learning."""
+        if self._nightly:
+            self._nightly.stop()
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:

@@ -16,7 +16,7 @@ LARGEST = 10_000_000  # bytes
 
 
 class DamagedRecord(ModelError):  # noqa: N818 - says what has happened
-    """`in_force.json` cannot be read."""
+    """`in_force.json` is no record of the version in force."""
 
 
 class NoLongerInForce(ModelError):  # noqa: N818 - says what has happened
@@ -47,13 +47,16 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Record:
-        """Return the record in a file, that of the base if there is no file. Raises DamagedRecord."""
+        """Return the record in a file, that of the base if there is no file.
+
+        Raises DamagedRecord for any other content than a record, and OSError.
+        """
         try:
             content = json.loads(regular_files.read(path, LARGEST))
             record = cls(_number(content["version"]), tuple(map(_step, content.get("history", ()))))
         except FileNotFoundError:
             return cls()
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             remedy = "`pawsort promote VERSION` writes it anew"
             raise DamagedRecord(
                 f"{path}: cannot be read as the record of the model in force; {remedy}"
@@ -62,7 +65,7 @@ class Record:
 
     @classmethod
     def numbers_in(cls, path: Path) -> set[int]:
-        """Return the numbers of all versions in the record of a file, none if that is damaged."""
+        """Return the numbers of all versions in a record, none if that is damaged. Raises OSError."""
         try:
             record = cls.read(path)
         except DamagedRecord:

@@ -101,20 +101,16 @@ def in_force(settings: Settings) -> Path:
     """Return the folder of the bundle in force. Raises ModelError for a base without a readable manifest."""
     if not has_versions(settings):
         return bundles.locate(settings.model, settings.base)
-    return chain(family(settings))[0].path
+    return chain_or_base(family(settings))[0].path
 
 
 def chain(known: Family) -> list[Version]:
     """Return the version in force, then those in force before it, the latest first, and the base at last.
 
     A version whose bundle cannot be used is replaced by the next. Those learnt from another base are left
-    out, and named once in the log.
+    out, and named once in the log. Raises DamagedRecord, and OSError if the record cannot be read now.
     """
-    try:
-        record = Record.read(known.record_path)
-    except DamagedRecord as error:
-        _warn_once(f"{error}; {known.base.name} itself is used")
-        return [known.base]
+    record = Record.read(known.record_path)
     found: list[Version] = []
     for number in reversed(record.stack()):
         version = known.version(number)
@@ -125,6 +121,16 @@ def chain(known: Family) -> list[Version]:
         elif version not in found:
             found.append(version)
     return [*found, known.base]
+
+
+def chain_or_base(known: Family) -> list[Version]:
+    """Return `chain`; the base alone, with a warning, where the record cannot be read."""
+    try:
+        return chain(known)
+    except (DamagedRecord, OSError) as error:
+        why = str(error) if isinstance(error, DamagedRecord) else f"{known.record_path}: {error.strerror}"
+        _warn_once(f"{why}; {known.base.name} itself is used")
+        return [known.base]
 
 
 def foreign(known: Family, version: Version, recorded: str | None = None) -> str | None:

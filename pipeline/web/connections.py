@@ -27,6 +27,7 @@ from pipeline.web.lingering import LingeringTransport
 from pipeline.web.middleware.body_limits import SLOWEST, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback, network_of
 from pipeline.web.middleware.problems import PROBLEM_JSON, Problem, as_dict
+from pipeline.web.short_reads import ShortReads
 from pipeline.web.small_chunks import ChunkLimitedConnection
 
 CONNECTIONS = 200
@@ -58,8 +59,7 @@ _TCP_BYTES_ACKED = 120
 _numbers = itertools.count()
 
 Turn = Literal["request", "body", "answer", "rest"]
-"""What a connection waits for: its client sends a request, a body, receives a response, or sends the rest of
-a body that the server has refused."""
+"""What a connection waits for: that its client sends a request, a body or the rest of one, or receives."""
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class Pace:
         return now - self.began - self.moved / FAST
 
 
-class HeaderTimeoutProtocol(H11Protocol):
+class HeaderTimeoutProtocol(H11Protocol, ShortReads):
     """Uvicorn's protocol with limits on how long it waits for a client."""
 
     conn: ChunkLimitedConnection

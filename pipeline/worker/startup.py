@@ -56,9 +56,10 @@ def refuse_bare_mount(settings: Settings, bundle: Bundle, engine: Engine) -> Non
 
     Then the disk under `sorted` is not mounted, and files filed now would be hidden once it is.
     """
-    there = any((settings.sorted / name).is_dir() for name in outcome_folders(bundle))
+    if any((settings.sorted / name).is_dir() for name in outcome_folders(bundle)):
+        return
     filed = sum(n for outcome, n in counts(engine).items() if outcome not in ("waiting", "undone"))
-    if filed and not there:
+    if filed:
         raise PawsortError(
             f"{settings.sorted}: {filed} files were filed and none of their folders is there; mount the "
             f"disk, or, if you took them away on purpose, make the folder {settings.sorted / FAILED}"
@@ -114,11 +115,10 @@ class ModelSource:
     def prepare(self, bundle: Bundle, before: Bundle) -> None:
         """Make the folders of a bundle that `before` does not have.
 
-        Raises PawsortError if one of them refuses files, or if all others are missing.
+        Raises PawsortError if one of them refuses files, or if the disk of all may not be mounted.
         """
         settings, old = self.settings, outcome_folders(before)
-        if not any((settings.sorted / name).is_dir() for name in old):
-            raise PawsortError(f"{settings.sorted}: none of its folders is there; mount the disk")
+        refuse_bare_mount(settings, before, self.engine)
         for folder in (settings.sorted / name for name in outcome_folders(bundle) if name not in old):
             try:
                 moves.probe_folder(os.fsencode(folder), os.fsencode(settings.spool))

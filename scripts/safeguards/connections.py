@@ -89,6 +89,12 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (107,), ("pipeline/web/connections/test_lingering.py::test_a_client_that_sends_all_before_it_reads_receives_the_refusal",),
     ),
     of(
+        "busy connections are read in short turns", "pipeline/web/short_reads.py",
+        "        size = UPLOAD_BYTES if self.takes_upload else READ_BYTES\n",
+        "        size = UPLOAD_BYTES\n",
+        (107,), ("pipeline/web/connections/test_short_reads.py::test_a_client_that_sends_much_is_read_in_short_turns",),
+    ),
+    of(
         "very small chunks do not keep the server busy", "pipeline/web/small_chunks.py",
         "            if self._chunks > FREE_CHUNKS + self._bytes / CHUNK_BYTES:\n",
         "            if False:\n",

@@ -80,7 +80,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a bare mount point", "pipeline/worker/startup.py",
-        "    if filed and not there:\n",
+        "    if filed:\n",
         "    if False:\n",
         (), ("pipeline/worker/test_service.py::test_a_bare_mount_point_takes_no_files",),
     ),

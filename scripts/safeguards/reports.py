@@ -7,6 +7,30 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "no alarm of half a day", "pipeline/reports/daily.py",
+        "            if self.state and end <= now:",
+        "            if self.state:",
+        (), ("pipeline/reports/test_drift_report.py::test_a_day_that_is_not_over_raises_no_alarm",),
+    ),
+    of(
+        "one odd day is no drift", "pipeline/reports/drift_rule.py",
+        "            if other / change > 0 and abs(other) >= max(least / 2, _OTHERS * error):\n",
+        "            if other:\n",
+        (), ("pipeline/reports/test_drift_rule.py::test_one_odd_day_is_no_alarm_however_odd",),
+    ),
+    of(
+        "days of an alarm are not usual", "pipeline/reports/drift_rule.py",
+        "            self._left_out |= set(range(shift.since, recent[-1]))\n",
+        "            pass\n",
+        (), ("pipeline/reports/test_drift_rule.py::test_an_alarm_ends_when_the_figure_is_back_and_its_days_are_not_usual",),
+    ),
+    of(
+        "the pattern of weekdays", "pipeline/reports/drift_rule.py",
+        "        return _nearer(sample.value - self.center, self.offsets[day % 7])\n",
+        "        return sample.value - self.center\n",
+        (), ("pipeline/reports/test_drift_rule.py::test_a_pattern_of_weekdays_is_no_alarm",),
+    ),
+    of(
         "reports replaced at once", "pipeline/files/replace_file.py",
         "    temporary = _create(path)\n",
         "    temporary = path\n",
@@ -65,5 +89,31 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    yield csv_files.header(_versioned(_frame([])))\n",
         "",
         (97,), ("pipeline/reports/test_daily.py::test_an_empty_day_has_headers_only",),
+    ),
+    of(
+        "no export of changed content", "pipeline/files/exact_copy.py",
+        "    if expected is not None and sha256(path) != expected:\n",
+        "    if False:\n",
+        (), (
+            "pipeline/export/test_export.py::test_a_copy_that_differs_from_the_row_leaves_nothing",
+            "pipeline/export/test_export.py::test_a_photo_that_is_missing_or_changed_is_named_and_the_others_are_exported",
+        ),
+    ),
+    of(
+        "no second copy after an export was cut off", "pipeline/export/export.py",
+        "            return path in refused or listed or (os.path.lexists(path) and not self._is_ours(path, row))\n",
+        "            return path in refused or listed or os.path.lexists(path)\n",
+        (), ("pipeline/export/test_export.py::test_an_export_that_was_interrupted_anywhere_completes",),
+    ),
+    of(
+        "no photo under two labels in an export", "pipeline/export/export.py",
+        "            return self._relabelled(row, known.path, label or \"\")\n",
+        "            return self._kept(row, known.path, known.label, label)\n",
+        (), ("pipeline/export/test_export.py::test_a_second_export_adds_what_is_new_and_moves_what_has_another_label",),
+    ),
+    of(
+        "a torn line of an export", "pipeline/export/manifest.py",
+        "        self._cut_off_torn_line()\n", "",
+        (), ("pipeline/export/test_export.py::test_an_export_that_was_interrupted_anywhere_completes",),
     ),
 )  # fmt: skip

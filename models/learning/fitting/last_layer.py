@@ -7,22 +7,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from models import calibration
-from models.bundle.replay import Replay, joined
+from models.bundle.replay import PARTS, Replay, joined
 from models.inference.box_crops import CropInference
 from models.inference.photo_features import FromFeatures, predict
 from models.labels import NEITHER
 from models.learning.fitting.fit import fit_heads
 from models.learning.fitting.head import Head, Prior, extended
 from models.progress import CountCallback
-from models.training.linear_probe import LinearHead
 from models.training.source_cross_validation import FEWEST
 from models.types import Flags, Probabilities
 
 COUNTS_AS = 5.0
 """How many photos of the replay a judged photo counts as; all judged ones count at most as these together."""
 
+FOLDS = 5
 SEEMS_NEW = 0.5
 """The probability of a new label from which a photo of `neither` in the replay is taken to show it."""
 
@@ -88,15 +89,27 @@ def with_prior(material: Material) -> Material:
 def without_doubtful(material: Material, seed: int) -> tuple[Material, int]:
     """Leave out photos of `neither` in the replay that seem to show a new label; return how many.
 
-    Their label is from before there was the new one, so that they say nothing for or against it.
+    Their label is from before there was the new one, so that they say nothing for or against it. Those of
+    training are predicted by layers that were fitted without them, which do not repeat their label.
     """
     if not material.new or NEITHER not in material.labels:
         return material, 0
-    head = fit(material, [], seed).head
-    given = calibration.softmax(head.logits(material.base.features.whole))
-    seems = given[:, material.known :].sum(axis=1) >= SEEMS_NEW
+    own, folds = material.own.part("train"), _folds(material.base, seed)
+    trains = material.base.parts == PARTS.index("train")
+    rows = [np.concatenate([folds[trains] != fold, np.ones(len(own), bool)]) for fold in range(FOLDS + 1)]
+    heads = _heads(material, rows, seed)
+    seems = np.zeros(len(material.base), bool)
+    for fold, head in enumerate(heads):
+        given = calibration.softmax(head.logits(material.base.features.whole[folds == fold]))
+        seems[folds == fold] = given[:, material.known :].sum(axis=1) >= SEEMS_NEW
     doubtful = seems & (material.base.labels == material.labels.index(NEITHER))
     return replace(material, base=material.base.where(~doubtful)), int(doubtful.sum())
+
+
+def _folds(base: Replay, seed: int) -> npt.NDArray[np.int64]:
+    """Return the fold of each photo: one of FOLDS for those of training, FOLDS for all others."""
+    drawn = np.random.default_rng(seed).permutation(len(base)) % FOLDS
+    return np.where(base.parts == PARTS.index("train"), drawn, FOLDS).astype(np.int64)
 
 
 def fit(
@@ -113,9 +126,6 @@ def fit(
     afterwards, as in training.
     """
     base, own = material.base.part("train"), material.own.part("train")
-    features = np.concatenate([base.features.whole, own.features.whole])
-    truth = np.concatenate([base.labels, own.labels])
-    weights = np.repeat([1.0, material.weight], [len(base), len(own)])
     owners, names = np.array(base.sources, dtype=object), _sources(base) if sources else []
     everything, all_own = np.ones(len(base), bool), np.ones(len(own), bool)
     rows = [
@@ -123,10 +133,24 @@ def fit(
         *(np.concatenate([owners != name, all_own]) for name in names),
         *(np.concatenate([everything, part]) for part in parts),
     ]
-    found = fit_heads(features, truth, len(material.labels), rows, weights, seed, progress)
-    heads = [_with_prior(head, material.prior) for head in found]
+    heads = _heads(material, rows, seed, progress)
     after = 1 + len(names)
     return Fitted(heads[0], dict(zip(names, heads[1:after], strict=True)), heads[after:])
+
+
+def _heads(
+    material: Material,
+    rows: Sequence[Flags],
+    seed: int,
+    progress: CountCallback = lambda done, total: None,
+) -> list[Head]:
+    """Fit a layer to each of `rows`, flags of the training photos, those of the replay first."""
+    base, own = material.base.part("train"), material.own.part("train")
+    features = np.concatenate([base.features.whole, own.features.whole])
+    truth = np.concatenate([base.labels, own.labels])
+    weights = np.repeat([1.0, material.weight], [len(base), len(own)])
+    found = fit_heads(features, truth, len(material.labels), rows, weights, seed, progress)
+    return [Head(head.kernel, head.bias, material.prior).stored() for head in found]
 
 
 def calibrated(material: Material, fitted: Fitted) -> Calibration:
@@ -168,7 +192,3 @@ def _table(
 def _sources(base: Replay) -> list[str]:
     names = sorted(set(base.sources) - {""})
     return names if len(names) >= FEWEST else []
-
-
-def _with_prior(head: LinearHead, prior: Prior | None) -> Head:
-    return Head(head.kernel, head.bias, prior).stored()

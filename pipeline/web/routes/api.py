@@ -81,7 +81,7 @@ async def classify(
 @router.get("/results", responses=answers(*ALWAYS, 422, ok=openapi.Rows))
 def results(
     context: ContextDep,
-    outcome: Annotated[Text | None, Query(description="A folder, `waiting` or `undone`.")] = None,
+    outcome: Annotated[Text | None, Query(description="A folder, `waiting`, `undone` or `removed`.")] = None,
     prediction: Annotated[Text | None, Query(description="A label of the model, such as cat.")] = None,
     inbox: Annotated[Text | None, Query(description="The inbox that the file arrived in.")] = None,
     name: Annotated[Text | None, Query(description="Part of the file name.")] = None,
@@ -91,6 +91,9 @@ def results(
         Moment | None, Query(description="Arrived at this time or later; UTC without a time zone.")
     ] = None,
     until: Annotated[Moment | None, Query(description="Arrived before this time.")] = None,
+    reviewed: Annotated[
+        bool | None, Query(description="Whether a person judged the photo: corrected or confirmed it.")
+    ] = None,
     limit: Rows = PAGE_ROWS,
     before: Annotated[
         After | None, Query(description="Only rows after this id: `next` of the previous page.")
@@ -108,6 +111,7 @@ def results(
         until=until,
         limit=limit,
         before=before,
+        reviewed=reviewed,
     )
     rows = list(_rows(context, wanted))
     return Results(results=rows, next=rows[-1]["id"] if len(rows) == limit else None)

@@ -95,7 +95,7 @@ class ModelRegistry:
         return next((version for version in learnt if self._bundle(version.path) is not None), base)
 
     def _chain(self) -> tuple[Version, ...]:
-        """Return `versions.chain`, read again only when the base or the record has changed."""
+        """Return `versions.chain_or_base`, read again only when the base or the record has changed."""
         base = Version(0, self._base.name, self._base)
         if not versions.has_versions(self._settings):
             return (base,)
@@ -105,7 +105,7 @@ class ModelRegistry:
                 self._family = versions.family(self._settings)
             changed = base_changed, _changed_at(self._family.record_path)
             if self._versions[0] != changed:
-                self._versions = changed, tuple(versions.chain(self._family))
+                self._versions = changed, tuple(versions.chain_or_base(self._family))
         except ModelError:  # `_load` says why
             return (base,)
         return self._versions[1]

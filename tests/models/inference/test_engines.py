@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +267,17 @@ def test_temperature_softens(copied: Path, trained: Bundle):
 
 
 @pytest.mark.fault(100)
+@needs_openvino
+@pytest.mark.parametrize(("alone", "kind"), [("int8", "tensorflow"), ("int8", "auto"), ("float32", "int8")])
+def test_a_learnt_version_answers_in_the_precision_that_it_was_learnt_in_alone(
+    plain_bundle: Bundle, alone: str, kind: engines.Kind
+):
+    manifest = plain_bundle.manifest.model_copy(update={"answers_in": alone})
+    with pytest.raises(BundleError, match=f"learnt in {alone}, and answers in it alone"):
+        engines.answering(replace(plain_bundle, manifest=manifest), kind)
+    assert engines.answering(plain_bundle, "tensorflow").precision == "float32"
+
+
 def test_self_test_catches_weights_of_the_right_shape(copied: Path, trained: Bundle):
     arrays = read_weights(trained) | {"head/bias": np.array([3.0, -3.0, 0.0], np.float32)}
     with pytest.raises(BundleError, match="self-test failed"):

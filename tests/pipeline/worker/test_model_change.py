@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from models import regular_files
 from models.bundle.bundle import read_manifest
 from pipeline.classifier import model_switch
 from pipeline.classifier.client import Classifier, ProcessClassifier
@@ -321,6 +322,41 @@ def test_a_damaged_version_leaves_the_old_one_at_work(
     learner.clock.now += 1
     worker.step()
     assert "model pets@1 is not used" in str(learner.switch.problem), "also after a restart"
+    worker.stop()
+
+
+def test_a_record_that_cannot_be_read_leaves_the_version_at_work(
+    learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        learner.add(number)
+    worker = learner.worker_of_versions()
+    worker.start()
+    learner.promote(1)
+    learner.step_until_at_work(worker, 1)
+    record = learner.switch.family.record_path
+    whole = record.read_bytes()
+    record.write_text("{")
+    for _ in range(5):
+        learner.clock.now += 1
+        worker.step()
+    assert worker.bundle.name == "pets@1"
+    assert "cannot be read as the record" in str(learner.switch.problem)
+
+    def refuse(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(regular_files, "read", refuse)
+        record.write_bytes(whole)
+        for _ in range(5):
+            learner.clock.now += 1
+            worker.step()
+        assert worker.bundle.name == "pets@1"
+        assert "Input/output error" in str(learner.switch.problem)
+    learner.clock.now += model_switch.BACKOFF_SECONDS[1]
+    worker.step()
+    assert learner.switch.problem is None
     worker.stop()
 
 
