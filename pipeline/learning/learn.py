@@ -14,8 +14,8 @@ from db.queries import judged as queries
 from pipeline.config import Settings
 from pipeline.errors import SettingsError, translated
 from pipeline.files.folders import sync_folders
-from pipeline.learning.learn_status import reporting
-from pipeline.learning.versions import Family, Version, family, in_force, learning, next_version
+from pipeline.learning.learn_status import learning, reporting
+from pipeline.learning.versions import Family, Version, family, in_force, next_version
 from pipeline.permissions import limited
 
 if TYPE_CHECKING:

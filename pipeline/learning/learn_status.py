@@ -1,6 +1,6 @@
-"""The state of learning: `state/learn_progress.json`, written by the process that learns, read by the pages.
+"""The lock of learning, and its state: `state/learn_progress.json`, which the pages read.
 
-It is written about every second while something is learnt, and at the end. It is not synced to disk.
+The process that learns writes it about every second and at the end. It is not synced to disk.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import filelock
+
 from models import regular_files
 from models.progress import Progress
-from pipeline.errors import PawsortError
+from pipeline.config import Settings
+from pipeline.errors import LockError, PawsortError
 from pipeline.files.replace_file import replace_file
-from pipeline.learning.versions import LEARN_LOCK
 
 log = logging.getLogger(__name__)
 
-FILE_NAME = "learn_progress.json"  # in the state folder
+LOCK = "learn.lock"  # in the state folder, as the next
+FILE_NAME = "learn_progress.json"
+LOCK_SECONDS = 0.5
+"""A page takes the lock for an instant to test it; that must not stop a learning."""
 SCHEMA_VERSION = 1
 SECONDS_BETWEEN_WRITES = 1.0
 LARGEST = 100_000  # bytes
@@ -100,10 +105,26 @@ class Reporter:
 
 
 @contextmanager
+def learning(settings: Settings) -> Iterator[None]:
+    """Allow one process at a time to learn. Raises LockError if another does."""
+    lock = filelock.FileLock(settings.state / LOCK, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise LockError(
+            f"{settings.state}: another process is learning; try again when it has ended"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def reporting(state: Path) -> Iterator[Reporter]:
     """Write the progress of a learning to the state folder, and at its end whether and why it failed.
 
-    Used within `versions.learning`, so that one process at a time writes.
+    Used within `learning`, so that one process at a time writes.
     """
     reporter = Reporter(state / FILE_NAME)
     try:
@@ -132,9 +153,9 @@ def read(state: Path) -> LearnStatus | None:
 
 
 def is_learning(state: Path) -> bool:
-    """Return whether a process holds the lock of `versions.learning`. Raises OSError."""
+    """Return whether a process holds the lock of `learning`. Raises OSError."""
     try:
-        descriptor = os.open(state / LEARN_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(state / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

@@ -38,11 +38,8 @@ log = logging.getLogger(__name__)
 FOLDER = "models"  # in the state folder
 IN_FORCE = "in_force.json"
 LEARNT = "learnt.json"
-LEARN_LOCK = "learn.lock"  # in the state folder
 _LAST = "last_version"
 LOCK_SECONDS = 10.0
-LEARN_LOCK_SECONDS = 0.5
-"""A page takes the lock of learning for an instant to test it; that must not stop a learning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,22 +221,6 @@ def check(known: Family, version: Version) -> None:
         check_folders(bundle.folders)
     except DatasetError as error:
         raise ModelError(f"{version.path}: {error}") from error
-
-
-@contextmanager
-def learning(settings: Settings) -> Iterator[None]:
-    """Allow one process at a time to learn. Raises LockError if another does."""
-    lock = filelock.FileLock(settings.state / LEARN_LOCK, timeout=LEARN_LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise LockError(
-            f"{settings.state}: another process is learning; try again when it has ended"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _can_be_used(known: Family, number: int) -> bool:

@@ -129,7 +129,7 @@ def main(words: Sequence[str] | None = None) -> None:
     settings = config.load(Path(path))
     if how == "broken":
         sys.exit("pawsort: the model carries no features of its photos")
-    with versions.learning(settings), learn_status.reporting(settings.state) as report:
+    with learn_status.learning(settings), learn_status.reporting(settings.state) as report:
         for done in (120, 240):
             report(Progress("photos", done, 400, 130.0))
             time.sleep(SLOW_SECONDS if how == "slow" else 0.0)

@@ -122,7 +122,8 @@ def workers_model(state: Path, versions: VersionList) -> WorkersModel | None:
         return WorkersModel(f"No worker is running. It answers with {wanted} once it is started.", "warn")
     if beat.model == wanted:
         return WorkersModel(f"The worker answers with {wanted}.", "good")
-    if problem := getattr(beat, "model_problem", None):
-        return WorkersModel(f"The worker stays with {beat.model}: {problem}", "bad", is_changing=True)
+    if beat.model_problem:
+        words = f"The worker stays with {beat.model}: {beat.model_problem}"
+        return WorkersModel(words, "bad", is_changing=True)
     words = f"The worker is changing to {wanted}; until then {beat.model} answers."
     return WorkersModel(words, "warn", is_changing=True)

@@ -172,7 +172,7 @@ def test_a_model_that_carries_no_features_is_an_error(pets: Installation, traine
 
 def test_one_process_learns_at_a_time(pets: Installation) -> None:
     judge(pets, 1)
-    with versions.learning(pets.settings), pytest.raises(LockError, match="another process is learning"):
+    with learn_status.learning(pets.settings), pytest.raises(LockError, match="another process is learning"):
         learn(pets.settings, pets.engine, lambda _: None)
 
 

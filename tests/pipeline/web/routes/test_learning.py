@@ -152,7 +152,7 @@ def test_its_progress_is_shown_with_the_time_left_and_the_page_asks_again(
     client: TestClient, pawsort: Installation
 ) -> None:
     judge(pawsort, 21)
-    with versions.learning(pawsort.settings), learn_status.reporting(pawsort.settings.state) as report:
+    with learn_status.learning(pawsort.settings), learn_status.reporting(pawsort.settings.state) as report:
         assert "Starting…" in text_of(client)
         report._written = 0.0
         report(learn_status.Progress("photos", 120, 400, 130.0))
@@ -172,7 +172,7 @@ def test_its_progress_is_shown_with_the_time_left_and_the_page_asks_again(
 def test_two_learnings_at_a_time_are_refused(client: TestClient, pawsort: Installation) -> None:
     judge(pawsort, 21)
     learns(client, pawsort, "quick")
-    with versions.learning(pawsort.settings):
+    with learn_status.learning(pawsort.settings):
         answer = post(client, "/models/learn")
         told = client.post("/api/models/learn")
     assert answer.status_code == 409 and "something is being learnt already" in answer.text
@@ -406,6 +406,11 @@ def test_without_the_token_nothing_is_changed(pawsort: Installation, path: str) 
     [
         ({"model": "pets@1"}, "The worker answers with pets@1.", False),
         ({"model": "pets"}, "The worker is changing to pets@1; until then pets answers.", True),
+        (
+            {"model": "pets", "model_problem": "model pets@1 is not used: damaged"},
+            "The worker stays with pets: model pets@1 is not used: damaged",
+            True,
+        ),
         ({}, "No worker is running. It answers with pets@1 once it is started.", False),
     ],
 )
