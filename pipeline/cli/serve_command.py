@@ -26,9 +26,10 @@ def serve(
     require_pages()
     from models import working_folder
     from pipeline.import_path import interpreter
+    from pipeline.learning.learning_process import NICENESS
     from pipeline.web.server import serve as run
 
-    learn = [*interpreter(niceness=19), "learn", "--config", str(config.absolute())]
+    learn = [*interpreter(niceness=NICENESS), "learn", "--config", str(config.absolute())]
     working_folder.leave()
     raise typer.Exit(run(settings, learn))
 

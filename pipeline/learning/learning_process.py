@@ -16,6 +16,8 @@ from pipeline.learning.learn_status import LearnState, LearnStatus
 
 LOG = "learn.log"  # in the state folder: what the process printed
 LAST_WORDS = 400
+NICENESS = 10
+"""Beside a worker that needs all processors it gets a tenth of them, so that it ends within the hour."""
 
 
 class LearningProcess:
@@ -99,4 +101,4 @@ def _private(path: str, flags: int) -> int:
 def _lower_session(pid: int) -> None:
     """Lower the priority of the session of a process: some kernels compare that before those within it."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as group:
-        group.write("19")
+        group.write(str(NICENESS))

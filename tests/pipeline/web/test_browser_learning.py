@@ -50,7 +50,7 @@ def in_force(pawsort: Installation) -> str:
 
 
 def keep(window: Window, name: str) -> None:
-    """Keep a screenshot, where somebody wants one."""
+    """Keep a screenshot in PICTURES."""
     if PICTURES:
         for image in window.page.locator("img[loading=lazy]").all():
             image.scroll_into_view_if_needed()
