@@ -25,9 +25,9 @@ from pipeline.web.middleware.token_attempts import Attempts
 from pipeline.web.routes import (
     api,
     browse,
+    check,
     dashboard,
     file_detail,
-    health,
     metrics,
     models,
     reports,
@@ -52,8 +52,8 @@ from pipeline.web.services.uploads import sweep
 from pipeline.web.views.rendering import STATIC
 
 ROUTERS: tuple[ModuleType, ...] = (
-    try_photo, review, browse, file_detail, dashboard, reports, learning_page, models, api, learning_api,
-    thumbnails, metrics, health, session,
+    try_photo, review, check, browse, file_detail, dashboard, reports, learning_page, models, api,
+    learning_api, thumbnails, metrics, session,
 )  # fmt: skip
 
 

@@ -266,7 +266,6 @@ def test_temperature_softens(copied: Path, trained: Bundle):
     np.testing.assert_allclose(soft.predict(images), expected, atol=1e-4)
 
 
-@pytest.mark.fault(100)
 @needs_openvino
 @pytest.mark.parametrize(("alone", "kind"), [("int8", "tensorflow"), ("int8", "auto"), ("float32", "int8")])
 def test_a_learnt_version_answers_in_the_precision_that_it_was_learnt_in_alone(
@@ -278,6 +277,7 @@ def test_a_learnt_version_answers_in_the_precision_that_it_was_learnt_in_alone(
     assert engines.answering(plain_bundle, "tensorflow").precision == "float32"
 
 
+@pytest.mark.fault(100)
 def test_self_test_catches_weights_of_the_right_shape(copied: Path, trained: Bundle):
     arrays = read_weights(trained) | {"head/bias": np.array([3.0, -3.0, 0.0], np.float32)}
     with pytest.raises(BundleError, match="self-test failed"):
