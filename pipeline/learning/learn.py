@@ -14,14 +14,15 @@ from db.queries import judged as queries
 from pipeline.config import Settings
 from pipeline.errors import SettingsError, translated
 from pipeline.files.folders import sync_folders
-from pipeline.learning.versions import Family, Version, family, in_force, learning, next_version
+from pipeline.learning.learn_status import learning, reporting
+from pipeline.learning.versions import Family, Version, family, in_force, next_version
 from pipeline.permissions import limited
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from models.learning.record import Learnt
-    from models.progress import ProgressCallback
+    from models.progress import Progress, ProgressCallback
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,17 @@ def learn(
     another process learns, SettingsError for too few photos, ModelError, OSError.
     """
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
-    with limited(settings.permissions), learning(settings), translated():
+    with (
+        limited(settings.permissions),
+        learning(settings),
+        reporting(settings.state) as report,
+        translated(),
+    ):
+
+        def both(made: Progress) -> None:
+            progress(made)
+            report(made)
+
         known = family(settings)
         judged = _judged(engine)
         if not judged:
@@ -54,7 +65,8 @@ def learn(
             )
         version = known.version(next_version(settings))
         with _new_folder(known, version) as folder:
-            result = _learnt(settings, engine, known, version, folder, judged, progress, whole)
+            result = _learnt(settings, engine, known, version, folder, judged, both, whole)
+        report.made(version.number)
     return version, result
 
 

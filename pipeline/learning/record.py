@@ -19,6 +19,10 @@ class DamagedRecord(ModelError):  # noqa: N818 - says what has happened
     """`in_force.json` is no record of the version in force."""
 
 
+class NoLongerInForce(ModelError):  # noqa: N818 - says what has happened
+    """Another version came into force since a person decided on this one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One change: `version` came into force at a time (ISO 8601, UTC), by a person or a schedule, and why.
@@ -82,6 +86,15 @@ class Record:
     def base_of(self, number: int) -> str | None:
         """Return the SHA-256 of the base with which a version came into force last, None if unknown."""
         return next((step.base_sha256 for step in reversed(self.history) if step.version == number), None)
+
+    def expect(self, seen: int | None) -> None:
+        """Raise NoLongerInForce if `seen` is not in force any more; None is any version."""
+        if seen is None or seen == self.version:
+            return
+        last = self.history[-1] if self.history else None
+        by = f" by {last.by} at {last.at[:16].replace('T', ' ')} UTC" if last else ""
+        now = f"version {self.version}" if self.version else "the model as it came"
+        raise NoLongerInForce(f"{now} was put in force{by}, since you looked; nothing was changed")
 
     def promoted(self, number: int, at: datetime, by: str, why: str, base_sha256: str) -> Record:
         """Return the record after a promotion."""

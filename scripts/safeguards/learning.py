@@ -73,8 +73,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "one process learns at a time",
         "pipeline/learning/learn.py",
-        "    with limited(settings.permissions), learning(settings), translated():\n",
-        "    with limited(settings.permissions), translated():\n",
+        "        learning(settings),\n",
+        "",
         (),
         ("pipeline/learning/test_learn.py::test_one_process_learns_at_a_time",),
     ),

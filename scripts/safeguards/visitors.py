@@ -15,6 +15,7 @@ _PRIVATE = (
 _LOGIN = "pipeline/web/routes/test_session.py::"
 _TWO = "pipeline/web/routes/test_two_installations.py::"
 _THUMBNAILS = "pipeline/web/routes/test_thumbnails.py::"
+_LEARNING = "pipeline/web/routes/test_learning.py::"
 _SAFETY = "pipeline/web/middleware/test_guard.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -43,6 +44,24 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    return f\"{COOKIE}_{hashlib.sha256(os.fsencode(place)).hexdigest()[:10]}\", COOKIE\n",
         "    return f\"{COOKIE}_{place and ''}\", COOKIE\n",
         (), (_TWO + "test_an_answer_given_to_one_installation_is_not_undone_in_another",),
+    ),
+    of(
+        "a version is promoted only in place of the one that the page showed", "pipeline/learning/record.py",
+        "        if seen is None or seen == self.version:\n", "        if seen is None or seen != -1:\n",
+        (), (_LEARNING + "test_a_click_on_a_page_that_is_out_of_date_is_refused",),
+    ),
+    of(
+        "one learning at a time from the pages", "pipeline/learning/learning_process.py",
+        "            if self._is_alive() or learn_status.is_learning(self._state):\n", "            if False:\n",
+        (), (
+            _LEARNING + "test_two_learnings_at_a_time_are_refused",
+            _LEARNING + "test_a_second_click_while_the_process_still_starts_is_refused",
+        ),
+    ),
+    of(
+        "a learning that was killed does not seem to go on", "pipeline/learning/learn_status.py",
+        '    return replace(found, state="stopped", reason=ENDED_SILENTLY)\n', "    return found\n",
+        (), (_LEARNING + "test_a_learning_that_ended_badly_says_why",),
     ),
     of(
         "no control character in a cell", "pipeline/reports/csv_files.py",

@@ -14,13 +14,15 @@ import pytest
 from models.bundle.bundle import Bundle, load
 from models.learning import learn as network_side
 from models.learning.fitting import fit
+from models.learning.judged import LEAST_JUDGED
 from models.progress import Progress
 from pipeline.cli import app
 from pipeline.errors import LockError, ModelError, SettingsError
 from pipeline.learning import learn as module
-from pipeline.learning import versions
+from pipeline.learning import learn_status, versions
 from pipeline.learning.learn import learn
 from pipeline.learning.listing import listing
+from pipeline.web.services.learning import LEAST
 from tests.models.conftest import few_steps, frozen_once, photos, trained  # noqa: F401 - fixtures
 from tests.support.installation import Installation
 
@@ -69,6 +71,27 @@ def judge(
 def made(pets: Installation) -> list[str]:
     folder = versions.family(pets.settings).folder
     return sorted(os.listdir(folder)) if folder.is_dir() else []
+
+
+def test_its_progress_and_end_can_be_read_meanwhile(pets: Installation) -> None:
+    judge(pets, 40)
+    seen: list[learn_status.LearnStatus | None] = []
+    version, _ = learn(
+        pets.settings, pets.engine, lambda _: seen.append(learn_status.read(pets.settings.state))
+    )
+    assert {found and found.state for found in seen} == {"running"}
+    ended = learn_status.read(pets.settings.state)
+    assert ended and (ended.state, ended.version, ended.stage) == ("done", version.number, "fitting")
+    assert ended.done == ended.total > 0
+
+
+def test_why_nothing_was_learnt_can_be_read(pets: Installation) -> None:
+    judge(pets, LEAST_JUDGED - 1)
+    with pytest.raises(SettingsError):
+        learn(pets.settings, pets.engine, lambda _: None)
+    ended = learn_status.read(pets.settings.state)
+    assert ended and ended.state == "failed" and "19 judged photos can be used" in (ended.reason or "")
+    assert LEAST_JUDGED == LEAST, "the page says how many are missing"
 
 
 def test_a_version_is_written_whole_and_not_put_in_force(pets: Installation) -> None:
@@ -149,7 +172,7 @@ def test_a_model_that_carries_no_features_is_an_error(pets: Installation, traine
 
 def test_one_process_learns_at_a_time(pets: Installation) -> None:
     judge(pets, 1)
-    with versions.learning(pets.settings), pytest.raises(LockError, match="another process is learning"):
+    with learn_status.learning(pets.settings), pytest.raises(LockError, match="another process is learning"):
         learn(pets.settings, pets.engine, lambda _: None)
 
 

@@ -14,7 +14,7 @@ from pipeline import config
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
 from pipeline.errors import LockError, ModelError, SettingsError
-from pipeline.learning import versions
+from pipeline.learning import learn_status, versions
 from pipeline.learning.listing import challenger, listing
 from pipeline.learning.record import Record
 from tests.support.crash import Mortal
@@ -236,10 +236,10 @@ def test_killed_at_any_moment_of_a_promotion_the_record_is_the_old_or_the_new(
 
 def test_one_process_learns_at_a_time(settings: Settings) -> None:
     versions.next_version(settings)
-    with versions.learning(settings), pytest.raises(LockError, match="another process is learning"):  # noqa: SIM117
-        with versions.learning(settings):
+    with learn_status.learning(settings), pytest.raises(LockError, match="another process is learning"):  # noqa: SIM117
+        with learn_status.learning(settings):
             pass
-    with versions.learning(settings):
+    with learn_status.learning(settings):
         pass
 
 
