@@ -7,6 +7,16 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "a version whose files were deleted at work gives way to the one before it",
+        "pipeline/classifier/model_switch.py",
+        "            if not self._active.version.number:\n                raise\n",
+        "            raise\n",
+        (),
+        (
+            "pipeline/worker/test_model_change.py::test_a_version_at_work_that_cannot_start_again_gives_way_to_the_one_before_it",
+        ),
+    ),
+    of(
         "no version from wrong labels is better",
         "models/learning/verdict.py",
         "        _of_labels(comparison)\n        or _of_new_labels",
