@@ -53,6 +53,7 @@ class DecisionSettings(_Section):
 
     target_precision: float = Field(0.995, ge=0.5, le=1.0)
     min_confidence: float | None = Field(None, ge=0.0, le=1.0)
+    calibration: Literal["model", "own"] = "model"
 
 
 class BatchSettings(_Section):
@@ -63,12 +64,15 @@ class BatchSettings(_Section):
 
 
 class WatchSettings(_Section):
-    """How new files are noticed, and when they count as complete."""
+    """How new files are noticed, when they count as complete, and whether `sorted` is followed."""
 
     mode: Literal["auto", "native", "polling"] = "auto"
     settle_seconds: float = Field(2.0, ge=0.0, le=3600.0)
     rescan_seconds: float = Field(60.0, ge=0.001, le=86400.0)
     ignore: tuple[PatternText, ...] = ()
+    sorted: bool = True
+
+    _booleans = field_validator("mode", "settle_seconds", "rescan_seconds", mode="before")(no_boolean)
 
 
 class LimitSettings(_Section):

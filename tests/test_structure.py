@@ -29,8 +29,8 @@ PACKAGES = package_graph(GRAPH)
 ORDERS = (
     (
         "pipeline.cli", "pipeline.web", "pipeline.doctor", "pipeline.worker", "pipeline.spot_checks",
-        "pipeline.corrections", "pipeline.export", "pipeline.classifier", "pipeline.learning",
-        "pipeline.watch", "pipeline.reports", "pipeline.files", "pipeline",
+        "pipeline.by_hand", "pipeline.corrections", "pipeline.export", "pipeline.classifier",
+        "pipeline.learning", "pipeline.watch", "pipeline.reports", "pipeline.files", "pipeline",
     ),
     (
         "pipeline.web", "pipeline.web.routes", "pipeline.web.services", "pipeline.web.served_models",

@@ -22,6 +22,9 @@ from db.schema.records import Action, Entry, Identity, Move, SettledFile
 from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entry_of, in_pieces, move_of
 from db.schema.tables import IS_FILED, IS_PENDING, IS_UNDONE, MoveKind, Via, files, moves
 
+UNDOABLE: tuple[MoveKind, ...] = ("correct", "follow")
+"""Kinds of moves that an undo reverts; a file that was deleted, brought back or edited stays so."""
+
 
 class MoveBook:
     """The moves of filed files in the database of `engine`, as `correct` and `undo` record them."""
@@ -216,7 +219,7 @@ def _corrections(
     standing = (
         select(*MOVE_COLUMNS, *FILE_COLUMNS)
         .join_from(moves, files, moves.c.file_id == files.c.id)
-        .where(moves.c.kind == "correct", moves.c.done_at.is_not(None), files.c.state == "filed", ~undone)
+        .where(moves.c.kind.in_(UNDOABLE), moves.c.done_at.is_not(None), files.c.state == "filed", ~undone)
     )
     if moved is not None:
         standing = standing.where(moved)

@@ -32,7 +32,7 @@ RELEASE = (
 )
 ANSWER = (
     "prediction", "confidence", "reason", "detail", "scores", "destination", "format", "width", "height",
-    "taken_at", "sha256", "model", "model_sha256", "duplicate_of", "answer_key",
+    "taken_at", "sha256", "model", "model_sha256", "duplicate_of", "answer_key", "brightness",
 )  # fmt: skip
 DECIDE = (
     update(files)
@@ -95,8 +95,8 @@ _UNDONE_FILING = (
 )
 _RELEVANT = or_(
     _STATE.in_(("decided", "filed")),
-    # A correction still counts after the row of a file that came in again has ended.
-    and_(_STATE == "vanished", files.c.corrected_to.is_not(None), ~_UNDONE_FILING),
+    # A correction still counts after the row of a file that came in again has ended, or it was deleted.
+    and_(_STATE.in_(("vanished", "removed")), files.c.corrected_to.is_not(None), ~_UNDONE_FILING),
 )
 _RANKED = (
     select(

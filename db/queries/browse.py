@@ -250,7 +250,7 @@ def _within(choice: Choice) -> list[ColumnElement[bool]]:
 
 
 def _base(choice: Choice) -> list[ColumnElement[bool]]:
-    return [files.c.state != "vanished", *_within(choice), *_by_reason(choice)]
+    return [files.c.state.not_in(("vanished", "removed")), *_within(choice), *_by_reason(choice)]
 
 
 def _by_reason(choice: Choice) -> list[ColumnElement[bool]]:

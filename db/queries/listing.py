@@ -65,10 +65,10 @@ def result_kinds() -> dict[str, ColumnKind]:
 class ResultFilter:
     """Conditions for rows of `results`; all must hold, None is no condition.
 
-    `outcome` "waiting" means not in a folder; `name` is part of the file's name, case-insensitive (in SQLite
-    only for ASCII); confidences are 0 to 1, inclusive; `since` <= seen_at < `until`, both aware; `before` is
-    the id of a row, after which the wanted rows come in the order; `reviewed` is whether a person judged the
-    photo.
+    `outcome` "waiting" means not in a folder yet, "removed" deleted by a person; `name` is part of the file's
+    name, case-insensitive (in SQLite only for ASCII); confidences are 0 to 1, inclusive; `since` <= seen_at <
+    `until`, both aware; `before` is the id of a row, after which the wanted rows come in the order;
+    `reviewed` is whether a person judged the photo.
     """
 
     outcome: str | None = None
@@ -118,7 +118,10 @@ def result(engine: Engine, id: int) -> dict[str, Any] | None:
 
 
 def counts(engine: Engine) -> dict[str, int]:
-    """Count the rows of `results` by outcome; those without one as "waiting", or "undone" if there are."""
+    """Count the rows of `results` by outcome; those without one as "waiting", or "undone" if there are.
+
+    Files that people deleted are not counted.
+    """
     # Of the table, because the view's condition on the state would have each row looked up.
     has_one = files.c.outcome.is_not(None)
     counted = select(files.c.outcome, func.count()).where(has_one).group_by(files.c.outcome)
@@ -216,10 +219,11 @@ def _count(connection: Connection, condition: str) -> int:
 
 
 def _outcome_is(outcome: str) -> ColumnElement[bool]:
-    if outcome not in (WAITING, "undone"):
+    without = ("undone", "removed")
+    if outcome not in (WAITING, *without):
         return view.c.outcome == outcome
-    undone = view.c.state == "undone"
-    return view.c.outcome.is_(None) & (undone if outcome == "undone" else ~undone)
+    others = view.c.state.not_in(without)
+    return view.c.outcome.is_(None) & (others if outcome == WAITING else view.c.state == outcome)
 
 
 def _behind(id: int) -> ColumnElement[bool]:

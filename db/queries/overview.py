@@ -112,7 +112,7 @@ def history(engine: Engine, id: int) -> History | None:
         made = tuple(move_of(row) for row in connection.execute(of_file))
         sha256 = entries[0].sha256
         same = select(*FILE_COLUMNS).where(
-            files.c.sha256 == sha256, files.c.id != id, files.c.state != "vanished"
+            files.c.sha256 == sha256, files.c.id != id, files.c.state.not_in(("vanished", "removed"))
         )
         others = connection.execute(same.order_by(files.c.id).limit(SAME_SHOWN)).all() if sha256 else ()
         return History(entries[0], made, tuple(entry_of(row) for row in others))

@@ -58,7 +58,7 @@ class FileDecision(NamedTuple):
     `outcome` is the folder; `scores` are probabilities, 0 to 1, by label; `destination` is the absolute path
     that the file is moved to, chosen last: the ledger takes no decision without one. `taken_at` is EXIF's, in
     its own words; `duplicate_of` is the id of an earlier file of the same content; `answer_key` stands for
-    everything that the answer depends on besides the content.
+    everything that the answer depends on besides the content; `brightness` is the picture's mean, 0 to 1.
     A named tuple, because it is changed a few times for each file, and `dataclasses.replace` takes long.
     """
 
@@ -79,6 +79,7 @@ class FileDecision(NamedTuple):
     model_sha256: str | None = None
     duplicate_of: int | None = None
     answer_key: str | None = None
+    brightness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class Entry:
     filed_at: datetime | None
     changed_at: datetime
     answer_key: str | None
+    brightness: float | None
 
     def is_version(self, seen: Identity) -> bool:
         """Return whether its file is `seen`, which may have been moved to another disk.

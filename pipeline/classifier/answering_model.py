@@ -16,6 +16,8 @@ from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN, decide
 
+_KEPT = ("model", "model_sha256", "answer_key", "brightness")
+
 
 class AnsweringModel:
     """One model with the settings under which it answers; never changed, so that no answer mixes two."""
@@ -30,7 +32,9 @@ class AnsweringModel:
         self, id: int, sha256: str | None, result: ClassificationResult, engine_name: str
     ) -> FileDecision:
         """Decide on a file by the answer of this model to it."""
-        known = {**(_header(result.admitted) if result.admitted else {}), "answer_key": self.key(engine_name)}
+        known: dict[str, Any] = {"answer_key": self.key(engine_name), "brightness": result.brightness}
+        if result.admitted:
+            known |= _header(result.admitted)
         if result.scores is None:
             return failed(id, sha256, result.reason, result.detail)._replace(**known)
         return self._by_scores(id, sha256, result.scores, result.both)._replace(**known)
@@ -41,7 +45,7 @@ class AnsweringModel:
             decision = failed(id, sha256, earlier.reason, earlier.detail)
         else:
             decision = self._by_scores(id, sha256, earlier.scores, earlier.reason == "both")
-        kept = {name: getattr(earlier, name) for name in ("model", "model_sha256", "answer_key")}
+        kept = {name: getattr(earlier, name) for name in _KEPT}
         return decision._replace(**_header(earlier), **kept)
 
     def folder_of(self, label: str | None) -> str | None:

@@ -12,6 +12,7 @@ from models.errors import DatasetError
 from models.inference import imagenet_bundle
 from models.inference.engines import Kind, answering
 from models.labels import check_folders
+from pipeline.classifier import own_threshold
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN, Policy
@@ -110,6 +111,8 @@ def open_bundle(name: str, bases: Sequence[Path], engine: Kind, weights: Path | 
 def policy(settings: Settings, bundle: Bundle) -> Policy:
     """Return the folders of the bundle with the threshold that the settings ask for."""
     threshold = settings.decision.min_confidence
+    if threshold is None:
+        threshold = own_threshold.in_use(settings, bundle.sha256)
     if threshold is None:
         threshold = bundle.threshold(settings.decision.target_precision)
     return Policy(bundle.folders, threshold)

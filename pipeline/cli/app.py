@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.classify_command import classify
-from pipeline.cli.correction_commands import correct, retry, undo
+from pipeline.cli.correction_commands import check, correct, retry, undo
 from pipeline.cli.doctor_command import doctor
 from pipeline.cli.model_commands import evaluate, train
 from pipeline.cli.options import DEFAULT, Config, Json, database, load
@@ -170,8 +170,8 @@ def status(
 
 
 for _command in (
-    query, export, report, doctor, classify, correct, undo, retry, learn, models, promote, rollback, train,
-    evaluate, serve,
+    query, export, report, doctor, classify, correct, undo, retry, check, learn, models, promote, rollback,
+    train, evaluate, serve,
 ):  # fmt: skip
     app.command()(_command)
 

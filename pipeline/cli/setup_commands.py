@@ -30,6 +30,7 @@ def config_check(config: Config = DEFAULT) -> None:
     Example: pawsort config check --config /etc/pawsort/config.yaml
     """
     from db.connection.engine import check_url
+    from pipeline.classifier import own_threshold
     from pipeline.classifier.configured_model import load_bundle
     from pipeline.permissions import exposed
 
@@ -39,6 +40,8 @@ def config_check(config: Config = DEFAULT) -> None:
     load_bundle(settings)
     for note in exposed(settings):
         print(f"pawsort: {note}", file=sys.stderr)
+    if own := own_threshold.described(settings):
+        print(f"decision.calibration: {own}")
     print(f"{config}: no problems")
 
 

@@ -140,9 +140,9 @@ def recover_moves(engine: Engine, settings: Settings, now: Now = _utc) -> list[C
 
 
 @contextmanager
-def moves_lock(settings: Settings) -> Iterator[None]:
-    """Allow one command at a time to make moves. Raises LockError after 10 seconds."""
-    lock = filelock.FileLock(settings.state / LOCK_NAME, timeout=LOCK_SECONDS)
+def moves_lock(settings: Settings, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Allow one command at a time to make moves. Raises LockError after so many `seconds`."""
+    lock = filelock.FileLock(settings.state / LOCK_NAME, timeout=seconds)
     try:
         lock.acquire()
     except filelock.Timeout as error:

@@ -19,6 +19,8 @@ from pipeline.watch.ignore_rules import is_temporary
 from pipeline.worker.locks import holder
 
 PAGE = 500
+TAKES_UP = "; the worker takes this up when it runs"
+"""Added to findings that come from what people do by hand, unless `watch.sorted` is off."""
 
 
 def spool(engine: Engine, settings: Settings) -> Iterator[Problem]:
@@ -92,7 +94,8 @@ def _unexpected(kind: Kind, path: bytes, settings: Settings) -> Iterator[Problem
     elif kind == "orphan":
         yield Problem(kind, path, None, "belongs to no row; start the worker, which processes it")
     elif not is_temporary(name):
-        message = "has no row; `doctor --repair` records it in its place, or move it to an inbox to sort it"
+        takes_up = TAKES_UP if settings.watch.sorted else ""
+        message = f"has no row{takes_up}; `doctor --repair` records it too, or move it to an inbox to sort it"
         yield Problem(kind, path, None, message)
 
 

@@ -15,6 +15,7 @@ from db.schema.file_names import escape
 from db.schema.records import Entry
 from pipeline.config import Settings
 from pipeline.corrections.relocation import Relocation, Relocations
+from pipeline.doctor.check_files import TAKES_UP
 from pipeline.doctor.problem import Problem
 from pipeline.doctor.superseded import elsewhere, owners
 from pipeline.files import moves
@@ -23,6 +24,7 @@ from pipeline.worker.locks import holder
 PAGE = 500
 """Rows that are compared together: a few queries for a page, however many of its files were moved."""
 
+GONE = f"{TAKES_UP} (where a whole folder is missing, an empty folder made in it confirms that)"
 _EDITED = "; unless you edited it on purpose, restore the photo from a backup"
 
 
@@ -31,7 +33,7 @@ def filed(engine: Engine, settings: Settings, hashes: bool, moved: Counter[Reloc
     relocations, owner = Relocations(engine, settings), owners(engine)
     entries = integrity.filed(engine)
     while page := list(islice(entries, PAGE)):
-        seen = {entry.id: found for entry in page if (found := _seen(entry, hashes, owner))}
+        seen = {entry.id: found for entry in page if (found := _seen(entry, hashes, owner, settings))}
         apart = [e for e in page if e.id not in owner and (e.id in seen or relocations.is_outside(e))]
         relocated = relocations.find_all(apart) if apart else {}
         for entry in page:
@@ -58,11 +60,11 @@ def _moved(relocation: Relocation, count: int) -> Problem:
     return Problem("moved", relocation.old, None, message, relocation)
 
 
-def _seen(entry: Entry, hashes: bool, owner: Mapping[int, Entry]) -> Problem | None:
+def _seen(entry: Entry, hashes: bool, owner: Mapping[int, Entry], settings: Settings) -> Problem | None:
     """Return what the file of a row shows; a row whose file another row counts is superseded."""
     if entry.id in owner:
         return _superseded(entry, f"belongs to file {owner[entry.id].id}, which is counted too")
-    return _compare(entry, entry.path or b"", hashes)
+    return _compare(entry, entry.path or b"", hashes, settings.watch.sorted)
 
 
 def unfinished(engine: Engine, settings: Settings) -> Iterator[Problem]:
@@ -99,19 +101,18 @@ def _superseded(entry: Entry, why: str) -> Problem:
     return Problem("superseded", entry.path or b"", entry.id, f"{why}; `doctor --repair` ends this row")
 
 
-def _compare(entry: Entry, path: bytes, hashes: bool) -> Problem | None:
+def _compare(entry: Entry, path: bytes, hashes: bool, followed: bool) -> Problem | None:
+    edited = TAKES_UP if followed else _EDITED
     try:
         found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode):
             return Problem("changed", path, entry.id, "is no longer a file; restore the photo")
         if found.st_size != entry.bytes:
-            return Problem(
-                "changed", path, entry.id, f"has {found.st_size} bytes, not {entry.bytes}{_EDITED}"
-            )
+            return Problem("changed", path, entry.id, f"has {found.st_size} bytes, not {entry.bytes}{edited}")
         if hashes and entry.sha256 and moves.sha256(path) != entry.sha256:
-            return Problem("changed", path, entry.id, f"has other content than when it was filed{_EDITED}")
+            return Problem("changed", path, entry.id, f"has other content than when it was filed{edited}")
     except (FileNotFoundError, NotADirectoryError):
-        message = "is missing; put it back under this name unless you deleted it"
+        message = "is missing; put it back under this name unless you deleted it" + (GONE if followed else "")
         return Problem("missing", path, entry.id, message)
     except OSError as error:
         message = f"cannot be read: {error.strerror}; fix this and try again"

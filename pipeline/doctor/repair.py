@@ -203,7 +203,7 @@ class _Repairer:
 
     def _follow(self, problem: Problem, found: Found) -> Iterator[Repair]:
         """Record the new place of a filed file; its correction is kept only if the folder is the same."""
-        gone, entry = self._missing[found.sha256].pop()
+        gone, entry = self._missing[str(found.sha256)].pop()
         stays = entry.outcome == found.outcome
         corrected_to = entry.corrected_to if stays else None
         move = self._ledger.begin_move(

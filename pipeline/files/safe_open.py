@@ -163,6 +163,21 @@ def leased(fd: int) -> bool | None:
     return True
 
 
+def lstat_any(path: bytes) -> os.stat_result:
+    """Return the status of an absolute path of any length, without following a link at its end.
+
+    Raises OSError.
+    """
+    if len(path) <= PATH_MAX:
+        return os.lstat(path)
+    parent, _, name = path.rpartition(b"/")
+    folder = open_any(parent)
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    finally:
+        os.close(folder)
+
+
 def lstat_within(inbox: int, path: bytes) -> os.stat_result:
     """Return the status of a path below an open inbox, without following any link. Raises OSError."""
     parent, _, name = path.rpartition(b"/")

@@ -19,7 +19,7 @@ COLUMNS = {
     "schema_version": "Int64",  # 1; rises when a column changes its name, place or meaning
     "day": "str",  # YYYY-MM-DD, a day of report.timezone
     "inbox": "str",  # the absolute folder
-    "outcome": "str",  # a folder of `sorted`, or `waiting` (claimed, not filed yet), or `undone` (taken back)
+    "outcome": "str",  # a folder of `sorted`; `waiting` (not filed yet), `undone`, `removed` (deleted)
     "images": "Int64",  # number that arrived on that day and have this outcome now
     "share": "float64",  # of the images of this inbox and day, 0 to 1
     "confidence_mean": "float64",  # of images with a confidence; quantiles interpolate linearly
@@ -35,7 +35,9 @@ COLUMNS = {
 }
 """The columns of a summary in their order, each with its dtype."""
 
-_UNSETTLED = {"claimed": WAITING, "decoding": WAITING, "decided": WAITING, "undone": "undone"}
+_UNSETTLED = {
+    "claimed": WAITING, "decoding": WAITING, "decided": WAITING, "undone": "undone", "removed": "removed",
+}  # fmt: skip
 
 
 @dataclass(slots=True)

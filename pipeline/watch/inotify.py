@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from watchdog.observers.inotify_c import (
     CallbackId,
@@ -24,7 +24,7 @@ from watchdog.observers.inotify_c import (
 )
 
 # Without IN_MODIFY and IN_ATTRIB: a writer causes many, and the next look at the file finds the change.
-_EVENTS = Mask(
+ARRIVALS = Mask(
     InotifyConstants.IN_CREATE
     | InotifyConstants.IN_MOVED_TO  # the only event of a file renamed into the folder
     | InotifyConstants.IN_CLOSE_WRITE
@@ -32,11 +32,18 @@ _EVENTS = Mask(
     | InotifyConstants.IN_ONLYDIR
     | InotifyConstants.IN_EXCL_UNLINK
 )
+"""Events of files that arrive."""
+
+CHANGES = Mask(ARRIVALS | InotifyConstants.IN_MOVED_FROM | InotifyConstants.IN_DELETE)
+"""The same, and those of files that leave."""
 
 _LIMITS = {
     errno.EMFILE: "fs.inotify.max_user_instances (or this process's limit of open files)",
     errno.ENOSPC: "fs.inotify.max_user_watches",
 }
+
+
+EventKinds: TypeAlias = Mask
 
 
 class WatchError(Exception):
@@ -96,8 +103,9 @@ class InotifyWatch(WatchCallback):
     False. Raises WatchError if the kernel has no inotify instance left.
     """
 
-    def __init__(self, events: PendingEvents) -> None:
+    def __init__(self, events: PendingEvents, kinds: EventKinds = ARRIVALS) -> None:
         self._events = events
+        self._kinds = kinds
         self._lock = threading.Lock()
         self._folders: dict[WatchDescriptor, bytes] = {}
         self._covered: dict[tuple[int, int], WatchDescriptor] = {}
@@ -172,7 +180,7 @@ class InotifyWatch(WatchCallback):
         try:
             # By descriptor, so that the opened folder is watched even if its name leads elsewhere by now.
             path = b"/proc/self/fd/%d" % folder
-            watch = self._reader.add_callback(path, _EVENTS, self, CallbackId(id(self)))
+            watch = self._reader.add_callback(path, self._kinds, self, CallbackId(id(self)))
         except OSError as error:
             raise WatchError(_explain(error)) from error
         if watch == -1:  # watchdog's value for EACCES

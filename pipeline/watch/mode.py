@@ -10,7 +10,7 @@ from typing import Literal
 
 from models.errors import in_words
 from pipeline.watch.ignore_rules import PROBE_PREFIX
-from pipeline.watch.inotify import InotifyWatch, PendingEvents, WatchError
+from pipeline.watch.inotify import ARRIVALS, EventKinds, InotifyWatch, PendingEvents, WatchError
 from pipeline.watch.mounts import remote_kind
 
 log = logging.getLogger(__name__)
@@ -21,12 +21,16 @@ PROBE_SECONDS = 1.0
 class InboxWatcher:
     """Watch an inbox according to its mode, and fall back to polling where events are unreliable.
 
+    `kinds` are the events that are asked for.
     `auto` polls file systems that other machines write to, and tests the others with a probe file. `degraded`
     is True if events were expected and polling is used; `note` is the reason.
     """
 
-    def __init__(self, inbox: Path, mode: Literal["auto", "native", "polling"]) -> None:
+    def __init__(
+        self, inbox: Path, mode: Literal["auto", "native", "polling"], kinds: EventKinds = ARRIVALS
+    ) -> None:
         self._inbox = inbox
+        self._kinds = kinds
         self._root = os.fsencode(inbox)
         self._mode = mode
         self._watch: InotifyWatch | None = None
@@ -57,7 +61,7 @@ class InboxWatcher:
             if kind is not None:
                 self._poll(f"{kind} does not report what other machines write", degraded=False)
                 return
-            self._watch = InotifyWatch(self.events)
+            self._watch = InotifyWatch(self.events, self._kinds)
             if self._mode == "auto":
                 self._probe(self._watch)
         except (WatchError, OSError) as error:

@@ -24,9 +24,9 @@ from pipeline.web.middleware.token_attempts import Attempts
 from pipeline.web.routes import (
     api,
     browse,
+    check,
     dashboard,
     file_detail,
-    health,
     metrics,
     models,
     reports,
@@ -49,7 +49,7 @@ from pipeline.web.services.uploads import sweep
 from pipeline.web.views.rendering import STATIC
 
 ROUTERS: tuple[ModuleType, ...] = (
-    try_photo, review, browse, file_detail, dashboard, reports, models, api, thumbnails, metrics, health,
+    try_photo, review, check, browse, file_detail, dashboard, reports, models, api, thumbnails, metrics,
     session,
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from db.connection.engine import open_database, reserved, wal_bytes
 from db.connection.errors import DatabaseError
 from models.bundle.bundle import Bundle
+from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
 from pipeline.classifier.configured_model import load_bundle, load_in_force, outcome_folders
 from pipeline.classifier.model_switch import ModelSwitch
@@ -30,6 +31,7 @@ from pipeline.permissions import exposed, limited
 from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
+from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State
 from pipeline.worker.held_file import InProgressFile
@@ -73,6 +75,7 @@ def run(
         stack.callback(engine.dispose)
         stack.enter_context(reserved(engine))
         refuse_bare_mount(settings, bundle, engine)
+        measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
         probe_folders(settings, bundle)
         finish_moves(engine, settings)
         for note in exposed(settings):
@@ -84,7 +87,10 @@ def run(
         change = switch.advance if switch else None
         worker = Worker(settings, bundle, engine, model, change_model=change, on_filed=on_filed)
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
-        code = WorkerRun(settings, worker, model, switch, engine, learning).live(once)
+        follower = None
+        if settings.watch.sorted:
+            follower = Follower(engine, settings, bundle.folders, lost=lambda: worker.in_flight.missing_files)
+        code = WorkerRun(settings, worker, model, switch, engine, learning, follower).live(once)
         if once:
             report_so_far(reporter(settings, engine, worker.bundle))
         return code
@@ -97,7 +103,7 @@ def reporter(settings: Settings, engine: Engine, bundle: Bundle | None = None) -
     """
     outcomes = outcome_folders(bundle or load_bundle(settings))
     at = time.fromisoformat(settings.report.at)
-    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes)
+    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes, settings.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,9 @@ class WorkerRun:
         switch: ModelSwitch | None,
         engine: Engine,
         learning: Learning,
+        follower: Follower | None = None,
     ) -> None:
+        self._follower = follower
         self._settings = settings
         self._worker = worker
         self._classifier = classifier
@@ -155,6 +163,8 @@ class WorkerRun:
             self._beat("starting")
             try:
                 self._worker.start()
+                if self._follower:
+                    self._follower.start()
                 if not once:
                     self._schedule.start()
                     self._learning.start()
@@ -163,8 +173,9 @@ class WorkerRun:
                     self._worker.bundle.name,
                     ", ".join(map(str, self._settings.inboxes)),
                 )
-                while not received and not (once and self._worker.idle):
+                while not received and not (once and self._is_done):
                     self._worker.step()
+                    self._follow()
                     self._say_ready()
                     self._beat_if_due()
                 refused = self._worker.in_flight.refused  # before the inboxes are stopped
@@ -172,6 +183,8 @@ class WorkerRun:
                 self._beat("stopping")
                 self._schedule.stop()
                 self._learning.stop()
+                if self._follower:
+                    self._follower.stop()
                 self._worker.stop()
                 self._beat("stopped")
         if received:
@@ -181,6 +194,16 @@ class WorkerRun:
             log.warning("%d files were left: being written to, put back by `undo`, or not movable", left)
         some_failed = self._worker.outcomes[FAILED] or in_flight.unreachable or refused
         return SOME_FAILED if some_failed else OK
+
+    @property
+    def _is_done(self) -> bool:
+        return self._worker.idle and (self._follower is None or self._follower.idle)
+
+    def _follow(self) -> None:
+        """Take up what people did by hand in `sorted`, between two steps: no photo is on its way there."""
+        if self._follower and not self._worker.trouble:
+            in_flight = self._worker.in_flight
+            self._follower.advance(busy=bool(in_flight.held or in_flight.intake.held))
 
     def _say_ready(self) -> None:
         if self._classifier.labels and not self._ready:
@@ -212,6 +235,8 @@ class WorkerRun:
         health, reasons = worker.in_flight.health(
             worker.trouble, agenda.problem, wal_bytes(self._engine), refused
         )
+        if self._follower and self._follower.notes:
+            health, reasons = "degraded" if health == "ok" else health, (*reasons, *self._follower.notes)
         last_at, last = worker.last_filed or (None, None)
         return Heartbeat(
             pid=os.getpid(),

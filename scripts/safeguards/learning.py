@@ -57,7 +57,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "rows = [np.ones(trains.sum() + len(own), bool) for fold in range(FOLDS + 1)]",
         (),
         (
-            "models/learning/fitting/test_last_layer.py::test_photos_of_neither_that_seem_to_show_a_new_label_are_left_out",
+            "models/learning/fitting/test_last_layer.py::test_a_layer_that_remembers_old_labels_of_training_does_not_hide_a_new_one",
         ),
     ),
     of(
@@ -67,7 +67,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    if False:\n",
         (),
         (
-            "models/learning/test_real_network.py::test_sixty_photos_of_an_unknown_group_keep_the_rest_of_it_out_of_the_folders",
+            "models/inference/test_engines.py::test_a_learnt_version_answers_in_the_precision_that_it_was_learnt_in_alone",
         ),
     ),
     of(

@@ -81,7 +81,7 @@ async def classify(
 @router.get("/results", responses=answers(*ALWAYS, 422, ok=openapi.Rows))
 def results(
     context: ContextDep,
-    outcome: Annotated[Text | None, Query(description="A folder, `waiting` or `undone`.")] = None,
+    outcome: Annotated[Text | None, Query(description="A folder, `waiting`, `undone` or `removed`.")] = None,
     prediction: Annotated[Text | None, Query(description="A label of the model, such as cat.")] = None,
     inbox: Annotated[Text | None, Query(description="The inbox that the file arrived in.")] = None,
     name: Annotated[Text | None, Query(description="Part of the file name.")] = None,

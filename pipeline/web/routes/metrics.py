@@ -1,4 +1,4 @@
-"""`/metrics` in the text format of Prometheus: state of the worker and files by outcome."""
+"""`/metrics` in the text format of Prometheus, and `/healthz`, which reveals nothing and needs no token."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
+from pipeline.reports.drift import RULES
 from pipeline.web.middleware.openapi import ALWAYS, answers
 from pipeline.web.services.context import ContextDep
 from pipeline.worker.heartbeat import Heartbeat
@@ -23,6 +24,13 @@ def metrics(context: ContextDep) -> PlainTextResponse:
     return PlainTextResponse("".join(lines(context.status())), media_type=TYPE)
 
 
+# `async`, so that it needs no thread: all of them may be busy.
+@router.get("/healthz", responses=answers(421, 500, 503))
+async def healthz() -> dict[str, str]:
+    """Return that the server responds. `/api/status` returns the state of the worker."""
+    return {"status": "ok"}
+
+
 Sample = tuple[Mapping[str, str], float]
 
 
@@ -33,6 +41,7 @@ def lines(status: Status) -> Iterator[str]:
     yield from _gauge("pawsort_worker_up", "1 if a worker is running.", [({}, float(alive))])
     files = [({"outcome": outcome}, float(count)) for outcome, count in status.counts.items()]
     yield from _gauge("pawsort_files", "Files by outcome.", files)
+    yield from _drift(status)
     if beat is None:
         return
     healthy = [({"health": name}, float(beat.health == name)) for name in ("ok", "degraded", "red")]
@@ -53,6 +62,16 @@ def lines(status: Status) -> Iterator[str]:
         )
     inboxes = [({"inbox": inbox.path}, float(inbox.health != "red")) for inbox in beat.inboxes]
     yield from _gauge("pawsort_inbox_up", "1 if the inbox is available.", inboxes)
+
+
+def _drift(status: Status) -> Iterator[str]:
+    if status.drift is None:
+        return
+    alarmed = {alarm.measure for alarm in status.drift.alarms}
+    samples = [({"measure": name}, float(name in alarmed)) for name in RULES]
+    yield from _gauge(
+        "pawsort_drift", "1 if this figure of photos is out of line with the last weeks.", samples
+    )
 
 
 def _model(beat: Heartbeat) -> Iterator[str]:

@@ -29,7 +29,7 @@ class Series:
 
 def series_of(names: Sequence[str]) -> list[Series]:
     """Return a series for each name; those without a colour in the style sheet get a numbered one."""
-    known = {"cats", "dogs", "uncertain", "failed", "waiting", "undone", "cat", "dog", "neither"}
+    known = {"cats", "dogs", "uncertain", "failed", "waiting", "undone", "removed", "cat", "dog", "neither"}
     return [Series(name, f"of-{name}" if name in known else f"of-{n % 6}") for n, name in enumerate(names)]
 
 

@@ -12,6 +12,13 @@ from db.schema.records import Entry, Move
 from pipeline.web.views.formatting import percent
 from pipeline.web.views.reasons import why
 
+_BY_HAND = {
+    "follow": "Moved by hand to {path}",
+    "remove": "Deleted by hand",
+    "return": "Came back, as {path}",
+    "edit": "Edited: its content is new",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -70,6 +77,11 @@ def _text_of(move: Move) -> str:
     if move.kind == "undo" and move.undoes is None:
         return "Put back into the inbox"
     to = f", from {move.old_outcome} to {move.new_outcome}" if move.old_outcome != move.new_outcome else ""
+    if move.kind in _BY_HAND:
+        return _BY_HAND[move.kind].format(path=escape(move.destination))
+    if move.kind == "undo" and move.old_corrected_to == move.new_corrected_to:
+        return f"Undid a move by hand{to}"
     if move.kind == "undo":
         return f"Undid the correction to {move.old_corrected_to}{to}"
-    return f"Corrected to {move.new_corrected_to}{to}"
+    by_hand = " by its folder" if move.via == "folder" else ""
+    return f"Corrected to {move.new_corrected_to}{by_hand}{to}"

@@ -1,0 +1,53 @@
+"""Read found files, a piece at a time, and check the headers of pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Generator
+
+from models.images.formats.errors import UnreadableImage
+from pipeline.classifier.file_checks import examine
+from pipeline.config import LimitSettings
+from pipeline.files.copy import identity
+from pipeline.files.safe_open import leased, open_regular
+from pipeline.watch.stability import FileSnapshot
+
+_CHUNK = 1 << 20
+
+
+def digest(seen: FileSnapshot) -> Generator[None, None, str | None]:
+    """Hash a file, yielding between pieces; return None if it is not `seen` any more, or is written to.
+
+    Also None if it cannot be read.
+    """
+    try:
+        fd, _ = open_regular(seen.path)
+    except OSError:
+        return None
+    try:
+        if leased(fd) is False:
+            return None
+        found = hashlib.sha256()
+        while chunk := os.read(fd, _CHUNK):
+            found.update(chunk)
+            yield
+        return found.hexdigest() if identity(fd) == seen[1:] else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def is_picture(path: bytes, limits: LimitSettings) -> bool:
+    """Return whether the header of a file is that of a picture within the limits; nothing is decoded."""
+    try:
+        fd, status = open_regular(path)
+        if status.st_size > limits.file_bytes:
+            os.close(fd)
+            return False
+        with open(fd, "rb") as file:
+            examine(file.read(limits.file_bytes + 1), limits)
+    except (OSError, UnreadableImage):
+        return False
+    return True
