@@ -25,6 +25,16 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ("models/learning/test_verdict.py::test_it_is_not_promoted_otherwise_and_the_reason_says_why",),
     ),
     of(
+        "a version that files more photos wrongly than promised is not better",
+        "models/learning/verdict.py",
+        "        or _of_filed(comparison.own, comparison.target_precision)\n",
+        "",
+        (),
+        (
+            "models/learning/test_verdict.py::test_more_of_ones_own_photos_in_wrong_folders_than_promised_is_not_better",
+        ),
+    ),
+    of(
         "a few flips do not make a version better",
         "models/learning/verdict.py",
         "    if at_least(better, better + worse) <= SIGNIFICANT and better > worse:\n",
