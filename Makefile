@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test lint bench soak sweep fuzz mutations pictures lock clean
+.PHONY: help run setup test lint bench soak hands sweep fuzz mutations pictures lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ bench: $(VENV)/runtime.stamp ## measure speed and memory, as ratios within one r
 
 soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its files (ARGS="--hours 8")
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+hands: $(VENV)/dev.stamp ## move, delete, add and edit filed photos at random beside a worker (ARGS="--kills --seed 7")
+	@$(BIN)/python -m tests.faults.by_hand $(ARGS)
 
 sweep: $(VENV)/dev.stamp ## kill the worker at every system call, and let each fail: an hour (ARGS="--sample 100")
 	@$(BIN)/python -m tests.faults.sweep $(ARGS)

@@ -24,7 +24,7 @@ class HandMove:
     """What happened to the file of the row `file_id`, which had the `state` and the path `was`.
 
     `path` is its path now, the old one if it is gone. Without `keeps` it is in another folder: `outcome`,
-    whose label, if it has one, is `label`. `sha256` is the new content of an edit.
+    whose label, if it has one, is `label`. `sha256` is the new content of an edit, which may be moved too.
     """
 
     file_id: int
@@ -40,7 +40,19 @@ class HandMove:
     sha256: str | None = None
 
 
-_KNOWN = ("id", "state", "path", "outcome", "corrected_to", "sha256", "prediction", "scores", "destination")
+_KNOWN = (
+    "id",
+    "state",
+    "path",
+    "outcome",
+    "corrected_to",
+    "sha256",
+    "prediction",
+    "scores",
+    "destination",
+    "verdict",
+    "filed_at",
+)
 _COLUMNS = tuple(files.c[name] for name in _KNOWN)
 _IDENTITY = ("dev", "ino", "bytes", "mtime_ns")
 
@@ -57,7 +69,7 @@ def record(engine: Engine, hand_moves: Sequence[HandMove], at: datetime) -> set[
         made: list[dict[str, Any]] = []
         for move in hand_moves:
             row = rows.get(move.file_id)
-            if row is None or (row.state, row.path) != (move.state, _path_of(move)):
+            if row is None or not _is_as_it_was(move, row):
                 continue
             after = _after(move, row)
             made += _moves(move, row, after, at)
@@ -95,8 +107,17 @@ def _rows(connection: Connection, ids: Sequence[int]) -> dict[int, Any]:
     return found
 
 
-def _path_of(move: HandMove) -> RawName | None:
-    return None if move.state == "vanished" else move.was
+def _is_as_it_was(move: HandMove, row: Any) -> bool:
+    if row.state != move.state:
+        return False
+    ended_or_lost = row.state in ("vanished", "decided")
+    return bool((row.destination if ended_or_lost else row.path) == move.was)
+
+
+def _outcome(row: Any) -> str | None:
+    """Return the folder of a row; a file that left its folder before it was recorded there has a verdict."""
+    outcome: str | None = row.verdict if row.state == "decided" else row.outcome
+    return outcome
 
 
 def _after(move: HandMove, row: Any) -> tuple[str | None, str | None]:
@@ -105,29 +126,28 @@ def _after(move: HandMove, row: Any) -> tuple[str | None, str | None]:
         return None, row.corrected_to
     if not move.keeps:
         return move.outcome, move.label
-    return (move.outcome if move.kind == "return" else row.outcome), row.corrected_to
-
-
-def _kind(move: HandMove) -> MoveKind:
-    if move.kind == "move":
-        return "follow" if move.keeps or move.label is None else "correct"
-    return move.kind
+    return (move.outcome if move.kind == "return" else _outcome(row)), row.corrected_to
 
 
 def _moves(
     move: HandMove, row: Any, after: tuple[str | None, str | None], at: datetime
 ) -> list[dict[str, Any]]:
+    """Return the rows of `moves`: two, if more than one thing happened."""
+    moved: MoveKind = "follow" if move.keeps or move.label is None else "correct"
     first = {
-        "file_id": move.file_id, "kind": _kind(move), "source": move.was, "destination": move.path,
-        "old_outcome": row.outcome, "new_outcome": after[0], "old_corrected_to": row.corrected_to,
-        "new_corrected_to": after[1], "by": move.by, "began_at": at, "done_at": at, "via": "folder",
-        "old_sha256": row.sha256 if move.kind == "edit" else None,
+        "file_id": move.file_id, "kind": moved if move.kind == "move" else move.kind, "source": move.was,
+        "destination": move.path, "old_outcome": _outcome(row), "new_outcome": after[0],
+        "old_corrected_to": row.corrected_to, "new_corrected_to": after[1], "by": move.by, "began_at": at,
+        "done_at": at, "via": "folder", "old_sha256": None,
     }  # fmt: skip
-    if move.kind != "return" or row.corrected_to == after[1]:
-        return [first]
-    # The label of another folder is a move of its own, so that an undo takes only the label back.
-    said = {"kind": "correct" if after[1] else "follow", "source": move.path, "old_outcome": after[0]}
-    return [first | {"new_corrected_to": row.corrected_to}, first | said]
+    second = first | {"source": move.path, "old_outcome": after[0]}
+    if move.kind == "edit":
+        edit = second | {"old_corrected_to": after[1], "old_sha256": row.sha256}
+        return [edit] if move.path == move.was else [first | {"kind": moved}, edit]
+    if move.kind == "return" and row.corrected_to != after[1]:
+        # The label of another folder is a move of its own, so that an undo takes only the label back.
+        return [first | {"new_corrected_to": row.corrected_to}, second | {"kind": moved}]
+    return [first]
 
 
 def _update(
@@ -141,6 +161,7 @@ def _update(
         values |= {"state": "removed", "removed_at": at, "confidence": None}
     else:
         values |= {"state": "filed", "path": move.path, "destination": move.path, "removed_at": None}
+        values["filed_at"] = row.filed_at or at
     if move.kind == "return":
         values["confidence"] = (row.scores or {}).get(row.prediction)
     if move.kind == "edit":

@@ -24,15 +24,6 @@ class Place(NamedTuple):
     bytes: int
     mtime_ns: int
 
-    def fits(self, dev: int, ino: int, size: int, mtime_ns: int, *, by_inode: bool = True) -> bool:
-        """Return whether a file is the one of this row, unchanged.
-
-        A file copied to another file system has another inode, so that inodes are compared only on the
-        device of the row, and not at all without `by_inode`, where they change from mount to mount.
-        """
-        same = (size, mtime_ns) == (self.bytes, self.mtime_ns)
-        return same and (ino == self.ino or dev != self.dev or not by_inode)
-
 
 _COLUMNS = tuple(files.c[name] for name in Place._fields)
 _AFTER = files.c.id > bindparam("after")
@@ -41,9 +32,10 @@ _PAGES = {
     for state, condition in (("filed", IS_FILED), ("undone", IS_UNDONE))
 }
 _AT = select(*_COLUMNS).where(text(IS_FILED), files.c.path.in_(bindparam("paths", expanding=True)))
-# A row that ended has no path; `destination` is where its file was last.
-_LAST = (*_COLUMNS[:1], files.c.destination, *_COLUMNS[2:], files.c.path, files.c.sha256)
+# A row that ended has no path; `destination` is where its file was last. A decided one is in the spool.
+_LAST = (files.c.id, files.c.destination, *_COLUMNS[2:], files.c.path, files.c.sha256)
 _RECALLED = or_(
+    files.c.state == "decided",
     text(f"files.{IS_FILED}"),
     text(f"files.{IS_REMOVED}"),
     text(f"files.{IS_UNDONE}"),
@@ -71,23 +63,35 @@ def at_paths(engine: Engine, paths: Sequence[RawName]) -> dict[RawName, list[Pla
 def of_content(engine: Engine, sha256s: Collection[str]) -> dict[str, list[Place]]:
     """Return, by SHA-256, the rows of files that were filed once, the oldest first.
 
-    The path of one that has ended is the last that it had.
+    The path of one that has ended is the last that it had. Files on their way into a folder are there too,
+    with the path that they get.
     """
     found: dict[str, list[Place]] = {}
     with reading(engine) as connection:
         for part in in_pieces(sorted(sha256s)):
             for row in connection.execute(_ALIKE.order_by(files.c.id), {"sha256s": part}):
-                path = row[-2] if row[-2] is not None else row[1]
-                found.setdefault(row[-1], []).append(Place(row[0], path or b"", *row[2:7]))
+                path = row[1] if row.path is None or row.state == "decided" else row.path
+                found.setdefault(row.sha256, []).append(Place(row[0], path or b"", *row[2:7]))
+    return found
+
+
+def decided(engine: Engine, ids: Sequence[int]) -> list[Place]:
+    """Return the decided rows of these ids, each with the path that its file was to get."""
+    found: list[Place] = []
+    with reading(engine) as connection:
+        for part in in_pieces(ids):
+            some = select(*_LAST).where(files.c.id.in_(part), files.c.state == "decided")
+            found += [Place(row[0], row[1] or b"", *row[2:7]) for row in connection.execute(some)]
     return found
 
 
 def on_their_way(engine: Engine, places: Sequence[Place]) -> set[int]:
     """Return the ids of `places` whose file, or another of its content, is being processed now."""
-    here = select(files.c.ino, files.c.sha256).where(text(IS_UNFINISHED))
+    asked = {place.id for place in places}
+    here = select(files.c.id, files.c.ino, files.c.sha256).where(text(IS_UNFINISHED))
     contents = select(files.c.id, files.c.sha256)
     with reading(engine) as connection:
-        rows = connection.execute(here).all()
+        rows = [row for row in connection.execute(here) if row.id not in asked]
         inodes, sha256s = {row.ino for row in rows}, {row.sha256 for row in rows if row.sha256}
         of = dict[int, str | None]()
         for ids in in_pieces([place.id for place in places] if sha256s else []):

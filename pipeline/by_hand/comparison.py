@@ -63,6 +63,7 @@ class Comparison:
         self._inboxes = inboxes
         self._engine = engine
         self._root = root
+        self._inside = os.path.join(root, b"")
         self._guard = guard
         self._listed: list[FileSnapshot] = []
         callbacks = ScanCallbacks(
@@ -70,8 +71,14 @@ class Comparison:
         )
         self._scanner = Scanner(root, callbacks)
 
-    def run(self) -> Iterator[None]:
-        """Compare all; yields often, at most after some milliseconds. Raises OSError, DatabaseError."""
+    def run(self, lost: Sequence[int] = ()) -> Iterator[None]:
+        """Compare all; yields often, at most after some milliseconds. Raises OSError, DatabaseError.
+
+        `lost` are ids of files that the worker decided on and that are neither in the spool nor in their
+        folder: people took them from there before a killed worker could record them.
+        """
+        for place in places.decided(self._engine, lost):
+            self.differences.displaced[place.id] = place
         for state in ("filed", "undone"):
             yield from self._rows(state)
         self._scanner.push(b"")
@@ -87,14 +94,14 @@ class Comparison:
 
     def folder(self, place: Place) -> bytes:
         """Return the class's folder, or the inbox's, that the path of a row is in."""
-        if place.state != "filed":
+        if place.state == "undone":
             inside = (inbox for inbox in self._inboxes if place.path.startswith(os.path.join(inbox, b"")))
             return next(inside, os.path.dirname(place.path))
-        return os.path.join(self._root, place.path[len(self._root) + 1 :].split(b"/")[0])
+        return place.path[: place.path.find(b"/", len(self._inside))]
 
     def is_outside(self, place: Place) -> bool:
         """Return whether the file of a filed row is recorded outside of `sorted`."""
-        return place.state == "filed" and not place.path.startswith(os.path.join(self._root, b""))
+        return place.state == "filed" and not place.path.startswith(self._inside)
 
     def in_place(self, place: Place) -> bool | None:
         """Return whether the file of a row is at its path, unchanged; None if that cannot be known."""
@@ -104,14 +111,13 @@ class Comparison:
             return False
         except OSError:
             return None
-        if place.state != "filed":
+        if place.state == "undone":
             return True
         return stat.S_ISREG(found.st_mode) and self.fits(place, snapshot(place.path, found))
 
     def fits(self, place: Place, seen: FileSnapshot) -> bool:
-        """Return whether a file is the one of a row, unchanged."""
-        by_inode = place.dev != seen.dev or self._guard.inodes_last(seen.dev)
-        return place.fits(*seen[1:], by_inode=by_inode)
+        """Return whether a file is the one of a row, unchanged; see `fits`."""
+        return fits(place, seen, self._guard)
 
     # --- rows, then files
 
@@ -131,7 +137,7 @@ class Comparison:
             yield
 
     def _files(self, listed: Sequence[FileSnapshot]) -> None:
-        by_path = {os.path.join(self._root, seen.path): seen for seen in listed}
+        by_path = {self._inside + seen.path: seen for seen in listed}
         known = places.at_paths(self._engine, list(by_path))
         odd = {
             path: seen._replace(path=path)
@@ -167,3 +173,14 @@ class Comparison:
 
     def _miss(self) -> None:
         self.differences.whole = False
+
+
+def fits(place: Place, seen: FileSnapshot, guard: FolderGuard) -> bool:
+    """Return whether a file is the one of a row, unchanged.
+
+    A file copied to another file system has another inode, so that inodes are compared only on the device of
+    the row, and not at all where they change from mount to mount.
+    """
+    if (seen.size, seen.mtime_ns) != (place.bytes, place.mtime_ns):
+        return False
+    return place.ino == seen.ino or place.dev != seen.dev or not guard.inodes_last(seen.dev)

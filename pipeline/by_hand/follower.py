@@ -11,8 +11,9 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 from sqlalchemy import Engine
 
@@ -20,7 +21,7 @@ from db.connection.engine import DatabaseUnavailable, forget_connections
 from db.queries import places
 from models.errors import in_words
 from pipeline.by_hand import memory
-from pipeline.by_hand.comparison import Comparison
+from pipeline.by_hand.comparison import Comparison, fits
 from pipeline.by_hand.folder_guard import FolderGuard
 from pipeline.by_hand.folder_labels import FolderLabels
 from pipeline.by_hand.missing import Missing
@@ -55,10 +56,22 @@ TRIES_SECONDS = 5.0
 MOST_HINTS = 20_000
 
 
+class LostFiles(Protocol):
+    """The files that the worker decided on and that are gone from the spool, by the ids of their rows."""
+
+    @property
+    def ids(self) -> frozenset[int]:
+        """Return the ids."""
+
+    def keep(self, unfinished: Collection[int]) -> None:
+        """Forget the others."""
+
+
 class Follower:
     """Take up what people do by hand in `sorted`. Call `start`, `advance` between steps, and `stop`.
 
-    `folders` are those of the labels, label -> folder. `clock` is monotonic, in seconds; `now` gives UTC.
+    `folders` are those of the labels, label -> folder. `lost` returns the files that are gone from the
+    spool; people may have moved them on. `clock` is monotonic, in seconds; `now` gives UTC.
     """
 
     def __init__(
@@ -67,6 +80,7 @@ class Follower:
         settings: Settings,
         folders: Mapping[str, str],
         *,
+        lost: Callable[[], LostFiles] | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -74,6 +88,8 @@ class Follower:
         self._engine = engine
         self._settings = settings
         self._root = os.fsencode(settings.sorted)
+        self._lost = lost
+        self._lost_before: frozenset[int] = frozenset()
         self._clock = clock
         self._settle = settings.watch.settle_seconds
         self._now = now
@@ -140,6 +156,9 @@ class Follower:
 
     def _advance(self, until: float) -> None:
         self._take_hints(until)
+        if self._lost and (lost := self._lost().ids) != self._lost_before:
+            self._lost_before = lost
+            self._change()
         while self._clock() < until:
             if self._work is None:
                 if self._clock() < self._scan_at:
@@ -167,8 +186,6 @@ class Follower:
     def _begin_scan(self) -> None:
         self._changed = False
         self._cost = 0.0
-        if self._watcher.dead:
-            self._watcher.begin()
         self._work = self._scan()
 
     def _leave_scan(self) -> None:
@@ -183,23 +200,24 @@ class Follower:
         period = self._settings.watch.rescan_seconds
         period = period if self._watcher.watching else min(period, POLL_SECONDS)
         self._scan_at = self._clock() + max(period, self._cost / SHARE)
-        if self._changed or self._unsettled or self._missing.waiting:
-            self._soon(self._cost / SOON_SHARE)
+        if self._changed or self._unsettled:
+            self._soon(min(1.0, self._settle), self._cost)
+        elif self._missing.waiting:
+            self._soon(self._missing.seconds, self._cost)
         if self._recorder.done:
             done = ", ".join(f"{count} {kind}" for kind, count in sorted(self._recorder.done.items()))
             log.info("taken up by hand in %s: %s", self._settings.sorted, done)
             self._recorder.done.clear()
 
-    def _soon(self, seconds: float = 0.0) -> None:
-        least = self._missing.seconds if self._missing.waiting else min(1.0, self._settle)
-        self._scan_at = min(self._scan_at, self._clock() + max(least, seconds))
+    def _soon(self, least: float, cost: float) -> None:
+        self._scan_at = min(self._scan_at, self._clock() + max(least, cost / SOON_SHARE))
 
     def _scan(self) -> Work:
         self._guard.look()
         self._memory.follow(places.last_id(self._engine), self._now().timestamp())
         inboxes = [os.fsencode(inbox) for inbox in self._settings.inboxes]
         comparison = Comparison(self._engine, self._root, inboxes, self._guard, self._watcher.cover)
-        for _ in comparison.run():
+        for _ in comparison.run(sorted(self._lost_before)):
             yield 0.0
         found = comparison.differences
         self._outside = found.outside
@@ -209,6 +227,9 @@ class Follower:
         yield from take_up.run()
         deleted = self._missing.deleted(take_up.left.values(), take_up.unclear, comparison, self._clock())
         yield from self._recorder.removals(deleted)
+        if self._lost and self._lost_before:
+            left = places.decided(self._engine, sorted(self._lost_before))
+            self._lost().keep({place.id for place in left})
         # A file that is being written changes from scan to scan; one that cannot be read does not.
         self._unsettled = take_up.unclear != self._unclear
         self._unclear = take_up.unclear
@@ -216,6 +237,11 @@ class Follower:
     # --- events, as hints
 
     def _take_hints(self, until: float) -> None:
+        if self._watcher.dead:
+            log.warning("%s: the reader of events died; restarting it and scanning", self._settings.sorted)
+            self._leave_scan()
+            self._watcher.begin()
+            self._change()
         batch = self._watcher.events.take()
         if batch.lost or len(self._hints) > MOST_HINTS:
             self._change()
@@ -246,12 +272,12 @@ class Follower:
         if not stat.S_ISREG(found.st_mode):
             return True
         seen = snapshot(path, found)
-        return any(place.fits(*seen[1:]) for place in rows)
+        return any(fits(place, seen, self._guard) for place in rows)
 
     def _change(self) -> None:
         if not self._changed:
             self._changed = True
-            self._soon(self._cost / SOON_SHARE if self._work is None else 0.0)
+            self._soon(min(1.0, self._settle), self._cost)
 
     def _hint_callbacks(self) -> ScanCallbacks:
         def observe(seen: FileSnapshot) -> bool:

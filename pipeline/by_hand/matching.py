@@ -43,4 +43,4 @@ def edited_elsewhere(left: Iterable[Place], seen: FileSnapshot) -> Place | None:
     """Return the row whose file was moved under its name and edited: its content and its path are new."""
     name = os.path.basename(seen.path)
     same = (p for p in left if (p.dev, p.ino) == (seen.dev, seen.ino) and os.path.basename(p.path) == name)
-    return next((place for place in same if place.state == "filed"), None)
+    return next((place for place in same if place.state != "undone"), None)

@@ -70,7 +70,7 @@ class Missing:
             return True
         except OSError:
             return False
-        if place.state != "filed":
+        if place.state == "undone":
             return False
         others = places.at_paths(self._engine, [place.path]).get(place.path, [])
         return any(other.id != place.id and comparison.in_place(other) for other in others)

@@ -80,6 +80,8 @@ class Recorder:
 
         def commit(part: Sequence[Proposal]) -> None:
             free = self._free([each.seen.path for each in part])
+            # A file that is lost on its way to this very path is expected there.
+            free |= {each.seen.path for each in part if each.place.state == "decided"}
             moved = [move for each in part if each.seen.path in free and (move := self._hand_move(each))]
             self._record(moved)
 

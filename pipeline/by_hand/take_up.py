@@ -22,6 +22,9 @@ PIECE = 50
 """Files that are read before their rows are looked up."""
 
 
+_ENDED = ("removed", "undone", "vanished")
+
+
 class TakeUp:
     """Take up the differences of one comparison.
 
@@ -42,6 +45,9 @@ class TakeUp:
         self._comparison = comparison
         self._recorder = recorder
         self._used: set[int] = set()
+        self._at: dict[bytes, list[Place]] = {}
+        for place in self.left.values():
+            self._at.setdefault(place.path, []).append(place)
 
     def run(self) -> Work:
         """Do it; yields often. Raises OSError, DatabaseError."""
@@ -83,51 +89,50 @@ class TakeUp:
         spelled = self._respelled([path for path in sha256s if path not in here])
         touched: list[Proposal] = []
         moved: list[Proposal] = []
-        edited: list[Proposal] = []
         added: list[Addition] = []
         for path, sha256 in sha256s.items():
             seen = self._found[path]
             if proposal := self._origin(seen, alike.get(sha256, ()), spelled.get(path)):
                 stays = proposal.place.path == path and proposal.kind == "move"
                 (touched if stays else moved).append(proposal)
-            elif row := self._edited(seen, here.get(path, ())):
-                if row.path != path:
-                    moved.append(Proposal(row, seen))
-                edited.append(Proposal(row._replace(path=path), seen, "edit", sha256))
+            elif row := self._edited(seen):
+                moved.append(Proposal(row, seen, "edit", sha256))
+            elif _may_arrive(alike.get(sha256, ())):
+                self.unclear[path] = seen
             elif self._adds:
                 added.append(Addition(seen, sha256, is_picture(path, self._limits)))
                 yield 0.0
         self._recorder.refresh(touched)
         yield from self._recorder.moves(moved)
-        yield from self._recorder.moves(edited)
         yield from self._recorder.additions(added)
 
     def _origin(self, seen: FileSnapshot, alike: Sequence[Place], spelled: Place | None) -> Proposal | None:
         """Return the row of a found file whose content is as it was, as a proposal."""
         free = [place for place in alike if place.id not in self._used and _can_be(place, seen)]
-        displaced = [place for place in free if place.state == "filed" and self._is_displaced(place)]
+        displaced = [place for place in free if self._is_displaced(place)]
         if displaced:
             return Proposal(self._use(nearest(displaced, seen.path)), seen)
         if spelled is not None:
             return Proposal(spelled, seen)
         # A row that ended is that of this very file, unless another row has it now: this may be a link to it.
         owned = any(place.state == "filed" and place.ino == seen.ino for place in alike)
-        back = [p for p in free if p.state != "filed" and (p.state != "vanished" or not owned)]
+        back = [p for p in free if p.state in _ENDED and (p.state != "vanished" or not owned)]
         back = [p for p in back if p.state != "undone" or not os.path.lexists(p.path)]
         if back:
             return Proposal(self._use(nearest(back, seen.path)), seen, "return")
         return None
 
-    def _edited(self, seen: FileSnapshot, here: Sequence[Place]) -> Place | None:
+    def _edited(self, seen: FileSnapshot) -> Place | None:
         """Return the row of a found file whose content is new: that of its path, or of its inode."""
-        displaced = [place for place in here if place.id in self.left]
-        place = displaced[-1] if displaced else edited_elsewhere(self.left.values(), seen)
+        here = [place for place in self._at.get(seen.path, ()) if place.id in self.left]
+        place = here[-1] if here else edited_elsewhere(self.left.values(), seen)
         return self._use(place) if place else None
 
     def _is_displaced(self, place: Place) -> bool:
-        if self._comparison.is_outside(place):
-            return False
-        return place.id in self.left or self._comparison.in_place(place) is False
+        if place.state == "decided":
+            return place.id in self.left
+        inside = place.state == "filed" and not self._comparison.is_outside(place)
+        return inside and (place.id in self.left or self._comparison.in_place(place) is False)
 
     def _use(self, place: Place) -> Place:
         self._used.add(place.id)
@@ -148,6 +153,11 @@ def _can_be(place: Place, seen: FileSnapshot) -> bool:
     """Return whether equal content tells that a file is that of a row; of empty ones, the inode tells."""
     by_inode = place.state == "vanished" or not seen.size
     return not by_inode or place.ino == seen.ino
+
+
+def _may_arrive(alike: Sequence[Place]) -> bool:
+    """Return whether a file of this content is on its way into a folder, or lost on it, and not yet there."""
+    return any(place.state == "decided" and not os.path.lexists(place.path) for place in alike)
 
 
 def _now(path: bytes) -> tuple[int, int, int, int] | None:

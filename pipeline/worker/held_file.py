@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -103,6 +103,15 @@ class MissingFiles:
     def __len__(self) -> int:
         """Return how many files are missing."""
         return len(self._ids)
+
+    @property
+    def ids(self) -> frozenset[int]:
+        """The ids of their rows."""
+        return frozenset(self._ids)
+
+    def keep(self, unfinished: Collection[int]) -> None:
+        """Forget files whose rows are not `unfinished` any more."""
+        self._ids.intersection_update(unfinished)
 
     def add(self, file: InProgressFile) -> None:
         """Log a file and count it."""

@@ -87,7 +87,9 @@ def run(
         change = switch.advance if switch else None
         worker = Worker(settings, bundle, engine, model, change_model=change, on_filed=on_filed)
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
-        follower = Follower(engine, settings, bundle.folders) if settings.watch.sorted else None
+        follower = None
+        if settings.watch.sorted:
+            follower = Follower(engine, settings, bundle.folders, lost=lambda: worker.in_flight.missing_files)
         code = WorkerRun(settings, worker, model, switch, engine, learning, follower).live(once)
         if once:
             report_so_far(reporter(settings, engine, worker.bundle))

@@ -24,12 +24,17 @@ class Followed(Installation):
     clock = 0.0
     follower: Follower | None = None
 
-    def follow(self, *, afresh: bool = False, seconds: float = 100.0) -> Follower:
+    def follow(self, *, afresh: bool = False, seconds: float = 100.0, **options: Any) -> Follower:
         """Let time pass and the follower take up everything."""
         if self.follower is None or afresh:
             self.stop()
             self.follower = Follower(
-                self.engine, self.settings, FOLDERS, clock=lambda: self.clock, now=lambda: datetime.now(UTC)
+                self.engine,
+                self.settings,
+                FOLDERS,
+                clock=lambda: self.clock,
+                now=lambda: datetime.now(UTC),
+                **options,
             )
             self.follower.start()
         before = self.follower.scans

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -323,3 +324,61 @@ def test_a_memory_that_cannot_be_read_is_made_anew(
     pawsort.file(b"a.jpg", b"1", "cats")
     pawsort.follow(afresh=True)
     assert "is made anew" in caplog.text
+
+
+# --- files that a killed worker had moved into their folder, and not recorded there yet
+
+
+class Lost:
+    """The files that are gone from the spool."""
+
+    def __init__(self, *ids: int) -> None:
+        self.ids = frozenset(ids)
+
+    def keep(self, unfinished: Collection[int]) -> None:
+        self.ids &= frozenset(unfinished)
+
+
+@pytest.fixture
+def lost(pawsort: Followed) -> Lost:
+    id, spool, destination = pawsort._decide(b"a.jpg", b"1")
+    os.rename(spool, destination)
+    lost = Lost()
+    pawsort.follow(afresh=True, lost=lambda: lost)
+    lost.ids = frozenset({id})
+    return lost
+
+
+def test_a_photo_moved_on_before_it_was_recorded_is_followed(pawsort: Followed, lost: Lost) -> None:
+    [id] = lost.ids
+    pawsort.move("cats/a.jpg", "dogs/a.jpg")
+    pawsort.follow()
+    assert pawsort.state(id) == ("filed", "dogs", "dog", b"sorted/dogs/a.jpg")
+    assert pawsort.moves() == [("correct", "cats", "dogs", "dog")]
+    assert (len(pawsort.rows("id")), lost.ids) == (1, frozenset())
+    assert pawsort.found() == []
+
+
+def test_a_photo_deleted_before_it_was_recorded_is_removed(pawsort: Followed, lost: Lost) -> None:
+    [id] = lost.ids
+    os.unlink(pawsort.at("cats/a.jpg"))
+    pawsort.follow()
+    assert pawsort.state(id)[0] == "removed"
+    assert lost.ids == frozenset()
+
+
+def test_a_photo_edited_before_it_was_recorded_is_filed(pawsort: Followed, lost: Lost) -> None:
+    [id] = lost.ids
+    pawsort.put("cats/a.jpg", b"cropped")
+    pawsort.follow()
+    assert pawsort.state(id) == ("filed", "cats", None, b"sorted/cats/a.jpg")
+    assert pawsort.found() == []
+
+
+def test_a_photo_is_not_added_before_the_worker_knows_that_it_left(pawsort: Followed) -> None:
+    id, spool, _ = pawsort._decide(b"a.jpg", b"1")
+    os.rename(spool, pawsort.at("dogs/a.jpg"))
+    pawsort.follow()
+    assert len(pawsort.rows("id")) == 1
+    pawsort.follow(afresh=True, lost=lambda: Lost(id))
+    assert pawsort.state(id)[:2] == ("filed", "dogs")
