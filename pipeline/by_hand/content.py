@@ -32,8 +32,7 @@ def digest(seen: FileSnapshot) -> Generator[None, None, str | None]:
         while chunk := os.read(fd, _CHUNK):
             found.update(chunk)
             yield
-        same = identity(fd) == seen[1:] and leased(fd) is not False
-        return found.hexdigest() if same else None
+        return found.hexdigest() if identity(fd) == seen[1:] else None
     except OSError:
         return None
     finally:

@@ -103,6 +103,7 @@ class Follower:
         self._new_folders = Scanner(self._root, self._hint_callbacks())
         self._work: Work | None = None
         self._resume_at = 0.0
+        self._busy = False
         self._busy_until = 0.0
         self._scan_at = 0.0
         self._cost = 0.0  # seconds of work of the running scan
@@ -143,7 +144,7 @@ class Follower:
 
     def advance(self, *, busy: bool) -> None:
         """Go on for a moment, a shorter one if the worker is `busy`; never raises for a system error."""
-        began = self._clock()
+        began, self._busy = self._clock(), busy
         if began < self._resume_at or (busy and began < self._busy_until):
             return
         try:
@@ -229,7 +230,8 @@ class Follower:
             yield self._settle
         take_up = TakeUp(self._engine, self._settings, comparison, self._recorder)
         yield from take_up.run()
-        deleted = self._missing.deleted(take_up.left.values(), take_up.unclear, comparison, self._clock())
+        missing, now = take_up.left.values(), self._clock()
+        deleted = self._missing.deleted(missing, take_up.unclear, comparison, now, busy=self._busy)
         yield from self._recorder.removals(deleted)
         if self._lost and self._lost_before:
             left = places.decided(self._engine, sorted(self._lost_before))

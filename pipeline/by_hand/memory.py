@@ -28,6 +28,8 @@ class Memory:
     labels_since: float
     last_id: int = 0
     inodes: dict[bytes, int] = field(default_factory=dict)
+    problem: str | None = None
+    """Why the file could not be written last time."""
 
     def follow(self, last_id: int, now: float) -> None:
         """Note the highest id of a row now; if it is lower than before, the database is another one."""
@@ -38,13 +40,17 @@ class Memory:
             self.save()
 
     def save(self) -> None:
-        """Write the file; a failure is only logged."""
+        """Write the file; a failure is only logged, once for each reason."""
         names = {escape(name): inode for name, inode in self.inodes.items()}
         values = {"labels_since": self.labels_since, "last_id": self.last_id, "folders": names}
         try:
             replace_file(self.path, [json.dumps(values).encode()], durable=False)
         except OSError as error:
-            log.warning("%s: cannot be written: %s", self.path, error.strerror)
+            if error.strerror != self.problem:
+                log.warning("%s: cannot be written: %s", self.path, error.strerror)
+            self.problem = error.strerror
+        else:
+            self.problem = None
 
 
 def load(state: Path, now: float) -> Memory:

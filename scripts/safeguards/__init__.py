@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from scripts.safeguards import (
     arriving,
+    by_hand,
     connections,
     databases,
     disks,
@@ -23,6 +24,7 @@ __all__ = ["SAFEGUARDS", "Safeguard", "by_fault", "covers"]
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     *arriving.SAFEGUARDS,
+    *by_hand.SAFEGUARDS,
     *pictures.SAFEGUARDS,
     *disks.SAFEGUARDS,
     *databases.SAFEGUARDS,

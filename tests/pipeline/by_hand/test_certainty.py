@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from db.ledger.ledger import Ledger
+from db.queries import places
 from pipeline.by_hand import folder_guard
 from pipeline.by_hand.follower import Follower
+from pipeline.by_hand.recorder import Addition, Proposal
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.doctor.repair import repair
+from pipeline.watch import scanner
+from pipeline.watch.scanner import snapshot
 from tests.pipeline.by_hand.conftest import Followed, picture, remove_tree
 from tests.support.installation import FOLDERS
 
@@ -192,6 +197,18 @@ def test_a_file_that_came_in_again_is_not_removed(pawsort: Followed) -> None:
     )
     pawsort.follow()
     assert pawsort.state(id)[0] == "filed"
+
+
+def test_a_missing_photo_may_wait_in_an_inbox_while_the_worker_is_busy(pawsort: Followed) -> None:
+    id = pawsort.file(b"a.jpg", b"1", "cats")
+    os.unlink(pawsort.at("cats/a.jpg"))
+    assert pawsort.follower
+    for _ in range(3000):
+        pawsort.clock += 0.1
+        pawsort.follower.advance(busy=True)
+    assert pawsort.state(id)[0] == "filed"
+    pawsort.follow()
+    assert pawsort.state(id)[0] == "removed"
 
 
 def test_a_photo_whose_place_another_took_meanwhile_is_found_again(pawsort: Followed) -> None:
@@ -382,3 +399,85 @@ def test_a_photo_is_not_added_before_the_worker_knows_that_it_left(pawsort: Foll
     assert len(pawsort.rows("id")) == 1
     pawsort.follow(afresh=True, lost=lambda: Lost(id))
     assert pawsort.state(id)[:2] == ("filed", "dogs")
+
+
+def test_a_link_to_a_file_that_came_in_again_is_an_addition(pawsort: Followed) -> None:
+    """The row that ended then had the same inode; it is not that of the link."""
+    data = picture("a")
+    id = pawsort.file(b"a.png", data, "cats")
+    os.rename(pawsort.at("cats/a.png"), pawsort.folder / "aside")
+    pawsort.ledger.end(pawsort.ledger.entries([id]), pawsort.now())
+    os.rename(pawsort.folder / "aside", pawsort.at("cats/a.png"))
+    pawsort.follow()
+    assert pawsort.state(id)[0] == "filed"
+    os.unlink(pawsort.at("cats/a.png"))
+    other = pawsort.file(b"b.png", data, "cats")
+    pawsort.follow()
+    ino = os.stat(pawsort.at("cats/b.png")).st_ino
+    with sqlite3.connect(pawsort.settings.state / "pawsort.db") as database:
+        database.execute(
+            "UPDATE files SET state = 'vanished', path = NULL, outcome = NULL, ino = ? WHERE id = ?",
+            (str(ino), id),
+        )
+    os.link(pawsort.at("cats/b.png"), pawsort.at("dogs/link.png"))
+    pawsort.follow()
+    assert pawsort.state(id)[0] == "vanished"
+    assert pawsort.rows("name", f"id NOT IN ({id}, {other})") == [("link.png",)]
+
+
+def test_an_empty_file_is_not_taken_for_another_empty_one(pawsort: Followed) -> None:
+    id = pawsort.file(b"a.jpg", b"", "failed")
+    os.unlink(pawsort.at("failed/a.jpg"))
+    pawsort.put("cats/keeps-its-inode", b"x")
+    pawsort.put("dogs/b.jpg", b"")
+    pawsort.follow()
+    assert pawsort.state(id)[0] == "removed"
+    assert pawsort.rows("outcome", "name = 'b.jpg'") == [("dogs",)]
+
+
+def test_inodes_of_a_share_do_not_tell_files_apart(
+    pawsort: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may change at each mount, and all photos would be read again at each scan."""
+    pawsort.file(b"a.jpg", b"1", "cats")
+    monkeypatch.setattr(folder_guard, "remote_kind", lambda _: "fuse.sshfs")
+    with sqlite3.connect(pawsort.settings.state / "pawsort.db") as database:
+        database.execute("UPDATE files SET ino = '1'")
+    pawsort.follow(afresh=True)
+    assert pawsort.ledger.entries([1])[0].ino == 1
+
+
+def test_a_file_that_changes_at_the_last_moment_is_not_recorded(pawsort: Followed) -> None:
+    id = pawsort.file(b"a.jpg", b"1", "cats")
+    pawsort.move("cats/a.jpg", "dogs/a.jpg")
+    [place] = places.page(pawsort.engine, "filed", 0, 1)
+    path = pawsort.at("dogs/a.jpg")
+    seen = snapshot(path, os.lstat(path))
+    pawsort.put("dogs/a.jpg", b"changed")
+    assert pawsort.follower
+    list(pawsort.follower._recorder.moves([Proposal(place, seen)]))
+    list(pawsort.follower._recorder.additions([Addition(seen, "f" * 64, True)]))
+    assert pawsort.state(id)[1] == "cats"
+    assert len(pawsort.rows("id")) == 1
+
+
+def test_a_folder_that_cannot_be_listed_may_have_the_missing_file(
+    pawsort: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = pawsort.file(b"a.jpg", b"1", "cats")
+    os.unlink(pawsort.at("cats/a.jpg"))
+    opened = scanner.open_folder
+
+    def refuse(inbox: bytes, folder: bytes) -> int:
+        if folder == b"dogs":
+            raise PermissionError(13, "Permission denied", folder)
+        return opened(inbox, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scanner, "open_folder", refuse)
+        patch.setattr(scanner, "open_below", lambda fd, _: (_ for _ in ()).throw(PermissionError(13, "no")))
+        pawsort.follow()
+        pawsort.follow()
+    assert pawsort.state(id)[0] == "filed"
+    pawsort.follow()
+    assert pawsort.state(id)[0] == "removed"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from db.ledger import by_hand
+from db.ledger.by_hand import HandMove
 from db.queries import overview
 from pipeline.web.views.timeline import timeline
 from tests.pipeline.web.conftest import HTML, TestClient
@@ -43,6 +45,27 @@ def test_a_correction_and_its_undo_are_made_here_and_told(client: TestClient, pa
     assert pawsort.state(id)[1:3] == ("cats", None)
     assert "Undid the correction to dog, from dogs to cats" in client.get(f"/files/{id}", headers=HTML).text
     conserved(pawsort.settings, [b"cat"])
+
+
+def test_what_people_did_by_hand_is_told(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg")
+    path = pawsort.ledger.entries([id])[0].path or b""
+    aside, dogs = path + b"2", path.replace(b"/cats/", b"/dogs/")
+    for move in (
+        HandMove(id, "move", "filed", path, aside, "ann"),
+        HandMove(id, "edit", "filed", aside, aside, "ann", sha256="e" * 64),
+        HandMove(id, "move", "filed", aside, dogs, "ann", keeps=False, outcome="dogs", label="dog"),
+        HandMove(id, "remove", "filed", dogs, dogs, "folder"),
+    ):
+        assert by_hand.record(pawsort.engine, [move], pawsort.now()) == {id}
+    text = client.get(f"/files/{id}", headers=HTML).text
+    for said in ("Moved by hand to", "a.jpg2", "Edited: its content is new", "Deleted by hand", ">deleted<"):
+        assert said in text
+    assert "Corrected to dog by its folder, from cats to dogs" in text
+    assert client.get("/api/results?outcome=removed").json()["results"][0]["id"] == id
+    back = HandMove(id, "return", "removed", dogs, dogs, "ann", outcome="dogs")
+    by_hand.record(pawsort.engine, [back], pawsort.now())
+    assert "Came back, as" in client.get(f"/files/{id}", headers=HTML).text
 
 
 def test_a_stale_page_changes_nothing_and_names_the_first_person(
