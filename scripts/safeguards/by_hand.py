@@ -182,8 +182,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "folders say nothing of files older than the database",
         "pipeline/by_hand/recorder.py",
-        "addition.is_picture and is_new else None\n",
-        "addition.is_picture else None\n",
+        "addition.says and is_new else None\n",
+        "addition.says else None\n",
         (),
         (f"{_CERTAIN}photos_of_a_lost_database_are_recorded_without_a_label",),
     ),
@@ -198,7 +198,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "a file that is no picture has no label",
         "pipeline/by_hand/recorder.py",
-        "self._labels.label(folder) if addition.is_picture and is_new",
+        "self._labels.label(folder) if addition.says and is_new",
         "self._labels.label(folder) if is_new",
         (),
         (f"{_RULES}a_file_that_is_no_picture_is_recorded_without_a_label",),
