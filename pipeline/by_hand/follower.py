@@ -220,7 +220,7 @@ class Follower:
         self._guard.look()
         self._memory.follow(places.last_id(self._engine), self._now().timestamp())
         inboxes = [os.fsencode(inbox) for inbox in self._settings.inboxes]
-        comparison = Comparison(self._engine, self._root, inboxes, self._guard, self._watcher.cover)
+        comparison = Comparison(self._engine, self._root, inboxes, self._guard, self._enter)
         for _ in comparison.run(sorted(self._lost_before)):
             yield 0.0
         self._compared = self._cost
@@ -239,6 +239,10 @@ class Follower:
         # A file that is being written changes from scan to scan; one that cannot be read does not.
         self._unsettled = take_up.unclear != self._unclear
         self._unclear = take_up.unclear
+
+    def _enter(self, fd: int, path: bytes) -> None:
+        self._guard.enter(fd, path)
+        self._watcher.cover(fd, path)
 
     # --- events, as hints
 

@@ -36,9 +36,17 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (f"{_CERTAIN}a_folder_on_another_device_than_at_the_start_is_not_all_deleted",),
     ),
     of(
+        "a disk below a class's folder",
+        "pipeline/by_hand/folder_guard.py",
+        "            if not is_mounted and any(",
+        "            if False and any(",
+        (),
+        (f"{_CERTAIN}a_disk_that_is_unmounted_below_a_folder_takes_no_photo_along",),
+    ),
+    of(
         "a class's folder that is empty at once",
         "pipeline/by_hand/folder_guard.py",
-        "        if len(missing) > HANDFUL and alone and not _has_empty_folder(folder):\n",
+        "        if len(missing) > HANDFUL and alone and not is_confirmed:\n",
         "        if False:\n",
         (),
         (f"{_CERTAIN}a_class_folder_that_is_empty_at_once_is_not_all_deleted",),
@@ -194,6 +202,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        if False:\n",
         (),
         (f"{_CERTAIN}photos_filed_since_a_backup_of_the_database_are_recorded_without_a_label",),
+    ),
+    of(
+        "a copy beside its original has no label",
+        "pipeline/by_hand/take_up.py",
+        "Addition(seen, sha256, not beside and is_picture(",
+        "Addition(seen, sha256, is_picture(",
+        (),
+        (f"{_RULES}a_copy_beside_its_original_has_no_label",),
     ),
     of(
         "a file that is no picture has no label",
