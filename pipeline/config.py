@@ -7,14 +7,12 @@ worker would process its own files.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
@@ -23,17 +21,20 @@ from models import plain_yaml, regular_files
 from pipeline import overlapping_folders
 from pipeline.errors import SettingsError
 from pipeline.ranges import (
-    EXPECTED,
     Folder,
     HostAddress,
     HostName,
     ModelName,
     PatternText,
+    TimeOfDay,
     TimeZone,
     Token,
     Words,
+    explain,
     is_loopback_host,
+    known_settings,
     no_boolean,
+    siblings,
 )
 
 PREFIX = "PAWSORT_"
@@ -52,6 +53,7 @@ class DecisionSettings(_Section):
 
     target_precision: float = Field(0.995, ge=0.5, le=1.0)
     min_confidence: float | None = Field(None, ge=0.0, le=1.0)
+    calibration: Literal["model", "own"] = "model"
 
 
 class BatchSettings(_Section):
@@ -96,7 +98,7 @@ class LimitSettings(_Section):
 class ReportSettings(_Section):
     """When the nightly reports are written, and the time zone of their days."""
 
-    at: str = Field("00:10", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    at: TimeOfDay = "00:10"
     timezone: TimeZone = "UTC"
 
     @property
@@ -118,6 +120,14 @@ class WebSettings(_Section):
         if self.token is None and not is_loopback_host(self.host):
             raise ValueError(f"host {self.host} can be reached by other machines: expected a token too")
         return self
+
+
+class LearnSettings(_Section):
+    """When a model is learnt from what people said, in the time zone of the reports, and who promotes it."""
+
+    at: TimeOfDay | None = None
+    min_new: int = Field(50, ge=1, le=1_000_000)
+    promote: Literal["ask", "auto"] = "ask"
 
 
 class LogSettings(_Section):
@@ -151,6 +161,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     duplicates: Literal["file", "hold"] = "file"
     permissions: Permissions = "private"
+    learn: LearnSettings = LearnSettings()
     report: ReportSettings = ReportSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
@@ -210,7 +221,7 @@ def _checked(path: Path, values: dict[str, Any], base: Path) -> Settings:
     try:
         settings = Settings(**values, base=base)
     except ValidationError as error:
-        raise SettingsError(_explain(path, error)) from error
+        raise SettingsError(explain(path, error, Settings, PREFIX)) from error
     except (PydanticSettingsError, RecursionError) as error:
         raise SettingsError(f'environment: {error}; write lists as JSON, such as ["a", "b"]') from error
     overlapping_folders.check(_places(settings))
@@ -246,7 +257,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if odd := [key for key in values if not isinstance(key, str)]:
         raise SettingsError(f"{path}: {plain_yaml.quoted(odd[0])}: expected the name of a setting")
     if "base" in values:
-        raise SettingsError(f"{path}: base: unknown key; known: {', '.join(_known(Settings))}")
+        raise SettingsError(f"{path}: base: unknown key; known: {', '.join(known_settings(Settings))}")
     return values
 
 
@@ -254,46 +265,11 @@ def _refuse_unknown_environment() -> None:
     for variable in os.environ:
         if variable.startswith(PREFIX):
             keys = variable.removeprefix(PREFIX).lower().split("__")
-            known = _siblings(keys)
+            known = siblings(Settings, keys)
             if keys[-1] not in known:
                 raise SettingsError(
                     f"environment variable {variable}: unknown setting; known here: {', '.join(known)}"
                 )
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    return "\n".join(_explain_one(path, problem) for problem in error.errors())
-
-
-def _explain_one(path: Path, problem: ErrorDetails) -> str:
-    keys = [str(part) for part in problem["loc"]]
-    where, source = ".".join(keys), str(path)
-    variable = PREFIX + "__".join(keys).upper()
-    if variable in os.environ:
-        source = f"environment variable {variable}"
-    if problem["type"] == "extra_forbidden":
-        return f"{source}: {where}: unknown key; known: {', '.join(_siblings(keys))}"
-    expected = EXPECTED.get(problem["type"], problem["msg"])
-    if keys[-1] in ("token", "database"):  # a log must not have a password
-        return f"{source}: {where}: {expected}"
-    return f"{source}: {where}: {expected}; got {plain_yaml.quoted(problem['input'])}"
-
-
-def _siblings(keys: Sequence[str]) -> list[str]:
-    """Return the names of the settings in the section of the last of `keys`."""
-    model: type[BaseModel] = Settings
-    for key in keys[:-1]:
-        field = model.model_fields.get(key)
-        if field is None or not (
-            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        ):
-            return _known(model)
-        model = field.annotation
-    return _known(model)
-
-
-def _known(model: type[BaseModel]) -> list[str]:
-    return [name for name in model.model_fields if name != "base"]
 
 
 def _absolute(base: Path, path: Path) -> Path:

@@ -47,6 +47,17 @@ def _start_children_with_flag() -> None:
         util._args_from_interpreter_flags = lambda: [*flags, "-P"]  # type: ignore[attr-defined]
 
 
+def interpreter(niceness: int = 0) -> list[str]:
+    """Return the command that runs `pawsort` with the import path of this process, installed or not.
+
+    `niceness` lowers its priority, before it imports anything.
+    """
+    path = safe(sys.path, FOLDER, set())
+    # -P keeps the working folder off the path until the first statement replaces the path.
+    start = f"import os, sys; os.nice({niceness}); sys.path[:] = {path!a}"
+    return [sys.executable, "-P", "-c", f"{start}; from pipeline.entry import main; main()"]
+
+
 def safe(path: list[str], folder: str, unsafe: set[str]) -> list[str]:
     """Return `path` without relative and `unsafe` entries, and with `folder`.
 

@@ -1,7 +1,7 @@
 """Limits of values in settings, commands and URLs: those of the kernel, databases and Python's calendar.
 
-`config` has the types of settings from here; `cli.options` makes types of options from the limits,
-`web.routes.parameters` types of parameters.
+`config` has the types of settings from here, and the messages for values that are none of them; `cli.options`
+makes types of options from the limits, `web.routes.parameters` types of parameters.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic_core import ErrorDetails
 
+from models import plain_yaml
 from pipeline.control_characters import CONTROL
 
 LARGEST_INTEGER = 2**63 - 1
@@ -146,6 +149,9 @@ Folder = Annotated[Path, AfterValidator(_folder)]
 TimeZone = Annotated[str, AfterValidator(_known_timezone)]
 """A name of the IANA time zone database."""
 
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+"""A time of day, HH:MM."""
+
 HostAddress = Annotated[str, AfterValidator(_host_address)]
 """The name or address that a server listens on."""
 
@@ -175,3 +181,40 @@ EXPECTED = {
     "model_type": "expected settings, indented below it",
 }
 """Messages for kinds of errors, where pydantic's own speak of classes."""
+
+
+def explain(path: Path, error: ValidationError, model: type[BaseModel], prefix: str) -> str:
+    """Return a line for each wrong value of the settings file `path`, or of a variable with this prefix."""
+    return "\n".join(_explain_one(path, problem, model, prefix) for problem in error.errors())
+
+
+def _explain_one(path: Path, problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str:
+    keys = [str(part) for part in problem["loc"]]
+    where, source = ".".join(keys), str(path)
+    variable = prefix + "__".join(keys).upper()
+    if variable in os.environ:
+        source = f"environment variable {variable}"
+    if problem["type"] == "extra_forbidden":
+        return f"{source}: {where}: unknown key; known: {', '.join(siblings(model, keys))}"
+    expected = EXPECTED.get(problem["type"], problem["msg"])
+    if keys[-1] in ("token", "database"):  # a log must not have a password
+        return f"{source}: {where}: {expected}"
+    return f"{source}: {where}: {expected}; got {plain_yaml.quoted(problem['input'])}"
+
+
+def siblings(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
+    """Return the names of the settings in the section of the last of `keys`."""
+    section = model
+    for key in keys[:-1]:
+        field = section.model_fields.get(key)
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        ):
+            return known_settings(section)
+        section = field.annotation
+    return known_settings(section)
+
+
+def known_settings(model: type[BaseModel]) -> list[str]:
+    """Return the names of the settings of a section."""
+    return [name for name in model.model_fields if name != "base"]

@@ -20,7 +20,7 @@ EXIT_CODES = {
     2: "the command line, a setting or the layout of the folders is wrong",
     3: "the model cannot be used",
     4: "the database cannot be used",
-    5: "another worker, or another `correct` or `undo`, uses the same folders",
+    5: "another worker, or another `correct`, `undo` or `export`, uses the same folders",
     129: "stopped by SIGHUP, the terminal was closed",
     130: "stopped by SIGINT, that is Ctrl-C",
     143: "stopped by SIGTERM",

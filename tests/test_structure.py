@@ -28,16 +28,17 @@ PACKAGES = package_graph(GRAPH)
 
 ORDERS = (
     (
-        "pipeline.cli", "pipeline.web", "pipeline.doctor", "pipeline.worker", "pipeline.by_hand",
-        "pipeline.corrections", "pipeline.classifier", "pipeline.watch", "pipeline.reports", "pipeline.files",
-        "pipeline",
+        "pipeline.cli", "pipeline.web", "pipeline.doctor", "pipeline.worker", "pipeline.spot_checks",
+        "pipeline.by_hand", "pipeline.corrections", "pipeline.export", "pipeline.classifier",
+        "pipeline.learning", "pipeline.watch", "pipeline.reports", "pipeline.files", "pipeline",
     ),
     (
-        "pipeline.web", "pipeline.web.routes", "pipeline.web.services", "pipeline.web.served_models",
-        "pipeline.web.middleware", "pipeline.web.views",
+        "pipeline.web", "pipeline.web.routes.learning", "pipeline.web.routes", "pipeline.web.services",
+        "pipeline.web.served_models", "pipeline.web.middleware", "pipeline.web.views",
     ),
     (
-        "models.training", "models.evaluation", "models.evaluation.report", "models.evaluation.metrics",
+        "models.learning", "models.learning.fitting", "models.training", "models.evaluation",
+        "models.evaluation.report", "models.evaluation.metrics",
         "models.inference", "models.data", "models.networks", "models.bundle", "models.images",
         "models.images.formats", "models",
     ),

@@ -199,7 +199,9 @@ class Ledger(MoveBook):
 
         These are rows that have none, and rows with a name of `refused`, files that were refused unread now.
         """
-        asked = {"mtimes": sorted({mtime_ns for _, _, _, mtime_ns in seen}), "names": sorted(refused)}
+        mtimes = sorted({mtime_ns for _, _, bytes, mtime_ns in seen if not bytes})
+        sizes = sorted({bytes for _, _, bytes, _ in seen if bytes})
+        asked = {"sizes": sizes, "mtimes": mtimes, "names": sorted(refused)}
         with reading(self._engine) as connection:
             some = connection.scalar(statements.SOME_UNREAD) is not None
             found = [*connection.execute(statements.UNREAD_LIKE, asked)] if some else []
@@ -217,7 +219,8 @@ class Ledger(MoveBook):
     def put_back(self, seen: Mapping[RawName, Identity]) -> set[RawName]:
         """Return which of these files, absolute path -> identity, an undo has put back or is putting back.
 
-        They are not claimed until their identity changes or they are renamed.
+        They are not claimed until their size or mtime changes or they are renamed. Disks that are mounted
+        again may have another device and inodes, so these do not tell.
         """
         paths = sorted(seen)
         with reading(self._engine) as connection:
@@ -227,7 +230,7 @@ class Ledger(MoveBook):
                 for row in connection.execute(statements.UNDONE_AT, {"paths": part})
             ]
             moving = set(connection.execute(statements.COMING_BACK).scalars())
-        known = {e.path for e in undone if e.path and seen[e.path] == (e.dev, e.ino, e.bytes, e.mtime_ns)}
+        known = {entry.path for entry in undone if entry.path and entry.looks_like(*seen[entry.path][2:])}
         return known | (moving & seen.keys())
 
     def _each(self, step: Any, rows: list[dict[str, Any]], name: str, *before: State) -> None:
@@ -269,14 +272,16 @@ def _all_took(done: CursorResult[Any], ids: Collection[int], step: str, *before:
 
 
 def _supersede(connection: Connection, settled: Sequence[SettledFile], at: datetime) -> None:
-    """End the rows of undone files that have the same inode or path as one of these files."""
+    """End the rows of undone files that have the same path as one of these files, or are the same, renamed.
+
+    An inode alone does not tell, as exFAT gives it to another file at the next mount; nor does a device.
+    """
     if not connection.scalar(statements.SOME_UNDONE):
         return
-    inodes = {(file.dev, file.ino) for file in settled}
-    paths = {file.path for file in settled}
-    touched = {"paths": sorted(paths), "inodes": sorted({ino for _, ino in inodes})}
-    undone = connection.execute(statements.UNDONE_LIKE, touched).all()
-    old = [row.id for row in undone if (row.dev, row.ino) in inodes or row.path in paths]
+    seen, paths = {file.identity[1:] for file in settled}, {file.path for file in settled}
+    touched = {"paths": sorted(paths), "inodes": sorted({file.ino for file in settled})}
+    undone = map(entry_of, connection.execute(statements.UNDONE_LIKE, touched))
+    old = [e.id for e in undone if (e.ino, e.bytes, e.mtime_ns) in seen or e.path in paths]
     for part in in_pieces(old):
         connection.execute(update(files).where(files.c.id.in_(part)).values(**_GONE, changed_at=at))
 

@@ -111,9 +111,15 @@ class MoveBook:
                 *gone, files.c.bytes.in_({file.bytes for file in seen.values()})
             )
             rows = [entry_of(row) for row in connection.execute(alike)]
-        known = {(_in_inbox(e), e.bytes, e.mtime_ns): e.path for e in rows if e.path is not None}
-        looks = {path: (file.source, file.bytes, file.mtime_ns) for path, file in seen.items()}
-        return {path: known[look] for path, look in looks.items() if look in known}
+        at: dict[RawName, list[Entry]] = {}
+        for entry in rows:
+            at.setdefault(_in_inbox(entry), []).append(entry)
+        return {
+            path: entry.path
+            for path, file in seen.items()
+            for entry in at.get(file.source, ())
+            if entry.path is not None and entry.looks_like(file.bytes, file.mtime_ns)
+        }
 
     def moves(self, file_id: int) -> list[Move]:
         """Return all moves of a file, oldest first."""

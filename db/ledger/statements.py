@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Text, and_, bindparam, case, cast, func, insert, or_, select, text, type_coerce, update
 
 from db.schema.rows import FILE_COLUMNS
-from db.schema.tables import IS_CORRECTED, IS_FAILED, IS_FILED, IS_PENDING, IS_UNDONE, files, moves
+from db.schema.tables import IS_FILED, IS_PENDING, IS_UNDONE, IS_UNREAD, files, moves
 
 _STATE = files.c.state
 _ONE_FILE = files.c.id == bindparam("row_id")
@@ -32,7 +32,7 @@ RELEASE = (
 )
 ANSWER = (
     "prediction", "confidence", "reason", "detail", "scores", "destination", "format", "width", "height",
-    "taken_at", "sha256", "model", "model_sha256", "duplicate_of", "answer_key",
+    "taken_at", "sha256", "model", "model_sha256", "duplicate_of", "answer_key", "brightness",
 )  # fmt: skip
 DECIDE = (
     update(files)
@@ -75,7 +75,7 @@ RELOCATE = (
 SOME_UNDONE = select(files.c.id).where(text(IS_UNDONE)).limit(1)
 UNDONE_AT = select(*FILE_COLUMNS).where(text(IS_UNDONE), files.c.path.in_(bindparam("paths", expanding=True)))
 COMING_BACK = select(moves.c.destination).where(text(IS_PENDING), moves.c.new_outcome.is_(None))
-UNDONE_LIKE = select(files.c.id, files.c.dev, files.c.ino, files.c.path).where(
+UNDONE_LIKE = select(*FILE_COLUMNS).where(
     text(IS_UNDONE),
     or_(
         files.c.path.in_(bindparam("paths", expanding=True)),
@@ -124,20 +124,17 @@ SAME_CONTENT = (
     .order_by(_RANKED.c.correction.is_(None), _RANKED.c.correction.desc(), files.c.id)
 )
 
-# Nearly always there is none; its indexes are those of failed and of corrected files.
-_IS_UNREAD = and_(
-    or_(
-        and_(text(IS_FAILED), files.c.reason.in_(("empty", "too_large", "unreadable"))),
-        and_(text(IS_CORRECTED), files.c.model.is_(None)),
-    ),
-    files.c.sha256.is_(None),
-    text(IS_FILED),
-)
+# Files that were refused without reading them, or such ones corrected. Nearly always there is none.
+_IS_UNREAD = text(IS_UNREAD)
 SOME_UNREAD = select(files.c.id).where(_IS_UNREAD).limit(1)
-_OF_TIME = files.c.mtime_ns.in_(bindparam("mtimes", expanding=True))
+# Another disk rounds the mtime, so the size selects; of empty files, which may be many, only the mtime can.
+_LIKE = or_(
+    files.c.bytes.in_(bindparam("sizes", expanding=True)),
+    and_(files.c.bytes == 0, files.c.mtime_ns.in_(bindparam("mtimes", expanding=True))),
+)
 _OF_NAME = files.c.name.in_(bindparam("names", expanding=True))
-UNREAD_LIKE = select(*FILE_COLUMNS).where(_IS_UNREAD, _OF_TIME)
-NAMED_LIKE = select(*FILE_COLUMNS).where(_OF_NAME, text(IS_FILED), _OF_TIME)
+UNREAD_LIKE = select(*FILE_COLUMNS).where(_IS_UNREAD, _LIKE)
+NAMED_LIKE = select(*FILE_COLUMNS).where(_OF_NAME, text(IS_FILED), _LIKE)
 
 _ARRIVING = files.alias("arriving")
 OWNERS_BEFORE = (

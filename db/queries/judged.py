@@ -61,3 +61,20 @@ def count(engine: Engine, since: datetime | None = None) -> int:
     counted = select(func.count()).select_from(files).where(text(IS_CORRECTED), text(IS_FILED), *after)
     with reading(engine) as connection:
         return connection.scalar(counted) or 0
+
+
+class Filed(NamedTuple):
+    """A photo that was filed by an answer, and not corrected."""
+
+    id: int
+    path: RawName
+    sha256: str
+
+
+def filed(engine: Engine, limit: int) -> list[Filed]:
+    """Return the `limit` photos that were filed last by an answer, the latest first. Raises DatabaseError."""
+    answered = text(f"{IS_FILED} AND NOT {IS_CORRECTED} AND sha256 IS NOT NULL AND prediction IS NOT NULL")
+    newest = select(*(files.c[field] for field in Filed._fields)).where(answered)
+    newest = newest.order_by(files.c.filed_at.desc(), files.c.id.desc()).limit(limit)
+    with reading(engine) as connection:
+        return [Filed(*row) for row in connection.execute(newest)]

@@ -67,7 +67,8 @@ class ResultFilter:
 
     `outcome` "waiting" means not in a folder yet, "removed" deleted by a person; `name` is part of the file's
     name, case-insensitive (in SQLite only for ASCII); confidences are 0 to 1, inclusive; `since` <= seen_at <
-    `until`, both aware; `before` is the id of a row, after which the wanted rows come in the order.
+    `until`, both aware; `before` is the id of a row, after which the wanted rows come in the order;
+    `reviewed` is whether a person judged the photo.
     """
 
     outcome: str | None = None
@@ -80,6 +81,7 @@ class ResultFilter:
     until: datetime | None = None
     limit: int | None = None
     before: int | None = None
+    reviewed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,13 @@ def filed_at_paths(engine: Engine, paths: Collection[RawName]) -> dict[RawName, 
             for entry in entries_by(connection, files.c.path.in_(part), text(IS_FILED))
         ]
     return {entry.path: entry for entry in found if entry.path is not None}
+
+
+def undone_at(engine: Engine, path: RawName) -> Entry | None:
+    """Return the newest file that an undo has put back to this absolute path, None if there is none."""
+    with reading(engine) as connection:
+        found = entries_by(connection, files.c.path == path, text(IS_UNDONE))
+    return found[-1] if found else None
 
 
 def arrived_as(engine: Engine, inbox: str | os.PathLike[str], names: Collection[RawName]) -> Entry | None:
@@ -233,6 +242,7 @@ _TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "since": lambda start: view.c.seen_at >= start,
     "until": lambda end: view.c.seen_at < end,
     "before": _behind,
+    "reviewed": lambda said: view.c.reviewed_at.is_not(None) if said else view.c.reviewed_at.is_(None),
 }
 
 

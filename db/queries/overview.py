@@ -12,7 +12,7 @@ from db.connection.engine import reading
 from db.schema.file_names import RawName, can_stand
 from db.schema.records import Entry, Move
 from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
-from db.schema.tables import IS_FAILED, files, moves
+from db.schema.tables import IS_FAILED, IS_FILED, files, moves
 
 SAME_SHOWN = 20
 
@@ -65,6 +65,22 @@ def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[
     newest = of_reason.order_by(files.c.seen_at.desc(), files.c.id.desc()).limit(limit)
     with reading(engine) as connection:
         return [path for path in connection.execute(newest).scalars() if path is not None]
+
+
+def newest_paths(engine: Engine, limit: int) -> list[RawName]:
+    """Return the paths of the `limit` photos that were classified and filed last."""
+    classified = files.c.filed_at.is_not(None), files.c.prediction.is_not(None)
+    filed = select(files.c.path).where(text(IS_FILED), *classified)
+    newest = filed.order_by(files.c.filed_at.desc(), files.c.id.desc()).limit(limit)
+    with reading(engine) as connection:
+        return [path for path in connection.execute(newest).scalars() if path is not None]
+
+
+def entries(engine: Engine, ids: Sequence[int]) -> dict[int, Entry]:
+    """Return the rows of these files by id; those of unknown ids are left out."""
+    with reading(engine) as connection:
+        pieces = [entries_by(connection, files.c.id.in_(piece)) for piece in in_pieces(ids)]
+    return {entry.id: entry for piece in pieces for entry in piece}
 
 
 def histogram(engine: Engine, bins: int) -> list[int]:

@@ -14,6 +14,9 @@ from db.schema.tables import MoveKind, State, Via
 Identity: TypeAlias = tuple[int, int, int, int]
 """A file's device, inode, bytes and mtime_ns, as `os.stat` gives them."""
 
+_GRAINS = 100, 10_000_000, 1_000_000_000, 2_000_000_000
+"""Nanoseconds to which NTFS and SMB, exFAT, ext3 and FAT round the times of files."""
+
 
 @dataclass(frozen=True, slots=True)
 class SettledFile:
@@ -55,7 +58,7 @@ class FileDecision(NamedTuple):
     `outcome` is the folder; `scores` are probabilities, 0 to 1, by label; `destination` is the absolute path
     that the file is moved to, chosen last: the ledger takes no decision without one. `taken_at` is EXIF's, in
     its own words; `duplicate_of` is the id of an earlier file of the same content; `answer_key` stands for
-    everything that the answer depends on besides the content.
+    everything that the answer depends on besides the content; `brightness` is the picture's mean, 0 to 1.
     A named tuple, because it is changed a few times for each file, and `dataclasses.replace` takes long.
     """
 
@@ -76,6 +79,7 @@ class FileDecision(NamedTuple):
     model_sha256: str | None = None
     duplicate_of: int | None = None
     answer_key: str | None = None
+    brightness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class Entry:
     filed_at: datetime | None
     changed_at: datetime
     answer_key: str | None
+    brightness: float | None
 
     def is_version(self, seen: Identity) -> bool:
         """Return whether its file is `seen`, which may have been moved to another disk.
@@ -124,8 +129,17 @@ class Entry:
         Size and mtime tell; as many empty files have one mtime, these must have the same inode too.
         """
         dev, ino, bytes, mtime_ns = seen
-        same = (self.bytes, self.mtime_ns) == (bytes, mtime_ns)
-        return same and (bytes > 0 or (self.dev, self.ino) == (dev, ino))
+        return self.looks_like(bytes, mtime_ns) and (bytes > 0 or (self.dev, self.ino) == (dev, ino))
+
+    def looks_like(self, bytes: int, mtime_ns: int) -> bool:
+        """Return whether a file of this size and mtime can be its file, also on a disk that rounds times."""
+        return self.bytes == bytes and same_time(self.mtime_ns, mtime_ns)
+
+
+def same_time(a: int, b: int) -> bool:
+    """Return whether two times in nanoseconds are equal, or one is the other as a file system rounds it."""
+    apart = abs(a - b)
+    return not apart or any(apart < grain and 0 in (a % grain, b % grain) for grain in _GRAINS)
 
 
 @dataclass(frozen=True, slots=True)

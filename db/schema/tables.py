@@ -46,6 +46,7 @@ IMPORTED = "imported"
 """Reason of a row that `doctor --repair` made for a file without one; see `db.ledger.imported`."""
 IS_UNREVIEWED = "outcome = 'uncertain' AND corrected_to IS NULL"
 IS_FAILED = "outcome = 'failed'"
+IS_UNREAD = "state = 'filed' AND sha256 IS NULL"
 IS_CORRECTED = "corrected_to IS NOT NULL"
 
 
@@ -146,6 +147,7 @@ class FileRow(Base):
         _index("ix_files_confidence", "confidence", where="confidence IS NOT NULL"),
         _index("ix_files_name", "name"),
         _index("ix_files_seen_at", "seen_at"),
+        _index("ix_files_unread", "bytes", where=IS_UNREAD),
         _index("ix_files_reviewed_at", "reviewed_at", where="reviewed_at IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )

@@ -30,10 +30,13 @@ from models.bundle.manifest import (
     Int8,
     Manifest,
     MultiCrop,
+    ReplayFile,
     SelfTest,
     Weights,
 )
 from models.bundle.openvino_archive import Network
+from models.bundle.replay import Replay
+from models.bundle.replay import unpack as unpack_replay
 from models.bundle.weights import Arrays, WeightsError, unpack
 from models.errors import BundleError
 from models.labels import NEITHER
@@ -136,11 +139,13 @@ def locate(name_or_path: str, *bases: Path) -> Path:
 
 def load(path: Path) -> Bundle:
     """Read a bundle and check its files in full, SHA-256 included. Raises BundleError."""
-    bundle = described(path, _read_manifest(path))
+    bundle = described(path, read_manifest(path))
     read_weights(bundle)
     if bundle.manifest.int8:
         read_int8(bundle)
     read_detector(bundle)
+    if bundle.manifest.replay:  # unpacked only to learn
+        _checked(path / bundle.manifest.replay.file, bundle.manifest.replay)
     return bundle
 
 
@@ -186,6 +191,18 @@ def read_detector(bundle: Bundle) -> Network | None:
     return _network(bundle, bundle.manifest.detector.network) if bundle.manifest.detector else None
 
 
+def read_replay(bundle: Bundle) -> Replay | None:
+    """Read a bundle's replay, after checking its SHA-256; None where it has none. Raises BundleError."""
+    entry = bundle.manifest.replay
+    if entry is None:
+        return None
+    path = bundle.path / entry.file
+    try:
+        return unpack_replay(_checked(path, entry), len(bundle.labels))
+    except WeightsError as error:
+        raise BundleError(f"{path}: the replay cannot be read: {error}. {REMEDY}") from error
+
+
 def _network(bundle: Bundle, described: Archive) -> Network:
     path = bundle.path / described.file
     try:
@@ -194,7 +211,7 @@ def _network(bundle: Bundle, described: Archive) -> Network:
         raise BundleError(f"{path}: the network cannot be read: {error}. {REMEDY}") from error
 
 
-def _checked(path: Path, described: Weights | Archive) -> bytes:
+def _checked(path: Path, described: Weights | Archive | ReplayFile) -> bytes:
     data = read_file(path, LARGEST_FILE)
     actual = hashlib.sha256(data).hexdigest()
     if actual != described.sha256:
@@ -222,7 +239,8 @@ def parse_manifest(text: str) -> object:
     return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """Read and validate the bundle.yaml in a folder; no other file is read. Raises BundleError."""
     file = path / MANIFEST
     if not os.path.lexists(file) and (not os.path.isdir(path) or os.access(path, os.X_OK)):
         raise BundleError(f"{path}: no bundle here: expected a folder with {MANIFEST} in it. {REMEDY}")

@@ -5,7 +5,7 @@ Field names are the file format: bundles made by earlier versions must keep load
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -50,6 +50,13 @@ class Archive(_File):
     """The file of a network in OpenVINO's form, and its checksum; see `openvino_archive`."""
 
     file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.zip$")
+
+
+class ReplayFile(_File):
+    """The file of features that the last layer can be fitted again with, and its checksum; see `replay`."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.npz$")
+    precision: Literal["float32", "int8"]  # of the network that gave the features
 
 
 class Calibration(_Section):
@@ -143,6 +150,8 @@ class Manifest(_Section):
     calibration: Calibration
     closer_look: MultiCrop | None = None
     detector: Detector | None = None
+    replay: ReplayFile | None = None
+    answers_in: Literal["float32", "int8"] | None = None  # alone; a last layer fitted to features of it
     sketches: dict[str, Any] | None = None  # of bundles made by version 0.2 and before; not used
     self_test: SelfTest
     figures: dict[str, Figure]

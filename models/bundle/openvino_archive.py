@@ -11,7 +11,7 @@ from models.errors import shortened
 
 _XML, _BIN = "model.xml", "model.bin"
 _MADE = (1980, 1, 1, 0, 0, 0)  # a fixed date, so that the same network has the same SHA-256
-_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Packed so that `zipfile` unpacks no more than is asked for; of bzip2 and LZMA, 1 KB may fill the memory."""
 _UNREADABLE = (
     ValueError, EOFError, OSError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
@@ -49,7 +49,7 @@ def unpack(data: bytes, limit: int) -> Network:
             if sorted(archive.namelist()) != [_BIN, _XML]:
                 held = ", ".join(map(repr, archive.namelist()))
                 raise ArchiveError(f"it holds {shortened(held)}, expected {_XML} and {_BIN}")
-            if any(member.compress_type not in _BOUNDED for member in archive.infolist()):
+            if any(member.compress_type not in BOUNDED for member in archive.infolist()):
                 raise ArchiveError("a member is neither stored nor deflated, and could grow to any size")
             xml = _member(archive, _XML, limit)
             return Network(xml, _member(archive, _BIN, limit - len(xml)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,22 +56,27 @@ def _arrays(data: bytes) -> Iterator[tuple[str, npt.NDArray[Any]]]:
                     f"{shortened(member.filename)!r} is compressed, and could grow to any size"
                 )
             name = member.filename.removesuffix(".npy")
-            yield name, _array(name, archive.read(member))
+            array = array_of(name, archive.read(member), (np.float16, np.float32))
+            _check_finite(name, array)
+            yield name, array
 
 
-def _array(name: str, content: bytes) -> npt.NDArray[Any]:
+def array_of(name: str, content: bytes, types: Sequence[npt.DTypeLike]) -> npt.NDArray[Any]:
+    """Return the array in the bytes of an .npy file, in one of these types. Raises WeightsError.
+
+    Never unpickles, and takes no more memory than the content.
+    """
     stream = io.BytesIO(content)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise WeightsError(f"array {name!r} is not in NumPy's format 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    if fortran or dtype not in (np.float16, np.float32):
-        raise WeightsError(f"array {name!r} holds {dtype}, expected float16 or float32 in C order")
+    if fortran or dtype not in types:
+        expected = " or ".join(np.dtype(kind).name for kind in types)
+        raise WeightsError(f"array {name!r} holds {dtype}, expected {expected} in C order")
     held = len(content) - stream.tell()
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != held:
         raise WeightsError(f"array {name!r} says shape {shape}, and holds {held} bytes")
-    array = np.frombuffer(content, dtype=dtype, offset=stream.tell()).reshape(shape)
-    _check_finite(name, array)
-    return array
+    return np.frombuffer(content, dtype=dtype, offset=stream.tell()).reshape(shape)
 
 
 def _check_finite(name: str, array: npt.NDArray[Any]) -> None:

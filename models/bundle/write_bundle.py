@@ -14,11 +14,11 @@ import yaml
 
 from models.bundle import bundle as bundles
 from models.bundle import openvino_archive
-from models.bundle.bundle import MANIFEST, Bundle, described, validated
+from models.bundle.bundle import MANIFEST, Bundle, Precision, described, validated
 from models.bundle.manifest import LARGEST_FILE, LARGEST_UNPACKED
 from models.errors import BundleError
 
-_OWN = re.compile(r"(weights-[0-9a-f]{12}\.npz|(int8|detector)-[0-9a-f]{12}\.zip)")
+_OWN = re.compile(r"((weights|replay)-[0-9a-f]{12}\.npz|(int8|detector)-[0-9a-f]{12}\.zip)")
 """Names that `_entry` gives; other files in the folder of a bundle belong to its user."""
 
 
@@ -28,13 +28,16 @@ def compose(
     packed: bytes,
     int8: bytes | None = None,
     detector: bytes | None = None,
+    replay: bytes | None = None,
 ) -> Bundle:
     """Return the bundle that `write` would put at `path`, from Manifest's content without its files.
 
-    `packed` are its arrays, the others archives by `openvino_archive.pack`, with a section each in `content`.
-    Raises BundleError.
+    `packed` are its arrays, the networks archives by `openvino_archive.pack`, `replay` is by `replay.pack`;
+    each has a section in `content`. Raises BundleError.
     """
-    files: dict[str, Any] = {"weights": _entry("weights", ".npz", packed)}
+    files: dict[str, Any] = {"weights": _entry("weights", ".npz", packed), "replay": None}
+    if replay is not None:
+        files["replay"] = {**content["replay"], **_entry("replay", ".npz", replay)}
     for name, archive in (("int8", int8), ("detector", detector)):
         if archive is not None:
             _check(path, archive)
@@ -55,7 +58,13 @@ def _check(path: Path, archive: bytes) -> None:
         raise BundleError(f"{path}: the network cannot be read: {error}") from error
 
 
-def write(bundle: Bundle, packed: bytes, int8: bytes | None = None, detector: bytes | None = None) -> Bundle:
+def write(
+    bundle: Bundle,
+    packed: bytes,
+    int8: bytes | None = None,
+    detector: bytes | None = None,
+    replay: bytes | None = None,
+) -> Bundle:
     """Write a composed bundle atomically: a reader finds the old one or the new one, never a mixture.
 
     The rename of bundle.yaml switches over: it names the other files, whose names contain their hashes.
@@ -66,6 +75,8 @@ def write(bundle: Bundle, packed: bytes, int8: bytes | None = None, detector: by
         files[manifest.int8.network.file] = int8
     if manifest.detector and detector:
         files[manifest.detector.network.file] = detector
+    if manifest.replay and replay:
+        files[manifest.replay.file] = replay
     path.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         replace(path / name, data)
@@ -78,16 +89,21 @@ def write(bundle: Bundle, packed: bytes, int8: bytes | None = None, detector: by
     return bundles.load(path)
 
 
-def files_of(bundle: Bundle) -> tuple[bytes, bytes | None, bytes | None]:
-    """Return the bytes of a bundle's files, as `write` takes them: arrays, int8 network, detector."""
+def files_of(bundle: Bundle) -> tuple[bytes, bytes | None, bytes | None, bytes | None]:
+    """Return the bytes of a bundle's files, as `write` takes them: arrays, int8 network, detector, replay."""
     manifest = bundle.manifest
     networks = [section.network if section else None for section in (manifest.int8, manifest.detector)]
-    weights, *archives = (
+    weights, int8, detector, replay = (
         bundles.read_file(bundle.path / entry.file, LARGEST_FILE) if entry else None
-        for entry in (manifest.weights, *networks)
+        for entry in (manifest.weights, *networks, manifest.replay)
     )
     assert weights is not None
-    return weights, archives[0], archives[1]
+    return weights, int8, detector, replay
+
+
+def content_of(bundle: Bundle) -> dict[str, Any]:
+    """Return the content of a bundle's manifest as `compose` takes it, with the sections of its files."""
+    return bundle.manifest.model_dump(exclude={"weights"}, exclude_none=True)
 
 
 def write_detector(bundle: Bundle, archive: bytes, rule: Mapping[str, Any]) -> Bundle:
@@ -95,9 +111,19 @@ def write_detector(bundle: Bundle, archive: bytes, rule: Mapping[str, Any]) -> B
 
     `rule` is the manifest's Detector without its network. Raises BundleError.
     """
-    weights, int8, _ = files_of(bundle)
-    content = bundle.manifest.model_dump(exclude={"weights"}, exclude_none=True) | {"detector": dict(rule)}
-    return write(compose(bundle.path, content, weights, int8, archive), weights, int8, archive)
+    weights, int8, _, replay = files_of(bundle)
+    files = (weights, int8, archive, replay)
+    return write(compose(bundle.path, content_of(bundle) | {"detector": dict(rule)}, *files), *files)
+
+
+def write_replay(bundle: Bundle, packed: bytes, precision: Precision) -> Bundle:
+    """Put a replay into a written bundle, in place of an earlier one; atomic like `write`.
+
+    `precision` is that of the network that gave its features. Raises BundleError.
+    """
+    files = (*files_of(bundle)[:3], packed)
+    content = content_of(bundle) | {"replay": {"precision": precision}}
+    return write(compose(bundle.path, content, *files), *files)
 
 
 def replace(path: Path, data: bytes) -> None:

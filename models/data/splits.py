@@ -12,6 +12,8 @@ Split = Literal["train", "validation", "calibration", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
 SHARES = (0.70, 0.05, 0.15, 0.10)
 SHARES_BESIDE_TEST = (0.88, 0.04, 0.08, 0.0)
+SHARES_JUDGED = (0.60, 0.0, 0.15, 0.25)
+"""Judged photos are few: a quarter has to show whether a model learnt from the others is better."""
 
 
 def split_of(digest: bytes, seed: int) -> Split:
@@ -22,6 +24,11 @@ def split_of(digest: bytes, seed: int) -> Split:
 def split_beside_test(digest: bytes, seed: int) -> Split:
     """Return the split of a content of a data set that has its own test photos."""
     return _drawn(digest, seed, SHARES_BESIDE_TEST)
+
+
+def split_judged(digest: bytes, seed: int) -> Split:
+    """Return the split of a photo that a person judged."""
+    return _drawn(digest, seed, SHARES_JUDGED)
 
 
 def _drawn(digest: bytes, seed: int, shares: Sequence[float]) -> Split:

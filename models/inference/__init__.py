@@ -1,4 +1,4 @@
 """Run a bundle: engines, OpenVINO, multi-crop inference, Grad-CAM, self-test.
 
-Imports `bundle`, `images`, `networks` and the root of `models`.
+Imports `bundle`, `data`, `images`, `networks` and the root of `models`.
 """

@@ -7,7 +7,7 @@ the photo shows both, and belongs into no folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import combinations, islice
@@ -58,6 +58,20 @@ class Crops:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """The rows of photos to predict again in crops, and why."""
+
+    unsure: frozenset[int]  # of low confidence
+    empty: frozenset[int]  # clearly `neither`, unless the detector finds an animal
+    both: frozenset[int]  # that may show two animals
+
+    @property
+    def rows(self) -> list[int]:
+        """All of them, ascending."""
+        return sorted(self.unsure | self.empty | self.both)
+
+
+@dataclass(frozen=True, slots=True)
 class CropInference:
     """When and how photos are predicted again in crops: of a detector's boxes, or of the corners."""
 
@@ -76,8 +90,12 @@ class CropInference:
         A photo that `load` cannot decode keeps its row. With a `pool`, photos are decoded by it while the
         networks run; without one, by the caller, one after the other.
         """
+        return self.combined(probabilities, self.seen(predict, probabilities, load, pool))
+
+    def combined(self, probabilities: Probabilities, seen: Iterable[Crops]) -> Refined:
+        """Return the probabilities (n, k) of whole photos, combined with those of crops, as `refine` does."""
         result, both = probabilities.copy(), np.zeros(len(probabilities), bool)
-        for crops in self.seen(predict, probabilities, load, pool):
+        for crops in seen:
             row, found = crops.row, crops.predictions
             if self.corners and crops.count:
                 result[row] = multi_crop.combine(result[row][None], [found], self.corners, self.neither)[0]
@@ -89,6 +107,35 @@ class CropInference:
                 result[row, shown] = result[row, shown].mean()
                 both[row] = True
         return Refined(result, both)
+
+    def chosen(self, probabilities: Probabilities) -> Chosen:
+        """Return the rows of probabilities (n, k) of whole photos that are predicted again in crops."""
+        if self.corners is None:
+            return Chosen(frozenset(), frozenset(), frozenset())
+        unsure = frozenset(multi_crop.low_confidence(probabilities, self.corners, self.neither))
+        if self.rule is None:
+            return Chosen(unsure, frozenset(), frozenset())
+        return Chosen(unsure, self._seemingly_empty(probabilities), self._maybe_both(probabilities))
+
+    def _seemingly_empty(self, probabilities: Probabilities) -> frozenset[int]:
+        """Return the photos that are clearly `neither`, in which an animal may be too small to count.
+
+        Of real photos of neither most are surer still, and would cost the time of the detector for nothing.
+        """
+        if self.neither is None or self.corners is None or self.rule is None:
+            return frozenset()
+        share = probabilities[:, self.neither]
+        likely = (share >= self.corners.neither_below) & (share < self.rule.neither_below)
+        return frozenset(np.flatnonzero(likely).tolist())
+
+    def _maybe_both(self, probabilities: Probabilities) -> frozenset[int]:
+        if len(self.with_folder) < 2 or self.corners is None or self.rule is None:
+            return frozenset()
+        second = np.sort(probabilities[:, list(self.with_folder)], axis=1)[:, -2]
+        possible = second > self.rule.second_above
+        if self.neither is not None:
+            possible &= probabilities[:, self.neither] < self.corners.neither_below
+        return frozenset(np.flatnonzero(possible).tolist())
 
     def seen(
         self, predict: PredictFn, probabilities: Probabilities, load: TryLoadFn, pool: Executor | None = None
@@ -103,8 +150,8 @@ class CropInference:
             ):
                 yield Crops(row, found, are_boxes=False, count=True)
             return
-        boxes = _BoxCrops(predict, self.detect, self.rule, corners, self.size, self.neither, self.with_folder)
-        yield from boxes.seen(probabilities, load, pool)
+        boxes = _BoxCrops(predict, self.detect, self.rule, corners, self.size)
+        yield from boxes.seen(self.chosen(probabilities), load, pool)
 
 
 def of_bundle(bundle: Bundle, detect: DetectFn | None) -> CropInference:
@@ -126,46 +173,22 @@ class _BoxCrops:
     rule: Detector
     corners: MultiCrop
     size: int
-    neither: int | None
-    with_folder: Sequence[int]
 
-    def seen(self, probabilities: Probabilities, load: TryLoadFn, pool: Executor | None) -> Iterator[Crops]:
-        unsure = set(multi_crop.low_confidence(probabilities, self.corners, self.neither))
-        empty = set(self._seemingly_empty(probabilities))
-        rows = sorted(unsure | empty | set(self._maybe_both(probabilities)))
+    def seen(self, chosen: Chosen, load: TryLoadFn, pool: Executor | None) -> Iterator[Crops]:
+        unsure, counted = chosen.unsure, chosen.unsure | chosen.empty
 
         def crops_of(row: int, side: int) -> tuple[bool, Pixels] | None:
             photo = load(row, side)
-            fewest = 1 if row in unsure or row in empty else 2
+            fewest = 1 if row in counted else 2
             return None if photo is None else self._crops(photo, fewest=fewest, corners=row in unsure)
 
         # The pool asks the detector too, so that no core waits for it.
-        photos = multi_crop.decoded(rows, self.rule.side, crops_of, pool)
+        photos = multi_crop.decoded(chosen.rows, self.rule.side, crops_of, pool)
         while group := list(islice(photos, multi_crop.GROUP)):
             seen = self._predicted([pixels for _, (_, pixels) in group])
             for (row, (are_boxes, _)), found in zip(group, seen, strict=True):
                 if len(found):
-                    yield Crops(row, found, are_boxes, count=row in unsure or row in empty)
-
-    def _seemingly_empty(self, probabilities: Probabilities) -> list[int]:
-        """Return the photos that are clearly `neither`, in which an animal may be too small to count.
-
-        Of real photos of neither most are surer still, and would cost the time of the detector for nothing.
-        """
-        if self.neither is None:
-            return []
-        share = probabilities[:, self.neither]
-        likely = (share >= self.corners.neither_below) & (share < self.rule.neither_below)
-        return np.flatnonzero(likely).tolist()
-
-    def _maybe_both(self, probabilities: Probabilities) -> list[int]:
-        if len(self.with_folder) < 2:
-            return []
-        second = np.sort(probabilities[:, list(self.with_folder)], axis=1)[:, -2]
-        possible = second > self.rule.second_above
-        if self.neither is not None:
-            possible &= probabilities[:, self.neither] < self.corners.neither_below
-        return np.flatnonzero(possible).tolist()
+                    yield Crops(row, found, are_boxes, count=row in counted)
 
     def _crops(self, photo: Pixels, *, fewest: int, corners: bool) -> tuple[bool, Pixels]:
         """Return whether the crops of a photo show boxes, and these, uint8 (m, size, size, 3), maybe none.

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from models.bundle.bundle import Bundle, read_int8, read_weights
+from models.bundle.bundle import Bundle, Precision, read_int8, read_weights
 from models.calibration import softmax
 from models.errors import ArchitectureError, BundleError
 from models.inference import openvino_engine, self_test_images
@@ -92,7 +92,14 @@ def answering(bundle: Bundle, kind: Kind = "auto") -> Bundle:
     """
     has_int8 = bundle.manifest.int8 is not None and openvino_engine.is_installed()
     is_int8 = kind == "int8" or (kind == "auto" and has_int8)
-    return bundle.in_precision("int8" if is_int8 else "float32")
+    chosen: Precision = "int8" if is_int8 else "float32"
+    alone = bundle.manifest.answers_in
+    if alone not in (None, chosen):
+        raise BundleError(
+            f"{bundle.path}: the model was learnt in {alone}, and answers in it alone: use engine: {alone} "
+            "with OpenVINO installed, or learn again with the engine that you want."
+        )
+    return bundle.in_precision(chosen)
 
 
 def _int8(bundle: Bundle, threads: int | None) -> Engine:

@@ -17,7 +17,8 @@ from models.labels import NEITHER
 from models.networks.tf_runtime import keras
 
 CLASSES = 1000
-_LEAST = 1e-6  # of a label's share, so that its logarithm stays finite
+LEAST = 1e-6
+"""Added to a label's share, so that its logarithm stays finite."""
 
 
 def build(features: int, labels: int) -> Any:
@@ -27,7 +28,7 @@ def build(features: int, labels: int) -> Any:
     shares = keras.layers.Dense(
         labels, use_bias=False, kernel_initializer="zeros", trainable=False, name="shares"
     )(predicted)
-    return keras.Model(values, keras.ops.log(shares + _LEAST), name="imagenet_prior")
+    return keras.Model(values, keras.ops.log(shares + LEAST), name="imagenet_prior")
 
 
 def imagenet_head(prior: Any) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from models import calibration
-from models.bundle import openvino_archive
+from models.bundle import openvino_archive, replay
 from models.bundle.bundle import Bundle, load, locate
 from models.bundle.manifest import EVALUATION, SCHEMA_VERSION, Figure
 from models.bundle.openvino_archive import Network as OpenVinoNetwork
@@ -24,7 +24,7 @@ from models.evaluation import evaluate
 from models.evaluation.metrics import figures, image_sizes
 from models.evaluation.metrics.figures import Evaluation
 from models.evaluation.report import model_card
-from models.inference import outputs
+from models.inference import collect_replay, outputs
 from models.inference.detector import open_detector
 from models.networks import architectures
 from models.networks.architectures import Network
@@ -89,7 +89,10 @@ def export(
         **({"detector": donor.manifest.detector.model_dump()} if donor and donor.manifest.detector else {}),
         "made": _made(options, photos),
     }
-    files = packed, openvino_archive.pack(int8) if int8 and len(fits) > 1 else None, _archive(donor)
+    archive = openvino_archive.pack(int8) if int8 and len(fits) > 1 else None
+    kept = _replay(options, fits[-1], photos, progress)
+    content |= {"replay": {"precision": fits[-1].outputs.precision}} if kept else {}
+    files = packed, archive, _archive(donor), kept
     draft, test = compose(options.out, content, *files), photos.split("test")
     for fit, section in zip(fits, sections, strict=True):
         bundle = draft.in_precision(fit.outputs.precision)
@@ -142,6 +145,17 @@ def _int8(options: TrainOptions, network: Network, photos: Photos, size: int) ->
     if not options.int8 or architectures.known(options.architecture).fitted:
         return None
     return quantised(network, photos.split("train"), size, options.seed)
+
+
+def _replay(
+    options: TrainOptions, fit: Calibrated, photos: Photos, progress: ProgressCallback
+) -> bytes | None:
+    """Return the features that `learn` fits the last layer again with; None where that is no linear layer."""
+    if architectures.known(options.architecture).fitted:
+        return None
+    count = StageProgress("replay", progress)
+    collected = collect_replay.collect(fit.outputs, fit.crops, fit.temperature, photos, options.seed, count)
+    return replay.pack(collected)
 
 
 def _is_as_right(options: TrainOptions, exact: Calibrated, int8: Calibrated) -> bool:

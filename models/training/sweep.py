@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from models import calibration, plain_yaml, regular_files
 from models.bundle.bundle import Bundle, load
 from models.bundle.manifest import LEAST_PIXELS, MOST_PIXELS
-from models.bundle.write_bundle import compose, files_of, write
+from models.bundle.write_bundle import compose, content_of, files_of, write
 from models.data.batches import batches
 from models.data.dataset import Photos
 from models.errors import ArchitectureError, BundleError, DatasetError, RecipeError
@@ -213,7 +213,7 @@ class _Runner:
         """Copy the best trial's bundle, history and card to the folder of the options."""
         bundle = load(self._folder / best.key)
         options = self._for(best.key, best.chosen)
-        content = bundle.manifest.model_dump(exclude={"weights"}, exclude_none=True)
+        content = content_of(bundle)
         content["name"] = self._options.out.name
         content["made"]["command"] = replace(options, out=self._options.out).command
         files = files_of(bundle)

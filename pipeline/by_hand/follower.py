@@ -107,6 +107,7 @@ class Follower:
         self._busy_until = 0.0
         self._scan_at = 0.0
         self._cost = 0.0  # seconds of work of the running scan
+        self._compared = 0.0  # seconds of it until rows and files were compared
         self._changed = False
         self._outside = 0
         self._unclear: dict[bytes, FileSnapshot] = {}
@@ -198,6 +199,8 @@ class Follower:
         self._work = None
         self._trouble = ""
         self.scans += 1
+        if self._recorder.done:
+            self._cost = self._compared  # what was read and recorded is not read again
         period = self._settings.watch.rescan_seconds
         period = period if self._watcher.watching else min(period, POLL_SECONDS)
         self._scan_at = self._clock() + max(period, self._cost / SHARE)
@@ -217,9 +220,10 @@ class Follower:
         self._guard.look()
         self._memory.follow(places.last_id(self._engine), self._now().timestamp())
         inboxes = [os.fsencode(inbox) for inbox in self._settings.inboxes]
-        comparison = Comparison(self._engine, self._root, inboxes, self._guard, self._watcher.cover)
+        comparison = Comparison(self._engine, self._root, inboxes, self._guard, self._enter)
         for _ in comparison.run(sorted(self._lost_before)):
             yield 0.0
+        self._compared = self._cost
         found = comparison.differences
         self._outside = found.outside
         if found.found and self._settle:
@@ -235,6 +239,10 @@ class Follower:
         # A file that is being written changes from scan to scan; one that cannot be read does not.
         self._unsettled = take_up.unclear != self._unclear
         self._unclear = take_up.unclear
+
+    def _enter(self, fd: int, path: bytes) -> None:
+        self._guard.enter(fd, path)
+        self._watcher.cover(fd, path)
 
     # --- events, as hints
 

@@ -20,6 +20,8 @@ NAME = "sorted_folders.json"
 class Memory:
     """The inodes of folders by name; a moment, in seconds since 1970; and the highest id of a row so far.
 
+    `mounts` are the folders, relative to `sorted`, on which disks were mounted.
+
     Files that were in the folder of a class before the moment may have been put there by Pawsort, for a
     database that is lost: their folders say nothing.
     """
@@ -28,6 +30,7 @@ class Memory:
     labels_since: float
     last_id: int = 0
     inodes: dict[bytes, int] = field(default_factory=dict)
+    mounts: set[bytes] = field(default_factory=set)
     problem: str | None = None
     """Why the file could not be written last time."""
 
@@ -43,6 +46,7 @@ class Memory:
         """Write the file; a failure is only logged, once for each reason."""
         names = {escape(name): inode for name, inode in self.inodes.items()}
         values = {"labels_since": self.labels_since, "last_id": self.last_id, "folders": names}
+        values["mounts"] = [escape(path) for path in sorted(self.mounts)]
         try:
             replace_file(self.path, [json.dumps(values).encode()], durable=False)
         except OSError as error:
@@ -59,7 +63,8 @@ def load(state: Path, now: float) -> Memory:
     try:
         values = json.loads(path.read_bytes())
         inodes = {unescape(name): int(inode) for name, inode in values["folders"].items()}
-        return Memory(path, float(values["labels_since"]), int(values["last_id"]), inodes)
+        mounts = {unescape(folder) for folder in values.get("mounts", [])}
+        return Memory(path, float(values["labels_since"]), int(values["last_id"]), inodes, mounts)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:

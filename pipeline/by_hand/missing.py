@@ -67,7 +67,8 @@ class Missing:
         return [p for p in sure if p.id in waited and p.id not in coming and p.bytes not in sizes]
 
     def _doubt(self, folder: bytes, rows: Collection[Place], comparison: Comparison) -> str:
-        return self._guard.doubt(folder, [p.id for p in rows], comparison.differences.oldest.get(folder))
+        missing = {place.id: place.path for place in rows}
+        return self._guard.doubt(folder, missing, comparison.differences.oldest.get(folder))
 
     def _is_gone(self, place: Place, comparison: Comparison) -> bool:
         """Return whether a file is missing, or another row's file has its path now."""

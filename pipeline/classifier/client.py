@@ -47,10 +47,13 @@ class ChildLost(Exception):  # noqa: N818 - says what has happened
 class Classifier(Protocol):
     """The interface between the worker and a classifier."""
 
-    labels: tuple[str, ...]
-    """The order of the network's outputs; empty until ready."""
-    engine_name: str
-    """How the network is run; empty until ready."""
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The order of the network's outputs; empty until ready."""
+
+    @property
+    def engine_name(self) -> str:
+        """How the network is run; empty until ready."""
 
     @property
     def starts(self) -> int:

@@ -1,7 +1,8 @@
-"""Load the model that the settings name; return its folders, its policy, its classifier."""
+"""Load the model that the settings name, in the version in force; return its folders, policy, classifier."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,27 +12,82 @@ from models.errors import DatasetError
 from models.inference import imagenet_bundle
 from models.inference.engines import Kind, answering
 from models.labels import check_folders
+from pipeline.classifier import own_threshold
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN, Policy
 from pipeline.errors import ModelError, SettingsError, translated
+from pipeline.learning import versions
+from pipeline.learning.versions import Version
+
+log = logging.getLogger(__name__)
 
 
 def load_bundle(settings: Settings) -> Bundle:
-    """Load the bundle that the settings name, to file photos with, checked but for its self-test.
+    """Load the bundle in force of the model that the settings name, to file photos with.
 
-    Raises ModelError, also where the model has no folders, or one that the worker cannot use.
+    Checked but for its self-test. A learnt version that cannot be used is named in the log and replaced by
+    the one before it. Raises ModelError if the base cannot be used, has no folders, or one that the worker
+    cannot use.
     """
+    return load_in_force(settings)[1]
+
+
+def load_in_force(settings: Settings) -> tuple[Version, Bundle]:
+    """Return the version in force, or the latest before it that can be used, loaded as by `load_bundle`."""
+    if learnt := _learnt_in_force(settings):
+        return learnt
+    bundle = load_base(settings)
+    return Version(0, bundle.name, bundle.path), bundle
+
+
+def load_base(settings: Settings) -> Bundle:
+    """Load the bundle that the settings name, whatever version is in force. Raises ModelError."""
     bundle = open_bundle(settings.model, (settings.base,), settings.engine)
+    return _with_usable_folders(bundle, f"model: {settings.model}")
+
+
+def load_version(settings: Settings, version: Version) -> Bundle:
+    """Load a version to file photos with, checked but for its self-test. Raises ModelError."""
+    if version.number == 0:
+        return load_base(settings)
+    with translated():
+        bundle = answering(bundles.load(version.path), settings.engine)
+    if bundle.name != version.name:
+        raise ModelError(f"{version.path}: its name is {bundle.name}, expected {version.name}")
+    return _with_usable_folders(bundle, f"version {version.name}: {version.path}")
+
+
+def open_in_force(settings: Settings) -> Bundle:
+    """Load the bundle in force to answer with, which may have no folders. Raises ModelError."""
+    if learnt := _learnt_in_force(settings):
+        return learnt[1]
+    return open_bundle(settings.model, (settings.base,), settings.engine)
+
+
+def _learnt_in_force(settings: Settings) -> tuple[Version, Bundle] | None:
+    """Return the learnt version to use, None if the base is to be used."""
+    if settings.model == imagenet_bundle.NAME or not versions.has_versions(settings):
+        return None
+    for version in versions.chain_or_base(versions.family(settings))[:-1]:
+        try:
+            return version, load_version(settings, version)
+        except ModelError as error:
+            log.warning("%s cannot be used; the version before it is: %s", version.name, error)
+    return None
+
+
+def _with_usable_folders(bundle: Bundle, called: str) -> Bundle:
+    """Return a bundle that photos can be filed with. Raises ModelError."""
     if not bundle.folders:
         raise ModelError(
-            f"model: {settings.model}: it labels photos and has no folders to file them in; "
+            f"{called}: it labels photos and has no folders to file them in; "
             "use it with `pawsort classify --model`, or choose another"
         )
     try:
         check_folders(bundle.folders)
     except DatasetError as error:
-        raise ModelError(f"model: {settings.model}: train it again: {error}") from error
+        raise ModelError(f"{called}: train it again: {error}") from error
     return bundle
 
 
@@ -55,6 +111,8 @@ def open_bundle(name: str, bases: Sequence[Path], engine: Kind, weights: Path | 
 def policy(settings: Settings, bundle: Bundle) -> Policy:
     """Return the folders of the bundle with the threshold that the settings ask for."""
     threshold = settings.decision.min_confidence
+    if threshold is None:
+        threshold = own_threshold.in_use(settings, bundle.sha256)
     if threshold is None:
         threshold = bundle.threshold(settings.decision.target_precision)
     return Policy(bundle.folders, threshold)

@@ -20,7 +20,8 @@ class ClassificationResult(NamedTuple):
 
     `scores` (label -> probability, 0 to 1) and `reason` (a failure, with `detail` for people) exclude each
     other; both are None for a file that was read and not classified yet. `admitted` is None when the file was
-    refused before its header was understood. `both` says that it shows animals of two labels.
+    refused before its header was understood. `both` says that it shows animals of two labels;
+    `brightness` (0 to 1) is the mean of the decoded picture, None if there is none.
     A named tuple, because pickling a dataclass with slots takes five times as long.
     """
 
@@ -30,6 +31,7 @@ class ClassificationResult(NamedTuple):
     reason: str | None = None
     detail: str | None = None
     both: bool = False
+    brightness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.classify_command import classify
-from pipeline.cli.correction_commands import correct, retry, undo
+from pipeline.cli.correction_commands import check, correct, retry, undo
 from pipeline.cli.doctor_command import doctor
 from pipeline.cli.model_commands import evaluate, train
 from pipeline.cli.options import DEFAULT, Config, Json, database, load
-from pipeline.cli.query_command import query
+from pipeline.cli.query_command import export, query
 from pipeline.cli.report_command import report
 from pipeline.cli.serve_command import require_pages, serve
-from pipeline.cli.setup_commands import config_app, db_app
+from pipeline.cli.setup_commands import config_app, db_app, learn, models, promote, rollback
 from pipeline.errors import DatabaseError, PawsortError, SettingsError
 from pipeline.logs import printable_lines
 
@@ -117,6 +117,8 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
     from pipeline.classifier.classify_files import preview
     from pipeline.cli.output import print_table
     from pipeline.cli.progress import filing_progress
+    from pipeline.import_path import interpreter
+    from pipeline.learning.nightly import NICENESS
     from pipeline.worker import service
     from pipeline.worker.web_process import pages_beside
 
@@ -130,8 +132,9 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
         return 0
     with filing_progress(show=once) as on_filed:
         beside = pages_beside(config.absolute()) if pages else nullcontext()
+        learn = [*interpreter(NICENESS), "learn", "--config", str(config.absolute())]
         working_folder.leave()
-        return service.run(settings, once=once, on_filed=on_filed, beside=beside)
+        return service.run(settings, once=once, on_filed=on_filed, beside=beside, learn=learn)
 
 
 @app.command()
@@ -166,7 +169,10 @@ def status(
     raise typer.Exit(DatabaseError.exit_code if seen.problem else 0 if seen.well or not check else 1)
 
 
-for _command in (query, report, doctor, classify, correct, undo, retry, train, evaluate, serve):
+for _command in (
+    query, export, report, doctor, classify, correct, undo, retry, check, learn, models, promote, rollback,
+    train, evaluate, serve,
+):  # fmt: skip
     app.command()(_command)
 
 

@@ -34,15 +34,18 @@ def classify(
     Example: pawsort classify holiday/ cat.jpg --json
     """
     from pipeline.classifier import classify_files
-    from pipeline.classifier.configured_model import open_bundle
+    from pipeline.classifier.configured_model import open_bundle, open_in_force
     from pipeline.cli.output import print_json, print_table
     from pipeline.cli.progress import counting_progress
 
     settings = load_or_default(config)
     if not any(map(os.path.lexists, paths)):
         raise SettingsError(f"{paths[0]}: no such file or folder")
-    bases = (Path.cwd(), settings.base) if model else (settings.base,)
-    bundle = open_bundle(model or settings.model, bases, settings.engine, weights)
+    if model is None and weights is None:
+        bundle = open_in_force(settings)
+    else:
+        bases = (Path.cwd(), settings.base) if model else (settings.base,)
+        bundle = open_bundle(model or settings.model, bases, settings.engine, weights)
     with counting_progress("classifying") as progress:
         rows = [row.as_dict() for row in classify_files.classify(settings, paths, progress, bundle)]
     if not rows:

@@ -1,8 +1,11 @@
-"""The commands that change filed photos: correct, undo, retry."""
+"""The commands that change or check filed photos: correct, undo, retry, check."""
 
 from __future__ import annotations
 
 import os
+import random
+import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +16,18 @@ from pipeline.errors import SOME_FAILED, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Engine
+
+    from models.bundle.bundle import Bundle
+    from pipeline.config import Settings
     from pipeline.corrections.recorded_move import Change
+
+
+SAMPLE = 30
+"""Photos that `check` draws at a terminal."""
+
+LISTED = 1_000
+"""Most waiting photos that `check` prints."""
 
 
 def correct(
@@ -96,6 +110,60 @@ def retry(
             chosen = failed_paths(engine, reason)
         done = correct_undo_retry.retry(engine, settings, by or correct_undo_retry.login_name(), chosen)
     raise typer.Exit(_print_moves(done, json))
+
+
+def check(
+    config: Config = DEFAULT,
+    sample: Annotated[
+        int | None, integer("Photos to have waiting for an answer (default at a terminal: 30).", most=10_000)
+    ] = None,
+    by: Annotated[str | None, words("Name to record (default: your user name).")] = None,
+    json: Json = False,
+) -> None:
+    """Check filed photos drawn at random, and print how many are really right.
+
+    At a terminal, asks for each. Elsewhere, and with --json, prints those that wait; `correct` answers them.
+
+    Example: pawsort check --sample 50
+    """
+    from pipeline.classifier.configured_model import load_bundle
+    from pipeline.cli.output import print_json
+    from pipeline.spot_checks.figures import figures
+
+    settings = load(config)
+    bundle = load_bundle(settings)
+    asks = not json and sys.stdin.isatty() and sys.stdout.isatty()
+    wanted = sample or (SAMPLE if asks else 0)
+    with database(settings, "write" if wanted else "read") as engine:
+        waiting = _waiting(engine, settings, bundle, wanted)
+        if asks:
+            _ask(engine, settings, bundle, by)
+        found = figures(engine, settings, bundle)
+    if json:
+        print_json(found.as_dict() | {"photos": waiting})
+    else:
+        print("\n".join([*([] if asks else waiting), found.as_text()]))
+
+
+def _waiting(engine: Engine, settings: Settings, bundle: Bundle, wanted: int) -> list[str]:
+    """Draw photos until `wanted` wait for an answer; return the paths of those that wait."""
+    from db.queries import spot_checks
+    from db.schema.file_names import escape
+    from pipeline.spot_checks.draw import draw
+
+    more = wanted - spot_checks.count_waiting(engine)
+    if more > 0:
+        folders = set(bundle.folders.values())
+        draw(engine, settings, folders, more, datetime.now(UTC), random.SystemRandom())
+    waiting = spot_checks.waiting(engine, size=LISTED)
+    return [escape(each.entry.path) for each in waiting if each.entry.path is not None]
+
+
+def _ask(engine: Engine, settings: Settings, bundle: Bundle, by: str | None) -> None:
+    from pipeline.corrections.correct_undo_retry import login_name
+    from pipeline.spot_checks.ask import Questions
+
+    Questions(engine, settings, bundle.folders, by or login_name(), input, print).ask()
 
 
 def _print_moves(moves: Sequence[Change], json: bool) -> int:

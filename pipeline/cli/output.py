@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.logs import printable
-from pipeline.reports.csv_cells import neutral, visible
+from pipeline.reports.csv_cells import cell, plain
 
 Row = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ def until_reader_closes() -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON; times as ISO 8601."""
-    json.dump(value, sys.stdout, indent=2, default=_plain)
+    json.dump(value, sys.stdout, indent=2, default=plain)
     print()
 
 
@@ -38,7 +38,7 @@ def print_json_rows(rows: Iterable[Row]) -> None:
     """Print rows as one JSON array, one row a line, without loading all of them."""
     separator = "[\n"
     for row in rows:
-        sys.stdout.write(separator + json.dumps(row, default=_plain))
+        sys.stdout.write(separator + json.dumps(row, default=plain))
         separator = ",\n"
     print("[]" if separator == "[\n" else "\n]")
 
@@ -48,7 +48,7 @@ def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row[column]) for column in columns])
+        writer.writerow([cell(row[column]) for column in columns])
 
 
 def print_table(rows: Iterable[Row], columns: Sequence[str]) -> None:
@@ -68,17 +68,3 @@ def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     return printable(str(value))
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, int | float):
-        return str(value)
-    return neutral(visible(json.dumps(value) if isinstance(value, dict) else _plain(value)))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%dT%H:%M:%S.%f}Z"
-    return str(value)

@@ -1,15 +1,22 @@
-"""The command `query`: list rows of the database."""
+"""The commands `query` and `export`: list rows of the database, and copy the photos that they name."""
 
 from __future__ import annotations
 
 import os
+import sys
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.options import DEFAULT, Config, Json, When, database, integer, load, real, words
-from pipeline.errors import SettingsError
+from pipeline.errors import SOME_FAILED, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline.export.export import Exported
 
 
 class Format(StrEnum):
@@ -20,17 +27,38 @@ class Format(StrEnum):
     json = "json"
 
 
+class Layout(StrEnum):
+    """Folders of an export."""
+
+    by_class = "class"
+    original = "original"
+
+
+Outcome = Annotated[str | None, words("A folder, waiting, undone or removed.")]
+Prediction = Annotated[str | None, words("A label of the model, such as cat.")]
+Inbox = Annotated[str | None, typer.Option(help="The inbox of the files.")]
+Name = Annotated[str | None, words("Part of the file's name.")]
+MinConfidence = Annotated[float | None, real("Lowest confidence.")]
+MaxConfidence = Annotated[float | None, real("Highest confidence.")]
+Limit = Annotated[int | None, integer("Largest number of rows.")]
+Reviewed = Annotated[
+    bool | None,
+    typer.Option("--reviewed/--not-reviewed", help="Only photos that a person judged, or the others."),
+]
+
+
 def query(
     config: Config = DEFAULT,
-    outcome: Annotated[str | None, words("A folder, waiting, undone or removed.")] = None,
-    prediction: Annotated[str | None, words("A label of the model, such as cat.")] = None,
-    inbox: Annotated[str | None, typer.Option(help="The inbox of the files.")] = None,
-    name: Annotated[str | None, words("Part of the file's name.")] = None,
-    min_confidence: Annotated[float | None, real("Lowest confidence.")] = None,
-    max_confidence: Annotated[float | None, real("Highest confidence.")] = None,
+    outcome: Outcome = None,
+    prediction: Prediction = None,
+    inbox: Inbox = None,
+    name: Name = None,
+    min_confidence: MinConfidence = None,
+    max_confidence: MaxConfidence = None,
     since: When = None,
     until: When = None,
-    limit: Annotated[int | None, integer("Largest number of rows.")] = None,
+    limit: Limit = None,
+    reviewed: Reviewed = None,
     format: Annotated[Format, typer.Option(help="Format of the rows.")] = Format.table,
     json: Json = False,
 ) -> None:
@@ -45,16 +73,9 @@ def query(
     if json and format is not Format.table:
         raise SettingsError(f"--json and --format {format} are two formats; give one of them")
     wanted = listing.ResultFilter(
-        outcome=outcome,
-        prediction=prediction,
-        inbox=os.path.abspath(inbox) if inbox else None,
-        name=name,
-        min_confidence=min_confidence,
-        max_confidence=max_confidence,
-        since=since,
-        until=until,
-        limit=limit,
-    )
+        outcome, prediction, _absolute(inbox), name, min_confidence, max_confidence, since, until, limit,
+        reviewed=reviewed,
+    )  # fmt: skip
     with database(settings, "read") as engine, output.until_reader_closes():
         rows = listing.results(engine, wanted)
         if json or format is Format.json:
@@ -63,3 +84,65 @@ def query(
             output.print_csv(rows, listing.RESULT_COLUMNS)
         else:
             output.print_table(rows, ["id", "outcome", "prediction", "confidence", "reason", "path"])
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DEST", help="A new folder, or that of an export.")],
+    config: Config = DEFAULT,
+    outcome: Outcome = None,
+    prediction: Prediction = None,
+    inbox: Inbox = None,
+    name: Name = None,
+    min_confidence: MinConfidence = None,
+    max_confidence: MaxConfidence = None,
+    since: When = None,
+    until: When = None,
+    limit: Limit = None,
+    reviewed: Reviewed = None,
+    layout: Annotated[
+        Layout, typer.Option(help="A folder for each label, or the folders of the inboxes.")
+    ] = Layout.by_class,
+    link: Annotated[bool, typer.Option("--link", help="Make hard links instead of copies.")] = False,
+) -> None:
+    """Copy filed photos into folders of their labels, as `train` takes them, with a manifest.csv.
+
+    The label is the one that a person gave, else that of the photo's folder. Run again, it adds what is new.
+
+    Example: pawsort export photos/ --reviewed
+    """
+    from db.queries.listing import ResultFilter
+    from pipeline.errors import translated
+    from pipeline.export import export as exports
+
+    settings = load(config)
+    wanted = ResultFilter(
+        outcome, prediction, _absolute(inbox), name, min_confidence, max_confidence, since, until, limit,
+        reviewed=reviewed,
+    )  # fmt: skip
+    way = exports.Way("class" if layout is Layout.by_class else "original", link)
+    with database(settings, "read") as engine, translated():
+        results = exports.export(engine, settings, folder, wanted, way)
+        raise typer.Exit(_print_exported(results, folder))
+
+
+def _print_exported(results: Iterable[Exported], folder: Path) -> int:
+    """Print how many photos were exported, and those that were not; return the exit code."""
+    from pipeline.logs import printable
+
+    counts = {"new": 0, "old": 0, "unlabelled": 0}
+    problems = []
+    for result in results:
+        if result.problem is not None:
+            problems.append(f"{result.name}: {result.problem}")
+        else:
+            counts["unlabelled" if result.path is None else "new" if result.is_new else "old"] += 1
+    print(f"{counts['new']} photos exported to {folder}; {counts['old']} were there already")
+    if counts["unlabelled"]:
+        print(f"{counts['unlabelled']} photos without a label left out; --layout original takes them too")
+    for problem in problems:
+        print(f"pawsort: {printable(problem)}", file=sys.stderr)
+    return SOME_FAILED if problems else 0
+
+
+def _absolute(inbox: str | None) -> str | None:
+    return os.path.abspath(inbox) if inbox else None

@@ -1,16 +1,26 @@
-"""The commands `config check`, `config show` and `db upgrade`."""
+"""The commands that set up an installation: settings, database, and the version of the model in force."""
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, load
-from pipeline.errors import translated
+from pipeline.cli.options import DEFAULT, Config, Json, database, load, load_or_default, words
+from pipeline.errors import SettingsError, translated
+
+if TYPE_CHECKING:
+    from pipeline.config import Settings
+    from pipeline.learning.versions import Version
 
 config_app = typer.Typer(help="Check or print the settings.")
 db_app = typer.Typer(help="Upgrade the database.")
+
+By = Annotated[str | None, words("Name to record (default: your user name).")]
+SHOWN = ("precision_at_threshold", "coverage_at_threshold", "neither_filed_at_threshold")
+"""Figures in the table of models; JSON has all."""
 
 
 @config_app.command("check")
@@ -20,6 +30,7 @@ def config_check(config: Config = DEFAULT) -> None:
     Example: pawsort config check --config /etc/pawsort/config.yaml
     """
     from db.connection.engine import check_url
+    from pipeline.classifier import own_threshold
     from pipeline.classifier.configured_model import load_bundle
     from pipeline.permissions import exposed
 
@@ -29,6 +40,8 @@ def config_check(config: Config = DEFAULT) -> None:
     load_bundle(settings)
     for note in exposed(settings):
         print(f"pawsort: {note}", file=sys.stderr)
+    if own := own_threshold.described(settings):
+        print(f"decision.calibration: {own}")
     print(f"{config}: no problems")
 
 
@@ -59,11 +72,135 @@ def db_upgrade(config: Config = DEFAULT) -> None:
     Example: pawsort db upgrade
     """
     from db.connection.engine import upgrade
-    from pipeline.permissions import limited, make_folder
+    from pipeline.permissions import limited, make_folder, own_mode
 
     settings = load(config)
     settings.state.parent.mkdir(parents=True, exist_ok=True)
     with translated(), limited(settings.permissions):
         make_folder(settings.state)
-        upgrade(settings.database_url)
+        upgrade(settings.database_url, own_mode(0o644))
     print("the database is up to date")
+
+
+def models(config: Config = DEFAULT, json: Json = False) -> None:
+    """List the configured model, all versions learnt from it, and the other models.
+
+    The figures are those at the target precision of the settings. In a table, `*` marks the version in force.
+
+    Example: pawsort models --json
+    """
+    from pipeline.cli.output import print_json, print_table
+    from pipeline.web.served_models.model_list import model_list
+
+    rows = model_list(load_or_default(config))
+    if json:
+        print_json(rows)
+    else:
+        print_table(map(_in_short, rows), ["in_force", "name", "learnt", *SHOWN, "better", "note"])
+
+
+def learn(
+    config: Config = DEFAULT,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Train the whole network, where 200 photos of each class were judged."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Learn from the photos that people judged: write a new version of the model, and compare it.
+
+    It is not used before `pawsort promote` puts it in force.
+
+    Example: pawsort learn
+    """
+    from pipeline.cli.output import print_json, print_table
+    from pipeline.cli.progress import training_progress
+    from pipeline.learning import summary
+    from pipeline.learning.learn import learn as make
+
+    settings = load(config)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is half written is removed
+    with database(settings, "read") as engine, training_progress() as progress:
+        version, result = make(settings, engine, progress, whole=whole)
+    if json:
+        print_json({"version": version.number, **result.model_dump(mode="json")})
+        return
+    print(summary.heading(result))
+    rows = summary.table(result)
+    print_table(rows, list(rows[0]))
+    print(*summary.conclusions(result), f"To use it: pawsort promote {version.number}", sep="\n")
+    for line in summary.notes(result):
+        typer.echo(f"note: {line}", err=True)
+
+
+def promote(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="A number from `models`; 0 or base: as it came.")
+    ],
+    config: Config = DEFAULT,
+    by: By = None,
+    json: Json = False,
+) -> None:
+    """Put a learnt version of the model in force; a running worker changes to it by itself.
+
+    Example: pawsort promote 3
+    """
+    from pipeline.learning import versions
+
+    settings = load(config)
+    _print_in_force(versions.promote(settings, _number(version, settings), _name(by)), json)
+
+
+def rollback(config: Config = DEFAULT, by: By = None, json: Json = False) -> None:
+    """Put the version that was in force before in force again; a running worker changes to it by itself.
+
+    Example: pawsort rollback
+    """
+    from pipeline.learning import versions
+
+    _print_in_force(versions.rollback(load(config), _name(by)), json)
+
+
+def _print_in_force(version: Version, json: bool) -> None:
+    from pipeline.cli.output import print_json
+
+    if json:
+        print_json({"version": version.number, "name": version.name, "path": str(version.path)})
+    else:
+        print(f"{version.name} is in force; a running worker changes to it by itself")
+
+
+def _number(text: str, settings: Settings) -> int:
+    """Return the number of a version: `3`, `NAME@3`, `base` or `NAME`. Raises SettingsError."""
+    from pipeline.learning.versions import family
+
+    name = family(settings).base.name
+    number = text.removeprefix(f"{name}@")
+    if text in ("base", name):
+        return 0
+    if number.isascii() and number.isdigit() and len(number) < 10:
+        return int(number)
+    raise SettingsError(
+        f"{text[:80]}: expected the number of a version, or base; `pawsort models` lists them"
+    )
+
+
+def _name(by: str | None) -> str:
+    from pipeline.corrections.correct_undo_retry import login_name
+
+    return by or login_name()
+
+
+def _in_short(row: dict[str, Any]) -> dict[str, Any]:
+    learnt = row["learnt"] or {}
+    verdict = learnt.get("verdict")
+    better = verdict.get("better") if isinstance(verdict, dict) else None
+    reason = str(verdict.get("reason", "")) if isinstance(verdict, dict) else ""
+    figures = {name: row["figures"].get(name, {}).get("value") for name in SHOWN}
+    return figures | {
+        "in_force": "*" if row["in_force"] else "",
+        "name": row["name"],
+        "learnt": str(learnt["at"])[:16] if "at" in learnt else None,
+        "better": None if better is None else "yes" if better is True else "no",
+        "note": row["problem"] or reason or None,
+    }

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from db.ledger.ledger import Action, Entry, Move
 from db.queries.integrity import filed_as
-from db.queries.listing import filed_at_paths
+from db.queries.listing import filed_at_paths, undone_at
 from db.schema.file_names import escape
 from db.schema.tables import Via
 from models.labels import NEITHER
@@ -30,6 +30,7 @@ from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.corrections.spellings import respelled
 from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.errors import LockError, SettingsError
+from pipeline.permissions import own_mode
 
 LOCK_NAME = "moves.lock"
 LOCK_SECONDS = 10.0
@@ -142,7 +143,10 @@ def recover_moves(engine: Engine, settings: Settings, now: Now = _utc) -> list[C
 @contextmanager
 def moves_lock(settings: Settings, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Allow one command at a time to make moves. Raises LockError after so many `seconds`."""
-    lock = filelock.FileLock(settings.state / LOCK_NAME, timeout=seconds)
+    mode = own_mode()
+    # A mode that is given would replace that of the umask or a default ACL.
+    private = () if mode == 0o666 else (mode,)
+    lock = filelock.FileLock(settings.state / LOCK_NAME, seconds, *private)
     try:
         lock.acquire()
     except filelock.Timeout as error:
@@ -249,6 +253,8 @@ class _Planner:
             return self._known(file, or_undone)
         for path in self._paths(file):
             if entry := filed_at_paths(self._engine, [path]).get(path):
+                return entry
+            if or_undone and (entry := undone_at(self._engine, path)):
                 return entry
         self._refuse_relocated(file)
         named = [] if b"/" in file else filed_as(self._engine, file)

@@ -73,7 +73,7 @@ def copy(descriptor: int, temporary: bytes) -> None:
             digest.update(chunk)
             size += len(chunk)
             _write_all(target, chunk)
-        _copy_attributes(descriptor, target)
+        copy_attributes(descriptor, target)
         os.fsync(target)
         # Drop the pages from the cache, so that the check below reads the disk.
         os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -94,7 +94,8 @@ def _write_all(target: int, chunk: bytes) -> None:
         view = view[os.write(target, view) :]
 
 
-def _copy_attributes(source: int, target: int) -> None:
+def copy_attributes(source: int, target: int) -> None:
+    """Give an open file the owner, mode, access list and times of another, as far as its disk has them."""
     of = os.fstat(source)
     # Shares and FAT have no owners or modes, and only root may change an owner: copy the content anyway.
     with contextlib.suppress(OSError):

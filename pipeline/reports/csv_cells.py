@@ -1,12 +1,16 @@
-"""Convert text to safe cells of a CSV file that a spreadsheet may open; for reports and `query`."""
+"""Convert values to safe cells of a CSV file that a spreadsheet may open; for reports, `query`, `export`."""
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import datetime
+from typing import Any
 
 from pipeline.control_characters import ESCAPED
 
 _DANGEROUS = re.compile(r"(\A|;)(?=[\"']*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
+_NEUTRAL = re.compile(_DANGEROUS.pattern.replace("(?=", "'(?=", 1))
 
 
 def visible(text: str) -> str:
@@ -27,3 +31,24 @@ def neutral(text: str) -> str:
     part restores the text.
     """
     return _DANGEROUS.sub(r"\1'", text)
+
+
+def restored(cell: str) -> str:
+    """Return the text whose `neutral` form is `cell`."""
+    return _NEUTRAL.sub(r"\1", cell)
+
+
+def cell(value: Any) -> str:
+    """Return the cell for a value of `results`: empty for None, JSON for a dict, times as ISO 8601."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return str(value)
+    return neutral(visible(json.dumps(value) if isinstance(value, dict) else plain(value)))
+
+
+def plain(value: Any) -> str:
+    """Return a value as text, a time in UTC as ISO 8601."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return str(value)

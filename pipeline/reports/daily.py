@@ -2,11 +2,13 @@
 
     reports/summary-YYYY-MM-DD.csv   a row for each inbox and outcome; columns: `summary.COLUMNS`
     reports/images-YYYY-MM-DD.csv    a row for each image: schema_version, then the columns of `results`
+    reports/drift-YYYY-MM-DD.csv     a row for each figure beside what is usual; `drift_report.COLUMNS`
     reports/latest-summary.csv       copies of the newest day's files
     reports/latest-images.csv
+    reports/latest-drift.csv
 
 A day has the images first seen (`seen_at`) between two midnights of `report.timezone`. Equal rows give equal
-bytes. The files of a day without arrivals have a header and no rows.
+bytes. The images and summary of a day without arrivals have a header and no rows.
 """
 
 from __future__ import annotations
@@ -27,14 +29,18 @@ from db.ledger.report_days import record_report
 from db.queries import listing
 from pipeline.files.replace_file import replace_file
 from pipeline.permissions import make_folder
-from pipeline.reports import csv_files
+from pipeline.reports import csv_files, drift_alarms, drift_report
 from pipeline.reports.calendar_days import bounds, day_of, days_between, last_due
+from pipeline.reports.drift_report import DriftReporter
 from pipeline.reports.summary import SCHEMA_VERSION, SummaryBuilder
 
 logger = logging.getLogger(__name__)
 
 CHUNK_ROWS = 10_000
 """Rows in memory at once."""
+
+KINDS = ("images", "summary", "drift")
+"""The kinds of files, in the order in which they are written."""
 
 _SLACK = timedelta(minutes=1)
 """A change gets its time before its commit, so a report may miss changes of the time shortly before it."""
@@ -65,8 +71,9 @@ class Reporter:
     """Writes the reports of days in `zone` into `folder`.
 
     `at` is the time of day from which yesterday counts as finished; `outcomes` are the folders that have a
-    row in each summary, in the order of the rows. Every method raises OSError if files cannot be written, and
-    DatabaseError. `check` is called between chunks of rows and may raise an error to stop.
+    row in each summary, in the order of the rows; `state` is the folder for the alarms of drift, None for no
+    record of them. Every method raises OSError if files cannot be written, and DatabaseError. `check` is
+    called between chunks of rows and may raise an error to stop.
     """
 
     engine: Engine
@@ -74,6 +81,7 @@ class Reporter:
     zone: ZoneInfo
     at: time
     outcomes: tuple[str, ...]
+    state: Path | None = None
 
     def write_due(self, now: datetime, check: Callable[[], None] = _no_check) -> list[date]:
         """Write the reports of all `due_days` and return these days.
@@ -81,10 +89,11 @@ class Reporter:
         If a day fails, the others are still written; the first error is raised at the end.
         """
         written, failed = [], dict[date, OSError]()
+        figures = DriftReporter(self.engine, self.zone)
         for day in self.due_days(now):
             check()
             try:
-                written.append(self.write_day(day, now, check).day)
+                written.append(self._write(day, now, figures, check).day)
             except OSError as error:
                 failed[day] = error
         if failed:
@@ -94,12 +103,18 @@ class Reporter:
 
     def write_range(self, first: date, last: date, now: datetime) -> list[DayReport]:
         """Write the reports of each day from `first` to `last`, whether finished and due or not."""
-        return [self.write_day(day, now) for day in days_between(first, last, self.zone)]
+        figures = DriftReporter(self.engine, self.zone)
+        return [self._write(day, now, figures) for day in days_between(first, last, self.zone)]
 
     def write_day(self, day: date, now: datetime, check: Callable[[], None] = _no_check) -> DayReport:
-        """Write both files of `day`, and the `latest-` copies unless a newer day was written before."""
+        """Write the files of `day`, and the `latest-` copies unless a newer day was written before."""
+        return self._write(day, now, DriftReporter(self.engine, self.zone), check)
+
+    def _write(
+        self, day: date, now: datetime, figures: DriftReporter, check: Callable[[], None] = _no_check
+    ) -> DayReport:
         make_folder(self.folder)
-        images, summary = (self.folder / f"{kind}-{day.isoformat()}.csv" for kind in ("images", "summary"))
+        images, summary, drift = (self.folder / f"{kind}-{day.isoformat()}.csv" for kind in KINDS)
         builder = SummaryBuilder(self.outcomes)
         start, end = bounds(day, self.zone)
         before = listing.arrived(self.engine, start, end)
@@ -108,11 +123,19 @@ class Reporter:
         arrived = builder.settled(before, listing.arrived(self.engine, start, end))
         frame = builder.frame(day, arrived)
         replace_file(summary, [csv_files.header(frame), csv_files.body(frame)])
+        found = figures.findings(day, check)
+        replace_file(drift, drift_report.lines(day, found))
         if all(report.day <= day for report in listing.written_reports(self.engine)):
-            replace_file(self.folder / "latest-images.csv", csv_files.pieces_of(images))
-            replace_file(self.folder / "latest-summary.csv", csv_files.pieces_of(summary))
+            for kind, path in zip(KINDS, (images, summary, drift), strict=True):
+                replace_file(self.folder / f"latest-{kind}.csv", csv_files.pieces_of(path))
+            if self.state and end <= now:  # so far, a day may have the photos of a morning only
+                drift_alarms.update(self.state, drift_alarms.state_of(day, found))
         report = DayReport(
-            day, sum(arrived.values()), builder.counts(), builder.reconciles(arrived), (summary, images)
+            day,
+            sum(arrived.values()),
+            builder.counts(),
+            builder.reconciles(arrived),
+            (summary, images, drift),
         )
         self._record(report, now)
         return report

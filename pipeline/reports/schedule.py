@@ -97,7 +97,7 @@ class Schedule:
         self._clock = clock
         self._stopping = threading.Event()
         self._writing = threading.Lock()
-        self._scheduler = _scheduler()
+        self._scheduler = background_scheduler()
 
     @property
     def agenda(self) -> ReportSchedule:
@@ -165,7 +165,8 @@ class Schedule:
         logger.error("reports: %s; next try at %s", problem, self._agenda.next_look(now).isoformat())
 
 
-def _scheduler() -> BackgroundScheduler:
+def background_scheduler() -> BackgroundScheduler:
+    """Return a scheduler that runs one job at a time, also after a suspend."""
     # It logs two lines for each wake; failures are logged here.
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     return BackgroundScheduler(

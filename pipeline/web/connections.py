@@ -27,6 +27,8 @@ from pipeline.web.lingering import LingeringTransport
 from pipeline.web.middleware.body_limits import SLOWEST, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback, network_of
 from pipeline.web.middleware.problems import PROBLEM_JSON, Problem, as_dict
+from pipeline.web.short_reads import ShortReads
+from pipeline.web.small_chunks import ChunkLimitedConnection
 
 CONNECTIONS = 200
 """Maximum number of connections; more are answered 503, unless one of them waits for its client."""
@@ -46,6 +48,9 @@ EVICTABLE_SECONDS = 1.0
 FAST = 100_000
 """Bytes a second at which a connection is never replaced."""
 
+_INVALID = "This is not a valid HTTP request.", "Send HTTP/1.1."
+_SMALL_CHUNKS = "The chunks of this body are too small.", "Send it with Content-Length, or in larger chunks."
+
 _RESET = struct.pack("ii", 1, 0)
 
 _TCP_BYTES_ACKED = 120
@@ -54,8 +59,7 @@ _TCP_BYTES_ACKED = 120
 _numbers = itertools.count()
 
 Turn = Literal["request", "body", "answer", "rest"]
-"""What a connection waits for: its client sends a request, a body, receives a response, or sends the rest of
-a body that the server has refused."""
+"""What a connection waits for: that its client sends a request, a body or the rest of one, or receives."""
 
 
 @dataclass(slots=True)
@@ -90,8 +94,10 @@ class Pace:
         return now - self.began - self.moved / FAST
 
 
-class HeaderTimeoutProtocol(H11Protocol):
+class HeaderTimeoutProtocol(H11Protocol, ShortReads):
     """Uvicorn's protocol with limits on how long it waits for a client."""
+
+    conn: ChunkLimitedConnection
 
     gone = False
     """Whether it was closed and no longer counts."""
@@ -107,6 +113,7 @@ class HeaderTimeoutProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """Accept the connection, if necessary in place of a slow one or as a spare one; else refuse it."""
+        self.conn = ChunkLimitedConnection()
         self._lingering = LingeringTransport(transport, lambda: self._is_sending_body and not self.gone)
         super().connection_made(cast(asyncio.Transport, self._lingering))
         self.number = next(_numbers)
@@ -196,7 +203,8 @@ class HeaderTimeoutProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """Refuse invalid HTTP; during a response the only way is to close the connection."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.write(_refusal(400, "This is not a valid HTTP request.", "Send HTTP/1.1."))
+            words = _SMALL_CHUNKS if self.conn.has_small_chunks else _INVALID
+            self.transport.write(_refusal(400, *words))
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

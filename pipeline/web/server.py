@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from types import FrameType
 
 import uvicorn
@@ -30,9 +30,6 @@ from pipeline.web.views.rendering import compile_all
 
 log = logging.getLogger(__name__)
 
-HEAD_BYTES = 64 * 1024
-"""Maximum size of the head of a request; browsers send the cookies of every program on the same host."""
-
 SEND_BYTES = 256 * 1024
 """Send buffer of each connection in the kernel, which uses twice as much memory."""
 
@@ -40,10 +37,13 @@ GRACE_SECONDS = 5
 """How long open requests may take to finish when the server stops."""
 
 
-def serve(settings: Settings) -> int:
-    """Serve until a signal, and return the exit code. Raises SettingsError if the address is in use."""
+def serve(settings: Settings, learn: Sequence[str] = ()) -> int:
+    """Serve until a signal, and return the exit code; `learn` is the command that learns.
+
+    Raises SettingsError if the address is in use.
+    """
     listener = listen(settings)
-    app = create_app(settings)
+    app = create_app(settings, learn=learn)
     prepare(app.state.context)
     server = make_server(app)
     print(
@@ -84,7 +84,6 @@ def make_server(app: FastAPI) -> Server:
             backlog=CONNECTIONS + SPARE,
             timeout_keep_alive=10,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            h11_max_incomplete_event_size=HEAD_BYTES,
         )
     )
 

@@ -9,25 +9,20 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, partial
 from itertools import islice
-from typing import Any
 
-from db.ledger.ledger import Entry, FileDecision, Ledger
-from models.bundle.bundle import Bundle
+from db.ledger.ledger import FileDecision, Ledger
 from models.images.formats.errors import UnreadableImage
-from models.labels import NEITHER
-from pipeline.classifier.answer_key import answer_key
+from pipeline.classifier.answering_model import AnsweringModel, failed
 from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
-from pipeline.classifier.configured_model import policy
-from pipeline.classifier.file_checks import Admitted, fingerprint
+from pipeline.classifier.file_checks import fingerprint
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
-from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN, decide
-from pipeline.files.folders import SYSTEM_ERRNOS, FolderError
+from pipeline.decision import DUPLICATES, FAILED
+from pipeline.files.folders import SYSTEM_ERRNOS
+from pipeline.files.known_folder import KnownFolder
 from pipeline.worker.duplicates import Earlier, departed, is_ordinary, look_back
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
-from pipeline.worker.place import folder_id
 
 log = logging.getLogger(__name__)
 
@@ -46,25 +41,23 @@ class _Sorted:
 
 
 class ClassifyStep:
-    """Decide on files in the spool. `now` gives UTC; `root` is device and inode of `sorted` at the start."""
+    """Decide on files in the spool. `now` gives UTC; `root` is `sorted` as it was at the start."""
 
     def __init__(
         self,
         ledger: Ledger,
         classifier: Classifier,
         settings: Settings,
-        bundle: Bundle,
+        model: AnsweringModel,
         retries: RetryQueue,
         missing: MissingFiles,
         now: Callable[[], datetime],
-        root: tuple[int, int],
+        root: KnownFolder,
     ) -> None:
         self._ledger = ledger
         self._classifier = classifier
         self._settings = settings
-        self._bundle = bundle
-        self._policy = policy(settings, bundle)
-        self._key_of = cache(partial(answer_key, settings, bundle))
+        self._model = model
         self._retries = retries
         self._missing = missing
         self._now = now
@@ -96,6 +89,14 @@ class ClassifyStep:
     def enqueue(self, file: InProgressFile, *, crash_suspect: bool = False) -> None:
         """Take a file in the spool; a decoder may have crashed on a `crash_suspect`."""
         (self._crash_suspects if crash_suspect else self._waiting).append(file)
+
+    def change_model(self, model: AnsweringModel) -> None:
+        """Decide by another model from now on; allowed only while no file is in flight.
+
+        Files that wait, as duplicates too, are classified by it.
+        """
+        assert not self._in_flight, "a photo would be decided by another model than has answered"
+        self._model = model
 
     def clear(self) -> None:
         """Forget the files in the queues, before recovery reads all of them from the ledger."""
@@ -168,7 +169,8 @@ class ClassifyStep:
             sha256 = str(file.sha256)
             self._earlier[file.id] = before = earlier.get(sha256, Earlier())
             if before.answer:
-                sorted_.decided.append(self._with_history(file, self._like(before.answer, file)))
+                like = self._model.like(before.answer, file.id, file.sha256)
+                sorted_.decided.append(self._with_history(file, like))
             elif sha256 in sorted_.to_classify or sha256 in self._first_copies:
                 sorted_.duplicates.append(file)
             else:
@@ -183,10 +185,11 @@ class ClassifyStep:
         known = self._ledger.same_content(contents)
         seen = [file.identity for file in (*hashed, *refused)]
         same = self._ledger.same_file(seen, {os.path.basename(file.source) for file in refused})
-        if (known or same) and folder_id(self._sorted) != self._root:
+        if known or same:
             # The files of a disk that was unmounted would all seem to be gone.
-            raise FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
-        earlier = {sha256: look_back(rows, self._key, self._sorted) for sha256, rows in known.items()}
+            self._root.check()
+        key = self._model.key(self._classifier.engine_name)
+        earlier = {sha256: look_back(rows, key, self._sorted) for sha256, rows in known.items()}
         rows = [*(row for found in earlier.values() for row in found.gone), *same]
         if ending := departed(rows, seen, self._sorted, self._ledger.oldest_beside):
             self._ledger.end(ending, self._now())
@@ -238,45 +241,15 @@ class ClassifyStep:
 
     def _decided(self, file: InProgressFile, result: ClassificationResult) -> InProgressFile:
         self._losses.pop(file.id, None)
-        known = {**(_header(result.admitted) if result.admitted else {}), "answer_key": self._key}
-        if result.scores is None:
-            decision = _failed(file, result.reason, result.detail)._replace(**known)
-        else:
-            decision = self._by_scores(file, result.scores, result.both, **known)
-        return self._with_history(file, decision)
-
-    def _like(self, earlier: Entry, file: InProgressFile) -> FileDecision:
-        """Decide on a file as an earlier file of the same content was decided under the same answer key."""
-        if earlier.scores is None:
-            decision = _failed(file, earlier.reason, earlier.detail)
-        else:
-            decision = self._by_scores(file, earlier.scores, earlier.reason == "both")
-        kept = {name: getattr(earlier, name) for name in ("model", "model_sha256", "answer_key")}
-        return decision._replace(**_header(earlier), **kept)
-
-    def _by_scores(
-        self, file: InProgressFile, scores: Mapping[str, float], both: bool, **known: Any
-    ) -> FileDecision:
-        decision = decide(scores, self._policy, both)
-        return FileDecision(
-            file.id,
-            decision.outcome,
-            decision.prediction,
-            decision.confidence,
-            decision.reason,
-            scores=dict(scores),
-            sha256=file.sha256,
-            model=self._bundle.name,
-            model_sha256=self._bundle.sha256,
-            **known,
-        )
+        engine = self._classifier.engine_name
+        return self._with_history(file, self._model.decision(file.id, file.sha256, result, engine))
 
     def _with_history(self, file: InProgressFile, decision: FileDecision) -> InProgressFile:
         """Let a correction of the same content override the decision; link a duplicate to its original."""
         earlier = self._earlier.pop(file.id, None)
         if earlier is None:
             return file._replace(decision=decision)
-        if folder := self._folder_of(earlier.label):
+        if folder := self._model.folder_of(earlier.label):
             decision = decision._replace(outcome=folder, reason=None, detail=None)
         original = earlier.original
         hold = self._settings.duplicates == "hold" and original and is_ordinary(original)
@@ -284,17 +257,6 @@ class ClassifyStep:
             decision = decision._replace(outcome=DUPLICATES)
         return file._replace(decision=decision._replace(duplicate_of=original.id) if original else decision)
 
-    def _folder_of(self, label: str | None) -> str | None:
-        return UNCERTAIN if label == NEITHER else self._policy.folders.get(label or "")
-
-    @property
-    def _key(self) -> str:
-        return self._key_of(self._classifier.engine_name)
-
-
-def _header(source: Admitted | Entry) -> dict[str, Any]:
-    return {name: getattr(source, name) for name in ("format", "width", "height", "taken_at")}
-
 
 def _failed(file: InProgressFile, reason: str | None, detail: str | None) -> FileDecision:
-    return FileDecision(file.id, FAILED, reason=reason, detail=detail, sha256=file.sha256)
+    return failed(file.id, file.sha256, reason, detail)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from db.ledger.ledger import Entry, Identity
+from db.schema.records import same_time
 from db.schema.tables import IMPORTED
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.files import moves
@@ -125,6 +126,8 @@ def _holds(path: bytes | None, entry: Entry) -> bool:
         if not stat.S_ISREG(found.st_mode) or found.st_size != entry.bytes:
             return False
         # A copy to another file system may have another mtime.
+        if entry.sha256 is None:
+            return same_time(found.st_mtime_ns, entry.mtime_ns)
         return found.st_mtime_ns == entry.mtime_ns or moves.sha256(path) == entry.sha256
     except OSError:
         return False

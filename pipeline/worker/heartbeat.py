@@ -58,6 +58,8 @@ class Heartbeat:
 
     `rate_per_second` counts files filed in the last minute, `waiting` files in inboxes and spool; `last_file`
     is the readable form of a name; `report_problem` is the reason why reports cannot be written now.
+    `model_version` is the version at work, 0 for the base; `model_problem` says why the version in force is
+    not, and `learning` what there is to know of learning.
     """
 
     pid: int
@@ -76,6 +78,10 @@ class Heartbeat:
     disk_free_bytes: int | None = None
     next_report_at: datetime | None = None
     report_problem: str | None = None
+    model_version: int | None = None
+    model_sha256: str | None = None
+    model_problem: str | None = None
+    learning: str | None = None
 
     def write(self, path: Path) -> None:
         """Replace the file at `path` atomically. Raises OSError, which should not stop the worker."""

@@ -89,7 +89,11 @@ class InFlight(NamedTuple):
         return [inbox.status() for inbox in self.inboxes]
 
     def health(
-        self, trouble: str | None, report_problem: str | None, wal_bytes: int
+        self,
+        trouble: str | None,
+        report_problem: str | None,
+        wal_bytes: int,
+        model_problem: str | None = None,
     ) -> tuple[Health, tuple[str, ...]]:
         """Return the worker's health, with a reason for each problem.
 
@@ -107,6 +111,8 @@ class InFlight(NamedTuple):
         degraded += [f"{s.path}: some folders cannot be listed; see the log" for s in statuses if s.unlisted]
         if report_problem:
             degraded.append(f"reports: {report_problem}")
+        if model_problem:
+            degraded.append(model_problem)
         if wal_bytes > LONG_WAL_BYTES:
             grown = f"the database's -wal has grown to {wal_bytes >> 20} MB"
             degraded.append(f"{grown}: some program has been reading for long; end it")

@@ -16,14 +16,16 @@ from db.connection.errors import CommitUnclear
 from db.ledger.ledger import Ledger
 from models.bundle.bundle import Bundle
 from models.errors import in_words
+from pipeline.classifier.answering_model import AnsweringModel
 from pipeline.classifier.client import Classifier
 from pipeline.config import Settings
+from pipeline.files.known_folder import KnownFolder
 from pipeline.watch.inbox import Inbox
 from pipeline.worker.claim import ClaimStep, Intake
 from pipeline.worker.classify import ClassifyStep
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 from pipeline.worker.in_flight import InFlight
-from pipeline.worker.place import PlaceStep, folder_id
+from pipeline.worker.place import PlaceStep
 from pipeline.worker.recovery import Recovery
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,8 @@ RATE_SECONDS = 60.0
 class Worker:
     """Move files from the inboxes to their folders, one `step` at a time.
 
-    The caller holds the locks and gives an open database. `on_filed` is called with each filed batch; `clock`
+    The caller holds the locks and gives an open database. `change_model` is called in each step, and returns
+    the bundle of the classifier once that has changed. `on_filed` is called with each filed batch; `clock`
     gives UTC, `monotonic` seconds of a clock that never goes back.
     """
 
@@ -51,6 +54,7 @@ class Worker:
         engine: Engine,
         classifier: Classifier,
         *,
+        change_model: Callable[[], Bundle | None] | None = None,
         on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
@@ -60,7 +64,8 @@ class Worker:
         self.outcomes: Counter[str] = Counter()
         self.last_filed: tuple[datetime, InProgressFile] | None = None
         self.trouble: str | None = None
-        self._bundle = bundle
+        self._model = AnsweringModel(settings, bundle)
+        self._change_model = change_model
         self._engine = engine
         self._classifier = classifier
         self._ledger = Ledger(engine, os.fsencode(settings.spool))
@@ -68,7 +73,7 @@ class Worker:
         self._on_filed = on_filed
         self._clock = clock
         self._monotonic = monotonic
-        self._root = folder_id(os.fsencode(settings.sorted))
+        self._root = KnownFolder(os.fsencode(settings.sorted))
         self.in_flight, self._recovery = self._make_steps()
         self._interrupted: list[InProgressFile] | None = None  # their commit as filed was unclear
         self._recovered = False
@@ -119,6 +124,11 @@ class Worker:
         return self._recovered and not self.trouble and self.in_flight.idle
 
     @property
+    def bundle(self) -> Bundle:
+        """The bundle that answers now."""
+        return self._model.bundle
+
+    @property
     def rate(self) -> float:
         """Files filed a second, over the last minute."""
         now = self._monotonic()
@@ -134,7 +144,7 @@ class Worker:
         retries, missing = RetryQueue(self._monotonic), MissingFiles()
         claim = ClaimStep(self._intake, ledger, settings, retries, now)
         classify = ClassifyStep(
-            ledger, self._classifier, settings, self._bundle, retries, missing, now, self._root
+            ledger, self._classifier, settings, self._model, retries, missing, now, self._root
         )
         place = PlaceStep(ledger, settings, retries, missing, now, self._root)
         in_flight = InFlight(self.inboxes, self._intake, claim, classify, place, retries, missing)
@@ -156,6 +166,9 @@ class Worker:
     def _step(self, taking: bool) -> None:
         classify, place = self.in_flight.classify, self.in_flight.place
         assert_in_place(self._engine)
+        if self._change_model and (bundle := self._change_model()):
+            self._model = AnsweringModel(self.settings, bundle)
+            classify.change_model(self._model)
         for file in self.in_flight.retries.due():
             self._recovery.retry(file, self._clock())
         if taking:

@@ -9,7 +9,8 @@ import shutil
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from datetime import UTC, datetime, time
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from time import monotonic
 
@@ -20,20 +21,29 @@ from db.connection.errors import DatabaseError
 from models.bundle.bundle import Bundle
 from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
-from pipeline.classifier.configured_model import load_bundle, outcome_folders, worker_classifier
+from pipeline.classifier.configured_model import load_bundle, load_in_force, outcome_folders
+from pipeline.classifier.model_switch import ModelSwitch
 from pipeline.config import Settings
 from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, translated
-from pipeline.permissions import exposed, limited
+from pipeline.learning.nightly import Learning
+from pipeline.permissions import exposed, limited, own_mode
 from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
+from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State
 from pipeline.worker.held_file import InProgressFile
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
-from pipeline.worker.startup import finish_moves, prepare_folders, probe_folders, refuse_bare_mount
+from pipeline.worker.startup import (
+    finish_moves,
+    model_switch,
+    prepare_folders,
+    probe_folders,
+    refuse_bare_mount,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,46 +57,65 @@ def run(
     classifier: Classifier | None = None,
     on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
     beside: AbstractContextManager[None] | None = None,
+    learn: Sequence[str] = (),
 ) -> int:
     """Run the worker until a signal, or with `once` until every file is filed; return the exit code.
 
-    `beside` is entered when this is known to be the only worker, and left when it ends. Raises PawsortError
-    when it cannot start or go on.
+    `beside` is entered when this is known to be the only worker, and left when it ends. `learn` is the
+    command to run at `settings.learn.at`. Raises PawsortError when it cannot start or go on.
     """
     prepare_folders(settings)
     with ExitStack() as stack:
         stack.enter_context(translated())
         stack.enter_context(limited(settings.permissions))
         stack.enter_context(worker_lock(settings))
-        bundle = load_bundle(settings)
-        engine = open_database(settings.database_url, "worker")
+        first = None if classifier else load_in_force(settings)
+        bundle = first[1] if first else load_bundle(settings)
+        engine = open_database(settings.database_url, "worker", file_mode=own_mode(0o644))
         stack.callback(engine.dispose)
-        stack.enter_context(reserved(engine))
+        stack.enter_context(reserved(engine, own_mode(0o644)))
         refuse_bare_mount(settings, bundle, engine)
+        measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
         probe_folders(settings, bundle)
         finish_moves(engine, settings)
         for note in exposed(settings):
             log.warning("%s", note)
-        if classifier is None:
-            classifier = worker_classifier(settings, bundle)
         stack.enter_context(beside or nullcontext())
-        worker = Worker(settings, bundle, engine, classifier, on_filed=on_filed)
-        writer = reporter(settings, engine)
-        schedule = Schedule(writer, ReportSchedule(writer.at, writer.zone))
+        switch = model_switch(settings, engine, *first) if first else None
+        model = switch or classifier
+        assert model
+        change = switch.advance if switch else None
+        worker = Worker(settings, bundle, engine, model, change_model=change, on_filed=on_filed)
+        learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
         follower = None
         if settings.watch.sorted:
             follower = Follower(engine, settings, bundle.folders, lost=lambda: worker.in_flight.missing_files)
-        code = WorkerRun(settings, bundle, worker, classifier, schedule, engine, follower).live(once)
+        code = WorkerRun(settings, worker, model, switch, engine, learning, follower).live(once)
         if once:
-            report_so_far(writer)
+            report_so_far(reporter(settings, engine, worker.bundle))
         return code
 
 
-def reporter(settings: Settings, engine: Engine) -> Reporter:
-    """Return the reporter that the settings describe. Raises ModelError."""
-    outcomes = outcome_folders(load_bundle(settings))
+def reporter(settings: Settings, engine: Engine, bundle: Bundle | None = None) -> Reporter:
+    """Return the reporter that the settings describe, for the folders of a bundle (None: that in force).
+
+    Raises ModelError.
+    """
+    outcomes = outcome_folders(bundle or load_bundle(settings))
     at = time.fromisoformat(settings.report.at)
-    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes)
+    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes, settings.state)
+
+
+@dataclass(frozen=True, slots=True)
+class _WorkersReporter:
+    """Writes the due reports, each time with the folders of the model that the worker has then."""
+
+    settings: Settings
+    engine: Engine
+    worker: Worker
+
+    def write_due(self, now: datetime, check: Callable[[], None]) -> Sequence[date]:
+        return reporter(self.settings, self.engine, self.worker.bundle).write_due(now, check)
 
 
 def report_so_far(writer: Reporter) -> None:
@@ -106,20 +135,22 @@ class WorkerRun:
     def __init__(
         self,
         settings: Settings,
-        bundle: Bundle,
         worker: Worker,
         classifier: Classifier,
-        schedule: Schedule,
+        switch: ModelSwitch | None,
         engine: Engine,
+        learning: Learning,
         follower: Follower | None = None,
     ) -> None:
         self._follower = follower
         self._settings = settings
-        self._bundle = bundle
         self._worker = worker
         self._classifier = classifier
-        self._schedule = schedule
+        self._switch = switch
         self._engine = engine
+        self._learning = learning
+        agenda = ReportSchedule(time.fromisoformat(settings.report.at), settings.report.zone)
+        self._schedule = Schedule(_WorkersReporter(settings, engine, worker), agenda)
         self._started_at = datetime.now(UTC)
         self._beat_at = 0.0
         self._ready = False
@@ -136,9 +167,10 @@ class WorkerRun:
                     self._follower.start()
                 if not once:
                     self._schedule.start()
+                    self._learning.start()
                 log.info(
                     "loading model %s; drop photos into %s",
-                    self._bundle.name,
+                    self._worker.bundle.name,
                     ", ".join(map(str, self._settings.inboxes)),
                 )
                 while not received and not (once and self._is_done):
@@ -150,6 +182,7 @@ class WorkerRun:
             finally:
                 self._beat("stopping")
                 self._schedule.stop()
+                self._learning.stop()
                 if self._follower:
                     self._follower.stop()
                 self._worker.stop()
@@ -175,13 +208,14 @@ class WorkerRun:
     def _say_ready(self) -> None:
         if self._classifier.labels and not self._ready:
             self._ready = True
-            log.info("ready: model %s on %s", self._bundle.name, self._classifier.engine_name)
+            log.info("ready: model %s on %s", self._worker.bundle.name, self._classifier.engine_name)
 
     def _beat_if_due(self) -> None:
         # In the thread that does the work, so that the beats of a worker that hangs stop.
         if monotonic() - self._beat_at >= BEAT_SECONDS:
             self._beat(self._state())
             self._schedule.follow_clock()
+            self._learning.follow_clock()
 
     def _beat(self, state: State) -> None:
         self._beat_at = monotonic()
@@ -196,7 +230,11 @@ class WorkerRun:
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker
         agenda = self._schedule.agenda
-        health, reasons = worker.in_flight.health(worker.trouble, agenda.problem, wal_bytes(self._engine))
+        switch = self._switch
+        refused = switch.problem if switch else None
+        health, reasons = worker.in_flight.health(
+            worker.trouble, agenda.problem, wal_bytes(self._engine), refused
+        )
         if self._follower and self._follower.notes:
             health, reasons = "degraded" if health == "ok" else health, (*reasons, *self._follower.notes)
         last_at, last = worker.last_filed or (None, None)
@@ -209,7 +247,11 @@ class WorkerRun:
             reasons=reasons,
             inboxes=self._inboxes() if state != "stopped" else self._last_inboxes,
             engine=self._classifier.engine_name or None,
-            model=self._bundle.name,
+            model=worker.bundle.name,
+            model_version=switch.active.version.number if switch else None,
+            model_sha256=worker.bundle.sha256,
+            model_problem=refused,
+            learning=self._learning.notice,
             rate_per_second=round(worker.rate, 3),
             waiting=worker.in_flight.waiting,
             last_filed_at=last_at,

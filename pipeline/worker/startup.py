@@ -1,22 +1,30 @@
-"""Checks and repairs before the worker starts: folders, mounts, interrupted moves."""
+"""Checks and repairs before the worker starts: folders, mounts, interrupted moves, and the model in force."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from db.queries.listing import counts
+from db.queries.overview import newest_paths
 from models.bundle.bundle import Bundle
-from pipeline.classifier.configured_model import outcome_folders
+from pipeline.classifier.configured_model import (
+    load_version,
+    outcome_folders,
+    worker_classifier,
+)
+from pipeline.classifier.model_switch import LoadedModel, ModelSwitch
 from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import recover_moves
 from pipeline.decision import FAILED
 from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.files import moves
+from pipeline.learning.versions import Version, family
 from pipeline.permissions import limited, make_folder
 from pipeline.worker import heartbeat
 
@@ -48,9 +56,10 @@ def refuse_bare_mount(settings: Settings, bundle: Bundle, engine: Engine) -> Non
 
     Then the disk under `sorted` is not mounted, and files filed now would be hidden once it is.
     """
-    there = any((settings.sorted / name).is_dir() for name in outcome_folders(bundle))
+    if any((settings.sorted / name).is_dir() for name in outcome_folders(bundle)):
+        return
     filed = sum(n for outcome, n in counts(engine).items() if outcome not in ("waiting", "undone"))
-    if filed and not there:
+    if filed:
         raise PawsortError(
             f"{settings.sorted}: {filed} files were filed and none of their folders is there; mount the "
             f"disk, or, if you took them away on purpose, make the folder {settings.sorted / FAILED}"
@@ -89,3 +98,40 @@ def finish_moves(engine: Engine, settings: Settings) -> None:
             log.warning("a correction or undo was cut off; brought to its end: %s", change)
     except LockError as error:
         log.info("%s; its files are left alone until it ends", error)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Models for the worker's ModelSwitch, and what it has to do for them; see there."""
+
+    settings: Settings
+    engine: Engine
+
+    def load(self, version: Version) -> LoadedModel:
+        """Load a version, with a classifier that is not started yet. Raises ModelError."""
+        bundle = load_version(self.settings, version)
+        return LoadedModel(version, bundle, worker_classifier(self.settings, bundle))
+
+    def prepare(self, bundle: Bundle, before: Bundle) -> None:
+        """Make the folders of a bundle that `before` does not have.
+
+        Raises PawsortError if one of them refuses files, or if the disk of all may not be mounted.
+        """
+        settings, old = self.settings, outcome_folders(before)
+        refuse_bare_mount(settings, before, self.engine)
+        for folder in (settings.sorted / name for name in outcome_folders(bundle) if name not in old):
+            try:
+                moves.probe_folder(os.fsencode(folder), os.fsencode(settings.spool))
+            except OSError as error:
+                raise PawsortError(f"{folder}: files cannot be moved there: {error.strerror}") from error
+
+    def samples(self, count: int) -> list[bytes]:
+        """Return the paths of the photos that were filed last; they may be gone."""
+        return newest_paths(self.engine, count)
+
+
+def model_switch(settings: Settings, engine: Engine, version: Version, bundle: Bundle) -> ModelSwitch:
+    """Return the worker's classifier, which begins with a version as `load_in_force` has loaded it."""
+    known = family(settings, None if version.number else bundle)
+    first = LoadedModel(version, bundle, worker_classifier(settings, bundle))
+    return ModelSwitch(known, first, ModelSource(settings, engine))

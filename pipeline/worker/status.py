@@ -10,9 +10,12 @@ from typing import Any
 from sqlalchemy import Engine
 
 from db.queries import listing
+from pipeline.classifier import own_threshold
 from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.logs import printable
+from pipeline.reports import drift_alarms
+from pipeline.reports.drift_alarms import DriftState
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Heartbeat, Liveness
 from pipeline.worker.locks import holder
@@ -22,7 +25,9 @@ from pipeline.worker.locks import holder
 class Status:
     """State of the worker; `counts` has the files of each outcome, and those `waiting` to be filed.
 
-    `problem` is the reason why the files could not be counted, None if they were.
+    `problem` is the reason why the files could not be counted, None if they were. `own_threshold` is a text
+    on the threshold of `decision.calibration: own`, None without that setting. `drift` are figures out of
+    line, None before the first nightly report; the worker is well all the same.
     """
 
     worker: Liveness
@@ -30,6 +35,8 @@ class Status:
     counts: dict[str, int]
     beat: Heartbeat | None
     problem: str | None = None
+    own_threshold: str | None = None
+    drift: DriftState | None = None
 
     @property
     def well(self) -> bool:
@@ -45,7 +52,9 @@ class Status:
             "counts": self.counts,
             "total": sum(self.counts.values()),
             "problem": self.problem,
+            "own_threshold": self.own_threshold,
             "heartbeat": self.beat.as_dict() if self.beat else None,
+            "drift": self.drift.as_dict() if self.drift else None,
         }
 
     def as_text(self) -> str:
@@ -53,6 +62,11 @@ class Status:
         lines = [f"worker     {self.worker}" + (f", process {self.pid}" if self.pid else "")]
         if self.beat and self.worker in ("running", "stalled"):
             lines += _beat_lines(self.beat)
+        if self.own_threshold:
+            lines.append(f"threshold  {self.own_threshold}")
+        lines += (
+            [f"drift      {printable(alarm.sentence)}" for alarm in self.drift.alarms] if self.drift else []
+        )
         if self.problem:
             return "\n".join([*lines, f"database   {printable(self.problem)}"])
         lines += [f"{outcome:10} {count}" for outcome, count in self.counts.items()]
@@ -65,6 +79,8 @@ def _beat_lines(beat: Heartbeat) -> list[str]:
         f"health     {beat.health}" + "".join(f"; {printable(reason)}" for reason in beat.reasons),
         f"model      {beat.model} on {beat.engine or 'no engine yet'}",
     ]
+    if beat.learning:
+        lines.append(f"learning   {printable(beat.learning)}")
     for inbox in beat.inboxes:
         why = f"; {printable(inbox.reason)}" if inbox.reason else ""
         lost = f", {inbox.overflows} overflows of events" if inbox.overflows else ""
@@ -91,8 +107,9 @@ def read(
     if beat and pid and beat.pid != pid:
         beat = None  # written by an earlier worker; this one has not written any yet
     worker = heartbeat.liveness(beat, datetime.now(UTC), pid is not None)
+    own, drift = own_threshold.described(settings), drift_alarms.read(settings.state)
     if problem:
-        return Status(worker, pid, {}, beat, problem)
+        return Status(worker, pid, {}, beat, problem, own, drift)
     counted = dict(count(engine)) if engine else {}
     counts = {outcome: counted.pop(outcome, 0) for outcome in (UNCERTAIN, FAILED, "waiting")}
-    return Status(worker, pid, {**counted, **counts}, beat)
+    return Status(worker, pid, {**counted, **counts}, beat, None, own, drift)

@@ -9,13 +9,12 @@ import contextlib
 import logging
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.import_path import FOLDER, safe
+from pipeline.import_path import interpreter
 from pipeline.processes import PARENT_VARIABLE
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ _TICK = 0.2
 @contextlib.contextmanager
 def pages_beside(config: Path) -> Iterator[None]:
     """Keep `pawsort serve` with this settings file running until the block ends."""
-    web = WebProcess([*_interpreter(), "serve", "--config", str(config)])
+    web = WebProcess([*interpreter(), "serve", "--config", str(config)])
     try:
         yield
     finally:
@@ -88,11 +87,3 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
-
-
-def _interpreter() -> list[str]:
-    """Return the command that runs `pawsort` with the import path of this process, installed or not."""
-    path = safe(sys.path, FOLDER, set())
-    # -P keeps the working folder off the path until the first statement replaces the path.
-    program = f"import sys; sys.path[:] = {path!a}; from pipeline.entry import main; main()"
-    return [sys.executable, "-P", "-c", program]

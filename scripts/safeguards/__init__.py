@@ -10,11 +10,13 @@ from scripts.safeguards import (
     connections,
     databases,
     disks,
+    learning,
     models,
     pages,
     pictures,
     reports,
     uploads,
+    versions,
     visitors,
 )  # fmt: skip
 from scripts.safeguards.safeguard import Safeguard
@@ -29,7 +31,9 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *databases.SAFEGUARDS,
     *reports.SAFEGUARDS,
     *models.SAFEGUARDS,
+    *learning.SAFEGUARDS,
     *pages.SAFEGUARDS,
+    *versions.SAFEGUARDS,
     *uploads.SAFEGUARDS,
     *connections.SAFEGUARDS,
     *visitors.SAFEGUARDS,

@@ -89,6 +89,18 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (107,), ("pipeline/web/connections/test_lingering.py::test_a_client_that_sends_all_before_it_reads_receives_the_refusal",),
     ),
     of(
+        "busy connections are read in short turns", "pipeline/web/short_reads.py",
+        "        size = UPLOAD_BYTES if self.takes_upload else READ_BYTES\n",
+        "        size = UPLOAD_BYTES\n",
+        (107,), ("pipeline/web/connections/test_short_reads.py::test_a_client_that_sends_much_is_read_in_short_turns",),
+    ),
+    of(
+        "very small chunks do not keep the server busy", "pipeline/web/small_chunks.py",
+        "            if self._chunks > FREE_CHUNKS + self._bytes / CHUNK_BYTES:\n",
+        "            if False:\n",
+        (107,), ("pipeline/web/connections/test_small_chunks.py::test_a_body_in_chunks_of_one_byte_is_refused",),
+    ),
+    of(
         "a small body for a small form", "pipeline/web/middleware/body_limits.py",
         "        if self._limit is not None and self._bytes > self._limit:\n",
         "        if False:\n",

@@ -2,9 +2,10 @@
 
     python -m tests.faults.sweep [--sample N] [--seed S] [--jobs J] [--kinds kill,nested,...] [--json FILE]
 
-A worker with a stub classifier files three photos: a good one, a bad one and a duplicate. Its calls are taken
-from a trace of a run without faults. After each point a worker runs without faults, and files a fresh photo
-too; then nothing may be lost, doubled or forgotten. Needs strace; the power cut needs root and loop devices.
+A worker with a stub classifier files three photos: a good one, a bad one and a duplicate; its model changes
+after each batch. Its calls are taken from a trace of a run without faults. After each point a worker runs
+without faults, and files a fresh photo too; then nothing may be lost, doubled, forgotten, or answered by a
+mixture of models. Needs strace; the power cut needs root and loop devices.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ class Yard:
         text = QUICK + (f"sorted: {far}/sorted\n" if across == "sorted" else "")
         if across == "inboxes":
             text = text.replace("[inbox, scans]", f"[{far}/inbox, {far}/scans]")
-        pawsort = ForkedInstallation(folder, self._fork_server, text, _jpeg("dog") if real else None)
+        photo = _jpeg("dog") if real else None
+        pawsort = ForkedInstallation(folder, self._fork_server, text, photo, versions=not real)
         for inbox, name, data in _drawn_day() if real else DAY:
             pawsort.drop(name, data, inbox)
         try:

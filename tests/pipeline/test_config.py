@@ -117,6 +117,9 @@ def test_settings_cannot_be_changed(write) -> None:
         ("decision: {target_precision: 0.4}", "decision.target_precision: Input should be greater"),
         ("report: {timezone: Mars}", "report.timezone: Value error, expected a name of the IANA"),
         ("report: {at: '24:00'}", "report.at: String should match pattern"),
+        ("learn: {at: '3:30'}", "learn.at: String should match pattern"),
+        ("learn: {min_new: 0}", "learn.min_new: Input should be greater than or equal to 1; got 0"),
+        ("learn: {promote: never}", "learn.promote: Input should be 'ask' or 'auto'; got 'never'"),
         ("watch: {mode: never}", "watch.mode: Input should be 'auto', 'native' or 'polling'; got 'never'"),
         ('web:\n  token: "                "\n', "web.token: String should match pattern"),
         (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.classifier.messages import Explain, Finished, Heatmap, Item, Ready, Unusable, Working
-from tests.support.stub_answers import LABELS, answer
+from tests.support.stub_answers import LABELS, answer, answer_of_version
 
 
 def stub_child(
@@ -59,6 +59,25 @@ def _die_if_poison(path: bytes) -> None:
         os.kill(os.getppid(), signal.SIGKILL)
     if b"<hang>" in data:
         time.sleep(3600)
+
+
+def version_child(requests: Connection, answers: Connection, bundle: Path, *_: object) -> None:
+    """Be a version of the stub's model: its folder has its number, `behaviour` in it how it fails."""
+    behaviour = bundle / "behaviour"
+    how = behaviour.read_text() if behaviour.exists() else ""
+    if how == "refused":
+        answers.send(Unusable(f"{bundle}: the self-test failed"))
+        return
+    if how == "dies":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    number = int(bundle.name) if bundle.name.isdigit() else 0
+    answers.send(Ready(LABELS, "stub"))
+    with contextlib.suppress(EOFError):
+        while True:
+            items: Sequence[Item] = requests.recv()
+            if how == "crashes":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            answers.send(Finished([answer_of_version(number, *item) for item in items]))
 
 
 def dying_thumbnail_child(requests: Connection, answers: Connection, limits: Any) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Heartbeat
+from tests.support import stub_versions
 from tests.support.fork_server import ForkedWorker, ForkServer
 from tests.support.installation import QUICK
-from tests.support.oracle import conserved
+from tests.support.oracle import conserved, digest
 from tests.support.process_installation import PATIENCE_SECONDS, ProcessInstallation
 
 
@@ -17,19 +18,27 @@ class ForkedInstallation(ProcessInstallation):
     """An installation with the workers of a fork server.
 
     With a photo, its workers have the real network, and the photo is what must still be filed at the end.
+    With `versions`, they change their model after each batch.
     """
 
     def __init__(
-        self, folder: Path, fork_server: ForkServer, settings: str = QUICK, photo: bytes | None = None
+        self,
+        folder: Path,
+        fork_server: ForkServer,
+        settings: str = QUICK,
+        photo: bytes | None = None,
+        versions: bool = False,
     ) -> None:
         super().__init__(folder, settings)
+        self._versions = versions
         self.workers: list[ForkedWorker] = []
         self._fork_server = fork_server
         self._photo = photo
 
     def start(self, **order: Any) -> ForkedWorker:
         """Start a worker."""
-        order = {"folder": str(self.folder), "real": self._photo is not None, **order}
+        kind = {"real": self._photo is not None, "versions": self._versions}
+        order = {"folder": str(self.folder), **kind, **order}
         worker = self._fork_server.worker({**order})  # type: ignore[typeddict-item]
         self.workers.append(worker)
         return worker
@@ -55,6 +64,10 @@ class ForkedInstallation(ProcessInstallation):
             assert code in (0, 1), f"exit code {code}:\n{self.log[-3000:]}"
         conserved(self.settings, self.injected)
         assert corrected or len(self.rows("id")) == len(self.injected), self.rows("id, name, state, reason")
+        if self._versions:
+            contents = {digest(data): data for data in self.injected}
+            answered = self.rows("sha256, model, model_sha256, scores", "state = 'filed'")
+            stub_versions.check_answers(answered, contents, stub_versions.family(self.settings).record_path)
         [(outcome,)] = self.rows("outcome", "name = 'fresh.jpg'")
         assert outcome in ("cats", "dogs", "uncertain")[: 1 if self._photo is None else None]
 

@@ -41,6 +41,7 @@ def _make(module: str, name: str, *fields: object) -> object:
     return getattr(importlib.import_module(module), name)(*fields)
 
 
+BRIGHTNESS = 0.45
 ADMITTED = ("JPEG", 640, 480, 1, None)
 
 
@@ -59,4 +60,17 @@ def answer(id: int, path: bytes, admitted: Any = None) -> ClassificationResult:
             return ClassificationResult(id, None, None, reason, "says the marker")
     marker = next((marker for marker in SCORES if marker in data), b"")
     guess = (b"<cat>", b"<dog>")[hashlib.sha256(data).digest()[0] % 2]
-    return ClassificationResult(id, admitted, dict(SCORES[marker or guess]), both=marker == b"<both>")
+    return ClassificationResult(
+        id, admitted, dict(SCORES[marker or guess]), both=marker == b"<both>", brightness=BRIGHTNESS
+    )
+
+
+def answer_of_version(number: int, id: int, path: bytes, admitted: Any = None) -> ClassificationResult:
+    """Answer as a version of the stub's model does: with scores that tell which one it is."""
+    result = answer(id, path, admitted)
+    return result._replace(scores=result.scores and scores_of_version(number, result.scores))
+
+
+def scores_of_version(number: int, scores: dict[str, float]) -> dict[str, float]:
+    """Return scores that tell a version, and have the same likeliest label."""
+    return {label: score * (1 - number / 1000) for label, score in scores.items()}

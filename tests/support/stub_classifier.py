@@ -22,7 +22,7 @@ from pipeline.classifier.client import ChildLost, LossReason
 from pipeline.classifier.file_checks import Admitted
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import ModelError
-from tests.support.stub_answers import ADMITTED, LABELS, answer
+from tests.support.stub_answers import ADMITTED, LABELS, answer_of_version
 
 BUNDLE = Bundle(
     path=Path("/nowhere"),
@@ -48,10 +48,11 @@ class StubClassifier:
     """Answer at once, in this process; a `<crash>` or `<hang>` loses everything in flight, as a child would.
 
     `polls_until_ready` calls of `ready` say no after each start; `refusal` makes `ready` raise ModelError.
-    `alone` lists the ids of the files that were submitted alone, in order.
+    `alone` lists the ids of the files that were submitted alone, in order. `version` shows in its scores.
     """
 
-    def __init__(self, polls_until_ready: int = 0, refusal: str | None = None) -> None:
+    def __init__(self, polls_until_ready: int = 0, refusal: str | None = None, version: int = 0) -> None:
+        self.version = version
         self.labels: tuple[str, ...] = ()
         self.engine_name = ""
         self.starts = 0
@@ -93,7 +94,8 @@ class StubClassifier:
             return []
         for _, path in self._flying[0]:
             self._lose_if_poison(path)
-        return [answer(*item, Admitted(*ADMITTED)) for item in self._flying.popleft()]
+        admitted = Admitted(*ADMITTED)
+        return [answer_of_version(self.version, *item, admitted) for item in self._flying.popleft()]
 
     def stop(self) -> None:
         self._running = False

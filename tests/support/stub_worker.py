@@ -19,6 +19,7 @@ from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
 from pipeline.worker import loop, service
 from tests.faults import people
+from tests.support import stub_versions
 from tests.support.child_mains import stub_child
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 
@@ -41,14 +42,15 @@ class Order(TypedDict, total=False):
     nofile: int  # most descriptors
     inotify: tuple[str, int]  # `instances` or `watches`, and how many there are
     cgroup: str  # the folder of a control group to live in
+    versions: bool  # change the model after each batch, see `tests.support.stub_versions`
     people: int  # no worker, but a user who corrects what it filed; by this seed
 
 
 class IdleStub(StubClassifier):
     """A stub that waits as long as it was told to when it has nothing to answer, and takes its time."""
 
-    def __init__(self, delay: float = 0.0) -> None:
-        super().__init__()
+    def __init__(self, delay: float = 0.0, version: int = 0) -> None:
+        super().__init__(version=version)
         self._delay = delay
         self._since = 0.0
 
@@ -72,7 +74,8 @@ def run(order: Order) -> int:
     try:
         settings = config.load(Path(order["folder"]) / "config.yaml")
         logs.set_up(settings.log)
-        classifier: Classifier | None = None if order.get("real") else IdleStub(order.get("delay", 0.0))
+        of_itself = order.get("real") or order.get("versions")
+        classifier: Classifier | None = None if of_itself else IdleStub(order.get("delay", 0.0))
         # A child that is spawned would first import what its parent was started as.
         sys.modules["__main__"].__spec__ = None
         vars(sys.modules["__main__"]).pop("__file__", None)
@@ -81,7 +84,9 @@ def run(order: Order) -> int:
         with ExitStack() as stack:
             for owner, name, value in _patches(order):
                 stack.enter_context(mock.patch.object(owner, name, value))
-            return service.run(settings, once=order.get("once", False), classifier=classifier)
+            on_filed = stub_versions.Changes(settings) if order.get("versions") else lambda _: None
+            once = order.get("once", False)
+            return service.run(settings, once=once, classifier=classifier, on_filed=on_filed)
     except PawsortError as error:
         print(f"pawsort: {error}", file=sys.stderr)
         return error.exit_code
@@ -97,6 +102,7 @@ def _patches(order: Order) -> list[tuple[Any, str, Any]]:
     stub = [] if order.get("real") else [(service, "load_bundle", lambda _: BUNDLE)]
     return [
         *stub,
+        *(stub_versions.patches(IdleStub) if order.get("versions") else ()),
         (loop, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
         (engine, "BUSY_SECONDS", order.get("busy", engine.BUSY_SECONDS)),
         (service, "BEAT_SECONDS", service.BEAT_SECONDS if order.get("once") else 0.05),

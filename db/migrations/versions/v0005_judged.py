@@ -53,6 +53,7 @@ def upgrade() -> None:
     more = "'follow', 'remove', 'return', 'edit'"
     _allow("moves", "ck_moves_kind", f"kind IN ({_KINDS})", f"kind IN ({_KINDS}, {more})")
     _index("ix_files_removed", "files", ["id"], "state = 'removed'")
+    _index("ix_files_unread", "files", ["bytes"], "state = 'filed' AND sha256 IS NULL")
     _index("ix_files_reviewed_at", "files", ["reviewed_at"], "reviewed_at IS NOT NULL")
     _create_spot_checks()
     op.execute(_REVIEWS)

@@ -48,8 +48,13 @@ def write(bundle: Bundle, measured: Evaluation) -> Path:
     path = bundle.path / NAME
     old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     bundle.path.mkdir(parents=True, exist_ok=True)
-    replace(path, text(bundle, measured, dict(_KEPT.findall(old))).encode())
+    replace(path, text(bundle, measured, kept_of(old)).encode())
     return path
+
+
+def kept_of(card: str) -> dict[str, str]:
+    """Return the paragraphs of a card that a person wrote, by name."""
+    return dict(_KEPT.findall(card))
 
 
 def text(bundle: Bundle, measured: Evaluation, kept: dict[str, str] | None = None) -> str:
@@ -114,7 +119,9 @@ def _facts(bundle: Bundle) -> str:
 
 def _again(bundle: Bundle) -> str:
     words = shlex.split(bundle.manifest.made.command)
-    start = words.index("train") + 1 if "train" in words else len(words)
+    if "train" not in words:  # learnt: the photos of its test are features
+        return _command(words)
+    start = words.index("train") + 1
     folders: list[str] = []
     for word in words[start:]:
         if word.startswith("--"):

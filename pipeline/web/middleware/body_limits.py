@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
+from python_multipart.multipart import parse_options_header
 from starlette.types import Message, Receive
 
 from pipeline.web.middleware.problems import Problem
@@ -26,6 +27,18 @@ SLOWEST = 2_000
 def is_upload(path: str) -> bool:
     """Return whether a path accepts files."""
     return path in UPLOAD_PATHS
+
+
+def is_foreign_form(path: str, content_type: str | None) -> bool:
+    """Return whether a path that takes no files would get a form with files.
+
+    Starlette's parser for these decodes by any codec that the client names, of which some need seconds, keeps
+    unknown names forever, and makes a temporary file of each part. UPLOAD_PATHS have a parser of their own;
+    the pages send all other forms urlencoded, and programs send JSON.
+    """
+    # The function by which Starlette chooses its parser, so that no spelling passes.
+    kind, _ = parse_options_header(content_type)
+    return kind == b"multipart/form-data" and not is_upload(path) and not path.startswith("/api/")
 
 
 class BodyLimiter:

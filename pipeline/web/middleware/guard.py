@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.config import WebSettings
 from pipeline.ranges import canonical_host, is_address, is_loopback_host
 from pipeline.web.middleware import token_attempts
-from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_upload
+from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_foreign_form, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
 from pipeline.web.middleware.cookies import without_foreign
 from pipeline.web.middleware.problems import Problem, answer, wants_json
@@ -106,22 +106,30 @@ class SecurityMiddleware:
     def _refusal(self, request: Request) -> Response | None:
         if not self._has_connection(request):
             return answer(request, Problem(503, *BUSY, RETRY_AFTER))
-        if is_ambiguous(request.scope, request.headers):
-            words = "The end of this request is ambiguous."
-            how = "Send either Content-Length or Transfer-Encoding, the latter with HTTP/1.1."
-            return answer(request, Problem(400, words, how, {"Connection": "close"}))
-        if not self._hosts.know(request.headers):
-            words = "This server does not accept that host name."
-            how = "Use the address that `pawsort serve` printed, or add the name to `web.hosts`."
-            return answer(request, Problem(421, words, how))
-        if request.method not in SAFE_METHODS and is_cross_site(request.headers):
-            words = "This came from a page of another context, so it was refused."
-            return answer(request, Problem(403, words, "Open Pawsort and do it there."))
+        if problem := self._problem(request):
+            return answer(request, problem)
         try:
             known = not self._token or self._is_open(request) or self._is_known(request)
         except Problem as too_many:
             return answer(request, too_many)
         return None if known else _ask_for_token(request)
+
+    def _problem(self, request: Request) -> Problem | None:
+        """Return why the head of a request is refused; None if it is accepted."""
+        if is_ambiguous(request.scope, request.headers):
+            words = "The end of this request is ambiguous."
+            how = "Send either Content-Length or Transfer-Encoding, the latter with HTTP/1.1."
+            return Problem(400, words, how, {"Connection": "close"})
+        if not self._hosts.know(request.headers):
+            words = "This server does not accept that host name."
+            how = "Use the address that `pawsort serve` printed, or add the name to `web.hosts`."
+            return Problem(421, words, how)
+        if request.method not in SAFE_METHODS and is_cross_site(request.headers):
+            words = "This came from a page of another context, so it was refused."
+            return Problem(403, words, "Open Pawsort and do it there.")
+        if is_foreign_form(request.scope["path"], request.headers.get("content-type")):
+            return Problem(415, "This address takes no files.", "Send application/x-www-form-urlencoded.")
+        return None
 
     def _is_known(self, request: Request) -> bool:
         """Return whether a request has the token or a valid session cookie. Raises Problem 429."""

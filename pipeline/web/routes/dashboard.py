@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from db.queries import listing, overview, review
 from pipeline.config import WatchSettings
+from pipeline.reports import drift_alarms
 from pipeline.reports.calendar_days import bounds, day_of
 from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.services import correct_files
@@ -78,6 +79,7 @@ def _values(context: AppContext) -> dict[str, Any]:
         "polling": polling_interval(context.settings.watch),
         "is_new": engine is None,
         "at": datetime.now(UTC),
+        "drift": drift_alarms.read(context.settings.state),
     }
     if engine is None:
         return {

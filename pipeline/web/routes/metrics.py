@@ -1,4 +1,4 @@
-"""`/metrics` in the text format of Prometheus: state of the worker and files by outcome."""
+"""`/metrics` in the text format of Prometheus, and `/healthz`, which reveals nothing and needs no token."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
+from pipeline.reports.drift import RULES
 from pipeline.web.middleware.openapi import ALWAYS, answers
 from pipeline.web.services.context import ContextDep
+from pipeline.worker.heartbeat import Heartbeat
 from pipeline.worker.status import Status
 
 router = APIRouter(tags=["status"])
@@ -22,6 +24,13 @@ def metrics(context: ContextDep) -> PlainTextResponse:
     return PlainTextResponse("".join(lines(context.status())), media_type=TYPE)
 
 
+# `async`, so that it needs no thread: all of them may be busy.
+@router.get("/healthz", responses=answers(421, 500, 503))
+async def healthz() -> dict[str, str]:
+    """Return that the server responds. `/api/status` returns the state of the worker."""
+    return {"status": "ok"}
+
+
 Sample = tuple[Mapping[str, str], float]
 
 
@@ -32,6 +41,7 @@ def lines(status: Status) -> Iterator[str]:
     yield from _gauge("pawsort_worker_up", "1 if a worker is running.", [({}, float(alive))])
     files = [({"outcome": outcome}, float(count)) for outcome, count in status.counts.items()]
     yield from _gauge("pawsort_files", "Files by outcome.", files)
+    yield from _drift(status)
     if beat is None:
         return
     healthy = [({"health": name}, float(beat.health == name)) for name in ("ok", "degraded", "red")]
@@ -44,6 +54,7 @@ def lines(status: Status) -> Iterator[str]:
     yield from _gauge(
         "pawsort_filed_files_per_second", "Files filed, over the last minute.", [({}, beat.rate_per_second)]
     )
+    yield from _model(beat)
     if beat.disk_free_bytes is not None:
         free = float(beat.disk_free_bytes)
         yield from _gauge(
@@ -51,6 +62,30 @@ def lines(status: Status) -> Iterator[str]:
         )
     inboxes = [({"inbox": inbox.path}, float(inbox.health != "red")) for inbox in beat.inboxes]
     yield from _gauge("pawsort_inbox_up", "1 if the inbox is available.", inboxes)
+
+
+def _drift(status: Status) -> Iterator[str]:
+    if status.drift is None:
+        return
+    alarmed = {alarm.measure for alarm in status.drift.alarms}
+    samples = [({"measure": name}, float(name in alarmed)) for name in RULES]
+    yield from _gauge(
+        "pawsort_drift", "1 if this figure of photos is out of line with the last weeks.", samples
+    )
+
+
+def _model(beat: Heartbeat) -> Iterator[str]:
+    """Yield the model that files photos, and whether it is the one in force."""
+    if beat.model is None:
+        return
+    names = {"model": beat.model, "sha256": beat.model_sha256 or ""}
+    yield from _gauge("pawsort_model_info", "1 for the model that files photos.", [(names, 1.0)])
+    if beat.model_version is None:
+        return
+    version, refused = float(beat.model_version), float(beat.model_problem is not None)
+    yield from _gauge("pawsort_model_version", "Version of that model, 0 for the base.", [({}, version)])
+    words = "1 if the version in force cannot be used."
+    yield from _gauge("pawsort_model_refused", words, [({}, refused)])
 
 
 def _gauge(name: str, words: str, samples: Iterable[Sample]) -> Iterator[str]:

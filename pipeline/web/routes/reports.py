@@ -47,6 +47,8 @@ def page(request: Request, context: ContextDep, day: Text = "") -> Response:
         days=found[:LISTED],
         chosen=chosen,
         inboxes=_by_inbox(report_files.summary(folder, chosen)) if chosen else {},
+        drift=next((each.drift for each in found if each.day == chosen), None),
+        alarms=report_files.drift(folder, chosen) if chosen else [],
         chart=context.cache.get(("reports", _stamp(found)), lambda: _chart(context, found)),
         at=context.settings.report.at,
         timezone=context.settings.report.timezone,

@@ -1,6 +1,7 @@
 """The models that a visitor may choose.
 
-They are the worker's, the shipped ones, those in `models/` beside the settings, and ImageNet's once made.
+They are the worker's in the version in force, the one that the settings name, the shipped ones, those in
+`models/` beside the settings, and ImageNet's once made.
 
 A visitor chooses a name from this list; a path in a request is never opened.
 """
@@ -22,6 +23,9 @@ from models.errors import BundleError
 from models.inference import imagenet_bundle
 from models.inference.engines import Kind, answering
 from pipeline.config import Settings
+from pipeline.errors import ModelError
+from pipeline.learning import versions
+from pipeline.learning.versions import Family, Version
 from pipeline.web.middleware.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -48,9 +52,12 @@ class ModelRegistry:
 
     def __init__(self, settings: Settings, folder: Path = SHIPPED) -> None:
         self._engine: Kind = settings.engine
-        self._own = bundles.locate(settings.model, settings.base)
+        self._settings = settings
+        self._base = bundles.locate(settings.model, settings.base)
         self._folders = (folder, settings.base / "models")
         self._loaded: dict[Path, tuple[int, Bundle | None]] = {}
+        self._family: Family | None = None
+        self._versions: tuple[tuple[int, int], tuple[Version, ...]] = ((-1, -1), ())
         self._lock = threading.Lock()
 
     def all(self) -> list[Choice]:
@@ -75,14 +82,38 @@ class ModelRegistry:
 
     def _found(self) -> Iterator[Choice]:
         seen: set[str] = set()
-        for key, path in self._places():
+        own = self._workers()
+        for key, path in self._places(own):
             # A user's bundle may have the name of a shipped one; the first of a name is used.
             if key not in seen and (bundle := self._bundle(path)) is not None:
                 seen.add(key)
-                yield Choice(key, bundle, path == self._own)
+                yield Choice(key, bundle, path == own.path)
 
-    def _places(self) -> Iterator[tuple[str, Path]]:
-        yield self._own.name, self._own
+    def _workers(self) -> Version:
+        """Return the version in force, or the latest before it that can be used; at last the base."""
+        *learnt, base = self._chain()
+        return next((version for version in learnt if self._bundle(version.path) is not None), base)
+
+    def _chain(self) -> tuple[Version, ...]:
+        """Return `versions.chain_or_base`, read again only when the base or the record has changed."""
+        base = Version(0, self._base.name, self._base)
+        if not versions.has_versions(self._settings):
+            return (base,)
+        try:
+            base_changed = _changed_at(self._base / bundles.MANIFEST)
+            if self._family is None or self._versions[0][0] != base_changed:
+                self._family = versions.family(self._settings)
+            changed = base_changed, _changed_at(self._family.record_path)
+            if self._versions[0] != changed:
+                self._versions = changed, tuple(versions.chain_or_base(self._family))
+        except ModelError:  # `_load` says why
+            return (base,)
+        return self._versions[1]
+
+    def _places(self, own: Version) -> Iterator[tuple[str, Path]]:
+        if own.number:
+            yield own.name, own.path
+        yield self._base.name, self._base
         for folder in self._folders:
             for manifest in sorted(folder.glob(f"*/{bundles.MANIFEST}")):
                 yield manifest.parent.name, manifest.parent
@@ -92,10 +123,7 @@ class ModelRegistry:
             yield imagenet_bundle.NAME, manifest.parent
 
     def _bundle(self, path: Path) -> Bundle | None:
-        try:
-            changed = os.stat(path / bundles.MANIFEST).st_mtime_ns
-        except OSError:
-            changed = 0
+        changed = _changed_at(path / bundles.MANIFEST)
         if path not in self._loaded or self._loaded[path][0] != changed:
             self._loaded[path] = (changed, self._load(path))
         return self._loaded[path][1]
@@ -106,3 +134,11 @@ class ModelRegistry:
         except BundleError as error:
             log.warning("this model cannot be chosen: %s", error)
             return None
+
+
+def _changed_at(path: Path) -> int:
+    """Return when a file was changed, in nanoseconds, 0 if it cannot be found."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0

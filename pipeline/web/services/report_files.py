@@ -14,7 +14,9 @@ from typing import BinaryIO
 
 from pipeline.files.safe_open import open_if_regular
 
-NAME = re.compile(r"(summary|images)-(\d{4}-\d{2}-\d{2})\.csv|latest-(summary|images)\.csv", re.ASCII)
+NAME = re.compile(
+    r"(summary|images|drift)-(\d{4}-\d{2}-\d{2})\.csv|latest-(summary|images|drift)\.csv", re.ASCII
+)
 """Names of reports; no other file in the folder can be read."""
 
 LARGEST_SUMMARY = 4_000_000
@@ -30,6 +32,7 @@ class Day:
     day: str
     summary: int | None
     images: int | None
+    drift: int | None = None
 
 
 def days(folder: Path) -> list[Day]:
@@ -41,7 +44,8 @@ def days(folder: Path) -> list[Day]:
             if match and match[2] and entry.is_file(follow_symlinks=False):
                 sizes.setdefault(match[2], {})[match[1]] = entry.stat(follow_symlinks=False).st_size
     return [
-        Day(day, sizes[day].get("summary"), sizes[day].get("images")) for day in sorted(sizes, reverse=True)
+        Day(day, *(sizes[day].get(kind) for kind in ("summary", "images", "drift")))
+        for day in sorted(sizes, reverse=True)
     ]
 
 
@@ -58,13 +62,23 @@ def pieces(file: BinaryIO) -> Iterator[bytes]:
 
 def summary(folder: Path, day: str) -> list[dict[str, str]]:
     """Return the rows of a day's summary; none if the file is missing or is not a summary."""
-    found = open_report(folder, f"summary-{day}.csv")
+    return [
+        row for row in _rows(folder, f"summary-{day}.csv") if {"inbox", "outcome", "images"} <= row.keys()
+    ]
+
+
+def drift(folder: Path, day: str) -> list[str]:
+    """Return the sentences on what was out of line on a day."""
+    return [text for row in _rows(folder, f"drift-{day}.csv") if (text := row.get("sentence"))]
+
+
+def _rows(folder: Path, name: str) -> list[dict[str, str]]:
+    found = open_report(folder, name)
     if found is None:
         return []
     with open(found[0], "rb") as file:
         text = file.read(LARGEST_SUMMARY).decode("utf-8", "replace")
-    rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    return [_plain(row) for row in rows if {"inbox", "outcome", "images"} <= row.keys()]
+    return [_plain(row) for row in csv.DictReader(io.StringIO(text, newline=""))]
 
 
 def _plain(row: dict[str, str]) -> dict[str, str]:

@@ -73,3 +73,22 @@ def test_judged_are_corrections_and_confirmations_each_content_once(ledger: Ledg
         assert list(judged.judged(engine)) == found
     finally:
         judged.PAGE = page
+
+
+def test_filed_are_those_without_a_correction_the_latest_first(ledger: Ledger, engine: Engine) -> None:
+    first, second, third = (filed(ledger, b"%d.jpg" % n, ino=n) for n in (1, 2, 3))
+    correct(ledger, second, "dog")
+    assert {one.id for one in judged.filed(engine, 10)} == {first, third}
+    assert [one.id for one in judged.filed(engine, 1)] == [third]
+    assert judged.filed(engine, 1)[0].path == b"/sorted/cats/3.jpg"
+
+
+def test_a_listing_has_the_judged_photos_or_the_others(ledger: Ledger, engine: Engine) -> None:
+    first, second, third = (filed(ledger, b"%d.jpg" % n, ino=n) for n in range(3))
+    correct(ledger, first, "cat")
+    undo(ledger, second, correct(ledger, second, "dog"), "cats", None, 2)
+
+    def ids(reviewed: bool | None) -> set[int]:
+        return {row["id"] for row in listing.results(engine, listing.ResultFilter(reviewed=reviewed))}
+
+    assert (ids(True), ids(False), ids(None)) == ({first}, {second, third}, {first, second, third})

@@ -150,7 +150,7 @@ def test_another_network_in_int8_is_refused_by_the_self_test(copied: Path):
     rows = content["int8"]["self_test"]["probabilities"]
     content["int8"]["self_test"]["probabilities"] = [[row[1], row[2], row[0]] for row in rows]
     content["int8"]["self_test"]["tolerance"] = 0.001
-    packed, int8, _ = files_of(load(copied))
+    packed, int8, *_ = files_of(load(copied))
     with pytest.raises(BundleError, match="self-test failed"):
         open_engine(answering(write(compose(copied, content, packed, int8), packed, int8)))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Collection
+import subprocess
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,34 @@ def test_a_folder_on_another_device_than_at_the_start_is_not_all_deleted(
     os.unlink(pawsort.at("cats/1.jpg"))
     assert "the disk is another one" in pawsort.follow().notes[0]
     assert states(pawsort) == {"filed"}
+
+
+@pytest.fixture
+def album(pawsort: Followed) -> Iterator[Path]:
+    """A disk that is mounted below the folder of a class, with two photos."""
+    some(pawsort, 9)
+    album = pawsort.settings.sorted / "cats" / "album"
+    album.mkdir(parents=True)
+    if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", album], check=False).returncode:
+        pytest.skip("no right to mount a disk")
+    for n in range(2):
+        pawsort.put(f"cats/album/{n}.png")
+    pawsort.follow()
+    yield album
+    subprocess.run(["umount", "-l", album], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("afresh", [False, True])
+def test_a_disk_that_is_unmounted_below_a_folder_takes_no_photo_along(
+    pawsort: Followed, album: Path, afresh: bool
+) -> None:
+    subprocess.run(["umount", "-l", album], check=True)
+    os.unlink(pawsort.at("cats/1.jpg"))
+    assert f"no disk is mounted at {album}" in pawsort.follow(afresh=afresh).notes[0]
+    assert states(pawsort) == {"filed"}
+    (pawsort.settings.sorted / "cats" / "emptied").mkdir()
+    assert pawsort.follow().notes == ()
+    assert pawsort.rows("count(*)", "state = 'removed'") == [(3,)]
 
 
 def test_sorted_that_is_another_folder_is_left_alone(pawsort: Followed) -> None:

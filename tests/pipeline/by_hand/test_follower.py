@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from db.connection.errors import DatabaseUnavailable
 from db.queries import places
-from pipeline.by_hand import comparison, follower
+from pipeline.by_hand import comparison, follower, take_up
 from pipeline.by_hand.follower import Follower
+from pipeline.by_hand.recorder import Recorder
 from pipeline.watch import inotify
+from pipeline.watch.stability import FileSnapshot
 from pipeline.worker import service
 from tests.pipeline.by_hand.conftest import Followed
 from tests.support.installation import FOLDERS, QUICK, wait
@@ -135,6 +137,25 @@ def test_the_time_to_the_next_scan_grows_with_that_of_the_last(pawsort: Followed
     assert pawsort.follower._scan_at >= pawsort.clock + 100.0 / follower.SHARE
     pawsort.follower._change()
     assert pawsort.clock + 900.0 < pawsort.follower._scan_at <= pawsort.clock + 1001.0
+
+
+def test_what_was_taken_up_does_not_delay_the_next_scan(
+    pawsort: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of new photos are read once; a photo that is dragged afterwards is recorded soon."""
+    hashed = take_up.digest
+
+    def slowly(seen: FileSnapshot) -> Generator[None, None, str | None]:
+        pawsort.clock += 100.0
+        return (yield from hashed(seen))
+
+    monkeypatch.setattr(take_up, "digest", slowly)
+    pawsort.put("cats/a.png")
+    soon = pawsort.follow()._scan_at
+    assert soon < pawsort.clock + 100.0
+    monkeypatch.setattr(Recorder, "additions", lambda *_: iter(()))
+    pawsort.put("cats/b.png")
+    assert pawsort.follow()._scan_at >= pawsort.clock + 100.0 / follower.SOON_SHARE - 1.0
 
 
 def test_a_database_that_is_away_is_tried_again(pawsort: Followed, monkeypatch: pytest.MonkeyPatch) -> None:

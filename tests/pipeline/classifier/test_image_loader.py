@@ -90,6 +90,24 @@ def test_memory_of_a_photo_is_used_again_for_the_next(batches: Batches, tmp_path
     assert pages(20) < 20 * 200  # 1,000,000 bytes are 245 pages
 
 
+def test_each_picture_has_its_brightness_and_an_unreadable_file_none(
+    batches: Batches, tmp_path: Path
+) -> None:
+    shades = {1: (0, 0, 0), 2: (255, 255, 255), 3: (51, 102, 153)}
+    for id, colour in shades.items():
+        Image.new("RGB", (48, 40), colour).save(tmp_path / f"{id}.png")
+    (tmp_path / "4.png").write_bytes(b"no picture")
+    batches.put([(id, os.fsencode(tmp_path / f"{id}.png")) for id in (*shades, 4)])
+    [batch] = islice(batches, 1)
+    assert [result.brightness for result in batch.results] == [0.0, 1.0, pytest.approx(0.4), None]
+
+
+def test_the_brightness_of_a_photo_is_near_the_mean_of_all_its_pixels() -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, (224, 224, 3), np.uint8)
+    pixels[:100] //= 2  # a dark sky
+    assert image_loader.brightness(pixels) == pytest.approx(pixels.mean() / 255, abs=0.015)
+
+
 def test_each_file_that_was_read_is_reported(tmp_path: Path) -> None:
     told: list[int] = []
     batches = Batches(SIZE, LIMITS, threads=2, on_loaded=lambda: told.append(1))

@@ -33,7 +33,7 @@ NOT_NUMBERS = ("nan", "inf", "-inf", "1e400", "1" + "0" * 400, "x")
 
 WORDS = {
     "undo": (), "query": (), "report": (), "serve": (), "train": ("none", "--out", "out"),
-    "evaluate": ("cats_dogs", "none"),
+    "evaluate": ("cats_dogs", "none"), "export": ("../exported",), "check": (),
 }  # fmt: skip
 """What else the commands need that take numbers or times."""
 

@@ -47,6 +47,15 @@ def test_what_an_undo_has_put_back_can_be_let_go_too(pawsort: Installation) -> N
     assert pawsort.tree() == {b"inbox/x.jpg": b"cat"}
 
 
+def test_what_an_undo_has_put_back_is_found_by_its_path_in_the_inbox(pawsort: Installation) -> None:
+    id = pawsort.file(b"x.jpg")
+    pawsort.undo(last=1)
+    path = os.path.join(pawsort.raw_inbox, b"x.jpg")
+    assert correct_undo_retry.undo(pawsort.engine, pawsort.settings, "ann", [path])[0].problem is not None
+    assert retry(pawsort, path) == [None]
+    assert pawsort.state(id)[0] == "vanished"
+
+
 def test_two_retries_of_one_failure_are_one(pawsort: Installation) -> None:
     id = pawsort.file(b"x.jpg", outcome="failed")
     assert retry(pawsort, Known(id, 0)) == [None]

@@ -83,6 +83,20 @@ def test_a_row_without_a_checksum_whose_file_is_filed_elsewhere_ends(
     assert [whole.state(id)[0] for id in (old, new)] == ["vanished", "filed"]
 
 
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_row_without_a_checksum_ends_whose_file_has_the_time_of_another_disk(
+    whole: Installation, hashed: bool
+) -> None:
+    whole.file(b"beside.jpg", b"4", outcome="failed")
+    old = whole.file(b"big.jpg", b"5", outcome="failed", hashed=not hashed)
+    new = come_again(whole, "failed/big.jpg", b"5", "cats", hashed=hashed)
+    exact, rounded = 1_700_000_001_123_456_789, 1_700_000_001_120_000_000
+    with writing(whole.engine) as connection:
+        connection.execute(update(files).where(files.c.id.in_([old, new])).values(mtime_ns=exact))
+    os.utime(whole.settings.sorted / "cats/big.jpg", ns=(rounded, rounded))
+    assert told(whole) == {"superseded sorted/failed/big.jpg": True}
+
+
 def test_a_row_without_a_checksum_stays_beside_another_file_of_its_name(whole: Installation) -> None:
     whole.file(b"beside.jpg", b"4", outcome="failed")
     whole.file(b"big.jpg", b"5", outcome="failed", hashed=False)

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import Engine, insert, select, update
 
 from db.connection.engine import open_database, reading, writing
+from db.queries.listing import written_reports
 from db.schema.tables import FileRow, ReportRow, results
 from pipeline.reports import daily
 from pipeline.reports.daily import Reporter
@@ -174,7 +175,7 @@ def test_chunks_make_the_same_file_as_one_piece(
 def test_an_empty_day_has_headers_only(reporter: Reporter) -> None:
     report = reporter.write_day(DAY, NEXT_NIGHT)
     assert (report.arrived, report.reconciles) == (0, True)
-    assert [len(records(path)) for path in report.paths] == [1, 1]
+    assert [len(records(path)) for path in report.paths[:2]] == [1, 1]
 
 
 def test_a_day_is_that_of_the_zone_and_half_open(engine: Engine, reporter: Reporter, tmp_path: Path) -> None:
@@ -310,11 +311,10 @@ def test_giving_up_leaves_the_old_files_and_the_day_due(engine: Engine, reporter
 
 def test_stopping_is_heeded_between_days_that_have_no_images(engine: Engine, reporter: Reporter) -> None:
     add(engine, photo(seen_at=NOON - timedelta(days=2)))
-    calls = iter([None, None, None, KeyboardInterrupt()])
 
     def check() -> None:
-        if error := next(calls):
-            raise error
+        if len(written_reports(engine)) == 2:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         reporter.write_due(NEXT_NIGHT, check)

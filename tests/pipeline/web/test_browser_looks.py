@@ -136,8 +136,8 @@ def named(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[st
 
 
 WIDE = (
-    "/", "/review", "/review?many=1", "/browse", "/browse?reason=" + "r" * 120, "/today", "/reports",
-    "/models", f"/models/{LONG_MODEL}", "/models/cats_dogs_mobilenet",
+    "/", "/review", "/review?many=1", "/check", "/browse", "/browse?reason=" + "r" * 120, "/today",
+    "/reports", "/models", f"/models/{LONG_MODEL}", "/models/cats_dogs_mobilenet",
 )  # fmt: skip
 
 SPACED = """
@@ -153,6 +153,19 @@ def test_spaced_text_widens_no_page(named: str, browser: Any) -> None:
             window.page.goto(path)
             window.page.add_style_tag(content=SPACED)
             assert not window.scrolls_sideways(), path
+
+
+@pytest.mark.parametrize("path", ["/review", "/files/1"])
+def test_zoomed_pages_keep_short_names_of_classes_whole(live: str, browser: Any, path: str) -> None:
+    with Window(browser, live) as window:
+        page = window.page
+        page.set_viewport_size({"width": 640, "height": 450})  # 1,280 x 900 at 200%
+        page.goto(path)
+        name = page.locator(".bars li span").first
+        one_line = name.bounding_box()["height"]
+        for selector, text in ((".bars li span", "neither"), (".bars .value", "99.3 %")):
+            page.locator(selector).first.evaluate("(element, text) => { element.textContent = text; }", text)
+        assert name.bounding_box()["height"] == one_line
 
 
 @pytest.mark.parametrize("width", [320, 1280])

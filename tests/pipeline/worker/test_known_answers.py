@@ -14,10 +14,20 @@ from pipeline.classifier.answer_key import answer_key
 from pipeline.config import DecisionSettings, LimitSettings
 from tests.pipeline.worker.repeats import OTHER, change, come_back, correct, database, live, undo
 from tests.support.installation import Installation
-from tests.support.stub_answers import REASONS, SCORES
+from tests.support.stub_answers import BRIGHTNESS, REASONS, SCORES
 from tests.support.stub_classifier import BUNDLE
 
 CAT = SCORES[b"<cat>"]
+
+
+def test_the_brightness_of_a_photo_is_recorded_and_that_of_its_copies_too(pawsort: Installation) -> None:
+    pawsort.drop("x.jpg", b"<cat>")
+    live(pawsort)
+    pawsort.drop("y.jpg", b"<cat>")
+    pawsort.drop("z.jpg", b"<truncated>")
+    live(pawsort)
+    rows = [("x.jpg", BRIGHTNESS), ("y.jpg", BRIGHTNESS), ("z.jpg", None)]
+    assert pawsort.rows("name, brightness") == rows
 
 
 # --- an answer is taken over under the same conditions only -------------------------------------------

@@ -68,6 +68,17 @@ def test_red_health_is_not_well_and_says_why(tmp_path: Path) -> None:
     assert r"/in\nbox (polling), 3 waiting" in seen.as_text()
 
 
+def test_the_model_at_work_and_what_was_learnt_are_told(tmp_path: Path) -> None:
+    settings = site(tmp_path)
+    with worker_lock(settings):
+        beat(at=datetime.now(UTC), model="pets@2", engine="int8", learning="pets@3 is\nbetter").write(
+            settings.state / FILE_NAME
+        )
+        text = status.read(settings, None).as_text()
+    assert "model      pets@2 on int8\n" in text
+    assert "learning   pets@3 is\\nbetter\n" in text
+
+
 def test_every_outcome_that_always_exists_is_counted(tmp_path: Path) -> None:
     assert status.read(site(tmp_path), None).counts == {"uncertain": 0, "failed": 0, "waiting": 0}
 

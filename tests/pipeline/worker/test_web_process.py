@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import import_path
 from pipeline.processes import PARENT_VARIABLE, is_running
 from pipeline.worker import web_process
 from pipeline.worker.web_process import WebProcess
@@ -117,7 +118,7 @@ def test_it_does_not_outlive_a_worker_that_was_killed() -> None:
 
 def test_a_server_whose_parent_has_ended_does_not_start() -> None:
     """The settings are missing, so a command that began would have failed."""
-    line = [*web_process._interpreter(), "serve", "--config", "/nowhere"]
+    line = [*import_path.interpreter(), "serve", "--config", "/nowhere"]
     assert subprocess.run(line, env={**os.environ, PARENT_VARIABLE: "1"}, timeout=60).returncode == 0
     for own in ({}, {PARENT_VARIABLE: "abc"}):  # what is no id is ignored
         ended = subprocess.run(line, env=os.environ | own, capture_output=True, text=True, timeout=60)

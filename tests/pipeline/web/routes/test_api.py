@@ -71,6 +71,7 @@ def test_a_request_without_a_photo_is_told_what_to_send(
 
 def test_the_models_are_listed_the_workers_own_first(site: tuple[TestClient, Installation]) -> None:
     first = site[0].get("/api/models").json()[0]
+    assert [version["version"] for version in first.pop("versions")] == [0]
     assert first == {"name": "cats_dogs", "labels": ["cat", "dog", "neither"], "is_workers": True}
 
 
@@ -237,7 +238,21 @@ def beat(pawsort: Installation) -> None:
     inbox = InboxBeat('/in\n"b\\ox', "native", "ok", None, 3)
     now = datetime.now(UTC)
     Heartbeat(
-        1, now, now, "watching", "ok", (), (inbox,), "stub", "cats_dogs", 2.5, 7, disk_free_bytes=10**12
+        1,
+        now,
+        now,
+        "watching",
+        "ok",
+        (),
+        (inbox,),
+        "stub",
+        "pets@2",
+        2.5,
+        7,
+        disk_free_bytes=10**12,
+        model_version=2,
+        model_sha256="a" * 64,
+        model_problem="model pets@3 is not used: damaged",
     ).write(pawsort.settings.state / FILE_NAME)
 
 
@@ -258,6 +273,8 @@ def test_metrics_are_in_the_format_of_prometheus(client: TestClient, pawsort: In
     assert "pawsort_worker_up 0" in lines
     assert "pawsort_filed_files_per_second 2.5" in lines
     assert "pawsort_disk_free_bytes 1000000000000" in lines
+    assert f'pawsort_model_info{{model="pets@2",sha256="{"a" * 64}"}} 1' in lines
+    assert {"pawsort_model_version 2", "pawsort_model_refused 1"} <= set(lines)
     assert r'pawsort_inbox_up{inbox="/in\n\"b\\ox"} 1' in lines
     names = [line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")]
     assert {f"# TYPE {name} gauge" for name in names} <= set(lines)

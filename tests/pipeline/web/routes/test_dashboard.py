@@ -49,7 +49,10 @@ def test_the_page_has_what_the_worker_says_of_itself(client: TestClient, pawsort
         InboxBeat("/in/a", "native", "ok", None, 2),
         InboxBeat("/in/b<", "polling", "degraded", "no events", 0),
     )
-    said = beat(inboxes=inboxes, rate_per_second=12.5, reasons=("slow <disk>",), disk_free_bytes=10**9)
+    said = beat(
+        inboxes=inboxes, rate_per_second=12.5, reasons=("slow <disk>",), disk_free_bytes=10**9,
+        model="pets@2", learning="pets@3 is better",
+    )  # fmt: skip
     said.write(pawsort.settings.state / heartbeat.FILE_NAME)
     with worker_lock(pawsort.settings):
         text = client.get("/today", headers=HTML).text
@@ -58,6 +61,7 @@ def test_the_page_has_what_the_worker_says_of_itself(client: TestClient, pawsort
     assert text.count("watching (events)") == 1 and "2 waiting" in text and "0 waiting" in text
     assert "watching (polling every 2 to 60 s)" in text
     assert "1.0 GB of" in text
+    assert "Model: pets@2" in text and "Learning: pets@3 is better" in text
 
 
 def test_a_dead_worker_is_red(client: TestClient, pawsort: Installation) -> None:

@@ -8,8 +8,10 @@ import pytest
 from models.bundle.bundle import MANIFEST
 from models.bundle.cache import cache_folder
 from pipeline.config import Settings
+from pipeline.learning import versions
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.served_models.model_registry import SHIPPED, ModelRegistry
+from tests.support.model_versions import add_version, damage, small_bundle
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +52,23 @@ def test_a_model_of_the_settings_is_listed_once(tmp_path: Path) -> None:
     choices = ModelRegistry(Settings(base=tmp_path, model="models/pets"))
     assert keys(choices) == [("pets", True), ("cats_dogs", False), *OTHERS]
     assert choices.one(None).key == "pets"
+
+
+def test_the_version_in_force_is_the_workers_and_the_base_is_still_listed(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "models" / "pets")
+    settings = Settings(base=tmp_path, state=tmp_path / "state", model="pets")
+    choices = ModelRegistry(settings)
+    shipped = [("cats_dogs", False), *OTHERS]
+    assert keys(choices) == [("pets", True), *shipped]
+    for number in (1, 2):
+        add_version(settings, number)
+        versions.promote(settings, number, "ann")
+        assert keys(choices) == [(f"pets@{number}", True), ("pets", False), *shipped]
+    damage(settings.state / "models" / "pets" / "2")
+    assert keys(ModelRegistry(settings))[0] == ("pets@1", True), "as the worker does"
+    versions.rollback(settings, "ann")
+    versions.rollback(settings, "ann")
+    assert keys(choices) == [("pets", True), *shipped]
 
 
 def test_imagenet_is_there_once_made_and_until_then_says_how(tmp_path: Path, cache: Path) -> None:

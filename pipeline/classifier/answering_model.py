@@ -1,0 +1,78 @@
+"""Turn the answers of one model into decisions on files: its folders, its threshold, its answer key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, partial
+from typing import Any
+
+from db.schema.records import Entry, FileDecision
+from models.bundle.bundle import Bundle
+from models.labels import NEITHER
+from pipeline.classifier.answer_key import answer_key
+from pipeline.classifier.configured_model import policy
+from pipeline.classifier.file_checks import Admitted
+from pipeline.classifier.messages import ClassificationResult
+from pipeline.config import Settings
+from pipeline.decision import FAILED, UNCERTAIN, decide
+
+_KEPT = ("model", "model_sha256", "answer_key", "brightness")
+
+
+class AnsweringModel:
+    """One model with the settings under which it answers; never changed, so that no answer mixes two."""
+
+    def __init__(self, settings: Settings, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._policy = policy(settings, bundle)
+        self.key = cache(partial(answer_key, settings, bundle))
+        """Returns the answer key for the name of an engine."""
+
+    def decision(
+        self, id: int, sha256: str | None, result: ClassificationResult, engine_name: str
+    ) -> FileDecision:
+        """Decide on a file by the answer of this model to it."""
+        known: dict[str, Any] = {"answer_key": self.key(engine_name), "brightness": result.brightness}
+        if result.admitted:
+            known |= _header(result.admitted)
+        if result.scores is None:
+            return failed(id, sha256, result.reason, result.detail)._replace(**known)
+        return self._by_scores(id, sha256, result.scores, result.both)._replace(**known)
+
+    def like(self, earlier: Entry, id: int, sha256: str | None) -> FileDecision:
+        """Decide on a file as an earlier file of the same content was decided under the same answer key."""
+        if earlier.scores is None:
+            decision = failed(id, sha256, earlier.reason, earlier.detail)
+        else:
+            decision = self._by_scores(id, sha256, earlier.scores, earlier.reason == "both")
+        kept = {name: getattr(earlier, name) for name in _KEPT}
+        return decision._replace(**_header(earlier), **kept)
+
+    def folder_of(self, label: str | None) -> str | None:
+        """Return the folder of a label that a person chose, None for one that this model does not know."""
+        return UNCERTAIN if label == NEITHER else self._policy.folders.get(label or "")
+
+    def _by_scores(
+        self, id: int, sha256: str | None, scores: Mapping[str, float], both: bool
+    ) -> FileDecision:
+        decision = decide(scores, self._policy, both)
+        return FileDecision(
+            id,
+            decision.outcome,
+            decision.prediction,
+            decision.confidence,
+            decision.reason,
+            scores=dict(scores),
+            sha256=sha256,
+            model=self.bundle.name,
+            model_sha256=self.bundle.sha256,
+        )
+
+
+def failed(id: int, sha256: str | None, reason: str | None, detail: str | None) -> FileDecision:
+    """Return the decision on a file that cannot be classified."""
+    return FileDecision(id, FAILED, reason=reason, detail=detail, sha256=sha256)
+
+
+def _header(source: Admitted | Entry) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in ("format", "width", "height", "taken_at")}

@@ -1,0 +1,126 @@
+"""Make a new version of the model from the photos that people judged: `pawsort learn`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from db.queries import judged as queries
+from pipeline.config import Settings
+from pipeline.errors import SettingsError, translated
+from pipeline.files.folders import sync_folders
+from pipeline.learning.learn_status import learning, reporting
+from pipeline.learning.versions import Family, Version, family, in_force, next_version
+from pipeline.permissions import limited
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from models.learning.record import Learnt
+    from models.progress import Progress, ProgressCallback
+
+log = logging.getLogger(__name__)
+
+NICENESS = 10
+MOST_JUDGED = 10_000
+"""Judged photos that are learnt from, the latest ones: 250 MB of features."""
+
+MOST_FILED = 500
+"""Photos filed last that are looked at for changes."""
+
+_UNFINISHED = ".learning-"
+CACHE = "features.npz"
+
+
+def learn(
+    settings: Settings, engine: Engine, progress: ProgressCallback, *, whole: bool = False
+) -> tuple[Version, Learnt]:
+    """Learn from the judged photos, and write the result as a new version; it is not put in force.
+
+    Sets this process to a low priority. An interrupted run leaves nothing behind. Raises LockError while
+    another process learns, SettingsError for too few photos, ModelError, OSError.
+    """
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    with (
+        limited(settings.permissions),
+        learning(settings),
+        reporting(settings.state) as report,
+        translated(),
+    ):
+
+        def both(made: Progress) -> None:
+            progress(made)
+            report(made)
+
+        known = family(settings)
+        judged = _judged(engine)
+        if not judged:
+            raise SettingsError(
+                "no photo was judged yet: correct or confirm some on the page Review or by `pawsort correct`"
+            )
+        version = known.version(next_version(settings))
+        with _new_folder(known, version) as folder:
+            result = _learnt(settings, engine, known, version, folder, judged, both, whole)
+        report.made(version.number)
+    return version, result
+
+
+def _learnt(
+    settings: Settings,
+    engine: Engine,
+    known: Family,
+    version: Version,
+    folder: Path,
+    judged: list[queries.Judged],
+    progress: ProgressCallback,
+    whole: bool,
+) -> Learnt:
+    # TensorFlow is imported in the process that learns alone.
+    from models.learning.learn import LearnOptions, learn
+    from models.learning.photos import FiledPhoto, JudgedPhoto
+    from models.learning.whole import learn_whole
+
+    rows = [JudgedPhoto(os.fsencode(row.path), row.label, row.sha256, row.model, row.id) for row in judged]
+    filed = [
+        FiledPhoto(os.fsencode(row.path), row.sha256, row.id) for row in queries.filed(engine, MOST_FILED)
+    ]
+    options = LearnOptions(
+        champion=in_force(settings),
+        name=version.name,
+        out=folder,
+        judged=rows,
+        filed=filed,
+        base_sha256=known.sha256,
+        engine=settings.engine,
+        target_precision=settings.decision.target_precision,
+        cache=known.folder / CACHE,
+    )
+    return learn_whole(options, progress) if whole else learn(options, progress)
+
+
+def _judged(engine: Engine) -> list[queries.Judged]:
+    """Return the judged photos, the latest MOST_JUDGED of them."""
+    found = list(queries.judged(engine))
+    if len(found) > MOST_JUDGED:
+        log.warning("of %d judged photos, the latest %d are learnt from", len(found), MOST_JUDGED)
+    return found[-MOST_JUDGED:]
+
+
+@contextmanager
+def _new_folder(known: Family, version: Version) -> Iterator[Path]:
+    """Yield a hidden folder, which becomes that of the version when it is complete, or is removed."""
+    for left in known.folder.glob(f"{_UNFINISHED}*"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    folder = known.folder / f"{_UNFINISHED}{version.number}"
+    folder.mkdir()
+    try:
+        yield folder
+        folder.rename(version.path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sync_folders([os.fsencode(known.folder)])

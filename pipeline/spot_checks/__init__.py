@@ -1,0 +1,4 @@
+"""Spot checks: draw filed photos at random, record whether they are right, and tell the precision achieved.
+
+Imports `classifier`, `corrections`, `db`, `models` and the root of `pipeline`.
+"""

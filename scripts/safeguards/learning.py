@@ -1,0 +1,101 @@
+# ruff: noqa: E501
+"""Safeguards: learning from judged photos."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "a version whose files were deleted at work gives way to the one before it",
+        "pipeline/classifier/model_switch.py",
+        "            if not self._active.version.number:\n                raise\n",
+        "            raise\n",
+        (),
+        (
+            "pipeline/worker/test_model_change.py::test_a_version_at_work_that_cannot_start_again_gives_way_to_the_one_before_it",
+        ),
+    ),
+    of(
+        "no version from wrong labels is better",
+        "models/learning/verdict.py",
+        "        _of_labels(comparison)\n        or _of_new_labels",
+        "        _of_new_labels",
+        (),
+        ("models/learning/test_verdict.py::test_it_is_not_promoted_otherwise_and_the_reason_says_why",),
+    ),
+    of(
+        "a version that files more photos wrongly than promised is not better",
+        "models/learning/verdict.py",
+        "        or _of_filed(comparison.own, comparison.target_precision)\n",
+        "",
+        (),
+        (
+            "models/learning/test_verdict.py::test_more_of_ones_own_photos_in_wrong_folders_than_promised_is_not_better",
+        ),
+    ),
+    of(
+        "a few flips do not make a version better",
+        "models/learning/verdict.py",
+        "    if at_least(better, better + worse) <= SIGNIFICANT and better > worse:\n",
+        "    if better > worse:\n",
+        (),
+        ("models/learning/test_verdict.py::test_it_is_not_promoted_otherwise_and_the_reason_says_why",),
+    ),
+    of(
+        "photos that a version has learnt from do not compare",
+        "models/learning/judged.py",
+        "    return np.where(learnt & (parts == TEST), TRAIN, parts).astype(np.int8)\n",
+        "    return parts\n",
+        (),
+        ("models/learning/test_judged.py::test_photos_that_the_champion_has_learnt_from_do_not_compare",),
+    ),
+    of(
+        "a photo with another content is not learnt from",
+        "models/learning/photos.py",
+        "        if hashlib.sha256(content).hexdigest() != digest:\n",
+        "        if False:\n",
+        (),
+        (
+            "pipeline/learning/test_learn.py::test_a_photo_that_is_gone_or_changed_is_left_out_with_its_reason",
+        ),
+    ),
+    of(
+        "photos of training are predicted by layers fitted without them",
+        "models/learning/fitting/last_layer.py",
+        "rows = [np.concatenate([folds[trains] != fold, np.ones(len(own), bool)]) for fold in range(FOLDS + 1)]",
+        "rows = [np.ones(trains.sum() + len(own), bool) for fold in range(FOLDS + 1)]",
+        (),
+        (
+            "models/learning/fitting/test_last_layer.py::test_a_layer_that_remembers_old_labels_of_training_does_not_hide_a_new_one",
+        ),
+    ),
+    of(
+        "a learnt version answers in the precision that it was learnt in",
+        "models/inference/engines.py",
+        "    if alone not in (None, chosen):\n",
+        "    if False:\n",
+        (),
+        (
+            "models/inference/test_engines.py::test_a_learnt_version_answers_in_the_precision_that_it_was_learnt_in_alone",
+        ),
+    ),
+    of(
+        "an interrupted run leaves no version",
+        "pipeline/learning/learn.py",
+        "    finally:\n        shutil.rmtree(folder, ignore_errors=True)\n",
+        "    finally:\n        pass\n",
+        (),
+        (
+            "pipeline/learning/test_learn.py::test_an_interrupted_run_leaves_nothing_and_one_killed_is_cleared_away",
+        ),
+    ),
+    of(
+        "one process learns at a time",
+        "pipeline/learning/learn.py",
+        "        learning(settings),\n",
+        "",
+        (),
+        ("pipeline/learning/test_learn.py::test_one_process_learns_at_a_time",),
+    ),
+)
