@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from pipeline.learning import learn_status, versions
 from tests.support.model_versions import add_version
 
 ROOT = Path(__file__).parents[2]
-SLOW_SECONDS = 1.2  # a little more than passes between two writes of the progress
+GO = "go"
+"""A file in the state folder, for which a stand-in that is held waits."""
+
 AT = "2026-11-29T03:30:00+00:00"
 
 
@@ -66,7 +69,7 @@ def learnt(name: str = "pets@1", champion: str = "pets", **changes: Any) -> dict
         own=pair(212, 18, 3, 0.0015),
         checked=300,
         contradictions=changes.pop("contradictions", []),
-        new_labels=[],
+        new_labels=changes.pop("new_labels", []),
         base_neither=500,
         base_neither_left_out=0,
         without_crops=0,
@@ -116,7 +119,7 @@ def contradiction(id: int, label: str, answer: str) -> Contradiction:
 
 
 def stand_in(config_path: Path, *how: str) -> list[str]:
-    """The command of a process that learns as `main` does: `quick`, `slow`, `fail`, `silent` or `broken`."""
+    """The command of a process that learns as `main` does: `quick`, `held`, `fail`, `silent` or `broken`."""
     program = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from tests.support import learnt_records as l; l.main()"
     )
@@ -130,14 +133,15 @@ def main(words: Sequence[str] | None = None) -> None:
     if how == "broken":
         sys.exit("pawsort: the model carries no features of its photos")
     with learn_status.learning(settings), learn_status.reporting(settings.state) as report:
-        for done in (120, 240):
-            report(Progress("photos", done, 400, 130.0))
-            time.sleep(SLOW_SECONDS if how == "slow" else 0.0)
+        while how == "held" and not (settings.state / GO).exists():
+            report(Progress("photos", 120, 400, 130.0))
+            time.sleep(0.1)
         if how == "fail":
             raise SettingsError("12 judged photos can be used; expected at least 20")
         if how == "silent":
             os._exit(9)
         number = versions.next_version(settings)
         name = versions.family(settings).version(number).name
-        add_version(settings, number, learnt=learnt(name, versions.family(settings).base.name))
+        now = datetime.now(UTC).isoformat()
+        add_version(settings, number, learnt=learnt(name, versions.family(settings).base.name, at=now))
         report.made(number)

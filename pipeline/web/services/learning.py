@@ -21,10 +21,11 @@ LEAST = 20
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Number of photos that people judged, and of those judged since the last learning."""
+    """Number of photos that people judged, and of those judged since the last learning, if there was one."""
 
     total: int
     new: int
+    has_learnt: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,10 @@ def answers_of(context: AppContext) -> Answers:
     """Count the judged photos. Raises DatabaseError."""
     engine = context.database.reader()
     if engine is None:
-        return Answers(0, 0)
+        return Answers(0, 0, False)
     total = judged.count(engine)
     since = context.cache.get("last learning", lambda: _last(context))
-    return Answers(total, judged.count(engine, since) if since else total)
+    return Answers(total, judged.count(engine, since) if since else total, since is not None)
 
 
 def _last(context: AppContext) -> datetime | None:
