@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,6 +158,19 @@ def test_the_learning_curve_ends_at_the_accuracy_that_the_comparison_states(pets
     assert curve and curve.held_out == own.photos > 0
     assert curve.points[-1].mean == pytest.approx(own.challenger.accuracy.value, abs=1e-6)
     assert f"held-out judged photos ({own.photos})" in next(conclusions(result))
+
+
+def test_a_version_in_force_that_was_deleted_is_replaced_by_the_one_before_it(
+    pets: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the worker does, so that it learns and compares from the model that answers."""
+    judge(pets, 40)
+    version, _ = learn(pets.settings, pets.engine, lambda _: None)
+    versions.promote(pets.settings, version.number, "ann")
+    shutil.rmtree(version.path)
+    _, result = learn(pets.settings, pets.engine, lambda _: None)
+    assert result.champion == "tiny" and result.name == "tiny@2"
+    assert "tiny@1 cannot be used; it is learnt from the version before it" in caplog.text
 
 
 def test_one_process_learns_at_a_time(pets: Installation) -> None:
