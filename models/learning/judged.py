@@ -66,15 +66,20 @@ def judged_of(
     """
     found = labelled(champion, photos, everything.unreadable)
     known = everything.only([photo.sha256 for photo in found.photos])
-    if len(known) < LEAST_JUDGED:
-        raise DatasetError(
-            f"{len(known)} judged photos can be used; expected at least {LEAST_JUDGED}: judge more on the "
-            "page Review or by `pawsort correct`"
-        )
+    check_count(len(known))
     truth = np.array([found.labels.index(label) for label in found.names], np.int16)
     parts = _PART_OF_SPLIT[splits_of(known, champion.manifest.made.seed)]
     replay = Replay(known.features, truth, _unseen_test(parts, known.digests, seen), ("",) * len(known))
     return Judged(found.photos, known.digests, replay, found.labels, found.folders, found.left_out)
+
+
+def check_count(photos: int) -> None:
+    """Raise DatasetError for fewer than LEAST_JUDGED photos."""
+    if photos < LEAST_JUDGED:
+        raise DatasetError(
+            f"{photos} judged photos can be used; expected at least {LEAST_JUDGED}: judge more on the "
+            "page Review or by `pawsort correct`"
+        )
 
 
 def _unseen_test(

@@ -20,7 +20,7 @@ from models.learning.compare import Labels
 from models.learning.fitting import last_layer
 from models.learning.fitting.head import Head, head_of
 from models.learning.fitting.last_layer import Calibration, Fitted, Material
-from models.learning.judged import Judged, judged_of
+from models.learning.judged import Judged, check_count, judged_of
 from models.learning.photos import FiledPhoto, JudgedPhoto, Known, Reader, features_key
 from models.learning.record import Comparison, Curve, Learnt
 from models.learning.side_by_side import Model, SideBySide
@@ -53,6 +53,7 @@ def learn(options: LearnOptions, progress: ProgressCallback = lambda _: None) ->
     Raises DatasetError for too few photos, BundleError for a bundle that this cannot be done with.
     """
     began = time.monotonic()
+    check_count(len(options.judged))
     champion = answering(load(options.champion), options.engine)
     base = _replay(champion)
     everything = known_features(champion, options, progress)

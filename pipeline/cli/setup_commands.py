@@ -128,7 +128,7 @@ def learn(
     print(summary.heading(result))
     rows = summary.table(result)
     print_table(rows, list(rows[0]))
-    print(*summary.conclusions(result), f"To use it: pawsort promote {version.number}", sep="\n")
+    print(*summary.conclusions(result, version.number), sep="\n")
     for line in summary.notes(result):
         typer.echo(f"note: {line}", err=True)
 

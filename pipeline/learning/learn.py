@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.queries import judged as queries
+from models.bundle import bundle as bundles
+from models.inference.engines import answering
 from pipeline.config import Settings
-from pipeline.errors import SettingsError, translated
+from pipeline.errors import ModelError, SettingsError, translated
 from pipeline.files.folders import sync_folders
 from pipeline.learning.learn_status import learning, reporting
-from pipeline.learning.versions import Family, Version, family, in_force, next_version
+from pipeline.learning.versions import Family, Version, chain_or_base, check, family, next_version
 from pipeline.permissions import limited
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def _learnt(
         FiledPhoto(os.fsencode(row.path), row.sha256, row.id) for row in queries.filed(engine, MOST_FILED)
     ]
     options = LearnOptions(
-        champion=in_force(settings),
+        champion=_champion(settings, known),
         name=version.name,
         out=folder,
         judged=rows,
@@ -101,6 +103,20 @@ def _learnt(
         cache=known.folder / CACHE,
     )
     return learn_whole(options, progress) if whole else learn(options, progress)
+
+
+def _champion(settings: Settings, known: Family) -> Path:
+    """Return the version in force, or the latest before it that can be used: it is that which answers."""
+    for version in chain_or_base(known)[:-1]:
+        try:
+            with translated():
+                check(known, version)
+                answering(bundles.load(version.path), settings.engine)
+        except ModelError as error:
+            log.warning("%s cannot be used; it is learnt from the version before it: %s", version.name, error)
+        else:
+            return version.path
+    return known.base.path
 
 
 def _judged(engine: Engine) -> list[queries.Judged]:

@@ -14,6 +14,8 @@ from pipeline.errors import ModelError
 
 Kind = Literal["promote", "rollback"]
 LARGEST = 10_000_000  # bytes
+HIGHEST = 999_999_999
+"""Number of a version; commands take up to nine digits."""
 
 
 class DamagedRecord(ModelError):  # noqa: N818 - says what has happened
@@ -132,6 +134,6 @@ def _step(content: Any) -> Step:
 
 
 def _number(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= HIGHEST:
         raise ValueError(f"expected the number of a version, received {value!r}")
     return value

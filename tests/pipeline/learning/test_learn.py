@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,8 +154,10 @@ def test_nothing_or_little_to_learn_from_is_an_error_that_says_what_to_do(pets: 
     with pytest.raises(SettingsError, match="no photo was judged yet"):
         learn(pets.settings, pets.engine, lambda _: None)
     judge(pets, 3)
-    with pytest.raises(SettingsError, match="expected at least 20"):
-        learn(pets.settings, pets.engine, lambda _: None)
+    read: list[Progress] = []
+    with pytest.raises(SettingsError, match="3 judged photos can be used; expected at least 20"):
+        learn(pets.settings, pets.engine, read.append)
+    assert not read, "it says so before it reads hundreds of photos"
     with pytest.raises(SettingsError, match="at least 200 judged photos of each label"):
         judge(pets, 30, "cat", (200, 40, 40))
         learn(pets.settings, pets.engine, lambda _: None, whole=True)
@@ -179,7 +182,28 @@ def test_the_learning_curve_ends_at_the_accuracy_that_the_comparison_states(pets
     own, curve = result.comparison.own, result.curve
     assert curve and curve.held_out == own.photos > 0
     assert curve.points[-1].mean == pytest.approx(own.challenger.accuracy.value, abs=1e-6)
-    assert f"held-out judged photos ({own.photos})" in next(conclusions(result))
+    assert f"held-out judged photos ({own.photos})" in next(conclusions(result, 1))
+
+
+def test_a_version_in_force_that_was_deleted_is_replaced_by_the_one_before_it(
+    pets: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the worker does, so that it learns and compares from the model that answers."""
+    judge(pets, 40)
+    version, _ = learn(pets.settings, pets.engine, lambda _: None)
+    versions.promote(pets.settings, version.number, "ann")
+    shutil.rmtree(version.path)
+    _, result = learn(pets.settings, pets.engine, lambda _: None)
+    assert result.champion == "tiny" and result.name == "tiny@2"
+    assert "tiny@1 cannot be used; it is learnt from the version before it" in caplog.text
+
+
+def test_a_version_that_is_not_better_is_not_recommended(pets: Installation) -> None:
+    judge(pets, 40)
+    _, result = learn(pets.settings, pets.engine, lambda _: None)
+    for better, words in ((True, "To use it: pawsort promote 1"), (False, "to use it all the same: pawsort")):
+        verdict = result.verdict.model_copy(update={"better": better})
+        assert words in list(conclusions(result.model_copy(update={"verdict": verdict}), 1))[-1]
 
 
 def test_one_process_learns_at_a_time(pets: Installation) -> None:
