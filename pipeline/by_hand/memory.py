@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,9 @@ log = logging.getLogger(__name__)
 
 NAME = "sorted_folders.json"
 
+RESTORED_SECONDS = 60.0
+"""A memory whose file was made so long after it was written was copied or restored, as of a backup."""
+
 
 @dataclass(slots=True)
 class Memory:
@@ -23,7 +27,7 @@ class Memory:
     `mounts` are the folders, relative to `sorted`, on which disks were mounted.
 
     Files that were in the folder of a class before the moment may have been put there by Pawsort, for a
-    database that is lost: their folders say nothing.
+    database that is lost or older: their folders say nothing.
     """
 
     path: Path
@@ -46,6 +50,7 @@ class Memory:
         """Write the file; a failure is only logged, once for each reason."""
         names = {escape(name): inode for name, inode in self.inodes.items()}
         values = {"labels_since": self.labels_since, "last_id": self.last_id, "folders": names}
+        values["saved_at"] = time.time()
         values["mounts"] = [escape(path) for path in sorted(self.mounts)]
         try:
             replace_file(self.path, [json.dumps(values).encode()], durable=False)
@@ -64,7 +69,10 @@ def load(state: Path, now: float) -> Memory:
         values = json.loads(path.read_bytes())
         inodes = {unescape(name): int(inode) for name, inode in values["folders"].items()}
         mounts = {unescape(folder) for folder in values.get("mounts", [])}
-        return Memory(path, float(values["labels_since"]), int(values["last_id"]), inodes, mounts)
+        # The kernel sets this time when a file is made; `saved_at` is of the same clock.
+        is_restored = path.stat().st_ctime > float(values.get("saved_at", "inf")) + RESTORED_SECONDS
+        since = now if is_restored else float(values["labels_since"])
+        return Memory(path, since, int(values["last_id"]), inodes, mounts)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:

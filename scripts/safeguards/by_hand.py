@@ -196,6 +196,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (f"{_CERTAIN}photos_of_a_lost_database_are_recorded_without_a_label",),
     ),
     of(
+        "a state folder of a backup is noticed",
+        "pipeline/by_hand/memory.py",
+        "now if is_restored else float",
+        "float",
+        (),
+        (f"{_CERTAIN}photos_filed_since_a_backup_of_the_state_folder_are_recorded_without_a_label",),
+    ),
+    of(
         "an older database is noticed",
         "pipeline/by_hand/memory.py",
         "        if last_id < self.last_id:\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Collection, Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from db.ledger.ledger import Ledger
 from db.queries import places
-from pipeline.by_hand import folder_guard
+from pipeline.by_hand import folder_guard, memory
 from pipeline.by_hand.follower import Follower
 from pipeline.by_hand.recorder import Addition, Proposal
 from pipeline.corrections.correct_undo_retry import moves_lock
@@ -358,6 +359,27 @@ def test_photos_filed_since_a_backup_of_the_database_are_recorded_without_a_labe
     pawsort.follow()
     pawsort.close()
     database.write_bytes(backup)
+    restored = Followed(pawsort.folder, pawsort.config.read_text())
+    restored.follow()
+    assert restored.rows("name, corrected_to") == [("a.png", None), ("b.png", None)]
+    restored.close()
+
+
+def test_photos_filed_since_a_backup_of_the_state_folder_are_recorded_without_a_label(
+    pawsort: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The memory is as old as the database then."""
+    pawsort.file(b"a.png", picture("a"), "cats")
+    pawsort.follow()
+    pawsort.close()
+    backup = pawsort.folder / "backup"
+    shutil.copytree(pawsort.settings.state, backup)
+    pawsort = Followed(pawsort.folder, pawsort.config.read_text())
+    pawsort.file(b"b.png", picture("b"), "cats")
+    pawsort.close()
+    shutil.rmtree(pawsort.settings.state)
+    monkeypatch.setattr(memory, "RESTORED_SECONDS", 0.0)
+    shutil.copytree(backup, pawsort.settings.state)
     restored = Followed(pawsort.folder, pawsort.config.read_text())
     restored.follow()
     assert restored.rows("name, corrected_to") == [("a.png", None), ("b.png", None)]
