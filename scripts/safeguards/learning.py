@@ -35,6 +35,16 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
+        "photos left out for a new class do not come back in the next version",
+        "models/learning/version.py",
+        "    return pack_replay(base)\n",
+        "    return stored\n",
+        (),
+        (
+            "models/learning/test_next_version.py::test_photos_left_out_for_a_new_label_do_not_come_back_in_the_next_version",
+        ),
+    ),
+    of(
         "a few flips do not make a version better",
         "models/learning/verdict.py",
         "    if at_least(better, better + worse) <= SIGNIFICANT and better > worse:\n",
