@@ -12,17 +12,26 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, and_, case, func, select, text
+from sqlalchemy import ColumnElement, Engine, and_, case, func, literal, or_, select, text
 
 from db.connection.engine import reading
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of
-from db.schema.tables import IMPORTED, IS_CORRECTED, IS_FILED, IS_UNREVIEWED, files, spot_checks
+from db.schema.tables import (
+    IMPORTED,
+    IS_CORRECTED,
+    IS_FILED,
+    IS_REMOVED,
+    IS_UNREVIEWED,
+    files,
+    spot_checks,
+)
 
 
 class Drawn(NamedTuple):
     """A photo that was drawn: what it was then, and the `label` that a person gave it, None if none yet.
 
+    The label is "" if a person moved it to `uncertain` without one, which says that it is wrong.
     `seen_at` is when the photo arrived.
     """
 
@@ -83,6 +92,15 @@ _WAITS = (
 )  # fmt: skip
 """The file lies where it was when it was drawn, and has no judgement."""
 
+_NO_LABEL = ""
+"""The label of a photo that a person took out of its class without saying what it is."""
+
+_WITHDRAWN = and_(
+    text(f"files.{IS_FILED}"),
+    files.c.corrected_to.is_(None),
+    files.c.outcome.in_(("uncertain", "failed")),
+)
+
 _FILED_BY_MODEL = and_(
     text(IS_FILED),
     files.c.prediction.is_not(None),
@@ -132,36 +150,47 @@ def drawn(engine: Engine) -> list[Drawn]:
 
 
 def judged_without(engine: Engine, outcomes: Collection[str]) -> Iterator[Known]:
-    """Yield the photos that the model filed in `outcomes`, judged by people, and never drawn."""
+    """Yield the photos that the model filed in `outcomes`, judged by people, and never drawn.
+
+    One that was moved to `uncertain` without a label is wrong, and has the label "".
+    """
     drawn = select(spot_checks.c.id).where(spot_checks.c.file_id == files.c.id).exists()
     columns = (
-        files.c.verdict, files.c.prediction, files.c.corrected_to, files.c.seen_at, files.c.reviewed_at,
+        files.c.verdict, files.c.prediction, func.coalesce(files.c.corrected_to, _NO_LABEL), files.c.seen_at,
+        case((_WITHDRAWN, files.c.changed_at), else_=files.c.reviewed_at),
         files.c.confidence, files.c.model_sha256,
     )  # fmt: skip
-    chosen = select(*columns).where(
-        text(IS_CORRECTED), files.c.verdict.in_(outcomes), _FILED_BY_MODEL, ~drawn
-    )
+    judged = or_(text(IS_CORRECTED), _WITHDRAWN)
+    chosen = select(*columns).where(judged, files.c.verdict.in_(outcomes), _FILED_BY_MODEL, ~drawn)
     with reading(engine) as connection:
         for row in connection.execute(chosen):
             yield Known(*row)
 
 
 def doubted(engine: Engine, model_sha256: str, most: int) -> list[Doubted]:
-    """Return the photos that a model did not file for their low confidence, the most confident first."""
-    columns = (
-        files.c.confidence, files.c.prediction, files.c.seen_at, files.c.corrected_to, files.c.reviewed_at
+    """Return the photos that a model did not file for their low confidence, the most confident first.
+
+    Also those that a person deleted: who reviews `uncertain` may delete what is neither.
+    """
+    low = (
+        files.c.verdict == "uncertain", files.c.reason == "low_confidence",
+        files.c.model_sha256 == model_sha256, files.c.prediction.is_not(None),
     )  # fmt: skip
-    low = files.c.reason == "low_confidence", files.c.verdict == "uncertain", _FILED_BY_MODEL
-    chosen = select(*columns).where(*low, files.c.model_sha256 == model_sha256)
+    columns = files.c.prediction, files.c.seen_at, files.c.corrected_to, files.c.reviewed_at
+    chosen = select(files.c.confidence, *columns).where(*low, text(IS_FILED))
     ordered = chosen.order_by(files.c.confidence.desc()).limit(most)
+    # These have no confidence any more, but that of their scores.
+    deleted = select(files.c.scores, *columns).where(*low, text(IS_REMOVED), files.c.corrected_to.is_(None))
     with reading(engine) as connection:
         # Each has its index.
-        found = [
+        photos = [
             Doubted(*row)
             for part in (IS_UNREVIEWED, IS_CORRECTED)
             for row in connection.execute(ordered.where(text(part)))
         ]
-    return sorted(found, key=lambda photo: -photo.confidence)[:most]
+        for scores, prediction, *rest in connection.execute(deleted):
+            photos.append(Doubted((scores or {}).get(prediction) or 0.0, prediction, *rest))
+    return sorted(photos, key=lambda photo: -photo.confidence)[:most]
 
 
 def verdicts(engine: Engine) -> dict[str | None, int]:
@@ -183,7 +212,9 @@ def verdicts(engine: Engine) -> dict[str | None, int]:
 
 def _label() -> ColumnElement[str | None]:
     # The judgement that stands, which `undo` and later corrections change; else what was recorded.
-    return case((text(f"files.{IS_FILED}"), files.c.corrected_to), else_=spot_checks.c.label)
+    withdrawn = and_(_WITHDRAWN, files.c.outcome != spot_checks.c.outcome)
+    standing = case((withdrawn, literal(_NO_LABEL)), else_=files.c.corrected_to)
+    return case((text(f"files.{IS_FILED}"), standing), else_=spot_checks.c.label)
 
 
 def _waiting(chosen: Any) -> Any:

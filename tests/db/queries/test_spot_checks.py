@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from sqlalchemy import Engine
 
+from db.ledger.by_hand import HandMove, record
 from db.ledger.ledger import Ledger
 from db.ledger.spot_checks import Sampled, forget_undone, record_answers, record_draw
 from db.queries import spot_checks
@@ -106,3 +108,39 @@ def test_judged_photos_that_were_not_drawn_and_doubtful_ones_are_listed(
     assert spot_checks.verdicts(engine) == {"cats": 2, "uncertain": 2}
     correct(ledger, filed(ledger, b"by hand.jpg", ino=10, prediction=None), "cat")
     assert spot_checks.verdicts(engine) == {"cats": 2, "uncertain": 2}, "no model answered"
+
+
+LOW = {"outcome": "uncertain", "reason": "low_confidence", "confidence": 0.6, "scores": {"cat": 0.6}}
+
+
+def by_hand(ledger: Ledger, engine: Engine, id: int, outcome: str | None = None) -> None:
+    """Move a photo by hand; without an outcome it is deleted."""
+    path = ledger.entries([id])[0].path or b""
+    kind: Literal["move", "remove"] = "move" if outcome else "remove"
+    record(engine, [HandMove(id, kind, "filed", path, path, "ann", False, outcome)], later(3))
+
+
+def test_a_photo_that_was_dragged_out_of_its_class_counts_as_wrong(ledger: Ledger, engine: Engine) -> None:
+    """People put a fox among the cats into `uncertain`, and say no label."""
+    drawn, early, waits = (filed(ledger, b"%d.jpg" % n, ino=n) for n in range(3))
+    draw(engine, drawn, waits)
+    for id in (drawn, early):
+        by_hand(ledger, engine, id, "uncertain")
+    wrong, unanswered = spot_checks.drawn(engine)
+    assert wrong.label is not None and not wrong.right
+    assert unanswered.label is None
+    [known] = spot_checks.judged_without(engine, ["cats", "dogs"])
+    assert (known.outcome, known.right, known.reviewed_at) == ("cats", False, later(3))
+    by_hand(ledger, engine, drawn, "cats")
+    assert spot_checks.drawn(engine)[0].label is None
+
+
+def test_a_doubtful_photo_that_was_deleted_counts_as_not_reviewed(ledger: Ledger, engine: Engine) -> None:
+    """People who review `uncertain` drag the cats out of it and delete the rest."""
+    sha256 = ""
+    for n in range(2):
+        sha256 = ledger.entries([filed(ledger, b"%d.jpg" % n, ino=n, **LOW)])[0].model_sha256 or ""
+    by_hand(ledger, engine, 2)
+    found = spot_checks.doubted(engine, sha256, 9)
+    assert [(each.confidence, each.prediction, each.label) for each in found] == [(0.6, "cat", None)] * 2
+    assert len(spot_checks.doubted(engine, sha256, 1)) == 1
