@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, func, or_, select
+from sqlalchemy import ColumnElement, Engine, and_, func, not_, or_, select
 
 from db.connection.engine import reading
 from db.schema.tables import IMPORTED, files
@@ -27,7 +27,7 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DayFigures:
-    """What arrived on a day, each content once, as it was decided; corrections change nothing.
+    """What arrived on a day, each content once, as it was decided; corrections and deletions change nothing.
 
     `answered` photos have an answer of a model, `failed` ones none; `uncertain` are among the answered.
     `predictions` counts the answered by label. `size` is of log2 of megapixels. `model` is the name of the
@@ -48,16 +48,20 @@ def day_figures(engine: Engine, start: datetime, end: datetime) -> DayFigures:
     """Return the figures of the files with start <= seen_at < end."""
     within = _decided(start, end)
     c = files.c
+    # A photo that a person deleted has no confidence any more, but those of its scores.
+    removed = and_(c.state == "removed", c.verdict != _FAILED)
     grouped = select(
         c.verdict, c.prediction, c.model, func.count(),
         func.sum(c.confidence), func.sum(c.confidence * c.confidence),
         func.count(c.brightness), func.sum(c.brightness), func.sum(c.brightness * c.brightness),
-    ).where(*within).group_by(c.verdict, c.prediction, c.model)  # fmt: skip
+    ).where(*within, not_(removed)).group_by(c.verdict, c.prediction, c.model)  # fmt: skip
+    deleted = select(c.verdict, c.prediction, c.model, c.scores, c.brightness).where(*within, removed)
     sizes = select(c.width, c.height, func.count()).where(*within, c.width > 0, c.height > 0)
     with reading(engine) as connection:
-        rows = connection.execute(grouped).all()
+        rows = [tuple(row) for row in connection.execute(grouped)]
+        rows += [_alone(*row) for row in connection.execute(deleted)]
         sized = connection.execute(sizes.group_by(c.width, c.height)).all()
-    return _figures([tuple(row) for row in rows], [tuple(row) for row in sized])
+    return _figures(rows, [tuple(row) for row in sized])
 
 
 def _decided(start: datetime, end: datetime) -> list[ColumnElement[bool]]:
@@ -67,10 +71,23 @@ def _decided(start: datetime, end: datetime) -> list[ColumnElement[bool]]:
         files.c.seen_at < end,
         files.c.state != "vanished",
         files.c.duplicate_of.is_(None),
-        or_(files.c.confidence.is_not(None), files.c.verdict == _FAILED),
+        or_(
+            files.c.confidence.is_not(None),
+            files.c.verdict == _FAILED,
+            and_(files.c.state == "removed", files.c.prediction.is_not(None)),
+        ),
         files.c.verdict.is_not(None),
         func.coalesce(files.c.reason, "") != IMPORTED,
     ]
+
+
+def _alone(
+    verdict: str, prediction: str, model: str, scores: dict[str, float] | None, brightness: float | None
+) -> tuple[Any, ...]:
+    """Return the group of one photo."""
+    confidence, light = (scores or {}).get(prediction) or 0.0, brightness or 0.0
+    seen = brightness is not None
+    return verdict, prediction, model, 1, confidence, confidence**2, seen, light, light**2
 
 
 def _figures(rows: list[tuple[Any, ...]], sized: list[tuple[int, int, int]]) -> DayFigures:

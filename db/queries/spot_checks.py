@@ -169,14 +169,15 @@ def verdicts(engine: Engine) -> dict[str | None, int]:
     # By two indexes; the whole table takes a second for a million rows.
     has_one = files.c.outcome.is_not(None)
     lying = select(files.c.outcome, func.count()).where(has_one).group_by(files.c.outcome)
-    moved = select(files.c.outcome, files.c.verdict).where(text(IS_CORRECTED))
+    moved = select(files.c.outcome, files.c.verdict, files.c.prediction).where(text(IS_CORRECTED))
     with reading(engine) as connection:
         counts: Counter[str | None] = Counter(dict(connection.execute(lying).all()))
         # Chosen and counted here, because SQLite would use the index of all outcomes for it.
-        for outcome, verdict in connection.execute(moved):
+        for outcome, verdict, prediction in connection.execute(moved):
             if outcome is not None:
                 counts[outcome] -= 1
-                counts[verdict] += 1
+                # A photo that a person put into the folder has no prediction.
+                counts[verdict] += prediction is not None
     return {verdict: count for verdict, count in counts.items() if count}
 
 

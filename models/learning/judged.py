@@ -35,9 +35,9 @@ class Judged:
     folders: Mapping[str, str]
     left_out: Sequence[LeftOut]
 
-    def held_out(self) -> Replay:
-        """Return the photos that do not train."""
-        return self.replay.where(self.replay.parts != TRAIN)
+    def test(self) -> Replay:
+        """Return the photos that compare: neither the champion nor the challenger has seen them."""
+        return self.replay.part("test")
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return SHA-256, label and part of each photo."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from pipeline.by_hand.memory import Memory
 from pipeline.files.folders import FolderError, is_folder
@@ -29,6 +29,7 @@ class FolderGuard:
         self._root = root
         self._memory = memory
         self._start = _id(root)
+        self._start_device = self._start[0] if self._start else None
         self._devices: dict[bytes, int] = {}
         self._remote: dict[int, bool] = {}
         self.renamed: dict[bytes, bytes] = {}
@@ -52,6 +53,16 @@ class FolderGuard:
                 self._memory.inodes[os.path.basename(path)] = inode
                 self._memory.save()
 
+    def enter(self, fd: int, path: bytes) -> None:
+        """Remember an open folder, at a `path` relative to `root`, on which a disk is mounted."""
+        device = os.fstat(fd).st_dev
+        if device == self._start_device or path in self._memory.mounts:
+            return
+        above = _id(os.path.join(self._root, os.path.dirname(path)))
+        if above and above[0] != device:
+            self._memory.mounts.add(path)
+            self._memory.save()
+
     def is_same_folder(self, folder: bytes) -> bool:
         """Return whether a folder is there, on the device on which it was first seen."""
         status = _id(folder) if is_folder(folder) else None
@@ -67,11 +78,11 @@ class FolderGuard:
             )
         return not self._remote[device]
 
-    def doubt(self, folder: bytes, missing: Collection[int], oldest: int | None) -> str:
+    def doubt(self, folder: bytes, missing: Mapping[int, bytes], oldest: int | None) -> str:
         """Return why missing files of a folder may not have been deleted; empty if they were.
 
-        `missing` has the ids of their rows, `oldest` is the lowest id of the folder's files that are there.
-        A folder under an unmounted disk is empty, or has newer files alone.
+        `missing` has their former paths by the ids of their rows, `oldest` is the lowest id of the folder's
+        files that are there. A folder under an unmounted disk is empty, or has newer files alone.
         """
         count = f"{os.fsdecode(folder)}: {len(missing)}"
         if not is_folder(folder):
@@ -79,22 +90,39 @@ class FolderGuard:
         if not self.is_same_folder(folder):
             other = "and the disk is another one than at the start; mount the right one and restart"
             return f"{count} files are missing, {other}"
+        is_confirmed = self._has_empty_folder(folder)
+        for mount in self._unmounted(missing.values()):
+            if not is_confirmed:
+                return f"{count} files are missing, and no disk is mounted at {os.fsdecode(mount)}; {CONFIRM}"
+            self._memory.mounts.discard(os.path.relpath(mount, self._root))
+            self._memory.save()
         alone = oldest is None or oldest > max(missing)
-        if len(missing) > HANDFUL and alone and not _has_empty_folder(folder):
+        if len(missing) > HANDFUL and alone and not is_confirmed:
             return f"{count} files are missing, all at once; {CONFIRM}"
         return ""
+
+    def _unmounted(self, paths: Collection[bytes]) -> list[bytes]:
+        """Return the folders above some of the `paths` on which a disk was mounted, and is none now."""
+        found = []
+        for mount in (os.path.join(self._root, path) for path in sorted(self._memory.mounts)):
+            status, above = _id(mount), _id(os.path.dirname(mount))
+            is_mounted = status and above and status[0] != above[0]
+            if not is_mounted and any(path.startswith(mount + b"/") for path in paths):
+                found.append(mount)
+        return found
+
+    def _has_empty_folder(self, folder: bytes) -> bool:
+        """Return whether a person made an empty folder in a folder; one without its disk is empty too."""
+        mounts = {os.path.join(self._root, path) for path in self._memory.mounts}
+        try:
+            return any(not os.listdir(below) for below in _folders(folder) if below not in mounts)
+        except OSError:
+            return False
 
 
 def _folders(root: bytes) -> Iterator[bytes]:
     with os.scandir(root) as entries:
         yield from (entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
-
-
-def _has_empty_folder(folder: bytes) -> bool:
-    try:
-        return any(not os.listdir(below) for below in _folders(folder))
-    except OSError:
-        return False
 
 
 def _id(path: bytes) -> tuple[int, int] | None:

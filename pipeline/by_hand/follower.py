@@ -103,9 +103,11 @@ class Follower:
         self._new_folders = Scanner(self._root, self._hint_callbacks())
         self._work: Work | None = None
         self._resume_at = 0.0
+        self._busy = False
         self._busy_until = 0.0
         self._scan_at = 0.0
         self._cost = 0.0  # seconds of work of the running scan
+        self._compared = 0.0  # seconds of it until rows and files were compared
         self._changed = False
         self._outside = 0
         self._unclear: dict[bytes, FileSnapshot] = {}
@@ -142,7 +144,7 @@ class Follower:
 
     def advance(self, *, busy: bool) -> None:
         """Go on for a moment, a shorter one if the worker is `busy`; never raises for a system error."""
-        began = self._clock()
+        began, self._busy = self._clock(), busy
         if began < self._resume_at or (busy and began < self._busy_until):
             return
         try:
@@ -197,6 +199,8 @@ class Follower:
         self._work = None
         self._trouble = ""
         self.scans += 1
+        if self._recorder.done:
+            self._cost = self._compared  # what was read and recorded is not read again
         period = self._settings.watch.rescan_seconds
         period = period if self._watcher.watching else min(period, POLL_SECONDS)
         self._scan_at = self._clock() + max(period, self._cost / SHARE)
@@ -216,16 +220,18 @@ class Follower:
         self._guard.look()
         self._memory.follow(places.last_id(self._engine), self._now().timestamp())
         inboxes = [os.fsencode(inbox) for inbox in self._settings.inboxes]
-        comparison = Comparison(self._engine, self._root, inboxes, self._guard, self._watcher.cover)
+        comparison = Comparison(self._engine, self._root, inboxes, self._guard, self._enter)
         for _ in comparison.run(sorted(self._lost_before)):
             yield 0.0
+        self._compared = self._cost
         found = comparison.differences
         self._outside = found.outside
         if found.found and self._settle:
             yield self._settle
         take_up = TakeUp(self._engine, self._settings, comparison, self._recorder)
         yield from take_up.run()
-        deleted = self._missing.deleted(take_up.left.values(), take_up.unclear, comparison, self._clock())
+        missing, now = take_up.left.values(), self._clock()
+        deleted = self._missing.deleted(missing, take_up.unclear, comparison, now, busy=self._busy)
         yield from self._recorder.removals(deleted)
         if self._lost and self._lost_before:
             left = places.decided(self._engine, sorted(self._lost_before))
@@ -233,6 +239,10 @@ class Follower:
         # A file that is being written changes from scan to scan; one that cannot be read does not.
         self._unsettled = take_up.unclear != self._unclear
         self._unclear = take_up.unclear
+
+    def _enter(self, fd: int, path: bytes) -> None:
+        self._guard.enter(fd, path)
+        self._watcher.cover(fd, path)
 
     # --- events, as hints
 

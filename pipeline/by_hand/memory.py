@@ -20,6 +20,8 @@ NAME = "sorted_folders.json"
 class Memory:
     """The inodes of folders by name; a moment, in seconds since 1970; and the highest id of a row so far.
 
+    `mounts` are the folders, relative to `sorted`, on which disks were mounted.
+
     Files that were in the folder of a class before the moment may have been put there by Pawsort, for a
     database that is lost: their folders say nothing.
     """
@@ -28,6 +30,9 @@ class Memory:
     labels_since: float
     last_id: int = 0
     inodes: dict[bytes, int] = field(default_factory=dict)
+    mounts: set[bytes] = field(default_factory=set)
+    problem: str | None = None
+    """Why the file could not be written last time."""
 
     def follow(self, last_id: int, now: float) -> None:
         """Note the highest id of a row now; if it is lower than before, the database is another one."""
@@ -38,13 +43,18 @@ class Memory:
             self.save()
 
     def save(self) -> None:
-        """Write the file; a failure is only logged."""
+        """Write the file; a failure is only logged, once for each reason."""
         names = {escape(name): inode for name, inode in self.inodes.items()}
         values = {"labels_since": self.labels_since, "last_id": self.last_id, "folders": names}
+        values["mounts"] = [escape(path) for path in sorted(self.mounts)]
         try:
             replace_file(self.path, [json.dumps(values).encode()], durable=False)
         except OSError as error:
-            log.warning("%s: cannot be written: %s", self.path, error.strerror)
+            if error.strerror != self.problem:
+                log.warning("%s: cannot be written: %s", self.path, error.strerror)
+            self.problem = error.strerror
+        else:
+            self.problem = None
 
 
 def load(state: Path, now: float) -> Memory:
@@ -53,7 +63,8 @@ def load(state: Path, now: float) -> Memory:
     try:
         values = json.loads(path.read_bytes())
         inodes = {unescape(name): int(inode) for name, inode in values["folders"].items()}
-        return Memory(path, float(values["labels_since"]), int(values["last_id"]), inodes)
+        mounts = {unescape(folder) for folder in values.get("mounts", [])}
+        return Memory(path, float(values["labels_since"]), int(values["last_id"]), inodes, mounts)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:

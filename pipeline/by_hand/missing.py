@@ -17,6 +17,10 @@ from pipeline.watch.stability import FileSnapshot
 log = logging.getLogger(__name__)
 
 
+PATIENCE_SECONDS = 600.0
+"""While photos are being filed, files must be missing for so long."""
+
+
 class Missing:
     """Remember when each missing file was missing first; `seconds` must pass before it counts as deleted."""
 
@@ -36,11 +40,13 @@ class Missing:
         unclear: Mapping[bytes, FileSnapshot],
         comparison: Comparison,
         now: float,
+        *,
+        busy: bool = False,
     ) -> list[Place]:
         """Return the rows whose files were deleted, of those `left` that a scan did not find.
 
-        `unclear` are found files whose content is unknown, by path; `now` is of a monotonic clock. Raises
-        DatabaseError.
+        `unclear` are found files whose content is unknown, by path; `now` is of a monotonic clock. A
+        `busy` worker may not have taken a file yet that came in again. Raises DatabaseError.
         """
         gone = [place for place in left if self._is_gone(place, comparison)]
         by_folder: dict[bytes, list[Place]] = {}
@@ -49,18 +55,20 @@ class Missing:
         doubts = {folder: self._doubt(folder, rows, comparison) for folder, rows in by_folder.items()}
         self._note([doubt for doubt in doubts.values() if doubt])
         sure = [p for folder, rows in by_folder.items() if not doubts[folder] for p in rows]
-        busy = places.on_their_way(self._engine, sure) if sure else set()
+        coming = places.on_their_way(self._engine, sure) if sure else set()
+        least = PATIENCE_SECONDS if busy else self.seconds
         self._since = {p.id: self._since.get(p.id, now) for p in sure}
-        waited = {p.id for p in sure if now - self._since[p.id] >= self.seconds}
+        waited = {p.id for p in sure if now - self._since[p.id] >= least}
         self.waiting = comparison.differences.whole and len(waited) < len(sure)
         if not comparison.differences.whole:
             return []
         # A file that cannot be read may be one of these, moved.
         sizes = {seen.size for seen in unclear.values()}
-        return [p for p in sure if p.id in waited and p.id not in busy and p.bytes not in sizes]
+        return [p for p in sure if p.id in waited and p.id not in coming and p.bytes not in sizes]
 
     def _doubt(self, folder: bytes, rows: Collection[Place], comparison: Comparison) -> str:
-        return self._guard.doubt(folder, [p.id for p in rows], comparison.differences.oldest.get(folder))
+        missing = {place.id: place.path for place in rows}
+        return self._guard.doubt(folder, missing, comparison.differences.oldest.get(folder))
 
     def _is_gone(self, place: Place, comparison: Comparison) -> bool:
         """Return whether a file is missing, or another row's file has its path now."""

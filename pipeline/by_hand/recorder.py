@@ -48,11 +48,14 @@ class Proposal(NamedTuple):
 
 
 class Addition(NamedTuple):
-    """A file without a row, with its content; `is_picture` says whether it can have a label."""
+    """A file without a row, with its content; `says` tells whether its folder can label it.
+
+    A folder labels only pictures, and no copies beside their originals: these are of backups and syncs too.
+    """
 
     seen: FileSnapshot
     sha256: str
-    is_picture: bool
+    says: bool
 
 
 class Recorder:
@@ -164,7 +167,7 @@ class Recorder:
         source = os.path.relpath(seen.path, os.path.join(self._root, os.fsencode(folder)))
         # The kernel sets this time when a file is made, renamed or linked.
         is_new = status.st_ctime >= self._memory.labels_since or not self._labels.is_of_model(folder)
-        label = self._labels.label(folder) if addition.is_picture and is_new else None
+        label = self._labels.label(folder) if addition.says and is_new else None
         return Found(seen.path, folder, source, seen[1:], addition.sha256, label, by)
 
     def _folder(self, path: bytes) -> str | None:

@@ -100,7 +100,8 @@ class TakeUp:
             elif _may_arrive(alike.get(sha256, ())):
                 self.unclear[path] = seen
             elif self._adds:
-                added.append(Addition(seen, sha256, is_picture(path, self._limits)))
+                beside = any(self._is_beside(place, path) for place in alike.get(sha256, ()))
+                added.append(Addition(seen, sha256, not beside and is_picture(path, self._limits)))
                 yield 0.0
         self._recorder.refresh(touched)
         yield from self._recorder.moves(moved)
@@ -144,6 +145,11 @@ class TakeUp:
         before = respelled(self._engine, self._root, paths) if paths else {}
         rows = places.at_paths(self._engine, list(before.values())) if before else {}
         return {path: rows[old][0] for path, old in before.items() if old in rows}
+
+    def _is_beside(self, place: Place, path: bytes) -> bool:
+        """Return whether a row has a file of the same class's folder as `path`."""
+        folder = path[: path.index(b"/", len(self._root) + 1) + 1]
+        return place.state == "filed" and place.path.startswith(folder)
 
     def _is_in_a_folder(self, path: bytes) -> bool:
         return b"/" in path[len(self._root) + 1 :]

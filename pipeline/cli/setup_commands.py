@@ -72,13 +72,13 @@ def db_upgrade(config: Config = DEFAULT) -> None:
     Example: pawsort db upgrade
     """
     from db.connection.engine import upgrade
-    from pipeline.permissions import limited, make_folder
+    from pipeline.permissions import limited, make_folder, own_mode
 
     settings = load(config)
     settings.state.parent.mkdir(parents=True, exist_ok=True)
     with translated(), limited(settings.permissions):
         make_folder(settings.state)
-        upgrade(settings.database_url)
+        upgrade(settings.database_url, own_mode(0o644))
     print("the database is up to date")
 
 

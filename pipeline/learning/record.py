@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -110,6 +111,17 @@ class Record:
 
     def _after(self, step: Step) -> Record:
         return replace(self, version=step.version, history=(*self.history, step))
+
+
+def signature(path: Path) -> tuple[int, ...] | None:
+    """Return what changes with the content of a record; None if that cannot be known now."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return ()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _step(content: Any) -> Step:

@@ -65,7 +65,7 @@ def _curve(curve: Curve) -> str:
         f"{point.mean:.1%} from {point.photos:,} ({point.low:.1%} to {point.high:.1%})"
         for point in curve.points
     ]
-    return f"Right about held-out judged photos: {', '.join(points)}"
+    return f"Right about the same held-out judged photos ({curve.held_out:,}): {', '.join(points)}"
 
 
 def _changed(result: Learnt) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from scripts.safeguards import (
     arriving,
+    by_hand,
     connections,
     databases,
     disks,
@@ -15,6 +16,7 @@ from scripts.safeguards import (
     pictures,
     reports,
     uploads,
+    versions,
     visitors,
 )  # fmt: skip
 from scripts.safeguards.safeguard import Safeguard
@@ -23,6 +25,7 @@ __all__ = ["SAFEGUARDS", "Safeguard", "by_fault", "covers"]
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     *arriving.SAFEGUARDS,
+    *by_hand.SAFEGUARDS,
     *pictures.SAFEGUARDS,
     *disks.SAFEGUARDS,
     *databases.SAFEGUARDS,
@@ -30,6 +33,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *models.SAFEGUARDS,
     *learning.SAFEGUARDS,
     *pages.SAFEGUARDS,
+    *versions.SAFEGUARDS,
     *uploads.SAFEGUARDS,
     *connections.SAFEGUARDS,
     *visitors.SAFEGUARDS,

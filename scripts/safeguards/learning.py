@@ -7,12 +7,32 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "a version whose files were deleted at work gives way to the one before it",
+        "pipeline/classifier/model_switch.py",
+        "            if not self._active.version.number:\n                raise\n",
+        "            raise\n",
+        (),
+        (
+            "pipeline/worker/test_model_change.py::test_a_version_at_work_that_cannot_start_again_gives_way_to_the_one_before_it",
+        ),
+    ),
+    of(
         "no version from wrong labels is better",
         "models/learning/verdict.py",
         "        _of_labels(comparison)\n        or _of_new_labels",
         "        _of_new_labels",
         (),
         ("models/learning/test_verdict.py::test_it_is_not_promoted_otherwise_and_the_reason_says_why",),
+    ),
+    of(
+        "a version that files more photos wrongly than promised is not better",
+        "models/learning/verdict.py",
+        "        or _of_filed(comparison.own, comparison.target_precision)\n",
+        "",
+        (),
+        (
+            "models/learning/test_verdict.py::test_more_of_ones_own_photos_in_wrong_folders_than_promised_is_not_better",
+        ),
     ),
     of(
         "a few flips do not make a version better",

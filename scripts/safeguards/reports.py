@@ -117,6 +117,12 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/export/test_export.py::test_an_export_that_was_interrupted_anywhere_completes",),
     ),
     of(
+        "an export that was killed at its beginning", "pipeline/export/export.py",
+        "    foreign = {name for name in names - {LOCK_NAME} if not name.startswith(f\".{NAME}.\")}\n",
+        "    foreign = names - {LOCK_NAME}\n",
+        (), ("pipeline/export/test_export.py::test_an_export_that_dies_or_fails_at_any_change_of_a_file_completes",),
+    ),
+    of(
         "weights by the chance over all draws", "pipeline/spot_checks/estimate.py",
         "        weight = 1 / missed.chance_of_drawing(photo.outcome, photo.seen_at)\n",
         "        weight = photo.weight\n",

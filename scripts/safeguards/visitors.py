@@ -82,8 +82,17 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
+        "private files under a default ACL", "pipeline/permissions.py",
+        "    return mode & ~(_umasks[-1][1] if _umasks else 0)\n",
+        "    return mode\n",
+        (), (
+            "pipeline/test_permissions.py::"
+            "test_a_default_acl_of_pawsorts_own_folders_opens_no_new_file",
+        ),
+    ),
+    of(
         "private folders under a default ACL", "pipeline/permissions.py",
-        "        folder.chmod(_mode(folder) & ~(_umasks[-1][1] if _umasks else 0))\n", "        pass\n",
+        "        folder.chmod(own_mode(_mode(folder)))\n", "        pass\n",
         (), (
             "pipeline/test_permissions.py::"
             "test_a_default_acl_that_lets_everyone_in_opens_no_folder_of_pawsorts_own",

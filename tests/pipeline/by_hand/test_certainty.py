@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Collection
+import subprocess
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,34 @@ def test_a_folder_on_another_device_than_at_the_start_is_not_all_deleted(
     os.unlink(pawsort.at("cats/1.jpg"))
     assert "the disk is another one" in pawsort.follow().notes[0]
     assert states(pawsort) == {"filed"}
+
+
+@pytest.fixture
+def album(pawsort: Followed) -> Iterator[Path]:
+    """A disk that is mounted below the folder of a class, with two photos."""
+    some(pawsort, 9)
+    album = pawsort.settings.sorted / "cats" / "album"
+    album.mkdir(parents=True)
+    if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", album], check=False).returncode:
+        pytest.skip("no right to mount a disk")
+    for n in range(2):
+        pawsort.put(f"cats/album/{n}.png")
+    pawsort.follow()
+    yield album
+    subprocess.run(["umount", "-l", album], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("afresh", [False, True])
+def test_a_disk_that_is_unmounted_below_a_folder_takes_no_photo_along(
+    pawsort: Followed, album: Path, afresh: bool
+) -> None:
+    subprocess.run(["umount", "-l", album], check=True)
+    os.unlink(pawsort.at("cats/1.jpg"))
+    assert f"no disk is mounted at {album}" in pawsort.follow(afresh=afresh).notes[0]
+    assert states(pawsort) == {"filed"}
+    (pawsort.settings.sorted / "cats" / "emptied").mkdir()
+    assert pawsort.follow().notes == ()
+    assert pawsort.rows("count(*)", "state = 'removed'") == [(3,)]
 
 
 def test_sorted_that_is_another_folder_is_left_alone(pawsort: Followed) -> None:
@@ -199,6 +228,18 @@ def test_a_file_that_came_in_again_is_not_removed(pawsort: Followed) -> None:
     assert pawsort.state(id)[0] == "filed"
 
 
+def test_a_missing_photo_may_wait_in_an_inbox_while_the_worker_is_busy(pawsort: Followed) -> None:
+    id = pawsort.file(b"a.jpg", b"1", "cats")
+    os.unlink(pawsort.at("cats/a.jpg"))
+    assert pawsort.follower
+    for _ in range(3000):
+        pawsort.clock += 0.1
+        pawsort.follower.advance(busy=True)
+    assert pawsort.state(id)[0] == "filed"
+    pawsort.follow()
+    assert pawsort.state(id)[0] == "removed"
+
+
 def test_a_photo_whose_place_another_took_meanwhile_is_found_again(pawsort: Followed) -> None:
     """The worker files a photo at the path from which one was dragged, and ends its row."""
     id = pawsort.file(b"a.jpg", b"1", "cats")
@@ -294,8 +335,9 @@ def test_photos_of_a_lost_database_are_recorded_without_a_label(pawsort: Followe
     """Pawsort may have put them there: its folders say nothing of them; a folder of people does."""
     pawsort.file(b"a.png", picture("a"), "cats")
     pawsort.put("rabbits/b.png")
-    (pawsort.settings.state / "sorted_folders.json").unlink()
-    (pawsort.settings.state / "pawsort.db").unlink()
+    pawsort.close()
+    for path in (pawsort.settings.state / "sorted_folders.json", *pawsort.settings.state.glob("pawsort.db*")):
+        path.unlink()
     fresh = Followed(pawsort.folder, pawsort.config.read_text())
     fresh.follow()
     assert sorted(fresh.rows("outcome, corrected_to")) == [("cats", None), ("rabbits", "rabbits")]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from db.connection.errors import DatabaseUnavailable
 from db.queries import places
-from pipeline.by_hand import comparison, follower
+from pipeline.by_hand import comparison, follower, take_up
 from pipeline.by_hand.follower import Follower
+from pipeline.by_hand.recorder import Recorder
 from pipeline.watch import inotify
+from pipeline.watch.stability import FileSnapshot
 from pipeline.worker import service
 from tests.pipeline.by_hand.conftest import Followed
 from tests.support.installation import FOLDERS, QUICK, wait
@@ -34,9 +36,9 @@ def native(tmp_path: Path) -> Iterator[Followed]:
 
 
 def go_on(pawsort: Followed) -> Follower:
-    """Let the follower take its hints, and scan if they say so."""
+    """Let the follower take its hints, and scan if they say so; the hour to the next scan must not pass."""
     assert pawsort.follower
-    pawsort.clock += 2.0
+    pawsort.clock += 0.5
     pawsort.follower.advance(busy=False)
     return pawsort.follower
 
@@ -82,7 +84,7 @@ def test_events_that_were_lost_let_a_scan_follow(native: Followed) -> None:
     assert native.follower
     scans = native.follower.scans
     native.follower._watcher.events.lose()
-    wait(lambda: go_on(native).scans > scans)
+    wait(lambda: go_on(native).scans > scans, seconds=30)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -137,6 +139,25 @@ def test_the_time_to_the_next_scan_grows_with_that_of_the_last(pawsort: Followed
     assert pawsort.clock + 900.0 < pawsort.follower._scan_at <= pawsort.clock + 1001.0
 
 
+def test_what_was_taken_up_does_not_delay_the_next_scan(
+    pawsort: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of new photos are read once; a photo that is dragged afterwards is recorded soon."""
+    hashed = take_up.digest
+
+    def slowly(seen: FileSnapshot) -> Generator[None, None, str | None]:
+        pawsort.clock += 100.0
+        return (yield from hashed(seen))
+
+    monkeypatch.setattr(take_up, "digest", slowly)
+    pawsort.put("cats/a.png")
+    soon = pawsort.follow()._scan_at
+    assert soon < pawsort.clock + 100.0
+    monkeypatch.setattr(Recorder, "additions", lambda *_: iter(()))
+    pawsort.put("cats/b.png")
+    assert pawsort.follow()._scan_at >= pawsort.clock + 100.0 / follower.SOON_SHARE - 1.0
+
+
 def test_a_database_that_is_away_is_tried_again(pawsort: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
     id = pawsort.file(b"a.jpg", b"1", "cats")
     pawsort.move("cats/a.jpg", "dogs/a.jpg")
@@ -159,16 +180,23 @@ def test_more_changes_than_one_scan_keeps_are_taken_up_by_the_next(
     pawsort: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparison, "MOST", 3)
+    assert pawsort.follower
+    pawsort.follower._missing.seconds = 0.0
     ids = [pawsort.file(b"%d.jpg" % n, b"%d" % n) for n in range(20)]
+    # Whichever are listed first, those that were moved come after some.
+    for n in range(10):
+        pawsort.put(f"dogs/new {n}.png")
     for n in range(10):
         pawsort.move(f"cats/{n}.jpg", f"dogs/{n}.jpg")
-        pawsort.put(f"dogs/new {n}.png")
         if n:
             os.unlink(pawsort.at(f"cats/{10 + n}.jpg"))
-    for _ in range(10):
+    for n in range(10, 20):
+        pawsort.put(f"dogs/new {n}.png")
+    for _ in range(15):
         pawsort.follow()
     assert {pawsort.state(id)[:2] for id in ids[:10]} == {("filed", "dogs")}
     assert {pawsort.state(id)[0] for id in ids[11:]} == {"removed"}
+    assert {move.kind for id in ids[:10] for move in pawsort.ledger.moves(id)} == {"correct"}
     assert pawsort.found() == []
 
 

@@ -183,6 +183,16 @@ def test_a_copy_is_an_addition(pawsort: Followed) -> None:
     assert pawsort.rows("name, outcome, corrected_to", f"id != {id}") == [("copy.png", "cats", "cat")]
 
 
+def test_a_copy_beside_its_original_has_no_label(pawsort: Followed) -> None:
+    data = picture("a")
+    pawsort.file(b"a.png", data, "dogs")
+    pawsort.put("dogs/a (copy).png", data)
+    os.link(pawsort.at("dogs/a.png"), pawsort.at("dogs/2026/a.png"))
+    pawsort.follow()
+    assert pawsort.rows("outcome, corrected_to, reviewed_by", "id > 1") == [("dogs", None, None)] * 2
+    assert pawsort.moves() == []
+
+
 def test_a_hard_link_is_an_addition(pawsort: Followed) -> None:
     id = pawsort.file(b"a.png", picture("a"), "dogs")
     os.link(pawsort.at("dogs/a.png"), pawsort.at("cats/link.png"))

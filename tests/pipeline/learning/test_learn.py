@@ -22,6 +22,7 @@ from pipeline.learning import learn as module
 from pipeline.learning import learn_status, versions
 from pipeline.learning.learn import learn
 from pipeline.learning.listing import listing
+from pipeline.learning.summary import conclusions
 from pipeline.web.services.learning import LEAST
 from tests.models.conftest import few_steps, frozen_once, photos, trained  # noqa: F401 - fixtures
 from tests.support.installation import Installation
@@ -168,6 +169,17 @@ def test_a_model_that_carries_no_features_is_an_error(pets: Installation, traine
     bare_settings = pets.settings.model_copy(update={"model": str(bare.path)})
     with pytest.raises(ModelError, match="carries no features of its photos"):
         learn(bare_settings, pets.engine, lambda _: None)
+
+
+def test_the_learning_curve_ends_at_the_accuracy_that_the_comparison_states(pets: Installation) -> None:
+    """Both are of the same photos: those that neither version has seen."""
+    judge(pets, 60)
+    judge(pets, 30, "cat", (226, 198, 34))  # as dogs are, so that it is not always right
+    _, result = learn(pets.settings, pets.engine, lambda _: None)
+    own, curve = result.comparison.own, result.curve
+    assert curve and curve.held_out == own.photos > 0
+    assert curve.points[-1].mean == pytest.approx(own.challenger.accuracy.value, abs=1e-6)
+    assert f"held-out judged photos ({own.photos})" in next(conclusions(result))
 
 
 def test_one_process_learns_at_a_time(pets: Installation) -> None:
