@@ -31,7 +31,7 @@ def serve(
 
     learn = [*interpreter(niceness=NICENESS), "learn", "--config", str(config.absolute())]
     working_folder.leave()
-    raise typer.Exit(run(settings, learn))
+    raise typer.Exit(run(settings, learn=learn))
 
 
 def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:

@@ -74,6 +74,16 @@ def test_a_service_leaves_the_folder_that_it_is_started_in(
     assert [command[-1] for command in pages] == [str(tmp_path / "config.yaml")] * ("--serve" in words)
 
 
+def test_the_pages_can_learn_by_the_same_settings(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr("pipeline.web.server.serve", lambda _, learn: commands.append(learn) or 0)
+    assert run("serve").code == 0
+    [command] = commands
+    assert command[-3:] == ["learn", "--config", str(tmp_path / "config.yaml")]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

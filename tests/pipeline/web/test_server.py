@@ -31,6 +31,7 @@ from tests.docs.pages import ROOT, blocks
 from tests.pipeline.web.conftest import photo
 from tests.support.installation import Installation
 from tests.support.live_server import PATIENCE, running, wait
+from tests.support.model_versions import add_version
 from tests.support.pictures import encode, scene
 
 
@@ -47,7 +48,9 @@ def pawsort(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 def live(pawsort: Installation) -> Iterator[str]:
     """The address of a server in this process."""
     limits = LimitSettings(decode_seconds=1.5, attempts=1)
-    with running(pawsort.settings.model_copy(update={"limits": limits})) as address:
+    add_version(pawsort.settings, 1)
+    settings = pawsort.settings.model_copy(update={"limits": limits})
+    with running(settings, learn=["true"]) as address:
         yield address
 
 
