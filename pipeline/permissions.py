@@ -43,6 +43,19 @@ def limited(permissions: Permissions) -> Iterator[None]:
         os.umask(_umasks.pop()[0])
 
 
+def own_mode(mode: int = 0o666) -> int:
+    """Return the mode with which to make one of Pawsort's own files, `mode` within `limited`.
+
+    In a folder with a default ACL the kernel ignores the umask, but not the mode that a file is made with.
+    """
+    return mode & ~(_umasks[-1][1] if _umasks else 0)
+
+
+def own_opener(path: str, flags: int) -> int:
+    """Open one of Pawsort's own files for `open`, which makes it with `own_mode`."""
+    return os.open(path, flags, own_mode())
+
+
 def make_folder(folder: Path) -> None:
     """Make one of Pawsort's own folders with the mode that `limited` allows; an existing one keeps its mode.
 
@@ -56,7 +69,7 @@ def make_folder(folder: Path) -> None:
         return
     # A default ACL of its parent applied instead of the umask. Network shares may have no modes.
     with suppress(OSError):
-        folder.chmod(_mode(folder) & ~(_umasks[-1][1] if _umasks else 0))
+        folder.chmod(own_mode(_mode(folder)))
 
 
 def as_usual(path: bytes | str | Path, mode: int) -> None:

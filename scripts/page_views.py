@@ -26,6 +26,8 @@ PHOTO, CARD = ".photo", ".grid .card a"
 PAGES = {
     "try": ("/", None),
     "review": ("/review", None),
+    "check": ("/check", None),
+    "check-wrong": ("/check?wrong=1", None),
     "many": ("/review?many=1", None),
     "browse": ("/browse", None),
     "filters": ("/browse?low=60&high=99", None),
@@ -41,7 +43,7 @@ PAGES = {
 }
 """Each picture: its address, and what to press there to come to the page."""
 
-EMPTY = ("review", "browse", "today", "reports", "models")
+EMPTY = ("review", "check", "browse", "today", "reports", "models")
 
 
 @dataclass(frozen=True, slots=True)

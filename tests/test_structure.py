@@ -33,8 +33,8 @@ ORDERS = (
         "pipeline.learning", "pipeline.watch", "pipeline.reports", "pipeline.files", "pipeline",
     ),
     (
-        "pipeline.web", "pipeline.web.routes", "pipeline.web.services", "pipeline.web.served_models",
-        "pipeline.web.middleware", "pipeline.web.views",
+        "pipeline.web", "pipeline.web.routes.learning", "pipeline.web.routes", "pipeline.web.services",
+        "pipeline.web.served_models", "pipeline.web.middleware", "pipeline.web.views",
     ),
     (
         "models.learning", "models.learning.fitting", "models.training", "models.evaluation",

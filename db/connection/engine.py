@@ -51,16 +51,22 @@ Mode = Literal["worker", "write", "read"]
 BUSY_SECONDS = 4.0
 """Seconds that a transaction waits for another process; shorter than the heartbeat's limit."""
 
+FILE_MODE = 0o644
+"""Mode of new SQLite files, unless the umask or the caller wants them more private."""
+
 _places: weakref.WeakKeyDictionary[Engine, sqlite.Place] = weakref.WeakKeyDictionary()
 _inherited: list[Any] = []
 
 
-def open_database(url: str, mode: Mode = "worker", busy_seconds: float = BUSY_SECONDS) -> Engine:
+def open_database(
+    url: str, mode: Mode = "worker", busy_seconds: float = BUSY_SECONDS, file_mode: int = FILE_MODE
+) -> Engine:
     """Open the database at `url`, a SQLAlchemy URL of SQLite or PostgreSQL, and check it.
 
     "worker": makes it if missing, and checks an SQLite file for damage. "write": must exist. "read": must
     exist; never creates, blocks or writes. An existing file is never overwritten or deleted. A transaction
-    waits up to `busy_seconds` for another process (on PostgreSQL always BUSY_SECONDS). Raises DatabaseError
+    waits up to `busy_seconds` for another process (on PostgreSQL always BUSY_SECONDS). SQLite files are made
+    with `file_mode`. Raises DatabaseError
     if it is missing, empty, damaged, not Pawsort's or of another version; DatabaseUnavailable if it is locked
     or cannot be reached.
     """
@@ -71,7 +77,7 @@ def open_database(url: str, mode: Mode = "worker", busy_seconds: float = BUSY_SE
                 f"There is no database at {location(address)}. The worker makes it at its first start; "
                 "check `state` and `database` in the settings."
             )
-        upgrade(url)
+        upgrade(url, file_mode)
     engine = _create_engine(address, mode, busy_seconds)
     try:
         _check(engine, mode)
@@ -97,14 +103,14 @@ def schema_version(engine: Engine) -> str | None:
         return version(connection, location(engine.url))
 
 
-def upgrade(url: str) -> None:
+def upgrade(url: str, file_mode: int = FILE_MODE) -> None:
     """Make the database at `url`, or migrate it to this version, in one transaction.
 
     Raises DatabaseError if it is newer than this Pawsort, damaged or not Pawsort's.
     """
     address = parse(url)
     if is_absent(address):
-        _make(address)
+        _make(address, file_mode)
     else:
         _refuse_empty(address)
         _migrate(address, location(address))
@@ -143,13 +149,13 @@ def _unclear(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def reserved(engine: Engine) -> Iterator[None]:
+def reserved(engine: Engine, file_mode: int = FILE_MODE) -> Iterator[None]:
     """Lock the database against other workers until the block ends; raises DatabaseReserved.
 
     Two workers with different state folders would otherwise each process the other's unfinished files.
     """
     if engine.dialect.name == "sqlite":
-        with sqlite.reserved(location(engine.url)):
+        with sqlite.reserved(location(engine.url), file_mode):
             yield
         return
     with postgres.reserved(engine, location(engine.url)):
@@ -243,12 +249,12 @@ def _migrate(address: URL, where: str) -> None:
         engine.dispose()
 
 
-def _make(address: URL) -> None:
+def _make(address: URL, file_mode: int) -> None:
     """Make an SQLite file beside its path, then link it: a crash leaves either none or a complete one."""
     path = sqlite.path_of(address)
     scratch = None
     try:
-        scratch = sqlite.make_scratch(path)
+        scratch = sqlite.make_scratch(path, file_mode)
         _migrate(address.set(database=scratch), path)
         with translated(path):
             sqlite.refuse_unfinished(scratch, path)

@@ -150,15 +150,16 @@ def refuse_damage(connection: Connection, path: str) -> None:
     if said != "ok":
         raise DatabaseError(
             f"The database {path} is damaged, and is left as it is ({' '.join(said.split())}). "
-            "Move it away and put a backup in its place, or try `sqlite3 OLD .recover | sqlite3 NEW`."
+            "Move it away and put a backup in its place, or try `sqlite3 OLD .recover | sqlite3 NEW` with a "
+            "sqlite3 that has .recover, as the one of sqlite.org: that of Debian 12 has not."
         )
 
 
-def make_scratch(path: str) -> str:
+def make_scratch(path: str, mode: int) -> str:
     """Make an empty file beside `path` for a new database; raises OSError."""
     scratch = f"{path}.{os.getpid()}.new"
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+    os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     return scratch
 
 
@@ -227,9 +228,9 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 @contextmanager
-def reserved(path: str) -> Iterator[None]:
+def reserved(path: str, mode: int) -> Iterator[None]:
     """Lock a file beside the database; closing the database file itself would drop SQLite's locks."""
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -76,6 +76,13 @@ def newest_paths(engine: Engine, limit: int) -> list[RawName]:
         return [path for path in connection.execute(newest).scalars() if path is not None]
 
 
+def entries(engine: Engine, ids: Sequence[int]) -> dict[int, Entry]:
+    """Return the rows of these files by id; those of unknown ids are left out."""
+    with reading(engine) as connection:
+        pieces = [entries_by(connection, files.c.id.in_(piece)) for piece in in_pieces(ids)]
+    return {entry.id: entry for piece in pieces for entry in piece}
+
+
 def histogram(engine: Engine, bins: int) -> list[int]:
     """Count the files by confidence, in `bins` of equal width from 0 to 1; the last includes 1."""
     edges = [number / bins for number in range(bins)]

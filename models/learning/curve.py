@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from models.bundle.replay import Replay
+from models.learning.compare import Labels
 from models.learning.fitting.head import Head
 from models.learning.record import Curve, Point
 from models.types import Flags
@@ -31,14 +32,19 @@ def parts(photos: int, seed: int) -> list[Flags]:
 
 
 def curve(
-    heads: Sequence[Head], drawn: Sequence[Flags], held_out: Replay, labels: Sequence[str]
+    heads: Sequence[Head],
+    drawn: Sequence[Flags],
+    held_out: Replay,
+    labels: Sequence[str],
+    answer: Callable[[Head], Labels],
 ) -> Curve | None:
-    """Measure the layers fitted to `drawn` parts on held-out judged photos; None without such photos."""
+    """Measure the layers fitted to `drawn` parts on held-out judged photos; None without such photos.
+
+    `answer` gives the answers (n,) of a layer to these photos, as the comparison does: places in `labels`.
+    """
     if not len(held_out) or not heads:
         return None
-    right = np.stack(
-        [head.logits(held_out.features.whole).argmax(axis=1) == held_out.labels for head in heads]
-    )
+    right = np.stack([answer(head) == held_out.labels for head in heads])
     points = [
         _point(share, drawn[start : start + REPEATS], right[start : start + REPEATS], held_out, labels)
         for share, start in zip(SHARES, range(0, len(heads), REPEATS), strict=True)

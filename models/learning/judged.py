@@ -35,9 +35,9 @@ class Judged:
     folders: Mapping[str, str]
     left_out: Sequence[LeftOut]
 
-    def held_out(self) -> Replay:
-        """Return the photos that do not train."""
-        return self.replay.where(self.replay.parts != TRAIN)
+    def test(self) -> Replay:
+        """Return the photos that compare: neither the champion nor the challenger has seen them."""
+        return self.replay.part("test")
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return SHA-256, label and part of each photo."""
@@ -66,15 +66,20 @@ def judged_of(
     """
     found = labelled(champion, photos, everything.unreadable)
     known = everything.only([photo.sha256 for photo in found.photos])
-    if len(known) < LEAST_JUDGED:
-        raise DatasetError(
-            f"{len(known)} judged photos can be used; expected at least {LEAST_JUDGED}: judge more on the "
-            "page Review or by `pawsort correct`"
-        )
+    check_count(len(known))
     truth = np.array([found.labels.index(label) for label in found.names], np.int16)
     parts = _PART_OF_SPLIT[splits_of(known, champion.manifest.made.seed)]
     replay = Replay(known.features, truth, _unseen_test(parts, known.digests, seen), ("",) * len(known))
     return Judged(found.photos, known.digests, replay, found.labels, found.folders, found.left_out)
+
+
+def check_count(photos: int) -> None:
+    """Raise DatasetError for fewer than LEAST_JUDGED photos."""
+    if photos < LEAST_JUDGED:
+        raise DatasetError(
+            f"{photos} judged photos can be used; expected at least {LEAST_JUDGED}: judge more on the "
+            "page Review or by `pawsort correct`"
+        )
 
 
 def _unseen_test(

@@ -16,12 +16,13 @@ from models.inference.box_crops import of_bundle
 from models.inference.detector import open_detector
 from models.inference.engines import Kind, answering
 from models.learning import curve
+from models.learning.compare import Labels
 from models.learning.fitting import last_layer
-from models.learning.fitting.head import head_of
+from models.learning.fitting.head import Head, head_of
 from models.learning.fitting.last_layer import Calibration, Fitted, Material
-from models.learning.judged import Judged, judged_of
+from models.learning.judged import Judged, check_count, judged_of
 from models.learning.photos import FiledPhoto, JudgedPhoto, Known, Reader, features_key
-from models.learning.record import Comparison, Learnt
+from models.learning.record import Comparison, Curve, Learnt
 from models.learning.side_by_side import Model, SideBySide
 from models.learning.verdict import verdict
 from models.learning.version import Challenger, outputs_of, seen_by, write_judged, write_version
@@ -52,6 +53,7 @@ def learn(options: LearnOptions, progress: ProgressCallback = lambda _: None) ->
     Raises DatasetError for too few photos, BundleError for a bundle that this cannot be done with.
     """
     began = time.monotonic()
+    check_count(len(options.judged))
     champion = answering(load(options.champion), options.engine)
     base = _replay(champion)
     everything = known_features(champion, options, progress)
@@ -91,7 +93,7 @@ def learn(options: LearnOptions, progress: ProgressCallback = lambda _: None) ->
         comparison=comparison,
         changed=changed,
         changed_among=among,
-        curve=curve.curve(fitted.of_parts, drawn, judged.held_out(), judged.labels),
+        curve=_curve(fitted, drawn, judged, sides.challenger),
         verdict=verdict(comparison),
         notes=_notes(comparison),
     )
@@ -167,6 +169,15 @@ def _sides(
     )
     after = Model(fitted.head, calibration.temperature, material.crops, calibration.threshold(target))
     return SideBySide(before, after, judged, material, target)
+
+
+def _curve(fitted: Fitted, drawn: Sequence[Flags], judged: Judged, challenger: Model) -> Curve | None:
+    held_out = judged.test()
+
+    def answer(head: Head) -> Labels:
+        return replace(challenger, head=head).answers(held_out)[0].predicted
+
+    return curve.curve(fitted.of_parts, drawn, held_out, judged.labels, answer)
 
 
 def _notes(comparison: Comparison) -> list[str]:

@@ -5,10 +5,21 @@ from __future__ import annotations
 import math
 
 
-def at_least(hits: int, flips: int) -> float:
-    """Return the probability of at least so many heads in `flips` throws of a fair coin."""
-    ways: int = sum(math.comb(flips, k) for k in range(hits, flips + 1))
-    return ways / (1 << flips)
+def at_least(hits: int, flips: int, chance: float = 0.5) -> float:
+    """Return the probability of at least so many heads in `flips` throws of a coin, fair by default."""
+    if chance == 0.5:
+        ways: int = sum(math.comb(flips, k) for k in range(hits, flips + 1))
+        return ways / (1 << flips)
+    if not 0 < chance < 1:
+        return float(hits <= flips * chance)
+    fewer = (_logarithm_of_ways(k, flips, chance) for k in range(hits))
+    return max(0.0, 1 - math.fsum(map(math.exp, fewer)))
+
+
+def _logarithm_of_ways(heads: int, flips: int, chance: float) -> float:
+    """Return the logarithm of the probability of exactly so many heads."""
+    ways = math.lgamma(flips + 1) - math.lgamma(heads + 1) - math.lgamma(flips - heads + 1)
+    return ways + heads * math.log(chance) + (flips - heads) * math.log1p(-chance)
 
 
 def two_sided(one: int, other: int) -> float:

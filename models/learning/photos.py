@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ from models.inference.outputs import NetworkOutputs
 from models.inference.photo_features import features_of
 from models.progress import CountCallback
 from models.types import Pixels
+
+log = logging.getLogger(__name__)
 
 _BATCH = 32
 _ARRAYS = ("whole", "crops", "crop_rows", "are_boxes", "digests", "fingerprints")
@@ -178,7 +181,10 @@ class Reader:
                 if str(file["key"]) != self.key:
                     return None
                 arrays = [file[name] for name in _ARRAYS]
-        except Exception:  # missing, damaged or of another version: features are computed again
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # damaged, or of another version of Pawsort
+            log.info("%s: features are computed again: %s", self.cache, " ".join(str(error).split()))
             return None
         features = Features(arrays[0].astype(np.float32), arrays[1].astype(np.float32), *arrays[2:4])
         digests, prints = ([row.tobytes() for row in array] for array in arrays[4:])

@@ -22,6 +22,7 @@ def verdict(comparison: Comparison) -> Verdict:
         or _of_new_labels(comparison)
         or _of_base(comparison.base)
         or _of_own(comparison.own)
+        or _of_filed(comparison.own, comparison.target_precision)
     )
     if problem:
         return Verdict(better=False, reason=problem)
@@ -48,7 +49,7 @@ def _of_labels(comparison: Comparison) -> str | None:
 
 
 def _of_base(base: Pair | None) -> str | None:
-    if base is None:
+    if base is None or not base.photos:
         return (
             "The photos of the base cannot be predicted, so whether anything was forgotten is not known: a "
             "person has to decide."
@@ -96,6 +97,23 @@ def _of_own(own: Pair) -> str | None:
         f"It is not shown to be better on {own.photos:,} judged photos that neither has seen: it alone is "
         f"right about {better:,}, the one in force alone about {worse:,}."
     )
+
+
+def _of_filed(own: Pair, target: float) -> str | None:
+    """Return a problem if more of one's own photos are filed wrongly than before, and than promised."""
+    before, after = _wrongly_filed(own.champion), _wrongly_filed(own.challenger)
+    filed = own.challenger.precision.count
+    if after <= before or at_least(after, filed, 1 - target) > SIGNIFICANT:
+        return None
+    return (
+        f"It files {after:,} of {filed:,} judged photos in a wrong folder, before {before:,}: more than the "
+        f"promise of {target:.1%} allows."
+    )
+
+
+def _wrongly_filed(figures: Figures) -> int:
+    precision = figures.precision
+    return precision.count - round((precision.value or 0) * precision.count)
 
 
 def _said(share: float | None) -> str:

@@ -77,7 +77,7 @@ def write_version(challenger: Challenger, out: Path, seed: int) -> Bundle:
     section["figures"] = {name: figure.model_dump() for name, figure in measured.figures().items()}
     written = write(compose(out, _content(challenger, section, seed), *files), *files)
     bundle = written.in_precision(champion.precision)
-    open_engine(bundle, "int8" if int8 else "auto")
+    open_engine(bundle, "int8" if int8 else "tensorflow")
     _write_card(bundle, challenger, measured)
     return bundle
 

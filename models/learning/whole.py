@@ -23,7 +23,7 @@ from models.errors import DatasetError
 from models.evaluation.evaluate import predict
 from models.inference.engines import answering, open_engine
 from models.learning.compare import Answers, Labels, contradicted, pair
-from models.learning.judged import TEST, Judged, judged_of
+from models.learning.judged import TEST, Judged, check_count, judged_of
 from models.learning.learn import LearnOptions, known_features, write_record
 from models.learning.record import Comparison, Contradiction, Learnt
 from models.learning.verdict import verdict
@@ -42,6 +42,7 @@ def learn_whole(options: LearnOptions, progress: ProgressCallback = lambda _: No
     Raises DatasetError for fewer than LEAST photos of a label, BundleError, PackageMissing.
     """
     began = time.monotonic()
+    check_count(len(options.judged))
     champion = answering(load(options.champion), options.engine)
     everything = known_features(champion, options, progress)
     judged = judged_of(champion, options.judged, everything, seen_by(champion))

@@ -2,27 +2,28 @@
 
 The model at work goes on while the classifier of the new version loads, passes its self-test and classifies a
 few photos that were filed before. Then no batch is submitted until those in flight are answered, the folders
-of new classes are made, and the new version takes over. If anything of this fails, the model at work stays.
+of new classes are made, and the new version takes over. If anything of this fails, the model at work stays. A
+version at work that cannot be started again, since its files were deleted, gives way to the one before it.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from models.bundle.bundle import Bundle
 from models.errors import in_words
 from pipeline.classifier.client import ChildLost, Classifier
 from pipeline.classifier.messages import ClassificationResult, Item
-from pipeline.errors import PawsortError
+from pipeline.errors import ModelError, PawsortError
+from pipeline.learning.record import signature
 from pipeline.learning.versions import Family, Version, chain, chain_or_base
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 LOOK_SECONDS = 1.0
 """Between two looks at the record of the version in force: one `stat` each."""
@@ -99,8 +100,9 @@ class ModelSwitch:
         self._surroundings = surroundings
         self._clock = clock
         self._active = first
-        self._trial = _Trial(first, surroundings) if first.version.number else None
-        self._seen = _signature(family.record_path)
+        self._trial = self._trial_of(first)
+        self._failure: ModelError | None = None  # why the version at work cannot be started again
+        self._seen = signature(family.record_path)
         self._look_at = 0.0
         self._retry_at = 0.0  # the version in force may not be the first
         self._failures = 0
@@ -116,7 +118,9 @@ class ModelSwitch:
         Called before each submission. Raises ModelError if the base cannot be used.
         """
         before = self._active
-        if self._trial:
+        if self._failure:
+            self._fall_back(self._failure)
+        elif self._trial:
             self._try(self._trial)
         self._look()
         return None if self._active is before else self._active.bundle
@@ -150,22 +154,22 @@ class ModelSwitch:
     def ready(self, timeout: float = 0.0) -> bool:
         """Return whether files may be submitted; not while a model is tried at the start, or about to change.
 
-        Raises ModelError.
+        Raises ModelError if the base cannot be used.
         """
-        if self._trial and (self._is_starting or self._trial.has_passed):
+        if self._failure or (self._trial and (self._is_starting or self._trial.has_passed)):
             return False
-        return self._active.classifier.ready(timeout)
+        return self._or_fail(self._active.classifier.ready, timeout) or False
 
     def submit(self, items: Sequence[Item]) -> None:
         """Send one batch to the model at work."""
         self._active.classifier.submit(items)
 
     def poll(self, timeout: float) -> list[ClassificationResult]:
-        """Return the results of one batch. Raises ChildLost, ModelError."""
-        if self._is_starting:  # its next result is that of the trial
+        """Return the results of one batch. Raises ChildLost, ModelError if the base cannot be used."""
+        if self._is_starting or self._failure:  # its next result is that of the trial
             time.sleep(timeout)
             return []
-        return self._active.classifier.poll(timeout)
+        return self._or_fail(self._active.classifier.poll, timeout) or []
 
     def stop(self) -> None:
         """End all children; a version that was being tried is tried again after the next start."""
@@ -175,8 +179,6 @@ class ModelSwitch:
             self._trial.model.classifier.stop()
             self._trial, self._retry_at = None, 0.0
         self._active.classifier.stop()
-
-    # --- the change ---------------------------------------------------------------------------------
 
     @property
     def _is_starting(self) -> bool:
@@ -189,7 +191,7 @@ class ModelSwitch:
         if now < self._look_at or self._is_starting:
             return
         self._look_at = now + LOOK_SECONDS
-        seen = _signature(self.family.record_path)
+        seen = signature(self.family.record_path)
         if seen is None:
             return
         if seen != self._seen:
@@ -239,14 +241,39 @@ class ModelSwitch:
 
     def _drop(self, trial: _Trial, error: Exception) -> None:
         """End a trial that failed; at the start, go on with the version before."""
-        trial.model.classifier.stop()
         if self._is_starting:
-            self._active = self._before(trial.model.version)
-            self._trial = _Trial(self._active, self._surroundings) if self._active.version.number else None
-            self._active.classifier.start()
-        else:
-            self._trial = None
+            self._fall_back(error)
+            return
+        trial.model.classifier.stop()
+        self._trial = None
         self._refuse(f"model {trial.model.version.name}", error)
+
+    def _or_fail(self, ask: Callable[[float], _T], timeout: float) -> _T | None:
+        """Return what the version at work says; None if it cannot start again, when nothing is in flight.
+
+        Raises ModelError for the base, which nothing can replace.
+        """
+        try:
+            return ask(timeout)
+        except ModelError as error:
+            if not self._active.version.number:
+                raise
+            self._failure = error
+            return None
+
+    def _fall_back(self, error: Exception) -> None:
+        """Go on with the version before the one at work; one that was being tried is tried again later."""
+        for model in (self._active, *([self._trial.model] if self._trial else [])):
+            model.classifier.stop()
+        failed = self._active.version
+        self._active, self._failure = self._before(failed), None
+        self._trial = self._trial_of(self._active)
+        self._active.classifier.start()
+        self._refuse(f"model {failed.name}", error)
+
+    def _trial_of(self, first: LoadedModel) -> _Trial | None:
+        """Return the trial of a model that begins; the base, which nothing can replace, has none."""
+        return _Trial(first, self._surroundings) if first.version.number else None
 
     def _before(self, failed: Version) -> LoadedModel:
         """Load the latest version in force before one that failed. Raises ModelError if the base fails."""
@@ -270,14 +297,3 @@ class ModelSwitch:
         self.problem = f"{called} is not used: {why.rstrip('.')}"
         active = self._active.version.name
         log.error("%s; %s stays at work, the next try is in %g s", self.problem, active, pause)
-
-
-def _signature(path: Path) -> tuple[int, ...] | None:
-    """Return what changes with the content of a file; None if that cannot be known now."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return ()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size

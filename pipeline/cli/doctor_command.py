@@ -81,7 +81,7 @@ def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
     from pipeline.classifier.configured_model import load_bundle, outcome_folders
     from pipeline.decision import DUPLICATES
     from pipeline.doctor import repair
-    from pipeline.permissions import limited
+    from pipeline.permissions import limited, own_mode
     from pipeline.worker.locks import worker_lock
 
     outcomes = (*outcome_folders(load_bundle(settings)), DUPLICATES)
@@ -92,9 +92,13 @@ def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
         stack.enter_context(translated())
         stack.enter_context(limited(settings.permissions))
         stack.enter_context(worker_lock(settings))
-        engine = open_database(settings.database_url, "worker" if _is_lost(settings) else "write")
+        engine = open_database(
+            settings.database_url,
+            "worker" if _is_lost(settings) else "write",
+            file_mode=own_mode(0o644),
+        )
         stack.callback(engine.dispose)
-        stack.enter_context(reserved(engine))
+        stack.enter_context(reserved(engine, own_mode(0o644)))
         yield from repair.repair(engine, settings, outcomes, hashes)
 
 

@@ -25,10 +25,13 @@ def serve(
     settings = _with_address(load(config), host, port)
     require_pages()
     from models import working_folder
+    from pipeline.import_path import interpreter
+    from pipeline.learning.learning_process import NICENESS
     from pipeline.web.server import serve as run
 
+    learn = [*interpreter(niceness=NICENESS), "learn", "--config", str(config.absolute())]
     working_folder.leave()
-    raise typer.Exit(run(settings))
+    raise typer.Exit(run(settings, learn))
 
 
 def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:

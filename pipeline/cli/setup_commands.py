@@ -72,13 +72,13 @@ def db_upgrade(config: Config = DEFAULT) -> None:
     Example: pawsort db upgrade
     """
     from db.connection.engine import upgrade
-    from pipeline.permissions import limited, make_folder
+    from pipeline.permissions import limited, make_folder, own_mode
 
     settings = load(config)
     settings.state.parent.mkdir(parents=True, exist_ok=True)
     with translated(), limited(settings.permissions):
         make_folder(settings.state)
-        upgrade(settings.database_url)
+        upgrade(settings.database_url, own_mode(0o644))
     print("the database is up to date")
 
 
@@ -128,7 +128,7 @@ def learn(
     print(summary.heading(result))
     rows = summary.table(result)
     print_table(rows, list(rows[0]))
-    print(*summary.conclusions(result), f"To use it: pawsort promote {version.number}", sep="\n")
+    print(*summary.conclusions(result, version.number), sep="\n")
     for line in summary.notes(result):
         typer.echo(f"note: {line}", err=True)
 

@@ -30,6 +30,7 @@ from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.corrections.spellings import respelled
 from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.errors import LockError, SettingsError
+from pipeline.permissions import own_mode
 
 LOCK_NAME = "moves.lock"
 LOCK_SECONDS = 10.0
@@ -142,7 +143,10 @@ def recover_moves(engine: Engine, settings: Settings, now: Now = _utc) -> list[C
 @contextmanager
 def moves_lock(settings: Settings, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Allow one command at a time to make moves. Raises LockError after so many `seconds`."""
-    lock = filelock.FileLock(settings.state / LOCK_NAME, timeout=seconds)
+    mode = own_mode()
+    # A mode that is given would replace that of the umask or a default ACL.
+    private = () if mode == 0o666 else (mode,)
+    lock = filelock.FileLock(settings.state / LOCK_NAME, seconds, *private)
     try:
         lock.acquire()
     except filelock.Timeout as error:

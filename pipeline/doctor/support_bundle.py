@@ -32,6 +32,7 @@ from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
 from pipeline.files.folders import files_below
 from pipeline.logs import masked, printable
+from pipeline.permissions import own_opener
 from pipeline.version import version
 from pipeline.worker import status
 from pipeline.worker.heartbeat import FILE_NAME
@@ -68,7 +69,10 @@ def pack(
     if log is not None:
         tail = _tail(log)
         parts["log.txt"] = lambda: "".join(hide.line(line) + "\n" for line in tail)
-    with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        open(path, "xb", opener=own_opener) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         for name, make in parts.items():
             archive.writestr(name, _made(make, hide))
 

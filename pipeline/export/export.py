@@ -99,7 +99,9 @@ def _refuse_foreign(folder: Path) -> None:
         return
     except OSError as error:
         raise SettingsError(f"{folder}: {error.strerror}; name a new or empty folder") from error
-    if names - {LOCK_NAME} and NAME not in names:
+    # An export that was killed at its beginning leaves an unfinished list.
+    foreign = {name for name in names - {LOCK_NAME} if not name.startswith(f".{NAME}.")}
+    if foreign and NAME not in names:
         raise SettingsError(f"{folder}: has other files, and no {NAME} of an export; name a new folder")
 
 

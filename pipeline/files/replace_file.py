@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.files.folders import sync_folders
+from pipeline.permissions import own_opener
 from pipeline.processes import is_running
 
 
@@ -43,12 +44,17 @@ def _create(path: Path) -> Path:
     plain = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         plain.unlink(missing_ok=True)
-        plain.open("xb").close()
+        _make(plain)
         return plain
     except (PermissionError, FileExistsError, IsADirectoryError):
         other = path.with_name(f".{path.name}.{secrets.token_hex(8)}.{os.getpid()}.tmp")
-        other.open("xb").close()
+        _make(other)
         return other
+
+
+def _make(path: Path) -> None:
+    with open(path, "xb", opener=own_opener):
+        pass
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.queries import judged as queries
+from models.bundle import bundle as bundles
+from models.inference.engines import answering
 from pipeline.config import Settings
-from pipeline.errors import SettingsError, translated
+from pipeline.errors import ModelError, SettingsError, translated
 from pipeline.files.folders import sync_folders
-from pipeline.learning.versions import Family, Version, family, in_force, learning, next_version
+from pipeline.learning.learn_status import learning, reporting
+from pipeline.learning.versions import Family, Version, chain_or_base, check, family, next_version
 from pipeline.permissions import limited
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from models.learning.record import Learnt
-    from models.progress import ProgressCallback
+    from models.progress import Progress, ProgressCallback
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,17 @@ def learn(
     another process learns, SettingsError for too few photos, ModelError, OSError.
     """
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
-    with limited(settings.permissions), learning(settings), translated():
+    with (
+        limited(settings.permissions),
+        learning(settings),
+        reporting(settings.state) as report,
+        translated(),
+    ):
+
+        def both(made: Progress) -> None:
+            progress(made)
+            report(made)
+
         known = family(settings)
         judged = _judged(engine)
         if not judged:
@@ -54,7 +67,8 @@ def learn(
             )
         version = known.version(next_version(settings))
         with _new_folder(known, version) as folder:
-            result = _learnt(settings, engine, known, version, folder, judged, progress, whole)
+            result = _learnt(settings, engine, known, version, folder, judged, both, whole)
+        report.made(version.number)
     return version, result
 
 
@@ -78,7 +92,7 @@ def _learnt(
         FiledPhoto(os.fsencode(row.path), row.sha256, row.id) for row in queries.filed(engine, MOST_FILED)
     ]
     options = LearnOptions(
-        champion=in_force(settings),
+        champion=_champion(settings, known),
         name=version.name,
         out=folder,
         judged=rows,
@@ -89,6 +103,20 @@ def _learnt(
         cache=known.folder / CACHE,
     )
     return learn_whole(options, progress) if whole else learn(options, progress)
+
+
+def _champion(settings: Settings, known: Family) -> Path:
+    """Return the version in force, or the latest before it that can be used: it is that which answers."""
+    for version in chain_or_base(known)[:-1]:
+        try:
+            with translated():
+                check(known, version)
+                answering(bundles.load(version.path), settings.engine)
+        except ModelError as error:
+            log.warning("%s cannot be used; it is learnt from the version before it: %s", version.name, error)
+        else:
+            return version.path
+    return known.base.path
 
 
 def _judged(engine: Engine) -> list[queries.Judged]:

@@ -52,7 +52,7 @@ def listing(settings: Settings) -> list[Listed]:
 
 def challenger(known: Family) -> Listed | None:
     """Return the newest version if it was never in force. Raises OSError."""
-    *_, newest = _listing(known)
+    *_, newest = (each for each in _listing(known) if each.version.number == 0 or each.version.path.is_dir())
     return None if newest.was_in_force or newest.version.number == 0 else newest
 
 
@@ -60,7 +60,8 @@ def _listing(known: Family) -> list[Listed]:
     record = _record(known)
     current = chain_or_base(known)[0].number
     ever = {step.version for step in record.history}
-    versions = map(known.version, [0, *known.numbers()])
+    # That in force is listed also where its folder was deleted, with that problem.
+    versions = map(known.version, sorted({0, current, *known.numbers()}))
     return [_listed(known, each, current, each.number in ever, record) for each in versions]
 
 

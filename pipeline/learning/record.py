@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +14,16 @@ from pipeline.errors import ModelError
 
 Kind = Literal["promote", "rollback"]
 LARGEST = 10_000_000  # bytes
+HIGHEST = 999_999_999
+"""Number of a version; commands take up to nine digits."""
 
 
 class DamagedRecord(ModelError):  # noqa: N818 - says what has happened
     """`in_force.json` is no record of the version in force."""
+
+
+class NoLongerInForce(ModelError):  # noqa: N818 - says what has happened
+    """Another version came into force since a person decided on this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,15 @@ class Record:
         """Return the SHA-256 of the base with which a version came into force last, None if unknown."""
         return next((step.base_sha256 for step in reversed(self.history) if step.version == number), None)
 
+    def expect(self, seen: int | None) -> None:
+        """Raise NoLongerInForce if `seen` is not in force any more; None is any version."""
+        if seen is None or seen == self.version:
+            return
+        last = self.history[-1] if self.history else None
+        by = f" by {last.by} at {last.at[:16].replace('T', ' ')} UTC" if last else ""
+        now = f"version {self.version}" if self.version else "the model as it came"
+        raise NoLongerInForce(f"{now} was put in force{by}, since you looked; nothing was changed")
+
     def promoted(self, number: int, at: datetime, by: str, why: str, base_sha256: str) -> Record:
         """Return the record after a promotion."""
         return self._after(Step(number, at.isoformat(), by, why, "promote", base_sha256))
@@ -99,6 +115,17 @@ class Record:
         return replace(self, version=step.version, history=(*self.history, step))
 
 
+def signature(path: Path) -> tuple[int, ...] | None:
+    """Return what changes with the content of a record; None if that cannot be known now."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return ()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
 def _step(content: Any) -> Step:
     at, by, why = (str(content[name]) for name in ("at", "by", "why"))
     kind: Kind = "rollback" if content.get("kind") == "rollback" else "promote"
@@ -107,6 +134,6 @@ def _step(content: Any) -> Step:
 
 
 def _number(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= HIGHEST:
         raise ValueError(f"expected the number of a version, received {value!r}")
     return value

@@ -22,14 +22,16 @@ def table(result: Learnt) -> list[Mapping[str, str]]:
     return list(_rows(result))
 
 
-def conclusions(result: Learnt) -> Iterator[str]:
-    """Yield what the learning curve says, which filed photos would change, and the verdict."""
+def conclusions(result: Learnt, number: int) -> Iterator[str]:
+    """Yield what the learning curve says, which filed photos would change, the verdict, and what to do."""
     if result.curve:
         yield _curve(result.curve)
         yield result.curve.sentence
     if result.changed_among:
         yield _changed(result)
     yield result.verdict.reason
+    called = "To use it" if result.verdict.better else "It is not better; to use it all the same"
+    yield f"{called}: pawsort promote {number}"
 
 
 def notes(result: Learnt) -> list[str]:
@@ -65,7 +67,7 @@ def _curve(curve: Curve) -> str:
         f"{point.mean:.1%} from {point.photos:,} ({point.low:.1%} to {point.high:.1%})"
         for point in curve.points
     ]
-    return f"Right about held-out judged photos: {', '.join(points)}"
+    return f"Right about the same held-out judged photos ({curve.held_out:,}): {', '.join(points)}"
 
 
 def _changed(result: Learnt) -> str:

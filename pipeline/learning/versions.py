@@ -163,10 +163,13 @@ def next_version(settings: Settings) -> int:
     return number
 
 
-def promote(settings: Settings, number: int, by: str, why: str = "promoted") -> Version:
+def promote(
+    settings: Settings, number: int, by: str, why: str = "promoted", seen: int | None = None
+) -> Version:
     """Put a version in force, 0 for the base, after checking its files; a worker changes to it by itself.
 
-    Raises SettingsError if there is no such version, ModelError if it cannot be used, LockError.
+    `seen` is the version in force that this was decided on. Raises SettingsError if there is no such version,
+    ModelError if it cannot be used, NoLongerInForce if `seen` is not in force any more, LockError.
     """
     known = family(settings)
     version = known.version(number)
@@ -176,20 +179,23 @@ def promote(settings: Settings, number: int, by: str, why: str = "promoted") -> 
     check(known, version)
     with limited(settings.permissions), _locked(settings, known):
         record = _record_or_new(known)
+        record.expect(seen)
         if number != record.version or foreign(known, version, record.base_of(number)):
             record = record.promoted(number, _now(), by, why, known.sha256)
             replace_file(known.record_path, [record.as_json()])
     return version
 
 
-def rollback(settings: Settings, by: str, why: str = "rolled back") -> Version:
+def rollback(settings: Settings, by: str, why: str = "rolled back", seen: int | None = None) -> Version:
     """Put the version that was in force before the present one in force again; return it.
 
-    Versions that cannot be used any more are passed over. Raises SettingsError if there was none before.
+    Versions that cannot be used any more are passed over; `seen` as in `promote`. Raises SettingsError if
+    there was none before, NoLongerInForce, LockError.
     """
     known = family(settings)
     with limited(settings.permissions), _locked(settings, known):
         record = _record_or_new(known)
+        record.expect(seen)
         before = record.stack()[:-1]
         if not before:
             raise SettingsError(
@@ -215,22 +221,6 @@ def check(known: Family, version: Version) -> None:
         check_folders(bundle.folders)
     except DatasetError as error:
         raise ModelError(f"{version.path}: {error}") from error
-
-
-@contextmanager
-def learning(settings: Settings) -> Iterator[None]:
-    """Allow one process at a time to learn. Raises LockError at once if another does."""
-    lock = filelock.FileLock(settings.state / "learn.lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise LockError(
-            f"{settings.state}: another process is learning; try again when it has ended"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _can_be_used(known: Family, number: int) -> bool:

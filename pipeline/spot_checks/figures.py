@@ -107,7 +107,7 @@ def figures(engine: Engine, settings: Settings, bundle: Bundle) -> Figures:
 def measure_own_threshold(engine: Engine, settings: Settings, bundle: Bundle, now: datetime) -> None:
     """Measure the own threshold, if the settings ask for one, and store it for all uses of the model.
 
-    Raises DatabaseError, OSError.
+    If the file cannot be written, that is logged. Raises DatabaseError.
     """
     if settings.decision.calibration != "own":
         return
@@ -123,7 +123,11 @@ def measure_own_threshold(engine: Engine, settings: Settings, bundle: Bundle, no
         needed=found.needed,
         measured_at=now,
     )
-    own_threshold.write(settings, record)
+    try:
+        own_threshold.write(settings, record)
+    except OSError as error:
+        log.error("the own threshold cannot be stored: %s; the one stored before stands", error)
+        return
     log.info("decision.calibration: %s", own_threshold.described(settings))
 
 

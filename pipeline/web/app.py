@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.child_process import Main
 from pipeline.config import Settings
+from pipeline.learning.learning_process import LearningProcess
 from pipeline.web.middleware import openapi, problems
 from pipeline.web.middleware.conditional import Conditional
 from pipeline.web.middleware.guard import SecurityMiddleware
@@ -24,9 +25,9 @@ from pipeline.web.middleware.token_attempts import Attempts
 from pipeline.web.routes import (
     api,
     browse,
+    check,
     dashboard,
     file_detail,
-    health,
     metrics,
     models,
     reports,
@@ -35,6 +36,8 @@ from pipeline.web.routes import (
     thumbnails,
     try_photo,
 )
+from pipeline.web.routes.learning import api as learning_api
+from pipeline.web.routes.learning import page as learning_page
 from pipeline.web.served_models.classifier_pool import SERVE, ClassifierPool
 from pipeline.web.served_models.label_choices import LabelRegistry
 from pipeline.web.served_models.model_registry import ModelRegistry
@@ -49,17 +52,21 @@ from pipeline.web.services.uploads import sweep
 from pipeline.web.views.rendering import STATIC
 
 ROUTERS: tuple[ModuleType, ...] = (
-    try_photo, review, browse, file_detail, dashboard, reports, models, api, thumbnails, metrics, health,
-    session,
+    try_photo, review, check, browse, file_detail, dashboard, reports, learning_page, models, api,
+    learning_api, thumbnails, metrics, session,
 )  # fmt: skip
 
 
 def create_app(
-    settings: Settings, routers: Sequence[ModuleType] = ROUTERS, classifier: Main = SERVE
+    settings: Settings,
+    routers: Sequence[ModuleType] = ROUTERS,
+    classifier: Main = SERVE,
+    learn: Sequence[str] = (),
 ) -> FastAPI:
     """Return the application; database and models are opened by the first request that needs them.
 
-    `classifier` is the main function of classifier processes; tests pass another one.
+    `classifier` is the main function of classifier processes; tests pass another one. `learn` is the command
+    that learns; without it the pages start none.
     """
     app = FastAPI(
         title="Pawsort",
@@ -71,7 +78,7 @@ def create_app(
         redirect_slashes=False,  # it redirects to a full address, which behind a proxy is another one
         lifespan=_lifespan,
     )
-    context = app.state.context = _make_context(settings, routers, classifier)
+    context = app.state.context = _make_context(settings, routers, classifier, learn)
     problems.register(app)
     app.add_middleware(Conditional)
     app.add_middleware(
@@ -101,7 +108,9 @@ class _WholeFiles(StaticFiles):
         return response
 
 
-def _make_context(settings: Settings, routers: Sequence[ModuleType], classifier: Main) -> AppContext:
+def _make_context(
+    settings: Settings, routers: Sequence[ModuleType], classifier: Main, learn: Sequence[str]
+) -> AppContext:
     database, registry = DatabaseProvider(settings), ModelRegistry(settings)
     return AppContext(
         settings=settings,
@@ -115,6 +124,7 @@ def _make_context(settings: Settings, routers: Sequence[ModuleType], classifier:
         cache=Cache(),
         sessions=Sessions(settings.web.token, settings.state / "signed_out.json"),
         attempts=Attempts(settings.web.token),
+        learning=LearningProcess(settings.state, learn),
         pages=_pages(routers),
     )
 
@@ -125,6 +135,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for folder in (*context.settings.inboxes, scratch_of(context.settings)):
         sweep(folder)
     yield
+    context.learning.close()
     context.classifiers.close()
     context.thumbnails.close()
     context.database.close()

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from types import FrameType
 
 import uvicorn
@@ -37,10 +37,13 @@ GRACE_SECONDS = 5
 """How long open requests may take to finish when the server stops."""
 
 
-def serve(settings: Settings) -> int:
-    """Serve until a signal, and return the exit code. Raises SettingsError if the address is in use."""
+def serve(settings: Settings, learn: Sequence[str] = ()) -> int:
+    """Serve until a signal, and return the exit code; `learn` is the command that learns.
+
+    Raises SettingsError if the address is in use.
+    """
     listener = listen(settings)
-    app = create_app(settings)
+    app = create_app(settings, learn=learn)
     prepare(app.state.context)
     server = make_server(app)
     print(

@@ -19,10 +19,10 @@ from pipeline.classifier.file_checks import fingerprint
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED
-from pipeline.files.folders import SYSTEM_ERRNOS, FolderError
+from pipeline.files.folders import SYSTEM_ERRNOS
+from pipeline.files.known_folder import KnownFolder
 from pipeline.worker.duplicates import Earlier, departed, is_ordinary, look_back
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
-from pipeline.worker.place import folder_id
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class _Sorted:
 
 
 class ClassifyStep:
-    """Decide on files in the spool. `now` gives UTC; `root` is device and inode of `sorted` at the start."""
+    """Decide on files in the spool. `now` gives UTC; `root` is `sorted` as it was at the start."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ClassifyStep:
         retries: RetryQueue,
         missing: MissingFiles,
         now: Callable[[], datetime],
-        root: tuple[int, int],
+        root: KnownFolder,
     ) -> None:
         self._ledger = ledger
         self._classifier = classifier
@@ -185,9 +185,9 @@ class ClassifyStep:
         known = self._ledger.same_content(contents)
         seen = [file.identity for file in (*hashed, *refused)]
         same = self._ledger.same_file(seen, {os.path.basename(file.source) for file in refused})
-        if (known or same) and folder_id(self._sorted) != self._root:
+        if known or same:
             # The files of a disk that was unmounted would all seem to be gone.
-            raise FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
+            self._root.check()
         key = self._model.key(self._classifier.engine_name)
         earlier = {sha256: look_back(rows, key, self._sorted) for sha256, rows in known.items()}
         rows = [*(row for found in earlier.values() for row in found.gone), *same]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.config import Settings
 from pipeline.errors import LockError
+from pipeline.permissions import own_mode
 
 NAME = "worker.lock"
 LOCK_SECONDS = 0.5
@@ -54,7 +55,7 @@ def holder(state: Path) -> int | None:
 
 @contextmanager
 def _locked_state(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, own_mode(0o644))
     try:
         if not _try_lock(descriptor, fcntl.LOCK_EX):
             pid = os.read(descriptor, 32).decode() or "unknown"

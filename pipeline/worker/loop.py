@@ -19,12 +19,13 @@ from models.errors import in_words
 from pipeline.classifier.answering_model import AnsweringModel
 from pipeline.classifier.client import Classifier
 from pipeline.config import Settings
+from pipeline.files.known_folder import KnownFolder
 from pipeline.watch.inbox import Inbox
 from pipeline.worker.claim import ClaimStep, Intake
 from pipeline.worker.classify import ClassifyStep
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 from pipeline.worker.in_flight import InFlight
-from pipeline.worker.place import PlaceStep, folder_id
+from pipeline.worker.place import PlaceStep
 from pipeline.worker.recovery import Recovery
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Worker:
         self._on_filed = on_filed
         self._clock = clock
         self._monotonic = monotonic
-        self._root = folder_id(os.fsencode(settings.sorted))
+        self._root = KnownFolder(os.fsencode(settings.sorted))
         self.in_flight, self._recovery = self._make_steps()
         self._interrupted: list[InProgressFile] | None = None  # their commit as filed was unclear
         self._recovered = False

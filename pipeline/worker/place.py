@@ -13,6 +13,7 @@ from db.ledger.ledger import FileDecision, Ledger
 from pipeline.config import Settings
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS
+from pipeline.files.known_folder import KnownFolder, folder_id
 from pipeline.files.safe_open import refuse_unwritable
 from pipeline.watch.refused_folders import Refusals
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 class PlaceStep:
     """Commit decisions, then move the files into their folders. `now` gives UTC.
 
-    `root` is the device and inode of `sorted` at the start. `refusals` are files that wait because their
+    `root` is `sorted` as it was at the start. `refusals` are files that wait because their
     folder refuses them, while files of other folders are filed.
     """
 
@@ -34,7 +35,7 @@ class PlaceStep:
         retries: RetryQueue,
         missing: MissingFiles,
         now: Callable[[], datetime],
-        root: tuple[int, int],
+        root: KnownFolder,
     ) -> None:
         self.refusals = Refusals[int]()
         self._ledger = ledger
@@ -118,9 +119,7 @@ class PlaceStep:
     def _place(self, file: InProgressFile) -> None:
         destination = file.destination
         assert destination is not None
-        if folder_id(self._sorted) != self._root:
-            # Files moved into the empty folder under an unmounted disk would be hidden once it is mounted.
-            raise moves.FolderError(errno.ENOTDIR, "is another folder than at the start", self._sorted)
+        self._root.check()
         if not destination.startswith(os.path.join(self._sorted, b"")):
             self._redirect(file)  # since the decision, `sorted` was moved, or the settings name another
             return
@@ -173,7 +172,7 @@ class PlaceStep:
         if error.errno == errno.EROFS:
             return bool(os.statvfs(self._sorted).f_flag & os.ST_RDONLY)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return folder_id(root)[0] == self._root[0]
+            return folder_id(root)[0] == folder_id(self._sorted)[0]
         return error.errno in SYSTEM_ERRNOS
 
     def _wait(self, file: InProgressFile, destination: bytes, error: OSError) -> None:
@@ -230,12 +229,6 @@ class PlaceStep:
             log.warning("%a was written to after it was claimed; starting over", os.fsdecode(file.origin))
             self._retries.add(file, max(1.0, self._settings.watch.settle_seconds))
         return unchanged
-
-
-def folder_id(path: bytes) -> tuple[int, int]:
-    """Return device and inode of a folder. Raises OSError."""
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
 
 
 def _decision(file: InProgressFile) -> FileDecision:

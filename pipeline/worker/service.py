@@ -27,7 +27,7 @@ from pipeline.config import Settings
 from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, translated
 from pipeline.learning.nightly import Learning
-from pipeline.permissions import exposed, limited
+from pipeline.permissions import exposed, limited, own_mode
 from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
@@ -71,9 +71,9 @@ def run(
         stack.enter_context(worker_lock(settings))
         first = None if classifier else load_in_force(settings)
         bundle = first[1] if first else load_bundle(settings)
-        engine = open_database(settings.database_url, "worker")
+        engine = open_database(settings.database_url, "worker", file_mode=own_mode(0o644))
         stack.callback(engine.dispose)
-        stack.enter_context(reserved(engine))
+        stack.enter_context(reserved(engine, own_mode(0o644)))
         refuse_bare_mount(settings, bundle, engine)
         measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
         probe_folders(settings, bundle)

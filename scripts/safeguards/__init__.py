@@ -16,6 +16,7 @@ from scripts.safeguards import (
     pictures,
     reports,
     uploads,
+    versions,
     visitors,
 )  # fmt: skip
 from scripts.safeguards.safeguard import Safeguard
@@ -32,6 +33,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *models.SAFEGUARDS,
     *learning.SAFEGUARDS,
     *pages.SAFEGUARDS,
+    *versions.SAFEGUARDS,
     *uploads.SAFEGUARDS,
     *connections.SAFEGUARDS,
     *visitors.SAFEGUARDS,

@@ -248,8 +248,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "no row ended because another disk is under `sorted`", "pipeline/worker/classify.py",
-        "        if (known or same) and folder_id(self._sorted) != self._root:\n",
-        "        if False:\n",
+        "            self._root.check()\n",
+        "            pass\n",
         (70,), ("pipeline/worker/test_held_duplicates.py::test_another_disk_in_place_of_sorted_ends_no_row_and_holds_nothing",),
     ),
     of(

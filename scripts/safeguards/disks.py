@@ -74,9 +74,15 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "another disk under `sorted`", "pipeline/worker/place.py",
-        "        if folder_id(self._sorted) != self._root:\n",
-        "        if False:\n",
+        "        self._root.check()\n",
+        "",
         (70,), ("pipeline/worker/test_storage.py::test_another_disk_in_place_of_sorted_takes_nothing",),
+    ),
+    of(
+        "another disk mounted in place of that of `sorted`", "pipeline/files/known_folder.py",
+        " or not self._parts or not all(map(is_folder, self._parts)):\n",
+        ":\n",
+        (70,), ("pipeline/files/test_known_folder.py::test_an_empty_folder_on_another_disk_is_another",),
     ),
     of(
         "a bare mount point", "pipeline/worker/startup.py",

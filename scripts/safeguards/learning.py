@@ -7,12 +7,32 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
+        "a version whose files were deleted at work gives way to the one before it",
+        "pipeline/classifier/model_switch.py",
+        "            if not self._active.version.number:\n                raise\n",
+        "            raise\n",
+        (),
+        (
+            "pipeline/worker/test_model_change.py::test_a_version_at_work_that_cannot_start_again_gives_way_to_the_one_before_it",
+        ),
+    ),
+    of(
         "no version from wrong labels is better",
         "models/learning/verdict.py",
         "        _of_labels(comparison)\n        or _of_new_labels",
         "        _of_new_labels",
         (),
         ("models/learning/test_verdict.py::test_it_is_not_promoted_otherwise_and_the_reason_says_why",),
+    ),
+    of(
+        "a version that files more photos wrongly than promised is not better",
+        "models/learning/verdict.py",
+        "        or _of_filed(comparison.own, comparison.target_precision)\n",
+        "",
+        (),
+        (
+            "models/learning/test_verdict.py::test_more_of_ones_own_photos_in_wrong_folders_than_promised_is_not_better",
+        ),
     ),
     of(
         "a few flips do not make a version better",
@@ -47,7 +67,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "rows = [np.ones(trains.sum() + len(own), bool) for fold in range(FOLDS + 1)]",
         (),
         (
-            "models/learning/fitting/test_last_layer.py::test_photos_of_neither_that_seem_to_show_a_new_label_are_left_out",
+            "models/learning/fitting/test_last_layer.py::test_a_layer_that_remembers_old_labels_of_training_does_not_hide_a_new_one",
         ),
     ),
     of(
@@ -57,7 +77,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    if False:\n",
         (),
         (
-            "models/learning/test_real_network.py::test_sixty_photos_of_an_unknown_group_keep_the_rest_of_it_out_of_the_folders",
+            "models/inference/test_engines.py::test_a_learnt_version_answers_in_the_precision_that_it_was_learnt_in_alone",
         ),
     ),
     of(
@@ -73,8 +93,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "one process learns at a time",
         "pipeline/learning/learn.py",
-        "    with limited(settings.permissions), learning(settings), translated():\n",
-        "    with limited(settings.permissions), translated():\n",
+        "        learning(settings),\n",
+        "",
         (),
         ("pipeline/learning/test_learn.py::test_one_process_learns_at_a_time",),
     ),

@@ -116,4 +116,56 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        self._cut_off_torn_line()\n", "",
         (), ("pipeline/export/test_export.py::test_an_export_that_was_interrupted_anywhere_completes",),
     ),
+    of(
+        "an export that was killed at its beginning", "pipeline/export/export.py",
+        "    foreign = {name for name in names - {LOCK_NAME} if not name.startswith(f\".{NAME}.\")}\n",
+        "    foreign = names - {LOCK_NAME}\n",
+        (), ("pipeline/export/test_export.py::test_an_export_that_dies_or_fails_at_any_change_of_a_file_completes",),
+    ),
+    of(
+        "weights by the chance over all draws", "pipeline/spot_checks/estimate.py",
+        "        weight = 1 / missed.chance_of_drawing(photo.outcome, photo.seen_at)\n",
+        "        weight = photo.weight\n",
+        (), ("pipeline/spot_checks/test_estimate.py::test_the_estimate_is_unbiased_where_draws_look_at_some_photos_more_often",),
+    ),
+    of(
+        "fewer effective answers where wrong ones weigh much", "pipeline/spot_checks/intervals.py",
+        "    return min(by_weights, share * (1 - share) * total * total / spread) if spread else by_weights\n",
+        "    return by_weights\n",
+        (), ("pipeline/spot_checks/test_estimate.py::test_the_interval_covers_the_truth_in_at_least_93_of_100_of_a_thousand_runs",),
+    ),
+    of(
+        "a part of a draw is a random sample", "pipeline/spot_checks/draw.py",
+        "            rng.shuffle(chosen)\n", "",
+        (), ("pipeline/spot_checks/test_spot_checks.py::test_the_order_of_the_questions_is_random_so_that_a_part_is_a_sample",),
+    ),
+    of(
+        "mistakes that were found before a draw", "pipeline/spot_checks/estimate.py",
+        "        right=sum(judged),\n        count=len(judged),\n",
+        "        right=0,\n        count=0,\n",
+        (), ("pipeline/spot_checks/test_estimate.py::test_mistakes_that_people_found_before_a_draw_count_one_by_one",),
+    ),
+    of(
+        "an unproven step ends the search for a threshold", "pipeline/spot_checks/own_threshold.py",
+        "            break\n", "            continue\n",
+        (), ("pipeline/spot_checks/test_own_threshold.py::test_it_stops_at_the_first_step_that_is_not_proven",),
+    ),
+    of(
+        "photos that were not reviewed prove no threshold", "pipeline/spot_checks/own_threshold.py",
+        "    counted = cohort or list(doubted)\n",
+        "    counted = [each for each in doubted if each.label is not None]\n",
+        (), ("pipeline/spot_checks/test_own_threshold.py::test_doubtful_photos_that_had_their_turn_and_no_answer_count_as_wrong",),
+    ),
+    of(
+        "an own threshold is of one model", "pipeline/classifier/own_threshold.py",
+        "    if record is None or record.model_sha256 != model_sha256:\n",
+        "    if record is None:\n",
+        (), ("pipeline/spot_checks/test_spot_checks.py::test_an_own_threshold_is_of_one_model_one_promise_and_the_setting",),
+    ),
+    of(
+        "an undo takes the answer of a spot check back", "db/queries/spot_checks.py",
+        "    return case((text(f\"files.{IS_FILED}\"), files.c.corrected_to), else_=spot_checks.c.label)\n",
+        "    return func.coalesce(spot_checks.c.label, files.c.corrected_to).label(\"label\")\n",
+        (), ("db/queries/test_spot_checks.py::test_a_judgement_made_elsewhere_is_the_answer_and_an_undo_takes_it_back",),
+    ),
 )  # fmt: skip

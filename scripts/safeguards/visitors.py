@@ -15,6 +15,7 @@ _PRIVATE = (
 _LOGIN = "pipeline/web/routes/test_session.py::"
 _TWO = "pipeline/web/routes/test_two_installations.py::"
 _THUMBNAILS = "pipeline/web/routes/test_thumbnails.py::"
+_LEARNING = "pipeline/web/routes/test_learning.py::"
 _SAFETY = "pipeline/web/middleware/test_guard.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -45,6 +46,24 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), (_TWO + "test_an_answer_given_to_one_installation_is_not_undone_in_another",),
     ),
     of(
+        "a version is promoted only in place of the one that the page showed", "pipeline/learning/record.py",
+        "        if seen is None or seen == self.version:\n", "        if seen is None or seen != -1:\n",
+        (), (_LEARNING + "test_a_click_on_a_page_that_is_out_of_date_is_refused",),
+    ),
+    of(
+        "one learning at a time from the pages", "pipeline/learning/learning_process.py",
+        "            if self._is_alive() or learn_status.is_learning(self._state):\n", "            if False:\n",
+        (), (
+            _LEARNING + "test_two_learnings_at_a_time_are_refused",
+            _LEARNING + "test_a_second_click_while_the_process_still_starts_is_refused",
+        ),
+    ),
+    of(
+        "a learning that was killed does not seem to go on", "pipeline/learning/learn_status.py",
+        '    return replace(found, state="stopped", reason=ENDED_SILENTLY)\n', "    return found\n",
+        (), (_LEARNING + "test_a_learning_that_ended_badly_says_why",),
+    ),
+    of(
         "no control character in a cell", "pipeline/reports/csv_files.py",
         "neutral(visible(text))", "neutral(text)",
         (), (_CSV + "test_a_control_character_is_written_as_what_it_is_and_comes_back",),
@@ -63,8 +82,17 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
+        "private files under a default ACL", "pipeline/permissions.py",
+        "    return mode & ~(_umasks[-1][1] if _umasks else 0)\n",
+        "    return mode\n",
+        (), (
+            "pipeline/test_permissions.py::"
+            "test_a_default_acl_of_pawsorts_own_folders_opens_no_new_file",
+        ),
+    ),
+    of(
         "private folders under a default ACL", "pipeline/permissions.py",
-        "        folder.chmod(_mode(folder) & ~(_umasks[-1][1] if _umasks else 0))\n", "        pass\n",
+        "        folder.chmod(own_mode(_mode(folder)))\n", "        pass\n",
         (), (
             "pipeline/test_permissions.py::"
             "test_a_default_acl_that_lets_everyone_in_opens_no_folder_of_pawsorts_own",

@@ -15,6 +15,7 @@ import pytest
 
 from pipeline import config
 from pipeline.config import Settings
+from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.permissions import as_usual, exposed, limited, make_folder
 from pipeline.worker import service, startup
 from tests.pipeline.worker.test_service import SETTINGS
@@ -125,6 +126,26 @@ def test_a_default_acl_that_lets_everyone_in_opens_no_folder_of_pawsorts_own(
     assert mode(settings.reports) == expected
 
 
+@pytest.mark.parametrize(("permissions", "kept"), [("private", 0o700), ("group", 0o750), ("umask", 0o777)])
+def test_a_default_acl_of_pawsorts_own_folders_opens_no_new_file(
+    site: Path, permissions: str, kept: int
+) -> None:
+    settings = prepared(site, f"permissions: {permissions}\n")
+    for own in (settings.state, settings.reports):
+        own.mkdir(parents=True)
+        with_default_acl(own, (0x01, 7), (0x04, 7), (0x20, 7))
+    once(settings)
+    with limited(settings.permissions), moves_lock(settings):
+        pass
+    for own in (settings.state, settings.reports):
+        assert {path.name: oct(mode(path) & ~kept) for path in own.rglob("*") if mode(path) & ~kept} == {}
+    names = {"pawsort.db", "pawsort.db.lock", "heartbeat.json", "worker.lock", "moves.lock"}
+    assert names <= set(os.listdir(settings.state))
+    assert any(settings.reports.glob("*.csv"))
+    if permissions == "umask":
+        assert mode(settings.state / "heartbeat.json") == 0o666
+
+
 @pytest.mark.parametrize(("mask", "expected"), [(7, 0o660), (4, 0o640), (0, 0o600)])
 def test_what_was_private_gets_the_modes_of_the_default_acl_at_most(
     tmp_path: Path, mask: int, expected: int
@@ -159,8 +180,13 @@ def test_sqlites_own_files_are_private_while_they_are_there(site: Path) -> None:
     assert seen["pawsort.db-wal"] == seen["pawsort.db-shm"] == seen["pawsort.db.lock"] == 0o600
 
 
-def test_commands_make_private_files_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("acl", [False, True], ids=["umask", "default ACL"])
+def test_commands_make_private_files_too(tmp_path: Path, acl: bool) -> None:
     settings = prepared(tmp_path)
+    if acl:
+        for own in (settings.state, settings.reports):
+            own.mkdir()
+            with_default_acl(own, (0x01, 7), (0x04, 7), (0x20, 7))
     bundle = tmp_path / "reports" / "bundle.zip"
     repair = ["doctor", "--repair", "--bundle", str(bundle)]
     for words in (["db", "upgrade"], ["report"], ["undo", "--last", "1"], repair):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -35,14 +35,14 @@ def doubtful(base: Path) -> Installation:
 
 
 @contextlib.contextmanager
-def running(settings: Settings, models: Path = SHIPPED) -> Iterator[str]:
-    """Yield the address of a server that offers the bundles in `models`."""
+def running(settings: Settings, models: Path = SHIPPED, learn: Sequence[str] = ()) -> Iterator[str]:
+    """Yield the address of a server that offers the bundles in `models` and learns by `learn`."""
     # With the protocol named, as `server.listen` does: asyncio sets TCP_NODELAY only then.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         server.bound_buffers(listener)
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        app = create_app(settings, classifier=page_classifier_child)
+        app = create_app(settings, classifier=page_classifier_child, learn=learn)
         app.state.context = replace(app.state.context, models=ModelRegistry(settings, models))
         made = server.make_server(app)
         thread = threading.Thread(target=made.run, args=([listener],), name="pawsort-live")

@@ -1,6 +1,7 @@
 """Additions to the OpenAPI document: models of rows and errors, and authentication.
 
-Row, Rows, Changed and Model are documentation only; tests check the responses of routes against them.
+Row, Rows, Changed, Model and InForce are documentation only; tests check the responses of routes against
+them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -115,12 +116,52 @@ class Changed(BaseModel):
     problem: None
 
 
+class ModelVersion(BaseModel):
+    """A version of the configured model; 0 is the model as it came. `photos` counts those learnt from."""
+
+    version: int
+    name: str
+    is_in_force: bool
+    since: datetime | None = Field(description="Since when it is in force.")
+    by: str | None = Field(description="Who put it in force.")
+    learnt_at: datetime | None
+    photos: int | None
+    is_better: bool | None = Field(description="The verdict of its comparison; null for version 0.")
+    reason: str | None
+    problem: str | None = Field(description="Why it cannot be used.")
+    figures: dict[str, dict[str, float | None]] = Field(description="At the target precision in force.")
+
+
 class Model(BaseModel):
-    """A model for `POST /api/classify`."""
+    """A model for `POST /api/classify`; `versions` are those of the configured model, empty for others."""
 
     name: str
     labels: list[str]
     is_workers: bool
+    versions: list[ModelVersion]
+
+
+class InForce(BaseModel):
+    """The version of the configured model that is in force."""
+
+    version: int
+    name: str
+
+
+class LearningState(BaseModel):
+    """The state of a learning; `stage`, `done`, `total` and `seconds_left` are its progress."""
+
+    schema_version: int
+    pid: int
+    state: Literal["running", "done", "failed", "stopped"]
+    started_at: datetime
+    at: datetime
+    stage: str | None
+    done: int
+    total: int
+    seconds_left: float | None
+    version: int | None = Field(description="The version that was learnt.")
+    reason: str | None = Field(description="Why it failed or stopped.")
 
 
 class Answered(BaseModel):

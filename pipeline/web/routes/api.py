@@ -31,7 +31,7 @@ from pipeline.web.middleware.openapi import (
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.routes.parameters import After, Id, Moment, Rows, Share, Text
-from pipeline.web.services import correct_files
+from pipeline.web.services import correct_files, learning
 from pipeline.web.services.classify_uploads import answers as ask
 from pipeline.web.services.classify_uploads import scratch
 from pipeline.web.services.context import AppContext, ContextDep
@@ -184,9 +184,15 @@ def status(context: ContextDep) -> dict[str, Any]:
 
 @router.get("/models", responses=answers(*ALWAYS, ok=list[openapi.Model]))
 def models(context: ContextDep) -> list[dict[str, Any]]:
-    """List the models for `POST /api/classify`."""
+    """List the models for `POST /api/classify`, and the versions of the configured one."""
+    path, versions = learning.versions_with_path(context)
     return [
-        {"name": choice.key, "labels": list(choice.bundle.labels), "is_workers": choice.is_workers}
+        {
+            "name": choice.key,
+            "labels": list(choice.bundle.labels),
+            "is_workers": choice.is_workers,
+            "versions": [version.as_dict() for version in versions if choice.bundle.path == path],
+        }
         for choice in context.models.all()
     ]
 

@@ -1,4 +1,4 @@
-"""`/metrics` in the text format of Prometheus: state of the worker and files by outcome."""
+"""`/metrics` in the text format of Prometheus, and `/healthz`, which reveals nothing and needs no token."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ TYPE = "text/plain; version=0.0.4; charset=utf-8"
 def metrics(context: ContextDep) -> PlainTextResponse:
     """Return all gauges; source of the format: Prometheus, "Exposition formats", version 0.0.4."""
     return PlainTextResponse("".join(lines(context.status())), media_type=TYPE)
+
+
+# `async`, so that it needs no thread: all of them may be busy.
+@router.get("/healthz", responses=answers(421, 500, 503))
+async def healthz() -> dict[str, str]:
+    """Return that the server responds. `/api/status` returns the state of the worker."""
+    return {"status": "ok"}
 
 
 Sample = tuple[Mapping[str, str], float]

@@ -17,10 +17,12 @@ from models.bundle.bundle import Bundle
 from models.bundle.manifest import EVALUATION, Figure
 from pipeline.decision import UNCERTAIN
 from pipeline.files.safe_open import open_if_regular
+from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import Number
 from pipeline.web.served_models import measured_figures, promised_figures
 from pipeline.web.served_models.model_registry import SHIPPED, Choice
 from pipeline.web.served_models.promised_figures import Promise
+from pipeline.web.services import learning
 from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.services.pictures import draw_jpeg
 from pipeline.web.views.charts import Series, interval, legend, lines
@@ -56,11 +58,27 @@ SHARES = tuple(name for name in NAMES if name != "log_loss")
 @router.get("")
 def page(request: Request, context: ContextDep) -> Response:
     """Return the page with all models."""
+    return overview(request, context)
+
+
+def overview(request: Request, context: AppContext, wrong: Sequence[str] = ()) -> Response:
+    """Return the page with all models, and why the last change was refused."""
     cards = [
         {"choice": choice, "figures": _figures(choice.bundle, _promise(context, choice.bundle))[:IN_SHORT]}
         for choice in context.models.all()
     ]
-    return render(request, "models.html", cards=cards)
+    return render(
+        request,
+        "models.html",
+        cards=cards,
+        learning=learning.state_of(context),
+        least=learning.LEAST,
+        wrong=wrong,
+        whole=True,
+        name=chosen_name(request),
+        by=visitor_name(request),
+        back="/models",
+    )
 
 
 @router.get("/{key}")
@@ -75,7 +93,7 @@ def one(request: Request, context: ContextDep, key: str) -> Response:
         "model.html",
         choice=choice,
         bundle=bundle,
-        card=_card(bundle.path),
+        card=card(bundle.path),
         figures=_figures(bundle, promise),
         promise=promise,
         history=_history(bundle.path),
@@ -132,7 +150,8 @@ def _figure(name: str, figure: Figure, is_calibrations: bool) -> dict[str, Any]:
     return {"name": words, "figure": figure, "is_share": is_share, "plot": plot}
 
 
-def _card(folder: Path) -> Markup:
+def card(folder: Path) -> Markup:
+    """Return the card of a bundle, without HTML and images; empty if it has none."""
     found = open_if_regular(folder, "README.md")
     if found is None:
         return Markup("")

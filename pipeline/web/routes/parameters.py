@@ -43,6 +43,9 @@ After = Annotated[_Integer, Field(ge=0, le=LARGEST_INTEGER)]
 Number = Annotated[_Integer, Path(ge=0, le=999_999)]
 """A position in a list."""
 
+Whole = Annotated[_Integer, Field(ge=0, le=999_999)]
+"""A number of a list in a query or a form."""
+
 Rows = Annotated[_Integer, Field(ge=1, le=MOST_ROWS)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _written_as(r"[^_]*\Z", "a number")]
 Moment = Annotated[

@@ -20,7 +20,7 @@ from pipeline.decision import UNCERTAIN
 from pipeline.web.middleware.redirects import own_path
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import After, Text
-from pipeline.web.services import correct_files, recent_answers
+from pipeline.web.services import correct_files, learning, recent_answers
 from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.views.rendering import render
 
@@ -178,6 +178,7 @@ def _answer(
         by=visitor_name(request),
         back=view.url(after=None),
         whole=whole,
+        teaching=learning.answers_of(context) if engine else None,
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from db.queries import listing
 from pipeline.config import Settings
+from pipeline.learning.learning_process import LearningProcess
 from pipeline.web.middleware.sessions import Sessions
 from pipeline.web.middleware.token_attempts import Attempts
 from pipeline.web.served_models.classifier_pool import ClassifierPool
@@ -48,6 +49,7 @@ class AppContext:
     cache: Cache
     sessions: Sessions
     attempts: Attempts
+    learning: LearningProcess
     pages: tuple[Page, ...]
 
     def counts(self, engine: Engine) -> dict[str, int]:

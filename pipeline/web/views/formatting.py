@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 import markupsafe
 from markupsafe import Markup
@@ -28,6 +28,30 @@ def moment(at: datetime | None) -> Markup | str:
     if at is None:
         return "–"
     return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S}")
+
+
+def moment_of(text: str) -> Markup | str:
+    """Format a time in ISO 8601; any other text is returned as it is."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return printable(text)
+    return moment(at.astimezone(UTC) if at.tzinfo else at)
+
+
+def time_left(seconds: float) -> str:
+    """Format how long a task still takes, in words."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute left"
+    return "about a minute left" if minutes == 1 else f"about {minutes:,} minutes left"
+
+
+def stage(name: str | None) -> str:
+    """Return what is done in a stage of learning."""
+    return {"photos": "Looking at the photos", "fitting": "Fitting the last layer"}.get(
+        name or "", (name or "Learning").capitalize()
+    )
 
 
 def named(name: bytes) -> str:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from pipeline.logs import printable
-from pipeline.web.views.formatting import moment, named, percent, size, with_code
+from pipeline.web.views.formatting import moment, moment_of, named, percent, size, stage, time_left, with_code
 from pipeline.web.views.reasons import brief, why
 
 _FOLDER = Path(__file__).parent
@@ -39,4 +39,5 @@ _environment = Environment(
 )
 # File names may contain characters that change the writing direction; `shown` makes these visible.
 _environment.filters.update(percent=percent, moment=moment, size=size, shown=printable)
+_environment.filters.update(moment_of=moment_of, stage=stage, time_left=time_left)
 _environment.filters.update(named=named, why=why, brief=brief, with_code=with_code)

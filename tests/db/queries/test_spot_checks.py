@@ -106,6 +106,8 @@ def test_judged_photos_that_were_not_drawn_and_doubtful_ones_are_listed(
     ]
     assert spot_checks.doubted(engine, "other", 9) == []
     assert spot_checks.verdicts(engine) == {"cats": 2, "uncertain": 2}
+    correct(ledger, filed(ledger, b"by hand.jpg", ino=10, prediction=None), "cat")
+    assert spot_checks.verdicts(engine) == {"cats": 2, "uncertain": 2}, "no model answered"
 
 
 LOW = {"outcome": "uncertain", "reason": "low_confidence", "confidence": 0.6, "scores": {"cat": 0.6}}

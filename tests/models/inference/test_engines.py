@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,17 @@ def test_temperature_softens(copied: Path, trained: Bundle):
     sharp = open_engine(trained, "tensorflow").predict(images)
     expected = sharp**0.1 / (sharp**0.1).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(soft.predict(images), expected, atol=1e-4)
+
+
+@needs_openvino
+@pytest.mark.parametrize(("alone", "kind"), [("int8", "tensorflow"), ("int8", "auto"), ("float32", "int8")])
+def test_a_learnt_version_answers_in_the_precision_that_it_was_learnt_in_alone(
+    plain_bundle: Bundle, alone: str, kind: engines.Kind
+):
+    manifest = plain_bundle.manifest.model_copy(update={"answers_in": alone})
+    with pytest.raises(BundleError, match=f"learnt in {alone}, and answers in it alone"):
+        engines.answering(replace(plain_bundle, manifest=manifest), kind)
+    assert engines.answering(plain_bundle, "tensorflow").precision == "float32"
 
 
 @pytest.mark.fault(100)

@@ -75,6 +75,7 @@ def test_better_on_ones_own_and_not_worse_on_the_base_is_promoted():
         ({"base": a_pair(2, 3, 1000, figures(neither=20))}, "photos of neither"),
         ({"base": a_pair(2, 3, 1000, figures(precise=500, filed=500))}, "coverage"),
         ({"base": None}, "a person has to decide"),
+        ({"base": a_pair(0, 0, 0)}, "a person has to decide"),
         ({"contradictions": 15}, "labels seem wrong: both models contradict 15 of 100"),
         ({"new_labels": ["horse"], "base_neither_left_out": 40}, "40 of 330 photos of neither for horse"),
     ],
@@ -82,6 +83,18 @@ def test_better_on_ones_own_and_not_worse_on_the_base_is_promoted():
 def test_it_is_not_promoted_otherwise_and_the_reason_says_why(changes: dict[str, Any], words: str):
     found = verdict(comparison(**changes))
     assert not found.better and words in found.reason
+
+
+def test_more_of_ones_own_photos_in_wrong_folders_than_promised_is_not_better():
+    """It may be right about more of them and still file some that the one in force left uncertain."""
+    wrongly = a_pair(9, 1, 60, figures(precise=33, filed=36))
+    found = verdict(comparison(own=wrongly))
+    assert not found.better
+    assert "files 3 of 36 judged photos in a wrong folder, before 0" in found.reason
+    before = wrongly.model_copy(update={"champion": figures(precise=30, filed=34)})
+    assert verdict(comparison(own=before)).better, "no more than before"
+    assert verdict(comparison(own=a_pair(9, 1, 60, figures(precise=35, filed=36)))).better, "may be chance"
+    assert verdict(comparison(own=wrongly, target_precision=0.9)).better, "as many as promised"
 
 
 def test_a_few_contradictions_and_a_few_doubtful_photos_do_not_matter():
@@ -96,6 +109,10 @@ def test_mcnemars_exact_test_is_that_of_the_binomial():
     assert mcnemar.two_sided(1, 9) == pytest.approx(2 * (10 + 1) / 2**10)
     assert mcnemar.at_least(5, 5) == 1 / 32
     assert 0 < mcnemar.two_sided(2000, 2200) < 0.01
+    assert mcnemar.at_least(1, 2, 0.1) == pytest.approx(0.19)
+    assert mcnemar.at_least(0, 9, 0.1) == 1
+    assert mcnemar.at_least(9_990, 10_000, 0.995) < 1e-6
+    assert (mcnemar.at_least(0, 9, 0.0), mcnemar.at_least(1, 9, 0.0)) == (1, 0)
 
 
 def test_the_interval_of_a_difference_holds_it_and_is_wide_without_flips():

@@ -336,8 +336,9 @@ def test_photos_of_a_lost_database_are_recorded_without_a_label(pawsort: Followe
     """Pawsort may have put them there: its folders say nothing of them; a folder of people does."""
     pawsort.file(b"a.png", picture("a"), "cats")
     pawsort.put("rabbits/b.png")
-    (pawsort.settings.state / "sorted_folders.json").unlink()
-    (pawsort.settings.state / "pawsort.db").unlink()
+    pawsort.close()
+    for path in (pawsort.settings.state / "sorted_folders.json", *pawsort.settings.state.glob("pawsort.db*")):
+        path.unlink()
     fresh = Followed(pawsort.folder, pawsort.config.read_text())
     fresh.follow()
     assert sorted(fresh.rows("outcome, corrected_to")) == [("cats", None), ("rabbits", "rabbits")]

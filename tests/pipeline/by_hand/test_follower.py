@@ -36,9 +36,9 @@ def native(tmp_path: Path) -> Iterator[Followed]:
 
 
 def go_on(pawsort: Followed) -> Follower:
-    """Let the follower take its hints, and scan if they say so."""
+    """Let the follower take its hints, and scan if they say so; the hour to the next scan must not pass."""
     assert pawsort.follower
-    pawsort.clock += 2.0
+    pawsort.clock += 0.5
     pawsort.follower.advance(busy=False)
     return pawsort.follower
 
@@ -84,7 +84,7 @@ def test_events_that_were_lost_let_a_scan_follow(native: Followed) -> None:
     assert native.follower
     scans = native.follower.scans
     native.follower._watcher.events.lose()
-    wait(lambda: go_on(native).scans > scans)
+    wait(lambda: go_on(native).scans > scans, seconds=30)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -180,16 +180,23 @@ def test_more_changes_than_one_scan_keeps_are_taken_up_by_the_next(
     pawsort: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparison, "MOST", 3)
+    assert pawsort.follower
+    pawsort.follower._missing.seconds = 0.0
     ids = [pawsort.file(b"%d.jpg" % n, b"%d" % n) for n in range(20)]
+    # Whichever are listed first, those that were moved come after some.
+    for n in range(10):
+        pawsort.put(f"dogs/new {n}.png")
     for n in range(10):
         pawsort.move(f"cats/{n}.jpg", f"dogs/{n}.jpg")
-        pawsort.put(f"dogs/new {n}.png")
         if n:
             os.unlink(pawsort.at(f"cats/{10 + n}.jpg"))
-    for _ in range(10):
+    for n in range(10, 20):
+        pawsort.put(f"dogs/new {n}.png")
+    for _ in range(15):
         pawsort.follow()
     assert {pawsort.state(id)[:2] for id in ids[:10]} == {("filed", "dogs")}
     assert {pawsort.state(id)[0] for id in ids[11:]} == {"removed"}
+    assert {move.kind for id in ids[:10] for move in pawsort.ledger.moves(id)} == {"correct"}
     assert pawsort.found() == []
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import sys
@@ -13,12 +14,14 @@ from PIL import Image
 
 from db.queries.listing import RESULT_COLUMNS, ResultFilter
 from models.data import dataset
+from pipeline.classifier.configured_model import load_bundle
 from pipeline.cli import app
 from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.export import export as exports
 from pipeline.export.export import Exported, Way, export
 from pipeline.export.manifest import Manifest
 from pipeline.files import exact_copy
+from tests.support.crash import Mortal
 from tests.support.installation import Installation
 from tests.support.pictures import encode
 
@@ -267,3 +270,38 @@ def test_a_copy_that_differs_from_the_row_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(exact_copy.ContentChangedError):
         exact_copy.put(source, target, "0" * 64)
     assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_an_export_that_dies_or_fails_at_any_change_of_a_file_completes(
+    pawsort: Installation, mortal: Mortal, monkeypatch: pytest.MonkeyPatch, link: bool
+) -> None:
+    pawsort.file(b"sub/a.jpg", b"1")
+    expected = {"cat/sub/a.jpg": b"1"}
+    bundle = load_bundle(pawsort.settings)
+    monkeypatch.setattr(exports, "load_bundle", lambda _: bundle)
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # counted, but no disk is waited for
+
+    def into(folder: Path) -> list[Exported]:
+        with contextlib.suppress(PawsortError):
+            return list(export(pawsort.engine, pawsort.settings, folder, ALL, Way(link=link)))
+        return []
+
+    def contents(folder: Path) -> dict[str, bytes]:
+        files = [path for path in folder.rglob("*") if path.is_file() and path.parent != folder]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+    tries = 0
+    for n in range(1000):
+        died, failed = pawsort.folder / f"died{n}", pawsort.folder / f"failed{n}"
+        ended = [
+            mortal.dies_at(n, lambda died=died: into(died), (Manifest, "add")),  # type: ignore[misc]
+            mortal.fails_at(n, lambda failed=failed: into(failed), ever=False),  # type: ignore[misc]
+        ]
+        for folder in (died, failed):
+            assert not [result.problem for result in into(folder) if result.problem], (n, folder)
+            assert contents(folder) == expected, (n, folder)
+        tries += 1
+        if not any(ended):
+            break
+    assert tries > 10

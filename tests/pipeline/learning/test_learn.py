@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +15,16 @@ import pytest
 from models.bundle.bundle import Bundle, load
 from models.learning import learn as network_side
 from models.learning.fitting import fit
+from models.learning.judged import LEAST_JUDGED
 from models.progress import Progress
 from pipeline.cli import app
 from pipeline.errors import LockError, ModelError, SettingsError
 from pipeline.learning import learn as module
-from pipeline.learning import versions
+from pipeline.learning import learn_status, versions
 from pipeline.learning.learn import learn
 from pipeline.learning.listing import listing
+from pipeline.learning.summary import conclusions
+from pipeline.web.services.learning import LEAST
 from tests.models.conftest import few_steps, frozen_once, photos, trained  # noqa: F401 - fixtures
 from tests.support.installation import Installation
 
@@ -69,6 +73,27 @@ def judge(
 def made(pets: Installation) -> list[str]:
     folder = versions.family(pets.settings).folder
     return sorted(os.listdir(folder)) if folder.is_dir() else []
+
+
+def test_its_progress_and_end_can_be_read_meanwhile(pets: Installation) -> None:
+    judge(pets, 40)
+    seen: list[learn_status.LearnStatus | None] = []
+    version, _ = learn(
+        pets.settings, pets.engine, lambda _: seen.append(learn_status.read(pets.settings.state))
+    )
+    assert {found and found.state for found in seen} == {"running"}
+    ended = learn_status.read(pets.settings.state)
+    assert ended and (ended.state, ended.version, ended.stage) == ("done", version.number, "fitting")
+    assert ended.done == ended.total > 0
+
+
+def test_why_nothing_was_learnt_can_be_read(pets: Installation) -> None:
+    judge(pets, LEAST_JUDGED - 1)
+    with pytest.raises(SettingsError):
+        learn(pets.settings, pets.engine, lambda _: None)
+    ended = learn_status.read(pets.settings.state)
+    assert ended and ended.state == "failed" and "19 judged photos can be used" in (ended.reason or "")
+    assert LEAST_JUDGED == LEAST, "the page says how many are missing"
 
 
 def test_a_version_is_written_whole_and_not_put_in_force(pets: Installation) -> None:
@@ -129,8 +154,10 @@ def test_nothing_or_little_to_learn_from_is_an_error_that_says_what_to_do(pets: 
     with pytest.raises(SettingsError, match="no photo was judged yet"):
         learn(pets.settings, pets.engine, lambda _: None)
     judge(pets, 3)
-    with pytest.raises(SettingsError, match="expected at least 20"):
-        learn(pets.settings, pets.engine, lambda _: None)
+    read: list[Progress] = []
+    with pytest.raises(SettingsError, match="3 judged photos can be used; expected at least 20"):
+        learn(pets.settings, pets.engine, read.append)
+    assert not read, "it says so before it reads hundreds of photos"
     with pytest.raises(SettingsError, match="at least 200 judged photos of each label"):
         judge(pets, 30, "cat", (200, 40, 40))
         learn(pets.settings, pets.engine, lambda _: None, whole=True)
@@ -147,9 +174,41 @@ def test_a_model_that_carries_no_features_is_an_error(pets: Installation, traine
         learn(bare_settings, pets.engine, lambda _: None)
 
 
+def test_the_learning_curve_ends_at_the_accuracy_that_the_comparison_states(pets: Installation) -> None:
+    """Both are of the same photos: those that neither version has seen."""
+    judge(pets, 60)
+    judge(pets, 30, "cat", (226, 198, 34))  # as dogs are, so that it is not always right
+    _, result = learn(pets.settings, pets.engine, lambda _: None)
+    own, curve = result.comparison.own, result.curve
+    assert curve and curve.held_out == own.photos > 0
+    assert curve.points[-1].mean == pytest.approx(own.challenger.accuracy.value, abs=1e-6)
+    assert f"held-out judged photos ({own.photos})" in next(conclusions(result, 1))
+
+
+def test_a_version_in_force_that_was_deleted_is_replaced_by_the_one_before_it(
+    pets: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the worker does, so that it learns and compares from the model that answers."""
+    judge(pets, 40)
+    version, _ = learn(pets.settings, pets.engine, lambda _: None)
+    versions.promote(pets.settings, version.number, "ann")
+    shutil.rmtree(version.path)
+    _, result = learn(pets.settings, pets.engine, lambda _: None)
+    assert result.champion == "tiny" and result.name == "tiny@2"
+    assert "tiny@1 cannot be used; it is learnt from the version before it" in caplog.text
+
+
+def test_a_version_that_is_not_better_is_not_recommended(pets: Installation) -> None:
+    judge(pets, 40)
+    _, result = learn(pets.settings, pets.engine, lambda _: None)
+    for better, words in ((True, "To use it: pawsort promote 1"), (False, "to use it all the same: pawsort")):
+        verdict = result.verdict.model_copy(update={"better": better})
+        assert words in list(conclusions(result.model_copy(update={"verdict": verdict}), 1))[-1]
+
+
 def test_one_process_learns_at_a_time(pets: Installation) -> None:
     judge(pets, 1)
-    with versions.learning(pets.settings), pytest.raises(LockError, match="another process is learning"):
+    with learn_status.learning(pets.settings), pytest.raises(LockError, match="another process is learning"):
         learn(pets.settings, pets.engine, lambda _: None)
 
 

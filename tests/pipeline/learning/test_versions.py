@@ -14,8 +14,8 @@ from pipeline import config
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
 from pipeline.errors import LockError, ModelError, SettingsError
-from pipeline.learning import versions
-from pipeline.learning.listing import challenger, listing
+from pipeline.learning import learn_status, versions
+from pipeline.learning.listing import Listed, challenger, listing
 from pipeline.learning.record import Record
 from tests.support.crash import Mortal
 from tests.support.model_versions import WORSE, add_version, damage, small_bundle
@@ -43,6 +43,30 @@ def in_force(settings: Settings) -> str:
 def test_without_versions_the_base_is_in_force_and_nothing_is_made(settings: Settings) -> None:
     assert in_force(settings) == "pets"
     assert not settings.state.exists()
+
+
+def test_a_version_in_force_that_was_deleted_is_listed_with_the_problem(settings: Settings) -> None:
+    versions.promote(settings, int(add_version(settings, 1).name), "ann")
+    shutil.rmtree(versions.family(settings).version(1).path)
+    assert in_force_of(listing(settings)) == [False, True]
+    assert "no bundle here" in str(listing(settings)[1].problem)
+    add_version(settings, 2)
+    found = challenger(versions.family(settings))
+    assert found and found.version.number == 2
+
+
+@pytest.mark.parametrize("number", [10**9, 10**30])
+def test_a_record_of_a_number_beyond_all_versions_is_damaged(settings: Settings, number: int) -> None:
+    """The next version would have a number that no command takes."""
+    versions.promote(settings, int(add_version(settings, 1).name), "ann")
+    record = versions.family(settings).record_path
+    record.write_text(json.dumps({"version": number, "history": []}))
+    assert in_force(settings) == "pets"
+    assert versions.next_version(settings) == 2
+
+
+def in_force_of(found: list[Listed]) -> list[bool]:
+    return [listed.is_in_force for listed in found]
 
 
 def test_a_version_is_promoted_and_rolled_back_through_all_before(settings: Settings) -> None:
@@ -236,10 +260,10 @@ def test_killed_at_any_moment_of_a_promotion_the_record_is_the_old_or_the_new(
 
 def test_one_process_learns_at_a_time(settings: Settings) -> None:
     versions.next_version(settings)
-    with versions.learning(settings), pytest.raises(LockError, match="another process is learning"):  # noqa: SIM117
-        with versions.learning(settings):
+    with learn_status.learning(settings), pytest.raises(LockError, match="another process is learning"):  # noqa: SIM117
+        with learn_status.learning(settings):
             pass
-    with versions.learning(settings):
+    with learn_status.learning(settings):
         pass
 
 

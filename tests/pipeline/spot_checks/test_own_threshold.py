@@ -110,3 +110,18 @@ def test_answers_count_as_much_in_a_threshold_as_in_an_estimate() -> None:
     for count in (1, 2, 10, 50):
         expected = intervals.effective_count(weight[:count].tolist(), right[:count].tolist())
         assert found[count - 1] == pytest.approx(expected)
+
+
+def test_doubtful_photos_that_had_their_turn_and_no_answer_count_as_wrong() -> None:
+    """People may review the easy ones first; the three before the review stand for the fourth."""
+
+    def doubted(day: float, label: str | None) -> Doubted:
+        reviewed = START + timedelta(days=10) if label else None
+        return Doubted(0.6, "cat", START + timedelta(days=day), label, reviewed)
+
+    photos = [doubted(1, "cat"), doubted(2, "dog"), doubted(3, None), doubted(12, None)]
+    confidence, weight, right = arrays([], [], photos)
+    assert (confidence.tolist(), weight.tolist()) == ([0.6] * 3, [4 / 3] * 3)
+    assert right.tolist() == [True, False, False]
+    _, weight, right = arrays([], [], [doubted(1, None), doubted(2, None)])
+    assert (weight.tolist(), right.tolist()) == ([1.0, 1.0], [False, False])

@@ -277,3 +277,15 @@ def test_the_worker_measures_it_when_it_starts_and_config_check_says_so(
 def test_nothing_is_measured_without_the_setting(pawsort: Installation, bundle: Bundle) -> None:
     figures.measure_own_threshold(pawsort.engine, pawsort.settings, bundle, pawsort.now())
     assert own_threshold.read(pawsort.settings) is None
+
+
+def test_a_full_disk_keeps_no_worker_from_starting(
+    pawsort: Installation, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    own(pawsort)
+    monkeypatch.setattr(own_threshold, "write", full)
+    figures.measure_own_threshold(pawsort.engine, pawsort.settings, bundle, pawsort.now())
+    assert "cannot be stored" in caplog.text

@@ -93,7 +93,9 @@ def test_a_folder_that_cannot_be_read_is_named_and_no_defect(
 
 
 @pytest.mark.fault(84)
-@pytest.mark.parametrize("path", ["/review", "/browse", "/today", "/api/results", "/pictures/1/small"])
+@pytest.mark.parametrize(
+    "path", ["/review", "/check", "/browse", "/today", "/api/results", "/pictures/1/small"]
+)
 def test_a_database_that_vanishes_while_the_pages_run_is_missed(pawsort: Installation, path: str) -> None:
     pawsort.file(b"a.jpg", outcome="uncertain")
     with client_of(pawsort) as client:

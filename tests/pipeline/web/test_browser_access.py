@@ -215,8 +215,8 @@ def test_at_400_percent_everything_is_within_the_window(live: str, browser: Any)
     with Window(browser, live) as window:
         page = window.page
         page.set_viewport_size({"width": 320, "height": 256})
-        for path in ("/", "/review", "/review?many=1", "/browse", "/files/1", "/today", "/reports", "/models",
-                     "/models/cats_dogs", "/login", "/nowhere"):  # fmt: skip
+        for path in ("/", "/review", "/review?many=1", "/check", "/browse", "/files/1", "/today", "/reports",
+                     "/models", "/models/cats_dogs", "/login", "/nowhere"):  # fmt: skip
             page.goto(path)
             assert not window.scrolls_sideways(), path
             outside = page.evaluate(

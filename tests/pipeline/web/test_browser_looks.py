@@ -136,8 +136,8 @@ def named(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[st
 
 
 WIDE = (
-    "/", "/review", "/review?many=1", "/browse", "/browse?reason=" + "r" * 120, "/today", "/reports",
-    "/models", f"/models/{LONG_MODEL}", "/models/cats_dogs_mobilenet",
+    "/", "/review", "/review?many=1", "/check", "/browse", "/browse?reason=" + "r" * 120, "/today",
+    "/reports", "/models", f"/models/{LONG_MODEL}", "/models/cats_dogs_mobilenet",
 )  # fmt: skip
 
 SPACED = """

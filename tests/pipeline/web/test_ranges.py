@@ -136,6 +136,7 @@ def test_the_parameters_are_found() -> None:
         ("/api/results", "before", "int"), ("/api/results", "min_confidence", "float"),
         ("/api/results", "since", "datetime"), ("/pictures/{id}/{size}", "id", "int"),
         ("/models/{key}/worst/{number}", "number", "int"), ("/review", "after", "int"),
+        ("/check", "after", "int"),
     }  # fmt: skip
 
 
@@ -156,7 +157,17 @@ def test_a_number_or_time_beyond_its_range_is_answered_422(
 def test_a_server_in_a_folder_whose_name_is_not_utf8_answers_all_the_same(tmp_path: Path) -> None:
     pawsort = Installation(Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff\\")))
     pawsort.file(b"a.jpg")
-    pages = ("/", "/review", "/browse", "/files/1", "/today", "/reports", "/api/results", "/api/status")
+    pages = (
+        "/",
+        "/review",
+        "/check",
+        "/browse",
+        "/files/1",
+        "/today",
+        "/reports",
+        "/api/results",
+        "/api/status",
+    )
     with client_of(pawsort) as client:
         for path in pages:
             assert client.get(path, headers=HTML).status_code == 200, path

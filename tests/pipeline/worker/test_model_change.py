@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -63,8 +64,8 @@ class Source(ModelSource):
     made: Counter[int] = field(default_factory=Counter)
 
     def load(self, version: Version) -> LoadedModel:
-        bundle = load_version(self.settings, version)
         self.made[version.number] += 1
+        bundle = load_version(self.settings, version)
         return LoadedModel(version, bundle, self.make(version, bundle.path))
 
 
@@ -133,6 +134,13 @@ def learner(tmp_path: Path) -> Iterator[Learner]:
     learner = Learner(tmp_path)
     yield learner
     learner.close()
+
+
+def kill_child(learner: Learner) -> None:
+    """Kill the process of the version at work."""
+    classifier = learner.switch.active.classifier
+    assert isinstance(classifier, ProcessClassifier) and classifier.pid
+    os.kill(classifier.pid, signal.SIGKILL)
 
 
 def drop_some(learner: Learner, count: int, first: int = 0) -> None:
@@ -303,6 +311,41 @@ def test_a_version_whose_child_fails_leaves_the_old_one_at_work_also_after_a_res
     assert learner.rows("id", "outcome = 'failed'") == []
     assert learner.check_answers() == {"pets": 20}
     conserved(learner.settings, learner.injected)
+
+
+@pytest.mark.parametrize("is_trying", [False, True], ids=["alone", "while another is tried"])
+@pytest.mark.fault(50, 51)
+def test_a_version_at_work_that_cannot_start_again_gives_way_to_the_one_before_it(
+    learner: Learner, is_trying: bool
+) -> None:
+    """Its files were deleted, and then its process was killed: the worker goes on."""
+    path = learner.add(1)
+    learner.promote(1)
+    worker = learner.worker_of_versions(make=partial(children, learner.settings))
+    drop_some(learner, 5)
+    worker.start()
+    step_until(worker, lambda: worker.idle and learner.rows(), 100_000)
+    (path / "behaviour").write_text("refused")
+    if is_trying:
+        learner.add(2)
+        learner.promote(2)
+        learner.clock.now += 1
+        worker.step()
+    kill_child(learner)
+    drop_some(learner, 5, first=100)
+    step_until(worker, lambda: worker.idle and len(learner.rows("id", "state = 'filed'")) == 10, 100_000)
+    assert is_trying or (worker.bundle.name, "the self-test failed" in str(learner.switch.problem)) == (
+        "pets",
+        True,
+    )
+    (path / "behaviour").unlink()
+    learner.clock.now += model_switch.BACKOFF_SECONDS[0]
+    learner.step_until_at_work(worker, 2 if is_trying else 1)
+    assert learner.switch.problem is None
+    worker.stop()
+    assert learner.rows("id", "outcome = 'failed'") == []
+    conserved(learner.settings, learner.injected)
+    learner.check_answers()
 
 
 def test_a_damaged_version_leaves_the_old_one_at_work(

@@ -218,6 +218,40 @@ def test_another_disk_in_place_of_sorted_takes_nothing(
     conserved(pawsort.settings, pawsort.injected)
 
 
+def test_a_disk_that_was_mounted_again_under_another_number_takes_files_again(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.run_worker()
+    worker = pawsort.worker()
+    run_until_idle(worker)
+    away = pawsort.settings.sorted.with_name("away")
+    pawsort.settings.sorted.rename(away)
+    pawsort.settings.sorted.mkdir()
+    pawsort.drop("b.jpg", b"<cat>")
+    step_until(worker, lambda: worker.trouble)
+    assert pawsort.sorted() == set()
+    pawsort.settings.sorted.rmdir()
+    away.rename(pawsort.settings.sorted)
+    _mounted_again(monkeypatch, os.fsencode(pawsort.settings.sorted))
+    step_until(worker, lambda: worker.idle)
+    worker.stop()
+    assert len(pawsort.sorted()) == 2
+    conserved(pawsort.settings, pawsort.injected)
+
+
+def _mounted_again(monkeypatch: pytest.MonkeyPatch, folder: bytes) -> None:
+    """Give `folder` the number that a disk may have after another mount."""
+    real = os.stat
+
+    def stat(path: Any, **options: Any) -> os.stat_result:
+        found = real(path, **options)
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:10])) if path == folder else found
+
+    monkeypatch.setattr(os, "stat", stat)
+
+
 def test_once_says_when_an_inbox_is_not_there(pawsort: Installation) -> None:
     pawsort.settings.inboxes[1].rmdir()
     worker = pawsort.run_worker()

@@ -152,3 +152,28 @@ def test_a_last_layer_is_found_among_the_arrays_and_put_back():
     assert set(again) == set(arrays) and (again[heads.KERNEL] == 2).all() and (again[heads.BIAS] == 1).all()
     without = {name: array for name, array in arrays.items() if not name.startswith(("imagenet", "shares"))}
     assert head_of(without).prior is None
+
+
+def wide(groups: dict[str, int], of: int, seed: int) -> Replay:
+    """Return photos whose many features let a layer remember each of them."""
+    rng = np.random.default_rng(seed)
+    centres = {name: np.random.default_rng(sum(name.encode())).normal(0, 0.3, 400) for name in groups}
+    whole = np.concatenate([centres[name] + rng.normal(0, 1, (of, 400)) for name in groups])
+    none = np.zeros((0, 400), np.float32)
+    features = Features(whole.astype(np.float32), none, np.zeros(0, np.int32), np.zeros(0, bool))
+    labels = np.repeat(list(groups.values()), of).astype(np.int16)
+    return Replay(features, labels, np.zeros(len(labels), np.int8), ("",) * len(labels))
+
+
+def test_a_layer_that_remembers_old_labels_of_training_does_not_hide_a_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(fits, "STEPS", 400)
+    old = wide({"rabbit": 2}, 8, 2)  # photos of rabbits, from before there was the label
+    base = both(wide({"cat": 0, "dog": 1, "sea": 2}, 40, 1), old)
+    crops = CropInference(None, 8, 2, (0, 1, 3))
+    made = Material((*LABELS, "rabbit"), 3, base, wide({"rabbit": 3}, 40, 3), None, crops)
+    remembered = last_layer.fit(made, [], 1).head.logits(old.features.whole).argmax(axis=1)
+    assert (remembered == 2).sum() >= 6
+    kept, doubtful = last_layer.without_doubtful(made, 1)
+    assert doubtful >= 6 and len(kept.base) == len(base) - doubtful

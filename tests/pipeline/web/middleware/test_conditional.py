@@ -21,7 +21,8 @@ WITH_ETAG = (
     "/static/pawsort.css", "/api/results/1",
 )  # fmt: skip
 OTHERS = (
-    "/", "/review", "/browse", "/files/1", "/today", "/today/now", "/reports", "/models", "/models/cats_dogs",
+    "/", "/review", "/check", "/browse", "/files/1", "/today", "/today/now", "/reports", "/models",
+    "/models/cats_dogs",
     "/api/results", "/api/status", "/api/models", "/api/openapi.json", "/metrics", "/healthz", "/login",
 )  # fmt: skip
 MISSING = (

@@ -76,7 +76,8 @@ def operations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, A
 LABELS = (
     "GET /api/results", "GET /api/results/{id}", "POST /api/results/{id}/correction",
     "DELETE /api/results/{id}/correction", "GET /api/status", "GET /api/models", "GET /pictures/{id}/{size}",
-    "GET /metrics", "GET /healthz", "POST /api/inbox", "POST /api/classify",
+    "GET /metrics", "GET /healthz", "POST /api/inbox", "POST /api/classify", "GET /api/models/learn",
+    "POST /api/models/learn", "POST /api/models/versions/{number}/promote", "POST /api/models/rollback",
 )  # fmt: skip
 
 
