@@ -12,20 +12,12 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, and_, case, func, literal, or_, select, text
+from sqlalchemy import ColumnElement, Engine, and_, case, func, literal, select, text
 
 from db.connection.engine import reading
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of
-from db.schema.tables import (
-    IMPORTED,
-    IS_CORRECTED,
-    IS_FILED,
-    IS_REMOVED,
-    IS_UNREVIEWED,
-    files,
-    spot_checks,
-)
+from db.schema.tables import IMPORTED, IS_CORRECTED, IS_FILED, IS_REMOVED, IS_UNREVIEWED, files, spot_checks
 
 
 class Drawn(NamedTuple):
@@ -160,11 +152,11 @@ def judged_without(engine: Engine, outcomes: Collection[str]) -> Iterator[Known]
         case((_WITHDRAWN, files.c.changed_at), else_=files.c.reviewed_at),
         files.c.confidence, files.c.model_sha256,
     )  # fmt: skip
-    judged = or_(text(IS_CORRECTED), _WITHDRAWN)
-    chosen = select(*columns).where(judged, files.c.verdict.in_(outcomes), _FILED_BY_MODEL, ~drawn)
+    chosen = select(*columns).where(files.c.verdict.in_(outcomes), _FILED_BY_MODEL, ~drawn)
     with reading(engine) as connection:
-        for row in connection.execute(chosen):
-            yield Known(*row)
+        for part in (text(IS_CORRECTED), _WITHDRAWN):
+            for row in connection.execute(chosen.where(part)):
+                yield Known(*row)
 
 
 def doubted(engine: Engine, model_sha256: str, most: int) -> list[Doubted]:
@@ -183,14 +175,14 @@ def doubted(engine: Engine, model_sha256: str, most: int) -> list[Doubted]:
     deleted = select(files.c.scores, *columns).where(*low, text(IS_REMOVED), files.c.corrected_to.is_(None))
     with reading(engine) as connection:
         # Each has its index.
-        photos = [
+        found = [
             Doubted(*row)
             for part in (IS_UNREVIEWED, IS_CORRECTED)
             for row in connection.execute(ordered.where(text(part)))
         ]
         for scores, prediction, *rest in connection.execute(deleted):
-            photos.append(Doubted((scores or {}).get(prediction) or 0.0, prediction, *rest))
-    return sorted(photos, key=lambda photo: -photo.confidence)[:most]
+            found.append(Doubted((scores or {}).get(prediction) or 0.0, prediction, *rest))
+    return sorted(found, key=lambda photo: -photo.confidence)[:most]
 
 
 def verdicts(engine: Engine) -> dict[str | None, int]:

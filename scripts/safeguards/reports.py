@@ -164,8 +164,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "an undo takes the answer of a spot check back", "db/queries/spot_checks.py",
-        "    return case((text(f\"files.{IS_FILED}\"), files.c.corrected_to), else_=spot_checks.c.label)\n",
-        "    return func.coalesce(spot_checks.c.label, files.c.corrected_to).label(\"label\")\n",
+        "    return case((text(f\"files.{IS_FILED}\"), standing), else_=spot_checks.c.label)\n",
+        "    return func.coalesce(spot_checks.c.label, standing).label(\"label\")\n",
         (), ("db/queries/test_spot_checks.py::test_a_judgement_made_elsewhere_is_the_answer_and_an_undo_takes_it_back",),
     ),
 )  # fmt: skip
