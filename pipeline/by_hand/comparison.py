@@ -18,8 +18,8 @@ from db.queries import places
 from db.queries.places import Place
 from db.schema.tables import State
 from pipeline.by_hand.folder_guard import FolderGuard
+from pipeline.by_hand.folder_labels import ignorer_below
 from pipeline.files.safe_open import lstat_any
-from pipeline.watch.ignore_rules import ignorer
 from pipeline.watch.scanner import ScanCallbacks, Scanner, snapshot
 from pipeline.watch.stability import FileSnapshot
 
@@ -67,7 +67,7 @@ class Comparison:
         self._guard = guard
         self._listed: list[FileSnapshot] = []
         callbacks = ScanCallbacks(
-            enter, ignorer((), root), self._observe, lambda *_: None, lambda *_: self._miss()
+            enter, ignorer_below(root), self._observe, lambda *_: None, lambda *_: self._miss()
         )
         self._scanner = Scanner(root, callbacks)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from db.schema.file_names import can_stand
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
+from pipeline.watch.ignore_rules import ignorer
 
 SILENT = (UNCERTAIN, FAILED, DUPLICATES)
 """Folders that say nothing of a photo: dragged into one of them, it has no label any more."""
@@ -30,6 +31,15 @@ class FolderLabels:
     def is_of_model(self, folder: str) -> bool:
         """Return whether the model files photos into a folder, so that not only people do."""
         return folder in self._labels
+
+
+def ignorer_below(root: bytes) -> Callable[[bytes], bool]:
+    """Return a function that tests whether a path relative to `sorted` is no photo of a person's folder.
+
+    As in an inbox; and hidden folders are of programs, such as the bin of a disk, and no class.
+    """
+    temporary = ignorer((), root)
+    return lambda path: path.startswith(b".") or temporary(path)
 
 
 def folder_of(path: bytes) -> str | None:

@@ -23,13 +23,13 @@ from models.errors import in_words
 from pipeline.by_hand import memory
 from pipeline.by_hand.comparison import Comparison, fits
 from pipeline.by_hand.folder_guard import FolderGuard
-from pipeline.by_hand.folder_labels import FolderLabels
+from pipeline.by_hand.folder_labels import FolderLabels, ignorer_below
 from pipeline.by_hand.missing import Missing
 from pipeline.by_hand.recorder import Recorder, Work
 from pipeline.by_hand.take_up import TakeUp
 from pipeline.config import Settings
 from pipeline.files.safe_open import lstat_any
-from pipeline.watch.ignore_rules import ignorer, within
+from pipeline.watch.ignore_rules import within
 from pipeline.watch.inotify import CHANGES
 from pipeline.watch.mode import InboxWatcher
 from pipeline.watch.scanner import ScanCallbacks, Scanner, snapshot
@@ -98,7 +98,7 @@ class Follower:
         self._recorder = Recorder(engine, settings, FolderLabels(folders), self._memory, now)
         self._missing = Missing(engine, self._guard, max(1.0, 2 * self._settle))
         self._watcher = InboxWatcher(settings.sorted, settings.watch.mode, CHANGES)
-        self._ignored = ignorer((), self._root)
+        self._ignored = ignorer_below(self._root)
         self._hints: dict[bytes, None] = {}  # paths that events named, relative to `sorted`
         self._new_folders = Scanner(self._root, self._hint_callbacks())
         self._work: Work | None = None

@@ -33,6 +33,16 @@ def test_a_photo_dragged_to_a_new_folder_has_its_name_as_label(pawsort: Followed
     assert pawsort.found() == []
 
 
+def test_a_hidden_folder_is_no_class(pawsort: Followed) -> None:
+    """Such as the bin that a desktop makes at the top of a disk."""
+    pawsort.put("cats/a.png")
+    for folder in (".Trash-1000/files", ".fillers"):
+        os.makedirs(pawsort.at(folder))
+        pawsort.put(f"{folder}/b.png")
+    pawsort.follow()
+    assert pawsort.rows("name, corrected_to") == [("a.png", "cat")]
+
+
 def test_a_photo_dragged_to_uncertain_has_no_label_any_more(pawsort: Followed) -> None:
     id = pawsort.file(b"a.jpg", b"1", "uncertain")
     pawsort.correct(b"uncertain/a.jpg", label="cat")
