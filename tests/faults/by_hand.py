@@ -57,6 +57,8 @@ class Person:
             self.edit: 6, self.replace: 6, self.copy: 6, self.link: 3, self.swap: 6, self.overwrite: 4,
             self.rename_folder: 3, self.send_in: 4,
         }  # fmt: skip
+        self._first = list(self._operations)  # each once, so that a short run has all
+        chance.shuffle(self._first)
 
     def drop(self) -> None:
         """Put a new photo into an inbox."""
@@ -76,6 +78,7 @@ class Person:
         if not files:
             return
         [operation] = self._chance.choices(list(self._operations), list(self._operations.values()))
+        operation = self._first.pop() if self._first else operation
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             operation(self._chance.choice(files))
             self.done[operation.__name__] += 1

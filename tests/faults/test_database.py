@@ -171,9 +171,10 @@ def test_a_new_database_judges_nothing_anew_that_was_filed(pawsort: ForkedInstal
     pawsort.drop("b.jpg", b"2<cat>")
     assert pawsort.run_once() == 0
     assert pawsort.sorted() == {"cats/a.jpg", "cats/b.jpg"}
-    assert pawsort.rows("name") == [("b.jpg",)]
+    # What was filed before is recorded where it lies, and says nothing of its class.
+    assert sorted(pawsort.rows("name, outcome, prediction, corrected_to")) == [
+        ("a.jpg", "cats", None, None), ("b.jpg", "cats", "cat", None),
+    ]  # fmt: skip
     command = [sys.executable, "run_worker.py", "doctor", "--config", str(pawsort.folder / "config.yaml")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert "a.jpg" in done.stdout
-    assert "unrecorded" in done.stdout or "no row" in done.stdout
+    assert done.returncode == 0, done.stdout
