@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test lint bench soak hands sweep fuzz mutations pictures lock clean
+.PHONY: help run setup test long lint bench soak hands sweep fuzz mutations pictures lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: $(VENV)/dev.stamp ## check style and types
 
 bench: $(VENV)/runtime.stamp ## measure speed and memory, as ratios within one run
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+long: $(VENV)/dev.stamp ## learn with the shipped network and the development photos (a minute)
+	@PAWSORT_LONG=1 $(BIN)/python -m pytest tests/models/learning/test_real_network.py
 
 soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its files (ARGS="--hours 8")
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from models.learning.record import Learnt
 from models.learning.version import seen_by
 from tests.models.conftest import made_once
 from tests.models.learning.conftest import Learner, Shown, as_replay, features, model_of, photos_in
+
+pytestmark = pytest.mark.skipif(
+    "PAWSORT_LONG" not in os.environ, reason="learning with the shipped network takes a minute: `make long`"
+)
 
 NEITHER = 2
 
