@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -64,3 +65,13 @@ def usable_cpus() -> int:
 def is_running(pid: int) -> bool:
     """Return whether a process of this machine has the id `pid`, a zombie included."""
     return os.path.exists(f"/proc/{pid}")
+
+
+def end(process: subprocess.Popen[bytes], seconds: float) -> int:
+    """End a child by SIGTERM, or by SIGKILL after so many seconds; return its exit code."""
+    process.terminate()
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

@@ -53,8 +53,7 @@ def learn(options: LearnOptions, progress: ProgressCallback = lambda _: None) ->
     Raises DatasetError for too few photos, BundleError for a bundle that this cannot be done with.
     """
     began = time.monotonic()
-    check_count(len(options.judged))
-    champion = answering(load(options.champion), options.engine)
+    champion = champion_of(options)
     base = _replay(champion)
     everything = known_features(champion, options, progress)
     judged = judged_of(champion, options.judged, everything, seen_by(champion))
@@ -99,6 +98,12 @@ def learn(options: LearnOptions, progress: ProgressCallback = lambda _: None) ->
     )
     write_record(options.out, result)
     return result
+
+
+def champion_of(options: LearnOptions) -> Bundle:
+    """Return the bundle in force. Raises DatasetError for too few photos, BundleError."""
+    check_count(len(options.judged))
+    return answering(load(options.champion), options.engine)
 
 
 def write_record(out: Path, result: Learnt) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from models.bundle.bundle import Bundle, load
+from models.bundle.bundle import Bundle
 from models.bundle.replay import PARTS
 from models.bundle.write_bundle import compose, content_of, files_of, write
 from models.data.dataset import Photos
@@ -23,8 +23,8 @@ from models.errors import DatasetError
 from models.evaluation.evaluate import predict
 from models.inference.engines import answering, open_engine
 from models.learning.compare import Answers, Labels, contradicted, pair
-from models.learning.judged import TEST, Judged, check_count, judged_of
-from models.learning.learn import LearnOptions, known_features, write_record
+from models.learning.judged import TEST, Judged, judged_of
+from models.learning.learn import LearnOptions, champion_of, known_features, write_record
 from models.learning.record import Comparison, Contradiction, Learnt
 from models.learning.verdict import verdict
 from models.learning.version import COMMAND, seen_by, write_judged
@@ -42,8 +42,7 @@ def learn_whole(options: LearnOptions, progress: ProgressCallback = lambda _: No
     Raises DatasetError for fewer than LEAST photos of a label, BundleError, PackageMissing.
     """
     began = time.monotonic()
-    check_count(len(options.judged))
-    champion = answering(load(options.champion), options.engine)
+    champion = champion_of(options)
     everything = known_features(champion, options, progress)
     judged = judged_of(champion, options.judged, everything, seen_by(champion))
     _check(judged)

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import filelock
 from sqlalchemy import Engine
 
 from db.ledger.ledger import Action, Entry, Move
@@ -29,8 +28,8 @@ from pipeline.corrections.recorded_move import Change, Mover, Plan, RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.corrections.spellings import respelled
 from pipeline.decision import FAILED, UNCERTAIN
-from pipeline.errors import LockError, SettingsError
-from pipeline.permissions import own_mode
+from pipeline.errors import SettingsError
+from pipeline.files.exclusive_lock import exclusive
 
 LOCK_NAME = "moves.lock"
 LOCK_SECONDS = 10.0
@@ -143,18 +142,9 @@ def recover_moves(engine: Engine, settings: Settings, now: Now = _utc) -> list[C
 @contextmanager
 def moves_lock(settings: Settings, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Allow one command at a time to make moves. Raises LockError after so many `seconds`."""
-    mode = own_mode()
-    # A mode that is given would replace that of the umask or a default ACL.
-    private = () if mode == 0o666 else (mode,)
-    lock = filelock.FileLock(settings.state / LOCK_NAME, seconds, *private)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise LockError(f"another correct or undo is running on {settings.state}; try again later") from error
-    try:
+    problem = f"another correct or undo is running on {settings.state}; try again later"
+    with exclusive(settings.state / LOCK_NAME, seconds, problem):
         yield
-    finally:
-        lock.release()
 
 
 def changed_since(moves: Sequence[Move]) -> str:

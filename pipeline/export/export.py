@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
 from sqlalchemy import Engine
 
 from db.queries import listing
@@ -22,10 +21,11 @@ from db.schema.file_names import unescape
 from models.labels import NEITHER, why_not
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
-from pipeline.errors import LockError, PawsortError, SettingsError
+from pipeline.errors import PawsortError, SettingsError
 from pipeline.export.manifest import NAME, Manifest
 from pipeline.files import moves
 from pipeline.files.exact_copy import ContentChangedError, put
+from pipeline.files.exclusive_lock import exclusive
 from pipeline.files.folders import SYSTEM_ERRNOS
 
 Layout = Literal["class", "original"]
@@ -71,13 +71,10 @@ def export(
     folders = load_bundle(settings).folders
     _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / LOCK_NAME, timeout=0)
-    try:
-        with lock, Manifest(folder) as manifest:
-            exporter = _Exporter(engine, os.fsencode(folder), manifest, folders, settings, way)
-            yield from map(exporter.export, _filed(engine, filters))
-    except filelock.Timeout as error:
-        raise LockError(f"another export into {folder} is running; try again later") from error
+    problem = f"another export into {folder} is running; try again later"
+    with exclusive(folder / LOCK_NAME, 0, problem), Manifest(folder) as manifest:
+        exporter = _Exporter(engine, os.fsencode(folder), manifest, folders, settings, way)
+        yield from map(exporter.export, _filed(engine, filters))
 
 
 def _filed(engine: Engine, filters: ResultFilter) -> Iterator[dict[str, Any]]:

@@ -17,12 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
-
 from models import regular_files
 from models.progress import Progress
 from pipeline.config import Settings
-from pipeline.errors import LockError, PawsortError
+from pipeline.errors import PawsortError
+from pipeline.files.exclusive_lock import exclusive
 from pipeline.files.replace_file import replace_file
 
 log = logging.getLogger(__name__)
@@ -107,17 +106,9 @@ class Reporter:
 @contextmanager
 def learning(settings: Settings) -> Iterator[None]:
     """Allow one process at a time to learn. Raises LockError if another does."""
-    lock = filelock.FileLock(settings.state / LOCK, timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise LockError(
-            f"{settings.state}: another process is learning; try again when it has ended"
-        ) from error
-    try:
+    problem = f"{settings.state}: another process is learning; try again when it has ended"
+    with exclusive(settings.state / LOCK, LOCK_SECONDS, problem):
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager

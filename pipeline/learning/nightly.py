@@ -28,7 +28,7 @@ from pipeline.files.replace_file import replace_file
 from pipeline.learning.listing import ChallengerNotice, promote_if_better
 from pipeline.learning.versions import Family, learnt
 from pipeline.permissions import make_folder
-from pipeline.processes import PARENT_VARIABLE
+from pipeline.processes import PARENT_VARIABLE, end
 from pipeline.reports.calendar_days import next_due_at
 from pipeline.reports.schedule import background_scheduler
 
@@ -189,7 +189,7 @@ class NightlyLearning:
         while not self._stopping.is_set():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(_TICK)
-        return _end(process)
+        return end(process, STOP_SECONDS)
 
     def _write(self, diary: Diary) -> None:
         self._diary = diary
@@ -235,15 +235,6 @@ class Learning:
         """End learning."""
         if self._nightly:
             self._nightly.stop()
-
-
-def _end(process: subprocess.Popen[bytes]) -> int:
-    process.terminate()
-    try:
-        return process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
 
 
 def _read(path: Path) -> Diary:

@@ -21,14 +21,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
 from models.errors import DatasetError
 from models.labels import check_folders
 from pipeline.config import Settings
-from pipeline.errors import LockError, ModelError, SettingsError, translated
+from pipeline.errors import ModelError, SettingsError, translated
+from pipeline.files.exclusive_lock import exclusive
 from pipeline.files.replace_file import replace_file
 from pipeline.learning.record import DamagedRecord, Record
 from pipeline.permissions import limited, make_folder
@@ -237,15 +236,9 @@ def _locked(settings: Settings, known: Family) -> Iterator[None]:
     settings.state.parent.mkdir(parents=True, exist_ok=True)
     for folder in (settings.state, known.folder.parent, known.folder):
         make_folder(folder)
-    lock = filelock.FileLock(known.folder / ".lock", timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise LockError(f"{known.folder}: another command is changing the model; try again later") from error
-    try:
+    problem = f"{known.folder}: another command is changing the model; try again later"
+    with exclusive(known.folder / ".lock", LOCK_SECONDS, problem):
         yield
-    finally:
-        lock.release()
 
 
 def _record_or_new(known: Family) -> Record:

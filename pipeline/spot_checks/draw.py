@@ -6,13 +6,12 @@ import random
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
-import filelock
 from sqlalchemy import Engine
 
 from db.ledger.spot_checks import Sampled, forget_undone, record_draw
 from db.queries import spot_checks
 from pipeline.config import Settings
-from pipeline.errors import LockError
+from pipeline.files.exclusive_lock import exclusive
 from pipeline.spot_checks.strata import AGES, allocate, name_of
 
 LOCK_NAME = "spot_checks.lock"
@@ -35,15 +34,12 @@ def draw(
     They wait for an answer in random order, so that those answered first are a random sample too. Raises
     LockError if another draw takes longer than 10 seconds, DatabaseError.
     """
-    lock = filelock.FileLock(settings.state / LOCK_NAME, timeout=LOCK_SECONDS)
-    try:
-        with lock:
-            forget_undone(engine)
-            chosen = list(_sample(engine, outcomes, sample, now, rng))
-            rng.shuffle(chosen)
-            return record_draw(engine, chosen, now)
-    except filelock.Timeout as error:
-        raise LockError("another draw of spot checks is under way; try again later") from error
+    problem = "another draw of spot checks is under way; try again later"
+    with exclusive(settings.state / LOCK_NAME, LOCK_SECONDS, problem):
+        forget_undone(engine)
+        chosen = list(_sample(engine, outcomes, sample, now, rng))
+        rng.shuffle(chosen)
+        return record_draw(engine, chosen, now)
 
 
 def _sample(

@@ -79,7 +79,8 @@ def _of_promise(figures: Figures) -> str:
     if figures.needed == 0:
         return f"{figures.promise:.1%} is proven"
     if figures.needed is None:
-        return f"{figures.promise:.1%} cannot be proven from these answers"
+        why = ": too many filed photos were judged wrong" if figures.promise < 1 else ""
+        return f"{figures.promise:.1%}: no number of right answers would prove it{why}"
     return f"{figures.promise:.1%}: {figures.needed} more right answers would prove it"
 
 

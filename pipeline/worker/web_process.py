@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.import_path import interpreter
-from pipeline.processes import PARENT_VARIABLE
+from pipeline.processes import PARENT_VARIABLE, end
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +77,4 @@ class WebProcess:
         while not self._stopping.is_set():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(_TICK)
-        return _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> int:
-    process.terminate()
-    try:
-        return process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+        return end(process, STOP_SECONDS)

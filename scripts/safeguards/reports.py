@@ -136,7 +136,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a part of a draw is a random sample", "pipeline/spot_checks/draw.py",
-        "            rng.shuffle(chosen)\n", "",
+        "        rng.shuffle(chosen)\n", "",
         (), ("pipeline/spot_checks/test_spot_checks.py::test_the_order_of_the_questions_is_random_so_that_a_part_is_a_sample",),
     ),
     of(

@@ -16,6 +16,7 @@ import pytest
 from pipeline import config
 from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import moves_lock
+from pipeline.learning.learn_status import learning
 from pipeline.permissions import as_usual, exposed, limited, make_folder
 from pipeline.worker import service, startup
 from tests.pipeline.worker.test_service import SETTINGS
@@ -135,11 +136,11 @@ def test_a_default_acl_of_pawsorts_own_folders_opens_no_new_file(
         own.mkdir(parents=True)
         with_default_acl(own, (0x01, 7), (0x04, 7), (0x20, 7))
     once(settings)
-    with limited(settings.permissions), moves_lock(settings):
+    with limited(settings.permissions), moves_lock(settings), learning(settings):
         pass
     for own in (settings.state, settings.reports):
         assert {path.name: oct(mode(path) & ~kept) for path in own.rglob("*") if mode(path) & ~kept} == {}
-    names = {"pawsort.db", "pawsort.db.lock", "heartbeat.json", "worker.lock", "moves.lock"}
+    names = {"pawsort.db", "pawsort.db.lock", "heartbeat.json", "worker.lock", "moves.lock", "learn.lock"}
     assert names <= set(os.listdir(settings.state))
     assert any(settings.reports.glob("*.csv"))
     if permissions == "umask":

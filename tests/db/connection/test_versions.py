@@ -163,15 +163,21 @@ sys.exit("alembic" in sys.modules)
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+def make_old(url: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a database as the Pawsort of that version did."""
+    with monkeypatch.context() as patch:
+        newest = command.upgrade
+        patch.setattr(command, "upgrade", lambda config, _: newest(config, version))
+        patch.setattr("db.connection.versions.REVISIONS", REVISIONS[: REVISIONS.index(version) + 1])
+        upgrade(url)
+
+
 @pytest.mark.parametrize("old_version", REVISIONS[:-1])
 def test_a_database_of_an_older_version_is_refused_until_it_is_upgraded_and_keeps_its_rows(
     url: str, old_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_old(url, old_version, monkeypatch)
     with monkeypatch.context() as patch:
-        newest = command.upgrade
-        patch.setattr(command, "upgrade", lambda config, _: newest(config, old_version))
-        patch.setattr("db.connection.versions.REVISIONS", REVISIONS[: REVISIONS.index(old_version) + 1])
-        upgrade(url)
         patch.setattr("db.connection.engine.check_version", lambda *_: None)
         old = open_database(url, "write")
         with writing(old) as connection:
@@ -199,11 +205,7 @@ def test_a_database_of_an_older_version_is_refused_until_it_is_upgraded_and_keep
 def test_an_upgraded_database_takes_the_new_states_and_no_others(
     url: str, old_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        newest = command.upgrade
-        patch.setattr(command, "upgrade", lambda config, _: newest(config, old_version))
-        patch.setattr("db.connection.versions.REVISIONS", REVISIONS[: REVISIONS.index(old_version) + 1])
-        upgrade(url)
+    make_old(url, old_version, monkeypatch)
     upgrade(url)
     engine = open_database(url, "write")
     with writing(engine) as connection:
