@@ -71,6 +71,8 @@ def _rate(database: Path, changes: Sequence[Change], learns: bool) -> float:
         if kind == learns and filed[0] <= begin and end <= filed[-1]
     ]
     seconds = sum((end - begin).total_seconds() for begin, end in windows)
+    if not seconds:
+        raise SystemExit(f"filed in too few windows of {WINDOW_SECONDS:g} s: give --photos 6000 or more")
     return sum(begin < at <= end for at in filed for begin, end in windows) / seconds
 
 
