@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 from sqlalchemy import Engine
 
 from db.queries.day_figures import DayFigures, day_figures
+from db.queries.listing import first_seen_at
 from pipeline.reports import csv_files
-from pipeline.reports.calendar_days import bounds
+from pipeline.reports.calendar_days import bounds, day_of
 from pipeline.reports.drift import HISTORY, Finding, findings
 from pipeline.reports.drift_words import sentence
 
@@ -49,8 +51,15 @@ class DriftReporter:
 
     def findings(self, day: date, check: Callable[[], None] = lambda: None) -> list[Finding]:
         """Return the figures of `day` beside the usual. `check` may raise to stop. Raises DatabaseError."""
-        days = [day - timedelta(days=back) for back in reversed(range(HISTORY))]
+        first = max(day - timedelta(days=HISTORY - 1), min(day, self._first_day))
+        days = [first + timedelta(days=past) for past in range((day - first).days + 1)]
         return findings([(each, self._figures(each, check)) for each in days])
+
+    @cached_property
+    def _first_day(self) -> date:
+        """The day of the first arrival: those before it have no figures, and asking for each takes time."""
+        first = first_seen_at(self._engine)
+        return date.max if first is None else day_of(first, self._zone)
 
     def _figures(self, day: date, check: Callable[[], None]) -> DayFigures:
         if day not in self._known:
