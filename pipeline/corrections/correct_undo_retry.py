@@ -140,10 +140,10 @@ def recover_moves(engine: Engine, settings: Settings, now: Now = _utc) -> list[C
 
 
 @contextmanager
-def moves_lock(settings: Settings, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Allow one command at a time to make moves. Raises LockError after so many `seconds`."""
+def moves_lock(settings: Settings, seconds: float | None = None) -> Iterator[None]:
+    """Allow one command at a time to make moves. Raises LockError after `seconds` (LOCK_SECONDS)."""
     problem = f"another correct or undo is running on {settings.state}; try again later"
-    with exclusive(settings.state / LOCK_NAME, seconds, problem):
+    with exclusive(settings.state / LOCK_NAME, LOCK_SECONDS if seconds is None else seconds, problem):
         yield
 
 
