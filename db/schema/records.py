@@ -122,6 +122,8 @@ class Entry:
     changed_at: datetime
     answer_key: str | None
     brightness: float | None
+    action: str | None
+    companions: list[str] | None
 
     def is_version(self, seen: Identity) -> bool:
         """Return whether its file is `seen`, which may have been moved to another disk.

@@ -70,6 +70,10 @@ class FileRow(Base):
     `reviewed_by` and `reviewed_at` are of the last correction or confirmation that stands. `brightness` is
     the mean of the decoded picture, 0 to 1.
 
+    `action` is how the file was taken from its inbox; NULL if it was moved. `companions` are the names, as
+    they arrived and in their readable form, of the files that lie beside the photo wherever it is, under
+    names that follow from its own; NULL if there are none. `taken_from` says where `taken_at` was read.
+
     `answer_key` is a digest of the model, settings and versions: equal content with an equal key has an equal
     answer. NULL if unknown. It is not in the view, whose columns are also those of reports.
 
@@ -118,6 +122,9 @@ class FileRow(Base):
     reviewed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
     removed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
     brightness: Mapped[float | None] = mapped_column(Double)
+    action: Mapped[str | None] = mapped_column(Text)
+    companions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    taken_from: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         CheckConstraint(f"state IN {get_args(State)}", name="ck_files_state"),
@@ -263,6 +270,9 @@ results = Table(
     Column("reviewed_at", UtcTime),
     Column("removed_at", UtcTime),
     Column("brightness", Double),
+    Column("companions", JSON),
+    Column("taken_from", Text),
+    Column("action", Text),
 )
 """The view: one row for each file that arrived, with names in their readable form.
 

@@ -95,6 +95,9 @@ class Row(BaseModel):
     reviewed_at: datetime | None
     removed_at: datetime | None
     brightness: float | None
+    companions: list[str] | None
+    taken_from: str | None
+    action: str
 
 
 class Rows(BaseModel):

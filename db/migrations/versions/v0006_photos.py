@@ -1,0 +1,26 @@
+"""How a file was taken from its inbox, what travels with it, and where its date comes from."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+_RESULTS = """
+CREATE VIEW results AS SELECT
+    id, name, inbox, inbox || '/' || source AS source_path, path, state, outcome, prediction, confidence,
+    reason, scores, sha256, bytes, format, width, height, taken_at, model, model_sha256, duplicate_of,
+    corrected_to, seen_at, decided_at, filed_at, reviewed_by, reviewed_at, removed_at, brightness,
+    companions, taken_from, coalesce(action, 'move') AS action
+FROM files WHERE state <> 'vanished'
+"""
+
+
+def upgrade() -> None:
+    """Add the columns, NULL in all rows that there are; the view is made anew."""
+    op.execute("DROP VIEW results")
+    for name, type_ in (("action", sa.Text), ("companions", sa.JSON), ("taken_from", sa.Text)):
+        op.add_column("files", sa.Column(name, type_))
+    op.execute(_RESULTS)
