@@ -37,7 +37,10 @@ from pipeline.ranges import (
     siblings,
 )
 
+FILE_NAME = "config.yaml"
 PREFIX = "PAWSORT_"
+FILE_VARIABLE = "PAWSORT_CONFIG"
+"""Names the settings file of every command that is given none."""
 
 Permissions = Literal["private", "group", "umask"]
 
@@ -241,7 +244,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = plain_yaml.load(regular_files.read_text(path))
     except FileNotFoundError as error:
-        raise SettingsError(f"{path}: no such file; name one with --config PATH") from error
+        named = f"; {FILE_VARIABLE} names it" if str(path) == os.environ.get(FILE_VARIABLE) else ""
+        hint = "`pawsort init FOLDER` makes one, and --config PATH names another"
+        raise SettingsError(f"{path}: no such file{named}; {hint}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
     except yaml.YAMLError as error:
@@ -263,7 +268,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _refuse_unknown_environment() -> None:
     for variable in os.environ:
-        if variable.startswith(PREFIX):
+        if variable.startswith(PREFIX) and variable != FILE_VARIABLE:
             keys = variable.removeprefix(PREFIX).lower().split("__")
             known = siblings(Settings, keys)
             if keys[-1] not in known:

@@ -28,9 +28,10 @@ PACKAGES = package_graph(GRAPH)
 
 ORDERS = (
     (
-        "pipeline.cli", "pipeline.web", "pipeline.doctor", "pipeline.worker", "pipeline.spot_checks",
-        "pipeline.by_hand", "pipeline.corrections", "pipeline.export", "pipeline.classifier",
-        "pipeline.learning", "pipeline.watch", "pipeline.reports", "pipeline.files", "pipeline",
+        "pipeline.cli", "pipeline.setup", "pipeline.web", "pipeline.doctor", "pipeline.worker",
+        "pipeline.spot_checks", "pipeline.by_hand", "pipeline.corrections", "pipeline.export",
+        "pipeline.classifier", "pipeline.learning", "pipeline.watch", "pipeline.reports", "pipeline.files",
+        "pipeline",
     ),
     (
         "pipeline.web", "pipeline.web.routes.learning", "pipeline.web.routes", "pipeline.web.services",

@@ -25,19 +25,27 @@ if TYPE_CHECKING:
 def _inherited(context: typer.Context, value: Path | None) -> Path:
     """Let `pawsort --config X query` mean the same as `pawsort query --config X`."""
     root = context.find_root()
-    root.obj = value or root.obj or UNNAMED
+    root.obj = value or root.obj or _of_environment() or UNNAMED
     found: Path = root.obj
     return found
 
 
-UNNAMED = Path("config.yaml")
+def _of_environment() -> Path | None:
+    named = os.environ.get(configuration.FILE_VARIABLE)
+    return Path(named) if named else None
+
+
+UNNAMED = Path(configuration.FILE_NAME)
 """The settings file if none is named; recognised by identity, so that a named `config.yaml` differs."""
 
 
 Config = Annotated[
     Path,
     typer.Option(
-        "--config", metavar="PATH", callback=_inherited, help="The settings file (default: config.yaml)."
+        "--config",
+        metavar="PATH",
+        callback=_inherited,
+        help="The settings file (default: what PAWSORT_CONFIG names, else config.yaml).",
     ),
 ]
 DEFAULT: Any = None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.cli.options import DEFAULT, Config, Json, database, load, load_or_default, words
+from pipeline.config import FILE_NAME
 from pipeline.errors import SettingsError, translated
 
 if TYPE_CHECKING:
@@ -21,6 +24,26 @@ db_app = typer.Typer(help="Upgrade the database.")
 By = Annotated[str | None, words("Name to record (default: your user name).")]
 SHOWN = ("precision_at_threshold", "coverage_at_threshold", "neither_filed_at_threshold")
 """Figures in the table of models; JSON has all."""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to make it; it may exist.")],
+) -> None:
+    """Make an installation: a config.yaml with all settings explained, and its folders.
+
+    Nothing that exists is changed.
+
+    Example: pawsort init ~/pets
+    """
+    from pipeline.setup.new_installation import make
+
+    settings, made = make(folder)
+    for path in made:
+        print(f"made {path}")
+    if not made:
+        print(f"{settings.base}: everything was there; nothing was changed")
+    start = shlex.join(["pawsort", "run", "--config", str(settings.base / FILE_NAME)])
+    print(f"drop photos into {settings.inboxes[0]}, and start the worker: {start}")
 
 
 @config_app.command("check")

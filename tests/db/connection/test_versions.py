@@ -197,7 +197,7 @@ def test_a_database_of_an_older_version_is_refused_until_it_is_upgraded_and_keep
     [entry] = Ledger(engine, SPOOL).same_content({"c" * 64: [1]})["c" * 64]
     assert (entry.name, entry.scores, entry.answer_key) == (b"a.jpg", {"cat": 0.9}, None)
     [row] = listing.results(engine)
-    if old_version < "0005":  # from then on whoever corrects writes it
+    if old_version < "0005":  # from then on a correction writes it
         assert (row["reviewed_by"], row["reviewed_at"]) == ("ann", NOON)
     assert (row["companions"], row["taken_from"], row["action"]) == (None, None, "move")
     engine.dispose()

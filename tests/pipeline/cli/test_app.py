@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,40 +13,11 @@ import numpy as np
 import pytest
 
 from pipeline.classifier.messages import ClassificationResult
-from pipeline.cli import app
 from pipeline.config import Settings
 from pipeline.worker.web_process import WebProcess
+from tests.pipeline.cli.conftest import Run
 
 ROOT = Path(__file__).parents[3]
-
-
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Run a command in a folder that has a config.yaml and nothing else."""
-    (tmp_path / "config.yaml").write_text("", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    handlers, level = logging.root.handlers[:], logging.root.level
-
-    def run(*words: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["pawsort", *words])
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        shown = capsys.readouterr()
-        return Done(int(ended.value.code or 0), shown.out, shown.err)
-
-    yield run
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 @pytest.mark.parametrize("words", [["run"], ["run", "--once"], ["run", "--serve"], ["serve"], []])

@@ -1,0 +1,74 @@
+"""A wheel, as `pipx install` and `uv tool install` make it, works from any folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.pictures import encode, scene
+
+pytestmark = pytest.mark.skipif(
+    "PAWSORT_LONG" not in os.environ, reason="making and installing a wheel takes half a minute: `make long`"
+)
+ROOT = Path(__file__).parents[3]
+PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of what git has, without this checkout's environment and caches."""
+    folder = tmp_path_factory.mktemp("wheel")
+    archive = folder / "source.tar"
+    subprocess.run(["git", "-C", ROOT, "archive", "HEAD", "-o", archive], check=True)
+    (folder / "source").mkdir()
+    subprocess.run(["tar", "-xf", archive, "-C", folder / "source"], check=True)
+    options = ["--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    subprocess.run([*PIP, "wheel", folder / "source", *options], check=True)
+    [made] = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def pawsort(wheel: Path) -> Path:
+    """The command of the wheel, in an environment that takes all other packages from this one."""
+    environment = wheel.parent / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    python = environment / "bin" / "python"
+    subprocess.run([*PIP, "--python", python, "install", "--no-deps", wheel], check=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
+    (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return environment / "bin" / "pawsort"
+
+
+def test_it_has_every_file_of_the_packages(wheel: Path) -> None:
+    source = wheel.parent / "source"
+    expected = {
+        str(path.relative_to(source))
+        for package in ("pipeline", "models", "db")
+        for path in (source / package).rglob("*")
+        if path.is_file()
+    }
+    with zipfile.ZipFile(wheel) as packed:
+        assert expected - set(packed.namelist()) == set()
+
+
+def test_an_installation_is_made_and_files_a_photo(pawsort: Path, tmp_path: Path) -> None:
+    home = tmp_path / "pets"
+    environment = {"PATH": os.environ["PATH"], "PAWSORT_CONFIG": str(home / "config.yaml")}
+
+    def run(*words: str) -> str:
+        done = subprocess.run([pawsort, *words], cwd="/", env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert f"made {home}/inbox" in run("init", str(home))
+    (home / "inbox" / "a.jpg").write_bytes(encode(scene(), "JPEG"))
+    run("run", "--once")
+    assert "a.jpg" in run("query", "--format", "csv")
+    assert "cats_dogs" in run("models", "--json")
