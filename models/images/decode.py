@@ -145,7 +145,8 @@ def _opened(header: Header, data: bytes) -> Image.Image:
     elif header.format == "HEIF":
         data = without_film(data)
     if spans := _SPANS.get(header.format):
-        zero_runs.check(data, spans(data), header.width * header.height, header.format)
+        plain = header.width * header.height if header.format == "WEBP" else 0
+        zero_runs.check(data, spans(data), plain, header.format)
     return _DECODERS[header.format](io.BytesIO(data))
 
 
