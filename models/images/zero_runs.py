@@ -21,8 +21,8 @@ Span = tuple[int, int]
 def check(data: bytes, spans: Iterable[Span], pixels: int, kind: str) -> None:
     """Raise UnreadableImage (corrupt) if spans of `data` have a long run of zeros.
 
-    A run spoils what follows in its span, so a span counts as a whole: strips and tiles of up to a fiftieth may
-    have one. `pixels` of the image may be of one colour; 0 for a format that never encodes them as zeros.
+    A run spoils what follows in its span, so a span counts as a whole: strips of a fiftieth may have one.
+    `pixels` of the image may be of one colour; 0 for a format that never encodes them as zeros.
     """
     inside = [(start, min(end, len(data))) for start, end in spans]
     length = sum(end - start for start, end in inside)
