@@ -158,7 +158,8 @@ def _of_group(connection: Connection, group: Group, after: Spot | None, size: in
 
 
 def _placed(chosen: Select[Any], group: Group, after: Spot | None) -> Select[Any]:
-    place = tuple_(files.c.confidence, files.c.id)
+    # A photo that was not classified has no confidence; `spot_of` and `_key` take it for 0.
+    place = tuple_(literal(0.0) if group.prediction is None else files.c.confidence, files.c.id)
     falling = group.reason == NEITHER
     if after is not None:
         spot = tuple_(literal(after.confidence), literal(after.id))

@@ -93,6 +93,28 @@ def test_photos_of_two_classes_are_a_group_of_their_own(client: TestClient, paws
     assert "two classes?" in client.get("/review?reason=both&prediction=cat&many=1", headers=HTML).text
 
 
+def test_photos_without_an_answer_of_the_model_are_asked_like_the_others(
+    client: TestClient, pawsort: Installation
+) -> None:
+    unclassified = {"prediction": None, "confidence": None, "reason": "imported", "scores": None}
+    own = [doubt(pawsort, b"%d.jpg" % n, **unclassified) for n in range(3)]
+    sure = doubt(pawsort, b"sure.jpg", 0.7)
+    moved = doubt(pawsort, b"moved.jpg", 0.99, reason=None)
+    text = client.get("/review", headers=HTML).text
+    assert "not classified (imported)" in text and "moved here by hand (cat)" in text
+    assert "It was put in by hand" in text and "cat?" in text
+    asked = []
+    for _ in range(5):
+        asked += shown(text)
+        text = client.get(f"/review?after={asked[-1].split(':')[0]}", headers=HTML).text
+    assert asked == [f"{id}:0" for id in [*own, sure, moved]]
+    assert "A person moved it here." in client.get(f"/review?after={sure}", headers=HTML).text
+    many = client.get("/review?many=1", headers=HTML).text
+    assert len(shown(many)) == 5 and "–" not in many
+    alike = client.get(f"/review?order=alike&reason=imported&after={own[0]}", headers=HTML).text
+    assert shown(alike) == [f"{own[1]}:0"]
+
+
 def test_neither_leaves_the_queue_and_stays_where_it_is(client: TestClient, pawsort: Installation) -> None:
     id = doubt(pawsort, b"a.jpg", reason="neither")
     assert shown(answer(client, [f"{id}:0"], "neither").text) == []
