@@ -45,6 +45,12 @@ class LabelRegistry:
         held = (DUPLICATES,) if self._settings.duplicates == "hold" else ()
         return (*self.folders().values(), UNCERTAIN, FAILED, *held)
 
+    def of_models(self) -> dict[str | None, tuple[str, ...]]:
+        """Return the labels of each model by the SHA-256 of its weights; None stands for the worker's."""
+        bundle = self.bundle()
+        found: dict[str | None, tuple[str, ...]] = {None: bundle.labels if bundle else ()}
+        return found | {choice.bundle.sha256: choice.bundle.labels for choice in self._choices.all()}
+
     def answers(self) -> tuple[Answer, ...]:
         """Return the labels to choose from: each class, then neither."""
         return answers(self.folders())

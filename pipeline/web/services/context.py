@@ -24,6 +24,9 @@ from pipeline.web.services.thumbnail_pool import ThumbnailPool
 from pipeline.worker import status as worker_status
 from pipeline.worker.status import Status
 
+NO_FOLDERS = (listing.WAITING, "undone")
+"""Names in `listing.counts` that are states of files in no folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -55,6 +58,12 @@ class AppContext:
     def counts(self, engine: Engine) -> dict[str, int]:
         """Return the number of files by outcome; cached, because counting a million rows is slow."""
         return self.cache.get("counts", lambda: listing.counts(engine))
+
+    def outcomes(self, engine: Engine) -> tuple[str, ...]:
+        """Return the folders that a file may be in: those of `labels`, then those that people made."""
+        own = self.labels.outcomes()
+        others = self.counts(engine).keys() - {*own, *NO_FOLDERS}
+        return (*own, *sorted(others))
 
     def status(self) -> Status:
         """Return the status of the worker, with the cached counts."""

@@ -134,7 +134,7 @@ def test_what_was_settled_is_counted_by_what_the_model_took_it_for(
         ("uncertain", "neither", "neither"): 1,
         ("uncertain", "neither", "cat"): 1,
     }
-    assert sum(s.count for s in found if s.right) == 2
+    assert sum(s.count for s in found if s.is_right(["cat", "dog", "neither"])) == 2
 
 
 def test_an_undo_puts_a_file_back_into_the_queue(

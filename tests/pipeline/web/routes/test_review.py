@@ -382,6 +382,9 @@ def test_views_survive_their_own_address() -> None:
     assert View().url() == "/review"
 
 
+LABELS = {None: ["cat", "dog", "neither"]}
+
+
 def test_the_record_counts_only_low_confidence_photos() -> None:
     def part(verdict: str, label: str, said: str, count: int) -> review.Settled:
         return review.Settled("m", "s", verdict, label, said, count)
@@ -391,6 +394,20 @@ def test_the_record_counts_only_low_confidence_photos() -> None:
         part("uncertain", "cat", "cat", 3),
         part("uncertain", "neither", "dog", 1),
     ]
-    assert (record_of(found).right, record_of(found).total) == (3, 4)
-    assert record_of([]).share is None
+    record = record_of(found, LABELS)
+    assert (record.right, record.total) == (3, 4)
+    assert record_of([], LABELS).share is None
+
+
+def test_a_folder_that_the_model_does_not_know_confirms_its_neither() -> None:
+    def part(sha256: str, label: str) -> review.Settled:
+        return review.Settled("m", sha256, "uncertain", label, "rabbits", 1)
+
+    def rights(sha256: str, **labels: list[str]) -> list[int]:
+        known = {**LABELS, **labels}
+        return [record_of([part(sha256, label)], known).right for label in ("neither", "cat", "rabbits")]
+
+    assert rights("s") == [1, 0, 0]
+    assert rights("s", s=["cat", "dog", "neither", "rabbits"]) == [0, 0, 1]
+    assert rights("unknown", s=["cat", "dog", "neither", "rabbits"]) == [1, 0, 0]
     assert reviewing.MANY <= 100
