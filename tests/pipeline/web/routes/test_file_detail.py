@@ -61,6 +61,7 @@ def test_what_people_did_by_hand_is_told(client: TestClient, pawsort: Installati
     text = client.get(f"/files/{id}", headers=HTML).text
     for said in ("Moved by hand to", "a.jpg2", "Edited: its content is new", "Deleted by hand", ">deleted<"):
         assert said in text
+    assert "ann:" in text and "folder:" not in text
     assert "Corrected to dog by its folder, from cats to dogs" in text
     assert client.get("/api/results?outcome=removed").json()["results"][0]["id"] == id
     back = HandMove(id, "return", "removed", dogs, dogs, "ann", outcome="dogs")
@@ -178,6 +179,8 @@ def test_a_photo_that_was_put_in_by_hand_was_not_classified(
     text = client.get(f"/files/{id}", headers=HTML).text
     assert "<h2>Not classified</h2>" in text and "It was put in by hand" in text
     assert "has not reached" not in text
+    assert "Found in uncertain. It was put in" in text
+    assert "spool" not in text and "could not be read" not in text.lower()
 
 
 def test_a_deleted_photo_has_a_page_without_a_picture(client: TestClient, pawsort: Installation) -> None:
