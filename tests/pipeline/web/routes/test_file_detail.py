@@ -188,4 +188,4 @@ def test_a_deleted_photo_has_a_page_without_a_picture(client: TestClient, pawsor
     path = pawsort.ledger.entries([id])[0].path or b""
     by_hand.record(pawsort.engine, [HandMove(id, "remove", "filed", path, path, "folder")], pawsort.now())
     text = client.get(f"/files/{id}", headers=HTML).text
-    assert "/pictures/" not in text and "no preview: removed" in text
+    assert "/pictures/" not in text and "no preview: deleted" in text
