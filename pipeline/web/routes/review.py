@@ -169,7 +169,7 @@ def _answer(
         request,
         "review.html" if whole else "review_stage.html",
         **stage,
-        answers=context.labels.answers(),
+        answers=context.answers(),
         done=recent_answers.to_text(recently[-1:]),
         can_undo=bool(recently),
         said=said,

@@ -12,6 +12,7 @@ from pipeline.corrections import correct_undo_retry
 from pipeline.web.routes import review as reviewing
 from pipeline.web.routes.review import View, record_of
 from pipeline.web.services import correct_files, database, recent_answers
+from pipeline.web.services.context import MOST_OWN
 from tests.pipeline.web.conftest import HTML, TestClient, answers_of
 from tests.support.installation import Installation
 from tests.support.oracle import conserved
@@ -113,6 +114,25 @@ def test_photos_without_an_answer_of_the_model_are_asked_like_the_others(
     assert len(shown(many)) == 5 and "–" not in many
     alike = client.get(f"/review?order=alike&reason=imported&after={own[0]}", headers=HTML).text
     assert shown(alike) == [f"{own[1]}:0"]
+
+
+def test_a_folder_that_people_made_is_an_answer_with_a_key(client: TestClient, pawsort: Installation) -> None:
+    pawsort.file(b"other.jpg", b"rabbit", "rabbits")
+    id = doubt(pawsort, b"a.jpg")
+    assert 'value="rabbits" data-key="r"' in client.get("/review", headers=HTML).text
+    assert answer(client, [f"{id}:0"], "rabbits").status_code == 200
+    assert pawsort.state(id)[1:3] == ("rabbits", "rabbits")
+    refused = answer(client, [f"{doubt(pawsort, b'b.jpg')}:0"], "mice")
+    assert refused.status_code == 422 and "Choose one of: cat, dog, rabbits, neither." in refused.text
+
+
+def test_only_the_largest_folders_of_people_have_a_key(client: TestClient, pawsort: Installation) -> None:
+    doubt(pawsort, b"a.jpg")
+    for number in range(MOST_OWN + 1):
+        for copy in range(2 if number else 1):
+            pawsort.file(b"%d-%d.jpg" % (number, copy), b"%d-%d" % (number, copy), f"own{number}")
+    offered = re.findall(r'name="label" value="([^"]+)"', client.get("/review", headers=HTML).text)
+    assert offered == ["cat", "dog", *(f"own{number}" for number in range(1, MOST_OWN + 1)), "neither"]
 
 
 def test_neither_leaves_the_queue_and_stays_where_it_is(client: TestClient, pawsort: Installation) -> None:
