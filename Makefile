@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LONG := tests/models/learning/test_real_network.py tests/pipeline/setup/test_wheel.py
+LONG := tests/models/learning/test_real_network.py tests/end_to_end/test_learning.py tests/pipeline/setup/test_wheel.py
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:

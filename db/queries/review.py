@@ -7,7 +7,7 @@ that many similar files can be answered at once. Every function raises DatabaseE
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -53,10 +53,12 @@ class Settled:
     corrected_to: str
     count: int
 
-    @property
-    def right(self) -> bool:
-        """Whether the correction confirms the model."""
-        return self.label == self.corrected_to
+    def is_right(self, labels: Collection[str]) -> bool:
+        """Return whether the correction confirms the model, which has these `labels`.
+
+        A label that it does not have, such as a person's own folder, confirms `neither`.
+        """
+        return self.label == (self.corrected_to if self.corrected_to in labels else NEITHER)
 
 
 def left(engine: Engine) -> dict[Group, int]:
@@ -158,7 +160,8 @@ def _of_group(connection: Connection, group: Group, after: Spot | None, size: in
 
 
 def _placed(chosen: Select[Any], group: Group, after: Spot | None) -> Select[Any]:
-    place = tuple_(files.c.confidence, files.c.id)
+    # A photo that was not classified has no confidence; `spot_of` and `_key` take it for 0.
+    place = tuple_(literal(0.0) if group.prediction is None else files.c.confidence, files.c.id)
     falling = group.reason == NEITHER
     if after is not None:
         spot = tuple_(literal(after.confidence), literal(after.id))

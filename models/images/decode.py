@@ -30,6 +30,7 @@ from models.images.formats.gif import open_gif
 from models.images.formats.heif import clean_aperture, coded_spans, plain_avif, without_film
 from models.images.formats.jpeg_decoding import load as load_jpeg
 from models.images.formats.orientation import read_orientation
+from models.images.formats.tiff import without_broken_tags
 from models.images.formats.tiff_decoder import TiffDecoder
 from models.images.headers import Header, read_header, webp_spans
 from models.images.memory_budget import WeightedSemaphore
@@ -64,7 +65,6 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Pixels = npt.NDArray[np.uint8]
 
-_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -144,8 +144,11 @@ def _opened(header: Header, data: bytes) -> Image.Image:
         data = png.without_metadata(data)
     elif header.format == "HEIF":
         data = without_film(data)
+    elif header.format == "TIFF":
+        data = without_broken_tags(data)
     if spans := _SPANS.get(header.format):
-        zero_runs.check(data, spans(data), header.width * header.height, header.format)
+        plain = header.width * header.height if header.format == "WEBP" else 0
+        zero_runs.check(data, spans(data), plain, header.format)
     return _DECODERS[header.format](io.BytesIO(data))
 
 
@@ -217,9 +220,6 @@ def _orientation(header: Header, image: Image.Image) -> int:
         return image.orientation
     if header.format == "HEIF":
         return 1
-    if header.format != "AVIF":
-        return read_orientation(header.exif, header.xmp)
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # the picture is readable; its orientation is unknown
-        return 1
+    if header.format == "AVIF":  # only its properties count, which Pillow writes into EXIF
+        return read_orientation(image.info.get("exif") or b"")
+    return read_orientation(header.exif, header.xmp)

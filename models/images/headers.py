@@ -15,7 +15,6 @@ from models.images.formats.errors import UnreadableImage, corrupt, truncated, un
 from models.images.formats.gif import read_gif
 from models.images.formats.heif import read_heif
 from models.images.formats.jpeg import Segment, read_jpeg
-from models.images.formats.orientation import xmp_of_jpeg
 from models.images.formats.png import is_damaged, read_png
 from models.images.formats.sniff import foreign, is_beginning, sniff
 from models.images.formats.tiff import read_tiff
@@ -27,8 +26,7 @@ class Header:
 
     `format` is Pillow's name of it; `width` and `height` are in pixels, as stored, before any rotation;
     `frames` counts the pictures of an animation or the pages of a TIFF; `exif` is a TIFF structure, or empty,
-    and `xmp` is XML, looked for where there is no EXIF; `segments` are those that the
-    decoder of a JPEG needs.
+    and `xmp` is XML, or empty; `segments` are those that the decoder of a JPEG needs.
     """
 
     format: str
@@ -77,8 +75,7 @@ def _shown(head: bytes) -> str:
 
 def _read_jpeg(data: bytes) -> Header:
     header = read_jpeg(data)
-    xmp = b"" if header.exif else xmp_of_jpeg(data)
-    return Header("JPEG", header.width, header.height, 1, header.exif, xmp, header.segments)
+    return Header("JPEG", header.width, header.height, 1, header.exif, header.xmp, header.segments)
 
 
 def _read_png(data: bytes) -> Header:

@@ -73,18 +73,21 @@ def _check_count(image: TiffDecoder, spans: list[Span]) -> None:
 
 
 def _rows(image: TiffDecoder, spans: list[Span]) -> list[Rows]:
-    """Return the rows of plain pixels; none where pixels are arranged otherwise."""
+    """Return the rows of plain pixels, plane by plane; none where pixels are arranged otherwise."""
     tags, (across, down) = image.tag_v2, _chunk(image)
-    if tags.get(_PLANAR, 1) == 2 or tags.get(_PHOTOMETRIC) == _YCBCR:
+    if tags.get(_PHOTOMETRIC) == _YCBCR:
         return []
-    bits = sum(tags.get(_BITS, (1,))[:1]) * tags.get(_SAMPLES, 1)
+    planes = tags.get(_SAMPLES, 1) if tags.get(_PLANAR, 1) == 2 else 1
+    bits = sum(tags.get(_BITS, (1,))[:1]) * tags.get(_SAMPLES, 1) // planes
     stride, tall = (across * bits + 7) // 8, image.height
+    each = -(-len(spans) // planes)
     blocks: list[Rows] = []
-    for start, _ in spans:
+    for nth, (start, _) in enumerate(spans):
+        tall = tall if nth % each else image.height
         count = down if _TILES in tags else min(down, tall)
         tall -= count
         last = blocks[-1] if blocks else None
-        if last and last.end == start and _TILES not in tags:
+        if last and last.end == start and _TILES not in tags and nth % each:
             blocks[-1] = Rows(last.start, stride, stride, last.count + count, last.pixel)
         elif count > 0:
             blocks.append(Rows(start, stride, stride, count, max(1, bits // 8)))

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 BATCH = 100
 LOCKED_SECONDS = 0.2
 
+WORDS = {"move": "moved", "remove": "deleted", "return": "came back", "edit": "edited"}
+"""What the log says of each kind of move."""
+
 T = TypeVar("T")
 
 Work = Generator[float, None, None]
@@ -130,7 +133,7 @@ class Recorder:
         return True
 
     def _record(self, moves: Sequence[HandMove]) -> None:
-        kinds = {move.file_id: "moved" if move.kind == "move" else move.kind for move in moves}
+        kinds = {move.file_id: WORDS.get(move.kind, move.kind) for move in moves}
         done = by_hand.record(self._engine, moves, self._now()) if moves else ()
         self.done.update(kinds[id] for id in done)
 

@@ -35,7 +35,9 @@ def correct(
     label: Annotated[
         str,
         typer.Option(
-            "--as", metavar="LABEL", help="The right label: one of the model, such as cat, or neither."
+            "--as",
+            metavar="LABEL",
+            help="The right label: one of the model, such as cat, neither, or a folder of your own.",
         ),
     ],
     config: Config = DEFAULT,
@@ -160,10 +162,13 @@ def _waiting(engine: Engine, settings: Settings, bundle: Bundle, wanted: int) ->
 
 
 def _ask(engine: Engine, settings: Settings, bundle: Bundle, by: str | None) -> None:
+    from db.queries import listing
     from pipeline.corrections.correct_undo_retry import login_name
+    from pipeline.corrections.own_folders import with_own_folders
     from pipeline.spot_checks.ask import Questions
 
-    Questions(engine, settings, bundle.folders, by or login_name(), input, print).ask()
+    folders = with_own_folders(bundle.folders, listing.counts(engine))
+    Questions(engine, settings, folders, by or login_name(), input, print).ask()
 
 
 def _print_moves(moves: Sequence[Change], json: bool) -> int:

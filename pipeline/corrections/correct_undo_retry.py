@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from db.ledger.ledger import Action, Entry, Move
+from db.queries import listing
 from db.queries.integrity import filed_as
 from db.queries.listing import filed_at_paths, undone_at
 from db.schema.file_names import escape
@@ -24,6 +25,7 @@ from db.schema.tables import Via
 from models.labels import NEITHER
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
+from pipeline.corrections.own_folders import with_own_folders
 from pipeline.corrections.recorded_move import Change, Mover, Plan, RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.corrections.spellings import respelled
@@ -74,10 +76,13 @@ def correct(
 
     A file is a path under `sorted`, absolute or relative to the working folder, or a name that exactly one
     row has, or a `Known` row. `folders` maps the labels to their folders, as in the bundle if None; `neither`
-    and other labels without a folder go to uncertain/. A file that is there already is only confirmed. Raises
-    SettingsError for an unknown label, ModelError, LockError, DatabaseError.
+    and other labels without a folder go to uncertain/. A folder that people made is a label too, as long as
+    it has photos. A file that is there already is only confirmed. Raises SettingsError for an unknown label,
+    ModelError, LockError, DatabaseError.
     """
     known = load_bundle(settings).folders if folders is None else folders
+    if label not in known and label != NEITHER:
+        known = with_own_folders(known, listing.counts(engine))
     if label not in known and label != NEITHER:
         raise SettingsError(f"--as {label}: expected one of {', '.join(dict.fromkeys([*known, NEITHER]))}")
     mover = Mover(engine, settings, by, now, via)

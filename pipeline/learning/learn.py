@@ -48,6 +48,11 @@ def learn(
     another process learns, SettingsError for too few photos, ModelError, OSError.
     """
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    judged = _judged(engine)
+    if not judged:  # before `reporting`: nothing begins, so that nothing failed
+        raise SettingsError(
+            "no photo was judged yet: correct or confirm some on the page Review or by `pawsort correct`"
+        )
     with (
         limited(settings.permissions),
         learning(settings),
@@ -60,11 +65,6 @@ def learn(
             report(made)
 
         known = family(settings)
-        judged = _judged(engine)
-        if not judged:
-            raise SettingsError(
-                "no photo was judged yet: correct or confirm some on the page Review or by `pawsort correct`"
-            )
         version = known.version(next_version(settings))
         with _new_folder(known, version) as folder:
             result = _learnt(settings, engine, known, version, folder, judged, both, whole)

@@ -218,6 +218,24 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (42,), ("models/images/test_zero_runs.py::test_an_image_with_a_run_of_zeros_is_corrupt",),
     ),
     of(
+        "descriptions that are not in the TIFF", "models/images/decode.py",
+        "        data = without_broken_tags(data)\n",
+        "        pass\n",
+        (), ("models/images/formats/test_tiff_pixels.py::test_a_description_that_is_not_in_the_file_spoils_no_picture",),
+    ),
+    of(
+        "a short run of zeros spoils all behind it", "models/images/zero_runs.py",
+        "    if spoilt > length / _TOLERATED:\n",
+        "    if spoilt > length:\n",
+        (42,), ("models/images/test_zero_runs.py::test_a_short_run_of_zeros_is_corrupt_since_all_behind_it_is_spoilt",),
+    ),
+    of(
+        "a hole of zeros in planes of a TIFF", "models/images/tiff_strips.py",
+        "    bits = sum(tags.get(_BITS, (1,))[:1]) * tags.get(_SAMPLES, 1) // planes\n",
+        "    bits = sum(tags.get(_BITS, (1,))[:1]) * tags.get(_SAMPLES, 1)\n",
+        (42,), ("models/images/test_zero_rows.py::test_a_hole_in_planes_is_corrupt",),
+    ),
+    of(
         "a PNG whose data end early", "models/images/decode.py",
         "    unpainted.check_png(image, data)\n",
         "    pass\n",

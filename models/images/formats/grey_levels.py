@@ -14,6 +14,9 @@ _WHITE_IS_ZERO, _UNSIGNED, _SIGNED = 0, 1, 2
 _BRIGHTEST_FLOAT = 8.0
 """A picture of floats up to here is one from 0 to 1 whose highlights go beyond; the next ones go to 255."""
 
+_ROUNDING = 2.0**-24
+"""The share by which float32 may round a value up."""
+
 Values = npt.NDArray[np.float32]
 
 
@@ -77,6 +80,7 @@ def _white(image: Image.Image, largest: Callable[[], float]) -> float:
 
 def _whole_bits(value: float) -> float:
     """Return the largest number of as few bits as hold this value, 8 at least: 4095 for 3000."""
+    value -= value * _ROUNDING  # else white of 32 bits would have 33
     return max(255.0, float((1 << int(np.ceil(value)).bit_length()) - 1))
 
 

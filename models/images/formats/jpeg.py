@@ -16,7 +16,8 @@ FRAME_HEADERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NOBODYS_FRAMES = {0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}  # hierarchical; lossless and arithmetic
 _JPEG_LS = 0xF7
 _HEIGHT_BEHIND = b"\xff\xdc\x00\x04"
-_SCAN, _END, _EXIF = 0xDA, 0xD9, 0xE1
+_SCAN, _END, _APP1 = 0xDA, 0xD9, 0xE1
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # how segments of this marker begin
 _QUANTISATION, _NEW_TABLES, _LAST_TABLE = 0xDB, b"\xff\xdb", 3  # of more bits are those beyond
 _HEAD = 4  # bytes of a segment in front of its content: marker and length
 _METADATA = set(range(0xE0, 0xF0)) | {0xFE}
@@ -28,7 +29,7 @@ Segment = tuple[int, int, int]
 
 
 class JpegHeader(NamedTuple):
-    """Width and height in pixels, and the EXIF block, which may be empty.
+    """Width and height in pixels, and the first EXIF and XMP blocks, which may be empty.
 
     `segments` are those that pixels need, in order, up to that of the first scan.
     """
@@ -36,6 +37,7 @@ class JpegHeader(NamedTuple):
     width: int
     height: int
     exif: bytes
+    xmp: bytes
     segments: tuple[Segment, ...]
 
 
@@ -45,7 +47,8 @@ def read_jpeg(data: bytes) -> JpegHeader:
     Raises UnreadableImage (truncated, corrupt, unsupported); struct.error or IndexError where data ends.
     """
     width = height = 0
-    exif, needed = b"", list[Segment]()
+    exif = xmp = b""
+    needed = list[Segment]()
     for segment in segments(data):
         marker, start, end = segment
         if marker not in _METADATA or _tells_colours(data, segment):
@@ -53,14 +56,16 @@ def read_jpeg(data: bytes) -> JpegHeader:
         if marker in FRAME_HEADERS or marker == _JPEG_LS:
             _check_kind(data, marker, start)
             height, width = struct.unpack_from(">HH", data, start + 1)
-        elif marker == _EXIF and not exif and data[start : start + 6] == b"Exif\0\0":
-            exif = data[start + 6 : end]
+        elif marker == _APP1 and not exif and data.startswith(_EXIF, start, end):
+            exif = data[start + len(_EXIF) : end]
+        elif marker == _APP1 and not xmp and data.startswith(_XMP, start, end):
+            xmp = data[start + len(_XMP) : end]
         elif marker == _SCAN:
             if not width:
                 raise corrupt("the JPEG has pixels before it says how many")
             if not height and data.find(_HEIGHT_BEHIND, end) >= 0:
                 raise unsupported("a JPEG that says only behind its pixels how high it is (DNL)")
-            return JpegHeader(width, height, exif, tuple(needed))
+            return JpegHeader(width, height, exif, xmp, tuple(needed))
     raise corrupt("the JPEG has no pixels")
 
 

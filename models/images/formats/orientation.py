@@ -9,8 +9,6 @@ _ORIENTATION = 274
 _NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
 _FRACTIONS = {5: "II", 10: "ii"}
 _XMP_SAYS = re.compile(rb"tiff:Orientation\s*+(?:=\s*+[\"']|>)\s*+([1-8])\s*+[\"'<]")
-_XMP_OF_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
-_JPEG_HEAD = 1 << 17  # where metadata of a JPEG without EXIF stand
 
 
 def read_orientation(exif: bytes, xmp: bytes = b"") -> int:
@@ -19,13 +17,6 @@ def read_orientation(exif: bytes, xmp: bytes = b"") -> int:
     if found is None and (said := _XMP_SAYS.search(xmp)):
         found = int(said[1])
     return 1 if found is None else found
-
-
-def xmp_of_jpeg(data: bytes) -> bytes:
-    """Return the XMP of a JPEG, which may be empty."""
-    pixels = data.find(b"\xff\xda", 0, _JPEG_HEAD)  # a photo of few metadata is looked at no further
-    at = data.find(_XMP_OF_JPEG, 0, pixels if pixels > 0 else _JPEG_HEAD)
-    return data[at : at + int.from_bytes(data[at - 2 : at], "big")] if at > 2 else b""
 
 
 def _from_exif(exif: bytes) -> int | None:

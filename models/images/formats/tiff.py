@@ -23,6 +23,7 @@ _DATA = ((273, 279), (324, 325))  # where the strips, or the tiles, are; and how
 _NEEDED = {_SUBFILE, _WIDTH, _HEIGHT, _SUB_FOLDERS, _DNG, *(tag for pair in _DATA for tag in pair)}
 _NEEDED |= {_COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT}
 _NEEDED |= {_PHOTOMETRIC, _PLANAR}
+_NEEDED |= {258, 320, 338, 339, 347}  # bits, palette, kinds of channels and numbers, tables of JPEG
 _COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}  # what Pillow's libtiff has
 _NAMES = {
     9: "JBIG", 10: "JBIG", 32766: "NeXT", 32809: "ThunderScan", 32908: "PIXAR Film", 32909: "PIXAR Log",
@@ -34,7 +35,8 @@ _NAMES = {
 _LARGEST_TILE = 1 << 26  # pixels; a decoder makes room for a whole one, however small the picture
 _MOST_VALUES = 1_000_000  # of one tag; a strip for each row of the tallest picture is far fewer
 _RAW_TYPES = {1, 2, 6, 7}  # of which decoders make no list of numbers
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}  # bytes of the types of whole numbers, and of text
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 13: 4, 16: 8, 18: 8}  # bytes of whole numbers, text and raw bytes
+_ALL_SIZES = _SIZES | {5: 8, 6: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 17: 8}
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
@@ -104,13 +106,41 @@ def _count_pages(data: bytes, at: int, layout: _Layout) -> int:
     return len(seen)
 
 
+def without_broken_tags(data: bytes) -> bytes:
+    """Return a TIFF that `read_tiff` has accepted, without tags of its first page whose values are not there.
+
+    libtiff passes over such a description or date; Pillow would forget all tags behind it.
+    """
+    layout, first = _open(data)
+    broken = [entry for entry in _entries(data, first, layout) if _end(data, entry, layout) > len(data)]
+    if not broken:
+        return data
+    mended = bytearray(data)
+    for entry in broken:
+        mended[entry + 2 : entry + 4] = b"\0\0"  # a type that no decoder knows
+    return bytes(mended)
+
+
+def _entries(data: bytes, at: int, layout: _Layout) -> range:
+    """Return where the tags of a page are."""
+    (count,) = struct.unpack_from(layout.order + layout.counter, data, at)
+    at += struct.calcsize(layout.order + layout.counter)
+    return range(at, at + min(count, 65535) * layout.entry, layout.entry)
+
+
+def _end(data: bytes, entry: int, layout: _Layout) -> int:
+    """Return where the values of a tag end, if they stand elsewhere; else 0."""
+    (kind,) = struct.unpack_from(layout.order + "H", data, entry + 2)
+    count, place = struct.unpack_from(layout.order + 2 * layout.offset, data, entry + 4)
+    length = int(count * _ALL_SIZES.get(kind, 0))
+    return place + length if length > struct.calcsize(layout.offset) else 0
+
+
 def _folder(data: bytes, at: int, layout: _Layout) -> dict[int, list[int]]:
     if at >= len(data):
         raise truncated(f"the TIFF has its first page at byte {at} and has {len(data)} bytes")
-    (count,) = struct.unpack_from(layout.order + layout.counter, data, at)
-    at += struct.calcsize(layout.order + layout.counter)
     tags = {}
-    for entry in range(at, at + min(count, 65535) * layout.entry, layout.entry):
+    for entry in _entries(data, at, layout):
         tag, kind = struct.unpack_from(layout.order + "HH", data, entry)
         (values,) = struct.unpack_from(layout.order + layout.offset, data, entry + 4)
         if values > _MOST_VALUES and kind not in _RAW_TYPES:

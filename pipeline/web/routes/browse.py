@@ -49,7 +49,7 @@ def _more(engine: Engine, context: AppContext, filters: Filters, after: str) -> 
 
 def _found(engine: Engine, context: AppContext, filters: Filters, after: str) -> dict[str, Any]:
     choice, wrong = choice_of(filters, context.settings.report.zone)
-    outcomes = context.labels.outcomes()
+    outcomes = context.outcomes(engine)
     mark = _mark(engine, after)
     found, counted = browse.first_page(engine, choice, outcomes, SIZE)
     if mark is not None:

@@ -19,7 +19,6 @@ from pipeline.corrections.recorded_move import Change
 from pipeline.spot_checks import answer as answering
 from pipeline.spot_checks.draw import draw as draw_photos
 from pipeline.spot_checks.figures import Figures, figures
-from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import After
 from pipeline.web.services import correct_files, recent_answers
@@ -85,10 +84,7 @@ def answer(
     file: Annotated[str, Form()],
 ) -> Response:
     """Record the label of a photo, and show the next one."""
-    folders, by = context.labels.folders(), visitor_name(request)
-    known = [each.label for each in context.labels.answers()]
-    if label not in known:
-        raise Problem(422, f"Unknown label {label[:60]}.", f"Choose one of: {', '.join(known)}.")
+    folders, by = correct_files.folders_with(context, label), visitor_name(request)
     files = correct_files.parse_versions([file])
     changes = answering.answer(context.database.writer(), context.settings, files, label, by, folders)
     answers = recent_answers.of_browser(request, context)
@@ -152,7 +148,7 @@ def _answer(
         "check.html" if whole else "check_stage.html",
         **(_stage(engine, context, view) if engine else _nothing()),
         view=view,
-        answers=context.labels.answers(),
+        answers=context.answers(),
         done=recent_answers.to_text(recently[-1:]),
         can_undo=bool(recently),
         said=said,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -102,7 +103,7 @@ def _counted(engine: Engine, context: AppContext) -> dict[str, Any]:
         "last": listing.last_filed(engine),
         "failures": context.cache.get("failures", lambda: overview.failures(engine)),
         "today": days[-1][1],
-        "chart": context.cache.get("chart", lambda: _chart(days, context)),
+        "chart": context.cache.get("chart", lambda: _chart(days, context.outcomes(engine))),
         "most": correct_files.MOST,
         "left": context.cache.get("left", lambda: sum(review.left(engine).values())),
     }
@@ -112,12 +113,12 @@ def _days(engine: Engine, context: AppContext) -> list[tuple[str, dict[str, int]
     zone = context.settings.report.zone
     last = day_of(datetime.now(UTC), zone)
     days = [last - timedelta(days=back) for back in reversed(range(DAYS))]
-    counted = overview.by_day(engine, [bounds(day, zone) for day in days], context.labels.outcomes())
+    counted = overview.by_day(engine, [bounds(day, zone) for day in days], context.outcomes(engine))
     return [(f"{day:%-d %b}", counts) for day, counts in zip(days, counted, strict=True)]
 
 
-def _chart(days: list[tuple[str, dict[str, int]]], context: AppContext) -> Markup:
-    series = series_of(context.labels.outcomes())
+def _chart(days: list[tuple[str, dict[str, int]]], outcomes: Sequence[str]) -> Markup:
+    series = series_of(outcomes)
     return columns(f"Photos that arrived in the last {DAYS} days, by outcome", days, series) + legend(series)
 
 

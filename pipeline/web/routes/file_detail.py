@@ -102,7 +102,7 @@ def _values(context: AppContext, found: History) -> dict[str, Any]:
         "entry": entry,
         "events": timeline(found),
         "same": found.same,
-        "answers": context.labels.answers(),
+        "answers": context.answers(),
         "can_correct": entry.state == "filed",
         "can_undo": entry.state == "filed",
         "can_retry": entry.state == "undone" or (entry.state == "filed" and entry.outcome == FAILED),

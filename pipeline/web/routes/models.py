@@ -202,14 +202,14 @@ def _live(context: AppContext, choice: Choice) -> dict[str, Any] | None:
     return {
         "confusion": confusion,
         "kept": measured_figures.kept(own, folders),
-        "doubted": _doubted(own),
+        "doubted": _doubted(own, choice.bundle.labels),
         "total": sum(part.count for part in own),
     }
 
 
-def _doubted(settled: Sequence[Settled]) -> tuple[int, int]:
+def _doubted(settled: Sequence[Settled], labels: Sequence[str]) -> tuple[int, int]:
     found = [part for part in settled if part.verdict == UNCERTAIN]
-    return sum(part.count for part in found if part.right), sum(part.count for part in found)
+    return sum(part.count for part in found if part.is_right(labels)), sum(part.count for part in found)
 
 
 def _label_of(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 from urllib.parse import urlencode
@@ -169,7 +169,7 @@ def _answer(
         request,
         "review.html" if whole else "review_stage.html",
         **stage,
-        answers=context.labels.answers(),
+        answers=context.answers(),
         done=recent_answers.to_text(recently[-1:]),
         can_undo=bool(recently),
         said=said,
@@ -202,7 +202,7 @@ def _stage(engine: Engine, context: AppContext, view: View, show: Sequence[int])
         "ahead": ahead,
         "seen": correct_files.versions(context, [entry.id for entry in shown]),
         "wrapped": wrapped,
-        "record": record_of(review.settled(engine)),
+        "record": record_of(review.settled(engine), context.labels.of_models()),
         "is_new": False,
     }
 
@@ -231,10 +231,12 @@ def _waits(entry: Entry) -> bool:
     return entry.outcome == UNCERTAIN and entry.corrected_to is None
 
 
-def record_of(settled: Sequence[Settled]) -> Record:
-    """Return how many best guesses were right in the reviewed files."""
+def record_of(settled: Sequence[Settled], labels: Mapping[str | None, Collection[str]]) -> Record:
+    """Return how many best guesses were right in the reviewed files; `labels` by the SHA-256 of the model."""
     reviewed = [part for part in settled if part.verdict == UNCERTAIN]
-    return Record(sum(part.count for part in reviewed if part.right), sum(part.count for part in reviewed))
+    usual = labels.get(None, ())
+    right = [part for part in reviewed if part.is_right(labels.get(part.model_sha256, usual))]
+    return Record(sum(part.count for part in right), sum(part.count for part in reviewed))
 
 
 def _ids(text: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.bundle.bundle import Bundle
@@ -45,9 +45,15 @@ class LabelRegistry:
         held = (DUPLICATES,) if self._settings.duplicates == "hold" else ()
         return (*self.folders().values(), UNCERTAIN, FAILED, *held)
 
-    def answers(self) -> tuple[Answer, ...]:
-        """Return the labels to choose from: each class, then neither."""
-        return answers(self.folders())
+    def of_models(self) -> dict[str | None, tuple[str, ...]]:
+        """Return the labels of each model by the SHA-256 of its weights; None stands for the worker's."""
+        bundle = self.bundle()
+        found: dict[str | None, tuple[str, ...]] = {None: bundle.labels if bundle else ()}
+        return found | {choice.bundle.sha256: choice.bundle.labels for choice in self._choices.all()}
+
+    def answers(self, own: Sequence[str] = ()) -> tuple[Answer, ...]:
+        """Return the labels to choose from: each class, then `own` folders of people, then neither."""
+        return answers({**self.folders(), **{name: name for name in own}})
 
 
 def answers(folders: Mapping[str, str]) -> tuple[Answer, ...]:

@@ -10,11 +10,12 @@ from sqlalchemy import Engine
 
 from db.queries import listing
 from pipeline.config import Settings
+from pipeline.corrections.own_folders import own_folders, with_own_folders
 from pipeline.learning.learning_process import LearningProcess
 from pipeline.web.middleware.sessions import Sessions
 from pipeline.web.middleware.token_attempts import Attempts
 from pipeline.web.served_models.classifier_pool import ClassifierPool
-from pipeline.web.served_models.label_choices import LabelRegistry
+from pipeline.web.served_models.label_choices import Answer, LabelRegistry
 from pipeline.web.served_models.model_registry import ModelRegistry
 from pipeline.web.services.byte_cache import ByteLRUCache
 from pipeline.web.services.cached import Cache
@@ -23,6 +24,9 @@ from pipeline.web.services.delivery import UploadDelivery
 from pipeline.web.services.thumbnail_pool import ThumbnailPool
 from pipeline.worker import status as worker_status
 from pipeline.worker.status import Status
+
+MOST_OWN = 6
+"""Largest number of people's folders with a button and a key of their own, those with the most photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,22 @@ class AppContext:
     def counts(self, engine: Engine) -> dict[str, int]:
         """Return the number of files by outcome; cached, because counting a million rows is slow."""
         return self.cache.get("counts", lambda: listing.counts(engine))
+
+    def outcomes(self, engine: Engine) -> tuple[str, ...]:
+        """Return the folders that a file may be in: those of `labels`, then those that people made."""
+        return (*self.labels.outcomes(), *own_folders(self.labels.folders(), self.counts(engine)))
+
+    def folders(self) -> dict[str, str]:
+        """Return the folder of each label: the model's, and those of people that have photos."""
+        engine = self.database.reader()
+        return with_own_folders(self.labels.folders(), self.counts(engine) if engine else ())
+
+    def answers(self) -> tuple[Answer, ...]:
+        """Return the labels to choose from, with a key each: the model's, neither, and people's folders."""
+        engine = self.database.reader()
+        counts = self.counts(engine) if engine else {}
+        own = sorted(own_folders(self.labels.folders(), counts), key=lambda name: -counts[name])
+        return self.labels.answers(sorted(own[:MOST_OWN]))
 
     def status(self) -> Status:
         """Return the status of the worker, with the cached counts."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from db.queries import overview
 from db.schema.file_names import escape
 from db.schema.tables import Via
+from models.labels import NEITHER
 from pipeline.corrections import correct_undo_retry
 from pipeline.corrections.correct_undo_retry import Known
 from pipeline.corrections.recorded_move import Change
@@ -46,15 +47,19 @@ def parse_version(id: int, text: str) -> list[Known]:
     return files
 
 
+def folders_with(context: AppContext, label: str) -> dict[str, str]:
+    """Return the folder of each label. Raises Problem 422 if `label` is none of them, DatabaseError."""
+    folders = context.folders()
+    if label not in (known := dict.fromkeys([*folders, NEITHER])):
+        raise Problem(422, f"Unknown label {label[:60]}.", f"Choose one of: {', '.join(known)}.")
+    return folders
+
+
 def correct(
     context: AppContext, by: str, files: Sequence[Known], label: str, via: Via = "page"
 ) -> list[Change]:
     """Correct files to a label. Raises Problem 422 for an unknown label, LockError, DatabaseError."""
-    folders = context.labels.folders()
-    known = [answer.label for answer in context.labels.answers()]
-    if label not in known:
-        raise Problem(422, f"Unknown label {label[:60]}.", f"Choose one of: {', '.join(known)}.")
-    engine = context.database.writer()
+    folders, engine = folders_with(context, label), context.database.writer()
     return correct_undo_retry.correct(engine, context.settings, files, label, by, folders, via=via)
 
 

@@ -6,6 +6,7 @@ named by its `title`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ WIDEST = 72.0
 """Maximum width of a column, so that a single one does not fill the chart."""
 
 
+SAME_COLOUR = {0: {"cats", "cat"}, 1: {"dogs", "dog"}, 4: {"uncertain", "neither"}}
+"""Names that have the colour of a number in the style sheet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """A data series: `name` for the legend, `css` the class that colours it."""
@@ -28,9 +33,10 @@ class Series:
 
 
 def series_of(names: Sequence[str]) -> list[Series]:
-    """Return a series for each name; those without a colour in the style sheet get a numbered one."""
-    known = {"cats", "dogs", "uncertain", "failed", "waiting", "undone", "removed", "cat", "dog", "neither"}
-    return [Series(name, f"of-{name}" if name in known else f"of-{n % 6}") for n, name in enumerate(names)]
+    """Return a series for each name; those without a colour in the style sheet get a free numbered one."""
+    known = {"failed", "waiting", "undone", "removed"}.union(*SAME_COLOUR.values())
+    free = itertools.cycle(n for n in range(6) if SAME_COLOUR.get(n, set()).isdisjoint(names))
+    return [Series(name, f"of-{name}" if name in known else f"of-{next(free)}") for name in names]
 
 
 def columns(title: str, bars: Sequence[tuple[str, Mapping[str, float]]], series: Sequence[Series]) -> Markup:

@@ -29,7 +29,7 @@ REASONS = {
     "corrupt": Reason("corrupt", "the file contradicts its own format"),
     "decoder_crashed": Reason("decoder crashed", "the decoder crashed on it at every attempt"),
     "timeout": Reason("timeout", "decoding took longer than limits.decode_seconds allows"),
-    "imported": Reason("imported", "pawsort doctor --repair recorded a file that had no row"),
+    "imported": Reason("imported", "it was put in by hand, or its row was lost, and was not classified"),
     "unreadable": Reason("unreadable", "reading failed: disk error or missing permission"),
 }
 """Texts by reason; docs/troubleshooting.md says what to do about each."""

@@ -12,6 +12,9 @@ from db.schema.records import Entry, Move
 from pipeline.web.views.formatting import percent
 from pipeline.web.views.reasons import why
 
+NOBODY = "folder"
+"""The person of a move by hand whose login name is not known; equals `folder_labels.FOLDER`."""
+
 _BY_HAND = {
     "follow": "Moved by hand to {path}",
     "remove": "Deleted by hand",
@@ -33,6 +36,15 @@ class Event:
 def timeline(history: History) -> list[Event]:
     """Return the events of a file."""
     entry, moves = history.entry, history.moves
+    events = [*_arrived(entry), *map(_moved, moves)]
+    if entry.state == "vanished":
+        events.append(Event(entry.changed_at, _ended(entry, moves)))
+    return events
+
+
+def _arrived(entry: Entry) -> list[Event]:
+    if entry.reason == "imported":
+        return [Event(entry.seen_at, f"Found in {entry.verdict}. {why(entry.reason)}")]
     events = [
         Event(entry.seen_at, f"Seen in {entry.inbox}" + _below(entry)),
         Event(entry.claimed_at, "Moved into the spool"),
@@ -41,9 +53,6 @@ def timeline(history: History) -> list[Event]:
         events.append(Event(entry.decided_at, _decided(entry)))
     if entry.filed_at:
         events.append(Event(entry.filed_at, f"Moved to {entry.verdict}"))
-    events += [_moved(move) for move in moves]
-    if entry.state == "vanished":
-        events.append(Event(entry.changed_at, _ended(entry, moves)))
     return events
 
 
@@ -70,7 +79,8 @@ def _decided(entry: Entry) -> str:
 
 def _moved(move: Move) -> Event:
     done = "" if move.done_at else " (in progress)"
-    return Event(move.done_at or move.began_at, _text_of(move) + done, move.by or None, move.kind)
+    by = None if move.by == NOBODY else move.by or None
+    return Event(move.done_at or move.began_at, _text_of(move) + done, by, move.kind)
 
 
 def _text_of(move: Move) -> str:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db.ledger.ledger import Ledger
-from db.queries import review
+from db.queries import overview, review
 from db.queries.review import Group, Settled
 from tests.db.conftest import filed, later
 
@@ -78,6 +78,22 @@ def test_going_on_behind_a_spot_meets_each_once(
     assert met == queue(engine, order)
 
 
+@pytest.mark.parametrize("order", ["unsure", "alike"])
+def test_photos_without_an_answer_are_all_met(
+    doubts: dict[str, int], ledger: Ledger, engine: Engine, order: review.Order
+) -> None:
+    nothing = {"outcome": "uncertain", "reason": "imported", "prediction": None, "confidence": None}
+    own = [filed(ledger, **nothing) for _ in range(3)]
+    met: list[int] = []
+    while part := review.queue(engine, list(review.left(engine)), order, met_last(engine, met)):
+        met += [entry.id for entry in part]
+    assert sorted(met) == sorted([*doubts.values(), *own]) and met == queue(engine, order)
+
+
+def met_last(engine: Engine, met: Sequence[int]) -> review.Spot | None:
+    return review.spot_of(overview.entries(engine, met[-1:])[met[-1]]) if met else None
+
+
 def test_going_on_works_when_the_spot_was_settled_meanwhile(
     doubts: dict[str, int], ledger: Ledger, engine: Engine
 ) -> None:
@@ -118,7 +134,7 @@ def test_what_was_settled_is_counted_by_what_the_model_took_it_for(
         ("uncertain", "neither", "neither"): 1,
         ("uncertain", "neither", "cat"): 1,
     }
-    assert sum(s.count for s in found if s.right) == 2
+    assert sum(s.count for s in found if s.is_right(["cat", "dog", "neither"])) == 2
 
 
 def test_an_undo_puts_a_file_back_into_the_queue(

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from models.images.decode import UnreadableImage, decode
+from tests.corpus.tiffs import tags, tiff
 from tests.support.pictures import encode, noise
 
 KINDS = ["BMP", "TIFF"]
@@ -75,3 +76,44 @@ def black(name: str) -> Image.Image:
 @pytest.mark.parametrize("kind", KINDS)
 def test_black_areas_of_the_picture_are_accepted(kind: str, name: str, mode: str) -> None:
     assert decode(encode(black(name).convert(mode), kind), 32).shape == (32, 32, 3)
+
+
+def in_planes(image: Image.Image, rows: int, *, tiled: bool = False) -> bytes:
+    """An uncompressed TIFF with a plane for each channel, each in strips or tiles of so many rows."""
+    values = np.asarray(image.convert("RGB"))
+    height, width = values.shape[:2]
+    padded = np.pad(values, ((0, -height % rows), (0, -width % 64 if tiled else 0), (0, 0)))
+    step = 64 if tiled else width
+    pieces = [
+        padded[y : y + rows if tiled else min(y + rows, height), x : x + step, channel].tobytes()
+        for channel in range(3)
+        for y in range(0, height, rows)
+        for x in range(0, width, step)
+    ]
+    told = tags(width, height, bits=(8, 8, 8), photo=2, rows=rows) | {284: (3, [2])}
+    return tiff(told | ({322: (4, [64]), 323: (4, [rows])} if tiled else {}), pieces, tiled=tiled)
+
+
+@pytest.mark.parametrize(("rows", "tiled"), [(192, False), (16, False), (64, True)])
+@pytest.mark.fault(42)
+def test_a_hole_in_planes_is_corrupt(rows: int, tiled: bool) -> None:
+    data = in_planes(noise(256, 192), rows, tiled=tiled)
+    decode(data, 32)
+    for start, end in ((2_970, 13_090), (40_025, 50_010), (50_010, 94_010)):
+        with pytest.raises(UnreadableImage, match=r"corrupt.*zeros"):
+            decode(with_hole(data, start, end), 32)
+
+
+@pytest.mark.parametrize(("rows", "tiled"), [(150, False), (16, False), (64, True)])
+@pytest.mark.parametrize("name", ["letterbox", "half", "frame", "turned", "night", "round"])
+def test_black_areas_in_planes_are_accepted(name: str, rows: int, tiled: bool) -> None:
+    assert decode(in_planes(black(name), rows, tiled=tiled), 32).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("rows", [150, 16])
+def test_planes_of_saturated_colours_are_accepted(rows: int) -> None:
+    image = noise(211, 150)
+    draw = ImageDraw.Draw(image)
+    draw.polygon([(20, 30), (190, 10), (170, 140), (40, 120)], fill=(250, 200, 0))
+    draw.rectangle((0, 100, 211, 150), fill=(0, 0, 255))
+    assert decode(in_planes(image, rows), 32).shape == (32, 32, 3)

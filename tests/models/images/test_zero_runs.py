@@ -30,6 +30,37 @@ def test_an_image_with_a_run_of_zeros_is_corrupt(kind: str, options: dict[str, b
         assert refused.value.reason == "corrupt", (first, last)
 
 
+@pytest.mark.fault(42)
+@pytest.mark.parametrize(
+    ("kind", "options", "mark"),
+    [
+        ("WEBP", {"quality": 100}, b"VP8 "),
+        ("WEBP", {"lossless": True}, b"VP8L"),
+        ("AVIF", {"quality": 100}, b"mdat"),
+        ("HEIF", {"quality": 100}, b"mdat"),
+    ],
+)
+def test_a_short_run_of_zeros_is_corrupt_since_all_behind_it_is_spoilt(
+    kind: str, options: dict[str, int], mark: bytes
+) -> None:
+    data = encode(noise(400, 300), kind, **options)
+    at = data.index(mark) + (len(data) - data.index(mark)) // 4
+    assert len(data) > 50 * 1024  # a fiftieth of the data is longer than the run
+    with pytest.raises(UnreadableImage, match="zeros") as refused:
+        decode(data[:at] + bytes(512) + data[at + 512 :], 32)
+    assert refused.value.reason == "corrupt"
+
+
+def test_strips_of_a_fiftieth_of_the_picture_may_have_a_run_of_zeros() -> None:
+    data, hole = bytes(range(1, 256)) * 400, bytes(300)
+    data = data[:1000] + hole + data[1300:]
+    tenths = [(at, at + 10_200) for at in range(0, 102_000, 10_200)]
+    hundredths = [(at, at + 1020) for at in range(510, 101_490, 1020)]
+    zero_runs.check(data, hundredths, 1, "TIFF")
+    with pytest.raises(UnreadableImage, match="zeros"):
+        zero_runs.check(data, tenths, 1, "TIFF")
+
+
 @pytest.mark.parametrize("kind", ["WEBP", "AVIF", "HEIF"])
 @pytest.mark.parametrize("colour", ["white", "black", "grey", "red"])
 def test_an_image_of_one_colour_has_no_run_of_zeros(kind: str, colour: str) -> None:

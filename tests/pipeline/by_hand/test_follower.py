@@ -257,3 +257,22 @@ def test_doctor_says_that_the_worker_takes_it_up(once: Followed) -> None:
     lines = once.found()
     assert [line.split(":")[0] for line in lines] == ["missing", "unrecorded"]
     assert all("the worker takes this up when it runs" in line for line in lines)
+
+
+def test_the_log_says_in_words_what_was_taken_up(pawsort: Followed, caplog: pytest.LogCaptureFixture) -> None:
+    for n in range(4):
+        pawsort.file(b"%d.jpg" % n, b"%d" % n)
+    pawsort.follow()
+    caplog.set_level("INFO")
+    cats = pawsort.settings.sorted / "cats"
+    (cats / "0.jpg").rename(cats / "moved.jpg")
+    (cats / "1.jpg").write_bytes(b"edited")
+    (cats / "2.jpg").unlink()
+    for _ in range(3):
+        pawsort.follow()
+    assert [said.split(": ")[1] for said in caplog.messages if "taken up by hand" in said] == [
+        "1 edited, 1 moved", "1 deleted",
+    ]  # fmt: skip
+    (cats / "2.jpg").write_bytes(b"2")
+    pawsort.follow()
+    assert caplog.messages[-1].endswith(": 1 came back")

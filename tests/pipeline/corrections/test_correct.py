@@ -102,6 +102,18 @@ def test_a_file_that_is_not_filed_is_refused(pawsort: Installation) -> None:
         pawsort.correct(b"cats/x.jpg", label="bird")
 
 
+def test_a_folder_that_people_made_is_a_label_while_it_has_photos(pawsort: Installation) -> None:
+    pawsort.file(b"first.jpg", b"bird", "birds")
+    id = pawsort.file(b"x.jpg")
+    assert [change.problem for change in pawsort.correct(b"cats/x.jpg", label="birds")] == [None]
+    assert pawsort.state(id)[1:3] == ("birds", "birds")
+    for outcome in ("cats", "uncertain", "failed"):
+        pawsort.file(b"other.jpg", outcome.encode(), outcome)
+    for odd in ("cats", "uncertain", "waiting", "failed", "Birds"):
+        with pytest.raises(SettingsError, match="expected one of cat, dog, birds, neither"):
+            pawsort.correct(b"birds/x.jpg", label=odd)
+
+
 def test_a_file_is_found_by_relative_path_link_and_unique_name(
     pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

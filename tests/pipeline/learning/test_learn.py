@@ -153,6 +153,7 @@ def test_a_photo_that_is_gone_or_changed_is_left_out_with_its_reason(pets: Insta
 def test_nothing_or_little_to_learn_from_is_an_error_that_says_what_to_do(pets: Installation) -> None:
     with pytest.raises(SettingsError, match="no photo was judged yet"):
         learn(pets.settings, pets.engine, lambda _: None)
+    assert learn_status.read(pets.settings.state) is None, "nothing was begun that a page could call failed"
     judge(pets, 3)
     read: list[Progress] = []
     with pytest.raises(SettingsError, match="3 judged photos can be used; expected at least 20"):

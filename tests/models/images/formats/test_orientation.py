@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from models.images.decode import Pixels, fit
 from models.images.formats.orientation import read_orientation
 from models.images.headers import read_header
+from tests.corpus.jpegs import segment
 from tests.support.pictures import chunk, encode, exif, scene
 
 W, H = 40, 24
@@ -127,6 +129,32 @@ def test_xmp_turns_a_jpeg_a_webp_and_a_tiff(says: str) -> None:
 def test_xmp_counts_only_where_exif_says_nothing(kind: str) -> None:
     data = encode(scene(W, H), kind, exif=exif(1).tobytes(), xmp=SAYS["element"])
     assert show(data).shape == (H, W, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG"])
+@pytest.mark.parametrize("block", [exif(taken="2024:05:01 12:33:44"), exif(0)], ids=["none", "zero"])
+def test_xmp_counts_where_there_is_exif_that_does_not_say_it(kind: str, block: Image.Exif) -> None:
+    if kind == "PNG":
+        data = PNGS["XMP, element"]
+        data = data[:33] + chunk(b"eXIf", block.tobytes().removeprefix(b"Exif\0\0")) + data[33:]
+    else:
+        options = {"quality": 95} if kind == "JPEG" else {"lossless": True}
+        data = encode(scene(W, H), kind, exif=block.tobytes(), xmp=SAYS["element"], **options)
+    assert is_turned(data, PLAIN)
+
+
+def test_xmp_of_a_jpeg_counts_behind_a_thumbnail_and_a_long_profile() -> None:
+    data = encode(scene(W, H), "JPEG", quality=95, xmp=SAYS["element"], comment=b"?" * 60_000)
+    for ahead in (segment(0xE0, b"JFXX\0\x10" + encode(scene(), "JPEG")), segment(0xE2, bytes(60_000)) * 5):
+        assert is_turned(data[:2] + ahead + data[2:], PLAIN)
+
+
+def test_an_avif_is_turned_by_its_properties_alone() -> None:
+    lossless = {"quality": 100, "subsampling": "4:4:4"}
+    for block in (b"", exif(taken="2024:05:01 12:33:44").tobytes()):
+        data = encode(scene(W, H), "AVIF", xmp=SAYS["element"], exif=block, **lossless)
+        assert show(data).shape == (H, W, 3)
+    assert is_turned(encode(scene(W, H), "AVIF", exif=exif(6).tobytes(), **lossless), PLAIN, 6)
 
 
 def stored(kind: int, value: bytes, order: str = "<", where: bytes = b"") -> bytes:

@@ -212,6 +212,52 @@ def test_floats_whose_highlights_exceed_one_are_not_black() -> None:
     assert off(data, np.clip(GREY * 1.4, 0, 1)) < 1
 
 
+def test_white_of_32_bits_does_not_halve_the_brightness_of_a_picture() -> None:
+    values = (GREY * (2**32 - 1)).astype("<u4")
+    values[0, 0] = 2**32 - 1
+    assert off(tiff(tags(W, H, bits=(32,)), [values.tobytes()]), GREY) < 1
+
+
+def cut_tag(data: bytes, tag: int, kind: int, order: str = "<") -> bytes:
+    """Say that the values of a tag are far beyond the end of the file."""
+    found, entry = bytearray(data), data.index(struct.pack(order + "HH", tag, kind))
+    struct.pack_into(order + "I", found, entry + 8, 1 << 30)
+    return bytes(found)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as outside of tests
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("packing", [1, 5, 8])
+@pytest.mark.parametrize("tiled", [False, True])
+def test_a_description_that_is_not_in_the_file_spoils_no_picture(
+    packing: int, tiled: bool, order: str
+) -> None:
+    words: Tags = {270: (2, b"a description\0"), 305: (2, b"a program\0"), 319: (5, bytes(48))}
+    body = numbers(GREY, "u1")
+    told = tags(W, H, bits=(8,), packing=packing) | words
+    pieces = [body.tobytes()]
+    if tiled:
+        told |= {322: (4, [16]), 323: (4, [16])}
+        pieces = [body[y : y + 16, x : x + 16].tobytes() for y in range(0, H, 16) for x in range(0, W, 16)]
+    data = tiff(told, [PACK[packing](piece) for piece in pieces], order=order, tiled=tiled)
+    assert off(data, GREY) < 1
+    for tag, (kind, _) in words.items():
+        assert off(cut_tag(data, tag, kind, order), GREY) < 1
+    cut = data[: data.index(b"a description")]
+    if packing == 1 and not tiled:  # else the lengths of strips or tiles are behind it
+        assert off(cut, GREY) < 1
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as outside of tests
+@pytest.mark.parametrize(
+    ("tag", "kind", "values"), [(320, 3, [0] * 768), (347, 7, bytes(500)), (258, 3, [8, 8, 8])]
+)
+def test_a_tiff_that_ends_within_what_its_pixels_need_is_truncated(tag: int, kind: int, values: Any) -> None:
+    data = tiff(tags(W, H) | {tag: (kind, values)}, [numbers(GREY, "u1").tobytes()])
+    with pytest.raises(UnreadableImage, match="truncated"):
+        show(data[:-10])
+
+
 def test_a_strip_that_is_said_to_be_too_long_is_read_where_its_pixels_are_plain() -> None:
     plain = tags(W, H, bits=(8,))
     body = numbers(GREY, "u1").tobytes()

@@ -151,3 +151,12 @@ def test_an_address_keeps_what_is_asked_and_nothing_else() -> None:
     assert filters.url(low="", after=7) == "/browse?name=a%26b&outcome=cats&after=7"
     assert len(filters.low) == 200
     assert Filters().url() == "/browse"
+
+
+def test_folders_that_people_made_are_counted_too(client: TestClient, pawsort: Installation) -> None:
+    pawsort.file(b"a.jpg")
+    own = [pawsort.file(b"%d.jpg" % n, b"rabbit %d" % n, "rabbits") for n in range(2)]
+    everything = {"cats": "1", "dogs": "0", "uncertain": "0", "failed": "0", "rabbits": "2"}
+    assert counts(client.get("/browse", headers=HTML).text) == everything
+    found = client.get("/browse?outcome=rabbits", headers=HTML).text
+    assert files(found) == own[::-1] and counts(found) == everything

@@ -78,6 +78,17 @@ def test_the_part_that_renews_itself_comes_alone(client: TestClient, pawsort: In
     assert text.lstrip().startswith('<div id="now"')
 
 
+def test_a_folder_that_people_made_is_counted_as_the_others(
+    client: TestClient, pawsort: Installation
+) -> None:
+    pawsort.time = datetime.now(UTC)
+    pawsort.file(b"a.jpg")
+    pawsort.file(b"b.jpg", b"rabbit", "rabbits")
+    text = client.get("/today/now").text
+    assert "<dt>Arrived today</dt><dd>2</dd>" in text
+    assert "1 cats, 1 rabbits</title>" in text
+
+
 def test_polling_asks_the_database_next_to_nothing(
     client: TestClient, pawsort: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def test_what_people_did_by_hand_is_told(client: TestClient, pawsort: Installati
     text = client.get(f"/files/{id}", headers=HTML).text
     for said in ("Moved by hand to", "a.jpg2", "Edited: its content is new", "Deleted by hand", ">deleted<"):
         assert said in text
+    assert "ann:" in text and "folder:" not in text
     assert "Corrected to dog by its folder, from cats to dogs" in text
     assert client.get("/api/results?outcome=removed").json()["results"][0]["id"] == id
     back = HandMove(id, "return", "removed", dogs, dogs, "ann", outcome="dogs")
@@ -168,3 +169,23 @@ def test_a_timeline_tells_of_moves_under_way_and_of_none(pawsort: Installation) 
     assert lines[0] == (None, f"Seen in {pawsort.settings.inboxes[0]}")
     assert lines[2] == (None, "stub predicted cat with 90 % confidence.")
     assert lines[-1] == ("ann", "Corrected to dog, from cats to dogs (in progress)")
+
+
+def test_a_photo_that_was_put_in_by_hand_was_not_classified(
+    client: TestClient, pawsort: Installation
+) -> None:
+    answer = {"prediction": None, "confidence": None, "reason": "imported", "scores": None}
+    id = pawsort.file(b"a.jpg", b"cat", "uncertain", **answer)
+    text = client.get(f"/files/{id}", headers=HTML).text
+    assert "<h2>Not classified</h2>" in text and "It was put in by hand" in text
+    assert "has not reached" not in text
+    assert "Found in uncertain. It was put in" in text
+    assert "spool" not in text and "could not be read" not in text.lower()
+
+
+def test_a_deleted_photo_has_a_page_without_a_picture(client: TestClient, pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg")
+    path = pawsort.ledger.entries([id])[0].path or b""
+    by_hand.record(pawsort.engine, [HandMove(id, "remove", "filed", path, path, "folder")], pawsort.now())
+    text = client.get(f"/files/{id}", headers=HTML).text
+    assert "/pictures/" not in text and "no preview: deleted" in text

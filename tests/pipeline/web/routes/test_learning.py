@@ -202,8 +202,8 @@ def test_a_second_click_while_the_process_still_starts_is_refused(
 @pytest.mark.parametrize(
     ("how", "state", "words"),
     [
-        ("fail", "failed", "The last learning failed. 12 judged photos can be used; expected at least 20"),
-        ("broken", "failed", "The last learning failed. the model carries no features of its photos"),
+        ("fail", "failed", "The last learning failed: 12 judged photos can be used; expected at least 20"),
+        ("broken", "failed", "The last learning failed: the model carries no features of its photos"),
         ("silent", "stopped", "The last learning was stopped: it ended without saying why"),
     ],
 )

@@ -12,6 +12,7 @@ from pipeline.corrections import correct_undo_retry
 from pipeline.web.routes import review as reviewing
 from pipeline.web.routes.review import View, record_of
 from pipeline.web.services import correct_files, database, recent_answers
+from pipeline.web.services.context import MOST_OWN
 from tests.pipeline.web.conftest import HTML, TestClient, answers_of
 from tests.support.installation import Installation
 from tests.support.oracle import conserved
@@ -91,6 +92,47 @@ def test_photos_of_two_classes_are_a_group_of_their_own(client: TestClient, paws
     text = client.get("/review", headers=HTML).text
     assert "two classes (closest: cat)" in text and "cat?" in text
     assert "two classes?" in client.get("/review?reason=both&prediction=cat&many=1", headers=HTML).text
+
+
+def test_photos_without_an_answer_of_the_model_are_asked_like_the_others(
+    client: TestClient, pawsort: Installation
+) -> None:
+    unclassified = {"prediction": None, "confidence": None, "reason": "imported", "scores": None}
+    own = [doubt(pawsort, b"%d.jpg" % n, **unclassified) for n in range(3)]
+    sure = doubt(pawsort, b"sure.jpg", 0.7)
+    moved = doubt(pawsort, b"moved.jpg", 0.99, reason=None)
+    text = client.get("/review", headers=HTML).text
+    assert "not classified (imported)" in text and "moved here by hand (cat)" in text
+    assert "It was put in by hand" in text and "cat?" in text
+    asked = []
+    for _ in range(5):
+        asked += shown(text)
+        text = client.get(f"/review?after={asked[-1].split(':')[0]}", headers=HTML).text
+    assert asked == [f"{id}:0" for id in [*own, sure, moved]]
+    assert "A person moved it here." in client.get(f"/review?after={sure}", headers=HTML).text
+    many = client.get("/review?many=1", headers=HTML).text
+    assert len(shown(many)) == 5 and "–" not in many
+    alike = client.get(f"/review?order=alike&reason=imported&after={own[0]}", headers=HTML).text
+    assert shown(alike) == [f"{own[1]}:0"]
+
+
+def test_a_folder_that_people_made_is_an_answer_with_a_key(client: TestClient, pawsort: Installation) -> None:
+    pawsort.file(b"other.jpg", b"rabbit", "rabbits")
+    id = doubt(pawsort, b"a.jpg")
+    assert 'value="rabbits" data-key="r"' in client.get("/review", headers=HTML).text
+    assert answer(client, [f"{id}:0"], "rabbits").status_code == 200
+    assert pawsort.state(id)[1:3] == ("rabbits", "rabbits")
+    refused = answer(client, [f"{doubt(pawsort, b'b.jpg')}:0"], "mice")
+    assert refused.status_code == 422 and "Choose one of: cat, dog, rabbits, neither." in refused.text
+
+
+def test_only_the_largest_folders_of_people_have_a_key(client: TestClient, pawsort: Installation) -> None:
+    doubt(pawsort, b"a.jpg")
+    for number in range(MOST_OWN + 1):
+        for copy in range(2 if number else 1):
+            pawsort.file(b"%d-%d.jpg" % (number, copy), b"%d-%d" % (number, copy), f"own{number}")
+    offered = re.findall(r'name="label" value="([^"]+)"', client.get("/review", headers=HTML).text)
+    assert offered == ["cat", "dog", *(f"own{number}" for number in range(1, MOST_OWN + 1)), "neither"]
 
 
 def test_neither_leaves_the_queue_and_stays_where_it_is(client: TestClient, pawsort: Installation) -> None:
@@ -360,6 +402,9 @@ def test_views_survive_their_own_address() -> None:
     assert View().url() == "/review"
 
 
+LABELS = {None: ["cat", "dog", "neither"]}
+
+
 def test_the_record_counts_only_low_confidence_photos() -> None:
     def part(verdict: str, label: str, said: str, count: int) -> review.Settled:
         return review.Settled("m", "s", verdict, label, said, count)
@@ -369,6 +414,20 @@ def test_the_record_counts_only_low_confidence_photos() -> None:
         part("uncertain", "cat", "cat", 3),
         part("uncertain", "neither", "dog", 1),
     ]
-    assert (record_of(found).right, record_of(found).total) == (3, 4)
-    assert record_of([]).share is None
+    record = record_of(found, LABELS)
+    assert (record.right, record.total) == (3, 4)
+    assert record_of([], LABELS).share is None
+
+
+def test_a_folder_that_the_model_does_not_know_confirms_its_neither() -> None:
+    def part(sha256: str, label: str) -> review.Settled:
+        return review.Settled("m", sha256, "uncertain", label, "rabbits", 1)
+
+    def rights(sha256: str, **labels: list[str]) -> list[int]:
+        known = {**LABELS, **labels}
+        return [record_of([part(sha256, label)], known).right for label in ("neither", "cat", "rabbits")]
+
+    assert rights("s") == [1, 0, 0]
+    assert rights("s", s=["cat", "dog", "neither", "rabbits"]) == [0, 0, 1]
+    assert rights("unknown", s=["cat", "dog", "neither", "rabbits"]) == [1, 0, 0]
     assert reviewing.MANY <= 100

@@ -61,6 +61,11 @@ def test_outcomes_keep_their_colours_and_others_get_one() -> None:
     assert [part.css for part in series_of(["cats", "rabbits", "failed"])] == ["of-cats", "of-1", "of-failed"]
 
 
+def test_a_folder_that_people_made_has_a_colour_of_its_own() -> None:
+    names = ["cats", "dogs", "uncertain", "failed", "rabbits", "mice", "birds", "fish"]
+    assert [part.css for part in series_of(names)][4:] == ["of-2", "of-3", "of-5", "of-2"]
+
+
 # --- keys ---
 
 
