@@ -263,7 +263,7 @@ def test_a_version_stands_beside_the_one_it_was_compared_with(
     response = client.get("/models/versions/1", headers=HTML)
     text = plain(response.text)
     assert "Of 212 photos of your own, pets@1 answers 18 better and 3 worse than pets." in text
-    assert "Chance alone would give that in fewer than 1 of 600 comparisons." in text
+    assert "Chance alone would give that in fewer than 1 of 1,000 comparisons." in text
     assert "Of 1,500 photos of the base, pets@1 answers 2 better and 3 worse than pets." in text
     assert "That can be chance" in text
     assert "accuracy 90 % 87 % to 93 % 97.1 % 94.1 % to 100 %" in text
@@ -285,7 +285,7 @@ def test_a_version_stands_beside_the_one_it_was_compared_with(
         assert f'src="/pictures/{id}/small"' in response.text
     assert "90 % before" in text, "its confidence"
     assert "New classes: rabbit." in text
-    assert "dog, predicted as cat" in text and "contradict these 1 of 300 answers" in text
+    assert "dog, predicted as cat" in text and "contradict 1 of 300 answers" in text
     assert "cat 100 20 80" in text, "from what it was learnt"
 
 
