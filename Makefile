@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LONG := tests/models/learning/test_real_network.py tests/end_to_end/test_learning.py \
+	tests/end_to_end/test_versions_under_load.py
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -32,8 +34,8 @@ lint: $(VENV)/dev.stamp ## check style and types
 bench: $(VENV)/runtime.stamp ## measure speed and memory, as ratios within one run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-long: $(VENV)/dev.stamp ## learn with the shipped network and the development photos (some minutes)
-	@PAWSORT_LONG=1 $(BIN)/python -m pytest tests/models/learning/test_real_network.py tests/end_to_end/test_learning.py
+long: $(VENV)/dev.stamp ## learn, and change versions under load, with the shipped network (ten minutes)
+	@PAWSORT_LONG=1 $(BIN)/python -m pytest $(LONG)
 
 soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its files (ARGS="--hours 8")
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

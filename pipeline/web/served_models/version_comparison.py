@@ -58,10 +58,14 @@ def parsed(content: Mapping[str, Any], called: str) -> Learnt | None:
         return None
 
 
-def rows(pair: Pair) -> list[Row]:
-    """Return the figures of both models on the same photos, side by side."""
+def rows(pair: Pair, not_counted: str = "") -> list[Row]:
+    """Return the figures of both models on the same photos, side by side.
+
+    `not_counted` says which photos of neither were left out, if some were.
+    """
+    limits = {"neither_filed": f", {not_counted}"} if not_counted else {}
     return [
-        Row(words, getattr(pair.champion, name), getattr(pair.challenger, name))
+        Row(words + limits.get(name, ""), getattr(pair.champion, name), getattr(pair.challenger, name))
         for name, words in FIGURES.items()
     ]
 
