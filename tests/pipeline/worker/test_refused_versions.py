@@ -265,7 +265,11 @@ def test_after_a_rollback_to_a_version_that_fails_all_stay_with_the_one_at_work(
     assert in_use(learner)[0] == worker.bundle.name == "pets@2"
 
     (path / "behaviour").unlink()
-    learner.promote(1)  # again: it is in force, and tried at once
+    tries = learner.source.made[1]
+    learner.promote(1)  # again, although it is in force
+    learner.clock.now += 1
+    worker.step()
+    assert learner.source.made[1] == tries + 1, "it is tried at once, and not after a minute"
     learner.step_until_at_work(worker, 1)
     assert in_use(learner) == ("pets@1",) * 3 + ([("pets", None), ("pets@1", None), ("pets@2", None)],)
     worker.stop()
