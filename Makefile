@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LONG := tests/models/learning/test_real_network.py tests/end_to_end/test_learning.py tests/pipeline/setup/test_wheel.py
+LONG := tests/models/learning/test_real_network.py tests/end_to_end/test_learning.py \
+	tests/end_to_end/test_versions_under_load.py tests/pipeline/setup/test_wheel.py
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -33,7 +34,7 @@ lint: $(VENV)/dev.stamp ## check style and types
 bench: $(VENV)/runtime.stamp ## measure speed and memory, as ratios within one run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-long: $(VENV)/dev.stamp ## run the tests that take long: learning with the shipped network, a wheel (minutes)
+long: $(VENV)/dev.stamp ## run the tests that take long: learning with the shipped network, a wheel (many minutes)
 	@PAWSORT_LONG=1 $(BIN)/python -m pytest $(LONG)
 
 soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its files (ARGS="--hours 8")

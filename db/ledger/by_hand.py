@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, insert, select, text, update
 
@@ -19,12 +19,26 @@ from db.schema.rows import in_pieces
 from db.schema.tables import IS_PENDING, MoveKind, State, files, moves
 
 
+class PictureHeader(NamedTuple):
+    """Width and height in pixels, and when the photo was taken, as in a row; None if unknown."""
+
+    width: int | None
+    height: int | None
+    taken_at: str | None
+
+    def is_of_same_photo(self, other: PictureHeader) -> bool:
+        """Return whether both are surely of one photo, as after its tags were written or it was turned."""
+        sides = {self.width, self.height} == {other.width, other.height}
+        return sides and self.taken_at is not None and self.taken_at == other.taken_at
+
+
 @dataclass(frozen=True, slots=True)
 class HandMove:
     """What happened to the file of the row `file_id`, which had the `state` and the path `was`.
 
     `path` is its path now, the old one if it is gone. Without `keeps` it is in another folder: `outcome`,
-    whose label, if it has one, is `label`. `sha256` is the new content of an edit, which may be moved too.
+    whose label, if it has one, is `label`. `sha256` is the new content of an edit, which may be moved too,
+    and `header` is that of its picture, None if it is none: a label stays only if the photo is the same.
     """
 
     file_id: int
@@ -38,6 +52,7 @@ class HandMove:
     label: str | None = None
     identity: Identity | None = None
     sha256: str | None = None
+    header: PictureHeader | None = None
 
 
 _KNOWN = (
@@ -52,6 +67,9 @@ _KNOWN = (
     "destination",
     "verdict",
     "filed_at",
+    "width",
+    "height",
+    "taken_at",
 )
 _COLUMNS = tuple(files.c[name] for name in _KNOWN)
 _IDENTITY = ("dev", "ino", "bytes", "mtime_ns")
@@ -126,7 +144,13 @@ def _after(move: HandMove, row: Any) -> tuple[str | None, str | None]:
         return None, row.corrected_to
     if not move.keeps:
         return move.outcome, move.label
-    return (move.outcome if move.kind == "return" else _outcome(row)), row.corrected_to
+    label = row.corrected_to if move.kind != "edit" or _is_same_photo(move, row) else None
+    return (move.outcome if move.kind == "return" else _outcome(row)), label
+
+
+def _is_same_photo(move: HandMove, row: Any) -> bool:
+    before = PictureHeader(row.width, row.height, row.taken_at)
+    return move.header is not None and before.is_of_same_photo(move.header)
 
 
 def _moves(
@@ -142,7 +166,8 @@ def _moves(
     }  # fmt: skip
     second = first | {"source": move.path, "old_outcome": after[0]}
     if move.kind == "edit":
-        edit = second | {"old_corrected_to": after[1], "old_sha256": row.sha256}
+        before = row.corrected_to if move.keeps else after[1]
+        edit = second | {"old_corrected_to": before, "old_sha256": row.sha256}
         return [edit] if move.path == move.was else [first | {"kind": moved}, edit]
     if move.kind == "return" and row.corrected_to != after[1]:
         # The label of another folder is a move of its own, so that an undo takes only the label back.
@@ -166,14 +191,13 @@ def _update(
         values["confidence"] = (row.scores or {}).get(row.prediction)
     if move.kind == "edit":
         values |= {"sha256": move.sha256, "answer_key": None}  # its answer is not that of its content now
-    connection.execute(
-        update(files).where(files.c.id == move.file_id).values(**values, **_reviewed(move, after[1], at))
-    )
+    reviewed = _reviewed(move, row.corrected_to, after[1], at)
+    connection.execute(update(files).where(files.c.id == move.file_id).values(**values, **reviewed))
 
 
-def _reviewed(move: HandMove, label: str | None, at: datetime) -> dict[str, Any]:
-    """Return who judged the file last, where its folder says something else than its label before."""
-    if move.kind == "remove" or move.keeps:
+def _reviewed(move: HandMove, before: str | None, label: str | None, at: datetime) -> dict[str, Any]:
+    """Return who judged the file last, where its folder says something else, or its label was of another."""
+    if move.kind == "remove" or (move.keeps and label == before):
         return {}
     if label is None:
         return {"reviewed_by": None, "reviewed_at": None}

@@ -69,6 +69,14 @@ class Comparison(_Section):
     base_neither_left_out: int  # of these, those that seem to show a new label
     without_crops: int  # photos of the base's test predicted without the crops that the worker would use
 
+    @property
+    def not_counted(self) -> str:
+        """Which photos of `neither` the shares on photos of the base do not count; empty if all count."""
+        if not self.base_neither_left_out:
+            return ""
+        seem = f"that seem to show {' or '.join(self.new_labels)}"
+        return f"without {self.base_neither_left_out:,} of {self.base_neither:,} {seem}"
+
 
 class Change(_Section):
     """A filed photo that the challenger would put elsewhere; `uncertain` is a place too."""

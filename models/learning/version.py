@@ -80,7 +80,7 @@ def write_version(challenger: Challenger, out: Path, seed: int) -> Bundle:
     written = write(compose(out, _content(challenger, section, seed), *files), *files)
     bundle = written.in_precision(champion.precision)
     open_engine(bundle, "int8" if int8 else "tensorflow")
-    _write_card(bundle, challenger, measured)
+    _write_card(bundle, challenger, measured, _left_out(stored, challenger.material))
     return bundle
 
 
@@ -196,7 +196,20 @@ def _photos(parts: list[Replay], labels: tuple[str, ...]) -> Photos:
     return Photos(labels, [b""] * len(truth), truth, np.zeros(len(truth), np.int8), sources)
 
 
-def _write_card(bundle: Bundle, challenger: Challenger, measured: Evaluation) -> None:
+def _left_out(stored: bytes | None, material: Material) -> str:
+    """Say how many photos of the replay that seem to show a new label are not counted; empty for none."""
+    whole = len(unpack(stored, material.known)) if stored and material.new else 0
+    count = whole - len(material.base)
+    if not whole or not count:
+        return ""
+    seem = f"seem to show {' or '.join(material.new)}"
+    return (
+        f" {count:,} photos of neither {seem}, for which there was no label before: they were left out, and "
+        "no figure here counts them, so that the share of neither filed is lower than it was."
+    )
+
+
+def _write_card(bundle: Bundle, challenger: Challenger, measured: Evaluation, left_out: str) -> None:
     """Write the card; what people wrote of the champion's data and licence holds for this version too."""
     own, champion = challenger.material.own, challenger.champion
     card = champion.path / model_card.NAME
@@ -205,7 +218,7 @@ def _write_card(bundle: Bundle, challenger: Challenger, measured: Evaluation) ->
         f"Learnt from {len(own):,} photos that people judged, and from features of "
         f"{len(challenger.material.base):,} photos of the model before, `{champion.name}`: the last layer "
         "was fitted again, the layers below are the same. `learnt.json` says how it compares, `judged.csv` "
-        "which photos were used, by SHA-256."
+        f"which photos were used, by SHA-256.{left_out}"
     )
     kept.pop("method", None)
     kept.pop("fails", None)

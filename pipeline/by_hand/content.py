@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Generator
 
+from db.ledger.by_hand import PictureHeader
 from models.images.formats.errors import UnreadableImage
 from pipeline.classifier.file_checks import examine
 from pipeline.config import LimitSettings
@@ -41,13 +42,18 @@ def digest(seen: FileSnapshot) -> Generator[None, None, str | None]:
 
 def is_picture(path: bytes, limits: LimitSettings) -> bool:
     """Return whether the header of a file is that of a picture within the limits; nothing is decoded."""
+    return header(path, limits) is not None
+
+
+def header(path: bytes, limits: LimitSettings) -> PictureHeader | None:
+    """Return what the header of a picture within the limits says, None for any other file."""
     try:
         fd, status = open_regular(path)
         if status.st_size > limits.file_bytes:
             os.close(fd)
-            return False
+            return None
         with open(fd, "rb") as file:
-            examine(file.read(limits.file_bytes + 1), limits)
+            _, admitted = examine(file.read(limits.file_bytes + 1), limits)
     except (OSError, UnreadableImage):
-        return False
-    return True
+        return None
+    return PictureHeader(admitted.width, admitted.height, admitted.taken_at)

@@ -22,7 +22,12 @@ class FolderLabels:
     """Labels by folder, from the `folders` of a bundle, label -> folder; a new folder is a label itself."""
 
     def __init__(self, folders: Mapping[str, str]) -> None:
-        self._labels = {folder: label for label, folder in reversed(list(folders.items()))}
+        self._labels: dict[str, str] = {}
+        self.add(folders)
+
+    def add(self, folders: Mapping[str, str]) -> None:
+        """Know also the folders of another version: photos that the one before has filed stay in its own."""
+        self._labels |= {folder: label for label, folder in reversed(list(folders.items()))}
 
     def label(self, folder: str) -> str | None:
         """Return the label of the photos in a folder, None if it says nothing."""

@@ -95,7 +95,8 @@ class Follower:
         self._now = now
         self._memory = memory.load(settings.state, now().timestamp())
         self._guard = FolderGuard(self._root, self._memory)
-        self._recorder = Recorder(engine, settings, FolderLabels(folders), self._memory, now)
+        self.labels = FolderLabels(folders)
+        self._recorder = Recorder(engine, settings, self.labels, self._memory, now)
         self._missing = Missing(engine, self._guard, max(1.0, 2 * self._settle))
         self._watcher = InboxWatcher(settings.sorted, settings.watch.mode, CHANGES)
         self._ignored = ignorer_below(self._root)

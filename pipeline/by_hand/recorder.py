@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeVar
 from sqlalchemy import Engine
 
 from db.ledger import by_hand, imported
-from db.ledger.by_hand import HandMove
+from db.ledger.by_hand import HandMove, PictureHeader
 from db.ledger.imported import Found
 from db.queries import integrity
 from db.queries.places import Place
@@ -42,18 +42,20 @@ Work = Generator[float, None, None]
 
 
 class Proposal(NamedTuple):
-    """A row whose file is `seen` now; `sha256` is the content of an edit."""
+    """A row whose file is `seen` now; `sha256` is the content of an edit, `header` what a picture's says."""
 
     place: Place
     seen: FileSnapshot
     kind: Literal["move", "return", "edit"] = "move"
     sha256: str | None = None
+    header: PictureHeader | None = None
 
 
 class Addition(NamedTuple):
     """A file without a row, with its content; `says` tells whether its folder can label it.
 
-    A folder labels only pictures, and no copies beside their originals: these are of backups and syncs too.
+    A folder labels only pictures, and no copies of filed photos: these are of backups and syncs too, and
+    are made in bulk.
     """
 
     seen: FileSnapshot
@@ -159,6 +161,7 @@ class Recorder:
             label=self._labels.label(folder),
             identity=seen[1:],
             sha256=proposal.sha256,
+            header=proposal.header,
         )
 
     def _found(self, addition: Addition) -> Found | None:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from db.queries import places
 from db.queries.places import Place
 from pipeline.by_hand.comparison import Comparison
-from pipeline.by_hand.content import digest, is_picture
+from pipeline.by_hand.content import digest, header, is_picture
 from pipeline.by_hand.matching import by_inode, edited_elsewhere, nearest
 from pipeline.by_hand.recorder import Addition, Proposal, Recorder, Work
 from pipeline.config import Settings
@@ -96,12 +96,12 @@ class TakeUp:
                 stays = proposal.place.path == path and proposal.kind == "move"
                 (touched if stays else moved).append(proposal)
             elif row := self._edited(seen):
-                moved.append(Proposal(row, seen, "edit", sha256))
+                moved.append(Proposal(row, seen, "edit", sha256, header(path, self._limits)))
             elif _may_arrive(alike.get(sha256, ())):
                 self.unclear[path] = seen
             elif self._adds:
-                beside = any(self._is_beside(place, path) for place in alike.get(sha256, ()))
-                added.append(Addition(seen, sha256, not beside and is_picture(path, self._limits)))
+                is_copy = any(place.state == "filed" for place in alike.get(sha256, ()))
+                added.append(Addition(seen, sha256, not is_copy and is_picture(path, self._limits)))
                 yield 0.0
         self._recorder.refresh(touched)
         yield from self._recorder.moves(moved)
@@ -145,11 +145,6 @@ class TakeUp:
         before = respelled(self._engine, self._root, paths) if paths else {}
         rows = places.at_paths(self._engine, list(before.values())) if before else {}
         return {path: rows[old][0] for path, old in before.items() if old in rows}
-
-    def _is_beside(self, place: Place, path: bytes) -> bool:
-        """Return whether a row has a file of the same class's folder as `path`."""
-        folder = path[: path.index(b"/", len(self._root) + 1) + 1]
-        return place.state == "filed" and place.path.startswith(folder)
 
     def _is_in_a_folder(self, path: bytes) -> bool:
         return b"/" in path[len(self._root) + 1 :]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from models.bundle import bundle as bundles
@@ -18,24 +19,31 @@ from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN, Policy
 from pipeline.errors import ModelError, SettingsError, translated
 from pipeline.learning import versions
-from pipeline.learning.versions import Version
+from pipeline.learning.in_use import answering_first
+from pipeline.learning.versions import Family, Version
 
 log = logging.getLogger(__name__)
+
+_ANSWERING = partial(answering_first, say=versions.warn_once)
 
 
 def load_bundle(settings: Settings) -> Bundle:
     """Load the bundle in force of the model that the settings name, to file photos with.
 
     Checked but for its self-test. A learnt version that cannot be used is named in the log and replaced by
-    the one before it. Raises ModelError if the base cannot be used, has no folders, or one that the worker
-    cannot use.
+    the one before it, one that the worker has refused by that which it stays with. Raises ModelError if the
+    base cannot be used, has no folders, or one that the worker cannot use.
     """
-    return load_in_force(settings)[1]
+    learnt = _learnt(settings, _ANSWERING)
+    return learnt[1] if learnt else load_base(settings)
 
 
 def load_in_force(settings: Settings) -> tuple[Version, Bundle]:
-    """Return the version in force, or the latest before it that can be used, loaded as by `load_bundle`."""
-    if learnt := _learnt_in_force(settings):
+    """Return what the worker begins with: the version in force, also one that it has refused before.
+
+    Loaded as by `load_bundle`; if it cannot be, the latest before it.
+    """
+    if learnt := _learnt(settings, versions.chain_or_base):
         return learnt
     bundle = load_base(settings)
     return Version(0, bundle.name, bundle.path), bundle
@@ -60,16 +68,18 @@ def load_version(settings: Settings, version: Version) -> Bundle:
 
 def open_in_force(settings: Settings) -> Bundle:
     """Load the bundle in force to answer with, which may have no folders. Raises ModelError."""
-    if learnt := _learnt_in_force(settings):
+    if learnt := _learnt(settings, _ANSWERING):
         return learnt[1]
     return open_bundle(settings.model, (settings.base,), settings.engine)
 
 
-def _learnt_in_force(settings: Settings) -> tuple[Version, Bundle] | None:
-    """Return the learnt version to use, None if the base is to be used."""
+def _learnt(
+    settings: Settings, chain: Callable[[Family], Sequence[Version]]
+) -> tuple[Version, Bundle] | None:
+    """Return the first learnt version of a chain that can be used, None if the base is to be used."""
     if settings.model == imagenet_bundle.NAME or not versions.has_versions(settings):
         return None
-    for version in versions.chain_or_base(versions.family(settings))[:-1]:
+    for version in chain(versions.family(settings))[:-1]:
         try:
             return version, load_version(settings, version)
         except ModelError as error:

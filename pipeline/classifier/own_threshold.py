@@ -1,4 +1,4 @@
-"""The own threshold of `decision.calibration: own`, as the worker measured it at its start.
+"""The own threshold of `decision.calibration: own`, as the worker measured it for its model.
 
 The file `own_threshold.json` in `state` has it, so that pages and commands decide as the worker does. It
 holds for one model and one promise; with any other, the threshold of the model is used.

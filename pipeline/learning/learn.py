@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,9 @@ from models.inference.engines import answering
 from pipeline.config import Settings
 from pipeline.errors import ModelError, SettingsError, translated
 from pipeline.files.folders import sync_folders
+from pipeline.learning.in_use import answering_first
 from pipeline.learning.learn_status import learning, reporting
-from pipeline.learning.versions import Family, Version, chain_or_base, check, family, next_version
+from pipeline.learning.versions import Family, Version, check, family, next_version
 from pipeline.permissions import limited
 
 if TYPE_CHECKING:
@@ -30,11 +32,12 @@ log = logging.getLogger(__name__)
 
 NICENESS = 10
 MOST_JUDGED = 10_000
-"""Judged photos that are learnt from, the latest ones: 250 MB of features."""
+"""Judged photos that are learnt from, those judged last: 250 MB of features."""
 
 MOST_FILED = 500
 """Photos filed last that are looked at for changes."""
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _UNFINISHED = ".learning-"
 CACHE = "features.npz"
 
@@ -106,8 +109,8 @@ def _learnt(
 
 
 def _champion(settings: Settings, known: Family) -> Path:
-    """Return the version in force, or the latest before it that can be used: it is that which answers."""
-    for version in chain_or_base(known)[:-1]:
+    """Return the version that answers: that in force, or the latest before it that can be used."""
+    for version in answering_first(known)[:-1]:
         try:
             with translated():
                 check(known, version)
@@ -120,11 +123,16 @@ def _champion(settings: Settings, known: Family) -> Path:
 
 
 def _judged(engine: Engine) -> list[queries.Judged]:
-    """Return the judged photos, the latest MOST_JUDGED of them."""
+    """Return the judged photos, those that were judged last if there are more than MOST_JUDGED.
+
+    The oldest arrival comes first. Photos without a time were judged before times were recorded.
+    """
     found = list(queries.judged(engine))
-    if len(found) > MOST_JUDGED:
-        log.warning("of %d judged photos, the latest %d are learnt from", len(found), MOST_JUDGED)
-    return found[-MOST_JUDGED:]
+    if len(found) <= MOST_JUDGED:
+        return found
+    log.warning("of %d judged photos, the %d judged last are learnt from", len(found), MOST_JUDGED)
+    found.sort(key=lambda row: (row.reviewed_at or _NEVER, row.id))
+    return sorted(found[-MOST_JUDGED:], key=lambda row: row.id)
 
 
 @contextmanager

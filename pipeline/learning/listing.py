@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
 from models.errors import BundleError
 from pipeline.config import Settings
+from pipeline.learning.in_use import answering_first, refusal_of
 from pipeline.learning.record import DamagedRecord, Record
 from pipeline.learning.versions import Family, Version, chain_or_base, family, foreign, learnt, promote
 
@@ -58,11 +59,18 @@ def challenger(known: Family) -> Listed | None:
 
 def _listing(known: Family) -> list[Listed]:
     record = _record(known)
-    current = chain_or_base(known)[0].number
+    in_force = chain_or_base(known)[0]
+    refused, current = refusal_of(known, in_force), answering_first(known)[0].number
     ever = {step.version for step in record.history}
     # That in force is listed also where its folder was deleted, with that problem.
     versions = map(known.version, sorted({0, current, *known.numbers()}))
-    return [_listed(known, each, current, each.number in ever, record) for each in versions]
+    found = [_listed(known, each, current, each.number in ever, record) for each in versions]
+    return [
+        replace(each, problem=each.problem or refused.problem)
+        if refused and each.version == in_force
+        else each
+        for each in found
+    ]
 
 
 def promote_if_better(settings: Settings, by: str) -> Version | None:

@@ -12,10 +12,9 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -25,8 +24,9 @@ from models.errors import in_words
 from pipeline.config import Settings
 from pipeline.errors import LockError, PawsortError
 from pipeline.files.replace_file import replace_file
+from pipeline.learning.diary import FILE_NAME, Diary, last_learnt, moment, read
 from pipeline.learning.listing import ChallengerNotice, promote_if_better
-from pipeline.learning.versions import Family, learnt
+from pipeline.learning.versions import Family
 from pipeline.permissions import make_folder
 from pipeline.processes import PARENT_VARIABLE, end
 from pipeline.reports.calendar_days import next_due_at
@@ -41,15 +41,6 @@ WAKE_SECONDS = 60
 STOP_SECONDS = 3.0
 _TICK = 0.2
 _JOB = "learning"
-
-
-@dataclass(frozen=True, slots=True)
-class Diary:
-    """When it was last time to learn, when something was learnt, and what went wrong; ISO 8601, UTC."""
-
-    looked_at: str | None = None
-    learnt_at: str | None = None
-    problem: str | None = None
 
 
 class NightlyLearning:
@@ -74,8 +65,8 @@ class NightlyLearning:
         self._command = command
         self._count_new = count_new
         self._clock = clock
-        self._path = known.folder / "learning.json"
-        self._diary = _read(self._path)
+        self._path = known.folder / FILE_NAME
+        self._diary = read(self._path)
         self._stopping = threading.Event()
         self._scheduler = background_scheduler()
         self._thread: threading.Thread | None = None
@@ -127,14 +118,14 @@ class NightlyLearning:
 
     def _is_due(self, now: datetime) -> bool:
         """Return whether the time of day has come since the last look; the first look is now."""
-        looked_at = _moment(self._diary.looked_at)
+        looked_at = moment(self._diary.looked_at)
         if looked_at is None or looked_at > now:
             self._write(replace(self._diary, looked_at=now.isoformat()))
             return False
         return next_due_at(looked_at, self._at, self._settings.report.zone) <= now
 
     def _begin(self, now: datetime) -> None:
-        count, least = self._count_new(self._last()), self._settings.learn.min_new
+        count, least = self._count_new(last_learnt(self._known, self._diary)), self._settings.learn.min_new
         if count < least:
             log.info("learning: %d photos were judged since the last time, of %d", count, least)
             return
@@ -142,12 +133,6 @@ class NightlyLearning:
         # The kernel counts the end of the thread that started a process as the death of its parent.
         self._thread = threading.Thread(target=self._learn, args=(now,), name="pawsort-learning", daemon=True)
         self._thread.start()
-
-    def _last(self) -> datetime | None:
-        """Return when something was learnt the last time, also by hand."""
-        versions = map(self._known.version, self._known.numbers())
-        told = [self._diary.learnt_at, *(learnt(version).get("at") for version in versions)]
-        return max((at for at in map(_moment, told) if at), default=None)
 
     def _learn(self, now: datetime) -> None:
         code = self._run()
@@ -235,24 +220,3 @@ class Learning:
         """End learning."""
         if self._nightly:
             self._nightly.stop()
-
-
-def _read(path: Path) -> Diary:
-    """Read the diary; one that is missing or damaged is begun anew."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Diary(**{name: _text(content.get(name)) for name in Diary.__dataclass_fields__})
-    except (OSError, ValueError, AttributeError):
-        return Diary()
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment

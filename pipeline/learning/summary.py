@@ -48,9 +48,10 @@ def _rows(result: Learnt) -> Iterator[Mapping[str, str]]:
 
 def _pair(name: str, pair: Pair, result: Learnt) -> Iterator[Mapping[str, str]]:
     for figure in type(pair.champion).model_fields:
+        limit = result.comparison.not_counted if (name, figure) == ("base", "neither_filed") else ""
         yield {
             "photos": f"{name} ({pair.photos:,})",
-            "figure": figure,
+            "figure": f"{figure}, {limit}" if limit else figure,
             result.champion: _said(getattr(pair.champion, figure)),
             result.name: _said(getattr(pair.challenger, figure)),
         }

@@ -3,7 +3,8 @@
     state/models/NAME/      NAME is the name of the configured bundle, the base, which is version 0
         1/  2/  ...         learnt bundles, called NAME@1, NAME@2 and so on, each with its learnt.json
         in_force.json       the version in force and those before it; without it, the base is in force
-        last_version        the highest number that was ever given
+        refused.json        the version in force that the worker could not use, if so
+    last_version        the highest number that was ever given
 
 A version was learnt from one base. With another base, other settings or a newer Pawsort, it is not used.
 """
@@ -29,6 +30,7 @@ from pipeline.config import Settings
 from pipeline.errors import ModelError, SettingsError, translated
 from pipeline.files.exclusive_lock import exclusive
 from pipeline.files.replace_file import replace_file
+from pipeline.learning import refusal
 from pipeline.learning.record import DamagedRecord, Record
 from pipeline.permissions import limited, make_folder
 
@@ -113,7 +115,7 @@ def chain(known: Family) -> list[Version]:
         if number == 0:
             break
         if problem := foreign(known, version, record.base_of(number)):
-            _warn_once(f"{version.path}: {problem}; it is not used")
+            warn_once(f"{version.path}: {problem}; it is not used")
         elif version not in found:
             found.append(version)
     return [*found, known.base]
@@ -125,7 +127,7 @@ def chain_or_base(known: Family) -> list[Version]:
         return chain(known)
     except (DamagedRecord, OSError) as error:
         why = str(error) if isinstance(error, DamagedRecord) else f"{known.record_path}: {error.strerror}"
-        _warn_once(f"{why}; {known.base.name} itself is used")
+        warn_once(f"{why}; {known.base.name} itself is used")
         return [known.base]
 
 
@@ -179,7 +181,9 @@ def promote(
     with limited(settings.permissions), _locked(settings, known):
         record = _record_or_new(known)
         record.expect(seen)
-        if number != record.version or foreign(known, version, record.base_of(number)):
+        refused = refusal.read(known.folder)
+        is_refused = refused is not None and refused.version == number  # the worker tries it again at once
+        if number != record.version or is_refused or foreign(known, version, record.base_of(number)):
             record = record.promoted(number, _now(), by, why, known.sha256)
             replace_file(known.record_path, [record.as_json()])
     return version
@@ -272,5 +276,6 @@ def _now() -> datetime:
 
 
 @cache
-def _warn_once(message: str) -> None:
+def warn_once(message: str) -> None:
+    """Log a warning, once in this process."""
     log.warning("%s", message)

@@ -39,6 +39,7 @@ from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
 from pipeline.worker.startup import (
     finish_moves,
+    model_change,
     model_switch,
     prepare_folders,
     probe_folders,
@@ -84,12 +85,13 @@ def run(
         switch = model_switch(settings, engine, *first) if first else None
         model = switch or classifier
         assert model
-        change = switch.advance if switch else None
-        worker = Worker(settings, bundle, engine, model, change_model=change, on_filed=on_filed)
-        learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
         follower = None
         if settings.watch.sorted:
             follower = Follower(engine, settings, bundle.folders, lost=lambda: worker.in_flight.missing_files)
+        labels = follower.labels if follower else None
+        change = model_change(settings, engine, switch, labels) if switch else None
+        worker = Worker(settings, bundle, engine, model, change_model=change, on_filed=on_filed)
+        learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
         code = WorkerRun(settings, worker, model, switch, engine, learning, follower).live(once)
         if once:
             report_so_far(reporter(settings, engine, worker.bundle))

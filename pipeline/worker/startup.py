@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -13,6 +15,7 @@ from sqlalchemy import Engine
 from db.queries.listing import counts
 from db.queries.overview import newest_paths
 from models.bundle.bundle import Bundle
+from pipeline.by_hand.folder_labels import FolderLabels
 from pipeline.classifier.configured_model import (
     load_version,
     outcome_folders,
@@ -24,8 +27,10 @@ from pipeline.corrections.correct_undo_retry import recover_moves
 from pipeline.decision import FAILED
 from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.files import moves
+from pipeline.learning.in_use import note
 from pipeline.learning.versions import Version, family
 from pipeline.permissions import limited, make_folder
+from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import heartbeat
 
 log = logging.getLogger(__name__)
@@ -128,6 +133,52 @@ class ModelSource:
     def samples(self, count: int) -> list[bytes]:
         """Return the paths of the photos that were filed last; they may be gone."""
         return newest_paths(self.engine, count)
+
+
+class ModelChange:
+    """Let all that depends on the bundle at work follow the switch; `followers` are called with the bundle.
+
+    Called in each step, it returns the bundle once all of them have followed. If one raises, the step ends
+    there, and all are called again in the next.
+    """
+
+    def __init__(self, switch: ModelSwitch, followers: Sequence[Callable[[Bundle], None]]) -> None:
+        self._switch = switch
+        self._followers = followers
+        self._pending: Bundle | None = None
+        self._noted: tuple[int, str | None] | None = None
+
+    def __call__(self) -> Bundle | None:
+        """Go on with a change of the model; return the bundle at work if that has changed."""
+        self._pending = self._switch.advance() or self._pending
+        if self._pending:
+            for follow in self._followers:
+                follow(self._pending)
+        changed, self._pending = self._pending, None
+        self._note()
+        return changed
+
+    def _note(self) -> None:
+        """Note for commands and pages which version answers, once it does or another was refused."""
+        now = self._switch.active.version.number, self._switch.problem
+        if now != self._noted and (self._switch.problem or self._switch.labels):
+            self._noted = now
+            note(self._switch.family, *now)
+
+
+def model_change(
+    settings: Settings, engine: Engine, switch: ModelSwitch, labels: FolderLabels | None
+) -> ModelChange:
+    """Return the change of the worker's model; its own threshold and what folders say change with it."""
+
+    def measure(bundle: Bundle) -> None:
+        measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
+
+    def label(bundle: Bundle) -> None:
+        if labels:
+            labels.add(bundle.folders)
+
+    return ModelChange(switch, (measure, label))
 
 
 def model_switch(settings: Settings, engine: Engine, version: Version, bundle: Bundle) -> ModelSwitch:

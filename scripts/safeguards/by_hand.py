@@ -6,6 +6,9 @@ from __future__ import annotations
 from scripts.safeguards.safeguard import Safeguard, of
 
 _CERTAIN = "pipeline/by_hand/test_certainty.py::test_"
+_BUSY = "pipeline/by_hand/test_busy_files.py::test_"
+_OLDER = "pipeline/by_hand/test_older_databases.py::test_"
+_UNRECORDED = "pipeline/by_hand/test_unrecorded_files.py::test_"
 _RULES = "pipeline/by_hand/test_rules.py::test_"
 _FOLLOWER = "pipeline/by_hand/test_follower.py::test_"
 _LEDGER = "db/ledger/test_by_hand.py::test_"
@@ -81,7 +84,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         " and p.bytes not in sizes]\n",
         "]\n",
         (),
-        (f"{_CERTAIN}an_unreadable_file_may_be_the_missing_one",),
+        (f"{_BUSY}an_unreadable_file_may_be_the_missing_one",),
     ),
     of(
         "a folder that cannot be listed may have the missing file",
@@ -89,7 +92,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        if not comparison.differences.whole:\n            return []\n",
         "",
         (),
-        (f"{_CERTAIN}a_folder_that_cannot_be_listed_may_have_the_missing_file",),
+        (f"{_BUSY}a_folder_that_cannot_be_listed_may_have_the_missing_file",),
     ),
     of(
         "a missing file that came in again",
@@ -97,7 +100,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "p.id not in coming and ",
         "",
         (),
-        (f"{_CERTAIN}a_file_that_came_in_again_is_not_removed",),
+        (f"{_BUSY}a_file_that_came_in_again_is_not_removed",),
     ),
     of(
         "a busy worker may not have taken a file that came in again",
@@ -105,7 +108,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "PATIENCE_SECONDS if busy else self.seconds\n",
         "self.seconds\n",
         (),
-        (f"{_CERTAIN}a_missing_photo_may_wait_in_an_inbox_while_the_worker_is_busy",),
+        (f"{_BUSY}a_missing_photo_may_wait_in_an_inbox_while_the_worker_is_busy",),
     ),
     of(
         "rows that name another `sorted`",
@@ -121,7 +124,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            with moves_lock(self._settings, 0):\n",
         "            if True:\n",
         (),
-        (f"{_CERTAIN}nothing_is_recorded_while_a_command_makes_moves",),
+        (f"{_BUSY}nothing_is_recorded_while_a_command_makes_moves",),
     ),
     of(
         "files on their way into a folder are not added",
@@ -129,7 +132,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        return set(paths) - busy\n",
         "        return set(paths)\n",
         (),
-        (f"{_CERTAIN}a_file_that_the_worker_has_not_recorded_yet_is_not_added",),
+        (f"{_BUSY}a_file_that_the_worker_has_not_recorded_yet_is_not_added",),
     ),
     of(
         "a last look at each file before it is recorded",
@@ -137,7 +140,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    return found if same else None\n",
         "    return found\n",
         (),
-        (f"{_CERTAIN}a_file_that_changes_at_the_last_moment_is_not_recorded",),
+        (f"{_BUSY}a_file_that_changes_at_the_last_moment_is_not_recorded",),
     ),
     of(
         "a row that is not as it was seen",
@@ -161,7 +164,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            yield self._settle\n",
         "            pass\n",
         (),
-        (f"{_CERTAIN}a_file_must_be_unchanged_for_the_settle_time",),
+        (f"{_BUSY}a_file_must_be_unchanged_for_the_settle_time",),
     ),
     of(
         "a file put in that is open for writing",
@@ -169,7 +172,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        if leased(fd) is False:\n",
         "        if False:\n",
         (),
-        (f"{_CERTAIN}a_file_that_is_being_written_is_not_added",),
+        (f"{_BUSY}a_file_that_is_being_written_is_not_added",),
     ),
     of(
         "inodes tell files of one size and time apart",
@@ -185,7 +188,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         " or not guard.inodes_last(seen.dev)\n",
         "\n",
         (),
-        (f"{_CERTAIN}inodes_of_a_share_do_not_tell_files_apart",),
+        (f"{_BUSY}inodes_of_a_share_do_not_tell_files_apart",),
     ),
     of(
         "folders say nothing of files older than the database",
@@ -193,7 +196,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "addition.says and is_new else None\n",
         "addition.says else None\n",
         (),
-        (f"{_CERTAIN}photos_of_a_lost_database_are_recorded_without_a_label",),
+        (f"{_OLDER}photos_of_a_lost_database_are_recorded_without_a_label",),
     ),
     of(
         "a state folder of a backup is noticed",
@@ -201,7 +204,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "now if is_restored else float",
         "float",
         (),
-        (f"{_CERTAIN}photos_filed_since_a_backup_of_the_state_folder_are_recorded_without_a_label",),
+        (f"{_OLDER}photos_filed_since_a_backup_of_the_state_folder_are_recorded_without_a_label",),
     ),
     of(
         "an older database is noticed",
@@ -209,15 +212,15 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        if last_id < self.last_id:\n",
         "        if False:\n",
         (),
-        (f"{_CERTAIN}photos_filed_since_a_backup_of_the_database_are_recorded_without_a_label",),
+        (f"{_OLDER}photos_filed_since_a_backup_of_the_database_are_recorded_without_a_label",),
     ),
     of(
-        "a copy beside its original has no label",
+        "a copy of a filed photo has no label",
         "pipeline/by_hand/take_up.py",
-        "Addition(seen, sha256, not beside and is_picture(",
+        "Addition(seen, sha256, not is_copy and is_picture(",
         "Addition(seen, sha256, is_picture(",
         (),
-        (f"{_RULES}a_copy_beside_its_original_has_no_label",),
+        (f"{_RULES}a_copy_of_a_filed_photo_is_an_addition_without_a_label",),
     ),
     of(
         "a file that is no picture has no label",
@@ -244,7 +247,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            elif _may_arrive(alike.get(sha256, ())):\n",
         "            elif False:\n",
         (),
-        (f"{_CERTAIN}a_photo_is_not_added_before_the_worker_knows_that_it_left",),
+        (f"{_UNRECORDED}a_photo_is_not_added_before_the_worker_knows_that_it_left",),
     ),
     of(
         "files that people took before they were recorded",
@@ -252,7 +255,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            self.differences.displaced[place.id] = place\n        for state",
         "            pass\n        for state",
         (),
-        (f"{_CERTAIN}a_photo_moved_on_before_it_was_recorded_is_followed",),
+        (f"{_UNRECORDED}a_photo_moved_on_before_it_was_recorded_is_followed",),
     ),
     of(
         "a link to a file whose row has ended",
@@ -260,7 +263,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ' and (p.state != "vanished" or not owned)]\n',
         "]\n",
         (),
-        (f"{_CERTAIN}a_link_to_a_file_that_came_in_again_is_an_addition",),
+        (f"{_UNRECORDED}a_link_to_a_file_that_came_in_again_is_an_addition",),
     ),
     of(
         "of empty files the inode tells which is which",
@@ -268,7 +271,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         '    by_inode = place.state == "vanished" or not seen.size\n',
         '    by_inode = place.state == "vanished"\n',
         (),
-        (f"{_CERTAIN}an_empty_file_is_not_taken_for_another_empty_one",),
+        (f"{_BUSY}an_empty_file_is_not_taken_for_another_empty_one",),
     ),
     of(
         "share of the time that scans take while photos are filed",
@@ -309,5 +312,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "                self.differences.found[path] = seen\n",
         (),
         (f"{_FOLLOWER}more_changes_than_one_scan_keeps_are_taken_up_by_the_next",),
+    ),
+    of(
+        "a label ends with the content that it was given to",
+        "db/ledger/by_hand.py",
+        '    label = row.corrected_to if move.kind != "edit" or _is_same_photo(move, row) else None\n',
+        "    label = row.corrected_to\n",
+        (),
+        ("pipeline/by_hand/test_rules.py::test_a_label_ends_with_the_content_that_it_was_given_to",),
     ),
 )

@@ -13,7 +13,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            raise\n",
         (),
         (
-            "pipeline/worker/test_model_change.py::test_a_version_at_work_that_cannot_start_again_gives_way_to_the_one_before_it",
+            "pipeline/worker/test_refused_versions.py::test_a_version_at_work_that_cannot_start_again_gives_way_to_the_one_before_it",
         ),
     ),
     of(
@@ -107,5 +107,23 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "",
         (),
         ("pipeline/learning/test_learn.py::test_one_process_learns_at_a_time",),
+    ),
+    of(
+        "of too many judged photos those judged last are learnt from",
+        "pipeline/learning/learn.py",
+        "    found.sort(key=lambda row: (row.reviewed_at or _NEVER, row.id))\n",
+        "",
+        (),
+        (
+            "pipeline/learning/test_learn.py::test_of_too_many_judged_photos_those_judged_last_are_learnt_from",
+        ),
+    ),
+    of(
+        "what is judged while it learns counts as new",
+        "pipeline/learning/diary.py",
+        "    return ended - timedelta(seconds=seconds)\n",
+        "    return ended\n",
+        (),
+        ("pipeline/learning/test_nightly.py::test_what_was_judged_while_it_learnt_by_hand_is_new",),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scripts.safeguards.safeguard import Safeguard, of
 
 CHANGE = "pipeline/worker/test_model_change.py"
+REFUSED = "pipeline/worker/test_refused_versions.py"
 SWITCH = "pipeline/classifier/model_switch.py"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -22,7 +23,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        elif items := list(enumerate(self._surroundings.samples(SAMPLES))):\n",
         "        elif items := []:\n",
         (50, 51),
-        (f"{CHANGE}::test_a_version_whose_child_fails_leaves_the_old_one_at_work_also_after_a_restart",),
+        (f"{REFUSED}::test_a_version_whose_child_fails_leaves_the_old_one_at_work_also_after_a_restart",),
     ),
     of(
         "pauses before a version that failed is tried again",
@@ -30,7 +31,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        elif now < self._retry_at:\n            return\n",
         "",
         (),
-        (f"{CHANGE}::test_a_damaged_version_leaves_the_old_one_at_work",),
+        (f"{REFUSED}::test_a_damaged_version_leaves_the_old_one_at_work",),
     ),
     of(
         "a record that cannot be read changes no model",
@@ -38,7 +39,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            self._want(chain(self.family)[0])\n",
         "            self._want(chain_or_base(self.family)[0])\n",
         (),
-        (f"{CHANGE}::test_a_record_that_cannot_be_read_leaves_the_version_at_work",),
+        (f"{REFUSED}::test_a_record_that_cannot_be_read_leaves_the_version_at_work",),
     ),
     of(
         "the files of a version checked before its promotion",
@@ -81,5 +82,63 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "",
         (),
         ("pipeline/learning/test_nightly.py::test_the_process_has_the_lowest_priority",),
+    ),
+    of(
+        "the own threshold of a version measured when it takes over",
+        "pipeline/worker/startup.py",
+        "    return ModelChange(switch, (measure, label))\n",
+        "    return ModelChange(switch, (label,))\n",
+        (),
+        (
+            "pipeline/worker/test_follows_the_model.py::test_the_own_threshold_of_a_version_is_measured_when_it_takes_over",
+        ),
+    ),
+    of(
+        "the folders of a new class known once its version is at work",
+        "pipeline/worker/startup.py",
+        "    return ModelChange(switch, (measure, label))\n",
+        "    return ModelChange(switch, (measure,))\n",
+        (),
+        (
+            "pipeline/worker/test_follows_the_model.py::test_the_folder_of_a_new_class_has_its_label_once_its_version_is_at_work",
+        ),
+    ),
+    of(
+        "a change that could not be followed is not forgotten",
+        "pipeline/worker/startup.py",
+        "        self._pending = self._switch.advance() or self._pending\n",
+        "        self._pending = self._switch.advance()\n",
+        (),
+        (
+            "pipeline/worker/test_follows_the_model.py::test_a_database_that_is_away_when_a_version_takes_over_delays_it_and_mixes_nothing",
+        ),
+    ),
+    of(
+        "commands and pages use the version that answers instead of one that was refused",
+        "pipeline/worker/startup.py",
+        "            note(self._switch.family, *now)\n",
+        "",
+        (),
+        (
+            "pipeline/worker/test_refused_versions.py::test_commands_and_pages_use_what_the_worker_uses_after_a_version_was_refused",
+        ),
+    ),
+    of(
+        "a refusal lasts until the version is at work",
+        "pipeline/worker/startup.py",
+        " and (self._switch.problem or self._switch.labels):\n",
+        ":\n",
+        (),
+        ("pipeline/worker/test_refused_versions.py::test_a_refusal_lasts_until_the_version_is_at_work",),
+    ),
+    of(
+        "a refused version that is promoted again is tried at once",
+        "pipeline/learning/versions.py",
+        "        if number != record.version or is_refused or foreign",
+        "        if number != record.version or foreign",
+        (),
+        (
+            "pipeline/worker/test_refused_versions.py::test_after_a_rollback_to_a_version_that_fails_all_stay_with_the_one_at_work",
+        ),
     ),
 )

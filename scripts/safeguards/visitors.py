@@ -15,7 +15,8 @@ _PRIVATE = (
 _LOGIN = "pipeline/web/routes/test_session.py::"
 _TWO = "pipeline/web/routes/test_two_installations.py::"
 _THUMBNAILS = "pipeline/web/routes/test_thumbnails.py::"
-_LEARNING = "pipeline/web/routes/test_learning.py::"
+_LEARNING = "pipeline/web/routes/learning/test_learning.py::"
+_VERSIONS = "pipeline/web/routes/learning/test_versions.py::"
 _SAFETY = "pipeline/web/middleware/test_guard.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -48,7 +49,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "a version is promoted only in place of the one that the page showed", "pipeline/learning/record.py",
         "        if seen is None or seen == self.version:\n", "        if seen is None or seen != -1:\n",
-        (), (_LEARNING + "test_a_click_on_a_page_that_is_out_of_date_is_refused",),
+        (), (_VERSIONS + "test_a_click_on_a_page_that_is_out_of_date_is_refused",),
     ),
     of(
         "one learning at a time from the pages", "pipeline/learning/learning_process.py",

@@ -236,7 +236,7 @@ def bearer(headers: Headers) -> str | None:
 def _ask_for_token(request: Request) -> Response:
     if wants_json(request) or request.method not in SAFE_METHODS:
         how = (
-            "Sign in again at /login; a program sends the header `Authorization: Bearer TOKEN` with "
+            "Sign in again; a program sends the header `Authorization: Bearer TOKEN` with "
             "`web.token` of the settings."
         )
         return answer(request, Problem(401, "A token is needed.", how, {"WWW-Authenticate": "Bearer"}))

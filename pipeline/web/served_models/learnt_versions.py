@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from models.errors import BundleError
 from models.inference.engines import answering
 from pipeline.config import Settings
 from pipeline.errors import ModelError
+from pipeline.learning.diary import moment
 from pipeline.learning.listing import Listed, listing
 from pipeline.learning.record import DamagedRecord, Record, Step
 from pipeline.learning.versions import Family, family
@@ -26,13 +27,12 @@ SHOWN = ("precision_at_threshold", "coverage_at_threshold")
 class LearntVersion:
     """A version; `photos` counts those that people judged and it was learnt from, None if unknown.
 
-    `started_at` is when its learning began: what was judged later is new. `since` and `by` say since when it
+    `since` and `by` say since when it
     is in force, and by whom. `is_better` is the verdict of its comparison, None for the base.
     """
 
     number: int
     name: str
-    started_at: datetime | None
     made_at: datetime | None
     photos: int | None
     figures: dict[str, Figure]
@@ -129,7 +129,6 @@ def _version(settings: Settings, listed: Listed, record: Record) -> LearntVersio
     return LearntVersion(
         number=number,
         name=listed.version.name,
-        started_at=_started(made, learnt.get("seconds")),
         made_at=made,
         photos=_photos(learnt.get("photos")),
         figures=figures,
@@ -140,20 +139,6 @@ def _version(settings: Settings, listed: Listed, record: Record) -> LearntVersio
         reason=listed.reason,
         problem=listed.problem,
     )
-
-
-def moment(text: object) -> datetime | None:
-    """Return an aware time, None if `text` is none."""
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
-
-
-def _started(made: datetime | None, seconds: object) -> datetime | None:
-    known = isinstance(seconds, int | float) and 0 <= seconds < timedelta(days=30).total_seconds()
-    return made - timedelta(seconds=float(seconds)) if made and known else made  # type: ignore[arg-type]
 
 
 def _photos(counts: object) -> int | None:

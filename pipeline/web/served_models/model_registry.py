@@ -24,7 +24,8 @@ from models.inference import imagenet_bundle
 from models.inference.engines import Kind, answering
 from pipeline.config import Settings
 from pipeline.errors import ModelError
-from pipeline.learning import versions
+from pipeline.learning import refusal, versions
+from pipeline.learning.in_use import answering_first
 from pipeline.learning.versions import Family, Version
 from pipeline.web.middleware.problems import Problem
 
@@ -57,7 +58,7 @@ class ModelRegistry:
         self._folders = (folder, settings.base / "models")
         self._loaded: dict[Path, tuple[int, Bundle | None]] = {}
         self._family: Family | None = None
-        self._versions: tuple[tuple[int, int], tuple[Version, ...]] = ((-1, -1), ())
+        self._versions: tuple[tuple[int, int, int], tuple[Version, ...]] = ((-1, -1, -1), ())
         self._lock = threading.Lock()
 
     def all(self) -> list[Choice]:
@@ -90,12 +91,12 @@ class ModelRegistry:
                 yield Choice(key, bundle, path == own.path)
 
     def _workers(self) -> Version:
-        """Return the version in force, or the latest before it that can be used; at last the base."""
+        """Return the version that answers: in force, or the latest before it that can be used; the base."""
         *learnt, base = self._chain()
         return next((version for version in learnt if self._bundle(version.path) is not None), base)
 
     def _chain(self) -> tuple[Version, ...]:
-        """Return `versions.chain_or_base`, read again only when the base or the record has changed."""
+        """Return `answering_first`, read again only when base, record or the worker's refusal has changed."""
         base = Version(0, self._base.name, self._base)
         if not versions.has_versions(self._settings):
             return (base,)
@@ -103,9 +104,10 @@ class ModelRegistry:
             base_changed = _changed_at(self._base / bundles.MANIFEST)
             if self._family is None or self._versions[0][0] != base_changed:
                 self._family = versions.family(self._settings)
-            changed = base_changed, _changed_at(self._family.record_path)
+            refused = _changed_at(self._family.folder / refusal.FILE_NAME)
+            changed = base_changed, _changed_at(self._family.record_path), refused
             if self._versions[0] != changed:
-                self._versions = changed, tuple(versions.chain_or_base(self._family))
+                self._versions = changed, tuple(answering_first(self._family))
         except ModelError:  # `_load` says why
             return (base,)
         return self._versions[1]

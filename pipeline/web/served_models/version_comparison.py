@@ -10,8 +10,10 @@ from typing import Any
 from markupsafe import Markup
 from pydantic import ValidationError
 
+from models.learning.mcnemar import at_least, two_sided
 from models.learning.record import Change, Curve, Learnt, Pair, Share
 from pipeline.web.views.charts import Series, legend, lines
+from pipeline.web.views.formatting import percent
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +58,14 @@ def parsed(content: Mapping[str, Any], called: str) -> Learnt | None:
         return None
 
 
-def rows(pair: Pair) -> list[Row]:
-    """Return the figures of both models on the same photos, side by side."""
+def rows(pair: Pair, not_counted: str = "") -> list[Row]:
+    """Return the figures of both models on the same photos, side by side.
+
+    `not_counted` says which photos of neither were left out, if some were.
+    """
+    limits = {"neither_filed": f", {not_counted}"} if not_counted else {}
     return [
-        Row(words, getattr(pair.champion, name), getattr(pair.challenger, name))
+        Row(words + limits.get(name, ""), getattr(pair.champion, name), getattr(pair.challenger, name))
         for name, words in FIGURES.items()
     ]
 
@@ -71,15 +77,24 @@ def sentence(pair: Pair, photos: str, challenger: str, champion: str) -> str:
         return f"Of {pair.photos:,} {photos}, {challenger} is right and wrong about the same as {champion}."
     return (
         f"Of {pair.photos:,} {photos}, {challenger} answers {better:,} better and {worse:,} worse than "
-        f"{champion}. {chance(pair.p_value)}"
+        f"{champion}. {chance(better, worse)}"
     )
 
 
-def chance(p_value: float) -> str:
-    """Say how likely a difference is between two equally good models (McNemar's test)."""
+def chance(better: int, worse: int) -> str:
+    """Say how likely a difference is between two equally good models (McNemar's exact test).
+
+    One-sided where the challenger is ahead, as in `models.learning.verdict`.
+    """
+    p_value = at_least(better, better + worse) if better > worse else two_sided(better, worse)
     if p_value > LIKELY:
-        share = f"{p_value:.0%} of" if p_value < 0.995 else "nearly all"
-        return f"That can be chance: two equally good models differ as much in {share} such comparisons."
+        share = f"{percent(p_value)} of" if p_value < 0.995 else "nearly all"
+        what = (
+            "a model that is no better is as far ahead"
+            if better > worse
+            else "equally good models differ as much"
+        )
+        return f"That can be chance: {what} in {share} such comparisons."
     most = int(1 / p_value) if p_value > 1e-6 else 1_000_000
     power = 10 ** (len(str(most)) - 1)
     return f"Chance alone would give that in fewer than 1 of {most // power * power:,} comparisons."

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from db.queries import judged
 from pipeline.errors import ModelError
+from pipeline.learning.diary import last_learnt
 from pipeline.learning.learn_status import LearnStatus
+from pipeline.learning.versions import family
 from pipeline.web.served_models.learnt_versions import LearntVersion, VersionList, versions_of
 from pipeline.web.services.context import AppContext
 from pipeline.worker import heartbeat
@@ -107,8 +109,7 @@ def answers_of(context: AppContext) -> Answers:
 def _last(context: AppContext) -> datetime | None:
     """Return when the last learning began, None if there was none."""
     with contextlib.suppress(ModelError):
-        newest = versions_of(context.settings).newest
-        return newest.started_at if newest else None
+        return last_learnt(family(context.settings))
     return None
 
 
@@ -121,10 +122,10 @@ def workers_model(state: Path, versions: VersionList) -> WorkersModel | None:
     pid = holder(state)
     if pid is None or beat is None or beat.pid != pid or beat.model is None:
         return WorkersModel(f"No worker is running. It answers with {wanted} once it is started.", "warn")
-    if beat.model == wanted:
-        return WorkersModel(f"The worker answers with {wanted}.", "good")
     if beat.model_problem:
         words = f"The worker stays with {beat.model}: {beat.model_problem}"
         return WorkersModel(words, "bad", is_changing=True)
+    if beat.model == wanted:
+        return WorkersModel(f"The worker answers with {wanted}.", "good")
     words = f"The worker is changing to {wanted}; until then {beat.model} answers."
     return WorkersModel(words, "warn", is_changing=True)

@@ -12,7 +12,7 @@ from db.schema.records import Entry, Move
 from pipeline.web.views.formatting import percent
 from pipeline.web.views.reasons import why
 
-NOBODY = "folder"
+UNKNOWN_PERSON = "folder"
 """The person of a move by hand whose login name is not known; equals `folder_labels.FOLDER`."""
 
 _BY_HAND = {
@@ -79,7 +79,7 @@ def _decided(entry: Entry) -> str:
 
 def _moved(move: Move) -> Event:
     done = "" if move.done_at else " (in progress)"
-    by = None if move.by == NOBODY else move.by or None
+    by = None if move.by == UNKNOWN_PERSON else move.by or None
     return Event(move.done_at or move.began_at, _text_of(move) + done, by, move.kind)
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import getpass
+import io
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from db.queries.judged import judged
 from db.queries.listing import ResultFilter, counts, results
+from db.queries.review import left
 from tests.pipeline.by_hand.conftest import Followed, picture
+from tests.support.oracle import digest
 
 
 def test_a_photo_dragged_to_another_class_is_corrected_by_its_owner(pawsort: Followed) -> None:
@@ -135,17 +140,66 @@ def test_a_file_that_is_no_picture_is_recorded_without_a_label(pawsort: Followed
     assert pawsort.found() == []
 
 
-def test_a_photo_edited_in_place_keeps_answer_and_label(pawsort: Followed) -> None:
-    pawsort.file(b"a.jpg", b"1", "uncertain")
-    pawsort.correct(b"uncertain/a.jpg", label="cat")
-    before = pawsort.rows("sha256, prediction, scores, corrected_to")
+def test_a_photo_edited_in_place_keeps_its_answer(pawsort: Followed) -> None:
+    pawsort.file(b"a.jpg", b"1", "cats")
+    before = pawsort.rows("sha256, prediction, scores")
     pawsort.put("cats/a.jpg", b"cropped")
     pawsort.follow()
-    after = pawsort.rows("sha256, prediction, scores, corrected_to")
+    after = pawsort.rows("sha256, prediction, scores")
     assert after[0][1:] == before[0][1:]
     assert pawsort.moves("kind, old_sha256")[-1] == ("edit", before[0][0])
     assert pawsort.rows("bytes") == [(7,)]
     assert pawsort.found() == []
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["written over", "replaced"])
+def test_a_label_ends_with_the_content_that_it_was_given_to(pawsort: Followed, is_replaced: bool) -> None:
+    """As when sync software puts another photo in the place of one that was judged."""
+    pawsort.file(b"a.png", picture("a"), "uncertain", width=48, height=42, taken_at="2026-11-01T12:00:00")
+    pawsort.correct(b"uncertain/a.png", label="neither")
+    if is_replaced:
+        os.unlink(pawsort.at("uncertain/a.png"))
+    other = pawsort.put("uncertain/a.png", picture("another"))
+    pawsort.follow()
+    assert pawsort.rows("sha256, outcome, corrected_to, reviewed_by, reviewed_at") == [
+        (digest(other), "uncertain", None, None, None)
+    ]
+    assert pawsort.moves("kind, old_corrected_to, new_corrected_to")[-1] == ("edit", "neither", None)
+    assert list(judged(pawsort.engine)) == []
+    assert sum(left(pawsort.engine).values()) == 1, "it is asked about again"
+    assert pawsort.found() == []
+
+
+@pytest.mark.parametrize(
+    ("size", "taken", "label"),
+    [
+        pytest.param((30, 20), "2026:11:01 12:00:00", "cat", id="tags"),
+        pytest.param((20, 30), "2026:11:01 12:00:00", "cat", id="turned"),
+        pytest.param((20, 20), "2026:11:01 12:00:00", None, id="cropped"),
+        pytest.param((30, 20), "2026:11:01 12:00:01", None, id="another moment"),
+        pytest.param((30, 20), None, None, id="no moment"),
+    ],
+)
+def test_a_label_stays_with_a_photo_whose_tags_were_written_or_that_was_turned(
+    pawsort: Followed, size: tuple[int, int], taken: str | None, label: str | None
+) -> None:
+    before = photo((30, 20), "2026:11:01 12:00:00")
+    pawsort.file(b"a.jpg", before, "uncertain", width=30, height=20, taken_at="2026-11-01T12:00:00")
+    pawsort.correct(b"uncertain/a.jpg", label="cat")
+    pawsort.put("cats/a.jpg", photo(size, taken) + b"edited")
+    pawsort.follow()
+    assert pawsort.moves("kind")[-1] == ("edit",)
+    assert pawsort.rows("outcome, corrected_to, reviewed_by") == [("cats", label, label and "ann")]
+    assert pawsort.found() == []
+
+
+def photo(size: tuple[int, int], taken: str | None) -> bytes:
+    """Return a JPEG that says when it was taken."""
+    exif, out = Image.Exif(), io.BytesIO()
+    if taken:
+        exif.get_ifd(0x8769)[0x9003] = taken
+    Image.new("RGB", size).save(out, "JPEG", exif=exif)
+    return out.getvalue()
 
 
 def test_a_photo_replaced_by_its_editor_is_edited(pawsort: Followed) -> None:
@@ -184,13 +238,24 @@ def test_an_answer_to_the_content_before_an_edit_is_not_used_again(pawsort: Foll
 # --- matching
 
 
-def test_a_copy_is_an_addition(pawsort: Followed) -> None:
-    data = picture("a")
-    id = pawsort.file(b"a.png", data, "dogs")
-    pawsort.put("cats/copy.png", data)
+@pytest.mark.parametrize("folder", ["cats", "other"])
+def test_a_copy_of_a_filed_photo_is_an_addition_without_a_label(pawsort: Followed, folder: str) -> None:
+    """As by `cp -r sorted/dogs sorted/other`: that judges no single photo."""
+    contents = {f"{n}.png": picture(str(n)) for n in range(3)}
+    for name, data in contents.items():
+        pawsort.file(name.encode(), data, "dogs")
+    pawsort.correct(b"dogs/0.png", label="dog")
+    shutil.copytree(pawsort.at("dogs"), pawsort.at(f"{folder}/copies"))
     pawsort.follow()
-    assert pawsort.state(id)[1] == "dogs"
-    assert pawsort.rows("name, outcome, corrected_to", f"id != {id}") == [("copy.png", "cats", "cat")]
+    assert sorted(pawsort.rows("name, outcome, corrected_to, reviewed_by", "id > 3")) == [
+        (name, folder, None, None) for name in contents
+    ]
+    assert [(each.id, each.label) for each in judged(pawsort.engine)] == [(1, "dog")]
+    pawsort.move(f"{folder}/copies/1.png", "dogs/moved.png")
+    pawsort.follow()
+    assert pawsort.rows("corrected_to", "path LIKE '%/moved.png'") == [("dog",)], (
+        "one that is moved is judged"
+    )
 
 
 def test_a_copy_beside_its_original_has_no_label(pawsort: Followed) -> None:

@@ -16,6 +16,7 @@ from models.bundle.bundle import Bundle, load
 from models.learning import learn as network_side
 from models.learning.fitting import fit
 from models.learning.judged import LEAST_JUDGED
+from models.learning.record import Learnt
 from models.progress import Progress
 from pipeline.cli import app
 from pipeline.errors import LockError, ModelError, SettingsError
@@ -23,10 +24,11 @@ from pipeline.learning import learn as module
 from pipeline.learning import learn_status, versions
 from pipeline.learning.learn import learn
 from pipeline.learning.listing import listing
-from pipeline.learning.summary import conclusions
+from pipeline.learning.summary import conclusions, table
 from pipeline.web.services.learning import LEAST
 from tests.models.conftest import few_steps, frozen_once, photos, trained  # noqa: F401 - fixtures
 from tests.support.installation import Installation
+from tests.support.learnt_records import learnt
 
 Colour = tuple[int, int, int]
 SETTINGS = "model: {model}\nengine: tensorflow\n"
@@ -246,3 +248,22 @@ def run(
     signal.signal(signal.SIGTERM, term)
     shown = capsys.readouterr()
     return int(ended.value.code or 0), shown.out, shown.err
+
+
+def test_of_too_many_judged_photos_those_judged_last_are_learnt_from(
+    pets: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [pets.file(b"%d.png" % number, picture((9, 9, 9), number), "cats") for number in range(4)]
+    for number in (3, 1, 0, 2):  # the first arrivals are not judged first
+        pets.correct(b"cats/%d.png" % number, label="dog")
+    assert [row.id for row in module._judged(pets.engine)] == ids
+    monkeypatch.setattr(module, "MOST_JUDGED", 2)
+    assert [row.id for row in module._judged(pets.engine)] == [ids[0], ids[2]]
+
+
+def test_the_table_says_how_many_photos_a_figure_does_not_count() -> None:
+    content = learnt(new_labels=["horse"])
+    content["comparison"] |= {"base_neither": 330, "base_neither_left_out": 40}
+    figures = [row["figure"] for row in table(Learnt.model_validate(content | {"base_sha256": "0" * 64}))]
+    limited = "neither_filed, without 40 of 330 that seem to show horse"
+    assert figures == ["accuracy", "precision", "coverage", limited, *figures[:3], "neither_filed"]

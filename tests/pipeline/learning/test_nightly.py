@@ -116,6 +116,14 @@ def test_photos_count_as_new_since_the_last_learning_at_night_or_by_hand(night: 
     assert night.since == [None, NIGHT, by_hand]
 
 
+def test_what_was_judged_while_it_learnt_by_hand_is_new(night: Night) -> None:
+    night.wake(NOON)
+    ended = NIGHT - timedelta(hours=2)
+    add_version(night.settings, 1, learnt={"at": ended.isoformat(), "seconds": 5400})
+    night.wake(NIGHT)
+    assert night.since == [ended - timedelta(seconds=5400)]
+
+
 @pytest.mark.parametrize("at", [None, 7, "soon", "2026-11-20", ""])
 def test_an_odd_time_in_learnt_json_is_passed_over(night: Night, at: object) -> None:
     add_version(night.settings, 1, learnt={"at": at})

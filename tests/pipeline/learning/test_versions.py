@@ -30,7 +30,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(autouse=True)
 def said_anew() -> None:
-    versions._warn_once.cache_clear()
+    versions.warn_once.cache_clear()
 
 
 def in_force(settings: Settings) -> str:

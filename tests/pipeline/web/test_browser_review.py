@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from pipeline.config import WebSettings
 from pipeline.reports.daily import Reporter
 from tests.end_to_end.browser import Window, chromium
 from tests.support.installation import Installation
 from tests.support.live_server import running
 from tests.support.oracle import conserved
 from tests.support.pictures import encode, scene
+
+TOKEN = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +180,26 @@ def test_filters_narrow_the_photos_while_one_types_and_a_file_opens(
         page.get_by_text("Possibly cat").wait_for()
         assert outcomes(pawsort)[3] == "uncertain"
         assert window.complaints == []
+
+
+def test_where_the_session_has_ended_a_link_leads_to_sign_in_and_back(
+    browser: Any, pawsort: Installation, doubts: list[bytes]
+) -> None:
+    settings = pawsort.settings.model_copy(update={"web": WebSettings(token=TOKEN)})
+    with running(settings) as address, Window(browser, address) as window:
+        page = window.page
+
+        def sign_in() -> None:
+            page.get_by_label("Token").fill(TOKEN)
+            page.keyboard.press("Enter")
+            page.get_by_text("5 left.").wait_for()
+
+        page.goto("/review?order=alike")
+        sign_in()
+        page.context.clear_cookies()
+        page.wait_for_function("document.hasFocus()")  # a key before that goes nowhere
+        page.keyboard.press("d")
+        page.locator("#trouble").get_by_role("link", name="Sign in").click()
+        sign_in()
+        assert page.url.endswith("/review?order=alike")
+    assert outcomes(pawsort) == ["uncertain"] * 5

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.learning import versions
 from tests.support.installation import SMALL, Installation
+from tests.support.learner import Learner
 
 pytest.register_assert_rewrite("tests.pipeline.worker.repeats")
 
@@ -25,3 +27,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once."""
     monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
     monkeypatch.setattr("pipeline.watch.stability.LONGEST_REST_SECONDS", 0.05)
+
+
+@pytest.fixture
+def learner(tmp_path: Path) -> Iterator[Learner]:
+    """An installation whose model has versions."""
+    versions.warn_once.cache_clear()
+    learner = Learner(tmp_path)
+    yield learner
+    learner.close()

@@ -132,7 +132,10 @@ def _version(state: Learning, number: int) -> LearntVersion:
 def _compared(context: AppContext, content: Learnt) -> dict[str, Any]:
     comparison = content.comparison
     names = comparison.challenger, comparison.champion
-    kinds = ("own", "photos of your own", comparison.own), ("base", "photos of the base", comparison.base)
+    kinds = (
+        ("own", "photos of your own", comparison.own, ""),
+        ("base", "photos of the base", comparison.base, comparison.not_counted),
+    )
     groups = version_comparison.groups(content.changed)
     shown = [*(id for group in groups for id in group.ids[:SHOWN])]
     doubted = comparison.contradictions[:SHOWN]
@@ -140,8 +143,12 @@ def _compared(context: AppContext, content: Learnt) -> dict[str, Any]:
     engine = context.database.reader()
     return {
         "sides": [
-            (kind, version_comparison.rows(pair), version_comparison.sentence(pair, words, *names))
-            for kind, words, pair in kinds
+            (
+                kind,
+                version_comparison.rows(pair, left_out),
+                version_comparison.sentence(pair, words, *names),
+            )
+            for kind, words, pair, left_out in kinds
             if pair is not None and pair.photos
         ],
         "groups": [_with_ids_shown(group) for group in groups],

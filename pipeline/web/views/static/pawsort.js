@@ -22,6 +22,7 @@
       announcer.textContent = "";
       requestAnimationFrame(() => { announcer.textContent = text; });
     },
+    signInLink,
     // Show a checkbox that works with scripts only, and keep its state in this browser.
     remember(box, changed) {
       const key = "pawsort." + box.id;
@@ -47,9 +48,18 @@
   // An error stays visible until a request succeeds.
   const errorBox = document.getElementById("trouble");
 
-  function showError(message) {
+  // Where a session has ended, a link leads to the page that signs in, and from there back to this one.
+  function showError(message, status) {
     errorBox.textContent = message;
+    if (status === 401) errorBox.append(" ", signInLink());
     errorBox.hidden = false;
+  }
+
+  function signInLink() {
+    const link = document.createElement("a");
+    link.href = "/login?next=" + encodeURIComponent(location.pathname + location.search);
+    link.textContent = "Sign in";
+    return link;
   }
 
   function messageOf(xhr) {
@@ -61,7 +71,9 @@
     }
   }
 
-  document.body.addEventListener("htmx:responseError", (event) => showError(messageOf(event.detail.xhr)));
+  document.body.addEventListener("htmx:responseError", (event) => {
+    showError(messageOf(event.detail.xhr), event.detail.xhr.status);
+  });
   document.body.addEventListener("htmx:sendError", () => {
     showError("The server does not respond. Is `pawsort serve` still running?");
   });

@@ -103,13 +103,15 @@
     }
     if (response.ok) return response.text();
     const said = await response.json().catch(() => null);
-    throw new Error(said ? `${said.error} ${said.what_to_do}` : `The server answered ${response.status}. Try again.`);
+    const error = new Error(said ? `${said.error} ${said.what_to_do}` : `The server answered ${response.status}. Try again.`);
+    throw Object.assign(error, { status: response.status });
   }
 
   function errorElement(error) {
     const words = document.createElement("p");
     words.className = "error";
     words.textContent = error.message;
+    if (error.status === 401) words.append(" ", window.pawsort.signInLink());
     return words;
   }
 
