@@ -55,11 +55,16 @@ def summary(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
 
 
 def write(name: str, photos: int, runs: int, figures: dict[str, dict[str, float]], page: Path = PAGE) -> None:
-    """Replace the table of one benchmark on the page, between its two marks, and leave the rest alone."""
+    """Replace the table of one benchmark on the page."""
+    replace(name, table(name, photos, runs, figures), page)
+
+
+def replace(name: str, text: str, page: Path) -> None:
+    """Replace what stands on a page between the two marks of a name, and leave the rest alone."""
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     before, rest = page.read_text(encoding="utf-8").split(begin)
     _, after = rest.split(end)
-    page.write_text(f"{before}{begin}\n{table(name, photos, runs, figures)}{end}{after}", encoding="utf-8")
+    page.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
 
 
 def table(name: str, photos: int, runs: int, figures: dict[str, dict[str, float]]) -> str:

@@ -32,7 +32,7 @@ from models.images.formats.jpeg_decoding import load as load_jpeg
 from models.images.formats.orientation import read_orientation
 from models.images.formats.tiff import without_broken_tags
 from models.images.formats.tiff_decoder import TiffDecoder
-from models.images.headers import Header, read_header, webp_spans
+from models.images.headers import Header, read_header, webp_spans, whole_webp
 from models.images.memory_budget import WeightedSemaphore
 from models.images.resize import shrink
 from models.images.zero_rows import Rows
@@ -146,6 +146,8 @@ def _opened(header: Header, data: bytes) -> Image.Image:
         data = without_film(data)
     elif header.format == "TIFF":
         data = without_broken_tags(data)
+    elif header.format == "WEBP":
+        data = whole_webp(data)
     if spans := _SPANS.get(header.format):
         plain = header.width * header.height if header.format == "WEBP" else 0
         zero_runs.check(data, spans(data), plain, header.format)

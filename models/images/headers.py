@@ -39,7 +39,7 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """Read the header of a picture and check that the file does not end before the picture does.
+    """Read the header of a picture and check that the file does not end before its first picture does.
 
     Raises UnreadableImage: empty, not_an_image, unsupported, truncated or corrupt.
     """
@@ -97,12 +97,9 @@ def _read_bmp(data: bytes) -> Header:
 
 
 def _read_webp(data: bytes) -> Header:
-    (size,) = struct.unpack_from("<I", data, 4)
-    if size + 8 > len(data):
-        raise truncated(f"the WebP should have {size + 8} bytes and has {len(data)}")
     width = height = frames = 0
     exif = xmp = b""
-    for name, start, end in _riff_chunks(data, size + 8):
+    for name, start, end in _riff_chunks(data):
         if name == b"ANMF":
             frames += 1
         elif name == b"EXIF":
@@ -111,13 +108,14 @@ def _read_webp(data: bytes) -> Header:
             xmp = data[start:end]
         elif name in _WEBP_SIZES and not width:
             width, height = _WEBP_SIZES[name](data, start)
+    if _riff_end(data) > len(data) and not webp_spans(data):
+        raise truncated(f"the WebP should have {_riff_end(data)} bytes and has {len(data)}")
     return Header("WEBP", width, height, max(1, frames), exif, xmp)
 
 
 def webp_spans(data: bytes) -> list[tuple[int, int]]:
-    """Return where the pixels of the first picture of a WebP that `read_header` has accepted are."""
-    end = struct.unpack_from("<I", data, 4)[0] + 8
-    for name, start, stop in _riff_chunks(data, end):
+    """Return where the pixels of the first picture of a WebP are; none where the file ends before."""
+    for name, start, stop in _riff_chunks(data):
         if name == b"ANMF":
             return [
                 (at, last) for inner, at, last in _riff_chunks(data, stop, start + 16) if inner in _PIXELS
@@ -127,11 +125,28 @@ def webp_spans(data: bytes) -> list[tuple[int, int]]:
     return []
 
 
-def _riff_chunks(data: bytes, end: int, at: int = 12) -> Iterator[tuple[bytes, int, int]]:
-    while at + 8 <= end:
+def whole_webp(data: bytes) -> bytes:
+    """Return a WebP that ends with a whole chunk, as its decoder needs it, without what was cut."""
+    if _riff_end(data) <= len(data):
+        return data
+    end = max((stop for _, _, stop in _riff_chunks(data)), default=12)
+    kept = data[12:end] + bytes(end & 1)
+    return b"RIFF" + struct.pack("<I", len(kept) + 4) + b"WEBP" + kept
+
+
+def _riff_end(data: bytes) -> int:
+    return int(struct.unpack_from("<I", data, 4)[0]) + 8
+
+
+def _riff_chunks(data: bytes, end: int | None = None, at: int = 12) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each whole chunk up to `end`, by default that of the file or where it was cut."""
+    told = _riff_end(data) if end is None else end
+    while at + 8 <= min(told, len(data)):
         (length,) = struct.unpack_from("<I", data, at + 4)
-        if at + 8 + length > end:
+        if at + 8 + length > told:
             raise corrupt("a chunk of the WebP is longer than the file says it is")
+        if at + 8 + length > len(data):
+            return
         yield data[at : at + 4], at + 8, at + 8 + length
         at += 8 + length + (length & 1)
 

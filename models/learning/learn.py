@@ -27,6 +27,7 @@ from models.learning.side_by_side import Model, SideBySide
 from models.learning.verdict import verdict
 from models.learning.version import Challenger, outputs_of, seen_by, write_judged, write_version
 from models.progress import ProgressCallback, StageProgress
+from models.training.linear_probe import LinearHead
 from models.types import Flags
 
 LEARNT = "learnt.json"
@@ -147,8 +148,9 @@ def _material(champion: Bundle, base: Replay, judged: Judged) -> tuple[Material,
     """Return what the last layer is fitted to, and how many doubtful photos of `neither` were left out."""
     folders = tuple(i for i, label in enumerate(judged.labels) if label in judged.folders)
     crops = replace(of_bundle(champion, None), with_folder=folders)
-    prior = head_of(read_weights(champion)).prior
-    material = Material(judged.labels, len(champion.labels), base, judged.replay, prior, crops)
+    head = head_of(read_weights(champion))
+    start = LinearHead(head.kernel, head.bias)
+    material = Material(judged.labels, len(champion.labels), base, judged.replay, head.prior, crops, start)
     return last_layer.without_doubtful(last_layer.with_prior(material), champion.manifest.made.seed)
 
 

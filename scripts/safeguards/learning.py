@@ -81,6 +81,16 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
+        "the last layer begins at the champion's, those of sources do not",
+        "models/learning/fitting/last_layer.py",
+        "heads = _heads(material, rows, seed, material.start, progress)",
+        "heads = _heads(material, rows, seed, None, progress)",
+        (),
+        (
+            "models/learning/fitting/test_last_layer.py::test_a_layer_keeps_what_the_champion_can_do_though_the_replay_does_not_show_it",
+        ),
+    ),
+    of(
         "a learnt version answers in the precision that it was learnt in",
         "models/inference/engines.py",
         "    if alone not in (None, chosen):\n",

@@ -98,6 +98,7 @@ def _colour_table(flags: int) -> int:
 
 
 def _after_sub_blocks(data: bytes, at: int) -> int:
-    while length := data[at]:
+    """Return where sub-blocks end; the last byte, which is 0 and says no more, may be missing."""
+    while at != len(data) and (length := data[at]):
         at += length + 1
     return at + 1

@@ -63,6 +63,8 @@ def read_heif(data: bytes, kind: str) -> HeifHeader:
     tracks: list[_Track] = []
     for name, start, end in boxes(data, 0, len(data)):
         if end > len(data):
+            if _has_picture(data):
+                break
             raise truncated(f"the {kind} ends within its {name.decode('latin-1')!r} box")
         if name == b"ispe":
             sizes.append(struct.unpack_from(">II", data, start + 4))
@@ -215,6 +217,12 @@ def coded_spans(data: bytes) -> list[tuple[int, int]]:
     """Return where the coded data of the primary picture are, as far as the file says."""
     extents = [extent for item in primary_items(data).values() for extent in item.extents]
     return [(start, start + (count or len(data))) for start, count in extents]
+
+
+def _has_picture(data: bytes) -> bool:
+    """Return whether a file that was cut has all data of its primary picture."""
+    spans = coded_spans(data)
+    return bool(spans) and max(end for _, end in spans) <= len(data)
 
 
 def clean_aperture(data: bytes, size: tuple[int, int]) -> tuple[int, int, int, int] | None:

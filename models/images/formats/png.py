@@ -27,6 +27,7 @@ _RAW_EXIF, _RAW_APP1 = (
 _XMP = b"XML:com.adobe.xmp"
 _TEXTS = (_RAW_EXIF, _RAW_APP1, _XMP)
 _MOST_TEXT = 1 << 20
+_ENDS = "the PNG ends before its last chunk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,18 +182,17 @@ def _read_header(data: bytes, name: bytes, start: int, end: int) -> tuple[int, .
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each chunk up to the last, or up to a cut behind the pixels."""
     at, name, pixels = 8, b"", False
     while name != b"IEND":
-        if at + 12 > len(data):
-            if pixels and at == len(data):
-                return  # all is there but the closing chunk
-            raise truncated("the PNG ends before its last chunk")
-        (length,) = struct.unpack_from(">I", data, at)
+        (length,) = struct.unpack_from(">I", data, at) if at + 8 <= len(data) else (0,)
         name = data[at + 4 : at + 8]
+        if at + 12 + length > len(data):
+            if pixels and name != b"IDAT":
+                return
+            raise truncated(f"the PNG ends within its {name.decode()} chunk" if name.isalpha() else _ENDS)
         if not name.isalpha():
             raise corrupt(f"the PNG has a chunk named {name.decode('latin-1')!r}")
-        if at + 12 + length > len(data):
-            raise truncated(f"the PNG ends within its {name.decode()} chunk")
         # A capital: who does not understand this chunk cannot show the picture.
         if name[:1].isupper() and not _is_sound(data, at + 8, at + 8 + length):
             raise corrupt(f"the check sum of the PNG's {name.decode()} chunk is wrong")

@@ -17,6 +17,7 @@ from models.labels import NEITHER
 from models.learning.fitting.fit import fit_heads
 from models.learning.fitting.head import Head, Prior, extended
 from models.progress import CountCallback
+from models.training.linear_probe import LinearHead
 from models.training.source_cross_validation import FEWEST
 from models.types import Flags, Probabilities
 
@@ -38,6 +39,7 @@ class Material:
     own: Replay
     prior: Prior | None
     crops: CropInference
+    start: LinearHead | None = None  # the champion's layer without the prior, which the new one begins at
 
     @property
     def new(self) -> tuple[str, ...]:
@@ -123,7 +125,8 @@ def fit(
     """Fit the last layer to the training photos, and one to each of `parts`: flags of judged training photos.
 
     With `sources`, also one without each source of `neither` of the replay. The ImageNet prior is added
-    afterwards, as in training.
+    afterwards, as in training. Only the first begins at the champion's layer, which keeps more of what that
+    can do: it has seen the sources and perhaps the judged photos that the others are to lack.
     """
     base, own = material.base.part("train"), material.own.part("train")
     owners, names = np.array(base.sources, dtype=object), _sources(base) if sources else []
@@ -133,7 +136,7 @@ def fit(
         *(np.concatenate([owners != name, all_own]) for name in names),
         *(np.concatenate([everything, part]) for part in parts),
     ]
-    heads = _heads(material, rows, seed, progress)
+    heads = _heads(material, rows, seed, material.start, progress)
     after = 1 + len(names)
     return Fitted(heads[0], dict(zip(names, heads[1:after], strict=True)), heads[after:])
 
@@ -142,6 +145,7 @@ def _heads(
     material: Material,
     rows: Sequence[Flags],
     seed: int,
+    start: LinearHead | None = None,
     progress: CountCallback = lambda done, total: None,
 ) -> list[Head]:
     """Fit a layer to each of `rows`, flags of the training photos, those of the replay first."""
@@ -149,7 +153,7 @@ def _heads(
     features = np.concatenate([base.features.whole, own.features.whole])
     truth = np.concatenate([base.labels, own.labels])
     weights = np.repeat([1.0, material.weight], [len(base), len(own)])
-    found = fit_heads(features, truth, len(material.labels), rows, weights, seed, progress)
+    found = fit_heads(features, truth, len(material.labels), rows, weights, seed, start, progress)
     return [Head(head.kernel, head.bias, material.prior).stored() for head in found]
 
 

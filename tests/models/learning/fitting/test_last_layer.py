@@ -12,6 +12,7 @@ from models.learning.fitting import head as heads
 from models.learning.fitting import last_layer
 from models.learning.fitting.head import Head, Prior, extended, head_of
 from models.learning.fitting.last_layer import Material
+from models.training.linear_probe import LinearHead
 
 WIDTH = 12
 LABELS = ("cat", "dog", "neither")
@@ -84,6 +85,20 @@ def test_each_source_of_neither_is_left_out_of_one_layer_and_parts_of_the_judged
 
 def _without(base: Replay, source: str) -> Replay:
     return base.where(np.array([name != source for name in base.sources]))
+
+
+def test_a_layer_keeps_what_the_champion_can_do_though_the_replay_does_not_show_it():
+    champion = last_layer.fit(material(photos({"horse": 2}, of=60)), [], 1).head
+    made = material(photos({"rabbit": 3}, of=30), (*LABELS, "rabbit"))
+    begun = replace(made, start=LinearHead(champion.kernel, champion.bias))
+    part = np.ones(30, bool)
+    alone, kept = (last_layer.fit(each, [part], 1, sources=True) for each in (made, begun))
+    horses = photos({"horse": 2}, seed=5)
+    assert right(kept.head, horses) > 0.4 + right(alone.head, horses)
+    assert right(kept.head, photos({"rabbit": 3}, seed=5)) > 0.95
+    for name, head in kept.by_source.items():  # which the champion has seen
+        np.testing.assert_allclose(head.kernel, alone.by_source[name].kernel, atol=1e-3)
+    np.testing.assert_allclose(kept.of_parts[0].kernel, alone.of_parts[0].kernel, atol=1e-3)
 
 
 def test_judged_photos_count_five_times_and_together_at_most_as_the_replay():
