@@ -69,11 +69,12 @@ class Probe:
     free: int
 
 
-def move(source: bytes, destination: bytes) -> None:
+def move(source: bytes, destination: bytes, target: bytes | None = None) -> None:
     """Move a file, by copy if `destination` is on another file system; never over another file.
 
-    The caller makes the move durable with `sync_folders` of both folders. Raises FileExistsError (choose
-    another name), FileNotFoundError (the source is gone), FolderError (the target's folder is gone),
+    With a `target`, a symbolic link to it is made there instead; any other link is refused there. The caller
+    makes the move durable with `sync_folders` of both folders. Raises FileExistsError (choose another name),
+    FileNotFoundError (the source is gone), FolderError (the destination's folder is gone),
     SourceChangedError, or another OSError if the system refuses; after each the file is where it was.
     """
     try:
@@ -82,25 +83,26 @@ def move(source: bytes, destination: bytes) -> None:
         # Comparing st_dev would not predict this: a bind mount has the same one and refuses.
         if error.errno != errno.EXDEV:
             raise
-        _copy_across(source, destination)
+        _copy_across(source, destination, target)
 
 
-def resume(source: bytes, destination: bytes, sha256: str | None) -> None:
+def resume(source: bytes, destination: bytes, evidence: str | bytes | None) -> None:
     """Finish a move that was interrupted at any point, durably.
 
-    `sha256` comes from the row, None if the file was never read. The caller has checked that no other row
+    `evidence` comes from the row: the SHA-256, or the target of a symbolic link; None if the file was never
+    read. The caller has checked that no other row
     owns `destination`: equal content there is the copy of this move, so the source is removed. Raises
     FileNotFoundError if neither exists, FileExistsError if another file took the destination, and otherwise
     as `move`.
     """
     folder = os.path.dirname(destination)
     if not os.path.lexists(source):
-        if not _holds(destination, sha256):
+        if not _holds(destination, evidence):
             raise FileNotFoundError(errno.ENOENT, "neither here nor there", source, None, destination)
     elif not os.path.lexists(destination):
-        move(source, destination)
+        move(source, destination, evidence if isinstance(evidence, bytes) else None)
     elif not _is_one_entry(source, destination):
-        if not _is_our_copy(source, destination, sha256):
+        if not _is_our_copy(source, destination, evidence):
             raise taken(source, destination)
         # If `rename` used a link, the copy may have a second name.
         with contextlib.suppress(FileNotFoundError):
@@ -127,20 +129,23 @@ def _is_one_entry(a: bytes, b: bytes) -> bool:
     return os.lstat(a).st_nlink < 2 or (one_folder and os.path.basename(a) == os.path.basename(b))
 
 
-def _holds(path: bytes, sha256: str | None) -> bool:
+def _holds(path: bytes, evidence: str | bytes | None) -> bool:
     content = _content(path)
-    return content is not None and content == (sha256 or content)
+    return content == evidence if evidence is not None else isinstance(content, str)
 
 
-def _is_our_copy(source: bytes, destination: bytes, sha256: str | None) -> bool:
-    return _holds(destination, sha256) and _content(destination) == _content(source)
+def _is_our_copy(source: bytes, destination: bytes, evidence: str | bytes | None) -> bool:
+    return _holds(destination, evidence) and _content(destination) == _content(source)
 
 
-def _copy_across(source: bytes, destination: bytes) -> None:
+def _copy_across(source: bytes, destination: bytes, target: bytes | None) -> None:
     # The kernel reports EXDEV first, so check now instead of after copying a large file.
     if os.path.lexists(destination):
         raise taken(source, destination)
     folder = os.path.dirname(destination)
+    if target is not None and _content(source) == target:
+        _link_across(source, destination, target)
+        return
     with opened(source) as descriptor:
         before = identity(descriptor)
         temporary = os.path.join(folder, copy_name(before))
@@ -155,6 +160,14 @@ def _copy_across(source: bytes, destination: bytes) -> None:
             raise
     with undone_on_error(destination):
         sync_folders([folder])
+        _unlink_if(source, before)
+
+
+def _link_across(source: bytes, destination: bytes, target: bytes) -> None:
+    before = identity(source)
+    os.symlink(target, destination)
+    with undone_on_error(destination):
+        sync_folders([os.path.dirname(destination)])
         _unlink_if(source, before)
 
 
@@ -216,5 +229,8 @@ def _expect_refusal(source: bytes, target: bytes) -> None:
         raise OSError(errno.ENOTSUP, "the file system renames over existing files", target)
 
 
-def _content(path: bytes) -> str | None:
-    return sha256(path) if os.path.isfile(path) and not os.path.islink(path) else None
+def _content(path: bytes) -> str | bytes | None:
+    """Return the SHA-256 of a file or the target of a symbolic link; None for anything else."""
+    if os.path.islink(path):
+        return os.readlink(path)
+    return sha256(path) if os.path.isfile(path) else None

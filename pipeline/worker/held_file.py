@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from db.schema.records import FileDecision
+from pipeline.files.links import Original
 from pipeline.files.moves import Identity
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ class InProgressFile(NamedTuple):
     """A claimed file; `identity` is the version that was last seen.
 
     `attempts` counts how often it was decoded alone. `resumed`: an earlier run, or try, may have interrupted
-    its last rename half way. A named tuple, for the same reason as `FileDecision`.
+    its last rename half way. `action` is how it is taken, None if it is moved; `link` is the original that
+    its symbolic link names, None for any other file. A named tuple, for the same reason as `FileDecision`.
     """
 
     id: int
@@ -48,6 +50,13 @@ class InProgressFile(NamedTuple):
     sha256: str | None = None
     decision: FileDecision | None = None
     resumed: bool = False
+    action: str | None = None
+    link: Original | None = None
+
+    @property
+    def target(self) -> bytes | None:
+        """What its symbolic link names; None for any other file."""
+        return os.path.join(*self.link) if self.link else None
 
     @property
     def origin(self) -> bytes:
