@@ -24,7 +24,8 @@ from db.schema.tables import Via
 from models.labels import NEITHER
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
-from pipeline.corrections.recorded_move import Change, Mover, Plan, RefusedError
+from pipeline.corrections.recorded_move import Change, Mover, Plan
+from pipeline.corrections.refused import RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.corrections.spellings import respelled
 from pipeline.decision import FAILED, UNCERTAIN
