@@ -23,6 +23,7 @@ from pipeline.corrections.refused import RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS
+from pipeline.files.links import evidence
 from pipeline.logs import printable
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class Mover:
             try:
                 if not plan.stays:
                     _make_folders(move, plan.root)
-                    moves.move(entry.path, destination, _target(entry))
+                    made_files.move(entry, destination)
             except FileExistsError:
                 self.ledger.abandon_move(move.id)
                 refused.add(destination)
@@ -191,7 +192,7 @@ class Mover:
             if owner.id != entry.id:
                 raise FileExistsError
             _make_folders(move, root)
-            moves.resume(move.source, move.destination, _target(entry) or entry.sha256)
+            moves.resume(move.source, move.destination, evidence(entry.link, entry.sha256))
         except FileExistsError:
             return self._give_up(move, "its place was taken, so the file was not moved")
         except FileNotFoundError:
@@ -248,11 +249,6 @@ def _verify(entry: Entry) -> None:
         raise RefusedError("is missing; put it back and try again") from error
     if not same:
         raise RefusedError("its content has changed since it was filed; nothing was moved")
-
-
-def _target(entry: Entry) -> bytes | None:
-    """Return what the symbolic link of a row names; None for any other file."""
-    return os.path.join(*entry.link) if entry.link else None
 
 
 def _choose(plan: Plan, refused: set[bytes]) -> bytes:

@@ -28,6 +28,7 @@ from pipeline.files.copy import (
 from pipeline.files.folders import FolderError, files_below, is_folder, make_folders, sync_folders
 from pipeline.files.naming import destination
 from pipeline.files.renames import create_empty, rename, taken, undone_on_error
+from pipeline.files.safe_open import NotRegularError
 from pipeline.permissions import as_usual
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "left_nothing",
     "make_folders",
     "move",
+    "move_link",
     "probe_folder",
     "rename",
     "resume",
@@ -69,12 +71,11 @@ class Probe:
     free: int
 
 
-def move(source: bytes, destination: bytes, target: bytes | None = None) -> None:
+def move(source: bytes, destination: bytes) -> None:
     """Move a file, by copy if `destination` is on another file system; never over another file.
 
-    With a `target`, a symbolic link to it is made there instead; any other link is refused there. The caller
-    makes the move durable with `sync_folders` of both folders. Raises FileExistsError (choose another name),
-    FileNotFoundError (the source is gone), FolderError (the destination's folder is gone),
+    The caller makes the move durable with `sync_folders` of both folders. Raises FileExistsError (choose
+    another name), FileNotFoundError (the source is gone), FolderError (the target's folder is gone),
     SourceChangedError, or another OSError if the system refuses; after each the file is where it was.
     """
     try:
@@ -83,7 +84,19 @@ def move(source: bytes, destination: bytes, target: bytes | None = None) -> None
         # Comparing st_dev would not predict this: a bind mount has the same one and refuses.
         if error.errno != errno.EXDEV:
             raise
-        _copy_across(source, destination, target)
+        _copy_across(source, destination)
+
+
+def move_link(source: bytes, destination: bytes, target: bytes) -> None:
+    """Move a symbolic link to `target`, as `move` does for files; raises as that does."""
+    try:
+        rename(source, destination)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        if _content(source) != target:
+            raise NotRegularError(errno.ELOOP, "is not the link that was made", source) from error
+        _link_across(source, destination, target)
 
 
 def resume(source: bytes, destination: bytes, evidence: str | bytes | None) -> None:
@@ -100,7 +113,10 @@ def resume(source: bytes, destination: bytes, evidence: str | bytes | None) -> N
         if not _holds(destination, evidence):
             raise FileNotFoundError(errno.ENOENT, "neither here nor there", source, None, destination)
     elif not os.path.lexists(destination):
-        move(source, destination, evidence if isinstance(evidence, bytes) else None)
+        if isinstance(evidence, bytes):
+            move_link(source, destination, evidence)
+        else:
+            move(source, destination)
     elif not _is_one_entry(source, destination):
         if not _is_our_copy(source, destination, evidence):
             raise taken(source, destination)
@@ -138,14 +154,11 @@ def _is_our_copy(source: bytes, destination: bytes, evidence: str | bytes | None
     return _holds(destination, evidence) and _content(destination) == _content(source)
 
 
-def _copy_across(source: bytes, destination: bytes, target: bytes | None) -> None:
+def _copy_across(source: bytes, destination: bytes) -> None:
     # The kernel reports EXDEV first, so check now instead of after copying a large file.
     if os.path.lexists(destination):
         raise taken(source, destination)
     folder = os.path.dirname(destination)
-    if target is not None and _content(source) == target:
-        _link_across(source, destination, target)
-        return
     with opened(source) as descriptor:
         before = identity(descriptor)
         temporary = os.path.join(folder, copy_name(before))
@@ -165,7 +178,7 @@ def _copy_across(source: bytes, destination: bytes, target: bytes | None) -> Non
 
 def _link_across(source: bytes, destination: bytes, target: bytes) -> None:
     before = identity(source)
-    os.symlink(target, destination)
+    os.symlink(target, destination)  # FileExistsError if there is something
     with undone_on_error(destination):
         sync_folders([os.path.dirname(destination)])
         _unlink_if(source, before)

@@ -189,8 +189,10 @@ class PlaceStep:
         moves.make_folders(os.path.dirname(destination), self._folder_of(destination))
         if file.resumed:
             moves.resume(file.spool, destination, file.target or file.sha256)
+        elif file.target:
+            moves.move_link(file.spool, destination, file.target)
         else:
-            moves.move(file.spool, destination, file.target)
+            moves.move(file.spool, destination)
 
     def _redirect(self, file: InProgressFile) -> None:
         """Choose another destination, because the first has been taken since."""

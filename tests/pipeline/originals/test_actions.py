@@ -23,12 +23,7 @@ def fill(pawsort: Installation) -> None:
         path.chmod(0o555 if path.is_dir() else 0o444)
 
 
-FILED = {
-    "cats/trip/day 1/good.jpg",
-    "cats/again.jpg",
-    "failed/trip/bad.jpg",
-    os.fsdecode(b"dogs/dog \xff.jpg"),
-}
+FILED = {"cats/trip/day 1/good.jpg", "cats/again.jpg", "failed/trip/bad.jpg", "dogs/dog \udcff.jpg"}
 
 
 def made(pawsort: Installation) -> set[str]:
