@@ -279,6 +279,8 @@ class Follower:
             found = lstat_any(path)
         except OSError:
             return not rows
+        if stat.S_ISLNK(found.st_mode):
+            return bool(rows)
         if not stat.S_ISREG(found.st_mode):
             return True
         seen = snapshot(path, found)

@@ -25,6 +25,7 @@ from pipeline.decision import FAILED
 from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.files import moves
 from pipeline.learning.versions import Version, family
+from pipeline.originals.checks import refuse_unlinkable
 from pipeline.permissions import limited, make_folder
 from pipeline.worker import heartbeat
 
@@ -35,7 +36,7 @@ def prepare_folders(settings: Settings) -> None:
     """Make the folders of Pawsort, and inboxes that no worker has seen before.
 
     An inbox that was seen before and is missing may be a disk that is not mounted; the worker waits for it.
-    Raises SettingsError.
+    Raises SettingsError, also if an inbox cannot be hard-linked.
     """
     beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
     seen = {inbox.path for inbox in beat.inboxes} if beat else set()
@@ -49,6 +50,7 @@ def prepare_folders(settings: Settings) -> None:
             settings.spool.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"{error.filename}: cannot make this folder: {error.strerror}") from error
+    refuse_unlinkable(settings)
 
 
 def refuse_bare_mount(settings: Settings, bundle: Bundle, engine: Engine) -> None:

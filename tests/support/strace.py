@@ -18,8 +18,8 @@ from tests.support.fork_server import ForkedWorker
 STRACE = shutil.which("strace")
 CHANGES = (
     "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "unlink", "unlinkat",
-    "rmdir", "openat", "write", "pwrite64", "ftruncate", "fallocate", "fsync", "fdatasync", "utimensat", "fchmod",
-    "fchown", "flock",
+    "rmdir", "openat", "write", "pwrite64", "ftruncate", "fallocate", "fsync", "fdatasync", "utimensat",
+    "fchmod", "fchown", "flock",
 )  # fmt: skip
 READS = (
     "openat",
