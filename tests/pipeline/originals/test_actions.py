@@ -100,3 +100,19 @@ def test_what_people_do_in_sorted_does_not_take_the_original_again(pawsort: Inst
     pawsort.run_worker()
     assert len(pawsort.rows("id")) == 1
     assert state_of(pawsort.inbox) == before
+
+
+def test_killed_after_the_claim_the_original_stays(pawsort: Installation) -> None:
+    fill(pawsort)
+    before = state_of(pawsort.inbox)
+    killed = pawsort.worker()
+    killed.start()
+    while not killed.in_flight.claim.claim_batch():
+        killed.in_flight.intake.poll(0)
+    killed.in_flight.claim.bring_in()  # and then it is gone: nothing else was done
+    killed.stop()
+    assert {state for (state,) in pawsort.rows("state")} == {"claimed"}
+    pawsort.run_worker()
+    assert state_of(pawsort.inbox) == before
+    assert made(pawsort) == FILED
+    assert len(pawsort.rows("id")) == 4
