@@ -28,6 +28,7 @@ from pipeline.ranges import (
     HostAddress,
     HostName,
     ModelName,
+    OutcomeSettings,
     PatternText,
     Section,
     TimeOfDay,
@@ -155,6 +156,7 @@ class Settings(BaseSettings):
     model: ModelName = "cats_dogs"
     engine: EngineKind = "auto"
     filing: FilingSettings = FilingSettings()
+    outcomes: OutcomeSettings = OutcomeSettings()
     decision: DecisionSettings = DecisionSettings()
     batch: BatchSettings = BatchSettings()
     watch: WatchSettings = WatchSettings()

@@ -202,6 +202,21 @@ class FilingSettings(Section):
     action: FilingAction = "move"
 
 
+def _outcome(name: str) -> str:
+    """Return the name of a folder in `sorted`, which may be written with that before it."""
+    folder = name.removeprefix("sorted/")
+    _folder(Path(_without_control(folder)))
+    if not folder or "/" in folder or folder.startswith(".") or folder in ("failed", "duplicates"):
+        raise ValueError("expected the name of a folder in `sorted`, such as uncertain or neither")
+    return folder
+
+
+class OutcomeSettings(Section):
+    """Where photos go that have no class: `neither` is the folder of those that a person called so."""
+
+    neither: Annotated[str, AfterValidator(_outcome)] = "uncertain"
+
+
 def inbox_of(number: int, item: Any) -> tuple[Any, FilingAction | None]:
     """Return the path and the action of one item of `inboxes`. Raises ValidationError."""
     if not isinstance(item, dict):

@@ -23,7 +23,7 @@ from models.errors import in_words
 from pipeline.by_hand import memory
 from pipeline.by_hand.comparison import Comparison, fits
 from pipeline.by_hand.folder_guard import FolderGuard
-from pipeline.by_hand.folder_labels import FolderLabels, ignorer_below
+from pipeline.by_hand.folder_labels import ignorer_below, labels_of
 from pipeline.by_hand.missing import Missing
 from pipeline.by_hand.recorder import Recorder, Work
 from pipeline.by_hand.take_up import TakeUp
@@ -95,7 +95,7 @@ class Follower:
         self._now = now
         self._memory = memory.load(settings.state, now().timestamp())
         self._guard = FolderGuard(self._root, self._memory)
-        self._recorder = Recorder(engine, settings, FolderLabels(folders), self._memory, now)
+        self._recorder = Recorder(engine, settings, labels_of(folders, settings), self._memory, now)
         self._missing = Missing(engine, self._guard, max(1.0, 2 * self._settle))
         self._watcher = InboxWatcher(settings.sorted, settings.watch.mode, CHANGES)
         self._ignored = ignorer_below(self._root)

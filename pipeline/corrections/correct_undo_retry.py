@@ -28,7 +28,7 @@ from pipeline.corrections.recorded_move import Change, Mover, Plan
 from pipeline.corrections.refused import RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.corrections.spellings import respelled
-from pipeline.decision import FAILED, UNCERTAIN
+from pipeline.decision import FAILED
 from pipeline.errors import SettingsError
 from pipeline.files.exclusive_lock import exclusive
 
@@ -75,17 +75,17 @@ def correct(
 
     A file is a path under `sorted`, absolute or relative to the working folder, or a name that exactly one
     row has, or a `Known` row. `folders` maps the labels to their folders, as in the bundle if None; `neither`
-    and other labels without a folder go to uncertain/. A file that is there already is only confirmed. Raises
+    goes to the folder that the settings name. A file that is there already is only confirmed. Raises
     SettingsError for an unknown label, ModelError, LockError, DatabaseError.
     """
     known = load_bundle(settings).folders if folders is None else folders
     if label not in known and label != NEITHER:
         raise SettingsError(f"--as {label}: expected one of {', '.join(dict.fromkeys([*known, NEITHER]))}")
     mover = Mover(engine, settings, by, now, via)
-    planner = _Planner(engine, settings, mover)
+    planner, neither = _Planner(engine, settings, mover), settings.outcomes.neither
     with moves_lock(settings):
         mover.recover()
-        return [planner.correct(file, label, known.get(label, UNCERTAIN)) for file in dict.fromkeys(files)]
+        return [planner.correct(file, label, known.get(label, neither)) for file in dict.fromkeys(files)]
 
 
 def undo(

@@ -16,6 +16,7 @@ from models.bundle.bundle import Bundle
 from pipeline.classifier.configured_model import (
     load_version,
     outcome_folders,
+    refuse_class_for_neither,
     worker_classifier,
 )
 from pipeline.classifier.model_switch import LoadedModel, ModelSwitch
@@ -74,6 +75,7 @@ def probe_folders(settings: Settings, bundle: Bundle) -> None:
     A folder that refuses them is logged: its files wait. Raises PawsortError if all folders refuse, or if one
     would let files be overwritten.
     """
+    refuse_class_for_neither(settings, bundle)
     refused: dict[Path, OSError] = {}
     crosses = []
     folders = [settings.sorted / name for name in outcome_folders(bundle)]
