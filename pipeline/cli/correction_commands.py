@@ -66,6 +66,8 @@ def undo(
 ) -> None:
     """Revert moves: a corrected file returns to its former folder, a filed one to its inbox.
 
+    What was copied or linked is removed instead, once it is checked that its original is kept.
+
     The worker ignores a file that was put back until it is changed or renamed.
 
     Example: pawsort undo --last 1
