@@ -45,15 +45,20 @@ def link_open(descriptor: int, destination: bytes) -> None:
     os.link(opened_file, destination, src_dir_fd=descriptor, follow_symlinks=True)
 
 
-def copy_open(descriptor: int, destination: bytes, check: Callable[[bytes], None]) -> None:
-    """Make `destination` a copy of an open file, as `put` does.
+def copy_open(
+    descriptor: int,
+    destination: bytes,
+    check: Callable[[bytes], None],
+    write: Callable[[int, bytes], None] | None = None,
+) -> None:
+    """Make `destination` a copy of an open file, as `put` does; by `write` where no blocks can be shared.
 
     `check` is called with the path of the copy before that gets its name, and may raise OSError.
     """
     temporary = os.path.join(os.path.dirname(destination), copy_name(identity(descriptor)))
     try:
         if not _clone(descriptor, temporary):
-            copy(descriptor, temporary)
+            (write or copy)(descriptor, temporary)
         check(temporary)
         rename(temporary, destination)
     finally:

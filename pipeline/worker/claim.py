@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import stat
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -18,10 +17,10 @@ from pipeline.files.folders import SYSTEM_ERRNOS, try_name
 from pipeline.files.links import content_identity
 from pipeline.files.safe_open import NotRegularError, RefusedError, reached, refuse_unwritable
 from pipeline.originals.memory import OriginalMemory
-from pipeline.originals.taking import is_settled, take
+from pipeline.originals.taking import is_settled, sync_copy, take
 from pipeline.watch.batch_cutter import BatchCutter
 from pipeline.watch.inbox import Inbox
-from pipeline.worker.held_file import InProgressFile, RetryQueue
+from pipeline.worker.held_file import InProgressFile, RetryQueue, put_back_irregular
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +180,7 @@ class ClaimStep:
             self._bring_in(self._outside[0])
             self._outside.popleft()
         self._commit()
+        self._sync_copies()
         moves.sync_folders(self._unsynced)
         self._unsynced.clear()
         for file in self._arrived:
@@ -238,6 +238,15 @@ class ClaimStep:
             taken = InProgressFile(row.id, inbox, file.source, spool, file.identity)
             self._outside.append(taken._replace(action=file.action, link=link))
 
+    def _sync_copies(self) -> None:
+        for file in [file for file in self._arrived if file.action == "copy" and os.path.lexists(file.spool)]:
+            try:
+                sync_copy(file.spool)
+            except OSError:
+                self._arrived.remove(file)
+                self._outside.append(file)
+                raise
+
     def _commit(self) -> None:
         """Record files that are gone or refused, each once even if the next statement fails."""
         if self._to_vanish:
@@ -282,17 +291,6 @@ class ClaimStep:
             moves.move(path, file.spool)
             if put_back_irregular(file):
                 raise FileNotFoundError(errno.ENOENT, "is not a regular file any more", file.origin)
-
-
-def put_back_irregular(file: InProgressFile) -> bool:
-    """Move back a link or folder that took the file's name; return whether it was one. Raises OSError."""
-    if stat.S_ISREG(os.lstat(file.spool).st_mode):
-        return False
-    with reached(file.inbox, file.source) as path:
-        folder, name = os.path.split(path)
-        moves.rename(file.spool, moves.destination(folder, name, os.path.lexists))
-    log.warning("%a is not a regular file any more; left in its inbox", os.fsdecode(file.origin))
-    return True
 
 
 def identify(ledger: Ledger, files: Sequence[InProgressFile]) -> None:

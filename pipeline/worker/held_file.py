@@ -22,13 +22,16 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from db.schema.records import FileDecision
+from pipeline.files import moves
 from pipeline.files.links import Original
 from pipeline.files.moves import Identity
+from pipeline.files.safe_open import reached
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +75,17 @@ class InProgressFile(NamedTuple):
     def destination(self) -> bytes | None:
         """The absolute path that it is moved to, once that is chosen."""
         return self.decision.destination if self.decision else None
+
+
+def put_back_irregular(file: InProgressFile) -> bool:
+    """Move back a link or folder that took the file's name; return whether it was one. Raises OSError."""
+    if stat.S_ISREG(os.lstat(file.spool).st_mode):
+        return False
+    with reached(file.inbox, file.source) as path:
+        folder, name = os.path.split(path)
+        moves.rename(file.spool, moves.destination(folder, name, os.path.lexists))
+    log.warning("%a is not a regular file any more; left in its inbox", os.fsdecode(file.origin))
+    return True
 
 
 @dataclass(slots=True)

@@ -17,9 +17,9 @@ from pipeline.config import Settings
 from pipeline.files import moves
 from pipeline.files.links import evidence
 from pipeline.files.safe_open import reached
-from pipeline.worker.claim import ClaimStep, identify, put_back_irregular
+from pipeline.worker.claim import ClaimStep, identify
 from pipeline.worker.classify import ClassifyStep
-from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
+from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue, put_back_irregular
 from pipeline.worker.place import PlaceStep
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,9 @@ class Recovery:
             self._place.enqueue(file)
         elif in_spool and not file.action and put_back_irregular(file):
             self._ledger.vanish([file.id], at)
+        elif in_spool and self._may_be_unsynced(entry, file):
+            os.unlink(file.spool)
+            self._claim.enqueue(file)
         elif in_spool:
             # An original that stays is there too, and must stay.
             if not file.action and self._is_half_claimed(file):
@@ -140,6 +143,10 @@ class Recovery:
         # With any action, `take` compares the whole identity.
         same = bool(file.action) or (status.st_dev, status.st_ino) == file.identity[:2]
         return stat.S_ISREG(status.st_mode) and same
+
+    def _may_be_unsynced(self, entry: Entry, file: InProgressFile) -> bool:
+        """Return whether a copy whose original is there may not be durable: its row has no identity of it."""
+        return entry.state == "claimed" and file.action == "copy" and self._is_half_claimed(file)
 
     def _is_half_claimed(self, file: InProgressFile) -> bool:
         """Return whether a claim by copy was interrupted before the original was removed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scripts.safeguards.safeguard import Safeguard, of
 
 _ACTIONS = "pipeline/originals/test_actions.py::test_"
+_COPIES = "pipeline/originals/test_copies.py::test_"
 _UNDO = "pipeline/originals/test_undo.py::test_"
 _REFUSED = "pipeline/originals/test_refused.py::test_"
 _MEMORY = "pipeline/originals/test_memory.py::test_"
@@ -18,6 +19,30 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            if self._is_half_claimed(file):\n",
         (),
         (f"{_ACTIONS}killed_after_the_claim_the_original_stays",),
+    ),
+    of(
+        "a copy is synced before its row has its identity",
+        "pipeline/worker/claim.py",
+        "        self._sync_copies()\n",
+        "",
+        (),
+        (f"{_COPIES}a_copy_is_synced_before_its_row_has_its_identity",),
+    ),
+    of(
+        "a copy that could not be synced is made again",
+        "pipeline/originals/taking.py",
+        "    except OSError:\n        os.unlink(spool)\n        raise\n",
+        "    except OSError:\n        raise\n",
+        (),
+        (f"{_COPIES}a_copy_that_the_disk_cannot_write_is_made_again",),
+    ),
+    of(
+        "a copy that may not be durable is made again",
+        "pipeline/worker/recovery.py",
+        "        elif in_spool and self._may_be_unsynced(entry, file):\n",
+        "        elif False:\n",
+        (),
+        (f"{_COPIES}a_copy_that_may_not_be_durable_is_made_again_after_a_power_cut",),
     ),
     of(
         "a link in the spool that was made is not put back",

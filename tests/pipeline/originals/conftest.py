@@ -27,6 +27,12 @@ def install(tmp_path: Path) -> Iterator[Callable[[str], Installation]]:
         pawsort.close()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once."""
+    monkeypatch.setattr("pipeline.worker.loop.BACKOFF_SECONDS", (0.0,))
+
+
 @pytest.fixture(params=ACTIONS)
 def pawsort(request: pytest.FixtureRequest, install: Callable[[str], Installation]) -> Installation:
     """An installation with each of the actions."""

@@ -91,7 +91,7 @@ def test_a_link_that_is_refused_is_said_once_and_nothing_else_is_made(
 def test_an_original_that_changes_while_it_is_copied_is_copied_again_later(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pawsort, copy = install("copy"), exact_copy.copy
+    pawsort, copy = install("copy"), taking.copy_quickly
     original = pawsort.drop("x.jpg", b"1<cat>")
     monkeypatch.setattr("pipeline.watch.stability.LONGEST_REST_SECONDS", 0.05)
 
@@ -101,7 +101,7 @@ def test_an_original_that_changes_while_it_is_copied_is_copied_again_later(
             Path(os.fsdecode(original)).write_bytes(b"22<dog>")
 
     monkeypatch.setattr(exact_copy, "_clone", lambda *_: False)
-    monkeypatch.setattr(exact_copy, "copy", write_meanwhile)
+    monkeypatch.setattr(taking, "copy_quickly", write_meanwhile)
     pawsort.run_worker()
     pawsort.run_worker()
     assert pawsort.rows("outcome") == [("dogs",)]
