@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_serializer, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
@@ -21,16 +21,22 @@ from models import plain_yaml, regular_files
 from pipeline import overlapping_folders
 from pipeline.errors import SettingsError
 from pipeline.ranges import (
+    HIDDEN,
+    FilingAction,
+    FilingSettings,
     Folder,
     HostAddress,
     HostName,
     ModelName,
+    OutcomeSettings,
     PatternText,
+    Section,
     TimeOfDay,
     TimeZone,
     Token,
     Words,
     explain,
+    inbox_of,
     is_loopback_host,
     known_settings,
     no_boolean,
@@ -45,13 +51,7 @@ FILE_VARIABLE = "PAWSORT_CONFIG"
 Permissions = Literal["private", "group", "umask"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    _booleans = field_validator("*", mode="before")(no_boolean)
-
-
-class DecisionSettings(_Section):
+class DecisionSettings(Section):
     """When a file is filed, and when it goes to uncertain/ for review."""
 
     target_precision: float = Field(0.995, ge=0.5, le=1.0)
@@ -59,14 +59,14 @@ class DecisionSettings(_Section):
     calibration: Literal["model", "own"] = "model"
 
 
-class BatchSettings(_Section):
+class BatchSettings(Section):
     """Number of files that are classified together, and how long the first waits for others."""
 
     size: int = Field(64, ge=1, le=1024)
     wait_seconds: float = Field(0.2, ge=0.0, le=60.0)
 
 
-class WatchSettings(_Section):
+class WatchSettings(Section):
     """How new files are noticed, when they count as complete, and whether `sorted` is followed."""
 
     mode: Literal["auto", "native", "polling"] = "auto"
@@ -78,7 +78,7 @@ class WatchSettings(_Section):
     _booleans = field_validator("mode", "settle_seconds", "rescan_seconds", mode="before")(no_boolean)
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """Limits for reading and decoding a file; only the first frame of an animation is decoded."""
 
     file_mb: float = Field(200.0, ge=1e-6, le=1e6)
@@ -98,7 +98,7 @@ class LimitSettings(_Section):
         return int(self.megapixels * 1_000_000)
 
 
-class ReportSettings(_Section):
+class ReportSettings(Section):
     """When the nightly reports are written, and the time zone of their days."""
 
     at: TimeOfDay = "00:10"
@@ -110,7 +110,7 @@ class ReportSettings(_Section):
         return ZoneInfo(self.timezone)
 
 
-class WebSettings(_Section):
+class WebSettings(Section):
     """Address of the web pages; any other than loopback needs a token."""
 
     host: HostAddress = "127.0.0.1"
@@ -125,7 +125,7 @@ class WebSettings(_Section):
         return self
 
 
-class LearnSettings(_Section):
+class LearnSettings(Section):
     """When a model is learnt from what people said, in the time zone of the reports, and who promotes it."""
 
     at: TimeOfDay | None = None
@@ -133,7 +133,7 @@ class LearnSettings(_Section):
     promote: Literal["ask", "auto"] = "ask"
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """Format and level of the log on stderr."""
 
     format: Literal["text", "json"] = "text"
@@ -158,6 +158,8 @@ class Settings(BaseSettings):
     database: Words | None = None
     model: ModelName = "cats_dogs"
     engine: EngineKind = "auto"
+    filing: FilingSettings = FilingSettings()
+    outcomes: OutcomeSettings = OutcomeSettings()
     decision: DecisionSettings = DecisionSettings()
     batch: BatchSettings = BatchSettings()
     watch: WatchSettings = WatchSettings()
@@ -170,11 +172,17 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
 
     base: Path = Field(default_factory=Path.cwd, exclude=True)
+    inbox_actions: tuple[FilingAction | None, ...] = Field((), exclude=True)
 
     @property
     def spool(self) -> Path:
         """Folder of claimed files until they are filed."""
         return self.state / "spool"
+
+    def action_of(self, inbox: Path) -> FilingAction:
+        """Return how files are taken from one of the inboxes."""
+        own = dict(zip(self.inboxes, self.inbox_actions, strict=False))
+        return own.get(inbox) or self.filing.action
 
     @property
     def database_url(self) -> str:
@@ -194,6 +202,21 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Give the environment priority over the file, whose values are the keyword arguments."""
         return env_settings, init_settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_inboxes(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Take the actions out of the list of inboxes, which then has their paths alone."""
+        if not isinstance(given := values.get("inboxes"), list) or not given:
+            return values
+        paths, actions = zip(*map(inbox_of, range(len(given)), given), strict=True)
+        return {**values, "inboxes": paths, "inbox_actions": actions}
+
+    @field_serializer("inboxes")
+    def _with_actions(self, inboxes: tuple[Path, ...]) -> list[Any]:
+        own = (*self.inbox_actions, *[None] * len(inboxes))
+        pairs = zip(map(str, inboxes), own, strict=False)
+        return [{"path": path, "action": action} if action else path for path, action in pairs]
 
     @model_validator(mode="after")
     def _absolute_paths(self) -> Self:
@@ -261,8 +284,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
     if odd := [key for key in values if not isinstance(key, str)]:
         raise SettingsError(f"{path}: {plain_yaml.quoted(odd[0])}: expected the name of a setting")
-    if "base" in values:
-        raise SettingsError(f"{path}: base: unknown key; known: {', '.join(known_settings(Settings))}")
+    if hidden := [key for key in HIDDEN if key in values]:
+        raise SettingsError(f"{path}: {hidden[0]}: unknown key; known: {', '.join(known_settings(Settings))}")
     return values
 
 

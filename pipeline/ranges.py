@@ -12,11 +12,11 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from models import plain_yaml
 from pipeline.control_characters import CONTROL
@@ -146,6 +146,9 @@ PatternText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidato
 Folder = Annotated[Path, AfterValidator(_folder)]
 """The path of a folder, which need not exist."""
 
+FilingAction = Literal["move", "copy", "hardlink", "symlink"]
+"""How a file is taken from its inbox; with all but `move` the original stays as it is."""
+
 TimeZone = Annotated[str, AfterValidator(_known_timezone)]
 """A name of the IANA time zone database."""
 
@@ -172,6 +175,67 @@ def no_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("expected no true, false, yes, no, on or off")
     return value
+
+
+HIDDEN = ("base", "inbox_actions")
+"""Fields of the settings that no file and no variable may set."""
+
+
+class Section(BaseModel):
+    """A section of the settings: frozen, without unknown keys, and without booleans for numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    _booleans = field_validator("*", mode="before")(no_boolean)
+
+
+class InboxSettings(Section):
+    """A watched folder; `action` is None if it is that of all inboxes."""
+
+    path: Folder
+    action: FilingAction | None = None
+
+
+class FilingSettings(Section):
+    """How files are taken from the inboxes that do not say it themselves."""
+
+    action: FilingAction = "move"
+
+
+def _outcome(name: str) -> str:
+    """Return the name of a folder in `sorted`, which may be written with that before it."""
+    folder = name.removeprefix("sorted/")
+    _folder(Path(_without_control(folder)))
+    if not folder or "/" in folder or folder.startswith(".") or folder in ("failed", "duplicates"):
+        raise ValueError("expected the name of a folder in `sorted`, such as uncertain or neither")
+    return folder
+
+
+class OutcomeSettings(Section):
+    """Where photos go that have no class: `neither` is the folder of those that a person called so."""
+
+    neither: Annotated[str, AfterValidator(_outcome)] = "uncertain"
+
+
+def inbox_of(number: int, item: Any) -> tuple[Any, FilingAction | None]:
+    """Return the path and the action of one item of `inboxes`. Raises ValidationError."""
+    if not isinstance(item, dict):
+        return item, None
+    try:
+        inbox = InboxSettings.model_validate(item)
+    except ValidationError as error:
+        problems = [_within(("inboxes", number), problem) for problem in error.errors()]
+        raise ValidationError.from_exception_data("Settings", problems) from error
+    return inbox.path, inbox.action
+
+
+def _within(place: tuple[str | int, ...], problem: ErrorDetails) -> InitErrorDetails:
+    kind: str | PydanticCustomError = problem["type"]
+    if kind == "extra_forbidden":
+        known = ", ".join(known_settings(InboxSettings))
+        kind = PydanticCustomError("unknown_key", "unknown key; known: {known}", {"known": known})
+    loc, input, ctx = (*place, *problem["loc"]), problem["input"], problem.get("ctx", {})
+    return InitErrorDetails(type=kind, loc=loc, input=input, ctx=ctx)
 
 
 EXPECTED = {
@@ -217,4 +281,4 @@ def siblings(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
 
 def known_settings(model: type[BaseModel]) -> list[str]:
     """Return the names of the settings of a section."""
-    return [name for name in model.model_fields if name != "base"]
+    return [name for name in model.model_fields if name not in HIDDEN]

@@ -30,7 +30,8 @@ ORDERS = (
     (
         "pipeline.cli", "pipeline.setup", "pipeline.web", "pipeline.doctor", "pipeline.worker",
         "pipeline.spot_checks", "pipeline.by_hand", "pipeline.corrections", "pipeline.export",
-        "pipeline.classifier", "pipeline.learning", "pipeline.watch", "pipeline.reports", "pipeline.files",
+        "pipeline.classifier", "pipeline.learning", "pipeline.originals", "pipeline.watch", "pipeline.reports",
+        "pipeline.files",
         "pipeline",
     ),
     (

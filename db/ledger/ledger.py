@@ -14,9 +14,7 @@ arguments and aware. Every method raises DatabaseError.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -25,9 +23,19 @@ from sqlalchemy import Connection, CursorResult, Engine, delete, insert, select,
 from db.connection.engine import reading, writing
 from db.connection.errors import LedgerError
 from db.ledger import statements
+from db.ledger.claims import GONE, claimed_row, new_tokens, supersede
 from db.ledger.move_records import MoveBook
 from db.schema.file_names import RawName, escape
-from db.schema.records import Action, ClaimedFile, Entry, FileDecision, Identity, Move, SettledFile
+from db.schema.records import (
+    Action,
+    ClaimedFile,
+    Entry,
+    FileDecision,
+    Identity,
+    Move,
+    SettledFile,
+    in_words,
+)
 from db.schema.rows import entries_by, entry_of, in_pieces
 from db.schema.tables import IS_FILED, IS_PENDING, IS_UNFINISHED, State, files, moves
 
@@ -36,10 +44,7 @@ __all__ = [
     "SettledFile",
 ]  # fmt: skip
 
-_SEEN = tuple(field.name for field in fields(SettledFile))
 _STATE = files.c.state
-# The index that counts confidences has no column for the state.
-_GONE = {"state": "vanished", "path": None, "confidence": None}
 
 
 class Ledger(MoveBook):
@@ -56,10 +61,10 @@ class Ledger(MoveBook):
         """
         if not settled:
             return []
-        tokens = _tokens(len(settled))
-        rows = [_claimed(file, token, at) for file, token in zip(settled, tokens, strict=True)]
+        tokens = new_tokens(len(settled))
+        rows = [claimed_row(file, token, at) for file, token in zip(settled, tokens, strict=True)]
         with writing(self._engine) as connection:
-            _supersede(connection, settled, at)
+            supersede(connection, settled, at)
             ids = {token: id for id, token in connection.execute(statements.CLAIM, rows)}
             # One statement for the batch, after the inserts: the names contain the ids.
             named = {"ids": list(ids.values()), "spool": escape(os.path.join(self._spool, b""))}
@@ -73,7 +78,7 @@ class Ledger(MoveBook):
         as its inbox and size and mtime 0: only its name is known.
         """
         unknown = SettledFile(os.fsdecode(self._spool), spool_name, 0, 0, 0, 0, at)
-        row = _claimed(unknown, os.fsdecode(spool_name), at)
+        row = claimed_row(unknown, os.fsdecode(spool_name), at)
         known = {"spool_name": row["spool_name"], "path": os.path.join(self._spool, spool_name)}
         with writing(self._engine) as connection:
             vanished = files.c.spool_name == known["spool_name"], _STATE == "vanished"
@@ -107,14 +112,24 @@ class Ledger(MoveBook):
         rows = [{"row_id": id, "new_attempts": attempts, "at": at} for id, attempts in items]
         self._each(statements.RELEASE, rows, "release", "decoding")
 
-    def reclaim(self, id: int, bytes: int, mtime_ns: int, at: datetime) -> None:
-        """Record that the content changed in the spool: the file has a new size and mtime and starts over."""
+    def reclaim(
+        self, id: int, bytes: int, mtime_ns: int, at: datetime, original: Identity | None = None
+    ) -> None:
+        """Record that the content changed in the spool: the file has a new size and mtime and starts over.
+
+        `original` is the identity of the original now, if the file is a link to it.
+        """
+        also = {} if original is None else {"original": in_words(original)}
         with writing(self._engine) as connection:
             changed = update(files).where(files.c.id == id, statements.BEFORE_DECISION)
-            done = connection.execute(
-                changed.values(state="claimed", bytes=bytes, mtime_ns=mtime_ns, sha256=None, changed_at=at)
-            )
+            new = {"state": "claimed", "bytes": bytes, "mtime_ns": mtime_ns, "sha256": None, "changed_at": at}
+            done = connection.execute(changed.values(**new, **also))
             _all_took(done, [id], "reclaim", "claimed", "decoding")
+
+    def identify(self, copies: Mapping[int, Identity]) -> None:
+        """Record the identities of the copies, by id, that were made of claimed files."""
+        rows = [{"row_id": id, "new_dev": dev, "new_ino": ino} for id, (dev, ino, _, _) in copies.items()]
+        self._each(statements.IDENTIFY, rows, "identify", "claimed", "decoding")
 
     def decide(self, decisions: Sequence[FileDecision], at: datetime) -> None:
         """Record decisions, each with its destination, before the files are renamed."""
@@ -153,7 +168,7 @@ class Ledger(MoveBook):
         """Record that a file which an undo has put back counts as a new delivery when it is claimed again."""
         with writing(self._engine) as connection:
             undone = update(files).where(files.c.id == id, _STATE == "undone")
-            done = connection.execute(undone.values(**_GONE, changed_at=at))
+            done = connection.execute(undone.values(**GONE, changed_at=at))
             _all_took(done, [id], "let_go", "undone")
 
     def end(self, entries: Sequence[Entry], at: datetime) -> set[int]:
@@ -240,21 +255,6 @@ class Ledger(MoveBook):
             _all_took(connection.execute(step, rows), [row["row_id"] for row in rows], name, *before)
 
 
-def _tokens(count: int) -> list[str]:
-    """Return `count` different random parts of names in the spool, 8 hexadecimal digits each."""
-    tokens: set[str] = set()
-    while len(tokens) < count:
-        tokens.add(secrets.token_hex(4))
-    return list(tokens)
-
-
-def _claimed(file: SettledFile, spool_name: str, at: datetime) -> dict[str, Any]:
-    stamps = {"claimed_at": at, "changed_at": at, "attempts": 0}
-    name = os.path.basename(file.source)
-    as_seen = {name: getattr(file, name) for name in _SEEN}
-    return {**as_seen, **stamps, "state": "claimed", "name": name, "spool_name": spool_name}
-
-
 def _decided(decision: FileDecision, at: datetime) -> dict[str, Any]:
     if decision.destination is None:
         raise LedgerError(f"The decision on file {decision.id} has no destination; nothing was changed.")
@@ -271,21 +271,6 @@ def _all_took(done: CursorResult[Any], ids: Collection[int], step: str, *before:
         )
 
 
-def _supersede(connection: Connection, settled: Sequence[SettledFile], at: datetime) -> None:
-    """End the rows of undone files that have the same path as one of these files, or are the same, renamed.
-
-    An inode alone does not tell, as exFAT gives it to another file at the next mount; nor does a device.
-    """
-    if not connection.scalar(statements.SOME_UNDONE):
-        return
-    seen, paths = {file.identity[1:] for file in settled}, {file.path for file in settled}
-    touched = {"paths": sorted(paths), "inodes": sorted({file.ino for file in settled})}
-    undone = map(entry_of, connection.execute(statements.UNDONE_LIKE, touched))
-    old = [e.id for e in undone if (e.ino, e.bytes, e.mtime_ns) in seen or e.path in paths]
-    for part in in_pieces(old):
-        connection.execute(update(files).where(files.c.id.in_(part)).values(**_GONE, changed_at=at))
-
-
 def _end(connection: Connection, ids: Collection[int], at: datetime) -> set[int]:
     """End the rows of filed files, except those that a correction or undo is moving."""
     if not ids:
@@ -296,5 +281,5 @@ def _end(connection: Connection, ids: Collection[int], at: datetime) -> set[int]
     moving = select(moves.c.file_id).where(moves.c.file_id.in_(ending), text(IS_PENDING))
     ending -= set(connection.execute(moving).scalars())
     ended = update(files).where(files.c.id.in_(ending))
-    connection.execute(ended.values(**_GONE, outcome=None, changed_at=at))
+    connection.execute(ended.values(**GONE, outcome=None, changed_at=at))
     return ending

@@ -25,6 +25,9 @@ BEGIN_DECODING = (
         changed_at=bindparam("at"),
     )
 )
+IDENTIFY = (
+    update(files).where(_ONE_FILE, BEFORE_DECISION).values(dev=bindparam("new_dev"), ino=bindparam("new_ino"))
+)
 RELEASE = (
     update(files)
     .where(_ONE_FILE, _STATE == "decoding")
@@ -88,7 +91,7 @@ MOST_ALIKE = 20
 
 _LAST_MOVE = select(func.max(moves.c.id)).where(moves.c.file_id == files.c.id).scalar_subquery()
 _CORRECTION = case((files.c.corrected_to.is_not(None), _LAST_MOVE))
-_UNDONE_FILING = (
+UNDONE_FILING = (
     select(moves.c.id)
     .where(moves.c.file_id == files.c.id, moves.c.kind == "undo", moves.c.undoes.is_(None))
     .exists()
@@ -96,7 +99,7 @@ _UNDONE_FILING = (
 _RELEVANT = or_(
     _STATE.in_(("decided", "filed")),
     # A correction still counts after the row of a file that came in again has ended, or it was deleted.
-    and_(_STATE.in_(("vanished", "removed")), files.c.corrected_to.is_not(None), ~_UNDONE_FILING),
+    and_(_STATE.in_(("vanished", "removed")), files.c.corrected_to.is_not(None), ~UNDONE_FILING),
 )
 _RANKED = (
     select(

@@ -1,4 +1,4 @@
 """Every read.
 
-Imports `connection` and `schema`.
+Imports `connection`, `ledger` and `schema`.
 """

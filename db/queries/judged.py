@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, select, text
 
 from db.connection.engine import reading
 from db.schema.file_names import RawName
+from db.schema.rows import CONTENT_PATH
 from db.schema.tables import IS_CORRECTED, IS_FILED, files
 
 PAGE = 2_000
@@ -31,8 +32,8 @@ class Judged(NamedTuple):
     reviewed_at: datetime | None
 
 
-_NAMED = {"label": "corrected_to"}
-_COLUMNS = tuple(files.c[_NAMED.get(field, field)] for field in Judged._fields)
+_NAMED = {"label": files.c.corrected_to, "path": CONTENT_PATH}
+_COLUMNS = tuple(_NAMED[field] if field in _NAMED else files.c[field] for field in Judged._fields)
 
 
 def judged(engine: Engine) -> Iterator[Judged]:
@@ -74,7 +75,7 @@ class Filed(NamedTuple):
 def filed(engine: Engine, limit: int) -> list[Filed]:
     """Return the `limit` photos that were filed last by an answer, the latest first. Raises DatabaseError."""
     answered = text(f"{IS_FILED} AND NOT {IS_CORRECTED} AND sha256 IS NOT NULL AND prediction IS NOT NULL")
-    newest = select(*(files.c[field] for field in Filed._fields)).where(answered)
+    newest = select(files.c.id, CONTENT_PATH, files.c.sha256).where(answered)
     newest = newest.order_by(files.c.filed_at.desc(), files.c.id.desc()).limit(limit)
     with reading(engine) as connection:
         return [Filed(*row) for row in connection.execute(newest)]

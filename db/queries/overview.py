@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select, text
 from db.connection.engine import reading
 from db.schema.file_names import RawName, can_stand
 from db.schema.records import Entry, Move
-from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
+from db.schema.rows import CONTENT_PATH, FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
 from db.schema.tables import IS_FAILED, IS_FILED, files, moves
 
 SAME_SHOWN = 20
@@ -68,9 +68,9 @@ def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[
 
 
 def newest_paths(engine: Engine, limit: int) -> list[RawName]:
-    """Return the paths of the `limit` photos that were classified and filed last."""
+    """Return the paths of the `limit` photos that were classified and filed last, or of their originals."""
     classified = files.c.filed_at.is_not(None), files.c.prediction.is_not(None)
-    filed = select(files.c.path).where(text(IS_FILED), *classified)
+    filed = select(CONTENT_PATH).where(text(IS_FILED), *classified)
     newest = filed.order_by(files.c.filed_at.desc(), files.c.id.desc()).limit(limit)
     with reading(engine) as connection:
         return [path for path in connection.execute(newest).scalars() if path is not None]

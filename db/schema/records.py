@@ -14,6 +14,9 @@ from db.schema.tables import MoveKind, State, Via
 Identity: TypeAlias = tuple[int, int, int, int]
 """A file's device, inode, bytes and mtime_ns, as `os.stat` gives them."""
 
+Original: TypeAlias = tuple[RawName, RawName]
+"""An inbox, absolute, and the path of a file below it."""
+
 _GRAINS = 100, 10_000_000, 1_000_000_000, 2_000_000_000
 """Nanoseconds to which NTFS and SMB, exFAT, ext3 and FAT round the times of files."""
 
@@ -22,7 +25,8 @@ _GRAINS = 100, 10_000_000, 1_000_000_000, 2_000_000_000
 class SettledFile:
     """A file in an inbox that has stopped changing: its place, the version seen, and when it was first seen.
 
-    `inbox` is absolute, `source` relative to it; `seen_at` is UTC.
+    `inbox` is absolute, `source` relative to it; `seen_at` is UTC. `action` is how it is taken, None if it is
+    moved.
     """
 
     inbox: str
@@ -32,6 +36,7 @@ class SettledFile:
     bytes: int
     mtime_ns: int
     seen_at: datetime
+    action: str | None = None
 
     @property
     def path(self) -> RawName:
@@ -124,6 +129,12 @@ class Entry:
     brightness: float | None
     action: str | None
     companions: list[str] | None
+    original: str | None
+
+    @property
+    def link(self) -> Original | None:
+        """The original that its symbolic link names; None where the file itself is at the path."""
+        return (os.fsencode(self.inbox), self.source) if self.action == "symlink" else None
 
     def is_version(self, seen: Identity) -> bool:
         """Return whether its file is `seen`, which may have been moved to another disk.
@@ -136,6 +147,17 @@ class Entry:
     def looks_like(self, bytes: int, mtime_ns: int) -> bool:
         """Return whether a file of this size and mtime can be its file, also on a disk that rounds times."""
         return self.bytes == bytes and same_time(self.mtime_ns, mtime_ns)
+
+
+def in_words(identity: Identity) -> str:
+    """Return the identity of an original as the ledger has it: its four numbers with blanks between them."""
+    return " ".join(map(str, identity))
+
+
+def from_words(text: str) -> Identity:
+    """Return the identity of an original from what the ledger has."""
+    dev, ino, bytes, mtime_ns = map(int, text.split())
+    return dev, ino, bytes, mtime_ns
 
 
 def same_time(a: int, b: int) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Connection, Row, TextClause, select
+from sqlalchemy import ColumnElement, Connection, Row, Text, TextClause, case, select, type_coerce
 
+from db.schema.columns import Name
 from db.schema.records import Entry, Move
 from db.schema.tables import files, moves
 
@@ -18,6 +19,13 @@ PIECE = 500
 
 FILE_COLUMNS = tuple(files.c[field.name] for field in fields(Entry))
 MOVE_COLUMNS = tuple(moves.c[field.name] for field in fields(Move))
+
+
+# Text forms of paths can be joined.
+_ORIGINAL = type_coerce(files.c.inbox, Text) + "/" + type_coerce(files.c.source, Text)
+_CONTENT = case((files.c.action == "symlink", _ORIGINAL), else_=type_coerce(files.c.path, Text))
+CONTENT_PATH = type_coerce(_CONTENT, Name()).label("path")
+"""The path of the file with a row's content: its own, or of the original that its symbolic link names."""
 
 
 def entry_of(row: Row[Any]) -> Entry:

@@ -41,6 +41,7 @@ IS_FILED = "state = 'filed'"
 IS_UNDONE = "state = 'undone'"
 IS_REMOVED = "state = 'removed'"
 IS_PENDING = "done_at IS NULL"
+IS_GIVEN_UP = "state = 'vanished' AND original IS NOT NULL"
 
 IMPORTED = "imported"
 """Reason of a row that `doctor --repair` made for a file without one; see `db.ledger.imported`."""
@@ -73,6 +74,8 @@ class FileRow(Base):
     `action` is how the file was taken from its inbox; NULL if it was moved. `companions` are the names, as
     they arrived and in their readable form, of the files that lie beside the photo wherever it is, under
     names that follow from its own; NULL if there are none. `taken_from` says where `taken_at` was read.
+    `original` is the identity that the original had when it was copied or linked, in words of
+    `db.schema.records`; NULL if it was moved. That of the row is then of what was made.
 
     `answer_key` is a digest of the model, settings and versions: equal content with an equal key has an equal
     answer. NULL if unknown. It is not in the view, whose columns are also those of reports.
@@ -125,6 +128,7 @@ class FileRow(Base):
     action: Mapped[str | None] = mapped_column(Text)
     companions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     taken_from: Mapped[str | None] = mapped_column(Text)
+    original: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         CheckConstraint(f"state IN {get_args(State)}", name="ck_files_state"),
@@ -156,6 +160,7 @@ class FileRow(Base):
         _index("ix_files_seen_at", "seen_at"),
         _index("ix_files_unread", "bytes", where=IS_UNREAD),
         _index("ix_files_reviewed_at", "reviewed_at", where="reviewed_at IS NOT NULL"),
+        _index("ix_files_given_up", "changed_at", where=IS_GIVEN_UP),
         {"sqlite_autoincrement": True},
     )
 

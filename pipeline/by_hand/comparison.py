@@ -6,6 +6,7 @@ file that is moved meanwhile may be missed, and the next scan finds it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -19,7 +20,7 @@ from db.queries.places import Place
 from db.schema.tables import State
 from pipeline.by_hand.folder_guard import FolderGuard
 from pipeline.by_hand.folder_labels import ignorer_below
-from pipeline.files.safe_open import lstat_any
+from pipeline.originals.linked import LinkedOriginals
 from pipeline.watch.scanner import ScanCallbacks, Scanner, snapshot
 from pipeline.watch.stability import FileSnapshot
 
@@ -35,7 +36,8 @@ class Differences:
     """What one scan found: displaced rows by id, and found files by absolute path.
 
     `oldest` has, by folder, the lowest id of the rows whose file is in its place. `outside` counts rows that
-    name a path outside of `sorted`. `whole` is False if some files could not be listed or kept.
+    name a path outside of `sorted`. `whole` is False if some files could not be listed or kept. `links` are
+    the paths that are symbolic links to originals.
     """
 
     displaced: dict[int, Place] = field(default_factory=dict)
@@ -43,6 +45,7 @@ class Differences:
     oldest: dict[bytes, int] = field(default_factory=dict)
     outside: int = 0
     whole: bool = True
+    links: set[bytes] = field(default_factory=set)
 
 
 class Comparison:
@@ -66,8 +69,9 @@ class Comparison:
         self._inside = os.path.join(root, b"")
         self._guard = guard
         self._listed: list[FileSnapshot] = []
+        self.linked = LinkedOriginals(inboxes)
         callbacks = ScanCallbacks(
-            enter, ignorer_below(root), self._observe, lambda *_: None, lambda *_: self._miss()
+            enter, ignorer_below(root), self._observe, self._observe_link, lambda *_: self._miss()
         )
         self._scanner = Scanner(root, callbacks)
 
@@ -106,7 +110,7 @@ class Comparison:
     def in_place(self, place: Place) -> bool | None:
         """Return whether the file of a row is at its path, unchanged; None if that cannot be known."""
         try:
-            found = lstat_any(place.path)
+            found = self.linked.status(place.path)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
@@ -170,6 +174,14 @@ class Comparison:
             return False
         self._listed.append(seen)
         return True
+
+    def _observe_link(self, path: bytes, _: os.stat_result) -> None:
+        """Take a symbolic link to an original for that; other entries are left alone."""
+        with contextlib.suppress(OSError):
+            if self.linked.original(self._inside + path):
+                status = self.linked.status(self._inside + path)
+                self._listed.append(snapshot(path, status))
+                self.differences.links.add(self._inside + path)
 
     def _miss(self) -> None:
         self.differences.whole = False

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from db.schema.file_names import can_stand
+from models.labels import NEITHER
+from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
 from pipeline.watch.ignore_rules import ignorer
 
@@ -36,6 +38,12 @@ class FolderLabels:
     def is_of_model(self, folder: str) -> bool:
         """Return whether the model files photos into a folder, so that not only people do."""
         return folder in self._labels
+
+
+def labels_of(folders: Mapping[str, str], settings: Settings) -> FolderLabels:
+    """Return what the folders say, that of the photos which a person called neither included."""
+    neither = settings.outcomes.neither
+    return FolderLabels(folders if neither == UNCERTAIN else {NEITHER: neither, **folders})
 
 
 def ignorer_below(root: bytes) -> Callable[[bytes], bool]:

@@ -23,7 +23,7 @@ from models.errors import in_words
 from pipeline.by_hand import memory
 from pipeline.by_hand.comparison import Comparison, fits
 from pipeline.by_hand.folder_guard import FolderGuard
-from pipeline.by_hand.folder_labels import FolderLabels, ignorer_below
+from pipeline.by_hand.folder_labels import ignorer_below, labels_of
 from pipeline.by_hand.missing import Missing
 from pipeline.by_hand.recorder import Recorder, Work
 from pipeline.by_hand.take_up import TakeUp
@@ -95,7 +95,7 @@ class Follower:
         self._now = now
         self._memory = memory.load(settings.state, now().timestamp())
         self._guard = FolderGuard(self._root, self._memory)
-        self.labels = FolderLabels(folders)
+        self.labels = labels_of(folders, settings)
         self._recorder = Recorder(engine, settings, self.labels, self._memory, now)
         self._missing = Missing(engine, self._guard, max(1.0, 2 * self._settle))
         self._watcher = InboxWatcher(settings.sorted, settings.watch.mode, CHANGES)
@@ -280,6 +280,8 @@ class Follower:
             found = lstat_any(path)
         except OSError:
             return not rows
+        if stat.S_ISLNK(found.st_mode):
+            return bool(rows)
         if not stat.S_ISREG(found.st_mode):
             return True
         seen = snapshot(path, found)

@@ -24,7 +24,7 @@ from pipeline.by_hand.memory import Memory
 from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.errors import LockError
-from pipeline.files.safe_open import lstat_any
+from pipeline.originals.linked import LinkedOriginals
 from pipeline.watch.stability import FileSnapshot
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ class Recorder:
         self._settings = settings
         self._root = os.fsencode(settings.sorted)
         self._inbox = os.fspath(settings.inboxes[0])
+        self._linked = LinkedOriginals([os.fsencode(inbox) for inbox in settings.inboxes])
         self._labels = labels
         self._memory = memory
         self._now = now
@@ -146,7 +147,7 @@ class Recorder:
 
     def _hand_move(self, proposal: Proposal) -> HandMove | None:
         place, seen = proposal.place, proposal.seen
-        folder, status = self._folder(seen.path), _status(seen)
+        folder, status = self._folder(seen.path), self._status(seen)
         if folder is None or status is None:
             return None
         return HandMove(
@@ -166,7 +167,7 @@ class Recorder:
 
     def _found(self, addition: Addition) -> Found | None:
         seen = addition.seen
-        folder, status = self._folder(seen.path), _status(seen)
+        folder, status = self._folder(seen.path), self._status(seen)
         if folder is None or status is None:
             return None
         by = login_name(status.st_uid)
@@ -180,12 +181,11 @@ class Recorder:
         top = os.path.join(self._root, b"")
         return folder_of(path[len(top) :]) if path.startswith(top) else None
 
-
-def _status(seen: FileSnapshot) -> os.stat_result | None:
-    """Return the status of a file, None if it is not as it was seen."""
-    try:
-        found = lstat_any(seen.path)
-    except OSError:
-        return None
-    same = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) == seen[1:]
-    return found if same else None
+    def _status(self, seen: FileSnapshot) -> os.stat_result | None:
+        """Return the status of a file, None if it is not as it was seen."""
+        try:
+            found = self._linked.status(seen.path)
+        except OSError:
+            return None
+        same = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) == seen[1:]
+        return found if same else None

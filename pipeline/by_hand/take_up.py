@@ -15,7 +15,6 @@ from pipeline.by_hand.matching import by_inode, edited_elsewhere, nearest
 from pipeline.by_hand.recorder import Addition, Proposal, Recorder, Work
 from pipeline.config import Settings
 from pipeline.corrections.spellings import respelled
-from pipeline.files.safe_open import lstat_any
 from pipeline.watch.stability import FileSnapshot
 
 PIECE = 50
@@ -57,15 +56,24 @@ class TakeUp:
             self._use(place)
         yield from self._recorder.moves([Proposal(row, self._found[path]) for path, row in pairs.items()])
         # A file beside the folders has no outcome: it is not recorded, and only prevents a removal.
-        rest = [path for path in self._found if path not in pairs and self._is_in_a_folder(path)]
+        # Nor is a link to an original that no row fits: a person made it.
+        links = self._comparison.differences.links
+        rest = [p for p in self._found if p not in pairs and p not in links and self._is_in_a_folder(p)]
         for start in range(0, len(rest), PIECE):
             yield from self._read(rest[start : start + PIECE])
 
     def _drop_unsettled(self) -> None:
         """Leave alone, until the next scan, files that changed since they were listed."""
         for path, seen in list(self._found.items()):
-            if _now(path) != seen[1:]:
+            if self._now(path) != seen[1:]:
                 self.unclear[path] = self._found.pop(path)
+
+    def _now(self, path: bytes) -> tuple[int, int, int, int] | None:
+        try:
+            found = self._comparison.linked.status(path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
     def _read(self, paths: Sequence[bytes]) -> Work:
         sha256s: dict[bytes, str] = {}
@@ -159,11 +167,3 @@ def _can_be(place: Place, seen: FileSnapshot) -> bool:
 def _may_arrive(alike: Sequence[Place]) -> bool:
     """Return whether a file of this content is on its way into a folder, or lost on it, and not yet there."""
     return any(place.state == "decided" and not os.path.lexists(place.path) for place in alike)
-
-
-def _now(path: bytes) -> tuple[int, int, int, int] | None:
-    try:
-        found = lstat_any(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -14,7 +14,7 @@ from pipeline.classifier.configured_model import policy
 from pipeline.classifier.file_checks import Admitted
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
-from pipeline.decision import FAILED, UNCERTAIN, decide
+from pipeline.decision import FAILED, decide
 
 _KEPT = ("model", "model_sha256", "answer_key", "brightness")
 
@@ -25,6 +25,7 @@ class AnsweringModel:
     def __init__(self, settings: Settings, bundle: Bundle) -> None:
         self.bundle = bundle
         self._policy = policy(settings, bundle)
+        self._neither = settings.outcomes.neither
         self.key = cache(partial(answer_key, settings, bundle))
         """Returns the answer key for the name of an engine."""
 
@@ -50,7 +51,7 @@ class AnsweringModel:
 
     def folder_of(self, label: str | None) -> str | None:
         """Return the folder of a label that a person chose, None for one that this model does not know."""
-        return UNCERTAIN if label == NEITHER else self._policy.folders.get(label or "")
+        return self._neither if label == NEITHER else self._policy.folders.get(label or "")
 
     def _by_scores(
         self, id: int, sha256: str | None, scores: Mapping[str, float], both: bool

@@ -12,7 +12,7 @@ from models.bundle.bundle import Bundle
 from models.errors import DatasetError
 from models.inference import imagenet_bundle
 from models.inference.engines import Kind, answering
-from models.labels import check_folders
+from models.labels import NEITHER, check_folders
 from pipeline.classifier import own_threshold
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.config import Settings
@@ -133,6 +133,16 @@ def worker_classifier(
 ) -> ProcessClassifier:
     """Return the worker's classifier."""
     return kind(bundle.path, settings.engine, settings.limits, sha256=bundle.sha256)
+
+
+def refuse_class_for_neither(settings: Settings, bundle: Bundle) -> None:
+    """Raise SettingsError if photos without a class would go into the folder of one."""
+    folder = settings.outcomes.neither
+    for label, of_class in bundle.folders.items():
+        if of_class == folder and label != NEITHER:
+            raise SettingsError(
+                f"outcomes.neither: {folder} is the folder of {label}; choose a folder of its own"
+            )
 
 
 def outcome_folders(bundle: Bundle) -> tuple[str, ...]:

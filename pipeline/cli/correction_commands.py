@@ -68,6 +68,8 @@ def undo(
 ) -> None:
     """Revert moves: a corrected file returns to its former folder, a filed one to its inbox.
 
+    What was copied or linked is removed instead, once it is checked that its original is kept.
+
     The worker ignores a file that was put back until it is changed or renamed.
 
     Example: pawsort undo --last 1
@@ -167,7 +169,7 @@ def _ask(engine: Engine, settings: Settings, bundle: Bundle, by: str | None) -> 
     from pipeline.corrections.own_folders import with_own_folders
     from pipeline.spot_checks.ask import Questions
 
-    folders = with_own_folders(bundle.folders, listing.counts(engine))
+    folders = with_own_folders(bundle.folders, listing.counts(engine), settings.outcomes.neither)
     Questions(engine, settings, folders, by or login_name(), input, print).ask()
 
 

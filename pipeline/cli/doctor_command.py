@@ -84,7 +84,7 @@ def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
     from pipeline.permissions import limited, own_mode
     from pipeline.worker.locks import worker_lock
 
-    outcomes = (*outcome_folders(load_bundle(settings)), DUPLICATES)
+    outcomes = (*outcome_folders(load_bundle(settings)), DUPLICATES, settings.outcomes.neither)
     if not _is_lost(settings):
         with database(settings, "write"):
             pass  # refuses a database of another program before anything is locked

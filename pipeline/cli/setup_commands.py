@@ -54,14 +54,16 @@ def config_check(config: Config = DEFAULT) -> None:
     """
     from db.connection.engine import check_url
     from pipeline.classifier import own_threshold
-    from pipeline.classifier.configured_model import load_bundle
+    from pipeline.classifier.configured_model import load_bundle, refuse_class_for_neither
+    from pipeline.originals import checks
     from pipeline.permissions import exposed
 
     settings = load(config)
     with translated():
         check_url(settings.database_url)
-    load_bundle(settings)
-    for note in exposed(settings):
+    refuse_class_for_neither(settings, load_bundle(settings))
+    checks.refuse_unlinkable(settings)
+    for note in (*exposed(settings), *checks.notes(settings)):
         print(f"pawsort: {note}", file=sys.stderr)
     if own := own_threshold.described(settings):
         print(f"decision.calibration: {own}")

@@ -26,10 +26,11 @@ from models.labels import NEITHER
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.config import Settings
 from pipeline.corrections.own_folders import with_own_folders
-from pipeline.corrections.recorded_move import Change, Mover, Plan, RefusedError
+from pipeline.corrections.recorded_move import Change, Mover, Plan
+from pipeline.corrections.refused import RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.corrections.spellings import respelled
-from pipeline.decision import FAILED, UNCERTAIN
+from pipeline.decision import FAILED
 from pipeline.errors import SettingsError
 from pipeline.files.exclusive_lock import exclusive
 
@@ -76,20 +77,20 @@ def correct(
 
     A file is a path under `sorted`, absolute or relative to the working folder, or a name that exactly one
     row has, or a `Known` row. `folders` maps the labels to their folders, as in the bundle if None; `neither`
-    and other labels without a folder go to uncertain/. A folder that people made is a label too, as long as
-    it has photos. A file that is there already is only confirmed. Raises SettingsError for an unknown label,
+    goes to the folder that the settings name. A folder that people made is a label too, as long as it has
+    photos. A file that is there already is only confirmed. Raises SettingsError for an unknown label,
     ModelError, LockError, DatabaseError.
     """
     known = load_bundle(settings).folders if folders is None else folders
     if label not in known and label != NEITHER:
-        known = with_own_folders(known, listing.counts(engine))
+        known = with_own_folders(known, listing.counts(engine), settings.outcomes.neither)
     if label not in known and label != NEITHER:
         raise SettingsError(f"--as {label}: expected one of {', '.join(dict.fromkeys([*known, NEITHER]))}")
     mover = Mover(engine, settings, by, now, via)
-    planner = _Planner(engine, settings, mover)
+    planner, neither = _Planner(engine, settings, mover), settings.outcomes.neither
     with moves_lock(settings):
         mover.recover()
-        return [planner.correct(file, label, known.get(label, UNCERTAIN)) for file in dict.fromkeys(files)]
+        return [planner.correct(file, label, known.get(label, neither)) for file in dict.fromkeys(files)]
 
 
 def undo(

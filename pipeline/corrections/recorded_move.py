@@ -18,9 +18,12 @@ from db.queries.listing import filed_at_paths
 from db.schema.file_names import escape
 from db.schema.tables import MoveKind, Via
 from pipeline.config import Settings
+from pipeline.corrections import made_files
+from pipeline.corrections.refused import RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS
+from pipeline.files.links import evidence
 from pipeline.logs import printable
 
 log = logging.getLogger(__name__)
@@ -58,10 +61,6 @@ class Change:
     def __str__(self) -> str:
         result = self.problem or (escape(self.path) if self.path else "")
         return printable(f"{escape(self.file)}{': ' if self.problem else ' -> '}{result}")
-
-
-class RefusedError(Exception):
-    """This file cannot be moved; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +119,8 @@ class Mover:
 
     def _carry_out(self, file: bytes, entry: Entry, plan: Plan) -> Change:
         assert entry.path is not None
+        if entry.action and plan.outcome is None:
+            return self._unmake(file, entry, plan)
         refused: set[bytes] = set()
         for _ in range(_TRIES):
             destination = entry.path if plan.stays else _choose(plan, refused)
@@ -137,7 +138,7 @@ class Mover:
             try:
                 if not plan.stays:
                     _make_folders(move, plan.root)
-                    moves.move(entry.path, destination)
+                    made_files.move(entry, destination)
             except FileExistsError:
                 self.ledger.abandon_move(move.id)
                 refused.add(destination)
@@ -150,6 +151,21 @@ class Mover:
                 continue
             return self._conclude(move, file)
         raise RefusedError("each free name was taken by another program; try again later")
+
+    def _unmake(self, file: bytes, entry: Entry, plan: Plan) -> Change:
+        """Undo a filing whose original stayed: remove the copy or the link."""
+        original = os.path.join(plan.root, plan.wanted)
+        made_files.refuse_only_copy(entry, original)
+        to = (original, None, plan.corrected_to)
+        move = self.ledger.begin_move(entry.id, plan.kind, *to, self._by, self._now(), via=self._via)
+        try:
+            made_files.remove(entry)
+        except OSError as error:
+            if not os.path.lexists(entry.path or b""):
+                raise _unconfirmed("removed, but the disk did not confirm it", error) from error
+            self.ledger.abandon_move(move.id)
+            raise
+        return self._finish(move, file)
 
     def _conclude(self, move: Move, file: bytes) -> Change:
         try:
@@ -167,6 +183,8 @@ class Mover:
 
     def _recover(self, move: Move) -> Change:
         [entry] = self.ledger.entries([move.file_id])
+        if entry.action and move.new_outcome is None:
+            return self._recover_unmade(move, entry)
         root = self._root(entry, move.new_outcome)
         was_there = os.path.isdir(root)
         try:
@@ -174,7 +192,7 @@ class Mover:
             if owner.id != entry.id:
                 raise FileExistsError
             _make_folders(move, root)
-            moves.resume(move.source, move.destination, entry.sha256)
+            moves.resume(move.source, move.destination, evidence(entry.link, entry.sha256))
         except FileExistsError:
             return self._give_up(move, "its place was taken, so the file was not moved")
         except FileNotFoundError:
@@ -182,6 +200,18 @@ class Mover:
             if not (was_there and os.path.isdir(self._root(entry, move.old_outcome))):
                 return self._problem(move, "the file or its disk is missing; mount the disk and try again")
             return self._give_up(move, "the file is gone")
+        except OSError as error:
+            return self._problem(move, _text(error))
+        return self._finish(move, move.source)
+
+    def _recover_unmade(self, move: Move, entry: Entry) -> Change:
+        try:
+            if os.path.lexists(entry.path or b""):
+                _verify(entry)
+                made_files.refuse_only_copy(entry, move.destination)
+            made_files.remove(entry)
+        except RefusedError as error:
+            return self._give_up(move, str(error))
         except OSError as error:
             return self._problem(move, _text(error))
         return self._finish(move, move.source)
@@ -206,6 +236,12 @@ def _unconfirmed(what: str, error: OSError) -> RefusedError:
 def _verify(entry: Entry) -> None:
     """Refuse a file that has changed since it was filed."""
     assert entry.path is not None
+    if entry.link is not None:
+        if not os.path.lexists(entry.path):
+            raise RefusedError("is missing; put it back and try again")
+        if not made_files.is_link_of(entry):
+            raise RefusedError("is no longer the link that was made; nothing was moved")
+        return
     try:
         size = moves.identity(entry.path)[2]
         same = size == entry.bytes and (not entry.sha256 or moves.sha256(entry.path) == entry.sha256)

@@ -25,6 +25,7 @@ from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
 from pipeline.errors import PawsortError
 from pipeline.files import moves
+from pipeline.files.links import content_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Relocations:
         """Yield the relocations that lead to a file of the size of `entry`, with its path."""
         for relocation in self._candidates(entry):
             path = relocation.follow(entry.path or b"")
-            if is_file_of(path, entry.bytes) and not _is_same(relocation):
+            if _is_file_of(path, entry) and not _is_same(relocation):
                 yield relocation, path
 
     def _candidates(self, entry: Entry) -> Iterator[Relocation]:
@@ -119,7 +120,7 @@ def relocated(engine: Engine, paths: Sequence[bytes], relocations: Iterable[Relo
     for relocation in relocations:
         before = {old: path for path in paths if (old := relocation.back(path)) is not None}
         for old, entry in filed_at_paths(engine, list(before)).items():
-            if (relocation.is_copy or not os.path.lexists(old)) and is_file_of(before[old], entry.bytes):
+            if (relocation.is_copy or not os.path.lexists(old)) and _is_file_of(before[old], entry):
                 found.add(before[old])
     return found
 
@@ -150,6 +151,14 @@ def _renamed(folder: bytes, outcomes: Collection[bytes]) -> list[bytes]:
     except OSError:
         return []
     return [name for name in names if name not in outcomes and moves.is_folder(os.path.join(folder, name))]
+
+
+def _is_file_of(path: bytes, entry: Entry) -> bool:
+    """Return whether `path` may be the file of a row, or its symbolic link."""
+    try:
+        return is_file_of(content_path(path, entry.link), entry.bytes)
+    except OSError:
+        return False
 
 
 def is_file_of(path: bytes, size: int) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -51,12 +52,16 @@ def _database(engine: Engine) -> Iterator[Problem]:
 
 
 def _folders(settings: Settings) -> Iterator[Problem]:
+    def stays(folder: Path) -> bool:
+        return folder in settings.inboxes and settings.action_of(folder) != "move"
+
     for folder in (*settings.inboxes, settings.sorted, settings.state, settings.spool, settings.reports):
         path = os.fsencode(folder)
         if not os.path.isdir(path):
             yield Problem("folder", path, None, "is missing; mount its disk, or make it")
-        elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            message = "cannot be read and written by this user; change its permissions"
+        elif not os.access(path, os.R_OK | os.X_OK | (0 if stays(folder) else os.W_OK)):
+            written = "" if stays(folder) else " and written"
+            message = f"cannot be read{written} by this user; change its permissions"
             yield Problem("folder", path, None, message)
     for path in check_files.class_folders(settings):
         if not is_folder(path):

@@ -19,6 +19,8 @@ from pipeline.doctor.check_files import TAKES_UP
 from pipeline.doctor.problem import Problem
 from pipeline.doctor.superseded import elsewhere, owners
 from pipeline.files import moves
+from pipeline.files.links import content_path
+from pipeline.files.safe_open import NotRegularError
 from pipeline.worker.locks import holder
 
 PAGE = 500
@@ -104,12 +106,15 @@ def _superseded(entry: Entry, why: str) -> Problem:
 def _compare(entry: Entry, path: bytes, hashes: bool, followed: bool) -> Problem | None:
     edited = TAKES_UP if followed else _EDITED
     try:
-        found = os.lstat(path)
+        if entry.link and os.path.lexists(path) and (wrong := _compare_link(entry, path)):
+            return wrong
+        content = content_path(path, entry.link)
+        found = os.lstat(content)
         if not stat.S_ISREG(found.st_mode):
             return Problem("changed", path, entry.id, "is no longer a file; restore the photo")
         if found.st_size != entry.bytes:
             return Problem("changed", path, entry.id, f"has {found.st_size} bytes, not {entry.bytes}{edited}")
-        if hashes and entry.sha256 and moves.sha256(path) != entry.sha256:
+        if hashes and entry.sha256 and moves.sha256(content) != entry.sha256:
             return Problem("changed", path, entry.id, f"has other content than when it was filed{edited}")
     except (FileNotFoundError, NotADirectoryError):
         message = "is missing; put it back under this name unless you deleted it" + (GONE if followed else "")
@@ -117,6 +122,19 @@ def _compare(entry: Entry, path: bytes, hashes: bool, followed: bool) -> Problem
     except OSError as error:
         message = f"cannot be read: {error.strerror}; fix this and try again"
         return Problem("unreadable", path, entry.id, message)
+    return None
+
+
+def _compare_link(entry: Entry, path: bytes) -> Problem | None:
+    """Return what is wrong with the symbolic link of a row, apart from its original's content."""
+    try:
+        content_path(path, entry.link)
+    except FileNotFoundError:
+        original = escape(os.path.join(os.fsencode(entry.inbox), entry.source))
+        message = f"is a link to {original}, which is gone; put it back, or undo this photo"
+        return Problem("missing", path, entry.id, message)
+    except NotRegularError as error:
+        return Problem("changed", path, entry.id, f"{error.strerror}; undo what was done to it, or delete it")
     return None
 
 

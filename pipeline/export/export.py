@@ -27,6 +27,7 @@ from pipeline.files import moves
 from pipeline.files.exact_copy import ContentChangedError, put
 from pipeline.files.exclusive_lock import exclusive
 from pipeline.files.folders import SYSTEM_ERRNOS
+from pipeline.files.links import Original, content_path
 
 Layout = Literal["class", "original"]
 
@@ -176,7 +177,7 @@ class _Exporter:
         return self._listed(row, destination, label, is_new=False)
 
     def _added(self, row: dict[str, Any], label: str | None) -> Exported:
-        source = unescape(row["path"])
+        source = content_path(unescape(row["path"]), _original(row))
         refused: set[bytes] = set()
         while True:
             destination = self._free(row, label or "", refused)
@@ -227,6 +228,11 @@ class _Exporter:
             raise PawsortError(
                 f"{os.fsdecode(self._root)}: cannot link photos there: {error.strerror}; leave out --link"
             )
+
+
+def _original(row: Mapping[str, Any]) -> Original | None:
+    """Return the original that the photo's symbolic link names; None if it is a file."""
+    return (unescape(row["inbox"]), _source(row)) if row["action"] == "symlink" else None
 
 
 def _source(row: Mapping[str, Any]) -> bytes:

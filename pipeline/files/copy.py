@@ -88,6 +88,35 @@ def copy(descriptor: int, temporary: bytes) -> None:
         os.close(target)
 
 
+def copy_quickly(descriptor: int, temporary: bytes) -> None:
+    """Write a copy of an open file in the kernel, with its attributes; the caller makes it durable.
+
+    For a file that stays, so that nothing need be read back. Raises OSError.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        _copy_range(descriptor, target)
+        copy_attributes(descriptor, target)
+        # Begin to write, so that a later fsync of many copies waits once for all of them.
+        os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(target)
+
+
+def _copy_range(source: int, target: int) -> None:
+    try:
+        while os.copy_file_range(source, target, 1 << 30):
+            pass
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+    # Where the kernel cannot, or says that there is nothing, as of some virtual files.
+    while chunk := os.read(source, 1 << 20):
+        _write_all(target, chunk)
+
+
 def _write_all(target: int, chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:

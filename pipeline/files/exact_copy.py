@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 
 from pipeline.files.copy import copy, copy_attributes, copy_name, identity, opened, sha256
 from pipeline.files.renames import rename
@@ -29,23 +30,40 @@ def put(source: bytes, destination: bytes, expected: str | None, *, link: bool =
     FileExistsError (choose another name), FileNotFoundError, or another OSError; after each nothing was made.
     """
     with opened(source) as descriptor:
-        before = identity(descriptor)
         if link:
             _refuse_other(source, expected, source)
-            # By the open file, so that another one of the same name is not linked in its place.
-            opened_file = b"/proc/self/fd/%d" % descriptor
-            # With a folder given, Python calls linkat, which follows this link; link(2) does not.
-            os.link(opened_file, destination, src_dir_fd=descriptor, follow_symlinks=True)
-            return
-        temporary = os.path.join(os.path.dirname(destination), copy_name(before))
-        try:
-            if not _clone(descriptor, temporary):
-                copy(descriptor, temporary)
-            _refuse_other(temporary, expected, source)
-            rename(temporary, destination)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+            link_open(descriptor, destination)
+        else:
+            copy_open(descriptor, destination, lambda made: _refuse_other(made, expected, source))
+
+
+def link_open(descriptor: int, destination: bytes) -> None:
+    """Make `destination` a hard link to an open file. Raises FileExistsError, or another OSError."""
+    # By the open file, so that another one of the same name is not linked in its place.
+    opened_file = b"/proc/self/fd/%d" % descriptor
+    # With a folder given, Python calls linkat, which follows this link; link(2) does not.
+    os.link(opened_file, destination, src_dir_fd=descriptor, follow_symlinks=True)
+
+
+def copy_open(
+    descriptor: int,
+    destination: bytes,
+    check: Callable[[bytes], None],
+    write: Callable[[int, bytes], None] | None = None,
+) -> None:
+    """Make `destination` a copy of an open file, as `put` does; by `write` where no blocks can be shared.
+
+    `check` is called with the path of the copy before that gets its name, and may raise OSError.
+    """
+    temporary = os.path.join(os.path.dirname(destination), copy_name(identity(descriptor)))
+    try:
+        if not _clone(descriptor, temporary):
+            (write or copy)(descriptor, temporary)
+        check(temporary)
+        rename(temporary, destination)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
 
 
 def _refuse_other(path: bytes, expected: str | None, source: bytes) -> None:

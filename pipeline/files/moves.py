@@ -28,6 +28,7 @@ from pipeline.files.copy import (
 from pipeline.files.folders import FolderError, files_below, is_folder, make_folders, sync_folders
 from pipeline.files.naming import destination
 from pipeline.files.renames import create_empty, rename, taken, undone_on_error
+from pipeline.files.safe_open import NotRegularError
 from pipeline.permissions import as_usual
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "left_nothing",
     "make_folders",
     "move",
+    "move_link",
     "probe_folder",
     "rename",
     "resume",
@@ -85,22 +87,38 @@ def move(source: bytes, destination: bytes) -> None:
         _copy_across(source, destination)
 
 
-def resume(source: bytes, destination: bytes, sha256: str | None) -> None:
+def move_link(source: bytes, destination: bytes, target: bytes) -> None:
+    """Move a symbolic link to `target`, as `move` does for files; raises as that does."""
+    try:
+        rename(source, destination)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        if _content(source) != target:
+            raise NotRegularError(errno.ELOOP, "is not the link that was made", source) from error
+        _link_across(source, destination, target)
+
+
+def resume(source: bytes, destination: bytes, evidence: str | bytes | None) -> None:
     """Finish a move that was interrupted at any point, durably.
 
-    `sha256` comes from the row, None if the file was never read. The caller has checked that no other row
+    `evidence` comes from the row: the SHA-256, or the target of a symbolic link; None if the file was never
+    read. The caller has checked that no other row
     owns `destination`: equal content there is the copy of this move, so the source is removed. Raises
     FileNotFoundError if neither exists, FileExistsError if another file took the destination, and otherwise
     as `move`.
     """
     folder = os.path.dirname(destination)
     if not os.path.lexists(source):
-        if not _holds(destination, sha256):
+        if not _holds(destination, evidence):
             raise FileNotFoundError(errno.ENOENT, "neither here nor there", source, None, destination)
     elif not os.path.lexists(destination):
-        move(source, destination)
+        if isinstance(evidence, bytes):
+            move_link(source, destination, evidence)
+        else:
+            move(source, destination)
     elif not _is_one_entry(source, destination):
-        if not _is_our_copy(source, destination, sha256):
+        if not _is_our_copy(source, destination, evidence):
             raise taken(source, destination)
         # If `rename` used a link, the copy may have a second name.
         with contextlib.suppress(FileNotFoundError):
@@ -127,13 +145,13 @@ def _is_one_entry(a: bytes, b: bytes) -> bool:
     return os.lstat(a).st_nlink < 2 or (one_folder and os.path.basename(a) == os.path.basename(b))
 
 
-def _holds(path: bytes, sha256: str | None) -> bool:
+def _holds(path: bytes, evidence: str | bytes | None) -> bool:
     content = _content(path)
-    return content is not None and content == (sha256 or content)
+    return content == evidence if evidence is not None else isinstance(content, str)
 
 
-def _is_our_copy(source: bytes, destination: bytes, sha256: str | None) -> bool:
-    return _holds(destination, sha256) and _content(destination) == _content(source)
+def _is_our_copy(source: bytes, destination: bytes, evidence: str | bytes | None) -> bool:
+    return _holds(destination, evidence) and _content(destination) == _content(source)
 
 
 def _copy_across(source: bytes, destination: bytes) -> None:
@@ -155,6 +173,14 @@ def _copy_across(source: bytes, destination: bytes) -> None:
             raise
     with undone_on_error(destination):
         sync_folders([folder])
+        _unlink_if(source, before)
+
+
+def _link_across(source: bytes, destination: bytes, target: bytes) -> None:
+    before = identity(source)
+    os.symlink(target, destination)  # FileExistsError if there is something
+    with undone_on_error(destination):
+        sync_folders([os.path.dirname(destination)])
         _unlink_if(source, before)
 
 
@@ -216,5 +242,8 @@ def _expect_refusal(source: bytes, target: bytes) -> None:
         raise OSError(errno.ENOTSUP, "the file system renames over existing files", target)
 
 
-def _content(path: bytes) -> str | None:
-    return sha256(path) if os.path.isfile(path) and not os.path.islink(path) else None
+def _content(path: bytes) -> str | bytes | None:
+    """Return the SHA-256 of a file or the target of a symbolic link; None for anything else."""
+    if os.path.islink(path):
+        return os.readlink(path)
+    return sha256(path) if os.path.isfile(path) else None

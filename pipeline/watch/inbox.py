@@ -39,9 +39,10 @@ REBUILD_SECONDS = 1.0
 class Inbox:
     """Watch one inbox. Call `start`, then `poll` repeatedly from one thread, then `stop`.
 
-    For each returned file the worker calls `forget` when the file was taken or is gone, `postpone` when it
-    cannot be taken now, or `refuse` when it may not be read or moved. Times are seconds of the monotonic
-    `clock`.
+    `action` is how the files are taken, None if they are moved; with any other the inbox is only read, and
+    files that are `known` were taken and stay. For each returned file the worker calls `forget` when the file
+    was taken or is gone, `postpone` when it cannot be taken now, or `refuse` when it may not be read or
+    moved. Times are seconds of the monotonic `clock`.
     """
 
     def __init__(
@@ -52,8 +53,12 @@ class Inbox:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         capacity: int = 10_000,
+        action: str | None = None,
+        known: Callable[[FileSnapshot], bool] = lambda _: False,
     ) -> None:
         self.path = path
+        self._action = action
+        self._known = known
         self._root = os.fsencode(path)
         self._settings = settings
         self._clock = clock
@@ -63,7 +68,7 @@ class Inbox:
         self._folder = InboxFolder(path)
         self._skipped = SkippedEntries(path)
         self._refusals = Refusals[bytes]()
-        self._watcher = InboxWatcher(path, settings.mode)
+        self._watcher = InboxWatcher(path, settings.mode, probes=action is None)
         self._changed: list[bytes] = []
         self._scanner = Scanner(self._root, self._callbacks())
         self._now = 0.0
@@ -195,7 +200,7 @@ class Inbox:
         if status is None:
             self._drop(path)
         elif stat.S_ISREG(status.st_mode):
-            if not self._tracker.observe(snapshot(path, status), now):
+            if not self._observe(snapshot(path, status)):
                 self._scan_again = True  # no room: the next scan finds it
         elif not stat.S_ISDIR(status.st_mode):
             self._skipped.log_kind(path, status)
@@ -229,7 +234,9 @@ class Inbox:
                     self._drop(due.snapshot.path)
                     continue
                 seen = snapshot(due.snapshot.path, status)
-                if seen != due.snapshot:
+                if self._known(seen):
+                    self._drop(seen.path)
+                elif seen != due.snapshot:
                     self._tracker.observe(seen, now)
                 else:
                     settled.append(self._settled_file(due, now))
@@ -238,7 +245,7 @@ class Inbox:
     def _settled_file(self, due: StableFile, now: float) -> SettledFile:
         seen_at = self._wall() - timedelta(seconds=now - due.first_seen)
         source, dev, ino, size, mtime_ns = due.snapshot
-        return SettledFile(os.fspath(self.path), source, dev, ino, size, mtime_ns, seen_at)
+        return SettledFile(os.fspath(self.path), source, dev, ino, size, mtime_ns, seen_at, self._action)
 
     @contextmanager
     def _opened(self, wanted: bool) -> Iterator[int | None]:
@@ -267,7 +274,7 @@ class Inbox:
         self._skipped.log_error(path, error)
 
     def _observe(self, seen: FileSnapshot) -> bool:
-        return self._tracker.observe(seen, self._now)
+        return self._known(seen) or self._tracker.observe(seen, self._now)
 
 
 def _lstat(root: int, path: bytes) -> os.stat_result | None:

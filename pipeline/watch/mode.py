@@ -21,18 +21,24 @@ PROBE_SECONDS = 1.0
 class InboxWatcher:
     """Watch an inbox according to its mode, and fall back to polling where events are unreliable.
 
-    `kinds` are the events that are asked for.
+    `kinds` are the events that are asked for; without `probes` nothing is ever written there.
     `auto` polls file systems that other machines write to, and tests the others with a probe file. `degraded`
     is True if events were expected and polling is used; `note` is the reason.
     """
 
     def __init__(
-        self, inbox: Path, mode: Literal["auto", "native", "polling"], kinds: EventKinds = ARRIVALS
+        self,
+        inbox: Path,
+        mode: Literal["auto", "native", "polling"],
+        kinds: EventKinds = ARRIVALS,
+        *,
+        probes: bool = True,
     ) -> None:
         self._inbox = inbox
         self._kinds = kinds
         self._root = os.fsencode(inbox)
         self._mode = mode
+        self._probes = probes
         self._watch: InotifyWatch | None = None
         self.events = PendingEvents()
         self.note = ""
@@ -62,7 +68,7 @@ class InboxWatcher:
                 self._poll(f"{kind} does not report what other machines write", degraded=False)
                 return
             self._watch = InotifyWatch(self.events, self._kinds)
-            if self._mode == "auto":
+            if self._mode == "auto" and self._probes:
                 self._probe(self._watch)
         except (WatchError, OSError) as error:
             self._poll(in_words(error), degraded=True)

@@ -46,7 +46,7 @@ from pipeline.web.services.cached import Cache
 from pipeline.web.services.classify_uploads import scratch_of
 from pipeline.web.services.context import AppContext, Page
 from pipeline.web.services.database import DatabaseProvider
-from pipeline.web.services.delivery import UploadDelivery
+from pipeline.web.services.delivery import UploadDelivery, moving_inboxes
 from pipeline.web.services.thumbnail_pool import ThumbnailPool
 from pipeline.web.services.uploads import sweep
 from pipeline.web.views.rendering import STATIC
@@ -132,7 +132,7 @@ def _make_context(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: AppContext = app.state.context
-    for folder in (*context.settings.inboxes, scratch_of(context.settings)):
+    for folder in (*moving_inboxes(context.settings), scratch_of(context.settings)):
         sweep(folder)
     yield
     context.learning.close()

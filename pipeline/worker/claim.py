@@ -5,65 +5,42 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import stat
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
 
 from db.connection.engine import DatabaseUnavailable
 from db.ledger.ledger import Ledger, SettledFile
 from pipeline.config import Settings
 from pipeline.files import moves
 from pipeline.files.folders import SYSTEM_ERRNOS, try_name
-from pipeline.files.safe_open import NotRegularError, RefusedError, leased, opened, reached, refuse_unwritable
+from pipeline.files.links import content_identity
+from pipeline.files.safe_open import NotRegularError, RefusedError, reached, refuse_unwritable
+from pipeline.originals.memory import OriginalMemory
+from pipeline.originals.taking import is_settled, sync_copy, take
+from pipeline.watch.batch_cutter import BatchCutter
 from pipeline.watch.inbox import Inbox
-from pipeline.worker.held_file import InProgressFile, RetryQueue
+from pipeline.worker.held_file import InProgressFile, RetryQueue, put_back_irregular
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 
-
-@dataclass(slots=True)
-class BatchCutter(Generic[T]):
-    """Collect items until there are `size` of them, or the first has waited `wait_seconds`. Pure."""
-
-    size: int
-    wait_seconds: float
-    items: list[T] = field(default_factory=list)
-    since: float = 0.0
-
-    @property
-    def room(self) -> int:
-        """How many more items the next batch takes."""
-        return self.size - len(self.items)
-
-    def add(self, items: Sequence[T], now: float) -> None:
-        """Add items that wait from `now` on (seconds of a monotonic clock)."""
-        if items and not self.items:
-            self.since = now
-        self.items += items
-
-    def put_back(self, items: Sequence[T]) -> None:
-        """Put items of a batch that was cut before all others."""
-        self.items[:0] = items
-
-    def cut(self, now: float) -> list[T]:
-        """Return the next batch, empty if it is not due yet."""
-        if not self.items or (self.room > 0 and now - self.since < self.wait_seconds):
-            return []
-        batch, self.items = self.items, []
-        return batch
+LINKS = ("hardlink", "symlink")
+"""Actions after which a change of the original changes what was made of it."""
 
 
 class Intake:
     """Hold settled files until they are claimed, and tell each inbox what happened to its files."""
 
     def __init__(
-        self, inboxes: Sequence[Inbox], ledger: Ledger, settings: Settings, monotonic: Callable[[], float]
+        self,
+        inboxes: Sequence[Inbox],
+        ledger: Ledger,
+        settings: Settings,
+        monotonic: Callable[[], float],
+        originals: OriginalMemory | None = None,
     ) -> None:
+        self._originals = originals
         self._inboxes = {os.fsencode(inbox.path): inbox for inbox in inboxes}
         self._in_turn = deque(inboxes)
         self._ledger = ledger
@@ -77,6 +54,8 @@ class Intake:
 
     def poll(self, queued: int) -> None:
         """Take no more settled files than the next batch has room for beside `queued` claimed ones."""
+        if self._originals:
+            self._originals.load()
         self._in_turn.rotate(-1)
         for inbox in self._in_turn:
             settled = inbox.poll(limit=max(0, self._cutter.room - queued))
@@ -105,13 +84,20 @@ class Intake:
         moved = self._ledger.put_back_elsewhere(by_path, [os.fsdecode(inbox) for inbox in self._inboxes])
         return here | {path for path, before in moved.items() if not os.path.lexists(before)}
 
+    def remember(self, file: InProgressFile, *, taken: bool = True) -> None:
+        """Remember that the original of a file was taken, or was not; one that moves is not remembered."""
+        if self._originals and file.action:
+            remember = self._originals.add if taken else self._originals.forget
+            remember(os.fsdecode(file.inbox), file.source, file.identity)
+
     def forget(self, file: InProgressFile) -> None:
         """Tell its inbox that a file was taken or is gone."""
         if inbox := self._inboxes.get(file.inbox):
             inbox.forget(file)
 
     def refuse(self, file: InProgressFile, error: OSError) -> None:
-        """Tell its inbox that a file could not be moved."""
+        """Tell its inbox that a file could not be taken."""
+        self.remember(file, taken=False)
         if (inbox := self._inboxes.get(file.inbox)) is None:
             return
         if isinstance(error, moves.SourceChangedError):
@@ -194,9 +180,15 @@ class ClaimStep:
             self._bring_in(self._outside[0])
             self._outside.popleft()
         self._commit()
+        self._sync_copies()
         moves.sync_folders(self._unsynced)
         self._unsynced.clear()
-        arrived = [refreshed(self._ledger, file, self._now()) for file in self._arrived]
+        for file in self._arrived:
+            self._intake.remember(file)
+        for file in self._gone:
+            self._intake.remember(file, taken=False)
+        arrived = [self.refreshed(file) for file in self._arrived]
+        identify(self._ledger, arrived)
         for file in (*self._arrived, *self._gone):
             self._intake.forget(file)
         for file, error in self._refused:
@@ -204,6 +196,32 @@ class ClaimStep:
         for finished in (self._arrived, self._gone, self._refused):
             finished.clear()
         return arrived
+
+    def refreshed(self, file: InProgressFile) -> InProgressFile:
+        """Return a file with the identity that it has in the spool, and record another size or mtime.
+
+        Another file may have got into the spool under the same name, or a program has written to it. The
+        original of a link is then remembered as it is now.
+        """
+        try:
+            identity = content_identity(file.spool, file.link)
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) and (not file.link or error.errno in SYSTEM_ERRNOS):
+                raise
+            return file  # the next step finds it, or the original, missing
+        if identity == file.identity:
+            return file
+        changed = file._replace(identity=identity)
+        if identity[2:] != file.identity[2:]:
+            linked = identity if file.action in LINKS else None
+            self._ledger.reclaim(file.id, identity[2], identity[3], self._now(), linked)
+            if linked:
+                self.remember(changed)
+        return changed
+
+    def remember(self, file: InProgressFile, *, taken: bool = True) -> None:
+        """Remember that the original of a file was taken, or was not."""
+        self._intake.remember(file, taken=taken)
 
     def _claim(self, settled: Sequence[SettledFile]) -> None:
         """Commit the claims before any file is moved, but not for files that are claimed already."""
@@ -216,7 +234,18 @@ class ClaimStep:
         for row, file in zip(claimed, new, strict=True):
             spool = os.path.join(self._spool, os.fsencode(row.spool_name))
             inbox = os.fsencode(file.inbox)
-            self._outside.append(InProgressFile(row.id, inbox, file.source, spool, file.identity))
+            link = (inbox, file.source) if file.action == "symlink" else None
+            taken = InProgressFile(row.id, inbox, file.source, spool, file.identity)
+            self._outside.append(taken._replace(action=file.action, link=link))
+
+    def _sync_copies(self) -> None:
+        for file in [file for file in self._arrived if file.action == "copy" and os.path.lexists(file.spool)]:
+            try:
+                sync_copy(file.spool)
+            except OSError:
+                self._arrived.remove(file)
+                self._outside.append(file)
+                raise
 
     def _commit(self) -> None:
         """Record files that are gone or refused, each once even if the next statement fails."""
@@ -229,7 +258,7 @@ class ClaimStep:
 
     def _bring_in(self, file: InProgressFile) -> None:
         try:
-            self._rename(file)
+            self._take(file)
         except (FileNotFoundError, NotADirectoryError):
             self._gone.append(file)
             self._to_vanish.append(file.id)
@@ -241,7 +270,8 @@ class ClaimStep:
                 raise
             self._refuse(file, error)
         else:
-            self._unsynced |= dict.fromkeys((os.path.dirname(file.origin), self._spool))
+            folders = (self._spool,) if file.action else (os.path.dirname(file.origin), self._spool)
+            self._unsynced |= dict.fromkeys(folders)
             self._arrived.append(file)
 
     def _refuse(self, file: InProgressFile, error: OSError) -> None:
@@ -253,46 +283,16 @@ class ClaimStep:
             self._refused.append((file, error))
             self._to_unclaim.append(file.id)
 
-    def _rename(self, file: InProgressFile) -> None:
+    def _take(self, file: InProgressFile) -> None:
+        if file.action:
+            take(file.action, file.inbox, file.source, file.spool, file.identity)
+            return
         with reached(file.inbox, file.source) as path:
             moves.move(path, file.spool)
             if put_back_irregular(file):
                 raise FileNotFoundError(errno.ENOENT, "is not a regular file any more", file.origin)
 
 
-def put_back_irregular(file: InProgressFile) -> bool:
-    """Move back a link or folder that took the file's name; return whether it was one. Raises OSError."""
-    if stat.S_ISREG(os.lstat(file.spool).st_mode):
-        return False
-    with reached(file.inbox, file.source) as path:
-        folder, name = os.path.split(path)
-        moves.rename(file.spool, moves.destination(folder, name, os.path.lexists))
-    log.warning("%a is not a regular file any more; left in its inbox", os.fsdecode(file.origin))
-    return True
-
-
-def is_settled(file: SettledFile) -> bool:
-    """Return whether a file is still the version that was seen, and is not open for writing.
-
-    Raises OSError if it is gone, is not a regular file, or may not be read; RefusedError if its folder does
-    not let it be moved.
-    """
-    with opened(os.fsencode(file.inbox), file.source, movable=True) as now:
-        identity = (now.stat.st_dev, now.stat.st_ino, now.stat.st_size, now.stat.st_mtime_ns)
-        return file.identity == identity and leased(now.fd) is not False
-
-
-def refreshed(ledger: Ledger, file: InProgressFile, at: datetime) -> InProgressFile:
-    """Return a file with the identity that it has in the spool, and record another size or mtime.
-
-    Another file may have got into the spool under the same name.
-    """
-    try:
-        identity = moves.identity(file.spool)
-    except FileNotFoundError:
-        return file  # the next step finds it missing
-    if identity == file.identity:
-        return file
-    if identity[2:] != file.identity[2:]:
-        ledger.reclaim(file.id, identity[2], identity[3], at)
-    return file._replace(identity=identity)
+def identify(ledger: Ledger, files: Sequence[InProgressFile]) -> None:
+    """Record the identities of copies, which are not those of their originals."""
+    ledger.identify({file.id: file.identity for file in files if file.action == "copy"})

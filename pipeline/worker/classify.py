@@ -21,6 +21,7 @@ from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.known_folder import KnownFolder
+from pipeline.files.links import content_path
 from pipeline.worker.duplicates import Earlier, departed, is_ordinary, look_back
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 
@@ -198,9 +199,13 @@ class ClassifyStep:
     def _fingerprinted(self, file: InProgressFile, sorted_: _Sorted) -> InProgressFile | None:
         """Hash a file; return None if it is decided by that, or put into another list of `sorted_`."""
         try:
-            print_ = fingerprint(file.spool, self._settings.limits)
+            print_ = fingerprint(content_path(file.spool, file.link), self._settings.limits)
         except FileNotFoundError:
-            self._missing.add(file)
+            if file.link and os.path.lexists(file.spool):
+                gone = _failed(file, "unreadable", "its original is gone")
+                sorted_.decided.append(file._replace(decision=gone))
+            else:
+                self._missing.add(file)
             return None
         except UnreadableImage as error:
             sorted_.decided.append(file._replace(decision=_failed(file, error.reason, error.detail)))
@@ -208,7 +213,7 @@ class ClassifyStep:
         except OSError as error:
             if error.errno in SYSTEM_ERRNOS:
                 raise
-            if error.errno in UNREADABLE_ERRNOS:
+            if error.errno in UNREADABLE_ERRNOS or file.link:
                 failed = _failed(file, "unreadable", str(error.strerror))
                 sorted_.decided.append(file._replace(decision=failed))
             else:
@@ -225,7 +230,7 @@ class ClassifyStep:
         self._ledger.begin_decoding([(file.id, sha) for sha, file in files.items()], alone, self._now())
         self._first_copies |= files.keys()
         self._in_flight |= {file.id: file for file in files.values()}
-        self._classifier.submit([(file.id, file.spool) for file in files.values()])
+        self._classifier.submit([(file.id, file.target or file.spool) for file in files.values()])
 
     # --- after the classifier -----------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from db.schema.records import same_time
 from db.schema.tables import IMPORTED
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.files import moves
+from pipeline.files.links import content_path
 
 OF_THE_CONTENT = ("empty", "not_an_image", "unsupported", "truncated", "corrupt", "too_many_pixels")
 """Reasons of a failure that the same content always has; a failure with another reason is not reused."""
@@ -122,6 +123,7 @@ def _holds(path: bytes | None, entry: Entry) -> bool:
     if path is None:
         return False
     try:
+        path = content_path(path, entry.link)
         found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode) or found.st_size != entry.bytes:
             return False

@@ -22,12 +22,16 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from db.schema.records import FileDecision
+from pipeline.files import moves
+from pipeline.files.links import Original
 from pipeline.files.moves import Identity
+from pipeline.files.safe_open import reached
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +40,8 @@ class InProgressFile(NamedTuple):
     """A claimed file; `identity` is the version that was last seen.
 
     `attempts` counts how often it was decoded alone. `resumed`: an earlier run, or try, may have interrupted
-    its last rename half way. A named tuple, for the same reason as `FileDecision`.
+    its last rename half way. `action` is how it is taken, None if it is moved; `link` is the original that
+    its symbolic link names, None for any other file. A named tuple, for the same reason as `FileDecision`.
     """
 
     id: int
@@ -48,6 +53,13 @@ class InProgressFile(NamedTuple):
     sha256: str | None = None
     decision: FileDecision | None = None
     resumed: bool = False
+    action: str | None = None
+    link: Original | None = None
+
+    @property
+    def target(self) -> bytes | None:
+        """What its symbolic link names; None for any other file."""
+        return os.path.join(*self.link) if self.link else None
 
     @property
     def origin(self) -> bytes:
@@ -63,6 +75,17 @@ class InProgressFile(NamedTuple):
     def destination(self) -> bytes | None:
         """The absolute path that it is moved to, once that is chosen."""
         return self.decision.destination if self.decision else None
+
+
+def put_back_irregular(file: InProgressFile) -> bool:
+    """Move back a link or folder that took the file's name; return whether it was one. Raises OSError."""
+    if stat.S_ISREG(os.lstat(file.spool).st_mode):
+        return False
+    with reached(file.inbox, file.source) as path:
+        folder, name = os.path.split(path)
+        moves.rename(file.spool, moves.destination(folder, name, os.path.lexists))
+    log.warning("%a is not a regular file any more; left in its inbox", os.fsdecode(file.origin))
+    return True
 
 
 @dataclass(slots=True)

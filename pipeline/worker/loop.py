@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -20,7 +21,9 @@ from pipeline.classifier.answering_model import AnsweringModel
 from pipeline.classifier.client import Classifier
 from pipeline.config import Settings
 from pipeline.files.known_folder import KnownFolder
+from pipeline.originals.memory import OriginalMemory
 from pipeline.watch.inbox import Inbox
+from pipeline.watch.stability import FileSnapshot
 from pipeline.worker.claim import ClaimStep, Intake
 from pipeline.worker.classify import ClassifyStep
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
@@ -60,7 +63,8 @@ class Worker:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
-        self.inboxes = [Inbox(path, settings.watch, clock=monotonic, wall=clock) for path in settings.inboxes]
+        self._originals = OriginalMemory(engine, settings.watch.rescan_seconds, monotonic, clock)
+        self.inboxes = [self._inbox(path, monotonic, clock) for path in settings.inboxes]
         self.outcomes: Counter[str] = Counter()
         self.last_filed: tuple[datetime, InProgressFile] | None = None
         self.trouble: str | None = None
@@ -69,7 +73,9 @@ class Worker:
         self._engine = engine
         self._classifier = classifier
         self._ledger = Ledger(engine, os.fsencode(settings.spool))
-        self._intake = Intake(self.inboxes, self._ledger, settings, monotonic)
+        stay = any(settings.action_of(inbox) != "move" for inbox in settings.inboxes)
+        originals = self._originals if stay else None
+        self._intake = Intake(self.inboxes, self._ledger, settings, monotonic, originals)
         self._on_filed = on_filed
         self._clock = clock
         self._monotonic = monotonic
@@ -135,6 +141,17 @@ class Worker:
         while self._lately and self._lately[0][0] < now - RATE_SECONDS:
             self._lately.popleft()
         return sum(count for _, count in self._lately) / RATE_SECONDS
+
+    def _inbox(self, path: Path, monotonic: Callable[[], float], clock: Callable[[], datetime]) -> Inbox:
+        settings, action = self.settings.watch, self.settings.action_of(path)
+        if action == "move":
+            return Inbox(path, settings, clock=monotonic, wall=clock)
+        name = os.fspath(path)
+
+        def known(seen: FileSnapshot) -> bool:
+            return self._originals.knows(name, seen.path, seen[1:])
+
+        return Inbox(path, settings, clock=monotonic, wall=clock, action=action, known=known)
 
     # --- one step -----------------------------------------------------------------------------------
 

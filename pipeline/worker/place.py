@@ -14,6 +14,7 @@ from pipeline.config import Settings
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.known_folder import KnownFolder, folder_id
+from pipeline.files.links import content_identity
 from pipeline.files.safe_open import refuse_unwritable
 from pipeline.watch.refused_folders import Refusals
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
@@ -187,7 +188,9 @@ class PlaceStep:
     def _move(self, file: InProgressFile, destination: bytes) -> None:
         moves.make_folders(os.path.dirname(destination), self._folder_of(destination))
         if file.resumed:
-            moves.resume(file.spool, destination, file.sha256)
+            moves.resume(file.spool, destination, file.target or file.sha256)
+        elif file.target:
+            moves.move_link(file.spool, destination, file.target)
         else:
             moves.move(file.spool, destination)
 
@@ -221,8 +224,12 @@ class PlaceStep:
     def _is_unchanged(self, file: InProgressFile) -> bool:
         """Return whether the spool has the version that was classified; if not, the file starts over."""
         try:
-            unchanged = moves.identity(file.spool)[2:] == file.identity[2:]
-        except FileNotFoundError:
+            unchanged = content_identity(file.spool, file.link)[2:] == file.identity[2:]
+        except OSError as error:
+            if file.link and os.path.lexists(file.spool):
+                return True  # the original is gone, or cannot be read; the link is filed as it is
+            if not isinstance(error, FileNotFoundError):
+                raise
             self._missing.add(file)
             return False
         if not unchanged:

@@ -15,10 +15,11 @@ from datetime import datetime
 from db.ledger.ledger import Entry, FileDecision, Ledger
 from pipeline.config import Settings
 from pipeline.files import moves
+from pipeline.files.links import evidence
 from pipeline.files.safe_open import reached
-from pipeline.worker.claim import ClaimStep, put_back_irregular, refreshed
+from pipeline.worker.claim import ClaimStep, identify
 from pipeline.worker.classify import ClassifyStep
-from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
+from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue, put_back_irregular
 from pipeline.worker.place import PlaceStep
 
 log = logging.getLogger(__name__)
@@ -87,15 +88,18 @@ class Recovery:
         in_spool = os.path.lexists(file.spool)
         if entry.state == "decided":
             self._place.enqueue(file)
-        elif in_spool and put_back_irregular(file):
+        elif in_spool and not file.action and put_back_irregular(file):
             self._ledger.vanish([file.id], at)
-        elif in_spool and self._is_half_claimed(file):
-            with reached(file.inbox, file.source) as origin:
-                moves.resume(origin, file.spool, moves.sha256(origin))
-            self._classify.enqueue(refreshed(self._ledger, file, at))
+        elif in_spool and self._may_be_unsynced(entry, file):
+            os.unlink(file.spool)
+            self._claim.enqueue(file)
         elif in_spool:
+            # An original that stays is there too, and must stay.
+            if not file.action and self._is_half_claimed(file):
+                with reached(file.inbox, file.source) as origin:
+                    moves.resume(origin, file.spool, moves.sha256(origin))
             suspect = entry.state == "decoding" and self._crashed
-            self._classify.enqueue(refreshed(self._ledger, file, at), crash_suspect=suspect)
+            self._classify.enqueue(self._refreshed(file), crash_suspect=suspect)
         elif self._is_still_outside(file):
             self._claim.enqueue(file)
         elif entry.state == "decoding":
@@ -103,6 +107,13 @@ class Recovery:
         else:
             log.warning("%a was gone before it could be taken", os.fsdecode(file.origin))
             self._ledger.vanish([file.id], at)
+            self._claim.remember(file, taken=False)
+
+    def _refreshed(self, file: InProgressFile) -> InProgressFile:
+        now = self._claim.refreshed(file)
+        if now.identity[:2] != file.identity[:2]:
+            identify(self._ledger, [now])
+        return now
 
     def _file(self, entry: Entry) -> InProgressFile:
         decision = None
@@ -118,6 +129,8 @@ class Recovery:
             sha256=entry.sha256,
             decision=decision,
             resumed=True,
+            action=entry.action,
+            link=entry.link,
         )
 
     def _is_still_outside(self, file: InProgressFile) -> bool:
@@ -127,7 +140,13 @@ class Recovery:
                 status = os.lstat(origin)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        return stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) == file.identity[:2]
+        # With any action, `take` compares the whole identity.
+        same = bool(file.action) or (status.st_dev, status.st_ino) == file.identity[:2]
+        return stat.S_ISREG(status.st_mode) and same
+
+    def _may_be_unsynced(self, entry: Entry, file: InProgressFile) -> bool:
+        """Return whether a copy whose original is there may not be durable: its row has no identity of it."""
+        return entry.state == "claimed" and file.action == "copy" and self._is_half_claimed(file)
 
     def _is_half_claimed(self, file: InProgressFile) -> bool:
         """Return whether a claim by copy was interrupted before the original was removed."""
@@ -142,24 +161,29 @@ class Recovery:
     def _strays(self) -> list[bytes]:
         unfinished = {os.fsencode(entry.spool_name) for entry in self._ledger.unfinished()}
         with os.scandir(self._spool) as entries:
-            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            names = [e.name for e in entries if e.is_symlink() or e.is_file(follow_symlinks=False)]
         return [name for name in names if name not in unfinished and not name.startswith(b".pawsort-")]
 
 
 def take_up_stray(ledger: Ledger, spool: bytes, name: bytes, at: datetime) -> bool:
     """Take up a file in the spool that has no unfinished row; return whether it had been filed.
 
-    A file that had been filed is filed again; any other gets a row and is processed. Raises DatabaseError.
+    A file that had been filed is filed again; any other gets a row and is processed, except a symbolic link.
+    Raises DatabaseError.
     """
     path = os.path.join(spool, name)
     match = _SPOOL_NAME.fullmatch(name)
     known = ledger.entries([int(match[1])]) if match else []
     entry = next((e for e in known if os.fsencode(e.spool_name) == name), None)
-    if entry and entry.state == "filed" and entry.path and entry.sha256:
+    if os.path.islink(path) and not (entry and entry.link):
+        log.warning("%a is a link that the worker did not put there; left", os.fsdecode(path))
+        return False
+    proof = evidence(entry.link, entry.sha256) if entry else None
+    if entry and entry.state == "filed" and entry.path and proof:
         # A power cut can undo a rename that was committed, or leave both names of a copied file.
         log.warning("%a was filed but lies in the spool; filing it again", os.fsdecode(path))
         try:
-            moves.resume(path, entry.path, entry.sha256)
+            moves.resume(path, entry.path, proof)
         except OSError as error:
             log.error(
                 "%a cannot be filed again (%s); it is a delivery of its own now", os.fsdecode(path), error

@@ -19,6 +19,7 @@ from pipeline.by_hand.folder_labels import FolderLabels
 from pipeline.classifier.configured_model import (
     load_version,
     outcome_folders,
+    refuse_class_for_neither,
     worker_classifier,
 )
 from pipeline.classifier.model_switch import LoadedModel, ModelSwitch
@@ -29,6 +30,7 @@ from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.files import moves
 from pipeline.learning.in_use import note
 from pipeline.learning.versions import Version, family
+from pipeline.originals.checks import refuse_unlinkable
 from pipeline.permissions import limited, make_folder
 from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import heartbeat
@@ -40,7 +42,7 @@ def prepare_folders(settings: Settings) -> None:
     """Make the folders of Pawsort, and inboxes that no worker has seen before.
 
     An inbox that was seen before and is missing may be a disk that is not mounted; the worker waits for it.
-    Raises SettingsError.
+    Raises SettingsError, also if an inbox cannot be hard-linked.
     """
     beat = heartbeat.read(settings.state / heartbeat.FILE_NAME)
     seen = {inbox.path for inbox in beat.inboxes} if beat else set()
@@ -54,6 +56,7 @@ def prepare_folders(settings: Settings) -> None:
             settings.spool.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"{error.filename}: cannot make this folder: {error.strerror}") from error
+    refuse_unlinkable(settings)
 
 
 def refuse_bare_mount(settings: Settings, bundle: Bundle, engine: Engine) -> None:
@@ -77,6 +80,7 @@ def probe_folders(settings: Settings, bundle: Bundle) -> None:
     A folder that refuses them is logged: its files wait. Raises PawsortError if all folders refuse, or if one
     would let files be overwritten.
     """
+    refuse_class_for_neither(settings, bundle)
     refused: dict[Path, OSError] = {}
     crosses = []
     folders = [settings.sorted / name for name in outcome_folders(bundle)]

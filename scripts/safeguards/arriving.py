@@ -8,7 +8,7 @@ from scripts.safeguards.safeguard import Safeguard, of
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "content that changed after the claim", "pipeline/worker/place.py",
-        "            unchanged = moves.identity(file.spool)[2:] == file.identity[2:]\n",
+        "            unchanged = content_identity(file.spool, file.link)[2:] == file.identity[2:]\n",
         "            unchanged = os.path.lexists(file.spool)\n",
         (18,), ("pipeline/worker/test_races.py::test_writing_after_the_claim_starts_the_file_over",),
     ),
@@ -146,14 +146,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "files that are gone when they are checked", "pipeline/watch/inbox.py",
-        "        if status is None:\n            self._drop(path)\n        elif stat.S_ISREG(status.st_mode):\n            if not self._tracker",
-        "        if stat.S_ISREG(status.st_mode):\n            if not self._tracker",
+        "        if status is None:\n            self._drop(path)\n        elif stat.S_ISREG(status.st_mode):\n            if not self._observe",
+        "        if stat.S_ISREG(status.st_mode):\n            if not self._observe",
         (16,), ("pipeline/watch/test_inbox_events.py::test_a_file_that_comes_and_goes_makes_no_noise",),
     ),
     of(
         "a second check of a file in the spool", "pipeline/worker/claim.py",
-        "    if identity[2:] != file.identity[2:]:\n        ledger.reclaim(file.id, identity[2], identity[3], at)\n    return file._replace(identity=identity)\n",
-        "    return file\n",
+        "            self._ledger.reclaim(file.id, identity[2], identity[3], self._now(), linked)\n",
+        "            return file\n",
         (17,), ("pipeline/worker/test_races.py::test_a_file_replaced_at_the_moment_of_the_claim_is_recorded_as_it_is",),
     ),
     of(

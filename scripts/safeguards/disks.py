@@ -211,8 +211,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/worker/test_refused_names.py::test_each_part_that_is_refused_becomes_plain_and_no_other",),
     ),
     of(
-        "an unwritable folder detected before the claim", "pipeline/worker/claim.py",
-        "file.source, movable=True) as now:",
+        "an unwritable folder detected before the claim", "pipeline/originals/taking.py",
+        "file.source, movable=file.action is None) as now:",
         "file.source) as now:",
         (72,), ("pipeline/worker/test_refused_inboxes.py::test_a_closed_folder_is_logged_once_claims_nothing_and_is_taken_from_when_it_is_open_again",),
     ),

@@ -1,6 +1,7 @@
 """Kill the worker at each system call that changes a file, and let each call fail: `make sweep`.
 
     python -m tests.faults.sweep [--sample N] [--seed S] [--jobs J] [--kinds kill,nested,...] [--json FILE]
+        [--actions move,copy,hardlink,symlink] [--calls link,symlink,...]
 
 A worker with a stub classifier files three photos: a good one, a bad one and a duplicate; its model changes
 after each batch. Its calls are taken from a trace of a run without faults. After each point a worker runs
@@ -26,7 +27,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,7 @@ from tests.faults import injection
 from tests.support.fork_server import ForkServer
 from tests.support.forked_installation import ForkedInstallation
 from tests.support.installation import QUICK
+from tests.support.originals import State, state_of
 from tests.support.strace import (
     CHANGES,
     READS,
@@ -51,6 +53,9 @@ from tests.support.strace import (
 Across = Literal["", "sorted", "inboxes"]
 LAYOUTS: tuple[Across, ...] = ("", "sorted", "inboxes")
 """What is on another file system than `state`, so that files come there, or from there, by copy."""
+
+ACROSS_OF = {"move": LAYOUTS, "copy": LAYOUTS, "hardlink": ("",), "symlink": ("", "sorted")}
+"""The layouts in which each action differs; a hard link needs one file system."""
 
 DAY = ((0, "good.jpg", b"1<cat>"), (0, "bad.jpg", b"<truncated>"), (1, "good.jpg", b"1<cat>"))
 ERRORS = ("ENOSPC", "EIO", "EROFS")
@@ -81,11 +86,13 @@ class Point:
     number: int
     error: str = ""
     again: tuple[str, int] | None = None  # where the second worker is killed
+    action: str = "move"  # how photos are taken
 
     def __str__(self) -> str:
         where = f"{self.call}#{self.number}" + (f" {self.error}" if self.error else "")
         then = f" then {self.again[0]}#{self.again[1]}" if self.again else ""
-        return f"{self.kind} {where}{then}" + (f" {self.across} across" if self.across else "")
+        action = "" if self.action == "move" else f" {self.action}"
+        return f"{self.kind} {where}{then}{action}" + (f" {self.across} across" if self.across else "")
 
 
 class Yard:
@@ -99,13 +106,16 @@ class Yard:
         self._count = 0
 
     @contextlib.contextmanager
-    def installation(self, across: Across, real: bool = False) -> Iterator[ForkedInstallation]:
+    def installation(
+        self, across: Across, real: bool = False, action: str = "move"
+    ) -> Iterator[ForkedInstallation]:
         """Make a place with the three photos in it, drawn ones for the real network; remove it afterwards."""
         self._count += 1
         folder, far = self._top / str(self._count), self._far / str(self._count)
         folder.mkdir()
         far.mkdir()
-        text = QUICK + (f"sorted: {far}/sorted\n" if across == "sorted" else "")
+        text = QUICK + f"filing: {{action: {action}}}\n"
+        text += f"sorted: {far}/sorted\n" if across == "sorted" else ""
         if across == "inboxes":
             text = text.replace("[inbox, scans]", f"[{far}/inbox, {far}/scans]")
         photo = _jpeg("dog") if real else None
@@ -134,9 +144,9 @@ class Yard:
         shutil.rmtree(self._top)
         shutil.rmtree(self._far)
 
-    def trace(self, across: Across, real: bool = False) -> list[Call]:
+    def trace(self, across: Across, real: bool = False, action: str = "move") -> list[Call]:
         """Return the calls of a run without faults that are about the files of its place."""
-        with self.installation(across, real) as pawsort:
+        with self.installation(across, real, action) as pawsort:
             output = pawsort.folder / "trace"
             worker = pawsort.start(once=True, held=True)
             with Tracer(worker, tuple({*CHANGES, *READS}), output=output):
@@ -147,12 +157,34 @@ class Yard:
 
 
 def points(
-    yard: Yard, kinds: set[str], chance: random.Random, layouts: Sequence[Across] = LAYOUTS
+    yard: Yard,
+    kinds: set[str],
+    chance: random.Random,
+    layouts: Sequence[Across] = LAYOUTS,
+    actions: Sequence[str] = ("move",),
 ) -> list[Point]:
     """Return every point there is to try."""
+    found: list[Point] = []
+    for action in actions:
+        for across in (layout for layout in ACROSS_OF[action] if layout in layouts):
+            found += (replace(p, action=action) for p in _points_of(yard, kinds, chance, across, action))
+    if "real" in kinds:
+        calls = [call for call in yard.trace(across="", real=True) if call.name in _OURS]
+        found += [Point("real", "", c.name, c.number) for c in chance.sample(calls, REAL)]
+    if "power" in kinds:
+        found += [Point("power", "", "power", chance.randrange(1500)) for _ in range(CUTS)]
+    if "corrections" in kinds:
+        found += [Point("corrections", "", "power", chance.randrange(1500)) for _ in range(CUTS)]
+    return found
+
+
+def _points_of(
+    yard: Yard, kinds: set[str], chance: random.Random, across: Across, action: str
+) -> list[Point]:
+    """Return the points of one layout, found in a trace."""
     found = []
-    for across in layouts:
-        calls = yard.trace(across)
+    if kinds & {"kill", "nested", "error"}:
+        calls = yard.trace(across, action=action)
         changing = [call for call in calls if changes(call)]
         reading = [call for call in calls if call.name in READS and not changes(call)]
         if "kill" in kinds:
@@ -167,13 +199,6 @@ def points(
             for kind in ("once", "ever"):
                 found += [Point(kind, across, c.name, c.number, e) for c in changing for e in ERRORS]
                 found += [Point(kind, across, c.name, c.number, "EIO") for c in reading]
-    if "real" in kinds:
-        calls = [call for call in yard.trace(across="", real=True) if call.name in _OURS]
-        found += [Point("real", "", c.name, c.number) for c in chance.sample(calls, REAL)]
-    if "power" in kinds:
-        found += [Point("power", "", "power", chance.randrange(1500)) for _ in range(CUTS)]
-    if "corrections" in kinds:
-        found += [Point("corrections", "", "power", chance.randrange(1500)) for _ in range(CUTS)]
     return found
 
 
@@ -185,7 +210,8 @@ def check(yard: Yard, point: Point) -> bool:
     if point.kind in ("power", "corrections"):
         yard.cut_power(point.number / 1000, correcting=point.kind == "corrections")
         return True
-    with yard.installation(point.across, point.kind == "real") as pawsort:
+    with yard.installation(point.across, point.kind == "real", point.action) as pawsort:
+        before = _originals(pawsort)
         if point.kind in ("kill", "nested", "real"):
             came = _kill(pawsort, point.call, point.number) and (
                 not point.again or _kill(pawsort, *point.again)
@@ -195,7 +221,19 @@ def check(yard: Yard, point: Point) -> bool:
         pawsort.workers.clear()
         pawsort.ends_well()
         assert "Traceback" not in pawsort.log, pawsort.log
+        if point.action != "move":
+            assert _originals(pawsort) == before, "an original has changed"
     return came
+
+
+def _originals(pawsort: ForkedInstallation) -> dict[str, State]:
+    """Return the photos of the inboxes that were there at the beginning."""
+    return {
+        f"{inbox}/{name}": state
+        for inbox in pawsort.settings.inboxes
+        for name, state in state_of(inbox).items()
+        if name not in (".", "fresh.jpg")
+    }
 
 
 def _drawn_day() -> Iterator[tuple[int, str, bytes]]:
@@ -275,7 +313,10 @@ def main() -> int:
     began = time.monotonic()
     with _a_yard() as yard:
         layouts = [layout for layout in LAYOUTS if layout in options.layouts.split(",")]
-        todo = points(yard, set(options.kinds.split(",")), chance, layouts)
+        kinds, actions = set(options.kinds.split(",")), options.actions.split(",")
+        todo = points(yard, kinds, chance, layouts, actions)
+    if options.calls:
+        todo = [point for point in todo if point.call in options.calls.split(",")]
     every = Counter(point.kind for point in todo)
     chance.shuffle(todo)  # so that what was tried in too short a time is a fair sample
     work = _Work(todo[: options.sample], began + options.minutes * 60)
@@ -350,6 +391,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="so many points at a time")
     parser.add_argument("--kinds", default="kill,nested,error,power,corrections")
     parser.add_argument("--layouts", default=",".join(LAYOUTS), help="what may be on another file system")
+    parser.add_argument("--actions", default=",".join(ACROSS_OF), help="how photos are taken")
+    parser.add_argument("--calls", help="only these calls, such as link,symlink,renameat2")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after this time")
     parser.add_argument("--json", help="write what was found to this file")
     return parser.parse_args()

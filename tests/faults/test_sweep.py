@@ -71,3 +71,18 @@ def test_nor_does_any_of_these_while_files_are_copied(
 ) -> None:
     try_some(yard, all_points, {"kill"}, 2, across)
     try_some(yard, all_points, {"nested", "once", "ever"}, 2, across)
+
+
+@pytest.mark.fault(58, 67)
+@pytest.mark.parametrize(
+    ("action", "calls"),
+    [
+        ("copy", {"renameat2", "fsync"}),
+        ("hardlink", {"linkat", "renameat2"}),
+        ("symlink", {"symlink", "renameat2"}),
+    ],
+)
+def test_nor_does_any_of_these_where_originals_stay(yard: Yard, action: str, calls: set[str]) -> None:
+    every = points(yard, {"kill", "error"}, random.Random(SEED), [""], [action])
+    try_some(yard, [point for point in every if point.call in calls], {"kill"}, 3)
+    try_some(yard, [point for point in every if point.call in calls], {"once", "ever"}, 2)

@@ -35,9 +35,15 @@ def read(path: bytes) -> bytes:
         return file.read()
 
 
+def links_below(*folders: Path) -> list[bytes]:
+    """Every symbolic link to a file below these folders."""
+    return [bytes(path) for folder in folders for path in folder.rglob("*") if path.is_symlink()]
+
+
 def conserved(settings: Settings, injected: Iterable[bytes], *, idle: bool = True) -> None:
     """Check that each injected content exists exactly once, and has exactly one row that says where.
 
+    Where originals stay, each of them is there too, and what was made of it, which may be a symbolic link.
     With `idle` every row must be final. Fails with an AssertionError that says what is wrong.
     """
     counted(settings, Counter(map(digest, injected)), idle=idle)
@@ -45,9 +51,13 @@ def conserved(settings: Settings, injected: Iterable[bytes], *, idle: bool = Tru
 
 def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) -> None:
     """Check what `conserved` checks, of contents given by their SHA-256."""
-    places = (*settings.inboxes, settings.spool, settings.sorted)
-    found = Counter(digest(read(path)) for path in files_below(*places))
+    stay = [inbox for inbox in settings.inboxes if settings.action_of(inbox) != "move"]
+    places = (*(inbox for inbox in settings.inboxes if inbox not in stay), settings.spool, settings.sorted)
+    links = links_below(settings.spool, settings.sorted)
+    found = Counter(digest(read(path)) for path in (*files_below(*places), *links))
     assert found == expected, f"lost {expected - found}, doubled {found - expected}"
+    originals = Counter(digest(read(path)) for path in files_below(*stay))
+    assert originals <= expected, f"not as they were: {originals - expected}"
 
     database = sqlite3.connect(settings.state / "pawsort.db")
     try:
@@ -64,7 +74,7 @@ def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) ->
             raw = unescape(path)
         assert os.path.isfile(raw), f"{path} is filed and not there"
         assert sha256 is None or digest(read(raw)) == sha256, f"{path} is not what was filed"
-    in_folders = len(files_below(settings.sorted))
+    in_folders = len(files_below(settings.sorted)) + len(links_below(settings.sorted))
     assert in_folders == len(filed), f"{in_folders} files in folders, {len(filed)} filed rows"
     if idle:
         unfinished = [row for row in rows if row[0] not in ("filed", "undone")]

@@ -17,11 +17,22 @@ from tests.support.fork_server import ForkedWorker
 
 STRACE = shutil.which("strace")
 CHANGES = (
-    "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "rmdir",
-    "openat", "write", "pwrite64", "ftruncate", "fallocate", "fsync", "fdatasync", "utimensat", "fchmod",
-    "fchown", "flock",
+    "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "unlink", "unlinkat",
+    "rmdir", "openat", "write", "pwrite64", "ftruncate", "fallocate", "fsync", "fdatasync", "utimensat",
+    "fchmod", "fchown", "flock",
 )  # fmt: skip
-READS = ("openat", "read", "pread64", "newfstatat", "fstat", "statfs", "fstatfs", "getdents64", "lseek")
+READS = (
+    "openat",
+    "read",
+    "pread64",
+    "newfstatat",
+    "fstat",
+    "statfs",
+    "fstatfs",
+    "getdents64",
+    "lseek",
+    "readlink",
+)
 _CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
 
 

@@ -23,4 +23,10 @@ def upgrade() -> None:
     op.execute("DROP VIEW results")
     for name, type_ in (("action", sa.Text), ("companions", sa.JSON), ("taken_from", sa.Text)):
         op.add_column("files", sa.Column(name, type_))
+    op.add_column("files", sa.Column("original", sa.Text))
+    given_up = "state = 'vanished' AND original IS NOT NULL"
+    op.create_index(
+        "ix_files_given_up", "files", ["changed_at"],
+        sqlite_where=sa.text(given_up), postgresql_where=sa.text(given_up),
+    )  # fmt: skip
     op.execute(_RESULTS)

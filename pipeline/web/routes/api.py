@@ -35,7 +35,7 @@ from pipeline.web.services import correct_files, learning
 from pipeline.web.services.classify_uploads import answers as ask
 from pipeline.web.services.classify_uploads import scratch
 from pipeline.web.services.context import AppContext, ContextDep
-from pipeline.web.services.delivery import Delivery
+from pipeline.web.services.delivery import Delivery, moving_inboxes
 from pipeline.web.services.uploads import received
 
 router = APIRouter(prefix="/api", tags=["api"])
@@ -198,11 +198,11 @@ def models(context: ContextDep) -> list[dict[str, Any]]:
 
 
 def inbox_of(context: AppContext, path: str | None) -> Path:
-    """Return the inbox at `path`, the first one for None. Raises Problem 404, 503."""
+    """Return the inbox at `path`, that for uploads for None. Raises Problem 404, 503."""
     # A path that is not UTF-8 cannot be sent as it is, but in its escaped form.
     inboxes = {escape(os.fsencode(inbox)): inbox for inbox in context.settings.inboxes}
     inboxes |= {str(inbox): inbox for inbox in context.settings.inboxes}
-    target = inboxes.get(path) if path else context.settings.inboxes[0]
+    target = inboxes.get(path) if path else moving_inboxes(context.settings)[0]
     if target is None:
         raise Problem(404, "No such inbox.", f"Choose one of: {_names(context)}.")
     if not target.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,6 +17,7 @@ from db.queries.listing import result
 from db.schema.file_names import unescape
 from pipeline.config import Settings
 from pipeline.decision import FAILED
+from pipeline.files.links import target_of
 from pipeline.web.middleware.conditional import is_fresh
 from pipeline.web.middleware.etags import tag_of
 from pipeline.web.middleware.openapi import ALWAYS, answers
@@ -77,10 +79,19 @@ def _version(row: Mapping[str, Any], size: Size) -> str:
 
 def _place(context: AppContext, row: Mapping[str, Any]) -> tuple[Path, bytes]:
     # A decoder could not read this file before, so it does not get it again.
-    found = None if row["outcome"] == FAILED else below(context.settings, unescape(row["path"]))
+    found = None if row["outcome"] == FAILED else below(context.settings, _content(row))
     if found is None:
         raise Problem(404, f"File {row['id']} cannot be shown.", "Open it in its folder.")
     return found
+
+
+def _content(row: Mapping[str, Any]) -> bytes:
+    """Return the path of a row's file, or of the original that its symbolic link names."""
+    path, original = unescape(row["path"]), unescape(row["source_path"])
+    is_link = row["action"] == "symlink" and row["state"] != "undone"
+    with contextlib.suppress(OSError):  # it is gone: so says the process that draws
+        return original if is_link and target_of(path) == original else path
+    return path
 
 
 def below(settings: Settings, path: bytes) -> tuple[Path, bytes] | None:

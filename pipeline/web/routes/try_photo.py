@@ -14,6 +14,7 @@ from pipeline.web.routes.parameters import Text
 from pipeline.web.served_models.model_registry import MAKE_IMAGENET, Choice
 from pipeline.web.services.classify_uploads import LOOK_PIXELS, Answer, answers, heat, scratch
 from pipeline.web.services.context import AppContext, ContextDep, Page
+from pipeline.web.services.delivery import moving_inboxes
 from pipeline.web.services.pictures import draw_jpeg, jpeg_response
 from pipeline.web.services.uploads import Upload, received
 from pipeline.web.views.decision_text import plan
@@ -98,7 +99,7 @@ def _page(request: Request, context: AppContext, choice: Choice, cards: list[Car
         make_imagenet=None if any(each.key == IMAGENET for each in choices) else MAKE_IMAGENET,
         cards=cards or [],
         limits=context.settings.limits,
-        inbox=context.settings.inboxes[0],
+        inbox=moving_inboxes(context.settings)[0],
     )
 
 

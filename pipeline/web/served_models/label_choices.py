@@ -43,7 +43,8 @@ class LabelRegistry:
     def outcomes(self) -> tuple[str, ...]:
         """Return the folders that a file may be in: of the classes, then uncertain and failed."""
         held = (DUPLICATES,) if self._settings.duplicates == "hold" else ()
-        return (*self.folders().values(), UNCERTAIN, FAILED, *held)
+        own = () if (folder := self._settings.outcomes.neither) == UNCERTAIN else (folder,)
+        return (*self.folders().values(), UNCERTAIN, *own, FAILED, *held)
 
     def of_models(self) -> dict[str | None, tuple[str, ...]]:
         """Return the labels of each model by the SHA-256 of its weights; None stands for the worker's."""
@@ -53,15 +54,18 @@ class LabelRegistry:
 
     def answers(self, own: Sequence[str] = ()) -> tuple[Answer, ...]:
         """Return the labels to choose from: each class, then `own` folders of people, then neither."""
-        return answers({**self.folders(), **{name: name for name in own}})
+        folders = {**self.folders(), **{name: name for name in own}}
+        return answers(folders, self._settings.outcomes.neither)
 
 
-def answers(folders: Mapping[str, str]) -> tuple[Answer, ...]:
+def answers(folders: Mapping[str, str], neither: str = UNCERTAIN) -> tuple[Answer, ...]:
     """Return the labels with a key each: the first letter of the name that is free, else a digit.
+
+    `neither` is the folder of photos without a class.
 
     The keys for neither are assigned first, so that it has its first letter if that is free.
     """
-    folder_of = {**folders, NEITHER: folders.get(NEITHER, UNCERTAIN)}
+    folder_of = {**folders, NEITHER: folders.get(NEITHER, neither)}
     keys = dict(TAKEN)
     for label in sorted(folder_of, key=lambda label: label != NEITHER):
         keys[_key(label, keys)] = label

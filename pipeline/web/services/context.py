@@ -56,24 +56,33 @@ class AppContext:
     learning: LearningProcess
     pages: tuple[Page, ...]
 
+    @property
+    def _neither(self) -> str:
+        return self.settings.outcomes.neither
+
     def counts(self, engine: Engine) -> dict[str, int]:
         """Return the number of files by outcome; cached, because counting a million rows is slow."""
         return self.cache.get("counts", lambda: listing.counts(engine))
 
     def outcomes(self, engine: Engine) -> tuple[str, ...]:
         """Return the folders that a file may be in: those of `labels`, then those that people made."""
-        return (*self.labels.outcomes(), *own_folders(self.labels.folders(), self.counts(engine)))
+        return (
+            *self.labels.outcomes(),
+            *own_folders(self.labels.folders(), self.counts(engine), self._neither),
+        )
 
     def folders(self) -> dict[str, str]:
         """Return the folder of each label: the model's, and those of people that have photos."""
         engine = self.database.reader()
-        return with_own_folders(self.labels.folders(), self.counts(engine) if engine else ())
+        return with_own_folders(self.labels.folders(), self.counts(engine) if engine else (), self._neither)
 
     def answers(self) -> tuple[Answer, ...]:
         """Return the labels to choose from, with a key each: the model's, neither, and people's folders."""
         engine = self.database.reader()
         counts = self.counts(engine) if engine else {}
-        own = sorted(own_folders(self.labels.folders(), counts), key=lambda name: -counts[name])
+        own = sorted(
+            own_folders(self.labels.folders(), counts, self._neither), key=lambda name: -counts[name]
+        )
         return self.labels.answers(sorted(own[:MOST_OWN]))
 
     def status(self) -> Status:

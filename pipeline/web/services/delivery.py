@@ -31,6 +31,12 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
 _TRIES = 10
 
 
+def moving_inboxes(settings: Settings) -> list[Path]:
+    """Return the inboxes from which files are moved, or the first of all; the first is for uploads."""
+    moving = [inbox for inbox in settings.inboxes if settings.action_of(inbox) == "move"]
+    return moving or list(settings.inboxes[:1])
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A delivered file; `already` if an earlier request delivered it, `id` of its row once it is claimed."""

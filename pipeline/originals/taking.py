@@ -1,0 +1,69 @@
+"""Make a copy of an original in the spool, or a link to it; the original stays as it is."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from db.schema.records import Identity, SettledFile
+from pipeline.files.copy import copy_quickly, identity
+from pipeline.files.exact_copy import copy_open, link_open
+from pipeline.files.moves import SourceChangedError
+from pipeline.files.safe_open import Opened, leased, opened
+
+
+def take(action: str, inbox: bytes, source: bytes, spool: bytes, expected: Identity) -> None:
+    """Make `spool` what the action says: a copy (copy), another name (hardlink) or a symbolic link (symlink).
+
+    `inbox` and `spool` are absolute, `source` relative to the inbox; the original is read, and nothing else.
+    The caller makes the new entry durable, and a copy by `sync_copy` before. Raises SourceChangedError if the
+    original has not the identity `expected`, FileNotFoundError if it is gone, FileExistsError, or another
+    OSError, such as EXDEV and EPERM for a hard link that the disk refuses; after each nothing was made.
+    """
+    with opened(inbox, source) as original:
+        _refuse_changed(identity(original.fd), expected, source)
+        if action == "copy":
+            copy_open(
+                original.fd,
+                spool,
+                lambda _: _refuse_changed(identity(original.fd), expected, source),
+                copy_quickly,
+            )
+        elif action == "hardlink":
+            link_open(original.fd, spool)
+        else:
+            os.symlink(os.path.join(inbox, source), spool)
+
+
+def sync_copy(spool: bytes) -> None:
+    """Make a copy in the spool durable. Raises OSError, after which it is gone: it must be made again.
+
+    A second sync would succeed, although the disk has lost what the first could not write.
+    """
+    descriptor = os.open(spool, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        os.unlink(spool)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_changed(found: Identity, expected: Identity, source: bytes) -> None:
+    if found != expected:
+        raise SourceChangedError(errno.EBUSY, "changed before it was taken", os.fsdecode(source))
+
+
+def is_settled(file: SettledFile) -> bool:
+    """Return whether a file is still the version that was seen, and is not open for writing.
+
+    Raises OSError if it is gone, is not a regular file, or may not be read; RefusedError if it is to be moved
+    and its folder does not allow that.
+    """
+    with opened(os.fsencode(file.inbox), file.source, movable=file.action is None) as now:
+        return file.identity == _seen(now) and leased(now.fd) is not False
+
+
+def _seen(file: Opened) -> Identity:
+    return file.stat.st_dev, file.stat.st_ino, file.stat.st_size, file.stat.st_mtime_ns
