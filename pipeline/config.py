@@ -45,8 +45,7 @@ from pipeline.ranges import (
 
 FILE_NAME = "config.yaml"
 PREFIX = "PAWSORT_"
-FILE_VARIABLE = "PAWSORT_CONFIG"
-"""Names the settings file of every command that is given none."""
+FILE_VARIABLE = "PAWSORT_CONFIG"  # names the settings file of every command that is given none
 
 Permissions = Literal["private", "group", "umask"]
 
@@ -181,8 +180,7 @@ class Settings(BaseSettings):
 
     def action_of(self, inbox: Path) -> FilingAction:
         """Return how files are taken from one of the inboxes."""
-        own = dict(zip(self.inboxes, self.inbox_actions, strict=False))
-        return own.get(inbox) or self.filing.action
+        return dict(zip(self.inboxes, self.inbox_actions, strict=False)).get(inbox) or self.filing.action
 
     @property
     def database_url(self) -> str:
@@ -214,8 +212,7 @@ class Settings(BaseSettings):
 
     @field_serializer("inboxes")
     def _with_actions(self, inboxes: tuple[Path, ...]) -> list[Any]:
-        own = (*self.inbox_actions, *[None] * len(inboxes))
-        pairs = zip(map(str, inboxes), own, strict=False)
+        pairs = zip(map(str, inboxes), (*self.inbox_actions, *[None] * len(inboxes)), strict=False)
         return [{"path": path, "action": action} if action else path for path, action in pairs]
 
     @model_validator(mode="after")
@@ -267,9 +264,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = plain_yaml.load(regular_files.read_text(path))
     except FileNotFoundError as error:
-        named = f"; {FILE_VARIABLE} names it" if str(path) == os.environ.get(FILE_VARIABLE) else ""
-        hint = "`pawsort init FOLDER` makes one, and --config PATH names another"
-        raise SettingsError(f"{path}: no such file{named}; {hint}") from error
+        why = f"; {FILE_VARIABLE} names it" if str(path) == os.environ.get(FILE_VARIABLE) else ""
+        why += "; `pawsort init FOLDER` makes one, and --config PATH names another"
+        raise SettingsError(f"{path}: no such file{why}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
     except yaml.YAMLError as error:
@@ -295,9 +292,8 @@ def _refuse_unknown_environment() -> None:
             keys = variable.removeprefix(PREFIX).lower().split("__")
             known = siblings(Settings, keys)
             if keys[-1] not in known:
-                raise SettingsError(
-                    f"environment variable {variable}: unknown setting; known here: {', '.join(known)}"
-                )
+                why = f"unknown setting; known here: {', '.join(known)}"
+                raise SettingsError(f"environment variable {variable}: {why}")
 
 
 def _absolute(base: Path, path: Path) -> Path:

@@ -66,10 +66,8 @@ class AppContext:
 
     def outcomes(self, engine: Engine) -> tuple[str, ...]:
         """Return the folders that a file may be in: those of `labels`, then those that people made."""
-        return (
-            *self.labels.outcomes(),
-            *own_folders(self.labels.folders(), self.counts(engine), self._neither),
-        )
+        own = own_folders(self.labels.folders(), self.counts(engine), self._neither)
+        return (*self.labels.outcomes(), *own)
 
     def folders(self) -> dict[str, str]:
         """Return the folder of each label: the model's, and those of people that have photos."""
