@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -18,9 +20,20 @@ FROM files WHERE state <> 'vanished'
 """
 
 
+_INDEXES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("ix_files_folder", "source", "source <> name", {"postgresql_using": "hash"}),
+    ("ix_files_taken_at", "taken_at", "taken_at IS NOT NULL", {}),
+)
+
+
 def upgrade() -> None:
-    """Add the columns, NULL in all rows that there are; the view is made anew."""
+    """Add the columns, NULL in all rows that there are, and two indexes; the view is made anew."""
     op.execute("DROP VIEW results")
     for name, type_ in (("action", sa.Text), ("companions", sa.JSON), ("taken_from", sa.Text)):
         op.add_column("files", sa.Column(name, type_))
+    for name, column, where, options in _INDEXES:
+        condition = sa.text(where)
+        op.create_index(
+            name, "files", [column], sqlite_where=condition, postgresql_where=condition, **options
+        )
     op.execute(_RESULTS)
