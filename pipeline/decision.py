@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 UNCERTAIN = "uncertain"
 FAILED = "failed"
@@ -34,6 +34,41 @@ class Decision:
     prediction: str
     confidence: float
     reason: Doubt | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The word by which a photo is shown to people, and the probability of that word, 0 to 1."""
+
+    label: str | None
+    probability: float | None
+
+
+def shown(prediction: str | None, confidence: float | None, scores: Mapping[str, float] | None) -> Shown:
+    """Return the likeliest of all labels with its own probability.
+
+    That is `prediction` with `confidence`, except for a photo of none of the classes: its prediction is the
+    class that it is closest to, so that its confidence says nothing about "neither". The prediction wins a
+    tie, as in `decide`. Both are None for a file without a prediction.
+    """
+    if prediction is None:
+        return Shown(None, None)
+    known = scores or {}
+    own = known.get(prediction) if confidence is None else confidence
+    likeliest = max(known, key=known.__getitem__, default=prediction)
+    if own is not None and known.get(likeliest, 0.0) > own:
+        return Shown(likeliest, known[likeliest])
+    return Shown(prediction, own)
+
+
+def with_shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Add `shown` and `shown_probability` to a row with `prediction`, `confidence` and `scores`."""
+    answer = shown(row["prediction"], row["confidence"], row["scores"])
+    return {**row, "shown": answer.label, "shown_probability": answer.probability}
+
+
+SHOWN_COLUMNS = ("shown", "shown_probability")
+"""The names that `with_shown` adds, in order."""
 
 
 def decide(scores: Mapping[str, float], policy: Policy, both: bool = False) -> Decision:

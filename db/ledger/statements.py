@@ -36,6 +36,7 @@ RELEASE = (
 ANSWER = (
     "prediction", "confidence", "reason", "detail", "scores", "destination", "format", "width", "height",
     "taken_at", "sha256", "model", "model_sha256", "duplicate_of", "answer_key", "brightness",
+    "taken_from",
 )  # fmt: skip
 DECIDE = (
     update(files)

@@ -28,7 +28,8 @@ from sqlalchemy import (
 )
 
 from db.connection.engine import reading
-from db.queries.name_search import RARE, ids_by_name, is_quick
+from db.queries.folder_search import OF_FILES, WantedFolder, conditions, few, rare_ids
+from db.queries.name_search import ids_by_name, is_quick
 from db.schema.file_names import can_stand, escape
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of
@@ -59,7 +60,8 @@ class Choice:
     """Conditions for files; all must hold, None is no condition.
 
     `name` is part of the file's name, case-insensitive (in SQLite only for ASCII); confidences are 0 to 1,
-    inclusive; `since` <= seen_at < `until`, both aware; `corrected` is whether the file has a correction.
+    inclusive; `since` <= seen_at < `until`, both aware; `corrected` is whether the file has a correction;
+    `taken_since` <= taken_at < `taken_until`, both naive.
     """
 
     outcome: str | None = None
@@ -72,6 +74,9 @@ class Choice:
     name: str | None = None
     model: str | None = None
     corrected: bool | None = None
+    folder: WantedFolder | None = None
+    taken_since: datetime | None = None
+    taken_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,8 @@ def first_page(
 
 def _can_match(choice: Choice) -> bool:
     texts = (choice.name, choice.outcome, choice.reason, choice.model)
-    return all(map(can_stand, texts)) and can_stand(choice.inbox, path=True)
+    paths = (choice.inbox, choice.folder and choice.folder.path)
+    return all(map(can_stand, texts)) and all(can_stand(path, path=True) for path in paths)
 
 
 def _page(
@@ -203,20 +209,15 @@ def _rare(connection: Connection, choice: Choice) -> list[int] | None:
     """Return the ids of all files that meet the rarest condition with an index, None if none is rare."""
     name = choice.name or ""
     by_name = ids_by_name(connection, name) if is_quick(connection, name) else None
-    known = (_by_confidence(connection, choice), by_name)
+    known = (_by_confidence(connection, choice), by_name, *rare_ids(connection, choice))
     return min((ids for ids in known if ids is not None), key=len, default=None)
 
 
 def _by_confidence(connection: Connection, choice: Choice) -> list[int] | None:
-    tests = {
-        "min_confidence": lambda lowest: files.c.confidence >= lowest,
-        "max_confidence": lambda highest: files.c.confidence <= highest,
-    }
-    bounds = _met(choice, tests)
-    if not bounds:
-        return None
-    ids = list(connection.execute(select(files.c.id).where(*bounds).limit(RARE + 1)).scalars())
-    return ids if len(ids) <= RARE else None
+    low, high = choice.min_confidence, choice.max_confidence
+    bounds = [] if low is None else [files.c.confidence >= low]
+    bounds += [] if high is None else [files.c.confidence <= high]
+    return few(connection, [bounds]) if bounds else None
 
 
 def _ordered(chosen: Select[Any]) -> Select[Any]:
@@ -275,7 +276,7 @@ def _hidden(choice: Choice) -> list[ColumnElement[bool]]:
     }
     if _by_reason(choice):
         del tests["reason"]
-    return _met(choice, tests)
+    return [*_met(choice, tests), *conditions(choice, *OF_FILES)]
 
 
 def _plain(column: ColumnElement[Any]) -> ColumnElement[str]:

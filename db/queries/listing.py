@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 
 from db.connection.engine import reading
+from db.queries.folder_search import WantedFolder, conditions, rare_ids
 from db.queries.name_search import ids_by_name
 from db.schema.columns import UtcTime
 from db.schema.file_names import RawName, can_stand, escape
@@ -68,7 +69,7 @@ class ResultFilter:
     `outcome` "waiting" means not in a folder yet, "removed" deleted by a person; `name` is part of the file's
     name, case-insensitive (in SQLite only for ASCII); confidences are 0 to 1, inclusive; `since` <= seen_at <
     `until`, both aware; `before` is the id of a row, after which the wanted rows come in the order;
-    `reviewed` is whether a person judged the photo.
+    `reviewed` is whether a person judged the photo; `taken_since` <= taken_at < `taken_until`, both naive.
     """
 
     outcome: str | None = None
@@ -82,6 +83,9 @@ class ResultFilter:
     limit: int | None = None
     before: int | None = None
     reviewed: bool | None = None
+    folder: WantedFolder | None = None
+    taken_since: datetime | None = None
+    taken_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +104,13 @@ def results(engine: Engine, filters: ResultFilter = ResultFilter()) -> Iterator[
     `scores` a dict.
     """
     texts = (filters.name, filters.outcome, filters.prediction)
-    if not (all(map(can_stand, texts)) and can_stand(filters.inbox, path=True)):
+    paths = (filters.inbox, filters.folder and filters.folder.path)
+    if not (all(map(can_stand, texts)) and all(can_stand(path, path=True) for path in paths)):
         return
     newest = view.c.seen_at.desc(), view.c.id.desc()
     with reading(engine) as connection:
-        conditions = _conditions(connection, filters)
-    chosen = select(view.c.id).where(*conditions).order_by(*newest).limit(filters.limit)
+        wanted = _conditions(connection, filters)
+    chosen = select(view.c.id).where(*wanted).order_by(*newest).limit(filters.limit)
     for rows in _chunks(engine, chosen, *newest):
         yield from rows
 
@@ -257,9 +262,11 @@ def _conditions(connection: Connection, filters: ResultFilter) -> list[ColumnEle
     """Return conditions in a form that uses an index only for conditions that few rows meet."""
     tests = _TESTS | (_IN_ORDER if _is_common(connection, filters) else {})
     wanted = {name: getattr(filters, name) for name in tests}
-    conditions = [tests[name](value) for name, value in wanted.items() if value is not None]
-    rare = ids_by_name(connection, filters.name) if filters.name else None
-    return conditions if rare is None else [*conditions, view.c.id.in_(rare)]
+    found = [tests[name](value) for name, value in wanted.items() if value is not None]
+    found += conditions(filters, view.c.inbox, view.c.source_path, view.c.path, view.c.taken_at)
+    by_name = ids_by_name(connection, filters.name) if filters.name else None
+    rare = [*rare_ids(connection, filters), *([] if by_name is None else [by_name])]
+    return [*found, *(view.c.id.in_(ids) for ids in rare)]
 
 
 def _is_common(connection: Connection, filters: ResultFilter) -> bool:

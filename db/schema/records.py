@@ -61,9 +61,10 @@ class FileDecision(NamedTuple):
     """The decision on one file.
 
     `outcome` is the folder; `scores` are probabilities, 0 to 1, by label; `destination` is the absolute path
-    that the file is moved to, chosen last: the ledger takes no decision without one. `taken_at` is EXIF's, in
-    its own words; `duplicate_of` is the id of an earlier file of the same content; `answer_key` stands for
-    everything that the answer depends on besides the content; `brightness` is the picture's mean, 0 to 1.
+    that the file is moved to, chosen last: the ledger takes no decision without one. `taken_at` is ISO 8601
+    by the camera's clock, `taken_from` where it was read; `duplicate_of` is the id of an earlier file of the
+    same content; `answer_key` stands for everything that the answer depends on besides the content;
+    `brightness` is the picture's mean, 0 to 1.
     A named tuple, because it is changed a few times for each file, and `dataclasses.replace` takes long.
     """
 
@@ -85,6 +86,7 @@ class FileDecision(NamedTuple):
     duplicate_of: int | None = None
     answer_key: str | None = None
     brightness: float | None = None
+    taken_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class Entry:
     action: str | None
     companions: list[str] | None
     original: str | None
+    taken_from: str | None
 
     @property
     def link(self) -> Original | None:

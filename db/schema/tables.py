@@ -49,6 +49,8 @@ IS_UNREVIEWED = "outcome = 'uncertain' AND corrected_to IS NULL"
 IS_FAILED = "outcome = 'failed'"
 IS_UNREAD = "state = 'filed' AND sha256 IS NULL"
 IS_CORRECTED = "corrected_to IS NOT NULL"
+IS_BELOW = "source <> name"
+"""It arrived in a folder of its inbox."""
 
 
 def _index(name: str, *columns: str, where: str | None = None, **options: Any) -> Index:
@@ -158,6 +160,8 @@ class FileRow(Base):
         _index("ix_files_confidence", "confidence", where="confidence IS NOT NULL"),
         _index("ix_files_name", "name"),
         _index("ix_files_seen_at", "seen_at"),
+        _index("ix_files_folder", "source", where=IS_BELOW, postgresql_using="hash"),
+        _index("ix_files_taken_at", "taken_at", where="taken_at IS NOT NULL"),
         _index("ix_files_unread", "bytes", where=IS_UNREAD),
         _index("ix_files_reviewed_at", "reviewed_at", where="reviewed_at IS NOT NULL"),
         _index("ix_files_given_up", "changed_at", where=IS_GIVEN_UP),

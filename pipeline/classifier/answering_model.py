@@ -8,6 +8,7 @@ from typing import Any
 
 from db.schema.records import Entry, FileDecision
 from models.bundle.bundle import Bundle
+from models.images.date_in_name import read_name
 from models.labels import NEITHER
 from pipeline.classifier.answer_key import answer_key
 from pipeline.classifier.configured_model import policy
@@ -16,6 +17,7 @@ from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
 from pipeline.decision import FAILED, decide
 
+_HEADER = ("format", "width", "height", "taken_at", "taken_from")
 _KEPT = ("model", "model_sha256", "answer_key", "brightness")
 
 
@@ -47,7 +49,10 @@ class AnsweringModel:
         else:
             decision = self._by_scores(id, sha256, earlier.scores, earlier.reason == "both")
         kept = {name: getattr(earlier, name) for name in _KEPT}
-        return decision._replace(**_header(earlier), **kept)
+        decision = decision._replace(**_header(earlier), **kept)
+        if earlier.taken_from == "name":  # which may be another name
+            return decision._replace(taken_at=None, taken_from=None)
+        return decision
 
     def folder_of(self, label: str | None) -> str | None:
         """Return the folder of a label that a person chose, None for one that this model does not know."""
@@ -75,5 +80,12 @@ def failed(id: int, sha256: str | None, reason: str | None, detail: str | None) 
     return FileDecision(id, FAILED, reason=reason, detail=detail, sha256=sha256)
 
 
+def dated(decision: FileDecision, source: bytes) -> FileDecision:
+    """Let the name of a picture say when it was taken, if nothing in it does."""
+    if decision.taken_at is not None or decision.format is None or (taken := read_name(source)) is None:
+        return decision
+    return decision._replace(taken_at=taken.at, taken_from=taken.source)
+
+
 def _header(source: Admitted | Entry) -> dict[str, Any]:
-    return {name: getattr(source, name) for name in ("format", "width", "height", "taken_at")}
+    return {name: getattr(source, name) for name in _HEADER}

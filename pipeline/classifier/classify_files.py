@@ -14,7 +14,7 @@ from pipeline.classifier.client import ProcessClassifier, classify_files
 from pipeline.classifier.configured_model import load_bundle, policy
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
-from pipeline.decision import FAILED, Policy, decide
+from pipeline.decision import FAILED, Policy, decide, with_shown
 from pipeline.files.folders import open_any
 from pipeline.files.naming import destination
 from pipeline.watch.ignore_rules import ignorer
@@ -41,8 +41,8 @@ class Classified:
     scores: dict[str, float] | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, in this order."""
-        return asdict(self)
+        """Return plain values, in this order, then `shown` and `shown_probability`."""
+        return with_shown(asdict(self))
 
 
 def classify(

@@ -16,7 +16,7 @@ from PIL import Image
 
 from models.images.decode import Header, UnreadableImage, read_header
 from models.images.formats.heif import without_film
-from models.images.taken_at import read_taken
+from models.images.taken_at import find_xmp, read_taken
 from pipeline.config import LimitSettings
 from pipeline.files.safe_open import NotRegularError, leased, open_regular
 
@@ -38,13 +38,17 @@ class Fingerprint:
 
 
 class Admitted(NamedTuple):
-    """A picture that may be decoded. `taken_at` is ISO 8601, with an offset if the camera gave one."""
+    """A picture that may be decoded. `taken_at` is ISO 8601, with an offset if the camera gave one.
+
+    `taken_from` is a `models.images.taken_at.Source`, None without a date.
+    """
 
     format: str
     width: int
     height: int
     frames: int
     taken_at: str | None
+    taken_from: str | None = None
 
 
 def fingerprint(path: bytes, limits: LimitSettings) -> Fingerprint:
@@ -91,7 +95,8 @@ def examine(data: bytes, limits: LimitSettings) -> tuple[Header, Admitted]:
         what = f"{header.frames} frames or pages"
         raise UnreadableImage("too_many_frames", f"{what}; the limit is {limits.frames}")
     width, height, exif = _size_and_exif(header, data)
-    return header, Admitted(header.format, width, height, header.frames, read_taken(exif))
+    taken = read_taken(exif, lambda: header.xmp or find_xmp(data)) or (None, None)
+    return header, Admitted(header.format, width, height, header.frames, *taken)
 
 
 def _size_and_exif(header: Header, data: bytes) -> tuple[int, int, bytes]:

@@ -15,11 +15,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.classify_command import classify
+from pipeline.cli.classify_command import classify, print_preview
 from pipeline.cli.correction_commands import check, correct, retry, undo
 from pipeline.cli.doctor_command import doctor
 from pipeline.cli.model_commands import evaluate, train
-from pipeline.cli.options import DEFAULT, Config, Json, database, load
+from pipeline.cli.options import (
+    DEFAULT,
+    Config,
+    Format,
+    Json,
+    RowFormat,
+    chosen_format,
+    database,
+    load,
+)  # fmt: skip
 from pipeline.cli.query_command import export, query
 from pipeline.cli.report_command import report
 from pipeline.cli.serve_command import require_pages, serve
@@ -104,18 +113,26 @@ def root(
 
 
 @app.command()
-def run(config: Config = DEFAULT, once: Once = False, dry_run: DryRun = False, pages: Serve = False) -> None:
+def run(
+    config: Config = DEFAULT,
+    once: Once = False,
+    dry_run: DryRun = False,
+    pages: Serve = False,
+    format: RowFormat = Format.table,
+    json: Json = False,
+) -> None:
     """Run the worker: watch the inboxes and sort what arrives.
 
     Example: pawsort run --once
     """
-    raise typer.Exit(_run(config, once, dry_run, pages))
+    chosen = chosen_format(format, json)
+    if chosen is not Format.table and not dry_run:
+        raise SettingsError("--json and --format are of the rows that --dry-run prints; add --dry-run")
+    raise typer.Exit(_run(config, once, dry_run, pages, chosen))
 
 
-def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
+def _run(config: Path, once: bool, dry_run: bool, pages: bool, format: Format = Format.table) -> int:
     from models import working_folder
-    from pipeline.classifier.classify_files import preview
-    from pipeline.cli.output import print_table
     from pipeline.cli.progress import filing_progress
     from pipeline.import_path import interpreter
     from pipeline.learning.nightly import NICENESS
@@ -128,7 +145,7 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool) -> int:
     if pages:
         require_pages()
     if dry_run:
-        print_table(preview(settings), ["path", "destination", "prediction", "confidence", "reason"])
+        print_preview(settings, format)
         return 0
     with filing_progress(show=once) as on_filed:
         beside = pages_beside(config.absolute()) if pages else nullcontext()

@@ -1,17 +1,24 @@
-"""The command `classify`: classify photos without moving them."""
+"""The command `classify`, and `run --dry-run`: classify photos without moving them."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, load_or_default
+from pipeline.cli.options import DEFAULT, Config, Format, Json, RowFormat, chosen_format, load_or_default
 from pipeline.errors import SOME_FAILED, SettingsError
+
+if TYPE_CHECKING:
+    from pipeline.config import Settings
+
+COLUMNS = ("path", "prediction", "confidence", "outcome", "reason", "scores", "shown", "shown_probability")
+"""The columns of a CSV."""
 
 
 def classify(
@@ -24,6 +31,7 @@ def classify(
         typer.Option(metavar="FILE", help="Weights for imagenet, a .weights.h5 (default: downloaded)."),
     ] = None,
     config: Config = DEFAULT,
+    format: RowFormat = Format.table,
     json: Json = False,
 ) -> None:
     """Classify photos; nothing is recorded or moved.
@@ -35,9 +43,10 @@ def classify(
     """
     from pipeline.classifier import classify_files
     from pipeline.classifier.configured_model import open_bundle, open_in_force
-    from pipeline.cli.output import print_json, print_table
+    from pipeline.cli.output import print_json, print_rows
     from pipeline.cli.progress import counting_progress
 
+    chosen = chosen_format(format, json)
     settings = load_or_default(config)
     if not any(map(os.path.lexists, paths)):
         raise SettingsError(f"{paths[0]}: no such file or folder")
@@ -50,13 +59,43 @@ def classify(
         rows = [row.as_dict() for row in classify_files.classify(settings, paths, progress, bundle)]
     if not rows:
         print("pawsort: no photos found", file=sys.stderr)
-    if json:
+    if chosen is Format.json:
         print_json(rows)
     else:
-        columns = ["outcome", "prediction", "confidence", "reason"] if bundle.folders else ["names", "reason"]
-        print_table([row | {"names": _names(row["scores"])} for row in rows], ["path", *columns])
+        of_table = ["outcome", "shown", "shown_probability"] if bundle.folders else ["names"]
+        named = [row | {"names": _names(row["scores"])} for row in rows]
+        print_rows(named, chosen, COLUMNS, ["path", *of_table, "reason"])
+        _print_summary(Counter(row["outcome"] or "named" for row in rows))
     raise typer.Exit(SOME_FAILED if any(row["outcome"] == "failed" for row in rows) else 0)
 
 
 def _names(scores: Mapping[str, float] | None) -> str:
     return ", ".join(f"{name} {score:.0%}" for name, score in (scores or {}).items())
+
+
+def print_preview(settings: Settings, format: Format) -> None:
+    """Print where the worker would move each file in the inboxes, and how many to which folder."""
+    from pipeline.classifier.classify_files import preview
+    from pipeline.cli.output import print_rows, until_reader_closes
+
+    counts: Counter[str] = Counter()
+    of_table = ["path", "destination", "shown", "shown_probability", "reason"]
+    with until_reader_closes():
+        print_rows(_counted(preview(settings), counts), format, [*COLUMNS, "destination"], of_table)
+    if format is not Format.json:
+        _print_summary(counts)
+
+
+def _counted(rows: Iterable[dict[str, Any]], counts: Counter[str]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        counts[row["outcome"]] += 1
+        yield row
+
+
+def _print_summary(counts: Counter[str]) -> None:
+    """Print on stderr, so that stdout has only rows, how many files have which outcome."""
+    total = counts.total()
+    parts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    if total:
+        sys.stdout.flush()
+        print(f"{total} {'file' if total == 1 else 'files'}: {parts}", file=sys.stderr)

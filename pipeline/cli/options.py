@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ import typer
 
 from db.schema.file_names import escape
 from pipeline import config as configuration
-from pipeline.errors import translated
+from pipeline.errors import SettingsError, translated
 from pipeline.ranges import FIRST_DAY, LARGEST_INTEGER, LAST_DAY, to_utc, within
 
 if TYPE_CHECKING:
@@ -52,6 +53,24 @@ DEFAULT: Any = None
 """Default of `Config`, which `_inherited` replaces by a path."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Format(StrEnum):
+    """Formats of rows."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+RowFormat = Annotated[Format, typer.Option(help="Format of the rows.")]
+
+
+def chosen_format(format: Format, json: bool) -> Format:
+    """Return the format that `--format` and `--json` mean together. Raises SettingsError for two."""
+    if json and format is not Format.table:
+        raise SettingsError(f"--json and --format {format} are two formats; give one of them")
+    return Format.json if json else format
 
 
 def load(config: Path) -> Settings:

@@ -43,6 +43,16 @@ def print_json_rows(rows: Iterable[Row]) -> None:
     print("[]" if separator == "[\n" else "\n]")
 
 
+def print_rows(rows: Iterable[Row], format: str, columns: Sequence[str], of_table: Sequence[str]) -> None:
+    """Print rows as `json`, as `csv` with `columns`, or as a `table` with the columns `of_table`."""
+    if format == "json":
+        print_json_rows(rows)
+    elif format == "csv":
+        print_csv(rows, columns)
+    else:
+        print_table(rows, of_table)
+
+
 def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
     """Print rows as CSV with a header and cells as in the reports."""
     writer = csv.writer(sys.stdout, lineterminator="\n")

@@ -10,21 +10,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, When, database, integer, load, real, words
-from pipeline.errors import SOME_FAILED, SettingsError
+from pipeline.cli.options import (
+    DEFAULT,
+    Config,
+    Format,
+    Json,
+    RowFormat,
+    When,
+    chosen_format,
+    database,
+    integer,
+    load,
+    real,
+    words,
+)  # fmt: skip
+from pipeline.errors import SOME_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipeline.export.export import Exported
-
-
-class Format(StrEnum):
-    """Formats of rows."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
 
 
 class Layout(StrEnum):
@@ -59,7 +64,7 @@ def query(
     until: When = None,
     limit: Limit = None,
     reviewed: Reviewed = None,
-    format: Annotated[Format, typer.Option(help="Format of the rows.")] = Format.table,
+    format: RowFormat = Format.table,
     json: Json = False,
 ) -> None:
     """List rows of the database, the newest first.
@@ -68,22 +73,18 @@ def query(
     """
     from db.queries import listing
     from pipeline.cli import output
+    from pipeline.decision import SHOWN_COLUMNS, with_shown
 
     settings = load(config)
-    if json and format is not Format.table:
-        raise SettingsError(f"--json and --format {format} are two formats; give one of them")
+    chosen = chosen_format(format, json)
     wanted = listing.ResultFilter(
         outcome, prediction, _absolute(inbox), name, min_confidence, max_confidence, since, until, limit,
         reviewed=reviewed,
     )  # fmt: skip
     with database(settings, "read") as engine, output.until_reader_closes():
-        rows = listing.results(engine, wanted)
-        if json or format is Format.json:
-            output.print_json_rows(rows)
-        elif format is Format.csv:
-            output.print_csv(rows, listing.RESULT_COLUMNS)
-        else:
-            output.print_table(rows, ["id", "outcome", "prediction", "confidence", "reason", "path"])
+        rows = map(with_shown, listing.results(engine, wanted))
+        columns = [*listing.RESULT_COLUMNS, *SHOWN_COLUMNS]
+        output.print_rows(rows, chosen, columns, ["id", "outcome", *SHOWN_COLUMNS, "reason", "path"])
 
 
 def export(

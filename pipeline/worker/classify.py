@@ -13,7 +13,7 @@ from itertools import islice
 
 from db.ledger.ledger import FileDecision, Ledger
 from models.images.formats.errors import UnreadableImage
-from pipeline.classifier.answering_model import AnsweringModel, failed
+from pipeline.classifier.answering_model import AnsweringModel, dated, failed
 from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
 from pipeline.classifier.file_checks import fingerprint
 from pipeline.classifier.messages import ClassificationResult
@@ -251,6 +251,7 @@ class ClassifyStep:
 
     def _with_history(self, file: InProgressFile, decision: FileDecision) -> InProgressFile:
         """Let a correction of the same content override the decision; link a duplicate to its original."""
+        decision = dated(decision, file.source)
         earlier = self._earlier.pop(file.id, None)
         if earlier is None:
             return file._replace(decision=decision)

@@ -134,11 +134,14 @@ def test_classify_keeps_order_and_paths_as_given(pawsort: CommandInstallation) -
     assert done.returncode == 1, done.stderr
     rows = json.loads(done.stdout)
     assert [row["path"] for row in rows] == ["inbox/good.jpg", "inbox/bad.jpg", "inbox/good.jpg"]
-    assert list(rows[0]) == ["path", "prediction", "confidence", "outcome", "reason", "scores"]
+    assert list(rows[0]) == [
+        "path", "prediction", "confidence", "outcome", "reason", "scores", "shown", "shown_probability",
+    ]  # fmt: skip
     assert (rows[1]["outcome"], rows[1]["reason"]) == ("failed", "not_an_image")
     # The same photo at another place of a batch may differ in the last bit of a float32.
     assert rows[0].pop("scores") == pytest.approx(rows[2].pop("scores"), abs=1e-6)
     assert rows[0].pop("confidence") == pytest.approx(rows[2].pop("confidence"), abs=1e-6)
+    assert rows[0].pop("shown_probability") == pytest.approx(rows[2].pop("shown_probability"), abs=1e-6)
     assert rows[0] == rows[2]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.decision import Decision, Policy, decide
+from pipeline.decision import Decision, Policy, Shown, decide, shown, with_shown
 
 POLICY = Policy({"cat": "cats", "dog": "dogs"}, threshold=0.9)
 
@@ -72,3 +72,30 @@ def test_filed_means_at_least_the_threshold_and_the_best_of_all(
         assert decision.confidence == max(values)
     else:
         assert decision.outcome == "uncertain"
+
+
+def test_the_number_that_is_shown_is_that_of_the_word_that_is_shown() -> None:
+    assert shown("cat", 0.001, scores(0.001, 0.0, 0.999)) == Shown("neither", 0.999)
+    assert shown("cat", 0.6, scores(0.6, 0.3, 0.1)) == Shown("cat", 0.6)
+    assert shown("cat", 0.5, {"neither": 0.5, "cat": 0.5}) == Shown("cat", 0.5), "decide files it as a cat"
+
+
+def test_a_file_without_a_prediction_shows_no_word_and_no_number() -> None:
+    assert shown(None, None, None) == Shown(None, None)
+    assert shown("cat", 0.9, None) == Shown("cat", 0.9)
+    assert shown("cat", None, None) == Shown("cat", None)
+    assert shown("cat", None, scores(0.7, 0.3)) == Shown("cat", 0.7), "a removed row keeps no confidence"
+
+
+def test_a_row_gets_the_word_and_the_number_behind_what_it_has() -> None:
+    row = {"prediction": "dog", "confidence": 0.1, "scores": scores(0.0, 0.1, 0.9)}
+    assert list(with_shown(row).items())[-2:] == [("shown", "neither"), ("shown_probability", 0.9)]
+
+
+@given(st.dictionaries(st.sampled_from(["cat", "dog", "neither", "x"]), st.floats(0, 1)), st.booleans())
+def test_what_is_shown_agrees_with_the_decision(found: dict[str, float], both: bool) -> None:
+    found |= {"cat": found.get("cat", 0.0), "dog": found.get("dog", 0.0)}
+    decision = decide(found, POLICY, both)
+    answer = shown(decision.prediction, decision.confidence, found)
+    assert answer.probability == found[str(answer.label)] == max(found.values())
+    assert (answer.label not in POLICY.folders) is (max(found.values()) > decision.confidence)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -18,15 +20,22 @@ FROM files WHERE state <> 'vanished'
 """
 
 
+_INDEXES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("ix_files_folder", "source", "source <> name", {"postgresql_using": "hash"}),
+    ("ix_files_taken_at", "taken_at", "taken_at IS NOT NULL", {}),
+    ("ix_files_given_up", "changed_at", "state = 'vanished' AND original IS NOT NULL", {}),
+)
+
+
 def upgrade() -> None:
-    """Add the columns, NULL in all rows that there are; the view is made anew."""
+    """Add the columns, NULL in all rows that there are, and three indexes; the view is made anew."""
     op.execute("DROP VIEW results")
-    for name, type_ in (("action", sa.Text), ("companions", sa.JSON), ("taken_from", sa.Text)):
-        op.add_column("files", sa.Column(name, type_))
-    op.add_column("files", sa.Column("original", sa.Text))
-    given_up = "state = 'vanished' AND original IS NOT NULL"
-    op.create_index(
-        "ix_files_given_up", "files", ["changed_at"],
-        sqlite_where=sa.text(given_up), postgresql_where=sa.text(given_up),
-    )  # fmt: skip
+    for name in ("action", "taken_from", "original"):
+        op.add_column("files", sa.Column(name, sa.Text))
+    op.add_column("files", sa.Column("companions", sa.JSON))
+    for name, column, where, options in _INDEXES:
+        condition = sa.text(where)
+        op.create_index(
+            name, "files", [column], sqlite_where=condition, postgresql_where=condition, **options
+        )
     op.execute(_RESULTS)

@@ -65,7 +65,7 @@ class Refusal(BaseModel):
 
 
 class Row(BaseModel):
-    """A row of the view `results`: one file."""
+    """A row of the view `results`, one file, and the label that the pages show."""
 
     id: int
     name: str
@@ -98,6 +98,8 @@ class Row(BaseModel):
     companions: list[str] | None
     taken_from: str | None
     action: str
+    shown: str | None = Field(description="The likeliest of all labels, `neither` included.")
+    shown_probability: float | None = Field(description="The probability of `shown`, 0 to 1.")
 
 
 class Rows(BaseModel):
@@ -180,6 +182,8 @@ class Answered(BaseModel):
     scores: dict[str, float] | None = Field(
         description="The probability of each label; of the five likeliest for a model without folders."
     )
+    shown: str | None = Field(description="The likeliest of all labels, `neither` included.")
+    shown_probability: float | None = Field(description="The probability of `shown`, 0 to 1.")
 
 
 class Results(BaseModel):

@@ -15,6 +15,7 @@ from db.queries import listing
 from db.schema.file_names import escape
 from pipeline.corrections.correct_undo_retry import Known
 from pipeline.corrections.recorded_move import Change
+from pipeline.decision import with_shown
 from pipeline.web.middleware import openapi
 from pipeline.web.middleware.etags import matches_strongly, tag_of, tags_in
 from pipeline.web.middleware.openapi import (
@@ -113,7 +114,7 @@ def results(
         before=before,
         reviewed=reviewed,
     )
-    rows = list(_rows(context, wanted))
+    rows = [with_shown(row) for row in _rows(context, wanted)]
     return Results(results=rows, next=rows[-1]["id"] if len(rows) == limit else None)
 
 
@@ -121,7 +122,7 @@ def results(
 def result(response: Response, context: ContextDep, id: Id) -> dict[str, Any]:
     """Return one row of the database; send its ETag as If-Match to correct that version."""
     response.headers.update({"ETag": _etag(context, id), "Cache-Control": "private, no-cache"})
-    return _row(context, id)
+    return with_shown(_row(context, id))
 
 
 @router.post("/results/{id}/correction", responses=answers(*CORRECTING, 408, 413, ok=openapi.Changed))

@@ -1,11 +1,17 @@
-"""Describe a decision in a sentence."""
+"""Describe a decision in a sentence, or in a word and its probability."""
 
 from __future__ import annotations
 
+from db.schema.records import Entry
 from pipeline.classifier.classify_files import Classified
-from pipeline.decision import FAILED, UNCERTAIN, Policy
+from pipeline.decision import FAILED, UNCERTAIN, Policy, Shown, shown
 from pipeline.web.views.formatting import percent
 from pipeline.web.views.reasons import because
+
+
+def shown_of(entry: Entry) -> Shown:
+    """Return the label to show for a file, and its probability."""
+    return shown(entry.prediction, entry.confidence, entry.scores)
 
 
 def plan(answer: Classified, policy: Policy | None, is_workers: bool) -> str:

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from pipeline.logs import printable
+from pipeline.web.views.decision_text import shown_of
 from pipeline.web.views.formatting import moment, moment_of, named, percent, size, stage, time_left, with_code
 from pipeline.web.views.reasons import brief, why
 
@@ -39,5 +40,6 @@ _environment = Environment(
 )
 # File names may contain characters that change the writing direction; `shown` makes these visible.
 _environment.filters.update(percent=percent, moment=moment, size=size, shown=printable)
+_environment.filters.update(shown_of=shown_of)
 _environment.filters.update(moment_of=moment_of, stage=stage, time_left=time_left)
 _environment.filters.update(named=named, why=why, brief=brief, with_code=with_code)

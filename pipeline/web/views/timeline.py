@@ -9,6 +9,7 @@ from datetime import datetime
 from db.queries.overview import History
 from db.schema.file_names import escape
 from db.schema.records import Entry, Move
+from pipeline.web.views.decision_text import shown_of
 from pipeline.web.views.formatting import percent
 from pipeline.web.views.reasons import why
 
@@ -72,9 +73,10 @@ def _decided(entry: Entry) -> str:
     if entry.verdict == "failed" or entry.prediction is None:
         return f"Could not be read. {why(entry.reason)}"
     like = f"Same content as file {entry.duplicate_of}. " if entry.duplicate_of else ""
-    confidence = "" if entry.confidence is None else f" with {percent(entry.confidence)} confidence"
+    answer = shown_of(entry)
+    share = "" if answer.probability is None else f" with {percent(answer.probability)} confidence"
     reason = f" {why(entry.reason)}" if entry.reason else ""
-    return f"{like}{entry.model or 'The model'} predicted {entry.prediction}{confidence}.{reason}"
+    return f"{like}{entry.model or 'The model'} predicted {answer.label}{share}.{reason}"
 
 
 def _moved(move: Move) -> Event:

@@ -7,7 +7,7 @@ import struct
 import pytest
 from PIL import Image
 
-from models.images.taken_at import read_taken
+from models.images import taken_at
 from tests.support.pictures import EXIF_FOLDER
 
 ORIGINAL, DIGITISED, CHANGED = 0x9003, 0x9004, 0x0132
@@ -23,6 +23,11 @@ def block(dates: dict[int, str], offsets: dict[int, str] | None = None) -> bytes
     if folder:
         exif[EXIF_FOLDER] = folder
     return exif.tobytes()
+
+
+def read_taken(exif: bytes) -> str | None:
+    found = taken_at.read_taken(exif)
+    return None if found is None else found.at
 
 
 def test_the_first_date_that_is_one_counts() -> None:
@@ -74,6 +79,10 @@ FORMS = {
     "2024:02:30 12:33:44": None,
     "2024:05:01 24:33:44": None,
     "2024:05:01 12:33:44 or so": None,
+    "0001:01:01 00:00:00": None,
+    "1825:12:31 12:00:00": None,
+    "2101:01:01 00:00:00": None,
+    "9999:12:31 23:59:59": None,
     "12:33:44": None,
     "0000:00:00": None,
     "0000-00-00 00:00:00": None,

@@ -308,3 +308,18 @@ def test_judging_a_picture_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Image.Image, "load", loaded)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", loaded)
     assert [admitted(data).format for data in pictures] == list(FORMATS)
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a exif:DateTimeOriginal="2004-04-04T04:04:04"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "HEIF", "AVIF"])
+def test_a_photo_whose_exif_has_no_date_may_have_one_in_xmp(kind: str) -> None:
+    block = Image.Exif()
+    block[0x010F] = "a camera"
+    data = encode(scene(), kind, exif=block.tobytes(), xmp=XMP)
+    assert admitted(data)[4:] == ("2004-04-04T04:04:04", "xmp")
+    assert admitted(encode(scene(), kind, exif=exif(1, "2001:01:01 01:01:01").tobytes(), xmp=XMP))[4:] == (
+        "2001-01-01T01:01:01",
+        "exif_original",
+    )

@@ -14,7 +14,7 @@ from pipeline.classifier.answer_key import answer_key
 from pipeline.config import DecisionSettings, LimitSettings
 from tests.pipeline.worker.repeats import OTHER, change, come_back, correct, database, live, undo
 from tests.support.installation import Installation
-from tests.support.stub_answers import BRIGHTNESS, REASONS, SCORES
+from tests.support.stub_answers import ADMITTED, BRIGHTNESS, REASONS, SCORES
 from tests.support.stub_classifier import BUNDLE
 
 CAT = SCORES[b"<cat>"]
@@ -28,6 +28,33 @@ def test_the_brightness_of_a_photo_is_recorded_and_that_of_its_copies_too(pawsor
     live(pawsort)
     rows = [("x.jpg", BRIGHTNESS), ("y.jpg", BRIGHTNESS), ("z.jpg", None)]
     assert pawsort.rows("name, brightness") == rows
+
+
+def test_a_name_dates_its_own_photo_and_never_a_copy_of_another_name(pawsort: Installation) -> None:
+    pawsort.drop("IMG_20240131_101500.jpg", b"<cat>")
+    live(pawsort)
+    for name in ("2023-05-05/beach.jpg", "2022-02-02 beach.jpg"):
+        pawsort.drop(name, b"<cat>")
+    pawsort.drop("2021-01-01.txt", b"<not_an_image>")
+    live(pawsort)
+    assert sorted(pawsort.rows("name, taken_at, taken_from"), key=lambda row: row[0]) == [
+        ("2021-01-01.txt", None, None),
+        ("2022-02-02 beach.jpg", "2022-02-02T00:00:00", "name"),
+        ("IMG_20240131_101500.jpg", "2024-01-31T10:15:00", "name"),
+        ("beach.jpg", None, None),
+    ]
+
+
+def test_a_date_in_a_photo_is_recorded_with_its_source_also_of_a_copy(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dated = (*ADMITTED[:4], "2001-01-01T01:01:01+01:00", "exif_original")
+    monkeypatch.setattr("tests.support.stub_classifier.ADMITTED", dated)
+    pawsort.drop("IMG_20240131_101500.jpg", b"<cat>")
+    live(pawsort)
+    pawsort.drop("y.jpg", b"<cat>")
+    live(pawsort)
+    assert pawsort.rows("taken_at, taken_from") == [("2001-01-01T01:01:01+01:00", "exif_original")] * 2
 
 
 # --- an answer is taken over under the same conditions only -------------------------------------------

@@ -41,10 +41,13 @@ def test_photos_are_classified_as_the_command_does_and_nothing_stays(
     answer = client.post("/api/classify", files=parts(photo("cat"), photo("unsure"), photo("truncated")))
     assert answer.status_code == 200
     cat, unsure, cut = answer.json()
-    assert list(cat) == ["path", "prediction", "confidence", "outcome", "reason", "scores"]
+    assert list(cat) == [
+        "path", "prediction", "confidence", "outcome", "reason", "scores", "shown", "shown_probability",
+    ]  # fmt: skip
+    assert (cat["shown"], cat["shown_probability"]) == ("cat", cat["confidence"])
     assert (cat["path"], cat["prediction"], cat["outcome"]) == ("a.png", "cat", "cats")
     assert (unsure["outcome"], unsure["reason"]) == ("uncertain", "low_confidence")
-    assert (cut["outcome"], cut["reason"], cut["scores"]) == ("failed", "truncated", None)
+    assert (cut["outcome"], cut["reason"], cut["scores"], cut["shown"]) == ("failed", "truncated", None, None)
     assert left_over(pawsort) == []
 
 
@@ -76,6 +79,16 @@ def test_the_models_are_listed_the_workers_own_first(site: tuple[TestClient, Ins
 
 
 # --- results and corrections ----------------------------------------------------------------------------
+
+
+def test_a_row_has_the_number_of_the_word_that_is_shown(site: tuple[TestClient, Installation]) -> None:
+    client, pawsort = site
+    scores = {"cat": 0.001, "dog": 0.0, "neither": 0.999}
+    doubt = {"reason": "neither", "prediction": "cat", "confidence": 0.001, "scores": scores}
+    id = pawsort.file(b"pizza.jpg", b"pizza", "uncertain", **doubt)
+    for row in (client.get(f"/api/results/{id}").json(), client.get("/api/results").json()["results"][0]):
+        assert (row["shown"], row["shown_probability"]) == ("neither", 0.999)
+        assert (row["prediction"], row["confidence"]) == ("cat", 0.001)
 
 
 def test_results_come_a_page_at_a_time_and_can_be_chosen(client: TestClient, pawsort: Installation) -> None:

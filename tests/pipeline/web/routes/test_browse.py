@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -58,6 +59,33 @@ def test_filters_in_the_address_choose_and_are_kept_in_the_form(
     assert counts(text) == {"cats": "1", "dogs": "0", "uncertain": "0", "failed": "0"}
     assert files(client.get("/browse?outcome=dogs&name=tom", headers=HTML).text) == []
     assert "No photo matches" in client.get("/browse?name=zebra", headers=HTML).text
+
+
+PIZZA: dict[str, Any] = {
+    "reason": "neither",
+    "prediction": "cat",
+    "confidence": 0.001,
+    "scores": {"cat": 0.001, "dog": 0.0, "neither": 0.999},
+}
+
+
+def words(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
+
+
+def test_each_photo_has_the_number_of_the_word_that_is_shown(
+    client: TestClient, pawsort: Installation
+) -> None:
+    id = pawsort.file(b"pizza.jpg", b"1", "uncertain", **PIZZA)
+    pawsort.file(b"tom.jpg", b"2", "uncertain", reason="low_confidence", confidence=0.62, scores=None)
+    two = {"cat": 0.7, "dog": 0.2, "neither": 0.1}
+    pawsort.file(b"two.jpg", b"3", "uncertain", reason="both", confidence=0.7, scores=two)
+    for path in ("/browse", "/review?many=1"):
+        text = words(client.get(path, headers=HTML).text)
+        assert "neither 99.9 %" in text and "cat? 62 %" in text and "two classes? cat 70 %" in text, path
+        assert "0.1 %" not in text and "neither?" not in text, path
+    text = words(client.get(f"/files/{id}", headers=HTML).text)
+    assert "Neither (closest: cat)" in text and "predicted neither with 99.9 % confidence" in text
 
 
 def test_more_begins_behind_the_last_one_shown(

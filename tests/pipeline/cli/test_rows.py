@@ -1,0 +1,82 @@
+"""Rows that commands print: as a table for people, as CSV and JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from db.queries.listing import RESULT_COLUMNS
+from pipeline.classifier import classify_files
+from pipeline.classifier.messages import ClassificationResult
+from tests.pipeline.cli.conftest import Run
+from tests.support.installation import Installation
+
+PIZZA = {"cat": 0.001, "dog": 0.0, "neither": 0.999}
+
+
+@pytest.fixture
+def answered(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Commands of an installation whose inbox has a photo of a pizza and an empty file."""
+    (tmp_path / "inbox").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "inbox" / name).touch()
+    results = [ClassificationResult(0, None, PIZZA), ClassificationResult(1, None, None, "empty")]
+    monkeypatch.setattr(classify_files, "ProcessClassifier", lambda *_: SimpleNamespace(stop=lambda: None))
+    monkeypatch.setattr(classify_files, "classify_files", lambda *_: results)
+    return run
+
+
+def rows_of(text: str, kind: str) -> list[dict[str, Any]]:
+    return json.loads(text) if kind == "json" else list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.parametrize("words", [["classify", "inbox"], ["run", "--dry-run"]])
+def test_a_table_says_the_number_of_the_word_that_it_shows_and_a_summary_follows(
+    answered: Run, words: list[str]
+) -> None:
+    done = answered(*words)
+    head, first, _ = done.out.splitlines()
+    assert "shown  " in head and "shown_probability" in head
+    assert "neither" in first and "0.9990" in first
+    assert "0.0010" not in first
+    assert done.err.splitlines()[-1] == "2 files: 1 failed, 1 uncertain"
+
+
+@pytest.mark.parametrize("kind", ["json", "csv"])
+@pytest.mark.parametrize("words", [["classify", "inbox"], ["run", "--dry-run"]])
+def test_rows_of_photos_that_are_not_filed_are_printed_for_programs(
+    answered: Run, words: list[str], kind: str
+) -> None:
+    done = answered(*words, "--format", kind)
+    pizza, empty = rows_of(done.out, kind)
+    assert (pizza["outcome"], pizza["prediction"], pizza["shown"]) == ("uncertain", "cat", "neither")
+    assert (float(pizza["confidence"]), float(pizza["shown_probability"])) == (0.001, 0.999)
+    assert (empty["outcome"], empty["reason"]) == ("failed", "empty")
+    assert ("destination" in pizza) is ("run" in words)
+    assert ("2 files" in done.err) is (kind == "csv"), "the summary spoils no JSON that a shell merges"
+    if kind == "json":
+        assert answered(*words, "--json").out == done.out
+
+
+@pytest.mark.parametrize("option", [["--json"], ["--format", "csv"]])
+def test_rows_are_printed_only_by_a_dry_run(run: Run, option: list[str]) -> None:
+    done = run("run", *option)
+    assert done.code == 2 and "add --dry-run" in done.err
+
+
+def test_query_says_the_number_of_the_word_that_it_shows(run: Run, pawsort: Installation) -> None:
+    doubt = {"reason": "neither", "prediction": "cat", "confidence": 0.001, "scores": PIZZA}
+    pawsort.file(b"pizza.jpg", b"1", "uncertain", **doubt)
+    head, row = (line.split() for line in run("query").out.splitlines())
+    assert head == ["id", "outcome", "shown", "shown_probability", "reason", "path"]
+    assert row[1:5] == ["uncertain", "neither", "0.9990", "neither"]
+    [found] = rows_of(run("query", "--format", "csv").out, "csv")
+    assert list(found) == [*RESULT_COLUMNS, "shown", "shown_probability"], "new columns stand at the end"
+    [found] = json.loads(run("query", "--json").out)
+    assert (found["confidence"], found["shown_probability"]) == (0.001, 0.999)
