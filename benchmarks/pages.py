@@ -17,10 +17,12 @@ from benchmarks.visits import ADDRESSES, forget, serving, visit
 from db.connection.engine import open_database, upgrade
 from db.queries import browse, listing, overview, review
 from db.queries.browse import Choice, Mark
+from db.queries.folder_search import WantedFolder
 
 OUTCOMES = ("cats", "dogs", "uncertain", "failed")
 _DAY = dt.timedelta(days=1)
 _DAYS = [(LAST - number * _DAY, LAST - (number - 1) * _DAY) for number in range(14)]
+_TAKEN = dt.datetime(2024, 1, 31)
 _LONG_AGO = Mark(LAST - 350 * _DAY, 10**9)
 
 
@@ -49,6 +51,10 @@ QUESTIONS: dict[str, Callable[[Engine], Any]] = {
     "a rare name, counted": _first(name="rex"),
     "a name that nothing has": _page(name="zanzibar"),
     "a common name": _page(name="img"),
+    "a folder of few, counted": _first(folder=WantedFolder("/photos/inbox1/rome", True)),
+    "a folder of many": _page(folder=WantedFolder("/photos/sorted/cats", True)),
+    "a day of the camera, counted": _first(taken_since=_TAKEN, taken_until=_TAKEN + dt.timedelta(days=1)),
+    "a year of the camera": _page(taken_since=_TAKEN, taken_until=_TAKEN + dt.timedelta(days=365)),
     "corrected": _page(corrected=True),
     "what is left to review": review.left,
     "review, unsure first": lambda engine: _queue(engine, "unsure"),

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from benchmarks.rows import LAST, fill
 from db.connection.engine import open_database, upgrade
+from db.queries.folder_search import WantedFolder
 from db.queries.listing import ResultFilter, results
 
 _DAY = LAST - dt.timedelta(days=31)
+_TAKEN = dt.datetime(2024, 1, 31)
 FILTERS = {
     "the newest": ResultFilter(),
     "an outcome": ResultFilter(outcome="uncertain"),
@@ -23,6 +25,11 @@ FILTERS = {
     "a range that many have": ResultFilter(min_confidence=0.985, max_confidence=1.0),
     "a confidence that few have": ResultFilter(min_confidence=0.4, max_confidence=0.41),
     "a confidence that none has": ResultFilter(min_confidence=0.1, max_confidence=0.2),
+    "a folder of many": ResultFilter(folder=WantedFolder("holiday", True)),
+    "a folder of few": ResultFilter(folder=WantedFolder("/photos/inbox1/rome", True)),
+    "a folder that none has": ResultFilter(folder=WantedFolder("/photos/sorted/cats/x", True)),
+    "a year of the camera": ResultFilter(taken_since=_TAKEN, taken_until=_TAKEN + dt.timedelta(days=365)),
+    "a day of the camera": ResultFilter(taken_since=_TAKEN, taken_until=_TAKEN + dt.timedelta(days=1)),
     "a name that many have": ResultFilter(name="img"),
     "a name that few have": ResultFilter(name="rex"),
     "a name that none has": ResultFilter(name="zanzibar"),

@@ -30,7 +30,7 @@ INSERT INTO files (
 )
 SELECT
     n, n || '-0123abcd', 'filed', '/photos/inbox' || (k % 3),
-    'holiday/' || CASE WHEN n % 997 = 0 THEN 'rex' ELSE 'IMG' END || printf('_%07d.jpg', n),
+    CASE WHEN n % 997 = 0 THEN 'rome/rex' ELSE 'holiday/IMG' END || printf('_%07d.jpg', n),
     CASE WHEN n % 997 = 0 THEN 'rex' ELSE 'IMG' END || printf('_%07d.jpg', n),
     '/photos/sorted/' || outcome || '/' || n || '.jpg', '/photos/sorted/' || outcome || '/' || n || '.jpg',
     outcome, outcome, CASE WHEN outcome <> 'failed' THEN class END,
@@ -41,7 +41,8 @@ SELECT
     CASE WHEN k < 10 THEN 'the file ends after 1,234 of 5,678 bytes' END,
     CASE WHEN outcome <> 'failed' THEN '{"cat": 0.98123456, "dog": 0.01234567, "neither": 0.00641977}' END,
     '2049', n, 3000000 + n % 9999, '1795219200123456789', printf('%064x', n), 'JPEG', 4000, 3000,
-    '2026-11-21T07:46:12', CASE WHEN outcome <> 'failed' THEN 'cats_dogs' END,
+    strftime('%Y-%m-%dT%H:%M:%S', :last, '-' || (n * 7919 % 5000000) || ' minutes'),
+    CASE WHEN outcome <> 'failed' THEN 'cats_dogs' END,
     CASE WHEN outcome <> 'failed' THEN printf('%064x', n * 2 / :count) END,
     CASE WHEN k % 100 = 50 THEN class END, 0, seen, seen, seen, seen, seen
 FROM sorted

@@ -116,6 +116,19 @@ def read_moment(text: str) -> datetime:
         raise typer.BadParameter(f"{text[:40]!r} is not a time; {how}") from None
 
 
+def read_clock(text: str) -> datetime:
+    """Parse a time by a camera's clock, which has no offset. Raises BadParameter."""
+    try:
+        moment = datetime.fromisoformat(text)
+        within(moment.date())
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is not None:
+        how = "write 2024-01-31 or 2024-01-31T10:15, by the camera's clock, without an offset"
+        raise typer.BadParameter(f"{text[:40]!r} is not such a time; {how}")
+    return moment
+
+
 def read_day(text: str) -> date:
     """Parse a day. Raises BadParameter."""
     try:
@@ -154,4 +167,11 @@ def day_option(name: str, help: str) -> Any:
 When = Annotated[
     datetime | None,
     typer.Option(metavar="TIME", parser=read_moment, help="A day or time, as 2026-11-21T08:00; UTC."),
+]
+
+Taken = Annotated[
+    datetime | None,
+    typer.Option(
+        metavar="TIME", parser=read_clock, help="A day or time by the camera's clock, as 2024-01-31T10:15."
+    ),
 ]

@@ -16,6 +16,7 @@ from pipeline.cli.options import (
     Format,
     Json,
     RowFormat,
+    Taken,
     When,
     chosen_format,
     database,
@@ -29,6 +30,8 @@ from pipeline.errors import SOME_FAILED
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from db.queries.folder_search import WantedFolder
+    from pipeline.config import Settings
     from pipeline.export.export import Exported
 
 
@@ -46,6 +49,10 @@ Name = Annotated[str | None, words("Part of the file's name.")]
 MinConfidence = Annotated[float | None, real("Lowest confidence.")]
 MaxConfidence = Annotated[float | None, real("Highest confidence.")]
 Limit = Annotated[int | None, integer("Largest number of rows.")]
+Folder = Annotated[
+    str | None,
+    typer.Option(help="A folder of an inbox or of `sorted`, with all below it; or one below any inbox."),
+]
 Reviewed = Annotated[
     bool | None,
     typer.Option("--reviewed/--not-reviewed", help="Only photos that a person judged, or the others."),
@@ -64,6 +71,9 @@ def query(
     until: When = None,
     limit: Limit = None,
     reviewed: Reviewed = None,
+    folder: Folder = None,
+    taken_since: Taken = None,
+    taken_until: Taken = None,
     format: RowFormat = Format.table,
     json: Json = False,
 ) -> None:
@@ -79,7 +89,7 @@ def query(
     chosen = chosen_format(format, json)
     wanted = listing.ResultFilter(
         outcome, prediction, _absolute(inbox), name, min_confidence, max_confidence, since, until, limit,
-        reviewed=reviewed,
+        reviewed=reviewed, folder=_wanted(folder, settings), taken_since=taken_since, taken_until=taken_until,
     )  # fmt: skip
     with database(settings, "read") as engine, output.until_reader_closes():
         rows = map(with_shown, listing.results(engine, wanted))
@@ -88,7 +98,7 @@ def query(
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="DEST", help="A new folder, or that of an export.")],
+    target: Annotated[Path, typer.Argument(metavar="DEST", help="A new folder, or that of an export.")],
     config: Config = DEFAULT,
     outcome: Outcome = None,
     prediction: Prediction = None,
@@ -100,6 +110,9 @@ def export(
     until: When = None,
     limit: Limit = None,
     reviewed: Reviewed = None,
+    folder: Folder = None,
+    taken_since: Taken = None,
+    taken_until: Taken = None,
     layout: Annotated[
         Layout, typer.Option(help="A folder for each label, or the folders of the inboxes.")
     ] = Layout.by_class,
@@ -118,12 +131,12 @@ def export(
     settings = load(config)
     wanted = ResultFilter(
         outcome, prediction, _absolute(inbox), name, min_confidence, max_confidence, since, until, limit,
-        reviewed=reviewed,
+        reviewed=reviewed, folder=_wanted(folder, settings), taken_since=taken_since, taken_until=taken_until,
     )  # fmt: skip
     way = exports.Way("class" if layout is Layout.by_class else "original", link)
     with database(settings, "read") as engine, translated():
-        results = exports.export(engine, settings, folder, wanted, way)
-        raise typer.Exit(_print_exported(results, folder))
+        results = exports.export(engine, settings, target, wanted, way)
+        raise typer.Exit(_print_exported(results, target))
 
 
 def _print_exported(results: Iterable[Exported], folder: Path) -> int:
@@ -147,3 +160,9 @@ def _print_exported(results: Iterable[Exported], folder: Path) -> int:
 
 def _absolute(inbox: str | None) -> str | None:
     return os.path.abspath(inbox) if inbox else None
+
+
+def _wanted(folder: str | None, settings: Settings) -> WantedFolder | None:
+    from db.queries.folder_search import wanted_folder
+
+    return wanted_folder(folder, Path.cwd(), settings.inboxes, settings.sorted) if folder else None

@@ -31,7 +31,8 @@ from pipeline.web.middleware.openapi import (
 )
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.visitor import visitor_name
-from pipeline.web.routes.parameters import After, Id, Moment, Rows, Share, Text
+from pipeline.web.routes.filters import folder_of
+from pipeline.web.routes.parameters import After, CameraTime, Id, Moment, Rows, Share, Text
 from pipeline.web.services import correct_files, learning
 from pipeline.web.services.classify_uploads import answers as ask
 from pipeline.web.services.classify_uploads import scratch
@@ -95,6 +96,13 @@ def results(
     reviewed: Annotated[
         bool | None, Query(description="Whether a person judged the photo: corrected or confirmed it.")
     ] = None,
+    folder: Annotated[
+        Text | None, Query(description="A folder of an inbox or of `sorted`, with all below it.")
+    ] = None,
+    taken_since: Annotated[
+        CameraTime | None, Query(description="Taken at this time or later, by the camera's clock.")
+    ] = None,
+    taken_until: Annotated[CameraTime | None, Query(description="Taken before this time.")] = None,
     limit: Rows = PAGE_ROWS,
     before: Annotated[
         After | None, Query(description="Only rows after this id: `next` of the previous page.")
@@ -113,6 +121,9 @@ def results(
         limit=limit,
         before=before,
         reviewed=reviewed,
+        folder=folder_of(context.settings, folder) if folder else None,
+        taken_since=taken_since,
+        taken_until=taken_until,
     )
     rows = [with_shown(row) for row in _rows(context, wanted)]
     return Results(results=rows, next=rows[-1]["id"] if len(rows) == limit else None)

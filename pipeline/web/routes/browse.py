@@ -43,12 +43,12 @@ def page(request: Request, context: ContextDep, after: Text = "") -> Response:
 
 
 def _more(engine: Engine, context: AppContext, filters: Filters, after: str) -> Files:
-    choice, _ = choice_of(filters, context.settings.report.zone)
+    choice, _ = choice_of(filters, context.settings)
     return browse.page(engine, choice, _mark(engine, after), SIZE)
 
 
 def _found(engine: Engine, context: AppContext, filters: Filters, after: str) -> dict[str, Any]:
-    choice, wrong = choice_of(filters, context.settings.report.zone)
+    choice, wrong = choice_of(filters, context.settings)
     outcomes = context.outcomes(engine)
     mark = _mark(engine, after)
     found, counted = browse.first_page(engine, choice, outcomes, SIZE)

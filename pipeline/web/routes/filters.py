@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from db.queries.browse import Choice
+from db.queries.folder_search import WantedFolder, wanted_folder
 from db.schema.file_names import unescape
+from pipeline.config import Settings
 from pipeline.reports.calendar_days import bounds, start_of
 
 
@@ -29,6 +30,9 @@ class Filters:
     high: str = ""
     model: str = ""
     corrected: str = ""
+    folder: str = ""
+    taken_first: str = ""
+    taken_last: str = ""
 
     def url(self, **changes: Any) -> str:
         """Return the URL of this view, with changes."""
@@ -45,7 +49,8 @@ class Filters:
     @property
     def hidden(self) -> int:
         """Number of filters that are set in the folded part of the form."""
-        return sum(map(bool, (self.inbox, self.low, self.high, self.model, self.corrected, self.reason)))
+        shown = (self.name, self.outcome, self.first, self.last)
+        return sum(map(bool, (getattr(self, name) for name in NAMES))) - sum(map(bool, shown))
 
 
 NAMES = tuple(Filters.__dataclass_fields__)
@@ -56,9 +61,11 @@ def filters_of(query: Mapping[str, str]) -> Filters:
     return Filters(**{name: query.get(name, "").strip()[:200] for name in NAMES})
 
 
-def choice_of(filters: Filters, zone: ZoneInfo) -> tuple[Choice, list[str]]:
+def choice_of(filters: Filters, settings: Settings) -> tuple[Choice, list[str]]:
     """Return the query for the filters, and a message for each invalid one, which is ignored."""
     wrong: list[str] = []
+    zone = settings.report.zone
+    taken_first, taken_last = _day(filters.taken_first, wrong), _day(filters.taken_last, wrong)
     first, last = _day(filters.first, wrong), _day(filters.last, wrong)
     low, high = _share(filters.low, wrong), _share(filters.high, wrong)
     if low is not None and high is not None and low > high:
@@ -75,8 +82,16 @@ def choice_of(filters: Filters, zone: ZoneInfo) -> tuple[Choice, list[str]]:
         name=filters.name or None,
         model=filters.model or None,
         corrected=corrected,
+        folder=folder_of(settings, filters.folder) if filters.folder else None,
+        taken_since=datetime.combine(taken_first, time()) if taken_first else None,
+        taken_until=datetime.combine(taken_last + timedelta(days=1), time()) if taken_last else None,
     )
     return choice, wrong
+
+
+def folder_of(settings: Settings, text: str) -> WantedFolder:
+    """Return the folder that a visitor means; a relative one may be of an inbox or of `sorted`."""
+    return wanted_folder(_path(text), settings.base, settings.inboxes, settings.sorted)
 
 
 def _path(text: str) -> str:

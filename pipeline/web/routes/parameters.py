@@ -23,6 +23,12 @@ def _storable(text: str) -> str:
     return text
 
 
+def _by_camera(moment: datetime) -> datetime:
+    if moment.tzinfo is not None:
+        raise ValueError("a time by the camera's clock has no offset")
+    return moment
+
+
 def _written_as(form: str, expected: str) -> BeforeValidator:
     """Return a check of the form of a text; pydantic accepts more: `1_0`, `1.0`, or seconds as a time."""
 
@@ -51,4 +57,9 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _written_as(r"[
 Moment = Annotated[
     datetime, _written_as(r"\d{4}-\d\d-\d\d", "a time, such as 2026-11-21T08:00Z"), AfterValidator(to_utc)
 ]
+CameraTime = Annotated[
+    datetime, _written_as(r"\d{4}-\d\d-\d\d", "a time, such as 2024-01-31T10:15"), AfterValidator(_by_camera)
+]
+"""A time by a camera's clock: naive."""
+
 Text = Annotated[str, Field(max_length=4096), AfterValidator(_storable)]

@@ -80,3 +80,25 @@ def test_query_says_the_number_of_the_word_that_it_shows(run: Run, pawsort: Inst
     assert list(found) == [*RESULT_COLUMNS, "shown", "shown_probability"], "new columns stand at the end"
     [found] = json.loads(run("query", "--json").out)
     assert (found["confidence"], found["shown_probability"]) == (0.001, 0.999)
+
+
+def test_query_finds_by_folder_and_by_the_date_of_the_camera(run: Run, pawsort: Installation) -> None:
+    pawsort.file(b"rome/a.jpg", b"1", taken_at="2024-01-31T10:15:00")
+    pawsort.file(b"b.jpg", b"2", taken_at="2024-02-01T00:00:00")
+
+    def names(*words: str) -> list[str]:
+        return [row["name"] for row in json.loads(run("query", "--json", *words).out)]
+
+    for folder in ("inbox/rome", "rome", "sorted/cats/rome", "cats/rome"):
+        assert names("--folder", folder) == ["a.jpg"], folder
+    assert names("--taken-since", "2024-02-01") == ["b.jpg"]
+    assert names("--taken-until", "2024-02-01") == ["a.jpg"]
+    assert names("--taken-since", "2024-01-31T10:16", "--folder", "rome") == []
+    run("export", "out", "--folder", "rome")
+    assert [path.name for path in (pawsort.settings.base / "out").rglob("*.jpg")] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("time", ["2024-01-31T10:15Z", "last year", "2024-02-30"])
+def test_a_time_of_the_camera_is_one_without_an_offset(run: Run, time: str) -> None:
+    done = run("query", "--taken-since", time)
+    assert done.code == 2 and "by the camera's clock" in done.err and len(done.err.splitlines()) == 1

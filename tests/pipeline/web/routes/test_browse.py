@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
+from pipeline.config import ReportSettings, Settings
 from pipeline.web.routes import browse
 from pipeline.web.routes.filters import Filters, choice_of, filters_of
 from tests.pipeline.web.conftest import HTML, TestClient
 from tests.support.installation import Installation
+
+
+def in_zone(zone: str) -> Settings:
+    return Settings(base=Path("/nowhere"), report=ReportSettings(timezone=zone))
 
 
 def files(text: str) -> list[int]:
@@ -156,7 +161,7 @@ def test_an_empty_page_says_what_to_do(visitor: TestClient) -> None:
 
 
 def test_days_are_those_of_the_reports() -> None:
-    choice, wrong = choice_of(Filters(first="2026-11-21", last="2026-11-21"), ZoneInfo("Asia/Tokyo"))
+    choice, wrong = choice_of(Filters(first="2026-11-21", last="2026-11-21"), in_zone("Asia/Tokyo"))
     assert (str(choice.since), str(choice.until)) == (
         "2026-11-20 15:00:00+00:00",
         "2026-11-21 15:00:00+00:00",
@@ -165,12 +170,12 @@ def test_days_are_those_of_the_reports() -> None:
 
 
 def test_confidences_are_percent_in_either_order() -> None:
-    choice, _ = choice_of(Filters(low="99,5 %".replace(" ", ""), high="20"), ZoneInfo("UTC"))
+    choice, _ = choice_of(Filters(low="99,5 %".replace(" ", ""), high="20"), in_zone("UTC"))
     assert (choice.min_confidence, choice.max_confidence) == (0.2, 0.995)
 
 
 def test_settled_or_not_or_either() -> None:
-    found = [choice_of(Filters(corrected=text), ZoneInfo("UTC"))[0].corrected for text in ("yes", "no", "x")]
+    found = [choice_of(Filters(corrected=text), in_zone("UTC"))[0].corrected for text in ("yes", "no", "x")]
     assert found == [True, False, None]
 
 
@@ -188,3 +193,36 @@ def test_folders_that_people_made_are_counted_too(client: TestClient, pawsort: I
     assert counts(client.get("/browse", headers=HTML).text) == everything
     found = client.get("/browse?outcome=rabbits", headers=HTML).text
     assert files(found) == own[::-1] and counts(found) == everything
+
+
+def test_a_folder_and_dates_of_the_camera_choose_photos(client: TestClient, pawsort: Installation) -> None:
+    rome = pawsort.file(b"rome/a.jpg", b"1", taken_at="2024-01-31T23:59:59+02:00")
+    other = pawsort.file(b"b.jpg", b"2", "dogs", taken_at="2024-02-01T00:00:00")
+    inbox = pawsort.settings.inboxes[0]
+    for folder in ("rome", "rome/", f"{inbox}/rome", "cats/rome", "sorted/cats"):
+        assert files(client.get("/browse", params={"folder": folder}, headers=HTML).text) == [rome], folder
+        found = client.get("/api/results", params={"folder": folder}).json()["results"]
+        assert [row["id"] for row in found] == [rome], folder
+    for ask, expected in {
+        "taken_first=2024-02-01": [other],
+        "taken_last=2024-01-31": [rome],
+        "taken_first=2024-01-31&taken_last=2024-02-01": [other, rome],
+        "taken_first=2024-02-01&folder=rome": [],
+    }.items():
+        text = client.get(f"/browse?{ask}", headers=HTML).text
+        assert files(text) == expected, ask
+        assert counts(text)["cats"] == str(expected.count(rome)), ask
+    assert "is not a date" in client.get("/browse?taken_first=2024-02-30", headers=HTML).text
+    text = client.get("/browse?folder=rome&taken_last=2024-02-01", headers=HTML).text
+    assert 'name="folder" value="rome"' in text and 'More filters <span class="count">2' in text
+
+
+def test_the_api_takes_times_of_the_camera_without_an_offset(
+    client: TestClient, pawsort: Installation
+) -> None:
+    id = pawsort.file(b"a.jpg", b"1", taken_at="2024-01-31T10:15:00")
+    ask = "/api/results?taken_since=2024-01-31T10:15&taken_until="
+    assert [row["id"] for row in client.get(f"{ask}2024-02-01").json()["results"]] == [id]
+    assert client.get(f"{ask}2024-01-31T10:15").json()["results"] == []
+    for wrong in ("2024-01-31T10:15Z", "yesterday", "2024-02-30"):
+        assert client.get(f"{ask}{wrong}").status_code == 422, wrong
