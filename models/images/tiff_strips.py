@@ -106,6 +106,8 @@ def _check_deflated(data: bytes, spans: list[Span]) -> None:
                 packed = unpacker.unconsumed_tail
         except zlib.error as error:
             raise corrupt(f"the TIFF has zeros where data should be: {error}") from error
+        if not unpacker.eof:  # zeros may mean pixels, but then no end follows
+            raise corrupt("the TIFF has zeros where data should be, and no end of them")
 
 
 def _check_jpegs(image: TiffDecoder, data: bytes, spans: list[Span]) -> None:

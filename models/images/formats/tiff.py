@@ -115,10 +115,10 @@ def without_broken_tags(data: bytes) -> bytes:
     broken = [entry for entry in _entries(data, first, layout) if _end(data, entry, layout) > len(data)]
     if not broken:
         return data
-    repaired = bytearray(data)
+    patched = bytearray(data)
     for entry in broken:
-        repaired[entry + 2 : entry + 4] = b"\0\0"  # a type that no decoder knows
-    return bytes(repaired)
+        patched[entry + 2 : entry + 4] = b"\0\0"  # a type that no decoder knows
+    return bytes(patched)
 
 
 def _entries(data: bytes, at: int, layout: _Layout) -> range:

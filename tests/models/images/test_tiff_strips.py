@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -149,6 +150,19 @@ def test_zeros_in_place_of_half_a_strip_are_refused(packing: str) -> None:
     (start,), (length,) = values(bytes(data), OFFSETS), values(bytes(data), LENGTHS)
     data[start + length // 2 : start + length] = bytes(length - length // 2)
     with pytest.raises(UnreadableImage):
+        decode(bytes(data), 32)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.8])
+@pytest.mark.fault(42)
+def test_zeros_that_a_deflated_strip_takes_for_pixels_are_corrupt(share: float) -> None:
+    levels = (
+        np.random.default_rng(3).normal(100, 6, (160, 200)).astype(np.uint8)
+    )  # zeros mean a level of these
+    data = bytearray(tiff("tiff_adobe_deflate", 160, Image.fromarray(levels)))
+    (start,), (length,) = values(bytes(data), OFFSETS), values(bytes(data), LENGTHS)
+    data[start + round(length * share) : start + length] = bytes(length - round(length * share))
+    with pytest.raises(UnreadableImage, match="corrupt"):
         decode(bytes(data), 32)
 
 
