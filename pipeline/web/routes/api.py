@@ -96,12 +96,8 @@ def results(
     reviewed: Annotated[
         bool | None, Query(description="Whether a person judged the photo: corrected or confirmed it.")
     ] = None,
-    folder: Annotated[
-        Text | None, Query(description="A folder of an inbox or of `sorted`, with all below it.")
-    ] = None,
-    taken_since: Annotated[
-        CameraTime | None, Query(description="Taken at this time or later, by the camera's clock.")
-    ] = None,
+    folder: Annotated[Text | None, Query(description="A folder of an inbox or of `sorted`.")] = None,
+    taken_since: Annotated[CameraTime | None, Query(description="By the camera's clock.")] = None,
     taken_until: Annotated[CameraTime | None, Query(description="Taken before this time.")] = None,
     limit: Rows = PAGE_ROWS,
     before: Annotated[

@@ -11,6 +11,7 @@ import pytest
 
 from db.queries import listing
 from pipeline.config import Settings, WebSettings
+from pipeline.decision import SHOWN_COLUMNS
 from pipeline.web.app import create_app
 from pipeline.web.middleware.openapi import Row
 from tests.pipeline.web.conftest import TestClient
@@ -28,7 +29,7 @@ HOW: dict[str, Any] = {
 
 
 def test_a_row_is_described_with_all_its_columns() -> None:
-    assert tuple(Row.model_fields) == listing.RESULT_COLUMNS
+    assert tuple(Row.model_fields) == (*listing.RESULT_COLUMNS, *SHOWN_COLUMNS)
 
 
 def test_every_error_is_described_as_problem_details(visitor: TestClient) -> None:
