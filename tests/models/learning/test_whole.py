@@ -28,7 +28,7 @@ def test_the_whole_network_is_trained_from_the_one_in_force(
     trained: Bundle, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(whole, "LEAST", 30)
-    short = partial(whole.TrainOptions, changes={"epochs": 2, "batch": 8, "zoom": 1.0})
+    short = partial(whole.TrainOptions, changes={"epochs": 2, "batch": 8, "zoom": 1.0, "learning_rate": 1e-3})
     monkeypatch.setattr(whole, "TrainOptions", short)
     out = tmp_path / ".learning-1"
     options = LearnOptions(trained.path, "tiny@1", out, judged(photos), engine="tensorflow")
