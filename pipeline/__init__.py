@@ -1,6 +1,6 @@
 """Everything that happens to a file, from its inbox to its folder. The root has what every package may use.
 
 Each package imports only packages further right: cli -> web, doctor -> worker -> spot_checks -> by_hand ->
-corrections -> export -> classifier -> learning -> watch -> reports -> files. `pipeline` uses `models` and
-`db`, which import nothing of it or of each other.
+corrections -> export -> classifier -> learning -> watch -> companions -> reports -> files. `pipeline` uses
+`models` and `db`, which import nothing of it or of each other.
 """

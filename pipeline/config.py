@@ -75,6 +75,14 @@ class WatchSettings(_Section):
     _booleans = field_validator("mode", "settle_seconds", "rescan_seconds", mode="before")(no_boolean)
 
 
+class FilingSettings(_Section):
+    """How files are filed. `companions`: files that belong to a photo, such as sidecars, travel with it."""
+
+    companions: bool = True
+
+    _booleans = field_validator("action", mode="before", check_fields=False)(no_boolean)
+
+
 class LimitSettings(_Section):
     """Limits for reading and decoding a file; only the first frame of an animation is decoded."""
 
@@ -158,6 +166,7 @@ class Settings(BaseSettings):
     decision: DecisionSettings = DecisionSettings()
     batch: BatchSettings = BatchSettings()
     watch: WatchSettings = WatchSettings()
+    filing: FilingSettings = FilingSettings()
     limits: LimitSettings = LimitSettings()
     duplicates: Literal["file", "hold"] = "file"
     permissions: Permissions = "private"

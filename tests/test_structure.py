@@ -30,7 +30,8 @@ ORDERS = (
     (
         "pipeline.cli", "pipeline.web", "pipeline.doctor", "pipeline.worker", "pipeline.spot_checks",
         "pipeline.by_hand", "pipeline.corrections", "pipeline.export", "pipeline.classifier",
-        "pipeline.learning", "pipeline.watch", "pipeline.reports", "pipeline.files", "pipeline",
+        "pipeline.learning", "pipeline.watch", "pipeline.companions", "pipeline.reports", "pipeline.files",
+        "pipeline",
     ),
     (
         "pipeline.web", "pipeline.web.routes.learning", "pipeline.web.routes", "pipeline.web.services",

@@ -25,7 +25,7 @@ from sqlalchemy import Connection, CursorResult, Engine, delete, insert, select,
 from db.connection.engine import reading, writing
 from db.connection.errors import LedgerError
 from db.ledger import statements
-from db.ledger.move_records import MoveBook
+from db.ledger.move_records import MoveBook, readable
 from db.schema.file_names import RawName, escape
 from db.schema.records import Action, ClaimedFile, Entry, FileDecision, Identity, Move, SettledFile
 from db.schema.rows import entries_by, entry_of, in_pieces
@@ -36,7 +36,7 @@ __all__ = [
     "SettledFile",
 ]  # fmt: skip
 
-_SEEN = tuple(field.name for field in fields(SettledFile))
+_SEEN = tuple(field.name for field in fields(SettledFile) if field.name != "companions")
 _STATE = files.c.state
 # The index that counts confidences has no column for the state.
 _GONE = {"state": "vanished", "path": None, "confidence": None}
@@ -250,9 +250,9 @@ def _tokens(count: int) -> list[str]:
 
 def _claimed(file: SettledFile, spool_name: str, at: datetime) -> dict[str, Any]:
     stamps = {"claimed_at": at, "changed_at": at, "attempts": 0}
-    name = os.path.basename(file.source)
     as_seen = {name: getattr(file, name) for name in _SEEN}
-    return {**as_seen, **stamps, "state": "claimed", "name": name, "spool_name": spool_name}
+    named = {"name": os.path.basename(file.source), "companions": readable(file.companions)}
+    return {**as_seen, **stamps, **named, "state": "claimed", "spool_name": spool_name}
 
 
 def _decided(decision: FileDecision, at: datetime) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
-from db.schema.file_names import RawName
+from db.schema.file_names import RawName, unescape
 from db.schema.tables import MoveKind, State, Via
 
 Identity: TypeAlias = tuple[int, int, int, int]
@@ -22,7 +22,8 @@ _GRAINS = 100, 10_000_000, 1_000_000_000, 2_000_000_000
 class SettledFile:
     """A file in an inbox that has stopped changing: its place, the version seen, and when it was first seen.
 
-    `inbox` is absolute, `source` relative to it; `seen_at` is UTC.
+    `inbox` is absolute, `source` relative to it; `seen_at` is UTC. `companions` are the names of the files
+    beside it that are taken with it.
     """
 
     inbox: str
@@ -32,6 +33,7 @@ class SettledFile:
     bytes: int
     mtime_ns: int
     seen_at: datetime
+    companions: tuple[RawName, ...] = ()
 
     @property
     def path(self) -> RawName:
@@ -124,6 +126,11 @@ class Entry:
     brightness: float | None
     action: str | None
     companions: list[str] | None
+
+    @property
+    def companion_names(self) -> tuple[RawName, ...]:
+        """The names of its companions, as they arrived."""
+        return tuple(map(unescape, self.companions or ()))
 
     def is_version(self, seen: Identity) -> bool:
         """Return whether its file is `seen`, which may have been moved to another disk.

@@ -27,6 +27,7 @@ from pipeline.by_hand.folder_labels import FolderLabels, ignorer_below
 from pipeline.by_hand.missing import Missing
 from pipeline.by_hand.recorder import Recorder, Work
 from pipeline.by_hand.take_up import TakeUp
+from pipeline.companions.beside import is_companion
 from pipeline.config import Settings
 from pipeline.files.safe_open import lstat_any
 from pipeline.watch.ignore_rules import within
@@ -220,13 +221,13 @@ class Follower:
         self._guard.look()
         self._memory.follow(places.last_id(self._engine), self._now().timestamp())
         inboxes = [os.fsencode(inbox) for inbox in self._settings.inboxes]
-        comparison = Comparison(self._engine, self._root, inboxes, self._guard, self._enter)
+        together = self._settings.filing.companions
+        comparison = Comparison(self._engine, self._root, inboxes, self._guard, self._enter, together)
         for _ in comparison.run(sorted(self._lost_before)):
             yield 0.0
         self._compared = self._cost
-        found = comparison.differences
-        self._outside = found.outside
-        if found.found and self._settle:
+        self._outside = comparison.differences.outside
+        if comparison.differences.found and self._settle:
             yield self._settle
         take_up = TakeUp(self._engine, self._settings, comparison, self._recorder)
         yield from take_up.run()
@@ -281,6 +282,8 @@ class Follower:
             return not rows
         if not stat.S_ISREG(found.st_mode):
             return True
+        if not rows and self._settings.filing.companions:
+            return is_companion(path)
         seen = snapshot(path, found)
         return any(fits(place, seen, self._guard) for place in rows)
 

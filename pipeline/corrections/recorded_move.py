@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,9 @@ from db.ledger.ledger import Entry, Ledger, Move
 from db.queries.listing import filed_at_paths
 from db.schema.file_names import escape
 from db.schema.tables import MoveKind, Via
+from pipeline.companions import moving
+from pipeline.companions.beside import arrived_as, found_beside
+from pipeline.companions.rules import distinct
 from pipeline.config import Settings
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.files import moves, naming
@@ -103,7 +106,7 @@ class Mover:
         try:
             entry, planned = plan()
             self._verify(entry)
-            return self._carry_out(file, entry, planned)
+            return self._carry_out(file, self._with_companions(entry), planned)
         except (RefusedError, LedgerError) as error:
             return Change(kind, file, problem=str(error))
         except OSError as error:
@@ -118,11 +121,25 @@ class Mover:
                 raise RefusedError(advice(entry, relocation))
         _verify(entry)
 
+    def _with_companions(self, entry: Entry) -> Entry:
+        """Record files that lie beside a photo and belong to it, such as a sidecar of another program."""
+        assert entry.path is not None
+        beside = found_beside(entry.path) if self._settings.filing.companions else ()
+        folder, now = os.path.split(entry.path)
+        arrived, before = os.path.basename(entry.source), entry.companion_names
+        new = {arrived_as(name, arrived, now): os.path.join(folder, name) for name in beside}
+        rows = filed_at_paths(self._engine, list(new.values())) if new.keys() - before else {}
+        names = distinct(arrived, {*before, *(name for name, path in new.items() if path not in rows)})
+        if names == before or not {*before} <= {*names}:
+            return entry
+        self.ledger.set_companions(entry.id, names)
+        return replace(entry, companions=[escape(name) for name in names])
+
     def _carry_out(self, file: bytes, entry: Entry, plan: Plan) -> Change:
         assert entry.path is not None
         refused: set[bytes] = set()
         for _ in range(_TRIES):
-            destination = entry.path if plan.stays else _choose(plan, refused)
+            destination = entry.path if plan.stays else _choose(entry, plan, refused)
             move = self.ledger.begin_move(
                 entry.id,
                 plan.kind,
@@ -137,13 +154,13 @@ class Mover:
             try:
                 if not plan.stays:
                     _make_folders(move, plan.root)
-                    moves.move(entry.path, destination)
+                    moving.move(_pairs(entry, move), entry.sha256)
             except FileExistsError:
                 self.ledger.abandon_move(move.id)
                 refused.add(destination)
                 continue
             except OSError as error:
-                if not moves.left_nothing(entry.path, destination):
+                if not _left_nothing(_pairs(entry, move)):
                     raise _unconfirmed("the move failed, and so did its clean-up", error) from error
                 self.ledger.abandon_move(move.id)
                 plan = _with_plain_name(plan, destination, error)
@@ -174,7 +191,7 @@ class Mover:
             if owner.id != entry.id:
                 raise FileExistsError
             _make_folders(move, root)
-            moves.resume(move.source, move.destination, entry.sha256)
+            moving.move(_pairs(entry, move), entry.sha256, resumed=True)
         except FileExistsError:
             return self._give_up(move, "its place was taken, so the file was not moved")
         except FileNotFoundError:
@@ -215,8 +232,26 @@ def _verify(entry: Entry) -> None:
         raise RefusedError("its content has changed since it was filed; nothing was moved")
 
 
-def _choose(plan: Plan, refused: set[bytes]) -> bytes:
-    return moves.destination(plan.root, plan.wanted, lambda path: path in refused or os.path.lexists(path))
+def _choose(entry: Entry, plan: Plan, refused: set[bytes]) -> bytes:
+    arrived, companions = os.path.basename(entry.source), entry.companion_names
+    return moving.destination(plan.root, plan.wanted, arrived, companions, refused)
+
+
+def _pairs(entry: Entry, move: Move) -> list[tuple[bytes, bytes]]:
+    """Return the source and the destination of a photo, and those of its companions."""
+    arrived, companions = os.path.basename(entry.source), entry.companion_names
+    sources = moving.beside(move.source, arrived, companions)
+    goals = moving.beside(move.destination, arrived, companions)
+    return [(move.source, move.destination), *zip(sources, goals, strict=True)]
+
+
+def _left_nothing(pairs: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Return whether a failed move left each file where it was; see `moves.left_nothing`."""
+    [photo, *companions] = pairs
+    there = [pair for pair in companions if any(map(os.path.lexists, pair))]
+    return moves.left_nothing(*photo) and all(
+        os.path.lexists(source) and moves.left_nothing(source, goal) for source, goal in there
+    )
 
 
 def _with_plain_name(plan: Plan, destination: bytes, error: OSError) -> Plan:

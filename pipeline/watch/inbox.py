@@ -17,8 +17,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from db.schema.records import SettledFile
+from pipeline.companions.names import NameIndex
 from pipeline.config import WatchSettings
 from pipeline.files.safe_open import lstat_within
+from pipeline.watch.groups import Groups, beside
 from pipeline.watch.ignore_rules import ignorer, within
 from pipeline.watch.inbox_folder import FolderChange, InboxFolder
 from pipeline.watch.inbox_records import InboxFile, InboxStatus
@@ -41,7 +43,7 @@ class Inbox:
 
     For each returned file the worker calls `forget` when the file was taken or is gone, `postpone` when it
     cannot be taken now, or `refuse` when it may not be read or moved. Times are seconds of the monotonic
-    `clock`.
+    `clock`. With `companions` the files that belong to a photo come with it.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Inbox:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         capacity: int = 10_000,
+        companions: bool = False,
     ) -> None:
         self.path = path
         self._root = os.fsencode(path)
@@ -59,7 +62,9 @@ class Inbox:
         self._clock = clock
         self._wall = wall
         self._ignored = ignorer(settings.ignore, self._root)
-        self._tracker = StabilityTracker(settings.settle_seconds, capacity)
+        names = NameIndex() if companions else None
+        self._tracker = StabilityTracker(settings.settle_seconds, capacity, names)
+        self._groups = names and Groups(self._tracker, names, settings.settle_seconds, self._ignored)
         self._folder = InboxFolder(path)
         self._skipped = SkippedEntries(path)
         self._refusals = Refusals[bytes]()
@@ -95,6 +100,8 @@ class Inbox:
     def forget(self, file: InboxFile) -> None:
         """Drop a file that was taken or is gone."""
         self._drop(file.source)
+        for path in beside(file.source, file.companions):
+            self._drop(path)
 
     def refuse(self, file: InboxFile, verb: Verb, reason: str) -> None:
         """Retry a file that may not be read or moved later; log its folder once."""
@@ -102,9 +109,10 @@ class Inbox:
         self._refusals.add(file.source, verb, os.path.join(self._root, file.source), reason)
 
     def postpone(self, file: InboxFile, why: str) -> None:
-        """Retry a file later, with growing delays; log the reason once for each file."""
+        """Retry a file later, with growing delays; log the reason, if any, once for each file."""
         self._tracker.postpone(file.source, self._clock())
-        self._skipped.log_once(file.source, why)
+        if why:
+            self._skipped.log_once(file.source, why)
 
     def rescan(self) -> None:
         """Scan the whole inbox again, as soon as the running scan is done."""
@@ -231,14 +239,16 @@ class Inbox:
                 seen = snapshot(due.snapshot.path, status)
                 if seen != due.snapshot:
                     self._tracker.observe(seen, now)
-                else:
-                    settled.append(self._settled_file(due, now))
+                    continue
+                companions = self._groups.companions(due, root, now) if self._groups else ()
+                if companions is not None:
+                    settled.append(self._settled_file(due, now, companions))
         return settled
 
-    def _settled_file(self, due: StableFile, now: float) -> SettledFile:
+    def _settled_file(self, due: StableFile, now: float, companions: tuple[bytes, ...]) -> SettledFile:
         seen_at = self._wall() - timedelta(seconds=now - due.first_seen)
         source, dev, ino, size, mtime_ns = due.snapshot
-        return SettledFile(os.fspath(self.path), source, dev, ino, size, mtime_ns, seen_at)
+        return SettledFile(os.fspath(self.path), source, dev, ino, size, mtime_ns, seen_at, companions)
 
     @contextmanager
     def _opened(self, wanted: bool) -> Iterator[int | None]:

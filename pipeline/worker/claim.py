@@ -8,54 +8,28 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
 
 from db.connection.engine import DatabaseUnavailable
 from db.ledger.ledger import Ledger, SettledFile
+from pipeline.companions import moving
+from pipeline.companions.late import LateCompanions
 from pipeline.config import Settings
+from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.files import moves
 from pipeline.files.folders import SYSTEM_ERRNOS, try_name
-from pipeline.files.safe_open import NotRegularError, RefusedError, leased, opened, reached, refuse_unwritable
+from pipeline.files.safe_open import (
+    NotRegularError,
+    RefusedError,
+    reached,
+    refuse_unwritable,
+)
+from pipeline.watch.batch_cutter import BatchCutter
+from pipeline.watch.groups import is_settled
 from pipeline.watch.inbox import Inbox
 from pipeline.worker.held_file import InProgressFile, RetryQueue
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class BatchCutter(Generic[T]):
-    """Collect items until there are `size` of them, or the first has waited `wait_seconds`. Pure."""
-
-    size: int
-    wait_seconds: float
-    items: list[T] = field(default_factory=list)
-    since: float = 0.0
-
-    @property
-    def room(self) -> int:
-        """How many more items the next batch takes."""
-        return self.size - len(self.items)
-
-    def add(self, items: Sequence[T], now: float) -> None:
-        """Add items that wait from `now` on (seconds of a monotonic clock)."""
-        if items and not self.items:
-            self.since = now
-        self.items += items
-
-    def put_back(self, items: Sequence[T]) -> None:
-        """Put items of a batch that was cut before all others."""
-        self.items[:0] = items
-
-    def cut(self, now: float) -> list[T]:
-        """Return the next batch, empty if it is not due yet."""
-        if not self.items or (self.room > 0 and now - self.since < self.wait_seconds):
-            return []
-        batch, self.items = self.items, []
-        return batch
 
 
 class Intake:
@@ -69,6 +43,9 @@ class Intake:
         self._ledger = ledger
         self._cutter: BatchCutter[SettledFile] = BatchCutter(settings.batch.size, settings.batch.wait_seconds)
         self._monotonic = monotonic
+        self._late = (
+            LateCompanions(ledger, lambda: moves_lock(settings, 0)) if settings.filing.companions else None
+        )
 
     @property
     def held(self) -> int:
@@ -96,8 +73,9 @@ class Intake:
         put_back = self._put_back(by_path) if by_path else set()
         for file in map(by_path.__getitem__, put_back):
             why = "was put back by `undo`; left alone until it is changed or renamed"
-            self._inboxes[os.fsencode(file.inbox)].postpone(file, why)
-        return [f for path, f in by_path.items() if path not in put_back and self._is_still_settled(f)]
+            self._inbox(file).postpone(file, why)
+        settled = [f for path, f in by_path.items() if path not in put_back and self._is_still_settled(f)]
+        return [file for file in settled if not self._late or self._late.leaves(file, self._inbox(file))]
 
     def _put_back(self, by_path: Mapping[bytes, SettledFile]) -> set[bytes]:
         """Return which files an undo has put back, also before their inbox was moved to another folder."""
@@ -119,8 +97,11 @@ class Intake:
         else:
             inbox.refuse(file, "take", str(error.strerror))
 
+    def _inbox(self, file: SettledFile) -> Inbox:
+        return self._inboxes[os.fsencode(file.inbox)]
+
     def _is_still_settled(self, file: SettledFile) -> bool:
-        inbox = self._inboxes[os.fsencode(file.inbox)]
+        inbox = self._inbox(file)
         try:
             if is_settled(file):
                 return True
@@ -154,6 +135,7 @@ class ClaimStep:
         self._retries = retries
         self._now = now
         self._outside: deque[InProgressFile] = deque()
+        self._incomplete: deque[InProgressFile] = deque()
         self._arrived: list[InProgressFile] = []
         self._gone: list[InProgressFile] = []
         self._refused: list[tuple[InProgressFile, OSError]] = []
@@ -164,15 +146,21 @@ class ClaimStep:
     @property
     def held(self) -> int:
         """How many files are claimed and not yet durably in the spool."""
-        return len(self._outside) + len(self._arrived) + len(self._gone) + len(self._refused)
+        moved = len(self._incomplete) + len(self._arrived)
+        return len(self._outside) + moved + len(self._gone) + len(self._refused)
 
     def enqueue(self, file: InProgressFile) -> None:
         """Take a claimed file that is still in its inbox."""
         self._outside.append(file)
 
+    def enqueue_incomplete(self, file: InProgressFile) -> None:
+        """Take a claimed file that is in the spool, perhaps without its companions."""
+        self._incomplete.append(file)
+
     def clear(self) -> None:
-        """Forget the files in the queue, before recovery reads all of them from the ledger."""
+        """Forget the files in the queues, before recovery reads all of them from the ledger."""
         self._outside.clear()
+        self._incomplete.clear()
 
     def claim_batch(self) -> bool:
         """Claim the next batch of settled files if it is due; return whether there was one."""
@@ -193,6 +181,9 @@ class ClaimStep:
         while self._outside:
             self._bring_in(self._outside[0])
             self._outside.popleft()
+        while self._incomplete:
+            self._arrived.append(self._complete(self._incomplete[0]))
+            self._incomplete.popleft()
         self._commit()
         moves.sync_folders(self._unsynced)
         self._unsynced.clear()
@@ -216,7 +207,8 @@ class ClaimStep:
         for row, file in zip(claimed, new, strict=True):
             spool = os.path.join(self._spool, os.fsencode(row.spool_name))
             inbox = os.fsencode(file.inbox)
-            self._outside.append(InProgressFile(row.id, inbox, file.source, spool, file.identity))
+            claimed_file = InProgressFile(row.id, inbox, file.source, spool, file.identity)
+            self._outside.append(claimed_file._replace(companions=file.companions))
 
     def _commit(self) -> None:
         """Record files that are gone or refused, each once even if the next statement fails."""
@@ -242,7 +234,15 @@ class ClaimStep:
             self._refuse(file, error)
         else:
             self._unsynced |= dict.fromkeys((os.path.dirname(file.origin), self._spool))
-            self._arrived.append(file)
+            (self._incomplete if file.companions else self._arrived).append(file)
+
+    def _complete(self, file: InProgressFile) -> InProgressFile:
+        """Move the companions of a file after it; those that cannot be moved are not its own any more."""
+        kept = moving.bring_in(file.inbox, file.source, file.spool, file.companions)
+        self._unsynced |= dict.fromkeys((os.path.dirname(file.origin), self._spool))
+        if kept != file.companions:
+            self._ledger.set_companions(file.id, kept)
+        return file._replace(companions=kept)
 
     def _refuse(self, file: InProgressFile, error: OSError) -> None:
         """Unclaim a file that could not be moved. Raises OSError if the spool is the reason."""
@@ -269,17 +269,6 @@ def put_back_irregular(file: InProgressFile) -> bool:
         moves.rename(file.spool, moves.destination(folder, name, os.path.lexists))
     log.warning("%a is not a regular file any more; left in its inbox", os.fsdecode(file.origin))
     return True
-
-
-def is_settled(file: SettledFile) -> bool:
-    """Return whether a file is still the version that was seen, and is not open for writing.
-
-    Raises OSError if it is gone, is not a regular file, or may not be read; RefusedError if its folder does
-    not let it be moved.
-    """
-    with opened(os.fsencode(file.inbox), file.source, movable=True) as now:
-        identity = (now.stat.st_dev, now.stat.st_ino, now.stat.st_size, now.stat.st_mtime_ns)
-        return file.identity == identity and leased(now.fd) is not False
 
 
 def refreshed(ledger: Ledger, file: InProgressFile, at: datetime) -> InProgressFile:

@@ -50,7 +50,7 @@ class InFlight(NamedTuple):
 
     @property
     def left(self) -> int:
-        """How many files cannot be filed for now: being written to, put back by `undo`, or not movable."""
+        """How many files wait: being written to, put back by `undo`, not movable, or without their photo."""
         return len(self.retries) + sum(status.resting for status in self._statuses)
 
     @property

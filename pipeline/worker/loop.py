@@ -60,7 +60,11 @@ class Worker:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
-        self.inboxes = [Inbox(path, settings.watch, clock=monotonic, wall=clock) for path in settings.inboxes]
+        together = settings.filing.companions
+        self.inboxes = [
+            Inbox(path, settings.watch, clock=monotonic, wall=clock, companions=together)
+            for path in settings.inboxes
+        ]
         self.outcomes: Counter[str] = Counter()
         self.last_filed: tuple[datetime, InProgressFile] | None = None
         self.trouble: str | None = None

@@ -13,6 +13,7 @@ import stat
 from datetime import datetime
 
 from db.ledger.ledger import Entry, FileDecision, Ledger
+from pipeline.companions.strays import photo_in_spool, put_beside
 from pipeline.config import Settings
 from pipeline.files import moves
 from pipeline.files.safe_open import reached
@@ -92,7 +93,9 @@ class Recovery:
         elif in_spool and self._is_half_claimed(file):
             with reached(file.inbox, file.source) as origin:
                 moves.resume(origin, file.spool, moves.sha256(origin))
-            self._classify.enqueue(refreshed(self._ledger, file, at))
+            self._arrive(file, at)
+        elif in_spool and entry.state == "claimed":
+            self._arrive(file, at)
         elif in_spool:
             suspect = entry.state == "decoding" and self._crashed
             self._classify.enqueue(refreshed(self._ledger, file, at), crash_suspect=suspect)
@@ -103,6 +106,13 @@ class Recovery:
         else:
             log.warning("%a was gone before it could be taken", os.fsdecode(file.origin))
             self._ledger.vanish([file.id], at)
+
+    def _arrive(self, file: InProgressFile, at: datetime) -> None:
+        """Enqueue a claimed file that is in the spool; its companions may still be in its inbox."""
+        if file.companions:
+            self._claim.enqueue_incomplete(file)
+        else:
+            self._classify.enqueue(refreshed(self._ledger, file, at))
 
     def _file(self, entry: Entry) -> InProgressFile:
         decision = None
@@ -118,6 +128,7 @@ class Recovery:
             sha256=entry.sha256,
             decision=decision,
             resumed=True,
+            companions=entry.companion_names,
         )
 
     def _is_still_outside(self, file: InProgressFile) -> bool:
@@ -143,7 +154,8 @@ class Recovery:
         unfinished = {os.fsencode(entry.spool_name) for entry in self._ledger.unfinished()}
         with os.scandir(self._spool) as entries:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-        return [name for name in names if name not in unfinished and not name.startswith(b".pawsort-")]
+        strays = [name for name in names if not {name, photo_in_spool(name)} & unfinished]
+        return [name for name in strays if not name.startswith(b".pawsort-")]
 
 
 def take_up_stray(ledger: Ledger, spool: bytes, name: bytes, at: datetime) -> bool:
@@ -152,10 +164,13 @@ def take_up_stray(ledger: Ledger, spool: bytes, name: bytes, at: datetime) -> bo
     A file that had been filed is filed again; any other gets a row and is processed. Raises DatabaseError.
     """
     path = os.path.join(spool, name)
-    match = _SPOOL_NAME.fullmatch(name)
+    photo = photo_in_spool(name)
+    match = _SPOOL_NAME.fullmatch(photo)
     known = ledger.entries([int(match[1])]) if match else []
-    entry = next((e for e in known if os.fsencode(e.spool_name) == name), None)
-    if entry and entry.state == "filed" and entry.path and entry.sha256:
+    entry = next((e for e in known if os.fsencode(e.spool_name) == photo), None)
+    if photo != name and entry and put_beside(path, entry):
+        return True
+    if name == photo and entry and entry.state == "filed" and entry.path and entry.sha256:
         # A power cut can undo a rename that was committed, or leave both names of a copied file.
         log.warning("%a was filed but lies in the spool; filing it again", os.fsdecode(path))
         try:

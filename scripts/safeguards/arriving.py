@@ -200,7 +200,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "names cut to 255 bytes", "pipeline/files/naming.py",
-        "    return _cut(stem, NAME_MAX - len(mark) - len(extension)) + mark + extension\n",
+        "    return _cut(stem, NAME_MAX - len(mark) - max(len(extension), reserve)) + mark + extension\n",
         "    return stem + mark + extension\n",
         (37,), ("pipeline/files/test_naming.py::test_names_fit_keep_their_extension_and_differ",),
     ),

@@ -2,10 +2,11 @@
 
     python -m tests.faults.sweep [--sample N] [--seed S] [--jobs J] [--kinds kill,nested,...] [--json FILE]
 
-A worker with a stub classifier files three photos: a good one, a bad one and a duplicate; its model changes
-after each batch. Its calls are taken from a trace of a run without faults. After each point a worker runs
-without faults, and files a fresh photo too; then nothing may be lost, doubled, forgotten, or answered by a
-mixture of models. Needs strace; the power cut needs root and loop devices.
+A worker with a stub classifier files four photos: a good one, a bad one, a duplicate, and one with
+companions; its model changes after each batch. Its calls are taken from a trace of a run without faults.
+After each point a worker runs without faults, and files a fresh photo too; then nothing may be lost, doubled,
+forgotten, separated, or answered by a mixture of models. Needs strace; the power cut needs root and loop
+devices.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ Across = Literal["", "sorted", "inboxes"]
 LAYOUTS: tuple[Across, ...] = ("", "sorted", "inboxes")
 """What is on another file system than `state`, so that files come there, or from there, by copy."""
 
-DAY = ((0, "good.jpg", b"1<cat>"), (0, "bad.jpg", b"<truncated>"), (1, "good.jpg", b"1<cat>"))
+DAY = (
+    *((0, "good.jpg", b"1<cat>"), (0, "bad.jpg", b"<truncated>"), (1, "good.jpg", b"1<cat>")),
+    *((0, "pair.jpg", b"2<dog>"), (0, "pair.jpg.xmp", b"sidecar"), (0, "pair.NEF", b"raw")),
+)
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 CUTS = 50
 """Moments at which the power is cut."""
@@ -100,7 +104,7 @@ class Yard:
 
     @contextlib.contextmanager
     def installation(self, across: Across, real: bool = False) -> Iterator[ForkedInstallation]:
-        """Make a place with the three photos in it, drawn ones for the real network; remove it afterwards."""
+        """Make a place with the photos in it, drawn ones for the real network; remove it afterwards."""
         self._count += 1
         folder, far = self._top / str(self._count), self._far / str(self._count)
         folder.mkdir()

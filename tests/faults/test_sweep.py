@@ -10,7 +10,7 @@ import pytest
 from tests.faults import sweep
 from tests.faults.sweep import Across, Point, Yard, points
 from tests.support.fork_server import ForkServer
-from tests.support.strace import STRACE
+from tests.support.strace import STRACE, changes
 
 SEED = 2026
 pytestmark = [
@@ -71,3 +71,12 @@ def test_nor_does_any_of_these_while_files_are_copied(
 ) -> None:
     try_some(yard, all_points, {"kill"}, 2, across)
     try_some(yard, all_points, {"nested", "once", "ever"}, 2, across)
+
+
+@pytest.mark.fault(58, 67)
+def test_killed_at_a_move_of_a_companion_it_stays_with_its_photo(yard: Yard) -> None:
+    calls = [call for call in yard.trace("") if call.name == "renameat2" and changes(call)]
+    of_companions = [call for call in calls if call.text.count("pair.")]
+    assert len(of_companions) >= 6, [call.text for call in calls]  # three files, in and out of the spool
+    for call in of_companions:
+        assert sweep.check(yard, Point("kill", "", call.name, call.number))

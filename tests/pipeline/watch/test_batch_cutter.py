@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.worker.claim import BatchCutter
+from pipeline.watch.batch_cutter import BatchCutter
 
 
 def test_a_full_batch_is_cut_at_once() -> None:
