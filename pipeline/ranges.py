@@ -197,9 +197,15 @@ class InboxSettings(Section):
 
 
 class FilingSettings(Section):
-    """How files are taken from the inboxes that do not say it themselves."""
+    """How files are taken from the inboxes that do not say it themselves.
+
+    `companions`: files that belong to a photo, such as sidecars, are moved with it.
+    """
 
     action: FilingAction = "move"
+    companions: bool = True
+
+    _booleans = field_validator("action", mode="before")(no_boolean)
 
 
 def _outcome(name: str) -> str:

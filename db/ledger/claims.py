@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, update
 
 from db.ledger import statements
+from db.ledger.move_records import readable
 from db.schema.records import SettledFile, in_words
 from db.schema.rows import entry_of, in_pieces
 from db.schema.tables import files
 
-_SEEN = tuple(field.name for field in fields(SettledFile))
+_SEEN = tuple(field.name for field in fields(SettledFile) if field.name != "companions")
 # The index that counts confidences has no column for the state.
 GONE = {"state": "vanished", "path": None, "confidence": None}
 
@@ -32,11 +33,11 @@ def new_tokens(count: int) -> list[str]:
 def claimed_row(file: SettledFile, spool_name: str, at: datetime) -> dict[str, Any]:
     """Return the values of the row of a file that is claimed; `spool_name` is the end of its name there."""
     stamps = {"claimed_at": at, "changed_at": at, "attempts": 0}
-    name = os.path.basename(file.source)
     as_seen = {name: getattr(file, name) for name in _SEEN}
     original = None if file.action is None else in_words(file.identity)
+    named = {"name": os.path.basename(file.source), "companions": readable(file.companions)}
     return {
-        **as_seen, **stamps, "state": "claimed", "name": name, "spool_name": spool_name, "original": original,
+        **as_seen, **stamps, **named, "state": "claimed", "spool_name": spool_name, "original": original,
     }  # fmt: skip
 
 

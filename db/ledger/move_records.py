@@ -9,17 +9,17 @@ finishes or abandons each.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, text, update
 
 from db.connection.engine import reading, writing
 from db.connection.errors import LedgerError
-from db.schema.file_names import RawName
+from db.schema.file_names import RawName, escape
 from db.schema.records import Action, Entry, Identity, Move, SettledFile
-from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entry_of, in_pieces, move_of
+from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
 from db.schema.tables import IS_FILED, IS_PENDING, IS_UNDONE, MoveKind, Via, files, moves
 
 UNDOABLE: tuple[MoveKind, ...] = ("correct", "follow")
@@ -84,6 +84,34 @@ class MoveBook:
             if not connection.execute(delete(moves).where(moves.c.id == move_id, text(IS_PENDING))).rowcount:
                 raise LedgerError(f"Move {move_id} is not under way; nothing was changed.")
 
+    def arrived_as(
+        self, inbox: str, folder: RawName, names: Sequence[RawName], beginnings: Sequence[RawName]
+    ) -> list[Entry]:
+        """Return the files that arrived in a folder of an inbox and are still known, oldest first.
+
+        Their name is one of `names`, or begins with one of `beginnings`. `folder` is relative to the inbox
+        and ends in a slash, or is empty.
+        """
+        begins = [
+            and_(files.c.name >= part, files.c.name < part + b"\xf4\x8f\xbf\xbf") for part in beginnings
+        ]
+        named = [files.c.name.in_(part) for part in in_pieces(names)]
+        known = files.c.state.not_in(("vanished", "removed")), files.c.inbox == inbox
+        with reading(self._engine) as connection:
+            found = [
+                entry
+                for condition in (*named, *begins)
+                for entry in entries_by(connection, condition, *known)
+                if entry.source == folder + entry.name
+            ]
+        return sorted(found, key=lambda entry: entry.id)
+
+    def set_companions(self, file_id: int, names: Collection[RawName]) -> None:
+        """Record the names, as they arrived, of the files that lie beside a photo from now on."""
+        with writing(self._engine) as connection:
+            of_file = update(files).where(files.c.id == file_id)
+            connection.execute(of_file.values(companions=readable(names)))
+
     def pending_moves(self) -> list[Move]:
         """Return the moves that were begun and neither finished nor abandoned, oldest first."""
         with reading(self._engine) as connection:
@@ -146,6 +174,11 @@ class MoveBook:
                 for action in _actions(connection, None, files.c.id.in_(part), files.c.id.in_(part))
             ]
         return sorted(found, key=_newest, reverse=True)
+
+
+def readable(companions: Collection[RawName]) -> list[str] | None:
+    """Return names of companions as the column has them."""
+    return [escape(name) for name in companions] or None
 
 
 def _as_it_is(connection: Connection, file_id: int) -> dict[str, Any]:

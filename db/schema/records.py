@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
-from db.schema.file_names import RawName
+from db.schema.file_names import RawName, unescape
 from db.schema.tables import MoveKind, State, Via
 
 Identity: TypeAlias = tuple[int, int, int, int]
@@ -26,7 +26,7 @@ class SettledFile:
     """A file in an inbox that has stopped changing: its place, the version seen, and when it was first seen.
 
     `inbox` is absolute, `source` relative to it; `seen_at` is UTC. `action` is how it is taken, None if it is
-    moved.
+    moved; `companions` are the names of the files beside it that are then moved with it.
     """
 
     inbox: str
@@ -37,6 +37,7 @@ class SettledFile:
     mtime_ns: int
     seen_at: datetime
     action: str | None = None
+    companions: tuple[RawName, ...] = ()
 
     @property
     def path(self) -> RawName:
@@ -138,6 +139,16 @@ class Entry:
     def link(self) -> Original | None:
         """The original that its symbolic link names; None where the file itself is at the path."""
         return (os.fsencode(self.inbox), self.source) if self.action == "symlink" else None
+
+    @property
+    def target(self) -> RawName | None:
+        """What its symbolic link names; None where the file itself is at the path."""
+        return os.path.join(*self.link) if self.link else None
+
+    @property
+    def companion_names(self) -> tuple[RawName, ...]:
+        """The names of its companions, as they arrived."""
+        return tuple(map(unescape, self.companions or ()))
 
     def is_version(self, seen: Identity) -> bool:
         """Return whether its file is `seen`, which may have been moved to another disk.

@@ -20,6 +20,7 @@ from db.queries.places import Place
 from db.schema.tables import State
 from pipeline.by_hand.folder_guard import FolderGuard
 from pipeline.by_hand.folder_labels import ignorer_below
+from pipeline.companions.beside import is_companion
 from pipeline.originals.linked import LinkedOriginals
 from pipeline.watch.scanner import ScanCallbacks, Scanner, snapshot
 from pipeline.watch.stability import FileSnapshot
@@ -51,7 +52,8 @@ class Differences:
 class Comparison:
     """One scan of the folder `root`; `enter` is called with each folder before it is listed.
 
-    Files that an undo has put into one of the `inboxes` are compared too.
+    Files that an undo has put into one of the `inboxes` are compared too. With `together`, companions of
+    photos are passed over: they have no rows.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class Comparison:
         inboxes: Sequence[bytes],
         guard: FolderGuard,
         enter: Callable[[int, bytes], None],
+        together: bool = False,
     ) -> None:
         self.differences = Differences()
+        self._together = together
         self._inboxes = inboxes
         self._engine = engine
         self._root = root
@@ -152,6 +156,8 @@ class Comparison:
         for old in places.at_paths(self._engine, list(before)) if before else ():
             del odd[before[old]]
         for path, seen in odd.items():
+            if self._together and path not in known and is_companion(path):
+                continue
             if len(self.differences.found) < MOST:
                 self.differences.found[path] = seen
             else:

@@ -27,6 +27,7 @@ from pipeline.by_hand.folder_labels import ignorer_below, labels_of
 from pipeline.by_hand.missing import Missing
 from pipeline.by_hand.recorder import Recorder, Work
 from pipeline.by_hand.take_up import TakeUp
+from pipeline.companions.beside import is_companion
 from pipeline.config import Settings
 from pipeline.files.safe_open import lstat_any
 from pipeline.watch.ignore_rules import within
@@ -221,22 +222,20 @@ class Follower:
         self._guard.look()
         self._memory.follow(places.last_id(self._engine), self._now().timestamp())
         inboxes = [os.fsencode(inbox) for inbox in self._settings.inboxes]
-        comparison = Comparison(self._engine, self._root, inboxes, self._guard, self._enter)
+        given = self._engine, self._root, inboxes, self._guard, self._enter
+        comparison = Comparison(*given, self._settings.filing.companions)
         for _ in comparison.run(sorted(self._lost_before)):
             yield 0.0
         self._compared = self._cost
-        found = comparison.differences
-        self._outside = found.outside
-        if found.found and self._settle:
+        self._outside = comparison.differences.outside
+        if comparison.differences.found and self._settle:
             yield self._settle
         take_up = TakeUp(self._engine, self._settings, comparison, self._recorder)
         yield from take_up.run()
-        missing, now = take_up.left.values(), self._clock()
-        deleted = self._missing.deleted(missing, take_up.unclear, comparison, now, busy=self._busy)
-        yield from self._recorder.removals(deleted)
+        missing = take_up.left.values(), take_up.unclear, comparison, self._clock()
+        yield from self._recorder.removals(self._missing.deleted(*missing, busy=self._busy))
         if self._lost and self._lost_before:
-            left = places.decided(self._engine, sorted(self._lost_before))
-            self._lost().keep({place.id for place in left})
+            self._lost().keep({e.id for e in places.decided(self._engine, sorted(self._lost_before))})
         # A file that is being written changes from scan to scan; one that cannot be read does not.
         self._unsettled = take_up.unclear != self._unclear
         self._unclear = take_up.unclear
@@ -284,8 +283,9 @@ class Follower:
             return bool(rows)
         if not stat.S_ISREG(found.st_mode):
             return True
-        seen = snapshot(path, found)
-        return any(fits(place, seen, self._guard) for place in rows)
+        if not rows:
+            return self._settings.filing.companions and is_companion(path)
+        return any(fits(place, snapshot(path, found), self._guard) for place in rows)
 
     def _change(self) -> None:
         if not self._changed:

@@ -13,6 +13,8 @@ from models.bundle.bundle import Bundle
 from pipeline.classifier.client import ProcessClassifier, classify_files
 from pipeline.classifier.configured_model import load_bundle, policy
 from pipeline.classifier.messages import ClassificationResult
+from pipeline.companions.names import NameIndex
+from pipeline.companions.rules import kind
 from pipeline.config import Settings
 from pipeline.decision import FAILED, Policy, decide, with_shown
 from pipeline.files.folders import open_any
@@ -79,7 +81,8 @@ def photos(paths: Iterable[str], settings: Settings) -> Iterator[str]:
     """Yield the given files and the files below the given folders, each folder sorted by name."""
     for path in paths:
         if os.path.isdir(path):
-            yield from _below(path, ignorer(settings.watch.ignore, os.fsencode(path)))
+            ignored = ignorer(settings.watch.ignore, os.fsencode(path))
+            yield from _below(path, ignored, together=settings.filing.companions)
         else:
             yield path
 
@@ -103,8 +106,11 @@ def preview(settings: Settings) -> Iterator[dict[str, Any]]:
         yield answer.as_dict() | {"destination": os.fsdecode(goal)}
 
 
-def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:
-    """Yield the files of a folder and then of each folder in it; also a folder that cannot be listed."""
+def _below(top: str, ignored: Callable[[bytes], bool], *, together: bool) -> Iterator[str]:
+    """Yield the files of a folder and then of each folder in it; also a folder that cannot be listed.
+
+    With `together`, companions of photos are left out, as the worker does not classify them.
+    """
     waiting = [top]
     while waiting:
         folder = waiting.pop()
@@ -119,8 +125,17 @@ def _below(top: str, ignored: Callable[[bytes], bool]) -> Iterator[str]:
         def wanted(path: str) -> bool:
             return not ignored(os.fsencode(os.path.relpath(path, top)))
 
-        yield from filter(wanted, (os.path.join(folder, name) for name in sorted(files)))
+        names = _without_companions(files) if together else files
+        yield from filter(wanted, (os.path.join(folder, name) for name in sorted(names)))
         waiting += filter(wanted, (os.path.join(folder, name) for name in sorted(folders, reverse=True)))
+
+
+def _without_companions(names: Sequence[str]) -> list[str]:
+    index = NameIndex()
+    for name in names:
+        index.add(os.fsencode(name))
+    raw = {name: os.fsencode(name) for name in names}
+    return [name for name in names if kind(raw[name]) != "sidecar" and not index.is_companion(raw[name])]
 
 
 def _listed(folder: str) -> tuple[list[str], list[str]]:

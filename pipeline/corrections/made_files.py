@@ -1,4 +1,4 @@
-"""Photos that were copied or linked: move what was made, and remove it to undo its filing.
+"""Photos that were copied or linked: remove what was made to undo its filing.
 
 Never the original. What was made is removed only if it is still that, and the original is where it was with
 the same content: it might be the only copy otherwise.
@@ -45,15 +45,6 @@ def _is_kept(entry: Entry, original: bytes) -> bool:
         return moves.sha256(original) == entry.sha256
     except OSError:
         return False
-
-
-def move(entry: Entry, destination: bytes) -> None:
-    """Move the file of a row, or its symbolic link, as `pipeline.files.moves.move` does; raises as that."""
-    assert entry.path is not None
-    if entry.link is None:
-        moves.move(entry.path, destination)
-    else:
-        moves.move_link(entry.path, destination, os.path.join(*entry.link))
 
 
 def remove(entry: Entry) -> None:

@@ -17,13 +17,14 @@ from db.ledger.ledger import Entry, Ledger, Move
 from db.queries.listing import filed_at_paths
 from db.schema.file_names import escape
 from db.schema.tables import MoveKind, Via
+from pipeline.companions import moving
 from pipeline.config import Settings
 from pipeline.corrections import made_files
+from pipeline.corrections.groups import choose, left_nothing, pairs, with_companions
 from pipeline.corrections.refused import RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS
-from pipeline.files.links import evidence
 from pipeline.logs import printable
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Mover:
         self._by = by
         self._now = now
         self._via = via
+        self._together = settings.filing.companions
 
     def recover(self) -> list[Change]:
         """Finish interrupted moves."""
@@ -102,7 +104,7 @@ class Mover:
         try:
             entry, planned = plan()
             self._verify(entry)
-            return self._carry_out(file, entry, planned)
+            return self._carry_out(file, self._complete(entry), planned)
         except (RefusedError, LedgerError) as error:
             return Change(kind, file, problem=str(error))
         except OSError as error:
@@ -117,13 +119,16 @@ class Mover:
                 raise RefusedError(advice(entry, relocation))
         _verify(entry)
 
+    def _complete(self, entry: Entry) -> Entry:
+        return with_companions(entry, self._engine, self.ledger) if self._together else entry
+
     def _carry_out(self, file: bytes, entry: Entry, plan: Plan) -> Change:
         assert entry.path is not None
         if entry.action and plan.outcome is None:
             return self._unmake(file, entry, plan)
         refused: set[bytes] = set()
         for _ in range(_TRIES):
-            destination = entry.path if plan.stays else _choose(plan, refused)
+            destination = entry.path if plan.stays else choose(entry, plan.root, plan.wanted, refused)
             move = self.ledger.begin_move(
                 entry.id,
                 plan.kind,
@@ -138,13 +143,13 @@ class Mover:
             try:
                 if not plan.stays:
                     _make_folders(move, plan.root)
-                    made_files.move(entry, destination)
+                    moving.move(pairs(entry, move), entry.sha256, target=entry.target)
             except FileExistsError:
                 self.ledger.abandon_move(move.id)
                 refused.add(destination)
                 continue
             except OSError as error:
-                if not moves.left_nothing(entry.path, destination):
+                if not left_nothing(pairs(entry, move)):
                     raise _unconfirmed("the move failed, and so did its clean-up", error) from error
                 self.ledger.abandon_move(move.id)
                 plan = _with_plain_name(plan, destination, error)
@@ -192,7 +197,7 @@ class Mover:
             if owner.id != entry.id:
                 raise FileExistsError
             _make_folders(move, root)
-            moves.resume(move.source, move.destination, evidence(entry.link, entry.sha256))
+            moving.move(pairs(entry, move), entry.sha256, resumed=True, target=entry.target)
         except FileExistsError:
             return self._give_up(move, "its place was taken, so the file was not moved")
         except FileNotFoundError:
@@ -249,10 +254,6 @@ def _verify(entry: Entry) -> None:
         raise RefusedError("is missing; put it back and try again") from error
     if not same:
         raise RefusedError("its content has changed since it was filed; nothing was moved")
-
-
-def _choose(plan: Plan, refused: set[bytes]) -> bytes:
-    return moves.destination(plan.root, plan.wanted, lambda path: path in refused or os.path.lexists(path))
 
 
 def _with_plain_name(plan: Plan, destination: bytes, error: OSError) -> Plan:

@@ -1,4 +1,5 @@
 """Compare rows, files and folders; repair what is safe; pack a support bundle.
 
-Imports `classifier`, `corrections`, `files`, `watch`, `worker`, `db`, `models` and the root of `pipeline`.
+Imports `classifier`, `companions`, `corrections`, `files`, `watch`, `worker`, `db`, `models` and the root of
+`pipeline`.
 """

@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 
 from db.queries import integrity
 from db.queries.listing import filed_at_paths
+from pipeline.companions.beside import is_companion
+from pipeline.companions.strays import photo_in_spool
 from pipeline.config import Settings
 from pipeline.corrections.relocation import Relocation, relocated
 from pipeline.corrections.spellings import respelled
@@ -28,7 +30,7 @@ def spool(engine: Engine, settings: Settings) -> Iterator[Problem]:
     root = os.fsencode(settings.spool)
     errors: list[OSError] = []
     for page in _pages(moves.files_below(root, errors.append)):
-        names = [os.fsdecode(os.path.relpath(path, root)) for path in page]
+        names = [os.fsdecode(photo_in_spool(os.path.relpath(path, root))) for path in page]
         waiting = integrity.spooled(engine, names)
         for path, name in zip(page, names, strict=True):
             if name not in waiting:
@@ -50,6 +52,8 @@ def sorted_files(engine: Engine, settings: Settings, moved: Sequence[Relocation]
     for folder in filter(moves.is_folder, class_folders(settings)):
         for page in _pages(moves.files_below(folder, errors.append)):
             for path in _unrecorded(engine, os.fsencode(settings.sorted), page, moved):
+                if settings.filing.companions and is_companion(path):
+                    continue
                 yield from _unexpected("unrecorded", path, settings)
     yield from _unlisted(errors)
 

@@ -6,6 +6,7 @@ follows, so that an export that was interrupted finds its own files again.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from db.queries.listing import ResultFilter
 from db.schema.file_names import unescape
 from models.labels import NEITHER, why_not
 from pipeline.classifier.configured_model import load_bundle
+from pipeline.companions.moving import beside
 from pipeline.config import Settings
 from pipeline.errors import PawsortError, SettingsError
 from pipeline.export.manifest import NAME, Manifest
@@ -151,6 +153,7 @@ class _Exporter:
             if not there:
                 return Exported(row["path"], problem=f"{os.fsdecode(known.path)} in the export has changed")
             if known.label == (label or "") or self._way.layout == "original":
+                self._put_companions(row, os.path.join(self._root, known.path))
                 return self._kept(row, known.path, known.label, label)
             return self._relabelled(row, known.path, label or "")
         return self._added(row, label)
@@ -188,8 +191,27 @@ class _Exporter:
                 except FileExistsError:
                     refused.add(destination)
                     continue
-                moves.sync_folders([os.path.dirname(destination)])
+            self._put_companions(row, destination)
+            moves.sync_folders([os.path.dirname(destination)])
             return self._listed(row, destination, label or "", is_new=True)
+
+    def _put_companions(self, row: Mapping[str, Any], destination: bytes) -> None:
+        """Put the companions of a photo beside it, unless they are there or gone."""
+        for source, goal in self._companions(row, destination):
+            if not os.path.lexists(goal):
+                with contextlib.suppress(FileNotFoundError):
+                    put(source, goal, None, link=self._way.link)
+
+    def _companions(self, row: Mapping[str, Any], destination: bytes) -> list[tuple[bytes, bytes]]:
+        """Return where the companions of a photo are, and where they go in the layout of the inboxes.
+
+        `train` takes the other layout, and these are no photos.
+        """
+        if self._way.layout == "class" or not row["companions"]:
+            return []
+        names, arrived = list(map(unescape, row["companions"])), os.path.basename(_source(row))
+        here = beside(unescape(row["path"]), arrived, names)
+        return list(zip(here, beside(destination, arrived, names), strict=True))
 
     def _listed(self, row: dict[str, Any], destination: bytes, label: str, *, is_new: bool) -> Exported:
         path = os.path.relpath(destination, self._root)
@@ -205,7 +227,13 @@ class _Exporter:
 
         by_class = self._way.layout == "class"
         root = os.path.join(self._root, os.fsencode(label)) if by_class else self._root
-        destination = moves.destination(root, self._below(row) if by_class else _source(row), taken)
+
+        def others(path: bytes) -> list[bytes]:
+            pairs = self._companions(row, path)
+            return [goal for here, goal in pairs if os.path.lexists(goal) and not _is_same(here, goal)]
+
+        source = self._below(row) if by_class else _source(row)
+        destination = moves.destination(root, source, taken, beside=others)
         moves.make_folders(os.path.dirname(destination), root)
         return destination
 
@@ -233,6 +261,11 @@ class _Exporter:
 def _original(row: Mapping[str, Any]) -> Original | None:
     """Return the original that the photo's symbolic link names; None if it is a file."""
     return (unescape(row["inbox"]), _source(row)) if row["action"] == "symlink" else None
+
+
+def _is_same(a: bytes, b: bytes) -> bool:
+    """Return whether two files have one content."""
+    return os.path.isfile(a) and os.path.isfile(b) and moves.sha256(a) == moves.sha256(b)
 
 
 def _source(row: Mapping[str, Any]) -> bytes:

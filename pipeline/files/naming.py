@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pipeline.files.folders import PATH_MAX, is_folder, refused_part
 
@@ -24,6 +24,8 @@ def destination(
     source: bytes,
     taken: Callable[[bytes], bool],
     is_folder: Callable[[bytes], bool] = is_folder,
+    beside: Callable[[bytes], Iterable[bytes]] = lambda _: (),
+    reserve: int = 0,
 ) -> bytes:
     """Choose a free absolute path in the class's `folder` for `source`, a path relative to its inbox.
 
@@ -33,7 +35,8 @@ def destination(
 
     `taken` returns whether a path exists, *is reserved for another file of the batch* or has refused a
     rename. It is called about 2 log2(n) times if n files have the name, since the search doubles and halves
-    numbers. Raises ValueError if `source` names no file.
+    numbers. `beside` returns the paths of companions beside the file at a path: a name is free if theirs are
+    too. They need `reserve` bytes beside the stem. Raises ValueError if `source` names no file.
     """
     *parents, name = _parts(source) or [b""]
     if not name or source.endswith((b"/", b"/.", b"/..")):
@@ -41,24 +44,28 @@ def destination(
     longest = len(folder) + sum(len(part) + 32 for part in parents) + NAME_MAX
     for part in parents if longest < PATH_MAX else ():
         folder = _first_free(folder, part, b"", lambda path: taken(path) and not is_folder(path))
-    return _first_free(folder, *_split(name), taken)
+    return _first_free(
+        folder, *split_extension(name), lambda path: taken(path) or any(map(taken, beside(path))), reserve
+    )
 
 
 def _parts(source: bytes) -> list[bytes]:
     return [part for part in source.split(b"/") if part not in (b"", b".", b"..")]
 
 
-def _split(name: bytes) -> tuple[bytes, bytes]:
-    """Split off the extension, unless it is too long to keep."""
+def split_extension(name: bytes) -> tuple[bytes, bytes]:
+    """Split off the extension, with its dot, unless it is too long to keep."""
     stem, extension = os.path.splitext(name)
     return (stem, extension) if len(extension) <= _EXTENSION_MAX else (name, b"")
 
 
-def _first_free(folder: bytes, stem: bytes, extension: bytes, taken: Callable[[bytes], bool]) -> bytes:
+def _first_free(
+    folder: bytes, stem: bytes, extension: bytes, taken: Callable[[bytes], bool], reserve: int = 0
+) -> bytes:
     """Find a number that is free while the one before it is taken."""
 
     def path(number: int) -> bytes:
-        return os.path.join(folder, numbered(stem, extension, number))
+        return os.path.join(folder, numbered(stem, extension, number, reserve))
 
     low, high = 0, 1
     while taken(path(high)):
@@ -101,7 +108,7 @@ def plain(name: bytes, most: int = _PLAIN_MAX) -> bytes:
     Namespaces", learn.microsoft.com.
     """
     letters = re.sub(r"[^A-Za-z0-9._ ()-]", "_", name.decode("utf-8", "replace")).encode()
-    stem, extension = _split(letters)
+    stem, extension = split_extension(letters)
     whole = (stem.strip(b" ")[: most - len(extension)] + extension).rstrip(b" .")
     return b"_" + whole if not whole or _DEVICE.match(whole) else whole
 
@@ -111,10 +118,13 @@ def _is_plain(name: bytes) -> bool:
     return plain(name, most) == name
 
 
-def numbered(stem: bytes, extension: bytes, number: int) -> bytes:
-    """Return `stem (number)extension` in at most 255 bytes; number 1 is not written."""
+def numbered(stem: bytes, extension: bytes, number: int, reserve: int = 0) -> bytes:
+    """Return `stem (number)extension` in at most 255 bytes; number 1 is not written.
+
+    The stem leaves room for `reserve` bytes, if that is more than the extension has.
+    """
     mark = b" (%d)" % number if number > 1 else b""
-    return _cut(stem, NAME_MAX - len(mark) - len(extension)) + mark + extension
+    return _cut(stem, NAME_MAX - len(mark) - max(len(extension), reserve)) + mark + extension
 
 
 def _cut(text: bytes, length: int) -> bytes:

@@ -163,6 +163,15 @@ def leased(fd: int) -> bool | None:
     return True
 
 
+def is_written_to(inbox: bytes, source: bytes) -> bool:
+    """Return whether a file is open for writing; one that is gone or cannot be opened is not."""
+    try:
+        with opened(inbox, source) as now:
+            return leased(now.fd) is False
+    except OSError:
+        return False
+
+
 def lstat_any(path: bytes) -> os.stat_result:
     """Return the status of an absolute path of any length, without following a link at its end.
 

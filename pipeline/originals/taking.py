@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 
-from db.schema.records import Identity, SettledFile
+from db.schema.records import Identity
 from pipeline.files.copy import copy_quickly, identity
 from pipeline.files.exact_copy import copy_open, link_open
 from pipeline.files.moves import SourceChangedError
-from pipeline.files.safe_open import Opened, leased, opened
+from pipeline.files.safe_open import opened
 
 
 def take(action: str, inbox: bytes, source: bytes, spool: bytes, expected: Identity) -> None:
@@ -53,17 +53,3 @@ def sync_copy(spool: bytes) -> None:
 def _refuse_changed(found: Identity, expected: Identity, source: bytes) -> None:
     if found != expected:
         raise SourceChangedError(errno.EBUSY, "changed before it was taken", os.fsdecode(source))
-
-
-def is_settled(file: SettledFile) -> bool:
-    """Return whether a file is still the version that was seen, and is not open for writing.
-
-    Raises OSError if it is gone, is not a regular file, or may not be read; RefusedError if it is to be moved
-    and its folder does not allow that.
-    """
-    with opened(os.fsencode(file.inbox), file.source, movable=file.action is None) as now:
-        return file.identity == _seen(now) and leased(now.fd) is not False
-
-
-def _seen(file: Opened) -> Identity:
-    return file.stat.st_dev, file.stat.st_ino, file.stat.st_size, file.stat.st_mtime_ns

@@ -1,4 +1,4 @@
-"""Cut batches of files that arrive one by one."""
+"""Collect settled files into batches. Pure: the clock is passed in."""
 
 from __future__ import annotations
 

@@ -108,6 +108,20 @@ SUFFIXES = (
     ".swo",
     ".swx",
     ".ctg",  # Canon cameras: catalogue of a card
+    # Catalogues and packages, folders with originals that only their own program may move:
+    ".lrdata",  # Lightroom: previews and helpers of a catalogue
+    ".lrlibrary",  # Lightroom, cloud
+    ".photoslibrary",  # Apple Photos
+    ".photolibrary",  # Apple iPhoto
+    ".migratedphotolibrary",  # Apple iPhoto, after its move to Photos
+    ".aplibrary",  # Apple Aperture
+    ".photobooth",  # Apple Photo Booth
+    ".cocatalog",  # Capture One
+    ".cocatalogdb",
+    ".cosessiondb",  # Capture One: the session of a folder
+    ".dtbase",  # DEVONthink
+    ".dtbase2",
+    ".dxodb",  # DxO PhotoLab
 )
 
 PATTERNS = (
@@ -115,6 +129,9 @@ PATTERNS = (
     r"\..+\.~[0-9a-f]+",  # ownCloud, Nextcloud: .photo.jpg.~1a2b while it is received
     r".+\.rclone_chunk\..+",  # rclone: a piece of a file
     r"#.*#",  # Emacs: autosave
+    r".+\.lrcat(-data|-journal|-shm|-wal|\.lock)?",  # Lightroom: catalogue, its journal, lock and data
+    r"digikam4\.db.*",  # digiKam: its database beside the photos
+    r"(thumbnails-digikam|recognition|similarity)\.db.*",  # digiKam
 )
 
 _PATTERN = re.compile("|".join(PATTERNS), re.IGNORECASE)

@@ -13,12 +13,15 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from db.schema.records import SettledFile
+from pipeline.companions.names import NameIndex
 from pipeline.config import WatchSettings
 from pipeline.files.safe_open import lstat_within
+from pipeline.watch.groups import Groups, beside
 from pipeline.watch.ignore_rules import ignorer, within
 from pipeline.watch.inbox_folder import FolderChange, InboxFolder
 from pipeline.watch.inbox_records import InboxFile, InboxStatus
@@ -42,7 +45,8 @@ class Inbox:
     `action` is how the files are taken, None if they are moved; with any other the inbox is only read, and
     files that are `known` were taken and stay. For each returned file the worker calls `forget` when the file
     was taken or is gone, `postpone` when it cannot be taken now, or `refuse` when it may not be read or
-    moved. Times are seconds of the monotonic `clock`.
+    moved. Times are seconds of the monotonic `clock`. With `companions` the files that belong to a photo come
+    with it, or stay with it where the originals stay.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Inbox:
         capacity: int = 10_000,
         action: str | None = None,
         known: Callable[[FileSnapshot], bool] = lambda _: False,
+        companions: bool = False,
     ) -> None:
         self.path = path
         self._action = action
@@ -64,7 +69,9 @@ class Inbox:
         self._clock = clock
         self._wall = wall
         self._ignored = ignorer(settings.ignore, self._root)
-        self._tracker = StabilityTracker(settings.settle_seconds, capacity)
+        names = NameIndex() if companions else None
+        self._tracker = StabilityTracker(settings.settle_seconds, capacity, names)
+        self._groups = names and Groups(self._tracker, names, settings.settle_seconds, self._ignored)
         self._folder = InboxFolder(path)
         self._skipped = SkippedEntries(path)
         self._refusals = Refusals[bytes]()
@@ -100,6 +107,8 @@ class Inbox:
     def forget(self, file: InboxFile) -> None:
         """Drop a file that was taken or is gone."""
         self._drop(file.source)
+        for path in beside(file.source, file.companions):
+            self._drop(path)
 
     def refuse(self, file: InboxFile, verb: Verb, reason: str) -> None:
         """Retry a file that may not be read or moved later; log its folder once."""
@@ -107,9 +116,10 @@ class Inbox:
         self._refusals.add(file.source, verb, os.path.join(self._root, file.source), reason)
 
     def postpone(self, file: InboxFile, why: str) -> None:
-        """Retry a file later, with growing delays; log the reason once for each file."""
+        """Retry a file later, with growing delays; log the reason, if any, once for each file."""
         self._tracker.postpone(file.source, self._clock())
-        self._skipped.log_once(file.source, why)
+        if why:
+            self._skipped.log_once(file.source, why)
 
     def rescan(self) -> None:
         """Scan the whole inbox again, as soon as the running scan is done."""
@@ -238,14 +248,17 @@ class Inbox:
                     self._drop(seen.path)
                 elif seen != due.snapshot:
                     self._tracker.observe(seen, now)
-                else:
-                    settled.append(self._settled_file(due, now))
+                    continue
+                companions = self._groups.companions(due, root, now) if self._groups else ()
+                if companions is not None:
+                    settled.append(self._settled_file(due, now, companions))
         return settled
 
-    def _settled_file(self, due: StableFile, now: float) -> SettledFile:
+    def _settled_file(self, due: StableFile, now: float, companions: tuple[bytes, ...]) -> SettledFile:
         seen_at = self._wall() - timedelta(seconds=now - due.first_seen)
         source, dev, ino, size, mtime_ns = due.snapshot
-        return SettledFile(os.fspath(self.path), source, dev, ino, size, mtime_ns, seen_at, self._action)
+        found = SettledFile(os.fspath(self.path), source, dev, ino, size, mtime_ns, seen_at, self._action)
+        return replace(found, companions=companions) if companions and not self._action else found
 
     @contextmanager
     def _opened(self, wanted: bool) -> Iterator[int | None]:

@@ -14,6 +14,10 @@ class InboxFile(Protocol):
     def source(self) -> bytes:
         """Return its path relative to the inbox."""
 
+    @property
+    def companions(self) -> tuple[bytes, ...]:
+        """Return the names of the files beside it that are taken with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class InboxStatus:

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pipeline.companions.names import NameIndex
+
 RETURNED_SECONDS = 30.0
 LONGEST_REST_SECONDS = 60.0
 
@@ -35,6 +37,7 @@ class _Entry:
     due: float = 0.0
     queued: float = math.inf  # its earliest time in the heap; never later than `due`
     failures: int = 0
+    held: bool = False  # has settled, and waits for another file
 
 
 class StabilityTracker:
@@ -50,15 +53,16 @@ class StabilityTracker:
        the clock.
 
     At most `capacity` files wait and as many rest; `observe` refuses more, and a later scan offers them
-    again. All times are seconds of a monotonic clock.
+    again. All times are seconds of a monotonic clock. `names`, if given, has the paths of all that it tracks.
     """
 
-    def __init__(self, settle_seconds: float, capacity: int = 10_000) -> None:
+    def __init__(self, settle_seconds: float, capacity: int = 10_000, names: NameIndex | None = None) -> None:
         self._settle = settle_seconds
         self._capacity = capacity
         self._waiting: dict[bytes, _Entry] = {}
         self._resting: dict[bytes, _Entry] = {}
         self._heap: list[tuple[float, bytes]] = []
+        self._names = names
 
     @property
     def waiting(self) -> int:
@@ -83,6 +87,8 @@ class StabilityTracker:
             return True
         if path not in self._waiting and self.full:
             return False
+        if entry is None and self._names is not None:
+            self._names.add(path)
         if entry is None or entry.snapshot[1:3] != snapshot[1:3]:
             entry = _Entry(snapshot, now)
         entry.snapshot = snapshot
@@ -125,6 +131,18 @@ class StabilityTracker:
             entry.failures += 1
             self._rest(entry, now + min(rest, LONGEST_REST_SECONDS))
 
+    def hold(self, path: bytes, until: float) -> None:
+        """Let a file that was due wait until a time, counted among those that are settling."""
+        if (entry := self._resting.pop(path, None)) is not None:
+            self._waiting[path] = entry
+            entry.held = True
+            self._schedule(entry, until)
+
+    def settles_at(self, path: bytes) -> float:
+        """Return the time at which a file that is settling will have settled; 0 for any other."""
+        entry = self._waiting.get(path)
+        return 0.0 if entry is None or entry.held else entry.due
+
     def knows(self, path: bytes) -> bool:
         """Return whether a file is settling or resting."""
         return path in self._waiting or path in self._resting
@@ -133,18 +151,23 @@ class StabilityTracker:
         """Drop a file that was taken or is gone."""
         self._waiting.pop(path, None)
         self._resting.pop(path, None)
+        if self._names is not None:
+            self._names.remove(path)
 
     def clear(self) -> None:
         """Drop all files, because the inbox is gone or is another folder."""
         self._waiting.clear()
         self._resting.clear()
         self._heap.clear()
+        if self._names is not None:
+            self._names.clear()
 
     def _restart(self, entry: _Entry, now: float) -> None:
         path = entry.snapshot.path
         self._resting.pop(path, None)
         self._waiting[path] = entry
         entry.failures = 0
+        entry.held = False
         self._schedule(entry, now + self._settle)
 
     def _rest(self, entry: _Entry, until: float) -> None:
@@ -153,7 +176,7 @@ class StabilityTracker:
         self._resting.pop(path, None)
         self._resting[path] = entry
         if len(self._resting) > self._capacity:
-            del self._resting[next(iter(self._resting))]  # a later scan finds it again
+            self.forget(next(iter(self._resting)))  # a later scan finds it again
         self._schedule(entry, until)
 
     def _schedule(self, entry: _Entry, due: float) -> None:

@@ -6,120 +6,26 @@ import errno
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from db.connection.engine import DatabaseUnavailable
 from db.ledger.ledger import Ledger, SettledFile
+from pipeline.companions import moving
 from pipeline.config import Settings
 from pipeline.files import moves
 from pipeline.files.folders import SYSTEM_ERRNOS, try_name
 from pipeline.files.links import content_identity
-from pipeline.files.safe_open import NotRegularError, RefusedError, reached, refuse_unwritable
-from pipeline.originals.memory import OriginalMemory
-from pipeline.originals.taking import is_settled, sync_copy, take
-from pipeline.watch.batch_cutter import BatchCutter
-from pipeline.watch.inbox import Inbox
+from pipeline.files.safe_open import reached, refuse_unwritable
+from pipeline.originals.taking import sync_copy, take
 from pipeline.worker.held_file import InProgressFile, RetryQueue, put_back_irregular
+from pipeline.worker.intake import Intake
 
 log = logging.getLogger(__name__)
 
 
 LINKS = ("hardlink", "symlink")
 """Actions after which a change of the original changes what was made of it."""
-
-
-class Intake:
-    """Hold settled files until they are claimed, and tell each inbox what happened to its files."""
-
-    def __init__(
-        self,
-        inboxes: Sequence[Inbox],
-        ledger: Ledger,
-        settings: Settings,
-        monotonic: Callable[[], float],
-        originals: OriginalMemory | None = None,
-    ) -> None:
-        self._originals = originals
-        self._inboxes = {os.fsencode(inbox.path): inbox for inbox in inboxes}
-        self._in_turn = deque(inboxes)
-        self._ledger = ledger
-        self._cutter: BatchCutter[SettledFile] = BatchCutter(settings.batch.size, settings.batch.wait_seconds)
-        self._monotonic = monotonic
-
-    @property
-    def held(self) -> int:
-        """How many settled files wait to be claimed."""
-        return len(self._cutter.items)
-
-    def poll(self, queued: int) -> None:
-        """Take no more settled files than the next batch has room for beside `queued` claimed ones."""
-        if self._originals:
-            self._originals.load()
-        self._in_turn.rotate(-1)
-        for inbox in self._in_turn:
-            settled = inbox.poll(limit=max(0, self._cutter.room - queued))
-            self._cutter.add(settled, self._monotonic())
-
-    def cut(self) -> list[SettledFile]:
-        """Return the next batch, empty if it is not due yet."""
-        return self._cutter.cut(self._monotonic())
-
-    def put_back(self, batch: Sequence[SettledFile]) -> None:
-        """Keep a batch that could not be claimed."""
-        self._cutter.put_back(batch)
-
-    def claimable(self, batch: Sequence[SettledFile]) -> list[SettledFile]:
-        """Return each file of a batch once that may be claimed now. Raises OSError, DatabaseUnavailable."""
-        by_path = {file.path: file for file in batch}
-        put_back = self._put_back(by_path) if by_path else set()
-        for file in map(by_path.__getitem__, put_back):
-            why = "was put back by `undo`; left alone until it is changed or renamed"
-            self._inboxes[os.fsencode(file.inbox)].postpone(file, why)
-        return [f for path, f in by_path.items() if path not in put_back and self._is_still_settled(f)]
-
-    def _put_back(self, by_path: Mapping[bytes, SettledFile]) -> set[bytes]:
-        """Return which files an undo has put back, also before their inbox was moved to another folder."""
-        here = self._ledger.put_back({path: file.identity for path, file in by_path.items()})
-        moved = self._ledger.put_back_elsewhere(by_path, [os.fsdecode(inbox) for inbox in self._inboxes])
-        return here | {path for path, before in moved.items() if not os.path.lexists(before)}
-
-    def remember(self, file: InProgressFile, *, taken: bool = True) -> None:
-        """Remember that the original of a file was taken, or was not; one that moves is not remembered."""
-        if self._originals and file.action:
-            remember = self._originals.add if taken else self._originals.forget
-            remember(os.fsdecode(file.inbox), file.source, file.identity)
-
-    def forget(self, file: InProgressFile) -> None:
-        """Tell its inbox that a file was taken or is gone."""
-        if inbox := self._inboxes.get(file.inbox):
-            inbox.forget(file)
-
-    def refuse(self, file: InProgressFile, error: OSError) -> None:
-        """Tell its inbox that a file could not be taken."""
-        self.remember(file, taken=False)
-        if (inbox := self._inboxes.get(file.inbox)) is None:
-            return
-        if isinstance(error, moves.SourceChangedError):
-            inbox.postpone(file, "was written to while it was copied; waiting until it is complete")
-        else:
-            inbox.refuse(file, "take", str(error.strerror))
-
-    def _is_still_settled(self, file: SettledFile) -> bool:
-        inbox = self._inboxes[os.fsencode(file.inbox)]
-        try:
-            if is_settled(file):
-                return True
-            inbox.postpone(file, "is being written to; waiting until it is complete")
-        except (FileNotFoundError, NotADirectoryError, NotRegularError):
-            inbox.forget(file)
-        except RefusedError as error:
-            inbox.refuse(file, "take", str(error.strerror))
-        except OSError as error:
-            if error.errno in SYSTEM_ERRNOS:
-                raise
-            inbox.refuse(file, "read", str(error.strerror))
-        return False
 
 
 class ClaimStep:
@@ -140,6 +46,7 @@ class ClaimStep:
         self._retries = retries
         self._now = now
         self._outside: deque[InProgressFile] = deque()
+        self._incomplete: deque[InProgressFile] = deque()
         self._arrived: list[InProgressFile] = []
         self._gone: list[InProgressFile] = []
         self._refused: list[tuple[InProgressFile, OSError]] = []
@@ -150,15 +57,21 @@ class ClaimStep:
     @property
     def held(self) -> int:
         """How many files are claimed and not yet durably in the spool."""
-        return len(self._outside) + len(self._arrived) + len(self._gone) + len(self._refused)
+        moved = len(self._incomplete) + len(self._arrived)
+        return len(self._outside) + moved + len(self._gone) + len(self._refused)
 
     def enqueue(self, file: InProgressFile) -> None:
         """Take a claimed file that is still in its inbox."""
         self._outside.append(file)
 
+    def enqueue_incomplete(self, file: InProgressFile) -> None:
+        """Take a claimed file that is in the spool, perhaps without its companions."""
+        self._incomplete.append(file)
+
     def clear(self) -> None:
-        """Forget the files in the queue, before recovery reads all of them from the ledger."""
+        """Forget the files in the queues, before recovery reads all of them from the ledger."""
         self._outside.clear()
+        self._incomplete.clear()
 
     def claim_batch(self) -> bool:
         """Claim the next batch of settled files if it is due; return whether there was one."""
@@ -179,6 +92,9 @@ class ClaimStep:
         while self._outside:
             self._bring_in(self._outside[0])
             self._outside.popleft()
+        while self._incomplete:
+            self._arrived.append(self._complete(self._incomplete[0]))
+            self._incomplete.popleft()
         self._commit()
         self._sync_copies()
         moves.sync_folders(self._unsynced)
@@ -236,7 +152,7 @@ class ClaimStep:
             inbox = os.fsencode(file.inbox)
             link = (inbox, file.source) if file.action == "symlink" else None
             taken = InProgressFile(row.id, inbox, file.source, spool, file.identity)
-            self._outside.append(taken._replace(action=file.action, link=link))
+            self._outside.append(taken._replace(action=file.action, link=link, companions=file.companions))
 
     def _sync_copies(self) -> None:
         for file in [file for file in self._arrived if file.action == "copy" and os.path.lexists(file.spool)]:
@@ -272,7 +188,15 @@ class ClaimStep:
         else:
             folders = (self._spool,) if file.action else (os.path.dirname(file.origin), self._spool)
             self._unsynced |= dict.fromkeys(folders)
-            self._arrived.append(file)
+            (self._incomplete if file.companions else self._arrived).append(file)
+
+    def _complete(self, file: InProgressFile) -> InProgressFile:
+        """Move the companions of a file after it; those that cannot be moved are not its own any more."""
+        kept = moving.bring_in(file.inbox, file.source, file.spool, file.companions)
+        self._unsynced |= dict.fromkeys((os.path.dirname(file.origin), self._spool))
+        if kept != file.companions:
+            self._ledger.set_companions(file.id, kept)
+        return file._replace(companions=kept)
 
     def _refuse(self, file: InProgressFile, error: OSError) -> None:
         """Unclaim a file that could not be moved. Raises OSError if the spool is the reason."""

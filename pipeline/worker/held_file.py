@@ -3,6 +3,7 @@
 A claimed file is in exactly one of these queues, and each step moves it to the next:
 
     ClaimStep      outside          claimed in the ledger, still in its inbox
+                   incomplete       in the spool; its companions are moved next
                    arrived          in the spool; that rename is not durable yet
     ClassifyStep   waiting          in the spool, to be classified
                    crash suspects   in the spool; a decoder may have crashed on it, so it is classified alone
@@ -28,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from db.schema.records import FileDecision
+from pipeline.companions import moving
 from pipeline.files import moves
 from pipeline.files.links import Original
 from pipeline.files.moves import Identity
@@ -40,8 +42,9 @@ class InProgressFile(NamedTuple):
     """A claimed file; `identity` is the version that was last seen.
 
     `attempts` counts how often it was decoded alone. `resumed`: an earlier run, or try, may have interrupted
-    its last rename half way. `action` is how it is taken, None if it is moved; `link` is the original that
-    its symbolic link names, None for any other file. A named tuple, for the same reason as `FileDecision`.
+    its last rename half way. `companions` are the names, as they arrived, of the files that travel with it.
+    `action` is how it is taken, None if it is moved; `link` is the original that its symbolic link names,
+    None for any other file. A named tuple, for the same reason as `FileDecision`.
     """
 
     id: int
@@ -53,6 +56,8 @@ class InProgressFile(NamedTuple):
     sha256: str | None = None
     decision: FileDecision | None = None
     resumed: bool = False
+    companions: tuple[bytes, ...] = ()
+    arrived: bytes = b""
     action: str | None = None
     link: Original | None = None
 
@@ -65,6 +70,17 @@ class InProgressFile(NamedTuple):
     def origin(self) -> bytes:
         """The absolute path that it had in its inbox."""
         return os.path.join(self.inbox, self.source)
+
+    @property
+    def name(self) -> bytes:
+        """The name that it had in its inbox; `source` may have got a plain one since."""
+        return self.arrived or os.path.basename(self.source)
+
+    def pairs(self, destination: bytes) -> list[tuple[bytes, bytes]]:
+        """Return where it and its companions are in the spool, and where they go beside `destination`."""
+        goals = moving.beside(destination, self.name, self.companions)
+        spooled = [moving.spooled(self.spool, name) for name in self.companions]
+        return [(self.spool, destination), *zip(spooled, goals, strict=True)]
 
     @property
     def outcome(self) -> str | None:

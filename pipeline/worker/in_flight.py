@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.watch.inbox import Inbox, InboxStatus
-from pipeline.worker.claim import ClaimStep, Intake
+from pipeline.worker.claim import ClaimStep
 from pipeline.worker.classify import ClassifyStep
 from pipeline.worker.heartbeat import Health
 from pipeline.worker.held_file import MissingFiles, RetryQueue
+from pipeline.worker.intake import Intake
 from pipeline.worker.place import PlaceStep
 
 MOST_RETRIES = 10_000
@@ -50,7 +51,7 @@ class InFlight(NamedTuple):
 
     @property
     def left(self) -> int:
-        """How many files cannot be filed for now: being written to, put back by `undo`, or not movable."""
+        """How many files wait: being written to, put back by `undo`, not movable, or without their photo."""
         return len(self.retries) + sum(status.resting for status in self._statuses)
 
     @property

@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -24,10 +25,11 @@ from pipeline.files.known_folder import KnownFolder
 from pipeline.originals.memory import OriginalMemory
 from pipeline.watch.inbox import Inbox
 from pipeline.watch.stability import FileSnapshot
-from pipeline.worker.claim import ClaimStep, Intake
+from pipeline.worker.claim import ClaimStep
 from pipeline.worker.classify import ClassifyStep
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 from pipeline.worker.in_flight import InFlight
+from pipeline.worker.intake import Intake
 from pipeline.worker.place import PlaceStep
 from pipeline.worker.recovery import Recovery
 
@@ -144,14 +146,17 @@ class Worker:
 
     def _inbox(self, path: Path, monotonic: Callable[[], float], clock: Callable[[], datetime]) -> Inbox:
         settings, action = self.settings.watch, self.settings.action_of(path)
+        make = partial(
+            Inbox, path, settings, clock=monotonic, wall=clock, companions=self.settings.filing.companions
+        )
         if action == "move":
-            return Inbox(path, settings, clock=monotonic, wall=clock)
+            return make()
         name = os.fspath(path)
 
         def known(seen: FileSnapshot) -> bool:
             return self._originals.knows(name, seen.path, seen[1:])
 
-        return Inbox(path, settings, clock=monotonic, wall=clock, action=action, known=known)
+        return make(action=action, known=known)
 
     # --- one step -----------------------------------------------------------------------------------
 

@@ -6,10 +6,11 @@ import errno
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 
 from db.ledger.ledger import FileDecision, Ledger
+from pipeline.companions import moving
 from pipeline.config import Settings
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS
@@ -112,8 +113,8 @@ class PlaceStep:
         promised = self._promised()
         decided = []
         for file in self._classified:
-            destination = self._choose(_decision(file).outcome, file.source, promised)
-            promised.add(destination)
+            destination = self._choose(file, promised)
+            promised.update(_goals(file, destination))
             decided.append(_moving_to(file, destination))
         return decided
 
@@ -164,7 +165,7 @@ class PlaceStep:
             return
         why = os.fsdecode(destination), error.strerror
         log.warning("%a: this name is refused here (%s); choosing a plain one", *why)
-        self._redirect(file._replace(source=source))
+        self._redirect(file._replace(source=source, arrived=file.name))
 
     def _is_for_all(self, error: OSError, root: bytes) -> bool:
         """Return whether an error in a class's folder affects the files of all folders."""
@@ -187,16 +188,12 @@ class PlaceStep:
 
     def _move(self, file: InProgressFile, destination: bytes) -> None:
         moves.make_folders(os.path.dirname(destination), self._folder_of(destination))
-        if file.resumed:
-            moves.resume(file.spool, destination, file.target or file.sha256)
-        elif file.target:
-            moves.move_link(file.spool, destination, file.target)
-        else:
-            moves.move(file.spool, destination)
+        pairs = file.pairs(destination)
+        moving.move(pairs, file.sha256, resumed=file.resumed, target=file.target)
 
     def _redirect(self, file: InProgressFile) -> None:
         """Choose another destination, because the first has been taken since."""
-        destination = self._choose(_decision(file).outcome, file.source, self._promised())
+        destination = self._choose(file, self._promised())
         self._ledger.redirect(file.id, destination)
         self._decided[0] = _moving_to(file, destination)
 
@@ -209,17 +206,18 @@ class PlaceStep:
             self._filed += self._moved
             self._moved, self._unsynced = [], {}
 
-    def _promised(self) -> set[bytes | None]:
+    def _promised(self) -> set[bytes]:
         """Return the destinations of files that are not there yet.
 
         Files to retry count too: of two files of one content with one destination, the second would be taken
         for an interrupted copy of the first, and removed.
         """
-        return {file.destination for file in (*self._decided, *self._retries)}
+        files = (*self._decided, *self._retries)
+        return {goal for file in files for goal in _goals(file, file.destination)}
 
-    def _choose(self, outcome: str, source: bytes, promised: Iterable[bytes | None]) -> bytes:
-        folder = os.path.join(self._sorted, os.fsencode(outcome))
-        return moves.destination(folder, source, taken=lambda path: path in promised or os.path.lexists(path))
+    def _choose(self, file: InProgressFile, promised: Container[bytes]) -> bytes:
+        folder = os.path.join(self._sorted, os.fsencode(_decision(file).outcome))
+        return moving.destination(folder, file.source, file.name, file.companions, promised)
 
     def _is_unchanged(self, file: InProgressFile) -> bool:
         """Return whether the spool has the version that was classified; if not, the file starts over."""
@@ -236,6 +234,11 @@ class PlaceStep:
             log.warning("%a was written to after it was claimed; starting over", os.fsdecode(file.origin))
             self._retries.add(file, max(1.0, self._settings.watch.settle_seconds))
         return unchanged
+
+
+def _goals(file: InProgressFile, destination: bytes | None) -> list[bytes]:
+    """Return where a file and its companions are to be moved to."""
+    return [] if destination is None else [goal for _, goal in file.pairs(destination)]
 
 
 def _decision(file: InProgressFile) -> FileDecision:

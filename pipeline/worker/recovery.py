@@ -13,6 +13,7 @@ import stat
 from datetime import datetime
 
 from db.ledger.ledger import Entry, FileDecision, Ledger
+from pipeline.companions.strays import photo_in_spool, put_beside
 from pipeline.config import Settings
 from pipeline.files import moves
 from pipeline.files.links import evidence
@@ -93,11 +94,14 @@ class Recovery:
         elif in_spool and self._may_be_unsynced(entry, file):
             os.unlink(file.spool)
             self._claim.enqueue(file)
-        elif in_spool:
+        elif in_spool and not file.action and self._is_half_claimed(file):
             # An original that stays is there too, and must stay.
-            if not file.action and self._is_half_claimed(file):
-                with reached(file.inbox, file.source) as origin:
-                    moves.resume(origin, file.spool, moves.sha256(origin))
+            with reached(file.inbox, file.source) as origin:
+                moves.resume(origin, file.spool, moves.sha256(origin))
+            self._arrive(file)
+        elif in_spool and entry.state == "claimed":
+            self._arrive(file)
+        elif in_spool:
             suspect = entry.state == "decoding" and self._crashed
             self._classify.enqueue(self._refreshed(file), crash_suspect=suspect)
         elif self._is_still_outside(file):
@@ -115,6 +119,13 @@ class Recovery:
             identify(self._ledger, [now])
         return now
 
+    def _arrive(self, file: InProgressFile) -> None:
+        """Enqueue a claimed file that is in the spool; its companions may still be in its inbox."""
+        if file.companions:
+            self._claim.enqueue_incomplete(file)
+        else:
+            self._classify.enqueue(self._refreshed(file))
+
     def _file(self, entry: Entry) -> InProgressFile:
         decision = None
         if entry.verdict is not None:
@@ -131,6 +142,7 @@ class Recovery:
             resumed=True,
             action=entry.action,
             link=entry.link,
+            companions=entry.companion_names,
         )
 
     def _is_still_outside(self, file: InProgressFile) -> bool:
@@ -162,7 +174,8 @@ class Recovery:
         unfinished = {os.fsencode(entry.spool_name) for entry in self._ledger.unfinished()}
         with os.scandir(self._spool) as entries:
             names = [e.name for e in entries if e.is_symlink() or e.is_file(follow_symlinks=False)]
-        return [name for name in names if name not in unfinished and not name.startswith(b".pawsort-")]
+        strays = [name for name in names if not {name, photo_in_spool(name)} & unfinished]
+        return [name for name in strays if not name.startswith(b".pawsort-")]
 
 
 def take_up_stray(ledger: Ledger, spool: bytes, name: bytes, at: datetime) -> bool:
@@ -172,14 +185,17 @@ def take_up_stray(ledger: Ledger, spool: bytes, name: bytes, at: datetime) -> bo
     Raises DatabaseError.
     """
     path = os.path.join(spool, name)
-    match = _SPOOL_NAME.fullmatch(name)
+    photo = photo_in_spool(name)
+    match = _SPOOL_NAME.fullmatch(photo)
     known = ledger.entries([int(match[1])]) if match else []
-    entry = next((e for e in known if os.fsencode(e.spool_name) == name), None)
+    entry = next((e for e in known if os.fsencode(e.spool_name) == photo), None)
+    if photo != name and entry and put_beside(path, entry):
+        return True
     if os.path.islink(path) and not (entry and entry.link):
         log.warning("%a is a link that the worker did not put there; left", os.fsdecode(path))
         return False
     proof = evidence(entry.link, entry.sha256) if entry else None
-    if entry and entry.state == "filed" and entry.path and proof:
+    if name == photo and entry and entry.state == "filed" and entry.path and proof:
         # A power cut can undo a rename that was committed, or leave both names of a copied file.
         log.warning("%a was filed but lies in the spool; filing it again", os.fsdecode(path))
         try:

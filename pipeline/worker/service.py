@@ -193,7 +193,8 @@ class WorkerRun:
             return 128 + received[0]
         in_flight = self._worker.in_flight
         if left := in_flight.left:
-            log.warning("%d files were left: being written to, put back by `undo`, or not movable", left)
+            why = "being written to, put back by `undo`, not movable, or without their photo"
+            log.warning("%d files were left: %s", left, why)
         some_failed = self._worker.outcomes[FAILED] or in_flight.unreachable or refused
         return SOME_FAILED if some_failed else OK
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from scripts.safeguards import (
     arriving,
     by_hand,
+    companions,
     connections,
     databases,
     disks,
@@ -27,6 +28,7 @@ __all__ = ["SAFEGUARDS", "Safeguard", "by_fault", "covers"]
 SAFEGUARDS: tuple[Safeguard, ...] = (
     *arriving.SAFEGUARDS,
     *by_hand.SAFEGUARDS,
+    *companions.SAFEGUARDS,
     *pictures.SAFEGUARDS,
     *disks.SAFEGUARDS,
     *databases.SAFEGUARDS,

@@ -200,7 +200,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "names cut to 255 bytes", "pipeline/files/naming.py",
-        "    return _cut(stem, NAME_MAX - len(mark) - len(extension)) + mark + extension\n",
+        "    return _cut(stem, NAME_MAX - len(mark) - max(len(extension), reserve)) + mark + extension\n",
         "    return stem + mark + extension\n",
         (37,), ("pipeline/files/test_naming.py::test_names_fit_keep_their_extension_and_differ",),
     ),
@@ -288,7 +288,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/worker/test_returned_files.py::test_a_copy_ends_no_row_whose_whole_folder_is_missing",),
     ),
     of(
-        "what undo put back stays after a move", "pipeline/worker/claim.py",
+        "what undo put back stays after a move", "pipeline/worker/intake.py",
         "        return here | {path for path, before in moved.items() if not os.path.lexists(before)}\n",
         "        return here\n",
         (), ("pipeline/worker/test_returned_files.py::test_what_undo_put_back_is_left_alone_after_the_installation_was_moved",),

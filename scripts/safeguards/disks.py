@@ -50,7 +50,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a correction that was neither made nor reverted stays open", "pipeline/corrections/recorded_move.py",
-        "                if not moves.left_nothing(entry.path, destination):\n",
+        "                if not left_nothing(pairs(entry, move)):\n",
         "                if False:\n",
         (), ("pipeline/corrections/test_interrupted_moves.py::test_whatever_fails_no_file_is_there_twice",),
     ),
@@ -200,8 +200,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a place of its own for each waiting file", "pipeline/worker/place.py",
-        "for file in (*self._decided, *self._retries)}",
-        "for file in self._decided}",
+        "        files = (*self._decided, *self._retries)\n",
+        "        files = self._decided\n",
         (72,), ("pipeline/worker/test_refused_folders.py::test_files_of_one_name_that_wait_have_a_place_each",),
     ),
     of(
@@ -211,7 +211,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/worker/test_refused_names.py::test_each_part_that_is_refused_becomes_plain_and_no_other",),
     ),
     of(
-        "an unwritable folder detected before the claim", "pipeline/originals/taking.py",
+        "an unwritable folder detected before the claim", "pipeline/watch/groups.py",
         "file.source, movable=file.action is None) as now:",
         "file.source) as now:",
         (72,), ("pipeline/worker/test_refused_inboxes.py::test_a_closed_folder_is_logged_once_claims_nothing_and_is_taken_from_when_it_is_open_again",),

@@ -15,8 +15,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "an original beside its copy is no half claim",
         "pipeline/worker/recovery.py",
-        "            if not file.action and self._is_half_claimed(file):\n",
-        "            if self._is_half_claimed(file):\n",
+        "        elif in_spool and not file.action and self._is_half_claimed(file):\n",
+        "        elif in_spool and self._is_half_claimed(file):\n",
         (),
         (f"{_ACTIONS}killed_after_the_claim_the_original_stays",),
     ),
@@ -110,7 +110,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a folder of originals need not be writable",
-        "pipeline/originals/taking.py",
+        "pipeline/watch/groups.py",
         "movable=file.action is None)",
         "movable=True)",
         (),

@@ -216,10 +216,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (110,), (_SAFETY + "test_every_answer_tells_the_browser_what_it_may_not_do",),
     ),
     of(
-        "the pages are restarted", "pipeline/worker/web_process.py",
+        "the pages are restarted", "pipeline/web/web_process.py",
         "            self._stopping.wait(pause)\n",
         "            return\n",
-        (111,), ("pipeline/worker/test_web_process.py::test_it_is_started_again_after_a_kill",),
+        (111,), ("pipeline/web/test_web_process.py::test_it_is_started_again_after_a_kill",),
     ),
     of(
         "pages in the order of an index", "db/queries/browse.py",

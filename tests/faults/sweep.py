@@ -3,10 +3,11 @@
     python -m tests.faults.sweep [--sample N] [--seed S] [--jobs J] [--kinds kill,nested,...] [--json FILE]
         [--actions move,copy,hardlink,symlink] [--calls link,symlink,...]
 
-A worker with a stub classifier files three photos: a good one, a bad one and a duplicate; its model changes
-after each batch. Its calls are taken from a trace of a run without faults. After each point a worker runs
-without faults, and files a fresh photo too; then nothing may be lost, doubled, forgotten, or answered by a
-mixture of models. Needs strace; the power cut needs root and loop devices.
+A worker with a stub classifier files four photos: a good one, a bad one, a duplicate, and one with
+companions; its model changes after each batch. Its calls are taken from a trace of a run without faults.
+After each point a worker runs without faults, and files a fresh photo too; then nothing may be lost, doubled,
+forgotten, separated, or answered by a mixture of models. Needs strace; the power cut needs root and loop
+devices.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ LAYOUTS: tuple[Across, ...] = ("", "sorted", "inboxes")
 ACROSS_OF = {"move": LAYOUTS, "copy": LAYOUTS, "hardlink": ("",), "symlink": ("", "sorted")}
 """The layouts in which each action differs; a hard link needs one file system."""
 
-DAY = ((0, "good.jpg", b"1<cat>"), (0, "bad.jpg", b"<truncated>"), (1, "good.jpg", b"1<cat>"))
+DAY = (
+    *((0, "good.jpg", b"1<cat>"), (0, "bad.jpg", b"<truncated>"), (1, "good.jpg", b"1<cat>")),
+    *((0, "pair.jpg", b"2<dog>"), (0, "pair.jpg.xmp", b"sidecar"), (0, "pair.NEF", b"raw")),
+)
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 CUTS = 50
 """Moments at which the power is cut."""
@@ -109,7 +113,7 @@ class Yard:
     def installation(
         self, across: Across, real: bool = False, action: str = "move"
     ) -> Iterator[ForkedInstallation]:
-        """Make a place with the three photos in it, drawn ones for the real network; remove it afterwards."""
+        """Make a place with the photos in it, drawn ones for the real network; remove it afterwards."""
         self._count += 1
         folder, far = self._top / str(self._count), self._far / str(self._count)
         folder.mkdir()
@@ -120,7 +124,9 @@ class Yard:
             text = text.replace("[inbox, scans]", f"[{far}/inbox, {far}/scans]")
         photo = _jpeg("dog") if real else None
         pawsort = ForkedInstallation(folder, self._fork_server, text, photo, versions=not real)
-        for inbox, name, data in _drawn_day() if real else DAY:
+        # Companions of originals that stay are left where they are, so that only photos are accounted for.
+        day = DAY if action == "move" else tuple(each for each in DAY if each[1].endswith(".jpg"))
+        for inbox, name, data in _drawn_day() if real else day:
             pawsort.drop(name, data, inbox)
         try:
             yield pawsort

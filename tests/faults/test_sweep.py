@@ -10,7 +10,7 @@ import pytest
 from tests.faults import sweep
 from tests.faults.sweep import Across, Point, Yard, points
 from tests.support.fork_server import ForkServer
-from tests.support.strace import STRACE
+from tests.support.strace import STRACE, changes
 
 SEED = 2026
 pytestmark = [
@@ -86,3 +86,12 @@ def test_nor_does_any_of_these_where_originals_stay(yard: Yard, action: str, cal
     every = points(yard, {"kill", "error"}, random.Random(SEED), [""], [action])
     try_some(yard, [point for point in every if point.call in calls], {"kill"}, 3)
     try_some(yard, [point for point in every if point.call in calls], {"once", "ever"}, 2)
+
+
+@pytest.mark.fault(58, 67)
+def test_killed_at_a_move_of_a_companion_it_stays_with_its_photo(yard: Yard) -> None:
+    calls = [call for call in yard.trace("") if call.name == "renameat2" and changes(call)]
+    of_companions = [call for call in calls if call.text.count("pair.")]
+    assert len(of_companions) >= 6, [call.text for call in calls]  # three files, in and out of the spool
+    for call in of_companions:
+        assert sweep.check(yard, Point("kill", "", call.name, call.number))

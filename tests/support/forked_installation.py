@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,9 @@ class ForkedInstallation(ProcessInstallation):
             code = self.run_once()
             assert code in (0, 1), f"exit code {code}:\n{self.log[-3000:]}"
         conserved(self.settings, self.injected)
-        assert corrected or len(self.rows("id")) == len(self.injected), self.rows("id, name, state, reason")
+        rows = self.rows("companions")
+        companions = sum(len(json.loads(names)) for (names,) in rows if names)
+        assert corrected or len(rows) + companions == len(self.injected), self.rows("id, name, state, reason")
         if self._versions:
             contents = {digest(data): data for data in self.injected}
             answered = self.rows("sha256, model, model_sha256, scores", "state = 'filed'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import sqlite3
 from collections import Counter
@@ -49,6 +50,30 @@ def conserved(settings: Settings, injected: Iterable[bytes], *, idle: bool = Tru
     counted(settings, Counter(map(digest, injected)), idle=idle)
 
 
+GROUPS = """
+SELECT f.source, f.path, f.companions FROM files f
+WHERE f.state IN ('filed', 'undone') AND f.companions IS NOT NULL
+"""
+
+
+def beside(source: str, path: str, companions: str) -> list[bytes]:
+    """Return where the companions of a row lie: beside its photo, their names changed as its own."""
+    from db.schema.file_names import unescape
+
+    arrived, now = (os.path.basename(unescape(each)) for each in (source, path))
+    before, after = (os.path.splitext(name)[0] for name in (arrived, now))
+    folder = os.path.dirname(unescape(path))
+    names = [unescape(name) for name in json.loads(companions)]
+    if arrived == now:
+        return [os.path.join(folder, name) for name in names]
+    return [
+        os.path.join(folder, after + name[len(before) :])
+        if name.lower().startswith(before.lower())
+        else os.path.join(folder, now + os.path.splitext(name)[1])
+        for name in names
+    ]
+
+
 def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) -> None:
     """Check what `conserved` checks, of contents given by their SHA-256."""
     stay = [inbox for inbox in settings.inboxes if settings.action_of(inbox) != "move"]
@@ -63,6 +88,7 @@ def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) ->
     try:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         rows = database.execute("SELECT state, path, sha256 FROM results").fetchall()
+        groups = database.execute(GROUPS).fetchall()
     finally:
         database.close()
     filed = [(path, sha256) for state, path, sha256 in rows if state == "filed"]
@@ -74,7 +100,11 @@ def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) ->
             raw = unescape(path)
         assert os.path.isfile(raw), f"{path} is filed and not there"
         assert sha256 is None or digest(read(raw)) == sha256, f"{path} is not what was filed"
-    in_folders = len(files_below(settings.sorted)) + len(links_below(settings.sorted))
+    companions = [path for group in groups for path in beside(*group)]
+    apart = [path for path in companions if not os.path.isfile(path)]
+    assert not apart, f"companions that are not beside their photos: {apart}"
+    in_folders = len([path for path in files_below(settings.sorted) if path not in companions])
+    in_folders += len(links_below(settings.sorted))
     assert in_folders == len(filed), f"{in_folders} files in folders, {len(filed)} filed rows"
     if idle:
         unfinished = [row for row in rows if row[0] not in ("filed", "undone")]

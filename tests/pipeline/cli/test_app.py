@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.config import Settings
-from pipeline.worker.web_process import WebProcess
+from pipeline.web.web_process import WebProcess
 from tests.pipeline.cli.conftest import Run
 
 ROOT = Path(__file__).parents[3]

@@ -98,3 +98,20 @@ def test_a_file_in_an_ignored_folder_is_ignored() -> None:
     assert within(ignored, b"a/@eaDir/b/c.jpg")
     assert within(ignored, b"x/private/c.jpg")
     assert not within(ignored, b"x/y/c.jpg")
+
+
+@pytest.mark.fault(21)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Trip.lrcat", "Trip.lrcat-journal", "Trip.lrcat-data/1", "Trip.lrcat.lock",
+        "Trip Previews.lrdata/1.jpg",
+        "Photos Library.photoslibrary/originals/A/1.heic", "iPhoto.photolibrary/a.jpg", "A.aplibrary/a.jpg",
+        "My.cocatalog/Originals/a.jpg", "a.cosessiondb", "b.dtbase2/files/a.jpg", "digikam4.db",
+        "digikam4.db-wal",
+        "PhotoLab.dxodb",
+    ],
+)  # fmt: skip
+def test_catalogues_and_all_in_them_are_left_alone(name: str) -> None:
+    assert within(ignorer([]), b"2021/" + name.encode())
+    assert not within(ignorer([]), b"lrcat/photoslibrary/a.lrcat.jpg")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.worker import claim
+from pipeline.worker import intake
 from tests.support.installation import Installation, run_until_idle
 from tests.support.oracle import conserved
 from tests.support.stub_classifier import StubClassifier
@@ -93,14 +93,14 @@ def test_one_odd_file_harms_no_other(pawsort: Installation, monkeypatch: pytest.
     for n in range(6):
         pawsort.drop(f"{n}.jpg", f"{n}<cat>".encode())
     odd = pawsort.drop("odd.jpg", b"odd<cat>")
-    settled = claim.is_settled
+    settled = intake.is_settled
 
     def corrupt(arrival: Any) -> bool:
         if arrival.source == b"odd.jpg":
             raise OSError(errno.EUCLEAN, "Structure needs cleaning")
         return settled(arrival)
 
-    monkeypatch.setattr("pipeline.worker.claim.is_settled", corrupt)
+    monkeypatch.setattr("pipeline.worker.intake.is_settled", corrupt)
     worker = pawsort.run_worker()
     assert len(pawsort.sorted()) == 6
     assert worker.in_flight.left == 1

@@ -106,7 +106,7 @@ def test_writing_after_the_claim_starts_the_file_over(
     worker = pawsort.worker()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     # A share on which no lease tells of the writer.
-    monkeypatch.setattr("pipeline.originals.taking.leased", lambda _: None)
+    monkeypatch.setattr("pipeline.watch.groups.leased", lambda _: None)
     monkeypatch.setattr("pipeline.classifier.file_checks.leased", lambda _: None)
     collect = StubClassifier.poll
 
@@ -134,7 +134,7 @@ def test_a_file_that_is_open_for_writing_when_it_is_read_waits_for_its_writer(
         if leased(file.fileno()) is None:
             pytest.skip("this file system knows no leases")
     # It was opened just after the claim.
-    monkeypatch.setattr("pipeline.originals.taking.leased", lambda _: None)
+    monkeypatch.setattr("pipeline.watch.groups.leased", lambda _: None)
     worker = pawsort.worker()
     worker.start()
     with open(path, "ab") as writer:

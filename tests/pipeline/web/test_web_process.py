@@ -12,8 +12,8 @@ import pytest
 
 from pipeline import import_path
 from pipeline.processes import PARENT_VARIABLE, is_running
-from pipeline.worker import web_process
-from pipeline.worker.web_process import WebProcess
+from pipeline.web import web_process
+from pipeline.web.web_process import WebProcess
 
 
 @pytest.fixture(autouse=True)

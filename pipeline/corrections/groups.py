@@ -1,0 +1,60 @@
+"""A filed photo and its companions, which are moved with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Engine
+
+from db.ledger.ledger import Entry, Ledger, Move
+from db.queries.listing import filed_at_paths
+from db.schema.file_names import escape
+from pipeline.companions import moving
+from pipeline.companions.beside import arrived_as, found_beside
+from pipeline.companions.rules import distinct
+from pipeline.files import moves
+
+
+def with_companions(entry: Entry, engine: Engine, ledger: Ledger) -> Entry:
+    """Record files that lie beside a photo and belong to it, such as a sidecar of another program.
+
+    Not beside a copy or a link: the companions of these stayed with the original. Raises DatabaseError.
+    """
+    assert entry.path is not None
+    if entry.action:
+        return entry
+    beside = found_beside(entry.path)
+    folder, now = os.path.split(entry.path)
+    arrived, before = os.path.basename(entry.source), entry.companion_names
+    new = {arrived_as(name, arrived, now): os.path.join(folder, name) for name in beside}
+    rows = filed_at_paths(engine, list(new.values())) if new.keys() - before else {}
+    names = distinct(arrived, {*before, *(name for name, path in new.items() if path not in rows)})
+    if names == before or not {*before} <= {*names}:
+        return entry
+    ledger.set_companions(entry.id, names)
+    return replace(entry, companions=[escape(name) for name in names])
+
+
+def choose(entry: Entry, root: bytes, wanted: bytes, refused: set[bytes]) -> bytes:
+    """Choose a destination as `moving.destination`; paths of `refused` count as taken."""
+    arrived, companions = os.path.basename(entry.source), entry.companion_names
+    return moving.destination(root, wanted, arrived, companions, refused)
+
+
+def pairs(entry: Entry, move: Move) -> list[tuple[bytes, bytes]]:
+    """Return the source and the destination of a photo, and those of its companions."""
+    arrived, companions = os.path.basename(entry.source), entry.companion_names
+    sources = moving.beside(move.source, arrived, companions)
+    goals = moving.beside(move.destination, arrived, companions)
+    return [(move.source, move.destination), *zip(sources, goals, strict=True)]
+
+
+def left_nothing(pairs: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Return whether a failed move left each file where it was; see `moves.left_nothing`. Raises OSError."""
+    [photo, *companions] = pairs
+    there = [pair for pair in companions if any(map(os.path.lexists, pair))]
+    return moves.left_nothing(*photo) and all(
+        os.path.lexists(source) and moves.left_nothing(source, goal) for source, goal in there
+    )
