@@ -20,6 +20,7 @@ from models.bundle.bundle import Bundle
 from models.errors import in_words
 from pipeline.classifier.answering_model import AnsweringModel
 from pipeline.classifier.client import Classifier
+from pipeline.companions.rules import kind
 from pipeline.config import Settings
 from pipeline.files.known_folder import KnownFolder
 from pipeline.originals.memory import OriginalMemory
@@ -146,15 +147,16 @@ class Worker:
 
     def _inbox(self, path: Path, monotonic: Callable[[], float], clock: Callable[[], datetime]) -> Inbox:
         settings, action = self.settings.watch, self.settings.action_of(path)
-        make = partial(
-            Inbox, path, settings, clock=monotonic, wall=clock, companions=self.settings.filing.companions
-        )
+        together = self.settings.filing.companions
+        make = partial(Inbox, path, settings, clock=monotonic, wall=clock, companions=together)
         if action == "move":
             return make()
         name = os.fspath(path)
 
         def known(seen: FileSnapshot) -> bool:
-            return self._originals.knows(name, seen.path, seen[1:])
+            # A sidecar stays for good, so that the ledger need not be asked for its photo again and again.
+            stays = together and kind(os.path.basename(seen.path)) == "sidecar"
+            return stays or self._originals.knows(name, seen.path, seen[1:])
 
         return make(action=action, known=known)
 

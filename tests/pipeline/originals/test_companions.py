@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
+from db.ledger.ledger import Ledger
 from tests.support.installation import Installation
 from tests.support.oracle import files_below
 
@@ -27,6 +30,21 @@ def test_only_the_photo_is_taken_and_a_later_or_lonely_sidecar_stays_too(pawsort
     there = {os.fsdecode(os.path.relpath(path, pawsort.raw_inbox)) for path in files_below(pawsort.inbox)}
     assert there == {*GROUP, "trip/IMG_1.JPG.xmp", "alone.xmp"}
     assert not worker.in_flight.refused
+
+
+def test_the_ledger_is_not_asked_for_the_photos_of_sidecars(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError("each sidecar of an archive would be asked about once a minute")
+
+    monkeypatch.setattr(Ledger, "arrived_as", asked)
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.run_worker()
+    for name in ("a.xmp", "a.jpg.json", "alone.aae"):
+        pawsort.drop(name, b"x")
+    pawsort.run_worker()
+    assert pawsort.rows("name") == [("a.jpg",)]
 
 
 def test_a_correction_and_an_undo_leave_the_originals_companions_alone(pawsort: Installation) -> None:
