@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LONG := tests/models/learning/test_real_network.py tests/end_to_end/test_learning.py \
 	tests/end_to_end/test_versions_under_load.py tests/pipeline/setup/test_wheel.py
+EXTRAS := --extra web --extra train --extra raw --extra excel --extra xmp
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -57,9 +58,9 @@ mutations: $(VENV)/dev.stamp ## take out each safeguard in turn and name the tes
 
 lock: ## choose the newest versions that fit and write both locks (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		pyproject.toml --extra web --extra train -o requirements.lock
+		pyproject.toml $(EXTRAS) -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		pyproject.toml --extra web --extra train --group dev -c requirements.lock -o requirements-dev.lock
+		pyproject.toml $(EXTRAS) --group dev -c requirements.lock -o requirements-dev.lock
 
 clean: ## remove the environment and all caches, never photos or the database
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
