@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from models.bundle.bundle import MANIFEST
-from pipeline.config import PREFIX
+from pipeline.settings.config import PREFIX
 
 _HERE = Path(__file__).parents[1]
 _RUN = """

@@ -18,8 +18,8 @@ from models.data.batches import batches, decoded
 from models.inference.box_crops import CropInference, of_bundle
 from models.inference.detector import open_detector
 from models.inference.engines import Engine, answering, open_engine
-from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
+from pipeline.settings.sections import DecisionSettings
 
 CONFIDENT = 0.99
 ALL = 1.1

@@ -17,9 +17,9 @@ from benchmarks.throughput import filing_rate
 from models.images.resize import shrink
 from models.inference.engines import open_engine
 from pipeline.classifier import image_loader
-from pipeline.config import DecisionSettings
 from pipeline.decision import Policy, decide
 from pipeline.processes import usable_cpus
+from pipeline.settings.sections import DecisionSettings
 
 Decode = Callable[[bytes], np.ndarray]
 

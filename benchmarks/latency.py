@@ -14,9 +14,9 @@ from benchmarks import photos
 from benchmarks.apart import apart
 from benchmarks.throughput import filing_rate
 from db.connection.engine import open_database
-from pipeline import config
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.classifier.configured_model import load_bundle, worker_classifier
+from pipeline.settings import config
 from pipeline.worker import startup
 from pipeline.worker.loop import Worker
 

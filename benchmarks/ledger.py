@@ -15,7 +15,7 @@ from benchmarks.instant import Instant
 from benchmarks.limit import around, shipped
 from benchmarks.throughput import filing_rate
 from db.connection.engine import open_database
-from pipeline import config
+from pipeline.settings import config
 from pipeline.worker import startup
 from pipeline.worker.loop import Worker
 

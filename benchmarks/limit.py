@@ -28,9 +28,9 @@ from models.bundle.bundle import Bundle, load
 from models.inference.box_crops import of_bundle
 from models.inference.detector import open_detector
 from models.inference.engines import answering, open_engine
-from pipeline import config
 from pipeline.classifier import image_loader
 from pipeline.processes import usable_cpus
+from pipeline.settings import config
 
 T = TypeVar("T")
 

@@ -24,8 +24,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.instant import Instant
-from pipeline import config
-from pipeline.config import Settings
+from pipeline.settings import config
+from pipeline.settings.config import Settings
 from pipeline.worker import heartbeat, service, startup
 
 BURST = 100_000

@@ -28,7 +28,7 @@ from typing import Any
 
 from benchmarks.soak_figures import Samples, verdict
 from benchmarks.soak_files import Dropper
-from pipeline import config
+from pipeline.settings import config
 
 ROOT = Path(__file__).parents[1]
 TICK_SECONDS = 0.2

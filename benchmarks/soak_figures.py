@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.connection.engine import open_database
-from pipeline.config import Settings
 from pipeline.doctor import check
+from pipeline.settings.config import Settings
 from pipeline.worker import heartbeat
 from tests.support.oracle import counted, files_below
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from benchmarks.soak_worker import DEATHS
-from pipeline.config import Settings
+from pipeline.settings.config import Settings
 
 _REMEMBERED = 200
 _DUPLICATES = 0.05

@@ -28,14 +28,15 @@ DEATHS = ("<crash>", "<abort>", "<hang>", "<memory>", "<nan>")
 
 def main() -> int:
     """Run the worker until a signal; with `--model`, on the model of the settings."""
-    from pipeline import config, logs
+    from pipeline import logs
     from pipeline.classifier.client import ProcessClassifier
     from pipeline.classifier.configured_model import load_bundle
     from pipeline.errors import PawsortError
+    from pipeline.settings import config
     from pipeline.worker import service
 
     settings = config.load(Path(sys.argv[1]))
-    logs.set_up(settings.log)
+    logs.set_up(settings.log.format, settings.log.level)
     classifier = None
     if "--model" not in sys.argv[2:]:
         bundle = load_bundle(settings).path

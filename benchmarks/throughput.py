@@ -12,10 +12,10 @@ from pathlib import Path
 from benchmarks import photos, rivals, writing
 from benchmarks.apart import apart
 from benchmarks.limit import Limit, around
-from pipeline import config
 from pipeline.classifier.client import ProcessClassifier, classify_files
 from pipeline.classifier.configured_model import load_bundle, worker_classifier
 from pipeline.classifier.messages import Item
+from pipeline.settings import config
 from pipeline.worker import service
 
 

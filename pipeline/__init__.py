@@ -2,5 +2,5 @@
 
 Each package imports only packages further right: cli -> setup -> web, doctor -> worker -> spot_checks ->
 by_hand -> corrections -> export -> classifier -> learning -> originals -> watch -> companions -> reports ->
-files. `pipeline` uses `models` and `db`, which import nothing of it or of each other.
+files -> settings. `pipeline` uses `models` and `db`, which import nothing of it or of each other.
 """

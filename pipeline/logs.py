@@ -10,17 +10,16 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from db.connection.paths_in_urls import without_secrets
-from pipeline.config import LogSettings
 from pipeline.control_characters import ESCAPED
 
 
-def set_up(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Send the log of this process to `stream` (default: stderr) only."""
+def set_up(format: str = "text", level: str = "info", stream: TextIO | None = None) -> None:
+    """Send the log of this process to `stream` (default: stderr) only, as `log` in the settings has it."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.level.upper())
+    root.setLevel(level.upper())
     # Details of libraries only help to debug these libraries.
     for name in ("sqlalchemy", "alembic", "apscheduler", "PIL", "watchdog"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -9,9 +9,9 @@ from collections.abc import Generator
 from db.ledger.by_hand import PictureHeader
 from models.images.formats.errors import UnreadableImage
 from pipeline.classifier.file_checks import examine
-from pipeline.config import LimitSettings
 from pipeline.files.copy import identity
 from pipeline.files.safe_open import leased, open_regular
+from pipeline.settings.sections import LimitSettings
 from pipeline.watch.stability import FileSnapshot
 
 _CHUNK = 1 << 20

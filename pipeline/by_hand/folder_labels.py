@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from db.schema.file_names import can_stand
 from models.labels import NEITHER
-from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
+from pipeline.settings.config import Settings
 from pipeline.watch.ignore_rules import ignorer
 
 SILENT = (UNCERTAIN, FAILED, DUPLICATES)

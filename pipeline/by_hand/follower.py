@@ -28,8 +28,8 @@ from pipeline.by_hand.missing import Missing
 from pipeline.by_hand.recorder import Recorder, Work
 from pipeline.by_hand.take_up import TakeUp
 from pipeline.companions.beside import is_companion
-from pipeline.config import Settings
 from pipeline.files.safe_open import lstat_any
+from pipeline.settings.config import Settings
 from pipeline.watch.ignore_rules import within
 from pipeline.watch.inotify import CHANGES
 from pipeline.watch.mode import InboxWatcher

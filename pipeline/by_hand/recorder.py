@@ -21,10 +21,10 @@ from db.queries import integrity
 from db.queries.places import Place
 from pipeline.by_hand.folder_labels import FOLDER, FolderLabels, folder_of, login_name
 from pipeline.by_hand.memory import Memory
-from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.errors import LockError
 from pipeline.originals.linked import LinkedOriginals
+from pipeline.settings.config import Settings
 from pipeline.watch.stability import FileSnapshot
 
 log = logging.getLogger(__name__)

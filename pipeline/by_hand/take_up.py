@@ -13,8 +13,8 @@ from pipeline.by_hand.comparison import Comparison
 from pipeline.by_hand.content import digest, header, is_picture
 from pipeline.by_hand.matching import by_inode, edited_elsewhere, nearest
 from pipeline.by_hand.recorder import Addition, Proposal, Recorder, Work
-from pipeline.config import Settings
 from pipeline.corrections.spellings import respelled
+from pipeline.settings.config import Settings
 from pipeline.watch.stability import FileSnapshot
 
 PIECE = 50

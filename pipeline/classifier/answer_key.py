@@ -12,7 +12,7 @@ from pathlib import Path
 import models
 from models.bundle.bundle import Bundle
 from pipeline.classifier.configured_model import policy
-from pipeline.config import Settings
+from pipeline.settings.config import Settings
 
 PACKAGES = (
     "numpy", "pillow", "pillow-heif", "cykooz-resizer", "tensorflow", "keras", "h5py", "openvino",

@@ -14,8 +14,8 @@ from pipeline.classifier.answer_key import answer_key
 from pipeline.classifier.configured_model import policy
 from pipeline.classifier.file_checks import Admitted
 from pipeline.classifier.messages import ClassificationResult
-from pipeline.config import Settings
 from pipeline.decision import FAILED, decide
+from pipeline.settings.config import Settings
 
 _HEADER = ("format", "width", "height", "taken_at", "taken_from")
 _KEPT = ("model", "model_sha256", "answer_key", "brightness")

@@ -15,10 +15,10 @@ from pipeline.classifier.configured_model import load_bundle, policy
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.companions.names import NameIndex
 from pipeline.companions.rules import kind
-from pipeline.config import Settings
 from pipeline.decision import FAILED, Policy, decide, with_shown
 from pipeline.files.folders import open_any
 from pipeline.files.naming import destination
+from pipeline.settings.config import Settings
 from pipeline.watch.ignore_rules import ignorer
 
 log = logging.getLogger(__name__)

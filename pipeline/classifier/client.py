@@ -17,9 +17,9 @@ from pipeline.child_process import Main
 from pipeline.classifier.messages import ClassificationResult, Explain, Finished, Heatmap, Item, Ready
 from pipeline.classifier.serve import serve
 from pipeline.classifier.supervised_child import ChildFailed, FailureReason, SupervisedChild
-from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
 from pipeline.processes import usable_cpus
+from pipeline.settings.sections import LimitSettings
 
 LossReason = FailureReason
 """Why files were lost with a child; also a `reason` of results."""

@@ -15,12 +15,12 @@ from models.inference.engines import Kind, answering
 from models.labels import NEITHER, check_folders
 from pipeline.classifier import own_threshold
 from pipeline.classifier.client import ProcessClassifier
-from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN, Policy
 from pipeline.errors import ModelError, SettingsError, translated
 from pipeline.learning import versions
 from pipeline.learning.in_use import answering_first
 from pipeline.learning.versions import Family, Version
+from pipeline.settings.config import Settings
 
 log = logging.getLogger(__name__)
 

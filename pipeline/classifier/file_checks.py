@@ -17,8 +17,8 @@ from PIL import Image
 from models.images.decode import Header, UnreadableImage, read_header
 from models.images.formats.heif import without_film
 from models.images.taken_at import find_xmp, read_taken
-from pipeline.config import LimitSettings
 from pipeline.files.safe_open import NotRegularError, leased, open_regular
+from pipeline.settings.sections import LimitSettings
 
 _CHUNK = 1024 * 1024  # bytes in one read of a large file
 _LEAST = 64 * 1024  # bytes in one read of any file: a network share may not know its size, or an old one

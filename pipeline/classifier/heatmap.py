@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.classifier.messages import Explain, Heatmap
-from pipeline.config import LimitSettings
 from pipeline.errors import ModelError
 from pipeline.files.safe_open import open_regular
+from pipeline.settings.sections import LimitSettings
 
 if TYPE_CHECKING:
     from models.inference.gradcam import Explainer

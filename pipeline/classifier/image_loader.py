@@ -20,8 +20,8 @@ from models.images.decode import Pixels, UnreadableImage, decode
 from models.networks.tf_runtime import tf
 from pipeline.classifier.file_checks import Admitted, examine, too_large
 from pipeline.classifier.messages import ClassificationResult, Item
-from pipeline.config import LimitSettings
 from pipeline.files.safe_open import open_regular
+from pipeline.settings.sections import LimitSettings
 
 DETAIL_CHARACTERS = 300
 

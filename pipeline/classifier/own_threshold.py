@@ -12,8 +12,8 @@ from datetime import datetime
 from pydantic import BaseModel, Field, ValidationError
 
 from models import regular_files
-from pipeline.config import Settings
 from pipeline.files.replace_file import replace_file
+from pipeline.settings.config import Settings
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from pipeline.classifier.messages import (
     Unusable,
     Working,
 )
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 
 if TYPE_CHECKING:
     from models.inference.box_crops import CropInference

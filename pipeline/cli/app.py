@@ -37,7 +37,7 @@ from pipeline.errors import DatabaseError, PawsortError, SettingsError
 from pipeline.logs import printable_lines
 
 if TYPE_CHECKING:
-    from pipeline.config import Settings
+    from pipeline.settings.config import Settings
 
 app = typer.Typer(
     name="pawsort",

@@ -15,7 +15,7 @@ from pipeline.cli.options import DEFAULT, Config, Format, Json, RowFormat, chose
 from pipeline.errors import SOME_FAILED, SettingsError
 
 if TYPE_CHECKING:
-    from pipeline.config import Settings
+    from pipeline.settings.config import Settings
 
 COLUMNS = ("path", "prediction", "confidence", "outcome", "reason", "scores", "shown", "shown_probability")
 """The columns of a CSV."""

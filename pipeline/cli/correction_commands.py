@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from models.bundle.bundle import Bundle
-    from pipeline.config import Settings
     from pipeline.corrections.recorded_move import Change
+    from pipeline.settings.config import Settings
 
 
 SAMPLE = 30

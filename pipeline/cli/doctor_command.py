@@ -17,9 +17,9 @@ from pipeline.errors import PawsortError, SettingsError, translated
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from pipeline.config import Settings
     from pipeline.doctor.problem import Problem
     from pipeline.doctor.repair import Repair
+    from pipeline.settings.config import Settings
 
 
 def doctor(
@@ -81,7 +81,7 @@ def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
     from pipeline.classifier.configured_model import load_bundle, outcome_folders
     from pipeline.decision import DUPLICATES
     from pipeline.doctor import repair
-    from pipeline.permissions import limited, own_mode
+    from pipeline.files.permissions import limited, own_mode
     from pipeline.worker.locks import worker_lock
 
     outcomes = (*outcome_folders(load_bundle(settings)), DUPLICATES, settings.outcomes.neither)
@@ -141,8 +141,8 @@ def _pack(
     settings: Settings, path: Path, found: list[Problem] | list[Repair], names: bool, log: Path | None
 ) -> None:
     from pipeline.doctor import support_bundle
+    from pipeline.files.permissions import limited
     from pipeline.logs import printable
-    from pipeline.permissions import limited
 
     try:
         with limited(settings.permissions):

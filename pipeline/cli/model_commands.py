@@ -11,8 +11,9 @@ import typer
 from models.networks import recipes
 from pipeline.cli.options import Json, integer, real
 from pipeline.cli.recipe_options import changes, with_recipe_flags
-from pipeline.config import EngineKind, LogSettings, load
 from pipeline.errors import PawsortError, SettingsError, translated
+from pipeline.settings.config import load
+from pipeline.settings.sections import EngineKind, LogSettings
 
 if TYPE_CHECKING:
     from models.bundle.bundle import Bundle
@@ -264,4 +265,5 @@ def _set_up_log(config: Path | None) -> None:
     """Set up the log by the settings file, if there is one: a training needs none."""
     from pipeline import logs
 
-    logs.set_up(load(config).log if config else LogSettings())
+    log = load(config).log if config else LogSettings()
+    logs.set_up(log.format, log.level)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from db.schema.file_names import escape
-from pipeline import config as configuration
 from pipeline.errors import SettingsError, translated
-from pipeline.ranges import FIRST_DAY, LARGEST_INTEGER, LAST_DAY, to_utc, within
+from pipeline.settings import config as configuration
+from pipeline.settings.ranges import FIRST_DAY, LARGEST_INTEGER, LAST_DAY, to_utc, within
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from pipeline.config import Settings
+    from pipeline.settings.config import Settings
 
 
 def _inherited(context: typer.Context, value: Path | None) -> Path:
@@ -78,7 +78,7 @@ def load(config: Path) -> Settings:
     from pipeline import logs
 
     settings = configuration.load(config)
-    logs.set_up(settings.log)
+    logs.set_up(settings.log.format, settings.log.level)
     return settings
 
 
@@ -89,7 +89,7 @@ def load_or_default(config: Path) -> Settings:
     if config is not UNNAMED or os.path.lexists(config):
         return load(config)
     settings = configuration.defaults(Path.cwd())
-    logs.set_up(settings.log)
+    logs.set_up(settings.log.format, settings.log.level)
     return settings
 
 
@@ -97,7 +97,7 @@ def load_or_default(config: Path) -> Settings:
 def database(settings: Settings, mode: Literal["read", "write"]) -> Iterator[Engine]:
     """Open the existing database. Raises DatabaseError."""
     from db.connection.engine import open_database
-    from pipeline.permissions import limited
+    from pipeline.files.permissions import limited
 
     with translated(), limited(settings.permissions):
         engine = open_database(settings.database_url, mode)

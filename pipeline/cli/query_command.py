@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from db.queries.folder_search import WantedFolder
-    from pipeline.config import Settings
     from pipeline.export.export import Exported
+    from pipeline.settings.config import Settings
 
 
 class Layout(StrEnum):

@@ -9,8 +9,9 @@ import typer
 from pydantic import ValidationError
 
 from pipeline.cli.options import DEFAULT, Config, integer, load
-from pipeline.config import Settings, WebSettings
 from pipeline.errors import SettingsError
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import WebSettings
 
 
 def serve(

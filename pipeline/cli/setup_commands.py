@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.options import DEFAULT, Config, Json, database, load, load_or_default, words
-from pipeline.config import FILE_NAME
 from pipeline.errors import SettingsError, translated
+from pipeline.settings.config import FILE_NAME
 
 if TYPE_CHECKING:
-    from pipeline.config import Settings
     from pipeline.learning.versions import Version
+    from pipeline.settings.config import Settings
 
 config_app = typer.Typer(help="Check or print the settings.")
 db_app = typer.Typer(help="Upgrade the database.")
@@ -55,8 +55,8 @@ def config_check(config: Config = DEFAULT) -> None:
     from db.connection.engine import check_url
     from pipeline.classifier import own_threshold
     from pipeline.classifier.configured_model import load_bundle, refuse_class_for_neither
+    from pipeline.files.permissions import exposed
     from pipeline.originals import checks
-    from pipeline.permissions import exposed
 
     settings = load(config)
     with translated():
@@ -97,7 +97,7 @@ def db_upgrade(config: Config = DEFAULT) -> None:
     Example: pawsort db upgrade
     """
     from db.connection.engine import upgrade
-    from pipeline.permissions import limited, make_folder, own_mode
+    from pipeline.files.permissions import limited, make_folder, own_mode
 
     settings = load(config)
     settings.state.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,6 @@ from db.schema.file_names import escape
 from db.schema.tables import Via
 from models.labels import NEITHER
 from pipeline.classifier.configured_model import load_bundle
-from pipeline.config import Settings
 from pipeline.corrections.own_folders import with_own_folders
 from pipeline.corrections.recorded_move import Change, Mover, Plan
 from pipeline.corrections.refused import RefusedError
@@ -33,6 +32,7 @@ from pipeline.corrections.spellings import respelled
 from pipeline.decision import FAILED
 from pipeline.errors import SettingsError
 from pipeline.files.exclusive_lock import exclusive
+from pipeline.settings.config import Settings
 
 LOCK_NAME = "moves.lock"
 LOCK_SECONDS = 10.0

@@ -18,7 +18,6 @@ from db.queries.listing import filed_at_paths
 from db.schema.file_names import escape
 from db.schema.tables import MoveKind, Via
 from pipeline.companions import moving
-from pipeline.config import Settings
 from pipeline.corrections import made_files
 from pipeline.corrections.groups import choose, left_nothing, pairs, with_companions
 from pipeline.corrections.refused import RefusedError
@@ -26,6 +25,7 @@ from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.logs import printable
+from pipeline.settings.config import Settings
 
 log = logging.getLogger(__name__)
 

@@ -21,11 +21,11 @@ from sqlalchemy import Engine
 from db.ledger.ledger import Entry
 from db.queries.listing import counts, filed_at_paths
 from db.schema.file_names import escape
-from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
 from pipeline.errors import PawsortError
 from pipeline.files import moves
 from pipeline.files.links import content_path
+from pipeline.settings.config import Settings
 
 
 @dataclass(frozen=True, slots=True)

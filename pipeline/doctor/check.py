@@ -16,11 +16,11 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from db.connection.engine import DatabaseError, DatabaseUnavailable, check_damage
-from pipeline.config import Settings
 from pipeline.corrections.relocation import Relocation
 from pipeline.doctor import check_files, check_rows
 from pipeline.doctor.problem import Problem
 from pipeline.files.folders import is_folder
+from pipeline.settings.config import Settings
 
 
 def examine(engine: Engine, settings: Settings, hashes: bool = False) -> Iterator[Problem]:

@@ -12,11 +12,11 @@ from db.queries import integrity
 from db.queries.listing import filed_at_paths
 from pipeline.companions.beside import is_companion
 from pipeline.companions.strays import photo_in_spool
-from pipeline.config import Settings
 from pipeline.corrections.relocation import Relocation, relocated
 from pipeline.corrections.spellings import respelled
 from pipeline.doctor.problem import Kind, Problem
 from pipeline.files import moves
+from pipeline.settings.config import Settings
 from pipeline.watch.ignore_rules import is_temporary
 from pipeline.worker.locks import holder
 

@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 from db.queries import integrity
 from db.schema.file_names import escape
 from db.schema.records import Entry
-from pipeline.config import Settings
 from pipeline.corrections.relocation import Relocation, Relocations
 from pipeline.doctor.check_files import TAKES_UP
 from pipeline.doctor.problem import Problem
@@ -21,6 +20,7 @@ from pipeline.doctor.superseded import elsewhere, owners
 from pipeline.files import moves
 from pipeline.files.links import content_path
 from pipeline.files.safe_open import NotRegularError
+from pipeline.settings.config import Settings
 from pipeline.worker.locks import holder
 
 PAGE = 500

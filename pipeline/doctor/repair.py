@@ -22,7 +22,6 @@ from db.ledger.imported import Found, record
 from db.ledger.ledger import Entry, Ledger
 from db.queries import integrity
 from db.schema.file_names import escape
-from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.corrections.recorded_move import Change, Mover
 from pipeline.corrections.relocation import Relocation, Relocations
@@ -32,6 +31,7 @@ from pipeline.doctor.problem import Problem
 from pipeline.doctor.superseded import may_end
 from pipeline.files import moves
 from pipeline.logs import printable
+from pipeline.settings.config import Settings
 from pipeline.worker.recovery import take_up_stray
 
 PAGE = 200

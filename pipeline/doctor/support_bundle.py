@@ -29,10 +29,10 @@ from db.queries.listing import counts, states
 from db.schema.file_names import escape
 from models import regular_files
 from pipeline.classifier.configured_model import load_bundle
-from pipeline.config import Settings
 from pipeline.files.folders import files_below
+from pipeline.files.permissions import own_opener
 from pipeline.logs import masked, printable
-from pipeline.permissions import own_opener
+from pipeline.settings.config import Settings
 from pipeline.version import version
 from pipeline.worker import status
 from pipeline.worker.heartbeat import FILE_NAME

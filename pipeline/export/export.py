@@ -22,7 +22,6 @@ from db.schema.file_names import unescape
 from models.labels import NEITHER, why_not
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.companions.moving import beside
-from pipeline.config import Settings
 from pipeline.errors import PawsortError, SettingsError
 from pipeline.export.manifest import NAME, Manifest
 from pipeline.files import moves
@@ -30,6 +29,7 @@ from pipeline.files.exact_copy import ContentChangedError, put
 from pipeline.files.exclusive_lock import exclusive
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.links import Original, content_path
+from pipeline.settings.config import Settings
 
 Layout = Literal["class", "original"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 
 from pipeline.errors import LockError
-from pipeline.permissions import own_mode
+from pipeline.files.permissions import own_mode
 
 
 @contextmanager

@@ -27,9 +27,9 @@ from pipeline.files.copy import (
 )
 from pipeline.files.folders import FolderError, files_below, is_folder, make_folders, sync_folders
 from pipeline.files.naming import destination
+from pipeline.files.permissions import as_usual
 from pipeline.files.renames import create_empty, rename, taken, undone_on_error
 from pipeline.files.safe_open import NotRegularError
-from pipeline.permissions import as_usual
 
 __all__ = [
     "TEMPORARY",

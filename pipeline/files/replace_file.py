@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.files.folders import sync_folders
-from pipeline.permissions import own_opener
+from pipeline.files.permissions import own_opener
 from pipeline.processes import is_running
 
 

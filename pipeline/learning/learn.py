@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from db.queries import judged as queries
 from models.bundle import bundle as bundles
 from models.inference.engines import answering
-from pipeline.config import Settings
 from pipeline.errors import ModelError, SettingsError, translated
 from pipeline.files.folders import sync_folders
+from pipeline.files.permissions import limited
 from pipeline.learning.in_use import answering_first
 from pipeline.learning.learn_status import learning, reporting
 from pipeline.learning.versions import Family, Version, check, family, next_version
-from pipeline.permissions import limited
+from pipeline.settings.config import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

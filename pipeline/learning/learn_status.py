@@ -19,10 +19,10 @@ from typing import Any, Literal
 
 from models import regular_files
 from models.progress import Progress
-from pipeline.config import Settings
 from pipeline.errors import PawsortError
 from pipeline.files.exclusive_lock import exclusive
 from pipeline.files.replace_file import replace_file
+from pipeline.settings.config import Settings
 
 log = logging.getLogger(__name__)
 

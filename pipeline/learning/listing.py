@@ -10,10 +10,10 @@ from typing import Any
 from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
 from models.errors import BundleError
-from pipeline.config import Settings
 from pipeline.learning.in_use import answering_first, refusal_of
 from pipeline.learning.record import DamagedRecord, Record
 from pipeline.learning.versions import Family, Version, chain_or_base, family, foreign, learnt, promote
+from pipeline.settings.config import Settings
 
 
 @dataclass(frozen=True, slots=True)

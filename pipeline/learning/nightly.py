@@ -21,16 +21,16 @@ from sqlalchemy import Engine
 from db.connection.errors import DatabaseError
 from db.queries import judged
 from models.errors import in_words
-from pipeline.config import Settings
 from pipeline.errors import LockError, PawsortError
+from pipeline.files.permissions import make_folder
 from pipeline.files.replace_file import replace_file
 from pipeline.learning.diary import FILE_NAME, Diary, last_learnt, moment, read
 from pipeline.learning.listing import ChallengerNotice, promote_if_better
 from pipeline.learning.versions import Family
-from pipeline.permissions import make_folder
 from pipeline.processes import PARENT_VARIABLE, end
 from pipeline.reports.calendar_days import next_due_at
 from pipeline.reports.schedule import background_scheduler
+from pipeline.settings.config import Settings
 
 log = logging.getLogger(__name__)
 

@@ -26,13 +26,13 @@ from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
 from models.errors import DatasetError
 from models.labels import check_folders
-from pipeline.config import Settings
 from pipeline.errors import ModelError, SettingsError, translated
 from pipeline.files.exclusive_lock import exclusive
+from pipeline.files.permissions import limited, make_folder
 from pipeline.files.replace_file import replace_file
 from pipeline.learning import refusal
 from pipeline.learning.record import DamagedRecord, Record
-from pipeline.permissions import limited, make_folder
+from pipeline.settings.config import Settings
 
 log = logging.getLogger(__name__)
 

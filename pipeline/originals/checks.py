@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.config import Settings
 from pipeline.errors import SettingsError
+from pipeline.settings.config import Settings
 
 _SHARING = ("btrfs", "xfs", "bcachefs", "zfs", "ocfs2")
 """Kinds of file systems on which a copy can share the blocks of its original."""

@@ -27,8 +27,8 @@ from sqlalchemy import Engine
 
 from db.ledger.report_days import record_report
 from db.queries import listing
+from pipeline.files.permissions import make_folder
 from pipeline.files.replace_file import replace_file
-from pipeline.permissions import make_folder
 from pipeline.reports import csv_files, drift_alarms, drift_report
 from pipeline.reports.calendar_days import bounds, day_of, days_between, last_due
 from pipeline.reports.drift_report import DriftReporter

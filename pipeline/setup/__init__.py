@@ -1,4 +1,4 @@
 """Make a new installation: its settings and folders.
 
-Imports `worker` and the root of `pipeline`.
+Imports `settings`, `worker` and the root of `pipeline`.
 """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipeline import config
-from pipeline.config import Settings
 from pipeline.errors import SettingsError
+from pipeline.settings import config
+from pipeline.settings.config import Settings
 from pipeline.worker.startup import prepare_folders
 
 SETTINGS = Path(__file__).with_name("config.yaml")

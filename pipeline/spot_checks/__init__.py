@@ -1,4 +1,4 @@
 """Spot checks: draw filed photos at random, record whether they are right, and tell the precision achieved.
 
-Imports `classifier`, `corrections`, `files`, `db`, `models` and the root of `pipeline`.
+Imports `classifier`, `corrections`, `files`, `settings`, `db`, `models` and the root of `pipeline`.
 """

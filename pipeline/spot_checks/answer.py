@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from db.ledger.spot_checks import forget_undone, record_answers
-from pipeline.config import Settings
 from pipeline.corrections import correct_undo_retry
 from pipeline.corrections.correct_undo_retry import Known
 from pipeline.corrections.recorded_move import Change
+from pipeline.settings.config import Settings
 
 
 def _utc() -> datetime:

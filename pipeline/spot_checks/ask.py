@@ -12,9 +12,9 @@ from db.queries import overview, spot_checks
 from db.queries.spot_checks import Waiting
 from db.schema.file_names import escape
 from models.labels import NEITHER
-from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import Known
 from pipeline.logs import printable
+from pipeline.settings.config import Settings
 from pipeline.spot_checks import answer
 
 Read = Callable[[str], str]

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from db.ledger.spot_checks import Sampled, forget_undone, record_draw
 from db.queries import spot_checks
-from pipeline.config import Settings
 from pipeline.files.exclusive_lock import exclusive
+from pipeline.settings.config import Settings
 from pipeline.spot_checks.strata import AGES, allocate, name_of
 
 LOCK_NAME = "spot_checks.lock"

@@ -16,8 +16,8 @@ from db.queries import spot_checks
 from db.queries.spot_checks import Drawn, Known
 from models.bundle.bundle import Bundle
 from pipeline.classifier import own_threshold
-from pipeline.config import Settings
 from pipeline.decision import UNCERTAIN
+from pipeline.settings.config import Settings
 from pipeline.spot_checks.estimate import Estimate, Sample, Weighted, not_drawable, sample_of, weighted
 from pipeline.spot_checks.own_threshold import Measured, measure
 

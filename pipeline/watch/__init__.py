@@ -1,4 +1,4 @@
 """Notice files in the inboxes, and say when one is complete (section `watch:` of the settings).
 
-Imports `companions`, `files`, `db`, `models` and the root of `pipeline`.
+Imports `companions`, `files`, `settings`, `db` and `models`.
 """

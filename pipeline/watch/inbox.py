@@ -19,8 +19,8 @@ from pathlib import Path
 
 from db.schema.records import SettledFile
 from pipeline.companions.names import NameIndex
-from pipeline.config import WatchSettings
 from pipeline.files.safe_open import lstat_within
+from pipeline.settings.sections import WatchSettings
 from pipeline.watch.groups import Groups, beside
 from pipeline.watch.ignore_rules import ignorer, within
 from pipeline.watch.inbox_folder import FolderChange, InboxFolder

@@ -15,8 +15,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from pipeline.child_process import Main
-from pipeline.config import Settings
 from pipeline.learning.learning_process import LearningProcess
+from pipeline.settings.config import Settings
 from pipeline.web.middleware import openapi, problems
 from pipeline.web.middleware.conditional import Conditional
 from pipeline.web.middleware.guard import SecurityMiddleware

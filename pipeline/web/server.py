@@ -19,9 +19,9 @@ from fastapi import FastAPI
 
 from db.connection.errors import DatabaseError
 from db.queries import listing
-from pipeline.config import Settings
 from pipeline.errors import OK, SettingsError
-from pipeline.permissions import limited
+from pipeline.files.permissions import limited
+from pipeline.settings.config import Settings
 from pipeline.web import connections
 from pipeline.web.app import create_app
 from pipeline.web.connections import CONNECTIONS, SPARE, HeaderTimeoutProtocol

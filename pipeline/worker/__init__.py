@@ -2,5 +2,5 @@
 
 It never imports `web`, `doctor` or `cli`.
 Imports `by_hand`, `classifier`, `companions`, `corrections`, `files`, `learning`, `originals`, `reports`,
-`spot_checks`, `watch`, `db`, `models` and the root of `pipeline`.
+`settings`, `spot_checks`, `watch`, `db`, `models` and the root of `pipeline`.
 """

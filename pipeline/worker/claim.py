@@ -12,12 +12,12 @@ from datetime import datetime
 from db.connection.engine import DatabaseUnavailable
 from db.ledger.ledger import Ledger, SettledFile
 from pipeline.companions import moving
-from pipeline.config import Settings
 from pipeline.files import moves
 from pipeline.files.folders import SYSTEM_ERRNOS, try_name
 from pipeline.files.links import content_identity
 from pipeline.files.safe_open import reached, refuse_unwritable
 from pipeline.originals.taking import sync_copy, take
+from pipeline.settings.config import Settings
 from pipeline.worker.held_file import InProgressFile, RetryQueue, put_back_irregular
 from pipeline.worker.intake import Intake
 

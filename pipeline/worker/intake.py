@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from db.ledger.ledger import Ledger, SettledFile
 from pipeline.companions.late import LateCompanions
-from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.files import moves
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.safe_open import NotRegularError, RefusedError
 from pipeline.originals.memory import OriginalMemory
+from pipeline.settings.config import Settings
 from pipeline.watch.batch_cutter import BatchCutter
 from pipeline.watch.groups import is_settled
 from pipeline.watch.inbox import Inbox

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from pipeline.config import Settings
 from pipeline.errors import LockError
-from pipeline.permissions import own_mode
+from pipeline.files.permissions import own_mode
+from pipeline.settings.config import Settings
 
 NAME = "worker.lock"
 LOCK_SECONDS = 0.5

@@ -21,9 +21,9 @@ from models.errors import in_words
 from pipeline.classifier.answering_model import AnsweringModel
 from pipeline.classifier.client import Classifier
 from pipeline.companions.rules import kind
-from pipeline.config import Settings
 from pipeline.files.known_folder import KnownFolder
 from pipeline.originals.memory import OriginalMemory
+from pipeline.settings.config import Settings
 from pipeline.watch.inbox import Inbox
 from pipeline.watch.stability import FileSnapshot
 from pipeline.worker.claim import ClaimStep

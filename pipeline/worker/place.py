@@ -11,12 +11,12 @@ from datetime import datetime
 
 from db.ledger.ledger import FileDecision, Ledger
 from pipeline.companions import moving
-from pipeline.config import Settings
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.known_folder import KnownFolder, folder_id
 from pipeline.files.links import content_identity
 from pipeline.files.safe_open import refuse_unwritable
+from pipeline.settings.config import Settings
 from pipeline.watch.refused_folders import Refusals
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 

@@ -14,10 +14,10 @@ from datetime import datetime
 
 from db.ledger.ledger import Entry, FileDecision, Ledger
 from pipeline.companions.strays import photo_in_spool, put_beside
-from pipeline.config import Settings
 from pipeline.files import moves
 from pipeline.files.links import evidence
 from pipeline.files.safe_open import reached
+from pipeline.settings.config import Settings
 from pipeline.worker.claim import ClaimStep, identify
 from pipeline.worker.classify import ClassifyStep
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue, put_back_irregular

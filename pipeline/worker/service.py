@@ -23,14 +23,14 @@ from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
 from pipeline.classifier.configured_model import load_bundle, load_in_force, outcome_folders
 from pipeline.classifier.model_switch import ModelSwitch
-from pipeline.config import Settings
 from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, translated
+from pipeline.files.permissions import exposed, limited, own_mode
 from pipeline.learning.nightly import Learning
-from pipeline.permissions import exposed, limited, own_mode
 from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
+from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State

@@ -23,15 +23,15 @@ from pipeline.classifier.configured_model import (
     worker_classifier,
 )
 from pipeline.classifier.model_switch import LoadedModel, ModelSwitch
-from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import recover_moves
 from pipeline.decision import FAILED
 from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.files import moves
+from pipeline.files.permissions import limited, make_folder
 from pipeline.learning.in_use import note
 from pipeline.learning.versions import Version, family
 from pipeline.originals.checks import refuse_unlinkable
-from pipeline.permissions import limited, make_folder
+from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import heartbeat
 

@@ -11,11 +11,11 @@ from sqlalchemy import Engine
 
 from db.queries import listing
 from pipeline.classifier import own_threshold
-from pipeline.config import Settings
 from pipeline.decision import FAILED, UNCERTAIN
 from pipeline.logs import printable
 from pipeline.reports import drift_alarms
 from pipeline.reports.drift_alarms import DriftState
+from pipeline.settings.config import Settings
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Heartbeat, Liveness
 from pipeline.worker.locks import holder

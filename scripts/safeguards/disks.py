@@ -103,16 +103,16 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (76,), ("pipeline/worker/test_locks.py::test_a_second_worker_is_refused_with_the_process_of_the_first",),
     ),
     of(
-        "folders inside each other", "pipeline/overlapping_folders.py",
+        "folders inside each other", "pipeline/settings/overlapping_folders.py",
         "        if inner.is_relative_to(outer):\n",
         "        if False:\n",
-        (78,), ("pipeline/test_config.py::test_a_layout_that_would_feed_on_itself_is_refused",),
+        (78,), ("pipeline/settings/test_config.py::test_a_layout_that_would_feed_on_itself_is_refused",),
     ),
     of(
         "`%` and `?` in the path of the database", "db/connection/paths_in_urls.py",
         '    return str(path).replace("%", "%25").replace("?", "%3F")\n',
         "    return str(path)\n",
-        (), ("pipeline/test_config.py::test_the_database_lies_in_the_state_whatever_the_folder_is_called",),
+        (), ("pipeline/settings/test_config.py::test_the_database_lies_in_the_state_whatever_the_folder_is_called",),
     ),
     of(
         "photos of the installation that was copied", "pipeline/corrections/recorded_move.py",

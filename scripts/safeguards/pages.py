@@ -24,10 +24,10 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (105,), ("pipeline/web/middleware/test_guard.py::test_a_write_from_another_site_is_refused",),
     ),
     of(
-        "a token beyond loopback", "pipeline/config.py",
+        "a token beyond loopback", "pipeline/settings/sections.py",
         "        if self.token is None and not is_loopback_host(self.host):\n",
         "        if False:\n",
-        (), ("pipeline/test_config.py",),
+        (), ("pipeline/settings/test_config.py",),
     ),
     of(
         "no repair for an empty folder", "pipeline/doctor/repair.py",

@@ -10,7 +10,7 @@ _CSV = "pipeline/reports/test_csv_files.py::"
 _FILE = "pipeline/web/routes/test_file_detail.py::"
 _SERVER = "pipeline/web/test_server.py::"
 _PRIVATE = (
-    "pipeline/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says"
+    "pipeline/files/test_permissions.py::test_what_pawsort_makes_for_itself_is_as_private_as_the_setting_says"
 )
 _LOGIN = "pipeline/web/routes/test_session.py::"
 _TWO = "pipeline/web/routes/test_two_installations.py::"
@@ -83,19 +83,19 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
-        "private files under a default ACL", "pipeline/permissions.py",
+        "private files under a default ACL", "pipeline/files/permissions.py",
         "    return mode & ~(_umasks[-1][1] if _umasks else 0)\n",
         "    return mode\n",
         (), (
-            "pipeline/test_permissions.py::"
+            "pipeline/files/test_permissions.py::"
             "test_a_default_acl_of_pawsorts_own_folders_opens_no_new_file",
         ),
     ),
     of(
-        "private folders under a default ACL", "pipeline/permissions.py",
+        "private folders under a default ACL", "pipeline/files/permissions.py",
         "        folder.chmod(own_mode(_mode(folder)))\n", "        pass\n",
         (), (
-            "pipeline/test_permissions.py::"
+            "pipeline/files/test_permissions.py::"
             "test_a_default_acl_that_lets_everyone_in_opens_no_folder_of_pawsorts_own",
         ),
     ),
@@ -331,7 +331,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
-        "times within the calendar", "pipeline/ranges.py",
+        "times within the calendar", "pipeline/settings/ranges.py",
         "    within(moment.date())\n",
         "",
         (), ("pipeline/web/test_ranges.py::test_a_number_or_time_beyond_its_range_is_answered_422",),

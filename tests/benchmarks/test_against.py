@@ -12,7 +12,7 @@ from benchmarks.against import Rate
 
 NOTES_SETTINGS = """
 from pathlib import Path
-from pipeline import config
+from pipeline.settings import config
 def filing_rate(folder, count, side):
     Path("empty").touch()
     settings = config.load(Path("empty"))

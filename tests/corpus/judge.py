@@ -128,7 +128,7 @@ def _judge(data: bytes) -> tuple[str, str]:
     """Do what `pipeline.classifier.image_loader.load` does with the bytes of a file, without TensorFlow."""
     from models.images.decode import UnreadableImage, decode
     from pipeline.classifier.file_checks import examine
-    from pipeline.config import LimitSettings
+    from pipeline.settings.sections import LimitSettings
 
     limits = LimitSettings()
     try:

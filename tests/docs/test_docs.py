@@ -15,11 +15,11 @@ from pydantic import BaseModel
 
 from db.schema.tables import IMPORTED, State, files, moves, reports, results, spot_checks
 from pipeline.classifier.client import LossReason
-from pipeline.config import Settings
 from pipeline.decision import Doubt
 from pipeline.doctor.problem import Kind
 from pipeline.errors import OK, SOME_FAILED, PawsortError
 from pipeline.reports.summary import COLUMNS
+from pipeline.settings.config import Settings
 from scripts import write_command_docs
 from tests.docs.pages import COMMANDS, DOCS, ROOT, names_in_first_cells, read, rows_of_tables, section
 

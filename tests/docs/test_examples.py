@@ -16,8 +16,8 @@ import pytest
 
 from db.connection.engine import open_database
 from db.ledger.ledger import FileDecision, Ledger, SettledFile
-from pipeline import config
 from pipeline.reports.daily import Reporter
+from pipeline.settings import config
 from tests.docs.pages import COMMANDS, ROOT, Block, blocks, read
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 from db.connection.engine import open_database
 from db.connection.errors import DatabaseUnavailable
 from db.queries.listing import results
-from pipeline import config
-from pipeline.config import Settings
 from pipeline.corrections import correct_undo_retry
 from pipeline.errors import LockError
+from pipeline.settings import config
+from pipeline.settings.config import Settings
 from tests.support.stub_classifier import BUNDLE
 
 

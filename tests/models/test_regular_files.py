@@ -16,8 +16,8 @@ from models.data import dataset
 from models.errors import ArchitectureError, DatasetError, RecipeError
 from models.networks import imagenet_weights, recipes
 from models.training import sweep
-from pipeline import config
 from pipeline.errors import SettingsError
+from pipeline.settings import config
 
 READERS: dict[str, tuple[Callable[[Path], Any], type[Exception], str]] = {
     "settings": (config.load, SettingsError, ".yaml"),

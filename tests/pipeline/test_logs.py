@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from db.connection.address import location, parse
-from pipeline.config import LogSettings
 from pipeline.logs import masked, printable, set_up
 
 BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
@@ -25,7 +24,7 @@ def stream() -> Iterator[io.StringIO]:
 
 @pytest.mark.fault(34)
 def test_a_hostile_name_stays_on_its_line(stream: io.StringIO) -> None:
-    set_up(LogSettings(), stream)
+    set_up(stream=stream)
     logging.getLogger("x").info("filed %s", "a\nb\x1b[31m\u202e.jpg")
     assert len(stream.getvalue().splitlines()) == 1
     assert stream.getvalue().endswith(r"INFO filed a\nb\x1b[31m\u202e.jpg" + "\n")
@@ -44,20 +43,20 @@ def test_arabic_hebrew_and_emoji_names_stay_readable() -> None:
 
 
 def test_json_has_one_object_a_line(stream: io.StringIO) -> None:
-    set_up(LogSettings(format="json"), stream)
+    set_up(format="json", stream=stream)
     logging.getLogger("x").warning('he said "%s"', "\n")
     record = json.loads(stream.getvalue())
     assert (record["level"], record["logger"], record["message"]) == ("warning", "x", 'he said "\\n"')
 
 
 def test_the_level_is_the_one_asked_for(stream: io.StringIO) -> None:
-    set_up(LogSettings(level="error"), stream)
+    set_up(level="error", stream=stream)
     logging.getLogger("x").warning("too quiet to hear")
     assert stream.getvalue() == ""
 
 
 def test_a_defect_shows_where_it_is(stream: io.StringIO) -> None:
-    set_up(LogSettings(), stream)
+    set_up(stream=stream)
     try:
         raise KeyError("missing")
     except KeyError:

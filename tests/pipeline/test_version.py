@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, version
+from pipeline import version
 from pipeline.doctor import support_bundle
+from pipeline.settings import config
 
 ROOT = Path(__file__).parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]

@@ -19,10 +19,10 @@ from sqlalchemy import Engine, event
 from db.connection.engine import open_database, upgrade
 from db.ledger.ledger import FileDecision, Ledger, SettledFile
 from models.bundle.bundle import Bundle
-from pipeline import config
 from pipeline.corrections import correct_undo_retry
 from pipeline.corrections.recorded_move import Change
 from pipeline.files import moves
+from pipeline.settings import config
 from pipeline.worker.loop import Worker
 from pipeline.worker.startup import prepare_folders
 from tests.support.oracle import files_below

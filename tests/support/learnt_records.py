@@ -23,9 +23,9 @@ from models.learning.record import (
     Verdict,
 )
 from models.progress import Progress
-from pipeline import config
 from pipeline.errors import SettingsError
 from pipeline.learning import learn_status, versions
+from pipeline.settings import config
 from tests.support.model_versions import add_version
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from pipeline.config import Settings
+from pipeline.settings.config import Settings
 from pipeline.web import server
 from pipeline.web.app import create_app
 from pipeline.web.served_models.model_registry import SHIPPED, ModelRegistry

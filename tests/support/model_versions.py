@@ -11,8 +11,8 @@ import numpy as np
 from models.bundle.bundle import Bundle, load
 from models.bundle.weights import pack
 from models.bundle.write_bundle import compose, write
-from pipeline.config import Settings
 from pipeline.learning.versions import LEARNT, family
+from pipeline.settings.config import Settings
 
 BETTER = {"better": True, "reason": "right about 9 of 10 photos, before 7"}
 WORSE = {"better": False, "reason": "no better on your photos"}

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.config import Settings
+from pipeline.settings.config import Settings
 
 
 def digest(data: bytes) -> str:

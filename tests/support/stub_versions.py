@@ -16,10 +16,10 @@ from typing import Any
 from models.bundle.bundle import Bundle
 from pipeline.classifier import model_switch
 from pipeline.classifier.client import Classifier
-from pipeline.config import Settings
 from pipeline.files.replace_file import replace_file
 from pipeline.learning.record import Record
 from pipeline.learning.versions import Family, Version, chain
+from pipeline.settings.config import Settings
 from pipeline.worker import service, startup
 from tests.support.stub_answers import SCORES, scores_of_version
 from tests.support.stub_classifier import BUNDLE

@@ -13,10 +13,11 @@ from typing import Any, TypedDict
 from unittest import mock
 
 from db.connection import engine
-from pipeline import config, logs
+from pipeline import logs
 from pipeline.classifier.client import Classifier, ProcessClassifier
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
+from pipeline.settings import config
 from pipeline.worker import loop, service
 from tests.faults import people
 from tests.support import stub_versions
@@ -73,7 +74,7 @@ def run(order: Order) -> int:
         people.correct_at_random(Path(order["folder"]), order["people"])
     try:
         settings = config.load(Path(order["folder"]) / "config.yaml")
-        logs.set_up(settings.log)
+        logs.set_up(settings.log.format, settings.log.level)
         of_itself = order.get("real") or order.get("versions")
         classifier: Classifier | None = None if of_itself else IdleStub(order.get("delay", 0.0))
         # A child that is spawned would first import what its parent was started as.

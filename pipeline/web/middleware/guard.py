@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.config import WebSettings
-from pipeline.ranges import canonical_host, is_address, is_loopback_host
+from pipeline.settings.ranges import canonical_host, is_address, is_loopback_host
+from pipeline.settings.sections import WebSettings
 from pipeline.web.middleware import token_attempts
 from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_foreign_form, is_upload
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback

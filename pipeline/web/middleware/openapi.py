@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.config import WebSettings
+from pipeline.settings.sections import WebSettings
 from pipeline.web.middleware.problems import PROBLEM_JSON
 
 Answers = dict[int | str, dict[str, Any]]

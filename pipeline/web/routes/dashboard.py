@@ -14,9 +14,9 @@ from markupsafe import Markup
 from sqlalchemy import Engine
 
 from db.queries import listing, overview, review
-from pipeline.config import WatchSettings
 from pipeline.reports import drift_alarms
 from pipeline.reports.calendar_days import bounds, day_of
+from pipeline.settings.sections import WatchSettings
 from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.services import correct_files
 from pipeline.web.services.context import AppContext, ContextDep, Page

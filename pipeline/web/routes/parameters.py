@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import Path
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pipeline.ranges import LARGEST_INTEGER, to_utc
+from pipeline.settings.ranges import LARGEST_INTEGER, to_utc
 
 MOST_ROWS = 1000
 

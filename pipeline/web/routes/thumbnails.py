@@ -15,9 +15,9 @@ from starlette.datastructures import Headers
 
 from db.queries.listing import result
 from db.schema.file_names import unescape
-from pipeline.config import Settings
 from pipeline.decision import FAILED
 from pipeline.files.links import target_of
+from pipeline.settings.config import Settings
 from pipeline.web.middleware.conditional import is_fresh
 from pipeline.web.middleware.etags import tag_of
 from pipeline.web.middleware.openapi import ALWAYS, answers

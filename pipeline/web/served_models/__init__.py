@@ -1,5 +1,5 @@
 """Models that the pages use: a pool of classifier processes, and the figures of each model.
 
-Imports `classifier`, `files`, `learning`, `web.middleware`, `web.views`, `db`, `models` and the root of
-`pipeline`.
+Imports `classifier`, `files`, `learning`, `settings`, `web.middleware`, `web.views`, `db`, `models` and the
+root of `pipeline`.
 """

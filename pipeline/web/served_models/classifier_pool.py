@@ -17,7 +17,7 @@ from pipeline.child_process import Main
 from pipeline.classifier.client import ProcessClassifier, classify_files
 from pipeline.classifier.messages import ClassificationResult, Explain, Heatmap
 from pipeline.classifier.serve import serve
-from pipeline.config import Settings
+from pipeline.settings.config import Settings
 from pipeline.web.served_models.child_thread import ChildThread
 
 MOST_CLASSIFIERS = 2

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from models.bundle.bundle import Bundle
 from models.labels import NEITHER
-from pipeline.config import Settings
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
+from pipeline.settings.config import Settings
 from pipeline.web.served_models.model_registry import ModelRegistry
 
 TAKEN = {"s": "skip", "u": "undo", "a": "all"}

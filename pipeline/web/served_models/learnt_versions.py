@@ -11,12 +11,12 @@ from models.bundle.bundle import Bundle
 from models.bundle.manifest import Figure
 from models.errors import BundleError
 from models.inference.engines import answering
-from pipeline.config import Settings
 from pipeline.errors import ModelError
 from pipeline.learning.diary import moment
 from pipeline.learning.listing import Listed, listing
 from pipeline.learning.record import DamagedRecord, Record, Step
 from pipeline.learning.versions import Family, family
+from pipeline.settings.config import Settings
 from pipeline.web.served_models import promised_figures
 
 SHOWN = ("precision_at_threshold", "coverage_at_threshold")

@@ -11,8 +11,8 @@ from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
 from models.errors import BundleError
 from models.inference.engines import answering
-from pipeline.config import Settings
 from pipeline.learning.listing import listing
+from pipeline.settings.config import Settings
 from pipeline.web.served_models import promised_figures
 
 

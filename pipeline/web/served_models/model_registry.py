@@ -22,11 +22,11 @@ from models.bundle.cache import cache_folder
 from models.errors import BundleError
 from models.inference import imagenet_bundle
 from models.inference.engines import Kind, answering
-from pipeline.config import Settings
 from pipeline.errors import ModelError
 from pipeline.learning import refusal, versions
 from pipeline.learning.in_use import answering_first
 from pipeline.learning.versions import Family, Version
+from pipeline.settings.config import Settings
 from pipeline.web.middleware.problems import Problem
 
 log = logging.getLogger(__name__)

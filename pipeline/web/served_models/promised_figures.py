@@ -9,7 +9,7 @@ from models.bundle.bundle import Bundle
 from models.bundle.manifest import Figure
 from models.calibration import Threshold, wilson
 from pipeline.classifier.configured_model import policy
-from pipeline.config import Settings
+from pipeline.settings.config import Settings
 
 USUAL = 0.995
 """The default target precision of `train`."""

@@ -18,8 +18,8 @@ from pipeline.classifier.classify_files import Classified, judged
 from pipeline.classifier.configured_model import policy
 from pipeline.classifier.messages import Explain
 from pipeline.classifier.supervised_child import ClosingError
-from pipeline.config import Settings
 from pipeline.decision import Policy
+from pipeline.settings.config import Settings
 from pipeline.web.middleware.problems import TRY_AGAIN, Problem
 from pipeline.web.served_models.child_thread import FullError
 from pipeline.web.served_models.model_registry import Choice

@@ -9,9 +9,9 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from db.queries import listing
-from pipeline.config import Settings
 from pipeline.corrections.own_folders import own_folders, with_own_folders
 from pipeline.learning.learning_process import LearningProcess
+from pipeline.settings.config import Settings
 from pipeline.web.middleware.sessions import Sessions
 from pipeline.web.middleware.token_attempts import Attempts
 from pipeline.web.served_models.classifier_pool import ClassifierPool

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from db.connection.engine import assert_in_place, open_database
 from db.connection.errors import DatabaseError
-from pipeline.config import Settings
+from pipeline.settings.config import Settings
 
 Access = Literal["read", "write"]
 

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from db.queries.listing import arrived_as
-from pipeline.config import Settings
 from pipeline.files import moves
-from pipeline.permissions import as_usual
+from pipeline.files.permissions import as_usual
+from pipeline.settings.config import Settings
 from pipeline.watch.ignore_rules import ignorer
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services.database import DatabaseProvider

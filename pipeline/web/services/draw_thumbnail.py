@@ -17,8 +17,8 @@ from threading import Lock
 from models.images.decode import UnreadableImage, fit
 from pipeline.classifier.encode_jpeg import encode_jpeg
 from pipeline.classifier.messages import Ready
-from pipeline.config import LimitSettings
 from pipeline.files.safe_open import opened
+from pipeline.settings.sections import LimitSettings
 
 THREADS = 2
 MEMORY_BYTES = 4_000_000_000

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.child_process import Main
 from pipeline.classifier.supervised_child import ChildFailed, ClosingError, FailureReason, SupervisedChild
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from pipeline.web.served_models.child_thread import ChildThread, FullError
 from pipeline.web.services.draw_thumbnail import THREADS, Thumbnail, ThumbnailRequest, draw_thumbnails
 

@@ -22,8 +22,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
-from pipeline.config import LimitSettings
 from pipeline.processes import is_running
+from pipeline.settings.sections import LimitSettings
 from pipeline.web.middleware.problems import Problem
 
 PREFIX = ".pawsort-upload-"

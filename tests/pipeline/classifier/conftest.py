@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.classifier.client import ProcessClassifier
 from pipeline.classifier.messages import ClassificationResult
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from tests.support.child_mains import stub_child
 
 ROOT = Path(__file__).parents[3]

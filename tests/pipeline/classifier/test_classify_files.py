@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.classifier.client import ProcessClassifier, classify_files
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from tests.pipeline.classifier.conftest import Files
 from tests.support.stub_classifier import (
     StubClassifier,

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.classifier.client import ChildLost, ProcessClassifier
 from pipeline.classifier.messages import Explain
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from tests.pipeline.classifier.conftest import ROOT, Clock, Files, collect, gone, make, until_ready
 from tests.support.stub_classifier import (
     LABELS,

@@ -86,7 +86,7 @@ ORPHAN = """
 import sys, time
 from pathlib import Path
 from pipeline.classifier.client import ProcessClassifier
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from tests.support.child_mains import stub_child
 if __name__ == "__main__":
     classifier = ProcessClassifier(Path("good"), "auto", LimitSettings(), child=stub_child)

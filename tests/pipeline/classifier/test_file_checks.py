@@ -15,8 +15,8 @@ from PIL import Image
 
 from models.images.decode import UnreadableImage, decode
 from pipeline.classifier.file_checks import Admitted, Fingerprint, examine, fingerprint
-from pipeline.config import LimitSettings
 from pipeline.files.safe_open import NotRegularError, leased
+from pipeline.settings.sections import LimitSettings
 from tests.support.pictures import EXIF_FOLDER, FORMATS, chunk, encode, exif, noise, png, png_bomb, scene
 
 LIMITS = LimitSettings()

@@ -19,7 +19,7 @@ from models.images import headers
 from models.images.decode import UnreadableImage
 from pipeline.classifier import image_loader
 from pipeline.classifier.image_loader import Batches, load, read, sliced
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from tests.support.pictures import FORMATS, encode, scene
 
 SIZE = 32

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
 from pipeline.classifier import classify_files
 from pipeline.classifier.classify_files import photos, preview
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.files.safe_open import open_regular
+from pipeline.settings import config
 from tests.support.stub_classifier import BUNDLE
 from tests.support.tree import deep
 

@@ -25,7 +25,7 @@ from pipeline.classifier.serve import (
     classify_batch,
     crop_answer,
 )
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from tests.support.stub_classifier import LABELS, RednessEngine
 
 

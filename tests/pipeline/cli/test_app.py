@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline.classifier.messages import ClassificationResult
-from pipeline.config import Settings
+from pipeline.settings.config import Settings
 from pipeline.web.web_process import WebProcess
 from tests.pipeline.cli.conftest import Run
 
@@ -306,7 +306,7 @@ def test_repair_says_what_it_leaves_and_exits_with_1(run: Run, filed: Path) -> N
 
 
 def test_repair_is_refused_while_a_worker_is_at_work(run: Run, filed: Path) -> None:
-    from pipeline import config
+    from pipeline.settings import config
     from pipeline.worker.locks import worker_lock
 
     with worker_lock(config.load(Path("config.yaml"))):

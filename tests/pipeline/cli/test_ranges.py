@@ -13,9 +13,10 @@ import typer
 from pydantic import ValidationError
 
 from pipeline.cli import app
-from pipeline.config import Settings, WebSettings
 from pipeline.errors import SettingsError
-from pipeline.ranges import LARGEST_INTEGER
+from pipeline.settings.config import Settings
+from pipeline.settings.ranges import LARGEST_INTEGER
+from pipeline.settings.sections import WebSettings
 from tests.support.installation import Installation
 
 HOSTILE = (
@@ -63,7 +64,7 @@ Call = Callable[..., tuple[int, str]]
 def call(pawsort: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """Run a command on an installation with a file in it; return its code and what it printed to stderr."""
     monkeypatch.chdir(pawsort.settings.base)
-    monkeypatch.setattr("pipeline.logs.set_up", lambda settings: None)
+    monkeypatch.setattr("pipeline.logs.set_up", lambda format, level: None)
     monkeypatch.setattr("pipeline.cli.serve_command.load", unready)
     # Made once, since that takes longer than most calls.
     monkeypatch.setattr(app, "app", GROUP)

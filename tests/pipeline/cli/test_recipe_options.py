@@ -28,7 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         raise AskedError
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr("pipeline.logs.set_up", lambda settings: None)
+    monkeypatch.setattr("pipeline.logs.set_up", lambda format, level: None)
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> TrainOptions:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import config
 from pipeline.cli import app
-from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import correct
+from pipeline.settings import config
+from pipeline.settings.config import Settings
 from tests.support.installation import SMALL, Installation
 from tests.support.model_versions import WORSE, add_version, small_bundle
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Settings
 from pipeline.doctor import check, repair
 from pipeline.doctor.problem import Problem
+from pipeline.settings.config import Settings
 from tests.support.installation import SMALL, Installation
 from tests.support.oracle import files_below, read
 

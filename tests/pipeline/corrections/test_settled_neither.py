@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
 from pipeline.by_hand.folder_labels import labels_of
 from pipeline.classifier.configured_model import refuse_class_for_neither
 from pipeline.errors import SettingsError
+from pipeline.settings import config
 from pipeline.web.served_models.label_choices import answers
 from tests.support.installation import FOLDERS, QUICK, Installation
 from tests.support.stub_classifier import BUNDLE

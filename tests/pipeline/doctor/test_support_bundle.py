@@ -13,9 +13,10 @@ from typing import get_type_hints
 
 import pytest
 
-from pipeline.config import Settings, WebSettings
 from pipeline.doctor import support_bundle
 from pipeline.doctor.check import examine
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import WebSettings
 from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
 from tests.support.installation import Installation
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
 from pipeline.import_path import interpreter
 from pipeline.learning import versions
 from pipeline.learning.listing import ChallengerNotice
 from pipeline.learning.nightly import NICENESS, NightlyLearning
+from pipeline.settings import config
 from tests.support.installation import wait
 from tests.support.model_versions import WORSE, add_version, small_bundle
 

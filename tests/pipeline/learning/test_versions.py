@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
 from pipeline.classifier.configured_model import load_bundle
-from pipeline.config import Settings
 from pipeline.errors import LockError, ModelError, SettingsError
 from pipeline.learning import learn_status, versions
 from pipeline.learning.listing import Listed, challenger, listing
 from pipeline.learning.record import Record
+from pipeline.settings import config
+from pipeline.settings.config import Settings
 from tests.support.crash import Mortal
 from tests.support.model_versions import WORSE, add_version, damage, small_bundle
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
+from pipeline.settings import config
 from pipeline.setup import new_installation
 from tests.pipeline.cli.conftest import Run
 

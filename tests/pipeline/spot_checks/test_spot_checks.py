@@ -16,12 +16,12 @@ import pytest
 from db.queries import spot_checks
 from models import calibration
 from models.bundle.bundle import Bundle
-from pipeline import config
 from pipeline.classifier import own_threshold
 from pipeline.classifier.answer_key import answer_key
 from pipeline.classifier.configured_model import load_bundle, policy
 from pipeline.cli import app
 from pipeline.errors import LockError
+from pipeline.settings import config
 from pipeline.spot_checks import draw, figures
 from pipeline.spot_checks.ask import Questions
 from pipeline.worker import service, status
@@ -175,7 +175,7 @@ def test_figures_tell_each_class_month_coverage_and_what_is_needed(
 def command(
     pawsort: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Any]:
-    monkeypatch.setattr("pipeline.logs.set_up", lambda settings: None)
+    monkeypatch.setattr("pipeline.logs.set_up", lambda format, level: None)
 
     def run(*words: str) -> str:
         monkeypatch.setattr(sys, "argv", ["pawsort", "--config", str(pawsort.config), *words])

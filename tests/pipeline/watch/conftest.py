@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from pipeline.config import WatchSettings
+from pipeline.settings.sections import WatchSettings
 from pipeline.watch.inbox import Inbox, SettledFile
 
 QUIET = 0.05

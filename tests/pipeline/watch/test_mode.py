@@ -101,7 +101,7 @@ def test_the_kernels_own_limit_of_watches_is_met_in_nested_folders(folder: Path)
     script = (
         "import sys\nfrom pathlib import Path\n"
         "open('/proc/sys/user/max_inotify_watches', 'w').write('5')\n"
-        "from pipeline.config import WatchSettings\nfrom pipeline.watch.inbox import Inbox\n"
+        "from pipeline.settings.sections import WatchSettings\nfrom pipeline.watch.inbox import Inbox\n"
         "inbox = Inbox(Path(sys.argv[1]), WatchSettings(mode='native'))\n"
         "inbox.start(); inbox.poll(); print(inbox.status().note); inbox.stop()\n"
     )

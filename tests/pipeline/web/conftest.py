@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute
 
 from models.bundle import bundle as bundles
 from models.bundle.bundle import Bundle
-from pipeline.config import Settings, WebSettings
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import WebSettings
 from pipeline.web.app import create_app
 from pipeline.web.served_models.model_registry import SHIPPED
 from pipeline.web.services import recent_answers

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from db.connection.engine import writing
-from pipeline.config import WebSettings
+from pipeline.settings.sections import WebSettings
 from pipeline.web.served_models.model_registry import SHIPPED
 from tests.end_to_end.browser import Window, chromium
 from tests.pipeline.web.conftest import photo

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import WebSettings
 from pipeline.reports.daily import Reporter
+from pipeline.settings.sections import WebSettings
 from tests.end_to_end.browser import Window, chromium
 from tests.support.installation import Installation
 from tests.support.live_server import running

@@ -22,8 +22,9 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 
-from pipeline.config import LimitSettings, Settings, WebSettings
 from pipeline.errors import SettingsError
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import LimitSettings, WebSettings
 from pipeline.web import connections, server
 from pipeline.web.middleware.busy import is_loopback
 from pipeline.web.middleware.guard import Hosts

@@ -12,9 +12,9 @@ import pytest
 from models.bundle.weights import pack
 from models.bundle.write_bundle import compose, write
 from pipeline.classifier.configured_model import load_bundle, outcome_folders
-from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import correct
 from pipeline.errors import ModelError, SettingsError
+from pipeline.settings.config import Settings
 from pipeline.worker.loop import Worker
 from tests.models.conftest import manifest
 from tests.support import stub_answers, stub_classifier

@@ -11,7 +11,7 @@ import pytest
 from db.schema.tables import files
 from models.bundle.bundle import Bundle
 from pipeline.classifier.answer_key import answer_key
-from pipeline.config import DecisionSettings, LimitSettings
+from pipeline.settings.sections import DecisionSettings, LimitSettings
 from tests.pipeline.worker.repeats import OTHER, change, come_back, correct, database, live, undo
 from tests.support.installation import Installation
 from tests.support.stub_answers import ADMITTED, BRIGHTNESS, REASONS, SCORES

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
-from pipeline.config import Settings
 from pipeline.errors import LockError
+from pipeline.settings import config
+from pipeline.settings.config import Settings
 from pipeline.worker.locks import holder, worker_lock
 from pipeline.worker.startup import prepare_folders
 
@@ -86,7 +86,7 @@ def test_the_lock_is_free_after_its_worker(tmp_path: Path) -> None:
 def test_the_lock_is_free_after_a_worker_that_was_killed(tmp_path: Path) -> None:
     site = settings(tmp_path)
     code = (
-        "import sys, time; from pathlib import Path; from pipeline import config\n"
+        "import sys, time; from pathlib import Path; from pipeline.settings import config\n"
         "from pipeline.worker import locks\n"
         "with locks.worker_lock(config.load(Path(sys.argv[1]))): print('held', flush=True); time.sleep(60)"
     )

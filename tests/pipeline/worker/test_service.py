@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from db.connection.engine import DatabaseUnavailable, open_database
-from pipeline import config
-from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.errors import DatabaseError, LockError, PawsortError
+from pipeline.settings import config
+from pipeline.settings.config import Settings
 from pipeline.worker import service, startup
 from pipeline.worker.heartbeat import FILE_NAME, read
 from tests.support.installation import SMALL, Installation

@@ -4,7 +4,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeline import config
+from pipeline.settings import config
 from pipeline.worker import status
 from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
 from pipeline.worker.locks import worker_lock

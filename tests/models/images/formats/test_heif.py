@@ -13,7 +13,7 @@ from models.images.decode import UnreadableImage, decode
 from models.images.formats.heif import clean_aperture, plain_avif
 from models.images.headers import read_header
 from pipeline.classifier.file_checks import examine
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from tests.support.heif_files import aperture, box, still, track
 from tests.support.pictures import encode, noise, scene
 

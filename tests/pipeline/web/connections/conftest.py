@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from pipeline.config import Settings
+from pipeline.settings.config import Settings
 from pipeline.web import connections
 from pipeline.web.connections import HeaderTimeoutProtocol
 from tests.support.live_server import PATIENCE, running

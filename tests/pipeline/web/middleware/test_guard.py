@@ -5,7 +5,7 @@ import logging
 import pytest
 from starlette.datastructures import Headers
 
-from pipeline.config import WebSettings
+from pipeline.settings.sections import WebSettings
 from pipeline.web.middleware import request_log
 from pipeline.web.middleware.guard import (
     HEADERS,
@@ -243,10 +243,9 @@ def test_a_path_with_a_newline_is_one_line_of_the_log(
     client: TestClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from pipeline import logs
-    from pipeline.config import LogSettings
 
     before = logging.getLogger().handlers[:], logging.getLogger().level
-    logs.set_up(LogSettings(level="debug"))
+    logs.set_up(level="debug")
     try:
         client.get("/x%0aWARNING%20all%20is%20lost")
     finally:

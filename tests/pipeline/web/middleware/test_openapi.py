@@ -10,8 +10,9 @@ import hypothesis
 import pytest
 
 from db.queries import listing
-from pipeline.config import Settings, WebSettings
 from pipeline.decision import SHOWN_COLUMNS
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import WebSettings
 from pipeline.web.app import create_app
 from pipeline.web.middleware.openapi import Row
 from tests.pipeline.web.conftest import TestClient

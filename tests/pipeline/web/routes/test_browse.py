@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import ReportSettings, Settings
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import ReportSettings
 from pipeline.web.routes import browse
 from pipeline.web.routes.filters import Filters, choice_of, filters_of
 from tests.pipeline.web.conftest import HTML, TestClient

@@ -13,7 +13,7 @@ from models.bundle.bundle import Bundle, load
 from models.bundle.manifest import EVALUATION
 from models.inference.engines import answering
 from models.training.options import TrainOptions
-from pipeline.config import DecisionSettings
+from pipeline.settings.sections import DecisionSettings
 from pipeline.web.served_models import measured_figures, promised_figures
 from pipeline.web.served_models.measured_figures import Confusion
 from pipeline.web.views.formatting import percent

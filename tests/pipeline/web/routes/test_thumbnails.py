@@ -8,7 +8,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from pipeline.web.routes.thumbnails import below
 from pipeline.web.services.draw_thumbnail import Thumbnail, ThumbnailRequest, draw
 from tests.pipeline.web.conftest import TestClient

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from fastapi.routing import APIRoute
 
-from pipeline.config import LimitSettings, Settings
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import LimitSettings
 from pipeline.web.app import ROUTERS
 from pipeline.web.middleware.body_limits import SMALL_BODY, is_upload
 from pipeline.web.services import classify_uploads

@@ -9,8 +9,9 @@ import pytest
 from pipeline.classifier import supervised_child
 from pipeline.classifier.messages import Explain
 from pipeline.classifier.supervised_child import ClosingError
-from pipeline.config import LimitSettings, Settings
 from pipeline.errors import ModelError
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import LimitSettings
 from pipeline.web.served_models import classifier_pool
 from pipeline.web.served_models.child_thread import FullError
 from pipeline.web.served_models.classifier_pool import ClassifierPool

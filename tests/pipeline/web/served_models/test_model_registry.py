@@ -7,8 +7,8 @@ import pytest
 
 from models.bundle.bundle import MANIFEST
 from models.bundle.cache import cache_folder
-from pipeline.config import Settings
 from pipeline.learning import versions
+from pipeline.settings.config import Settings
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.served_models.model_registry import SHIPPED, ModelRegistry
 from tests.support.model_versions import add_version, damage, small_bundle

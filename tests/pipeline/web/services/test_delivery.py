@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Settings, WatchSettings
 from pipeline.files import moves
-from pipeline.permissions import limited
+from pipeline.files.permissions import limited
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import WatchSettings
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services import delivery as delivering
 from pipeline.web.services.database import DatabaseProvider

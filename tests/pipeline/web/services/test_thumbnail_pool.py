@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.classifier import supervised_child
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from pipeline.web.services import thumbnail_pool
 from pipeline.web.services.thumbnail_pool import BusyError, ThumbnailPool
 from tests.support.child_mains import dying_thumbnail_child

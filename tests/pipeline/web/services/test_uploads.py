@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from pipeline.config import LimitSettings
+from pipeline.settings.sections import LimitSettings
 from pipeline.watch.ignore_rules import is_temporary
 from pipeline.web.middleware.body_limits import SILENCE_SECONDS, BodyLimiter
 from pipeline.web.middleware.problems import Problem

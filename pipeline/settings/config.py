@@ -9,138 +9,38 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Literal, Self
-from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import Field, ValidationError, field_serializer, field_validator, model_validator
+from pydantic import Field, ValidationError, field_serializer, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from db.connection import paths_in_urls
 from models import plain_yaml, regular_files
-from pipeline import overlapping_folders
 from pipeline.errors import SettingsError
-from pipeline.ranges import (
+from pipeline.settings import overlapping_folders
+from pipeline.settings.messages import explain, inbox_of, siblings
+from pipeline.settings.ranges import FilingAction, Folder, ModelName, Words
+from pipeline.settings.sections import (
     HIDDEN,
-    FilingAction,
+    BatchSettings,
+    DecisionSettings,
+    EngineKind,
     FilingSettings,
-    Folder,
-    HostAddress,
-    HostName,
-    ModelName,
+    LearnSettings,
+    LimitSettings,
+    LogSettings,
     OutcomeSettings,
-    PatternText,
-    Section,
-    TimeOfDay,
-    TimeZone,
-    Token,
-    Words,
-    explain,
-    inbox_of,
-    is_loopback_host,
+    Permissions,
+    ReportSettings,
+    WatchSettings,
+    WebSettings,
     known_settings,
-    no_boolean,
-    siblings,
 )
 
 FILE_NAME = "config.yaml"
 PREFIX = "PAWSORT_"
 FILE_VARIABLE = "PAWSORT_CONFIG"  # names the settings file of every command that is given none
-
-Permissions = Literal["private", "group", "umask"]
-
-
-class DecisionSettings(Section):
-    """When a file is filed, and when it goes to uncertain/ for review."""
-
-    target_precision: float = Field(0.995, ge=0.5, le=1.0)
-    min_confidence: float | None = Field(None, ge=0.0, le=1.0)
-    calibration: Literal["model", "own"] = "model"
-
-
-class BatchSettings(Section):
-    """Number of files that are classified together, and how long the first waits for others."""
-
-    size: int = Field(64, ge=1, le=1024)
-    wait_seconds: float = Field(0.2, ge=0.0, le=60.0)
-
-
-class WatchSettings(Section):
-    """How new files are noticed, when they count as complete, and whether `sorted` is followed."""
-
-    mode: Literal["auto", "native", "polling"] = "auto"
-    settle_seconds: float = Field(2.0, ge=0.0, le=3600.0)
-    rescan_seconds: float = Field(60.0, ge=0.001, le=86400.0)
-    ignore: tuple[PatternText, ...] = ()
-    sorted: bool = True
-
-    _booleans = field_validator("mode", "settle_seconds", "rescan_seconds", mode="before")(no_boolean)
-
-
-class LimitSettings(Section):
-    """Limits for reading and decoding a file; only the first frame of an animation is decoded."""
-
-    file_mb: float = Field(200.0, ge=1e-6, le=1e6)
-    megapixels: float = Field(200.0, ge=1e-6, le=1e6)
-    frames: int = Field(100_000, ge=1, le=1_000_000_000)
-    decode_seconds: float = Field(30.0, ge=0.001, le=86400.0)
-    attempts: int = Field(2, ge=1, le=1000)
-
-    @property
-    def file_bytes(self) -> int:
-        """Largest file that is read, in bytes."""
-        return int(self.file_mb * 1_000_000)
-
-    @property
-    def pixels(self) -> int:
-        """Largest width x height that is decoded."""
-        return int(self.megapixels * 1_000_000)
-
-
-class ReportSettings(Section):
-    """When the nightly reports are written, and the time zone of their days."""
-
-    at: TimeOfDay = "00:10"
-    timezone: TimeZone = "UTC"
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The time zone in which days begin and end."""
-        return ZoneInfo(self.timezone)
-
-
-class WebSettings(Section):
-    """Address of the web pages; any other than loopback needs a token."""
-
-    host: HostAddress = "127.0.0.1"
-    port: int = Field(8420, ge=1, le=65535)
-    token: Token | None = None
-    hosts: tuple[HostName, ...] = ()
-
-    @model_validator(mode="after")
-    def _token_beyond_loopback(self) -> Self:
-        if self.token is None and not is_loopback_host(self.host):
-            raise ValueError(f"host {self.host} can be reached by other machines: expected a token too")
-        return self
-
-
-class LearnSettings(Section):
-    """When a model is learnt from what people said, in the time zone of the reports, and who promotes it."""
-
-    at: TimeOfDay | None = None
-    min_new: int = Field(50, ge=1, le=1_000_000)
-    promote: Literal["ask", "auto"] = "ask"
-
-
-class LogSettings(Section):
-    """Format and level of the log on stderr."""
-
-    format: Literal["text", "json"] = "text"
-    level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-EngineKind = Literal["auto", "tensorflow", "openvino", "int8"]
-"""As `models.inference.engines.Kind`; that module takes time to import."""
 
 
 class Settings(BaseSettings):

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline.config import Permissions, Settings
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import Permissions
 
 MASKS: dict[Permissions, int] = {"private": 0o077, "group": 0o027}
 """Mode bits that none of Pawsort's own files and folders has."""

@@ -9,16 +9,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, Field
 
-from models import plain_yaml
 from pipeline.control_characters import CONTROL
 
 LARGEST_INTEGER = 2**63 - 1
@@ -70,6 +67,15 @@ def _folder(path: Path) -> Path:
 def _model(name: str) -> str:
     _folder(Path(_without_control(name)))
     return name
+
+
+def folder_in_sorted(name: str) -> str:
+    """Return the name of a folder in `sorted`, which may be written with that before it."""
+    folder = name.removeprefix("sorted/")
+    _folder(Path(_without_control(folder)))
+    if not folder or "/" in folder or folder.startswith(".") or folder in ("failed", "duplicates"):
+        raise ValueError("expected the name of a folder in `sorted`, such as uncertain or neither")
+    return folder
 
 
 def _known_timezone(name: str) -> str:
@@ -168,123 +174,3 @@ Token = Annotated[
     AfterValidator(_without_control),
 ]
 """A token, as a header can have it."""
-
-
-def no_boolean(value: object) -> object:
-    """Return `value`. Raises ValueError for a boolean: no setting is one, and it would count as 0 or 1."""
-    if isinstance(value, bool):
-        raise ValueError("expected no true, false, yes, no, on or off")
-    return value
-
-
-HIDDEN = ("base", "inbox_actions")
-"""Fields of the settings that no file and no variable may set."""
-
-
-class Section(BaseModel):
-    """A section of the settings: frozen, without unknown keys, and without booleans for numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    _booleans = field_validator("*", mode="before")(no_boolean)
-
-
-class InboxSettings(Section):
-    """A watched folder; `action` is None if it is that of all inboxes."""
-
-    path: Folder
-    action: FilingAction | None = None
-
-
-class FilingSettings(Section):
-    """How files are taken from the inboxes that do not say it themselves.
-
-    `companions`: files that belong to a photo, such as sidecars, are moved with it.
-    """
-
-    action: FilingAction = "move"
-    companions: bool = True
-
-    _booleans = field_validator("action", mode="before")(no_boolean)
-
-
-def _outcome(name: str) -> str:
-    """Return the name of a folder in `sorted`, which may be written with that before it."""
-    folder = name.removeprefix("sorted/")
-    _folder(Path(_without_control(folder)))
-    if not folder or "/" in folder or folder.startswith(".") or folder in ("failed", "duplicates"):
-        raise ValueError("expected the name of a folder in `sorted`, such as uncertain or neither")
-    return folder
-
-
-class OutcomeSettings(Section):
-    """Where photos go that have no class: `neither` is the folder of those that a person called so."""
-
-    neither: Annotated[str, AfterValidator(_outcome)] = "uncertain"
-
-
-def inbox_of(number: int, item: Any) -> tuple[Any, FilingAction | None]:
-    """Return the path and the action of one item of `inboxes`. Raises ValidationError."""
-    if not isinstance(item, dict):
-        return item, None
-    try:
-        inbox = InboxSettings.model_validate(item)
-    except ValidationError as error:
-        problems = [_within(("inboxes", number), problem) for problem in error.errors()]
-        raise ValidationError.from_exception_data("Settings", problems) from error
-    return inbox.path, inbox.action
-
-
-def _within(place: tuple[str | int, ...], problem: ErrorDetails) -> InitErrorDetails:
-    kind: str | PydanticCustomError = problem["type"]
-    if kind == "extra_forbidden":
-        known = ", ".join(known_settings(InboxSettings))
-        kind = PydanticCustomError("unknown_key", "unknown key; known: {known}", {"known": known})
-    loc, input, ctx = (*place, *problem["loc"]), problem["input"], problem.get("ctx", {})
-    return InitErrorDetails(type=kind, loc=loc, input=input, ctx=ctx)
-
-
-EXPECTED = {
-    "tuple_type": "expected a list, such as [inbox]",
-    "string_type": "expected text; write it in quotes",  # YAML makes numbers of 12:30, and dates
-    "path_type": "expected the path of a folder; write it in quotes",
-    "model_type": "expected settings, indented below it",
-}
-"""Messages for kinds of errors, where pydantic's own speak of classes."""
-
-
-def explain(path: Path, error: ValidationError, model: type[BaseModel], prefix: str) -> str:
-    """Return a line for each wrong value of the settings file `path`, or of a variable with this prefix."""
-    return "\n".join(_explain_one(path, problem, model, prefix) for problem in error.errors())
-
-
-def _explain_one(path: Path, problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str:
-    keys = [str(part) for part in problem["loc"]]
-    where, source = ".".join(keys), str(path)
-    variable = prefix + "__".join(keys).upper()
-    if variable in os.environ:
-        source = f"environment variable {variable}"
-    if problem["type"] == "extra_forbidden":
-        return f"{source}: {where}: unknown key; known: {', '.join(siblings(model, keys))}"
-    expected = EXPECTED.get(problem["type"], problem["msg"])
-    if keys[-1] in ("token", "database"):  # a log must not have a password
-        return f"{source}: {where}: {expected}"
-    return f"{source}: {where}: {expected}; got {plain_yaml.quoted(problem['input'])}"
-
-
-def siblings(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
-    """Return the names of the settings in the section of the last of `keys`."""
-    section = model
-    for key in keys[:-1]:
-        field = section.model_fields.get(key)
-        if field is None or not (
-            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        ):
-            return known_settings(section)
-        section = field.annotation
-    return known_settings(section)
-
-
-def known_settings(model: type[BaseModel]) -> list[str]:
-    """Return the names of the settings of a section."""
-    return [name for name in model.model_fields if name not in HIDDEN]

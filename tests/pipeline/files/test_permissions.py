@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
-from pipeline.config import Settings
 from pipeline.corrections.correct_undo_retry import moves_lock
+from pipeline.files.permissions import as_usual, exposed, limited, make_folder
 from pipeline.learning.learn_status import learning
-from pipeline.permissions import as_usual, exposed, limited, make_folder
+from pipeline.settings import config
+from pipeline.settings.config import Settings
 from pipeline.worker import service, startup
 from tests.pipeline.worker.test_service import SETTINGS
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 
-WORKER = str(Path(__file__).parents[2] / "run_worker.py")
+WORKER = str(Path(__file__).parents[3] / "run_worker.py")
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from db.connection import address
-from pipeline import config
 from pipeline.errors import SettingsError
+from pipeline.settings import config
 
-SHIPPED = Path(__file__).parents[2] / "config.yaml"
+SHIPPED = Path(__file__).parents[3] / "config.yaml"
 
 
 @pytest.fixture

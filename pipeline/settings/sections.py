@@ -1,0 +1,165 @@
+"""Sections of the settings: their keys, defaults and limits; `config.Settings` has one field for each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pipeline.settings.ranges import (
+    FilingAction,
+    Folder,
+    HostAddress,
+    HostName,
+    PatternText,
+    TimeOfDay,
+    TimeZone,
+    Token,
+    folder_in_sorted,
+    is_loopback_host,
+)
+
+Permissions = Literal["private", "group", "umask"]
+
+
+EngineKind = Literal["auto", "tensorflow", "openvino", "int8"]
+"""As `models.inference.engines.Kind`; that module takes time to import."""
+
+
+def no_boolean(value: object) -> object:
+    """Return `value`. Raises ValueError for a boolean: no setting is one, and it would count as 0 or 1."""
+    if isinstance(value, bool):
+        raise ValueError("expected no true, false, yes, no, on or off")
+    return value
+
+
+HIDDEN = ("base", "inbox_actions")
+"""Fields of the settings that no file and no variable may set."""
+
+
+class Section(BaseModel):
+    """A section of the settings: frozen, without unknown keys, and without booleans for numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    _booleans = field_validator("*", mode="before")(no_boolean)
+
+
+class InboxSettings(Section):
+    """A watched folder; `action` is None if it is that of all inboxes."""
+
+    path: Folder
+    action: FilingAction | None = None
+
+
+class FilingSettings(Section):
+    """How files are taken from the inboxes that do not say it themselves.
+
+    `companions`: files that belong to a photo, such as sidecars, are moved with it.
+    """
+
+    action: FilingAction = "move"
+    companions: bool = True
+
+    _booleans = field_validator("action", mode="before")(no_boolean)
+
+
+class OutcomeSettings(Section):
+    """Where photos go that have no class: `neither` is the folder of those that a person called so."""
+
+    neither: Annotated[str, AfterValidator(folder_in_sorted)] = "uncertain"
+
+
+class DecisionSettings(Section):
+    """When a file is filed, and when it goes to uncertain/ for review."""
+
+    target_precision: float = Field(0.995, ge=0.5, le=1.0)
+    min_confidence: float | None = Field(None, ge=0.0, le=1.0)
+    calibration: Literal["model", "own"] = "model"
+
+
+class BatchSettings(Section):
+    """Number of files that are classified together, and how long the first waits for others."""
+
+    size: int = Field(64, ge=1, le=1024)
+    wait_seconds: float = Field(0.2, ge=0.0, le=60.0)
+
+
+class WatchSettings(Section):
+    """How new files are noticed, when they count as complete, and whether `sorted` is followed."""
+
+    mode: Literal["auto", "native", "polling"] = "auto"
+    settle_seconds: float = Field(2.0, ge=0.0, le=3600.0)
+    rescan_seconds: float = Field(60.0, ge=0.001, le=86400.0)
+    ignore: tuple[PatternText, ...] = ()
+    sorted: bool = True
+
+    _booleans = field_validator("mode", "settle_seconds", "rescan_seconds", mode="before")(no_boolean)
+
+
+class LimitSettings(Section):
+    """Limits for reading and decoding a file; only the first frame of an animation is decoded."""
+
+    file_mb: float = Field(200.0, ge=1e-6, le=1e6)
+    megapixels: float = Field(200.0, ge=1e-6, le=1e6)
+    frames: int = Field(100_000, ge=1, le=1_000_000_000)
+    decode_seconds: float = Field(30.0, ge=0.001, le=86400.0)
+    attempts: int = Field(2, ge=1, le=1000)
+
+    @property
+    def file_bytes(self) -> int:
+        """Largest file that is read, in bytes."""
+        return int(self.file_mb * 1_000_000)
+
+    @property
+    def pixels(self) -> int:
+        """Largest width x height that is decoded."""
+        return int(self.megapixels * 1_000_000)
+
+
+class ReportSettings(Section):
+    """When the nightly reports are written, and the time zone of their days."""
+
+    at: TimeOfDay = "00:10"
+    timezone: TimeZone = "UTC"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which days begin and end."""
+        return ZoneInfo(self.timezone)
+
+
+class WebSettings(Section):
+    """Address of the web pages; any other than loopback needs a token."""
+
+    host: HostAddress = "127.0.0.1"
+    port: int = Field(8420, ge=1, le=65535)
+    token: Token | None = None
+    hosts: tuple[HostName, ...] = ()
+
+    @model_validator(mode="after")
+    def _token_beyond_loopback(self) -> Self:
+        if self.token is None and not is_loopback_host(self.host):
+            raise ValueError(f"host {self.host} can be reached by other machines: expected a token too")
+        return self
+
+
+class LearnSettings(Section):
+    """When a model is learnt from what people said, in the time zone of the reports, and who promotes it."""
+
+    at: TimeOfDay | None = None
+    min_new: int = Field(50, ge=1, le=1_000_000)
+    promote: Literal["ask", "auto"] = "ask"
+
+
+class LogSettings(Section):
+    """Format and level of the log on stderr."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def known_settings(model: type[BaseModel]) -> list[str]:
+    """Return the names of the settings of a section."""
+    return [name for name in model.model_fields if name not in HIDDEN]
