@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LONG := tests/models/learning/test_real_network.py tests/end_to_end/test_learning.py \
 	tests/end_to_end/test_versions_under_load.py tests/pipeline/setup/test_wheel.py
-EXTRAS := --extra web --extra train --extra raw --extra excel --extra xmp
+EXTRAS := --extra web --extra train --extra raw --extra excel
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
