@@ -26,7 +26,8 @@ class SettledFile:
     """A file in an inbox that has stopped changing: its place, the version seen, and when it was first seen.
 
     `inbox` is absolute, `source` relative to it; `seen_at` is UTC. `action` is how it is taken, None if it is
-    moved; `companions` are the names of the files beside it that are then moved with it.
+    moved; `companions` are the names of the files beside it that are then moved with it. `keyword` is "" if
+    its answer is to be written into its sidecar.
     """
 
     inbox: str
@@ -38,6 +39,7 @@ class SettledFile:
     seen_at: datetime
     action: str | None = None
     companions: tuple[RawName, ...] = ()
+    keyword: str | None = None
 
     @property
     def path(self) -> RawName:
@@ -134,6 +136,7 @@ class Entry:
     companions: list[str] | None
     original: str | None
     taken_from: str | None
+    keyword: str | None = None
 
     @property
     def link(self) -> Original | None:

@@ -28,6 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from db.schema.columns import ROW_ID, ExactInt, Folder, Name, UtcTime, Words
 from db.schema.file_names import RawName
+from db.schema.keywords import IS_KEYWORD_DUE
 
 State = Literal["claimed", "decoding", "decided", "filed", "vanished", "undone", "removed"]
 MoveKind = Literal["correct", "undo", "follow", "remove", "return", "edit"]
@@ -77,7 +78,8 @@ class FileRow(Base):
     they arrived and in their readable form, of the files that lie beside the photo wherever it is, under
     names that follow from its own; NULL if there are none. `taken_from` says where `taken_at` was read.
     `original` is the identity that the original had when it was copied or linked, in words of
-    `db.schema.records`; NULL if it was moved. That of the row is then of what was made.
+    `db.schema.records`; NULL if it was moved. That of the row is then of what was made. `keyword` is what
+    Pawsort wrote into the photo's sidecar; "" if nothing yet, NULL if it is not to.
 
     `answer_key` is a digest of the model, settings and versions: equal content with an equal key has an equal
     answer. NULL if unknown. It is not in the view, whose columns are also those of reports.
@@ -131,6 +133,7 @@ class FileRow(Base):
     companions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     taken_from: Mapped[str | None] = mapped_column(Text)
     original: Mapped[str | None] = mapped_column(Text)
+    keyword: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         CheckConstraint(f"state IN {get_args(State)}", name="ck_files_state"),
@@ -165,6 +168,7 @@ class FileRow(Base):
         _index("ix_files_unread", "bytes", where=IS_UNREAD),
         _index("ix_files_reviewed_at", "reviewed_at", where="reviewed_at IS NOT NULL"),
         _index("ix_files_given_up", "changed_at", where=IS_GIVEN_UP),
+        _index("ix_files_keyword_due", "id", where=IS_KEYWORD_DUE),
         {"sqlite_autoincrement": True},
     )
 

@@ -20,6 +20,7 @@ from db.schema.tables import MoveKind, Via
 from pipeline.companions import moving
 from pipeline.corrections import made_files
 from pipeline.corrections.groups import choose, left_nothing, pairs, with_companions
+from pipeline.corrections.keywords import without_keyword, write_keyword
 from pipeline.corrections.refused import RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.files import moves, naming
@@ -104,7 +105,7 @@ class Mover:
         try:
             entry, planned = plan()
             self._verify(entry)
-            return self._carry_out(file, self._complete(entry), planned)
+            return self._carry_out(file, self._prepared(entry, planned), planned)
         except (RefusedError, LedgerError) as error:
             return Change(kind, file, problem=str(error))
         except OSError as error:
@@ -119,8 +120,10 @@ class Mover:
                 raise RefusedError(advice(entry, relocation))
         _verify(entry)
 
-    def _complete(self, entry: Entry) -> Entry:
-        return with_companions(entry, self._engine, self.ledger) if self._together else entry
+    def _prepared(self, entry: Entry, plan: Plan) -> Entry:
+        if self._together:
+            entry = with_companions(entry, self._engine, self.ledger)
+        return without_keyword(entry, self._engine) if plan.outcome is None else entry
 
     def _carry_out(self, file: bytes, entry: Entry, plan: Plan) -> Change:
         assert entry.path is not None
@@ -182,6 +185,7 @@ class Mover:
 
     def _finish(self, move: Move, file: bytes) -> Change:
         self.ledger.finish_move(move.id, self._now(), _identity(move) if move.new_outcome is None else None)
+        write_keyword(move.file_id, self._engine)
         return Change(
             move.kind, file, move.file_id, move.destination, move.new_outcome, move.new_corrected_to
         )

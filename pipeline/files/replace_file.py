@@ -13,11 +13,14 @@ from pipeline.files.permissions import own_opener
 from pipeline.processes import is_running
 
 
-def replace_file(path: Path, pieces: Iterable[bytes], *, durable: bool = True) -> None:
+def replace_file(
+    path: Path, pieces: Iterable[bytes], *, durable: bool = True, mode: int | None = None
+) -> None:
     """Write `pieces` to a temporary file in the same folder, then rename it to `path`.
 
     With `durable` that also holds when the power fails. The temporary file is removed if anything fails, also
-    if `pieces` raises. Raises OSError.
+    if `pieces` raises. The file has the mode of all that Pawsort makes for itself, unless `mode` says
+    another. Raises OSError.
     """
     _remove_abandoned(path)
     temporary = _create(path)
@@ -25,6 +28,8 @@ def replace_file(path: Path, pieces: Iterable[bytes], *, durable: bool = True) -
         with temporary.open("r+b") as file:
             for piece in pieces:
                 file.write(piece)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

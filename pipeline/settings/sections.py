@@ -56,13 +56,21 @@ class InboxSettings(Section):
 class FilingSettings(Section):
     """How files are taken from the inboxes that do not say it themselves.
 
-    `companions`: files that belong to a photo, such as sidecars, are moved with it.
+    `companions`: files that belong to a photo, such as sidecars, are moved with it. `xmp`: the label is
+    written into the photo's sidecar.
     """
 
     action: FilingAction = "move"
     companions: bool = True
+    xmp: bool = False
 
     _booleans = field_validator("action", mode="before")(no_boolean)
+
+    @model_validator(mode="after")
+    def _sidecars_travel(self) -> Self:
+        if self.xmp and not self.companions:
+            raise ValueError("xmp writes sidecars, which travel as companions: expected companions: true too")
+        return self
 
 
 class OutcomeSettings(Section):

@@ -7,6 +7,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from db.connection.engine import DatabaseUnavailable
@@ -145,6 +146,8 @@ class ClaimStep:
         new = [file for file in settled if (os.fsencode(file.inbox), file.source) not in known]
         if not new:
             return
+        if self._settings.filing.xmp:
+            new = [replace(file, keyword="") for file in new]
         refuse_unwritable(self._spool)
         claimed = self._ledger.claim(new, self._now())
         for row, file in zip(claimed, new, strict=True):

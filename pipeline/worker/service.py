@@ -23,9 +23,11 @@ from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
 from pipeline.classifier.configured_model import load_bundle, load_in_force, outcome_folders
 from pipeline.classifier.model_switch import ModelSwitch
+from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, translated
 from pipeline.files.permissions import exposed, limited, own_mode
+from pipeline.keywords.step import KeywordStep
 from pipeline.learning.nightly import Learning
 from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
@@ -151,6 +153,7 @@ class WorkerRun:
         self._switch = switch
         self._engine = engine
         self._learning = learning
+        self._keywords = KeywordStep(engine, settings.filing.xmp, lambda: moves_lock(settings, 0.0))
         agenda = ReportSchedule(time.fromisoformat(settings.report.at), settings.report.zone)
         self._schedule = Schedule(_WorkersReporter(settings, engine, worker), agenda)
         self._started_at = datetime.now(UTC)
@@ -170,11 +173,8 @@ class WorkerRun:
                 if not once:
                     self._schedule.start()
                     self._learning.start()
-                log.info(
-                    "loading model %s; drop photos into %s",
-                    self._worker.bundle.name,
-                    ", ".join(map(str, self._settings.inboxes)),
-                )
+                folders = ", ".join(map(str, self._settings.inboxes))
+                log.info("loading model %s; drop photos into %s", self._worker.bundle.name, folders)
                 while not received and not (once and self._is_done):
                     self._worker.step()
                     self._follow()
@@ -200,13 +200,16 @@ class WorkerRun:
 
     @property
     def _is_done(self) -> bool:
-        return self._worker.idle and (self._follower is None or self._follower.idle)
+        return self._worker.idle and self._keywords.idle and (not self._follower or self._follower.idle)
 
     def _follow(self) -> None:
         """Take up what people did by hand in `sorted`, between two steps: no photo is on its way there."""
-        if self._follower and not self._worker.trouble:
+        if self._worker.trouble:
+            return
+        if self._follower:
             in_flight = self._worker.in_flight
             self._follower.advance(busy=bool(in_flight.held or in_flight.intake.held))
+        self._keywords.advance()
 
     def _say_ready(self) -> None:
         if self._classifier.labels and not self._ready:

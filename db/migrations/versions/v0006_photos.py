@@ -1,4 +1,4 @@
-"""How a file was taken from its inbox, what travels with it, and where its date comes from."""
+"""How a file was taken from its inbox, what travels with it, where its date comes from, its keyword."""
 
 from __future__ import annotations
 
@@ -20,17 +20,24 @@ FROM files WHERE state <> 'vanished'
 """
 
 
+_KEYWORD_DUE = (
+    "state = 'filed' AND keyword <> CASE WHEN outcome IN ('uncertain', 'failed', 'duplicates') "
+    "OR coalesce(corrected_to, prediction, 'neither') = 'neither' THEN '' "
+    "ELSE coalesce(corrected_to, prediction) END"
+)
+
 _INDEXES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("ix_files_folder", "source", "source <> name", {"postgresql_using": "hash"}),
     ("ix_files_taken_at", "taken_at", "taken_at IS NOT NULL", {}),
     ("ix_files_given_up", "changed_at", "state = 'vanished' AND original IS NOT NULL", {}),
+    ("ix_files_keyword_due", "id", _KEYWORD_DUE, {}),
 )
 
 
 def upgrade() -> None:
-    """Add the columns, NULL in all rows that there are, and three indexes; the view is made anew."""
+    """Add the columns, NULL in all rows that there are, and four indexes; the view is made anew."""
     op.execute("DROP VIEW results")
-    for name in ("action", "taken_from", "original"):
+    for name in ("action", "taken_from", "original", "keyword"):
         op.add_column("files", sa.Column(name, sa.Text))
     op.add_column("files", sa.Column("companions", sa.JSON))
     for name, column, where, options in _INDEXES:

@@ -1,0 +1,202 @@
+"""The label of each filed photo stands in its sidecar, follows corrections, and leaves with an undo."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from pipeline.corrections.correct_undo_retry import moves_lock
+from pipeline.errors import LockError, SettingsError
+from pipeline.keywords import sidecar
+from pipeline.keywords.packet import keyword_in, with_keyword
+from pipeline.keywords.step import WAIT_SECONDS, KeywordStep
+from pipeline.settings import config
+from tests.pipeline.keywords.test_packet import LIGHTROOM
+from tests.support.installation import QUICK, Installation
+
+XMP = QUICK + "filing: {xmp: true}\n"
+
+
+@pytest.fixture
+def pawsort(tmp_path: Path) -> Iterator[Installation]:
+    pawsort = Installation(tmp_path, XMP)
+    yield pawsort
+    pawsort.close()
+
+
+def write(pawsort: Installation) -> None:
+    """Write all keywords that are due, as the worker does between its steps."""
+    step = KeywordStep(pawsort.engine, True, lambda: moves_lock(pawsort.settings, 0.0))
+    while not step.idle:
+        step.advance()
+
+
+def keywords(pawsort: Installation) -> dict[str, str | None]:
+    """The keyword of Pawsort in each sidecar below `sorted`."""
+    return {name: keyword_in(_path(pawsort, name).read_bytes()) for name in pawsort.sorted() if "xmp" in name}
+
+
+def _path(pawsort: Installation, name: str) -> Path:
+    return pawsort.settings.sorted / name
+
+
+def recorded(pawsort: Installation) -> list[tuple[str, ...]]:
+    return pawsort.rows("companions")
+
+
+def test_each_filed_photo_has_its_label_in_a_new_sidecar_and_a_doubtful_one_has_none(
+    pawsort: Installation,
+) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.drop("b.jpg", b"<dog>")
+    pawsort.drop("c.jpg", b"<unsure>")
+    pawsort.drop("d.jpg", b"<corrupt>")
+    pawsort.run_worker()
+    write(pawsort)
+    assert keywords(pawsort) == {"cats/a.jpg.xmp": "cat", "dogs/b.jpg.xmp": "dog"}
+    assert recorded(pawsort)[:2] == [('["a.jpg.xmp"]',), ('["b.jpg.xmp"]',)]
+
+
+def test_a_sidecar_of_another_program_gets_it_and_keeps_its_mode(pawsort: Installation) -> None:
+    os.chmod(os.fsdecode(pawsort.drop("a.xmp", LIGHTROOM)), 0o604)
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.run_worker()
+    write(pawsort)
+    assert _path(pawsort, "cats/a.xmp").read_bytes() == with_keyword(LIGHTROOM, "cat")
+    assert stat.S_IMODE(_path(pawsort, "cats/a.xmp").stat().st_mode) == 0o604
+    assert "cats/a.jpg.xmp" not in pawsort.sorted()
+
+
+def test_a_new_sidecar_may_be_read_by_those_who_may_read_the_photo(pawsort: Installation) -> None:
+    os.chmod(os.fsdecode(pawsort.drop("a.jpg", b"<cat>")), 0o664)
+    pawsort.run_worker()
+    write(pawsort)
+    assert stat.S_IMODE(_path(pawsort, "cats/a.jpg.xmp").stat().st_mode) == 0o664
+
+
+def test_a_correction_changes_it_at_once_and_its_undo_changes_it_back(pawsort: Installation) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.run_worker()
+    write(pawsort)
+    pawsort.correct(b"cats/a.jpg")
+    assert keywords(pawsort) == {"dogs/a.jpg.xmp": "dog"}
+    pawsort.undo(files=(b"dogs/a.jpg",))
+    assert keywords(pawsort) == {"cats/a.jpg.xmp": "cat"}
+    pawsort.correct(b"cats/a.jpg", label="neither")
+    assert keywords(pawsort) == {}
+
+
+def test_undo_takes_it_out_and_the_inbox_is_as_it_was(pawsort: Installation) -> None:
+    for name, data in {"a.jpg": b"<cat>", "a.jpg.xmp": LIGHTROOM, "b.jpg": b"<dog>"}.items():
+        pawsort.drop(name, data)
+    before = pawsort.tree()
+    pawsort.run_worker()
+    write(pawsort)
+    assert [change.problem for change in pawsort.undo(2)] == [None, None]
+    assert pawsort.tree() == before
+    assert recorded(pawsort) == [('["a.jpg.xmp"]',), (None,)]
+
+
+def test_an_undo_that_fails_puts_it_in_again(pawsort: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.run_worker()
+    write(pawsort)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.corrections.recorded_move.moving.move", _refuse)
+        [change] = pawsort.undo(1)
+    assert change.problem
+    assert keywords(pawsort) == {}
+    write(pawsort)
+    assert keywords(pawsort) == {"cats/a.jpg.xmp": "cat"}
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_a_photo_filed_without_the_setting_gets_none_later(pawsort: Installation) -> None:
+    pawsort.file(b"old.jpg")
+    write(pawsort)
+    assert keywords(pawsort) == {}
+
+
+def test_a_sidecar_that_is_not_understood_stays_as_it_is_and_is_said_once(
+    pawsort: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.drop("a.xmp", b"<note>milk</note>")
+    pawsort.run_worker()
+    write(pawsort)
+    write(pawsort)
+    assert _path(pawsort, "cats/a.xmp").read_bytes() == b"<note>milk</note>"
+    assert caplog.text.count("stays as it is") == 1
+    assert [change.problem for change in pawsort.correct(b"cats/a.jpg")] == [None]
+
+
+def test_a_kill_after_the_sidecar_and_before_the_ledger_changes_nothing(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.run_worker()
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.keywords.step.KeywordBook.write", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            write(pawsort)
+    assert keywords(pawsort) == {"cats/a.jpg.xmp": "cat"}
+    before = pawsort.tree()
+    write(pawsort)
+    assert pawsort.tree() == before
+    assert recorded(pawsort) == [('["a.jpg.xmp"]',)]
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_full_disk_delays_it_and_loses_nothing(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.drop("a.xmp", LIGHTROOM)
+    pawsort.run_worker()
+    now = [0.0]
+    step = KeywordStep(pawsort.engine, True, lambda: moves_lock(pawsort.settings, 0.0), lambda: now[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(sidecar, "replace_file", _full)
+        step.advance()
+        step.advance()
+    assert caplog.text.count("No space") == 1
+    assert _path(pawsort, "cats/a.xmp").read_bytes() == LIGHTROOM
+    step.advance()
+    assert keywords(pawsort) == {"cats/a.xmp": None}
+    now[0] += WAIT_SECONDS
+    step.advance()
+    assert keywords(pawsort) == {"cats/a.xmp": "cat"}
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_while_a_command_moves_photos_it_waits(pawsort: Installation) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.run_worker()
+
+    def taken() -> AbstractContextManager[None]:
+        raise LockError("in use")
+
+    for lock, there in ((taken, False), (nullcontext, True)):
+        step = KeywordStep(pawsort.engine, True, lock)
+        step.advance()
+        assert (keywords(pawsort) != {}) == there
+
+
+def test_it_needs_companions_that_travel(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("filing: {xmp: true, companions: false}\n")
+    with pytest.raises(SettingsError, match="companions: true"):
+        config.load(tmp_path / "config.yaml")
