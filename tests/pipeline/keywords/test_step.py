@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,8 +33,11 @@ def pawsort(tmp_path: Path) -> Iterator[Installation]:
 def write(pawsort: Installation) -> None:
     """Write all keywords that are due, as the worker does between its steps."""
     step = KeywordStep(pawsort.engine, True, lambda: moves_lock(pawsort.settings, 0.0))
-    while not step.idle:
+    for _ in range(20):
         step.advance()
+        if step.idle:
+            return
+    raise AssertionError("never done")
 
 
 def keywords(pawsort: Installation) -> dict[str, str | None]:
@@ -110,6 +114,27 @@ def test_an_undo_that_fails_puts_it_in_again(pawsort: Installation, monkeypatch:
         patch.setattr("pipeline.corrections.recorded_move.moving.move", _refuse)
         [change] = pawsort.undo(1)
     assert change.problem
+    assert keywords(pawsort) == {}
+    write(pawsort)
+    assert keywords(pawsort) == {"cats/a.jpg.xmp": "cat"}
+
+
+def test_a_kill_within_an_undo_does_not_lose_it(
+    pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.run_worker()
+    write(pawsort)
+    really = sidecar.write
+
+    def then_killed(*given: Any) -> None:
+        really(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sidecar, "write", then_killed)
+        with pytest.raises(KeyboardInterrupt):
+            pawsort.undo(1)
     assert keywords(pawsort) == {}
     write(pawsort)
     assert keywords(pawsort) == {"cats/a.jpg.xmp": "cat"}
