@@ -127,9 +127,9 @@ def _decoded(
 ) -> Pixels:
     header = header or read_header(data)
     _check_pixels(header.width, header.height, pixel_limit)
-    if header.format in raw_header.FORMATS:
-        return _decoded_raw(data, box_of, pixel_limit, header)
     try:
+        if header.format in raw_header.FORMATS:
+            return _decoded_raw(data, box_of, pixel_limit, header)
         cost = _cost(header, max(box_of(header.width, header.height)))
         with _in_flight.hold(cost), _opened(header, data) as image:
             _check_pixels(image.width, image.height, pixel_limit)

@@ -21,6 +21,7 @@ from models.errors import DEFECTS
 from models.images.formats.errors import UnreadableImage, corrupt, truncated, unsupported
 from models.images.formats.jpeg import read_jpeg
 from models.images.formats.orientation import read_orientation
+from models.images.raw.header import has_bitmap
 
 HOW_TO_INSTALL = "install the extra raw (pip install 'pawsort[raw]'), restart, then pawsort retry"
 _ENOUGH = 512
@@ -49,8 +50,8 @@ class Preview:
 class RawPhoto:
     """A RAW photo that LibRaw has opened."""
 
-    def __init__(self, rawpy: Any, photo: Any) -> None:
-        self._rawpy, self._photo = rawpy, photo
+    def __init__(self, rawpy: Any, photo: Any, data: bytes) -> None:
+        self._rawpy, self._photo, self._data = rawpy, photo, data
         sizes = photo.sizes
         self.size: Box = (sizes.width, sizes.height)
         self.orientation = _ORIENTATIONS[sizes.flip & 7]
@@ -70,16 +71,15 @@ class RawPhoto:
         half = not _is_less((self.size[0] // 2, self.size[1] // 2), wanted)
         space = self._rawpy.ColorSpace.sRGB
         with _in_words(self._rawpy):
-            return Image.fromarray(
-                self._photo.postprocess(
-                    half_size=half,
-                    use_camera_wb=True,
-                    output_color=space,
-                    output_bps=8,
-                    gamma=_GAMMA,
-                    user_flip=0,
-                )
+            pixels = self._photo.postprocess(
+                half_size=half,
+                use_camera_wb=True,
+                output_color=space,
+                output_bps=8,
+                gamma=_GAMMA,
+                user_flip=0,
             )
+        return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)  # one of a sensor of grey
 
     def _preview(self) -> Preview | None:
         try:
@@ -89,6 +89,9 @@ class RawPhoto:
         except (self._rawpy.LibRawError, ValueError):
             return None  # there is none, or of a kind that LibRaw does not read
         if found.format == self._rawpy.ThumbFormat.BITMAP:
+            height, width = found.data.shape[:2]
+            if not has_bitmap(self._data, width, height):
+                return None  # LibRaw's array reaches beyond its memory
             image = Image.fromarray(found.data)
             return Preview(image, image.size, self._lies(image.size, self.orientation))
         try:
@@ -126,7 +129,7 @@ def opened(data: bytes, pixel_limit: int) -> Iterator[RawPhoto]:
         if sizes.raw_width * sizes.raw_height > pixel_limit:
             what = f"{sizes.raw_width} x {sizes.raw_height} pixels on the sensor"
             raise UnreadableImage("too_many_pixels", f"{what}; the limit is {pixel_limit}")
-        yield RawPhoto(rawpy, photo)
+        yield RawPhoto(rawpy, photo, data)
     finally:
         photo.close()
 

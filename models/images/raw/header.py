@@ -62,6 +62,17 @@ def read_raw(data: bytes) -> RawHeader:
     return RawHeader(kind, width, height, data)
 
 
+def has_bitmap(data: bytes, width: int, height: int) -> bool:
+    """Return whether a folder has a bitmap of RGB of this size in one strip, all bytes of which are there."""
+    folders = read_folders(data) if data[:2] in (b"II", b"MM") else iter(())
+    return any(
+        (folder.get(_WIDTH), folder.get(_HEIGHT)) == ((width,), (height,))
+        and [length >= 3 * width * height for _, length in _pieces(folder)] == [True]
+        and not _missing(data, _pieces(folder))
+        for folder in folders
+    )
+
+
 def _kind(data: bytes, first: Folder) -> str:
     if data[8:10] == b"CR":
         return "CR2"
@@ -91,16 +102,22 @@ def _check_end(data: bytes, folders: list[Folder]) -> None:
 
     Raises UnreadableImage (truncated).
     """
-    parts = [
-        list(zip(folder.get(starts, ()), folder.get(lengths, ()), strict=False))
-        for folder in _of_sensor(folders)
-        for starts, lengths in _DATA
-    ]
+    parts = map(_pieces, _of_sensor(folders))
     _check_pieces(data, max(parts, key=lambda part: sum(length for _, length in part)))
 
 
+def _pieces(folder: Folder) -> list[tuple[int, int]]:
+    """Return where the strips or tiles of a folder start, and how many bytes each has."""
+    found = ((folder.get(starts, ()), folder.get(lengths, ())) for starts, lengths in _DATA)
+    return [piece for starts, lengths in found for piece in zip(starts, lengths, strict=False)]
+
+
+def _missing(data: bytes, pieces: list[tuple[int, int]]) -> int:
+    return sum(min(length, max(0, start + length - len(data))) for start, length in pieces)
+
+
 def _check_pieces(data: bytes, pieces: list[tuple[int, int]]) -> None:
-    missing = sum(min(length, max(0, start + length - len(data))) for start, length in pieces)
+    missing = _missing(data, pieces)
     if missing > _TOLERATED * sum(length for _, length in pieces):
         raise truncated(f"the RAW photo lacks {missing} bytes behind its {len(data)}")
 

@@ -15,6 +15,7 @@ from models.images.decode import Pixels, UnreadableImage, decode, fit, read_head
 from models.images.headers import Header
 from models.images.raw import developing
 from models.images.raw.developing import RawPhoto
+from models.images.raw.header import has_bitmap
 from tests.support.dng_files import dng
 from tests.support.pictures import encode, exif, scene
 
@@ -197,6 +198,18 @@ def test_sensors_and_previews_beyond_the_limit_are_refused_before_they_are_unpac
         pass
     huge = dng(PHOTO, more={256: (4, [60_000]), 257: (4, [60_000])})
     assert refusal(huge).reason in ("too_many_pixels", "truncated")
+
+
+def test_a_bitmap_that_is_smaller_than_it_says_shows_no_bytes_of_other_memory() -> None:
+    data = dng(PHOTO, scene(100, 80), more={256: (4, [300]), 257: (4, [200])})
+    assert off(decode(data, SIZE), PHOTO) < 20
+    assert has_bitmap(dng(PHOTO, scene(100, 80)), 100, 80)
+    assert not has_bitmap(data, 300, 200) and not has_bitmap(data, 100, 80)
+    assert not has_bitmap(raf(encode(PHOTO, "JPEG"), b""), 100, 80)
+
+
+def test_a_sensor_of_grey_is_developed() -> None:
+    assert off(decode(dng(PHOTO, more={33422: (4, [0])}), SIZE), PHOTO) < 120
 
 
 JPEG_XL = 52546
