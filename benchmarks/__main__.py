@@ -22,6 +22,7 @@ from benchmarks import (
     start,
     throughput,
     training,
+    twins,
     writing,
 )
 
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "polled": polled.measure,
     "queries": queries.measure,
     "scale": scale.measure,
+    "twins": twins.measure,
 }
 
 

@@ -34,7 +34,7 @@ from pipeline.settings import config
 
 T = TypeVar("T")
 
-BUNDLE = Path(config.__file__).parents[1] / "models" / "cats_dogs"
+BUNDLE = Path(config.__file__).parents[2] / "models" / "cats_dogs"
 LIMITS = config.LimitSettings()
 
 _BATCHES = (8, 16, 64)

@@ -42,7 +42,7 @@ ORDERS = (
         "models.learning", "models.learning.fitting", "models.training", "models.evaluation",
         "models.evaluation.report", "models.evaluation.metrics",
         "models.inference", "models.data", "models.networks", "models.bundle", "models.images",
-        "models.images.formats", "models",
+        "models.images.colours", "models.images.raw", "models.images.formats", "models",
     ),
     ("db.queries", "db.ledger", "db.connection", "db.schema", "db"),
 )  # fmt: skip

@@ -1,4 +1,4 @@
 """From bytes to pixels: recognise the format, check the header, decode, resize.
 
-Imports `images.formats`.
+Imports `images.colours`, `images.formats` and `images.raw`.
 """

@@ -6,9 +6,11 @@ a photo everywhere. Pillow decodes: it reads every accepted format, and releases
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,8 @@ from PIL import (
 from pillow_heif import HeifImageFile
 
 from models.images import tiff_strips, unpainted, zero_rows, zero_runs
+from models.images.colours.found import profile_in
+from models.images.colours.to_srgb import conversion
 from models.images.formats import jpeg, png
 from models.images.formats.bmp import open_bmp, read_bmp
 from models.images.formats.errors import UnreadableImage, from_decoder
@@ -34,6 +38,9 @@ from models.images.formats.tiff import without_broken_tags
 from models.images.formats.tiff_decoder import TiffDecoder
 from models.images.headers import Header, read_header, webp_spans, whole_webp
 from models.images.memory_budget import WeightedSemaphore
+from models.images.raw import developing
+from models.images.raw import header as raw_header
+from models.images.raw.developing import Preview
 from models.images.resize import shrink
 from models.images.zero_rows import Rows
 
@@ -87,8 +94,9 @@ def decode(data: bytes, size: int, pixel_limit: int = PIXEL_LIMIT, header: Heade
     """Decode a picture, turn it upright and squash it to a square.
 
     The whole picture is kept: both sides are scaled to `size`, whatever the shape, since a crop can
-    lose the animal. Transparent parts become white; of an animation the first frame counts. A JPEG far
-    larger than `size` is decoded at a reduced scale. Waits while other threads decode large pictures.
+    lose the animal. Transparent parts become white; of an animation the first frame counts. Colours far from
+    sRGB are brought to it. A JPEG far larger than `size` is decoded at a reduced scale. Waits while other
+    threads decode large pictures.
     `header` is the header of `data` if the caller has read it, so that it is not read twice.
 
     Returns uint8 RGB of shape (size, size, 3). Raises UnreadableImage (empty, too_many_pixels, not_an_image,
@@ -120,6 +128,8 @@ def _decoded(
     header = header or read_header(data)
     _check_pixels(header.width, header.height, pixel_limit)
     try:
+        if header.format in raw_header.FORMATS:
+            return _decoded_raw(data, box_of, pixel_limit, header)
         cost = _cost(header, max(box_of(header.width, header.height)))
         with _in_flight.hold(cost), _opened(header, data) as image:
             _check_pixels(image.width, image.height, pixel_limit)
@@ -129,11 +139,31 @@ def _decoded(
             if isinstance(image, JpegImagePlugin.JpegImageFile):
                 wanted = round(_SPARE * box[0]), round(_SPARE * box[1])
                 image = load_jpeg(image, wanted, jpeg.moved(header.segments))
-            return _upright(header, image, shrink(image, box))
+            colours = conversion(profile_in(header.format, data, image, header.profile), image)
+            return _upright(header, image, shrink(image, box, colours))
     except (UnreadableImage, MemoryError):
         raise
     except Exception as error:  # Pillow's plugins raise nearly every type there is
         raise from_decoder(header.format, error) from error
+
+
+def _decoded_raw(data: bytes, box_of: Callable[[int, int], Box], pixel_limit: int, header: Header) -> Pixels:
+    """Decode the preview of a RAW photo or, where it has none that is whole and large enough, develop it."""
+    with developing.opened(data, pixel_limit) as photo:
+        preview = photo.preview(box_of(*photo.size))
+        if preview is not None:
+            with contextlib.suppress(UnreadableImage):
+                return _decoded_preview(preview, box_of, pixel_limit)
+        with _in_flight.hold(header.width * header.height):
+            image = photo.develop(box_of(*photo.size))
+            return _turned(shrink(image, box_of(*image.size)), photo.orientation)
+
+
+def _decoded_preview(preview: Preview, box_of: Callable[[int, int], Box], pixel_limit: int) -> Pixels:
+    if isinstance(preview.content, Image.Image):
+        return _turned(shrink(preview.content, box_of(*preview.size)), preview.orientation)
+    header = replace(read_header(preview.content), orientation=preview.orientation)
+    return _decoded(preview.content, box_of, pixel_limit, header)
 
 
 def _opened(header: Header, data: bytes) -> Image.Image:
@@ -211,13 +241,19 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
 
 
 def _upright(header: Header, image: Image.Image, small: Image.Image) -> Pixels:
+    return _turned(small, _orientation(header, image))
+
+
+def _turned(small: Image.Image, orientation: int) -> Pixels:
     # Turning the small square costs nothing and gives what turning the whole picture first would give.
-    turn = _UPRIGHT.get(_orientation(header, image))
+    turn = _UPRIGHT.get(orientation)
     return np.asarray(small if turn is None else small.transpose(turn), dtype=np.uint8)
 
 
 def _orientation(header: Header, image: Image.Image) -> int:
     """Say how a picture lies, unless its decoder has turned it already, as that of a HEIF does."""
+    if header.orientation:
+        return header.orientation
     if isinstance(image, TiffDecoder):
         return image.orientation
     if header.format == "HEIF":

@@ -18,15 +18,18 @@ from models.images.formats.jpeg import Segment, read_jpeg
 from models.images.formats.png import is_damaged, read_png
 from models.images.formats.sniff import foreign, is_beginning, sniff
 from models.images.formats.tiff import read_tiff
+from models.images.raw.header import is_raw, read_raw
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a picture says of itself.
 
-    `format` is Pillow's name of it; `width` and `height` are in pixels, as stored, before any rotation;
-    `frames` counts the pictures of an animation or the pages of a TIFF; `exif` is a TIFF structure, or empty,
-    and `xmp` is XML, or empty; `segments` are those that the decoder of a JPEG needs.
+    `format` is Pillow's name of it, or one of `models.images.raw.header.FORMATS`; `width` and `height` are
+    in pixels, as stored, before any rotation; `frames` counts the pictures of an animation or the pages of a
+    TIFF; `exif` is a TIFF structure, or empty, and `xmp` is XML, or empty; `segments` are those that the
+    decoder of a JPEG needs. `orientation`, 1 to 8, says how it lies where the file around it knows better
+    than the picture itself. `profile` is the ICC profile of a JPEG, or empty.
     """
 
     format: str
@@ -36,6 +39,8 @@ class Header:
     exif: bytes = b""
     xmp: bytes = b""
     segments: tuple[Segment, ...] = ()
+    orientation: int | None = None
+    profile: bytes = b""
 
 
 def read_header(data: bytes) -> Header:
@@ -75,7 +80,16 @@ def _shown(head: bytes) -> str:
 
 def _read_jpeg(data: bytes) -> Header:
     header = read_jpeg(data)
-    return Header("JPEG", header.width, header.height, 1, header.exif, header.xmp, header.segments)
+    return Header(
+        "JPEG",
+        header.width,
+        header.height,
+        1,
+        header.exif,
+        header.xmp,
+        header.segments,
+        profile=header.profile,
+    )
 
 
 def _read_png(data: bytes) -> Header:
@@ -181,7 +195,14 @@ def _read_avif(data: bytes) -> Header:
     return Header(header.format, header.width, header.height, header.frames)
 
 
+def _read_raw(data: bytes) -> Header:
+    header = read_raw(data)
+    return Header(header.format, header.width, header.height, exif=header.exif)
+
+
 def _read_tiff(data: bytes) -> Header:
+    if is_raw(data):
+        return _read_raw(data)
     page = read_tiff(data)
     return Header("TIFF", page.width, page.height, page.pages, exif=data)
 
@@ -195,4 +216,5 @@ _READERS: dict[str, Callable[[bytes], Header]] = {
     "TIFF": _read_tiff,
     "HEIF": _read_heif,
     "AVIF": _read_avif,
+    "RAW": _read_raw,
 }

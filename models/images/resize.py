@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageChops, ImageCms
 
+from models.images.colours.to_srgb import Conversion
 from models.images.formats.grey_levels import needs_levels, read_levels
 
 try:
@@ -26,11 +27,18 @@ _by_thread = threading.local()  # a resizer is not thread-safe
 _GAP = 3.0  # how much larger than asked for the bands are left, for the last, smooth step
 
 
-def shrink(image: Image.Image, box: tuple[int, int]) -> Image.Image:
-    """Return a picture as RGB of this width and height, transparent parts white; both sides are scaled."""
-    small = _squashed(image, _preparation(image), box)
+def shrink(image: Image.Image, box: tuple[int, int], colours: Conversion | None = None) -> Image.Image:
+    """Return a picture as RGB of this width and height, transparent parts white; both sides are scaled.
+
+    Where there are `colours`, the small picture is converted by them, since the large one would take long.
+    """
+    small = _on_white(_squashed(image, _preparation(image, colours), box))
+    return _in_mode(small, "RGB") if colours is None else colours.apply(small)
+
+
+def _on_white(small: Image.Image) -> Image.Image:
     if small.mode != "RGBa":
-        return _in_mode(small, "RGB")
+        return small
     premultiplied = np.asarray(small).astype(np.uint16)
     on_white = premultiplied[..., :3] + (255 - premultiplied[..., 3:])
     return Image.fromarray(np.minimum(on_white, 255).astype(np.uint8))
@@ -91,16 +99,19 @@ def _bands(image: Image.Image, multiple: int) -> Iterator[Image.Image]:
         yield image.crop((0, top, width, min(top + rows, height)))
 
 
-def _preparation(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """Choose what turns a band into L, RGB or, where parts are transparent, RGBa."""
+def _preparation(image: Image.Image, colours: Conversion | None) -> Callable[[Image.Image], Image.Image]:
+    """Choose what turns a band into L, RGB or, where parts are transparent, RGBa; `colours` keep CMYK."""
     if needs_levels(image):
         return read_levels(image, lambda: _bands(image, 1)).apply
     if image.has_transparency_data:
         # Premultiplied, so that shrinking weighs each colour by how much of it is seen.
         return lambda band: band.convert("RGBA").convert("RGBa")
-    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        # Pillow takes every CMYK JPEG for one by Adobe, which inverts them.
-        return lambda band: ImageChops.invert(band).convert("RGB")
+    if image.mode == "CMYK":
+        mode = "CMYK" if colours else "RGB"
+        if image.format == "JPEG" and "adobe" not in image.info:
+            # Pillow takes every CMYK JPEG for one by Adobe, which inverts them.
+            return lambda band: _in_mode(ImageChops.invert(band), mode)
+        return lambda band: _in_mode(band, mode)
     if image.mode == "LAB":
         return _lab_to_rgb
     mode = "L" if image.mode in ("1", "L") else "RGB"

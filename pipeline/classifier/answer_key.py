@@ -15,7 +15,7 @@ from pipeline.classifier.configured_model import policy
 from pipeline.settings.config import Settings
 
 PACKAGES = (
-    "numpy", "pillow", "pillow-heif", "cykooz-resizer", "tensorflow", "keras", "h5py", "openvino",
+    "numpy", "pillow", "pillow-heif", "rawpy", "cykooz-resizer", "tensorflow", "keras", "h5py", "openvino",
 )  # fmt: skip
 """Packages that decode a picture, scale it or run a network."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.corpus import bmps, gifs, jpegs, others, pngs, tiffs
+from tests.corpus import bmps, cameras, gifs, jpegs, others, pngs, tiffs
 from tests.corpus.case import Case
 
 FAMILIES: dict[str, Callable[[], Iterator[Case]]] = {
@@ -20,6 +20,9 @@ FAMILIES: dict[str, Callable[[], Iterator[Case]]] = {
     "tiff, odd and broken": tiffs.ill,
     "webp": others.webp,
     "heif and avif": others.heif,
+    "raw": cameras.raws,
+    "raw, odd and broken": cameras.broken_raws,
+    "with profiles": cameras.profiles,
     "other pictures and films": others.foreign,
     "no pictures": others.words,
 }

@@ -105,10 +105,12 @@ class _Child:
 
 
 def _serve(pipe: Connection) -> None:
+    from tests.support.dng_files import dng
     from tests.support.pictures import encode, scene
 
     for kind in ("JPEG", "PNG", "TIFF", "HEIF", "AVIF"):
         _judge(encode(scene(), kind))  # so that all is imported
+    _judge(dng(scene()))
     room = _memory()[2] + ROOM_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     pipe.send("ready")

@@ -157,8 +157,8 @@ def foreign() -> Iterator[Case]:
     for name, head in {
         "pdf": b"%PDF-1.7\n%\xe2\xe3", "pdf in words": b"%PDF", "postscript": b"%!PS-Adobe-3.0 EPSF", "photoshop": b"8BPS\0\1" + bytes(6) + b"\0\3",
         "gimp": b"gimp xcf v011\0", "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "svg with head": b'<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg >',
-        "svg with mark": b"\xef\xbb\xbf<svg ></svg>", "cr2": b"II*\0\x10\0\0\0CR\2\0", "rw2": b"IIU\0\x18\0\0\0", "orf": b"IIRO\x08\0\0\0", "raf": b"FUJIFILMCCD-RAW 0201",
-        "x3f": b"FOVb\0\0\2\0", "mrw": b"\0MRM\0\0\0\0", "cr3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "mp4": b"\0\0\0\x18ftypmp42\0\0\0\0isommp42",
+        "svg with mark": b"\xef\xbb\xbf<svg ></svg>",
+        "x3f": b"FOVb\0\0\2\0", "mrw": b"\0MRM\0\0\0\0", "mp4": b"\0\0\0\x18ftypmp42\0\0\0\0isommp42",
         "mov": b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "old mov": b"\0\0\0\x08moov", "mkv": b"\x1a\x45\xdf\xa3\x93\x42\x82\x88matroska", "avi": b"RIFF\0\0\1\0AVI LIST",
         "wav": b"RIFF\0\0\1\0WAVEfmt ", "flv": b"FLV\1\5\0\0\0\x09", "wmv": b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "mpeg": b"\0\0\1\xba\x21\0\1", "ogg": b"OggS\0\2",
         "dicom": bytes(128) + b"DICM\2\0\0\0UL", "fits": b"SIMPLE  =                    T", "exr": b"\x76\x2f\x31\x01\2\0\0\0", "hdr": b"#?RADIANCE\nFORMAT=",

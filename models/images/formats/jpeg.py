@@ -16,8 +16,9 @@ FRAME_HEADERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NOBODYS_FRAMES = {0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}  # hierarchical; lossless and arithmetic
 _JPEG_LS = 0xF7
 _HEIGHT_BEHIND = b"\xff\xdc\x00\x04"
-_SCAN, _END, _APP1 = 0xDA, 0xD9, 0xE1
+_SCAN, _END, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # how segments of this marker begin
+_PROFILE, _MOST_PROFILE = b"ICC_PROFILE\0", 4_000_000  # then the number of a part, and how many there are
 _QUANTISATION, _NEW_TABLES, _LAST_TABLE = 0xDB, b"\xff\xdb", 3  # of more bits are those beyond
 _HEAD = 4  # bytes of a segment in front of its content: marker and length
 _METADATA = set(range(0xE0, 0xF0)) | {0xFE}
@@ -29,7 +30,7 @@ Segment = tuple[int, int, int]
 
 
 class JpegHeader(NamedTuple):
-    """Width and height in pixels, and the first EXIF and XMP blocks, which may be empty.
+    """Width and height in pixels, the first EXIF and XMP blocks and the ICC profile, which may be empty.
 
     `segments` are those that pixels need, in order, up to that of the first scan.
     """
@@ -39,6 +40,7 @@ class JpegHeader(NamedTuple):
     exif: bytes
     xmp: bytes
     segments: tuple[Segment, ...]
+    profile: bytes = b""
 
 
 def read_jpeg(data: bytes) -> JpegHeader:
@@ -48,7 +50,7 @@ def read_jpeg(data: bytes) -> JpegHeader:
     """
     width = height = 0
     exif = xmp = b""
-    needed = list[Segment]()
+    needed, profile = list[Segment](), list[Segment]()
     for segment in segments(data):
         marker, start, end = segment
         if marker not in _METADATA or _tells_colours(data, segment):
@@ -60,13 +62,24 @@ def read_jpeg(data: bytes) -> JpegHeader:
             exif = data[start + len(_EXIF) : end]
         elif marker == _APP1 and not xmp and data.startswith(_XMP, start, end):
             xmp = data[start + len(_XMP) : end]
+        elif marker == _APP2 and data.startswith(_PROFILE, start, end):
+            profile.append(segment)
         elif marker == _SCAN:
             if not width:
                 raise corrupt("the JPEG has pixels before it says how many")
             if not height and data.find(_HEIGHT_BEHIND, end) >= 0:
                 raise unsupported("a JPEG that says only behind its pixels how high it is (DNL)")
-            return JpegHeader(width, height, exif, xmp, tuple(needed))
+            return JpegHeader(width, height, exif, xmp, tuple(needed), _joined(data, profile))
     raise corrupt("the JPEG has no pixels")
+
+
+def _joined(data: bytes, parts: Sequence[Segment]) -> bytes:
+    """Return an ICC profile of its parts by their numbers, empty where it is too long. Source: ICC.1."""
+    head = len(_PROFILE) + 2
+    if not parts or sum(end - start for _, start, end in parts) > _MOST_PROFILE:
+        return b""
+    ordered = sorted((data[start + head - 2 : start + head - 1], start, end) for _, start, end in parts)
+    return b"".join(data[start + head : end] for _, start, end in ordered)
 
 
 def without_metadata(data: bytes, needed: Sequence[Segment]) -> bytes:

@@ -106,6 +106,24 @@ def without_metadata(data: bytes) -> bytes:
     return b"".join([*kept, b"\0\0\0\0IEND\xaeB`\x82"])
 
 
+_COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
+
+
+def colour_chunks(data: bytes) -> dict[bytes, bytes]:
+    """Return what a PNG that `read_png` has accepted says of its colours, by the names of the chunks.
+
+    They stand in front of the pixels. One whose check sum is wrong is left out; the first of several counts.
+    """
+    found: dict[bytes, bytes] = {}
+    at = len(SIGNATURE)
+    while at + 8 <= len(data) and (name := data[at + 4 : at + 8]) not in (b"PLTE", b"IDAT"):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if name in _COLOUR_CHUNKS and _is_sound(data, at + 8, end):
+            found.setdefault(name, data[at + 8 : end])
+        at = end + 4
+    return found
+
+
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Of an interlaced PNG: the first column and row of each pass, and the steps to the next ones."""
 

@@ -25,11 +25,16 @@ _HEIF_BRANDS = {
 _AVIF_BRANDS = {b"avif", b"avis"}
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+_RAWS = (b"FUJIFILMCCD-RAW", b"IIU\x00", b"IIRO", b"IIRS", b"MMOR")
+"""Fujifilm's RAF, Panasonic's RW2, and Olympus' ORF in three dresses."""
 _PCX = re.compile(rb"\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08]")
 
 
 def sniff(data: bytes) -> str | None:
-    """Return the format, named as Pillow names it, of a picture that we read; None for anything else."""
+    """Return the format, named as Pillow names it, of a picture that we read; None for anything else.
+
+    RAW is a RAW photo that shows it by its first bytes; others begin like any TIFF.
+    """
     if data[:3] == b"\xff\xd8\xff":
         return "JPEG"
     if data[:8] == b"\x89PNG\r\n\x1a\n":
@@ -39,9 +44,11 @@ def sniff(data: bytes) -> str | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":
-        return _brand(data)
+        return "RAW" if data[8:12] == b"crx " else _brand(data)
     if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
-        return None if data[8:10] == b"CR" else "TIFF"  # Canon's RAW photos are TIFFs that say so
+        return "RAW" if data[8:10] == b"CR" else "TIFF"  # Canon's RAW photos are TIFFs that say so
+    if data.startswith(_RAWS) and not _is_text(data[:512]):
+        return "RAW"
     # Two letters are few: text may begin with them, but not with a known size of header behind.
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
         return "BMP"
@@ -82,7 +89,7 @@ _PACKETS = ((0, 188), (4, 192), (0, 204))  # where the first one begins, and how
 
 def _film(data: bytes) -> str | None:
     if data[4:8] == b"ftyp" and _brand(data) is None:
-        return "a Canon RAW photo (CR3)" if data[8:11] == b"crx" else "a video"
+        return "a video"
     if data[4:8] in _FILM_BOXES:
         return "a QuickTime video"
     for first, length in _PACKETS:

@@ -9,18 +9,11 @@ from models.images.formats.errors import corrupt, truncated, unsupported
 
 _PAGES = 10_000  # more are not counted; a chain that bites its own tail is none
 
-_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _SUB_FOLDERS, _DNG = (
-    254,
-    256,
-    257,
-    259,
-    330,
-    50706,
-)
+_WIDTH, _HEIGHT, _COMPRESSION = 256, 257, 259
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _PHOTOMETRIC, _PLANAR, _YCBCR = 262, 284, 6
 _DATA = ((273, 279), (324, 325))  # where the strips, or the tiles, are; and how long
-_NEEDED = {_SUBFILE, _WIDTH, _HEIGHT, _SUB_FOLDERS, _DNG, *(tag for pair in _DATA for tag in pair)}
+_NEEDED = {_WIDTH, _HEIGHT, *(tag for pair in _DATA for tag in pair)}
 _NEEDED |= {_COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT}
 _NEEDED |= {_PHOTOMETRIC, _PLANAR}
 _NEEDED |= {258, 320, 338, 339, 347}  # bits, palette, kinds of channels and numbers, tables of JPEG
@@ -58,14 +51,13 @@ class _Layout(NamedTuple):
 def read_tiff(data: bytes) -> TiffHeader:
     """Read the size of the first page and count the pages; pixels are not touched.
 
-    Raises UnreadableImage (unsupported for RAW photos, truncated, corrupt); struct.error where data ends.
+    Raises UnreadableImage (unsupported, truncated, corrupt); struct.error where data ends. A RAW photo, whose
+    first page may be a small preview, is not for this.
     """
     layout, first = _open(data)
     if layout.order == ">" and layout.counter == "Q":
         raise unsupported("a BigTIFF whose numbers begin with the large end")
     page = _folder(data, first, layout)
-    if _DNG in page or (page.get(_SUBFILE) == [1] and _SUB_FOLDERS in page):
-        raise unsupported("a RAW photo (DNG, NEF, ARW or alike)")
     for offsets, lengths in _DATA if _lengths_count(page) else ():
         for start, length in zip(page.get(offsets, []), page.get(lengths, []), strict=False):
             if start + length > len(data):

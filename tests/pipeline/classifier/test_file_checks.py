@@ -17,6 +17,7 @@ from models.images.decode import UnreadableImage, decode
 from pipeline.classifier.file_checks import Admitted, Fingerprint, examine, fingerprint
 from pipeline.files.safe_open import NotRegularError, leased
 from pipeline.settings.sections import LimitSettings
+from tests.support.dng_files import dng
 from tests.support.pictures import EXIF_FOLDER, FORMATS, chunk, encode, exif, noise, png, png_bomb, scene
 
 LIMITS = LimitSettings()
@@ -55,8 +56,7 @@ FOREIGN = {
     b"%PDF-1.7\n": "PDF",
     b"8BPS\0\1": "Photoshop",
     b'<?xml version="1.0"?>\n<!-- drawn --><svg xmlns="http://www.w3.org/2000/svg"/>': "SVG",
-    b"II*\0\x10\0\0\0CR\2\0": "Canon RAW",
-    b"\0\0\0\x18ftypcrx \0\0\0\1crx isom": "CR3",
+    b"FOVb\0\0\2\0": "RAW photo (X3F)",
     b"\0\0\0\x18ftypisom\0\0\2\0isommp41": "video",
     b"\x1a\x45\xdf\xa3\x9fB\x86\x81": "video",
     b"\xff\x0a\xfa\x1f": "JPEG XL",
@@ -72,9 +72,10 @@ def test_what_is_a_picture_or_document_of_another_kind_is_named(head: bytes) -> 
     assert FOREIGN[head] in raised.value.detail
 
 
-def test_a_raw_photo_in_a_tiff_is_not_taken_for_its_thumbnail() -> None:
-    data = encode(scene(), "TIFF", tiffinfo={50706: b"\1\4\0\0"})
-    assert refusal(data) == "unsupported"
+@pytest.mark.parametrize("order", "<>")
+def test_a_raw_photo_in_a_tiff_is_not_taken_for_its_thumbnail(order: str) -> None:
+    data = dng(scene(320, 240), scene(160, 120), order=order, taken="2024:05:06 07:08:09")
+    assert admitted(data) == ("DNG", 320, 240, 1, "2024-05-06T07:08:09", "exif_original")
 
 
 @pytest.mark.parametrize(

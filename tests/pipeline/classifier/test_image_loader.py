@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import sys
 import threading
 from collections.abc import Iterator
 from itertools import count, islice
@@ -16,10 +17,11 @@ import pytest
 from PIL import Image
 
 from models.images import headers
-from models.images.decode import UnreadableImage
+from models.images.decode import UnreadableImage, decode
 from pipeline.classifier import image_loader
 from pipeline.classifier.image_loader import Batches, load, read, sliced
 from pipeline.settings.sections import LimitSettings
+from tests.support.dng_files import dng
 from tests.support.pictures import FORMATS, encode, scene
 
 SIZE = 32
@@ -38,6 +40,33 @@ def batches() -> Iterator[Batches]:
     batches = Batches(SIZE, LIMITS, threads=2)
     yield batches
     batches.close()
+
+
+@pytest.fixture
+def raw_photo(tmp_path: Path) -> bytes:
+    path = tmp_path / "photo.dng"
+    path.write_bytes(
+        dng(scene(64, 48), encode(scene(64, 48), "JPEG", quality=95), taken="2024:05:06 07:08:09")
+    )
+    return os.fsencode(path)
+
+
+def test_a_raw_photo_is_loaded_with_its_size_and_date(raw_photo: bytes) -> None:
+    result, pixels = load((1, raw_photo), SIZE, LIMITS)
+    assert pixels is not None and result.reason is None
+    assert result.admitted == ("DNG", 64, 48, 1, "2024-05-06T07:08:09", "exif_original")
+    twin = decode(encode(scene(64, 48), "JPEG", quality=95), SIZE)
+    assert np.abs(pixels.astype(int) - twin).mean() < 1
+
+
+def test_without_the_extra_a_raw_photo_is_refused_and_keeps_its_size_and_date(
+    raw_photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    result, pixels = load((1, raw_photo), SIZE, LIMITS)
+    assert pixels is None and result.reason == "unsupported"
+    assert result.detail is not None and "pip install 'pawsort[raw]'" in result.detail
+    assert result.admitted is not None and result.admitted.format == "DNG"
 
 
 @pytest.mark.parametrize("kind", FORMATS)

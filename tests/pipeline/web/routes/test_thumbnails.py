@@ -12,6 +12,8 @@ from pipeline.settings.sections import LimitSettings
 from pipeline.web.routes.thumbnails import below
 from pipeline.web.services.draw_thumbnail import Thumbnail, ThumbnailRequest, draw
 from tests.pipeline.web.conftest import TestClient
+from tests.support.dng_files import dng
+from tests.support.icc_profiles import DISPLAY_P3
 from tests.support.installation import Installation
 from tests.support.pictures import encode, exif, png_bomb, scene
 
@@ -95,6 +97,17 @@ def test_a_file_of_any_name_is_shown(client: TestClient, pawsort: Installation) 
 
 
 @pytest.mark.fault(106)
+def test_a_thumbnail_shows_the_preview_of_a_raw_photo_and_colours_as_they_look(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (160, 120), (200, 50, 50))
+    (tmp_path / "a.dng").write_bytes(dng(scene(), wide))
+    (tmp_path / "b.png").write_bytes(encode(wide, "PNG", icc_profile=DISPLAY_P3))
+    for name, colour in ((b"a.dng", (200, 50, 50)), (b"b.png", (218, 24, 40))):
+        with Image.open(io.BytesIO(drawn(tmp_path, name).jpeg or b"")) as thumbnail:
+            assert thumbnail.size == (80, 60)
+            shown = thumbnail.getpixel((40, 30))
+        assert isinstance(shown, tuple) and max(abs(a - b) for a, b in zip(shown, colour, strict=True)) < 4
+
+
 def test_a_link_in_the_place_of_a_photo_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(encode(scene(), "PNG"))
     (tmp_path / "cats").mkdir()
