@@ -26,7 +26,7 @@ class SettledFile:
     """A file in an inbox that has stopped changing: its place, the version seen, and when it was first seen.
 
     `inbox` is absolute, `source` relative to it; `seen_at` is UTC. `action` is how it is taken, None if it is
-    moved; `companions` are the names of the files beside it that are then moved with it.
+    moved; `companions` are the names of the files beside it that are taken with it.
     """
 
     inbox: str

@@ -1,4 +1,5 @@
 """Correct, undo and retry: move a filed file, with the intent recorded before the file is touched.
 
-Imports `classifier`, `companions`, `files`, `settings`, `db`, `models` and the root of `pipeline`.
+Imports `classifier`, `companions`, `files`, `originals`, `settings`, `db`, `models` and the root of
+`pipeline`.
 """

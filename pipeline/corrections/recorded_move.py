@@ -19,7 +19,7 @@ from db.schema.file_names import escape
 from db.schema.tables import MoveKind, Via
 from pipeline.companions import moving
 from pipeline.corrections import made_files
-from pipeline.corrections.groups import choose, left_nothing, pairs, with_companions
+from pipeline.corrections.groups import choose, left_nothing, pairs, targets, with_companions
 from pipeline.corrections.refused import RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.files import moves, naming
@@ -143,7 +143,7 @@ class Mover:
             try:
                 if not plan.stays:
                     _make_folders(move, plan.root)
-                    moving.move(pairs(entry, move), entry.sha256, target=entry.target)
+                    moving.move(pairs(entry, move), entry.sha256, targets=targets(entry))
             except FileExistsError:
                 self.ledger.abandon_move(move.id)
                 refused.add(destination)
@@ -161,10 +161,11 @@ class Mover:
         """Undo a filing whose original stayed: remove the copy or the link."""
         original = os.path.join(plan.root, plan.wanted)
         made_files.refuse_only_copy(entry, original)
+        companions = made_files.companions(entry, original)
         to = (original, None, plan.corrected_to)
         move = self.ledger.begin_move(entry.id, plan.kind, *to, self._by, self._now(), via=self._via)
         try:
-            made_files.remove(entry)
+            made_files.remove(entry, companions)
         except OSError as error:
             if not os.path.lexists(entry.path or b""):
                 raise _unconfirmed("removed, but the disk did not confirm it", error) from error
@@ -197,7 +198,7 @@ class Mover:
             if owner.id != entry.id:
                 raise FileExistsError
             _make_folders(move, root)
-            moving.move(pairs(entry, move), entry.sha256, resumed=True, target=entry.target)
+            moving.move(pairs(entry, move), entry.sha256, resumed=True, targets=targets(entry))
         except FileExistsError:
             return self._give_up(move, "its place was taken, so the file was not moved")
         except FileNotFoundError:
@@ -214,7 +215,10 @@ class Mover:
             if os.path.lexists(entry.path or b""):
                 _verify(entry)
                 made_files.refuse_only_copy(entry, move.destination)
-            made_files.remove(entry)
+                companions = made_files.companions(entry, move.destination)
+            else:
+                companions = made_files.rest_of(entry, move.destination)
+            made_files.remove(entry, companions)
         except RefusedError as error:
             return self._give_up(move, str(error))
         except OSError as error:

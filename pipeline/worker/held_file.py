@@ -67,6 +67,11 @@ class InProgressFile(NamedTuple):
         return os.path.join(*self.link) if self.link else None
 
     @property
+    def targets(self) -> list[bytes]:
+        """What it and its companions name if they are symbolic links; empty for any other."""
+        return moving.targets(self.target, self.companions)
+
+    @property
     def origin(self) -> bytes:
         """The absolute path that it had in its inbox."""
         return os.path.join(self.inbox, self.source)

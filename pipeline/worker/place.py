@@ -189,7 +189,7 @@ class PlaceStep:
     def _move(self, file: InProgressFile, destination: bytes) -> None:
         moves.make_folders(os.path.dirname(destination), self._folder_of(destination))
         pairs = file.pairs(destination)
-        moving.move(pairs, file.sha256, resumed=file.resumed, target=file.target)
+        moving.move(pairs, file.sha256, resumed=file.resumed, targets=file.targets)
 
     def _redirect(self, file: InProgressFile) -> None:
         """Choose another destination, because the first has been taken since."""

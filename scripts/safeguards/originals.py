@@ -79,7 +79,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "what commands gave up is noticed",
         "pipeline/originals/memory.py",
-        "                    self.forget(row.inbox, row.source, row.identity)\n",
+        "                    self.forget(row.inbox, row.source, row.identity, row.companions)\n",
         "                    pass\n",
         (),
         (f"{_UNDO}retry_makes_the_original_a_new_arrival_also_for_a_running_worker",),

@@ -44,7 +44,8 @@ def links_below(*folders: Path) -> list[bytes]:
 def conserved(settings: Settings, injected: Iterable[bytes], *, idle: bool = True) -> None:
     """Check that each injected content exists exactly once, and has exactly one row that says where.
 
-    Where originals stay, each of them is there too, and what was made of it, which may be a symbolic link.
+    Where originals stay, each of them is there too, and what was made of it and of its companions, which may
+    be symbolic links.
     With `idle` every row must be final. Fails with an AssertionError that says what is wrong.
     """
     counted(settings, Counter(map(digest, injected)), idle=idle)
@@ -103,8 +104,8 @@ def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) ->
     companions = [path for group in groups for path in beside(*group)]
     apart = [path for path in companions if not os.path.isfile(path)]
     assert not apart, f"companions that are not beside their photos: {apart}"
-    in_folders = len([path for path in files_below(settings.sorted) if path not in companions])
-    in_folders += len(links_below(settings.sorted))
+    there = [*files_below(settings.sorted), *links_below(settings.sorted)]
+    in_folders = len([path for path in there if path not in companions])
     assert in_folders == len(filed), f"{in_folders} files in folders, {len(filed)} filed rows"
     if idle:
         unfinished = [row for row in rows if row[0] not in ("filed", "undone")]
