@@ -79,6 +79,21 @@ def discard(action: str, inbox: bytes, source: bytes, spool: bytes, companions: 
             os.unlink(path)
 
 
+def unmake(action: str, inbox: bytes, source: bytes, spool: bytes, companions: Sequence[bytes]) -> bool:
+    """Remove what was made in the spool of a photo and its companions; return whether it was removed.
+
+    Nothing is, if an original is not as it was: this may be the only copy then. Idempotent. Raises OSError.
+    """
+    folder = os.path.join(inbox, os.path.dirname(source))
+    pairs = [(moving.spooled(spool, name), os.path.join(folder, name)) for name in companions]
+    pairs = [pair for pair in [*pairs, (spool, os.path.join(inbox, source))] if os.path.lexists(pair[0])]
+    if not all(is_made(action, path, original) for path, original in pairs):
+        return False
+    for path, _ in pairs:  # the photo last: while it is there, an interrupted removal is done again
+        os.unlink(path)
+    return True
+
+
 def discard_stray(path: bytes, entry: Entry) -> bool:
     """Remove a companion in the spool that a row does not need there; return whether it was removed.
 

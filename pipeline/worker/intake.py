@@ -68,7 +68,7 @@ class Intake:
         by_path = {file.path: file for file in batch}
         put_back = self._put_back(by_path) if by_path else set()
         for file in map(by_path.__getitem__, put_back):
-            why = "was put back by `undo`; left alone until it is changed or renamed"
+            why = "was put back, or failed; left alone until it is changed or renamed"
             self._inbox(file).postpone(file, why)
         left = [file for path, file in by_path.items() if path not in put_back]
         settled = [file for file in self._with_earlier_companions(left) if self._is_still_settled(file)]

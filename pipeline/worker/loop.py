@@ -178,7 +178,7 @@ class Worker:
         count = self._recovery.start(self._clock(), crashed=self._interrupted is None)
         if self._interrupted:
             entries = self._ledger.entries([file.id for file in self._interrupted])
-            filed = {entry.id for entry in entries if entry.state == "filed"}
+            filed = {entry.id for entry in entries if entry.state in ("filed", "undone")}
             self.in_flight.place.add_filed([file for file in self._interrupted if file.id in filed])
         self._interrupted, self._recovered = None, True
         if count:
