@@ -1,6 +1,6 @@
 """The ledger: the only code that writes the state of files.
 
-    claimed ──> decoding ──> decided ──> filed ──> undone
+    claimed ──> decoding ──> decided ──> filed ──> undone     or undone at once: a failed file that is left
        │  └───────────────────┘ ▲        │ ▲└┐
        ├──> vanished <──────────│────────┘ └─┘ correct, undo of a correction (`db.ledger.move_records`)
        │    a refused file or a duplicate is not decoded
@@ -158,6 +158,17 @@ class Ledger(MoveBook):
             _end(connection, before, at)
             done = connection.execute(statements.FILE, {"ids": list(ids), "at": at})
             _all_took(done, ids, "file", "decided")
+
+    def leave(self, identities: Mapping[int, Identity], at: datetime) -> None:
+        """Record that failed files are durably at their places in their inboxes, as after an undo.
+
+        `identities` are those that they have there, by id.
+        """
+        rows = [
+            {"row_id": id, "new_dev": dev, "new_ino": ino, "at": at}
+            for id, (dev, ino, _, _) in identities.items()
+        ]
+        self._each(statements.LEAVE, rows, "leave", "decided")
 
     def relocate(self, paths: Mapping[int, RawName], at: datetime) -> None:
         """Record new absolute paths of filed files, by id, whose folders were moved."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Text, and_, bindparam, case, cast, func, insert, or_, select, text, type_coerce, update
 
 from db.schema.rows import FILE_COLUMNS
-from db.schema.tables import IS_FILED, IS_PENDING, IS_UNDONE, IS_UNREAD, files, moves
+from db.schema.tables import IS_FILED, IS_PENDING, IS_UNDONE, IS_UNFINISHED, IS_UNREAD, files, moves
 
 _STATE = files.c.state
 _ONE_FILE = files.c.id == bindparam("row_id")
@@ -68,6 +68,17 @@ FILE = (
         changed_at=bindparam("at"),
     )
 )
+LEAVE = (
+    update(files)
+    .where(_ONE_FILE, _STATE == "decided")
+    .values(
+        state="undone",
+        path=files.c.destination,
+        dev=bindparam("new_dev"),
+        ino=bindparam("new_ino"),
+        changed_at=bindparam("at"),
+    )
+)
 
 RELOCATE = (
     update(files)
@@ -78,7 +89,12 @@ RELOCATE = (
 # Nearly always there is none; then the files of a batch need not be looked up.
 SOME_UNDONE = select(files.c.id).where(text(IS_UNDONE)).limit(1)
 UNDONE_AT = select(*FILE_COLUMNS).where(text(IS_UNDONE), files.c.path.in_(bindparam("paths", expanding=True)))
-COMING_BACK = select(moves.c.destination).where(text(IS_PENDING), moves.c.new_outcome.is_(None))
+COMING_BACK = (
+    select(moves.c.destination)
+    .where(text(IS_PENDING), moves.c.new_outcome.is_(None))
+    # A failed file that goes back into its inbox; the index of unfinished rows is small.
+    .union_all(select(files.c.destination).where(text(IS_UNFINISHED), files.c.verdict == "failed"))
+)
 UNDONE_LIKE = select(*FILE_COLUMNS).where(
     text(IS_UNDONE),
     or_(

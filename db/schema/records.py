@@ -26,8 +26,8 @@ class SettledFile:
     """A file in an inbox that has stopped changing: its place, the version seen, and when it was first seen.
 
     `inbox` is absolute, `source` relative to it; `seen_at` is UTC. `action` is how it is taken, None if it is
-    moved; `companions` are the names of the files beside it that are then moved with it. `keyword` is "" if
-    its answer is to be written into its sidecar.
+    moved; `companions` are the names of the files beside it that are taken with it. `keyword` is "" if its
+    answer is to be written into its sidecar.
     """
 
     inbox: str

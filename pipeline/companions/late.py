@@ -1,4 +1,7 @@
-"""Companions that arrive after their photo was taken: they follow it to where it is."""
+"""Companions that arrive after their photo was taken: they follow it to where it is.
+
+Where originals stay, a copy of the companion, or a link to it, is put beside what was made of the photo.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Protocol
 from db.ledger.ledger import Entry, Ledger
 from db.schema.records import SettledFile
 from pipeline.companions import moving, rules
+from pipeline.companions.beside import is_companion
 from pipeline.errors import LockError
 from pipeline.files import moves
 from pipeline.files.safe_open import reached
@@ -25,6 +29,16 @@ WAITS = ""  # its photo is on its way, or was put back by `undo`, which the log 
 Lock = Callable[[], AbstractContextManager[None]]
 
 
+class Taking(Protocol):
+    """Makes companions of originals that stay."""
+
+    def put_beside(self, action: str, inbox: bytes, source: bytes, goal: bytes) -> bool:
+        """Make a companion at `goal`; return False if that is another file. Raises OSError."""
+
+    def taken(self, inbox: str, source: bytes) -> None:
+        """Remember a companion that was taken, or that stays for good."""
+
+
 class LateInbox(Protocol):
     """The inbox of a file."""
 
@@ -36,11 +50,21 @@ class LateInbox(Protocol):
 
 
 class LateCompanions:
-    """Move companions beside photos that were taken before. `lock` keeps commands from moving these."""
+    """Bring companions to photos that were taken before. `lock` keeps commands from moving these.
 
-    def __init__(self, ledger: Ledger, lock: Lock) -> None:
+    `taking` is needed where originals stay.
+    """
+
+    def __init__(self, ledger: Ledger, lock: Lock, taking: Taking | None = None) -> None:
         self._ledger = ledger
         self._lock = lock
+        self._taking = taking
+        self._alone: dict[int, int] = {}  # how many claims there had been when no photo was found
+        self._claims = 0
+
+    def claimed(self) -> None:
+        """Look again for the photos of companions that had none, since files were claimed."""
+        self._claims += 1
 
     def leaves(self, file: SettledFile, inbox: LateInbox) -> bool:
         """Return whether a settled file is to be taken as a file of its own.
@@ -52,14 +76,16 @@ class LateCompanions:
         of = rules.kind(name)
         if of in ("picture", "other"):
             return True
-        photo = self._photo_of(file, name)
+        key = hash((file.inbox, file.source))
+        photo = None if self._alone.get(key) == self._claims else self._photo_of(file, name)
         if photo is None:
             if of == "sidecar":
+                self._alone[key] = self._claims
                 inbox.postpone(file, ALONE)
+            elif file.action is not None and is_companion(file.path):
+                inbox.postpone(file, WAITS)  # what was made of its photo was deleted
+                return False
             return of != "sidecar"
-        if file.action is not None:  # it stays, as its photo does
-            inbox.postpone(file, WAITS)
-            return False
         folder = os.path.dirname(file.source)
         for each in (name, *file.companions):  # a RAW has its own sidecars with it
             member = replace(file, source=os.path.join(folder, each), companions=())
@@ -86,9 +112,29 @@ class LateCompanions:
                 [photo] = self._ledger.entries([photo.id]) or [photo]
                 if photo.state != "filed" or any(m.file_id == photo.id for m in self._ledger.pending_moves()):
                     return WAITS
-                return self._move(file, name, photo)
+                if photo.action != file.action:  # the settings named another one when the photo came
+                    return WAITS
+                return self._make(file, name, photo) if file.action else self._move(file, name, photo)
         except LockError:
             return WAITS
+
+    def _make(self, file: SettledFile, name: bytes, photo: Entry) -> str | None:
+        """Make the companion, then record it: what is not in the row is offered again after a kill."""
+        assert photo.path is not None and file.action is not None and self._taking is not None
+        arrived, after = os.path.basename(photo.source), tuple(sorted({*photo.companion_names, name}))
+        [goal] = moving.beside(photo.path, arrived, [name])
+        if rules.distinct(arrived, after) != after:
+            return TAKEN
+        try:
+            if not self._taking.put_beside(file.action, os.fsencode(file.inbox), file.source, goal):
+                return TAKEN
+            moves.sync_folders([os.path.dirname(goal)])
+        except OSError as error:
+            return TAKEN if isinstance(error, FileExistsError) else f"cannot be taken: {error.strerror}"
+        self._ledger.set_companions(photo.id, after)
+        self._taking.taken(file.inbox, file.source)
+        log.info("%a follows its photo to %a", os.fsdecode(file.path), os.fsdecode(goal))
+        return None
 
     def _move(self, file: SettledFile, name: bytes, photo: Entry) -> str | None:
         """Record the companion, then move it: the row tells where it is if this is interrupted."""

@@ -14,6 +14,7 @@ import logging
 import os
 import stat
 from collections.abc import Container, Iterable, Sequence
+from itertools import repeat
 
 from pipeline.companions import rules
 from pipeline.files import moves
@@ -97,38 +98,51 @@ def _is_complete(path: bytes, target: bytes) -> bool:
     return True
 
 
-def move(pairs: Pairs, sha256: str | None, *, resumed: bool = False, target: bytes | None = None) -> None:
+def targets(photo: bytes | None, companions: Iterable[bytes]) -> list[bytes]:
+    """Return what a photo and its companions name, from what the photo's symbolic link names.
+
+    Nothing if it is no link.
+    """
+    if photo is None:
+        return []
+    return [photo, *(os.path.join(os.path.dirname(photo), name) for name in companions)]
+
+
+def move(pairs: Pairs, sha256: str | None, *, resumed: bool = False, targets: Sequence[bytes] = ()) -> None:
     """Move a photo and its companions; a companion that is gone is left out.
 
     After an error each file is where it was, unless the disk refused that too. With `resumed` an earlier try
-    may have been interrupted at any point; `sha256` is the photo's, None if it was never read. `target` is
-    what the photo names if it is a symbolic link. Raises as `moves.move` and `moves.resume`.
+    may have been interrupted at any point; `sha256` is the photo's, None if it was never read. `targets` is
+    what each names if they are symbolic links; a companion may be a file all the same, of another program.
+    Raises as `moves.move` and `moves.resume`.
     """
-    done: list[tuple[bytes, bytes]] = []
+    done: list[tuple[bytes, bytes, bytes | None]] = []
     photo = pairs[0]
     try:
-        for pair in pairs:
+        for pair, target in zip(pairs, targets or repeat(None, len(pairs)), strict=True):
+            is_link = target is not None and (pair is photo or any(map(os.path.islink, pair)))
+            of_link = target if is_link else None
             with contextlib.suppress(*([] if pair is photo else [FileNotFoundError])):
-                _move(*pair, *((sha256, target) if pair is photo else (None, None)), resumed)
-                done.append(pair)
+                _move(*pair, of_link or (sha256 if pair is photo else None), resumed)
+                done.append((*pair, of_link))
     except OSError:
         _move_back(done)
         raise
 
 
-def _move(source: bytes, destination: bytes, sha256: str | None, target: bytes | None, resumed: bool) -> None:
+def _move(source: bytes, destination: bytes, evidence: str | bytes | None, resumed: bool = False) -> None:
     if resumed:
-        moves.resume(source, destination, target or sha256)
-    elif target:
-        moves.move_link(source, destination, target)
+        moves.resume(source, destination, evidence)
+    elif isinstance(evidence, bytes):
+        moves.move_link(source, destination, evidence)
     else:
         moves.move(source, destination)
 
 
-def _move_back(done: Pairs) -> None:
-    for source, destination in reversed(done):
+def _move_back(done: Sequence[tuple[bytes, bytes, bytes | None]]) -> None:
+    for source, destination, target in reversed(done):
         try:
-            moves.move(destination, source)
+            _move(destination, source, target)
         except OSError as error:
             why = os.fsdecode(destination), os.fsdecode(source), error.strerror
             log.error("%a cannot be moved back to %a: %s; trying again later", *why)

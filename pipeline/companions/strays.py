@@ -31,9 +31,14 @@ def put_beside(path: bytes, entry: Entry) -> bool:
         [goal] = moving.beside(photo, arrived, [name])
         log.warning("%a was left in the spool; moving it to its photo", os.fsdecode(goal))
         try:
-            moves.resume(path, goal, None)
+            moves.resume(path, goal, _target(path, entry, name))
         except OSError as error:
             log.error("%a cannot be moved there: %s", os.fsdecode(goal), error.strerror)
         else:
             return True
     return False
+
+
+def _target(path: bytes, entry: Entry, name: bytes) -> bytes | None:
+    """Return what a companion in the spool must name if it is a symbolic link; None if it is a file."""
+    return moving.targets(entry.target, [name])[-1] if entry.target and os.path.islink(path) else None

@@ -20,11 +20,9 @@ from pipeline.files import moves
 def with_companions(entry: Entry, engine: Engine, ledger: Ledger) -> Entry:
     """Record files that lie beside a photo and belong to it, such as a sidecar of another program.
 
-    Not beside a copy or a link: the companions of these stayed with the original. Raises DatabaseError.
+    Raises DatabaseError.
     """
     assert entry.path is not None
-    if entry.action:
-        return entry
     beside = found_beside(entry.path)
     folder, now = os.path.split(entry.path)
     arrived, before = os.path.basename(entry.source), entry.companion_names
@@ -49,6 +47,11 @@ def pairs(entry: Entry, move: Move) -> list[tuple[bytes, bytes]]:
     sources = moving.beside(move.source, arrived, companions)
     goals = moving.beside(move.destination, arrived, companions)
     return [(move.source, move.destination), *zip(sources, goals, strict=True)]
+
+
+def targets(entry: Entry) -> list[bytes]:
+    """Return what a photo and its companions name if they are symbolic links; nothing for any other."""
+    return moving.targets(entry.target, entry.companion_names)
 
 
 def left_nothing(pairs: Sequence[tuple[bytes, bytes]]) -> bool:

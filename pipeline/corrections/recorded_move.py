@@ -19,10 +19,11 @@ from db.schema.file_names import escape
 from db.schema.tables import MoveKind, Via
 from pipeline.companions import moving
 from pipeline.corrections import made_files
-from pipeline.corrections.groups import choose, left_nothing, pairs, with_companions
+from pipeline.corrections.groups import choose, left_nothing, pairs, targets, with_companions
 from pipeline.corrections.keywords import without_keyword, write_keyword
 from pipeline.corrections.refused import RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
+from pipeline.corrections.unchanged import refuse_changed
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.logs import printable
@@ -118,7 +119,7 @@ class Mover:
             relocation = Relocations(self._engine, self._settings).find(entry)
             if relocation:
                 raise RefusedError(advice(entry, relocation))
-        _verify(entry)
+        refuse_changed(entry)
 
     def _prepared(self, entry: Entry, plan: Plan) -> Entry:
         if self._together:
@@ -146,7 +147,7 @@ class Mover:
             try:
                 if not plan.stays:
                     _make_folders(move, plan.root)
-                    moving.move(pairs(entry, move), entry.sha256, target=entry.target)
+                    moving.move(pairs(entry, move), entry.sha256, targets=targets(entry))
             except FileExistsError:
                 self.ledger.abandon_move(move.id)
                 refused.add(destination)
@@ -164,10 +165,11 @@ class Mover:
         """Undo a filing whose original stayed: remove the copy or the link."""
         original = os.path.join(plan.root, plan.wanted)
         made_files.refuse_only_copy(entry, original)
+        companions = made_files.companions(entry, original)
         to = (original, None, plan.corrected_to)
         move = self.ledger.begin_move(entry.id, plan.kind, *to, self._by, self._now(), via=self._via)
         try:
-            made_files.remove(entry)
+            made_files.remove(entry, companions)
         except OSError as error:
             if not os.path.lexists(entry.path or b""):
                 raise _unconfirmed("removed, but the disk did not confirm it", error) from error
@@ -201,7 +203,7 @@ class Mover:
             if owner.id != entry.id:
                 raise FileExistsError
             _make_folders(move, root)
-            moving.move(pairs(entry, move), entry.sha256, resumed=True, target=entry.target)
+            moving.move(pairs(entry, move), entry.sha256, resumed=True, targets=targets(entry))
         except FileExistsError:
             return self._give_up(move, "its place was taken, so the file was not moved")
         except FileNotFoundError:
@@ -216,9 +218,12 @@ class Mover:
     def _recover_unmade(self, move: Move, entry: Entry) -> Change:
         try:
             if os.path.lexists(entry.path or b""):
-                _verify(entry)
+                refuse_changed(entry)
                 made_files.refuse_only_copy(entry, move.destination)
-            made_files.remove(entry)
+                companions = made_files.companions(entry, move.destination)
+            else:
+                companions = made_files.rest_of(entry, move.destination)
+            made_files.remove(entry, companions)
         except RefusedError as error:
             return self._give_up(move, str(error))
         except OSError as error:
@@ -240,24 +245,6 @@ class Mover:
 
 def _unconfirmed(what: str, error: OSError) -> RefusedError:
     return RefusedError(f"{what} ({error.strerror}); run this again later")
-
-
-def _verify(entry: Entry) -> None:
-    """Refuse a file that has changed since it was filed."""
-    assert entry.path is not None
-    if entry.link is not None:
-        if not os.path.lexists(entry.path):
-            raise RefusedError("is missing; put it back and try again")
-        if not made_files.is_link_of(entry):
-            raise RefusedError("is no longer the link that was made; nothing was moved")
-        return
-    try:
-        size = moves.identity(entry.path)[2]
-        same = size == entry.bytes and (not entry.sha256 or moves.sha256(entry.path) == entry.sha256)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise RefusedError("is missing; put it back and try again") from error
-    if not same:
-        raise RefusedError("its content has changed since it was filed; nothing was moved")
 
 
 def _with_plain_name(plan: Plan, destination: bytes, error: OSError) -> Plan:

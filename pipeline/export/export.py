@@ -28,7 +28,7 @@ from pipeline.files import moves
 from pipeline.files.exact_copy import ContentChangedError, put
 from pipeline.files.exclusive_lock import exclusive
 from pipeline.files.folders import SYSTEM_ERRNOS
-from pipeline.files.links import Original, content_path
+from pipeline.files.links import Original, content_path, target_of
 from pipeline.settings.config import Settings
 
 Layout = Literal["class", "original"]
@@ -200,7 +200,7 @@ class _Exporter:
         for source, goal in self._companions(row, destination):
             if not os.path.lexists(goal):
                 with contextlib.suppress(FileNotFoundError):
-                    put(source, goal, None, link=self._way.link)
+                    put(_followed(source, row), goal, None, link=self._way.link)
 
     def _companions(self, row: Mapping[str, Any], destination: bytes) -> list[tuple[bytes, bytes]]:
         """Return where the companions of a photo are, and where they go in the layout of the inboxes.
@@ -261,6 +261,17 @@ class _Exporter:
 def _original(row: Mapping[str, Any]) -> Original | None:
     """Return the original that the photo's symbolic link names; None if it is a file."""
     return (unescape(row["inbox"]), _source(row)) if row["action"] == "symlink" else None
+
+
+def _followed(companion: bytes, row: Mapping[str, Any]) -> bytes:
+    """Return the file that a companion is, or that its symbolic link names: that of its photo's folder.
+
+    Raises FileNotFoundError if that is gone, OSError if it names another one.
+    """
+    if row["action"] != "symlink" or (target := target_of(companion)) is None:
+        return companion
+    name = os.path.join(os.path.dirname(_source(row)), os.path.basename(target))
+    return content_path(companion, (unescape(row["inbox"]), name))
 
 
 def _is_same(a: bytes, b: bytes) -> bool:

@@ -1,14 +1,16 @@
 """Remember which originals were taken, so that each is taken again only when it has changed.
 
 An original is known by its path, size and mtime, or by its device, inode, size and mtime: one that was
-renamed is still known, and so is one whose disk has another number since it was mounted again.
+renamed is still known, and so is one whose disk has another number since it was mounted again. A companion is
+known by its path alone: it is taken again with its photo only.
 """
 
 from __future__ import annotations
 
+import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -22,7 +24,7 @@ _MARGIN = timedelta(minutes=5)
 
 
 class OriginalMemory:
-    """The originals of all rows, in 16 bytes for each.
+    """The originals of all rows, in 16 bytes for each, and their companions, in 8 bytes for each.
 
     `load` reads the ledger at first, and later what commands gave up since, every `seconds` at most.
     `monotonic` is in seconds; `now` gives UTC. Not for several threads.
@@ -53,33 +55,51 @@ class OriginalMemory:
             self._given_up = {row.id for row in originals.given_up(self._engine, since)}
             known = array("q")
             for row in originals.taken(self._engine):
-                known.extend(_keys(row.inbox, row.source, row.identity))
+                known.extend(_all_keys(row.inbox, row.source, row.identity, row.companions))
             np.frombuffer(known, np.int64).sort()  # in place: a list of them would take five times as much
             self._known, self._since = known, since
         elif self._monotonic() >= self._load_at:
             for row in originals.given_up(self._engine, self._since):
                 if row.id not in self._given_up:
                     self._given_up.add(row.id)
-                    self.forget(row.inbox, row.source, row.identity)
+                    self.forget(row.inbox, row.source, row.identity, row.companions)
         else:
             return
         self._load_at = self._monotonic() + self._seconds
 
     def knows(self, inbox: str, source: bytes, identity: Identity) -> bool:
-        """Return whether an original, at `source` below an inbox, was taken and has not changed since."""
-        return any(map(self._has, _keys(inbox, source, identity)))
+        """Return whether an original, at `source` below an inbox, was taken and has not changed since.
 
-    def add(self, inbox: str, source: bytes, identity: Identity) -> None:
-        """Remember an original that was taken."""
-        keys = _keys(inbox, source, identity)
-        self._forgotten.difference_update(keys)
-        self._new.update(keys)
+        Or as a companion, whatever it is now.
+        """
+        return any(map(self._has, (*_keys(inbox, source, identity), _key(inbox, source))))
 
-    def forget(self, inbox: str, source: bytes, identity: Identity) -> None:
-        """Let an original be taken again."""
-        keys = _keys(inbox, source, identity)
+    def add(self, inbox: str, source: bytes, identity: Identity, companions: Collection[bytes] = ()) -> None:
+        """Remember an original that was taken, and its companions."""
+        self._remember(_all_keys(inbox, source, identity, companions))
+
+    def add_companion(self, inbox: str, source: bytes) -> None:
+        """Remember a companion that was taken after its photo."""
+        self._remember([_key(inbox, source)])
+
+    def forget(
+        self, inbox: str, source: bytes, identity: Identity, companions: Collection[bytes] = ()
+    ) -> None:
+        """Let an original and its companions be taken again."""
+        keys = _all_keys(inbox, source, identity, companions)
         self._new.difference_update(keys)
         self._forgotten.update(keys)
+
+    def earlier_companions(self, inbox: str, sources: Collection[bytes]) -> dict[bytes, set[bytes]]:
+        """Return the names of the companions with which earlier versions of originals were taken.
+
+        They are known, so that no scan offers them again. Raises DatabaseError.
+        """
+        return originals.companions(self._engine, inbox, sources)
+
+    def _remember(self, keys: list[int]) -> None:
+        self._forgotten.difference_update(keys)
+        self._new.update(keys)
 
     def _has(self, key: int) -> bool:
         if key in self._new:
@@ -92,3 +112,13 @@ def _keys(inbox: str, source: bytes, identity: Identity) -> tuple[int, int]:
     """Return two hashes of 64 bits, which are those of this process: the path's, and the inode's."""
     dev, ino, size, mtime_ns = identity
     return hash((inbox, source, size, mtime_ns)), hash((dev, ino, size, mtime_ns))
+
+
+def _key(inbox: str, companion: bytes) -> int:
+    return hash((inbox, companion))
+
+
+def _all_keys(inbox: str, source: bytes, identity: Identity, companions: Collection[bytes]) -> list[int]:
+    folder = os.path.dirname(source)
+    beside = (_key(inbox, os.path.join(folder, name)) for name in companions)
+    return [*_keys(inbox, source, identity), *beside]

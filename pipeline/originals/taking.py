@@ -6,28 +6,38 @@ import errno
 import os
 
 from db.schema.records import Identity
-from pipeline.files.copy import copy_quickly, identity
+from pipeline.files.copy import copy, copy_quickly, identity
 from pipeline.files.exact_copy import copy_open, link_open
 from pipeline.files.moves import SourceChangedError
 from pipeline.files.safe_open import opened
 
 
-def take(action: str, inbox: bytes, source: bytes, spool: bytes, expected: Identity) -> None:
+def take(
+    action: str,
+    inbox: bytes,
+    source: bytes,
+    spool: bytes,
+    expected: Identity | None = None,
+    *,
+    durable: bool = False,
+) -> None:
     """Make `spool` what the action says: a copy (copy), another name (hardlink) or a symbolic link (symlink).
 
     `inbox` and `spool` are absolute, `source` relative to the inbox; the original is read, and nothing else.
-    The caller makes the new entry durable, and a copy by `sync_copy` before. Raises SourceChangedError if the
-    original has not the identity `expected`, FileNotFoundError if it is gone, FileExistsError, or another
-    OSError, such as EXDEV and EPERM for a hard link that the disk refuses; after each nothing was made.
+    The caller makes the new entry durable, and a copy by `sync_copy` before unless it is `durable`. Raises
+    SourceChangedError if the original has not the identity `expected` (None: any), FileNotFoundError if it is
+    gone, FileExistsError, or another OSError, such as EXDEV and EPERM for a hard link that the disk refuses;
+    after each nothing was made.
     """
     with opened(inbox, source) as original:
+        expected = expected or identity(original.fd)
         _refuse_changed(identity(original.fd), expected, source)
         if action == "copy":
             copy_open(
                 original.fd,
                 spool,
                 lambda _: _refuse_changed(identity(original.fd), expected, source),
-                copy_quickly,
+                copy if durable else copy_quickly,
             )
         elif action == "hardlink":
             link_open(original.fd, spool)

@@ -116,6 +116,17 @@ class Settings(BaseSettings):
         return [{"path": path, "action": action} if action else path for path, action in pairs]
 
     @model_validator(mode="after")
+    def _duplicates_under_two_names(self) -> Self:
+        named = "duplicates" in self.model_fields_set, "duplicates" in self.outcomes.model_fields_set
+        if all(named) and self.duplicates != self.outcomes.duplicates:
+            both = f"duplicates: {self.duplicates} and outcomes.duplicates: {self.outcomes.duplicates}"
+            raise ValueError(f"{both} are one setting; expected one of them, or the same value")
+        one = self.duplicates if named[0] else self.outcomes.duplicates
+        object.__setattr__(self, "duplicates", one)
+        object.__setattr__(self, "outcomes", self.outcomes.model_copy(update={"duplicates": one}))
+        return self
+
+    @model_validator(mode="after")
     def _absolute_paths(self) -> Self:
         for name in ("sorted", "state", "reports"):
             object.__setattr__(self, name, _absolute(self.base, getattr(self, name)))

@@ -53,6 +53,8 @@ def explain(path: Path, error: ValidationError, model: type[BaseModel], prefix: 
 def _explain_one(path: Path, problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str:
     keys = [str(part) for part in problem["loc"]]
     where, source = ".".join(keys), str(path)
+    if not keys:  # of several settings together
+        return f"{source}: {problem['msg'].removeprefix('Value error, ')}"
     variable = prefix + "__".join(keys).upper()
     if variable in os.environ:
         source = f"environment variable {variable}"

@@ -74,9 +74,15 @@ class FilingSettings(Section):
 
 
 class OutcomeSettings(Section):
-    """Where photos go that have no class: `neither` is the folder of those that a person called so."""
+    """What becomes of photos that have no class, or had it before.
+
+    `neither` is the folder of those that a person called so. With `failed: leave` a file that fails goes back
+    to, or stays at, its place in its inbox. `duplicates` has an older name, the setting at the top.
+    """
 
     neither: Annotated[str, AfterValidator(folder_in_sorted)] = "uncertain"
+    failed: Literal["move", "leave"] = "move"
+    duplicates: Literal["file", "hold"] = "file"
 
 
 class DecisionSettings(Section):

@@ -6,12 +6,14 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from db.schema.records import SettledFile
 from pipeline.companions import rules
 from pipeline.companions.names import NameIndex
 from pipeline.files.safe_open import is_written_to, leased, lstat_within, opened
-from pipeline.watch.stability import StabilityTracker, StableFile
+from pipeline.watch.scanner import snapshot
+from pipeline.watch.stability import FileSnapshot, StabilityTracker, StableFile
 
 PATIENCE = 4.0
 """Settle times that a RAW, video or sidecar without its photo waits longer, in case that this comes next."""
@@ -20,7 +22,7 @@ PATIENCE = 4.0
 class Groups:
     """Decide what becomes of a file that has settled, by the names that the tracker knows beside it.
 
-    `ignored` tests a path relative to the inbox.
+    `ignored` tests a path relative to the inbox, `known` whether an original was taken and stays.
     """
 
     def __init__(
@@ -29,11 +31,13 @@ class Groups:
         names: NameIndex,
         settle_seconds: float,
         ignored: Callable[[bytes], bool],
+        known: Callable[[FileSnapshot], bool] = lambda _: False,
     ) -> None:
         self._tracker = tracker
         self._names = names
         self._patience = settle_seconds * (1.0 + PATIENCE)
         self._ignored = ignored
+        self._known = known
 
     def companions(self, due: StableFile, root: int, now: float) -> tuple[bytes, ...] | None:
         """Return the names of the companions that come with a settled file.
@@ -58,12 +62,13 @@ class Groups:
         return companions
 
     def _is_beside_its_photo(self, path: bytes, root: int) -> bool:
-        """Return whether the picture is in the folder though no scan has come to it yet."""
-        folder, slash, name = path.rpartition(b"/")
-        for picture in rules.candidates(name):
+        """Return whether the picture is in the folder, to be taken, though no scan has come to it yet."""
+        name = path.rpartition(b"/")[2]
+        for picture in beside(path, rules.candidates(name)):
             with suppress(OSError):
-                status = lstat_within(root, folder + slash + picture)
-                if stat.S_ISREG(status.st_mode) and not self._ignored(folder + slash + picture):
+                status = lstat_within(root, picture)
+                is_file = stat.S_ISREG(status.st_mode) and not self._ignored(picture)
+                if is_file and not self._known(snapshot(picture, status)):
                     return True
         return False
 
@@ -72,6 +77,15 @@ def beside(path: bytes, names: Iterable[bytes]) -> list[bytes]:
     """Return the paths of files beside the file at `path`."""
     folder, slash, _ = path.rpartition(b"/")
     return [folder + slash + name for name in names]
+
+
+def with_names(file: SettledFile, names: Iterable[bytes]) -> SettledFile:
+    """Return a settled file with these companions too, as far as they are files beside it."""
+    folder = os.path.dirname(file.path)
+    there = [name for name in names if os.path.isfile(os.path.join(folder, name))]
+    if not there:
+        return file
+    return replace(file, companions=rules.distinct(os.path.basename(file.source), {*file.companions, *there}))
 
 
 def is_settled(file: SettledFile) -> bool:

@@ -46,7 +46,7 @@ class Inbox:
     files that are `known` were taken and stay. For each returned file the worker calls `forget` when the file
     was taken or is gone, `postpone` when it cannot be taken now, or `refuse` when it may not be read or
     moved. Times are seconds of the monotonic `clock`. With `companions` the files that belong to a photo come
-    with it, or stay with it where the originals stay.
+    with it.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Inbox:
         self._ignored = ignorer(settings.ignore, self._root)
         names = NameIndex() if companions else None
         self._tracker = StabilityTracker(settings.settle_seconds, capacity, names)
-        self._groups = names and Groups(self._tracker, names, settings.settle_seconds, self._ignored)
+        self._groups = names and Groups(self._tracker, names, settings.settle_seconds, self._ignored, known)
         self._folder = InboxFolder(path)
         self._skipped = SkippedEntries(path)
         self._refusals = Refusals[bytes]()
@@ -258,7 +258,7 @@ class Inbox:
         seen_at = self._wall() - timedelta(seconds=now - due.first_seen)
         source, dev, ino, size, mtime_ns = due.snapshot
         found = SettledFile(os.fspath(self.path), source, dev, ino, size, mtime_ns, seen_at, self._action)
-        return replace(found, companions=companions) if companions and not self._action else found
+        return replace(found, companions=companions) if companions else found
 
     @contextmanager
     def _opened(self, wanted: bool) -> Iterator[int | None]:

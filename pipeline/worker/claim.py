@@ -17,6 +17,7 @@ from pipeline.files import moves
 from pipeline.files.folders import SYSTEM_ERRNOS, try_name
 from pipeline.files.links import content_identity
 from pipeline.files.safe_open import reached, refuse_unwritable
+from pipeline.originals import companions
 from pipeline.originals.taking import sync_copy, take
 from pipeline.settings.config import Settings
 from pipeline.worker.held_file import InProgressFile, RetryQueue, put_back_irregular
@@ -160,10 +161,12 @@ class ClaimStep:
     def _sync_copies(self) -> None:
         for file in [file for file in self._arrived if file.action == "copy" and os.path.lexists(file.spool)]:
             try:
-                sync_copy(file.spool)
+                for path in (file.spool, *(moving.spooled(file.spool, name) for name in file.companions)):
+                    sync_copy(path)
             except OSError:
                 self._arrived.remove(file)
-                self._outside.append(file)
+                # The first that cannot be synced is gone: the photo, or a companion.
+                (self._incomplete if os.path.lexists(file.spool) else self._outside).append(file)
                 raise
 
     def _commit(self) -> None:
@@ -179,6 +182,7 @@ class ClaimStep:
         try:
             self._take(file)
         except (FileNotFoundError, NotADirectoryError):
+            self._discard(file)
             self._gone.append(file)
             self._to_vanish.append(file.id)
         except moves.FolderError:
@@ -194,9 +198,11 @@ class ClaimStep:
             (self._incomplete if file.companions else self._arrived).append(file)
 
     def _complete(self, file: InProgressFile) -> InProgressFile:
-        """Move the companions of a file after it; those that cannot be moved are not its own any more."""
-        kept = moving.bring_in(file.inbox, file.source, file.spool, file.companions)
-        self._unsynced |= dict.fromkeys((os.path.dirname(file.origin), self._spool))
+        """Bring the companions of a file after it; those that cannot be taken are not its own any more."""
+        group = file.inbox, file.source, file.spool, file.companions
+        kept = companions.bring_in(file.action, *group) if file.action else moving.bring_in(*group)
+        folders = (self._spool,) if file.action else (os.path.dirname(file.origin), self._spool)
+        self._unsynced |= dict.fromkeys(folders)
         if kept != file.companions:
             self._ledger.set_companions(file.id, kept)
         return file._replace(companions=kept)
@@ -207,8 +213,14 @@ class ClaimStep:
         if os.path.lexists(file.spool):  # it was moved in spite of the error
             self._retries.add(file, self._settings.watch.rescan_seconds)
         else:
+            self._discard(file)
             self._refused.append((file, error))
             self._to_unclaim.append(file.id)
+
+    def _discard(self, file: InProgressFile) -> None:
+        """Remove what an earlier try made of the companions of an original that cannot be taken."""
+        if file.action:
+            companions.discard(file.action, file.inbox, file.source, file.spool, file.companions)
 
     def _take(self, file: InProgressFile) -> None:
         if file.action:

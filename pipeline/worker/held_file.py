@@ -34,6 +34,7 @@ from pipeline.files import moves
 from pipeline.files.links import Original
 from pipeline.files.moves import Identity
 from pipeline.files.safe_open import reached
+from pipeline.originals import companions
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,11 @@ class InProgressFile(NamedTuple):
         return os.path.join(*self.link) if self.link else None
 
     @property
+    def targets(self) -> list[bytes]:
+        """What it and its companions name if they are symbolic links; empty for any other."""
+        return moving.targets(self.target, self.companions)
+
+    @property
     def origin(self) -> bytes:
         """The absolute path that it had in its inbox."""
         return os.path.join(self.inbox, self.source)
@@ -91,6 +97,26 @@ class InProgressFile(NamedTuple):
     def destination(self) -> bytes | None:
         """The absolute path that it is moved to, once that is chosen."""
         return self.decision.destination if self.decision else None
+
+
+def put_back(file: InProgressFile, destination: bytes) -> bool:
+    """Move a file and its companions from the spool back into its inbox, or remove what was made of them.
+
+    Returns False, and removes nothing, if an original that stays is not as it was. Raises OSError.
+    """
+    if file.action:
+        return companions.unmake(file.action, file.inbox, file.source, file.spool, file.companions)
+    moves.make_folders(os.path.dirname(destination), os.path.realpath(file.inbox))
+    moving.move(file.pairs(destination), file.sha256, resumed=file.resumed)
+    return True
+
+
+def left_identity(file: InProgressFile) -> Identity:
+    """Return the identity that a file has at its destination, else the one that was last seen."""
+    try:
+        return moves.identity(file.destination or b"")
+    except OSError:  # deleted meanwhile, or a symbolic link whose original is gone
+        return file.identity
 
 
 def put_back_irregular(file: InProgressFile) -> bool:

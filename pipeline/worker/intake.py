@@ -12,10 +12,11 @@ from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.files import moves
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.safe_open import NotRegularError, RefusedError
+from pipeline.originals import companions
 from pipeline.originals.memory import OriginalMemory
 from pipeline.settings.config import Settings
 from pipeline.watch.batch_cutter import BatchCutter
-from pipeline.watch.groups import is_settled
+from pipeline.watch.groups import is_settled, with_names
 from pipeline.watch.inbox import Inbox
 from pipeline.worker.held_file import InProgressFile
 
@@ -37,9 +38,8 @@ class Intake:
         self._ledger = ledger
         self._cutter: BatchCutter[SettledFile] = BatchCutter(settings.batch.size, settings.batch.wait_seconds)
         self._monotonic = monotonic
-        self._late = (
-            LateCompanions(ledger, lambda: moves_lock(settings, 0)) if settings.filing.companions else None
-        )
+        late = LateCompanions(ledger, lambda: moves_lock(settings, 0), self)
+        self._late = late if settings.filing.companions else None
 
     @property
     def held(self) -> int:
@@ -68,10 +68,16 @@ class Intake:
         by_path = {file.path: file for file in batch}
         put_back = self._put_back(by_path) if by_path else set()
         for file in map(by_path.__getitem__, put_back):
-            why = "was put back by `undo`; left alone until it is changed or renamed"
+            why = "was put back, or failed; left alone until it is changed or renamed"
             self._inbox(file).postpone(file, why)
-        settled = [f for path, f in by_path.items() if path not in put_back and self._is_still_settled(f)]
-        return [file for file in settled if not self._late or self._late.leaves(file, self._inbox(file))]
+        left = [file for path, file in by_path.items() if path not in put_back]
+        settled = [file for file in self._with_earlier_companions(left) if self._is_still_settled(file)]
+        if not self._late:
+            return settled
+        photos = [file for file in settled if self._late.leaves(file, self._inbox(file))]
+        if photos:
+            self._late.claimed()
+        return photos
 
     def _put_back(self, by_path: Mapping[bytes, SettledFile]) -> set[bytes]:
         """Return which files an undo has put back, also before their inbox was moved to another folder."""
@@ -79,11 +85,31 @@ class Intake:
         moved = self._ledger.put_back_elsewhere(by_path, [os.fsdecode(inbox) for inbox in self._inboxes])
         return here | {path for path, before in moved.items() if not os.path.lexists(before)}
 
+    def _with_earlier_companions(self, files: Sequence[SettledFile]) -> list[SettledFile]:
+        """Add to originals that changed the companions that were taken with them, and are still there."""
+        if not (self._originals and self._late):
+            return [*files]
+        stay = [file for file in files if file.action]
+        earlier = {
+            inbox: self._originals.earlier_companions(inbox, [f.source for f in stay if f.inbox == inbox])
+            for inbox in {file.inbox for file in stay}
+        }
+        return [with_names(file, earlier.get(file.inbox, {}).get(file.source, ())) for file in files]
+
     def remember(self, file: InProgressFile, *, taken: bool = True) -> None:
         """Remember that the original of a file was taken, or was not; one that moves is not remembered."""
         if self._originals and file.action:
             remember = self._originals.add if taken else self._originals.forget
-            remember(os.fsdecode(file.inbox), file.source, file.identity)
+            remember(os.fsdecode(file.inbox), file.source, file.identity, file.companions)
+
+    def put_beside(self, action: str, inbox: bytes, source: bytes, goal: bytes) -> bool:
+        """Make a companion of an original that stays; return False if another file is there."""
+        return companions.put_beside(action, inbox, source, goal)
+
+    def taken(self, inbox: str, source: bytes) -> None:
+        """Remember a companion that was taken after its photo."""
+        if self._originals:
+            self._originals.add_companion(inbox, source)
 
     def forget(self, file: InProgressFile) -> None:
         """Tell its inbox that a file was taken or is gone."""

@@ -20,7 +20,6 @@ from models.bundle.bundle import Bundle
 from models.errors import in_words
 from pipeline.classifier.answering_model import AnsweringModel
 from pipeline.classifier.client import Classifier
-from pipeline.companions.rules import kind
 from pipeline.files.known_folder import KnownFolder
 from pipeline.originals.memory import OriginalMemory
 from pipeline.settings.config import Settings
@@ -154,9 +153,7 @@ class Worker:
         name = os.fspath(path)
 
         def known(seen: FileSnapshot) -> bool:
-            # A sidecar stays for good, so that the ledger need not be asked for its photo again and again.
-            stays = together and kind(os.path.basename(seen.path)) == "sidecar"
-            return stays or self._originals.knows(name, seen.path, seen[1:])
+            return self._originals.knows(name, seen.path, seen[1:])
 
         return make(action=action, known=known)
 
@@ -181,7 +178,7 @@ class Worker:
         count = self._recovery.start(self._clock(), crashed=self._interrupted is None)
         if self._interrupted:
             entries = self._ledger.entries([file.id for file in self._interrupted])
-            filed = {entry.id for entry in entries if entry.state == "filed"}
+            filed = {entry.id for entry in entries if entry.state in ("filed", "undone")}
             self.in_flight.place.add_filed([file for file in self._interrupted if file.id in filed])
         self._interrupted, self._recovered = None, True
         if count:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from db.ledger.ledger import FileDecision, Ledger
 from pipeline.companions import moving
+from pipeline.decision import FAILED
 from pipeline.files import moves, naming
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.known_folder import KnownFolder, folder_id
@@ -18,7 +19,7 @@ from pipeline.files.links import content_identity
 from pipeline.files.safe_open import refuse_unwritable
 from pipeline.settings.config import Settings
 from pipeline.watch.refused_folders import Refusals
-from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
+from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue, left_identity, put_back
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class PlaceStep:
         promised = self._promised()
         decided = []
         for file in self._classified:
-            destination = self._choose(file, promised)
+            destination = self._place_of(file, promised)
             promised.update(_goals(file, destination))
             decided.append(_moving_to(file, destination))
         return decided
@@ -122,8 +123,8 @@ class PlaceStep:
         destination = file.destination
         assert destination is not None
         self._root.check()
-        if not destination.startswith(os.path.join(self._sorted, b"")):
-            self._redirect(file)  # since the decision, `sorted` was moved, or the settings name another
+        if not self._is_in_sorted(file):
+            self._leave(file, destination)
             return
         try:
             self._move(file, destination)
@@ -139,9 +140,36 @@ class PlaceStep:
             self._decided[0] = file._replace(resumed=True)
             self._rename_or_wait(file, destination, error)
             return
+        self._arrived(file, destination)
+
+    def _arrived(self, file: InProgressFile, destination: bytes) -> None:
         self._decided.popleft()
         self._unsynced |= dict.fromkeys((os.path.dirname(destination), self._spool))
         self._moved.append(file)
+
+    def _leave(self, file: InProgressFile, destination: bytes) -> None:
+        """Put a failed file back to its place in its inbox, or remove what was made of it.
+
+        It goes to failed/ after all if its inbox does not take it, or an original is not as it was.
+        """
+        is_left = self._stays(file) and destination.startswith(os.path.join(file.inbox, b""))
+        try:
+            if is_left and put_back(file, destination):
+                self._arrived(file, destination)
+                return
+        except OSError as error:
+            if not os.path.lexists(file.spool):
+                self._decided[0] = file._replace(resumed=True)
+                raise
+            log.warning("%a cannot be left in its inbox: %s", os.fsdecode(file.origin), error.strerror)
+        # Else `sorted` was moved since the decision, or the settings name another.
+        self._redirect(file)
+
+    def _stays(self, file: InProgressFile) -> bool:
+        return _decision(file).outcome == FAILED and self._settings.outcomes.failed == "leave"
+
+    def _is_in_sorted(self, file: InProgressFile) -> bool:
+        return (file.destination or b"").startswith(os.path.join(self._sorted, b""))
 
     def _rename_or_wait(self, file: InProgressFile, destination: bytes, error: OSError) -> None:
         """Choose a plain name if the name is refused; otherwise retry the file later and go on with others.
@@ -189,7 +217,7 @@ class PlaceStep:
     def _move(self, file: InProgressFile, destination: bytes) -> None:
         moves.make_folders(os.path.dirname(destination), self._folder_of(destination))
         pairs = file.pairs(destination)
-        moving.move(pairs, file.sha256, resumed=file.resumed, target=file.target)
+        moving.move(pairs, file.sha256, resumed=file.resumed, targets=file.targets)
 
     def _redirect(self, file: InProgressFile) -> None:
         """Choose another destination, because the first has been taken since."""
@@ -198,13 +226,24 @@ class PlaceStep:
         self._decided[0] = _moving_to(file, destination)
 
     def _commit_moved(self) -> None:
-        if self._moved:
-            moves.sync_folders(self._unsynced)
-            self._ledger.file([file.id for file in self._moved], self._now())
-            for file in self._moved if self.refusals else ():
-                self.refusals.clear(file.id)
-            self._filed += self._moved
-            self._moved, self._unsynced = [], {}
+        if not self._moved:
+            return
+        moves.sync_folders(self._unsynced)
+        self._unsynced = {}
+        filed = [file for file in self._moved if self._is_in_sorted(file)]
+        if filed:
+            self._ledger.file([file.id for file in filed], self._now())
+            self._conclude(filed)
+        if left := self._moved:
+            self._ledger.leave({file.id: left_identity(file) for file in left}, self._now())
+            self._conclude(left)
+
+    def _conclude(self, files: Sequence[InProgressFile]) -> None:
+        for file in files if self.refusals else ():
+            self.refusals.clear(file.id)
+        self._filed += files
+        done = {file.id for file in files}
+        self._moved = [file for file in self._moved if file.id not in done]
 
     def _promised(self) -> set[bytes]:
         """Return the destinations of files that are not there yet.
@@ -214,6 +253,14 @@ class PlaceStep:
         """
         files = (*self._decided, *self._retries)
         return {goal for file in files for goal in _goals(file, file.destination)}
+
+    def _place_of(self, file: InProgressFile, promised: Container[bytes]) -> bytes:
+        """Choose where a file goes: into its folder, or back to its place in its inbox."""
+        if not self._stays(file) or file.inbox == self._spool:
+            return self._choose(file, promised)
+        if file.action:
+            return file.origin
+        return moving.destination(file.inbox, file.source, file.name, file.companions, promised)
 
     def _choose(self, file: InProgressFile, promised: Container[bytes]) -> bytes:
         folder = os.path.join(self._sorted, os.fsencode(_decision(file).outcome))

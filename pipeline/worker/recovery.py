@@ -17,6 +17,7 @@ from pipeline.companions.strays import photo_in_spool, put_beside
 from pipeline.files import moves
 from pipeline.files.links import evidence
 from pipeline.files.safe_open import reached
+from pipeline.originals import companions
 from pipeline.settings.config import Settings
 from pipeline.worker.claim import ClaimStep, identify
 from pipeline.worker.classify import ClassifyStep
@@ -110,6 +111,8 @@ class Recovery:
             self._missing.add(file)  # it was in the spool, so the user did not take it back
         else:
             log.warning("%a was gone before it could be taken", os.fsdecode(file.origin))
+            if file.action:
+                companions.discard(file.action, file.inbox, file.source, file.spool, file.companions)
             self._ledger.vanish([file.id], at)
             self._claim.remember(file, taken=False)
 
@@ -178,6 +181,16 @@ class Recovery:
         return [name for name in strays if not name.startswith(b".pawsort-")]
 
 
+def _belongs(path: bytes, entry: Entry) -> bool:
+    """Put a companion in the spool where it belongs; return whether that was done.
+
+    One of an original that stays may be removed instead, unless its photo still needs it.
+    """
+    if (entry.action is None or entry.state == "filed") and put_beside(path, entry):
+        return True
+    return entry.action is not None and companions.discard_stray(path, entry)
+
+
 def take_up_stray(ledger: Ledger, spool: bytes, name: bytes, at: datetime) -> bool:
     """Take up a file in the spool that has no unfinished row; return whether it had been filed.
 
@@ -189,7 +202,7 @@ def take_up_stray(ledger: Ledger, spool: bytes, name: bytes, at: datetime) -> bo
     match = _SPOOL_NAME.fullmatch(photo)
     known = ledger.entries([int(match[1])]) if match else []
     entry = next((e for e in known if os.fsencode(e.spool_name) == photo), None)
-    if photo != name and entry and put_beside(path, entry):
+    if photo != name and entry and _belongs(path, entry):
         return True
     if os.path.islink(path) and not (entry and entry.link):
         log.warning("%a is a link that the worker did not put there; left", os.fsdecode(path))

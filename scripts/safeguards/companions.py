@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from scripts.safeguards.safeguard import Safeguard, of
 
+_STAY = "pipeline/originals/test_companions.py::test_"
+
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "a whole group moved back after an error", "pipeline/companions/moving.py",
@@ -74,7 +76,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "companions left in the spool by a power cut", "pipeline/worker/recovery.py",
-        "    if photo != name and entry and put_beside(path, entry):\n        return True\n",
+        "    if photo != name and entry and _belongs(path, entry):\n        return True\n",
         "",
         (), ("pipeline/companions/test_worker.py::test_what_a_power_cut_left_in_the_spool_goes_back_to_its_photo",),
     ),
@@ -83,5 +85,95 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         '    r".+\\.lrcat(-data|-journal|-shm|-wal|\\.lock)?",',
         '    r"#",',
         (21,), ("pipeline/watch/test_ignore_rules.py::test_catalogues_and_all_in_them_are_left_alone",),
+    ),
+    of(
+        "a companion that was edited in sorted is not removed", "pipeline/corrections/made_files.py",
+        '        if not is_made(entry.action or "", path, source):\n',
+        "        if False:\n",
+        (), (f"{_STAY}a_companion_that_was_edited_or_added_in_sorted_is_never_removed", f"{_STAY}the_only_copy_of_a_companion_is_not_removed"),
+    ),
+    of(
+        "a companion that was edited while its undo was interrupted is not removed", "pipeline/corrections/made_files.py",
+        '    made = [path for path, source in there if is_made(entry.action or "", path, source)]\n',
+        "    made = [path for path, source in there]\n",
+        (), (f"{_STAY}after_an_interrupted_undo_a_companion_that_was_edited_meanwhile_stays",),
+    ),
+    of(
+        "companions that were taken are known", "pipeline/originals/memory.py",
+        "(*_keys(inbox, source, identity), _key(inbox, source))",
+        "_keys(inbox, source, identity)",
+        (), (f"{_STAY}a_companion_whose_original_changed_is_not_taken_again",),
+    ),
+    of(
+        "companions of a changed photo", "pipeline/worker/intake.py",
+        "for file in self._with_earlier_companions(left) if",
+        "for file in left if",
+        (), (f"{_STAY}a_changed_photo_is_taken_again_with_the_companions_that_are_known",),
+    ),
+    of(
+        "copies of companions are synced", "pipeline/worker/claim.py",
+        "                for path in (file.spool, *(moving.spooled(file.spool, name) for name in file.companions)):\n",
+        "                for path in (file.spool,):\n",
+        (68,), (f"{_STAY}copies_of_companions_that_may_not_be_durable_are_made_again_and_synced",),
+    ),
+    of(
+        "a copy of a companion that may not be durable is made again", "pipeline/originals/companions.py",
+        "            os.unlink(target)\n        if not os.path.lexists(target):\n",
+        "            pass\n        if not os.path.lexists(target):\n",
+        (68,), (f"{_STAY}copies_of_companions_that_may_not_be_durable_are_made_again_and_synced",),
+    ),
+    of(
+        "a companion whose copy could not be synced is copied again, and its photo is not", "pipeline/worker/claim.py",
+        "(self._incomplete if os.path.lexists(file.spool) else self._outside).append(file)",
+        "self._outside.append(file)",
+        (), (f"{_STAY}a_copy_of_a_companion_that_the_disk_cannot_write_is_made_again",),
+    ),
+    of(
+        "companions in the spool whose photo is gone", "pipeline/worker/recovery.py",
+        "                companions.discard(file.action, file.inbox, file.source, file.spool, file.companions)\n",
+        "                pass\n",
+        (58,), (f"{_STAY}what_was_made_of_companions_is_removed_if_their_photo_cannot_be_taken_after_all",),
+    ),
+    of(
+        "companions in the spool whose photo is refused", "pipeline/worker/claim.py",
+        "            self._discard(file)\n            self._refused.append((file, error))\n",
+        "            self._refused.append((file, error))\n",
+        (), (f"{_STAY}what_was_made_of_companions_is_removed_if_their_photo_cannot_be_taken_after_all",),
+    ),
+    of(
+        "companions in the spool that their row does not need", "pipeline/worker/recovery.py",
+        "    return entry.action is not None and companions.discard_stray(path, entry)\n",
+        "    return False\n",
+        (), (f"{_STAY}what_a_power_cut_left_in_the_spool_goes_beside_its_photo_or_away",),
+    ),
+    of(
+        "a RAW whose picture was taken waits for no picture", "pipeline/watch/groups.py",
+        "                if is_file and not self._known(snapshot(picture, status)):\n",
+        "                if is_file:\n",
+        (), (f"{_STAY}one_that_comes_later_is_taken_once_to_where_its_photo_is_now",),
+    ),
+    of(
+        "a RAW whose picture was taken is no photo", "pipeline/companions/late.py",
+        "            elif file.action is not None and is_companion(file.path):\n",
+        "            elif False:\n",
+        (), (f"{_STAY}a_raw_whose_photo_was_deleted_in_sorted_is_not_taken_as_a_photo",),
+    ),
+    of(
+        "no other file for a companion that comes later", "pipeline/originals/companions.py",
+        "    return is_made(action, goal, os.path.join(inbox, source))\n",
+        "    return True\n",
+        (), (f"{_STAY}one_that_comes_later_never_replaces_another_file_and_stays_where_its_photo_was_undone",),
+    ),
+    of(
+        "the photo of a lonely sidecar is looked up once", "pipeline/companions/late.py",
+        "None if self._alone.get(key) == self._claims else self._photo_of(file, name)",
+        "self._photo_of(file, name)",
+        (), (f"{_STAY}sidecars_without_a_photo_are_looked_up_once_until_files_are_claimed",),
+    ),
+    of(
+        "a link moved back to another disk", "pipeline/companions/moving.py",
+        "            _move(destination, source, target)\n",
+        "            moves.move(destination, source)\n",
+        (), (f"{_STAY}links_get_another_name_on_another_disk_where_one_is_taken_meanwhile",),
     ),
 )  # fmt: skip

@@ -9,6 +9,7 @@ _COPIES = "pipeline/originals/test_copies.py::test_"
 _UNDO = "pipeline/originals/test_undo.py::test_"
 _REFUSED = "pipeline/originals/test_refused.py::test_"
 _MEMORY = "pipeline/originals/test_memory.py::test_"
+_LEFT = "pipeline/worker/test_left_failures.py::test_"
 _ELSEWHERE = "pipeline/originals/test_elsewhere.py::test_"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -79,7 +80,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "what commands gave up is noticed",
         "pipeline/originals/memory.py",
-        "                    self.forget(row.inbox, row.source, row.identity)\n",
+        "                    self.forget(row.inbox, row.source, row.identity, row.companions)\n",
         "                    pass\n",
         (),
         (f"{_UNDO}retry_makes_the_original_a_new_arrival_also_for_a_running_worker",),
@@ -142,7 +143,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "an undo removes no other link",
-        "pipeline/corrections/recorded_move.py",
+        "pipeline/corrections/unchanged.py",
         "        if not made_files.is_link_of(entry):\n",
         "        if False:\n",
         (),
@@ -163,5 +164,30 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        return original if is_link else path\n",
         (),
         (f"{_ELSEWHERE}a_thumbnail_is_drawn_of_the_original_below_its_inbox",),
+    ),
+    of(
+        "a failed file on its way back is not taken",
+        "db/ledger/statements.py",
+        '    .union_all(select(files.c.destination).where(text(IS_UNFINISHED), files.c.verdict == "failed"))'
+        "\n",
+        "",
+        (58,),
+        (f"{_LEFT}a_file_on_its_way_back_is_not_taken_before_its_row_says_that_it_is_there",),
+    ),
+    of(
+        "the only copy of a failed file is not removed",
+        "pipeline/originals/companions.py",
+        "    if not all(is_made(action, path, original) for path, original in pairs):\n",
+        "    if False:\n",
+        (),
+        (f"{_LEFT}an_original_that_changed_meanwhile_goes_to_failed",),
+    ),
+    of(
+        "a failed file that its inbox does not take back goes to failed",
+        "pipeline/worker/place.py",
+        "            if not os.path.lexists(file.spool):\n",
+        "            if True:\n",
+        (),
+        (f"{_LEFT}an_inbox_that_does_not_take_its_file_back_does_not_stop_the_worker",),
     ),
 )

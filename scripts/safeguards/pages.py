@@ -6,7 +6,7 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
-        "the hash before a correction moves a file", "pipeline/corrections/recorded_move.py",
+        "the hash before a correction moves a file", "pipeline/corrections/unchanged.py",
         "    if not same:\n",
         "    if False:\n",
         (), ("pipeline/corrections/test_correct.py::test_a_file_that_is_not_what_was_filed_is_refused",),

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.files import renames
 
-CHANGES = ("open", "write", "fsync", "utime", "link", "unlink", "rename", "mkdir")
+CHANGES = ("open", "write", "fsync", "utime", "link", "symlink", "unlink", "rename", "mkdir")
 
 
 class Death(BaseException):

@@ -44,7 +44,8 @@ def links_below(*folders: Path) -> list[bytes]:
 def conserved(settings: Settings, injected: Iterable[bytes], *, idle: bool = True) -> None:
     """Check that each injected content exists exactly once, and has exactly one row that says where.
 
-    Where originals stay, each of them is there too, and what was made of it, which may be a symbolic link.
+    Where originals stay, each of them is there too, and what was made of it and of its companions, which may
+    be symbolic links, unless a row says that only the original is there.
     With `idle` every row must be final. Fails with an AssertionError that says what is wrong.
     """
     counted(settings, Counter(map(digest, injected)), idle=idle)
@@ -53,6 +54,10 @@ def conserved(settings: Settings, injected: Iterable[bytes], *, idle: bool = Tru
 GROUPS = """
 SELECT f.source, f.path, f.companions FROM files f
 WHERE f.state IN ('filed', 'undone') AND f.companions IS NOT NULL
+"""
+LEFT = """
+SELECT f.source, f.path, coalesce(f.companions, '[]') FROM files f
+WHERE f.state = 'undone' AND f.original IS NOT NULL
 """
 
 
@@ -74,12 +79,25 @@ def beside(source: str, path: str, companions: str) -> list[bytes]:
     ]
 
 
+def originals_left(settings: Settings) -> list[bytes]:
+    """Return the originals of which nothing is made any more, since they were undone or failed."""
+    from db.schema.file_names import unescape
+
+    database = sqlite3.connect(settings.state / "pawsort.db")
+    try:
+        rows = database.execute(LEFT).fetchall()
+    finally:
+        database.close()
+    return [path for row in rows for path in (unescape(row[1]), *beside(*row)) if os.path.lexists(path)]
+
+
 def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) -> None:
     """Check what `conserved` checks, of contents given by their SHA-256."""
     stay = [inbox for inbox in settings.inboxes if settings.action_of(inbox) != "move"]
     places = (*(inbox for inbox in settings.inboxes if inbox not in stay), settings.spool, settings.sorted)
     links = links_below(settings.spool, settings.sorted)
-    found = Counter(digest(read(path)) for path in (*files_below(*places), *links))
+    left = originals_left(settings)
+    found = Counter(digest(read(path)) for path in (*files_below(*places), *links, *left))
     assert found == expected, f"lost {expected - found}, doubled {found - expected}"
     originals = Counter(digest(read(path)) for path in files_below(*stay))
     assert originals <= expected, f"not as they were: {originals - expected}"
@@ -103,8 +121,8 @@ def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) ->
     companions = [path for group in groups for path in beside(*group)]
     apart = [path for path in companions if not os.path.isfile(path)]
     assert not apart, f"companions that are not beside their photos: {apart}"
-    in_folders = len([path for path in files_below(settings.sorted) if path not in companions])
-    in_folders += len(links_below(settings.sorted))
+    there = [*files_below(settings.sorted), *links_below(settings.sorted)]
+    in_folders = len([path for path in there if path not in companions])
     assert in_folders == len(filed), f"{in_folders} files in folders, {len(filed)} filed rows"
     if idle:
         unfinished = [row for row in rows if row[0] not in ("filed", "undone")]

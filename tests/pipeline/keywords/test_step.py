@@ -225,3 +225,21 @@ def test_it_needs_companions_that_travel(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("filing: {xmp: true, companions: false}\n")
     with pytest.raises(SettingsError, match="companions: true"):
         config.load(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("action", ["copy", "hardlink", "symlink"])
+def test_the_sidecar_of_an_original_that_stays_is_never_written(tmp_path: Path, action: str) -> None:
+    pawsort = Installation(tmp_path, QUICK + f"filing: {{xmp: true, action: {action}}}\n")
+    for name, data in {"a.jpg": b"<cat>", "a.xmp": LIGHTROOM, "b.jpg": b"<dog>"}.items():
+        pawsort.drop(name, data)
+    before = {path.name: (path.read_bytes(), path.stat().st_ino) for path in pawsort.inbox.iterdir()}
+    pawsort.run_worker()
+    write(pawsort)
+    assert keywords(pawsort) == {"cats/a.xmp": "cat", "dogs/b.jpg.xmp": "dog"}
+    pawsort.correct(b"cats/a.jpg")
+    assert keywords(pawsort) == {"dogs/a.xmp": "dog", "dogs/b.jpg.xmp": "dog"}
+    pawsort.undo(files=(b"dogs/a.jpg",))
+    assert [c.problem for c in pawsort.undo(files=(b"cats/a.jpg", b"dogs/b.jpg"))] == [None, None]
+    assert pawsort.sorted() == set()
+    assert {path.name: (path.read_bytes(), path.stat().st_ino) for path in pawsort.inbox.iterdir()} == before
+    pawsort.close()

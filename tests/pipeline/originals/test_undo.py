@@ -129,9 +129,9 @@ def test_an_interrupted_undo_is_finished(
     before = state_of(pawsort.inbox)
     remove = made_files.remove
 
-    def killed(entry: object) -> None:
+    def killed(*made: object) -> None:
         if when == "after":
-            remove(entry)  # type: ignore[arg-type]
+            remove(*made)  # type: ignore[arg-type]
         raise Killed
 
     monkeypatch.setattr(made_files, "remove", killed)
@@ -150,7 +150,7 @@ def test_an_interrupted_undo_is_given_up_if_the_original_is_gone_meanwhile(
 ) -> None:
     filed(pawsort := install("copy"))
 
-    def killed(_: object) -> None:
+    def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(made_files, "remove", killed)
