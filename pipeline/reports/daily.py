@@ -72,6 +72,11 @@ class OfficeRequest:
     now: datetime
     is_latest: bool
 
+    @property
+    def is_day(self) -> bool:
+        """Whether it is of a day."""
+        return self.name.count("-") == 2
+
 
 WriteOffice: TypeAlias = Callable[[OfficeRequest, Callable[[], None]], tuple[Path, ...]]
 """Writes the files and returns their paths, calling the second argument often. Raises OSError if they should
