@@ -28,6 +28,14 @@ _KNOWN = {
     "cats": "#a3461d", "dogs": "#17658a", UNCERTAIN: "#6d4fa3", FAILED: "#ad2a1c", WAITING: "#8a8177",
     "undone": "#b5aca1", "removed": "#cfc7bc",
 }  # fmt: skip
+_MEASURES = {
+    "uncertain": "Share of uncertain photos",
+    "confidence": "Mean confidence",
+    "classes": "Share predicted as",
+    "failed": "Share of files that failed",
+    "brightness": "Mean brightness",
+    "size": "Usual size",
+}
 _OTHERS = ("#2f7d4f", "#a17c12", "#4a6f8a", "#8a4a6f", "#5c6b2e")
 
 
@@ -40,6 +48,7 @@ def page_of(figures: DayFigures, jpegs: Mapping[int, bytes], now: datetime, zone
         pictures=pictures,
         outcomes=outcomes,
         colours=_colours(outcomes),
+        measures=_MEASURES,
         is_over=bounds(figures.day, zone)[1] <= now,
         written=f"{now.astimezone(zone):%Y-%m-%d %H:%M}",
         zone=zone.key,
@@ -48,11 +57,11 @@ def page_of(figures: DayFigures, jpegs: Mapping[int, bytes], now: datetime, zone
 
 
 def _outcomes(figures: DayFigures) -> list[str]:
-    """Return the outcomes of the chart in order: those of the day, then others of the days before."""
-    names = dict.fromkeys(figures.outcomes)
-    for _, counts in figures.days:
-        names |= dict.fromkeys(name for name, images in counts.items() if images)
-    return list(names)
+    """Return the outcomes that have images, in the order of the summaries, the newest first."""
+    days = [figures.outcomes, *(counts for _, counts in reversed(figures.days))]
+    names = [name for counts in days for name in counts]
+    with_images = {name for counts in days for name, images in counts.items() if images}
+    return [name for name in dict.fromkeys(names) if name in with_images]
 
 
 def _colours(outcomes: Sequence[str]) -> dict[str, str]:
