@@ -30,6 +30,8 @@ def column(sheet: Any, name: str) -> list[Any]:
     return [row[place] for row in rows]
 
 
+@pytest.mark.fault(35)
+@pytest.mark.fault(96)
 def test_each_name_is_a_text_cell_whatever_it_looks_like(book: Any) -> None:
     cells = column(book["Images"], "name")[: len(SHOWN)]
     assert [cell.data_type for cell in cells] == ["s"] * len(SHOWN)
