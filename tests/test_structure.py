@@ -30,8 +30,10 @@ ORDERS = (
     (
         "pipeline.cli", "pipeline.setup", "pipeline.web", "pipeline.doctor", "pipeline.worker",
         "pipeline.spot_checks", "pipeline.by_hand", "pipeline.corrections", "pipeline.export",
-        "pipeline.classifier", "pipeline.learning", "pipeline.originals", "pipeline.watch",
-        "pipeline.keywords", "pipeline.companions", "pipeline.reports", "pipeline.files",
+        "pipeline.office", "pipeline.thumbnails", "pipeline.classifier", "pipeline.learning",
+        "pipeline.office", "pipeline.thumbnails", "pipeline.classifier", "pipeline.learning",
+        "pipeline.originals", "pipeline.watch", "pipeline.keywords", "pipeline.companions", "pipeline.reports",
+        "pipeline.files",
         "pipeline.settings", "pipeline",
     ),
     (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -191,11 +191,15 @@ def first_seen_at(engine: Engine) -> datetime | None:
 
 
 def report_rows(
-    engine: Engine, start: datetime, end: datetime, chunk: int = CHUNK_ROWS
+    engine: Engine,
+    start: datetime,
+    end: datetime,
+    chunk: int = CHUNK_ROWS,
+    columns: Sequence[str] = RESULT_COLUMNS,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of `results` with start <= seen_at < end, oldest first, in lists of up to `chunk`."""
     chosen = select(view.c.id).where(view.c.seen_at >= start, view.c.seen_at < end).order_by(view.c.id)
-    return _chunks(engine, chosen, view.c.id, chunk=chunk)
+    return _chunks(engine, chosen, view.c.id, chunk=chunk, columns=columns)
 
 
 def arrived(engine: Engine, start: datetime, end: datetime) -> dict[str, int]:
@@ -250,7 +254,6 @@ _TESTS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "reviewed": lambda said: view.c.reviewed_at.is_not(None) if said else view.c.reviewed_at.is_(None),
 }
 
-
 # A sum prevents the use of an index.
 _IN_ORDER: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "min_confidence": lambda lowest: view.c.confidence + 0.0 >= lowest,
@@ -281,12 +284,17 @@ def _is_common(connection: Connection, filters: ResultFilter) -> bool:
 
 
 def _chunks(
-    engine: Engine, chosen: Select[Any], *order: ColumnElement[Any], chunk: int = CHUNK_ROWS
+    engine: Engine,
+    chosen: Select[Any],
+    *order: ColumnElement[Any],
+    chunk: int = CHUNK_ROWS,
+    columns: Sequence[str] = RESULT_COLUMNS,
 ) -> Iterator[list[dict[str, Any]]]:
+    wanted = select(*(view.c[name] for name in columns)).order_by(*order)
     with reading(engine) as connection:
         ids: array[int] = array("q", connection.execute(chosen).scalars())
     for start in range(0, len(ids), chunk):
         part = ids[start : start + chunk].tolist()
         with reading(engine) as connection:
-            rows = connection.execute(select(view).where(view.c.id.in_(part)).order_by(*order)).all()
+            rows = connection.execute(wanted.where(view.c.id.in_(part))).all()
         yield [dict(row._mapping) for row in rows]

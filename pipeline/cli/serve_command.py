@@ -30,9 +30,12 @@ def serve(
     from pipeline.learning.learning_process import NICENESS
     from pipeline.web.server import serve as run
 
-    learn = [*interpreter(niceness=NICENESS), "learn", "--config", str(config.absolute())]
+    learn, report = (
+        [*interpreter(niceness=NICENESS), command, "--config", str(config.absolute())]
+        for command in ("learn", "report")
+    )
     working_folder.leave()
-    raise typer.Exit(run(settings, learn=learn))
+    raise typer.Exit(run(settings, learn=learn, report=report))
 
 
 def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:

@@ -56,6 +56,7 @@ def config_check(config: Config = DEFAULT) -> None:
     from pipeline.classifier import own_threshold
     from pipeline.classifier.configured_model import load_bundle, refuse_class_for_neither
     from pipeline.files.permissions import exposed
+    from pipeline.office import packages
     from pipeline.originals import checks
 
     settings = load(config)
@@ -63,7 +64,7 @@ def config_check(config: Config = DEFAULT) -> None:
         check_url(settings.database_url)
     refuse_class_for_neither(settings, load_bundle(settings))
     checks.refuse_unlinkable(settings)
-    for note in (*exposed(settings), *checks.notes(settings)):
+    for note in (*exposed(settings), *checks.notes(settings), *packages.notes(settings)):
         print(f"pawsort: {note}", file=sys.stderr)
     if own := own_threshold.described(settings):
         print(f"decision.calibration: {own}")

@@ -6,7 +6,6 @@ import math
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ SCHEMA_VERSION = 1
 
 COLUMNS = {
     "schema_version": "Int64",  # 1; rises when a column changes its name, place or meaning
-    "day": "str",  # YYYY-MM-DD, a day of report.timezone
+    "day": "str",  # YYYY-MM-DD, a day of report.timezone; YYYY-MM or YYYY in the summary of a month or year
     "inbox": "str",  # the absolute folder
     "outcome": "str",  # a folder of `sorted`; `waiting` (not filed yet), `undone`, `removed` (deleted)
     "images": "Int64",  # number that arrived on that day and have this outcome now
@@ -32,8 +31,12 @@ COLUMNS = {
     "seconds_to_filed_p95": "float64",
     "arrived": "Int64",  # in this inbox on that day, counted separately by the database
     "reconciles": "bool",  # whether the `images` of all rows of this inbox add up to `arrived`
+    "shown_probability_p50": "float64",  # median of the probability of the word that is shown: "neither" too
 }
 """The columns of a summary in their order, each with its dtype."""
+
+COUNTED = ("inbox", "state", "outcome", "prediction", "confidence", "scores", "bytes", "seen_at", "filed_at")
+"""The columns of `results` that a summary is made from."""
 
 _UNSETTLED = {
     "claimed": WAITING, "decoding": WAITING, "decided": WAITING, "undone": "undone", "removed": "removed",
@@ -48,11 +51,13 @@ class _Group:
     bytes: int = 0
     confidences: array[float] = field(default_factory=lambda: array("d"))
     seconds: array[float] = field(default_factory=lambda: array("d"))
+    shown: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, part: pd.DataFrame) -> None:
         self.images += len(part)
         self.bytes += int(part["bytes"].sum())
         self.confidences.extend(part["confidence"].dropna())
+        self.shown.extend(part["shown_probability"].dropna())
         self.seconds.extend((part["filed_at"] - part["seen_at"]).dt.total_seconds().dropna())
 
 
@@ -67,7 +72,7 @@ class SummaryBuilder:
         self._groups: dict[tuple[str, str], _Group] = {}
 
     def add(self, images: pd.DataFrame) -> None:
-        """Count a part of the day's images: columns of the view `results`, typed."""
+        """Count a part of the images: the columns COUNTED, typed, and `shown_probability`."""
         # A filed image without an outcome is in no group, so the summary does not reconcile.
         outcome = images["state"].map(_UNSETTLED).fillna(images["outcome"])
         for (inbox, folder), part in images.groupby([images["inbox"], outcome], sort=False):
@@ -96,8 +101,11 @@ class SummaryBuilder:
         inboxes = {inbox for inbox, _ in self._groups} | set(arrived)
         return all(self._accounted(inbox) == arrived.get(inbox, 0) for inbox in inboxes)
 
-    def frame(self, day: date, arrived: Mapping[str, int]) -> pd.DataFrame:
-        """Return the summary of `day`, without rows if nothing arrived; `arrived` counts images by inbox."""
+    def frame(self, day: str, arrived: Mapping[str, int]) -> pd.DataFrame:
+        """Return the summary, without rows if nothing arrived.
+
+        `day` is a day, month or year as in the column; `arrived` counts images by inbox.
+        """
         inboxes = sorted({inbox for inbox, _ in self._groups} | set(arrived))
         rows = [
             self._row(day, inbox, outcome, arrived.get(inbox, 0))
@@ -113,11 +121,11 @@ class SummaryBuilder:
     def _accounted(self, inbox: str) -> int:
         return sum(group.images for (name, _), group in self._groups.items() if name == inbox)
 
-    def _row(self, day: date, inbox: str, outcome: str, arrived: int) -> tuple[object, ...]:
+    def _row(self, day: str, inbox: str, outcome: str, arrived: int) -> tuple[object, ...]:
         group = self._groups.get((inbox, outcome), _Group())
         return (
             SCHEMA_VERSION,
-            day.isoformat(),
+            day,
             inbox,
             outcome,
             group.images,
@@ -129,6 +137,7 @@ class SummaryBuilder:
             *_quantiles(group.seconds, 0.5, 0.95),
             arrived,
             self._accounted(inbox) == arrived,
+            *_quantiles(group.shown, 0.5),
         )
 
 

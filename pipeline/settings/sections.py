@@ -23,6 +23,10 @@ from pipeline.settings.ranges import (
 Permissions = Literal["private", "group", "umask"]
 
 
+ReportFormat = Literal["standard", "excel", "excel_csv"]
+
+Separator = Literal["comma", "semicolon", "tab"]
+
 EngineKind = Literal["auto", "tensorflow", "openvino", "int8"]
 """As `models.inference.engines.Kind`; that module takes time to import."""
 
@@ -133,10 +137,18 @@ class LimitSettings(Section):
 
 
 class ReportSettings(Section):
-    """When the nightly reports are written, and the time zone of their days."""
+    """When the nightly reports are written, the time zone of their days, and the files beside the CSV files.
+
+    `format` adds files for Excel; `separator` is of its CSV files; `html` adds a page for each day.
+    """
 
     at: TimeOfDay = "00:10"
     timezone: TimeZone = "UTC"
+    format: ReportFormat = "standard"
+    separator: Separator = "semicolon"
+    html: bool = False
+
+    _booleans = field_validator("at", "timezone", "format", "separator", mode="before")(no_boolean)
 
     @property
     def zone(self) -> ZoneInfo:

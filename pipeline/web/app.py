@@ -49,6 +49,7 @@ from pipeline.web.services.database import DatabaseProvider
 from pipeline.web.services.delivery import UploadDelivery, moving_inboxes
 from pipeline.web.services.thumbnail_pool import ThumbnailPool
 from pipeline.web.services.uploads import sweep
+from pipeline.web.services.write_report import ReportWriter
 from pipeline.web.views.rendering import STATIC
 
 ROUTERS: tuple[ModuleType, ...] = (
@@ -62,11 +63,12 @@ def create_app(
     routers: Sequence[ModuleType] = ROUTERS,
     classifier: Main = SERVE,
     learn: Sequence[str] = (),
+    report: Sequence[str] = (),
 ) -> FastAPI:
     """Return the application; database and models are opened by the first request that needs them.
 
     `classifier` is the main function of classifier processes; tests pass another one. `learn` is the command
-    that learns; without it the pages start none.
+    that learns, `report` the one that writes the report of a day; without them the pages start none.
     """
     app = FastAPI(
         title="Pawsort",
@@ -78,7 +80,7 @@ def create_app(
         redirect_slashes=False,  # it redirects to a full address, which behind a proxy is another one
         lifespan=_lifespan,
     )
-    context = app.state.context = _make_context(settings, routers, classifier, learn)
+    context = app.state.context = _make_context(settings, routers, classifier, learn, report)
     problems.register(app)
     app.add_middleware(Conditional)
     app.add_middleware(
@@ -109,7 +111,11 @@ class _WholeFiles(StaticFiles):
 
 
 def _make_context(
-    settings: Settings, routers: Sequence[ModuleType], classifier: Main, learn: Sequence[str]
+    settings: Settings,
+    routers: Sequence[ModuleType],
+    classifier: Main,
+    learn: Sequence[str],
+    report: Sequence[str],
 ) -> AppContext:
     database, registry = DatabaseProvider(settings), ModelRegistry(settings)
     return AppContext(
@@ -125,6 +131,7 @@ def _make_context(
         sessions=Sessions(settings.web.token, settings.state / "signed_out.json"),
         attempts=Attempts(settings.web.token),
         learning=LearningProcess(settings.state, learn),
+        report_writer=ReportWriter(report),
         pages=_pages(routers),
     )
 
@@ -136,6 +143,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         sweep(folder)
     yield
     context.learning.close()
+    context.report_writer.close()
     context.classifiers.close()
     context.thumbnails.close()
     context.database.close()

@@ -37,13 +37,13 @@ GRACE_SECONDS = 5
 """How long open requests may take to finish when the server stops."""
 
 
-def serve(settings: Settings, learn: Sequence[str] = ()) -> int:
-    """Serve until a signal, and return the exit code; `learn` is the command that learns.
+def serve(settings: Settings, learn: Sequence[str] = (), report: Sequence[str] = ()) -> int:
+    """Serve until a signal, and return the exit code; `learn` and `report` are those of `create_app`.
 
     Raises SettingsError if the address is in use.
     """
     listener = listen(settings)
-    app = create_app(settings, learn=learn)
+    app = create_app(settings, learn=learn, report=report)
     prepare(app.state.context)
     server = make_server(app)
     print(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -29,6 +30,8 @@ from pipeline.errors import OK, SOME_FAILED, translated
 from pipeline.files.permissions import exposed, limited, own_mode
 from pipeline.keywords.step import KeywordStep
 from pipeline.learning.nightly import Learning
+from pipeline.office import packages
+from pipeline.office.office_process import office, wanted
 from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
@@ -81,7 +84,7 @@ def run(
         measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
         probe_folders(settings, bundle)
         finish_moves(engine, settings)
-        for note in exposed(settings):
+        for note in (*exposed(settings), *packages.notes(settings)):
             log.warning("%s", note)
         stack.enter_context(beside or nullcontext())
         switch = model_switch(settings, engine, *first) if first else None
@@ -107,7 +110,8 @@ def reporter(settings: Settings, engine: Engine, bundle: Bundle | None = None) -
     """
     outcomes = outcome_folders(bundle or load_bundle(settings))
     at = time.fromisoformat(settings.report.at)
-    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes, settings.state)
+    more = partial(office, settings) if wanted(settings) else None
+    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes, settings.state, more)
 
 
 @dataclass(frozen=True, slots=True)

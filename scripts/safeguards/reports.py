@@ -8,8 +8,8 @@ from scripts.safeguards.safeguard import Safeguard, of
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "no alarm of half a day", "pipeline/reports/daily.py",
-        "            if self.state and end <= now:",
-        "            if self.state:",
+        "        if self.state and bounds(day, self.zone)[1] <= now:",
+        "        if self.state:",
         (), ("pipeline/reports/test_drift_report.py::test_a_day_that_is_not_over_raises_no_alarm",),
     ),
     of(

@@ -16,8 +16,11 @@ import pytest
 
 from db.connection.engine import open_database
 from db.ledger.ledger import FileDecision, Ledger, SettledFile
+from pipeline.office.child import Office
+from pipeline.office.messages import OfficeSettings, WriteTables
 from pipeline.reports.daily import Reporter
 from pipeline.settings import config
+from pipeline.settings.sections import ReportSettings
 from tests.docs.pages import COMMANDS, ROOT, Block, blocks, read
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -35,14 +38,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _deliver(ledger, b"copy.jpg", "cats", "cat", cat, duplicate_of=1)
     rex = _deliver(ledger, b"rex.jpg", "uncertain", "cat", dog, reason="low_confidence")
     _deliver(ledger, b"=1.jpg", "uncertain", "dog", dog, reason="neither")
+    for name in (b"NA", b"007", b"null"):
+        _deliver(ledger, name, "dogs", "dog", dog)
     _deliver(ledger, b"notes.txt", "failed", None, None, reason="not_an_image", detail="begins with b'buy'")
     move = ledger.begin_move(rex, "correct", b"/sorted/dogs/rex.jpg", "dogs", "dog", "ann", NOON, None)
     ledger.finish_move(move.id, NOON, None)
     ledger.claim([_claim(b"late.jpg", 99)], NOON)
     reporter = Reporter(
-        engine, folder / "reports", ZoneInfo("UTC"), time(0, 10), ("cats", "dogs", "uncertain", "failed")
-    )
-    reporter.write_day(date(2026, 11, 21), NOON + timedelta(days=1))
+        engine, folder / "reports", ZoneInfo("UTC"), time(0, 10), ("cats", "dogs", "uncertain", "failed"),
+        folder / "state",
+    )  # fmt: skip
+    day, later = date(2026, 11, 21), NOON + timedelta(days=60)
+    reporter.write_day(day, later)
+    reporter.write_periods(day, day, later)
+    for kind in ("excel", "excel_csv"):
+        report = ReportSettings.model_validate({"format": kind})
+        office = Office(OfficeSettings(folder / "reports", report, (), "umask"))
+        assert office.answer(WriteTables(str(day), is_latest=True)).paths
     engine.dispose()
     return folder
 
@@ -88,6 +100,25 @@ def test_every_python_block_runs(
     monkeypatch.chdir(site)
     exec(compile(block.text, block.place, "exec"), {})
     assert capsys.readouterr().out.strip(), f"{block.place} prints nothing"
+
+
+NAMES = {"NA", "007", "null", "=1.jpg", "rex.jpg"}
+
+
+def test_the_examples_of_the_reports_keep_names_and_numbers_as_they_are(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site)
+    read = []
+    for (block,) in (found.values for found in blocks("python") if found.id.startswith("docs/reports.md")):
+        values: dict[str, Any] = {}
+        exec(compile(block.text, block.place, "exec"), values)
+        if (images := values.get("images")) is not None:
+            assert set(images["name"]) >= NAMES
+            assert images["id"].dtype == "int64" and images["seen_at"].dtype.kind == "M"
+            read.append(images)
+    assert [len(images) for images in read] == [9, 9]
+    assert str(read[0]["duplicate_of"].dtype) == "Int64" and read[0]["duplicate_of"].dropna().tolist() == [1]
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))

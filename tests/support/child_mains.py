@@ -82,7 +82,7 @@ def version_child(requests: Connection, answers: Connection, bundle: Path, *_: o
 
 def dying_thumbnail_child(requests: Connection, answers: Connection, limits: Any) -> None:
     """Draw one thumbnail, then end; `poison` kills it and `hang` is never drawn."""
-    from pipeline.web.services.draw_thumbnail import Thumbnail  # before the clock of the first request runs
+    from pipeline.thumbnails.draw_thumbnail import Thumbnail  # before the clock of the first request runs
 
     answers.send(Ready())
     request = requests.recv()

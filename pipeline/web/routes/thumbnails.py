@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -14,10 +12,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 
 from db.queries.listing import result
-from db.schema.file_names import unescape
 from pipeline.decision import FAILED
-from pipeline.files.links import target_of
-from pipeline.settings.config import Settings
+from pipeline.thumbnails.content import below, content_path, photo_folders
 from pipeline.web.middleware.conditional import is_fresh
 from pipeline.web.middleware.etags import tag_of
 from pipeline.web.middleware.openapi import ALWAYS, answers
@@ -79,25 +75,7 @@ def _version(row: Mapping[str, Any], size: Size) -> str:
 
 def _place(context: AppContext, row: Mapping[str, Any]) -> tuple[Path, bytes]:
     # A decoder could not read this file before, so it does not get it again.
-    found = None if row["outcome"] == FAILED else below(context.settings, _content(row))
+    found = None if row["outcome"] == FAILED else below(photo_folders(context.settings), content_path(row))
     if found is None:
         raise Problem(404, f"File {row['id']} cannot be shown.", "Open it in its folder.")
     return found
-
-
-def _content(row: Mapping[str, Any]) -> bytes:
-    """Return the path of a row's file, or of the original that its symbolic link names."""
-    path, original = unescape(row["path"]), unescape(row["source_path"])
-    is_link = row["action"] == "symlink" and row["state"] != "undone"
-    with contextlib.suppress(OSError):  # it is gone: so says the process that draws
-        return original if is_link and target_of(path) == original else path
-    return path
-
-
-def below(settings: Settings, path: bytes) -> tuple[Path, bytes] | None:
-    """Return the folder of the settings that contains a path, and the path below it; None if none does."""
-    for root in (settings.sorted, settings.spool, *settings.inboxes):
-        inside = os.path.relpath(path, os.fsencode(root))
-        if not inside.startswith(b"../") and inside not in (b".", b".."):
-            return root, inside
-    return None

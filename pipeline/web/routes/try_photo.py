@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 
 from models.inference.imagenet_bundle import NAME as IMAGENET
+from pipeline.reasons import because
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.routes.parameters import Text
 from pipeline.web.served_models.model_registry import MAKE_IMAGENET, Choice
@@ -18,7 +19,6 @@ from pipeline.web.services.delivery import moving_inboxes
 from pipeline.web.services.pictures import draw_jpeg, jpeg_response
 from pipeline.web.services.uploads import Upload, received
 from pipeline.web.views.decision_text import plan
-from pipeline.web.views.reasons import because
 from pipeline.web.views.rendering import render
 
 router = APIRouter(include_in_schema=False)

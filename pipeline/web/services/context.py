@@ -22,6 +22,7 @@ from pipeline.web.services.cached import Cache
 from pipeline.web.services.database import DatabaseProvider
 from pipeline.web.services.delivery import UploadDelivery
 from pipeline.web.services.thumbnail_pool import ThumbnailPool
+from pipeline.web.services.write_report import ReportWriter
 from pipeline.worker import status as worker_status
 from pipeline.worker.status import Status
 
@@ -54,6 +55,7 @@ class AppContext:
     sessions: Sessions
     attempts: Attempts
     learning: LearningProcess
+    report_writer: ReportWriter
     pages: tuple[Page, ...]
 
     @property

@@ -12,8 +12,8 @@ from pathlib import Path
 from pipeline.child_process import Main
 from pipeline.classifier.supervised_child import ChildFailed, ClosingError, FailureReason, SupervisedChild
 from pipeline.settings.sections import LimitSettings
+from pipeline.thumbnails.draw_thumbnail import THREADS, Thumbnail, ThumbnailRequest, draw_thumbnails
 from pipeline.web.served_models.child_thread import ChildThread, FullError
-from pipeline.web.services.draw_thumbnail import THREADS, Thumbnail, ThumbnailRequest, draw_thumbnails
 
 IDLE_SECONDS = 180.0
 """How long the child is kept without work."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from db.schema.records import Entry
 from pipeline.classifier.classify_files import Classified
 from pipeline.decision import FAILED, UNCERTAIN, Policy, Shown, shown
+from pipeline.reasons import because
 from pipeline.web.views.formatting import percent
-from pipeline.web.views.reasons import because
 
 
 def shown_of(entry: Entry) -> Shown:

@@ -10,9 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from pipeline.logs import printable
+from pipeline.reasons import brief, why
 from pipeline.web.views.decision_text import shown_of
 from pipeline.web.views.formatting import moment, moment_of, named, percent, size, stage, time_left, with_code
-from pipeline.web.views.reasons import brief, why
 
 _FOLDER = Path(__file__).parent
 STATIC = _FOLDER / "static"

@@ -9,9 +9,9 @@ from datetime import datetime
 from db.queries.overview import History
 from db.schema.file_names import escape
 from db.schema.records import Entry, Move
+from pipeline.reasons import why
 from pipeline.web.views.decision_text import shown_of
 from pipeline.web.views.formatting import percent
-from pipeline.web.views.reasons import why
 
 UNKNOWN_PERSON = "folder"
 """The person of a move by hand whose login name is not known; equals `folder_labels.FOLDER`."""

@@ -42,14 +42,16 @@ def test_a_service_leaves_the_folder_that_it_is_started_in(
     assert [command[-1] for command in pages] == [str(tmp_path / "config.yaml")] * ("--serve" in words)
 
 
-def test_the_pages_can_learn_by_the_same_settings(
+def test_the_pages_can_learn_and_write_reports_by_the_same_settings(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr("pipeline.web.server.serve", lambda _, learn: commands.append(learn) or 0)
+    monkeypatch.setattr(
+        "pipeline.web.server.serve", lambda _, learn, report: commands.extend((learn, report)) or 0
+    )
     assert run("serve").code == 0
-    [command] = commands
-    assert command[-3:] == ["learn", "--config", str(tmp_path / "config.yaml")]
+    for command, name in zip(commands, ("learn", "report"), strict=True):
+        assert command[-3:] == [name, "--config", str(tmp_path / "config.yaml")]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,9 @@ def test_the_pages_can_learn_by_the_same_settings(
         (["report", "--date", "2026-13-01"], 2, "'2026-13-01' is not a day"),
         (["report", "--date", "2026-01-01", "--from", "2026-01-01"], 2, "use either --date or the others"),
         (["report", "--from", "2026-01-02", "--to", "2026-01-01"], 2, "is after"),
+        (["report", "--date", "2026-01-01", "--today"], 2, "or --today"),
         (["report"], 4, "There is no database"),
+        (["report", "--today"], 4, "There is no database"),
         (["report", "--to", "2999-01-01"], 2, "2999-01-01 is in the future"),
         (["query", "--json", "--format", "csv"], 2, "are two formats"),
         (["train", "x", "--out", "y", "--folder", "cat"], 2, "expected LABEL=NAME"),

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
 from pipeline.reports.summary import COLUMNS, SummaryBuilder
 
-DAY = date(2026, 11, 20)
+DAY = "2026-11-20"
 SEEN = datetime(2026, 11, 20, tzinfo=UTC)
 
 
@@ -21,6 +21,7 @@ def images(*rows: tuple[str, str, str | None, float | None, float | None]) -> pd
             "state": pd.Series(columns[1], dtype="str"),
             "outcome": pd.Series(columns[2], dtype="str"),
             "confidence": pd.Series(columns[3], dtype="float64"),
+            "shown_probability": pd.Series(columns[3], dtype="float64"),
             "bytes": pd.Series([10] * len(rows), dtype="Int64"),
             "seen_at": pd.Series([SEEN] * len(rows), dtype="datetime64[us, UTC]"),
             "filed_at": pd.Series(filed, dtype="datetime64[us, UTC]"),

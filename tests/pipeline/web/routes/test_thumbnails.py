@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline.settings.sections import LimitSettings
-from pipeline.web.routes.thumbnails import below
-from pipeline.web.services.draw_thumbnail import Thumbnail, ThumbnailRequest, draw
+from pipeline.thumbnails.content import below, photo_folders
+from pipeline.thumbnails.draw_thumbnail import Thumbnail, ThumbnailRequest, draw
 from tests.pipeline.web.conftest import TestClient
 from tests.support.dng_files import dng
 from tests.support.icc_profiles import DISPLAY_P3
@@ -122,7 +122,7 @@ def test_a_link_in_the_place_of_a_photo_leads_nowhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["../x.jpg", "sorted/../../x.jpg", "/etc/passwd", "sorted"])
 def test_a_path_outside_our_folders_is_not_shown(pawsort: Installation, path: str) -> None:
     there = os.path.abspath(os.path.join(pawsort.settings.base, path))
-    assert below(pawsort.settings, os.fsencode(there)) is None
+    assert below(photo_folders(pawsort.settings), os.fsencode(there)) is None
 
 
 @pytest.mark.fault(110)

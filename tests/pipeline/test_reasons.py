@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from pipeline.web.views.reasons import REASONS, because, brief, why
+from pipeline.reasons import REASONS, because, brief, why
 from tests.docs import test_docs
 
 
