@@ -158,7 +158,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a thumbnail of the original of a link only",
-        "pipeline/web/routes/thumbnails.py",
+        "pipeline/web/downloads/originals.py",
         "        return original if is_link and target_of(path) == original else path\n",
         "        return original if is_link else path\n",
         (),

@@ -154,7 +154,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (106,), (_THUMBNAILS + "test_a_link_in_the_place_of_a_photo_leads_nowhere",),
     ),
     of(
-        "pictures only from the folders of Pawsort", "pipeline/web/routes/thumbnails.py",
+        "pictures only from the folders of Pawsort", "pipeline/web/downloads/originals.py",
         "        if not inside.startswith(b\"../\") and inside not in (b\".\", b\"..\"):\n",
         "        if True:\n",
         (106,), ("pipeline/web/routes/test_thumbnails.py::test_a_path_outside_our_folders_is_not_shown",),

@@ -13,7 +13,7 @@ from db.queries.listing import ResultFilter, result
 from pipeline.by_hand.follower import Follower
 from pipeline.doctor.check import examine
 from pipeline.export import export as exports
-from pipeline.web.routes.thumbnails import _content, below
+from pipeline.web.downloads.originals import below, content_of
 from tests.support.installation import FOLDERS, Installation
 from tests.support.originals import state_of
 
@@ -120,11 +120,11 @@ def test_a_thumbnail_is_drawn_of_the_original_below_its_inbox(install: Install) 
     pawsort.run_worker()
     row = result(pawsort.engine, 1)
     assert row is not None
-    assert below(pawsort.settings, _content(row)) == (pawsort.inbox, b"a/x.jpg")
+    assert below(pawsort.settings, content_of(row)) == (pawsort.inbox, b"a/x.jpg")
     link = pawsort.settings.sorted / "cats/a/x.jpg"
     link.unlink()
     link.symlink_to("/etc/passwd")
-    assert below(pawsort.settings, _content(row)) == (pawsort.settings.sorted, b"cats/a/x.jpg")
+    assert below(pawsort.settings, content_of(row)) == (pawsort.settings.sorted, b"cats/a/x.jpg")
 
 
 def test_learning_reads_the_originals_of_links(full: Installation) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.settings.sections import LimitSettings
-from pipeline.web.routes.thumbnails import below
+from pipeline.web.downloads.originals import below
 from pipeline.web.services.draw_thumbnail import Thumbnail, ThumbnailRequest, draw
 from tests.pipeline.web.conftest import TestClient
 from tests.support.installation import Installation
