@@ -62,7 +62,7 @@
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.hidden = false;
     button.addEventListener("click", async () => {
-      const words = await copy(button.dataset.copy).then(() => "Copied", () => "Select it and copy it yourself");
+      const words = await copy(decodeURIComponent(button.dataset.copy)).then(() => "Copied", () => "Select it and copy it yourself");
       button.textContent = words;
       button.focus();
       pawsort.announce(words);

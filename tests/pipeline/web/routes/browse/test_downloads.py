@@ -6,12 +6,15 @@ import csv
 import io
 import os
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from db.connection.errors import DatabaseUnavailable
 from db.queries.listing import RESULT_COLUMNS
 from pipeline.decision import SHOWN_COLUMNS
+from pipeline.web.routes.browse import many
 from tests.pipeline.web.conftest import HTML, TestClient
 from tests.pipeline.web.routes.browse.conftest import chosen
 from tests.support.installation import Installation
@@ -119,10 +122,16 @@ def test_selected_rows_are_exported_and_the_api_takes_the_filters_of_results(
 
 
 def test_a_database_that_cannot_be_read_is_said_before_a_list_begins(
-    client: TestClient, listed: Installation
+    client: TestClient, listed: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (listed.settings.state / "pawsort.db").write_bytes(b"not a database at all" * 100)
-    assert client.get("/browse/export").status_code == 503
+    def refused(*_: object) -> Iterator[dict[str, Any]]:
+        raise DatabaseUnavailable("the database is locked")
+        yield {}
+
+    monkeypatch.setattr(many.listing, "results", refused)
+    for path in ("/browse/export", "/api/export?format=xlsx"):
+        got = client.get(path)
+        assert (got.status_code, got.json()["error"]) == (503, "the database is locked")
 
 
 def test_the_picture_in_full_is_the_original_where_browsers_know_its_format(
