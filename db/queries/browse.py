@@ -25,7 +25,7 @@ from sqlalchemy import (
     select,
     tuple_,
     type_coerce,
-)
+)  # fmt: skip
 
 from db.connection.engine import reading
 from db.queries.folder_search import OF_FILES, WantedFolder, conditions, few, rare_ids
@@ -101,10 +101,10 @@ class Counted:
 
 def page(engine: Engine, choice: Choice, after: Mark | None = None, size: int = 60) -> Page:
     """Return the next `size` files of `choice` after a mark, the newest without one."""
-    if not _can_match(choice):
+    if not can_match(choice):
         return Page(())
     with reading(engine) as connection:
-        return _page(connection, choice, after, size, _rare(connection, choice))
+        return _page(connection, choice, after, size, rarest(connection, choice))
 
 
 def first_page(
@@ -114,15 +114,16 @@ def first_page(
 
     The counts ignore the outcome of `choice`.
     """
-    if not _can_match(choice):
+    if not can_match(choice):
         return Page(()), Counted(dict.fromkeys(outcomes, 0))
     with reading(engine) as connection:
-        rare = _rare(connection, choice)
+        rare = rarest(connection, choice)
         counted = _counted(connection, replace(choice, outcome=None), outcomes, rare)
         return _page(connection, choice, None, size, rare), counted
 
 
-def _can_match(choice: Choice) -> bool:
+def can_match(choice: Choice) -> bool:
+    """Return whether a file can meet the conditions: the database can store all texts of them."""
     texts = (choice.name, choice.outcome, choice.reason, choice.model)
     paths = (choice.inbox, choice.folder and choice.folder.path)
     return all(map(can_stand, texts)) and all(can_stand(path, path=True) for path in paths)
@@ -132,8 +133,8 @@ def _page(
     connection: Connection, choice: Choice, after: Mark | None, size: int, rare: Sequence[int] | None
 ) -> Page:
     if rare is not None:
-        return _cut(_found(connection, [files.c.id.in_(rare), *_all_of(choice)], after, size), size)
-    if not _hidden(choice):
+        return _cut(_found(connection, [files.c.id.in_(rare), *all_of(choice)], after, size), size)
+    if not hidden(choice):
         return _cut(_found(connection, _base(choice), after, size), size)
     return _search(connection, choice, after, size)
 
@@ -142,17 +143,17 @@ def _counted(
     connection: Connection, choice: Choice, outcomes: Sequence[str], rare: Sequence[int] | None
 ) -> Counted:
     if rare is not None:
-        return Counted(_count(connection, [files.c.id.in_(rare), *_all_of(choice)], outcomes))
-    if not _hidden(choice):
+        return Counted(_count(connection, [files.c.id.in_(rare), *all_of(choice)], outcomes))
+    if not hidden(choice):
         return Counted({outcome: _count_up(connection, choice, outcome) for outcome in outcomes})
-    last = _window_end(connection, choice, None, COUNTED)
-    reach = [] if last is None else [_down_to(last)]
-    counted = _count(connection, [*_all_of(choice), *reach], outcomes)
+    last = window_end(connection, choice, None, COUNTED)
+    reach = [] if last is None else [_place() >= _bound(last)]
+    counted = _count(connection, [*all_of(choice), *reach], outcomes)
     return Counted(counted, None if last is None else last.seen_at)
 
 
 def _count_up(connection: Connection, choice: Choice, outcome: str) -> int:
-    some = select(files.c.id).where(*_within(replace(choice, outcome=outcome))).limit(MOST)
+    some = select(files.c.id).where(*within(replace(choice, outcome=outcome))).limit(MOST)
     return connection.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
@@ -161,8 +162,8 @@ def _search(connection: Connection, choice: Choice, after: Mark | None, size: in
     start = after
     until = time.monotonic() + SEARCH_SECONDS
     while True:
-        last = _window_end(connection, choice, start, WINDOW)
-        reach = [*_all_of(choice), *([] if last is None else [_down_to(last)])]
+        last = window_end(connection, choice, start, WINDOW)
+        reach = [*all_of(choice), *([] if last is None else [_place() >= _bound(last)])]
         found += _found(connection, reach, start, size - len(found))
         if last is None or len(found) > size:
             return _cut(found, size)
@@ -197,15 +198,15 @@ def mark_of(entry: Entry) -> Mark:
     return Mark(entry.seen_at, entry.id)
 
 
-def _window_end(connection: Connection, choice: Choice, start: Mark | None, rows: int) -> Mark | None:
+def window_end(connection: Connection, choice: Choice, start: Mark | None, rows: int) -> Mark | None:
     """Return the position after `rows` rows, None if there are fewer; reads an index only."""
-    places = select(files.c.seen_at, files.c.id).where(*_within(choice), *_after(start))
+    places = select(files.c.seen_at, files.c.id).where(*within(choice), *_after(start))
     # The only OFFSET; it is small and constant.
     row = connection.execute(_ordered(places).limit(1).offset(rows - 1)).one_or_none()
     return None if row is None else Mark(*row)
 
 
-def _rare(connection: Connection, choice: Choice) -> list[int] | None:
+def rarest(connection: Connection, choice: Choice) -> list[int] | None:
     """Return the ids of all files that meet the rarest condition with an index, None if none is rare."""
     name = choice.name or ""
     by_name = ids_by_name(connection, name) if is_quick(connection, name) else None
@@ -228,10 +229,6 @@ def _after(mark: Mark | None) -> list[ColumnElement[bool]]:
     return [] if mark is None else [_place() < _bound(mark)]
 
 
-def _down_to(mark: Mark) -> ColumnElement[bool]:
-    return _place() >= _bound(mark)
-
-
 def _place() -> ColumnElement[Any]:
     return tuple_(files.c.seen_at, files.c.id)
 
@@ -240,7 +237,7 @@ def _bound(mark: Mark) -> ColumnElement[Any]:
     return tuple_(literal(mark.seen_at, files.c.seen_at.type), literal(mark.id))
 
 
-def _within(choice: Choice) -> list[ColumnElement[bool]]:
+def within(choice: Choice) -> list[ColumnElement[bool]]:
     """Return the conditions that the index of the order serves."""
     tests = {
         "outcome": lambda outcome: files.c.outcome == outcome,
@@ -251,7 +248,7 @@ def _within(choice: Choice) -> list[ColumnElement[bool]]:
 
 
 def _base(choice: Choice) -> list[ColumnElement[bool]]:
-    return [files.c.state.not_in(("vanished", "removed")), *_within(choice), *_by_reason(choice)]
+    return [files.c.state.not_in(("vanished", "removed")), *within(choice), *_by_reason(choice)]
 
 
 def _by_reason(choice: Choice) -> list[ColumnElement[bool]]:
@@ -260,7 +257,7 @@ def _by_reason(choice: Choice) -> list[ColumnElement[bool]]:
     return [files.c.reason == choice.reason] if wanted else []
 
 
-def _hidden(choice: Choice) -> list[ColumnElement[bool]]:
+def hidden(choice: Choice) -> list[ColumnElement[bool]]:
     """Return the other conditions, in a form that prevents the use of an index.
 
     SQLite keeps no statistics: it would use an index on the confidence and sort half of the table.
@@ -288,8 +285,9 @@ def _met(choice: Choice, tests: dict[str, Callable[[Any], ColumnElement[bool]]])
     return [tests[name](value) for name, value in wanted.items() if value is not None]
 
 
-def _all_of(choice: Choice) -> list[ColumnElement[bool]]:
-    return [*_base(choice), *_hidden(choice)]
+def all_of(choice: Choice) -> list[ColumnElement[bool]]:
+    """Return all conditions of a choice."""
+    return [*_base(choice), *hidden(choice)]
 
 
 def _count(

@@ -6,7 +6,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,10 +25,10 @@ from pipeline.cli.options import (
     real,
     words,
 )  # fmt: skip
-from pipeline.errors import SOME_FAILED
+from pipeline.errors import SOME_FAILED, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from db.queries.folder_search import WantedFolder
     from pipeline.export.export import Exported
@@ -76,6 +76,9 @@ def query(
     taken_until: Taken = None,
     format: RowFormat = Format.table,
     json: Json = False,
+    xlsx: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the rows to an Excel workbook instead.")
+    ] = None,
 ) -> None:
     """List rows of the database, the newest first.
 
@@ -87,6 +90,8 @@ def query(
 
     settings = load(config)
     chosen = chosen_format(format, json)
+    if xlsx is not None and chosen is not Format.table:
+        raise SettingsError(f"--xlsx and {chosen} are two formats; give one of them")
     wanted = listing.ResultFilter(
         outcome, prediction, _absolute(inbox), name, min_confidence, max_confidence, since, until, limit,
         reviewed=reviewed, folder=_wanted(folder, settings), taken_since=taken_since, taken_until=taken_until,
@@ -94,7 +99,29 @@ def query(
     with database(settings, "read") as engine, output.until_reader_closes():
         rows = map(with_shown, listing.results(engine, wanted))
         columns = [*listing.RESULT_COLUMNS, *SHOWN_COLUMNS]
+        if xlsx is not None:
+            _write_workbook(xlsx, rows, columns, settings)
+            return
         output.print_rows(rows, chosen, columns, ["id", "outcome", *SHOWN_COLUMNS, "reason", "path"])
+
+
+def _write_workbook(
+    path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str], settings: Settings
+) -> None:
+    """Write rows to an Excel workbook and print how many. Raises SettingsError if no file can be there."""
+    from itertools import count
+
+    from pipeline.export.workbook import workbook
+    from pipeline.files.replace_file import replace_file
+
+    number = count()
+    counted = (row for row in rows if next(number) >= 0)
+    try:
+        replace_file(path, workbook(counted, columns, settings.report.zone))
+    except OSError as error:
+        how = "name a file in a folder that exists"
+        raise SettingsError(f"--xlsx {path}: {error.strerror}; {how}") from error
+    print(f"{next(number)} rows written to {path}")
 
 
 def export(

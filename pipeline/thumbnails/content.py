@@ -6,11 +6,18 @@ import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from db.schema.file_names import unescape
 from pipeline.files.links import target_of
 from pipeline.settings.config import Settings
+
+
+class Content(NamedTuple):
+    """A file below a folder of the settings."""
+
+    root: Path
+    inside: bytes
 
 
 def content_path(row: Mapping[str, Any]) -> bytes:
@@ -18,9 +25,13 @@ def content_path(row: Mapping[str, Any]) -> bytes:
 
     `row` has `path`, `source_path`, `action` and `state`.
     """
-    path, original = unescape(row["path"]), unescape(row["source_path"])
+    return behind(row, unescape(row["path"]), unescape(row["source_path"]))
+
+
+def behind(row: Mapping[str, Any], path: bytes, original: bytes) -> bytes:
+    """Return `path`, of a row's photo or companion, or the `original` if it is the link made of that."""
     is_link = row["action"] == "symlink" and row["state"] != "undone"
-    with contextlib.suppress(OSError):  # it is gone: so says the process that draws
+    with contextlib.suppress(OSError):  # it is gone: so says who opens it
         return original if is_link and target_of(path) == original else path
     return path
 
@@ -30,10 +41,10 @@ def photo_folders(settings: Settings) -> tuple[Path, ...]:
     return (settings.sorted, settings.spool, *settings.inboxes)
 
 
-def below(folders: Iterable[Path], path: bytes) -> tuple[Path, bytes] | None:
+def below(folders: Iterable[Path], path: bytes) -> Content | None:
     """Return the folder that contains a path, and the path below it; None if none does."""
     for root in folders:
         inside = os.path.relpath(path, os.fsencode(root))
         if not inside.startswith(b"../") and inside not in (b".", b".."):
-            return root, inside
+            return Content(root, inside)
     return None

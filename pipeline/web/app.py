@@ -24,7 +24,6 @@ from pipeline.web.middleware.sessions import Sessions
 from pipeline.web.middleware.token_attempts import Attempts
 from pipeline.web.routes import (
     api,
-    browse,
     check,
     dashboard,
     file_detail,
@@ -36,6 +35,9 @@ from pipeline.web.routes import (
     thumbnails,
     try_photo,
 )
+from pipeline.web.routes.browse import actions, downloads, view
+from pipeline.web.routes.browse import api as many_api
+from pipeline.web.routes.browse import page as browse
 from pipeline.web.routes.learning import api as learning_api
 from pipeline.web.routes.learning import page as learning_page
 from pipeline.web.served_models.classifier_pool import SERVE, ClassifierPool
@@ -53,8 +55,8 @@ from pipeline.web.services.write_report import ReportWriter
 from pipeline.web.views.rendering import STATIC
 
 ROUTERS: tuple[ModuleType, ...] = (
-    try_photo, review, check, browse, file_detail, dashboard, reports, learning_page, models, api,
-    learning_api, thumbnails, metrics, session,
+    try_photo, review, check, browse, actions, downloads, view, file_detail, dashboard, reports,
+    learning_page, models, api, many_api, learning_api, thumbnails, metrics, session,
 )  # fmt: skip
 
 

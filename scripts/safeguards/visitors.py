@@ -19,7 +19,52 @@ _LEARNING = "pipeline/web/routes/learning/test_learning.py::"
 _VERSIONS = "pipeline/web/routes/learning/test_versions.py::"
 _SAFETY = "pipeline/web/middleware/test_guard.py::"
 
+_DOWNLOADS = "pipeline/web/routes/browse/test_downloads.py::"
+_ACTIONS = "pipeline/web/routes/browse/test_actions.py::"
+_ARCHIVE = "pipeline/web/downloads/test_photo_archive.py::"
+_WORKBOOK = "pipeline/export/test_workbook.py::"
+
 SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "names in an archive stay below the folder where it is unpacked", "pipeline/web/downloads/photo_archive.py",
+        "_REFUSED_BY_SYSTEMS.sub(\"_\", part)", "part",
+        (106,), (_ARCHIVE + "test_no_name_leads_out_of_the_folder_where_the_archive_is_unpacked",),
+    ),
+    of(
+        "no two files of an archive under one name", "pipeline/web/downloads/photo_archive.py",
+        " and not keys & self._taken", "",
+        (), (_ARCHIVE + "test_names_that_differ_by_case_or_that_a_system_refuses_are_kept_apart_with_their_companions",),
+    ),
+    of(
+        "a photo that is gone is named in an archive", "pipeline/web/downloads/photo_archive.py",
+        "                self._miss(readable(path), why(error))\n", "",
+        (), (_ARCHIVE + "test_a_photo_that_is_gone_is_left_out_and_named_with_the_reason",),
+    ),
+    of(
+        "an archive leads to originals of links only", "pipeline/web/downloads/originals.py",
+        "    with opened(*found) as file:\n", "    with open(path, 'rb') as x, contextlib.suppress(ZeroDivisionError):\n        file = Opened(x.fileno(), os.fstat(x.fileno()))\n",
+        (106,), (_ARCHIVE + "test_a_link_leads_to_its_own_original_only",),
+    ),
+    of(
+        "text in a workbook is text", "pipeline/export/workbook.py",
+        " t=\"inlineStr\"><is><t xml:space=\"preserve\">{escape(written)}</t></is></c>", "><f>{escape(written)}</f></c>",
+        (), (_WORKBOOK + "test_values_keep_their_types_and_text_stays_text_whatever_it_looks_like",),
+    ),
+    of(
+        "a failed query is said before a list begins", "pipeline/web/routes/browse/many.py",
+        "    first = next(chosen, None)\n", "    first = None\n",
+        (), (_DOWNLOADS + "test_a_database_that_cannot_be_read_is_said_before_a_list_begins",),
+    ),
+    of(
+        "a photo that is gone has no dead buttons", "pipeline/web/routes/file_detail.py",
+        "    is_filed = entry.state == \"filed\" and not problem\n", "    is_filed = entry.state == \"filed\"\n",
+        (), (_DOWNLOADS + "test_a_photo_that_is_gone_says_so_and_offers_nothing_that_cannot_work",),
+    ),
+    of(
+        "a limit of files in an archive", "pipeline/web/routes/browse/many.py",
+        "    if len(found) > MOST_ZIPPED:\n", "    if False:\n",
+        (), (_ACTIONS + "test_too_many_none_and_unknown_ones_are_refused",),
+    ),
     of(
         "a service leaves the folder it was started in", "pipeline/cli/app.py",
         "        working_folder.leave()\n", "        pass\n",

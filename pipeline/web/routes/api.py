@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,8 +32,8 @@ from pipeline.web.middleware.openapi import (
 )
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.visitor import visitor_name
-from pipeline.web.routes.filters import folder_of
-from pipeline.web.routes.parameters import After, CameraTime, Id, Moment, Rows, Share, Text
+from pipeline.web.routes.parameters import After, Id, Rows, Text
+from pipeline.web.routes.result_filters import WantedDep
 from pipeline.web.services import correct_files, learning
 from pipeline.web.services.classify_uploads import answers as ask
 from pipeline.web.services.classify_uploads import scratch
@@ -83,45 +84,14 @@ async def classify(
 @router.get("/results", responses=answers(*ALWAYS, 422, ok=openapi.Rows))
 def results(
     context: ContextDep,
-    outcome: Annotated[Text | None, Query(description="A folder, `waiting`, `undone` or `removed`.")] = None,
-    prediction: Annotated[Text | None, Query(description="A label of the model, such as cat.")] = None,
-    inbox: Annotated[Text | None, Query(description="The inbox that the file arrived in.")] = None,
-    name: Annotated[Text | None, Query(description="Part of the file name.")] = None,
-    min_confidence: Share | None = None,
-    max_confidence: Share | None = None,
-    since: Annotated[
-        Moment | None, Query(description="Arrived at this time or later; UTC without a time zone.")
-    ] = None,
-    until: Annotated[Moment | None, Query(description="Arrived before this time.")] = None,
-    reviewed: Annotated[
-        bool | None, Query(description="Whether a person judged the photo: corrected or confirmed it.")
-    ] = None,
-    folder: Annotated[Text | None, Query(description="A folder of an inbox or of `sorted`.")] = None,
-    taken_since: Annotated[CameraTime | None, Query(description="By the camera's clock.")] = None,
-    taken_until: Annotated[CameraTime | None, Query(description="Taken before this time.")] = None,
+    wanted: WantedDep,
     limit: Rows = PAGE_ROWS,
     before: Annotated[
         After | None, Query(description="Only rows after this id: `next` of the previous page.")
     ] = None,
 ) -> Results:
     """List rows of the database, newest first, one page at a time."""
-    wanted = listing.ResultFilter(
-        outcome=outcome,
-        prediction=prediction,
-        inbox=os.path.normpath(context.settings.base / inbox) if inbox else None,
-        name=name,
-        min_confidence=min_confidence,
-        max_confidence=max_confidence,
-        since=since,
-        until=until,
-        limit=limit,
-        before=before,
-        reviewed=reviewed,
-        folder=folder_of(context.settings, folder) if folder else None,
-        taken_since=taken_since,
-        taken_until=taken_until,
-    )
-    rows = [with_shown(row) for row in _rows(context, wanted)]
+    rows = [with_shown(row) for row in _rows(context, replace(wanted, limit=limit, before=before))]
     return Results(results=rows, next=rows[-1]["id"] if len(rows) == limit else None)
 
 

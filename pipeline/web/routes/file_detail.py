@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from db.queries import overview
+from db.queries import listing, overview
 from db.queries.overview import History
 from pipeline.corrections.recorded_move import Change
 from pipeline.decision import FAILED
+from pipeline.web.downloads.originals import problem_of, readable
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import Id
@@ -97,15 +99,23 @@ def _show(request: Request, context: AppContext, id: int, wrong: list[str] | Non
 
 
 def _values(context: AppContext, found: History) -> dict[str, Any]:
-    entry = found.entry
+    entry, engine = found.entry, context.database.reader()
+    row = listing.result(engine, entry.id) if engine else None
+    problem = problem_of(context.settings, row) if row and entry.path and entry.state != "removed" else None
+    is_filed = entry.state == "filed" and not problem
     return {
         "entry": entry,
         "events": timeline(found),
         "same": found.same,
         "answers": context.answers(),
-        "can_correct": entry.state == "filed",
-        "can_undo": entry.state == "filed",
-        "can_retry": entry.state == "undone" or (entry.state == "filed" and entry.outcome == FAILED),
+        "problem": problem,
+        "location": readable(entry.path) if entry.path else None,
+        "folder": readable(os.path.dirname(entry.path)) if entry.path else None,
+        "companions": [readable(name) for name in entry.companion_names],
+        # What cannot be read can neither be moved nor sent.
+        "can_correct": is_filed,
+        "can_undo": is_filed,
+        "can_retry": (is_filed and entry.outcome == FAILED) or (entry.state == "undone" and not problem),
         "undoes_filing": not any(move.kind == "correct" for move in _not_undone(found)),
     }
 

@@ -34,12 +34,12 @@ class Filters:
     taken_first: str = ""
     taken_last: str = ""
 
-    def url(self, **changes: Any) -> str:
-        """Return the URL of this view, with changes."""
+    def url(self, to: str = "/browse", **changes: Any) -> str:
+        """Return the URL of this view, or of another page with these filters; with changes."""
         new = replace(self, **{name: value for name, value in changes.items() if name != "after"})
         values = {name: getattr(new, name) for name in NAMES} | {"after": changes.get("after")}
         query = urlencode({name: value for name, value in values.items() if value not in ("", None)})
-        return f"/browse?{query}" if query else "/browse"
+        return f"{to}?{query}" if query else to
 
     @property
     def any(self) -> bool:
@@ -49,7 +49,7 @@ class Filters:
     @property
     def hidden(self) -> int:
         """Number of filters that are set in the folded part of the form."""
-        shown = (self.name, self.outcome, self.first, self.last)
+        shown = (self.name, self.outcome, self.folder, self.first, self.last)
         return sum(map(bool, (getattr(self, name) for name in NAMES))) - sum(map(bool, shown))
 
 

@@ -1,11 +1,10 @@
-"""Thumbnails of the files in the ledger: `/pictures/ID/small` and `/pictures/ID/large`."""
+"""Pictures of the files in the ledger: `/pictures/ID/small`, `large` and `full`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -13,7 +12,9 @@ from starlette.datastructures import Headers
 
 from db.queries.listing import result
 from pipeline.decision import FAILED
-from pipeline.thumbnails.content import below, content_path, photo_folders
+from pipeline.thumbnails.content import Content, below, content_path, photo_folders
+from pipeline.web.downloads.originals import why
+from pipeline.web.downloads.sending import sent
 from pipeline.web.middleware.conditional import is_fresh
 from pipeline.web.middleware.etags import tag_of
 from pipeline.web.middleware.openapi import ALWAYS, answers
@@ -29,24 +30,39 @@ CACHED = "private, no-cache"
 
 
 class Size(StrEnum):
-    """Small for lists, large for one photo."""
+    """Small for lists, large for one photo; full is the original where a browser shows its format."""
 
     small = "small"
     large = "large"
+    full = "full"
 
 
-LONGEST = {Size.small: 320, Size.large: 1600}
-"""Pixels of the longer side."""
+LONGEST = {Size.small: 320, Size.large: 1600, Size.full: 4096}
+"""Pixels of the longer side of a picture that is drawn."""
+
+OF_BROWSERS = {"JPEG": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "AVIF": "avif", "BMP": "bmp"}
+"""The formats that all browsers show, and their media types."""
+
+MOST_BYTES = 40_000_000
+MOST_PIXELS = 60_000_000
+"""Phones show no larger originals."""
+
+_KINDS: dict[str, Any] = {"image/jpeg": {}, **{f"image/{kind}": {} for kind in OF_BROWSERS.values()}}
 
 
 @router.get(
     "/pictures/{id}/{size}",
     response_class=Response,
-    responses=answers(*ALWAYS, 404, 422, not_modified=True) | {200: {"content": {"image/jpeg": {}}}},
+    responses=answers(*ALWAYS, 404, 422, not_modified=True) | {200: {"content": _KINDS}},
 )
 async def picture(request: Request, context: ContextDep, id: Id, size: Size) -> Response:
-    """Return a JPEG of the photo `id`, its longer side 320 or 1,600 pixels; 404 if there is none."""
+    """Return a JPEG of the photo `id`, its longer side 320 or 1,600 pixels; 404 if there is none.
+
+    `full` is the original if browsers show its format and it is not huge, else a JPEG of 4,096 pixels.
+    """
     row = await asyncio.to_thread(_row, context, id)
+    if size is Size.full and _is_shown_by_browsers(row):
+        return await asyncio.to_thread(_original, request, context, row)
     headers = {"Cache-Control": CACHED, "ETag": _version(row, size)}
     if is_fresh(request.headers, Headers(headers)):  # so nothing is drawn
         return Response(media_type="image/jpeg", headers=headers)
@@ -73,7 +89,20 @@ def _version(row: Mapping[str, Any], size: Size) -> str:
     return tag_of(repr((*content, size.value)).encode())
 
 
-def _place(context: AppContext, row: Mapping[str, Any]) -> tuple[Path, bytes]:
+def _is_shown_by_browsers(row: Mapping[str, Any]) -> bool:
+    small = (row["bytes"] or 0) <= MOST_BYTES and (row["width"] or 0) * (row["height"] or 0) <= MOST_PIXELS
+    return row["outcome"] != FAILED and row["format"] in OF_BROWSERS and small
+
+
+def _original(request: Request, context: AppContext, row: Mapping[str, Any]) -> Response:
+    kind = f"image/{OF_BROWSERS[row['format']]}"
+    try:
+        return sent(request, context.settings, content_path(row), kind)
+    except OSError as error:
+        raise Problem(404, f"This file cannot be shown: {why(error)}.", "Open it in its folder.") from error
+
+
+def _place(context: AppContext, row: Mapping[str, Any]) -> Content:
     # A decoder could not read this file before, so it does not get it again.
     found = None if row["outcome"] == FAILED else below(photo_folders(context.settings), content_path(row))
     if found is None:

@@ -102,3 +102,19 @@ def test_query_finds_by_folder_and_by_the_date_of_the_camera(run: Run, pawsort: 
 def test_a_time_of_the_camera_is_one_without_an_offset(run: Run, time: str) -> None:
     done = run("query", "--taken-since", time)
     assert done.code == 2 and "by the camera's clock" in done.err and len(done.err.splitlines()) == 1
+
+
+def test_query_writes_a_workbook(run: Run, pawsort: Installation) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    pawsort.file("Möhre.jpg".encode(), b"1", taken_at="2024-01-31T10:15:00")
+    pawsort.file(b"=1+1", b"2", "dogs")
+    done = run("query", "--xlsx", "rows.xlsx")
+    assert done.out == "2 rows written to rows.xlsx\n"
+    header, *rows = openpyxl.load_workbook("rows.xlsx").active.iter_rows(values_only=True)
+    found = [dict(zip(header, row, strict=True)) for row in rows]
+    assert [row["name"] for row in found] == ["=1+1", "Möhre.jpg"]
+    assert found[1]["taken_at"].isoformat() == "2024-01-31T10:15:00"
+    assert header[-1] == "shown_probability"
+    for words in (["--xlsx", "nowhere/rows.xlsx"], ["--xlsx", "x", "--json"]):
+        refused = run("query", *words)
+        assert refused.code == 2 and "--xlsx" in refused.err and "Traceback" not in refused.err

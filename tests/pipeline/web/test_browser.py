@@ -124,7 +124,14 @@ def pages_of(live: str) -> list[str]:
 def test_no_page_has_an_obstacle_for_users(live: str, browser: Any, photos: list[Path], device: Any) -> None:
     with Window(browser, live, device, lax=True) as window:
         page = window.page
-        for path in [*pages_of(live), "/files/1", "/models/cats_dogs", "/nowhere", "/login"]:
+        for path in [
+            *pages_of(live),
+            "/files/1",
+            "/browse/view/1",
+            "/models/cats_dogs",
+            "/nowhere",
+            "/login",
+        ]:
             page.goto(path)
             if path == "/":
                 page.set_input_files("#files", [str(photo) for photo in photos])

@@ -1,4 +1,4 @@
-// Used by every page: local times, messages for screen readers, remembered checkboxes, errors of requests.
+// Used by every page: local times, messages for screen readers, remembered checkboxes, copying, errors of requests.
 "use strict";
 
 (() => {
@@ -44,6 +44,30 @@
     row.scrollLeft = current.offsetLeft - row.offsetLeft - (row.clientWidth - current.offsetWidth) / 2;
   }
   document.body.addEventListener("htmx:load", (event) => localise(event.detail.elt.parentNode || document));
+
+  // The clipboard of browsers needs https; a selected text can be copied without.
+  async function copy(text) {
+    if (navigator.clipboard && window.isSecureContext) {
+      try { return await navigator.clipboard.writeText(text); } catch { /* it is not permitted */ }
+    }
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.className = "unseen";
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    if (!done) throw new Error("nothing was copied");
+  }
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const words = await copy(decodeURIComponent(button.dataset.copy)).then(() => "Copied", () => "Select it and copy it yourself");
+      button.textContent = words;
+      button.focus();
+      pawsort.announce(words);
+    });
+  }
 
   // An error stays visible until a request succeeds.
   const errorBox = document.getElementById("trouble");

@@ -79,7 +79,9 @@ LABELS = (
     "GET /api/results", "GET /api/results/{id}", "POST /api/results/{id}/correction",
     "DELETE /api/results/{id}/correction", "GET /api/status", "GET /api/models", "GET /pictures/{id}/{size}",
     "GET /metrics", "GET /healthz", "POST /api/inbox", "POST /api/classify", "GET /api/models/learn",
-    "POST /api/models/learn", "POST /api/models/versions/{number}/promote", "POST /api/models/rollback",
+    "POST /api/corrections", "POST /api/undo", "POST /api/zip", "GET /api/export",
+    "GET /api/results/{id}/original", "POST /api/models/learn",
+    "POST /api/models/versions/{number}/promote", "POST /api/models/rollback",
 )  # fmt: skip
 
 
