@@ -4,8 +4,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LONG := tests/models/learning/test_real_network.py tests/end_to_end/test_learning.py \
-	tests/end_to_end/test_versions_under_load.py tests/pipeline/setup/test_wheel.py
 EXTRAS := --extra web --extra train --extra raw --extra excel
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -35,8 +33,8 @@ lint: $(VENV)/dev.stamp ## check style and types
 bench: $(VENV)/runtime.stamp ## measure speed and memory, as ratios within one run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-long: $(VENV)/dev.stamp ## run the tests that take long: learning with the shipped network, a wheel (many minutes)
-	@PAWSORT_LONG=1 $(BIN)/python -m pytest $(LONG)
+long: $(VENV)/dev.stamp ## run the tests that `make test` leaves out because they train networks or take long (many minutes)
+	@PAWSORT_LONG=1 $(BIN)/python -m pytest -m long $(ARGS)
 
 soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its files (ARGS="--hours 8")
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

@@ -24,6 +24,13 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("pawsort")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the tests that take long, unless PAWSORT_LONG is set."""
+    for item in items:
+        if "PAWSORT_LONG" not in os.environ and item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="takes long: `make long` runs it"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The photographs for development, which lie beside the project and never in it."""

@@ -15,7 +15,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            if trial.has_passed and not self.in_flight:\n",
         "            if trial.has_passed:\n",
         (),
-        (f"{CHANGE}::test_thousand_photos_are_answered_by_one_version_each_while_versions_change",),
+        (f"{CHANGE}::test_hundreds_of_photos_are_answered_by_one_version_each_while_versions_change",),
     ),
     of(
         "a version classifies photos filed before, ahead of its use",

@@ -24,10 +24,7 @@ from tests.support.process_installation import PATIENCE_SECONDS
 
 __all__ = ["knows_documents"]  # a fixture
 
-pytestmark = [
-    pytest.mark.skipif("PAWSORT_LONG" not in os.environ, reason="takes some minutes: `make long`"),
-    pytest.mark.timeout(2400),
-]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
 CORRECTED = 60
 MOST_SECONDS = 300

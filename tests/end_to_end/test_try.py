@@ -153,6 +153,7 @@ def test_each_model_gives_its_own_answer_to_the_same_photo(
         assert (window.complaints, window.foreign) == ([], [])
 
 
+@pytest.mark.long
 def test_a_model_without_folders_names_what_it_sees_and_files_nothing(
     pawsort: CommandInstallation,
     browser: Any,

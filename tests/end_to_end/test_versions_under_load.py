@@ -28,13 +28,7 @@ from tests.end_to_end.conftest import CommandInstallation
 from tests.support.oracle import conserved
 from tests.support.real_versions import shipped, write_real_version
 
-pytestmark = [
-    pytest.mark.timeout(1500),
-    pytest.mark.skipif(
-        "PAWSORT_LONG" not in os.environ,
-        reason="a thousand photos take the shipped network minutes: `make long`",
-    ),
-]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 NUMBERS = (1, 2, 3)
 PHOTOS = 1000

@@ -18,11 +18,10 @@ from pipeline.export.zip_stream import Member
 from pipeline.files.naming import split_extension
 from pipeline.files.safe_open import Opened
 from pipeline.settings.config import Settings
-from pipeline.thumbnails.content import content_path, photo_folders
+from pipeline.thumbnails.content import below, content_path, photo_folders
 from pipeline.web.downloads.originals import (
     PIECE_BYTES,
     Row,
-    below,
     companions_of,
     opened_content,
     readable,

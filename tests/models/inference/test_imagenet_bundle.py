@@ -52,6 +52,7 @@ def test_without_the_internet_one_error_names_the_remedy(tmp_path: Path, monkeyp
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_photos_are_named_by_the_real_weights(tmp_path: Path, shared_data: Path):
     from models.inference.engines import open_engine
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,7 @@ from tests.models.conftest import made_once
 from tests.models.learning.conftest import Learner
 from tests.support.documents_model import Shown, as_replay, features, model_of, photo_at, photos_in
 
-pytestmark = pytest.mark.skipif(
-    "PAWSORT_LONG" not in os.environ, reason="learning with the shipped network takes a minute: `make long`"
-)
+pytestmark = pytest.mark.long
 
 NEITHER = 2
 

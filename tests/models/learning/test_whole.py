@@ -23,6 +23,7 @@ def judged(photos: Path) -> list[JudgedPhoto]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few_steps")
 def test_the_whole_network_is_trained_from_the_one_in_force(
     trained: Bundle, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

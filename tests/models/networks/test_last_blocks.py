@@ -50,6 +50,7 @@ def test_the_first_blocks_end_at_a_sixteenth_of_the_side(name: str):
     assert first(np.zeros((1, SIZE, SIZE, 3), np.uint8)).shape[1:3] == (SIZE // 16, SIZE // 16)
 
 
+@pytest.mark.long
 def test_fine_tuning_changes_the_last_blocks_and_no_other(photos: Path, tmp_path: Path):
     from models.data.dataset import scan
     from models.networks.recipes import Recipe

@@ -71,6 +71,7 @@ def test_network_without_imagenet_weights_starts_from_random_weights_or_a_bundle
         initial_weights.check("small_cnn", "imagenet")
 
 
+@pytest.mark.long
 def test_training_starts_from_a_bundle(trained: Bundle, photos: Path, tmp_path: Path):
     from models.training.train import train
 

@@ -28,6 +28,7 @@ from tests.models.inference.test_detector import serialised
 
 pytestmark = [
     pytest.mark.usefixtures("few_steps"),
+    pytest.mark.long,
     pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="NNCF is not installed"),
 ]
 

@@ -45,6 +45,7 @@ def run(photos: Path, folder: Path, stop_at: str | None = None) -> tuple[Bundle,
     return bundle, stages
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # four small trainings
 @pytest.mark.usefixtures("one_layer")
 def test_interrupted_sweep_is_resumed_and_writes_a_leaderboard_and_the_best_bundle(

@@ -13,9 +13,7 @@ import pytest
 
 from tests.support.pictures import encode, scene
 
-pytestmark = pytest.mark.skipif(
-    "PAWSORT_LONG" not in os.environ, reason="making and installing a wheel takes half a minute: `make long`"
-)
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[3]
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
