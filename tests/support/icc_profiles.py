@@ -28,7 +28,7 @@ def grey_profile(gamma: float) -> bytes:
 
 
 def cmyk_profile(ink: float = 1.0, black: float = 1.0) -> bytes:
-    """Return a profile of CMYK whose inks each take that share of their light away, and black of all light."""
+    """Return a profile of CMYK whose inks take that share of their light away, and black of all light."""
     steps = 3
     grid = np.linspace(0, 1, steps)
     c, m, y, k = np.meshgrid(grid, grid, grid, grid, indexing="ij")
