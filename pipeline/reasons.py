@@ -25,8 +25,7 @@ REASONS = {
     ),
     "not_an_image": Reason("not an image", "the file's content is not an image"),
     "unsupported": Reason(
-        "unsupported format",
-        "the format is not supported, such as PDF or video, or RAW without the extra raw",
+        "unsupported format", "the format is not supported, such as PDF, video, or RAW without the extra raw"
     ),
     "truncated": Reason("truncated", "a part of the file is missing"),
     "corrupt": Reason("corrupt", "the file contradicts its own format"),

@@ -104,7 +104,7 @@ def run_tests(
     runner: Runner, tree: Path, tests: Sequence[str], seconds: float = SECONDS, most: int = 1
 ) -> tuple[int, dict[str, str]]:
     """Run tests in a tree until so `most` have failed; return pytest's exit code, and what these said."""
-    patience = {"COLUMNS": "400", "FAULTS_PATIENCE_SECONDS": str(WAIT_SECONDS)}
+    patience = {"COLUMNS": "400", "FAULTS_PATIENCE_SECONDS": str(WAIT_SECONDS), "PAWSORT_LONG": "1"}
     with tempfile.TemporaryDirectory(prefix="pawsort-red-") as base:
         output = Path(base, "output")
         line = [

@@ -27,12 +27,12 @@ def grey_profile(gamma: float) -> bytes:
     return _written(b"GRAY", b"XYZ ", {b"wtpt": _white(), b"kTRC": tone})
 
 
-def cmyk_profile(ink: float = 1.0) -> bytes:
-    """Return a profile of CMYK whose inks each take that share of their light away; black takes all."""
+def cmyk_profile(ink: float = 1.0, black: float = 1.0) -> bytes:
+    """Return a profile of CMYK whose inks take that share of their light away, and black of all light."""
     steps = 3
     grid = np.linspace(0, 1, steps)
     c, m, y, k = np.meshgrid(grid, grid, grid, grid, indexing="ij")
-    light = np.stack([(1 - ink * c) * (1 - k), (1 - ink * m) * (1 - k), (1 - ink * y) * (1 - k)], -1)
+    light = np.stack([(1 - ink * c), (1 - ink * m), (1 - ink * y)], -1) * (1 - black * k)[..., None]
     table = np.round(_lab(light.reshape(-1, 3)) * [255 / 100, 1, 1] + [0, 128, 128]).clip(0, 255)
     ramp = bytes(range(256))
     matrix = struct.pack(">9i", *(65536 * (n % 4 == 0) for n in range(9)))
