@@ -31,6 +31,18 @@ def correct_at_random(folder: Path, seed: int) -> NoReturn:
         time.sleep(chance.uniform(0, 0.02))
 
 
+def change_all(folder: Path, how: str) -> int:
+    """Undo the filing of all that a worker has filed, or correct it; return the exit code."""
+    settings = config.load(folder / "config.yaml")
+    engine = open_database(settings.database_url, "write")
+    filed = [os.fsencode(row["path"]) for row in results(engine) if row["state"] == "filed"]
+    if how == "undo":
+        correct_undo_retry.undo(engine, settings, "people", filed)
+    else:
+        correct_undo_retry.correct(engine, settings, filed, "neither", "people", BUNDLE.folders)
+    return 0
+
+
 def _mend_some(engine: Engine, settings: Settings, chance: random.Random) -> None:
     filed = [row for row in results(engine) if row["state"] == "filed"]
     some = [os.fsencode(row["path"]) for row in chance.sample(filed, min(3, len(filed)))]
