@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test long lint bench soak hands sweep fuzz mutations pictures lock clean
+.PHONY: help run setup test long lint bench soak hands photographer sweep fuzz mutations pictures lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its
 
 hands: $(VENV)/dev.stamp ## move, delete, add and edit filed photos at random beside a worker (ARGS="--kills --seed 7")
 	@$(BIN)/python -m tests.faults.by_hand $(ARGS)
+
+photographer: $(VENV)/dev.stamp ## file a photographer's 5,000 files with each action, and undo (ARGS="--actions copy")
+	@$(BIN)/python -m tests.support.photographer $(ARGS)
 
 sweep: $(VENV)/dev.stamp ## kill the worker at every system call, and let each fail: an hour (ARGS="--sample 100")
 	@$(BIN)/python -m tests.faults.sweep $(ARGS)

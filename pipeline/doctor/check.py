@@ -35,6 +35,7 @@ def examine(engine: Engine, settings: Settings, hashes: bool = False) -> Iterato
         return
     moved: Counter[Relocation] = Counter()
     yield from check_rows.filed(engine, settings, hashes, moved)
+    yield from check_rows.companions(engine)
     yield from check_rows.unfinished(engine, settings)
     yield from check_rows.pending(engine)
     yield from check_files.spool(engine, settings)

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from db.queries import integrity
 from db.schema.file_names import escape
 from db.schema.records import Entry
+from pipeline.companions.moving import beside
 from pipeline.corrections.relocation import Relocation, Relocations
 from pipeline.doctor.check_files import TAKES_UP
 from pipeline.doctor.problem import Problem
@@ -67,6 +68,24 @@ def _seen(entry: Entry, hashes: bool, owner: Mapping[int, Entry], settings: Sett
     if entry.id in owner:
         return _superseded(entry, f"belongs to file {owner[entry.id].id}, which is counted too")
     return _compare(entry, entry.path or b"", hashes, settings.watch.sorted)
+
+
+def companions(engine: Engine) -> Iterator[Problem]:
+    """Find companions that are not beside their photo, although that is in its place."""
+    for entry in integrity.filed(engine):
+        if not entry.companions or not os.path.lexists(entry.path or b""):
+            continue
+        for path in missing_companions(entry):
+            if integrity.is_current(engine, entry) and not os.path.lexists(path):
+                message = f"is missing, and belongs to {escape(entry.path or b'')}; put it back beside that, "
+                message += "or, if you deleted it, let `doctor --repair` forget it"
+                yield Problem("companion", path, entry.id, message)
+
+
+def missing_companions(entry: Entry) -> list[bytes]:
+    """Return where companions of a filed photo should be and are not."""
+    there = beside(entry.path or b"", os.path.basename(entry.source), entry.companion_names)
+    return [path for path in there if not os.path.lexists(path)]
 
 
 def unfinished(engine: Engine, settings: Settings) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ Kind = Literal[
     "folder",
     "missing",
     "moved",
+    "companion",
     "superseded",
     "changed",
     "unreadable",

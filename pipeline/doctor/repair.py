@@ -22,11 +22,13 @@ from db.ledger.imported import Found, record
 from db.ledger.ledger import Entry, Ledger
 from db.queries import integrity
 from db.schema.file_names import escape
+from pipeline.companions.moving import beside
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.corrections.recorded_move import Change, Mover
 from pipeline.corrections.relocation import Relocation, Relocations
 from pipeline.decision import FAILED
 from pipeline.doctor.check import examine
+from pipeline.doctor.check_rows import missing_companions
 from pipeline.doctor.problem import Problem
 from pipeline.doctor.superseded import may_end
 from pipeline.files import moves
@@ -117,6 +119,15 @@ class _Repairer:
                 else:
                     yield Repair(problem, False, _LEFT[problem.kind])
 
+    def _forget(self, problem: Problem) -> Repair:
+        """Take the companions that are missing out of their row."""
+        for entry in self._ledger.entries([problem.id or 0]):
+            gone = missing_companions(entry)
+            there = beside(entry.path or b"", os.path.basename(entry.source), entry.companion_names)
+            names = zip(entry.companion_names, there, strict=True)
+            self._ledger.set_companions(entry.id, [name for name, path in names if path not in gone])
+        return Repair(problem, True, "repaired: its row does not name it any more")
+
     def _end(self, problem: Problem) -> Repair:
         ended = self._ledger.end(self._ledger.entries([problem.id or 0]), self._now())
         told = "repaired: this row has ended" if ended else "left: a correction or undo is moving its file"
@@ -127,6 +138,8 @@ class _Repairer:
             return self._pending(problem)
         if problem.kind == "orphan":
             return self._orphan(problem)
+        if problem.kind == "companion":
+            return self._forget(problem)
         if problem.relocation is not None:
             return self._relocate(problem, problem.relocation)
         return Repair(problem, False, _LEFT[problem.kind])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import sys
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -12,8 +13,9 @@ from typing import NoReturn
 from sqlalchemy import Engine
 
 from db.connection.engine import open_database
-from db.connection.errors import DatabaseUnavailable
+from db.connection.errors import DatabaseError, DatabaseUnavailable
 from db.queries.listing import results
+from pipeline import errors
 from pipeline.corrections import correct_undo_retry
 from pipeline.errors import LockError
 from pipeline.settings import config
@@ -29,6 +31,26 @@ def correct_at_random(folder: Path, seed: int) -> NoReturn:
         with contextlib.suppress(LockError, DatabaseUnavailable):
             _mend_some(engine, settings, chance)
         time.sleep(chance.uniform(0, 0.02))
+
+
+def change_all(folder: Path, how: str) -> int:
+    """Undo the filing of all that a worker has filed, or correct it; return the exit code."""
+    settings = config.load(folder / "config.yaml")
+    try:
+        _change_all(settings, how)
+    except DatabaseError as error:  # as the commands do
+        print(f"pawsort: {error}", file=sys.stderr)
+        return errors.DatabaseError.exit_code
+    return 0
+
+
+def _change_all(settings: Settings, how: str) -> None:
+    engine = open_database(settings.database_url, "write")
+    filed = [os.fsencode(row["path"]) for row in results(engine) if row["state"] == "filed"]
+    if how == "undo":
+        correct_undo_retry.undo(engine, settings, "people", filed)
+    else:
+        correct_undo_retry.correct(engine, settings, filed, "neither", "people", BUNDLE.folders)
 
 
 def _mend_some(engine: Engine, settings: Settings, chance: random.Random) -> None:

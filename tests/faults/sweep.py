@@ -1,10 +1,11 @@
 """Kill the worker at each system call that changes a file, and let each call fail: `make sweep`.
 
-    python -m tests.faults.sweep [--sample N] [--seed S] [--jobs J] [--kinds kill,nested,...] [--json FILE]
+    python -m tests.faults.sweep [--sample N] [--seed S] [--jobs J] [--kinds kill,undo,...] [--json FILE]
         [--actions move,copy,hardlink,symlink] [--calls link,symlink,...]
 
 A worker with a stub classifier files four photos: a good one, a bad one, a duplicate, and one with
-companions; its model changes after each batch. Its calls are taken from a trace of a run without faults.
+companions; its model changes after each batch. Its calls are taken from a trace of a run without faults. The
+kinds `undo` and `correct` are of a user's command that changes all of them afterwards.
 After each point a worker runs without faults, and files a fresh photo too; then nothing may be lost, doubled,
 forgotten, separated, or answered by a mixture of models. Needs strace; the power cut needs root and loop
 devices.
@@ -36,7 +37,7 @@ import pytest
 
 from scripts.drawn_pets import draw
 from tests.faults import injection
-from tests.support.fork_server import ForkServer
+from tests.support.fork_server import ForkedWorker, ForkServer
 from tests.support.forked_installation import ForkedInstallation
 from tests.support.installation import QUICK
 from tests.support.originals import State, state_of
@@ -91,12 +92,15 @@ class Point:
     error: str = ""
     again: tuple[str, int] | None = None  # where the second worker is killed
     action: str = "move"  # how photos are taken
+    user: str = ""  # undo or correct: the fault is not in the worker, but in this command after it
 
     def __str__(self) -> str:
         where = f"{self.call}#{self.number}" + (f" {self.error}" if self.error else "")
         then = f" then {self.again[0]}#{self.again[1]}" if self.again else ""
         action = "" if self.action == "move" else f" {self.action}"
-        return f"{self.kind} {where}{then}{action}" + (f" {self.across} across" if self.across else "")
+        return f"{self.user} {self.kind} {where}{then}{action}" + (
+            f" {self.across} across" if self.across else ""
+        )
 
 
 class Yard:
@@ -124,9 +128,7 @@ class Yard:
             text = text.replace("[inbox, scans]", f"[{far}/inbox, {far}/scans]")
         photo = _jpeg("dog") if real else None
         pawsort = ForkedInstallation(folder, self._fork_server, text, photo, versions=not real)
-        # Companions of originals that stay are left where they are, so that only photos are accounted for.
-        day = DAY if action == "move" else tuple(each for each in DAY if each[1].endswith(".jpg"))
-        for inbox, name, data in _drawn_day() if real else day:
+        for inbox, name, data in _drawn_day() if real else DAY:
             pawsort.drop(name, data, inbox)
         try:
             yield pawsort
@@ -150,13 +152,13 @@ class Yard:
         shutil.rmtree(self._top)
         shutil.rmtree(self._far)
 
-    def trace(self, across: Across, real: bool = False, action: str = "move") -> list[Call]:
+    def trace(self, across: Across, real: bool = False, action: str = "move", user: str = "") -> list[Call]:
         """Return the calls of a run without faults that are about the files of its place."""
         with self.installation(across, real, action) as pawsort:
             output = pawsort.folder / "trace"
-            worker = pawsort.start(once=True, held=True)
+            worker = _start(pawsort, user)
             with Tracer(worker, tuple({*CHANGES, *READS}), output=output):
-                assert worker.wait() == 1, pawsort.log
+                assert worker.wait() == (0 if user else 1), pawsort.log
             inboxes = map(str, pawsort.settings.inboxes)
             places = (str(pawsort.folder), str(pawsort.settings.sorted), *inboxes, "/proc/self/fd")
             return [c for c in calls_in(output, places) if "worker.log" not in c.text]
@@ -174,6 +176,9 @@ def points(
     for action in actions:
         for across in (layout for layout in ACROSS_OF[action] if layout in layouts):
             found += (replace(p, action=action) for p in _points_of(yard, kinds, chance, across, action))
+            for user in sorted({"undo", "correct"} & kinds):
+                these = _points_of(yard, {"kill", "error"}, chance, across, action, user)
+                found += (replace(p, action=action, user=user) for p in these)
     if "real" in kinds:
         calls = [call for call in yard.trace(across="", real=True) if call.name in _OURS]
         found += [Point("real", "", c.name, c.number) for c in chance.sample(calls, REAL)]
@@ -185,12 +190,12 @@ def points(
 
 
 def _points_of(
-    yard: Yard, kinds: set[str], chance: random.Random, across: Across, action: str
+    yard: Yard, kinds: set[str], chance: random.Random, across: Across, action: str, user: str = ""
 ) -> list[Point]:
     """Return the points of one layout, found in a trace."""
     found = []
     if kinds & {"kill", "nested", "error"}:
-        calls = yard.trace(across, action=action)
+        calls = yard.trace(across, action=action, user=user)
         changing = [call for call in calls if changes(call)]
         reading = [call for call in calls if call.name in READS and not changes(call)]
         if "kill" in kinds:
@@ -219,7 +224,7 @@ def check(yard: Yard, point: Point) -> bool:
     with yard.installation(point.across, point.kind == "real", point.action) as pawsort:
         before = _originals(pawsort)
         if point.kind in ("kill", "nested", "real"):
-            came = _kill(pawsort, point.call, point.number) and (
+            came = _kill(pawsort, point.call, point.number, point.user) and (
                 not point.again or _kill(pawsort, *point.again)
             )
         else:
@@ -283,8 +288,16 @@ def power_cut(place: Path, fork_server: ForkServer, seconds: float, correcting: 
         assert "Traceback" not in pawsort.log, pawsort.log
 
 
-def _kill(pawsort: ForkedInstallation, call: str, number: int) -> bool:
-    worker = pawsort.start(once=True, held=True)
+def _start(pawsort: ForkedInstallation, user: str) -> ForkedWorker:
+    """Start what the fault is put into, held: a worker, or a user's command after a worker has filed all."""
+    if not user:
+        return pawsort.start(once=True, held=True)
+    assert pawsort.run_once() == 1, pawsort.log
+    return pawsort.start(user=user, held=True)
+
+
+def _kill(pawsort: ForkedInstallation, call: str, number: int, user: str = "") -> bool:
+    worker = _start(pawsort, user)
     with Tracer(worker, (call,), f"{call}:signal=SIGKILL:when={number}"):
         code = worker.wait()
     assert code in (-signal.SIGKILL, 0, 1), f"exit code {code}:\n{pawsort.log[-3000:]}"
@@ -292,7 +305,7 @@ def _kill(pawsort: ForkedInstallation, call: str, number: int) -> bool:
 
 
 def _fail(pawsort: ForkedInstallation, point: Point) -> bool:
-    worker = pawsort.start(once=True, held=True)
+    worker = _start(pawsort, point.user)
     ever = "+" if point.kind == "ever" else ""
     trace = pawsort.folder / "trace"
     inject = f"{point.call}:error={point.error}:when={point.number}{ever}"
@@ -305,7 +318,8 @@ def _fail(pawsort: ForkedInstallation, point: Point) -> bool:
     if worker.state not in "XZ":
         worker.wait()
     _, started, rest = pawsort.log.partition("drop photos into")
-    assert not started or "pawsort: " not in rest, f"ended instead of waiting:\n{rest}"
+    waits = not started or "pawsort: " not in rest
+    assert waits or point.user, f"ended instead of waiting:\n{rest}"
     return was_injected(trace)
 
 
@@ -323,13 +337,13 @@ def main() -> int:
         todo = points(yard, kinds, chance, layouts, actions)
     if options.calls:
         todo = [point for point in todo if point.call in options.calls.split(",")]
-    every = Counter(point.kind for point in todo)
+    every = Counter(_kind(point) for point in todo)
     chance.shuffle(todo)  # so that what was tried in too short a time is a fair sample
     work = _Work(todo[: options.sample], began + options.minutes * 60)
     with ThreadPoolExecutor(options.jobs) as pool:
         for worker in [pool.submit(work.do) for _ in range(options.jobs)]:
             worker.result()
-    tried = Counter(point.kind for point in work.tried)
+    tried = Counter(map(_kind, work.tried))
     seconds = round(time.monotonic() - began)
     report = {"points": dict(every), "tried": dict(tried), "came": dict(work.came), "seconds": seconds}
     if options.json:
@@ -338,6 +352,10 @@ def main() -> int:
         )
     print(json.dumps({**report, "bad": len(work.bad), "missing": work.missing}))
     return 1 if work.bad or work.missing else 0
+
+
+def _kind(point: Point) -> str:
+    return f"{point.user} {point.kind}".strip()
 
 
 class _Work:
@@ -371,7 +389,7 @@ class _Work:
             print(f"BAD {point}: {str(error)[-1500:]}", flush=True)
             self.bad.append({**asdict(point), "error": str(error)[-3000:]})
         else:
-            self.came[point.kind] += came
+            self.came[_kind(point)] += came
         self.tried.append(point)
         if len(self.tried) % 100 == 0:
             print(f"{len(self.tried)} tried, {len(self._todo)} left", file=sys.stderr, flush=True)
@@ -395,7 +413,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, help="so many points, chosen by chance")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="so many points at a time")
-    parser.add_argument("--kinds", default="kill,nested,error,power,corrections")
+    parser.add_argument("--kinds", default="kill,nested,error,undo,correct,power,corrections")
     parser.add_argument("--layouts", default=",".join(LAYOUTS), help="what may be on another file system")
     parser.add_argument("--actions", default=",".join(ACROSS_OF), help="how photos are taken")
     parser.add_argument("--calls", help="only these calls, such as link,symlink,renameat2")

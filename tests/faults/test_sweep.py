@@ -89,6 +89,19 @@ def test_nor_does_any_of_these_where_originals_stay(yard: Yard, action: str, cal
 
 
 @pytest.mark.fault(58, 67)
+@pytest.mark.parametrize(
+    ("action", "user", "call"),
+    [("copy", "undo", "unlink"), ("move", "undo", "renameat2"), ("symlink", "correct", "renameat2")],
+)
+def test_nor_does_any_of_these_in_a_command_that_changes_what_was_filed(
+    yard: Yard, action: str, user: str, call: str
+) -> None:
+    every = points(yard, {user}, random.Random(SEED), [""], [action])
+    try_some(yard, every, {"kill"}, 2, call=call)
+    try_some(yard, every, {"once", "ever"}, 1, call=call)
+
+
+@pytest.mark.fault(58, 67)
 def test_killed_at_a_move_of_a_companion_it_stays_with_its_photo(yard: Yard) -> None:
     calls = [call for call in yard.trace("") if call.name == "renameat2" and changes(call)]
     of_companions = [call for call in calls if call.text.count("pair.")]

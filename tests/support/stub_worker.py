@@ -44,6 +44,7 @@ class Order(TypedDict, total=False):
     inotify: tuple[str, int]  # `instances` or `watches`, and how many there are
     cgroup: str  # the folder of a control group to live in
     versions: bool  # change the model after each batch, see `tests.support.stub_versions`
+    user: str  # no worker, but a user who takes back, or corrects, all that it filed: undo or correct
     people: int  # no worker, but a user who corrects what it filed; by this seed
 
 
@@ -73,6 +74,8 @@ def run(order: Order) -> int:
     if "people" in order:
         people.correct_at_random(Path(order["folder"]), order["people"])
     try:
+        if user := order.get("user"):
+            return people.change_all(Path(order["folder"]), user)
         settings = config.load(Path(order["folder"]) / "config.yaml")
         logs.set_up(settings.log.format, settings.log.level)
         of_itself = order.get("real") or order.get("versions")

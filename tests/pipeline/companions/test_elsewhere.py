@@ -114,6 +114,16 @@ def test_doctor_counts_no_companion_as_a_stray(filed: Followed) -> None:
     assert (problem.kind, os.path.basename(problem.path)) == ("unrecorded", b"alone.NEF")
 
 
+def test_doctor_names_a_companion_that_is_missing_and_a_repair_forgets_it(filed: Followed) -> None:
+    filed.settings.reports.mkdir(exist_ok=True)
+    (filed.settings.sorted / "cats/trip/a.xmp").unlink()
+    [problem] = check.examine(filed.engine, filed.settings)
+    assert (problem.kind, os.path.basename(problem.path), problem.id) == ("companion", b"a.xmp", 1)
+    assert [each.done for each in repair(filed.engine, filed.settings, ["cats"])] == [True]
+    assert filed.rows("companions") == [('["a.NEF"]',)]
+    assert list(check.examine(filed.engine, filed.settings)) == []
+
+
 def test_a_companion_in_the_spool_whose_photo_is_not_known_becomes_a_delivery_of_its_own_once(
     tmp_path: Path,
 ) -> None:
