@@ -2,6 +2,5 @@
 
 Each package imports only packages further right: cli -> setup -> web, doctor -> worker -> spot_checks ->
 by_hand -> corrections -> export -> office -> thumbnails -> classifier -> learning -> originals -> watch ->
-keywords -> companions -> reports -> files -> settings. `pipeline` uses `models` and `db`, which import
-nothing of it or of each other.
+keywords -> companions -> reports -> files -> settings. `models` and `db` import nothing of `pipeline`.
 """

@@ -24,7 +24,10 @@ REASONS = {
         "too many frames", "the file has more frames or pages than limits.frames allows"
     ),
     "not_an_image": Reason("not an image", "the file's content is not an image"),
-    "unsupported": Reason("unsupported format", "the format is not supported, such as PDF or video, or RAW without the extra raw"),
+    "unsupported": Reason(
+        "unsupported format",
+        "the format is not supported, such as PDF or video, or RAW without the extra raw",
+    ),
     "truncated": Reason("truncated", "a part of the file is missing"),
     "corrupt": Reason("corrupt", "the file contradicts its own format"),
     "decoder_crashed": Reason("decoder crashed", "the decoder crashed on it at every attempt"),

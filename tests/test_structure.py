@@ -31,10 +31,8 @@ ORDERS = (
         "pipeline.cli", "pipeline.setup", "pipeline.web", "pipeline.doctor", "pipeline.worker",
         "pipeline.spot_checks", "pipeline.by_hand", "pipeline.corrections", "pipeline.export",
         "pipeline.office", "pipeline.thumbnails", "pipeline.classifier", "pipeline.learning",
-        "pipeline.office", "pipeline.thumbnails", "pipeline.classifier", "pipeline.learning",
-        "pipeline.originals", "pipeline.watch", "pipeline.keywords", "pipeline.companions", "pipeline.reports",
-        "pipeline.files",
-        "pipeline.settings", "pipeline",
+        "pipeline.originals", "pipeline.watch", "pipeline.keywords", "pipeline.companions",
+        "pipeline.reports", "pipeline.files", "pipeline.settings", "pipeline",
     ),
     (
         "pipeline.web", "pipeline.web.routes.learning", "pipeline.web.routes", "pipeline.web.services",
