@@ -2,5 +2,5 @@
 
 Each package imports only packages further right: cli -> setup -> web, doctor -> worker -> spot_checks ->
 by_hand -> corrections -> export -> office -> thumbnails -> classifier -> learning -> originals -> watch ->
-keywords -> companions -> reports -> files -> settings. `models` and `db` import none of them.
+keywords -> companions -> reports -> files -> settings. `models` and `db` import nothing of `pipeline`.
 """
