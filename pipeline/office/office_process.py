@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,12 @@ def office(
     writer.stop()
 
 
-def wanted(settings: Settings) -> bool:
-    """Return whether the settings add any file to the reports that can be written."""
+def office_of(settings: Settings) -> Callable[[], AbstractContextManager[WriteOffice]] | None:
+    """Return `office` of these settings; None if they add no file to the reports, or none can be written."""
     report = settings.report
     adds_tables = report.format != "standard" and not packages.missing(report, "format")
-    return adds_tables or (report.html and not packages.missing(report, "html"))
+    adds_page = report.html and not packages.missing(report, "html")
+    return partial(office, settings) if adds_tables or adds_page else None
 
 
 class _Writer:

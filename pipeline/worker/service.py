@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -30,8 +29,7 @@ from pipeline.errors import OK, SOME_FAILED, translated
 from pipeline.files.permissions import exposed, limited, own_mode
 from pipeline.keywords.step import KeywordStep
 from pipeline.learning.nightly import Learning
-from pipeline.office import packages
-from pipeline.office.office_process import office, wanted
+from pipeline.office import office_process, packages
 from pipeline.processes import collect_signals
 from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
@@ -110,8 +108,8 @@ def reporter(settings: Settings, engine: Engine, bundle: Bundle | None = None) -
     """
     outcomes = outcome_folders(bundle or load_bundle(settings))
     at = time.fromisoformat(settings.report.at)
-    more = partial(office, settings) if wanted(settings) else None
-    return Reporter(engine, settings.reports, settings.report.zone, at, outcomes, settings.state, more)
+    zone, office = settings.report.zone, office_process.office_of(settings)
+    return Reporter(engine, settings.reports, zone, at, outcomes, settings.state, office)
 
 
 @dataclass(frozen=True, slots=True)
