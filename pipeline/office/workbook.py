@@ -98,10 +98,11 @@ def _add(
     for rows in _sheets(csv, zone):
         name = f"{title} {len(made) + 1}" if made else title
         sheet = _begin(book, name, kinds)
+        columns = [_Column(sheet) for _ in kinds]
         count = 0
         for row in rows:
             alive()
-            sheet.append([_cell(sheet, value) for value in row])
+            sheet.append([column.cell(value) for column, value in zip(columns, row, strict=True)])
             count += 1
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(kinds))}{count + 1}"
         made.append((name, count))
@@ -141,21 +142,31 @@ def _begin(book: Workbook, title: str, kinds: dict[str, Kind]) -> Any:
     return sheet
 
 
-def _cell(sheet: Any, value: Any) -> Any:
-    if isinstance(value, str):
-        return _text(sheet, value)
-    if isinstance(value, date):
-        cell = WriteOnlyCell(sheet)
-        cell.value = value
-        cell.number_format = "yyyy-mm-dd hh:mm:ss" if isinstance(value, datetime) else "yyyy-mm-dd"
-        return cell
-    return value
+class _Column:
+    """The cells of a column, one for each type, used again in each row: styling them is slow."""
+
+    def __init__(self, sheet: Any) -> None:
+        self._text = _text(sheet, "")
+        self._moment, self._date = WriteOnlyCell(sheet), WriteOnlyCell(sheet)
+        self._moment.number_format, self._date.number_format = "yyyy-mm-dd hh:mm:ss", "yyyy-mm-dd"
+
+    def cell(self, value: Any) -> Any:
+        """Return what is to be appended before the next call: a cell, a number, a boolean or None."""
+        if isinstance(value, str):
+            self._text.value = excel_text(value)
+            self._text.data_type = "s"  # after the value, from which openpyxl guesses a type
+            return self._text
+        if isinstance(value, date):
+            cell = self._moment if isinstance(value, datetime) else self._date
+            cell.value = value
+            return cell
+        return value
 
 
 def _text(sheet: Any, text: str) -> Any:
     cell = WriteOnlyCell(sheet)
     cell.value = excel_text(text)
-    cell.data_type = "s"  # after the value, from which openpyxl guesses a type
+    cell.data_type = "s"
     cell.number_format = "@"
     return cell
 

@@ -12,7 +12,7 @@ _REPORTS = "pipeline/web/routes/test_reports.py::"
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "a name is no formula in a workbook", "pipeline/office/workbook.py",
-        "    cell.data_type = \"s\"  # after the value, from which openpyxl guesses a type\n",
+        "            self._text.data_type = \"s\"  # after the value, from which openpyxl guesses a type\n",
         "",
         (35, 96), (_BOOK + "test_each_name_is_a_text_cell_whatever_it_looks_like",),
     ),
