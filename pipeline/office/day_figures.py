@@ -32,7 +32,7 @@ LONGEST = 160
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A photo in `uncertain/` that nobody reviewed; `thumbnail` is None if its path is in no known folder."""
+    """A photo in `uncertain/` without a review; `thumbnail` is None if its path is in no known folder."""
 
     id: int
     name: str

@@ -86,7 +86,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a header without rows", "pipeline/reports/daily.py",
-        "    yield csv_files.header(_versioned(_frame([])))\n",
+        "    yield csv_files.header(_versioned(frame_of([])))\n",
         "",
         (97,), ("pipeline/reports/test_daily.py::test_an_empty_day_has_headers_only",),
     ),
