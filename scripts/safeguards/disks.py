@@ -20,7 +20,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "fsync of folders before `filed` is committed", "pipeline/worker/place.py",
-        "            moves.sync_folders(self._unsynced)\n",
+        "        moves.sync_folders(self._unsynced)\n",
         "",
         (63,), ("pipeline/worker/test_storage.py::test_renames_are_durable_before_the_ledger_relies_on_them",),
     ),
