@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_read_is_left_with_its_reason_until_it_changes(
     assert not change.problem
     pawsort.run_worker()
     assert pawsort.rows("max(id), count(*)") == [(3, 2)]
-    path.write_bytes(b"mended<dog>")
+    path.write_bytes(b"repaired<dog>")
     pawsort.run_worker()
     assert in_sorted(pawsort) == {"cats/good.jpg", *(name.replace("trip", "dogs/trip") for name in BAD)}
 
