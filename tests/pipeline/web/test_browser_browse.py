@@ -130,18 +130,24 @@ def test_the_view_goes_on_by_keys_and_back_to_the_list(live: tuple[str, Installa
     with Window(browser, address, "phone") as window:
         page = window.page
         page.goto("/browse?name=1")
+
+        def press(key: str) -> None:
+            page.wait_for_load_state()  # the script that hears the keys is run at the end of the page
+            page.wait_for_function("document.hasFocus()")
+            page.keyboard.press(key)
+
         page.get_by_role("link", name="View 51.jpg in full size").click()
         page.locator('img[alt="51.jpg"]').wait_for()
-        page.keyboard.press("ArrowRight")
+        press("ArrowRight")
         page.locator('img[alt="41.jpg"]').wait_for()
         size = page.locator(".whole img").evaluate(
             "async (img) => { await img.decode(); return img.naturalWidth; }"
         )
         assert size == 160 + 41, "the original"
-        page.keyboard.press("ArrowLeft")
+        press("ArrowLeft")
         page.locator('img[alt="51.jpg"]').wait_for()
         assert not window.scrolls_sideways() and window.small_targets() == []
-        page.keyboard.press("Escape")
+        press("Escape")
         page.wait_for_url("**/browse?name=1#photo-52")
         assert window.complaints == []
 
