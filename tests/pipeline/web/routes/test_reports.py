@@ -238,7 +238,8 @@ def test_one_report_is_written_at_a_time_and_a_slow_one_goes_on(
 ) -> None:
     fifo = reports / "fifo"
     os.mkfifo(fifo)
-    writing_by(client, pawsort, "import sys; open(sys.argv[1] + '/fifo').read()", wait_seconds=0.0)
+    slow_one = "import signal, sys; signal.alarm(60); open(sys.argv[1] + '/fifo').read()"
+    writing_by(client, pawsort, slow_one, wait_seconds=0.0)
     slow = client.post("/reports/write", headers=HTML)
     assert slow.status_code == 200 and "A report is being written" in slow.text
     second = client.post("/reports/write", headers=HTML)
