@@ -74,7 +74,9 @@ _OURS = ("rename", "renameat2", "link", "unlink", "fsync", "fdatasync", "pwrite6
 """Calls that TensorFlow, in the process below, does not make."""
 
 BAD_SECONDS = 0.4
-"""How long the world stays bad where a call fails for ever."""
+"""How long the world stays bad where a call fails for ever, once the worker has begun."""
+
+SLOW_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +313,7 @@ def _fail(pawsort: ForkedInstallation, point: Point) -> bool:
     inject = f"{point.call}:error={point.error}:when={point.number}{ever}"
     with Tracer(worker, (point.call,), inject, trace):
         if ever:
+            _let_it_begin(worker)
             with contextlib.suppress(TimeoutError):
                 worker.wait(BAD_SECONDS)
         else:
@@ -321,6 +324,13 @@ def _fail(pawsort: ForkedInstallation, point: Point) -> bool:
     waits = not started or "pawsort: " not in rest
     assert waits or point.user, f"ended instead of waiting:\n{rest}"
     return was_injected(trace)
+
+
+def _let_it_begin(worker: ForkedWorker) -> None:
+    """Wait until a worker has begun, so that a slow one meets the fault too; that may prevent it."""
+    end = time.monotonic() + SLOW_SECONDS
+    while "loading model" not in worker.log and worker.state not in "XZ" and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def main() -> int:
