@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    actions,
     answers,
     large,
     latency,
@@ -28,6 +29,7 @@ from benchmarks import (
 
 BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "throughput": throughput.measure,
+    "actions": actions.measure,
     "large": large.measure,
     "latency": latency.measure,
     "learning": learning.measure,

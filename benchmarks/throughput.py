@@ -83,13 +83,14 @@ def core_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def filing_rate(folder: Path, count: int, side: int) -> tuple[float, float]:
+def filing_rate(folder: Path, count: int, side: int, action: str = "move") -> tuple[float, float]:
     """Let a real worker file that many photos, counted from the first claim to the last commit.
 
-    Returns photos a second, and seconds of core time a photo.
+    Those in the inbox if there are some. Returns photos a second, and seconds of core time a photo.
     """
-    photos.make(folder / "inbox", count, side)
-    settings = _defaults(folder)
+    if not (folder / "inbox").exists():
+        photos.make(folder / "inbox", count, side)
+    settings = _defaults(folder, f"filing: {{action: {action}}}")
     bundle = load_bundle(settings)
     classifier = worker_classifier(settings, bundle, _Watched)
     assert isinstance(classifier, _Watched)
@@ -119,6 +120,6 @@ def answering_rate(folder: Path, paths: Sequence[bytes]) -> float:
     return len(answers) / seconds
 
 
-def _defaults(folder: Path) -> config.Settings:
-    (folder / "config.yaml").write_text("", encoding="utf-8")
+def _defaults(folder: Path, text: str = "") -> config.Settings:
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
     return config.load(folder / "config.yaml")

@@ -87,16 +87,22 @@ def photos(paths: Iterable[str], settings: Settings) -> Iterator[str]:
             yield path
 
 
-def preview(settings: Settings) -> Iterator[dict[str, Any]]:
+def preview(
+    settings: Settings, is_taken: Callable[[Path, str], bool] = lambda inbox, path: False
+) -> Iterator[dict[str, Any]]:
     """Yield for each file in the inboxes where the worker would move it now. Raises ModelError.
 
-    Logs which inboxes are missing.
+    `is_taken` says of an inbox and a file in it whether it is an original that was taken before. Logs which
+    inboxes are missing.
     """
     promised: set[bytes] = set()
+    new: list[str] = []
     for inbox in settings.inboxes:
-        if not inbox.is_dir():
+        if inbox.is_dir():
+            new += (path for path in photos([str(inbox)], settings) if not is_taken(inbox, path))
+        else:
             log.warning("%s: is missing; the worker makes it only at its very first start", inbox)
-    for answer in classify(settings, [str(inbox) for inbox in settings.inboxes if inbox.is_dir()]):
+    for answer in classify(settings, new):
         assert answer.outcome is not None  # the settings' own model has folders
         inbox = next(inbox for inbox in settings.inboxes if Path(answer.path).is_relative_to(inbox))
         folder = os.fsencode(settings.sorted / answer.outcome)

@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Format, Json, RowFormat, chosen_format, load_or_default
+from pipeline.cli.options import (
+    DEFAULT,
+    Config,
+    Format,
+    Json,
+    RowFormat,
+    chosen_format,
+    database,
+    load_or_default,
+)
 from pipeline.errors import SOME_FAILED, SettingsError
 
 if TYPE_CHECKING:
@@ -78,12 +87,24 @@ def print_preview(settings: Settings, format: Format) -> None:
     from pipeline.classifier.classify_files import preview
     from pipeline.cli.output import print_rows, until_reader_closes
 
+    rows = preview(settings, _taken_before(settings))
     counts: Counter[str] = Counter()
     of_table = ["path", "destination", "shown", "shown_probability", "reason"]
     with until_reader_closes():
-        print_rows(_counted(preview(settings), counts), format, [*COLUMNS, "destination"], of_table)
+        print_rows(_counted(rows, counts), format, [*COLUMNS, "destination"], of_table)
     if format is not Format.json:
         _print_summary(counts)
+
+
+def _taken_before(settings: Settings) -> Callable[[Path, str], bool]:
+    from db.connection.engine import exists
+    from pipeline.originals.memory import taken_before
+
+    stay = any(settings.action_of(inbox) != "move" for inbox in settings.inboxes)
+    if not stay or not exists(settings.database_url):
+        return lambda inbox, path: False
+    with database(settings, "read") as engine:
+        return taken_before(engine, settings)
 
 
 def _counted(rows: Iterable[dict[str, Any]], counts: Counter[str]) -> Iterator[dict[str, Any]]:

@@ -7,17 +7,22 @@ known by its path alone: it is taken again with its photo only.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 from sqlalchemy import Engine
 
 from db.queries import originals
 from db.schema.records import Identity
+from pipeline.files.copy import identity
+from pipeline.settings.config import Settings
 
 _MARGIN = timedelta(minutes=5)
 """Rows that a command gave up so long before the memory was loaded are looked at too: its clock may lag."""
@@ -122,3 +127,23 @@ def _all_keys(inbox: str, source: bytes, identity: Identity, companions: Collect
     folder = os.path.dirname(source)
     beside = (_key(inbox, os.path.join(folder, name)) for name in companions)
     return [*_keys(inbox, source, identity), *beside]
+
+
+def taken_before(engine: Engine, settings: Settings) -> Callable[[Path, str], bool]:
+    """Return what says of an inbox and a file in it whether it was taken and has not changed since.
+
+    Raises DatabaseError.
+    """
+    memory = OriginalMemory(engine, math.inf, time.monotonic, lambda: datetime.now(UTC))
+    memory.load()
+
+    def is_taken(inbox: Path, path: str) -> bool:
+        if settings.action_of(inbox) == "move":
+            return False
+        try:
+            seen = identity(os.fsencode(path))
+        except OSError:
+            return False
+        return memory.knows(os.fspath(inbox), os.fsencode(os.path.relpath(path, inbox)), seen)
+
+    return is_taken
