@@ -57,8 +57,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a workbook without a reader ends", "pipeline/web/downloads/excel.py",
-        "            raise _GoneError\n", "            pass\n",
+        "            if gone.is_set() or has_ended():\n", "            if False:\n",
         (), (_EXCEL + "test_a_workbook_whose_client_has_left_is_not_written_to_its_end",),
+    ),
+    of(
+        "a client that leaves before a long answer begins is noticed", "pipeline/web/connections.py",
+        "HAS_ENDED: lambda: of.has_ended", "HAS_ENDED: lambda: False",
+        (), ("pipeline/web/connections/test_live_clients.py::test_a_client_that_leaves_before_a_long_answer_begins_is_noticed",),
     ),
     of(
         "a list for Excel says what is not installed", "pipeline/web/downloads/excel.py",

@@ -18,6 +18,7 @@ from pipeline.export.tables import COLUMNS
 from pipeline.office import packages
 from pipeline.web.downloads.originals import PIECE_BYTES
 from pipeline.web.downloads.sending import Download, disposition
+from pipeline.web.middleware.busy import HAS_ENDED
 from pipeline.web.middleware.conditional import BODILESS
 from pipeline.web.middleware.problems import TRY_AGAIN, Problem
 from pipeline.web.services.classify_uploads import scratch
@@ -65,22 +66,30 @@ class _Excel(Response):
         self._context, self._rows, self._own = context, rows, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response. Raises Problem 503 if too many are written, OSError, DatabaseError."""
+        """Send the response. Raises Problem 503, for too many at once too, OSError, DatabaseError."""
         with ExitStack() as closing:
             file = closing.enter_context(tempfile.TemporaryFile(dir=scratch(self._context)))
             with _slot():
-                if not await self._write(file, receive):
-                    return
+                await self._write(file, receive, scope.get(HAS_ENDED, lambda: False))
             size = {"Content-Length": str(os.fstat(file.fileno()).st_size)}
             pieces = iter(lambda: file.read(PIECE_BYTES), b"")
             await Download(pieces, closing.pop_all(), XLSX, self._own | size)(scope, receive, send)
 
-    async def _write(self, file: IO[bytes], receive: Receive) -> bool:
-        """Write the workbook to `file`; return False if the client has left."""
+    async def _write(self, file: IO[bytes], receive: Receive, has_ended: Callable[[], bool]) -> None:
+        """Write the workbook to `file`. Raises Problem 503 if the client leaves.
+
+        A client that has closed its half of the connection may still read, as `nc -N` does, but so has a
+        browser that was closed, and nothing else tells the two apart before something is sent.
+        """
         gone = threading.Event()
         watching = asyncio.ensure_future(_watch(receive, gone))
+
+        def check() -> None:
+            if gone.is_set() or has_ended():
+                raise Problem(503, "The client has left.", "Keep the connection open until the file is sent.")
+
         try:
-            return await asyncio.to_thread(_write, file, self._context, self._rows, gone)
+            await asyncio.to_thread(_write, file, self._context, self._rows, check)
         finally:
             gone.set()
             watching.cancel()
@@ -104,22 +113,10 @@ async def _watch(receive: Receive, gone: threading.Event) -> None:
     gone.set()
 
 
-class _GoneError(Exception):
-    """The client has left."""
-
-
-def _write(file: IO[bytes], context: AppContext, rows: Rows, gone: threading.Event) -> bool:
-    """Write a workbook to `file`; return False if the client has left meanwhile."""
+def _write(file: IO[bytes], context: AppContext, rows: Rows, check: Callable[[], None]) -> None:
+    """Write a workbook to `file`; `check` is called for each row."""
     from pipeline.office.workbook import dicts_as_rows, workbook_in
 
-    def check() -> None:
-        if gone.is_set():
-            raise _GoneError
-
-    try:
-        with workbook_in(scratch(context), context.settings.report.zone, check) as book:
-            book.add("results", COLUMNS, dicts_as_rows(islice(rows(), MOST_ROWS), COLUMNS))
-            book.save(file)
-    except _GoneError:
-        return False
-    return True
+    with workbook_in(scratch(context), context.settings.report.zone, check) as book:
+        book.add("results", COLUMNS, dicts_as_rows(islice(rows(), MOST_ROWS), COLUMNS))
+        book.save(file)

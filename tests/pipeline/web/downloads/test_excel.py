@@ -18,6 +18,8 @@ from db.queries import listing
 from pipeline.export.tables import COLUMNS
 from pipeline.office import packages
 from pipeline.web.downloads import excel
+from pipeline.web.middleware.busy import HAS_ENDED
+from pipeline.web.middleware.problems import Problem
 from pipeline.web.routes.browse import many
 from tests.pipeline.web.conftest import HTML, TestClient
 from tests.support.installation import Installation
@@ -95,7 +97,10 @@ def test_a_database_that_fails_while_a_workbook_is_written_is_said(
     assert list((three.settings.state / "looking").iterdir()) == []
 
 
-def test_a_workbook_whose_client_has_left_is_not_written_to_its_end(pawsort: Installation) -> None:
+@pytest.mark.parametrize("half", [False, True], ids=["all", "half"])
+def test_a_workbook_whose_client_has_left_is_not_written_to_its_end(
+    pawsort: Installation, half: bool
+) -> None:
     read, begun, sent = 0, threading.Event(), []
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -105,14 +110,16 @@ def test_a_workbook_whose_client_has_left_is_not_written_to_its_end(pawsort: Ins
             begun.set()
 
     async def receive() -> dict[str, Any]:
-        await asyncio.to_thread(begun.wait)
+        await (asyncio.Event().wait() if half else asyncio.to_thread(begun.wait))
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         sent.append(message)
 
     context: Any = SimpleNamespace(settings=pawsort.settings)
-    asyncio.run(excel._Excel(context, rows, {})({"type": "http"}, receive, send))
+    scope = {"type": "http", HAS_ENDED: lambda: half and begun.is_set()}
+    with pytest.raises(Problem, match="left"):
+        asyncio.run(excel._Excel(context, rows, {})(scope, receive, send))
     assert 0 < read < 5_000 and sent == []
     assert list((pawsort.settings.state / "looking").iterdir()) == []
     assert excel._slots.acquire(blocking=False), "the place is free again"
