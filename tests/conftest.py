@@ -127,14 +127,21 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_machine() -> Iterator[None]:
+    """Keep the settings of the machine out of the tests, and of what they share for the whole session."""
+    with pytest.MonkeyPatch.context() as environment:
+        for variable in [name for name in os.environ if name.startswith("PAWSORT_")]:
+            environment.delenv(variable)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the settings of the machine out of the tests, and the tests out of the user's cache.
+    """Keep the tests out of the user's cache.
 
     Test processes that run at the same time share one cache, so that a model is converted once for all.
     """
-    for variable in [name for name in os.environ if name.startswith("PAWSORT_")]:
-        monkeypatch.delenv(variable)
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     monkeypatch.setenv("XDG_CACHE_HOME", str(shared / "cache"))

@@ -109,19 +109,19 @@ def _write_workbook(
     path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str], settings: Settings
 ) -> None:
     """Write rows to an Excel workbook and print how many. Raises SettingsError if no file can be there."""
-    from itertools import count
+    from pipeline.office.packages import missing_for_excel
 
-    from pipeline.export.workbook import workbook
-    from pipeline.files.replace_file import replace_file
+    if (problem := missing_for_excel()) is not None:
+        raise SettingsError(f"--xlsx {path}: {problem}, or use --format csv")
+    from pipeline.office.workbook import dicts_as_rows, workbook_at
 
-    number = count()
-    counted = (row for row in rows if next(number) >= 0)
     try:
-        replace_file(path, workbook(counted, columns, settings.report.zone))
+        with workbook_at(path, settings.report.zone) as book:
+            made = book.add("results", columns, dicts_as_rows(rows, columns))
     except OSError as error:
         how = "name a file in a folder that exists"
         raise SettingsError(f"--xlsx {path}: {error.strerror}; {how}") from error
-    print(f"{next(number)} rows written to {path}")
+    print(f"{sum(made.values())} rows written to {path}")
 
 
 def export(

@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -35,7 +35,6 @@ class Member:
     pieces: Iterable[bytes]
     bytes: int
     changed: Time = OLDEST
-    compressed: bool = False
 
 
 class _Sink(io.RawIOBase):
@@ -70,7 +69,6 @@ def zipped(members: Iterable[Member]) -> Iterator[bytes]:
 
 def _written(archive: ZipFile, sink: _Sink, member: Member) -> Iterator[bytes]:
     info = ZipInfo(member.name, min(max(member.changed, OLDEST), LATEST))
-    info.compress_type = ZIP_DEFLATED if member.compressed else ZIP_STORED
     info.external_attr = 0o644 << 16
     info.file_size = member.bytes  # `zipfile` decides by it whether ZIP64 is needed
     with archive.open(info, "w") as file:

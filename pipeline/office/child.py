@@ -21,6 +21,7 @@ from pipeline.files.replace_file import replace_file
 from pipeline.office import day_figures, packages
 from pipeline.office.day_figures import DayFigures
 from pipeline.office.messages import ChoosePhotos, Chosen, OfficeSettings, WritePage, WriteTables, Written
+from pipeline.office.tables import header_of, rows_of
 from pipeline.reports import csv_files
 
 NICENESS = 10
@@ -72,12 +73,19 @@ def _tables(settings: OfficeSettings, request: WriteTables, alive: Callable[[], 
 
 
 def _workbook(settings: OfficeSettings, request: WriteTables, alive: Callable[[], None]) -> Iterator[Path]:
-    from pipeline.office.workbook import write_workbook
+    """Write a sheet for each report, and "About" with the time zone and the numbers of rows."""
+    from pipeline.office.workbook import workbook_at
 
     tables = [(kind.capitalize(), path) for kind, path in tables_of(settings.reports, request.name).items()]
     path = tables[0][1].with_name(f"report-{request.name}.xlsx")
     note = f"Reports of {request.name} by Pawsort. Its page on reports explains the columns."
-    write_workbook(path, tables, settings.report.zone, note, alive)
+    zone = settings.report.zone
+    about: list[tuple[str, str | int]] = [("Times are of", zone.key)]
+    with workbook_at(path, zone, alive) as book:
+        for title, table in tables:
+            made = book.add(title, header_of(table), (row for part in rows_of(table, zone) for row in part))
+            about += [(f"Rows in {name}", rows) for name, rows in made.items()]
+        book.add("About", ("About", note), about)
     yield path
     if request.is_latest:
         _copy(path, "latest-report.xlsx")

@@ -6,7 +6,6 @@ Texts are restored: `csv_cells.neutral` had put apostrophes before formulas. Tim
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from db.queries import listing
+from pipeline.office.excel_values import camera_time
 from pipeline.reports import drift_report, summary
 from pipeline.reports.csv_cells import restored
 
@@ -28,7 +28,6 @@ _OF_DTYPES: dict[str, Kind] = {"str": "text", "Int64": "integer", "float64": "re
 _OF_RESULTS: dict[str, Kind] = {
     "time": "moment", "real": "real", "integer": "integer", "json": "text", "text": "text",
 }  # fmt: skip
-_TAKEN = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)")
 
 
 def kinds_of(columns: Sequence[str]) -> dict[str, Kind]:
@@ -76,14 +75,6 @@ def _each(convert: Callable[[str], Any]) -> Callable[[pd.Series, ZoneInfo], list
     return lambda column, _: [convert(text) if text else None for text in column]
 
 
-def _taken(text: str) -> datetime | str:
-    match = _TAKEN.match(text)
-    try:
-        return datetime.fromisoformat(match[1]) if match else restored(text)
-    except ValueError:
-        return restored(text)
-
-
 def _day(text: str) -> date | str:
     try:
         return date.fromisoformat(text) if len(text) == len("YYYY-MM-DD") else text
@@ -97,6 +88,6 @@ _READ: Mapping[Kind, Callable[[pd.Series, ZoneInfo], list[Any]]] = {
     "real": _each(float),
     "boolean": _each(lambda text: text == "true"),
     "moment": _moments,
-    "taken": _each(_taken),
+    "taken": _each(lambda text: camera_time(restored(text))),
     "date": _each(_day),
 }

@@ -1,4 +1,7 @@
-"""Write reports as an Excel workbook: a sheet for each, with typed cells.
+"""Write Excel workbooks with openpyxl: one set of rules for the cells of reports and of lists.
+
+Numbers are numbers, times are dates, and all else is text, which a spreadsheet never runs as a formula and in
+which `007` keeps its zeros. Each sheet has a header that stays in sight, with filters.
 
 openpyxl takes a text that begins with `=` for a formula, and `#N/A` for an error, and Excel converts a text
 that it edits. So each text cell says that it is one, and has the format of text.
@@ -6,13 +9,13 @@ that it edits. So each text cell says that it is one, and has the format of text
 
 from __future__ import annotations
 
-import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, tzinfo
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import IO, Any
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
@@ -20,140 +23,133 @@ from openpyxl.styles import Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from pipeline.files.replace_file import replace_file
-from pipeline.office.scratch import scratch_in
-from pipeline.office.tables import Kind, header_of, kinds_of, rows_of
+from pipeline.office.excel_values import camera_time, excel_text, excel_value
+from pipeline.office.scratch import openpyxl_files_in, scratch_in
 
-MOST_ROWS = 1_048_576
-"""Rows of a sheet, the header included; Excel's own limit."""
+SHEET_ROWS = 500_000
+"""Rows of a sheet besides its header. Excel's limit is 1,048,575, but refuses sheets of 2 GB, which need
+ZIP64; a row of `results` takes 2 kB."""
 
-LONGEST_TEXT = 32_767
-"""Characters of a cell; Excel's own limit."""
+_WIDTHS = {"inbox": 32, "name": 32, "scores": 36, "sha256": 36, "sentence": 90}
 
-_WIDTHS: dict[Kind, int] = {
-    "text": 24, "integer": 12, "real": 12, "boolean": 12, "moment": 20, "taken": 20, "date": 12,
-}  # fmt: skip
-_WIDER = {"inbox": 32, "source_path": 48, "path": 48, "scores": 36, "sha256": 36, "sentence": 90, "name": 32}
-
-_NO_XML = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ud800-\\udfff\\ufffe\\uffff]")
-_LOOKS_ESCAPED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 _PIECE = 1 << 20
 
 
-def write_workbook(
-    path: Path,
-    tables: Sequence[tuple[str, Path]],
-    zone: ZoneInfo,
-    note: str,
-    alive: Callable[[], None] = lambda: None,
-) -> None:
-    """Write `tables`, each the title of its sheet and a CSV file, as sheets of a workbook.
+class WorkbookWriter:
+    """Adds tables to a workbook, row by row; `alive` is called for each row, and may raise to end it."""
 
-    A table with more rows than a sheet holds goes on in others, such as "Images 2". The last sheet, "About",
-    has the `note`, the time zone, and the numbers of rows. `alive` is called for each row.
+    def __init__(self, scratch: Path, zone: tzinfo, alive: Callable[[], None]) -> None:
+        self._scratch, self._zone, self._alive = scratch, zone, alive
+        self._book = Workbook(write_only=True)
 
-    Raises OSError, and ValueError for a CSV file that is no report.
-    """
-    with scratch_in(path.parent):
-        book = Workbook(write_only=True)
-        try:
-            _fill(book, tables, zone, note, alive)
-            with tempfile.TemporaryFile() as file:
-                book.save(file)
-                file.seek(0)
-                replace_file(path, iter(lambda: file.read(_PIECE), b""))
-        except BaseException:
-            _discard(book)
-            raise
+    def add(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, int]:
+        """Add a table, whose rows have a value for each column; return the number of rows of each sheet.
 
+        More rows than a sheet holds go on in others, such as "Images 2". Raises OSError, and as `rows`.
+        """
+        made: dict[str, int] = {}
+        for part in _parts(rows):
+            name = f"{title} {len(made) + 1}" if made else title
+            made[name] = self._add_sheet(name, columns, part)
+        return made
 
-def _discard(book: Workbook) -> None:
-    """End the sheets of a workbook that is not saved: a half written one would only warn of itself."""
-    for sheet in book.worksheets:
-        if not sheet.closed:
-            sheet.close()
+    def save(self, file: IO[bytes]) -> None:
+        """Write the workbook to an empty file, and go to its start. Raises OSError."""
+        self._book.save(file)
+        file.seek(0)
 
+    def discard(self) -> None:
+        """End the sheets of a workbook that is not saved: a half written one would only warn of itself."""
+        for sheet in self._book.worksheets:
+            if not sheet.closed:
+                sheet.close()
 
-def _fill(
-    book: Workbook,
-    tables: Sequence[tuple[str, Path]],
-    zone: ZoneInfo,
-    note: str,
-    alive: Callable[[], None],
-) -> None:
-    about: list[tuple[str, str | int]] = [("About", note), ("Times are of", zone.key)]
-    for title, csv in tables:
-        about += [(f"Rows in {name}", rows) for name, rows in _add(book, title, csv, zone, alive)]
-    sheet = book.create_sheet("About")
-    sheet.column_dimensions["A"].width, sheet.column_dimensions["B"].width = 24, 90
-    for row in about:
-        sheet.append([_text(sheet, row[0]), row[1] if isinstance(row[1], int) else _text(sheet, row[1])])
-
-
-def _add(
-    book: Workbook, title: str, csv: Path, zone: ZoneInfo, alive: Callable[[], None]
-) -> list[tuple[str, int]]:
-    """Add the sheets of a table; return the title of each and its number of rows."""
-    kinds = kinds_of(header_of(csv))
-    made: list[tuple[str, int]] = []
-    for rows in _sheets(csv, zone):
-        name = f"{title} {len(made) + 1}" if made else title
-        sheet = _begin(book, name, kinds)
-        columns = [_Column(sheet) for _ in kinds]
+    def _add_sheet(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+        sheet = _begin(self._book, name, columns, self._scratch)
+        cells = [_Column(sheet, column, self._zone) for column in columns]
         count = 0
         for row in rows:
-            alive()
-            sheet.append([column.cell(value) for column, value in zip(columns, row, strict=True)])
+            self._alive()
+            sheet.append([column.cell(value) for column, value in zip(cells, row, strict=True)])
             count += 1
-        sheet.auto_filter.ref = f"A1:{get_column_letter(len(kinds))}{count + 1}"
-        made.append((name, count))
-    return made
+        sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{count + 1}"
+        return count
 
 
-def _sheets(csv: Path, zone: ZoneInfo) -> Iterator[Iterator[list[Any]]]:
+@contextmanager
+def workbook_in(
+    folder: Path, zone: tzinfo, alive: Callable[[], None] = lambda: None
+) -> Iterator[WorkbookWriter]:
+    """Give a new workbook whose temporary files lie in a folder in `folder` until the end. Raises OSError.
+
+    Aware times are shown in `zone`, because a spreadsheet knows no zones.
+    """
+    with scratch_in(folder) as scratch:
+        writer = WorkbookWriter(scratch, zone, alive)
+        try:
+            yield writer
+        finally:
+            writer.discard()
+
+
+@contextmanager
+def workbook_at(
+    path: Path, zone: tzinfo, alive: Callable[[], None] = lambda: None
+) -> Iterator[WorkbookWriter]:
+    """Give a new workbook, which in the end replaces the file `path` as a whole. Raises OSError."""
+    with workbook_in(path.parent, zone, alive) as writer, tempfile.TemporaryFile(dir=path.parent) as file:
+        yield writer
+        writer.save(file)
+        replace_file(path, iter(lambda: file.read(_PIECE), b""))
+
+
+def dicts_as_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterator[list[Any]]:
+    """Yield the values of each row in the order of `columns`."""
+    return ([row[column] for column in columns] for row in rows)
+
+
+def _parts(rows: Iterable[Sequence[Any]]) -> Iterator[Iterator[Sequence[Any]]]:
     """Yield the rows of each sheet; of an empty table one without rows. Each must be read to its end."""
-    rows = (row for part in rows_of(csv, zone) for row in part)
-    following = next(rows, None)
-    is_first = True
-
-    def of_one() -> Iterator[list[Any]]:
-        nonlocal following
-        for _ in range(MOST_ROWS - 1):
-            if following is None:
-                return
-            yield following
-            following = next(rows, None)
-
-    while is_first or following is not None:
-        is_first = False
-        yield of_one()
+    remaining = iter(rows)
+    yield islice(remaining, SHEET_ROWS)
+    for first in remaining:
+        yield chain([first], islice(remaining, SHEET_ROWS - 1))
 
 
-def _begin(book: Workbook, title: str, kinds: dict[str, Kind]) -> Any:
+def _begin(book: Workbook, title: str, columns: Sequence[str], scratch: Path) -> Any:
     """Return a sheet with its header, which stays in sight, and the widths of its columns."""
     sheet = book.create_sheet(title)
     sheet.freeze_panes = "A2"
-    for number, (name, kind) in enumerate(kinds.items(), start=1):
-        width = max(_WIDER.get(name, _WIDTHS[kind]), len(name) + 4)
-        sheet.column_dimensions[get_column_letter(number)].width = width
-    header = [_text(sheet, name) for name in kinds]
+    for number, name in enumerate(columns, start=1):
+        sheet.column_dimensions[get_column_letter(number)].width = _width(name)
+    header = [_text_cell(sheet, name) for name in columns]
     for cell in header:
         cell.font, cell.fill = Font(bold=True), PatternFill("solid", fgColor="EEE9E1")
-    sheet.append(header)
+    with openpyxl_files_in(scratch):  # it makes the file of the sheet with the first row
+        sheet.append(header)
     return sheet
+
+
+def _width(column: str) -> int:
+    """Return the width of a column in characters."""
+    usual = 48 if column.endswith("path") else 20 if column.endswith("_at") else 14
+    return max(_WIDTHS.get(column, usual), len(column) + 4)
 
 
 class _Column:
     """The cells of a column, one for each type, used again in each row: styling them is slow."""
 
-    def __init__(self, sheet: Any) -> None:
-        self._text = _text(sheet, "")
+    def __init__(self, sheet: Any, name: str, zone: tzinfo) -> None:
+        self._is_taken, self._zone = name == "taken_at", zone
+        self._text = _text_cell(sheet, "")
         self._moment, self._date = WriteOnlyCell(sheet), WriteOnlyCell(sheet)
         self._moment.number_format, self._date.number_format = "yyyy-mm-dd hh:mm:ss", "yyyy-mm-dd"
 
     def cell(self, value: Any) -> Any:
         """Return what is to be appended before the next call: a cell, a number, a boolean or None."""
+        value = excel_value(camera_time(value) if self._is_taken else value, self._zone)
         if isinstance(value, str):
-            self._text.value = excel_text(value)
+            self._text.value = value
             self._text.data_type = "s"  # after the value, from which openpyxl guesses a type
             return self._text
         if isinstance(value, date):
@@ -163,17 +159,9 @@ class _Column:
         return value
 
 
-def _text(sheet: Any, text: str) -> Any:
+def _text_cell(sheet: Any, text: str) -> Any:
     cell = WriteOnlyCell(sheet)
     cell.value = excel_text(text)
     cell.data_type = "s"
     cell.number_format = "@"
     return cell
-
-
-def excel_text(text: str) -> str:
-    """Return a text as a workbook can have it: what XML forbids is replaced, and Excel's escapes escaped.
-
-    Excel reads `_x0041_` as A. A text that is too long is cut.
-    """
-    return _LOOKS_ESCAPED.sub("_x005F_", _NO_XML.sub("\ufffd", text))[:LONGEST_TEXT]

@@ -25,7 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pipeline.web import lingering
 from pipeline.web.lingering import LingeringTransport
 from pipeline.web.middleware.body_limits import SLOWEST, is_upload
-from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback, network_of
+from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, HAS_ENDED, RETRY_AFTER, is_loopback, network_of
 from pipeline.web.middleware.problems import PROBLEM_JSON, Problem, as_dict
 from pipeline.web.short_reads import ShortReads
 from pipeline.web.small_chunks import ChunkLimitedConnection
@@ -105,7 +105,7 @@ class HeaderTimeoutProtocol(H11Protocol, ShortReads):
     is_spare = False
     """Whether it was opened while all connections were taken."""
 
-    _has_ended = False
+    has_ended = False
     _received = 0
     _discarded = 0
     _turn: tuple[Turn, object] | None = None
@@ -116,6 +116,7 @@ class HeaderTimeoutProtocol(H11Protocol, ShortReads):
         self.conn = ChunkLimitedConnection()
         self._lingering = LingeringTransport(transport, lambda: self._is_sending_body and not self.gone)
         super().connection_made(cast(asyncio.Transport, self._lingering))
+        self.app = functools.partial(_serve, self.app, self)
         self.number = next(_numbers)
         others = [each for each in self.connections if each is not self and not _of(each).gone]
         if len(others) < CONNECTIONS or self._replace(map(_of, others)):
@@ -124,7 +125,6 @@ class HeaderTimeoutProtocol(H11Protocol, ShortReads):
         room = len(others) < CONNECTIONS + (SPARE if local else SPARE // 2)
         if room or (local and _drop_oldest_silent(map(_of, others))):
             self.is_spare = True
-            self.app = functools.partial(_serve_as_full, self.app)
             return
         self.transport.write(_refusal(503, *BUSY, RETRY_AFTER))
         self.close()
@@ -140,13 +140,13 @@ class HeaderTimeoutProtocol(H11Protocol, ShortReads):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn says None, asyncio either
         """Keep the connection, if a request came whole, until it and those that followed are answered."""
-        self._has_ended = self._must_answer
-        return self._has_ended
+        self.has_ended = self._must_answer
+        return self.has_ended
 
     def on_response_complete(self) -> None:
         """Begin with the next request; close the connection if the client has ended and there is none."""
         super().on_response_complete()
-        if self._has_ended and not self._must_answer:
+        if self.has_ended and not self._must_answer:
             self.transport.close()
 
     def watch(self, now: float) -> None:
@@ -265,8 +265,8 @@ def _drop_oldest_silent(connections: Iterable[HeaderTimeoutProtocol]) -> bool:
     return bool(silent)
 
 
-async def _serve_as_full(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    await app({**scope, ALL_TAKEN: True}, receive, send)
+async def _serve(app: ASGIApp, of: HeaderTimeoutProtocol, scope: Scope, receive: Receive, send: Send) -> None:
+    await app({**scope, ALL_TAKEN: of.is_spare, HAS_ENDED: lambda: of.has_ended}, receive, send)
 
 
 def _of(connection: object) -> HeaderTimeoutProtocol:

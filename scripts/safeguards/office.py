@@ -7,6 +7,7 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 _BOOK, _PAGE = "pipeline/office/test_workbook.py::", "pipeline/office/test_page.py::"
 _PROCESS, _PERIODS = "pipeline/office/test_office_process.py::", "pipeline/reports/test_period_reports.py::"
+_VALUES = "pipeline/office/test_excel_values.py::"
 _REPORTS = "pipeline/web/routes/test_reports.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -14,7 +15,11 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a name is no formula in a workbook", "pipeline/office/workbook.py",
         "            self._text.data_type = \"s\"  # after the value, from which openpyxl guesses a type\n",
         "",
-        (35, 96), (_BOOK + "test_each_name_is_a_text_cell_whatever_it_looks_like",),
+        (35, 96),
+        (
+            _BOOK + "test_each_name_is_a_text_cell_whatever_it_looks_like",
+            _BOOK + "test_a_row_of_results_keeps_its_types_and_its_text_whatever_it_looks_like",
+        ),
     ),
     of(
         "a text of a workbook stays text when it is edited", "pipeline/office/workbook.py",
@@ -24,15 +29,33 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "more rows than a sheet holds", "pipeline/office/workbook.py",
-        "        for _ in range(MOST_ROWS - 1):\n",
-        "        while True:\n",
+        "    yield islice(remaining, SHEET_ROWS)\n",
+        "    yield remaining\n",
         (), (_BOOK + "test_more_rows_than_a_sheet_holds_go_on_in_the_next",),
     ),
     of(
         "no temporary file of a killed process", "pipeline/office/scratch.py",
-        "        shutil.rmtree(left, ignore_errors=True)\n",
-        "        pass\n",
+        "            shutil.rmtree(left, ignore_errors=True)\n",
+        "            pass\n",
         (), (_BOOK + "test_what_a_killed_process_left_is_removed",),
+    ),
+    of(
+        "temporary files in use stay", "pipeline/office/scratch.py",
+        "            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "",
+        (), (_BOOK + "test_workbooks_that_are_written_at_once_leave_each_other_alone",),
+    ),
+    of(
+        "no text of a workbook is another when Excel reads it", "pipeline/office/excel_values.py",
+        "_LOOKS_ESCAPED.sub(\"_x005F_\", written[:LONGEST_TEXT])",
+        "written",
+        (), (_VALUES + "test_texts_have_no_character_that_xml_forbids_and_nothing_that_excel_reads_as_another",),
+    ),
+    of(
+        "no date that a spreadsheet has none for", "pipeline/office/excel_values.py",
+        "        return value if value.year >= _FIRST_YEAR else value.isoformat()\n",
+        "        return value\n",
+        (), (_VALUES + "test_what_a_spreadsheet_has_no_number_or_date_for_is_text",),
     ),
     of(
         "a damaged CSV file costs the files for an office only", "pipeline/office/child.py",

@@ -22,7 +22,7 @@ _SAFETY = "pipeline/web/middleware/test_guard.py::"
 _DOWNLOADS = "pipeline/web/routes/browse/test_downloads.py::"
 _ACTIONS = "pipeline/web/routes/browse/test_actions.py::"
 _ARCHIVE = "pipeline/web/downloads/test_photo_archive.py::"
-_WORKBOOK = "pipeline/export/test_workbook.py::"
+_EXCEL = "pipeline/web/downloads/test_excel.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
@@ -46,9 +46,29 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (106,), (_ARCHIVE + "test_a_link_leads_to_its_own_original_only",),
     ),
     of(
-        "text in a workbook is text", "pipeline/export/workbook.py",
-        " t=\"inlineStr\"><is><t xml:space=\"preserve\">{escape(written)}</t></is></c>", "><f>{escape(written)}</f></c>",
-        (), (_WORKBOOK + "test_values_keep_their_types_and_text_stays_text_whatever_it_looks_like",),
+        "a limit of rows for Excel", "pipeline/web/downloads/excel.py",
+        " > MOST_ROWS:\n", " > 10**9:\n",
+        (), (_EXCEL + "test_a_list_that_is_too_long_is_refused_before_anything_is_written",),
+    ),
+    of(
+        "a limit of workbooks at once", "pipeline/web/downloads/excel.py",
+        "            with _slot():\n", "            with ExitStack():\n",
+        (), (_EXCEL + "test_only_some_workbooks_are_written_at_once",),
+    ),
+    of(
+        "a workbook without a reader ends", "pipeline/web/downloads/excel.py",
+        "            if gone.is_set() or has_ended():\n", "            if False:\n",
+        (), (_EXCEL + "test_a_workbook_whose_client_has_left_is_not_written_to_its_end",),
+    ),
+    of(
+        "a client that leaves before a long answer begins is noticed", "pipeline/web/connections.py",
+        "HAS_ENDED: lambda: of.has_ended", "HAS_ENDED: lambda: False",
+        (), ("pipeline/web/connections/test_live_clients.py::test_a_client_that_leaves_before_a_long_answer_begins_is_noticed",),
+    ),
+    of(
+        "a list for Excel says what is not installed", "pipeline/web/downloads/excel.py",
+        "    if (problem := packages.missing_for_excel()) is not None:\n", "    if problem := \"\":\n",
+        (), (_EXCEL + "test_without_openpyxl_a_list_for_excel_says_what_to_install",),
     ),
     of(
         "a failed query is said before a list begins", "pipeline/web/routes/browse/many.py",

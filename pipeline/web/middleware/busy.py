@@ -1,4 +1,4 @@
-"""How a request is marked and refused while all connections are taken, and which addresses count as one."""
+"""How requests are marked and refused while all connections are taken, and which addresses count as one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import ipaddress
 
 ALL_TAKEN = "pawsort.all_connections_taken"
 """Key of an ASGI scope whose request arrived while all connections were taken."""
+
+HAS_ENDED = "pawsort.client_has_ended"
+"""Key of an ASGI scope: a function that returns whether the client sends no more, as one that has left."""
 
 RETRY_AFTER = {"Retry-After": "5", "Connection": "close"}
 BUSY = "All connections of the server are taken.", "Try again in a few seconds."

@@ -14,6 +14,7 @@ import pytest
 from db.queries.listing import RESULT_COLUMNS
 from pipeline.classifier import classify_files
 from pipeline.classifier.messages import ClassificationResult
+from pipeline.office import packages
 from tests.pipeline.cli.conftest import Run
 from tests.support.installation import Installation
 
@@ -102,6 +103,16 @@ def test_query_finds_by_folder_and_by_the_date_of_the_camera(run: Run, pawsort: 
 def test_a_time_of_the_camera_is_one_without_an_offset(run: Run, time: str) -> None:
     done = run("query", "--taken-since", time)
     assert done.code == 2 and "by the camera's clock" in done.err and len(done.err.splitlines()) == 1
+
+
+def test_query_without_openpyxl_says_what_to_install(
+    run: Run, pawsort: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda _: None)
+    refused = run("query", "--xlsx", "rows.xlsx")
+    assert refused.code == 2 and "run `pip install 'pawsort[excel]'`" in refused.err
+    assert len(refused.err.splitlines()) == 1 and not Path("rows.xlsx").exists()
+    assert run("query", "--format", "csv").code == 0
 
 
 def test_query_writes_a_workbook(run: Run, pawsort: Installation) -> None:

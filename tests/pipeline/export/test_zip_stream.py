@@ -35,11 +35,9 @@ def test_times_out_of_the_range_of_zip_and_sizes_beyond_4_gb_are_written() -> No
         Member("old", [b"x"], 1, (1970, 1, 1, 0, 0, 0)),
         Member("new", [b"x"], 1, (2300, 1, 1, 0, 0, 0)),
         Member("huge", [b"x"], 5_000_000_000),
-        Member("plain", [b"x" * 1000], 1000, compressed=True),
     ]
     with opened(b"".join(zipped(made))) as archive:
         assert archive.testzip() is None
         years = [info.date_time[0] for info in archive.infolist()[:2]]
         assert years == [1980, 2107]
         assert archive.getinfo("huge").extract_version == 45, "ZIP64"
-        assert archive.getinfo("plain").compress_size < 100

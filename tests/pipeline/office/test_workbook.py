@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-from datetime import date, datetime
+import os
+import tempfile
+import zipfile
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from openpyxl import load_workbook
@@ -22,6 +26,58 @@ def book(office: Installation) -> Any:
     assert made == Written((path,))
     assert (office.settings.reports / "latest-report.xlsx").read_bytes() == path.read_bytes()
     return load_workbook(path)
+
+
+def test_a_row_of_results_keeps_its_types_and_its_text_whatever_it_looks_like(tmp_path: Path) -> None:
+    row: dict[str, Any] = {
+        "id": 7,
+        "name": "Möhre & <Söhne> 写真.jpg",
+        "code": "007",
+        "formula": '=HYPERLINK("http://x")',
+        "error": "#N/A",
+        "nothing": None,
+        "seen_at": datetime(2026, 7, 1, 22, 30, 15, tzinfo=UTC),
+        "taken_at": "2024-01-31T10:15:00+09:00",
+        "scores": {"Käse": 0.5},
+    }
+    with workbook.workbook_at(tmp_path / "rows.xlsx", ZoneInfo("Europe/Berlin")) as book:
+        made = book.add("results", list(row), workbook.dicts_as_rows([row], list(row)))
+    assert made == {"results": 1} and os.listdir(tmp_path) == ["rows.xlsx"]
+    sheet = load_workbook(tmp_path / "rows.xlsx")["results"]
+    header, values = sheet.iter_rows(values_only=True)
+    assert header == tuple(row)
+    found = dict(zip(header, values, strict=True))
+    times = {"seen_at": datetime(2026, 7, 2, 0, 30, 15), "taken_at": datetime(2024, 1, 31, 10, 15)}
+    assert found == row | times | {"scores": '{"Käse": 0.5}'}, "local times, and the clock of the camera"
+    assert [cell.data_type for cell in sheet[2]] == list("nssssndds")
+    assert (sheet.freeze_panes, sheet.auto_filter.ref) == ("A2", "A1:I2")
+    with zipfile.ZipFile(tmp_path / "rows.xlsx") as parts:
+        assert all(part.extract_version < 45 for part in parts.infolist()), "Excel refuses ZIP64"
+
+
+def test_a_table_without_rows_has_a_header_and_one_of_full_sheets_has_no_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbook, "SHEET_ROWS", 2)
+    with workbook.workbook_at(tmp_path / "rows.xlsx", ZoneInfo("UTC")) as book:
+        assert book.add("none", ["a", "b"], []) == {"none": 0}
+        assert book.add("four", ["a"], [[n] for n in range(4)]) == {"four": 2, "four 2": 2}
+    found = load_workbook(tmp_path / "rows.xlsx")
+    assert [list(sheet.values) for sheet in found] == [
+        [("a", "b")],
+        [("a",), (0,), (1,)],
+        [("a",), (2,), (3,)],
+    ]
+
+
+def test_workbooks_that_are_written_at_once_leave_each_other_alone(tmp_path: Path) -> None:
+    zone, before = ZoneInfo("UTC"), tempfile.tempdir
+    with workbook.workbook_at(tmp_path / "a.xlsx", zone) as first:
+        first.add("rows", ["a"], [[1]])
+        with workbook.workbook_at(tmp_path / "b.xlsx", zone) as second:
+            second.add("rows", ["a"], [[2]])
+        assert tempfile.tempdir == before, "other programs of the process have no files there"
+    assert [load_workbook(tmp_path / name).active["A2"].value for name in ("a.xlsx", "b.xlsx")] == [1, 2]
 
 
 def column(sheet: Any, name: str) -> list[Any]:
@@ -70,7 +126,7 @@ def test_each_report_has_a_sheet_with_a_header_that_stays_and_filters(book: Any)
 def test_more_rows_than_a_sheet_holds_go_on_in_the_next(
     office: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbook, "MOST_ROWS", 8)
+    monkeypatch.setattr(workbook, "SHEET_ROWS", 7)
     Office(settings_of(office, "excel")).answer(WriteTables(str(DAY), is_latest=False))
     book = load_workbook(office.settings.reports / f"report-{DAY}.xlsx")
     parts = [name for name in book.sheetnames if name.startswith("Images")]

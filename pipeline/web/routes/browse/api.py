@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.corrections.correct_undo_retry import Known
 from pipeline.corrections.recorded_move import Change
-from pipeline.export.workbook import MIME
 from pipeline.settings.ranges import LARGEST_INTEGER
+from pipeline.web.downloads.excel import XLSX
 from pipeline.web.downloads.sending import made
 from pipeline.web.middleware.openapi import ALWAYS, CHANGING, answers
 from pipeline.web.middleware.visitor import visitor_name
@@ -106,11 +106,11 @@ def zip_of(request: Request, context: ContextDep, said: Zipping) -> Response:
 @router.get(
     "/export",
     response_class=Response,
-    responses=answers(*ALWAYS, 422) | {200: {"content": {"text/csv": {}, MIME: {}}}},
+    responses=answers(*ALWAYS, 422) | {200: {"content": {"text/csv": {}, XLSX: {}}}},
 )
 def export(request: Request, context: ContextDep, wanted: WantedDep, format: Format = Format.csv) -> Response:
-    """Send all rows that the filters choose as CSV or as an Excel workbook."""
-    return table(request, context, listed(context, wanted), format, bom="")
+    """Send all rows that the filters choose as CSV, or up to 20,000 as an Excel workbook."""
+    return table(request, context, lambda: listed(context, wanted), format, bom="")
 
 
 @router.get(

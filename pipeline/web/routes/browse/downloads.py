@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
 from db.schema.file_names import unescape
 from pipeline.decision import with_shown
-from pipeline.export.tables import BOM
+from pipeline.export.tables import BOM, csv_pieces
 from pipeline.thumbnails.content import content_path
+from pipeline.web.downloads.excel import Rows, excel
 from pipeline.web.downloads.originals import readable, why
 from pipeline.web.downloads.sending import made, sent
 from pipeline.web.middleware.problems import Problem
@@ -21,7 +21,6 @@ from pipeline.web.routes.browse.many import (
     ids_of,
     listed,
     rows_of,
-    table_of,
     wanted_of,
 )
 from pipeline.web.routes.filters import choice_of, filters_of
@@ -59,8 +58,13 @@ def zip_of(request: Request, context: ContextDep, file: Chosen = []) -> Response
 def export(request: Request, context: ContextDep, format: Format = Format.csv) -> Response:
     """Send the list that the filters choose."""
     choice, _ = choice_of(filters_of(request.query_params), context.settings)
-    rows = listed(context, wanted_of(choice), choice)
-    return table(request, context, (row for row in rows if row["state"] != "removed"), format)
+    wanted = wanted_of(choice)
+    return table(
+        request,
+        context,
+        lambda: (row for row in listed(context, wanted, choice) if row["state"] != "removed"),
+        format,
+    )
 
 
 @router.post("/browse/export")
@@ -71,15 +75,16 @@ def export_chosen(
     format: Annotated[Format, Form()] = Format.csv,
 ) -> Response:
     """Send the list of the selected photos."""
-    return table(request, context, map(with_shown, rows_of(context, ids_of(file))), format)
+    ids = ids_of(file)
+    return table(request, context, lambda: (with_shown(row) for row in rows_of(context, ids)), format)
 
 
-def table(
-    request: Request, context: AppContext, rows: Iterator[dict[str, Any]], format: Format, bom: str = BOM
-) -> Response:
-    """Return a response with a list of rows."""
-    pieces, kind = table_of(context, rows, format, bom)
-    return made(request, pieces, kind, file_name(context, "results", format))
+def table(request: Request, context: AppContext, rows: Rows, format: Format, bom: str = BOM) -> Response:
+    """Return a response with a list of rows; `bom` begins a CSV file for spreadsheets."""
+    name = file_name(context, "results", format)
+    if format is Format.xlsx:
+        return excel(request, context, rows, name)
+    return made(request, csv_pieces(rows(), start=bom), "text/csv", name)
 
 
 def original_of(request: Request, context: AppContext, id: int) -> Response:

@@ -17,8 +17,6 @@ from db.schema.file_names import escape
 from pipeline.corrections.correct_undo_retry import Known
 from pipeline.corrections.recorded_move import Change
 from pipeline.decision import with_shown
-from pipeline.export.tables import COLUMNS, csv_pieces
-from pipeline.export.workbook import MIME, workbook
 from pipeline.export.zip_stream import zipped
 from pipeline.web.downloads.photo_archive import members
 from pipeline.web.middleware.problems import Problem
@@ -118,15 +116,6 @@ def _passes(row: Row, choice: Choice) -> bool:
     if choice.model is not None and row["model"] != choice.model:
         return False
     return choice.corrected is None or bool(row["corrected_to"]) == choice.corrected
-
-
-def table_of(
-    context: AppContext, rows: Iterator[dict[str, Any]], format: str, bom: str
-) -> tuple[Iterator[bytes], str]:
-    """Return the pieces of a list as `csv` or `xlsx`, and its media type; `bom` is for spreadsheets."""
-    if format == "xlsx":
-        return workbook(rows, COLUMNS, context.settings.report.zone), MIME
-    return csv_pieces(rows, start=bom), "text/csv"
 
 
 def file_name(context: AppContext, what: str, ending: str) -> str:

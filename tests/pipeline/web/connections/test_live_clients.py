@@ -6,13 +6,16 @@ import contextlib
 import json
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from pipeline.web import connections
 from pipeline.web.connections import HeaderTimeoutProtocol
+from pipeline.web.downloads import excel
 from pipeline.web.middleware.body_limits import SMALL_BODY
 from pipeline.web.middleware.guard import HEADERS
 from pipeline.web.middleware.problems import PROBLEM_JSON
@@ -80,6 +83,21 @@ def upload(stated: int = 0) -> bytes:
         len(body) + stated
     )
     return b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\n" + kind + body
+
+
+def test_a_client_that_leaves_before_a_long_answer_begins_is_noticed(
+    live: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checks_only(*arguments: Any) -> None:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            arguments[-1]()  # raises once the client has left
+            time.sleep(0.01)
+
+    monkeypatch.setattr(excel, "_write", checks_only)
+    with connect(live, b"GET /api/export?format=xlsx HTTP/1.1\r\nHost: localhost\r\n\r\n") as line:
+        line.shutdown(socket.SHUT_WR)
+        assert b"The client has left" in everything(line)
 
 
 @pytest.mark.fault(107)

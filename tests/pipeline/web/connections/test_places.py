@@ -45,7 +45,7 @@ def test_a_request_that_is_worked_on_keeps_its_place_for_as_long_as_that_takes(d
     desk.wait(500)
     assert not any(line.closed for line in lines)
     refused, _ = desk.connect("127.0.0.1")
-    assert refused.app is not desk.config.loaded_app
+    assert refused.is_spare
 
 
 @pytest.mark.fault(107)
@@ -57,7 +57,7 @@ def test_a_waiting_connection_gives_way_to_a_new_one(desk: Desk, said: bytes, st
     desk.wait(2)
     for _ in range(3):
         made, _line = desk.connect("127.0.0.1", SMALL)
-        assert made.app is desk.config.loaded_app, "it was not let in"
+        assert not made.is_spare, "it was not let in"
     assert sum(line.closed for line in lines) >= 3
 
 
@@ -77,9 +77,9 @@ def test_an_address_that_asks_without_a_pause_does_not_keep_others_out(desk: Des
     upload = desk.connect("192.0.2.66", UPLOAD)[1]
     desk.wait(0)
     same, _ = desk.connect("192.0.2.66", SMALL)
-    assert same.app is not desk.config.loaded_app, "it has all places already"
+    assert same.is_spare, "it has all places already"
     made, _line = desk.connect("192.0.2.1", SMALL)
-    assert made.app is desk.config.loaded_app, "it was not let in"
+    assert not made.is_spare, "it was not let in"
     assert [line.closed for line in [*busy, upload]] == [False, False, True, False]
 
 
@@ -90,10 +90,10 @@ def test_a_few_addresses_that_ask_without_a_pause_do_not_keep_others_out(
     monkeypatch.setattr(connections, "CONNECTIONS", 12)
     busy = [desk.connect(f"192.0.2.{host}", SMALL)[1] for host in (66, 67, 68) for _ in range(4)]
     made, line = desk.connect("192.0.2.1", SMALL)
-    assert made.app is desk.config.loaded_app, "it was not let in"
+    assert not made.is_spare, "it was not let in"
     assert sum(each.closed for each in busy) == 1 and not line.closed
     greedy, _line = desk.connect("192.0.2.67", SMALL)
-    assert greedy.app is not desk.config.loaded_app, "it has as many as the others"
+    assert greedy.is_spare, "it has as many as the others"
 
 
 @pytest.mark.fault(107)
@@ -102,7 +102,7 @@ def test_bodies_that_are_no_uploads_do_not_keep_others_out(desk: Desk) -> None:
     forms = [desk.connect("192.0.2.66", NEVER_ENDS)[1] for _ in range(2)]
     desk.wait(0)
     made, _line = desk.connect("192.0.2.1", SMALL)
-    assert made.app is desk.config.loaded_app, "it was not let in"
+    assert not made.is_spare, "it was not let in"
     assert [line.closed for line in [*uploads, *forms]] == [False, False, False, True]
 
 
@@ -111,9 +111,9 @@ def test_the_addresses_of_one_ipv6_network_do_not_keep_others_out(desk: Desk) ->
     for host in range(4):
         desk.connect(f"2001:db8::{host}", SMALL)
     same, _ = desk.connect("2001:db8::ffff", SMALL)
-    assert same.app is not desk.config.loaded_app, "its network has all places already"
+    assert same.is_spare, "its network has all places already"
     made, _line = desk.connect("2001:db8:0:1::1", SMALL)
-    assert made.app is desk.config.loaded_app, "it was not let in"
+    assert not made.is_spare, "it was not let in"
 
 
 def test_an_address_with_half_of_the_places_keeps_them(desk: Desk) -> None:
