@@ -21,13 +21,15 @@ class KeywordBook:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def due(self, most: int, ids: Collection[int] | None = None) -> list[tuple[Entry, str]]:
+    def due(self, most: int, ids: Collection[int] | None = None, after: int = 0) -> list[tuple[Entry, str]]:
         """Return filed photos whose sidecar has another keyword than their answer, with that; "" for none.
 
-        At most `most`, and only of `ids` if these are given; none that a correction or an undo is moving.
+        At most `most`, in the order of their ids, which are greater than `after`, and only of `ids` if these
+        are given; none that a correction or an undo is moving.
         """
         moving = select(moves.c.id).where(moves.c.file_id == files.c.id, text(f"moves.{IS_PENDING}")).exists()
-        asked = select(*FILE_COLUMNS).where(text(IS_KEYWORD_DUE), ~moving).order_by(files.c.id).limit(most)
+        is_due = text(IS_KEYWORD_DUE), files.c.id > after, ~moving
+        asked = select(*FILE_COLUMNS).where(*is_due).order_by(files.c.id).limit(most)
         if ids is not None:
             asked = asked.where(files.c.id.in_(ids))
         with reading(self._engine) as connection:

@@ -13,26 +13,42 @@ from db.queries.listing import filed_at_paths
 from db.schema.file_names import escape
 from pipeline.companions import moving
 from pipeline.companions.beside import arrived_as, found_beside
-from pipeline.companions.rules import distinct
+from pipeline.companions.rules import candidates, distinct
 from pipeline.files import moves
 
 
 def with_companions(entry: Entry, engine: Engine, ledger: Ledger) -> Entry:
     """Record files that lie beside a photo and belong to it, such as a sidecar of another program.
 
-    Raises DatabaseError.
+    What belongs to another filed photo stays with that: the sidecar of a RAW that was filed before its JPEG
+    came would suit the JPEG too. Raises DatabaseError.
     """
     assert entry.path is not None
     beside = found_beside(entry.path)
     folder, now = os.path.split(entry.path)
     arrived, before = os.path.basename(entry.source), entry.companion_names
     new = {arrived_as(name, arrived, now): os.path.join(folder, name) for name in beside}
-    rows = filed_at_paths(engine, list(new.values())) if new.keys() - before else {}
-    names = distinct(arrived, {*before, *(name for name, path in new.items() if path not in rows)})
+    taken = _of_others(entry, engine, beside) if new.keys() - before else set()
+    names = distinct(arrived, {*before, *(name for name, path in new.items() if path not in taken)})
     if names == before or not {*before} <= {*names}:
         return entry
     ledger.set_companions(entry.id, names)
     return replace(entry, companions=[escape(name) for name in names])
+
+
+def _of_others(entry: Entry, engine: Engine, names: Sequence[bytes]) -> set[bytes]:
+    """Return the paths of filed photos and their companions that `names`, beside a photo, may be."""
+    assert entry.path is not None
+    folder = os.path.dirname(entry.path)
+    suitable = {os.path.join(folder, each) for name in names for each in (name, *candidates(name))}
+    rows = filed_at_paths(engine, [path for path in suitable if os.path.lexists(path)])
+    others = (row for row in rows.values() if row.id != entry.id)
+    return {path for row in others for path in (row.path, *_companions(row)) if path is not None}
+
+
+def _companions(entry: Entry) -> list[bytes]:
+    assert entry.path is not None
+    return moving.beside(entry.path, os.path.basename(entry.source), entry.companion_names)
 
 
 def choose(entry: Entry, root: bytes, wanted: bytes, refused: set[bytes]) -> bytes:

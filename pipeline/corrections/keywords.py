@@ -26,6 +26,6 @@ def without_keyword(entry: Entry, engine: Engine) -> Entry:
 def write_keyword(file_id: int, engine: Engine) -> None:
     """Write the keyword of a moved photo; the worker tries again after an error. Raises DatabaseError."""
     try:
-        write_due(KeywordBook(engine), 1, [file_id])
+        write_due(KeywordBook(engine), file_id)
     except OSError as error:
         log.warning("the keyword of photo %d is not written yet: %s", file_id, error)

@@ -6,6 +6,8 @@ stays as it is.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 from db.schema.file_names import RawName
 from db.schema.records import Entry
 from pipeline.companions import moving
-from pipeline.companions.beside import arrived_as
+from pipeline.companions.beside import arrived_as, is_companion
 from pipeline.companions.rules import kind
 from pipeline.files.replace_file import replace_file
 from pipeline.keywords.elements import LARGEST, UnusableSidecarError
@@ -30,36 +32,58 @@ def write(entry: Entry, keyword: str) -> tuple[RawName, ...]:
     """
     assert entry.path is not None
     names = entry.companion_names
-    path = _existing(entry)
-    if path is None:
-        if not keyword:
-            return names
-        path = _new(entry.path)
+    chosen, *others = _existing(entry) or [_new(entry.path)]
+    for path in others:  # that of its stem may have been the only one when its keyword was written
+        with contextlib.suppress(UnusableSidecarError):
+            names = _write(entry, path, "", names)
+    return _write(entry, chosen, keyword, names)
+
+
+def _write(entry: Entry, path: RawName, keyword: str, names: tuple[RawName, ...]) -> tuple[RawName, ...]:
+    assert entry.path is not None
     before = _read(path)
+    if before is None and not keyword:
+        return names
     after = with_keyword(before, keyword) if keyword else before and without_keyword(before)
     mine = arrived_as(os.path.basename(path), entry.name, os.path.basename(entry.path))
     others = tuple(name for name in names if name != mine)
     if after is None:
-        if before is not None:
-            os.unlink(path)
+        os.unlink(path)
         return others
     if after != before:
-        mode = stat.S_IMODE(os.stat(entry.path if before is None else path).st_mode) & 0o666
-        replace_file(Path(os.fsdecode(path)), [after], mode=mode)
+        _replace(path, after, entry.path if before is None else path)
     return (*others, mine)
 
 
-def _existing(entry: Entry) -> RawName | None:
-    """Return the path of the photo's sidecar: the one named after all of its name, else after its stem."""
-    assert entry.path is not None
-    there = [*moving.beside(entry.path, entry.name, entry.companion_names), _new(entry.path)]
+def _replace(path: RawName, data: bytes, like: RawName) -> None:
+    """Replace a sidecar; the new one may be read by those who may read the file at `like`."""
+    try:
+        mode = stat.S_IMODE(os.stat(like).st_mode) & 0o666
+    except FileNotFoundError:  # a photo that is a link to an original on a disk that is not mounted
+        mode = 0o600
+    try:
+        replace_file(Path(os.fsdecode(path)), [data], mode=mode)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UnusableSidecarError("its name is too long for the disk") from error
+
+
+def _existing(entry: Entry) -> list[RawName]:
+    """Return the paths of the photo's sidecars: the one named after all of its name comes first."""
+    photo = entry.path
+    assert photo is not None
+    there = dict.fromkeys([*moving.beside(photo, entry.name, entry.companion_names), _new(photo)])
     sidecars = [path for path in there if path.lower().endswith(ENDING) and os.path.lexists(path)]
-    return max(sidecars, key=lambda path: path.startswith(entry.path or b""), default=None)
+    return sorted(sidecars, key=lambda path: not path.startswith(photo))
 
 
 def _new(photo: RawName) -> RawName:
-    """Return the path of a new sidecar: `a.xmp` of a RAW, as Lightroom reads it, else `a.jpg.xmp`."""
-    is_raw = kind(os.path.basename(photo)) == "raw"
+    """Return the path of a new sidecar: `a.xmp` of a RAW, as Lightroom reads it, else `a.jpg.xmp`.
+
+    Beside a RAW with a picture of its stem, `a.xmp` is the picture's.
+    """
+    is_raw = kind(os.path.basename(photo)) == "raw" and not is_companion(photo)
     return (os.path.splitext(photo)[0] if is_raw else photo) + ENDING
 
 
@@ -71,4 +95,10 @@ def _read(path: RawName) -> bytes | None:
                 raise UnusableSidecarError("it is no file")
             return file.read(LARGEST + 1)
     except FileNotFoundError:
+        if os.path.islink(path):
+            raise
         return None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return None  # so that the new one cannot be written either, which says so

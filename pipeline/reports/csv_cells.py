@@ -39,12 +39,12 @@ def restored(cell: str) -> str:
 
 
 def cell(value: Any) -> str:
-    """Return the cell for a value of `results`: empty for None, JSON for a dict, times as ISO 8601."""
+    """Return the cell for a value of `results`: empty for None, JSON for a dict or list, times as ISO 8601."""
     if value is None:
         return ""
     if isinstance(value, int | float):
         return str(value)
-    return neutral(visible(json.dumps(value) if isinstance(value, dict) else plain(value)))
+    return neutral(visible(json.dumps(value) if isinstance(value, dict | list) else plain(value)))
 
 
 def plain(value: Any) -> str:

@@ -55,6 +55,29 @@ def test_a_failed_photo_is_retried_with_its_companions(tmp_path: Path) -> None:
     pawsort.close()
 
 
+@pytest.mark.parametrize("earlier", ["a.NEF", "a.png"])
+@pytest.mark.parametrize("action", ["move", "copy"])
+def test_a_photo_leaves_the_sidecar_of_one_with_its_stem_that_was_filed_before(
+    tmp_path: Path, earlier: str, action: str
+) -> None:
+    pawsort = Installation(tmp_path, QUICK + f"filing: {{action: {action}}}\n")
+    pawsort.drop(earlier, b"1<cat>")
+    pawsort.drop("a.xmp", b"x")
+    pawsort.run_worker()
+    pawsort.drop("a.jpg", b"2<cat>")
+    pawsort.run_worker()
+    before = pawsort.sorted()
+    assert before == {f"cats/{earlier}", "cats/a.xmp", "cats/a.jpg"}
+    assert [change.problem for change in pawsort.correct(b"cats/a.jpg")] == [None]
+    assert pawsort.sorted() == {f"cats/{earlier}", "cats/a.xmp", "dogs/a.jpg"}
+    assert pawsort.rows("companions") == [('["a.xmp"]',), (None,)]
+    files = (b"dogs/a.jpg", b"cats/a.jpg", b"cats/" + earlier.encode())
+    assert [change.problem for file in files for change in pawsort.undo(files=(file,))] == [None] * 3
+    assert {path.name for path in pawsort.inbox.iterdir()} == {earlier, "a.xmp", "a.jpg"}
+    assert pawsort.sorted() == set()
+    pawsort.close()
+
+
 def test_a_sidecar_that_another_program_put_beside_a_photo_goes_with_it(filed: Followed) -> None:
     put(filed, "cats/trip/a.jpg.xmp", b"digiKam")
     put(filed, "cats/trip/a.png", b"a picture of its own")

@@ -15,12 +15,13 @@ from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.errors import LockError, SettingsError
 from pipeline.keywords import sidecar
 from pipeline.keywords.packet import keyword_in, with_keyword
-from pipeline.keywords.step import WAIT_SECONDS, KeywordStep
+from pipeline.keywords.step import AGAIN_SECONDS, WAIT_SECONDS, KeywordStep
 from pipeline.settings import config
 from tests.pipeline.keywords.test_packet import LIGHTROOM
 from tests.support.installation import QUICK, Installation
 
 XMP = QUICK + "filing: {xmp: true}\n"
+OTHER = LIGHTROOM.replace(b"</x:xmpmeta>", b"</x:xmpmeta>\n")
 
 
 @pytest.fixture
@@ -206,6 +207,79 @@ def test_a_full_disk_delays_it_and_loses_nothing(
 
 def _full(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+def test_a_sidecar_that_cannot_be_written_does_not_delay_those_of_later_photos(
+    pawsort: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        pawsort.drop(name, name.encode() + b"<cat>")
+    pawsort.run_worker()
+    link = _path(pawsort, "cats/a.jpg.xmp")
+    link.symlink_to(link.name)
+    now = [0.0]
+    step = KeywordStep(pawsort.engine, True, lambda: moves_lock(pawsort.settings, 0.0), lambda: now[0])
+    for _ in range(3):
+        step.advance()
+    assert step.idle
+    assert keywords(pawsort) == {"cats/b.jpg.xmp": "cat", "cats/c.jpg.xmp": "cat"}
+    assert caplog.text.count("is not written") == 1
+    link.unlink()
+    now[0] += AGAIN_SECONDS
+    step.advance()
+    assert keywords(pawsort).keys() == {"cats/a.jpg.xmp", "cats/b.jpg.xmp", "cats/c.jpg.xmp"}
+
+
+def test_a_photo_whose_sidecar_would_have_too_long_a_name_has_none_and_it_is_said_once(
+    pawsort: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    pawsort.drop("a" * 249 + ".jpg", b"<cat>1")
+    pawsort.drop("b" * 240 + ".jpg", b"<cat>2")
+    pawsort.drop("c.jpg", b"<cat>3")
+    pawsort.run_worker()
+    write(pawsort)
+    write(pawsort)
+    assert keywords(pawsort) == {"cats/c.jpg.xmp": "cat"}
+    assert caplog.text.count("too long for the disk") == 2
+    assert [change.problem for change in pawsort.undo(3)] == [None] * 3
+
+
+def test_of_two_sidecars_only_the_one_with_all_of_the_name_has_it(pawsort: Installation) -> None:
+    pawsort.drop("a.jpg", b"<cat>")
+    pawsort.drop("a.xmp", LIGHTROOM)
+    pawsort.run_worker()
+    write(pawsort)
+    assert keywords(pawsort) == {"cats/a.xmp": "cat"}
+    _path(pawsort, "cats/a.jpg.xmp").write_bytes(OTHER)
+    pawsort.correct(b"cats/a.jpg")
+    assert keywords(pawsort) == {"dogs/a.jpg.xmp": "dog", "dogs/a.xmp": None}
+    pawsort.undo(files=(b"dogs/a.jpg",))
+    pawsort.undo(files=(b"cats/a.jpg",))
+    there = {path.name: path.read_bytes() for path in pawsort.inbox.iterdir()}
+    assert there == {"a.jpg": b"<cat>", "a.xmp": LIGHTROOM, "a.jpg.xmp": OTHER}
+
+
+def test_a_raw_has_a_sidecar_of_its_own_beside_the_picture_of_another_inbox(pawsort: Installation) -> None:
+    pawsort.drop("a.jpg", b"<cat>1")
+    pawsort.drop("a.xmp", LIGHTROOM)
+    pawsort.run_worker()
+    pawsort.drop("a.dng", b"<cat>2", inbox=1)
+    pawsort.run_worker()
+    write(pawsort)
+    assert keywords(pawsort) == {"cats/a.xmp": "cat", "cats/a.dng.xmp": "cat"}
+    pawsort.undo(files=(b"cats/a.dng",))
+    assert keywords(pawsort) == {"cats/a.xmp": "cat"}
+
+
+def test_a_link_whose_original_is_gone_has_it_too(tmp_path: Path) -> None:
+    pawsort = Installation(tmp_path, QUICK + "filing: {xmp: true, action: symlink}\n")
+    pawsort.drop("a.jpg", b"<cat>1")
+    pawsort.drop("b.jpg", b"<cat>2")
+    pawsort.run_worker()
+    (pawsort.inbox / "a.jpg").unlink()
+    write(pawsort)
+    assert keywords(pawsort) == {"cats/a.jpg.xmp": "cat", "cats/b.jpg.xmp": "cat"}
+    pawsort.close()
 
 
 def test_while_a_command_moves_photos_it_waits(pawsort: Installation) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.schema.file_names import escape, unescape
-from pipeline.reports import csv_files
+from pipeline.reports import csv_cells, csv_files
 from pipeline.reports.csv_files import body, header, pieces_of
 
 NAMES = [
@@ -121,6 +122,11 @@ def test_numbers_moments_and_missing_values_have_one_form() -> None:
     )
     assert header(frame) == b"whole,real,moment,truth,text\n"
     assert body(frame) == b"-5,-0.100000,2026-01-02T00:00:00.000000Z,true,\n,,,false,\n"
+
+
+def test_names_of_companions_and_scores_are_json_in_every_list() -> None:
+    for value in (["a.xmp", "it's \\xff.MOV"], {"cat": 0.5}):
+        assert json.loads(csv_cells.cell(value)) == value
 
 
 def test_a_column_of_unknown_kind_is_refused() -> None:
