@@ -54,7 +54,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a connection ends once a client that sends no more is answered", "pipeline/web/connections.py",
-        "        if self._has_ended and not self._must_answer:\n",
+        "        if self.has_ended and not self._must_answer:\n",
         "        if False:\n",
         (107,), ("pipeline/web/connections/test_live_clients.py::test_requests_that_came_whole_are_answered_although_the_client_sends_no_more",),
     ),
