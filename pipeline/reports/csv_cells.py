@@ -39,7 +39,7 @@ def restored(cell: str) -> str:
 
 
 def cell(value: Any) -> str:
-    """Return the cell for a value of `results`: empty for None, JSON for a dict or list, times as ISO 8601."""
+    """Return the cell for a value of `results`: "" for None, JSON for dicts and lists, times as ISO 8601."""
     if value is None:
         return ""
     if isinstance(value, int | float):
