@@ -27,6 +27,9 @@ _LISTS = {
     "http://ns.adobe.com/lightroom/1.0/ hierarchicalSubject": "hierarchicalSubject",
     "http://www.digikam.org/ns/1.0/ TagsList": "TagsList",
 }
+_MADE = "made"
+"""Stands beside the names of lists if Pawsort made the list `dc:subject`."""
+
 _KEYWORD, _IN = f"{OWN} keyword", f"{OWN} in"
 _ABOUT = f"{_RDF} about"
 _TOOLKIT = "Pawsort"
@@ -39,6 +42,9 @@ _NEW = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 </x:xmpmeta>
 <?xpacket end="w"?>
 """.encode()
+
+_WAS_EMPTY = b" >"
+"""How the end tag of a list ends that was an empty tag before; the blank means nothing in XML."""
 
 Edit = tuple[int, int, bytes]
 """Bytes from a start to an end, and those that replace them."""
@@ -72,7 +78,7 @@ def without_keyword(data: bytes) -> bytes | None:
     keyword, names = _own(root)
     if keyword is None:
         return data
-    after = _edited(data, [(start, end, b"") for start, end in _cuts(data, root, keyword, names)])
+    after = _edited(data, [*_cuts(data, root, keyword, names)])
     _checked(after, None, True)
     root = parsed(after)
     made_here = root.attributes.get(_XMPTK) == _TOOLKIT
@@ -146,7 +152,7 @@ def _insertion(data: bytes, container: Element, keyword: str) -> Edit:
     if container.content < container.end:
         return container.content_end, container.content_end, item
     slash = data.rindex(b"/", container.start, container.end)  # <rdf:Bag/>, as exiv2 leaves it
-    return slash, container.end, b">" + item + f"</{name}>".encode()
+    return slash, container.end, b">" + item + f"</{name}".encode() + _WAS_EMPTY
 
 
 def _description(root: Element, keyword: str, names: list[str], *, new_list: bool) -> Edit:
@@ -157,37 +163,47 @@ def _description(root: Element, keyword: str, names: list[str], *, new_list: boo
     abouts = {each.attributes.get(_ABOUT, "") for each in _descriptions(root)}
     about = quoteattr(next(iter(abouts), ""))  # all descriptions of a sidecar must have the same
     subject = f"<dc:subject><rdf:Bag><rdf:li>{escape(keyword)}</rdf:li></rdf:Bag></dc:subject>"
-    of_dc = f' xmlns:dc="{_DC}"' if new_list else ""
+    of_dc, made = (f' xmlns:dc="{_DC}"', f" {_MADE}") if new_list else ("", "")
     text = (
         f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={about}{of_dc} xmlns:pawsort="{OWN}"'
-        f' pawsort:keyword={quoteattr(keyword)} pawsort:in="{" ".join(names)}">'
+        f' pawsort:keyword={quoteattr(keyword)} pawsort:in="{" ".join(names)}{made}">'
         f"{subject if new_list else ''}</rdf:Description>"
     )
     return rdf.content_end, rdf.content_end, text.encode()
 
 
-def _cuts(data: bytes, root: Element, keyword: str, names: frozenset[str]) -> Iterator[tuple[int, int]]:
+def _cuts(data: bytes, root: Element, keyword: str, names: frozenset[str]) -> Iterator[Edit]:
     """Yield what to cut out: what Pawsort wrote in a description, or all of it if nothing else is in it."""
     for each in _descriptions(root):
-        cuts = [*_cut_attributes(data, each)]
+        cuts, left = [*_cut_attributes(data, each)], False
         for child in each.children:
-            cuts += _cut_child(child, keyword, names)
-        left = [child for child in each.children if (child.start, child.end) not in cuts]
+            of_child = _cut_child(data, child, keyword, names)
+            cuts += of_child
+            left = left or [edit[:2] for edit in of_child] != [(child.start, child.end)]
         others = each.attributes.keys() - {_ABOUT, _KEYWORD, _IN}
-        yield from [(each.start, each.end)] if cuts and not left and not others else cuts
+        yield from [(each.start, each.end, b"")] if cuts and not left and not others else cuts
 
 
-def _cut_child(child: Element, keyword: str, names: frozenset[str]) -> list[tuple[int, int]]:
+def _cut_child(data: bytes, child: Element, keyword: str, names: frozenset[str]) -> list[Edit]:
+    """Return what to cut out of a property: a list that Pawsort made goes as a whole if it has no other word.
+
+    One that was empty before stays, as it was.
+    """
     if child.name in (_KEYWORD, _IN):
-        return [(child.start, child.end)]
+        return [(child.start, child.end, b"")]
     if _LISTS.get(child.name) not in names:
         return []
-    items = _container(child).children
-    ours = [(each.start, each.end) for each in items if each.text.strip() == keyword]
-    return [(child.start, child.end)] if ours and len(ours) == len(items) else ours
+    container = _container(child)
+    ours = [each for each in container.children if each.text.strip() == keyword]
+    if ours and len(ours) == len(container.children):
+        if data.endswith(_WAS_EMPTY, 0, container.end):
+            return [(container.content - 1, container.end, b"/>")]
+        if _MADE in names and child.name == _SUBJECT:
+            return [(child.start, child.end, b"")]
+    return [(each.start, each.end, b"") for each in ours]
 
 
-def _cut_attributes(data: bytes, element: Element) -> Iterator[tuple[int, int]]:
+def _cut_attributes(data: bytes, element: Element) -> Iterator[Edit]:
     """Yield where the attributes of Pawsort stand in a start tag, with the blanks before them."""
     if element.attributes.keys().isdisjoint((_KEYWORD, _IN)):
         return
@@ -195,4 +211,4 @@ def _cut_attributes(data: bytes, element: Element) -> Iterator[tuple[int, int]]:
     for prefix in set(re.findall(rb"xmlns:([^\s=]+)\s*=\s*[\"']" + re.escape(OWN.encode()), data)):
         own = rb"\s+" + re.escape(prefix) + rb":(?:keyword|in)\s*=\s*(?:\"[^\"]*\"|'[^']*')"
         for found in re.finditer(own, tag):
-            yield element.start + found.start(), element.start + found.end()
+            yield element.start + found.start(), element.start + found.end(), b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -89,10 +90,22 @@ def test_a_new_sidecar_with_more_from_another_program_stays() -> None:
     assert packet.keyword_in(left) is None
 
 
-def test_an_empty_list_is_filled_and_no_second_one_made() -> None:
-    after = packet.with_keyword(of("<dc:subject><rdf:Bag/></dc:subject>"), "cat")
+@pytest.mark.parametrize(
+    "empty", ["<rdf:Bag/>", "<rdf:Bag />", "<rdf:Seq></rdf:Seq>", "<rdf:Bag>\n</rdf:Bag>"]
+)
+def test_an_empty_list_is_filled_and_no_second_one_made_and_is_empty_again(empty: str) -> None:
+    before = of(f"<dc:subject>{empty}</dc:subject>" + listed("lr:hierarchicalSubject"))
+    after = packet.with_keyword(before, "cat")
     assert after.count(b"<dc:subject>") == 1
     assert packet.keyword_in(after) == "cat"
+    assert packet.without_keyword(after) == before
+
+
+def test_a_new_list_that_another_program_wrote_elsewhere_goes_as_a_whole() -> None:
+    made = packet.with_keyword(RATED, "cat")
+    [subject] = re.findall(rb"<dc:subject>.*</dc:subject>", made)
+    left = packet.without_keyword(made.replace(subject, b"").replace(b"   \n", subject))
+    assert left == RATED.replace(b"   \n", b"")
 
 
 def test_the_description_is_about_what_the_others_are_about() -> None:
