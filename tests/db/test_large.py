@@ -150,7 +150,7 @@ def test_a_rare_confidence_is_found_by_the_index(large: Engine, monkeypatch: pyt
     met = [browse.page(large, choice, size=20) for choice in (few, name)]
     assert all(len(page.entries) == 20 for page in met)
     with monkeypatch.context() as patch:
-        patch.setattr(browse, "_rare", lambda *_: None)
+        patch.setattr(browse, "rarest", lambda *_: None)
         patch.setattr(browse, "SEARCH_SECONDS", 3600.0)
         assert [browse.page(large, choice, size=20) for choice in (few, name)] == met
     monkeypatch.setattr(browse, "_search", None)

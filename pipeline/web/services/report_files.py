@@ -78,7 +78,7 @@ def periods(folder: Path) -> dict[str, list[Day]]:
 
 def _listed(folder: Path, prefix: str, kinds: dict[str, str]) -> list[Day]:
     sizes: dict[str, dict[str, int]] = {}
-    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             found = _NAMED.search(entry.name)
             if found and NAME.fullmatch(prefix + entry.name) and entry.is_file(follow_symlinks=False):

@@ -42,7 +42,15 @@ BEYOND_TIME = (
 UPLOADS = ("/api/classify", "/api/inbox", "/try", "/try/heat")
 """These want files, and are tested with them elsewhere."""
 
-LIKELY = {"id": "1", "size": "small", "name": "x", "key": "cats_dogs", "number": "1", "token": "x"}
+LIKELY = {
+    "kind": "months",
+    "id": "1",
+    "size": "small",
+    "name": "x",
+    "key": "cats_dogs",
+    "number": "1",
+    "token": "x",
+}
 FORM = {"seen": "1:0", "label": "cat", "file": "1:0", "reason": "timeout", "done": "1:0", "name": "x"}
 
 
