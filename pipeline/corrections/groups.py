@@ -21,29 +21,34 @@ def with_companions(entry: Entry, engine: Engine, ledger: Ledger) -> Entry:
     """Record files that lie beside a photo and belong to it, such as a sidecar of another program.
 
     What belongs to another filed photo stays with that: the sidecar of a RAW that was filed before its JPEG
-    came would suit the JPEG too. Raises DatabaseError.
+    came would suit the JPEG too, and a photo that a person renamed may have got the name of another group.
+    Raises DatabaseError.
     """
     assert entry.path is not None
-    beside = found_beside(entry.path)
     folder, now = os.path.split(entry.path)
     arrived, before = os.path.basename(entry.source), entry.companion_names
-    new = {arrived_as(name, arrived, now): os.path.join(folder, name) for name in beside}
-    taken = _of_others(entry, engine, beside) if new.keys() - before else set()
-    names = distinct(arrived, {*before, *(name for name, path in new.items() if path not in taken)})
-    if names == before or not {*before} <= {*names}:
+    beside = {arrived_as(name, arrived, now): os.path.join(folder, name) for name in found_beside(entry.path)}
+    paths = beside | dict(zip(before, _companions(entry), strict=True))
+    photos, companions = _of_others(entry, engine, [os.path.basename(path) for path in paths.values()])
+    lost = photos if now == arrived else photos | companions  # one that has its name is the older owner
+    kept = tuple(name for name in before if paths[name] not in lost)
+    names = distinct(arrived, {*kept, *(name for name in beside if paths[name] not in photos | companions)})
+    names = names if {*kept} <= {*names} else kept
+    if names == before:
         return entry
     ledger.set_companions(entry.id, names)
     return replace(entry, companions=[escape(name) for name in names])
 
 
-def _of_others(entry: Entry, engine: Engine, names: Sequence[bytes]) -> set[bytes]:
-    """Return the paths of filed photos and their companions that `names`, beside a photo, may be."""
+def _of_others(entry: Entry, engine: Engine, names: Sequence[bytes]) -> tuple[set[bytes], set[bytes]]:
+    """Return the paths of other filed photos, and of their companions, that `names` beside a photo may be."""
     assert entry.path is not None
     folder = os.path.dirname(entry.path)
     suitable = {os.path.join(folder, each) for name in names for each in (name, *candidates(name))}
-    rows = filed_at_paths(engine, [path for path in suitable if os.path.lexists(path)])
-    others = (row for row in rows.values() if row.id != entry.id)
-    return {path for row in others for path in (row.path, *_companions(row)) if path is not None}
+    there = [path for path in suitable if os.path.lexists(path)]
+    rows = filed_at_paths(engine, there) if there else {}
+    others = {path: row for path, row in rows.items() if row.id != entry.id}
+    return {*others}, {path for row in others.values() for path in _companions(row)}
 
 
 def _companions(entry: Entry) -> list[bytes]:

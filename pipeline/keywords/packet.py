@@ -32,11 +32,9 @@ _MADE = "made"
 
 _KEYWORD, _IN = f"{OWN} keyword", f"{OWN} in"
 _ABOUT = f"{_RDF} about"
-_TOOLKIT = "Pawsort"
-_XMPTK = "adobe:ns:meta/ xmptk"
 
 _NEW = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="{_TOOLKIT}">
+<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="Pawsort">
  <rdf:RDF xmlns:rdf="{_RDF}">
  </rdf:RDF>
 </x:xmpmeta>
@@ -80,9 +78,7 @@ def without_keyword(data: bytes) -> bytes | None:
         return data
     after = _edited(data, [*_cuts(data, root, keyword, names)])
     _checked(after, None, True)
-    root = parsed(after)
-    made_here = root.attributes.get(_XMPTK) == _TOOLKIT
-    return None if made_here and not [*_descriptions(root)] else after
+    return None if after == _NEW else after
 
 
 def keyword_in(data: bytes) -> str | None:

@@ -78,6 +78,22 @@ def test_a_photo_leaves_the_sidecar_of_one_with_its_stem_that_was_filed_before(
     pawsort.close()
 
 
+@pytest.mark.parametrize("renamed_first", [True, False])
+def test_a_photo_that_a_person_gave_the_name_of_another_group_leaves_that_alone(
+    filed: Followed, renamed_first: bool
+) -> None:
+    filed.drop("trip/b.NEF", b"2<cat>")
+    filed.drop("trip/b.xmp", b"y")
+    filed.run_worker()
+    filed.follow()
+    filed.move("cats/trip/a.jpg", "cats/trip/b.jpg")
+    filed.follow()
+    paths = sorted([b"cats/trip/b.jpg", b"cats/trip/b.NEF"], reverse=renamed_first)
+    assert [change.problem for change in filed.correct(*paths)] == [None] * 2
+    moved = {f"dogs/trip/{name}" for name in ("a.jpg", "b.NEF", "b.xmp")}
+    assert filed.sorted() == {"cats/trip/a.NEF", "cats/trip/a.xmp", *moved}
+
+
 def test_a_sidecar_that_another_program_put_beside_a_photo_goes_with_it(filed: Followed) -> None:
     put(filed, "cats/trip/a.jpg.xmp", b"digiKam")
     put(filed, "cats/trip/a.png", b"a picture of its own")

@@ -62,6 +62,14 @@ def test_a_new_sidecar_ends_with_its_keyword() -> None:
     assert packet.without_keyword(made) is None
 
 
+def test_a_new_sidecar_to_which_anything_was_added_stays() -> None:
+    made = packet.with_keyword(None, "cat") + b"<!-- of a person -->"
+    left = packet.without_keyword(made)
+    assert left is not None
+    assert b"of a person" in left
+    assert packet.keyword_in(left) is None
+
+
 def test_another_answer_replaces_the_one_before() -> None:
     once = packet.with_keyword(LIGHTROOM, "cat")
     assert packet.with_keyword(once, "dog") == packet.with_keyword(LIGHTROOM, "dog")
