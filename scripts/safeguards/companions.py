@@ -176,4 +176,34 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            moves.move(destination, source)\n",
         (), (f"{_STAY}links_get_another_name_on_another_disk_where_one_is_taken_meanwhile",),
     ),
+    of(
+        "a companion of another photo left with that", "pipeline/corrections/groups.py",
+        "names = distinct(arrived, {*kept, *(name for name in beside if paths[name] not in photos | companions)})",
+        "names = distinct(arrived, {*kept, *beside})",
+        (), ("pipeline/companions/test_elsewhere.py::test_a_photo_leaves_the_sidecar_of_one_with_its_stem_that_was_filed_before",),
+    ),
+    of(
+        "a renamed photo takes no files of another group", "pipeline/corrections/groups.py",
+        "    kept = tuple(name for name in before if paths[name] not in lost)\n",
+        "    kept = before\n",
+        (), ("pipeline/companions/test_elsewhere.py::test_a_photo_that_a_person_gave_the_name_of_another_group_leaves_that_alone",),
+    ),
+    of(
+        "keywords past a sidecar that cannot be written", "pipeline/keywords/step.py",
+        "                self._pass_by(entry, error)\n",
+        "                raise\n",
+        (), ("pipeline/keywords/test_step.py::test_a_sidecar_that_cannot_be_written_does_not_delay_those_of_later_photos",),
+    ),
+    of(
+        "a keyword taken out of a photo's other sidecars", "pipeline/keywords/sidecar.py",
+        '            names = _write(entry, path, "", names)\n',
+        "            pass\n",
+        (), ("pipeline/keywords/test_step.py::test_of_two_sidecars_only_the_one_with_all_of_the_name_has_it",),
+    ),
+    of(
+        "an empty list of keywords as it was", "pipeline/keywords/packet.py",
+        '        if data.endswith(_WAS_EMPTY, 0, container.end):\n            return [(container.content - 1, container.end, b"/>")]\n',
+        "",
+        (), ("pipeline/keywords/test_packet.py::test_an_empty_list_is_filled_and_no_second_one_made_and_is_empty_again",),
+    ),
 )  # fmt: skip
