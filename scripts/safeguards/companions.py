@@ -206,4 +206,28 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "",
         (), ("pipeline/keywords/test_packet.py::test_an_empty_list_is_filled_and_no_second_one_made_and_is_empty_again",),
     ),
+    of(
+        "the ledger before a keyword is taken out", "pipeline/keywords/step.py",
+        '    book.write(entry.id, "")  # first: if its move is given up, the keyword is due again\n',
+        "",
+        (), ("pipeline/keywords/test_step.py::test_a_kill_within_an_undo_does_not_lose_it",),
+    ),
+    of(
+        "a word of a person is left to them", "pipeline/keywords/packet.py",
+        "    if keyword in _words(lists.get(_SUBJECT, ())):\n",
+        "    if False:\n",
+        (), ("pipeline/keywords/test_packet.py::test_a_word_of_a_person_is_theirs_before_and_after",),
+    ),
+    of(
+        "no entities in a sidecar", "pipeline/keywords/elements.py",
+        "        parser.StartDoctypeDeclHandler = self._doctype  # entities may grow without limit; XMP has none\n",
+        "",
+        (), ("pipeline/keywords/test_packet.py::test_a_sidecar_that_is_not_understood_is_refused",),
+    ),
+    of(
+        "a corrected photo has its new keyword at once", "pipeline/corrections/recorded_move.py",
+        "        write_keyword(move.file_id, self._engine)\n",
+        "",
+        (), ("pipeline/keywords/test_step.py::test_a_correction_changes_it_at_once_and_its_undo_changes_it_back",),
+    ),
 )  # fmt: skip
