@@ -24,9 +24,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.instant import Instant
+from pipeline.service import service
 from pipeline.settings import config
 from pipeline.settings.config import Settings
-from pipeline.worker import heartbeat, service, startup
+from pipeline.worker import heartbeat, startup
 
 BURST = 100_000
 SLOWEST = 200  # files a second

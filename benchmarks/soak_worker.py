@@ -32,8 +32,8 @@ def main() -> int:
     from pipeline.classifier.client import ProcessClassifier
     from pipeline.classifier.configured_model import load_bundle
     from pipeline.errors import PawsortError
+    from pipeline.service import service
     from pipeline.settings import config
-    from pipeline.worker import service
 
     settings = config.load(Path(sys.argv[1]))
     logs.set_up(settings.log.format, settings.log.level)

@@ -15,8 +15,8 @@ from benchmarks.limit import Limit, around
 from pipeline.classifier.client import ProcessClassifier, classify_files
 from pipeline.classifier.configured_model import load_bundle, worker_classifier
 from pipeline.classifier.messages import Item
+from pipeline.service import service
 from pipeline.settings import config
-from pipeline.worker import service
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:

@@ -136,8 +136,8 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool, format: Format = 
     from pipeline.cli.progress import filing_progress
     from pipeline.import_path import interpreter
     from pipeline.learning.nightly import NICENESS
+    from pipeline.service import service
     from pipeline.web.web_process import pages_beside
-    from pipeline.worker import service
 
     settings = load(config)
     if pages and (once or dry_run):

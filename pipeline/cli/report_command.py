@@ -28,7 +28,7 @@ def report(
     Example: pawsort report --from 2026-11-01 --to 2026-11-30
     """
     from pipeline.cli.output import print_json
-    from pipeline.worker.service import reporter
+    from pipeline.service.reporting import reporter
 
     settings = load(config)
     if so_far + bool(day) + bool(first or last) > 1:

@@ -88,7 +88,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a bare mount point", "pipeline/worker/startup.py",
         "    if filed:\n",
         "    if False:\n",
-        (), ("pipeline/worker/test_service.py::test_a_bare_mount_point_takes_no_files",),
+        (), ("pipeline/service/test_service.py::test_a_bare_mount_point_takes_no_files",),
     ),
     of(
         "recovery before any claim", "pipeline/worker/loop.py",

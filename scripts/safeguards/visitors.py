@@ -135,7 +135,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), (_CSV + "test_a_control_character_is_written_as_what_it_is_and_comes_back",),
     ),
     of(
-        "files of the worker are private", "pipeline/worker/service.py",
+        "files of the worker are private", "pipeline/service/service.py",
         "        stack.enter_context(limited(settings.permissions))\n", "",
         (), (_PRIVATE,),
     ),

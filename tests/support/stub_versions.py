@@ -19,8 +19,9 @@ from pipeline.classifier.client import Classifier
 from pipeline.files.replace_file import replace_file
 from pipeline.learning.record import Record
 from pipeline.learning.versions import Family, Version, chain
+from pipeline.service import service
 from pipeline.settings.config import Settings
-from pipeline.worker import service, startup
+from pipeline.worker import startup
 from tests.support.stub_answers import SCORES, scores_of_version
 from tests.support.stub_classifier import BUNDLE
 

@@ -17,8 +17,9 @@ from pipeline import logs
 from pipeline.classifier.client import Classifier, ProcessClassifier
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
+from pipeline.service import service, worker_run
 from pipeline.settings import config
-from pipeline.worker import loop, service
+from pipeline.worker import loop
 from tests.faults import people
 from tests.support import stub_versions
 from tests.support.child_mains import stub_child
@@ -109,7 +110,7 @@ def _patches(order: Order) -> list[tuple[Any, str, Any]]:
         *(stub_versions.patches(IdleStub) if order.get("versions") else ()),
         (loop, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
         (engine, "BUSY_SECONDS", order.get("busy", engine.BUSY_SECONDS)),
-        (service, "BEAT_SECONDS", service.BEAT_SECONDS if order.get("once") else 0.05),
+        (worker_run, "BEAT_SECONDS", worker_run.BEAT_SECONDS if order.get("once") else 0.05),
     ]
 
 

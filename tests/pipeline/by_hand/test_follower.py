@@ -14,9 +14,9 @@ from db.queries import places
 from pipeline.by_hand import comparison, follower, take_up
 from pipeline.by_hand.follower import Follower
 from pipeline.by_hand.recorder import Recorder
+from pipeline.service import service
 from pipeline.watch import inotify
 from pipeline.watch.stability import FileSnapshot
-from pipeline.worker import service
 from tests.pipeline.by_hand.conftest import Followed
 from tests.support.installation import FOLDERS, QUICK, wait
 from tests.support.stub_classifier import BUNDLE, StubClassifier

@@ -33,7 +33,7 @@ def test_a_service_leaves_the_folder_that_it_is_started_in(
             found.append((Path.cwd(), settings.sorted))
         return 0
 
-    monkeypatch.setattr("pipeline.worker.service.run", service)
+    monkeypatch.setattr("pipeline.service.service.run", service)
     monkeypatch.setattr("pipeline.web.server.serve", service)
     monkeypatch.setattr(WebProcess, "__init__", lambda self, command: pages.append(command))
     monkeypatch.setattr(WebProcess, "stop", lambda self: None)

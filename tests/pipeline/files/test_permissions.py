@@ -16,9 +16,10 @@ import pytest
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.files.permissions import as_usual, exposed, limited, make_folder
 from pipeline.learning.learn_status import learning
+from pipeline.service import service
 from pipeline.settings import config
 from pipeline.settings.config import Settings
-from pipeline.worker import service, startup
+from pipeline.worker import startup
 from tests.pipeline.worker.test_service import SETTINGS
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 

@@ -10,7 +10,7 @@ from pipeline.office import packages
 from pipeline.office.office_process import office as opened
 from pipeline.office.office_process import office_of
 from pipeline.reports.daily import OfficeRequest
-from pipeline.worker.service import reporter
+from pipeline.service.service import reporter
 from tests.pipeline.office.conftest import DAY, NIGHT, settings_of
 from tests.support import office_children
 from tests.support.installation import Installation

@@ -21,10 +21,11 @@ from pipeline.classifier.answer_key import answer_key
 from pipeline.classifier.configured_model import load_bundle, policy
 from pipeline.cli import app
 from pipeline.errors import LockError
+from pipeline.service import service
 from pipeline.settings import config
 from pipeline.spot_checks import draw, figures
 from pipeline.spot_checks.ask import Questions
-from pipeline.worker import service, status
+from pipeline.worker import status
 from tests.support.installation import FOLDERS, Installation
 from tests.support.oracle import conserved
 from tests.support.stub_classifier import StubClassifier

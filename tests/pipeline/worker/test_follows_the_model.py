@@ -11,9 +11,10 @@ from db.connection.engine import DatabaseUnavailable
 from pipeline.by_hand.follower import Follower
 from pipeline.classifier import model_switch, own_threshold
 from pipeline.learning import versions
+from pipeline.service import service
 from pipeline.spot_checks import figures
 from pipeline.spot_checks.own_threshold import Measured
-from pipeline.worker import service, startup
+from pipeline.worker import startup
 from pipeline.worker.loop import Worker
 from tests.support.installation import SMALL, step_until
 from tests.support.learner import RABBITS, Learner, VersionStub, drop_some, number_of

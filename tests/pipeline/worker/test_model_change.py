@@ -13,7 +13,8 @@ from pipeline.classifier.client import Classifier, ProcessClassifier
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.learning import versions
 from pipeline.learning.versions import Version
-from pipeline.worker import heartbeat, service, startup
+from pipeline.service import service
+from pipeline.worker import heartbeat, startup
 from tests.support.child_mains import version_child
 from tests.support.installation import step_until
 from tests.support.learner import RABBITS, Learner, VersionStub, drop_some, number_of

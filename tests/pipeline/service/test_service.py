@@ -10,9 +10,10 @@ import pytest
 from db.connection.engine import DatabaseUnavailable, open_database
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.errors import DatabaseError, LockError, PawsortError
+from pipeline.service import reporting, service, worker_run
 from pipeline.settings import config
 from pipeline.settings.config import Settings
-from pipeline.worker import service, startup
+from pipeline.worker import startup
 from pipeline.worker.heartbeat import FILE_NAME, read
 from tests.support.installation import SMALL, Installation
 from tests.support.stub_classifier import BUNDLE, StubClassifier
@@ -49,9 +50,9 @@ def test_the_first_start_makes_every_folder(settings: Settings) -> None:
 def test_the_schedule_of_reports_follows_the_clock(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    followed: list[service.Schedule] = []
-    monkeypatch.setattr(service, "BEAT_SECONDS", 0.0)
-    monkeypatch.setattr(service.Schedule, "follow_clock", lambda schedule: followed.append(schedule))
+    followed: list[worker_run.Schedule] = []
+    monkeypatch.setattr(worker_run, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(worker_run.Schedule, "follow_clock", lambda schedule: followed.append(schedule))
     once(settings)
     assert followed
 
@@ -111,7 +112,7 @@ def test_a_report_that_fails_does_not_undo_the_work(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(service.Reporter, "write_due", fail)
+    monkeypatch.setattr(reporting.Reporter, "write_due", fail)
     with caplog.at_level(logging.ERROR):
         assert once(settings) == 0
     assert "pawsort report" in caplog.text

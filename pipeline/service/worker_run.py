@@ -1,4 +1,4 @@
-"""The worker as a program: startup checks, locks, signals, heartbeat, nightly reports."""
+"""One run of the worker: its steps between signals, its heartbeat, and what runs beside it."""
 
 from __future__ import annotations
 
@@ -7,132 +7,32 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from pathlib import Path
 from time import monotonic
 
 from sqlalchemy import Engine
 
-from db.connection.engine import open_database, reserved, wal_bytes
-from db.connection.errors import DatabaseError
-from models.bundle.bundle import Bundle
+from db.connection.engine import wal_bytes
 from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
-from pipeline.classifier.configured_model import load_bundle, load_in_force, outcome_folders
 from pipeline.classifier.model_switch import ModelSwitch
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.decision import FAILED
-from pipeline.errors import OK, SOME_FAILED, translated
-from pipeline.files.permissions import exposed, limited, own_mode
+from pipeline.errors import OK, SOME_FAILED
 from pipeline.keywords.step import KeywordStep
 from pipeline.learning.nightly import Learning
-from pipeline.office import office_process, packages
 from pipeline.processes import collect_signals
-from pipeline.reports.daily import Reporter
 from pipeline.reports.schedule import ReportSchedule, Schedule
+from pipeline.service.reporting import WorkersReporter
 from pipeline.settings.config import Settings
-from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State
-from pipeline.worker.held_file import InProgressFile
-from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
-from pipeline.worker.startup import (
-    finish_moves,
-    model_change,
-    model_switch,
-    prepare_folders,
-    probe_folders,
-    refuse_bare_mount,
-)
 
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
-
-
-def run(
-    settings: Settings,
-    *,
-    once: bool = False,
-    classifier: Classifier | None = None,
-    on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
-    beside: AbstractContextManager[None] | None = None,
-    learn: Sequence[str] = (),
-) -> int:
-    """Run the worker until a signal, or with `once` until every file is filed; return the exit code.
-
-    `beside` is entered when this is known to be the only worker, and left when it ends. `learn` is the
-    command to run at `settings.learn.at`. Raises PawsortError when it cannot start or go on.
-    """
-    prepare_folders(settings)
-    with ExitStack() as stack:
-        stack.enter_context(translated())
-        stack.enter_context(limited(settings.permissions))
-        stack.enter_context(worker_lock(settings))
-        first = None if classifier else load_in_force(settings)
-        bundle = first[1] if first else load_bundle(settings)
-        engine = open_database(settings.database_url, "worker", file_mode=own_mode(0o644))
-        stack.callback(engine.dispose)
-        stack.enter_context(reserved(engine, own_mode(0o644)))
-        refuse_bare_mount(settings, bundle, engine)
-        measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
-        probe_folders(settings, bundle)
-        finish_moves(engine, settings)
-        for note in (*exposed(settings), *packages.notes(settings)):
-            log.warning("%s", note)
-        stack.enter_context(beside or nullcontext())
-        switch = model_switch(settings, engine, *first) if first else None
-        model = switch or classifier
-        assert model
-        follower = None
-        if settings.watch.sorted:
-            follower = Follower(engine, settings, bundle.folders, lost=lambda: worker.in_flight.missing_files)
-        labels = follower.labels if follower else None
-        change = model_change(settings, engine, switch, labels) if switch else None
-        worker = Worker(settings, bundle, engine, model, change_model=change, on_filed=on_filed)
-        learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
-        code = WorkerRun(settings, worker, model, switch, engine, learning, follower).live(once)
-        if once:
-            report_so_far(reporter(settings, engine, worker.bundle))
-        return code
-
-
-def reporter(settings: Settings, engine: Engine, bundle: Bundle | None = None) -> Reporter:
-    """Return the reporter that the settings describe, for the folders of a bundle (None: that in force).
-
-    Raises ModelError.
-    """
-    outcomes = outcome_folders(bundle or load_bundle(settings))
-    at = time.fromisoformat(settings.report.at)
-    zone, office = settings.report.zone, office_process.office_of(settings)
-    return Reporter(engine, settings.reports, zone, at, outcomes, settings.state, office)
-
-
-@dataclass(frozen=True, slots=True)
-class _WorkersReporter:
-    """Writes the due reports, each time with the folders of the model that the worker has then."""
-
-    settings: Settings
-    engine: Engine
-    worker: Worker
-
-    def write_due(self, now: datetime, check: Callable[[], None]) -> Sequence[date]:
-        return reporter(self.settings, self.engine, self.worker.bundle).write_due(now, check)
-
-
-def report_so_far(writer: Reporter) -> None:
-    """Write the missed reports and today's so far; a failure is only logged."""
-    now = datetime.now(UTC)
-    today = now.astimezone(writer.zone).date()
-    try:
-        writer.write_due(now)
-        writer.write_range(today, today, now)
-    except (OSError, DatabaseError) as error:
-        log.error("reports: %s; `pawsort report` tries again", error)
 
 
 class WorkerRun:
@@ -157,7 +57,7 @@ class WorkerRun:
         self._learning = learning
         self._keywords = KeywordStep(engine, settings.filing.xmp, lambda: moves_lock(settings, 0.0))
         agenda = ReportSchedule(time.fromisoformat(settings.report.at), settings.report.zone)
-        self._schedule = Schedule(_WorkersReporter(settings, engine, worker), agenda)
+        self._schedule = Schedule(WorkersReporter(settings, engine, worker), agenda)
         self._started_at = datetime.now(UTC)
         self._beat_at = 0.0
         self._ready = False

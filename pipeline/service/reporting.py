@@ -1,0 +1,55 @@
+"""The reports of a worker: each written for the folders of the model that is in force then."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+
+from sqlalchemy import Engine
+
+from db.connection.errors import DatabaseError
+from models.bundle.bundle import Bundle
+from pipeline.classifier.configured_model import load_bundle, outcome_folders
+from pipeline.office import office_process
+from pipeline.reports.daily import Reporter
+from pipeline.settings.config import Settings
+from pipeline.worker.loop import Worker
+
+log = logging.getLogger(__name__)
+
+
+def reporter(settings: Settings, engine: Engine, bundle: Bundle | None = None) -> Reporter:
+    """Return the reporter that the settings describe, for the folders of a bundle (None: that in force).
+
+    Raises ModelError.
+    """
+    outcomes = outcome_folders(bundle or load_bundle(settings))
+    at = time.fromisoformat(settings.report.at)
+    zone, office = settings.report.zone, office_process.office_of(settings)
+    return Reporter(engine, settings.reports, zone, at, outcomes, settings.state, office)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersReporter:
+    """Writes the due reports, each time with the folders of the model that the worker has then."""
+
+    settings: Settings
+    engine: Engine
+    worker: Worker
+
+    def write_due(self, now: datetime, check: Callable[[], None]) -> Sequence[date]:
+        """Write what is due at `now`; `check` may stop it. Raises as `Reporter.write_due`."""
+        return reporter(self.settings, self.engine, self.worker.bundle).write_due(now, check)
+
+
+def report_so_far(writer: Reporter) -> None:
+    """Write the missed reports and today's so far; a failure is only logged."""
+    now = datetime.now(UTC)
+    today = now.astimezone(writer.zone).date()
+    try:
+        writer.write_due(now)
+        writer.write_range(today, today, now)
+    except (OSError, DatabaseError) as error:
+        log.error("reports: %s; `pawsort report` tries again", error)

@@ -1,0 +1,81 @@
+"""The worker as a program: what must be right before it starts, its locks, and its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from datetime import UTC, datetime
+
+from db.connection.engine import open_database, reserved
+from pipeline.by_hand.follower import Follower
+from pipeline.classifier.client import Classifier
+from pipeline.classifier.configured_model import load_bundle, load_in_force
+from pipeline.errors import translated
+from pipeline.files.permissions import exposed, limited, own_mode
+from pipeline.learning.nightly import Learning
+from pipeline.office import packages
+from pipeline.service.reporting import report_so_far, reporter
+from pipeline.service.worker_run import WorkerRun
+from pipeline.settings.config import Settings
+from pipeline.spot_checks.figures import measure_own_threshold
+from pipeline.worker.held_file import InProgressFile
+from pipeline.worker.locks import worker_lock
+from pipeline.worker.loop import Worker
+from pipeline.worker.startup import (
+    finish_moves,
+    model_change,
+    model_switch,
+    prepare_folders,
+    probe_folders,
+    refuse_bare_mount,
+)
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    settings: Settings,
+    *,
+    once: bool = False,
+    classifier: Classifier | None = None,
+    on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
+    beside: AbstractContextManager[None] | None = None,
+    learn: Sequence[str] = (),
+) -> int:
+    """Run the worker until a signal, or with `once` until every file is filed; return the exit code.
+
+    `beside` is entered when this is known to be the only worker, and left when it ends. `learn` is the
+    command to run at `settings.learn.at`. Raises PawsortError when it cannot start or go on.
+    """
+    prepare_folders(settings)
+    with ExitStack() as stack:
+        stack.enter_context(translated())
+        stack.enter_context(limited(settings.permissions))
+        stack.enter_context(worker_lock(settings))
+        first = None if classifier else load_in_force(settings)
+        bundle = first[1] if first else load_bundle(settings)
+        engine = open_database(settings.database_url, "worker", file_mode=own_mode(0o644))
+        stack.callback(engine.dispose)
+        stack.enter_context(reserved(engine, own_mode(0o644)))
+        refuse_bare_mount(settings, bundle, engine)
+        measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
+        probe_folders(settings, bundle)
+        finish_moves(engine, settings)
+        for note in (*exposed(settings), *packages.notes(settings)):
+            log.warning("%s", note)
+        stack.enter_context(beside or nullcontext())
+        switch = model_switch(settings, engine, *first) if first else None
+        model = switch or classifier
+        assert model
+        follower = None
+        if settings.watch.sorted:
+            follower = Follower(engine, settings, bundle.folders, lost=lambda: worker.in_flight.missing_files)
+        labels = follower.labels if follower else None
+        change = model_change(settings, engine, switch, labels) if switch else None
+        worker = Worker(settings, bundle, engine, model, change_model=change, on_filed=on_filed)
+        learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
+        code = WorkerRun(settings, worker, model, switch, engine, learning, follower).live(once)
+        if once:
+            report_so_far(reporter(settings, engine, worker.bundle))
+        return code
