@@ -23,7 +23,7 @@ setup: $(VENV)/runtime.stamp ## make the environment in .venv
 # Compiled files are kept, whatever the environment says: each test process and each child compiles all again else.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/dev.stamp ## run the tests
-	@$(BIN)/python -m pytest -n logical --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.stamp ## check style and types
 	@$(BIN)/ruff check .

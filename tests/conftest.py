@@ -31,6 +31,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="takes long: `make long` runs it"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Run three tests on two cores, as two of them wait for a process or a browser about half of the time."""
+    return -(-3 * len(os.sched_getaffinity(0)) // 2)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The photographs for development, which lie beside the project and never in it."""

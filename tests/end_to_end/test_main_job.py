@@ -43,8 +43,9 @@ def folders(pawsort: CommandInstallation) -> Counter[str]:
     return Counter(place.split("/")[0] for place in places)
 
 
-def everything_agrees(pawsort: CommandInstallation, by: Command) -> None:
-    """Folders, `results`, `query`, `status`, and both CSV files tell the same; commands are run `by` this."""
+def everything_agrees(pawsort: CommandInstallation) -> None:
+    """Folders, `results`, `query`, `status`, and both CSV files tell the same."""
+    by = pawsort.ask
     there = folders(pawsort)
     with sqlite3.connect(pawsort.settings.state / "pawsort.db") as database:
         rows = dict(database.execute("SELECT outcome, count(*) FROM results GROUP BY 1"))
@@ -106,7 +107,7 @@ def test_files_dropped_while_it_runs_and_hostile_ones_among_them(
     ]
     assert pawsort.log.count("pipe.jpg") == pawsort.log.count("link.jpg") == 1
     conserved(pawsort.settings, pawsort.injected)
-    everything_agrees(pawsort, by=pawsort.ask)
+    everything_agrees(pawsort)
 
 
 def a_second_worker_is_refused_with_the_name_of_the_first(pawsort: CommandInstallation, first: int) -> None:
@@ -176,7 +177,7 @@ def test_five_hundred_photos_while_it_runs_killed_three_times_and_its_pages_once
         worker = pawsort.start()
     pawsort.wait_until_filed(500)
     assert pawsort.stop(worker, signal.SIGINT) == 130
-    five_hundred_are_filed(pawsort, by=pawsort.ask)
+    five_hundred_are_filed(pawsort)
 
 
 def test_five_hundred_photos_once_then_one_is_corrected_and_put_back_and_a_bad_one_comes(
@@ -185,7 +186,7 @@ def test_five_hundred_photos_once_then_one_is_corrected_and_put_back_and_a_bad_o
     pawsort.config.write_text("", encoding="utf-8")
     drop_five_hundred(pawsort, photos)
     assert pawsort.command("--once").returncode == 0
-    rows = five_hundred_are_filed(pawsort, by=pawsort.command)
+    rows = five_hundred_are_filed(pawsort)
     twins = {row["duplicate_of"] for row in rows}
     one = next(row for row in rows if row["id"] not in twins and row["duplicate_of"] is None)
     correct_and_undo_are_seen_everywhere(pawsort, one)
@@ -202,13 +203,13 @@ def drop_five_hundred(pawsort: CommandInstallation, photos: dict[str, bytes]) ->
         pawsort.drop(f"{number % 7}/{number % 3}/{'ü' if number % 5 else '=1+1'}{number}-{name}", data)
 
 
-def five_hundred_are_filed(pawsort: CommandInstallation, by: Command) -> list[dict[str, str]]:
+def five_hundred_are_filed(pawsort: CommandInstallation) -> list[dict[str, str]]:
     conserved(pawsort.settings, pawsort.injected)
-    everything_agrees(pawsort, by)
-    rows: list[dict[str, str]] = pawsort.json("query", by=by)
+    everything_agrees(pawsort)
+    rows: list[dict[str, str]] = pawsort.json("query", by=pawsort.ask)
     assert len(rows) == 500
     assert sum(row["duplicate_of"] is not None for row in rows) == 10
-    table_and_csv_show_the_same(rows, by)
+    table_and_csv_show_the_same(rows, pawsort.ask)
     if SHARED_DATA.is_dir():
         _mostly_right(rows)
     return rows
@@ -223,7 +224,7 @@ def correct_and_undo_are_seen_everywhere(pawsort: CommandInstallation, one: dict
     assert (row["outcome"], row["corrected_to"]) == (f"{other}s", other)
     within = was.relative_to(pawsort.settings.sorted / one["outcome"])
     assert row["path"] == str(pawsort.settings.sorted / f"{other}s" / within)
-    everything_agrees(pawsort, by=pawsort.ask)
+    everything_agrees(pawsort)
     assert pawsort.command("undo", "--last", "1").returncode == 0
     assert was.is_file()
     assert pawsort.command("undo", str(was)).returncode == 0

@@ -133,6 +133,7 @@ def test_what_the_browser_cannot_read_is_not_blamed_on_the_server(
         assert "moved or changed since" in page.locator(".said").inner_text()
 
 
+@pytest.mark.long
 def test_each_model_gives_its_own_answer_to_the_same_photo(
     pawsort: CommandInstallation, browser: Any, photos: list[Path]
 ) -> None:

@@ -199,7 +199,8 @@ def torment(
             person.drop()
         person.act()
         time.sleep(chance.uniform(0, 2 * pause))
-        if kills and chance.random() < 0.02:
+        # Once for certain: what a person can do, and so what chance draws, depends on how far the worker is.
+        if kills and (number == operations // 2 or chance.random() < 0.02):
             worker.kill()
             worker = pawsort.start()
     person.expected = +person.expected

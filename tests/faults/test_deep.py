@@ -43,7 +43,10 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way",
+    [*(pytest.param(way, marks=pytest.mark.long) if "three" in way else way for way in WAYS)],
+)
 @pytest.mark.parametrize("across", [False, True], ids=["renamed", "copied"])
 @pytest.mark.parametrize("mode", ["polling", "native"])
 def test_a_file_at_the_end_of_a_long_way_is_filed_and_so_are_its_neighbours(

@@ -47,7 +47,9 @@ WAYS = ("mode", "sticky", "read-only", "immutable folder", "immutable files")
 
 @ROOT_ONLY
 @pytest.mark.fault(72, 73)
-@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize(
+    "how", ["mode", *(pytest.param(how, marks=pytest.mark.long) for how in WAYS if how != "mode")]
+)
 def test_sixty_files_that_may_not_be_taken_are_one_line_no_row_and_exit_code_1(
     unprivileged: ForkedInstallation, how: str
 ) -> None:

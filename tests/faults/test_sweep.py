@@ -84,8 +84,8 @@ def test_nor_does_any_of_these_while_files_are_copied(
 )
 def test_nor_does_any_of_these_where_originals_stay(yard: Yard, action: str, calls: set[str]) -> None:
     every = points(yard, {"kill", "error"}, random.Random(SEED), [""], [action])
-    try_some(yard, [point for point in every if point.call in calls], {"kill"}, 3)
-    try_some(yard, [point for point in every if point.call in calls], {"once", "ever"}, 2)
+    try_some(yard, [point for point in every if point.call in calls], {"kill"}, 2)
+    try_some(yard, [point for point in every if point.call in calls], {"once", "ever"}, 1)
 
 
 @pytest.mark.fault(58, 67)

@@ -99,6 +99,7 @@ def test_classify_runs_no_file_of_the_working_folder(trap: Trap, pawsort: str) -
     assert "x.jpg" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_classify_runs_no_file_of_the_working_folder_where_python_ignores_the_environment(trap: Trap) -> None:
     trap.set()
@@ -115,6 +116,7 @@ def test_a_worker_runs_no_file_of_the_folder_that_an_empty_entry_of_the_path_mea
     assert f"{len(LATER)} failed" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_the_pages_beside_a_worker_run_no_file_of_the_working_folder(trap: Trap) -> None:
     folder, port = trap.set(), free_port()

@@ -20,7 +20,7 @@ from pipeline.service import service
 from pipeline.settings import config
 from pipeline.settings.config import Settings
 from pipeline.worker import startup
-from tests.pipeline.worker.test_service import SETTINGS
+from tests.pipeline.service.test_service import SETTINGS
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 WORKER = str(Path(__file__).parents[3] / "run_worker.py")
@@ -182,7 +182,9 @@ def test_sqlites_own_files_are_private_while_they_are_there(site: Path) -> None:
     assert seen["pawsort.db-wal"] == seen["pawsort.db-shm"] == seen["pawsort.db.lock"] == 0o600
 
 
-@pytest.mark.parametrize("acl", [False, True], ids=["umask", "default ACL"])
+@pytest.mark.parametrize(
+    "acl", [pytest.param(False, id="umask"), pytest.param(True, id="default ACL", marks=pytest.mark.long)]
+)
 def test_commands_make_private_files_too(tmp_path: Path, acl: bool) -> None:
     settings = prepared(tmp_path)
     if acl:

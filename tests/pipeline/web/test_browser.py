@@ -120,7 +120,7 @@ def pages_of(live: str) -> list[str]:
     return [part.split('"')[0] for part in nav.split('href="')[1:]]
 
 
-@pytest.mark.parametrize("device", ["desktop", "phone"])
+@pytest.mark.parametrize("device", [pytest.param("desktop", marks=pytest.mark.long), "phone"])
 def test_no_page_has_an_obstacle_for_users(live: str, browser: Any, photos: list[Path], device: Any) -> None:
     with Window(browser, live, device, lax=True) as window:
         page = window.page

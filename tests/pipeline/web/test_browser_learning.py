@@ -164,8 +164,9 @@ def prepared(pawsort: Installation, state: str) -> str:
 @pytest.mark.parametrize(
     ("state", "device"),
     [
-        ("none", "phone"), ("answers", "phone"), ("in force", "desktop"), ("in force", "phone"),
-        ("better", "desktop"), ("better", "phone"), ("worse", "phone"), ("damaged", "phone"),
+        ("answers", "phone"), ("in force", "phone"), ("better", "desktop"),
+        pytest.param("in force", "desktop", marks=pytest.mark.long),
+        *(pytest.param(s, "phone", marks=pytest.mark.long) for s in ("none", "better", "worse", "damaged")),
     ],
 )  # fmt: skip
 def test_every_state_is_in_reach_of_all(
@@ -190,7 +191,9 @@ def test_every_state_is_in_reach_of_all(
             keep(window, f"{state}-{device}-forced".replace(" ", "-"))
 
 
-@pytest.mark.parametrize("how", ["held", "fail", "silent"])
+@pytest.mark.parametrize(
+    "how", ["held", *(pytest.param(how, marks=pytest.mark.long) for how in ("fail", "silent"))]
+)
 def test_progress_and_failure_are_in_reach_of_all(browser: Any, pawsort: Installation, how: str) -> None:
     prepared(pawsort, "answers")
     words = {"held": "Looking at the photos", "fail": "The last learning failed", "silent": "was stopped"}[

@@ -168,7 +168,7 @@ def test_zoomed_pages_keep_short_names_of_classes_whole(live: str, browser: Any,
         assert name.bounding_box()["height"] == one_line
 
 
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("width", [320, pytest.param(1280, marks=pytest.mark.long)])
 def test_no_name_widens_a_page(named: str, browser: Any, width: int) -> None:
     with Window(browser, named) as window:
         page = window.page
@@ -189,7 +189,7 @@ def test_no_name_widens_a_page(named: str, browser: Any, width: int) -> None:
 # --- structure ---
 
 
-@pytest.mark.parametrize("device", ["desktop", "phone"])
+@pytest.mark.parametrize("device", [pytest.param("desktop", marks=pytest.mark.long), "phone"])
 def test_headings_names_labels_and_targets_are_in_order(live: str, browser: Any, device: Any) -> None:
     titles = set()
     with Window(browser, live, device, lax=True) as window:

@@ -77,8 +77,14 @@ def assert_refused(
     ("behaviour", "why"),
     [
         ("refused", "the self-test failed"),
-        ("dies", "the classifier ended 3 times while starting: killed by SIGSEGV"),
-        ("crashes", "it failed on photos that were filed before (decoder_crashed: killed by SIGSEGV)"),
+        pytest.param(
+            "dies", "the classifier ended 3 times while starting: killed by SIGSEGV", marks=pytest.mark.long
+        ),
+        pytest.param(
+            "crashes",
+            "it failed on photos that were filed before (decoder_crashed: killed by SIGSEGV)",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 @pytest.mark.fault(50, 51)
