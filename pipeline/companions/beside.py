@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 
@@ -16,13 +17,23 @@ _SIDECARS = tuple(f".{name}".encode() for name in rules.SIDECARS)
 def is_companion(path: bytes) -> bool:
     """Return whether the file at `path` (absolute) is a sidecar, or a RAW or video beside its picture.
 
-    Sidecars count without a photo too, because other programs write them, and none is a photo.
+    Sidecars count without a photo too, because other programs write them, and none is a photo. So does a RAW
+    or video whose picture cannot be looked at now: it would be recorded as a photo of its own.
     """
     folder, name = os.path.split(path)
     of = rules.kind(name)
     if of in ("raw", "video"):
-        return any(os.path.lexists(os.path.join(folder, each)) for each in rules.candidates(name))
+        return any(_may_be_there(os.path.join(folder, each)) for each in rules.candidates(name))
     return of == "sidecar"
+
+
+def _may_be_there(path: bytes) -> bool:
+    """Return whether there is a file, also if a disk or network share fails to say."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+    return True
 
 
 def found_beside(path: bytes) -> tuple[bytes, ...]:

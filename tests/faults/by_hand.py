@@ -156,8 +156,9 @@ class Person:
     # --- names and contents
 
     def _files(self) -> list[bytes]:
-        found = sorted(files_below(self._pawsort.settings.sorted))
-        return [path for path in found if os.path.basename(path) != ANCHOR]
+        # A hidden one is a trial of Pawsort's, which it removes at once; no person sees it.
+        found = ((os.path.basename(path), path) for path in files_below(self._pawsort.settings.sorted))
+        return sorted(path for name, path in found if name != ANCHOR and not name.startswith(b"."))
 
     def _somewhere(self, name: bytes) -> bytes:
         below = self._chance.choice((b"", b"", b"trip", b"trip/deep"))

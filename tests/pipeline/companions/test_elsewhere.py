@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,6 +224,21 @@ def test_what_lies_beside_a_photo_is_found_without_listing_its_folder(
     assert found_beside(path) == (b"a.NEF", b"a.NEF.xmp", b"a.jpg.XMP")
     assert is_companion(os.fsencode(tmp_path / "a.NEF"))
     assert not is_companion(path)
+
+
+def test_a_raw_whose_picture_cannot_be_looked_at_now_is_no_photo_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture, look = os.fsencode(tmp_path / "a.jpg"), os.lstat
+
+    def fail(path: bytes) -> os.stat_result:
+        if path == picture:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return look(path)
+
+    assert not is_companion(os.fsencode(tmp_path / "a.NEF"))
+    monkeypatch.setattr(os, "lstat", fail)
+    assert is_companion(os.fsencode(tmp_path / "a.NEF"))
 
 
 def photographers_tree() -> dict[str, bytes]:
