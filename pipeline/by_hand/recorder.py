@@ -84,13 +84,14 @@ class Recorder:
         self._memory = memory
         self._now = now
 
-    def moves(self, proposals: Sequence[Proposal]) -> Work:
-        """Record files that were moved, brought back or edited."""
+    def moves(self, proposals: Sequence[Proposal], lost: Collection[bytes] = ()) -> Work:
+        """Record files that were moved, brought back or edited.
+
+        At the paths of `lost` files, which are gone on their way there, the worker puts none.
+        """
 
         def commit(part: Sequence[Proposal]) -> None:
-            free = self._free([each.seen.path for each in part])
-            # A file that is lost on its way to this very path is expected there.
-            free |= {each.seen.path for each in part if each.place.state == "decided"}
+            free = self._free([each.seen.path for each in part], lost)
             moved = [move for each in part if each.seen.path in free and (move := self._hand_move(each))]
             self._record(moved)
 
@@ -104,11 +105,11 @@ class Recorder:
 
         yield from self._in_batches(gone, commit)
 
-    def additions(self, added: Sequence[Addition]) -> Work:
-        """Record files that were put in."""
+    def additions(self, added: Sequence[Addition], lost: Collection[bytes] = ()) -> Work:
+        """Record files that were put in; `lost` as in `moves`."""
 
         def commit(part: Sequence[Addition]) -> None:
-            free = self._free([each.seen.path for each in part])
+            free = self._free([each.seen.path for each in part], lost)
             found = [file for each in part if each.seen.path in free and (file := self._found(each))]
             recorded = imported.record(self._engine, found, self._inbox, self._now()) if found else ()
             self.done["added"] += len(recorded)
@@ -140,10 +141,10 @@ class Recorder:
         done = by_hand.record(self._engine, moves, self._now()) if moves else ()
         self.done.update(kinds[id] for id in done)
 
-    def _free(self, paths: Collection[bytes]) -> set[bytes]:
+    def _free(self, paths: Collection[bytes], lost: Collection[bytes]) -> set[bytes]:
         """Return the paths at which the worker or a command is not about to put, or take, a file."""
-        busy = integrity.expected(self._engine, list(paths)) | integrity.moving(self._engine, list(paths))
-        return set(paths) - busy
+        expected = integrity.expected(self._engine, list(paths)).difference(lost)
+        return set(paths) - expected - integrity.moving(self._engine, list(paths))
 
     def _hand_move(self, proposal: Proposal) -> HandMove | None:
         place, seen = proposal.place, proposal.seen

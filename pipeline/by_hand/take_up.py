@@ -44,6 +44,7 @@ class TakeUp:
         self._comparison = comparison
         self._recorder = recorder
         self._used: set[int] = set()
+        self._lost = {place.path for place in self.left.values() if place.state == "decided"}
         self._at: dict[bytes, list[Place]] = {}
         for place in self.left.values():
             self._at.setdefault(place.path, []).append(place)
@@ -54,7 +55,8 @@ class TakeUp:
         pairs = by_inode(self.left.values(), self._found)
         for place in pairs.values():
             self._use(place)
-        yield from self._recorder.moves([Proposal(row, self._found[path]) for path, row in pairs.items()])
+        moved = [Proposal(row, self._found[path]) for path, row in pairs.items()]
+        yield from self._recorder.moves(moved, self._lost)
         # A file beside the folders has no outcome: it is not recorded, and only prevents a removal.
         # Nor is a link to an original that no row fits: a person made it.
         links = self._comparison.differences.links
@@ -112,8 +114,8 @@ class TakeUp:
                 added.append(Addition(seen, sha256, not is_copy and is_picture(path, self._limits)))
                 yield 0.0
         self._recorder.refresh(touched)
-        yield from self._recorder.moves(moved)
-        yield from self._recorder.additions(added)
+        yield from self._recorder.moves(moved, self._lost)
+        yield from self._recorder.additions(added, self._lost)
 
     def _origin(self, seen: FileSnapshot, alike: Sequence[Place], spelled: Place | None) -> Proposal | None:
         """Return the row of a found file whose content is as it was, as a proposal."""

@@ -49,6 +49,21 @@ def test_a_photo_deleted_before_it_was_recorded_is_removed(pawsort: Followed, lo
     assert lost.ids == frozenset()
 
 
+def test_a_photo_at_the_place_of_one_that_was_deleted_before_it_was_recorded_is_followed(
+    pawsort: Followed, lost: Lost
+) -> None:
+    """Each of the two rows waited for the other: for a free place, and for a place without a file."""
+    [id] = lost.ids
+    other = pawsort.file(b"b.jpg", b"2", "dogs")
+    os.unlink(pawsort.at("cats/a.jpg"))
+    pawsort.move("dogs/b.jpg", "cats/a.jpg")
+    pawsort.follow()
+    assert pawsort.state(other)[:2] == ("filed", "cats")
+    pawsort.follow()
+    assert (pawsort.state(id)[0], lost.ids) == ("removed", frozenset())
+    assert pawsort.found() == []
+
+
 def test_a_photo_edited_before_it_was_recorded_is_filed(pawsort: Followed, lost: Lost) -> None:
     [id] = lost.ids
     pawsort.put("cats/a.jpg", b"cropped")
