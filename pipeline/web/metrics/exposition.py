@@ -64,4 +64,6 @@ def _number(value: float) -> str:
 
 
 def _escaped(label: str) -> str:
+    """Return a label as it is written; bytes of a path that are not UTF-8 must not end a scrape."""
+    label = label.encode("utf-8", "backslashreplace").decode()
     return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as CallTimeout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -89,7 +88,7 @@ class Scraper:
         yield of_worker.moment(
             "pawsort_last_report_timestamp_seconds", _LAST_REPORT, _result(reported, until)
         )
-        up = [({"kind": kind, "path": _shown(path)}, call) for (kind, path), call in reachable.items()]
+        up = [({"kind": kind, "path": os.fspath(path)}, call) for (kind, path), call in reachable.items()]
         samples = [(labels, float(_result(call, until) is True)) for labels, call in up]
         yield gauge("pawsort_folder_up", "1 if the server can list the folder.", *samples)
 
@@ -139,7 +138,7 @@ def _result(call: Future[T], until: float) -> T | None:
     """Return the result of a call; None if it fails, or has not returned at `until`."""
     try:
         return call.result(max(0.0, until - time.monotonic()))
-    except (CallTimeout, DatabaseError, OSError):
+    except (DatabaseError, OSError):  # TimeoutError is an OSError
         return None
 
 
@@ -159,7 +158,3 @@ def _written_at(path: Path) -> float | None:
         return path.stat().st_mtime
     except FileNotFoundError:
         return None
-
-
-def _shown(path: Path) -> str:
-    return os.fspath(path).encode("utf-8", "backslashreplace").decode()

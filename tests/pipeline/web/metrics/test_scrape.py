@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import threading
@@ -204,6 +205,11 @@ def test_metrics_are_written_as_prometheus_reads_them() -> None:
         '# HELP c_seconds C.\n# TYPE c_seconds histogram\nc_seconds_bucket{le="0.5"} 1\n'
         'c_seconds_bucket{le="1"} 1\nc_seconds_bucket{le="+Inf"} 3\nc_seconds_sum 7.5\nc_seconds_count 3\n'
     )
+
+
+def test_a_path_that_is_not_utf_8_is_shown_in_escapes() -> None:
+    written = text([gauge("up", "Up.", ({"path": os.fsdecode(b"/in\xff")}, 1.0))])
+    assert written.encode().endswith(b'up{path="/in\\\\udcff"} 1\n')
 
 
 def test_names_and_units_are_as_prometheus_asks(busy: Installation) -> None:
