@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test long lint bench soak hands photographer sweep fuzz mutations pictures lock clean
+.PHONY: help run setup test long lint bench soak hands photographer sweep fuzz mutations pictures lock release audit clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,8 +63,14 @@ lock: ## choose the newest versions that fit and write both locks (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml $(EXTRAS) --group dev -c requirements.lock -o requirements-dev.lock
 
+release: $(VENV)/dev.stamp ## build the wheel in dist/, install it in a clean environment and try every command there
+	@PYTHON=$(PYTHON) ./scripts/check_release.sh $(BIN)/python
+
+audit: ## look up the packages of the lock in the database of known vulnerabilities of PyPI (needs the internet)
+	@PYTHON=$(PYTHON) ./scripts/audit_packages.sh requirements.lock
+
 clean: ## remove the environment and all caches, never photos or the database
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/runtime.stamp: requirements.lock pyproject.toml

@@ -36,6 +36,11 @@ REASONS = {
 }
 """Texts by reason; docs/troubleshooting.md says what to do about each."""
 
+FAILURES = tuple(
+    reason for reason in REASONS if reason not in ("low_confidence", "neither", "both", "imported")
+)
+"""Reasons for which a file fails; the others are of photos."""
+
 
 def because(reason: str | None) -> str:
     """Return a reason as the clause of a sentence; an unknown one is shown as it is."""

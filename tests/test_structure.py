@@ -37,8 +37,8 @@ ORDERS = (
     ),
     (
         "pipeline.web", "pipeline.web.routes.learning", "pipeline.web.routes.browse", "pipeline.web.routes",
-        "pipeline.web.downloads", "pipeline.web.services", "pipeline.web.served_models",
-        "pipeline.web.middleware", "pipeline.web.views",
+        "pipeline.web.downloads", "pipeline.web.metrics", "pipeline.web.services",
+        "pipeline.web.served_models", "pipeline.web.middleware", "pipeline.web.views",
     ),
     (
         "models.learning", "models.learning.fitting", "models.training", "models.evaluation",

@@ -109,6 +109,13 @@ def versions(engine: Engine, ids: Collection[int]) -> dict[int, int]:
     return found
 
 
+def move_counts(engine: Engine) -> dict[str, int]:
+    """Count the moves that were done, by kind; an undone correction is a `correct` and an `undo`."""
+    with reading(engine) as connection:
+        done = select(moves.c.kind, func.count()).where(moves.c.done_at.is_not(None))
+        return dict(connection.execute(done.group_by(moves.c.kind)).all())
+
+
 def history(engine: Engine, id: int) -> History | None:
     """Return the history of the file `id`, None if it does not exist."""
     with reading(engine) as connection:

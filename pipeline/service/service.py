@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from db.connection.engine import open_database, reserved
 from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
-from pipeline.classifier.configured_model import load_bundle, load_in_force
+from pipeline.classifier.configured_model import load_bundle, load_in_force, outcome_folders
 from pipeline.errors import translated
 from pipeline.files.permissions import exposed, limited, own_mode
 from pipeline.learning.nightly import Learning
@@ -19,6 +19,7 @@ from pipeline.service.reporting import report_so_far, reporter
 from pipeline.service.worker_run import WorkerRun
 from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
+from pipeline.worker import counters
 from pipeline.worker.held_file import InProgressFile
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
@@ -73,7 +74,10 @@ def run(
             follower = Follower(engine, settings, bundle.folders, lost=lambda: worker.in_flight.missing_files)
         labels = follower.labels if follower else None
         change = model_change(settings, engine, switch, labels) if switch else None
-        worker = Worker(settings, bundle, engine, model, change_model=change, on_filed=on_filed)
+        counted = counters.resumed(settings.state / counters.FILE_NAME, outcome_folders(bundle))
+        worker = Worker(
+            settings, bundle, engine, model, change_model=change, on_filed=on_filed, counters=counted
+        )
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
         code = WorkerRun(settings, worker, model, switch, engine, learning, follower).live(once)
         if once:

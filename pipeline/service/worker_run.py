@@ -26,7 +26,7 @@ from pipeline.processes import collect_signals
 from pipeline.reports.schedule import ReportSchedule, Schedule
 from pipeline.service.reporting import WorkersReporter
 from pipeline.settings.config import Settings
-from pipeline.worker import heartbeat
+from pipeline.worker import counters, heartbeat
 from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State
 from pipeline.worker.loop import Worker
 
@@ -134,6 +134,9 @@ class WorkerRun:
             log.log(level, "health is %s%s", beat.health, "".join(f"; {r}" for r in beat.reasons))
         with contextlib.suppress(OSError):
             beat.write(self._settings.state / heartbeat.FILE_NAME)
+        self._worker.counters.follow_starts(self._classifier.starts)
+        with contextlib.suppress(OSError):  # written with the next beat
+            self._worker.counters.write(self._settings.state / counters.FILE_NAME)
 
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker

@@ -14,7 +14,7 @@ from db.connection import paths_in_urls
 from pipeline.errors import SettingsError
 from pipeline.settings.ranges import NAME_BYTES, PATH_BYTES
 
-_OF_THE_STATE = frozenset({"heartbeat.json", "ended.json", "spool"})
+_OF_THE_STATE = frozenset({"heartbeat.json", "counters.json", "ended.json", "spool"})
 _OF_THE_KERNEL = (Path("/proc"), Path("/sys"))
 
 

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from pipeline.child_process import Main
 from pipeline.learning.learning_process import LearningProcess
 from pipeline.settings.config import Settings
+from pipeline.web.metrics.scrape import Scraper
 from pipeline.web.middleware import openapi, problems
 from pipeline.web.middleware.conditional import Conditional
 from pipeline.web.middleware.guard import SecurityMiddleware
@@ -83,6 +84,7 @@ def create_app(
         lifespan=_lifespan,
     )
     context = app.state.context = _make_context(settings, routers, classifier, learn, report)
+    app.state.scraper = Scraper(context)
     problems.register(app)
     app.add_middleware(Conditional)
     app.add_middleware(

@@ -155,7 +155,7 @@ class ClaimStep:
             spool = os.path.join(self._spool, os.fsencode(row.spool_name))
             inbox = os.fsencode(file.inbox)
             link = (inbox, file.source) if file.action == "symlink" else None
-            taken = InProgressFile(row.id, inbox, file.source, spool, file.identity)
+            taken = InProgressFile(row.id, inbox, file.source, spool, file.identity, seen_at=file.seen_at)
             self._outside.append(taken._replace(action=file.action, link=link, companions=file.companions))
 
     def _sync_copies(self) -> None:

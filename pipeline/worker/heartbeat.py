@@ -157,8 +157,14 @@ def _parse(values: dict[str, Any]) -> Heartbeat:
     for name in _MOMENTS:
         values[name] = datetime.fromisoformat(values[name]) if values[name] else None
     values["reasons"] = tuple(values["reasons"])
-    values["inboxes"] = tuple(InboxBeat(**inbox) for inbox in values["inboxes"])
-    return Heartbeat(**values)
+    values["inboxes"] = tuple(InboxBeat(**_known(InboxBeat, inbox)) for inbox in values["inboxes"])
+    return Heartbeat(**_known(Heartbeat, values))
+
+
+def _known(kind: type[Heartbeat | InboxBeat], values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a later version's worker adds, so that pages of this version go on beside it."""
+    names = {each.name for each in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def liveness(heartbeat: Heartbeat | None, now: datetime, worker_lock_held: bool) -> Liveness:

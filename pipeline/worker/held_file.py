@@ -26,6 +26,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from db.schema.records import FileDecision
@@ -45,7 +46,8 @@ class InProgressFile(NamedTuple):
     `attempts` counts how often it was decoded alone. `resumed`: an earlier run, or try, may have interrupted
     its last rename half way. `companions` are the names, as they arrived, of the files that travel with it.
     `action` is how it is taken, None if it is moved; `link` is the original that its symbolic link names,
-    None for any other file. A named tuple, for the same reason as `FileDecision`.
+    None for any other file; `seen_at` is when its inbox first saw it. A named tuple, for the same reason as
+    `FileDecision`.
     """
 
     id: int
@@ -61,6 +63,7 @@ class InProgressFile(NamedTuple):
     arrived: bytes = b""
     action: str | None = None
     link: Original | None = None
+    seen_at: datetime | None = None
 
     @property
     def target(self) -> bytes | None:

@@ -27,6 +27,7 @@ from pipeline.watch.inbox import Inbox
 from pipeline.watch.stability import FileSnapshot
 from pipeline.worker.claim import ClaimStep
 from pipeline.worker.classify import ClassifyStep
+from pipeline.worker.counters import Counters
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 from pipeline.worker.in_flight import InFlight
 from pipeline.worker.intake import Intake
@@ -48,8 +49,8 @@ class Worker:
     """Move files from the inboxes to their folders, one `step` at a time.
 
     The caller holds the locks and gives an open database. `change_model` is called in each step, and returns
-    the bundle of the classifier once that has changed. `on_filed` is called with each filed batch; `clock`
-    gives UTC, `monotonic` seconds of a clock that never goes back.
+    the bundle of the classifier once that has changed. `on_filed` is called with each filed batch; `counters`
+    go on from those of earlier runs. `clock` gives UTC, `monotonic` seconds of a clock that never goes back.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Worker:
         *,
         change_model: Callable[[], Bundle | None] | None = None,
         on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
+        counters: Counters | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,6 +70,7 @@ class Worker:
         self._originals = OriginalMemory(engine, settings.watch.rescan_seconds, monotonic, clock)
         self.inboxes = [self._inbox(path, monotonic, clock) for path in settings.inboxes]
         self.outcomes: Counter[str] = Counter()
+        self.counters = counters or Counters()
         self.last_filed: tuple[datetime, InProgressFile] | None = None
         self.trouble: str | None = None
         self._model = AnsweringModel(settings, bundle)
@@ -196,6 +199,7 @@ class Worker:
             self._claim()
         for file in self.in_flight.claim.bring_in():
             classify.enqueue(file)
+            self.counters.arrived += 1
         if taking and self._classifier.ready():
             place.enqueue_classified(classify.submit())
         place.enqueue_classified(classify.collect(self._poll_seconds))
@@ -226,7 +230,8 @@ class Worker:
         now = self._monotonic()
         outcomes = Counter(str(file.outcome) for file in filed)
         self.outcomes += outcomes
-        self.last_filed = (self._clock(), filed[-1])
+        self.last_filed = (at := self._clock(), filed[-1])
+        self.counters.count_filed(filed, at)
         self._lately.append((now, len(filed)))
         parts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
         log.info("filed %d in %.2f s: %s", len(filed), now - self._batch_began, parts)

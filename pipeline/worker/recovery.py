@@ -132,7 +132,9 @@ class Recovery:
     def _file(self, entry: Entry) -> InProgressFile:
         decision = None
         if entry.verdict is not None:
-            decision = FileDecision(entry.id, entry.verdict, destination=entry.destination)
+            decision = FileDecision(
+                entry.id, entry.verdict, reason=entry.reason, destination=entry.destination
+            )
         return InProgressFile(
             id=entry.id,
             inbox=os.fsencode(entry.inbox),
@@ -146,6 +148,7 @@ class Recovery:
             action=entry.action,
             link=entry.link,
             companions=entry.companion_names,
+            seen_at=entry.seen_at,
         )
 
     def _is_still_outside(self, file: InProgressFile) -> bool:

@@ -110,6 +110,11 @@ def read(
     own, drift = own_threshold.described(settings), drift_alarms.read(settings.state)
     if problem:
         return Status(worker, pid, {}, beat, problem, own, drift)
+    return Status(worker, pid, counts_of(engine, count), beat, None, own, drift)
+
+
+def counts_of(engine: Engine | None, count: Callable[[Engine], dict[str, int]]) -> dict[str, int]:
+    """Count the files by outcome; uncertain, failed and waiting ones come last, also if there are none."""
     counted = dict(count(engine)) if engine else {}
-    counts = {outcome: counted.pop(outcome, 0) for outcome in (UNCERTAIN, FAILED, "waiting")}
-    return Status(worker, pid, {**counted, **counts}, beat, None, own, drift)
+    last = {outcome: counted.pop(outcome, 0) for outcome in (UNCERTAIN, FAILED, "waiting")}
+    return {**counted, **last}

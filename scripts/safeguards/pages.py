@@ -53,4 +53,29 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "",
         (), ("pipeline/doctor/test_support_bundle.py::test_no_photo_no_name_and_no_secret_is_in_it",),
     ),
+    of(
+        "no scrape that waits for a database for long", "pipeline/web/metrics/scrape.py",
+        "        return call.result(max(0.0, until - time.monotonic()))\n",
+        "        return call.result(15)\n",
+        (), ("pipeline/web/metrics/test_scrape.py::test_a_folder_that_hangs_holds_nothing_up",
+             "pipeline/web/metrics/test_scrape.py::test_without_postgresql_all_else_is_answered_soon"),
+    ),
+    of(
+        "the question to the database beside cached counts", "pipeline/web/metrics/scrape.py",
+        "            schema_version(engine)",
+        "            pass",
+        (), ("pipeline/web/metrics/test_scrape.py",),
+    ),
+    of(
+        "totals that never fall", "pipeline/web/metrics/scrape.py",
+        "            growth = max(0, counted - self._seen.get(name, 0))\n",
+        "            growth = counted - self._seen.get(name, 0)\n",
+        (), ("pipeline/web/metrics/test_scrape.py::test_rows_that_are_deleted_lower_no_total",),
+    ),
+    of(
+        "counters that go on after a restart", "pipeline/worker/counters.py",
+        "        counters = read(path) or Counters()\n",
+        "        counters = Counters()\n",
+        (), ("pipeline/worker/test_counters.py", "pipeline/service/test_service.py"),
+    ),
 )  # fmt: skip

@@ -56,3 +56,11 @@ def test_a_file_refused_unread_has_no_equals(ledger: Ledger, engine: Engine) -> 
     found = overview.history(engine, first)
     assert found is not None
     assert found.same == ()
+
+
+def test_moves_are_counted_by_kind_once_they_are_done(ledger: Ledger, engine: Engine) -> None:
+    first, second = filed(ledger), filed(ledger, destination=b"/f/2")
+    done = ledger.begin_move(first, "correct", b"/sorted/dogs/a", "dogs", "dog", "ann", later(1))
+    ledger.finish_move(done.id, later(2))
+    ledger.begin_move(second, "correct", b"/sorted/dogs/b", "dogs", "dog", "ann", later(3))
+    assert overview.move_counts(engine) == {"correct": 1}

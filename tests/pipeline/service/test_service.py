@@ -13,7 +13,7 @@ from pipeline.errors import DatabaseError, LockError, PawsortError
 from pipeline.service import reporting, service, worker_run
 from pipeline.settings import config
 from pipeline.settings.config import Settings
-from pipeline.worker import startup
+from pipeline.worker import counters, startup
 from pipeline.worker.heartbeat import FILE_NAME, read
 from tests.support.installation import SMALL, Installation
 from tests.support.stub_classifier import BUNDLE, StubClassifier
@@ -96,6 +96,16 @@ def test_the_last_sign_of_life_says_stopped_and_how_it_watched(settings: Setting
     assert beat is not None
     assert (beat.state, beat.health, beat.model) == ("stopped", "ok", "stub")
     assert [(inbox.path, inbox.mode) for inbox in beat.inboxes] == [(str(settings.inboxes[0]), "polling")]
+
+
+def test_each_run_writes_its_counters_and_the_next_goes_on_with_them(settings: Settings) -> None:
+    once(settings)
+    for number in (1, 2):
+        drop(settings, f"{number}.jpg", b"<cat>%d" % number)
+        once(settings)
+        counted = counters.read(settings.state / counters.FILE_NAME)
+        assert counted is not None
+        assert counted.filed == {"cats": number, "dogs": 0, "uncertain": 0, "failed": 0}
 
 
 def test_once_writes_todays_report(settings: Settings) -> None:

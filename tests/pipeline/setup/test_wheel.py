@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from scripts import smoke_commands
+from tests.support import runtime_environment
 from tests.support.pictures import encode, scene
 
-pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[3]
-PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
 @pytest.fixture(scope="module")
@@ -27,21 +25,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "source").mkdir()
     subprocess.run(["tar", "-xf", archive, "-C", folder / "source"], check=True)
     options = ["--no-deps", "--no-build-isolation", "--wheel-dir", folder]
-    subprocess.run([*PIP, "wheel", folder / "source", *options], check=True)
+    subprocess.run([*runtime_environment.PIP, "wheel", folder / "source", *options], check=True)
     [made] = folder.glob("*.whl")
     return made
 
 
 @pytest.fixture(scope="module")
 def pawsort(wheel: Path) -> Path:
-    """The command of the wheel, in an environment that takes all other packages from this one."""
-    environment = wheel.parent / "environment"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-    python = environment / "bin" / "python"
-    subprocess.run([*PIP, "--python", python, "install", "--no-deps", wheel], check=True)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
-    (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    return environment / "bin" / "pawsort"
+    """The command of the wheel, where only the packages are that the wheel asks for, without extras."""
+    return runtime_environment.make(wheel, wheel.parent / "environment")
 
 
 def test_it_has_every_file_of_the_packages(wheel: Path) -> None:
@@ -56,6 +48,16 @@ def test_it_has_every_file_of_the_packages(wheel: Path) -> None:
         assert expected - set(packed.namelist()) == set()
 
 
+def test_every_command_works_with_the_packages_that_the_wheel_asks_for(pawsort: Path, tmp_path: Path) -> None:
+    for name in ("pytest", "fastapi", "sklearn"):
+        words = [pawsort.with_name("python"), "-c", f"import {name}"]
+        assert b"ModuleNotFoundError" in subprocess.run(words, cwd="/", capture_output=True).stderr, name
+    home = tmp_path / "pets"
+    steps = (*smoke_commands.QUICK, smoke_commands.Step("serve", "'pawsort[web]'", 2))
+    assert [*smoke_commands.helps(pawsort), *smoke_commands.run(pawsort, home, steps)] == []
+
+
+@pytest.mark.long
 def test_an_installation_is_made_and_files_a_photo(pawsort: Path, tmp_path: Path) -> None:
     home = tmp_path / "pets"
     environment = {"PATH": os.environ["PATH"], "PAWSORT_CONFIG": str(home / "config.yaml")}

@@ -76,7 +76,7 @@ def test_the_files_of_pages_are_sent_whole_whatever_range_is_asked_for(
     assert "accept-ranges" not in found.headers
 
 
-@pytest.mark.parametrize("path", ["/today", "/today/now", "/api/status", "/metrics", "/reports"])
+@pytest.mark.parametrize("path", ["/today", "/today/now", "/api/status", "/reports"])
 def test_a_folder_that_cannot_be_read_is_named_and_no_defect(
     pawsort: Installation, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:

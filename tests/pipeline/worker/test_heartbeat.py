@@ -70,6 +70,14 @@ def test_an_unknown_format_gives_no_heartbeat(tmp_path: Path, text: str) -> None
     assert heartbeat.read(path) is None
 
 
+def test_what_the_worker_of_a_later_version_adds_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "heartbeat.json"
+    values = BEAT.as_dict() | {"added": 1}
+    values["inboxes"] = [inbox | {"added": 1} for inbox in values["inboxes"]]
+    path.write_text(json.dumps(values))
+    assert heartbeat.read(path) == BEAT
+
+
 def test_a_missing_file_gives_no_heartbeat(tmp_path: Path) -> None:
     assert heartbeat.read(tmp_path / "heartbeat.json") is None
 

@@ -289,8 +289,10 @@ def test_metrics_are_in_the_format_of_prometheus(client: TestClient, pawsort: In
     assert f'pawsort_model_info{{model="pets@2",sha256="{"a" * 64}"}} 1' in lines
     assert {"pawsort_model_version 2", "pawsort_model_refused 1"} <= set(lines)
     assert r'pawsort_inbox_up{inbox="/in\n\"b\\ox"} 1' in lines
-    names = [line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")]
-    assert {f"# TYPE {name} gauge" for name in names} <= set(lines)
+    names = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
+    totals = {name for name in names if name.endswith("_total")}
+    assert {f"# TYPE {name} gauge" for name in names - totals} <= set(lines)
+    assert {f"# TYPE {name} counter" for name in totals} <= set(lines)
 
 
 def test_a_locked_database_is_said_soon(
