@@ -129,10 +129,21 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "files on their way into a folder are not added",
         "pipeline/by_hand/recorder.py",
-        "        return set(paths) - busy\n",
-        "        return set(paths)\n",
+        "        return set(paths) - expected - ",
+        "        return set(paths) - ",
         (),
         (f"{_BUSY}a_file_that_the_worker_has_not_recorded_yet_is_not_added",),
+    ),
+    of(
+        "the place of a lost file is free",
+        "pipeline/by_hand/recorder.py",
+        ".difference(lost)\n",
+        "\n",
+        (),
+        (
+            "pipeline/by_hand/test_unrecorded_files.py::"
+            "test_a_photo_at_the_place_of_one_that_was_deleted_before_it_was_recorded_is_followed",
+        ),
     ),
     of(
         "a last look at each file before it is recorded",
