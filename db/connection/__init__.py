@@ -1,4 +1,4 @@
 """Open, lock and version the database; translate its errors.
 
-Imports nothing of Pawsort.
+Imports `schema`.
 """

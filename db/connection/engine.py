@@ -25,6 +25,7 @@ from db.connection.errors import (
     translated,
 )
 from db.connection.versions import check_version, migrate, version
+from db.migrations import REVISIONS
 
 __all__ = [
     "DatabaseError",
@@ -38,6 +39,7 @@ __all__ = [
     "exists",
     "forget_connections",
     "open_database",
+    "outdated",
     "reading",
     "reserved",
     "schema_version",
@@ -101,6 +103,23 @@ def schema_version(engine: Engine) -> str | None:
     """Return the version of a database's schema; raises DatabaseError."""
     with reading(engine) as connection:
         return version(connection, location(engine.url))
+
+
+def outdated(url: str) -> str | None:
+    """Return the version of a database that `upgrade` would migrate, None if there is nothing to migrate.
+
+    Raises DatabaseError.
+    """
+    address = parse(url)
+    if is_absent(address):
+        return None
+    _refuse_empty(address)
+    engine = _create_engine(address, "read")
+    try:
+        found = schema_version(engine)
+    finally:
+        engine.dispose()
+    return None if found in (None, REVISIONS[-1]) else found
 
 
 def upgrade(url: str, file_mode: int = FILE_MODE) -> None:

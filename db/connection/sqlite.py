@@ -39,8 +39,7 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float) -> tuple[Eng
     """
     path = path_of(address)
     # rw, unlike the default rwc, never makes a file.
-    how = _reading(path) if read_only else "mode=rw"
-    uri = f"file:{urllib.parse.quote(os.fsencode(path))}?{how}"
+    uri = reading_uri(path) if read_only else f"file:{urllib.parse.quote(os.fsencode(path))}?mode=rw"
     engine = create_engine(
         address,
         hide_parameters=True,
@@ -74,6 +73,11 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float) -> tuple[Eng
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine, place
+
+
+def reading_uri(path: str) -> str:
+    """Return the URI by which SQLite opens an existing file to read it."""
+    return f"file:{urllib.parse.quote(os.fsencode(path))}?{_reading(path)}"
 
 
 def _reading(path: str) -> str:

@@ -33,6 +33,7 @@ from pipeline.cli.query_command import export, query
 from pipeline.cli.report_command import report
 from pipeline.cli.serve_command import require_pages, serve
 from pipeline.cli.setup_commands import config_app, db_app, init, learn, models, promote, rollback
+from pipeline.cli.upkeep_commands import backup, restore
 from pipeline.errors import DatabaseError, PawsortError, SettingsError
 from pipeline.logs import printable_lines
 
@@ -149,9 +150,10 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool, format: Format = 
         return 0
     with filing_progress(show=once) as on_filed:
         beside = pages_beside(config.absolute()) if pages else nullcontext()
-        learn = [*interpreter(NICENESS), "learn", "--config", str(config.absolute())]
+        path = config.absolute()
+        learn = [*interpreter(NICENESS), "learn", "--config", str(path)]
         working_folder.leave()
-        return service.run(settings, once=once, on_filed=on_filed, beside=beside, learn=learn)
+        return service.run(settings, once=once, on_filed=on_filed, beside=beside, learn=learn, config=path)
 
 
 @app.command()
@@ -188,7 +190,7 @@ def status(
 
 for _command in (
     init, query, export, report, doctor, classify, correct, undo, retry, check, learn, models, promote,
-    rollback, train, evaluate, serve,
+    rollback, train, evaluate, serve, backup, restore,
 ):  # fmt: skip
     app.command()(_command)
 

@@ -52,7 +52,7 @@ def doctor(
         found: list[Problem] | list[Repair] = list(_repaired(settings, hashes))
         left = sum(not each.done for each in found)  # type: ignore[union-attr]
     else:
-        found = list(_examined(settings, hashes))
+        found = list(examined(settings, hashes))
         left = len(found)
     _print(found, json)
     if bundle is not None:
@@ -69,7 +69,8 @@ def _print(found: list[Problem] | list[Repair], json: bool) -> None:
         print("\n".join(map(str, found)) or "no problems: rows, files and folders agree")
 
 
-def _examined(settings: Settings, hashes: bool) -> Iterator[Problem]:
+def examined(settings: Settings, hashes: bool) -> Iterator[Problem]:
+    """Yield what `doctor` finds, without changing anything. Raises DatabaseError."""
     from pipeline.doctor.check import examine
 
     with _database_or_none(settings) as engine:

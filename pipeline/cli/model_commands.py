@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from models.networks import recipes
-from pipeline.cli.options import Json, integer, real
-from pipeline.cli.recipe_options import changes, with_recipe_flags
+from pipeline.cli.options import Json, changes, integer, real, with_recipe_flags
 from pipeline.errors import PawsortError, SettingsError, translated
 from pipeline.settings.config import load
 from pipeline.settings.sections import EngineKind, LogSettings

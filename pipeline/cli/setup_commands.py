@@ -92,15 +92,23 @@ def config_show(config: Config = DEFAULT, json: Json = False) -> None:
 
 
 @db_app.command("upgrade")
-def db_upgrade(config: Config = DEFAULT) -> None:
-    """Make the database, or migrate it to this version.
+def db_upgrade(
+    config: Config = DEFAULT,
+    no_backup: Annotated[
+        bool, typer.Option("--no-backup", help="Make no backup into `backup.folder` before.")
+    ] = False,
+) -> None:
+    """Make the database, or migrate it to this version, after a backup.
 
     Example: pawsort db upgrade
     """
     from db.connection.engine import upgrade
+    from pipeline.backup.scheduled import before_upgrade
     from pipeline.files.permissions import limited, make_folder, own_mode
 
     settings = load(config)
+    if not no_backup and (made := before_upgrade(settings, config)):
+        print(f"backed up as {made}")
     settings.state.parent.mkdir(parents=True, exist_ok=True)
     with translated(), limited(settings.permissions):
         make_folder(settings.state)

@@ -1,10 +1,10 @@
 """Repair findings of `doctor` where that is safe: no file is deleted or overwritten, no class is guessed.
 
 A repair records the facts through the ledger's transitions: a file without a row gets one with the reason
-`imported`; the row of a file that was moved by hand gets its new path; a file without a row in the spool is
-processed; an interrupted move is finished; a superseded row ends. Each repair is one
-transaction, or one that recovery finishes, so an interrupted repair can be run again. Other findings stay,
-each with the reason.
+`imported`; the row of a file that was moved by hand gets its new path; an unfinished row whose file was filed
+meanwhile, as after a backup was restored, becomes that of this file; a file without a row in the spool is
+processed; an interrupted move is finished; a superseded row ends. Each repair is one transaction, or one that
+recovery finishes, so an interrupted repair can be run again. Other findings stay, each with the reason.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from db.ledger.by_hand import HandMove
+from db.ledger.by_hand import record as record_by_hand
 from db.ledger.imported import Found, record
-from db.ledger.ledger import Entry, Ledger
+from db.ledger.ledger import Entry, FileDecision, Ledger
 from db.queries import integrity
 from db.schema.file_names import escape
+from db.schema.tables import IMPORTED
 from pipeline.companions.moving import beside
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.corrections.recorded_move import Change, Mover
@@ -95,6 +98,7 @@ class _Repairer:
         self._ledger = Ledger(engine, os.fsencode(settings.spool))
         self._sorted = os.fsencode(settings.sorted)
         self._missing: dict[str, list[tuple[Problem, Entry]]] = {}
+        self._unread: list[tuple[Problem, Entry]] = []
         self._page: list[tuple[Problem, Found]] = []
         self._moves: dict[int, Change] | None = None
 
@@ -103,16 +107,16 @@ class _Repairer:
         for problem in examine(self._engine, self._settings, hashes):
             if problem.kind == "superseded" and os.path.lexists(problem.path):
                 yield self._end(problem)
-            elif problem.kind in ("missing", "superseded") and (entry := self._filed(problem)):
-                self._missing.setdefault(str(entry.sha256), []).append((problem, entry))
+            elif problem.kind in ("missing", "superseded", "unfinished") and (entry := self._lost(problem)):
+                self._expect(problem, entry)
             elif problem.kind == "unrecorded":
                 yield from self._unrecorded(problem)
             else:
                 yield self._repair(problem)
         yield from self._record_page()
-        for pairs in self._missing.values():
+        for pairs in (*self._missing.values(), self._unread):
             for problem, entry in pairs:
-                if os.path.lexists(entry.path or b""):
+                if entry.state == "filed" and os.path.lexists(entry.path or b""):
                     yield Repair(problem, True, "repaired: the file is in its place again")
                 elif problem.kind == "superseded" and may_end(self._engine, entry, self._sorted):
                     yield self._end(problem)
@@ -144,12 +148,22 @@ class _Repairer:
             return self._relocate(problem, problem.relocation)
         return Repair(problem, False, _LEFT[problem.kind])
 
-    def _filed(self, problem: Problem) -> Entry | None:
-        """Return the row of a filed file that is missing, if its content or its new row is known."""
+    def _lost(self, problem: Problem) -> Entry | None:
+        """Return the row of a file that is missing and may be found: its content, version or row is known."""
         for entry in self._ledger.entries([problem.id] if problem.id is not None else []):
-            if entry.state == "filed" and (entry.sha256 or problem.kind == "superseded"):
+            if entry.state == "filed":
+                return entry if entry.sha256 or problem.kind == "superseded" else None
+            # The original of a copy stays, so that its row is not missing.
+            may_be_filed = problem.kind == "missing" or entry.action is not None
+            if may_be_filed and not os.path.lexists(self._settings.spool / entry.spool_name):
                 return entry
         return None
+
+    def _expect(self, problem: Problem, entry: Entry) -> None:
+        if entry.state == "filed" or entry.sha256:
+            self._missing.setdefault(str(entry.sha256), []).append((problem, entry))
+        else:
+            self._unread.append((problem, entry))
 
     # --- folders that were moved or renamed -------------------------------------------------------------
 
@@ -207,24 +221,58 @@ class _Repairer:
             yield Repair(problem, False, "left: it is empty, or a program is writing to it")
             return
         found = Found(problem.path, os.fsdecode(outcome), source, identity, sha256)
-        if self._missing.get(sha256):
-            yield from self._follow(problem, found)
+        if lost := self._taken_from_expected(found):
+            yield from self._follow(problem, found, *lost)
             return
         self._page.append((problem, found))
         if len(self._page) >= PAGE:
             yield from self._record_page()
 
-    def _follow(self, problem: Problem, found: Found) -> Iterator[Repair]:
-        """Record the new place of a filed file; its correction is kept only if the folder is the same."""
-        gone, entry = self._missing[str(found.sha256)].pop()
+    def _taken_from_expected(self, found: Found) -> tuple[Problem, Entry] | None:
+        """Return the missing file, by its content or else its version, that a file without a row is."""
+        if pairs := self._missing.get(str(found.sha256)):
+            return pairs.pop()
+        for pair in self._unread:
+            entry = pair[1]
+            same = (entry.dev, entry.ino) == found.identity[:2] or entry.name == os.path.basename(found.path)
+            if same and entry.is_version(found.identity):
+                self._unread.remove(pair)
+                return pair
+        return None
+
+    def _follow(self, problem: Problem, found: Found, gone: Problem, entry: Entry) -> Iterator[Repair]:
+        """Record the new place of a file; a correction is kept only if the folder is the same."""
+        if entry.state == "filed":
+            self._record_move(entry, found)
+        else:
+            self._record_arrival(entry, found)
+        yield Repair(gone, True, f"repaired: found at {escape(found.path)}; its row names this path now")
+        was = escape(entry.path or entry.name)
+        yield Repair(problem, True, f"repaired: it is the file that was recorded as {was}")
+
+    def _record_arrival(self, entry: Entry, found: Found) -> None:
+        """Record that the file of an unfinished row has been filed: it was, after a backup was taken."""
+        if entry.state == "decided":
+            kept = entry.verdict == found.outcome
+            was = entry.destination or b""
+            move = HandMove(
+                entry.id, "move", "decided", was, found.path, BY, kept, found.outcome, None, found.identity
+            )
+            record_by_hand(self._engine, [move], self._now())
+            return
+        known = FileDecision(
+            entry.id, found.outcome, reason=IMPORTED, destination=found.path, sha256=found.sha256
+        )
+        self._ledger.decide([known], self._now())
+        self._ledger.file([entry.id], self._now())
+
+    def _record_move(self, entry: Entry, found: Found) -> None:
         stays = entry.outcome == found.outcome
         corrected_to = entry.corrected_to if stays else None
         move = self._ledger.begin_move(
             entry.id, "correct", found.path, found.outcome, corrected_to, BY, self._now(), via="doctor"
         )
         self._ledger.finish_move(move.id, self._now())
-        yield Repair(gone, True, f"repaired: found at {escape(found.path)}; its row names this path now")
-        yield Repair(problem, True, f"repaired: it is the file that was filed as {escape(entry.path or b'')}")
 
     def _record_page(self) -> Iterator[Repair]:
         page, self._page = self._page, []

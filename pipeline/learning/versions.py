@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 FOLDER = "models"  # in the state folder
 IN_FORCE = "in_force.json"
 LEARNT = "learnt.json"
-_LAST = "last_version"
+LAST = "last_version"
 LOCK_SECONDS = 10.0
 
 
@@ -160,7 +160,7 @@ def next_version(settings: Settings) -> int:
     with limited(settings.permissions), _locked(settings, known):
         before = Record.numbers_in(known.record_path) | {*known.numbers(), _last(known)}
         number = max(before, default=0) + 1
-        replace_file(known.folder / _LAST, [str(number).encode()])
+        replace_file(known.folder / LAST, [str(number).encode()])
     return number
 
 
@@ -256,7 +256,7 @@ def _record_or_new(known: Family) -> Record:
 
 def _last(known: Family) -> int:
     try:
-        return int((known.folder / _LAST).read_bytes())
+        return int((known.folder / LAST).read_bytes())
     except (OSError, ValueError):
         return 0
 

@@ -84,14 +84,19 @@ class ReportSchedule:
 
 
 class Schedule:
-    """Write reports in a thread of this process until `stop`; `clock` returns an aware time."""
+    """Write reports in a thread of this process until `stop`; `clock` returns an aware time.
+
+    Other nightly work has the same needs; `name` is that of the work in the log.
+    """
 
     def __init__(
         self,
         reporter: Reporter,
         agenda: ReportSchedule,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        name: str = "reports",
     ) -> None:
+        self._name = name
         self._reporter = reporter
         self._agenda = agenda
         self._clock = clock
@@ -114,7 +119,7 @@ class Schedule:
     def wake(self) -> None:
         """Check for due reports, if a check is due and none is running."""
         if not self._writing.acquire(blocking=False):
-            logger.info("reports are still being written; the next check is in %d s", WAKE_SECONDS)
+            logger.info("%s: still at work; the next check is in %d s", self._name, WAKE_SECONDS)
             return
         try:
             now = self._clock()
@@ -138,7 +143,8 @@ class Schedule:
         if self._writing.acquire(timeout=STOP_SECONDS):
             self._writing.release()
         else:
-            logger.warning("a report does not finish, perhaps on a network share; stopping without it")
+            why = "what it does takes long, perhaps on a network share; stopping without it"
+            logger.warning("%s: %s", self._name, why)
 
     def _look(self, now: datetime) -> None:
         try:
@@ -149,7 +155,7 @@ class Schedule:
             self._fail(now, in_words(error))
         except Exception as error:
             # An unexpected error must not end all later reports.
-            logger.exception("reports: unexpected error")
+            logger.exception("%s: unexpected error", self._name)
             self._fail(now, in_words(error))
         else:
             self._agenda = self._agenda.succeeded(now)
@@ -162,7 +168,8 @@ class Schedule:
 
     def _fail(self, now: datetime, problem: str) -> None:
         self._agenda = self._agenda.failed(now, problem)
-        logger.error("reports: %s; next try at %s", problem, self._agenda.next_look(now).isoformat())
+        next_look = self._agenda.next_look(now).isoformat()
+        logger.error("%s: %s; next try at %s", self._name, problem, next_look)
 
 
 def background_scheduler() -> BackgroundScheduler:

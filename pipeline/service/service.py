@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 
 from db.connection.engine import open_database, reserved
 from pipeline.by_hand.follower import Follower
@@ -15,6 +16,7 @@ from pipeline.errors import translated
 from pipeline.files.permissions import exposed, limited, own_mode
 from pipeline.learning.nightly import Learning
 from pipeline.office import packages
+from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.reporting import report_so_far, reporter
 from pipeline.service.worker_run import WorkerRun
 from pipeline.settings.config import Settings
@@ -43,11 +45,13 @@ def run(
     on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
     beside: AbstractContextManager[None] | None = None,
     learn: Sequence[str] = (),
+    config: Path | None = None,
 ) -> int:
     """Run the worker until a signal, or with `once` until every file is filed; return the exit code.
 
     `beside` is entered when this is known to be the only worker, and left when it ends. `learn` is the
-    command to run at `settings.learn.at`. Raises PawsortError when it cannot start or go on.
+    command to run at `settings.learn.at`; `config` is the settings file, for backups. Raises PawsortError
+    when it cannot start or go on.
     """
     prepare_folders(settings)
     with ExitStack() as stack:
@@ -79,7 +83,9 @@ def run(
             settings, bundle, engine, model, change_model=change, on_filed=on_filed, counters=counted
         )
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
-        code = WorkerRun(settings, worker, model, switch, engine, learning, follower).live(once)
+        housekeeping = Housekeeping.of(settings, engine, config)
+        living = WorkerRun(settings, worker, model, switch, engine, learning, follower, housekeeping)
+        code = living.live(once)
         if once:
             report_so_far(reporter(settings, engine, worker.bundle))
         return code

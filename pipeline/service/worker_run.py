@@ -24,6 +24,7 @@ from pipeline.keywords.step import KeywordStep
 from pipeline.learning.nightly import Learning
 from pipeline.processes import collect_signals
 from pipeline.reports.schedule import ReportSchedule, Schedule
+from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.reporting import WorkersReporter
 from pipeline.settings.config import Settings
 from pipeline.worker import counters, heartbeat
@@ -47,7 +48,9 @@ class WorkerRun:
         engine: Engine,
         learning: Learning,
         follower: Follower | None = None,
+        housekeeping: Housekeeping | None = None,
     ) -> None:
+        self._housekeeping = housekeeping or Housekeeping({})
         self._follower = follower
         self._settings = settings
         self._worker = worker
@@ -75,6 +78,7 @@ class WorkerRun:
                 if not once:
                     self._schedule.start()
                     self._learning.start()
+                    self._housekeeping.start()
                 folders = ", ".join(map(str, self._settings.inboxes))
                 log.info("loading model %s; drop photos into %s", self._worker.bundle.name, folders)
                 while not received and not (once and self._is_done):
@@ -87,6 +91,7 @@ class WorkerRun:
                 self._beat("stopping")
                 self._schedule.stop()
                 self._learning.stop()
+                self._housekeeping.stop()
                 if self._follower:
                     self._follower.stop()
                 self._worker.stop()
@@ -124,6 +129,7 @@ class WorkerRun:
             self._beat(self._state())
             self._schedule.follow_clock()
             self._learning.follow_clock()
+            self._housekeeping.follow_clock()
 
     def _beat(self, state: State) -> None:
         self._beat_at = monotonic()
@@ -146,8 +152,9 @@ class WorkerRun:
         health, reasons = worker.in_flight.health(
             worker.trouble, agenda.problem, wal_bytes(self._engine), refused
         )
-        if self._follower and self._follower.notes:
-            health, reasons = "degraded" if health == "ok" else health, (*reasons, *self._follower.notes)
+        notes = (*(self._follower.notes if self._follower else ()), *self._housekeeping.notes)
+        if notes:
+            health, reasons = "degraded" if health == "ok" else health, (*reasons, *notes)
         last_at, last = worker.last_filed or (None, None)
         return Heartbeat(
             pid=os.getpid(),

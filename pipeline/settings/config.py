@@ -23,10 +23,12 @@ from pipeline.settings.messages import explain, inbox_of, siblings
 from pipeline.settings.ranges import FilingAction, Folder, ModelName, Words
 from pipeline.settings.sections import (
     HIDDEN,
+    BackupSettings,
     BatchSettings,
     DecisionSettings,
     EngineKind,
     FilingSettings,
+    KeepSettings,
     LearnSettings,
     LimitSettings,
     LogSettings,
@@ -67,6 +69,8 @@ class Settings(BaseSettings):
     permissions: Permissions = "private"
     learn: LearnSettings = LearnSettings()
     report: ReportSettings = ReportSettings()
+    backup: BackupSettings = BackupSettings()
+    keep: KeepSettings = KeepSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
@@ -77,6 +81,11 @@ class Settings(BaseSettings):
     def spool(self) -> Path:
         """Folder of claimed files until they are filed."""
         return self.state / "spool"
+
+    @property
+    def backups(self) -> Path:
+        """Folder of the scheduled backups, and of those before an upgrade of the database."""
+        return _absolute(self.base, self.backup.folder)
 
     def action_of(self, inbox: Path) -> FilingAction:
         """Return how files are taken from one of the inboxes."""
@@ -134,12 +143,13 @@ class Settings(BaseSettings):
         return self
 
 
-def load(path: Path) -> Settings:
+def load(path: Path, base: Path | None = None) -> Settings:
     """Read and check the settings file `path`; the environment has priority.
 
-    Raises SettingsError, whose message has a line for each error.
+    Relative paths start at `base`, by default the folder of the file. Raises SettingsError, whose message has
+    a line for each error.
     """
-    return _checked(path, _read_yaml(path), path.absolute().parent)
+    return _checked(path, _read_yaml(path), base or path.absolute().parent)
 
 
 def defaults(base: Path) -> Settings:
@@ -158,17 +168,20 @@ def _checked(path: Path, values: dict[str, Any], base: Path) -> Settings:
         raise SettingsError(explain(path, error, Settings, PREFIX)) from error
     except (PydanticSettingsError, RecursionError) as error:
         raise SettingsError(f'environment: {error}; write lists as JSON, such as ["a", "b"]') from error
-    overlapping_folders.check(_places(settings))
+    overlapping_folders.check(places(settings))
     try:
-        overlapping_folders.check_database(settings.database_url, _places(settings))
+        overlapping_folders.check_database(settings.database_url, places(settings))
     except ValueError as error:
         raise SettingsError(f"database: {error}") from error
     return settings
 
 
-def _places(settings: Settings) -> list[tuple[str, Path]]:
-    places = [(f"inboxes.{i}", inbox) for i, inbox in enumerate(settings.inboxes)]
-    return [*places, *((name, getattr(settings, name)) for name in ("sorted", "state", "reports"))]
+def places(settings: Settings) -> list[tuple[str, Path]]:
+    """Return the folders that must not overlap, each with the name of its setting."""
+    inboxes = [(f"inboxes.{i}", inbox) for i, inbox in enumerate(settings.inboxes)]
+    # Where nothing was said of backups, a folder of older settings may lie around their default.
+    backups = [("backup.folder", settings.backups)] if settings.backup.model_fields_set else []
+    return [*inboxes, *((name, getattr(settings, name)) for name in ("sorted", "state", "reports")), *backups]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -177,6 +178,26 @@ class LearnSettings(Section):
     at: TimeOfDay | None = None
     min_new: int = Field(50, ge=1, le=1_000_000)
     promote: Literal["ask", "auto"] = "ask"
+
+
+class BackupSettings(Section):
+    """When a backup is made, in the time zone of the reports, where, and how many of these are kept."""
+
+    at: TimeOfDay | None = None
+    keep: int = Field(7, ge=1, le=10_000)
+    folder: Folder = Path("backups")
+
+
+class KeepSettings(Section):
+    """After how many days Pawsort deletes what nothing depends on; None for never.
+
+    `reports_days`: the reports of a day; `rows_days`: rows of photos that are gone; `failed_days`: files in
+    failed/, the only photos that are ever deleted.
+    """
+
+    reports_days: int | None = Field(None, ge=1, le=100_000)
+    rows_days: int | None = Field(None, ge=1, le=100_000)
+    failed_days: int | None = Field(None, ge=1, le=100_000)
 
 
 class LogSettings(Section):

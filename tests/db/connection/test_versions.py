@@ -7,7 +7,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -29,6 +28,7 @@ from db.migrations import REVISIONS
 from db.queries import listing
 from db.schema.tables import Base, files, moves, results
 from tests.db.conftest import NOON, SPOOL
+from tests.support.old_database import make_old
 
 ROOT = Path(__file__).parents[3]
 
@@ -161,15 +161,6 @@ list(listing.results(engine))
 sys.exit("alembic" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def make_old(url: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a database as the Pawsort of that version did."""
-    with monkeypatch.context() as patch:
-        newest = command.upgrade
-        patch.setattr(command, "upgrade", lambda config, _: newest(config, version))
-        patch.setattr("db.connection.versions.REVISIONS", REVISIONS[: REVISIONS.index(version) + 1])
-        upgrade(url)
 
 
 @pytest.mark.parametrize("old_version", REVISIONS[:-1])

@@ -1,0 +1,104 @@
+"""The commands for what Pawsort remembers: back it up, restore it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import DEFAULT, Config, Json, load
+
+if TYPE_CHECKING:
+    from pipeline.backup.manifest import Manifest
+    from pipeline.backup.restore import Restored
+
+
+def backup(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="The file to write, or a folder, in which a name is chosen."),
+    ],
+    config: Config = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Back up what Pawsort remembers into one file, while it works, and verify it.
+
+    Database, settings and learnt models, never photos. Only you can read the file: it may hold passwords.
+
+    Example: pawsort backup /mnt/disk/pets.zip
+    """
+    from pipeline.backup.make import make
+    from pipeline.backup.scheduled import name_at
+    from pipeline.cli.output import print_json
+
+    settings, now = load(config), datetime.now(UTC)
+    path = file / name_at(now) if file.is_dir() else file
+    manifest = make(settings, config, path, now=lambda: now)
+    if json:
+        print_json({"path": str(path), **_plain(manifest)})
+    else:
+        print(f"{path}: {_described(manifest)}, {path.stat().st_size / 1e6:.1f} MB, verified")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")],
+    config: Config = DEFAULT,
+    into: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Restore its settings too, as config.yaml in this folder."),
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Only verify the backup; write nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Restore a backup where nothing of it exists, then compare it with the folders.
+
+    Without --into it is restored where your settings say. Nothing is overwritten.
+
+    Example: pawsort restore /mnt/disk/pets.zip --into ~/pets
+    """
+    from pipeline.backup.archive import verified
+    from pipeline.backup.restore import restore as put_back
+    from pipeline.cli.output import print_json
+
+    if verify:
+        manifest = verified(file)
+        print_json(_plain(manifest)) if json else print(f"{file}: {_described(manifest)}, verified")
+        return
+    restored = put_back(file, config, into)
+    found = _problems(restored)
+    if json:
+        print_json({**_plain(restored.manifest), "migrated": restored.migrated, "problems": found})
+        return
+    print(f"restored {_described(restored.manifest)} into {restored.settings.state}")
+    if restored.migrated:
+        print("its database was migrated to the schema of this Pawsort")
+    if not found:
+        print("doctor: no problems: rows, files and folders agree")
+        return
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
+    print(
+        f"doctor: {counts}; `pawsort doctor` lists them, and `pawsort doctor --repair` repairs what is safe"
+    )
+
+
+def _problems(restored: Restored) -> dict[str, int]:
+    """Return how many problems of each kind `doctor` finds after a restore."""
+    from pipeline.cli.doctor_command import examined
+
+    return dict(Counter(str(problem.kind) for problem in examined(restored.settings, hashes=False)))
+
+
+def _plain(manifest: Manifest) -> dict[str, Any]:
+    return manifest.model_dump(mode="json")
+
+
+def _described(manifest: Manifest) -> str:
+    database = manifest.database
+    return (
+        f"the {database.kind} database of {manifest.began_at:%Y-%m-%d %H:%M:%S} UTC with "
+        f"{database.rows.get('files', 0)} rows of photos (version {database.revision}) and "
+        f"{len(manifest.files) - 1} other files"
+    )

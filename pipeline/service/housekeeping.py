@@ -1,0 +1,54 @@
+"""The nightly work of a worker beside reports and learning: backups, and what is deleted after some days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import time
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from pipeline.backup.scheduled import BackupWriter
+from pipeline.reports.schedule import Reporter, ReportSchedule, Schedule
+from pipeline.settings.config import Settings
+
+
+class Housekeeping:
+    """Nightly work, each kind in a thread of its own, by its name in the log and in the worker's health."""
+
+    def __init__(self, schedules: dict[str, Schedule]) -> None:
+        self._schedules = schedules
+
+    @classmethod
+    def of(cls, settings: Settings, engine: Engine, config: Path | None) -> Housekeeping:
+        """Return what the settings ask for; without their file, `config`, there are no backups."""
+        found: dict[str, Schedule] = {}
+        if settings.backup.at and config is not None:
+            at = time.fromisoformat(settings.backup.at)
+            found["backup"] = _scheduled(BackupWriter(settings, config, at), at, settings, "backup")
+        return cls(found)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What could not be done the last time, and why."""
+        problems = {name: schedule.agenda.problem for name, schedule in self._schedules.items()}
+        return [f"{name}: {problem}" for name, problem in problems.items() if problem]
+
+    def start(self) -> None:
+        """Start to wait for the times; what was missed is done at once."""
+        for schedule in self._schedules.values():
+            schedule.start()
+
+    def follow_clock(self) -> None:
+        """Notice a clock that was set back."""
+        for schedule in self._schedules.values():
+            schedule.follow_clock()
+
+    def stop(self) -> None:
+        """Stop; what is not finished is done after the next start."""
+        for schedule in self._schedules.values():
+            schedule.stop()
+
+
+def _scheduled(work: Reporter, at: time, settings: Settings, name: str) -> Schedule:
+    return Schedule(work, ReportSchedule(at, settings.report.zone), name=name)

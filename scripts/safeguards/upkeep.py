@@ -1,0 +1,63 @@
+# ruff: noqa: E501
+"""Safeguards: backups, moving to another place, and what is deleted after some days."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "a copy of the database of one moment", "db/connection/snapshots.py",
+        "        source.execute(\"BEGIN\")\n",
+        "",
+        (), ("db/connection/test_snapshots.py::test_a_worker_that_commits_meanwhile_is_not_waited_for",),
+    ),
+    of(
+        "the check of a copy of the database", "db/connection/snapshots.py",
+        "        if said != \"ok\":\n",
+        "        if False:\n",
+        (), ("db/connection/test_snapshots.py::test_a_damaged_database_gives_no_copy",),
+    ),
+    of(
+        "passwords out of the arguments of pg_dump", "db/connection/postgres_dump.py",
+        "        if address is not None:\n            service.write(_service(address))\n",
+        "        if address is not None:\n            command = [*command, address.render_as_string(False)]\n            service.write(_service(address))\n",
+        (), ("db/connection/test_snapshots.py::test_the_password_of_a_server_is_in_no_argument",),
+    ),
+    of(
+        "a backup verified before it has its name", "pipeline/backup/archive.py",
+        "            if found != expected:\n",
+        "            if False:\n",
+        (), ("pipeline/backup/test_backup.py::test_a_damaged_backup_is_noticed_before_anything_is_written",),
+    ),
+    of(
+        "a restore overwrites nothing", "pipeline/backup/restore.py",
+        "    if there:\n",
+        "    if False:\n",
+        (), ("pipeline/backup/test_backup.py::test_a_restore_overwrites_nothing",),
+    ),
+    of(
+        "members of a backup stay in their folder", "pipeline/backup/manifest.py",
+        "    if not known or \"\\0\" in name or \"..\" in parts or \"/\".join(parts) != name:\n",
+        "    if False:\n",
+        (), ("pipeline/backup/test_backup.py::test_a_member_that_leads_elsewhere_is_refused",),
+    ),
+    of(
+        "a backup of a newer Pawsort", "db/connection/snapshots.py",
+        "    if revision not in REVISIONS:\n",
+        "    if False:\n",
+        (), ("pipeline/backup/test_backup.py::test_a_backup_of_a_newer_pawsort_is_refused",),
+    ),
+    of(
+        "older backups deleted only after a new one", "pipeline/backup/scheduled.py",
+        "        _lower_priority()\n        try:\n",
+        "        _lower_priority()\n        prune(self.settings.backups, self.settings.backup.keep, self.config)\n        try:\n",
+        (), ("pipeline/backup/test_scheduled.py::test_a_backup_that_fails_deletes_none",),
+    ),
+    of(
+        "files that were filed after a backup", "pipeline/doctor/repair.py",
+        "            may_be_filed = problem.kind == \"missing\" or entry.action is not None\n",
+        "            may_be_filed = False\n",
+        (), ("pipeline/backup/test_backup.py::test_rows_that_were_on_their_way_get_the_files_that_were_filed_since",),
+    ),
+)  # fmt: skip
