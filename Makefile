@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test long lint bench soak hands photographer sweep fuzz mutations pictures lock release audit clean
+.PHONY: help run setup test long lint bench soak backups hands photographer sweep fuzz mutations pictures lock release audit clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ long: $(VENV)/dev.stamp ## run the tests that `make test` leaves out because the
 
 soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its files (ARGS="--hours 8")
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+backups: $(VENV)/dev.stamp ## back up each second while a worker files and is killed, then restore each (ARGS="--photos 5000")
+	@$(BIN)/python -m tests.support.backup_soak $(ARGS)
 
 hands: $(VENV)/dev.stamp ## move, delete, add and edit filed photos at random beside a worker (ARGS="--kills --seed 7")
 	@$(BIN)/python -m tests.faults.by_hand $(ARGS)

@@ -1,4 +1,4 @@
-"""The commands for what Pawsort remembers: back it up, restore it."""
+"""The commands for what Pawsort remembers: back it up, restore it, let it follow folders that moved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, load
+from pipeline.cli.options import DEFAULT, Config, Json, database, load
 
 if TYPE_CHECKING:
     from pipeline.backup.manifest import Manifest
@@ -82,6 +82,34 @@ def restore(
     print(
         f"doctor: {counts}; `pawsort doctor` lists them, and `pawsort doctor --repair` repairs what is safe"
     )
+
+
+def relocate(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The folder as rows name it.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Where it is now, or a copy of it.")],
+    config: Config = DEFAULT,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; no worker may be running.")] = False,
+    json: Json = False,
+) -> None:
+    """Let all rows follow a folder that was moved or copied to another place; say first what would follow.
+
+    Rows of filed photos, of those on their way, put back and deleted, of originals and inboxes; symbolic
+    links too. A state folder that stays behind is marked, so that no worker starts there.
+
+    Example: pawsort relocate /srv/pets /mnt/disk/pets --apply
+    """
+    from pipeline.cli.output import print_json
+    from pipeline.relocate.follow import follow
+    from pipeline.relocate.plan import Move, plan
+
+    settings, move = load(config), Move.of(old, new)
+    with database(settings, "write" if apply else "read") as engine:
+        made = follow(engine, settings, move, datetime.now(UTC)) if apply else plan(engine, settings, move)
+    if json:
+        print_json(made.as_dict())
+    else:
+        print(made.as_text(done=apply))
+    raise typer.Exit(1 if made.problems else 0)
 
 
 def _problems(restored: Restored) -> dict[str, int]:

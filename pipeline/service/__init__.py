@@ -2,5 +2,5 @@
 
 It never imports `web`, `doctor` or `cli`.
 Imports `backup`, `by_hand`, `classifier`, `corrections`, `files`, `keywords`, `learning`, `office`,
-`reports`, `settings`, `spot_checks`, `worker`, `db`, `models` and the root of `pipeline`.
+`relocate`, `reports`, `settings`, `spot_checks`, `worker`, `db`, `models` and the root of `pipeline`.
 """

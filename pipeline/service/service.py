@@ -16,6 +16,8 @@ from pipeline.errors import translated
 from pipeline.files.permissions import exposed, limited, own_mode
 from pipeline.learning.nightly import Learning
 from pipeline.office import packages
+from pipeline.relocate.marker import refuse_moved
+from pipeline.relocate.unfollowed import refuse_unfollowed
 from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.reporting import report_so_far, reporter
 from pipeline.service.worker_run import WorkerRun
@@ -53,6 +55,7 @@ def run(
     command to run at `settings.learn.at`; `config` is the settings file, for backups. Raises PawsortError
     when it cannot start or go on.
     """
+    refuse_moved(settings.state)
     prepare_folders(settings)
     with ExitStack() as stack:
         stack.enter_context(translated())
@@ -63,6 +66,7 @@ def run(
         engine = open_database(settings.database_url, "worker", file_mode=own_mode(0o644))
         stack.callback(engine.dispose)
         stack.enter_context(reserved(engine, own_mode(0o644)))
+        refuse_unfollowed(engine, settings)
         refuse_bare_mount(settings, bundle, engine)
         measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
         probe_folders(settings, bundle)

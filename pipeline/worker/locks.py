@@ -29,7 +29,7 @@ def worker_lock(settings: Settings) -> Iterator[None]:
     inside or around them. Raises LockError.
     """
     with ExitStack() as stack:
-        stack.enter_context(_locked_state(settings.state / NAME))
+        stack.enter_context(locked_state(settings.state / NAME))
         for folder in (*settings.inboxes, settings.sorted):
             real = Path(os.path.realpath(folder))
             stack.enter_context(_locked_place(real, fcntl.LOCK_EX))
@@ -54,7 +54,8 @@ def holder(state: Path) -> int | None:
 
 
 @contextmanager
-def _locked_state(path: Path) -> Iterator[None]:
+def locked_state(path: Path) -> Iterator[None]:
+    """Lock a state folder by the file `path` in it, which gets the id of this process. Raises LockError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, own_mode(0o644))
     try:
         if not _try_lock(descriptor, fcntl.LOCK_EX):

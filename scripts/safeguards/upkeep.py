@@ -55,6 +55,42 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/backup/test_scheduled.py::test_a_backup_that_fails_deletes_none",),
     ),
     of(
+        "the mark of a state folder that was moved", "pipeline/relocate/marker.py",
+        "    if os.path.realpath(to) != os.path.realpath(state):\n",
+        "    if False:\n",
+        (), ("pipeline/relocate/test_relocate.py::test_all_rows_follow_and_nothing_is_taken_again",),
+    ),
+    of(
+        "the old state folder marked before rows follow", "pipeline/relocate/follow.py",
+        "            marker.mark(made.old_state, settings.state, now)\n",
+        "",
+        (), ("pipeline/relocate/test_relocate.py::test_all_rows_follow_and_nothing_is_taken_again",),
+    ),
+    of(
+        "a worker whose rows have not followed a move", "pipeline/service/service.py",
+        "        refuse_unfollowed(engine, settings)\n",
+        "",
+        (), ("pipeline/relocate/test_relocate.py::test_a_worker_whose_rows_have_not_followed_refuses_to_start",),
+    ),
+    of(
+        "a worker on the folders that were left", "pipeline/relocate/plan.py",
+        "    if pid is None and not is_fresh:\n",
+        "    if True:\n",
+        (), ("pipeline/relocate/test_relocate.py::test_a_worker_at_work_stops_it",),
+    ),
+    of(
+        "files at their old place only", "pipeline/relocate/plan.py",
+        "    if left:\n",
+        "    if False:\n",
+        (), ("pipeline/relocate/test_relocate.py::test_a_file_that_is_only_at_the_old_place_stops_it",),
+    ),
+    of(
+        "originals without their times", "pipeline/relocate/plan.py",
+        "    if changed > kept:\n",
+        "    if False:\n",
+        (), ("pipeline/relocate/test_relocate.py::test_originals_without_their_times_stop_it",),
+    ),
+    of(
         "files that were filed after a backup", "pipeline/doctor/repair.py",
         "            may_be_filed = problem.kind == \"missing\" or entry.action is not None\n",
         "            may_be_filed = False\n",

@@ -60,7 +60,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "no number of a version is used twice",
         "pipeline/learning/versions.py",
-        "        replace_file(known.folder / _LAST, [str(number).encode()])\n",
+        "        replace_file(known.folder / LAST, [str(number).encode()])\n",
         "",
         (),
         ("pipeline/learning/test_versions.py::test_no_number_is_given_twice",),
