@@ -16,7 +16,7 @@ from db.connection.engine import writing
 from db.schema.file_names import RawName
 from db.schema.records import Identity
 from db.schema.rows import in_pieces
-from db.schema.tables import IS_PENDING, MoveKind, State, files, moves
+from db.schema.tables import IS_PENDING, MoveKind, State, Via, files, moves
 
 
 class PictureHeader(NamedTuple):
@@ -39,6 +39,7 @@ class HandMove:
     `path` is its path now, the old one if it is gone. Without `keeps` it is in another folder: `outcome`,
     whose label, if it has one, is `label`. `sha256` is the new content of an edit, which may be moved too,
     and `header` is that of its picture, None if it is none: a label stays only if the photo is the same.
+    `via` is what made the move.
     """
 
     file_id: int
@@ -53,6 +54,7 @@ class HandMove:
     identity: Identity | None = None
     sha256: str | None = None
     header: PictureHeader | None = None
+    via: Via = "folder"
 
 
 _KNOWN = (
@@ -162,7 +164,7 @@ def _moves(
         "file_id": move.file_id, "kind": moved if move.kind == "move" else move.kind, "source": move.was,
         "destination": move.path, "old_outcome": _outcome(row), "new_outcome": after[0],
         "old_corrected_to": row.corrected_to, "new_corrected_to": after[1], "by": move.by, "began_at": at,
-        "done_at": at, "via": "folder", "old_sha256": None,
+        "done_at": at, "via": move.via, "old_sha256": None,
     }  # fmt: skip
     second = first | {"source": move.path, "old_outcome": after[0]}
     if move.kind == "edit":

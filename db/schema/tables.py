@@ -32,8 +32,8 @@ from db.schema.keywords import IS_KEYWORD_DUE
 
 State = Literal["claimed", "decoding", "decided", "filed", "vanished", "undone", "removed"]
 MoveKind = Literal["correct", "undo", "follow", "remove", "return", "edit"]
-Via = Literal["command", "page", "api", "folder", "check", "doctor"]
-"""How a person, or a program for them, made a move."""
+Via = Literal["command", "page", "api", "folder", "check", "doctor", "keep"]
+"""How a person, or a program for them, made a move; "keep" deletes failed files after some days."""
 
 # SQL conditions of partial indexes. As text without bound values, because a database uses such an index only
 # for a query that repeats its condition.

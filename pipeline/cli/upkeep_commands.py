@@ -1,4 +1,4 @@
-"""The commands for what Pawsort remembers: back it up, restore it, let it follow folders that moved."""
+"""The commands for what Pawsort remembers: back up, restore, follow folders that moved, and what it keeps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.schema.file_names import escape
 from pipeline.cli.options import DEFAULT, Config, Json, database, load
 
 if TYPE_CHECKING:
@@ -110,6 +111,32 @@ def relocate(
     else:
         print(made.as_text(done=apply))
     raise typer.Exit(1 if made.problems else 0)
+
+
+def keep(
+    config: Config = DEFAULT,
+    apply: Annotated[bool, typer.Option("--apply", help="Delete it now, rather than at night.")] = False,
+    json: Json = False,
+) -> None:
+    """Say what the settings `keep` would delete; the worker deletes it each night.
+
+    Example: pawsort keep
+    """
+    from pipeline.cli.output import print_json
+    from pipeline.logs import printable
+    from pipeline.retention.keeper import Keeper
+
+    settings = load(config)
+    with database(settings, "write" if apply else "read") as engine:
+        keeper = Keeper(engine, settings)
+        gone = keeper.apply() if apply else keeper.plan()
+    files = [escape(entry.path or b"") for entry in gone.failed]
+    if json:
+        print_json({"reports": list(map(str, gone.reports)), "failed": files, "rows": list(gone.rows)})
+        return
+    for name in (*map(str, gone.reports), *files):
+        print(printable(name))
+    print(f"{'deleted' if apply else 'would be deleted'}: {gone}")
 
 
 def _problems(restored: Restored) -> dict[str, int]:

@@ -1,6 +1,6 @@
-"""The worker as a program: locks and checks, signals, heartbeat, reports beside it.
+"""The worker as a program: locks, checks, signals, heartbeat, nightly work. It never imports `web` or `cli`.
 
-It never imports `web`, `doctor` or `cli`.
 Imports `backup`, `by_hand`, `classifier`, `corrections`, `files`, `keywords`, `learning`, `office`,
-`relocate`, `reports`, `settings`, `spot_checks`, `worker`, `db`, `models` and the root of `pipeline`.
+`relocate`, `reports`, `retention`, `settings`, `spot_checks`, `worker`, `db`, `models` and the root of
+`pipeline`.
 """

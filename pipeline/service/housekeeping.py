@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from pipeline.backup.scheduled import BackupWriter
 from pipeline.reports.schedule import Reporter, ReportSchedule, Schedule
+from pipeline.retention.keeper import NightlyKeeper
 from pipeline.settings.config import Settings
 
 
@@ -26,6 +27,10 @@ class Housekeeping:
         if settings.backup.at and config is not None:
             at = time.fromisoformat(settings.backup.at)
             found["backup"] = _scheduled(BackupWriter(settings, config, at), at, settings, "backup")
+        keep = settings.keep
+        if any(days is not None for days in (keep.reports_days, keep.rows_days, keep.failed_days)):
+            at = time.fromisoformat(settings.report.at)
+            found["keep"] = _scheduled(NightlyKeeper(engine, settings), at, settings, "keep")
         return cls(found)
 
     @property

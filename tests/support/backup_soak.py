@@ -2,9 +2,9 @@
 
     python -m tests.support.backup_soak [--photos 5000] [--kills 10] [--every 1] [--seed 1]
 
-Each backup is restored in place of the state folder, beside the photos as they are at the end. Then `doctor
---repair` and a worker reconcile, and the oracle counts: each photo once, each with one row, and each row of
-the backup's moment still there. Exits with 1 if anything is wrong. The classifier is a stub.
+At the end the oracle counts: each photo once, each with one row. Then each backup is restored in place of the
+state folder, and `doctor --repair` and a worker reconcile: no photo may move, each has one row, and each row
+of the backup's moment is there. Exits with 1 if anything is wrong. The classifier is a stub.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from pipeline.backup.restore import restore
 from pipeline.decision import DUPLICATES
 from pipeline.doctor import check, repair
 from pipeline.errors import DatabaseError
+from pipeline.settings.config import Settings
 from pipeline.worker.locks import worker_lock
 from tests.support.fork_server import ForkServer
 from tests.support.forked_installation import ForkedInstallation
@@ -50,6 +51,10 @@ class Plan:
     every: float
     seconds: float
     seed: int = 1
+
+
+Tree = set[tuple[bytes, int]]
+"""The path and inode of each file."""
 
 
 class Taken(NamedTuple):
@@ -97,7 +102,11 @@ class BackupSoak:
         worker.signal(15)
         worker.wait()
         filing = time.monotonic() - began
-        rows = [self._judge(taken) for taken in self.taken]
+        conserved(self._pawsort.settings, self._pawsort.injected)
+        tree, rows = _tree(self._pawsort.settings), list[int]()
+        for taken in self.taken:
+            rows.append(self._judge(taken, tree))
+            print(f"{len(rows)} of {len(self.taken)}: {rows[-1]} rows", file=sys.stderr)
         return {
             "photos": self._plan.photos, "kills": self.kills, "seconds_of_filing": round(filing, 1),
             "backups": len(self.taken), "backups_refused": self.refused,
@@ -131,18 +140,21 @@ class BackupSoak:
             return int(database.execute("SELECT count(*) FROM files").fetchone()[0])
         return 0
 
-    def _judge(self, taken: Taken) -> int:
-        """Restore a backup beside a copy of the photos; return its rows. Raises AssertionError."""
-        base, master = self._pawsort.folder, self._pawsort.folder.with_name("master")
-        base.rename(master)
+    def _judge(self, taken: Taken, tree: Tree) -> int:
+        """Restore a backup beside the photos as they are; return its rows. Raises AssertionError.
+
+        Nothing but the state folder changes, as is checked: so the photos serve for all backups.
+        """
+        state = self._pawsort.settings.state
+        master = state.with_name("state-at-the-end")
+        state.rename(master)
         try:
-            for name in ("sorted", *(inbox.name for inbox in self._pawsort.settings.inboxes)):
-                shutil.copytree(master / name, base / name, copy_function=os.link)
-            shutil.copy(master / "config.yaml", base)
-            return self._reconcile(taken)
+            rows = self._reconcile(taken)
+            assert _tree(self._pawsort.settings) == tree, "photos were moved"
+            return rows
         finally:
-            shutil.rmtree(base)
-            master.rename(base)
+            shutil.rmtree(state)
+            master.rename(state)
 
     def _reconcile(self, taken: Taken) -> int:
         config = self._pawsort.config
@@ -153,19 +165,32 @@ class BackupSoak:
         pawsort = Installation(config.parent, config.read_text(encoding="utf-8"))
         try:
             with worker_lock(pawsort.settings):
-                found = repair.repair(
-                    pawsort.engine, pawsort.settings, OUTCOMES, now=lambda: datetime.now(UTC)
-                )
+                found = repair.repair(pawsort.engine, pawsort.settings, OUTCOMES, now=_now)
                 left = [str(each) for each in found if not each.done and each.problem.kind != "unfinished"]
             assert left == [], left
             pawsort.run_worker()
             assert [str(each) for each in check.examine(pawsort.engine, pawsort.settings)] == []
+            filed = len(pawsort.rows("id", "state = 'filed'"))
         finally:
             pawsort.close()
+        assert filed == len(pawsort.rows("id")) == self._plan.photos, f"{filed} filed rows"
         now = _names(restored.settings.state)
         assert then.items() <= now.items(), f"rows lost: {then.keys() - now.keys()}"
-        conserved(pawsort.settings, self._pawsort.injected)
         return len(then)
+
+
+def _tree(settings: Settings) -> Tree:
+    """Return the path and inode of each file in inboxes, spool and `sorted`."""
+    found: set[tuple[bytes, int]] = set()
+    waiting = [os.fsencode(each) for each in (*settings.inboxes, settings.spool, settings.sorted)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    found.add((entry.path, entry.inode()))
+    return found
 
 
 def _now() -> datetime:
