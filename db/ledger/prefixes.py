@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     type_coerce,
     update,
 )
@@ -26,7 +27,7 @@ from db.connection.engine import reading, writing
 from db.schema.file_names import RawName, escape
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of
-from db.schema.tables import files, moves
+from db.schema.tables import IS_UNDONE, files, moves
 
 COLUMNS: tuple[Column[Any], ...] = (
     files.c.path, files.c.destination, files.c.inbox, moves.c.source, moves.c.destination,
@@ -75,11 +76,15 @@ def links(engine: Engine) -> Iterator[Entry]:
 
 def elsewhere(engine: Engine, inboxes: list[str], originals: bool, most: int) -> list[Entry]:
     """Return the newest rows of files that were put back into, or with `originals` stay in, other inboxes."""
-    stays = [files.c.original.is_not(None)] if originals else []
-    at_risk = or_(files.c.state == "undone", *stays)
-    chosen = select(*FILE_COLUMNS).where(at_risk, files.c.inbox.not_in(inboxes))
+    # The first has an index; without originals that stay, no start reads the whole table.
+    at_risk = [text(IS_UNDONE), *([text("original IS NOT NULL")] if originals else [])]
+    found: list[Entry] = []
     with reading(engine) as connection:
-        return [entry_of(row) for row in connection.execute(chosen.order_by(files.c.id.desc()).limit(most))]
+        for condition in at_risk:
+            chosen = select(*FILE_COLUMNS).where(condition, files.c.inbox.not_in(inboxes))
+            newest = chosen.order_by(files.c.id.desc()).limit(most)
+            found += [entry_of(row) for row in connection.execute(newest)]
+    return found
 
 
 def _pages(engine: Engine, condition: ColumnElement[bool]) -> Iterator[Entry]:
@@ -99,8 +104,8 @@ def _counted(column: Column[Any], old: RawName, new: RawName) -> Any:
 
 
 def _is_below(column: Column[Any], folder: RawName) -> ColumnElement[bool]:
-    name, text = escape(folder), _text(column)
-    return or_(text == name, func.substr(text, 1, len(name) + 1) == f"{name}/")
+    name, path = escape(folder), _text(column)
+    return or_(path == name, func.substr(path, 1, len(name) + 1) == f"{name}/")
 
 
 def _text(column: Column[Any]) -> ColumnElement[str]:

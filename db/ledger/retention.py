@@ -29,9 +29,9 @@ def forgettable(engine: Engine, before: datetime, limit: int) -> list[int]:
         return list(connection.execute(chosen).scalars())
 
 
-def forget(engine: Engine, ids: Sequence[int], before: datetime) -> int:
-    """Delete rows and their moves in one transaction, if they may still go; return how many."""
-    done = 0
+def forget(engine: Engine, ids: Sequence[int], before: datetime) -> list[int]:
+    """Delete rows and their moves in one transaction, if they may still go; return which."""
+    done: list[int] = []
     with writing(engine) as connection:
         for part in in_pieces(ids):
             going = select(files.c.id).where(files.c.id.in_(part), *_may_go(before)).with_for_update()
@@ -39,7 +39,8 @@ def forget(engine: Engine, ids: Sequence[int], before: datetime) -> int:
             # Moves refer to each other only within one file.
             connection.execute(delete(moves).where(moves.c.file_id.in_(chosen), moves.c.undoes.is_not(None)))
             connection.execute(delete(moves).where(moves.c.file_id.in_(chosen)))
-            done += connection.execute(delete(files).where(files.c.id.in_(chosen))).rowcount
+            connection.execute(delete(files).where(files.c.id.in_(chosen)))
+            done += chosen
     return done
 
 

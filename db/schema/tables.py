@@ -33,7 +33,7 @@ from db.schema.keywords import IS_KEYWORD_DUE
 State = Literal["claimed", "decoding", "decided", "filed", "vanished", "undone", "removed"]
 MoveKind = Literal["correct", "undo", "follow", "remove", "return", "edit"]
 Via = Literal["command", "page", "api", "folder", "check", "doctor", "keep"]
-"""How a person, or a program for them, made a move; "keep" deletes failed files after some days."""
+"""How a person, or a program for them, made a move; by `keep` of the settings, a failed file went."""
 
 # SQL conditions of partial indexes. As text without bound values, because a database uses such an index only
 # for a query that repeats its condition.
@@ -84,8 +84,8 @@ class FileRow(Base):
     `answer_key` is a digest of the model, settings and versions: equal content with an equal key has an equal
     answer. NULL if unknown. It is not in the view, whose columns are also those of reports.
 
-    (dev, ino, mtime_ns, bytes) is not unique: two hard links to one photo are two arrivals of equal identity.
-    The worker's lock and the rename into the spool, which succeeds once, prevent a second claim of a file.
+    (dev, ino, mtime_ns, bytes) is not unique: two hard links to one photo are two arrivals. The worker's lock
+    and the rename into the spool, which succeeds once, prevent a second claim of a file.
     """
 
     __tablename__ = "files"
@@ -147,8 +147,8 @@ class FileRow(Base):
         _index("ix_files_sha256", "sha256", where="sha256 IS NOT NULL"),
         # Serves counts of an outcome by day, and its newest files, without reading rows.
         _index("ix_files_outcome", "outcome", "seen_at", where="outcome IS NOT NULL"),
-        # Filed photos that were never corrected, nearly all, are in none of these three. Their first columns
-        # are those of their condition, so that SQLite prefers them and reads no rows.
+        # Filed photos that were never corrected are in none of these three. Their first columns are those of
+        # their condition, so that SQLite prefers them and reads no rows.
         _index(
             "ix_files_unreviewed",
             *("outcome", "corrected_to", "reason", "prediction", "confidence"),
@@ -169,6 +169,7 @@ class FileRow(Base):
         _index("ix_files_reviewed_at", "reviewed_at", where="reviewed_at IS NOT NULL"),
         _index("ix_files_given_up", "changed_at", where=IS_GIVEN_UP),
         _index("ix_files_keyword_due", "id", where=IS_KEYWORD_DUE),
+        _index("ix_files_duplicate_of", "duplicate_of", where="duplicate_of IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )
 
@@ -253,8 +254,7 @@ class ReportRow(Base):
 
 results = Table(
     "results",
-    # Separate metadata, so that the view is not created as a table.
-    MetaData(),
+    MetaData(),  # separate, so that the view is not created as a table
     Column("id", ROW_ID, primary_key=True),
     Column("name", Text),
     Column("inbox", Text),

@@ -80,14 +80,13 @@ class Keeper:
         return Gone(reports, failed, self._forget(check))
 
     def _forget(self, check: Callable[[], None]) -> list[int]:
+        if (before := self._rows_before()) is None:
+            return []
         forgotten: list[int] = []
-        before = self._rows_before()
-        while before and len(forgotten) < MOST:
+        ids = retention.forgettable(self._engine, before, MOST)  # once, since it reads the whole table
+        for start in range(0, len(ids), PORTION):
             check()
-            ids = retention.forgettable(self._engine, before, PORTION)
-            if not retention.forget(self._engine, ids, before):
-                break
-            forgotten += ids
+            forgotten += retention.forget(self._engine, ids[start : start + PORTION], before)
         return forgotten
 
     def _reports(self) -> list[Path]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from db.connection import snapshots
+from db.connection.postgres_dump import NoDumpError
 from pipeline.backup import scheduled
 from pipeline.backup.archive import BackupDamagedError
 from pipeline.backup.scheduled import BackupWriter, backups_in, before_upgrade, name_at
@@ -137,6 +139,11 @@ def test_an_upgrade_without_a_backup_must_be_asked_for(
 ) -> None:
     (pawsort.settings.state / "pawsort.db").unlink()
     make_old(pawsort.settings.database_url, "0005", monkeypatch)
-    pawsort.settings.backups.write_text("a file in its place")
-    with pytest.raises((DatabaseError, SettingsError), match=r"is a file|--no-backup"):
+
+    def refuse(*_: object) -> None:
+        raise NoDumpError("`pg_dump` is not installed.")
+
+    monkeypatch.setattr(snapshots, "take", refuse)
+    with pytest.raises(DatabaseError, match=r"`pg_dump` is not installed\. Nothing was changed.*--no-backup"):
         before_upgrade(pawsort.settings, pawsort.config)
+    assert list(pawsort.settings.backups.iterdir()) == []
