@@ -68,6 +68,16 @@ def has_tables(address: URL) -> bool:
         engine.dispose()
 
 
+def contents(address: URL, tables: Sequence[str]) -> tuple[str, dict[str, int]]:
+    """Return the version of a database and its rows by table. Raises DatabaseError."""
+    engine = postgres.make_engine(address, True, BUSY_SECONDS)
+    try:
+        with translated(location(address)), engine.connect() as connection:
+            return _version(connection, location(address)), _counts(connection, tables)
+    finally:
+        engine.dispose()
+
+
 def _version(connection: Connection, where: str) -> str:
     if "alembic_version" not in inspect(connection).get_table_names():
         raise DatabaseError(f"The database {where} has no version of Pawsort's schema; it is left as it is.")

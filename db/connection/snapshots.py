@@ -108,11 +108,15 @@ def occupied(url: str) -> list[str]:
 def put(url: str, copy: Path, expected: Snapshot, file_mode: int) -> None:
     """Put a copy in place as the database at `url`, where there is none, and check it there.
 
-    Raises DatabaseError, and leaves nothing then.
+    Raises DatabaseError, and leaves no file then.
     """
     address = parse(url)
     if address.get_backend_name() != "sqlite":
         postgres_dump.load(address, copy)
+        if Snapshot("postgresql", *postgres_dump.contents(address, _tables())) != expected:
+            raise DatabaseError(
+                f"The database {location(address)} has not all rows of the backup; look at it."
+            )
         return
     path = sqlite.path_of(address)
     try:

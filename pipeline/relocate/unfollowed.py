@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from db.ledger import prefixes
 from db.schema.file_names import escape
 from db.schema.records import Entry, from_words, same_time
-from pipeline.errors import PawsortError
+from pipeline.errors import SettingsError
 from pipeline.files.copy import identity
 from pipeline.settings.config import Settings
 
@@ -18,7 +18,7 @@ MOST = 50
 
 
 def refuse_unfollowed(engine: Engine, settings: Settings) -> None:
-    """Raise PawsortError if originals that were taken, or photos that were put back, are in another inbox.
+    """Raise SettingsError if originals that were taken, or photos that were put back, are in another inbox.
 
     They would be taken as new ones: a file is known by the path of its inbox, or by its inode, which a copy
     does not have. Costs nothing where originals do not stay and nothing was put back.
@@ -30,7 +30,7 @@ def refuse_unfollowed(engine: Engine, settings: Settings) -> None:
             if _is_there(entry, os.fsencode(inbox)):
                 base = os.fsencode(settings.base)
                 old, new = apart(os.fsencode(entry.inbox), os.fsencode(inbox), base)
-                raise PawsortError(
+                raise SettingsError(
                     f"{inbox}: has photos that were taken from {escape(os.fsencode(entry.inbox))}, such as "
                     f"{escape(entry.source)}; so that they are not taken again, stop any worker there, and "
                     f"run `pawsort relocate {escape(old)} {escape(new)}`"

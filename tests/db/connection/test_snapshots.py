@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,13 @@ def test_a_copy_of_a_server_is_loaded_into_an_empty_database(
     other = create_database(postgres)
     assert snapshots.occupied(other) == []
     snapshots.put(other, tmp_path / "copy", taken, 0o600)
+    with pytest.raises(DatabaseError, match="has not all rows of the backup"):
+        snapshots.put(
+            create_database(postgres),
+            tmp_path / "copy",
+            replace(taken, rows={**taken.rows, "files": 9}),
+            0o600,
+        )
     engine = open_database(other, "read")
     assert [entry.name for entry in Ledger(engine, SPOOL).entries([1, 2])] == [b"0.jpg", b"1.jpg"]
     engine.dispose()

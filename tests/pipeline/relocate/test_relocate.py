@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.doctor import check
-from pipeline.errors import LockError, PawsortError, SettingsError
+from pipeline.errors import LockError, SettingsError
 from pipeline.relocate import follow as following
 from pipeline.relocate.follow import follow
 from pipeline.relocate.marker import refuse_moved
@@ -209,7 +209,7 @@ def test_a_worker_whose_rows_have_not_followed_refuses_to_start(
     monkeypatch.setattr(service, "load_bundle", lambda _: BUNDLE)
     _, pawsort = copied(tmp_path, action)
     before = files_below(tmp_path / "new/sorted")
-    with pytest.raises(PawsortError, match=f"pawsort relocate {tmp_path}/old {tmp_path}/new`"):
+    with pytest.raises(SettingsError, match=f"pawsort relocate {tmp_path}/old {tmp_path}/new`"):
         service.run(pawsort.settings, once=True, classifier=StubClassifier())
     assert files_below(tmp_path / "new/sorted") == before
     pawsort.close()
