@@ -29,8 +29,8 @@ PACKAGES = package_graph(GRAPH)
 ORDERS = (
     (
         "pipeline.cli", "pipeline.setup", "pipeline.web", "pipeline.doctor", "pipeline.service",
-        "pipeline.worker", "pipeline.spot_checks", "pipeline.by_hand", "pipeline.corrections",
-        "pipeline.export",
+        "pipeline.alerts", "pipeline.worker", "pipeline.spot_checks", "pipeline.by_hand",
+        "pipeline.corrections", "pipeline.export",
         "pipeline.office", "pipeline.thumbnails", "pipeline.classifier", "pipeline.learning",
         "pipeline.originals", "pipeline.watch", "pipeline.keywords", "pipeline.companions",
         "pipeline.reports", "pipeline.files", "pipeline.settings", "pipeline",

@@ -1,6 +1,6 @@
 """The commands, one file for each group. Slow imports (TensorFlow, pandas, the web server) are lazy.
 
-Imports `classifier`, `corrections`, `doctor`, `export`, `files`, `learning`, `office`, `originals`,
+Imports `alerts`, `classifier`, `corrections`, `doctor`, `export`, `files`, `learning`, `office`, `originals`,
 `reports`, `service`, `settings`, `setup`, `spot_checks`, `web`, `web.served_models`, `worker`, `db`, `models`
 and the root of `pipeline`.
 """

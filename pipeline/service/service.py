@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
 
 from db.connection.engine import open_database, reserved
+from pipeline.alerts.alerts import Alerts
 from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
 from pipeline.classifier.configured_model import load_bundle, load_in_force, outcome_folders
@@ -54,6 +55,7 @@ def run(
         stack.enter_context(translated())
         stack.enter_context(limited(settings.permissions))
         stack.enter_context(worker_lock(settings))
+        alerts = stack.enter_context(Alerts(settings))
         first = None if classifier else load_in_force(settings)
         bundle = first[1] if first else load_bundle(settings)
         engine = open_database(settings.database_url, "worker", file_mode=own_mode(0o644))
@@ -79,7 +81,7 @@ def run(
             settings, bundle, engine, model, change_model=change, on_filed=on_filed, counters=counted
         )
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
-        code = WorkerRun(settings, worker, model, switch, engine, learning, follower).live(once)
+        code = WorkerRun(settings, worker, model, switch, engine, learning, alerts, follower).live(once)
         if once:
-            report_so_far(reporter(settings, engine, worker.bundle))
+            report_so_far(reporter(settings, engine, worker.bundle, alerts.reports_written))
         return code

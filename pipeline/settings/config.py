@@ -30,6 +30,7 @@ from pipeline.settings.sections import (
     LearnSettings,
     LimitSettings,
     LogSettings,
+    NotifySettings,
     OutcomeSettings,
     Permissions,
     ReportSettings,
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     permissions: Permissions = "private"
     learn: LearnSettings = LearnSettings()
     report: ReportSettings = ReportSettings()
+    notify: NotifySettings = NotifySettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
