@@ -78,6 +78,9 @@ def test_a_full_disk_is_said_once_though_its_space_hovers_at_the_limit(
         worker.last()
     assert notified.titles == ["a disk is nearly full"]
     assert "GB of 100 GB are free" in notified.messages[0]["message"]
+    free[0] = 5.5e9
+    worker.last(minutes=300)
+    assert notified.titles == ["a disk is nearly full"]
     free[0] = 7e9
     worker.last(minutes=10)
     assert notified.titles == ["a disk is nearly full", "the disk has space again"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 from datetime import timedelta
@@ -137,10 +138,15 @@ def test_no_secret_of_a_url_is_in_a_log_or_a_reason(url: str, caplog: pytest.Log
 
 
 def test_a_url_that_apprise_does_not_know_is_named_by_its_place() -> None:
-    with pytest.raises(SettingsError) as refused:
-        check(("json://127.0.0.1", "hunter2://hunter3", "tgram://hunter4"))
-    assert [line.split(": ")[0] for line in str(refused.value).splitlines()] == [
-        "notify.urls.1",
-        "notify.urls.2",
-    ]
-    assert "hunter3" not in str(refused.value) and "hunter4" not in str(refused.value)
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    logging.root.addHandler(handler)
+    try:
+        with pytest.raises(SettingsError) as refused:
+            check(("json://127.0.0.1", "hunter2://hunter3", "tgram://hunter4"))
+    finally:
+        logging.root.removeHandler(handler)
+    places = [line.split(": ")[0] for line in str(refused.value).splitlines()]
+    assert places == ["notify.urls.1", "notify.urls.2"]
+    said = str(refused.value) + log.getvalue()
+    assert "hunter3" not in said and "hunter4" not in said
