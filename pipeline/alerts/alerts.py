@@ -70,7 +70,8 @@ class Alerts:
             clock=clock,
             monotonic=monotonic,
         )
-        self._measuring = Measuring(settings.sorted, settings.state, monotonic(), _unclean_end(settings))
+        ended_at = _unclean_end(settings) if self._is_wanted else None
+        self._measuring = Measuring(settings.sorted, settings.state, monotonic(), ended_at)
         self._reports: deque[DayReport] = deque()
 
     def __enter__(self) -> Self:
@@ -85,11 +86,15 @@ class Alerts:
         """Say why the worker cannot run if it ends by an error, and end the sender."""
         if not self._is_wanted:
             return
-        if isinstance(error, Exception):
-            self._say([_refused(error)], only_add=True)
-        self._say([], only_add=True)
-        self.sender.stop(REFUSED_SECONDS if isinstance(error, Exception) else STOP_SECONDS)
-        self._remember()
+        failed = isinstance(error, Exception)
+        try:
+            self._say(
+                [*self._conditions, *([_refused(error)] if isinstance(error, Exception) else [])], failed
+            )
+            self.sender.stop(REFUSED_SECONDS if failed else STOP_SECONDS)
+            self._remember()
+        except Exception:  # the error of the worker matters more
+            log.exception("alerts: unexpected error")
 
     def follow(
         self, beat: Heartbeat, outcomes: Mapping[str, int], starts: int, refusals: Sequence[str] = ()
@@ -111,13 +116,13 @@ class Alerts:
         """Note reports that were written, in any thread; the next heartbeat says so."""
         self._reports.extend(reports)
 
-    def _say(self, found: Sequence[Condition], only_add: bool = False) -> None:
+    def _say(self, found: Sequence[Condition], failed: bool = False) -> None:
+        """Send what begins and ends; after one that has `failed`, no worker may be there to do it later."""
         now = self._clock()
         wanted = [condition for condition in found if condition.event in self._on]
-        kept = [alert.condition for alert in self._standing.alerts.values()] if only_add else []
-        messages = self._standing.advance([*kept, *wanted], now, self._zone)
+        messages = self._standing.advance(wanted, now, self._zone)
         messages += self._of_reports(now)
-        for message in self._quiet.let_through(messages, now):
+        for message in self._quiet.let_through(messages, now, at_once=failed):
             self.sender.put(message)
         self._remember()
 
@@ -135,8 +140,11 @@ class Alerts:
         """Return why earlier workers could not run: that is over once this one takes photos."""
         if beat.state == "watching":
             return []
-        standing = [alert.condition for alert in self._standing.alerts.values()]
-        return [condition for condition in standing if condition.event == "refused"]
+        return [condition for condition in self._conditions if condition.event == "refused"]
+
+    @property
+    def _conditions(self) -> list[Condition]:
+        return [alert.condition for alert in self._standing.alerts.values()]
 
     def _forget_what_is_off(self) -> None:
         kept = {k: a for k, a in self._standing.alerts.items() if a.condition.event in self._on}

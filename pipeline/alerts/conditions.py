@@ -29,6 +29,10 @@ RESTARTS = 5
 """Restarts of the classifier in the last hour that are many; one file that crashes it costs three."""
 
 
+REFUSED_VERSION = "refused version"
+"""The key of a learnt version that is refused, while the worker goes on with another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Something that is wrong now; `key` identifies it over time."""
@@ -84,7 +88,7 @@ def _of_the_worker(beat: Heartbeat, measured: Measured) -> Iterator[Condition]:
         why = beat.reasons[0] if beat.reasons else "the reason is in the log"
         yield Condition("paused", "paused", f"{why}. Nothing is lost; the worker tries again by itself.")
     if beat.model_problem:
-        yield Condition("refused", "refused version", beat.model_problem)
+        yield Condition("refused", REFUSED_VERSION, beat.model_problem)
     if beat.report_problem:
         yield Condition("report_failed", "report_failed", f"{beat.report_problem}. It is tried again.")
     if measured.ended_at:

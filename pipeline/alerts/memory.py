@@ -71,9 +71,13 @@ def _plain(remembered: Remembered) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "alerts": [
-            {**asdict(alert.condition), "began": alert.began.isoformat(), "gone_at": _text(alert.gone_at)}
+            {
+                **asdict(alert.condition),
+                "began": alert.began.isoformat(),
+                "is_said": alert.is_said,
+                "gone_at": _text(alert.gone_at),
+            }
             for alert in standing.alerts.values()
-            if alert.is_said
         ],
         "said": {key: [time.isoformat() for time in times] for key, times in standing.said.items()},
         "held": list(map(_plain_message, remembered.held)),
@@ -92,11 +96,11 @@ def _parsed(values: dict[str, Any]) -> Remembered:
 
 def _alerts(values: Iterable[dict[str, Any]]) -> Iterable[tuple[str, Alert]]:
     for each in values:
-        gone_at = each.pop("gone_at")
+        gone_at, is_said = each.pop("gone_at"), each.pop("is_said")
         began = datetime.fromisoformat(each.pop("began"))
         condition = Condition(**each)
         gone = datetime.fromisoformat(gone_at) if gone_at else None
-        yield condition.key, Alert(condition, began, True, gone)
+        yield condition.key, Alert(condition, began, is_said, gone)
 
 
 def _plain_message(message: Message) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from pipeline.alerts.conditions import Condition
+from pipeline.alerts.conditions import REFUSED_VERSION, Condition
 from pipeline.logs import printable_lines
 from pipeline.settings.sections import Event
 
@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 Kind = Literal["failure", "warning", "success", "info"]
 """Apprise's kinds of messages, which choose a colour or a sign."""
 
-_BEGUN: dict[Event, str] = {
+_BEGUN: dict[str, str] = {
     "paused": "the worker is paused",
     "folder_gone": "a folder is missing or refuses files",
     "disk_low": "a disk is nearly full",
-    "refused": "the model or database is refused",
+    "refused": "the worker has ended",
     "child_restarts": "the classifier crashes often",
     "failures": "many files fail",
     "drift": "photos are no longer as usual",
     "report_failed": "reports cannot be written",
     "back": "the worker is back",
     "report": "a report was written",
+    REFUSED_VERSION: "a version of the model is refused",
 }
+"""Titles of what begins, by the event, or by the key of a condition that has another."""
 
-_OVER: dict[Event, str] = {
+_OVER: dict[str, str] = {
     "paused": "the worker goes on",
     "folder_gone": "the folder is back",
     "disk_low": "the disk has space again",
@@ -41,6 +43,7 @@ _OVER: dict[Event, str] = {
     "failures": "files no longer fail",
     "drift": "photos are as usual again",
     "report_failed": "reports are written again",
+    REFUSED_VERSION: "the version in force is at work",
 }
 
 _FAILURES = ("paused", "folder_gone", "refused")
@@ -65,13 +68,13 @@ def begun(condition: Condition, began: datetime, now: datetime, zone: ZoneInfo) 
     kind: Kind = "failure" if condition.event in _FAILURES else "warning"
     body = condition.sentence if condition.event == "back" else f"{condition.sentence}\n{_since(began, zone)}"
     kind = "info" if condition.event == "back" else kind
-    return _message(condition.event, kind, _BEGUN[condition.event], body, now, condition.key)
+    return _message(condition.event, kind, _title(_BEGUN, condition), body, now, condition.key)
 
 
 def over(condition: Condition, began: datetime, ended: datetime, now: datetime, zone: ZoneInfo) -> Message:
     """Return the message that what was wrong from `began` to `ended` is over."""
     body = f"Over since {_shown(ended, zone)}. {_since(began, zone)}: {condition.sentence}"
-    return _message(condition.event, "success", _OVER[condition.event], body, now, condition.key, True)
+    return _message(condition.event, "success", _title(_OVER, condition), body, now, condition.key, True)
 
 
 def has_end(event: Event) -> bool:
@@ -111,6 +114,10 @@ def _message(
     plain = printable_lines(body).encode("utf-8", "backslashreplace").decode()
     title = f"Pawsort on {platform.node() or 'this machine'}: {what}"
     return Message(event, kind, title, plain, now, key, over)
+
+
+def _title(titles: Mapping[str, str], condition: Condition) -> str:
+    return titles.get(condition.key) or titles[condition.event]
 
 
 def _since(began: datetime, zone: ZoneInfo) -> str:

@@ -18,9 +18,12 @@ class QuietHours:
     zone: ZoneInfo
     held: list[Message] = field(default_factory=list)
 
-    def let_through(self, messages: Sequence[Message], now: datetime) -> list[Message]:
-        """Return what may be sent now: nothing in the quiet hours, afterwards those held, as one, first."""
-        if self._is_quiet(now):
+    def let_through(self, messages: Sequence[Message], now: datetime, at_once: bool = False) -> list[Message]:
+        """Return what may be sent now: nothing in the quiet hours, afterwards those held, as one, first.
+
+        With `at_once` the quiet hours do not count.
+        """
+        if self._is_quiet(now) and not at_once:
             self.held += messages
             return []
         waited, self.held = self.held, []

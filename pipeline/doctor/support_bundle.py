@@ -43,7 +43,7 @@ _LOG_BYTES = 1 << 20
 _PIECE = 1 << 16
 _PACKAGES = (
     "pillow", "pillow-heif", "numpy", "sqlalchemy", "alembic", "watchdog", "tensorflow", "keras",
-    "openvino", "pandas", "apscheduler", "pydantic",
+    "openvino", "pandas", "apscheduler", "pydantic", "apprise",
 )  # fmt: skip
 _SAFE = re.compile(rb"\A\.?[A-Za-z0-9]{1,5}\Z")
 _QUOTED = re.compile(

@@ -34,8 +34,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "alerts that stand are remembered", "pipeline/alerts/memory.py",
-        "            if alert.is_said\n",
-        "            if False\n",
+        "            for alert in standing.alerts.values()\n",
+        "            for alert in ()\n",
         (), (f"{_ALERTS}::test_an_alert_that_stands_is_not_said_again_after_a_restart",),
     ),
     of(
@@ -51,10 +51,16 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/alerts/test_sender.py::test_a_dead_server_is_tried_less_and_less_often_and_holds_up_no_other",),
     ),
     of(
-        "a refused worker waits until that is said", "pipeline/alerts/alerts.py",
-        "        if isinstance(error, Exception):\n",
-        "        if False:\n",
+        "a refused worker says so", "pipeline/alerts/alerts.py",
+        "*([_refused(error)] if isinstance(error, Exception) else [])",
+        "",
         (), ("pipeline/service/test_alerts.py::test_a_model_that_is_refused_is_said_once_though_systemd_tries_again",),
+    ),
+    of(
+        "quiet hours hold no end of a worker", "pipeline/alerts/quiet_hours.py",
+        "        if self._is_quiet(now) and not at_once:\n",
+        "        if self._is_quiet(now):\n",
+        (), ("pipeline/service/test_alerts.py::test_a_worker_that_ends_says_so_in_quiet_hours_too",),
     ),
     of(
         "an error of the alerts stops no worker", "pipeline/alerts/alerts.py",

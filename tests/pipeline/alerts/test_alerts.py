@@ -49,7 +49,10 @@ def watched(folder: Path, notified: Server, more: str = "") -> Watched:
         (PAUSED, "the worker is paused", "the worker goes on", "No space left on device"),
         (GONE, "a folder is missing or refuses files", "the folder is back", "/in: is missing"),
         (SPOOL, "a folder is missing or refuses files", "the folder is back", "2 files are gone"),
-        ({"model_problem": "a@3: bad"}, "the model or database is refused", "the worker runs again", "a@3"),
+        (
+            {"model_problem": "a@3: bad"}, "a version of the model is refused",
+            "the version in force is at work", "a@3",
+        ),
         ({"report_problem": "no disk"}, "reports cannot be written", "reports are written again", "no disk"),
     ],
     ids=["paused", "folder", "spool", "version", "reports"],
@@ -201,6 +204,17 @@ def test_an_alert_that_stands_is_not_said_again_after_a_restart(tmp_path: Path, 
     worker.restart()
     worker.last(minutes=10)
     assert notified.titles == ["the worker is paused", "the worker goes on"]
+
+
+def test_what_lasts_over_short_runs_is_said_too(tmp_path: Path, notified: Server) -> None:
+    """As of `run --once` each hour."""
+    worker = watched(tmp_path, notified)
+    for _ in range(3):
+        worker.beat(**GONE)
+        worker.alerts.__exit__(None, None, None)
+        worker.restart()
+        worker.pass_time(hours=1)
+    assert notified.titles == ["a folder is missing or refuses files"]
 
 
 def test_a_pause_of_seconds_is_not_worth_a_message(tmp_path: Path, notified: Server) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,7 +70,7 @@ def test_a_model_that_is_refused_is_said_once_though_systemd_tries_again(
     for _ in range(3):
         with pytest.raises(ModelError):
             once(settings, StubClassifier(refusal="the self-test fails"))
-    assert notified.titles == ["the model or database is refused"]
+    assert notified.titles == ["the worker has ended"]
     assert "The worker has ended: the self-test fails" in notified.messages[0]["message"]
     once(settings)
     assert notified.titles[1:] == [], "it may end again within minutes"
@@ -82,8 +82,24 @@ def test_a_database_that_is_refused_is_said_without_a_database(settings: Setting
     for _ in range(2):
         with pytest.raises(DatabaseError):
             once(settings)
-    assert notified.titles == ["the model or database is refused"]
+    assert notified.titles == ["the worker has ended"]
     assert "pawsort.db" in notified.messages[0]["message"]
+
+
+def test_a_worker_that_ends_says_so_in_quiet_hours_too(
+    settings: Settings, notified: Server, tmp_path: Path
+) -> None:
+    """After them no worker may be there to say it."""
+    text = (tmp_path / "config.yaml").read_text().replace("notify: {", "notify: {quiet: '00:00-23:59', ")
+    (tmp_path / "config.yaml").write_text(text)
+    quiet = config.load(tmp_path / "config.yaml")
+    drop(quiet, **{f"a{number}": b"<truncated>%d" % number for number in range(10)})
+    once(quiet)
+    if datetime.now(UTC).time() < time(23, 58):
+        assert notified.titles == []
+    with pytest.raises(ModelError):
+        once(quiet, StubClassifier(refusal="the self-test fails"))
+    assert any("the self-test fails" in message["message"] for message in notified.messages)
 
 
 def test_many_failures_and_crashes_are_said(settings: Settings, notified: Server) -> None:
