@@ -91,7 +91,7 @@ def _of_the_worker(beat: Heartbeat, measured: Measured) -> Iterator[Condition]:
         yield Condition("refused", REFUSED_VERSION, beat.model_problem)
     if beat.report_problem:
         yield Condition("report_failed", "report_failed", f"{beat.report_problem}. It is tried again.")
-    if measured.ended_at:
+    if measured.ended_at and beat.state != "starting":
         when = f"the last sign of it is of {measured.ended_at:%Y-%m-%d %H:%M:%S} UTC"
         why = "it was killed, or the machine went down"
         yield Condition("back", "back", f"The worker before ended without stopping: {why}; {when}.")
