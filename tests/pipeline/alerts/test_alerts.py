@@ -39,6 +39,23 @@ def notified(listening: Server) -> Server:
     return listening
 
 
+class Usage:
+    """The space of a disk of 100 GB."""
+
+    total = int(100e9)
+
+    def __init__(self, free: float) -> None:
+        self.free = int(free)
+
+
+@pytest.fixture(autouse=True)
+def free(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How many bytes are free, whatever the disk of the tests has."""
+    free = [40e9]
+    monkeypatch.setattr(measuring.shutil, "disk_usage", lambda _: Usage(free[0]))
+    return free
+
+
 def watched(folder: Path, notified: Server, more: str = "") -> Watched:
     return Watched(folder, f"notify:\n  urls: ['{notified.url}']\n{more}")
 
@@ -69,10 +86,8 @@ def test_what_the_heartbeat_says_is_received_once_and_its_end_once(
 
 
 def test_a_full_disk_is_said_once_though_its_space_hovers_at_the_limit(
-    tmp_path: Path, notified: Server, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, notified: Server, free: list[float]
 ) -> None:
-    free = [40e9]
-    monkeypatch.setattr(measuring.shutil, "disk_usage", lambda _: _Usage(int(free[0])))
     worker = watched(tmp_path, notified)
     worker.last()
     assert notified.titles == []
@@ -87,13 +102,6 @@ def test_a_full_disk_is_said_once_though_its_space_hovers_at_the_limit(
     free[0] = 7e9
     worker.last(minutes=10)
     assert notified.titles == ["a disk is nearly full", "the disk has space again"]
-
-
-class _Usage:
-    total = int(100e9)
-
-    def __init__(self, free: int) -> None:
-        self.free = free
 
 
 def test_many_failures_are_said_and_few_are_not(tmp_path: Path, notified: Server) -> None:
