@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import (
     actions,
+    alerts,
     answers,
     large,
     latency,
@@ -30,6 +31,7 @@ from benchmarks import (
 BENCHMARKS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "throughput": throughput.measure,
     "actions": actions.measure,
+    "alerts": alerts.measure,
     "large": large.measure,
     "latency": latency.measure,
     "learning": learning.measure,

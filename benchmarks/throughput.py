@@ -83,14 +83,17 @@ def core_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def filing_rate(folder: Path, count: int, side: int, action: str = "move") -> tuple[float, float]:
+def filing_rate(
+    folder: Path, count: int, side: int, action: str = "move", more: str = ""
+) -> tuple[float, float]:
     """Let a real worker file that many photos, counted from the first claim to the last commit.
 
-    Those in the inbox if there are some. Returns photos a second, and seconds of core time a photo.
+    Those in the inbox if there are some. `more` is YAML of further settings. Returns photos a second, and
+    seconds of core time a photo.
     """
     if not (folder / "inbox").exists():
         photos.make(folder / "inbox", count, side)
-    settings = _defaults(folder, f"filing: {{action: {action}}}")
+    settings = _defaults(folder, f"filing: {{action: {action}}}\n{more}")
     bundle = load_bundle(settings)
     classifier = worker_classifier(settings, bundle, _Watched)
     assert isinstance(classifier, _Watched)

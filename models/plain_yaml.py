@@ -17,12 +17,24 @@ class PlainLoader(yaml.SafeLoader):
         super().__init__(stream)
         self._checked: set[int] = set()  # an alias brings the same mapping again
 
+    def get_mark(self) -> yaml.Mark:
+        """Return the present place without the text there, which an error would quote: a password perhaps."""
+        return yaml.Mark(self.name, self.index, self.line, self.column, None, 0)
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Check the keys before those of `<<`, which they may replace, are added."""
         if id(node) not in self._checked:
             self._checked.add(id(node))
+            _keep_words(node)
             _refuse_repeated(node)
         super().flatten_mapping(node)
+
+
+def _keep_words(node: yaml.MappingNode) -> None:
+    """Let keys such as `on` be text: YAML 1.1 makes booleans of them, YAML 1.2 and people do not."""
+    for key, _ in node.value:
+        if key.tag == "tag:yaml.org,2002:bool" and key.value.lower() not in ("true", "false"):
+            key.tag = "tag:yaml.org,2002:str"
 
 
 def _refuse_repeated(node: yaml.MappingNode) -> None:

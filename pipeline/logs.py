@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,8 +21,9 @@ def set_up(format: str = "text", level: str = "info", stream: TextIO | None = No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Details of libraries only help to debug these libraries.
-    for name in ("sqlalchemy", "alembic", "apscheduler", "PIL", "watchdog"):
+    # Details of libraries only help to debug these libraries; those after watchdog may log URLs with tokens.
+    quiet = ("sqlalchemy", "alembic", "apscheduler", "PIL", "watchdog", "apprise", "urllib3", "oauthlib")
+    for name in (*quiet, "requests_oauthlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
@@ -35,6 +37,18 @@ def masked(secret: str | None) -> str | None:
     head, at, tail = secret.rpartition("@")
     scheme, _, user = head.partition("://")
     return f"{scheme}://{user.split(':')[0]}:***@{tail}" if at and ":" in user else secret
+
+
+def masked_service(url: str | None) -> str | None:
+    """Return a URL of a notification service with all but its kind, and of a web address the host, masked.
+
+    Any other part may be a token: the user, the host, or the path.
+    """
+    if url is None:
+        return None
+    scheme, _, rest = url.partition("://")
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2] if scheme in ("http", "https") else ""
+    return f"{scheme}://{host}/***" if host else f"{scheme}://***"
 
 
 def printable(text: str) -> str:

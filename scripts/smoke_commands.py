@@ -66,6 +66,7 @@ MORE = (
     Step("correct HOME/none.jpg --as cat", "is not a filed photo", 1),
     Step("learn", "no photo was judged yet", 2),
     Step("promote 1", "no such version", 2),
+    Step("notify --test", "no URL in the settings", 2),
     Step("rollback", "nothing to roll back", 2),
     Step("train HOME", "Missing option", 2),
     Step("evaluate cats_dogs", "Missing argument", 2),

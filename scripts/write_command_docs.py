@@ -16,7 +16,7 @@ WIDTH = 100
 EXIT_CODES = {
     0: "success",
     1: "done, but some files failed, could not be moved or do not agree; or `status --check` found no healthy"
-    " worker; or a folder cannot be written",
+    " worker; or a folder cannot be written; or `notify` could not deliver a message",
     2: "the command line, a setting or the layout of the folders is wrong",
     3: "the model cannot be used",
     4: "the database cannot be used",

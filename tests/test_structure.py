@@ -29,7 +29,7 @@ PACKAGES = package_graph(GRAPH)
 ORDERS = (
     (
         "pipeline.cli", "pipeline.setup", "pipeline.web", "pipeline.doctor", "pipeline.service",
-        "pipeline.backup", "pipeline.relocate", "pipeline.retention", "pipeline.worker",
+        "pipeline.backup", "pipeline.relocate", "pipeline.retention", "pipeline.alerts", "pipeline.worker",
         "pipeline.spot_checks", "pipeline.by_hand", "pipeline.corrections", "pipeline.export",
         "pipeline.office", "pipeline.thumbnails", "pipeline.classifier", "pipeline.learning",
         "pipeline.originals", "pipeline.watch", "pipeline.keywords", "pipeline.companions",

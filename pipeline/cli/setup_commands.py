@@ -1,10 +1,12 @@
-"""The commands that set up an installation: settings, database, and the version of the model in force."""
+"""The commands that set up an installation: settings, alerts, database, and the version in force."""
 
 from __future__ import annotations
 
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +24,7 @@ config_app = typer.Typer(help="Check or print the settings.")
 db_app = typer.Typer(help="Upgrade the database.")
 
 By = Annotated[str | None, words("Name to record (default: your user name).")]
+TEST_TEXT = "This is a test. Alerts of Pawsort will arrive here."
 SHOWN = ("precision_at_threshold", "coverage_at_threshold", "neither_filed_at_threshold")
 """Figures in the table of models; JSON has all."""
 
@@ -53,6 +56,7 @@ def config_check(config: Config = DEFAULT) -> None:
     Example: pawsort config check --config /etc/pawsort/config.yaml
     """
     from db.connection.engine import check_url
+    from pipeline.alerts import channels
     from pipeline.classifier import own_threshold
     from pipeline.classifier.configured_model import load_bundle, refuse_class_for_neither
     from pipeline.files.permissions import exposed
@@ -64,7 +68,11 @@ def config_check(config: Config = DEFAULT) -> None:
         check_url(settings.database_url)
     refuse_class_for_neither(settings, load_bundle(settings))
     checks.refuse_unlinkable(settings)
-    for note in (*exposed(settings), *checks.notes(settings), *packages.notes(settings)):
+    no_alerts = channels.missing_package() if settings.notify.urls else None
+    if not no_alerts:
+        channels.check(settings.notify.urls)
+    notes = (*exposed(settings), *checks.notes(settings), *packages.notes(settings), no_alerts)
+    for note in filter(None, notes):
         print(f"pawsort: {note}", file=sys.stderr)
     if own := own_threshold.described(settings):
         print(f"decision.calibration: {own}")
@@ -80,15 +88,63 @@ def config_show(config: Config = DEFAULT, json: Json = False) -> None:
     import yaml
 
     from pipeline.cli.output import print_json
-    from pipeline.logs import masked
+    from pipeline.settings.shown import shown
 
-    values = load(config).model_dump(mode="json")
-    for section, key in [(values["web"], "token"), (values, "database")]:
-        section[key] = masked(section[key])
+    values = shown(load(config))
     if json:
         print_json(values)
     else:
         print(yaml.safe_dump(values, sort_keys=False), end="")
+
+
+def notify(
+    config: Config = DEFAULT,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test to each URL of `notify`, and fetch `heartbeat_url`.")
+    ] = False,
+    message: Annotated[str | None, words("Send this text instead; `heartbeat_url` is left alone.")] = None,
+    json: Json = False,
+) -> None:
+    """Send a message to each URL of `notify.urls` now, and print which took it; exit 1 if one was not.
+
+    Example: pawsort notify --test
+    """
+    from pipeline.cli.output import print_json
+
+    settings = load(config)
+    if test is (message is not None):
+        raise SettingsError("expected either --test, or --message TEXT")
+    if not settings.notify.urls and (message or not settings.notify.heartbeat_url):
+        raise SettingsError("notify.urls: there is no URL in the settings to send to; docs/operating.md")
+    results = [*_sent(settings, message or TEST_TEXT), *(_fetched(settings) if test else ())]
+    if json:
+        print_json([{"to": place, "taken": not why, "problem": why} for place, why in results])
+    else:
+        for place, why in results:
+            print(f"{place}: {f'not taken: {why}' if why else 'taken'}")
+    raise typer.Exit(1 if any(why for _, why in results) else 0)
+
+
+def _sent(settings: Settings, text: str) -> Iterator[tuple[str, str | None]]:
+    from pipeline.alerts import channels
+    from pipeline.alerts.message import of_user
+
+    urls = settings.notify.urls
+    if urls and (missing := channels.missing_package()):
+        raise SettingsError(missing)
+    for channel in channels.open_all(urls):
+        if isinstance(channel, str):
+            place, _, why = channel.partition(": ")
+            yield place, why
+        else:
+            yield channel.place, channel.send(of_user(text, datetime.now(UTC)))
+
+
+def _fetched(settings: Settings) -> Iterator[tuple[str, str | None]]:
+    from pipeline.alerts.sign_of_life import fetched
+
+    if url := settings.notify.heartbeat_url:
+        yield "notify.heartbeat_url", fetched(url)
 
 
 @db_app.command("upgrade")

@@ -33,6 +33,7 @@ from pipeline.files.folders import files_below
 from pipeline.files.permissions import own_opener
 from pipeline.logs import masked, printable
 from pipeline.settings.config import Settings
+from pipeline.settings.shown import shown
 from pipeline.version import version
 from pipeline.worker import status
 from pipeline.worker.heartbeat import FILE_NAME
@@ -42,7 +43,7 @@ _LOG_BYTES = 1 << 20
 _PIECE = 1 << 16
 _PACKAGES = (
     "pillow", "pillow-heif", "numpy", "sqlalchemy", "alembic", "watchdog", "tensorflow", "keras",
-    "openvino", "pandas", "apscheduler", "pydantic",
+    "openvino", "pandas", "apscheduler", "pydantic", "apprise",
 )  # fmt: skip
 _SAFE = re.compile(rb"\A\.?[A-Za-z0-9]{1,5}\Z")
 _QUOTED = re.compile(
@@ -107,10 +108,7 @@ def _about() -> dict[str, Any]:
 
 
 def _settings(settings: Settings) -> str:
-    values = settings.model_dump(mode="json")
-    values["web"]["token"] = masked(values["web"]["token"])
-    values["database"] = masked(values["database"])
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(shown(settings), sort_keys=False, allow_unicode=True)
 
 
 def _status(settings: Settings) -> dict[str, Any]:

@@ -113,11 +113,12 @@ class _Run:
 class Reporter:
     """Writes the reports of days in `zone` into `folder`.
 
-    `at` is the time of day from which yesterday counts as finished; `outcomes` are the folders that have a
-    row in each summary, in the order of the rows; `state` is the folder for the lock of the writer, the
-    alarms of drift and the times of the summaries of months and years, None for none of these. `office` is
-    entered for a run, and gives the writer of more files. Every method raises OSError if files cannot be
-    written, and DatabaseError. `check` is called between chunks of rows and may raise an error to stop.
+    `at` is the time of day from which yesterday counts as finished; `outcomes` are the folders that have
+    a row in each summary, in the order of the rows; `state` is the folder for the lock of the writer, the
+    alarms of drift and the times of the summaries of months and years, None for none of these. `office`
+    is entered for a run, and gives the writer of more files. `on_written` is called with each report.
+    Every method raises OSError if files cannot be written, and DatabaseError. `check` is called between
+    chunks of rows and may raise an error to stop.
     """
 
     engine: Engine
@@ -127,6 +128,7 @@ class Reporter:
     outcomes: tuple[str, ...]
     state: Path | None = None
     office: Callable[[], AbstractContextManager[WriteOffice]] | None = None
+    on_written: Callable[[DayReport], None] = lambda _: None
 
     def write_due(self, now: datetime, check: Callable[[], None] = _no_check) -> list[date]:
         """Write the reports of all `due_days` and return these days; then those of months and years.
@@ -181,6 +183,7 @@ class Reporter:
                 more = run.office(OfficeRequest(day.isoformat(), run.now, is_latest), run.check)
                 report = replace(report, paths=(*report.paths, *more))
             self._record(report, run.now)
+            self.on_written(report)
             return report
 
     @contextmanager

@@ -13,35 +13,49 @@ from db.connection.errors import DatabaseError
 from models.bundle.bundle import Bundle
 from pipeline.classifier.configured_model import load_bundle, outcome_folders
 from pipeline.office import office_process
-from pipeline.reports.daily import Reporter
+from pipeline.reports.daily import DayReport, Reporter
 from pipeline.settings.config import Settings
 from pipeline.worker.loop import Worker
 
 log = logging.getLogger(__name__)
 
 
-def reporter(settings: Settings, engine: Engine, bundle: Bundle | None = None) -> Reporter:
+def reporter(
+    settings: Settings,
+    engine: Engine,
+    bundle: Bundle | None = None,
+    on_written: Callable[[DayReport], None] = lambda _: None,
+) -> Reporter:
     """Return the reporter that the settings describe, for the folders of a bundle (None: that in force).
 
-    Raises ModelError.
+    `on_written` is called with each report. Raises ModelError.
     """
     outcomes = outcome_folders(bundle or load_bundle(settings))
     at = time.fromisoformat(settings.report.at)
     zone, office = settings.report.zone, office_process.office_of(settings)
-    return Reporter(engine, settings.reports, zone, at, outcomes, settings.state, office)
+    return Reporter(engine, settings.reports, zone, at, outcomes, settings.state, office, on_written)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkersReporter:
-    """Writes the due reports, each time with the folders of the model that the worker has then."""
+    """Writes the due reports, each time with the folders of the model that the worker has then.
+
+    `on_written` is called with those that were written at one time.
+    """
 
     settings: Settings
     engine: Engine
     worker: Worker
+    on_written: Callable[..., None]
 
     def write_due(self, now: datetime, check: Callable[[], None]) -> Sequence[date]:
         """Write what is due at `now`; `check` may stop it. Raises as `Reporter.write_due`."""
-        return reporter(self.settings, self.engine, self.worker.bundle).write_due(now, check)
+        written: list[DayReport] = []
+        writer = reporter(self.settings, self.engine, self.worker.bundle, written.append)
+        try:
+            return writer.write_due(now, check)
+        finally:
+            self.on_written(*written)
 
 
 def report_so_far(writer: Reporter) -> None:

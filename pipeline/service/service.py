@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from db.connection.engine import open_database, reserved
+from pipeline.alerts.alerts import Alerts
 from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
 from pipeline.classifier.configured_model import load_bundle, load_in_force, outcome_folders
@@ -61,6 +62,7 @@ def run(
         stack.enter_context(translated())
         stack.enter_context(limited(settings.permissions))
         stack.enter_context(worker_lock(settings))
+        alerts = stack.enter_context(Alerts(settings))
         first = None if classifier else load_in_force(settings)
         bundle = first[1] if first else load_bundle(settings)
         engine = open_database(settings.database_url, "worker", file_mode=own_mode(0o644))
@@ -88,8 +90,8 @@ def run(
         )
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
         housekeeping = Housekeeping.of(settings, engine, config)
-        living = WorkerRun(settings, worker, model, switch, engine, learning, follower, housekeeping)
+        living = WorkerRun(settings, worker, model, switch, engine, learning, alerts, follower, housekeeping)
         code = living.live(once)
         if once:
-            report_so_far(reporter(settings, engine, worker.bundle))
+            report_so_far(reporter(settings, engine, worker.bundle, alerts.reports_written))
         return code

@@ -14,6 +14,7 @@ from time import monotonic
 from sqlalchemy import Engine
 
 from db.connection.engine import wal_bytes
+from pipeline.alerts.alerts import Alerts
 from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
 from pipeline.classifier.model_switch import ModelSwitch
@@ -47,6 +48,7 @@ class WorkerRun:
         switch: ModelSwitch | None,
         engine: Engine,
         learning: Learning,
+        alerts: Alerts,
         follower: Follower | None = None,
         housekeeping: Housekeeping | None = None,
     ) -> None:
@@ -58,9 +60,10 @@ class WorkerRun:
         self._switch = switch
         self._engine = engine
         self._learning = learning
+        self._alerts = alerts
         self._keywords = KeywordStep(engine, settings.filing.xmp, lambda: moves_lock(settings, 0.0))
         agenda = ReportSchedule(time.fromisoformat(settings.report.at), settings.report.zone)
-        self._schedule = Schedule(WorkersReporter(settings, engine, worker), agenda)
+        self._schedule = Schedule(WorkersReporter(settings, engine, worker, alerts.reports_written), agenda)
         self._started_at = datetime.now(UTC)
         self._beat_at = 0.0
         self._ready = False
@@ -143,6 +146,9 @@ class WorkerRun:
         self._worker.counters.follow_starts(self._classifier.starts)
         with contextlib.suppress(OSError):  # written with the next beat
             self._worker.counters.write(self._settings.state / counters.FILE_NAME)
+        worker = self._worker
+        refusals = worker.in_flight.place.refusals.reasons
+        self._alerts.follow(beat, worker.outcomes, self._classifier.starts, refusals)
 
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker

@@ -32,6 +32,7 @@ from pipeline.settings.sections import (
     LearnSettings,
     LimitSettings,
     LogSettings,
+    NotifySettings,
     OutcomeSettings,
     Permissions,
     ReportSettings,
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     report: ReportSettings = ReportSettings()
     backup: BackupSettings = BackupSettings()
     keep: KeepSettings = KeepSettings()
+    notify: NotifySettings = NotifySettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 

@@ -61,7 +61,7 @@ def _explain_one(path: Path, problem: ErrorDetails, model: type[BaseModel], pref
     if problem["type"] == "extra_forbidden":
         return f"{source}: {where}: unknown key; known: {', '.join(siblings(model, keys))}"
     expected = EXPECTED.get(problem["type"], problem["msg"])
-    if keys[-1] in ("token", "database"):  # a log must not have a password
+    if keys[-1] in ("token", "database") or keys[0] == "notify":  # a log must not have a password
         return f"{source}: {where}: {expected}"
     return f"{source}: {where}: {expected}; got {plain_yaml.quoted(problem['input'])}"
 

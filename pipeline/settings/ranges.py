@@ -12,6 +12,7 @@ import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field
@@ -140,6 +141,30 @@ def _is_name(host: str) -> bool:
     return len(host) <= NAME_BYTES and re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", host) is not None
 
 
+def _hours(text: str) -> str:
+    begin, _, end = text.partition("-")
+    if begin == end:
+        raise ValueError("expected two different times, such as 22:00-07:00")
+    return text
+
+
+def _notification_url(url: str) -> str:
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", _without_control(url)):
+        raise ValueError("expected a URL of Apprise, such as mailto://user:password@example.org")
+    return url
+
+
+def _web_url(url: str) -> str:
+    try:
+        parts = urlsplit(_without_control(url))
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or " " in url:
+        raise ValueError("expected a URL that begins with https:// or http://")
+    return url
+
+
 Words = Annotated[str, AfterValidator(_without_control)]
 """Text of a setting."""
 
@@ -160,6 +185,19 @@ TimeZone = Annotated[str, AfterValidator(_known_timezone)]
 
 TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 """A time of day, HH:MM."""
+
+Hours = Annotated[
+    str,
+    Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"),
+    AfterValidator(_hours),
+]
+"""Hours of each day, HH:MM-HH:MM; they may pass midnight."""
+
+NotificationUrl = Annotated[str, Field(max_length=4096), AfterValidator(_notification_url)]
+"""A URL of a notification service, in the form that Apprise reads; it has secrets."""
+
+WebUrl = Annotated[str, Field(max_length=4096), AfterValidator(_web_url)]
+"""A URL that is fetched by HTTP; it may have secrets."""
 
 HostAddress = Annotated[str, AfterValidator(_host_address)]
 """The name or address that a server listens on."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import time
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -13,10 +14,13 @@ from pipeline.settings.ranges import (
     Folder,
     HostAddress,
     HostName,
+    Hours,
+    NotificationUrl,
     PatternText,
     TimeOfDay,
     TimeZone,
     Token,
+    WebUrl,
     folder_in_sorted,
     is_loopback_host,
 )
@@ -30,6 +34,13 @@ Separator = Literal["comma", "semicolon", "tab"]
 
 EngineKind = Literal["auto", "tensorflow", "openvino", "int8"]
 """As `models.inference.engines.Kind`; that module takes time to import."""
+
+
+Event = Literal[
+    "paused", "folder_gone", "disk_low", "refused", "child_restarts", "failures", "drift", "report_failed",
+    "back", "report",
+]  # fmt: skip
+"""What an alert may be about; `docs/operating.md` has a line for each."""
 
 
 def no_boolean(value: object) -> object:
@@ -198,6 +209,26 @@ class KeepSettings(Section):
     reports_days: int | None = Field(None, ge=1, le=100_000)
     rows_days: int | None = Field(None, ge=1, le=100_000)
     failed_days: int | None = Field(None, ge=1, le=100_000)
+
+
+class NotifySettings(Section):
+    """Who is notified of which events, and when not, in the time zone of the reports.
+
+    `urls` and `heartbeat_url` have secrets. `heartbeat_url` is fetched while the worker is well.
+    """
+
+    urls: tuple[NotificationUrl, ...] = ()
+    on: tuple[Event, ...] = tuple(event for event in get_args(Event) if event != "report")
+    quiet: Hours | None = None
+    heartbeat_url: WebUrl | None = None
+
+    @property
+    def quiet_hours(self) -> tuple[time, time] | None:
+        """Begin and end of the hours without messages."""
+        if self.quiet is None:
+            return None
+        begin, _, end = self.quiet.partition("-")
+        return time.fromisoformat(begin), time.fromisoformat(end)
 
 
 class LogSettings(Section):

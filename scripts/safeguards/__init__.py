@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from scripts.safeguards import (
+    alerts,
     arriving,
     by_hand,
     companions,
@@ -28,6 +29,7 @@ from scripts.safeguards.safeguard import Safeguard
 __all__ = ["SAFEGUARDS", "Safeguard", "by_fault", "covers"]
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
+    *alerts.SAFEGUARDS,
     *arriving.SAFEGUARDS,
     *by_hand.SAFEGUARDS,
     *companions.SAFEGUARDS,

@@ -48,7 +48,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/doctor/test_support_bundle.py::test_no_photo_no_name_and_no_secret_is_in_it",),
     ),
     of(
-        "secrets kept out of a bundle", "pipeline/doctor/support_bundle.py",
+        "secrets kept out of a bundle", "pipeline/settings/shown.py",
         "    values[\"web\"][\"token\"] = masked(values[\"web\"][\"token\"])\n",
         "",
         (), ("pipeline/doctor/test_support_bundle.py::test_no_photo_no_name_and_no_secret_is_in_it",),

@@ -14,12 +14,14 @@ import yaml
 from pydantic import BaseModel
 
 from db.schema.tables import IMPORTED, State, files, moves, reports, results, spot_checks
+from models import plain_yaml
 from pipeline.classifier.client import LossReason
 from pipeline.decision import Doubt
 from pipeline.doctor.problem import Kind
 from pipeline.errors import OK, SOME_FAILED, PawsortError
 from pipeline.reports.summary import COLUMNS
 from pipeline.settings.config import Settings
+from pipeline.settings.sections import Event
 from scripts import write_command_docs
 from tests.docs.pages import COMMANDS, DOCS, ROOT, names_in_first_cells, read, rows_of_tables, section
 
@@ -96,7 +98,7 @@ OLDER_NAMES = {"duplicates"}
 @pytest.mark.parametrize(("name", "default"), [each for each in settings_of() if each[0] not in OLDER_NAMES])
 def test_every_setting_is_in_the_shipped_file_with_its_default_and_a_reason(name: str, default: Any) -> None:
     shipped = read("config.yaml")
-    value = lookup(yaml.safe_load(shipped), name)
+    value = lookup(plain_yaml.load(shipped), name)
     plain = [str(item) for item in default] if isinstance(default, tuple) else default
     assert value == (str(plain) if isinstance(plain, Path) else plain)
     line = re.search(rf"^ *{name.split('.')[-1]}: .*# \w", shipped, re.MULTILINE)
@@ -104,11 +106,15 @@ def test_every_setting_is_in_the_shipped_file_with_its_default_and_a_reason(name
 
 
 def test_the_settings_in_the_table_are_there_and_have_these_defaults() -> None:
-    defaults = yaml.safe_load(read("config.yaml"))
+    defaults = plain_yaml.load(read("config.yaml"))
     rows = rows_of_tables(read("docs/settings.md"))[2:]
     assert rows
     for setting, default, *_ in rows:
         assert lookup(defaults, setting.strip("`")) == yaml.safe_load(default.strip("`")), setting
+
+
+def test_every_event_of_alerts_is_explained() -> None:
+    assert names_in_first_cells(section("docs/operating.md", "Alerts")) == set(get_args(Event))
 
 
 def test_every_column_of_results_is_explained() -> None:

@@ -91,3 +91,12 @@ def test_urls_without_a_password_are_shown_whole() -> None:
     for url in ("postgresql://ann@host/n?sslkey=/a/key", "sqlite:////a/b%3Fpassword=1.db", "postgresql:///n"):
         assert masked(url) == url
     assert masked("a-long-token-of-the-pages") == "***"
+
+
+def test_libraries_that_would_log_urls_with_tokens_say_nothing_of_their_details() -> None:
+    names = ("urllib3.connectionpool", "apprise", "oauthlib", "requests_oauthlib")
+    stream = io.StringIO()
+    set_up("text", "debug", stream)
+    for name in names:
+        logging.getLogger(name).debug("POST /bot-hunter2")
+    assert stream.getvalue() == ""

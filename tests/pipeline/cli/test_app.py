@@ -165,7 +165,11 @@ def test_what_config_show_prints_is_a_config(run: Run, tmp_path: Path) -> None:
 
 def test_a_token_is_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAWSORT_WEB__TOKEN", "hunter2hunter2hunter2")
-    assert "hunter2" not in run("config", "show").out
+    monkeypatch.setenv("PAWSORT_NOTIFY__URLS", '["mailto://hunter2:hunter2@hunter2.org/?a=hunter2"]')
+    monkeypatch.setenv("PAWSORT_NOTIFY__HEARTBEAT_URL", "https://hunter2:hunter2@hc-ping.com/hunter2?hunter2")
+    shown = run("config", "show").out
+    assert "hunter2" not in shown
+    assert "mailto://***" in shown and "https://hc-ping.com/***" in shown
 
 
 def test_status_before_the_first_start_says_so(run: Run) -> None:

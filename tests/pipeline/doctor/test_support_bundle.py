@@ -16,7 +16,7 @@ import pytest
 from pipeline.doctor import support_bundle
 from pipeline.doctor.check import examine
 from pipeline.settings.config import Settings
-from pipeline.settings.sections import WebSettings
+from pipeline.settings.sections import NotifySettings, WebSettings
 from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
 from tests.support.installation import Installation
 
@@ -96,14 +96,17 @@ def test_names_are_in_it_when_they_are_asked_for_and_secrets_still_are_not(
 
 def test_a_password_of_the_database_is_not_in_it(pawsort: Installation, tmp_path: Path) -> None:
     pawsort.settings = pawsort.settings.model_copy(
-        update={"database": f"postgresql://ann:{PASSWORD}@127.0.0.1:9/pawsort"}
+        update={
+            "database": f"postgresql://ann:{PASSWORD}@127.0.0.1:9/pawsort",
+            "notify": NotifySettings(urls=(f"ntfy://{PASSWORD}",), heartbeat_url=f"https://h/{PASSWORD}"),
+        }
     )
     path = tmp_path / "b.zip"
     support_bundle.pack(pawsort.settings, path, [], True, None)
     with zipfile.ZipFile(path) as archive:
         texts = {name: archive.read(name).decode() for name in archive.namelist()}
     assert all(PASSWORD not in text for text in texts.values())
-    assert "ann:***@" in texts["settings.yaml"]
+    assert all(text in texts["settings.yaml"] for text in ("ann:***@", "ntfy://***", "https://h/***"))
 
 
 def test_what_is_needed_to_understand_is_in_it(troubled: Installation, tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from db.connection import address
+from models import plain_yaml
 from pipeline.errors import SettingsError
 from pipeline.settings import config
 
@@ -83,7 +83,7 @@ def test_the_shipped_file_names_every_setting_with_its_default(write) -> None:
     def keys(mapping: dict) -> dict:
         return {key: keys(value) if isinstance(value, dict) else value for key, value in mapping.items()}
 
-    shipped = keys(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
+    shipped = keys(plain_yaml.load(SHIPPED.read_text(encoding="utf-8")))
     defaults = config.load(write("")).model_dump(mode="json")
     for name in ("inboxes", "sorted", "state", "reports"):
         del defaults[name], shipped[name]
@@ -320,3 +320,36 @@ def test_a_wrong_token_or_database_is_not_repeated_in_the_message(write) -> None
     with pytest.raises(SettingsError) as refused:
         config.load(write('web: {token: "secret"}\ndatabase: "postgresql://u:secret@h/\\0"'))
     assert "secret" not in str(refused.value) and "web.token" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("notify: mailto://u:hunter2@h", "notify: expected settings, indented below it"),
+        ("notify: {urls: mailto://u:hunter2@h}", "notify.urls: expected a list"),
+        ("notify: {urls: ['hunter2']}", "notify.urls.0: Value error, expected a URL of Apprise"),
+        (
+            "notify: {heartbeat_url: 'file:///hunter2'}",
+            "notify.heartbeat_url: Value error, expected a URL that",
+        ),
+        (
+            "notify: {heartbeat_url: 'http://:80/hunter2'}",
+            "notify.heartbeat_url: Value error, expected a URL",
+        ),
+        ("notify: {quiet: '22:00'}", "notify.quiet: "),
+        ("notify: {quiet: '22:00-22:00'}", "notify.quiet: Value error, expected two different times"),
+        ("notify: {on: [hunter2]}", "notify.on.0: "),
+        ("notify: {urls: [mailto://u:hunter2@h, }", "is not valid YAML"),
+        ("notify: {hunter: 2}", "notify.hunter: unknown key; known: urls, on, quiet, heartbeat_url"),
+    ],
+)
+def test_a_wrong_setting_of_alerts_is_named_without_its_secret(write, text: str, says: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        config.load(write(text))
+    assert says in str(refused.value) and "hunter2" not in str(refused.value)
+
+
+def test_the_key_on_of_alerts_is_no_boolean(write) -> None:
+    assert config.load(write("notify: {on: [report]}")).notify.on == ("report",)
+    with pytest.raises(SettingsError, match="occurs twice"):
+        config.load(write("notify: {on: [report], 'on': [drift]}"))

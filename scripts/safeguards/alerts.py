@@ -1,0 +1,101 @@
+# ruff: noqa: E501
+"""Safeguards: alerts."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+_ALERTS = "pipeline/alerts/test_alerts.py"
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "a pause of seconds is no alert", "pipeline/alerts/standing.py",
+        "        due = now - began >= FOR.get(condition.event, timedelta())\n",
+        "        due = True\n",
+        (), (f"{_ALERTS}::test_a_pause_of_seconds_is_not_worth_a_message",),
+    ),
+    of(
+        "flapping alerts end later and later", "pipeline/alerts/standing.py",
+        "        return min(CLEAR * (1 << (times - 1)), LONGEST_CLEAR)\n",
+        "        return CLEAR\n",
+        (), ("pipeline/alerts/test_standing.py::test_what_flaps_all_day_is_said_a_few_times",),
+    ),
+    of(
+        "alerts over only after minutes", "pipeline/alerts/standing.py",
+        "        if now - gone_at < self._clear(key):\n",
+        "        if False:\n",
+        (), ("pipeline/alerts/test_standing.py::test_what_flaps_all_day_is_said_a_few_times",),
+    ),
+    of(
+        "a disk at its limit is one alert", "pipeline/alerts/conditions.py",
+        "(DISK_ENOUGH if key in before else 1.0)",
+        "1.0",
+        (), (f"{_ALERTS}::test_a_full_disk_is_said_once_though_its_space_hovers_at_the_limit",),
+    ),
+    of(
+        "alerts that stand are remembered", "pipeline/alerts/memory.py",
+        "            for alert in standing.alerts.values()\n",
+        "            for alert in ()\n",
+        (), (f"{_ALERTS}::test_an_alert_that_stands_is_not_said_again_after_a_restart",),
+    ),
+    of(
+        "undelivered messages are remembered", "pipeline/alerts/alerts.py",
+        "            *(self._sign, kept.waiting),\n",
+        "            *(self._sign, ()),\n",
+        (), (f"{_ALERTS}::test_a_message_that_was_not_taken_is_sent_again_also_after_a_restart",),
+    ),
+    of(
+        "a dead channel is tried less and less often", "pipeline/alerts/outbox.py",
+        "        queue.retry_at = seconds + BACKOFF_SECONDS[min(queue.failures, len(BACKOFF_SECONDS) - 1)]\n",
+        "        queue.retry_at = seconds + 1\n",
+        (), ("pipeline/alerts/test_sender.py::test_a_dead_server_is_tried_less_and_less_often_and_holds_up_no_other",),
+    ),
+    of(
+        "a refused worker says so", "pipeline/alerts/alerts.py",
+        "*([_refused(error)] if isinstance(error, Exception) else [])",
+        "",
+        (), ("pipeline/service/test_alerts.py::test_a_model_that_is_refused_is_said_once_though_systemd_tries_again",),
+    ),
+    of(
+        "quiet hours hold no end of a worker", "pipeline/alerts/quiet_hours.py",
+        "        if self._is_quiet(now) and not at_once:\n",
+        "        if self._is_quiet(now):\n",
+        (), ("pipeline/service/test_alerts.py::test_a_worker_that_ends_says_so_in_quiet_hours_too",),
+    ),
+    of(
+        "an error of the alerts stops no worker", "pipeline/alerts/alerts.py",
+        "        except Exception:  # an alert that fails must not stop the worker\n",
+        "        except OSError:\n",
+        (), (f"{_ALERTS}::test_an_error_in_the_alerts_does_not_stop_the_worker",),
+    ),
+    of(
+        "no sign of life of a worker that hangs", "pipeline/alerts/sign_of_life.py",
+        "        well = self._well_at is not None and seconds - self._well_at < FRESH_SECONDS\n",
+        "        well = self._well_at is not None\n",
+        (), (f"{_ALERTS}::test_the_sign_of_life_is_given_each_minute_and_only_while_the_worker_is_well",),
+    ),
+    of(
+        "Apprise logs no URL", "pipeline/alerts/channels.py",
+        "    logger.propagate = False\n",
+        "",
+        (), ("pipeline/alerts/test_sender.py::test_a_url_that_apprise_does_not_know_is_named_by_its_place",),
+    ),
+    of(
+        "addresses of alerts masked", "pipeline/settings/shown.py",
+        '    notify["urls"] = [masked_service(url) for url in notify["urls"]]\n',
+        "",
+        (), ("pipeline/cli/test_app.py::test_a_token_is_never_shown", "pipeline/doctor/test_support_bundle.py::test_a_password_of_the_database_is_not_in_it"),
+    ),
+    of(
+        "no secret in a message on settings", "pipeline/settings/messages.py",
+        ' or keys[0] == "notify":  # a log',
+        ":  # a log",
+        (), ("pipeline/settings/test_config.py::test_a_wrong_setting_of_alerts_is_named_without_its_secret",),
+    ),
+    of(
+        "no line of the settings in a message", "models/plain_yaml.py",
+        "        return yaml.Mark(self.name, self.index, self.line, self.column, None, 0)\n",
+        "        return super().get_mark()\n",
+        (), ("pipeline/settings/test_config.py::test_a_wrong_setting_of_alerts_is_named_without_its_secret",),
+    ),
+)  # fmt: skip
