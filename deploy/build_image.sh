@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build the image `pawsort` where no registry can be reached: its base is made by debootstrap of Debian's packages.
 # Needs root, debootstrap and buildah. Usage: deploy/build_image.sh [options of `buildah build`]
+# The base is kept: for Debian's updates, first `buildah rmi localhost/pawsort-base`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 suite=${SUITE:-bookworm} mirror=${MIRROR:-http://deb.debian.org/debian} base=${BASE:-localhost/pawsort-base}
@@ -21,5 +22,5 @@ if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
     buildah add --quiet "$container" "$root" /
     buildah commit --quiet --rm "$container" "$base"
 fi
-# A health check is no part of the OCI format.
-buildah build --format docker --build-arg BASE="$base" --file deploy/Dockerfile --tag pawsort "$@" .
+# A health check is no part of the OCI format; layers spare a later build the packages.
+buildah build --layers --format docker --build-arg BASE="$base" --file deploy/Dockerfile --tag pawsort "$@" .

@@ -65,6 +65,7 @@ def test_each_service_restarts_is_checked_and_keeps_a_bounded_log(services: Serv
         assert name == "worker" or "healthcheck" in service, "the worker's check is that of the image"
     for name in ("worker", "pages"):
         assert services[name]["depends_on"] == {"database": {"condition": "service_healthy"}}
+        assert services[name]["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}
         assert services[name]["volumes"] == ["${PAWSORT_DATA:?set it in .env}:/data"]
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}  # type: ignore[union-attr]
     assert {services["worker"]["command"][0], services["pages"]["command"][0]} <= commands

@@ -85,7 +85,8 @@
 
   function signInLink() {
     const link = document.createElement("a");
-    const path = location.pathname.slice(prefix.length) || "/";
+    const { pathname } = location;
+    const path = `${pathname}/`.startsWith(`${prefix}/`) ? pathname.slice(prefix.length) || "/" : pathname;
     link.href = window.pawsort.url("/login?next=") + encodeURIComponent(path + location.search);
     link.textContent = "Sign in";
     return link;
