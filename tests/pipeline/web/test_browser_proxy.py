@@ -107,6 +107,12 @@ def _review(page: Any, pawsort: Installation) -> None:
         page.get_by_text(left).wait_for()
     page.keyboard.press("s")
     page.wait_for_url("**/pets/review?after=*")
+    page.context.clear_cookies()
+    page.keyboard.press("d")
+    back = page.url
+    page.get_by_role("link", name="Sign in").click()
+    sign_in(page)
+    assert page.url == back
     assert [outcome for (outcome,) in pawsort.rows("outcome")].count("dogs") == 1
 
 
