@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := --extra web --extra train --extra raw --extra excel --extra notify
+EXTRAS := --extra web --extra train --extra raw --extra excel --extra notify --extra postgres
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:

@@ -28,6 +28,12 @@ NAME_BYTES = 255
 PATH_BYTES = 3_500
 """Maximum size of the path of a folder; the kernel's is 4,095, for the files in it too."""
 
+PREFIX_LETTERS = 200
+"""Maximum length of the path below which the pages are."""
+
+# Browsers resolve the segments `.` and `..`, and read `//` as a host.
+_PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
+
 # Days before and after, in any time zone, must exist too.
 FIRST_DAY = date(2, 1, 1)
 LAST_DAY = date(9998, 12, 31)
@@ -103,6 +109,24 @@ def _host_name(host: str) -> str:
     if not (is_address(host) or _is_name(host)):
         raise ValueError("expected the name of a host as browsers send it, such as pets.example.org")
     return host
+
+
+def _proxy(address: str) -> str:
+    try:
+        return str(ipaddress.ip_network(address)) if "/" in address else str(ipaddress.ip_address(address))
+    except ValueError:
+        raise ValueError("expected an address, or a network such as 172.16.0.0/12") from None
+
+
+def _base_path(path: str) -> str:
+    if path and not is_path_prefix(path):
+        raise ValueError("expected a path such as /pets, of letters, digits and . _ ~ -, not ending in /")
+    return path
+
+
+def is_path_prefix(path: str) -> bool:
+    """Return whether a path has only characters without a meaning in HTML, cookies and redirects."""
+    return len(path) <= PREFIX_LETTERS and _PREFIX.fullmatch(path) is not None
 
 
 def is_address(host: str) -> bool:
@@ -204,6 +228,12 @@ HostAddress = Annotated[str, AfterValidator(_host_address)]
 
 HostName = Annotated[str, AfterValidator(_host_name)]
 """A host name or address as it is in a Host header, without a port."""
+
+ProxyAddress = Annotated[str, AfterValidator(_proxy)]
+"""The address of a reverse proxy, or a network that has such."""
+
+BasePath = Annotated[str, AfterValidator(_base_path)]
+"""The path below which the pages are, such as `/pets`; empty for `/`."""
 
 # A header loses outer blanks, and the head of a request is limited.
 Token = Annotated[

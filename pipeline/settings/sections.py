@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.settings.ranges import (
+    BasePath,
     FilingAction,
     Folder,
     HostAddress,
@@ -17,6 +18,7 @@ from pipeline.settings.ranges import (
     Hours,
     NotificationUrl,
     PatternText,
+    ProxyAddress,
     TimeOfDay,
     TimeZone,
     Token,
@@ -175,6 +177,8 @@ class WebSettings(Section):
     port: int = Field(8420, ge=1, le=65535)
     token: Token | None = None
     hosts: tuple[HostName, ...] = ()
+    base_path: BasePath = ""
+    proxies: tuple[ProxyAddress, ...] = ("127.0.0.1", "::1")
 
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Self:

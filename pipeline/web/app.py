@@ -23,6 +23,7 @@ from pipeline.web.middleware.conditional import Conditional
 from pipeline.web.middleware.guard import SecurityMiddleware
 from pipeline.web.middleware.sessions import Sessions
 from pipeline.web.middleware.token_attempts import Attempts
+from pipeline.web.public_address import PublicAddress
 from pipeline.web.routes import (
     api,
     check,
@@ -77,7 +78,7 @@ def create_app(
         title="Pawsort",
         summary="Classify photos, list the results, and correct decisions.",
         version="1",
-        openapi_url="/api/openapi.json",
+        openapi_url=None,  # `openapi.describe` adds it
         docs_url=None,  # these pages load scripts from another host
         redoc_url=None,
         redirect_slashes=False,  # it redirects to a full address, which behind a proxy is another one
@@ -90,6 +91,7 @@ def create_app(
     app.add_middleware(
         SecurityMiddleware, web=settings.web, sessions=context.sessions, attempts=context.attempts
     )
+    app.add_middleware(PublicAddress, web=settings.web)  # what is added last sees a request first
     app.mount("/static", _WholeFiles(directory=STATIC), name="static")
     openapi.describe(app, settings.web)
     for module in routers:

@@ -50,7 +50,6 @@ FAST = 100_000
 
 _INVALID = "This is not a valid HTTP request.", "Send HTTP/1.1."
 _SMALL_CHUNKS = "The chunks of this body are too small.", "Send it with Content-Length, or in larger chunks."
-
 _RESET = struct.pack("ii", 1, 0)
 
 _TCP_BYTES_ACKED = 120
@@ -266,7 +265,8 @@ def _drop_oldest_silent(connections: Iterable[HeaderTimeoutProtocol]) -> bool:
 
 
 async def _serve(app: ASGIApp, of: HeaderTimeoutProtocol, scope: Scope, receive: Receive, send: Send) -> None:
-    await app({**scope, ALL_TAKEN: of.is_spare, HAS_ENDED: lambda: of.has_ended}, receive, send)
+    scope.update({ALL_TAKEN: of.is_spare, HAS_ENDED: lambda: of.has_ended})
+    await app(scope, receive, send)
 
 
 def _of(connection: object) -> HeaderTimeoutProtocol:

@@ -93,7 +93,7 @@ def address(settings: Settings) -> str:
     host = settings.web.host
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = socket.gethostname()
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.web.port}/"
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.web.port}{settings.web.base_path}/"
 
 
 class Server(uvicorn.Server):

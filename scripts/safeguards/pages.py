@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from scripts.safeguards.safeguard import Safeguard, of
 
+_ATTEMPTS = "pipeline/web/middleware/test_token_attempts.py::"
+_ADDRESS = "pipeline/web/test_public_address.py::"
+
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "the hash before a correction moves a file", "pipeline/corrections/unchanged.py",
@@ -19,9 +22,45 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "the Origin of a request", "pipeline/web/middleware/guard.py",
-        "        if request.method not in SAFE_METHODS and is_cross_site(request.headers):\n",
-        "        if False:\n",
+        "        if request.method not in SAFE_METHODS and is_cross_site(",
+        "        if False and is_cross_site(",
         (105,), ("pipeline/web/middleware/test_guard.py::test_a_write_from_another_site_is_refused",),
+    ),
+    of(
+        "a browser vouches for known hosts only", "pipeline/web/middleware/guard.py",
+        " == [\"same-origin\"] and knows(site[0])\n",
+        " == [\"same-origin\"]\n",
+        (105,), (_ADDRESS + "test_posts_of_these_pages_are_accepted_whatever_host_the_proxy_passes",),
+    ),
+    of(
+        "only a proxy says who asks", "pipeline/web/public_address.py",
+        "        if scope[\"client\"] is None or not self._is_proxy(scope[\"client\"][0]):\n",
+        "        if False:\n",
+        (104,), (_ADDRESS + "test_what_a_visitor_says_of_itself_is_not_believed",),
+    ),
+    of(
+        "the client that a proxy saw, not what it was told", "pipeline/web/public_address.py",
+        "        for said in reversed(\",\".join(",
+        "        for said in (\",\".join(",
+        (113,), (_ADDRESS + "test_the_client_is_the_last_one_that_no_proxy_is",),
+    ),
+    of(
+        "addresses that may be invented wait too", "pipeline/web/middleware/token_attempts.py",
+        "            return _Record(until=now + 1.0 if many else 0.0)\n",
+        "            return _Record()\n",
+        (113,), (_ATTEMPTS + "test_very_many_wrong_tokens_slow_all_addresses",),
+    ),
+    of(
+        "no prefix that leads elsewhere", "pipeline/web/public_address.py",
+        "    return prefix if is_path_prefix(prefix) else \"\"\n",
+        "    return prefix\n",
+        (), (_ADDRESS + "test_a_path_that_leads_elsewhere_is_no_prefix",),
+    ),
+    of(
+        "an upload below a path keeps its place", "pipeline/web/public_address.py",
+        "            scope.update(self._seen(in_origin_form(scope)))\n",
+        "            scope = self._seen(in_origin_form(scope))\n",
+        (107,), ("pipeline/web/connections/test_places.py::test_an_upload_below_a_path_is_an_upload",),
     ),
     of(
         "a token beyond loopback", "pipeline/settings/sections.py",

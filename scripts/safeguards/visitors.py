@@ -361,8 +361,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "one origin only", "pipeline/web/middleware/guard.py",
-        "    return len(origins) > 1 or any(",
-        "    return any(",
+        "    return len(origins) > 1 or not all(",
+        "    return not all(",
         (105,), (_SAFETY + "test_an_origin_that_is_ours_twice_is_refused_too",),
     ),
     of(

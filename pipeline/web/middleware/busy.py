@@ -16,20 +16,20 @@ BUSY = "All connections of the server are taken.", "Try again in a few seconds."
 
 def is_loopback(address: str) -> bool:
     """Return whether an address belongs to this machine."""
-    ip = _parsed(address)
+    ip = address_in(address)
     return ip is not None and ip.is_loopback
 
 
 def network_of(address: str) -> str:
     """Return the key of a client: for IPv6 its /64 network, which one subscriber owns; else its address."""
-    ip = _parsed(address)
+    ip = address_in(address)
     if isinstance(ip, ipaddress.IPv6Address) and not ip.is_loopback:
         return str(ipaddress.ip_network((ip, 64), strict=False))
     return address if ip is None else str(ip)
 
 
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return an address without its zone, or the IPv4 address in it; None if it is none."""
+def address_in(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address in a text, without its zone, or the IPv4 address in it; None if there is none."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

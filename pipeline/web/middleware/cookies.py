@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from itertools import islice
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.web.views.urls import url_of
 
 PREFIX = b"pawsort"
 """How the names of all cookies of this server begin."""
@@ -19,6 +23,24 @@ def cookies(headers: Headers, name: str) -> list[str]:
     pairs = (pair.partition("=") for header in headers.getlist("cookie") for pair in header.split(";"))
     found = (value.strip().strip('"') for key, _, value in pairs if key.strip() == name)
     return list(islice(found, MOST))
+
+
+def set_cookie(request: Request, response: Response, name: str, value: str, max_age: int) -> None:
+    """Set a cookie for these pages only, which scripts and other sites cannot use, and after TLS only TLS."""
+    response.set_cookie(
+        name,
+        value,
+        max_age=max_age,
+        path=url_of(request, "") or "/",
+        secure=request.scope["scheme"] == "https",
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def delete_cookie(request: Request, response: Response, name: str) -> None:
+    """Delete a cookie that `set_cookie` set."""
+    set_cookie(request, response, name, "", 0)
 
 
 def without_foreign(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

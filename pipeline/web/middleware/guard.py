@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 import time
-from collections.abc import Mapping
-from typing import Literal
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import Callable, Mapping
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.settings.ranges import canonical_host, is_address, is_loopback_host
@@ -28,7 +26,7 @@ from pipeline.web.middleware.body_limits import SMALL_BODY, BodyLimiter, is_fore
 from pipeline.web.middleware.busy import ALL_TAKEN, BUSY, RETRY_AFTER, is_loopback
 from pipeline.web.middleware.cookies import without_foreign
 from pipeline.web.middleware.problems import Problem, answer, wants_json
-from pipeline.web.middleware.redirects import own_path
+from pipeline.web.middleware.redirects import own_path, see_other
 from pipeline.web.middleware.request_log import Lines, address_of, named
 from pipeline.web.middleware.sessions import Sessions
 from pipeline.web.middleware.token_attempts import Attempts
@@ -57,10 +55,6 @@ HEADERS = {
     "Permissions-Policy": "geolocation=(), microphone=()",
 }
 
-Entry = Literal["yes", "no"]
-
-_ABSOLUTE = re.compile(rb"(?i:https?)://([^/]*)(/.*)?", re.DOTALL)
-
 
 class SecurityMiddleware:
     """Check each request, pass it on or refuse it, add security headers, and log it."""
@@ -78,7 +72,6 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope = in_origin_form(scope)
         request = Request(scope, receive)
         response_sender = _LoggedResponse(send, request, self._lines)
         refusal = self._refusal(request)
@@ -124,9 +117,10 @@ class SecurityMiddleware:
             words = "This server does not accept that host name."
             how = "Use the address that `pawsort serve` printed, or add the name to `web.hosts`."
             return Problem(421, words, how)
-        if request.method not in SAFE_METHODS and is_cross_site(request.headers):
+        if request.method not in SAFE_METHODS and is_cross_site(request.headers, self._hosts.knows):
             words = "This came from a page of another context, so it was refused."
-            return Problem(403, words, "Open Pawsort and do it there.")
+            how = "Open Pawsort and do it there; a reverse proxy must pass the header Host on."
+            return Problem(403, words, how)
         if is_foreign_form(request.scope["path"], request.headers.get("content-type")):
             return Problem(415, "This address takes no files.", "Send application/x-www-form-urlencoded.")
         return None
@@ -152,20 +146,6 @@ class SecurityMiddleware:
         return path in OPEN_PATHS or path.startswith("/static/")
 
 
-def in_origin_form(scope: Scope) -> Scope:
-    """Return a scope with a path, and the host of the target, if the target is in absolute form.
-
-    Source: RFC 9112, section 3.2.2.
-    """
-    absolute = _ABSOLUTE.fullmatch(scope["raw_path"])
-    if absolute is None:
-        return scope
-    host, path = absolute[1], absolute[2] or b"/"
-    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
-    decoded = unquote(path.decode("latin-1"))
-    return {**scope, "path": decoded, "raw_path": path, "headers": [*headers, (b"host", host)]}
-
-
 class Hosts:
     """The host names that the server accepts, with any port.
 
@@ -183,10 +163,11 @@ class Hosts:
     def know(self, headers: Headers) -> bool:
         """Return whether a request names exactly one host, and that host is known."""
         named = headers.getlist("host")
-        host = hostname(named[0]) if len(named) == 1 else None
-        if host is None:
-            return False
-        return canonical_host(host) in self._names or (self._public and is_address(host))
+        return len(named) == 1 and self.knows(hostname(named[0]) or "")
+
+    def knows(self, name: str) -> bool:
+        """Return whether a host name is one of this server."""
+        return canonical_host(name) in self._names or (self._public and is_address(name))
 
 
 def hostname(host: str) -> str | None:
@@ -199,17 +180,35 @@ def hostname(host: str) -> str | None:
         return None
 
 
-def is_cross_site(headers: Headers) -> bool:
-    """Return whether a browser sent this for a page of another site; programs send no such headers."""
+def is_cross_site(headers: Headers, knows: Callable[[str], bool] = lambda _: False) -> bool:
+    """Return whether a browser sent this for a page of another site; programs send no such headers.
+
+    `knows` says whether a name is one of this server.
+    """
     if not set(headers.getlist("sec-fetch-site")) <= {"same-origin", "none"}:
         return True
     origins = headers.getlist("origin")
-    return len(origins) > 1 or any(_site_of(each) != headers.get("host", "").lower() for each in origins)
+    return len(origins) > 1 or not all(_is_own(each, headers, knows) for each in origins)
 
 
-def _site_of(origin: str) -> str | None:
+def _is_own(origin: str, headers: Headers, knows: Callable[[str], bool]) -> bool:
+    """Return whether an origin is this server, of which a reverse proxy may pass a part of the name only."""
+    site, scheme = _site_of(origin), origin.partition(":")[0]
+    if site is None:
+        return False
+    passed = [each for each in headers.getlist("x-forwarded-host") if knows(hostname(each) or "")]
+    if site in (_site_of(f"{scheme}://{host}") for host in (headers.get("host", ""), *passed)):
+        return True
+    # Which port browsers use is not in nginx's `Host $host`, but only they can send this header.
+    return headers.getlist("sec-fetch-site") == ["same-origin"] and knows(site[0])
+
+
+def _site_of(origin: str) -> tuple[str, int | None] | None:
+    """Return host name and port of an origin; None if it has no host name."""
     try:
-        return urlsplit(origin).netloc.lower() or None
+        parts = urlsplit(origin)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        return (parts.hostname, port) if parts.hostname else None
     except ValueError:
         return None
 
@@ -243,7 +242,7 @@ def _ask_for_token(request: Request) -> Response:
     asked: str = request.scope["raw_path"].decode("latin-1")
     if query := request.scope["query_string"].decode("latin-1"):
         asked += f"?{query}"
-    return RedirectResponse(f"/login?next={quote(own_path(asked))}", 303)
+    return see_other(request, f"/login?next={quote(own_path(asked))}")
 
 
 class _LoggedResponse:

@@ -9,6 +9,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
+from pipeline.web.views.urls import url_of
+
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -33,7 +35,7 @@ def without_slash(request: Request) -> Response | None:
     if not _matches({**request.scope, "path": shorter}, request):
         return None
     query: str = request.scope["query_string"].decode("latin-1")
-    return RedirectResponse(quote(shorter) + (f"?{query}" if query else ""), 307)
+    return RedirectResponse(url_of(request, quote(shorter) + (f"?{query}" if query else "")), 307)
 
 
 def _matches(scope: Scope, request: Request) -> bool:

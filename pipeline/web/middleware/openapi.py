@@ -14,9 +14,14 @@ from typing import Any, Literal
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from pipeline.settings.sections import WebSettings
 from pipeline.web.middleware.problems import PROBLEM_JSON
+from pipeline.web.views.urls import prefix_of
+
+DOCUMENT = "/api/openapi.json"
 
 Answers = dict[int | str, dict[str, Any]]
 
@@ -224,6 +229,13 @@ def answers(*errors: int, ok: Any = None, not_modified: bool = False) -> Answers
 def describe(app: FastAPI, web: WebSettings) -> None:
     """Make the application serve the extended OpenAPI document."""
     app.openapi = partial(_schema, app, web)  # type: ignore[method-assign]
+    app.add_route(DOCUMENT, _document, include_in_schema=False)
+
+
+def _document(request: Request) -> JSONResponse:
+    """Return the document, with the path below which a reverse proxy has the API."""
+    prefix = prefix_of(request)
+    return JSONResponse({**request.app.openapi(), **({"servers": [{"url": prefix}]} if prefix else {})})
 
 
 def _schema(app: FastAPI, web: WebSettings) -> dict[str, Any]:

@@ -1,11 +1,21 @@
-"""Targets of redirects after a form: only pages of this server, whatever the form contains."""
+"""Redirects after a form: only to pages of this server, whatever the form contains."""
 
 from __future__ import annotations
 
 from urllib.parse import unquote
 
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+
+from pipeline.web.views.urls import url_of
+
 LONGEST = 2_000
 """Maximum length of an address."""
+
+
+def see_other(request: Request, path: str) -> RedirectResponse:
+    """Return a redirect to a path of this server; the browser asks for it by GET."""
+    return RedirectResponse(url_of(request, path), 303)
 
 
 def own_path(address: str) -> str:

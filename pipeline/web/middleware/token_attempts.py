@@ -97,7 +97,8 @@ class Attempts:
     def _record(self, key: str, now: float) -> _Record:
         many, record = self._many(now), self._records.get(key)
         if record is None or now - record.last > FORGET_SECONDS:
-            return _Record()
+            # Behind a proxy that passes what its clients say, each request may come from another address.
+            return _Record(until=now + 1.0 if many else 0.0)
         if many:
             record.until = max(record.until, record.last + LONGEST_SECONDS)
         return record

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Request, Response
-from fastapi.responses import RedirectResponse
 from sqlalchemy import Engine
 
 from db.queries import spot_checks
@@ -19,6 +18,7 @@ from pipeline.corrections.recorded_move import Change
 from pipeline.spot_checks import answer as answering
 from pipeline.spot_checks.draw import draw as draw_photos
 from pipeline.spot_checks.figures import Figures, figures
+from pipeline.web.middleware.redirects import see_other
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import After
 from pipeline.web.services import correct_files, recent_answers
@@ -128,7 +128,7 @@ def _next(
     if "hx-request" in request.headers or wrong:
         response = _answer(request, context, view, answers, said, wrong)
     else:
-        response = RedirectResponse(view.url(), 303)
+        response = see_other(request, view.url())
     recent_answers.keep(request, context, response, answers)
     return response
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 from sqlalchemy import Engine
 
@@ -17,6 +16,7 @@ from db.queries import listing, overview, review
 from pipeline.reports import drift_alarms
 from pipeline.reports.calendar_days import bounds, day_of
 from pipeline.settings.sections import WatchSettings
+from pipeline.web.middleware.redirects import see_other
 from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.services import correct_files
 from pipeline.web.services.context import AppContext, ContextDep, Page
@@ -67,7 +67,7 @@ def retry(request: Request, context: ContextDep, reason: Annotated[str, Form()])
     )
     context.cache.forget()
     if not wrong:
-        return RedirectResponse("/today", 303)
+        return see_other(request, "/today")
     response = render(request, "today.html", **_values(context), wrong=wrong)
     response.status_code = 409
     return response

@@ -6,7 +6,6 @@ import os
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
 
 from db.queries import listing, overview
 from db.queries.overview import History
@@ -14,6 +13,7 @@ from pipeline.corrections.recorded_move import Change
 from pipeline.decision import FAILED
 from pipeline.web.downloads.originals import problem_of, readable
 from pipeline.web.middleware.problems import Problem
+from pipeline.web.middleware.redirects import see_other
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import Id
 from pipeline.web.services import correct_files, recent_answers
@@ -75,7 +75,7 @@ def retry(request: Request, context: ContextDep, id: Id, seen: Version) -> Respo
 def _done(request: Request, context: AppContext, id: int, changes: list[Change]) -> Response:
     wrong = correct_files.problems(changes)
     if not wrong:
-        return RedirectResponse(f"/files/{id}", 303)
+        return see_other(request, f"/files/{id}")
     response = _show(request, context, id, wrong)
     response.status_code = 409
     return response

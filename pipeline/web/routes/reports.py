@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from markupsafe import Markup
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
@@ -22,6 +22,7 @@ from pipeline.reports.calendar_days import day_of, days_between, last_due
 from pipeline.web.middleware.conditional import BODILESS, is_fresh
 from pipeline.web.middleware.etags import tag_of
 from pipeline.web.middleware.problems import Problem
+from pipeline.web.middleware.redirects import see_other
 from pipeline.web.routes.parameters import Text
 from pipeline.web.services import report_files
 from pipeline.web.services.context import AppContext, ContextDep, Page
@@ -65,7 +66,7 @@ def write(request: Request, context: ContextDep, day: Annotated[str, Form(max_le
         return _show(request, context, "", f"The report of {wanted} was not written: {error}", 409)
     finally:
         context.cache.forget()
-    return RedirectResponse(f"/reports?day={wanted}#day" if is_done else "/reports", 303)
+    return see_other(request, f"/reports?day={wanted}#day" if is_done else "/reports")
 
 
 def _show(request: Request, context: AppContext, day: str, wrong: str = "", status: int = 200) -> Response:

@@ -9,7 +9,6 @@ from typing import Annotated, Any, cast
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Request, Response
-from fastapi.responses import RedirectResponse
 from sqlalchemy import Engine
 
 from db.queries import overview, review
@@ -17,7 +16,7 @@ from db.queries.review import Group, Order, Settled
 from db.schema.records import Entry
 from pipeline.corrections.recorded_move import Change
 from pipeline.decision import UNCERTAIN
-from pipeline.web.middleware.redirects import own_path
+from pipeline.web.middleware.redirects import own_path, see_other
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import After, Text
 from pipeline.web.services import correct_files, learning, recent_answers
@@ -145,10 +144,10 @@ def _next(
     if "hx-request" in request.headers or wrong:
         response = _answer(request, context, view, answers, show, said, wrong)
     elif back:
-        response = RedirectResponse(own_path(back), 303)
+        response = see_other(request, own_path(back))
     else:
         address, shown = view.url(), urlencode({"show": ",".join(map(str, show))}) if show else ""
-        response = RedirectResponse(address + (shown and ("&" if "?" in address else "?") + shown), 303)
+        response = see_other(request, address + (shown and ("&" if "?" in address else "?") + shown))
     recent_answers.keep(request, context, response, answers)
     return response
 

@@ -6,10 +6,10 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
 
 from pipeline.web.middleware import visitor
-from pipeline.web.middleware.redirects import own_path
+from pipeline.web.middleware.cookies import delete_cookie, set_cookie
+from pipeline.web.middleware.redirects import own_path, see_other
 from pipeline.web.middleware.request_log import address_of
 from pipeline.web.middleware.sessions import COOKIE, MONTH_SECONDS
 from pipeline.web.services import recent_answers
@@ -36,20 +36,13 @@ def sign_in(
 ) -> Response:
     """Check the token and set the session cookie, which scripts and other sites cannot use."""
     if context.settings.web.token is None:
-        return RedirectResponse("/", 303)
+        return see_other(request, "/")
     if not context.attempts.is_right(address_of(request), token.strip()):
         response: Response = render(request, "login.html", next=own_path(next), wrong=True)
         response.status_code = 401
         return response
-    response = RedirectResponse(own_path(next), 303)
-    response.set_cookie(
-        context.sessions.cookie,
-        context.sessions.begin(),
-        max_age=MONTH_SECONDS,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    response = see_other(request, own_path(next))
+    set_cookie(request, response, context.sessions.cookie, context.sessions.begin(), MONTH_SECONDS)
     return response
 
 
@@ -58,9 +51,9 @@ def sign_out(request: Request, context: ContextDep) -> Response:
     """End the session on the server, so that copies of its cookie end too, and delete its cookies."""
     for cookie in context.sessions.sent(request.headers):
         context.sessions.end(cookie)
-    response = RedirectResponse("/login", 303)
+    response = see_other(request, "/login")
     for name in (context.sessions.cookie, COOKIE, *recent_answers.names(context)):
-        response.delete_cookie(name, httponly=True, samesite="strict")
+        delete_cookie(request, response, name)
     return response
 
 
@@ -69,13 +62,6 @@ def keep_name(
     request: Request, name: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/"
 ) -> Response:
     """Keep the visitor's name in a cookie that scripts cannot read; an empty name clears it."""
-    response = RedirectResponse(own_path(next), 303)
-    response.set_cookie(
-        visitor.COOKIE,
-        quote(visitor.tidy(name)),
-        max_age=YEAR_SECONDS,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    response = see_other(request, own_path(next))
+    set_cookie(request, response, visitor.COOKIE, quote(visitor.tidy(name)), YEAR_SECONDS)
     return response

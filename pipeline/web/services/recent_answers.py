@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from fastapi import Request, Response
 
-from pipeline.web.middleware.cookies import cookies
+from pipeline.web.middleware.cookies import cookies, set_cookie
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services import correct_files
 from pipeline.web.services.context import AppContext
@@ -81,9 +81,8 @@ def of_browser(request: Request, context: AppContext) -> Answers:
 
 def keep(request: Request, context: AppContext, response: Response, answers: Answers) -> None:
     """Set the cookie, which scripts cannot read."""
-    how = {"httponly": True, "samesite": "strict", "secure": request.url.scheme == "https"}
     name, _ = names(context)
-    response.set_cookie(name, to_text(answers), max_age=DAY_SECONDS, **how)  # type: ignore[arg-type]
+    set_cookie(request, response, name, to_text(answers), DAY_SECONDS)
 
 
 def without(answers: Answers, files: Sequence[str]) -> Answers:

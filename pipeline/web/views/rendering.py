@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,21 @@ from pipeline.logs import printable
 from pipeline.reasons import brief, why
 from pipeline.web.views.decision_text import shown_of
 from pipeline.web.views.formatting import moment, moment_of, named, percent, size, stage, time_left, with_code
+from pipeline.web.views.urls import url_of
 
 _FOLDER = Path(__file__).parent
 STATIC = _FOLDER / "static"
 
 
 def render(request: Request, template: str, **values: Any) -> HTMLResponse:
-    """Return a template as a response; it gets `request`, `context`, `path` (of the request) and `values`."""
+    """Return a template as a response; it gets `request`, `context`, `path` (of the request) and `values`.
+
+    Its links are `url("/browse")`: only so do they work behind a reverse proxy.
+    """
     context = request.app.state.context
     page = _environment.get_template(template)
-    return HTMLResponse(page.render(request=request, context=context, path=request.scope["path"], **values))
+    given = {"request": request, "context": context, "path": request.scope["path"]}
+    return HTMLResponse(page.render(url=partial(url_of, request), **given, **values))
 
 
 def compile_all() -> None:

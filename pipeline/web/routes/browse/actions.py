@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
 
 from pipeline.corrections.correct_undo_retry import Known
 from pipeline.corrections.recorded_move import Change
+from pipeline.web.middleware.redirects import see_other
 from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.routes.browse import page
 from pipeline.web.routes.browse.many import failures, photos
@@ -83,6 +83,6 @@ def _answer(
         size = min(max(page.SIZE, before), page.MOST_SHOWN)
         response = page.show(request, context, filters, done, size=size)
     else:
-        response = RedirectResponse(filters.url(), 303)
+        response = see_other(request, filters.url())
     recent_answers.keep(request, context, response, answers)
     return response

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 
 from db.queries import overview
@@ -15,6 +14,7 @@ from pipeline.errors import PawsortError
 from pipeline.learning import versions
 from pipeline.learning.versions import family, learnt
 from pipeline.web.middleware.problems import Problem
+from pipeline.web.middleware.redirects import see_other
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes import models as models_page
 from pipeline.web.routes.parameters import Number, Whole
@@ -39,7 +39,7 @@ Seen = Annotated[Whole, Form()]
 def now(request: Request, context: ContextDep, was_busy: str = "") -> Response:
     """Return the part of the page Models that is updated while something is learnt."""
     if "hx-request" not in request.headers:
-        return RedirectResponse("/models#learning", 303)
+        return see_other(request, "/models#learning")
     state = learning.state_of(context)
     said = _ended(state) if was_busy == "learning" and not state.is_running else ""
     return render(request, "learning.html", learning=state, whole=False, said=said, **_least())
@@ -91,7 +91,7 @@ def _changed(
         response.status_code = 409
         return response
     context.cache.forget()
-    return RedirectResponse("/models#learning", 303)
+    return see_other(request, "/models#learning")
 
 
 def _refused(request: Request, context: AppContext, why: str, number: int | None) -> Response:

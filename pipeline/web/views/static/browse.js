@@ -105,7 +105,7 @@
   folder?.addEventListener("input", () => {
     clearTimeout(waiting);
     waiting = setTimeout(async () => {
-      const response = await fetch(`/browse/folders?${new URLSearchParams({ folder: folder.value })}`).catch(() => null);
+      const response = await fetch(pawsort.url(`/browse/folders?${new URLSearchParams({ folder: folder.value })}`)).catch(() => null);
       if (!response?.ok) return;
       const options = (await response.json()).map((name) => Object.assign(document.createElement("option"), { value: name }));
       document.getElementById("folders").replaceChildren(...options);

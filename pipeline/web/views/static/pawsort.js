@@ -16,7 +16,11 @@
 
   const announcer = document.getElementById("announcer");
 
+  // Where a reverse proxy has the pages below a path, such as /pets.
+  const prefix = document.documentElement.dataset.prefix;
+
   window.pawsort = {
+    url: (path) => prefix + path,
     localise,
     announce(text) {
       announcer.textContent = "";
@@ -81,7 +85,9 @@
 
   function signInLink() {
     const link = document.createElement("a");
-    link.href = "/login?next=" + encodeURIComponent(location.pathname + location.search);
+    const { pathname } = location;
+    const path = `${pathname}/`.startsWith(`${prefix}/`) ? pathname.slice(prefix.length) || "/" : pathname;
+    link.href = window.pawsort.url("/login?next=") + encodeURIComponent(path + location.search);
     link.textContent = "Sign in";
     return link;
   }

@@ -64,7 +64,7 @@
 
   async function update() {
     try {
-      const response = await fetch("/today/now", { headers: { Accept: "text/html" } });
+      const response = await fetch(pawsort.url("/today/now"), { headers: { Accept: "text/html" } });
       if (response.redirected) {  // the session has ended
         location.reload();
         return;

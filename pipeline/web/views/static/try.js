@@ -22,7 +22,7 @@
   }
 
   function wake() {
-    fetch("/try/wake?model=" + encodeURIComponent(model.value), { method: "POST" }).catch(() => {});
+    fetch(pawsort.url("/try/wake?model=") + encodeURIComponent(model.value), { method: "POST" }).catch(() => {});
   }
 
   function ask(list) {
@@ -97,7 +97,7 @@
     body.append("file", file, file.name);
     let response;
     try {
-      response = await fetch(path, { method: "POST", body, headers: { "X-Part": "1", Accept: "application/json", ...headers } });
+      response = await fetch(pawsort.url(path), { method: "POST", body, headers: { "X-Part": "1", Accept: "application/json", ...headers } });
     } catch {
       throw new Error("The server does not respond. Is `pawsort serve` still running?");
     }
@@ -199,7 +199,7 @@
 
   document.getElementById("model-form").addEventListener("change", (event) => {
     model.value = event.target.value;
-    history.replaceState(null, "", "/?model=" + encodeURIComponent(model.value));
+    history.replaceState(null, "", pawsort.url("/?model=") + encodeURIComponent(model.value));
     wake();
     const again = [...answers.querySelectorAll(".answer")].filter((card) => photos.has(card)).reverse();
     for (const card of again) {

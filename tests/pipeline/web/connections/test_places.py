@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 
 import h11
 import pytest
 
+from pipeline.settings.sections import WebSettings
 from pipeline.web import connections
 from pipeline.web.connections import HEAD_SECONDS, WRITE_SECONDS, Pace
 from pipeline.web.middleware.body_limits import SLOWEST
 from pipeline.web.middleware.problems import PROBLEM_JSON
+from pipeline.web.public_address import PublicAddress
 from tests.pipeline.web.connections.conftest import CHUNKED, NEVER_ENDS, SMALL, UPLOAD, Desk
 
 
@@ -104,6 +107,15 @@ def test_bodies_that_are_no_uploads_do_not_keep_others_out(desk: Desk) -> None:
     made, _line = desk.connect("192.0.2.1", SMALL)
     assert not made.is_spare, "it was not let in"
     assert [line.closed for line in [*uploads, *forms]] == [False, False, False, True]
+
+
+@pytest.mark.fault(107)
+def test_an_upload_below_a_path_is_an_upload(desk: Desk) -> None:
+    desk.config.app = PublicAddress(desk._app, WebSettings(base_path="/pets"))
+    upload, _ = desk.connect("192.0.2.66", UPLOAD.replace(b"/api", b"/pets/api"))
+    form, _ = desk.connect("192.0.2.66", NEVER_ENDS.replace(b"/login", b"/pets/login"))
+    desk.loop.run_until_complete(asyncio.sleep(0))
+    assert upload.takes_upload and not form.takes_upload
 
 
 @pytest.mark.fault(107)
