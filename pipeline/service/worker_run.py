@@ -26,6 +26,7 @@ from pipeline.learning.nightly import Learning
 from pipeline.processes import collect_signals
 from pipeline.reports.schedule import ReportSchedule, Schedule
 from pipeline.service.reporting import WorkersReporter
+from pipeline.service.watchdog import Watchdog
 from pipeline.settings.config import Settings
 from pipeline.worker import counters, heartbeat
 from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State
@@ -49,7 +50,9 @@ class WorkerRun:
         learning: Learning,
         alerts: Alerts,
         follower: Follower | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
+        self._watchdog = watchdog or Watchdog()
         self._follower = follower
         self._settings = settings
         self._worker = worker
@@ -71,6 +74,7 @@ class WorkerRun:
         """Take steps until a signal, or with `once` until idle; return the exit code."""
         with collect_signals(_log_signal) as received:
             self._beat("starting")
+            self._watchdog.prepare("taking up files that were left unfinished")
             try:
                 self._worker.start()
                 if self._follower:
@@ -123,7 +127,7 @@ class WorkerRun:
 
     def _beat_if_due(self) -> None:
         # In the thread that does the work, so that the beats of a worker that hangs stop.
-        if monotonic() - self._beat_at >= BEAT_SECONDS:
+        if monotonic() - self._beat_at >= min(BEAT_SECONDS, self._watchdog.beat_seconds):
             self._beat(self._state())
             self._schedule.follow_clock()
             self._learning.follow_clock()
@@ -135,6 +139,7 @@ class WorkerRun:
             self._last_health = (beat.health, beat.reasons)
             level = logging.INFO if beat.health == "ok" else logging.WARNING
             log.log(level, "health is %s%s", beat.health, "".join(f"; {r}" for r in beat.reasons))
+        self._watchdog.beat(beat, self._worker.in_flight.classify.crash_loop)
         with contextlib.suppress(OSError):
             beat.write(self._settings.state / heartbeat.FILE_NAME)
         self._worker.counters.follow_starts(self._classifier.starts)

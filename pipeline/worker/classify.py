@@ -8,7 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from db.ledger.ledger import FileDecision, Ledger
@@ -29,6 +29,13 @@ log = logging.getLogger(__name__)
 
 UNREADABLE_ERRNOS = {errno.EIO, errno.EACCES, errno.EPERM, errno.EUCLEAN, errno.EBADMSG}
 """Errors after which a file counts as unreadable for good; after any other it is retried."""
+
+
+MOST_LOSSES = 10
+"""Losses of the classifier in a row, without an answer between them, after which it counts as broken."""
+
+RECENT = timedelta(minutes=10)
+"""How long after its last loss a classifier counts as broken: longer than it may take to hang and load."""
 
 
 @dataclass(slots=True)
@@ -71,6 +78,8 @@ class ClassifyStep:
         self._first_copies: set[str] = set()  # SHA-256 of files whose decision is not in the ledger yet
         self._waiting_duplicates: dict[str, list[InProgressFile]] = {}
         self._losses: dict[int, ChildLost] = {}
+        self._losses_in_row = 0
+        self._last_loss: tuple[datetime, ChildLost] | None = None
 
     @property
     def held(self) -> int:
@@ -86,6 +95,19 @@ class ClassifyStep:
     def has_full_batch(self) -> bool:
         """Whether so many files wait that no more should be claimed for now."""
         return len(self._waiting) >= self._settings.batch.size
+
+    @property
+    def crash_loop(self) -> str | None:
+        """Say that the classifier ends again and again without an answer; None if it does not.
+
+        A few files that crash it are decided after their attempts; then no file waits for an answer.
+        """
+        if self._losses_in_row < MOST_LOSSES or self._last_loss is None:
+            return None
+        moment, loss = self._last_loss
+        if self._now() - moment > RECENT or (loss.ids and not self.held):
+            return None
+        return f"the classifier ended {MOST_LOSSES} times in a row without an answer: {loss.detail}"
 
     def enqueue(self, file: InProgressFile, *, crash_suspect: bool = False) -> None:
         """Take a file in the spool; a decoder may have crashed on a `crash_suspect`."""
@@ -122,6 +144,8 @@ class ClassifyStep:
         except ChildLost as loss:
             self._lose(loss)
             return []
+        if results:
+            self._losses_in_row = 0
         return [self._decided(self._in_flight.pop(result.id), result) for result in results]
 
     def release_duplicates(self, sha256: str | None) -> None:
@@ -236,6 +260,8 @@ class ClassifyStep:
 
     def _lose(self, loss: ChildLost) -> None:
         log.warning("the classifier was lost (%s); trying its files one by one", loss)
+        self._losses_in_row += 1
+        self._last_loss = self._now(), loss
         alone = len(loss.ids) == 1
         for id in loss.ids:
             file = self._in_flight.pop(id)

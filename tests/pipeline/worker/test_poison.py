@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.worker import intake
-from tests.support.installation import Installation, run_until_idle
+from tests.support.installation import Installation, run_until_idle, step_until
 from tests.support.oracle import conserved
 from tests.support.stub_classifier import StubClassifier
 
@@ -36,6 +36,30 @@ def test_poison_fails_alone_and_its_neighbours_are_filed(pawsort: Installation) 
     assert outcomes.pop("hang.jpg") == ("failed", "timeout")
     assert set(outcomes.values()) == {("cats", None)}
     assert max(Counter(pawsort.classifier.alone).values()) == pawsort.settings.limits.attempts
+    conserved(pawsort.settings, pawsort.injected)
+
+
+@pytest.mark.fault(50)
+def test_a_classifier_that_answers_nothing_is_red_until_it_answers_or_no_file_waits(
+    pawsort: Installation,
+) -> None:
+    def is_red() -> bool:
+        health, reasons = worker.in_flight.health(None, None, 0)
+        return health == "red" and "ended 10 times in a row without an answer: killed by" in reasons[0]
+
+    for n in range(10):
+        pawsort.drop(f"{n}.jpg", f"{n}<crash>".encode())
+    worker = pawsort.worker()
+    worker.start()
+    step_until(worker, is_red)
+    pawsort.drop("a.jpg", b"<cat>")
+    step_until(worker, lambda: worker.outcomes["cats"])
+    assert not is_red()
+    for n in range(10, 16):
+        pawsort.drop(f"{n}.jpg", f"{n}<crash>".encode())
+    step_until(worker, is_red)
+    run_until_idle(worker)
+    assert worker.outcomes == {"failed": 16, "cats": 1} and not is_red()
     conserved(pawsort.settings, pawsort.injected)
 
 
