@@ -83,6 +83,12 @@ def main() -> None:
         code = SettingsError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 128 + signal.SIGINT
+    except ImportError as error:
+        from pipeline.child_failures import advice
+
+        said = f"a library cannot be loaded: {error}"
+        _print_error(". ".join(filter(None, (said, advice(said)))))
+        code = PawsortError.exit_code
     except OSError as error:
         _print_error(f"{error.filename or 'cannot continue'}: {error.strerror}")
         code = PawsortError.exit_code
@@ -150,8 +156,17 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool, format: Format = 
     with filing_progress(show=once) as on_filed:
         beside = pages_beside(config.absolute()) if pages else nullcontext()
         learn = [*interpreter(NICENESS), "learn", "--config", str(config.absolute())]
+        _welcome(settings, pages, once)
         working_folder.leave()
         return service.run(settings, once=once, on_filed=on_filed, beside=beside, learn=learn)
+
+
+def _welcome(settings: Settings, pages: bool, once: bool) -> None:
+    """Print the first steps on a terminal, where a person has started a worker that keeps running."""
+    from pipeline.setup.first_steps import first_steps
+
+    if sys.stderr.isatty() and not once:
+        print(printable_lines(first_steps(settings, pages)), file=sys.stderr)
 
 
 @app.command()

@@ -105,6 +105,8 @@ class WorkerRun:
             why = "being written to, put back by `undo`, not movable, or without their photo"
             log.warning("%d files were left: %s", left, why)
         some_failed = self._worker.outcomes[FAILED] or in_flight.unreachable or refused
+        if failed := self._worker.outcomes[FAILED]:
+            log.warning("%d files failed: `pawsort query --outcome failed` says why", failed)
         return SOME_FAILED if some_failed else OK
 
     @property
