@@ -110,11 +110,14 @@ def test_a_worker_that_is_stopped_or_whose_thread_waits_for_ever_is_silent(
 
 @only_by("path")
 @pytest.mark.fault(50)
+@pytest.mark.parametrize("crashes", ["idle", "at work"])
 def test_a_worker_whose_classifier_crashes_for_ever_is_silent_and_red(
-    pawsort: ForkedInstallation, manager: ServiceManager, start: Callable[..., None]
+    pawsort: ForkedInstallation, manager: ServiceManager, start: Callable[..., None], crashes: str
 ) -> None:
-    start(child=True, restless=True)
+    start(child=True, crashes=crashes)
     manager.wait_for("READY=1")
+    for number in range(40 if crashes == "at work" else 0):
+        pawsort.drop(f"{number}.jpg", b"%d<cat>" % number)
     manager.wait_for("STATUS=watching, red: the classifier ended 2 times in a row without an answer: ")
     wait(manager.would_kill, "the silence of a worker whose classifier crashes")
     assert pawsort.beat and pawsort.beat.health == "red"

@@ -23,11 +23,14 @@ from pipeline.settings import config
 from pipeline.worker import classify, loop
 from tests.faults import people
 from tests.support import stub_versions
-from tests.support.child_mains import restless_child, stub_child
+from tests.support.child_mains import crashing_child, restless_child, stub_child
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 DEFECT = 70
 """Exit code of an unexpected exception: a fault must never lead to it."""
+
+
+CHILDREN = {"idle": restless_child, "at work": crashing_child}
 
 
 class Order(TypedDict, total=False):
@@ -50,7 +53,7 @@ class Order(TypedDict, total=False):
     notify: str  # the service manager's socket
     watchdog: float  # seconds that it lets pass without a sign of life
     deadlock: bool  # wait for ever for a lock, once the first file is filed
-    restless: bool  # the classifier's process ends as soon as it is ready, for ever
+    crashes: str  # the classifier's process crashes for ever: `idle`, as soon as it is ready, or `at work`
     people: int  # no worker, but a user who corrects what it filed; by this seed
 
 
@@ -90,7 +93,7 @@ def run(order: Order) -> int:
         sys.modules["__main__"].__spec__ = None
         vars(sys.modules["__main__"]).pop("__file__", None)
         if order.get("child"):
-            child = restless_child if order.get("restless") else stub_child
+            child = CHILDREN.get(order.get("crashes", ""), stub_child)
             classifier = ProcessClassifier(BUNDLE.path, "auto", settings.limits, child=child)
         if notify := order.get("notify"):
             usec = str(int(order.get("watchdog", 0) * 1e6))
@@ -127,7 +130,7 @@ def _patches(order: Order) -> list[tuple[Any, str, Any]]:
         *(stub_versions.patches(IdleStub) if order.get("versions") else ()),
         (loop, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
         (engine, "BUSY_SECONDS", order.get("busy", engine.BUSY_SECONDS)),
-        *([(classify, "MOST_LOSSES", 2)] if order.get("restless") else ()),
+        *([(classify, "MOST_LOSSES", 2)] if order.get("crashes") else ()),
         (worker_run, "BEAT_SECONDS", worker_run.BEAT_SECONDS if order.get("once") else 0.05),
     ]
 
