@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.installation import install_command
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.cli import app
 from pipeline.service import service
@@ -380,3 +381,13 @@ def test_the_first_steps_are_shown_on_a_terminal_to_whom_starts_a_worker(
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
     done = run(*words)
     assert ("drop photos into" in done.err) == (terminal and "--once" not in words)
+
+
+def test_a_missing_driver_is_named_with_the_command_that_installs_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    Path("config.yaml").write_text("database: postgresql://user@host/name\n", encoding="utf-8")
+    done = run("config", "check")
+    assert done.code == 4 and "The driver for postgresql is not installed" in done.err
+    assert f"Run `{install_command('psycopg[binary]')}`." in done.err
