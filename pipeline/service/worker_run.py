@@ -16,11 +16,12 @@ from sqlalchemy import Engine
 from db.connection.engine import wal_bytes
 from pipeline.alerts.alerts import Alerts
 from pipeline.by_hand.follower import Follower
+from pipeline.child_failures import advice
 from pipeline.classifier.client import Classifier
 from pipeline.classifier.model_switch import ModelSwitch
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.decision import FAILED
-from pipeline.errors import OK, SOME_FAILED
+from pipeline.errors import OK, SOME_FAILED, ModelError
 from pipeline.keywords.step import KeywordStep
 from pipeline.learning.nightly import Learning
 from pipeline.processes import collect_signals
@@ -89,6 +90,8 @@ class WorkerRun:
                     self._follow()
                     self._say_ready()
                     self._beat_if_due()
+                    if once and (problem := self._worker.in_flight.classify.crash_loop):
+                        raise ModelError(f"{problem}. {advice(problem)}")
                 refused = self._worker.in_flight.refused  # before the inboxes are stopped
             finally:
                 self._beat("stopping")

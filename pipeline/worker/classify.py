@@ -8,7 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 from db.ledger.ledger import FileDecision, Ledger
@@ -22,6 +22,7 @@ from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.known_folder import KnownFolder
 from pipeline.files.links import content_path
 from pipeline.settings.config import Settings
+from pipeline.worker.crash_loop import SAMPLE_ID, CrashLoop
 from pipeline.worker.duplicates import Earlier, departed, is_ordinary, look_back
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 
@@ -29,13 +30,6 @@ log = logging.getLogger(__name__)
 
 UNREADABLE_ERRNOS = {errno.EIO, errno.EACCES, errno.EPERM, errno.EUCLEAN, errno.EBADMSG}
 """Errors after which a file counts as unreadable for good; after any other it is retried."""
-
-
-MOST_LOSSES = 10
-"""Losses of the classifier in a row, without an answer between them, after which it counts as broken."""
-
-RECENT = timedelta(minutes=10)
-"""How long after its last loss a classifier counts as broken: longer than it may take to hang and load."""
 
 
 @dataclass(slots=True)
@@ -78,8 +72,7 @@ class ClassifyStep:
         self._first_copies: set[str] = set()  # SHA-256 of files whose decision is not in the ledger yet
         self._waiting_duplicates: dict[str, list[InProgressFile]] = {}
         self._losses: dict[int, ChildLost] = {}
-        self._losses_in_row = 0
-        self._last_loss: tuple[datetime, ChildLost] | None = None
+        self._crash_loop = CrashLoop()
 
     @property
     def held(self) -> int:
@@ -98,16 +91,8 @@ class ClassifyStep:
 
     @property
     def crash_loop(self) -> str | None:
-        """Say that the classifier ends again and again without an answer; None if it does not.
-
-        A few files that crash it are decided after their attempts; then no file waits for an answer.
-        """
-        if self._losses_in_row < MOST_LOSSES or self._last_loss is None:
-            return None
-        moment, loss = self._last_loss
-        if self._now() - moment > RECENT or (loss.ids and not self.held):
-            return None
-        return f"the classifier ended {MOST_LOSSES} times in a row without an answer: {loss.detail}"
+        """Say that the classifier crashes with every photo; None if it does not."""
+        return self._crash_loop.problem
 
     def enqueue(self, file: InProgressFile, *, crash_suspect: bool = False) -> None:
         """Take a file in the spool; a decoder may have crashed on a `crash_suspect`."""
@@ -129,8 +114,13 @@ class ClassifyStep:
     def submit(self) -> list[InProgressFile]:
         """Submit the next batch if the classifier has room; return files that are decided without it.
 
-        A crash suspect is submitted alone, when no other file is in flight.
+        A crash suspect is submitted alone, when no other file is in flight. After many losses without an
+        answer nothing is decided until the classifier has answered a sample photo.
         """
+        if self._crash_loop.sample_is_due:
+            if not self._classifier.in_flight:
+                self._classifier.submit([self._crash_loop.sample()])
+            return []
         if self._crash_suspects:
             return [] if self._classifier.in_flight else self._submit_crash_suspect()
         if self._waiting and self._classifier.in_flight < IN_FLIGHT:
@@ -145,8 +135,9 @@ class ClassifyStep:
             self._lose(loss)
             return []
         if results:
-            self._losses_in_row = 0
-        return [self._decided(self._in_flight.pop(result.id), result) for result in results]
+            self._crash_loop.answer()
+        answers = [result for result in results if result.id != SAMPLE_ID]
+        return [self._decided(self._in_flight.pop(result.id), result) for result in answers]
 
     def release_duplicates(self, sha256: str | None) -> None:
         """Let the duplicates of a content go on, now that its decision is in the ledger."""
@@ -260,10 +251,11 @@ class ClassifyStep:
 
     def _lose(self, loss: ChildLost) -> None:
         log.warning("the classifier was lost (%s); trying its files one by one", loss)
-        self._losses_in_row += 1
-        self._last_loss = self._now(), loss
+        self._crash_loop.lose(loss)
         alone = len(loss.ids) == 1
         for id in loss.ids:
+            if id == SAMPLE_ID:
+                continue
             file = self._in_flight.pop(id)
             self._losses[id] = loss
             self._first_copies.discard(str(file.sha256))

@@ -118,7 +118,7 @@ def test_a_worker_whose_classifier_crashes_for_ever_is_silent_and_red(
     manager.wait_for("READY=1")
     for number in range(40 if crashes == "at work" else 0):
         pawsort.drop(f"{number}.jpg", b"%d<cat>" % number)
-    manager.wait_for("STATUS=watching, red: the classifier ended 2 times in a row without an answer: ")
+    manager.wait_for("STATUS=watching, red: the classifier crashes with every photo: ")
     wait(manager.would_kill, "the silence of a worker whose classifier crashes")
     assert pawsort.beat and pawsort.beat.health == "red"
 

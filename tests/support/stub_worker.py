@@ -20,7 +20,7 @@ from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
 from pipeline.service import service, worker_run
 from pipeline.settings import config
-from pipeline.worker import classify, loop
+from pipeline.worker import crash_loop, loop
 from tests.faults import people
 from tests.support import stub_versions
 from tests.support.child_mains import crashing_child, restless_child, stub_child
@@ -130,7 +130,7 @@ def _patches(order: Order) -> list[tuple[Any, str, Any]]:
         *(stub_versions.patches(IdleStub) if order.get("versions") else ()),
         (loop, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
         (engine, "BUSY_SECONDS", order.get("busy", engine.BUSY_SECONDS)),
-        *([(classify, "MOST_LOSSES", 2)] if order.get("crashes") else ()),
+        *([(crash_loop, "MOST_LOSSES", 2)] if order.get("crashes") else ()),
         (worker_run, "BEAT_SECONDS", worker_run.BEAT_SECONDS if order.get("once") else 0.05),
     ]
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.worker import intake
+from pipeline.worker.crash_loop import SAMPLE_ID
 from tests.support.installation import Installation, run_until_idle, step_until
 from tests.support.oracle import conserved
-from tests.support.stub_classifier import StubClassifier
+from tests.support.stub_classifier import BrokenClassifier, StubClassifier
 
 
 @pytest.mark.fault(32)
@@ -40,26 +43,34 @@ def test_poison_fails_alone_and_its_neighbours_are_filed(pawsort: Installation) 
 
 
 @pytest.mark.fault(50)
-def test_a_classifier_that_answers_nothing_is_red_until_it_answers_or_no_file_waits(
-    pawsort: Installation,
-) -> None:
-    def is_red() -> bool:
-        health, reasons = worker.in_flight.health(None, None, 0)
-        return health == "red" and "ended 10 times in a row without an answer: killed by" in reasons[0]
-
-    for n in range(10):
+def test_many_poisons_in_a_row_fail_and_are_no_fault_of_the_classifier(pawsort: Installation) -> None:
+    for n in range(16):
         pawsort.drop(f"{n}.jpg", f"{n}<crash>".encode())
-    worker = pawsort.worker()
-    worker.start()
-    step_until(worker, is_red)
     pawsort.drop("a.jpg", b"<cat>")
-    step_until(worker, lambda: worker.outcomes["cats"])
-    assert not is_red()
-    for n in range(10, 16):
-        pawsort.drop(f"{n}.jpg", f"{n}<crash>".encode())
-    step_until(worker, is_red)
+    worker = pawsort.worker()
     run_until_idle(worker)
-    assert worker.outcomes == {"failed": 16, "cats": 1} and not is_red()
+    assert worker.outcomes == {"failed": 16, "cats": 1}
+    assert SAMPLE_ID in pawsort.classifier.alone and worker.in_flight.classify.crash_loop is None
+    conserved(pawsort.settings, pawsort.injected)
+
+
+@pytest.mark.fault(50, 53)
+def test_photos_wait_while_the_classifier_crashes_with_the_sample_too(pawsort: Installation) -> None:
+    for n in range(20):
+        pawsort.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    classifier = BrokenClassifier()
+    worker = pawsort.worker(classifier)
+    worker.start()
+    step_until(worker, lambda: worker.in_flight.classify.crash_loop)
+    for _ in range(50):
+        worker.step()
+    assert not worker.outcomes
+    health, reasons = worker.in_flight.health(None, None, 0)
+    assert (health, reasons) == ("red", ("the classifier crashes with every photo: killed by SIGKILL",))
+    classifier.is_broken = False
+    run_until_idle(worker)
+    assert not list(Path(tempfile.gettempdir()).glob("pawsort-*.jpg"))
+    assert worker.outcomes == {"cats": 20} and worker.in_flight.classify.crash_loop is None
     conserved(pawsort.settings, pawsort.injected)
 
 
