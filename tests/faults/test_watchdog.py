@@ -39,8 +39,10 @@ class ServiceManager:
     def hears(self, field: str) -> bool:
         """Return whether a message that was not heard yet has this field, or one that begins so."""
         self.listen(0.01)
-        heard, self.received = self.received, []
-        return any(each.startswith(field) for fields in heard for each in fields)
+        while self.received:
+            if any(each.startswith(field) for each in self.received.pop(0)):
+                return True
+        return False
 
     def wait_for(self, *fields: str) -> None:
         """Wait until each has been heard, one after the other."""
@@ -49,7 +51,8 @@ class ServiceManager:
 
     def would_kill(self) -> bool:
         """Return whether the worker gave no sign of life in the time of the watchdog."""
-        self.hears("")
+        self.listen(0.01)
+        self.received.clear()
         self.listen(WATCHDOG)
         return not any("WATCHDOG=1" in fields for fields in self.received)
 
