@@ -17,12 +17,12 @@ from pipeline.classifier.answering_model import AnsweringModel, dated, failed
 from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
 from pipeline.classifier.file_checks import fingerprint
 from pipeline.classifier.messages import ClassificationResult
+from pipeline.crash_loop import SAMPLE_ID, CrashLoop
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.known_folder import KnownFolder
 from pipeline.files.links import content_path
 from pipeline.settings.config import Settings
-from pipeline.worker.crash_loop import SAMPLE_ID, CrashLoop
 from pipeline.worker.duplicates import Earlier, departed, is_ordinary, look_back
 from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 
@@ -251,7 +251,7 @@ class ClassifyStep:
 
     def _lose(self, loss: ChildLost) -> None:
         log.warning("the classifier was lost (%s); trying its files one by one", loss)
-        self._crash_loop.lose(loss)
+        self._crash_loop.lose(loss.ids, loss.detail)
         alone = len(loss.ids) == 1
         for id in loss.ids:
             if id == SAMPLE_ID:

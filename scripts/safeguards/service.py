@@ -21,7 +21,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (50, 53), ("pipeline/worker/test_poison.py::test_photos_wait_while_the_classifier_crashes_with_the_sample_too",),
     ),
     of(
-        "an answer of the classifier ends the count of its losses", "pipeline/worker/crash_loop.py",
+        "an answer of the classifier ends the count of its losses", "pipeline/crash_loop.py",
         "        self._losses, self._detail = 0, None\n        self._remove",
         "        self._remove",
         (50,), ("pipeline/worker/test_poison.py::test_many_poisons_in_a_row_fail_and_are_no_fault_of_the_classifier",),

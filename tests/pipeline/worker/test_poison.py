@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.crash_loop import SAMPLE_ID
 from pipeline.worker import intake
-from pipeline.worker.crash_loop import SAMPLE_ID
 from tests.support.installation import Installation, run_until_idle, step_until
 from tests.support.oracle import conserved
 from tests.support.stub_classifier import BrokenClassifier, StubClassifier

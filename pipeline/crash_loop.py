@@ -9,9 +9,7 @@ import base64
 import contextlib
 import os
 import tempfile
-
-from pipeline.classifier.client import ChildLost
-from pipeline.classifier.messages import Item
+from collections.abc import Sequence
 
 MOST_LOSSES = 3
 """Losses of the classifier in a row, without an answer between them, after which it gets the sample: a batch
@@ -49,18 +47,18 @@ class CrashLoop:
             return None
         return f"the classifier crashes with every photo: {self._detail}"
 
-    def sample(self) -> Item:
-        """Return the sample, to be submitted. Raises OSError."""
+    def sample(self) -> tuple[int, bytes]:
+        """Return id and path of the sample, to be submitted. Raises OSError."""
         descriptor, self._path = tempfile.mkstemp(".jpg", "pawsort-")
         with open(descriptor, "wb") as file:
             file.write(_SAMPLE)
         return SAMPLE_ID, os.fsencode(self._path)
 
-    def lose(self, loss: ChildLost) -> None:
-        """Count a loss."""
+    def lose(self, ids: Sequence[int], detail: str) -> None:
+        """Count a loss of the classifier with these files."""
         self._losses += 1
-        if SAMPLE_ID in loss.ids:
-            self._detail = loss.detail
+        if SAMPLE_ID in ids:
+            self._detail = detail
             self._remove_sample()
 
     def answer(self) -> None:
