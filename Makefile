@@ -15,8 +15,8 @@ SHELL := /bin/bash
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup ## start the worker on ./inbox (ARGS="--once" and the like are passed on)
-	@exec $(BIN)/python run_worker.py $(ARGS)
+run: setup ## start the worker on ./inbox (ARGS=--serve opens the pages too, ARGS=--once files what is there and ends)
+	@exec $(BIN)/python scripts/make_run.py $(ARGS)
 
 setup: $(VENV)/runtime.stamp ## make the environment in .venv
 

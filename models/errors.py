@@ -46,8 +46,10 @@ def need(package: str, otherwise: str = "") -> None:
         with working_folder.left():
             __import__(package)
     except ImportError as error:
-        remedy = " or ".join(filter(None, ("run `pip install 'pawsort[train]'`", otherwise)))
-        raise PackageMissing(f"{package} is not installed: {remedy}") from error
+        from models.installation import install_command
+
+        remedy = " or ".join(filter(None, (f"run `{install_command(extra='train')}`", otherwise)))
+        raise PackageMissing(f"{package}, of pawsort[train], is not installed: {remedy}") from error
 
 
 def shortened(text: str) -> str:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import pickle
 import queue
 import resource
 import signal
@@ -24,6 +25,7 @@ from typing import Any
 
 from models import working_folder
 from models.errors import in_words
+from pipeline.child_failures import not_started, why_no_python_starts
 from pipeline.import_path import secure_children
 from pipeline.processes import end_with_parent
 
@@ -40,6 +42,9 @@ STDERR_TAIL_CHARACTERS = 400
 
 OUTPUT_BYTES = 1_000_000
 """Larger output is truncated: image libraries warn about file after file for years."""
+
+NOT_STARTED = 255
+"""Exit code that `multiprocessing` gives where the system does not start Python; nothing is printed."""
 
 Main = Callable[..., None]
 """The function of the process: `main(requests, answers, *arguments)`; `requests` ends with EOFError."""
@@ -73,6 +78,8 @@ class ChildProcess:
 
     def _start(self, main: Main, arguments: tuple[object, ...], on_failure: contextlib.ExitStack) -> None:
         """Start the process, and close its ends of the pipes here. Adds to `on_failure` what to end."""
+        # Unpickled in `_enter`, since it imports the module of `main`, which may fail.
+        work = pickle.dumps((main, arguments))
         # A fork would copy locks, threads and database handles.
         context = multiprocessing.get_context("spawn")
         with contextlib.ExitStack() as child_ends:
@@ -87,11 +94,14 @@ class ChildProcess:
             child_ends.callback(child_output.close)
             self._process = context.Process(
                 target=_enter,
-                args=(os.getpid(), child_requests, child_answers, child_output, main, arguments),
+                args=(os.getpid(), child_requests, child_answers, child_output, work),
                 name="pawsort-child",
                 daemon=True,
             )
-            self._process.start()
+            try:
+                self._process.start()
+            except OSError as error:
+                raise OSError(error.errno, not_started(error)) from error
             for end in (self._process.join, self._process.kill):  # in the reverse order
                 on_failure.callback(end)
             on_failure.callback(self._outbox.put, _END)  # ends the first thread if the second did not start
@@ -130,7 +140,7 @@ class ChildProcess:
         Returns its exit summary: the signal or exit code, and the last line of its output.
         """
         code = self._end()
-        exit_summary = ": ".join(filter(None, (_exit_status(code), self._stderr_tail())))
+        exit_summary = self._summary(code)
         self._reaper.detach()
         self._outbox.put(_END)
         for thread in self._threads:
@@ -138,6 +148,12 @@ class ChildProcess:
         for end in (self._requests, self._answers, self._output):
             end.close()
         return exit_summary
+
+    def _summary(self, code: int | None) -> str:
+        tail = self._stderr_tail()
+        if code == NOT_STARTED and not tail and (reason := why_no_python_starts()):
+            return reason
+        return ": ".join(filter(None, (_exit_status(code), tail)))
 
     def _end(self) -> int | None:
         self._process.join(0.0 if self._inbox.empty() else 0.5)  # its own exit status tells more than SIGKILL
@@ -200,12 +216,12 @@ def _enter(
     requests: Connection,
     answers: Connection,
     output: Connection,
-    main: Main,
-    arguments: tuple[Any, ...],
+    work: bytes,
 ) -> None:
     _isolate(parent, output)
     code = 1
     try:
+        main, arguments = pickle.loads(work)  # noqa: S301 - of the parent
         main(requests, answers, *arguments)
         code = 0
     except BaseException as error:

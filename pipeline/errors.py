@@ -55,7 +55,7 @@ class LockError(PawsortError):
 def translated() -> Iterator[None]:
     """Raise the errors of `models` and `db` as errors of this module, with the same message."""
     from db.connection.errors import DatabaseError as RoomDatabaseError
-    from db.connection.errors import DatabaseReserved
+    from db.connection.errors import DatabaseReserved, DriverMissing
     from models.errors import ArchitectureError, BundleError, DatasetError, PackageMissing, RecipeError
 
     try:
@@ -68,5 +68,9 @@ def translated() -> Iterator[None]:
         raise ModelError(str(error)) from error
     except DatabaseReserved as error:
         raise LockError(str(error)) from error
+    except DriverMissing as error:
+        from models.installation import install_command
+
+        raise DatabaseError(f"{error} Run `{install_command(error.package)}`.") from error
     except RoomDatabaseError as error:
         raise DatabaseError(str(error)) from error

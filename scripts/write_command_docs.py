@@ -19,7 +19,7 @@ EXIT_CODES = {
     " worker; or a folder cannot be written; or `notify` could not deliver a message",
     2: "the command line, a setting or the layout of the folders is wrong",
     3: "the model cannot be used",
-    4: "the database cannot be used",
+    4: "the database cannot be used; started by systemd, the worker waits for one that cannot be reached",
     5: "another worker, or another `correct`, `undo` or `export`, uses the same folders",
     129: "stopped by SIGHUP, the terminal was closed",
     130: "stopped by SIGINT, that is Ctrl-C",

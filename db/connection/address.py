@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from db.connection import sqlite
-from db.connection.errors import DatabaseError
+from db.connection.errors import DatabaseError, DriverMissing
 from db.connection.paths_in_urls import without_secrets
 
 _EXPECTED = "Expected null, sqlite:////absolute/path.db or postgresql://user:password@host/name."
@@ -25,8 +25,10 @@ def parse(url: str) -> URL:
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise DatabaseError(f"`database` is not a usable URL: {error}. {_EXPECTED}") from error
     except ImportError as error:
-        advice = "`pip install 'psycopg[binary]'` installs it." if backend == "postgresql" else _EXPECTED
-        raise DatabaseError(f"The driver for {backend} is not installed ({error}). {advice}") from error
+        message = f"The driver for {backend} is not installed ({error})."
+        if backend == "postgresql":
+            raise DriverMissing(message, "psycopg[binary]") from error
+        raise DatabaseError(f"{message} {_EXPECTED}") from error
     if backend not in ("sqlite", "postgresql"):
         raise DatabaseError(f"`database` names {backend}, which is not supported. {_EXPECTED}")
     if backend == "sqlite" and address.database in (None, "", ":memory:"):

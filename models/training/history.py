@@ -12,6 +12,7 @@ from pathlib import Path
 
 from models import working_folder
 from models.bundle.write_bundle import replace
+from models.installation import install_command
 from models.training.fine_tuning import Epoch
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ def write_history(folder: Path, history: Sequence[Epoch]) -> None:
     if not history:
         return
     if importlib.util.find_spec("matplotlib") is None:
-        log.info("no history.png: matplotlib is not installed; pip install 'pawsort[train]'")
+        log.info("no history.png: matplotlib is not installed; run `%s`", install_command(extra="train"))
         return
     replace(folder / "history.png", _picture(history))
 

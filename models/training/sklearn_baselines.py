@@ -12,6 +12,7 @@ import numpy.typing as npt
 from models.data.batches import batches
 from models.data.dataset import Photos
 from models.errors import ArchitectureError
+from models.installation import install_command
 from models.networks.architectures import Network
 from models.networks.hog_features import DEPTH, TREES, WAVES
 from models.networks.tf_runtime import tf
@@ -28,7 +29,9 @@ _NEVER = np.float32(3e38)  # a threshold above every value; infinity cannot be s
 def check_installed(name: str) -> None:
     """Raise ArchitectureError where scikit-learn is not installed."""
     if importlib.util.find_spec("sklearn") is None:
-        raise ArchitectureError(f"{name} needs scikit-learn: install the extra, pip install 'pawsort[train]'")
+        raise ArchitectureError(
+            f"{name} needs scikit-learn, of pawsort[train]: run `{install_command(extra='train')}`"
+        )
 
 
 def fit(

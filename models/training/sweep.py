@@ -32,6 +32,7 @@ from models.data.batches import batches
 from models.data.dataset import Photos
 from models.errors import ArchitectureError, BundleError, DatasetError, RecipeError
 from models.inference.engines import open_engine
+from models.installation import install_command
 from models.networks import architectures, recipes
 from models.networks.recipes import Value
 from models.networks.tf_runtime import keras
@@ -135,7 +136,9 @@ def sweep(
     """
     plan = read_plan(path)
     if importlib.util.find_spec("optuna") is None:
-        raise ArchitectureError("--sweep needs Optuna: install the extra, pip install 'pawsort[train]'")
+        raise ArchitectureError(
+            f"--sweep needs Optuna, of pawsort[train]: run `{install_command(extra='train')}`"
+        )
     check_out(options.out)
     photos = scanned(options, progress)
     runner = _Runner(options, plan, photos, progress)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
+from models.installation import install_command
 from pipeline.alerts.message import Message
 from pipeline.errors import SettingsError
 from pipeline.logs import masked_service
@@ -46,7 +47,9 @@ def missing_package() -> str | None:
     """Return what to install so that `notify.urls` can be used; None if it is there."""
     if find_spec("apprise"):
         return None
-    return "notify.urls: alerts need apprise, which is not installed; run `pip install 'pawsort[notify]'`"
+    return (
+        f"notify.urls: alerts need apprise, which is not installed; run `{install_command(extra='notify')}`"
+    )
 
 
 def key_of(url: str) -> str:

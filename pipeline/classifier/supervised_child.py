@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+from pipeline.child_failures import advice
 from pipeline.child_process import ChildProcess, Main, ProcessExited
 from pipeline.classifier.messages import Ready, Unusable, Working
 from pipeline.errors import ModelError
@@ -162,7 +163,8 @@ class SupervisedChild:
         if self._failed_starts >= self._start_attempts:
             self._failed_starts = 0
             raise ModelError(
-                f"{self._name} ended {self._start_attempts} times while starting: {exit_summary}"
+                f"{self._name} ended {self._start_attempts} times while starting: "
+                + ". ".join(filter(None, (exit_summary.rstrip("."), advice(exit_summary))))
             )
         self.start()
 

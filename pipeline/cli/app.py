@@ -84,6 +84,12 @@ def main() -> None:
         code = SettingsError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 128 + signal.SIGINT
+    except ImportError as error:
+        from pipeline.child_failures import advice
+
+        said = f"a library cannot be loaded: {error}"
+        _print_error(". ".join(filter(None, (said, advice(said)))))
+        code = PawsortError.exit_code
     except OSError as error:
         _print_error(f"{error.filename or 'cannot continue'}: {error.strerror}")
         code = PawsortError.exit_code
@@ -152,8 +158,17 @@ def _run(config: Path, once: bool, dry_run: bool, pages: bool, format: Format = 
         beside = pages_beside(config.absolute()) if pages else nullcontext()
         path = config.absolute()
         learn = [*interpreter(NICENESS), "learn", "--config", str(path)]
+        _welcome(settings, pages, once)
         working_folder.leave()
         return service.run(settings, once=once, on_filed=on_filed, beside=beside, learn=learn, config=path)
+
+
+def _welcome(settings: Settings, pages: bool, once: bool) -> None:
+    """Print the first steps on a terminal, where a person has started a worker that keeps running."""
+    from pipeline.setup.first_steps import first_steps
+
+    if sys.stderr.isatty() and not once:
+        print(printable_lines(first_steps(settings, pages)), file=sys.stderr)
 
 
 @app.command()

@@ -59,4 +59,6 @@ def require_pages() -> None:
     }
     missing = [package for module, package in needed.items() if find_spec(module) is None]
     if missing:
-        raise SettingsError(f"the pages need {', '.join(missing)}; `pip install 'pawsort[web]'` installs it")
+        from models.installation import install_command
+
+        raise SettingsError(f"the pages need {', '.join(missing)}; run `{install_command(extra='web')}`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Literal
 
+from models.installation import install_command
 from pipeline.settings.config import Settings
 from pipeline.settings.sections import ReportSettings
 
@@ -39,4 +40,4 @@ def notes(settings: Settings) -> list[str]:
 def _missing(module: str, extra: str) -> str | None:
     if find_spec(module) is not None:
         return None
-    return f"{module} is not installed; run `pip install 'pawsort[{extra}]'`"
+    return f"{module} is not installed; run `{install_command(extra=extra)}`"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-from db.connection.engine import open_database, reserved
+from db.connection.engine import reserved
 from pipeline.alerts.alerts import Alerts
 from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
@@ -19,8 +20,11 @@ from pipeline.learning.nightly import Learning
 from pipeline.office import packages
 from pipeline.relocate.marker import refuse_moved
 from pipeline.relocate.unfollowed import refuse_unfollowed
+from pipeline.service.database_start import another_start, open_when_possible
 from pipeline.service.housekeeping import Housekeeping
+from pipeline.service.notify_socket import NotifySocket
 from pipeline.service.reporting import report_so_far, reporter
+from pipeline.service.watchdog import Watchdog
 from pipeline.service.worker_run import WorkerRun
 from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
@@ -57,15 +61,17 @@ def run(
     when it cannot start or go on.
     """
     refuse_moved(settings.state)
+    watchdog = _watchdog()
     prepare_folders(settings)
     with ExitStack() as stack:
         stack.enter_context(translated())
+        stack.enter_context(another_start(watchdog))
         stack.enter_context(limited(settings.permissions))
         stack.enter_context(worker_lock(settings))
         alerts = stack.enter_context(Alerts(settings))
         first = None if classifier else load_in_force(settings)
         bundle = first[1] if first else load_bundle(settings)
-        engine = open_database(settings.database_url, "worker", file_mode=own_mode(0o644))
+        engine = open_when_possible(settings, watchdog, once)
         stack.callback(engine.dispose)
         stack.enter_context(reserved(engine, own_mode(0o644)))
         refuse_unfollowed(engine, settings)
@@ -90,8 +96,15 @@ def run(
         )
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
         housekeeping = Housekeeping.of(settings, engine, config)
-        living = WorkerRun(settings, worker, model, switch, engine, learning, alerts, follower, housekeeping)
-        code = living.live(once)
+        given = settings, worker, model, switch, engine, learning, alerts, follower
+        code = WorkerRun(*given, housekeeping=housekeeping, watchdog=watchdog).live(once)
         if once:
             report_so_far(reporter(settings, engine, worker.bundle, alerts.reports_written))
         return code
+
+
+def _watchdog() -> Watchdog:
+    notify = NotifySocket.of_environment()
+    if notify.watchdog_seconds:
+        faulthandler.enable()  # the watchdog's SIGABRT then logs where each thread is
+    return Watchdog(notify)

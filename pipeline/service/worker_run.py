@@ -16,17 +16,19 @@ from sqlalchemy import Engine
 from db.connection.engine import wal_bytes
 from pipeline.alerts.alerts import Alerts
 from pipeline.by_hand.follower import Follower
+from pipeline.child_failures import advice
 from pipeline.classifier.client import Classifier
 from pipeline.classifier.model_switch import ModelSwitch
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.decision import FAILED
-from pipeline.errors import OK, SOME_FAILED
+from pipeline.errors import OK, SOME_FAILED, ModelError
 from pipeline.keywords.step import KeywordStep
 from pipeline.learning.nightly import Learning
 from pipeline.processes import collect_signals
 from pipeline.reports.schedule import ReportSchedule, Schedule
 from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.reporting import WorkersReporter
+from pipeline.service.watchdog import Watchdog
 from pipeline.settings.config import Settings
 from pipeline.worker import counters, heartbeat
 from pipeline.worker.heartbeat import Health, Heartbeat, InboxBeat, State
@@ -50,9 +52,12 @@ class WorkerRun:
         learning: Learning,
         alerts: Alerts,
         follower: Follower | None = None,
+        *,
         housekeeping: Housekeeping | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._housekeeping = housekeeping or Housekeeping({})
+        self._watchdog = watchdog or Watchdog()
         self._follower = follower
         self._settings = settings
         self._worker = worker
@@ -74,6 +79,7 @@ class WorkerRun:
         """Take steps until a signal, or with `once` until idle; return the exit code."""
         with collect_signals(_log_signal) as received:
             self._beat("starting")
+            self._watchdog.prepare("taking up files that were left unfinished")
             try:
                 self._worker.start()
                 if self._follower:
@@ -89,6 +95,8 @@ class WorkerRun:
                     self._follow()
                     self._say_ready()
                     self._beat_if_due()
+                    if once and (problem := self._worker.in_flight.classify.crash_loop):
+                        raise ModelError(f"{problem}. {advice(problem)}")
                 refused = self._worker.in_flight.refused  # before the inboxes are stopped
             finally:
                 self._beat("stopping")
@@ -106,6 +114,8 @@ class WorkerRun:
             why = "being written to, put back by `undo`, not movable, or without their photo"
             log.warning("%d files were left: %s", left, why)
         some_failed = self._worker.outcomes[FAILED] or in_flight.unreachable or refused
+        if failed := self._worker.outcomes[FAILED]:
+            log.warning("%d files failed: `pawsort query --outcome failed` says why", failed)
         return SOME_FAILED if some_failed else OK
 
     @property
@@ -128,7 +138,7 @@ class WorkerRun:
 
     def _beat_if_due(self) -> None:
         # In the thread that does the work, so that the beats of a worker that hangs stop.
-        if monotonic() - self._beat_at >= BEAT_SECONDS:
+        if monotonic() - self._beat_at >= min(BEAT_SECONDS, self._watchdog.beat_seconds):
             self._beat(self._state())
             self._schedule.follow_clock()
             self._learning.follow_clock()
@@ -141,6 +151,7 @@ class WorkerRun:
             self._last_health = (beat.health, beat.reasons)
             level = logging.INFO if beat.health == "ok" else logging.WARNING
             log.log(level, "health is %s%s", beat.health, "".join(f"; {r}" for r in beat.reasons))
+        self._watchdog.beat(beat, self._worker.in_flight.classify.crash_loop)
         with contextlib.suppress(OSError):
             beat.write(self._settings.state / heartbeat.FILE_NAME)
         self._worker.counters.follow_starts(self._classifier.starts)

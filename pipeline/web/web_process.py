@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.child_failures import not_started
 from pipeline.import_path import interpreter
 from pipeline.processes import PARENT_VARIABLE, end
 
@@ -62,10 +63,12 @@ class WebProcess:
             failures = 0 if time.monotonic() - began > LONG_RUN_SECONDS else failures
             pause = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
             failures += 1
-            log.warning("the pages ended with code %s; starting them again in %g s", code, pause)
+            how = f"ended with code {code}" if isinstance(code, int) else f"do not start: {code}"
+            log.warning("the pages %s; starting them again in %g s", how, pause)
             self._stopping.wait(pause)
 
     def _run_once(self) -> int | str:
+        """Run the process until it ends; return its exit code, or why it could not be started."""
         environment = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
         try:
             # In a session of its own: Ctrl-C would end it while the worker still finishes its batch.
@@ -73,7 +76,7 @@ class WebProcess:
                 self._command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
             )
         except OSError as error:
-            return str(error)
+            return not_started(error)
         while not self._stopping.is_set():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(_TICK)

@@ -17,6 +17,7 @@ from pipeline.classifier.answering_model import AnsweringModel, dated, failed
 from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
 from pipeline.classifier.file_checks import fingerprint
 from pipeline.classifier.messages import ClassificationResult
+from pipeline.crash_loop import SAMPLE_ID, CrashLoop
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.known_folder import KnownFolder
@@ -71,6 +72,7 @@ class ClassifyStep:
         self._first_copies: set[str] = set()  # SHA-256 of files whose decision is not in the ledger yet
         self._waiting_duplicates: dict[str, list[InProgressFile]] = {}
         self._losses: dict[int, ChildLost] = {}
+        self._crash_loop = CrashLoop()
 
     @property
     def held(self) -> int:
@@ -86,6 +88,11 @@ class ClassifyStep:
     def has_full_batch(self) -> bool:
         """Whether so many files wait that no more should be claimed for now."""
         return len(self._waiting) >= self._settings.batch.size
+
+    @property
+    def crash_loop(self) -> str | None:
+        """Say that the classifier crashes with every photo; None if it does not."""
+        return self._crash_loop.problem
 
     def enqueue(self, file: InProgressFile, *, crash_suspect: bool = False) -> None:
         """Take a file in the spool; a decoder may have crashed on a `crash_suspect`."""
@@ -107,8 +114,13 @@ class ClassifyStep:
     def submit(self) -> list[InProgressFile]:
         """Submit the next batch if the classifier has room; return files that are decided without it.
 
-        A crash suspect is submitted alone, when no other file is in flight.
+        A crash suspect is submitted alone, when no other file is in flight. After many losses without an
+        answer nothing is decided until the classifier has answered a sample photo.
         """
+        if self._crash_loop.sample_is_due:
+            if not self._classifier.in_flight:
+                self._classifier.submit([self._crash_loop.sample()])
+            return []
         if self._crash_suspects:
             return [] if self._classifier.in_flight else self._submit_crash_suspect()
         if self._waiting and self._classifier.in_flight < IN_FLIGHT:
@@ -122,7 +134,10 @@ class ClassifyStep:
         except ChildLost as loss:
             self._lose(loss)
             return []
-        return [self._decided(self._in_flight.pop(result.id), result) for result in results]
+        if results:
+            self._crash_loop.answer()
+        answers = [result for result in results if result.id != SAMPLE_ID]
+        return [self._decided(self._in_flight.pop(result.id), result) for result in answers]
 
     def release_duplicates(self, sha256: str | None) -> None:
         """Let the duplicates of a content go on, now that its decision is in the ledger."""
@@ -236,8 +251,11 @@ class ClassifyStep:
 
     def _lose(self, loss: ChildLost) -> None:
         log.warning("the classifier was lost (%s); trying its files one by one", loss)
+        self._crash_loop.lose(loss.ids, loss.detail)
         alone = len(loss.ids) == 1
         for id in loss.ids:
+            if id == SAMPLE_ID:
+                continue
             file = self._in_flight.pop(id)
             self._losses[id] = loss
             self._first_copies.discard(str(file.sha256))

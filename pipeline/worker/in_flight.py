@@ -98,11 +98,12 @@ class InFlight(NamedTuple):
     ) -> tuple[Health, tuple[str, ...]]:
         """Return the worker's health, with a reason for each problem.
 
-        Red: there is `trouble`, an inbox or a file is missing, or a folder refuses files. Degraded: it
+        Red: there is `trouble`, the classifier crashes again and again, an inbox or a file is missing, or a
+        folder refuses files. Degraded: it
         goes on, but more slowly or without some files.
         """
         statuses = self._statuses
-        red = [trouble] if trouble else []
+        red = [problem for problem in (trouble, self.classify.crash_loop) if problem]
         red += [f"{s.path}: {s.note}" for s in statuses if s.state == "missing"]
         red += self.place.refusals.reasons[:MOST_FOLDERS]
         if self.missing:

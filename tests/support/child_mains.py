@@ -41,6 +41,19 @@ def stub_child(
             answers.send(Finished([answer(*item) for item in items]))
 
 
+def restless_child(requests: Connection, answers: Connection, *_: object) -> None:
+    """Be a child that is ready and then crashes."""
+    answers.send(Ready(LABELS, "stub"))
+    os.abort()
+
+
+def crashing_child(requests: Connection, answers: Connection, *_: object) -> None:
+    """Be a child that crashes with every photo."""
+    answers.send(Ready(LABELS, "stub"))
+    requests.recv()
+    os.abort()
+
+
 def _die_if_poison(path: bytes) -> None:
     data = Path(os.fsdecode(path)).read_bytes()
     if b"<crash>" in data:

@@ -193,3 +193,16 @@ def stumbling_child(requests: Connection, answers: Connection, *arguments: Any) 
         ),
     ):
         serve.serve(requests, answers, *arguments)
+
+
+class BrokenClassifier(StubClassifier):
+    """Loses everything in flight as long as it `is_broken`, as where memory is too short for any photo."""
+
+    is_broken = True
+
+    def poll(self, timeout: float) -> list[ClassificationResult]:
+        if not self.is_broken or not self._flying:
+            return super().poll(timeout)
+        lost = tuple(id for batch in self._flying for id, _ in batch)
+        self.stop()
+        raise ChildLost(lost, "decoder_crashed", "killed by SIGKILL")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any, TypedDict
 from unittest import mock
 
 from db.connection import engine
-from pipeline import logs
+from pipeline import crash_loop, logs
 from pipeline.classifier.client import Classifier, ProcessClassifier
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
@@ -22,11 +23,14 @@ from pipeline.settings import config
 from pipeline.worker import loop
 from tests.faults import people
 from tests.support import stub_versions
-from tests.support.child_mains import stub_child
+from tests.support.child_mains import crashing_child, restless_child, stub_child
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 DEFECT = 70
 """Exit code of an unexpected exception: a fault must never lead to it."""
+
+
+CHILDREN = {"idle": restless_child, "at work": crashing_child}
 
 
 class Order(TypedDict, total=False):
@@ -46,6 +50,10 @@ class Order(TypedDict, total=False):
     cgroup: str  # the folder of a control group to live in
     versions: bool  # change the model after each batch, see `tests.support.stub_versions`
     user: str  # no worker, but a user who takes back, or corrects, all that it filed: undo or correct
+    notify: str  # the service manager's socket
+    watchdog: float  # seconds that it lets pass without a sign of life
+    deadlock: bool  # wait for ever for a lock, once the first file is filed
+    crashes: str  # the classifier's process crashes for ever: `idle`, as soon as it is ready, or `at work`
     people: int  # no worker, but a user who corrects what it filed; by this seed
 
 
@@ -85,11 +93,17 @@ def run(order: Order) -> int:
         sys.modules["__main__"].__spec__ = None
         vars(sys.modules["__main__"]).pop("__file__", None)
         if order.get("child"):
-            classifier = ProcessClassifier(BUNDLE.path, "auto", settings.limits, child=stub_child)
+            child = CHILDREN.get(order.get("crashes", ""), stub_child)
+            classifier = ProcessClassifier(BUNDLE.path, "auto", settings.limits, child=child)
+        if notify := order.get("notify"):
+            usec = str(int(order.get("watchdog", 0) * 1e6))
+            os.environ.update(NOTIFY_SOCKET=notify, WATCHDOG_USEC=usec, WATCHDOG_PID=str(os.getpid()))
         with ExitStack() as stack:
             for owner, name, value in _patches(order):
                 stack.enter_context(mock.patch.object(owner, name, value))
             on_filed = stub_versions.Changes(settings) if order.get("versions") else lambda _: None
+            if order.get("deadlock"):
+                on_filed = _deadlock
             once = order.get("once", False)
             return service.run(settings, once=once, classifier=classifier, on_filed=on_filed)
     except PawsortError as error:
@@ -103,6 +117,12 @@ def run(order: Order) -> int:
         return DEFECT
 
 
+def _deadlock(_: Sequence[object]) -> None:
+    lock = threading.Lock()
+    with lock, lock:
+        pass
+
+
 def _patches(order: Order) -> list[tuple[Any, str, Any]]:
     stub = [] if order.get("real") else [(service, "load_bundle", lambda _: BUNDLE)]
     return [
@@ -110,6 +130,7 @@ def _patches(order: Order) -> list[tuple[Any, str, Any]]:
         *(stub_versions.patches(IdleStub) if order.get("versions") else ()),
         (loop, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
         (engine, "BUSY_SECONDS", order.get("busy", engine.BUSY_SECONDS)),
+        *([(crash_loop, "MOST_LOSSES", 2)] if order.get("crashes") else ()),
         (worker_run, "BEAT_SECONDS", worker_run.BEAT_SECONDS if order.get("once") else 0.05),
     ]
 

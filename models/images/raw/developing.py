@@ -22,8 +22,8 @@ from models.images.formats.errors import UnreadableImage, corrupt, truncated, un
 from models.images.formats.jpeg import read_jpeg
 from models.images.formats.orientation import read_orientation
 from models.images.raw.header import has_bitmap
+from models.installation import install_command
 
-HOW_TO_INSTALL = "install the extra raw (pip install 'pawsort[raw]'), restart, then pawsort retry"
 _ENOUGH = 512
 """Pixels of a side that a preview needs at most: a network needs fewer, and people see enough."""
 
@@ -36,6 +36,11 @@ _THREADS = "OMP_NUM_THREADS"
 _loading = threading.Lock()
 
 Box = tuple[int, int]
+
+
+def how_to_install() -> str:
+    """Return what to do so that RAW photos can be read."""
+    return f"run `{install_command(extra='raw')}`, restart, then pawsort retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,7 @@ def _rawpy() -> Any:
         try:
             import rawpy
         except ImportError as error:
-            raise unsupported(f"a RAW photo; to read it, {HOW_TO_INSTALL}") from error
+            raise unsupported(f"a RAW photo; to read it, {how_to_install()}") from error
     return rawpy
 
 

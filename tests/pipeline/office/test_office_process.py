@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from models.installation import install_command
 from pipeline.office import packages
 from pipeline.office.office_process import office as opened
 from pipeline.office.office_process import office_of
@@ -83,7 +84,7 @@ def test_a_missing_package_is_said_with_the_command_that_installs_it(
     monkeypatch.setattr(packages, "find_spec", lambda name: None if name == module else object())
     [note] = packages.notes(office.settings)
     extra = {"openpyxl": "excel", "jinja2": "web"}[module]
-    assert f"report.{setting}: " in note and f"`pip install 'pawsort[{extra}]'`" in note
+    assert f"report.{setting}: " in note and f"`{install_command(extra=extra)}`" in note
     is_left = office_of(office.settings) is not None
     assert is_left == (module == "openpyxl"), "the page needs no openpyxl"
 

@@ -9,14 +9,14 @@ import pytest
 
 from db.connection.engine import DatabaseUnavailable, open_database
 from pipeline.corrections.correct_undo_retry import moves_lock
-from pipeline.errors import DatabaseError, LockError, PawsortError
+from pipeline.errors import DatabaseError, LockError, ModelError, PawsortError
 from pipeline.service import reporting, service, worker_run
 from pipeline.settings import config
 from pipeline.settings.config import Settings
 from pipeline.worker import counters, startup
 from pipeline.worker.heartbeat import FILE_NAME, read
 from tests.support.installation import SMALL, Installation
-from tests.support.stub_classifier import BUNDLE, StubClassifier
+from tests.support.stub_classifier import BUNDLE, BrokenClassifier, StubClassifier
 
 SETTINGS = """
 decision: {min_confidence: 0.9}
@@ -162,3 +162,14 @@ def test_probing_leaves_no_trace(tmp_path: Path) -> None:
     assert pawsort.sorted() == set()
     assert list(pawsort.settings.spool.iterdir()) == []
     pawsort.close()
+
+
+@pytest.mark.fault(53)
+def test_once_ends_where_the_classifier_crashes_with_every_photo(settings: Settings) -> None:
+    once(settings)
+    for number in range(8):
+        drop(settings, f"{number}.jpg", b"%d<cat>" % number)
+    with pytest.raises(ModelError, match=r"crashes with every photo: killed by SIGKILL\. Memory is short"):
+        service.run(settings, once=True, classifier=BrokenClassifier())
+    assert not list((settings.sorted / "failed").iterdir())
+    assert once(settings) == 0 and len(list((settings.sorted / "cats").iterdir())) == 8

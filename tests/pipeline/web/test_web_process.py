@@ -123,3 +123,12 @@ def test_a_server_whose_parent_has_ended_does_not_start() -> None:
     for own in ({}, {PARENT_VARIABLE: "abc"}):  # what is no id is ignored
         ended = subprocess.run(line, env=os.environ | own, capture_output=True, text=True, timeout=60)
         assert ended.returncode == 2 and "Traceback" not in ended.stderr
+
+
+def test_pages_that_cannot_be_started_say_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pages = WebProcess([str(tmp_path / "python")])
+    until = time.monotonic() + 20
+    while "do not start: no process can be started: No such file or directory: " not in caplog.text:
+        assert time.monotonic() < until, caplog.text
+        time.sleep(0.01)
+    pages.stop()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.crash_loop import SAMPLE_ID
 from pipeline.worker import intake
-from tests.support.installation import Installation, run_until_idle
+from tests.support.installation import Installation, run_until_idle, step_until
 from tests.support.oracle import conserved
-from tests.support.stub_classifier import StubClassifier
+from tests.support.stub_classifier import BrokenClassifier, StubClassifier
 
 
 @pytest.mark.fault(32)
@@ -36,6 +39,38 @@ def test_poison_fails_alone_and_its_neighbours_are_filed(pawsort: Installation) 
     assert outcomes.pop("hang.jpg") == ("failed", "timeout")
     assert set(outcomes.values()) == {("cats", None)}
     assert max(Counter(pawsort.classifier.alone).values()) == pawsort.settings.limits.attempts
+    conserved(pawsort.settings, pawsort.injected)
+
+
+@pytest.mark.fault(50)
+def test_many_poisons_in_a_row_fail_and_are_no_fault_of_the_classifier(pawsort: Installation) -> None:
+    for n in range(16):
+        pawsort.drop(f"{n}.jpg", f"{n}<crash>".encode())
+    pawsort.drop("a.jpg", b"<cat>")
+    worker = pawsort.worker()
+    run_until_idle(worker)
+    assert worker.outcomes == {"failed": 16, "cats": 1}
+    assert SAMPLE_ID in pawsort.classifier.alone and worker.in_flight.classify.crash_loop is None
+    conserved(pawsort.settings, pawsort.injected)
+
+
+@pytest.mark.fault(50, 53)
+def test_photos_wait_while_the_classifier_crashes_with_the_sample_too(pawsort: Installation) -> None:
+    for n in range(20):
+        pawsort.drop(f"{n}.jpg", f"{n}<cat>".encode())
+    classifier = BrokenClassifier()
+    worker = pawsort.worker(classifier)
+    worker.start()
+    step_until(worker, lambda: worker.in_flight.classify.crash_loop)
+    for _ in range(50):
+        worker.step()
+    assert not worker.outcomes
+    health, reasons = worker.in_flight.health(None, None, 0)
+    assert (health, reasons) == ("red", ("the classifier crashes with every photo: killed by SIGKILL",))
+    classifier.is_broken = False
+    run_until_idle(worker)
+    assert not list(Path(tempfile.gettempdir()).glob("pawsort-*.jpg"))
+    assert worker.outcomes == {"cats": 20} and worker.in_flight.classify.crash_loop is None
     conserved(pawsort.settings, pawsort.injected)
 
 

@@ -16,6 +16,7 @@ from models.images.headers import Header
 from models.images.raw import developing
 from models.images.raw.developing import RawPhoto
 from models.images.raw.header import has_bitmap
+from models.installation import install_command
 from tests.support.dng_files import dng
 from tests.support.pictures import encode, exif, scene
 
@@ -238,7 +239,7 @@ def test_without_the_extra_the_reason_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "rawpy", None)
     refused = refusal(dng(PHOTO, encode(PHOTO, "JPEG")))
     assert refused.reason == "unsupported"
-    assert "pip install 'pawsort[raw]'" in refused.detail and "pawsort retry" in refused.detail
+    assert install_command(extra="raw") in refused.detail and "pawsort retry" in refused.detail
     monkeypatch.undo()
     assert off(decode(dng(BLUE, encode(PHOTO, "JPEG")), SIZE), PHOTO) < 4
 

@@ -15,6 +15,7 @@ from openpyxl import load_workbook
 
 from db.connection.errors import DatabaseUnavailable
 from db.queries import listing
+from models.installation import install_command
 from pipeline.export.tables import COLUMNS
 from pipeline.office import packages
 from pipeline.web.downloads import excel
@@ -64,7 +65,7 @@ def test_without_openpyxl_a_list_for_excel_says_what_to_install(
     monkeypatch.setattr(packages, "find_spec", lambda _: None)
     for path in LISTS:
         got = client.get(path)
-        assert got.status_code == 503 and "run `pip install 'pawsort[excel]'`" in got.json()["error"]
+        assert got.status_code == 503 and f"run `{install_command(extra='excel')}`" in got.json()["error"]
     assert client.get("/api/export").status_code == 200
 
 
