@@ -17,7 +17,6 @@ from db.ledger.report_days import record_report
 from db.schema.tables import files
 from pipeline.reports import drift_alarms
 from pipeline.reports.daily import Reporter
-from pipeline.web.routes import metrics
 from pipeline.worker import status
 from tests.pipeline.web.conftest import HTML, client_of
 from tests.support.installation import Installation
@@ -97,10 +96,10 @@ def test_a_dirty_lens_is_found_told_everywhere_and_ends_when_it_is_cleaned(
     told = alarms["uncertain"]["sentence"]
     assert told.startswith("The share of uncertain photos rose from ") and "a dirty lens" in told
     assert f"drift      {told}" in status.read(pawsort.settings, None).as_text()
-    lines = "".join(metrics.lines(status.read(pawsort.settings, None)))
-    assert 'pawsort_drift{measure="uncertain"} 1\n' in lines
-    assert 'pawsort_drift{measure="size"} 0\n' in lines
     with client_of(pawsort) as client:
+        shown = client.get("/metrics").text
+        assert 'pawsort_drift{measure="uncertain"} 1\n' in shown
+        assert 'pawsort_drift{measure="size"} 0\n' in shown
         assert told in client.get("/today", headers=HTML).text
         assert told in client.get("/reports", headers=HTML).text
         name = f"drift-{FIRST + timedelta(days=CLEAN - 1)}.csv"
