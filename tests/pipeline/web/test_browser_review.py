@@ -193,6 +193,7 @@ def test_where_the_session_has_ended_a_link_leads_to_sign_in_and_back(
             page.get_by_label("Token").fill(TOKEN)
             page.keyboard.press("Enter")
             page.get_by_text("5 left.").wait_for()
+            page.wait_for_load_state()  # with its scripts; a key before that goes nowhere
 
         page.goto("/review?order=alike")
         sign_in()
