@@ -4,7 +4,8 @@
     ├── SettingsError           2   config.yaml, the environment or the command line is wrong
     ├── ModelError              3   the model's bundle cannot be used
     ├── DatabaseError           4   the database cannot be used
-    └── LockError               5   another worker uses these folders
+    ├── LockError               5   another worker uses these folders
+    └── BackupDamagedError      1   a file is no backup, or a damaged one
 
 `models` and `db` raise errors of `models.errors` and `db.connection.errors`, which have no exit codes;
 `translated` turns each into the error of the same meaning here. A file that cannot be read is never an
@@ -49,6 +50,10 @@ class LockError(PawsortError):
     """Another worker uses the same folders."""
 
     exit_code = 5
+
+
+class BackupDamagedError(PawsortError):
+    """A file is no backup, or a damaged one."""
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from pipeline.backup import manifest as manifests
 from pipeline.backup.manifest import Manifest, Member
-from pipeline.errors import PawsortError, SettingsError
+from pipeline.errors import BackupDamagedError, SettingsError
 from pipeline.files.folders import sync_folders
 from pipeline.files.renames import rename
 from pipeline.processes import is_running
@@ -31,10 +31,6 @@ Content = Path | bytes
 
 _PIECE = 1 << 20
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError)
-
-
-class BackupDamagedError(PawsortError):
-    """A file is no backup, or a damaged one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from db.connection import snapshots
 from db.connection.engine import upgrade
 from pipeline.backup import archive
 from pipeline.backup.manifest import CONFIG, DATABASE, STATE, Manifest
-from pipeline.errors import SettingsError, translated
+from pipeline.errors import BackupDamagedError, SettingsError, translated
 from pipeline.files.folders import sync_folders
 from pipeline.files.permissions import limited, make_folder, own_mode
 from pipeline.files.renames import rename
@@ -54,7 +54,7 @@ def restore(path: Path, settings_file: Path, into: Path | None) -> Restored:
         snapshots.refuse_unknown(manifest.database.revision)
     with archive.opened(path) as (members, now):
         if now != manifest:
-            raise archive.BackupDamagedError(f"{path}: was changed while it was read; try again")
+            raise BackupDamagedError(f"{path}: was changed while it was read; try again")
         place = _place(members, manifest, settings_file, into)
         settings = place.settings
         with ExitStack() as stack:

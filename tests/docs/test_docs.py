@@ -236,9 +236,11 @@ def test_each_function_on_the_way_of_a_photo_is_where_the_page_says(name: str, l
 
 
 def test_the_newest_release_in_the_change_log_is_the_version_of_the_package() -> None:
-    releases = re.findall(r"^## (\d+\.\d+\.\d+) - \d{4}-\d\d-\d\d$", read("CHANGELOG.md"), re.MULTILINE)
+    dated = r"^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d|unreleased)$"
+    releases, days = zip(*re.findall(dated, read("CHANGELOG.md"), re.MULTILINE), strict=True)
+    assert "unreleased" not in days[1:]
     assert tomllib.loads(read("pyproject.toml"))["project"]["version"] == releases[0]
-    assert releases == sorted(releases, key=lambda name: [*map(int, name.split("."))], reverse=True)
+    assert [*releases] == sorted(releases, key=lambda name: [*map(int, name.split("."))], reverse=True)
 
 
 # --- links, pictures, paths ------------------------------------------------------------------------------

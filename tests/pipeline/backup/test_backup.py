@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.backup import archive
-from pipeline.backup.archive import BackupDamagedError
 from pipeline.backup.make import make
 from pipeline.backup.manifest import Manifest
 from pipeline.backup.restore import restore
 from pipeline.doctor import check
-from pipeline.errors import DatabaseError, LockError, SettingsError
+from pipeline.errors import BackupDamagedError, DatabaseError, LockError, SettingsError
 from pipeline.learning.record import Record
 from pipeline.worker.locks import worker_lock
 from tests.pipeline.backup.conftest import Backup, lose_state, repaired, restored
