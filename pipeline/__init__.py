@@ -2,5 +2,5 @@
 
 Imports go right: cli -> setup -> web, doctor -> service -> backup -> relocate -> retention -> alerts ->
 worker -> spot_checks -> by_hand -> corrections -> export -> office -> thumbnails -> classifier -> learning
--> originals -> watch -> keywords -> companions -> reports -> files -> settings.
+-> originals -> watch -> keywords -> companions -> nightly -> reports -> files -> settings.
 """

@@ -10,16 +10,15 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 from db.connection.engine import outdated
-from pipeline.backup.archive import BackupDamagedError
 from pipeline.backup.make import make
-from pipeline.errors import DatabaseError, SettingsError, translated
+from pipeline.errors import DatabaseError, translated
 from pipeline.reports.calendar_days import next_due_at
 from pipeline.settings import overlapping_folders
 from pipeline.settings.config import Settings, places
@@ -102,28 +101,24 @@ def before_upgrade(settings: Settings, config: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class BackupWriter:
-    """Makes the scheduled backups of a worker, in a thread of their own; see `reports.schedule.Reporter`."""
+    """Nightly work: make the scheduled backups, in a thread of their own; see `nightly.schedule`."""
 
     settings: Settings
     config: Path
     at: time
 
-    def write_due(self, now: datetime, check: Callable[[], None]) -> Sequence[date]:
+    def run_due(self, now: datetime, check: Callable[[], None]) -> None:
         """Make a backup if the time for one has come since the last; then delete the oldest ones.
 
-        Raises OSError, also for what is wrong with a setting or the database.
+        Raises as `into_folder`.
         """
         last = max((at for at, _ in backups_in(self.settings.backups) if at <= now), default=None)
         if last is not None and next_due_at(last, self.at, self.settings.report.zone) > now:
-            return []
+            return
         _lower_priority()
-        try:
-            made = into_folder(self.settings, self.config, now, check=check)
-        except (SettingsError, DatabaseError, BackupDamagedError) as error:
-            raise OSError(str(error)) from error
+        made = into_folder(self.settings, self.config, now, check=check)
         gone = prune(self.settings.backups, self.settings.backup.keep, made)
         log.info("backup %s is made and verified; %d older ones deleted", made, len(gone))
-        return []
 
 
 def _lower_priority() -> None:

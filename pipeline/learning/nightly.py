@@ -1,6 +1,6 @@
 """Learn each night in a process of low priority, if people have judged enough photos since the last time.
 
-As the reports are, so this is scheduled: APScheduler wakes a thread once a minute, which compares two times.
+Not by `nightly.schedule`, since a failure is tried again the next night only, and a process does the work.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from functools import partial
 
 from sqlalchemy import Engine
@@ -27,9 +27,9 @@ from pipeline.files.replace_file import replace_file
 from pipeline.learning.diary import FILE_NAME, Diary, last_learnt, moment, read
 from pipeline.learning.listing import ChallengerNotice, promote_if_better
 from pipeline.learning.versions import Family
+from pipeline.nightly.ticker import MinuteTicker
 from pipeline.processes import PARENT_VARIABLE, end
 from pipeline.reports.calendar_days import next_due_at
-from pipeline.reports.schedule import background_scheduler
 from pipeline.settings.config import Settings
 
 log = logging.getLogger(__name__)
@@ -37,10 +37,8 @@ log = logging.getLogger(__name__)
 NICENESS = 19
 """Lowest priority: the worker gets nearly all of the processors as long as it has photos."""
 
-WAKE_SECONDS = 60
 STOP_SECONDS = 3.0
 _TICK = 0.2
-_JOB = "learning"
 
 
 class NightlyLearning:
@@ -68,7 +66,7 @@ class NightlyLearning:
         self._path = known.folder / FILE_NAME
         self._diary = read(self._path)
         self._stopping = threading.Event()
-        self._scheduler = background_scheduler()
+        self._ticker = MinuteTicker(self.wake)
         self._thread: threading.Thread | None = None
 
     @property
@@ -85,16 +83,11 @@ class NightlyLearning:
 
     def start(self) -> None:
         """Start to wait for the time."""
-        soon = datetime.now(UTC)
-        self._scheduler.add_job(self.wake, "interval", seconds=WAKE_SECONDS, id=_JOB, next_run_time=soon)
-        self._scheduler.start()
+        self._ticker.start()
 
     def follow_clock(self) -> None:
-        """Wake the thread now if the clock was set back; see `reports.schedule.Schedule`."""
-        job = self._scheduler.get_job(_JOB) if self._scheduler.running else None
-        now = datetime.now(UTC)
-        if job and job.next_run_time and job.next_run_time - now > 2 * timedelta(seconds=WAKE_SECONDS):
-            self._scheduler.modify_job(_JOB, next_run_time=now)
+        """Look now if the clock was set back."""
+        self._ticker.follow_clock()
 
     def wake(self) -> None:
         """Begin to learn if it is time, enough photos were judged, and no process is learning."""
@@ -111,8 +104,7 @@ class NightlyLearning:
     def stop(self) -> None:
         """End the process that learns, if there is one; nothing of it is left."""
         self._stopping.set()
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+        self._ticker.stop()
         if self._thread:
             self._thread.join(2 * STOP_SECONDS)
 

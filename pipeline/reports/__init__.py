@@ -1,4 +1,4 @@
-"""Nightly CSV reports: pandas writes them, APScheduler starts them.
+"""CSV reports of days, months and years, written by pandas, and drift.
 
-Imports `files`, `db`, `models` and the root of `pipeline`.
+Imports `files`, `db` and the root of `pipeline`.
 """

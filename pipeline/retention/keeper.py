@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 from db.ledger import retention
 from db.schema.records import Entry
 from pipeline.corrections.correct_undo_retry import moves_lock
-from pipeline.errors import LockError
 from pipeline.reports.calendar_days import day_of
 from pipeline.retention.failed_files import deletable, delete
 from pipeline.retention.old_reports import old_reports
@@ -115,17 +114,13 @@ class Keeper:
 
 @dataclass(frozen=True, slots=True)
 class NightlyKeeper:
-    """Applies the settings `keep` each night; see `reports.schedule.Reporter`."""
+    """Nightly work: apply the settings `keep`; see `nightly.schedule`."""
 
     engine: Engine
     settings: Settings
 
-    def write_due(self, now: datetime, check: Callable[[], None]) -> Sequence[date]:
-        """Delete what is due at `now`. Raises OSError, DatabaseError."""
-        try:
-            gone = Keeper(self.engine, self.settings, lambda: now).apply(check)
-        except LockError as error:
-            raise OSError(str(error)) from error
+    def run_due(self, now: datetime, check: Callable[[], None]) -> None:
+        """Delete what is due at `now`. Raises as `Keeper.apply`."""
+        gone = Keeper(self.engine, self.settings, lambda: now).apply(check)
         if gone.reports or gone.failed or gone.rows:
             log.info("deleted as `keep` says: %s", gone)
-        return []

@@ -1,4 +1,4 @@
-"""The nightly work of a worker beside reports and learning: backups, and what is deleted after some days."""
+"""Nightly work beside reports and learning: backups, and what is deleted after some days."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from pipeline.backup.scheduled import BackupWriter
-from pipeline.reports.schedule import Reporter, ReportSchedule, Schedule
+from pipeline.nightly.schedule import Schedule
 from pipeline.retention.keeper import NightlyKeeper
 from pipeline.settings.config import Settings
 
@@ -24,13 +24,14 @@ class Housekeeping:
     def of(cls, settings: Settings, engine: Engine, config: Path | None) -> Housekeeping:
         """Return what the settings ask for; without their file, `config`, there are no backups."""
         found: dict[str, Schedule] = {}
+        zone = settings.report.zone
         if settings.backup.at and config is not None:
             at = time.fromisoformat(settings.backup.at)
-            found["backup"] = _scheduled(BackupWriter(settings, config, at), at, settings, "backup")
+            found["backup"] = Schedule(BackupWriter(settings, config, at), at, zone, "backup")
         keep = settings.keep
         if any(days is not None for days in (keep.reports_days, keep.rows_days, keep.failed_days)):
             at = time.fromisoformat(settings.report.at)
-            found["keep"] = _scheduled(NightlyKeeper(engine, settings), at, settings, "keep")
+            found["keep"] = Schedule(NightlyKeeper(engine, settings), at, zone, "keep")
         return cls(found)
 
     @property
@@ -53,7 +54,3 @@ class Housekeeping:
         """Stop; what is not finished is done after the next start."""
         for schedule in self._schedules.values():
             schedule.stop()
-
-
-def _scheduled(work: Reporter, at: time, settings: Settings, name: str) -> Schedule:
-    return Schedule(work, ReportSchedule(at, settings.report.zone), name=name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 
 from sqlalchemy import Engine
 
@@ -38,7 +38,7 @@ def reporter(
 
 @dataclass(frozen=True, slots=True)
 class WorkersReporter:
-    """Writes the due reports, each time with the folders of the model that the worker has then.
+    """Nightly work: write the due reports, each time with the folders of the model that the worker has then.
 
     `on_written` is called with those that were written at one time.
     """
@@ -48,12 +48,13 @@ class WorkersReporter:
     worker: Worker
     on_written: Callable[..., None]
 
-    def write_due(self, now: datetime, check: Callable[[], None]) -> Sequence[date]:
+    def run_due(self, now: datetime, check: Callable[[], None]) -> None:
         """Write what is due at `now`; `check` may stop it. Raises as `Reporter.write_due`."""
         written: list[DayReport] = []
         writer = reporter(self.settings, self.engine, self.worker.bundle, written.append)
         try:
-            return writer.write_due(now, check)
+            if days := writer.write_due(now, check):
+                log.info("wrote reports of %d days, the last of %s", len(days), max(days))
         finally:
             self.on_written(*written)
 

@@ -24,8 +24,8 @@ from pipeline.decision import FAILED
 from pipeline.errors import OK, SOME_FAILED, ModelError
 from pipeline.keywords.step import KeywordStep
 from pipeline.learning.nightly import Learning
+from pipeline.nightly.schedule import Schedule
 from pipeline.processes import collect_signals
-from pipeline.reports.schedule import ReportSchedule, Schedule
 from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.reporting import WorkersReporter
 from pipeline.service.watchdog import Watchdog
@@ -51,13 +51,12 @@ class WorkerRun:
         engine: Engine,
         learning: Learning,
         alerts: Alerts,
-        follower: Follower | None = None,
-        *,
-        housekeeping: Housekeeping | None = None,
-        watchdog: Watchdog | None = None,
+        follower: Follower | None,
+        housekeeping: Housekeeping,
+        watchdog: Watchdog,
     ) -> None:
-        self._housekeeping = housekeeping or Housekeeping({})
-        self._watchdog = watchdog or Watchdog()
+        self._housekeeping = housekeeping
+        self._watchdog = watchdog
         self._follower = follower
         self._settings = settings
         self._worker = worker
@@ -67,8 +66,10 @@ class WorkerRun:
         self._learning = learning
         self._alerts = alerts
         self._keywords = KeywordStep(engine, settings.filing.xmp, lambda: moves_lock(settings, 0.0))
-        agenda = ReportSchedule(time.fromisoformat(settings.report.at), settings.report.zone)
-        self._schedule = Schedule(WorkersReporter(settings, engine, worker, alerts.reports_written), agenda)
+        reports = WorkersReporter(settings, engine, worker, alerts.reports_written)
+        at, zone = time.fromisoformat(settings.report.at), settings.report.zone
+        self._reports = Schedule(reports, at, zone, "reports")
+        self._nightly = (self._reports, learning, housekeeping)
         self._started_at = datetime.now(UTC)
         self._beat_at = 0.0
         self._ready = False
@@ -85,9 +86,8 @@ class WorkerRun:
                 if self._follower:
                     self._follower.start()
                 if not once:
-                    self._schedule.start()
-                    self._learning.start()
-                    self._housekeeping.start()
+                    for work in self._nightly:
+                        work.start()
                 folders = ", ".join(map(str, self._settings.inboxes))
                 log.info("loading model %s; drop photos into %s", self._worker.bundle.name, folders)
                 while not received and not (once and self._is_done):
@@ -100,9 +100,8 @@ class WorkerRun:
                 refused = self._worker.in_flight.refused  # before the inboxes are stopped
             finally:
                 self._beat("stopping")
-                self._schedule.stop()
-                self._learning.stop()
-                self._housekeeping.stop()
+                for work in self._nightly:
+                    work.stop()
                 if self._follower:
                     self._follower.stop()
                 self._worker.stop()
@@ -140,9 +139,8 @@ class WorkerRun:
         # In the thread that does the work, so that the beats of a worker that hangs stop.
         if monotonic() - self._beat_at >= min(BEAT_SECONDS, self._watchdog.beat_seconds):
             self._beat(self._state())
-            self._schedule.follow_clock()
-            self._learning.follow_clock()
-            self._housekeeping.follow_clock()
+            for work in self._nightly:
+                work.follow_clock()
 
     def _beat(self, state: State) -> None:
         self._beat_at = monotonic()
@@ -163,7 +161,7 @@ class WorkerRun:
 
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker
-        agenda = self._schedule.agenda
+        agenda = self._reports.agenda
         switch = self._switch
         refused = switch.problem if switch else None
         health, reasons = worker.in_flight.health(

@@ -14,7 +14,6 @@ from db.connection import paths_in_urls
 from pipeline.errors import SettingsError
 from pipeline.settings.ranges import NAME_BYTES, PATH_BYTES
 
-_OF_THE_STATE = frozenset({"heartbeat.json", "counters.json", "ended.json", "spool"})
 _OF_THE_KERNEL = (Path("/proc"), Path("/sys"))
 
 
@@ -57,7 +56,7 @@ def check_database(url: str, places: Sequence[tuple[str, Path]]) -> None:
 def _refuse_inside(path: str, name: str, folder: Path) -> None:
     real, inside = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
     if name == "state":
-        if real.parent == inside and (real.name in _OF_THE_STATE or real.suffix == ".lock"):
+        if real.parent == inside and (real.name == "spool" or real.suffix in (".json", ".lock")):
             raise SettingsError(f"database: {path} is a file of the worker; choose another name")
         name, inside = "the spool", inside / "spool"
     elif name == "reports":

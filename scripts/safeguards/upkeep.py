@@ -50,8 +50,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "older backups deleted only after a new one", "pipeline/backup/scheduled.py",
-        "        _lower_priority()\n        try:\n",
-        "        _lower_priority()\n        prune(self.settings.backups, self.settings.backup.keep, self.config)\n        try:\n",
+        "        _lower_priority()\n        made",
+        "        _lower_priority()\n        prune(self.settings.backups, self.settings.backup.keep, self.config)\n        made",
         (), ("pipeline/backup/test_scheduled.py::test_a_backup_that_fails_deletes_none",),
     ),
     of(

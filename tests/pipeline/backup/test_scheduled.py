@@ -13,9 +13,8 @@ import pytest
 from db.connection import snapshots
 from db.connection.postgres_dump import NoDumpError
 from pipeline.backup import scheduled
-from pipeline.backup.archive import BackupDamagedError
 from pipeline.backup.scheduled import BackupWriter, backups_in, before_upgrade, name_at
-from pipeline.errors import DatabaseError, SettingsError
+from pipeline.errors import BackupDamagedError, DatabaseError, SettingsError
 from pipeline.service import housekeeping
 from pipeline.service.housekeeping import Housekeeping
 from pipeline.settings import config
@@ -44,7 +43,7 @@ def names(writer: BackupWriter) -> list[str]:
 
 def write(writer: BackupWriter, *moments: datetime) -> None:
     for moment in moments:
-        writer.write_due(moment, lambda: None)
+        writer.run_due(moment, lambda: None)
 
 
 def test_one_backup_is_made_each_night_and_missed_ones_at_the_start(writer: BackupWriter) -> None:
@@ -73,7 +72,7 @@ def test_a_backup_that_fails_deletes_none(writer: BackupWriter, monkeypatch: pyt
         raise BackupDamagedError("the disk wrote something else")
 
     monkeypatch.setattr(scheduled, "make", refuse)
-    with pytest.raises(OSError, match="wrote something else"):
+    with pytest.raises(BackupDamagedError, match="wrote something else"):
         write(writer, nights[2])
     assert names(writer) == list(map(name_at, nights[:2]))
 
@@ -88,7 +87,7 @@ def test_a_backup_is_left_when_the_worker_stops(writer: BackupWriter) -> None:
         raise StopIteration
 
     with pytest.raises(StopIteration):
-        writer.write_due(NIGHT, stop)
+        writer.run_due(NIGHT, stop)
     assert names(writer) == []
 
 

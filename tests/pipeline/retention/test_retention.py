@@ -255,11 +255,8 @@ def return_by_hand(pawsort: Installation, id: int, path: Path) -> None:
 def test_a_command_at_work_is_not_disturbed(keeping: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     failed(keeping)
     monkeypatch.setattr("pipeline.corrections.correct_undo_retry.LOCK_SECONDS", 0.0)
-    with moves_lock(keeping.settings):
-        with pytest.raises(LockError):
-            keeper(keeping, in_days(31)).apply()
-        with pytest.raises(OSError, match="correct"):
-            NightlyKeeper(keeping.engine, keeping.settings).write_due(in_days(31), lambda: None)
+    with moves_lock(keeping.settings), pytest.raises(LockError):
+        keeper(keeping, in_days(31)).apply()
     assert "failed/b.jpg" in keeping.sorted()
 
 
@@ -276,10 +273,10 @@ def test_one_night_deletes_a_bounded_number_and_says_so(
     last = keeping.file(b"last.jpg")
     nightly = NightlyKeeper(keeping.engine, keeping.settings)
     with caplog.at_level(logging.INFO):
-        assert nightly.write_due(LATER, lambda: None) == []
+        nightly.run_due(LATER, lambda: None)
     assert "deleted as `keep` says: 0 reports, 0 files in failed/, 4 rows of photos" in caplog.text
     assert len(ids(keeping)) == 3
-    nightly.write_due(LATER, lambda: None)
+    nightly.run_due(LATER, lambda: None)
     assert ids(keeping) == {last}
 
 

@@ -2,20 +2,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from pipeline.nightly.agenda import Agenda
+from pipeline.nightly.schedule import Schedule
 from pipeline.reports.calendar_days import days_between, last_due
-from pipeline.reports.schedule import ReportSchedule, Schedule
 from tests.support.installation import wait
 
 NIGHT = time(0, 10)
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 TODAY = NOON.date()
-AGENDA = ReportSchedule(NIGHT, ZoneInfo("UTC"))
+AGENDA = Agenda(NIGHT, ZoneInfo("UTC"))
 MINUTE = timedelta(minutes=1)
 
 
@@ -30,13 +31,13 @@ class Clock:
 class Book:
     """A reporter that writes days into a list, and fails or waits when told."""
 
-    def __init__(self, agenda: ReportSchedule = AGENDA, first: date = TODAY) -> None:
+    def __init__(self, agenda: Agenda = AGENDA, first: date = TODAY) -> None:
         self.agenda, self.next, self.days, self.looks = agenda, first, list[date](), list[datetime]()
         self.error: Exception | None = None
         self.enter, self.leave = threading.Event(), threading.Event()
         self.leave.set()
 
-    def write_due(self, now: datetime, check: Callable[[], None]) -> Sequence[date]:
+    def run_due(self, now: datetime, check: Callable[[], None]) -> None:
         self.looks.append(now)
         self.enter.set()
         for _ in range(400):
@@ -49,6 +50,10 @@ class Book:
         self.days += fresh
         self.next = max([self.next, *(day + timedelta(days=1) for day in fresh)])
         return fresh
+
+
+def scheduled(book: Book, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Schedule:
+    return Schedule(book, book.agenda.at, book.agenda.zone, "reports", clock)
 
 
 @pytest.mark.parametrize(
@@ -67,10 +72,10 @@ class Book:
 @pytest.mark.fault(89)
 def test_a_year_gives_one_check_and_one_report_for_each_date(name: str) -> None:
     zone = ZoneInfo(name)
-    agenda, clock = ReportSchedule(time(1, 30), zone), Clock(datetime(2011, 1, 1, 0, 7, tzinfo=UTC))
+    agenda, clock = Agenda(time(1, 30), zone), Clock(datetime(2011, 1, 1, 0, 7, tzinfo=UTC))
     first = last_due(clock.now, agenda.at, zone)
     book = Book(agenda, first)
-    schedule = Schedule(book, agenda, clock)
+    schedule = scheduled(book, clock)
     while clock.now.year == 2011:
         schedule.wake()
         clock.now += timedelta(minutes=30)
@@ -81,7 +86,7 @@ def test_a_year_gives_one_check_and_one_report_for_each_date(name: str) -> None:
 
 def test_a_report_is_written_within_a_minute_of_its_time() -> None:
     book, clock = Book(), Clock(datetime(2026, 11, 21, 0, 9, 59, tzinfo=UTC))
-    schedule = Schedule(book, AGENDA, clock)
+    schedule = scheduled(book, clock)
     schedule.wake()
     assert book.days == []
     assert schedule.agenda.next_look(clock.now) == datetime(2026, 11, 21, 0, 10, tzinfo=UTC)
@@ -93,7 +98,7 @@ def test_a_report_is_written_within_a_minute_of_its_time() -> None:
 @pytest.mark.fault(90)
 def test_days_missed_while_the_process_was_down_are_written_at_start() -> None:
     book, clock = Book(), Clock(NOON + timedelta(days=3))
-    Schedule(book, AGENDA, clock).wake()
+    scheduled(book, clock).wake()
     assert [day.day for day in book.days] == [20, 21, 22]
 
 
@@ -101,7 +106,7 @@ def test_days_missed_while_the_process_was_down_are_written_at_start() -> None:
 def test_a_failure_is_logged_and_retried_with_back_off(caplog: pytest.LogCaptureFixture) -> None:
     book, clock = Book(), Clock()
     book.error = OSError(28, "No space left on device")
-    schedule = Schedule(book, AGENDA, clock)
+    schedule = scheduled(book, clock)
     end = clock.now + timedelta(hours=6)
     while clock.now < end:
         schedule.wake()
@@ -126,7 +131,7 @@ def test_ten_thousand_failures_still_leave_a_next_try() -> None:
 def test_an_unforeseen_error_does_not_end_the_schedule(caplog: pytest.LogCaptureFixture) -> None:
     book, clock = Book(), Clock()
     book.error = RuntimeError("two\nlines")
-    schedule = Schedule(book, AGENDA, clock)
+    schedule = scheduled(book, clock)
     schedule.wake()
     assert schedule.agenda.problem == "two lines"
     assert "RuntimeError" in caplog.text
@@ -135,7 +140,7 @@ def test_an_unforeseen_error_does_not_end_the_schedule(caplog: pytest.LogCapture
 @pytest.mark.fault(93)
 def test_a_clock_set_back_gives_one_check_at_once() -> None:
     book, clock = Book(), Clock(NOON + timedelta(days=365))
-    schedule = Schedule(book, AGENDA, clock)
+    schedule = scheduled(book, clock)
     schedule.wake()
     clock.now = NOON
     schedule.wake()
@@ -145,12 +150,12 @@ def test_a_clock_set_back_gives_one_check_at_once() -> None:
 
 def wait_until_idle(schedule: Schedule) -> None:
     """Wait for the end of the check that runs: APScheduler skips a second one until it has noted that end."""
-    executor = schedule._scheduler._lookup_executor("default")
+    executor = schedule._ticker._scheduler._lookup_executor("default")
 
     def idle() -> bool:
         # It counts a check as running only after it has started it, both under this lock.
         with executor._lock:
-            return not executor._instances["reports"]
+            return not executor._instances["tick"]
 
     wait(idle, "the end of the first check")
 
@@ -158,7 +163,7 @@ def wait_until_idle(schedule: Schedule) -> None:
 @pytest.mark.fault(93)
 def test_a_clock_set_back_while_the_thread_waits_gives_a_check_at_once() -> None:
     book, clock = Book(), Clock(NOON + timedelta(days=10))
-    schedule = Schedule(book, AGENDA, clock)
+    schedule = scheduled(book, clock)
     schedule.start()
     try:
         assert book.enter.wait(5)
@@ -166,7 +171,7 @@ def test_a_clock_set_back_while_the_thread_waits_gives_a_check_at_once() -> None
         book.enter.clear()
         clock.now = NOON
         # So it is for APScheduler, which plans its next wake by the clock.
-        schedule._scheduler.modify_job("reports", next_run_time=datetime.now(UTC) + timedelta(days=10))
+        schedule._ticker._scheduler.modify_job("tick", next_run_time=datetime.now(UTC) + timedelta(days=10))
         schedule.follow_clock()
         assert book.enter.wait(5)
     finally:
@@ -174,13 +179,13 @@ def test_a_clock_set_back_while_the_thread_waits_gives_a_check_at_once() -> None
 
 
 def test_a_clock_that_was_not_set_back_changes_no_wake() -> None:
-    schedule = Schedule(Book(), AGENDA, Clock())
+    schedule = scheduled(Book(), Clock())
     schedule.follow_clock()  # it has not started
     schedule.start()
     soon = datetime.now(UTC) + MINUTE
-    schedule._scheduler.modify_job("reports", next_run_time=soon)
+    schedule._ticker._scheduler.modify_job("tick", next_run_time=soon)
     schedule.follow_clock()
-    assert schedule._scheduler.get_job("reports").next_run_time == soon
+    assert schedule._ticker._scheduler.get_job("tick").next_run_time == soon
     schedule.stop()
     schedule.follow_clock()
 
@@ -189,7 +194,7 @@ def test_a_clock_that_was_not_set_back_changes_no_wake() -> None:
 def test_two_checks_never_run_at_once() -> None:
     book = Book()
     book.leave.clear()
-    schedule = Schedule(book, AGENDA, Clock())
+    schedule = scheduled(book, Clock())
     first = threading.Thread(target=schedule.wake)
     first.start()
     assert book.enter.wait(5)
@@ -202,7 +207,7 @@ def test_two_checks_never_run_at_once() -> None:
 def test_the_thread_checks_at_once_and_stops_in_the_middle_of_a_report() -> None:
     book = Book()
     book.leave.clear()
-    schedule = Schedule(book, AGENDA, Clock())
+    schedule = scheduled(book, Clock())
     schedule.start()
     assert book.enter.wait(5)
     began = datetime.now(UTC)
@@ -213,19 +218,19 @@ def test_the_thread_checks_at_once_and_stops_in_the_middle_of_a_report() -> None
 
 @pytest.mark.fault(91)
 def test_a_late_wake_still_counts_and_counts_once() -> None:
-    schedule = Schedule(Book(), AGENDA, Clock())
+    schedule = scheduled(Book(), Clock())
     schedule.start()
-    job = schedule._scheduler.get_job("reports")
+    job = schedule._ticker._scheduler.get_job("tick")
     schedule.stop()
     assert (job.misfire_grace_time, job.coalesce, job.max_instances) == (None, True, 1)
     assert job.trigger.timezone == UTC
 
 
 def test_a_schedule_that_never_started_can_be_stopped() -> None:
-    Schedule(Book(), AGENDA, Clock()).stop()
+    scheduled(Book(), Clock()).stop()
 
 
 def test_apscheduler_is_quiet_about_each_wake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger("apscheduler"), "level", logging.NOTSET)
-    Schedule(Book(), AGENDA, Clock())
+    scheduled(Book(), Clock())
     assert logging.getLogger("apscheduler").level == logging.WARNING
