@@ -1,4 +1,4 @@
-"""Alerts: say what is wrong with the worker, once, and its end, through Apprise; a sign while all is well.
+"""Alerts through Apprise: what is wrong with the worker, once, and its end; a ping while all is well.
 
 Imports `files`, `reports`, `settings`, `worker`, `db`, `models` and the root of `pipeline`.
 """

@@ -14,12 +14,12 @@ from db.connection.errors import DatabaseError as DatabaseProblem
 from models.errors import BundleError, in_words
 from pipeline.alerts import channels
 from pipeline.alerts.conditions import Condition, conditions
+from pipeline.alerts.heartbeat_ping import HeartbeatPing
 from pipeline.alerts.measuring import Measuring
 from pipeline.alerts.memory import Memory, Remembered
 from pipeline.alerts.message import Message, of_reports
 from pipeline.alerts.quiet_hours import QuietHours
 from pipeline.alerts.sender import Sender
-from pipeline.alerts.sign_of_life import SignOfLife
 from pipeline.errors import DatabaseError, ModelError
 from pipeline.settings.config import Settings
 from pipeline.worker import heartbeat
@@ -59,14 +59,15 @@ class Alerts:
         self._is_wanted = bool(notify.urls or notify.heartbeat_url)
         self._memory = Memory(settings.state)
         kept = self._memory.read() if self._is_wanted else Remembered()
-        self._standing, self._reported = kept.standing, kept.reported
+        self._active, self._reported = kept.active, kept.reported
         self._forget_what_is_off()
         self._quiet = QuietHours(notify.quiet_hours, zone, kept.held)
-        self._sign = SignOfLife(notify.heartbeat_url)
+        self._ping = HeartbeatPing(notify.heartbeat_url)
         self.sender = Sender(
             open_channels or (lambda: _opened(notify.urls)),
             [channels.key_of(url) for url in notify.urls],
-            *(self._sign, kept.waiting),
+            self._ping,
+            kept.waiting,
             clock=clock,
             monotonic=monotonic,
         )
@@ -86,28 +87,29 @@ class Alerts:
         """Say why the worker cannot run if it ends by an error, and end the sender."""
         if not self._is_wanted:
             return
-        failed = isinstance(error, Exception)
+        refusal = [_refused(error)] if isinstance(error, Exception) else []
         try:
-            self._say(
-                [*self._conditions, *([_refused(error)] if isinstance(error, Exception) else [])], failed
-            )
-            self.sender.stop(REFUSED_SECONDS if failed else STOP_SECONDS)
+            self._say([*self._conditions, *refusal], bool(refusal))
+            self.sender.stop(REFUSED_SECONDS if refusal else STOP_SECONDS)
             self._remember()
         except Exception:  # the error of the worker matters more
             log.exception("alerts: unexpected error")
 
     def follow(
-        self, beat: Heartbeat, outcomes: Mapping[str, int], starts: int, refusals: Sequence[str] = ()
+        self, beat: Heartbeat, outcomes: Mapping[str, int], restarts: int, refusals: Sequence[str]
     ) -> None:
-        """Take a heartbeat of the worker, and its counts since it began."""
+        """Take a heartbeat of the worker, and counts that only grow: files by outcome, restarts of children.
+
+        `refusals` say which folders in `sorted` take no files.
+        """
         if not self._is_wanted or beat.state in ("stopping", "stopped"):
             return
         seconds = self._monotonic()
         if beat.state == "watching" and beat.health != "red":
-            self._sign.note_well(seconds)
+            self._ping.note_healthy(seconds)
         try:
-            measured = self._measuring.measure(outcomes, starts, tuple(refusals), seconds)
-            found = conditions(beat, measured, self._standing.keys)
+            measured = self._measuring.measure(outcomes, restarts, tuple(refusals), seconds)
+            found = conditions(beat, measured, self._active.keys)
             self._say([*found, *self._refused_before(beat)])
         except Exception:  # an alert that fails must not stop the worker
             log.exception("alerts: unexpected error")
@@ -120,7 +122,7 @@ class Alerts:
         """Send what begins and ends; after one that has `failed`, no worker may be there to do it later."""
         now = self._clock()
         wanted = [condition for condition in found if condition.event in self._on]
-        messages = self._standing.advance(wanted, now, self._zone)
+        messages = self._active.advance(wanted, now, self._zone)
         messages += self._of_reports(now)
         for message in self._quiet.let_through(messages, now, at_once=failed):
             self.sender.put(message)
@@ -144,14 +146,14 @@ class Alerts:
 
     @property
     def _conditions(self) -> list[Condition]:
-        return [alert.condition for alert in self._standing.alerts.values()]
+        return [alert.condition for alert in self._active.alerts.values()]
 
     def _forget_what_is_off(self) -> None:
-        kept = {k: a for k, a in self._standing.alerts.items() if a.condition.event in self._on}
-        self._standing.alerts = kept
+        kept = {k: a for k, a in self._active.alerts.items() if a.condition.event in self._on}
+        self._active.alerts = kept
 
     def _remember(self) -> None:
-        self._memory.write(Remembered(self._standing, self._quiet.held, self.sender.waiting, self._reported))
+        self._memory.write(Remembered(self._active, self._quiet.held, self.sender.waiting, self._reported))
 
 
 def _opened(urls: tuple[str, ...]) -> list[channels.Channel]:

@@ -54,29 +54,28 @@ class Measuring:
         self._state = state
         self._began = began
         self._ended_at = ended_at
-        self._filed, self._failed, self._restarts = HourlySum(), HourlySum(), HourlySum()
-        self._outcomes = (0, 0)
-        self._starts = 1
+        self._hourly = (HourlySum(), HourlySum(), HourlySum())
+        self._counted: tuple[int, int, int] | None = None
         self._look_at = began
         self._disks: tuple[Disk, ...] = ()
         self._drift_changed = 0
         self._drift: tuple[DriftAlarm, ...] = ()
 
     def measure(
-        self, outcomes: Mapping[str, int], starts: int, refusals: tuple[str, ...], seconds: float
+        self, outcomes: Mapping[str, int], restarts: int, refusals: tuple[str, ...], seconds: float
     ) -> Measured:
-        """Return what there is to say, from the counts since the worker began."""
-        filed, failed = sum(outcomes.values()), outcomes.get(FAILED, 0)
-        self._filed.add(filed - self._outcomes[0], seconds)
-        self._failed.add(failed - self._outcomes[1], seconds)
-        self._restarts.add(max(0, starts - max(1, self._starts)), seconds)  # less: of another classifier
-        self._outcomes, self._starts = (filed, failed), starts
+        """Return what there is to say, from counts that only grow; the first ones are of earlier runs."""
+        counted = (sum(outcomes.values()), outcomes.get(FAILED, 0), restarts)
+        for hourly, now, before in zip(self._hourly, counted, self._counted or counted, strict=True):
+            hourly.add(now - before, seconds)
+        self._counted = counted
         if seconds >= self._look_at:
             self._look(seconds)
+        filed, failed, restarts = (hourly.total(seconds) for hourly in self._hourly)
         return Measured(
-            filed=self._filed.total(seconds),
-            failed=self._failed.total(seconds),
-            restarts=self._restarts.total(seconds),
+            filed=filed,
+            failed=failed,
+            restarts=restarts,
             refusals=refusals,
             disks=self._disks,
             drift=self._drift,

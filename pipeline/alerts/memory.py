@@ -10,10 +10,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.alerts.active_alerts import ActiveAlerts, Alert
 from pipeline.alerts.conditions import Condition
 from pipeline.alerts.message import Message
 from pipeline.alerts.outbox import Waiting
-from pipeline.alerts.standing import Alert, Standing
 from pipeline.files.replace_file import replace_file
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class Remembered:
     """The alerts that stand, the messages that quiet hours hold or that are not delivered yet, and the last
     day whose report was said."""
 
-    standing: Standing = field(default_factory=Standing)
+    active: ActiveAlerts = field(default_factory=ActiveAlerts)
     held: list[Message] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     reported: date | None = None
@@ -67,7 +67,7 @@ class Memory:
 
 
 def _plain(remembered: Remembered) -> dict[str, Any]:
-    standing = remembered.standing
+    active = remembered.active
     return {
         "schema_version": SCHEMA_VERSION,
         "alerts": [
@@ -77,9 +77,9 @@ def _plain(remembered: Remembered) -> dict[str, Any]:
                 "is_said": alert.is_said,
                 "gone_at": _text(alert.gone_at),
             }
-            for alert in standing.alerts.values()
+            for alert in active.alerts.values()
         ],
-        "said": {key: [time.isoformat() for time in times] for key, times in standing.said.items()},
+        "said": {key: [time.isoformat() for time in times] for key, times in active.said.items()},
         "held": list(map(_plain_message, remembered.held)),
         "waiting": [{"to": to, **_plain_message(message)} for to, message in remembered.waiting],
         "reported": _text(remembered.reported),
@@ -91,7 +91,7 @@ def _parsed(values: dict[str, Any]) -> Remembered:
     waiting = [(each.pop("to"), _message(each)) for each in values["waiting"]]
     reported = date.fromisoformat(values["reported"]) if values["reported"] else None
     held = [_message(each) for each in values["held"]]
-    return Remembered(Standing(dict(_alerts(values["alerts"])), said), held, waiting, reported)
+    return Remembered(ActiveAlerts(dict(_alerts(values["alerts"])), said), held, waiting, reported)
 
 
 def _alerts(values: Iterable[dict[str, Any]]) -> Iterable[tuple[str, Alert]]:

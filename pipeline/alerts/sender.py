@@ -1,4 +1,4 @@
-"""The thread that delivers messages and signs of life, so that no photo waits for a server."""
+"""The thread that delivers messages and heartbeat pings, so that no photo waits for a server."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from pipeline.alerts.channels import Channel
+from pipeline.alerts.heartbeat_ping import HeartbeatPing
 from pipeline.alerts.message import Message
 from pipeline.alerts.outbox import Outbox, Waiting
-from pipeline.alerts.sign_of_life import SignOfLife
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Sender:
         self,
         channels: Callable[[], Sequence[Channel]],
         keys: Iterable[str],
-        sign: SignOfLife,
+        ping: HeartbeatPing,
         waiting: Iterable[Waiting] = (),
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -39,7 +39,7 @@ class Sender:
         self._open = channels
         self._channels: dict[str, Channel] | None = None
         self._outbox = Outbox(keys, waiting)
-        self._sign = sign
+        self._ping = ping
         self._clock = clock
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -73,8 +73,8 @@ class Sender:
     def step(self) -> bool:
         """Do one thing that is due; return whether there was one."""
         channels = self._opened()
-        if self._sign.is_due(self._monotonic()):
-            self._sign.give(self._monotonic())
+        if self._ping.is_due(self._monotonic()):
+            self._ping.send(self._monotonic())
             return True
         with self._lock:
             due = self._outbox.due(self._monotonic())

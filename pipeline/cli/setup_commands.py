@@ -141,7 +141,7 @@ def _sent(settings: Settings, text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _fetched(settings: Settings) -> Iterator[tuple[str, str | None]]:
-    from pipeline.alerts.sign_of_life import fetched
+    from pipeline.alerts.heartbeat_ping import fetched
 
     if url := settings.notify.heartbeat_url:
         yield "notify.heartbeat_url", fetched(url)

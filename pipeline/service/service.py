@@ -96,8 +96,8 @@ def run(
         )
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
         housekeeping = Housekeeping.of(settings, engine, config)
-        given = settings, worker, model, switch, engine, learning, alerts, follower, housekeeping, watchdog
-        code = WorkerRun(*given).live(once)
+        beside_it = learning, alerts, follower, housekeeping, watchdog
+        code = WorkerRun(settings, worker, model, switch, engine, *beside_it).live(once)
         if once:
             report_so_far(reporter(settings, engine, worker.bundle, alerts.reports_written))
         return code

@@ -157,7 +157,8 @@ class WorkerRun:
             self._worker.counters.write(self._settings.state / counters.FILE_NAME)
         worker = self._worker
         refusals = worker.in_flight.place.refusals.reasons
-        self._alerts.follow(beat, worker.outcomes, self._classifier.starts, refusals)
+        counted = worker.counters
+        self._alerts.follow(beat, counted.filed, counted.classifier_restarts, refusals)
 
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker

@@ -78,7 +78,7 @@ def server() -> Iterator[Server]:
 class Watched:
     """The alerts of a worker, which take a heartbeat whenever `beat` is called; `pass_time` moves the clocks.
 
-    `outcomes`, `starts` and `refusals` are those of the worker.
+    `outcomes`, `restarts` and `refusals` are those of the worker.
     """
 
     def __init__(self, folder: Path, settings: str) -> None:
@@ -88,13 +88,13 @@ class Watched:
         self.settings.sorted.mkdir(exist_ok=True)
         self.now, self.seconds = START, 1000.0
         self.outcomes: dict[str, int] = {}
-        self.starts = 1
+        self.restarts = 0
         self.refusals: list[str] = []
         self.restart()
 
     def restart(self) -> None:
         """Begin a new run of the worker, with what is in its folder alone."""
-        self.outcomes, self.starts, self.refusals = {}, 1, []
+        self.outcomes, self.restarts, self.refusals = {}, 0, []
         self.alerts = Alerts(self.settings, None, lambda: self.now, lambda: self.seconds)
 
     def pass_time(self, **duration: float) -> None:
@@ -107,7 +107,7 @@ class Watched:
         beat = Heartbeat(
             **{"pid": 1, "started_at": self.now, "at": self.now, "state": "watching", "health": "ok"} | values
         )
-        self.alerts.follow(beat, self.outcomes, self.starts, self.refusals)
+        self.alerts.follow(beat, self.outcomes, self.restarts, self.refusals)
         while self.alerts.sender.step():
             pass
 

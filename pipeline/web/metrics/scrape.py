@@ -43,7 +43,7 @@ class LedgerCounts:
     moves: Mapping[str, int]
 
 
-class Growing:
+class MonotonicCounts:
     """Counts that never fall, though the rows that they count may be deleted. Safe in any thread."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Scraper:
     def __init__(self, context: AppContext) -> None:
         self._context = context
         self._calls = BoundedCalls()
-        self._moves = Growing()
+        self._moves = MonotonicCounts()
 
     def metrics(self) -> Iterator[Metric]:
         """Yield all metrics that are known within MOST_SECONDS."""

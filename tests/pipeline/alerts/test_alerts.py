@@ -106,6 +106,7 @@ def test_a_full_disk_is_said_once_though_its_space_hovers_at_the_limit(
 
 def test_many_failures_are_said_and_few_are_not(tmp_path: Path, notified: Server) -> None:
     worker = watched(tmp_path, notified)
+    worker.last()
     worker.outcomes = {"cats": 91, "failed": 9}
     worker.last()
     worker.outcomes = {"cats": 200, "failed": 50}  # a fifth
@@ -123,12 +124,11 @@ def test_a_classifier_that_crashes_often_is_said_and_one_bad_file_is_not(
     tmp_path: Path, notified: Server
 ) -> None:
     worker = watched(tmp_path, notified)
-    worker.starts = 4  # a file that crashes it costs three
+    worker.last()
+    worker.restarts = 3  # a file that crashes it costs three
     worker.last()
     assert notified.titles == []
-    worker.starts = 1  # another version of the model, in a process of its own
-    worker.last()
-    worker.starts = 3
+    worker.restarts = 5
     worker.last()
     assert notified.titles == ["the classifier crashes often"]
     assert "5 times in the last hour" in notified.messages[0]["message"]
@@ -306,6 +306,6 @@ def test_an_error_in_the_alerts_does_not_stop_the_worker(
     tmp_path: Path, notified: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     worker = watched(tmp_path, notified)
-    monkeypatch.setattr(worker.alerts._standing, "said", None)
+    monkeypatch.setattr(worker.alerts._active, "said", None)
     worker.beat()
     assert "alerts: unexpected error" in caplog.text

@@ -10,10 +10,10 @@ from datetime import timedelta
 import pytest
 
 from pipeline.alerts.channels import check, open_all
+from pipeline.alerts.heartbeat_ping import HeartbeatPing
 from pipeline.alerts.message import Message, of_user
 from pipeline.alerts.outbox import MOST
 from pipeline.alerts.sender import Sender
-from pipeline.alerts.sign_of_life import SignOfLife
 from pipeline.errors import SettingsError
 from tests.support.installation import wait
 from tests.support.notified import START
@@ -43,7 +43,7 @@ class Clocks:
 def sender(clocks: Clocks, *channels: Channel) -> Sender:
     keys = [channel.key for channel in channels]
     times = {"clock": lambda: clocks.now, "monotonic": lambda: clocks.seconds}
-    return Sender(lambda: channels, keys, SignOfLife(None), **times)  # type: ignore[arg-type]
+    return Sender(lambda: channels, keys, HeartbeatPing(None), **times)  # type: ignore[arg-type]
 
 
 def send_all(sending: Sender) -> None:

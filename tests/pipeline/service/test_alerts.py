@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.alerts import alerts, standing
+from pipeline.alerts import active_alerts, alerts
 from pipeline.errors import DatabaseError, ModelError
 from pipeline.service import service, worker_run
 from pipeline.settings import config
@@ -38,7 +38,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notified: Server) 
     monkeypatch.setattr(service, "load_bundle", lambda _: BUNDLE)
     monkeypatch.setattr(worker_run, "BEAT_SECONDS", 0.0)
     monkeypatch.setattr(loop, "BACKOFF_SECONDS", (0.0,))
-    monkeypatch.setattr(standing, "FOR", {})
+    monkeypatch.setattr(active_alerts, "FOR", {})
     for name in ("STOP_SECONDS", "REFUSED_SECONDS"):
         monkeypatch.setattr(alerts, name, 60.0)
     # Not whether the disk of the tests is full.

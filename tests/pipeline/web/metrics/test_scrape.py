@@ -16,7 +16,7 @@ from pipeline.version import version
 from pipeline.web.metrics import scrape
 from pipeline.web.metrics.bounded_calls import BoundedCalls
 from pipeline.web.metrics.exposition import counter, gauge, histogram, text
-from pipeline.web.metrics.scrape import Growing
+from pipeline.web.metrics.scrape import MonotonicCounts
 from pipeline.worker import counters
 from tests.pipeline.web.conftest import ADDRESS, TestClient, client_of, made_app
 from tests.pipeline.web.routes.test_api import beat
@@ -86,7 +86,7 @@ def test_an_undo_lowers_no_total(busy: Installation) -> None:
 
 
 def test_rows_that_are_deleted_lower_no_total() -> None:
-    growing = Growing()
+    growing = MonotonicCounts()
     assert [growing.follow("correct", count) for count in (5, 7, 2, 3)] == [5, 7, 7, 8]
 
 

@@ -20,26 +20,26 @@ FRESH_SECONDS = 5.0
 """A worker that took no step for so long is not well: five missed heartbeats."""
 
 
-class SignOfLife:
-    """Fetches an http or https URL; `note_well` is called by the worker, all else by the sender."""
+class HeartbeatPing:
+    """Fetches an http or https URL; `note_healthy` is called by the worker, all else by the sender."""
 
     def __init__(self, url: str | None, fetch: Callable[[str], str | None] | None = None) -> None:
         self._url = url
         self._fetch = fetch or fetched
-        self._well_at: float | None = None
+        self._healthy_at: float | None = None
         self._next_at = 0.0
         self._problem: str | None = None
 
-    def note_well(self, seconds: float) -> None:
+    def note_healthy(self, seconds: float) -> None:
         """Note that the worker has taken a step and is well, at `seconds` of a clock that never goes back."""
-        self._well_at = seconds
+        self._healthy_at = seconds
 
     def is_due(self, seconds: float) -> bool:
         """Return whether the URL is to be fetched now."""
-        well = self._well_at is not None and seconds - self._well_at < FRESH_SECONDS
+        well = self._healthy_at is not None and seconds - self._healthy_at < FRESH_SECONDS
         return self._url is not None and well and seconds >= self._next_at
 
-    def give(self, seconds: float) -> None:
+    def send(self, seconds: float) -> None:
         """Fetch the URL; log the first failure, and the first success after it."""
         assert self._url
         self._next_at = seconds + INTERVAL_SECONDS

@@ -38,7 +38,7 @@ class Alert:
 
 
 @dataclass(slots=True)
-class Standing:
+class ActiveAlerts:
     """The conditions that stand, by key, and when each was said in the last day."""
 
     alerts: dict[str, Alert] = field(default_factory=dict)

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from pipeline.alerts.active_alerts import ActiveAlerts
 from pipeline.alerts.conditions import Condition
 from pipeline.alerts.message import Message
 from pipeline.alerts.quiet_hours import QuietHours
-from pipeline.alerts.standing import Standing
 from tests.support.notified import START
 
 PAUSED = Condition("paused", "paused", "the disk is full")
@@ -20,12 +20,12 @@ UTC = ZoneInfo("UTC")
 
 def said(is_there: Callable[[int], bool], minutes: int) -> list[Message]:
     """Return what is said in so many minutes, of a condition that is there in some of them."""
-    standing = Standing()
+    active = ActiveAlerts()
     times = [START + timedelta(minutes=minute) for minute in range(minutes)]
     return [
         message
         for minute, now in enumerate(times)
-        for message in standing.advance([PAUSED] if is_there(minute) else [], now, UTC)
+        for message in active.advance([PAUSED] if is_there(minute) else [], now, UTC)
     ]
 
 
@@ -43,13 +43,13 @@ def test_an_end_says_from_when_to_when() -> None:
 
 
 def test_a_clock_that_is_set_back_delays_no_alert_for_long() -> None:
-    standing = Standing()
-    standing.advance([PAUSED], START + timedelta(days=900), UTC)
-    assert not standing.advance([PAUSED], START, UTC)
-    assert standing.advance([PAUSED], START + timedelta(minutes=1), UTC)
-    standing.advance([], START + timedelta(days=900), UTC)
-    standing.advance([], START, UTC)
-    assert standing.advance([], START + timedelta(minutes=5), UTC)[0].over
+    active = ActiveAlerts()
+    active.advance([PAUSED], START + timedelta(days=900), UTC)
+    assert not active.advance([PAUSED], START, UTC)
+    assert active.advance([PAUSED], START + timedelta(minutes=1), UTC)
+    active.advance([], START + timedelta(days=900), UTC)
+    active.advance([], START, UTC)
+    assert active.advance([], START + timedelta(minutes=5), UTC)[0].over
 
 
 @pytest.mark.parametrize(
