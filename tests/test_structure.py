@@ -29,6 +29,7 @@ ORDERS = (
     (
         "pipeline.cli", "pipeline.setup", "pipeline.web", "pipeline.doctor", "pipeline.service",
         "pipeline.backup", "pipeline.relocate", "pipeline.retention", "pipeline.alerts", "pipeline.worker",
+        "pipeline.worker.steps",
         "pipeline.spot_checks", "pipeline.by_hand", "pipeline.corrections", "pipeline.export",
         "pipeline.office", "pipeline.thumbnails", "pipeline.classifier", "pipeline.learning",
         "pipeline.originals", "pipeline.watch", "pipeline.keywords", "pipeline.companions",

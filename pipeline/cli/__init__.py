@@ -2,5 +2,5 @@
 
 Imports `alerts`, `backup`, `classifier`, `corrections`, `doctor`, `export`, `files`, `learning`, `office`,
 `originals`, `relocate`, `reports`, `retention`, `service`, `settings`, `setup`, `spot_checks`, `web`,
-`web.served_models`, `worker`, `db`, `models` and the root of `pipeline`.
+`web.served_models`, `worker`, `worker.steps`, `db`, `models` and the root of `pipeline`.
 """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from models.progress import Progress
-    from pipeline.worker.held_file import InProgressFile
+    from pipeline.worker.steps.held_file import InProgressFile
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from db.queries import integrity
 from db.schema.records import Entry
 from pipeline.files.moves import files_below
-from pipeline.worker.duplicates import is_gone, is_present
+from pipeline.worker.steps.duplicates import is_gone, is_present
 
 MOST_COPIES = 20
 """Rows of one content that are examined, the newest first."""

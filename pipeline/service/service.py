@@ -29,7 +29,6 @@ from pipeline.service.worker_run import WorkerRun
 from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import counters
-from pipeline.worker.held_file import InProgressFile
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
 from pipeline.worker.startup import (
@@ -40,6 +39,7 @@ from pipeline.worker.startup import (
     probe_folders,
     refuse_bare_mount,
 )
+from pipeline.worker.steps.held_file import InProgressFile
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
-"""The worker: its main loop, the steps claim, classify and place, recovery, heartbeat, status.
+"""The worker: its main loop, recovery, locks, heartbeat, counters, status; `steps` has what happens to a file.
 
 It never imports `service`, `web`, `doctor` or `cli`.
 Imports `by_hand`, `classifier`, `companions`, `corrections`, `files`, `learning`, `originals`, `reports`,
-`settings`, `spot_checks`, `watch`, `db`, `models` and the root of `pipeline`.
+`settings`, `spot_checks`, `watch`, `worker.steps`, `db`, `models` and the root of `pipeline`.
 """

@@ -19,7 +19,7 @@ from typing import Any
 from pipeline.decision import FAILED
 from pipeline.files.replace_file import replace_file
 from pipeline.reasons import FAILURES
-from pipeline.worker.held_file import InProgressFile
+from pipeline.worker.steps.held_file import InProgressFile
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.watch.inbox import Inbox, InboxStatus
-from pipeline.worker.claim import ClaimStep
-from pipeline.worker.classify import ClassifyStep
 from pipeline.worker.heartbeat import Health
-from pipeline.worker.held_file import MissingFiles, RetryQueue
-from pipeline.worker.intake import Intake
-from pipeline.worker.place import PlaceStep
+from pipeline.worker.steps.claim import ClaimStep
+from pipeline.worker.steps.classify import ClassifyStep
+from pipeline.worker.steps.held_file import MissingFiles, RetryQueue
+from pipeline.worker.steps.intake import Intake
+from pipeline.worker.steps.place import PlaceStep
 
 MOST_RETRIES = 10_000
 """Claimed files that may wait for a retry; then no more are claimed, so that they do not fill the spool."""

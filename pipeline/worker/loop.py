@@ -25,14 +25,14 @@ from pipeline.originals.memory import OriginalMemory
 from pipeline.settings.config import Settings
 from pipeline.watch.inbox import Inbox
 from pipeline.watch.stability import FileSnapshot
-from pipeline.worker.claim import ClaimStep
-from pipeline.worker.classify import ClassifyStep
 from pipeline.worker.counters import Counters
-from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
 from pipeline.worker.in_flight import InFlight
-from pipeline.worker.intake import Intake
-from pipeline.worker.place import PlaceStep
 from pipeline.worker.recovery import Recovery
+from pipeline.worker.steps.claim import ClaimStep
+from pipeline.worker.steps.classify import ClassifyStep
+from pipeline.worker.steps.held_file import InProgressFile, MissingFiles, RetryQueue
+from pipeline.worker.steps.intake import Intake
+from pipeline.worker.steps.place import PlaceStep
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from pipeline.files.links import evidence
 from pipeline.files.safe_open import reached
 from pipeline.originals import companions
 from pipeline.settings.config import Settings
-from pipeline.worker.claim import ClaimStep, identify
-from pipeline.worker.classify import ClassifyStep
-from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue, put_back_irregular
-from pipeline.worker.place import PlaceStep
+from pipeline.worker.steps.claim import ClaimStep, identify
+from pipeline.worker.steps.classify import ClassifyStep
+from pipeline.worker.steps.held_file import InProgressFile, MissingFiles, RetryQueue, put_back_irregular
+from pipeline.worker.steps.place import PlaceStep
 
 log = logging.getLogger(__name__)
 

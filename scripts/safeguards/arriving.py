@@ -7,7 +7,7 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
-        "content that changed after the claim", "pipeline/worker/place.py",
+        "content that changed after the claim", "pipeline/worker/steps/place.py",
         "            unchanged = content_identity(file.spool, file.link)[2:] == file.identity[2:]\n",
         "            unchanged = os.path.lexists(file.spool)\n",
         (18,), ("pipeline/worker/test_races.py::test_writing_after_the_claim_starts_the_file_over",),
@@ -31,7 +31,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (11,), ("pipeline/worker/test_races.py::test_a_file_that_is_still_written_to_is_not_taken",),
     ),
     of(
-        "a writer noticed when a file is hashed", "pipeline/worker/classify.py",
+        "a writer noticed when a file is hashed", "pipeline/worker/steps/classify.py",
         "!= file.identity[2:] or print_.written_to:\n",
         "!= file.identity[2:]:\n",
         (18,), ("pipeline/worker/test_races.py::test_a_file_that_is_open_for_writing_when_it_is_read_waits_for_its_writer",),
@@ -151,7 +151,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (16,), ("pipeline/watch/test_inbox_events.py::test_a_file_that_comes_and_goes_makes_no_noise",),
     ),
     of(
-        "a second check of a file in the spool", "pipeline/worker/claim.py",
+        "a second check of a file in the spool", "pipeline/worker/steps/claim.py",
         "            self._ledger.reclaim(file.id, identity[2], identity[3], self._now(), linked)\n",
         "            return file\n",
         (17,), ("pipeline/worker/test_races.py::test_a_file_replaced_at_the_moment_of_the_claim_is_recorded_as_it_is",),
@@ -205,31 +205,31 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (37,), ("pipeline/files/test_naming.py::test_names_fit_keep_their_extension_and_differ",),
     ),
     of(
-        "an earlier answer only under the same answer key", "pipeline/worker/duplicates.py",
+        "an earlier answer only under the same answer key", "pipeline/worker/steps/duplicates.py",
         "    return entry.answer_key == key and (entry.scores is not None or entry.reason in OF_THE_CONTENT)\n",
         "    return entry.scores is not None or entry.reason in OF_THE_CONTENT\n",
         (), ("pipeline/worker/test_known_answers.py::test_a_copy_is_classified_again_where_its_answer_could_be_another",),
     ),
     of(
-        "no earlier answer without its file", "pipeline/worker/duplicates.py",
+        "no earlier answer without its file", "pipeline/worker/steps/duplicates.py",
         "        answer=next((entry for entry in kept if _answers(entry, key) and is_present(entry)), None),\n",
         "        answer=next((entry for entry in kept if _answers(entry, key)), None),\n",
         (), ("pipeline/worker/test_known_answers.py::test_a_failed_file_that_comes_back_is_classified_again",),
     ),
     of(
-        "the only copy is never held", "pipeline/worker/duplicates.py",
+        "the only copy is never held", "pipeline/worker/steps/duplicates.py",
         "        original=next(filter(is_present, kept), None),\n",
         "        original=next(iter(kept), None),\n",
         (), ("pipeline/worker/test_held_duplicates.py::test_the_only_copy_is_never_held",),
     ),
     of(
-        "a row ends when its file arrives again", "pipeline/worker/classify.py",
+        "a row ends when its file arrives again", "pipeline/worker/steps/classify.py",
         "            self._ledger.end(ending, self._now())\n",
         "            pass\n",
         (), ("pipeline/worker/test_returned_files.py::test_a_photo_that_was_deleted_and_is_dropped_again_is_counted_once",),
     ),
     of(
-        "a row without a checksum ends when its file arrives again", "pipeline/worker/classify.py",
+        "a row without a checksum ends when its file arrives again", "pipeline/worker/steps/classify.py",
         "        rows = [*(row for found in earlier.values() for row in found.gone), *same]\n",
         "        rows = [row for found in earlier.values() for row in found.gone]\n",
         (), ("pipeline/worker/test_returned_files.py::test_a_file_that_was_too_large_to_read_and_comes_back_is_counted_once",),
@@ -247,7 +247,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/worker/test_returned_files.py::test_another_photo_under_the_path_of_one_that_is_gone_ends_the_row_of_that",),
     ),
     of(
-        "no row ended because another disk is under `sorted`", "pipeline/worker/classify.py",
+        "no row ended because another disk is under `sorted`", "pipeline/worker/steps/classify.py",
         "            self._root.check()\n",
         "            pass\n",
         (70,), ("pipeline/worker/test_held_duplicates.py::test_another_disk_in_place_of_sorted_ends_no_row_and_holds_nothing",),
@@ -265,7 +265,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/doctor/test_superseded.py::test_a_file_system_that_takes_two_spellings_for_one",),
     ),
     of(
-        "duplicates found by content", "pipeline/worker/classify.py",
+        "duplicates found by content", "pipeline/worker/steps/classify.py",
         "        earlier = self._look_back(hashed, *sorted_.decided)\n",
         "        earlier: dict[str, Earlier] = {}\n",
         (40,), ("pipeline/worker/test_loop.py::test_the_same_content_again_is_filed_like_the_first_without_classifying_it",),
@@ -277,18 +277,18 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (41,), ("pipeline/classifier/test_file_checks.py::test_each_format_is_known_by_its_content",),
     ),
     of(
-        "no row ends while a disk is not mounted", "pipeline/worker/duplicates.py",
+        "no row ends while a disk is not mounted", "pipeline/worker/steps/duplicates.py",
         "    return len(paths) <= 2 * sum(map(os.path.lexists, paths))\n",
         "    return True\n",
         (), ("pipeline/worker/test_returned_files.py::test_a_copy_ends_no_row_while_the_disk_of_a_class_is_not_mounted",),
     ),
     of(
-        "no row ends whose folder is missing", "pipeline/worker/duplicates.py",
+        "no row ends whose folder is missing", "pipeline/worker/steps/duplicates.py",
         " and _is_reached(entry.path)\n", "\n",
         (), ("pipeline/worker/test_returned_files.py::test_a_copy_ends_no_row_whose_whole_folder_is_missing",),
     ),
     of(
-        "what undo put back stays after a move", "pipeline/worker/intake.py",
+        "what undo put back stays after a move", "pipeline/worker/steps/intake.py",
         "        return here | {path for path, before in moved.items() if not os.path.lexists(before)}\n",
         "        return here\n",
         (), ("pipeline/worker/test_returned_files.py::test_what_undo_put_back_is_left_alone_after_the_installation_was_moved",),

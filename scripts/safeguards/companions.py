@@ -105,13 +105,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), (f"{_STAY}a_companion_whose_original_changed_is_not_taken_again",),
     ),
     of(
-        "companions of a changed photo", "pipeline/worker/intake.py",
+        "companions of a changed photo", "pipeline/worker/steps/intake.py",
         "for file in self._with_earlier_companions(left) if",
         "for file in left if",
         (), (f"{_STAY}a_changed_photo_is_taken_again_with_the_companions_that_are_known",),
     ),
     of(
-        "copies of companions are synced", "pipeline/worker/claim.py",
+        "copies of companions are synced", "pipeline/worker/steps/claim.py",
         "                for path in (file.spool, *(moving.spooled(file.spool, name) for name in file.companions)):\n",
         "                for path in (file.spool,):\n",
         (68,), (f"{_STAY}copies_of_companions_that_may_not_be_durable_are_made_again_and_synced",),
@@ -123,7 +123,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (68,), (f"{_STAY}copies_of_companions_that_may_not_be_durable_are_made_again_and_synced",),
     ),
     of(
-        "a companion whose copy could not be synced is copied again, and its photo is not", "pipeline/worker/claim.py",
+        "a companion whose copy could not be synced is copied again, and its photo is not", "pipeline/worker/steps/claim.py",
         "(self._incomplete if os.path.lexists(file.spool) else self._outside).append(file)",
         "self._outside.append(file)",
         (), (f"{_STAY}a_copy_of_a_companion_that_the_disk_cannot_write_is_made_again",),
@@ -135,7 +135,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (58,), (f"{_STAY}what_was_made_of_companions_is_removed_if_their_photo_cannot_be_taken_after_all",),
     ),
     of(
-        "companions in the spool whose photo is refused", "pipeline/worker/claim.py",
+        "companions in the spool whose photo is refused", "pipeline/worker/steps/claim.py",
         "            self._discard(file)\n            self._refused.append((file, error))\n",
         "            self._refused.append((file, error))\n",
         (), (f"{_STAY}what_was_made_of_companions_is_removed_if_their_photo_cannot_be_taken_after_all",),

@@ -19,13 +19,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (63, 68), ("pipeline/files/test_moves.py::test_the_copy_is_durable_before_the_source_goes",),
     ),
     of(
-        "fsync of folders before `filed` is committed", "pipeline/worker/place.py",
+        "fsync of folders before `filed` is committed", "pipeline/worker/steps/place.py",
         "        moves.sync_folders(self._unsynced)\n",
         "",
         (63,), ("pipeline/worker/test_storage.py::test_renames_are_durable_before_the_ledger_relies_on_them",),
     ),
     of(
-        "fsync of folders after the claim", "pipeline/worker/claim.py",
+        "fsync of folders after the claim", "pipeline/worker/steps/claim.py",
         "        moves.sync_folders(self._unsynced)\n",
         "",
         (63,), ("pipeline/worker/test_storage.py::test_renames_are_durable_before_the_ledger_relies_on_them",),
@@ -73,7 +73,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/files/test_moves.py::test_resume_never_removes_the_only_name_of_a_file",),
     ),
     of(
-        "another disk under `sorted`", "pipeline/worker/place.py",
+        "another disk under `sorted`", "pipeline/worker/steps/place.py",
         "        self._root.check()\n",
         "",
         (70,), ("pipeline/worker/test_storage.py::test_another_disk_in_place_of_sorted_takes_nothing",),
@@ -187,7 +187,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (72,), ("pipeline/files/test_renames.py::test_a_link_is_taken_back_when_the_source_cannot_go",),
     ),
     of(
-        "one file that cannot be moved", "pipeline/worker/claim.py",
+        "one file that cannot be moved", "pipeline/worker/steps/claim.py",
         "            if error.errno in SYSTEM_ERRNOS - {errno.EROFS}:\n                raise\n",
         "            raise\n",
         (73,), ("pipeline/worker/test_storage.py::test_a_file_that_cannot_be_moved_has_no_row_and_delays_no_other",),
@@ -199,7 +199,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (75,), ("faults/test_disks.py::test_no_descriptor_is_leaked",),
     ),
     of(
-        "a place of its own for each waiting file", "pipeline/worker/place.py",
+        "a place of its own for each waiting file", "pipeline/worker/steps/place.py",
         "        files = (*self._decided, *self._retries)\n",
         "        files = self._decided\n",
         (72,), ("pipeline/worker/test_refused_folders.py::test_files_of_one_name_that_wait_have_a_place_each",),
@@ -217,13 +217,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (72,), ("pipeline/worker/test_refused_inboxes.py::test_a_closed_folder_is_logged_once_claims_nothing_and_is_taken_from_when_it_is_open_again",),
     ),
     of(
-        "a refused claim given back", "pipeline/worker/claim.py",
+        "a refused claim given back", "pipeline/worker/steps/claim.py",
         "            self._ledger.unclaim(self._to_unclaim)\n",
         "",
         (72,), ("pipeline/worker/test_refused_inboxes.py::test_a_move_that_is_refused_gives_its_claim_back",),
     ),
     of(
-        "an unwritable folder under `sorted` delays only its own files", "pipeline/worker/place.py",
+        "an unwritable folder under `sorted` delays only its own files", "pipeline/worker/steps/place.py",
         "        if self._is_for_all(error, root):\n            raise error\n",
         "        raise error\n",
         (72,), ("pipeline/worker/test_refused_folders.py::test_only_the_files_of_a_folder_that_refuses_wait_and_keep_their_names",),

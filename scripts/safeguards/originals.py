@@ -23,7 +23,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a copy is synced before its row has its identity",
-        "pipeline/worker/claim.py",
+        "pipeline/worker/steps/claim.py",
         "        self._sync_copies()\n",
         "",
         (),
@@ -183,7 +183,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a failed file that its inbox does not take back goes to failed",
-        "pipeline/worker/place.py",
+        "pipeline/worker/steps/place.py",
         "            if not os.path.lexists(file.spool):\n",
         "            if True:\n",
         (),

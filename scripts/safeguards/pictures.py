@@ -7,7 +7,7 @@ from scripts.safeguards.safeguard import Safeguard, of
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
-        "attempts counted before decoding", "pipeline/worker/classify.py",
+        "attempts counted before decoding", "pipeline/worker/steps/classify.py",
         "        self._ledger.begin_decoding([(file.id, sha) for sha, file in files.items()], alone, self._now())\n",
         "        self._ledger.begin_decoding([(file.id, sha) for sha, file in files.items()], False, self._now())\n",
         (54, 55), ("pipeline/worker/test_poison.py::test_poison_that_kills_the_worker_too_is_known_after_restarts",),

@@ -15,13 +15,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (50,), ("faults/test_watchdog.py::test_a_worker_whose_classifier_crashes_for_ever_is_silent_and_red",),
     ),
     of(
-        "photos wait while the classifier crashes with a sample photo too", "pipeline/worker/classify.py",
+        "photos wait while the classifier crashes with a sample photo too", "pipeline/worker/steps/classify.py",
         "        if self._crash_loop.sample_is_due:\n",
         "        if False:\n",
         (50, 53), ("pipeline/worker/test_poison.py::test_photos_wait_while_the_classifier_crashes_with_the_sample_too",),
     ),
     of(
-        "an answer of the classifier ends the count of its losses", "pipeline/crash_loop.py",
+        "an answer of the classifier ends the count of its losses", "pipeline/worker/steps/crash_loop.py",
         "        self._losses, self._detail = 0, None\n        self._remove",
         "        self._remove",
         (50,), ("pipeline/worker/test_poison.py::test_many_poisons_in_a_row_fail_and_are_no_fault_of_the_classifier",),

@@ -14,13 +14,14 @@ from typing import Any, TypedDict
 from unittest import mock
 
 from db.connection import engine
-from pipeline import crash_loop, logs
+from pipeline import logs
 from pipeline.classifier.client import Classifier, ProcessClassifier
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
 from pipeline.service import service, worker_run
 from pipeline.settings import config
 from pipeline.worker import loop
+from pipeline.worker.steps import crash_loop
 from tests.faults import people
 from tests.support import stub_versions
 from tests.support.child_mains import crashing_child, restless_child, stub_child

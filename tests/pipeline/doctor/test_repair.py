@@ -17,7 +17,7 @@ from pipeline.doctor.problem import Problem
 from pipeline.doctor.repair import Repair
 from pipeline.errors import LockError
 from pipeline.files import moves
-from pipeline.worker.duplicates import look_back
+from pipeline.worker.steps.duplicates import look_back
 from tests.support.crash import Mortal
 from tests.support.installation import Installation
 from tests.support.oracle import files_below, read

@@ -18,7 +18,7 @@ from pipeline.corrections import correct_undo_retry, made_files
 from pipeline.export.export import Way, export
 from pipeline.files import moves
 from pipeline.originals import companions
-from pipeline.worker import claim
+from pipeline.worker.steps import claim
 from tests.pipeline.corrections.test_interrupted_moves import only_within_a_folder
 from tests.support.crash import Death, Mortal
 from tests.support.installation import Installation, run_until_idle, step_until

@@ -55,7 +55,7 @@ def test_a_copy_is_synced_before_its_row_has_its_identity(
     ledger = worker.in_flight.claim._ledger
     identify = ledger.identify
     monkeypatch.setattr(taking, "sync_copy", noted)
-    monkeypatch.setattr("pipeline.worker.claim.sync_copy", noted)
+    monkeypatch.setattr("pipeline.worker.steps.claim.sync_copy", noted)
     monkeypatch.setattr(ledger, "identify", lambda copies: (identified.append(copies), identify(copies)))
     run_until_idle(worker)
     worker.stop()

@@ -9,7 +9,7 @@ import pytest
 from pipeline.reasons import FAILURES
 from pipeline.worker import counters
 from pipeline.worker.counters import BOUNDS, FILE_NAME, Counters, read, resumed
-from pipeline.worker.held_file import InProgressFile
+from pipeline.worker.steps.held_file import InProgressFile
 from tests.support.installation import Installation, run_until_idle
 from tests.support.stub_classifier import StubClassifier
 

@@ -14,7 +14,7 @@ from pipeline.corrections import correct_undo_retry
 from pipeline.errors import SettingsError
 from pipeline.originals import companions
 from pipeline.settings import config
-from pipeline.worker import held_file
+from pipeline.worker.steps import held_file
 from tests.pipeline.worker import test_killed
 from tests.support.crash import Death
 from tests.support.installation import QUICK, Installation, run_until_idle, step_until

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.crash_loop import SAMPLE_ID
-from pipeline.worker import intake
+from pipeline.worker.steps import intake
+from pipeline.worker.steps.crash_loop import SAMPLE_ID
 from tests.support.installation import Installation, run_until_idle, step_until
 from tests.support.oracle import conserved
 from tests.support.stub_classifier import BrokenClassifier, StubClassifier
@@ -135,7 +135,7 @@ def test_one_odd_file_harms_no_other(pawsort: Installation, monkeypatch: pytest.
             raise OSError(errno.EUCLEAN, "Structure needs cleaning")
         return settled(arrival)
 
-    monkeypatch.setattr("pipeline.worker.intake.is_settled", corrupt)
+    monkeypatch.setattr("pipeline.worker.steps.intake.is_settled", corrupt)
     worker = pawsort.run_worker()
     assert len(pawsort.sorted()) == 6
     assert worker.in_flight.left == 1

@@ -18,7 +18,7 @@ from pipeline.settings.config import Settings
 from pipeline.watch.batch_cutter import BatchCutter
 from pipeline.watch.groups import is_settled, with_names
 from pipeline.watch.inbox import Inbox
-from pipeline.worker.held_file import InProgressFile
+from pipeline.worker.steps.held_file import InProgressFile
 
 
 class Intake:

@@ -20,8 +20,8 @@ from pipeline.files.safe_open import reached, refuse_unwritable
 from pipeline.originals import companions
 from pipeline.originals.taking import sync_copy, take
 from pipeline.settings.config import Settings
-from pipeline.worker.held_file import InProgressFile, RetryQueue, put_back_irregular
-from pipeline.worker.intake import Intake
+from pipeline.worker.steps.held_file import InProgressFile, RetryQueue, put_back_irregular
+from pipeline.worker.steps.intake import Intake
 
 log = logging.getLogger(__name__)
 

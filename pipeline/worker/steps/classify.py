@@ -17,14 +17,14 @@ from pipeline.classifier.answering_model import AnsweringModel, dated, failed
 from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
 from pipeline.classifier.file_checks import fingerprint
 from pipeline.classifier.messages import ClassificationResult
-from pipeline.crash_loop import SAMPLE_ID, CrashLoop
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.files.folders import SYSTEM_ERRNOS
 from pipeline.files.known_folder import KnownFolder
 from pipeline.files.links import content_path
 from pipeline.settings.config import Settings
-from pipeline.worker.duplicates import Earlier, departed, is_ordinary, look_back
-from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue
+from pipeline.worker.steps.crash_loop import SAMPLE_ID, CrashLoop
+from pipeline.worker.steps.duplicates import Earlier, departed, is_ordinary, look_back
+from pipeline.worker.steps.held_file import InProgressFile, MissingFiles, RetryQueue
 
 log = logging.getLogger(__name__)
 

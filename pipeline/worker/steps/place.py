@@ -19,7 +19,7 @@ from pipeline.files.links import content_identity
 from pipeline.files.safe_open import refuse_unwritable
 from pipeline.settings.config import Settings
 from pipeline.watch.refused_folders import Refusals
-from pipeline.worker.held_file import InProgressFile, MissingFiles, RetryQueue, left_identity, put_back
+from pipeline.worker.steps.held_file import InProgressFile, MissingFiles, RetryQueue, left_identity, put_back
 
 log = logging.getLogger(__name__)
 
