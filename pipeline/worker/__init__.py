@@ -1,4 +1,4 @@
-"""The worker: its main loop, recovery, locks, heartbeat, counters, status; `steps` has what happens to a file.
+"""The worker: its main loop, recovery, locks, heartbeat, counters and status; `steps` are those of a file.
 
 It never imports `service`, `web`, `doctor` or `cli`.
 Imports `by_hand`, `classifier`, `companions`, `corrections`, `files`, `learning`, `originals`, `reports`,
