@@ -101,9 +101,9 @@ def relocate(
     """
     from pipeline.cli.output import print_json
     from pipeline.relocate.follow import follow
-    from pipeline.relocate.plan import Move, plan
+    from pipeline.relocate.plan import moved_folder, plan
 
-    settings, move = load(config), Move.of(old, new)
+    settings, move = load(config), moved_folder(old, new)
     with database(settings, "write" if apply else "read") as engine:
         made = follow(engine, settings, move, datetime.now(UTC)) if apply else plan(engine, settings, move)
     if json:

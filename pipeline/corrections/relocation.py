@@ -25,25 +25,15 @@ from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
 from pipeline.errors import PawsortError
 from pipeline.files import moves
 from pipeline.files.links import content_path
+from pipeline.files.moved_folder import MovedFolder
 from pipeline.settings.config import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Relocation:
-    """A folder that rows name, and the folder that has its files now, or copies of them; both absolute."""
+class Relocation(MovedFolder):
+    """A folder that rows name, and the folder that has its files now, or copies of them."""
 
-    old: bytes
-    new: bytes
     is_copy: bool = False
-
-    def follow(self, path: bytes) -> bytes:
-        """Return the path now of a file of the old folder."""
-        return self.new + path[len(self.old) :]
-
-    def back(self, path: bytes) -> bytes | None:
-        """Return the path that a row has for a file, None if the file is not in the new folder."""
-        inside = path.startswith(os.path.join(self.new, b""))
-        return self.old + path[len(self.new) :] if inside else None
 
 
 class Relocations:
@@ -118,7 +108,7 @@ def relocated(engine: Engine, paths: Sequence[bytes], relocations: Iterable[Relo
     """Return which of these files are in a new folder while their rows name the old one."""
     found: set[bytes] = set()
     for relocation in relocations:
-        before = {old: path for path in paths if (old := relocation.back(path)) is not None}
+        before = {old: path for path in paths if (old := relocation.before(path)) is not None}
         for old, entry in filed_at_paths(engine, list(before)).items():
             if (relocation.is_copy or not os.path.lexists(old)) and _is_file_of(before[old], entry):
                 found.add(before[old])

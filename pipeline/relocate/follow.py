@@ -13,16 +13,17 @@ from db.connection.engine import reserved
 from db.ledger import prefixes
 from pipeline.errors import PawsortError, SettingsError
 from pipeline.files.folders import sync_folders
+from pipeline.files.moved_folder import MovedFolder
 from pipeline.files.moves import TEMPORARY
 from pipeline.files.permissions import own_mode
 from pipeline.relocate import marker
-from pipeline.relocate.plan import Move, Plan, links_to_old, plan
+from pipeline.relocate.plan import Plan, links_to_old, plan
 from pipeline.settings.config import Settings
 from pipeline.worker.locks import NAME as LOCK
 from pipeline.worker.locks import locked_state, worker_lock
 
 
-def follow(engine: Engine, settings: Settings, move: Move, now: datetime) -> Plan:
+def follow(engine: Engine, settings: Settings, move: MovedFolder, now: datetime) -> Plan:
     """Do what `plan` says, while no worker runs here or there; return what was done.
 
     The old state folder is marked first, then all rows follow in one transaction, then the symbolic links. If
@@ -64,7 +65,7 @@ def _marked(made: Plan, settings: Settings, now: datetime) -> Iterator[None]:
             raise
 
 
-def _point_anew(engine: Engine, move: Move) -> None:
+def _point_anew(engine: Engine, move: MovedFolder) -> None:
     """Replace the symbolic links to the old folder by links to the new one; each change is atomic."""
     folders: set[bytes] = set()
     for path, target in links_to_old(engine, move):

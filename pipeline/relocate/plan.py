@@ -17,40 +17,11 @@ from db.schema.records import Entry, from_words
 from pipeline.errors import SettingsError
 from pipeline.files.copy import identity
 from pipeline.files.links import target_of
+from pipeline.files.moved_folder import MovedFolder
 from pipeline.logs import printable_lines
 from pipeline.settings.config import Settings
 from pipeline.worker import heartbeat
 from pipeline.worker.locks import holder
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A folder that was moved or copied: its old and its new path, absolute, without a slash at the end."""
-
-    old: bytes
-    new: bytes
-
-    @classmethod
-    def of(cls, old: Path, new: Path) -> Move:
-        """Return the move of one folder to another. Raises SettingsError for paths that cannot be."""
-        paths = [os.path.abspath(os.fsencode(path)) for path in (old, new)]
-        if paths[0] == paths[1] or b"/" in paths:
-            raise SettingsError(f"{old} and {new}: expected two different folders, none of them /")
-        if not os.path.isdir(paths[1]):
-            raise SettingsError(f"{new}: is no folder; move the files there first, or mount its disk")
-        return cls(*paths)
-
-    def follow(self, path: bytes) -> bytes:
-        """Return the path now of what had `path`; what is not in the old folder keeps it."""
-        return self.new + path[len(self.old) :] if self.has_left(path) else path
-
-    def has_left(self, path: bytes) -> bool:
-        """Return whether a path is that of the old folder or in it, and not in the new one."""
-        return _is_in(path, self.old) and not (_is_in(self.new, self.old) and _is_in(path, self.new))
-
-    def before(self, path: bytes) -> bytes | None:
-        """Return the path that a file or folder had, None if it is not in the new folder."""
-        return self.old + path[len(self.new) :] if _is_in(path, self.new) else None
 
 
 @dataclass(slots=True)
@@ -62,7 +33,7 @@ class Plan:
     is the state folder that is to be marked, None if there is none.
     """
 
-    move: Move
+    move: MovedFolder
     rows: dict[str, int]
     found: int = 0
     missing: int = 0
@@ -98,7 +69,17 @@ class Plan:
         return printable_lines("\n".join(lines))
 
 
-def plan(engine: Engine, settings: Settings, move: Move) -> Plan:
+def moved_folder(old: Path, new: Path) -> MovedFolder:
+    """Return the move, or the copy, of one folder to another. Raises SettingsError for impossible paths."""
+    paths = [os.path.abspath(os.fsencode(path)) for path in (old, new)]
+    if paths[0] == paths[1] or b"/" in paths:
+        raise SettingsError(f"{old} and {new}: expected two different folders, none of them /")
+    if not os.path.isdir(paths[1]):
+        raise SettingsError(f"{new}: is no folder; move the files there first, or mount its disk")
+    return MovedFolder(*paths)
+
+
+def plan(engine: Engine, settings: Settings, move: MovedFolder) -> Plan:
     """Return what would follow a moved folder. Raises DatabaseError."""
     made = Plan(move, prefixes.count(engine, move.old, move.new))
     made.problems += _settings_of_the_old(settings, move)
@@ -110,7 +91,7 @@ def plan(engine: Engine, settings: Settings, move: Move) -> Plan:
     return made
 
 
-def links_to_old(engine: Engine, move: Move) -> Iterator[tuple[bytes, bytes]]:
+def links_to_old(engine: Engine, move: MovedFolder) -> Iterator[tuple[bytes, bytes]]:
     """Yield symbolic links, of rows and companions, to the old folder, each with the target that it needs."""
     from pipeline.companions.moving import beside
 
@@ -150,7 +131,7 @@ def _look_for_files(engine: Engine, made: Plan) -> None:
         )
 
 
-def _is_original_kept(entry: Entry, move: Move) -> bool | None:
+def _is_original_kept(entry: Entry, move: MovedFolder) -> bool | None:
     """Return whether the original of a row is known at its new place; None if there is none to look for."""
     inbox = os.fsencode(entry.inbox)
     if entry.original is None or not move.has_left(inbox):
@@ -162,7 +143,7 @@ def _is_original_kept(entry: Entry, move: Move) -> bool | None:
     return seen[2:] == from_words(entry.original)[2:]
 
 
-def _settings_of_the_old(settings: Settings, move: Move) -> list[str]:
+def _settings_of_the_old(settings: Settings, move: MovedFolder) -> list[str]:
     places = {"sorted": settings.sorted, "state": settings.state}
     places |= {f"inboxes.{number}": inbox for number, inbox in enumerate(settings.inboxes)}
     return [
@@ -172,7 +153,7 @@ def _settings_of_the_old(settings: Settings, move: Move) -> list[str]:
     ]
 
 
-def _old_state(settings: Settings, move: Move) -> Path | None:
+def _old_state(settings: Settings, move: MovedFolder) -> Path | None:
     """Return the state folder that is still where it was, or a copy of it, if it was moved."""
     before = move.before(os.fsencode(settings.state))
     if before is None or not os.path.isdir(before) or os.path.samefile(before, settings.state):
@@ -197,7 +178,3 @@ def _target(path: bytes) -> bytes | None:
         return target_of(path)
     except OSError:
         return None
-
-
-def _is_in(path: bytes, folder: bytes) -> bool:
-    return path == folder or path.startswith(folder + b"/")

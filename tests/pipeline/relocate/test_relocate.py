@@ -13,10 +13,11 @@ import pytest
 
 from pipeline.doctor import check
 from pipeline.errors import LockError, SettingsError
+from pipeline.files.moved_folder import MovedFolder
 from pipeline.relocate import follow as following
 from pipeline.relocate.follow import follow
 from pipeline.relocate.marker import refuse_moved
-from pipeline.relocate.plan import Move, Plan, plan
+from pipeline.relocate.plan import Plan, moved_folder, plan
 from pipeline.relocate.unfollowed import apart, refuse_unfollowed
 from pipeline.service import service
 from pipeline.settings import config
@@ -59,7 +60,7 @@ def texts(base: Path) -> list[str]:
 
 
 def done(pawsort: Installation, old: Path) -> Plan:
-    return follow(pawsort.engine, pawsort.settings, Move.of(old, pawsort.folder), NOW)
+    return follow(pawsort.engine, pawsort.settings, moved_folder(old, pawsort.folder), NOW)
 
 
 def copied(tmp_path: Path, action: str) -> tuple[Installation, Installation]:
@@ -102,7 +103,7 @@ def test_all_rows_follow_and_nothing_is_taken_again(tmp_path: Path, action: str,
 def test_the_plan_changes_nothing(tmp_path: Path) -> None:
     _, pawsort = copied(tmp_path, "symlink")
     before = (texts(pawsort.folder), files_below(tmp_path / "old"))
-    made = plan(pawsort.engine, pawsort.settings, Move.of(tmp_path / "old", tmp_path / "new"))
+    made = plan(pawsort.engine, pawsort.settings, moved_folder(tmp_path / "old", tmp_path / "new"))
     assert made.problems == [] and made.rows["files.path"] == 4 and made.links > 0
     assert "nothing was changed; --apply does it" in made.as_text(done=False)
     assert (texts(pawsort.folder), files_below(tmp_path / "old")) == before
@@ -180,7 +181,7 @@ def test_a_worker_at_work_stops_it(tmp_path: Path, where: str) -> None:
 def test_settings_that_still_name_the_old_folder_stop_it(tmp_path: Path) -> None:
     first = filled(tmp_path / "old", "move")
     (tmp_path / "new").mkdir()
-    made = plan(first.engine, first.settings, Move.of(tmp_path / "old", tmp_path / "new"))
+    made = plan(first.engine, first.settings, moved_folder(tmp_path / "old", tmp_path / "new"))
     assert any("sorted" in problem and "change the settings first" in problem for problem in made.problems)
     first.close()
 
@@ -189,11 +190,11 @@ def test_settings_that_still_name_the_old_folder_stop_it(tmp_path: Path) -> None
 def test_folders_that_cannot_be_are_refused(tmp_path: Path, old: str, new: str) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(SettingsError):
-        Move.of(tmp_path / old, tmp_path / new)
+        moved_folder(tmp_path / old, tmp_path / new)
 
 
 def test_a_folder_inside_the_old_one_is_followed_once() -> None:
-    move = Move(b"/srv/pets", b"/srv/pets/new")
+    move = MovedFolder(b"/srv/pets", b"/srv/pets/new")
     assert move.follow(b"/srv/pets/a.jpg") == b"/srv/pets/new/a.jpg"
     assert move.follow(b"/srv/pets/new/a.jpg") == b"/srv/pets/new/a.jpg"
     assert move.follow(b"/srv/pets2/a.jpg") == b"/srv/pets2/a.jpg"
