@@ -1,16 +1,14 @@
-"""Write the log to stderr, one line a record, as text or JSON; mask secrets."""
+"""Write the log to stderr, one line a record, as text or JSON."""
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from db.connection.paths_in_urls import without_secrets
 from pipeline.control_characters import ESCAPED
 
 
@@ -25,30 +23,6 @@ def set_up(format: str = "text", level: str = "info", stream: TextIO | None = No
     quiet = ("sqlalchemy", "alembic", "apscheduler", "PIL", "watchdog", "apprise", "urllib3", "oauthlib")
     for name in (*quiet, "requests_oauthlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def masked(secret: str | None) -> str | None:
-    """Return a token, or a URL with passwords, with the secrets replaced by ***."""
-    if secret is None:
-        return None
-    if "://" not in secret:
-        return "***"
-    secret = without_secrets(secret)
-    head, at, tail = secret.rpartition("@")
-    scheme, _, user = head.partition("://")
-    return f"{scheme}://{user.split(':')[0]}:***@{tail}" if at and ":" in user else secret
-
-
-def masked_service(url: str | None) -> str | None:
-    """Return a URL of a notification service with all but its kind, and of a web address the host, masked.
-
-    Any other part may be a token: the user, the host, or the path.
-    """
-    if url is None:
-        return None
-    scheme, _, rest = url.partition("://")
-    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2] if scheme in ("http", "https") else ""
-    return f"{scheme}://{host}/***" if host else f"{scheme}://***"
 
 
 def printable(text: str) -> str:

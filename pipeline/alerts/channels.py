@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,13 +18,10 @@ from typing import TYPE_CHECKING, Protocol
 from models.installation import install_command
 from pipeline.alerts.message import Message
 from pipeline.errors import SettingsError
-from pipeline.logs import masked_service
+from pipeline.masking import masked_service_url, without_parts_of_url
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
-
-SHORTEST_SECRET = 4
-"""Characters of a part of a URL that is masked in messages; `org` may stand there."""
 
 
 class Channel(Protocol):
@@ -77,7 +73,9 @@ def _opened(number: int, url: str) -> Channel | str:
         service = Apprise.instantiate(url, asset=asset)
     place = f"notify.urls.{number}"
     if service is None:
-        return f"{place}: {masked_service(url)}: Apprise does not know this URL, or a part of it is missing"
+        return (
+            f"{place}: {masked_service_url(url)}: Apprise does not know this URL, or a part of it is missing"
+        )
     return _AppriseChannel(url, f"{place} ({service.service_name})", service)
 
 
@@ -104,17 +102,8 @@ class _AppriseChannel:
                     title=message.title, body=message.body, notify_type=NotifyType(message.kind)
                 )
             except Exception as error:  # a service that fails in any way must not end the others
-                return without_secrets(f"{type(error).__name__}: {error}", self.url)
-        return None if taken else without_secrets("; ".join(said) or "it was not taken", self.url)
-
-
-def without_secrets(text: str, url: str) -> str:
-    """Return a text with *** for each part of a URL."""
-    parts = set(re.split(r"[/:@?&=#%+,]+", url.partition("://")[2]))
-    for part in sorted(parts, key=len, reverse=True):
-        if len(part) >= SHORTEST_SECRET:
-            text = text.replace(part, "***")
-    return text
+                return without_parts_of_url(f"{type(error).__name__}: {error}", self.url)
+        return None if taken else without_parts_of_url("; ".join(said) or "it was not taken", self.url)
 
 
 class _Said(logging.Handler):

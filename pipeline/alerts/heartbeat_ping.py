@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable
 
 from models.errors import in_words
-from pipeline.logs import masked_service
+from pipeline.masking import masked_service_url
 from pipeline.version import version
 
 log = logging.getLogger(__name__)
@@ -59,8 +59,8 @@ def fetched(url: str) -> str | None:
             return None
     except urllib.error.HTTPError as error:
         error.close()
-        return f"{masked_service(url)}: answers {error.code}"
+        return f"{masked_service_url(url)}: answers {error.code}"
     except urllib.error.URLError as error:
-        return f"{masked_service(url)}: {error.reason}"
+        return f"{masked_service_url(url)}: {error.reason}"
     except (OSError, ValueError) as error:  # ValueError: an answer that is no HTTP
-        return f"{masked_service(url)}: {in_words(error)}"
+        return f"{masked_service_url(url)}: {in_words(error)}"

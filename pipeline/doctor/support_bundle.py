@@ -31,7 +31,8 @@ from models import regular_files
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.files.folders import files_below
 from pipeline.files.permissions import own_opener
-from pipeline.logs import masked, printable
+from pipeline.logs import printable
+from pipeline.masking import masked
 from pipeline.settings.config import Settings
 from pipeline.settings.shown import shown
 from pipeline.version import version

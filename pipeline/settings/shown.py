@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.logs import masked, masked_service
+from pipeline.masking import masked, masked_service_url
 from pipeline.settings.config import Settings
 
 
@@ -14,6 +14,6 @@ def shown(settings: Settings) -> dict[str, Any]:
     values["database"] = masked(values["database"])
     values["web"]["token"] = masked(values["web"]["token"])
     notify = values["notify"]
-    notify["urls"] = [masked_service(url) for url in notify["urls"]]
-    notify["heartbeat_url"] = masked_service(notify["heartbeat_url"])
+    notify["urls"] = [masked_service_url(url) for url in notify["urls"]]
+    notify["heartbeat_url"] = masked_service_url(notify["heartbeat_url"])
     return values

@@ -82,7 +82,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "addresses of alerts masked", "pipeline/settings/shown.py",
-        '    notify["urls"] = [masked_service(url) for url in notify["urls"]]\n',
+        '    notify["urls"] = [masked_service_url(url) for url in notify["urls"]]\n',
         "",
         (), ("pipeline/cli/test_app.py::test_a_token_is_never_shown", "pipeline/doctor/test_support_bundle.py::test_a_password_of_the_database_is_not_in_it"),
     ),

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from db.connection.address import location, parse
-from pipeline.logs import masked, printable, set_up
+from pipeline.logs import printable, set_up
+from pipeline.masking import masked
 
 BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
