@@ -42,8 +42,9 @@ def stub_child(
 
 
 def restless_child(requests: Connection, answers: Connection, *_: object) -> None:
-    """Be a child that is ready and then crashes."""
+    """Be a child that is ready and then crashes, after its answer was read: else it has not started."""
     answers.send(Ready(LABELS, "stub"))
+    requests.poll(0.2)
     os.abort()
 
 
