@@ -7,6 +7,7 @@ times, not as ages, as Prometheus advises: `time() - pawsort_heartbeat_timestamp
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import platform
 import threading
@@ -28,6 +29,8 @@ from pipeline.web.metrics.exposition import Metric, Sample, counter, gauge
 from pipeline.web.services.context import AppContext
 from pipeline.worker import counters, status
 from pipeline.worker.status import Status
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -139,6 +142,10 @@ def _result(call: Future[T], until: float) -> T | None:
     try:
         return call.result(max(0.0, until - time.monotonic()))
     except (DatabaseError, OSError):  # TimeoutError is an OSError
+        return None
+    except Exception:
+        # An unexpected error must not take the other metrics along.
+        log.exception("metrics: unexpected error")
         return None
 
 

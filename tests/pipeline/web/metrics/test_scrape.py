@@ -168,6 +168,19 @@ def test_a_state_that_cannot_be_read_shows_no_worker_and_no_counters(busy: Insta
     assert not [name for name in names(found) - LEDGER if name.endswith("_total")]
 
 
+def test_an_unexpected_error_leaves_a_gap_and_is_logged(
+    busy: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(path: Path) -> None:
+        raise ValueError(path)
+
+    monkeypatch.setattr(counters, "read", fail)
+    with client_of(busy) as client:
+        found = scraped(client)
+    assert "pawsort_arrived_files_total" not in found and found["pawsort_database_up"] == 1
+    assert "ValueError" in caplog.text
+
+
 def test_the_time_of_the_last_report_is_that_of_its_file(busy: Installation) -> None:
     with client_of(busy) as client:
         assert "pawsort_last_report_timestamp_seconds" not in scraped(client)
