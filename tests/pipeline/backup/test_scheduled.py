@@ -102,6 +102,7 @@ def test_a_failure_shows_in_the_health_of_the_worker(
         keeping.follow_clock()
         keeping.stop()
     assert [note.partition(":")[0] for note in keeping.notes] == ["backup"]
+    assert keeping.problem_of("backup") and not keeping.problem_of("keep")
     assert "backup: Not a directory" in caplog.text
 
 
