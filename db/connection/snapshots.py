@@ -120,6 +120,7 @@ def put(url: str, copy: Path, expected: Snapshot, file_mode: int) -> None:
             )
         return
     path = sqlite.path_of(address)
+    sqlite.sweep(path)
     try:
         scratch = sqlite.make_scratch(path, file_mode)
         try:
