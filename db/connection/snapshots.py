@@ -5,12 +5,13 @@ SQLite by its backup API, PostgreSQL by pg_dump. A copy may be of an older versi
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
 import urllib.parse
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,7 +48,7 @@ def take(url: str, target: Path, check: Callable[[], None] = lambda: None) -> Sn
     """Copy the database at `url` into the new file `target`, and check the copy; return what it holds.
 
     The copy is of one moment, and neither blocks a writer nor waits for one. Calls `check` often, and passes
-    on what that raises. Raises DatabaseError, also if the copy is damaged; FileExistsError.
+    on what that raises. Raises DatabaseError, also if the copy is damaged; OSError.
     """
     address = parse(url)
     if is_absent(address):
@@ -58,7 +59,7 @@ def take(url: str, target: Path, check: Callable[[], None] = lambda: None) -> Sn
         return Snapshot("postgresql", revision, rows)
     path = sqlite.path_of(address)
     sqlite.refuse_empty(path)
-    with translated(path):
+    with translated(path), _full_disk_of(target):
         _copy(path, target, check)
     return examine(target)
 
@@ -119,6 +120,7 @@ def put(url: str, copy: Path, expected: Snapshot, file_mode: int) -> None:
             )
         return
     path = sqlite.path_of(address)
+    sqlite.sweep(path)
     try:
         scratch = sqlite.make_scratch(path, file_mode)
         try:
@@ -135,6 +137,17 @@ def put(url: str, copy: Path, expected: Snapshot, file_mode: int) -> None:
             sqlite.discard_scratch(scratch)
     except OSError as error:
         raise DatabaseUnavailable(f"The database {path} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _full_disk_of(target: Path) -> Iterator[None]:
+    """Raise OSError for a full disk: it is that of the copy, since the database itself is only read."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(target.parent)) from error
 
 
 def _copy(path: str, target: Path, check: Callable[[], None]) -> None:

@@ -16,6 +16,7 @@ FOR: dict[Event, timedelta] = {
     "folder_gone": timedelta(minutes=1),
     "disk_low": timedelta(minutes=1),
     "report_failed": timedelta(minutes=10),
+    "backup_failed": timedelta(minutes=10),
 }
 """How long a condition must last until it is said; at once, if not listed."""
 

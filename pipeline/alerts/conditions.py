@@ -28,6 +28,8 @@ FAILED_FEW = 0.125
 RESTARTS = 5
 """Restarts of the classifier in the last hour that are many; one file that crashes it costs three."""
 
+CRASH_LOOP = "crash loop"
+"""The key of a classifier that crashes with every photo, so that none is filed."""
 
 REFUSED_VERSION = "refused version"
 """The key of a learnt version that is refused, while the worker goes on with another."""
@@ -78,7 +80,7 @@ def conditions(beat: Heartbeat, measured: Measured, before: Collection[str]) -> 
     return [
         *_of_the_worker(beat, measured),
         *_of_folders(beat, measured, before),
-        *_of_files(measured, before),
+        *_of_files(beat, measured, before),
         *(Condition("drift", f"drift {alarm.measure}", alarm.sentence) for alarm in measured.drift),
     ]
 
@@ -91,6 +93,9 @@ def _of_the_worker(beat: Heartbeat, measured: Measured) -> Iterator[Condition]:
         yield Condition("refused", REFUSED_VERSION, beat.model_problem)
     if beat.report_problem:
         yield Condition("report_failed", "report_failed", f"{beat.report_problem}. It is tried again.")
+    if beat.backup_problem:
+        sentence = f"{beat.backup_problem.rstrip('.')}. It is tried again; earlier backups are kept."
+        yield Condition("backup_failed", "backup_failed", sentence)
     if measured.ended_at and beat.state != "starting":
         when = f"the last sign of it is of {measured.ended_at:%Y-%m-%d %H:%M:%S} UTC"
         why = "it was killed, or the machine went down"
@@ -104,22 +109,30 @@ def _of_folders(beat: Heartbeat, measured: Measured, before: Collection[str]) ->
         yield Condition("folder_gone", key, f"{inbox.path}: {why}")
     if measured.refusals:
         yield Condition("folder_gone", "folder_gone sorted", "; ".join(measured.refusals))
-    if beat.health == "red" and beat.state != "paused" and not gone and not measured.refusals:
+    others = gone or measured.refusals or beat.crash_loop
+    if beat.health == "red" and beat.state != "paused" and not others:
         yield Condition("folder_gone", "folder_gone spool", "; ".join(beat.reasons[:1]))
     for disk in measured.disks:
         key = f"disk_low {disk.folder}"
         if disk.free < disk.limit * (DISK_ENOUGH if key in before else 1.0):
-            free = f"{disk.free / 1e9:.1f} GB of {disk.total / 1e9:.0f} GB are free"
-            limit = f"below {disk.limit / 1e9:.1f} GB is little"
-            yield Condition("disk_low", key, f"{disk.folder}: {free}; {limit}.")
+            free = f"{_size(disk.free)} of {_size(disk.total)} are free"
+            limit = f"below {_size(disk.limit)} is little"
+            yield Condition("disk_low", key, f"{disk.folder}: {free}; {limit}. Make room.")
 
 
-def _of_files(measured: Measured, before: Collection[str]) -> Iterator[Condition]:
+def _of_files(beat: Heartbeat, measured: Measured, before: Collection[str]) -> Iterator[Condition]:
     share = FAILED_FEW if "failures" in before else FAILED_SHARE
     if measured.failed >= FAILED_LEAST and measured.failed >= share * measured.filed:
         of_all = f"{measured.failed:,} of {measured.filed:,} files of the last hour failed"
         yield Condition("failures", "failures", f"{of_all}; `pawsort query --outcome failed` says why.")
+    if beat.crash_loop:
+        waits = "Photos wait, and none is lost; look for memory, permissions and libraries in the log."
+        yield Condition("child_restarts", CRASH_LOOP, f"{beat.crash_loop}. {waits}")
     if measured.restarts >= (1 if "child_restarts" in before else RESTARTS):
         often = f"It was started again {measured.restarts} times in the last hour"
         what = "the files in work then are tried alone, and fail if they are the cause"
         yield Condition("child_restarts", "child_restarts", f"{often}; {what}. See the log.")
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.{count < 1e10:d}f} GB" if count >= 1e8 else f"{count / 1e6:.{count < 1e7:d}f} MB"

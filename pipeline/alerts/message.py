@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from pipeline.alerts.conditions import REFUSED_VERSION, Condition
+from pipeline.alerts.conditions import CRASH_LOOP, REFUSED_VERSION, Condition
 from pipeline.logs import printable_lines
 from pipeline.settings.sections import Event
 
@@ -28,8 +28,10 @@ _BEGUN: dict[str, str] = {
     "failures": "many files fail",
     "drift": "photos are no longer as usual",
     "report_failed": "reports cannot be written",
+    "backup_failed": "no backup can be made",
     "back": "the worker is back",
     "report": "a report was written",
+    CRASH_LOOP: "the classifier crashes with every photo",
     REFUSED_VERSION: "a version of the model is refused",
 }
 """Titles of what begins, by the event, or by the key of a condition that has another."""
@@ -43,11 +45,13 @@ _OVER: dict[str, str] = {
     "failures": "files no longer fail",
     "drift": "photos are as usual again",
     "report_failed": "reports are written again",
+    "backup_failed": "backups are made again",
+    CRASH_LOOP: "the classifier works again",
     REFUSED_VERSION: "the version in force is at work",
 }
 
-_FAILURES = ("paused", "folder_gone", "refused")
-"""Events with which no photo, or not all, are filed."""
+_FAILURES = {"paused", "folder_gone", "refused", CRASH_LOOP}
+"""Events, or keys, with which no photo, or not all, are filed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Message:
 
 def begun(condition: Condition, began: datetime, now: datetime, zone: ZoneInfo) -> Message:
     """Return the message that something is wrong since `began`."""
-    kind: Kind = "failure" if condition.event in _FAILURES else "warning"
+    kind: Kind = "failure" if {condition.event, condition.key} & _FAILURES else "warning"
     body = condition.sentence if condition.event == "back" else f"{condition.sentence}\n{_since(began, zone)}"
     kind = "info" if condition.event == "back" else kind
     return _message(condition.event, kind, _title(_BEGUN, condition), body, now, condition.key)

@@ -42,6 +42,11 @@ def make(
         contents: dict[str, Content] = {DATABASE: scratch.database, CONFIG: config.read_bytes()}
         contents |= remembered.contents(settings.state)
         return archive.write(path, contents, partial(_described, settings, taken, began_at), check)
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        # A write does not say where.
+        raise OSError(error.errno, error.strerror, os.fspath(path.parent)) from error
     finally:
         scratch.clear()
 

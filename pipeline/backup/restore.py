@@ -7,6 +7,7 @@ finished; then the same command goes on, since files that are there as they are 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import zipfile
 from contextlib import ExitStack, suppress
@@ -141,6 +142,8 @@ def _make_folders(folder: Path) -> None:
 
 
 def _write_database(members: zipfile.ZipFile, manifest: Manifest, settings: Settings) -> None:
+    for left in settings.state.glob(".restore-*"):  # of a restore that was killed; the state folder is locked
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=settings.state) as folder:
         copy = Path(folder) / "database"
         archive.extract(members, DATABASE, copy, manifest.files[DATABASE])

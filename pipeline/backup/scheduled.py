@@ -94,7 +94,9 @@ def before_upgrade(settings: Settings, config: Path) -> Path | None:
     try:
         return into_folder(settings, config, datetime.now(UTC), before=f"upgrade-{revision}")
     except (DatabaseError, OSError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = str(error)
+        if isinstance(error, OSError):
+            why = f"{settings.backups}: {error.strerror or error}."
         advice = "Nothing was changed. To migrate without a backup: `pawsort db upgrade --no-backup`."
         raise DatabaseError(f"{why} {advice}") from error
 

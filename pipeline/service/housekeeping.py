@@ -37,8 +37,12 @@ class Housekeeping:
     @property
     def notes(self) -> Sequence[str]:
         """What could not be done the last time, and why."""
-        problems = {name: schedule.agenda.problem for name, schedule in self._schedules.items()}
-        return [f"{name}: {problem}" for name, problem in problems.items() if problem]
+        return [f"{name}: {problem}" for name in self._schedules if (problem := self.problem_of(name))]
+
+    def problem_of(self, name: str) -> str | None:
+        """Return why this kind of work could not be done the last time, None if it could."""
+        schedule = self._schedules.get(name)
+        return schedule.agenda.problem if schedule else None
 
     def start(self) -> None:
         """Start to wait for the times; what was missed is done at once."""

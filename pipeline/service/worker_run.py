@@ -193,6 +193,8 @@ class WorkerRun:
             disk_free_bytes=_free_bytes(self._settings.sorted),
             next_report_at=agenda.next_look(datetime.now(UTC)),
             report_problem=agenda.problem,
+            backup_problem=self._housekeeping.problem_of("backup"),
+            crash_loop=worker.in_flight.classify.crash_loop,
         )
 
     def _state(self) -> State:

@@ -40,7 +40,7 @@ EngineKind = Literal["auto", "tensorflow", "openvino", "int8"]
 
 Event = Literal[
     "paused", "folder_gone", "disk_low", "refused", "child_restarts", "failures", "drift", "report_failed",
-    "back", "report",
+    "backup_failed", "back", "report",
 ]  # fmt: skip
 """What an alert may be about; `docs/operating.md` has a line for each."""
 

@@ -57,9 +57,11 @@ class Heartbeat:
     """The state of the worker; all moments are aware.
 
     `rate_per_second` counts files filed in the last minute, `waiting` files in inboxes and spool; `last_file`
-    is the readable form of a name; `report_problem` is the reason why reports cannot be written now.
+    is the readable form of a name; `report_problem` and
+    `backup_problem` are the reasons why reports and the nightly backup cannot be written now.
     `model_version` is the version at work, 0 for the base; `model_problem` says why the version in force is
-    not, and `learning` what there is to know of learning.
+    not, and `learning` what there is to know of learning. `crash_loop` says that the classifier crashes with
+    every photo.
     """
 
     pid: int
@@ -82,6 +84,8 @@ class Heartbeat:
     model_sha256: str | None = None
     model_problem: str | None = None
     learning: str | None = None
+    backup_problem: str | None = None
+    crash_loop: str | None = None
 
     def write(self, path: Path) -> None:
         """Replace the file at `path` atomically. Raises OSError, which should not stop the worker."""

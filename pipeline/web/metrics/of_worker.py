@@ -64,6 +64,8 @@ def _of_beat(beat: Heartbeat) -> Iterator[Metric]:
     yield gauge("pawsort_inbox_up", "1 if the inbox is available.", *inboxes)
     failing = float(beat.report_problem is not None)
     yield gauge("pawsort_reports_failing", "1 while reports cannot be written.", ({}, failing))
+    failing = float(beat.backup_problem is not None)
+    yield gauge("pawsort_backups_failing", "1 while the nightly backup cannot be made.", ({}, failing))
 
 
 def _moments(beat: Heartbeat) -> Iterator[Metric]:

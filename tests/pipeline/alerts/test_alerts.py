@@ -18,6 +18,7 @@ from tests.support.notified import START, Server, Watched, server
 PAUSED = {"state": "paused", "health": "red", "reasons": ("No space left on device",)}
 GONE = {"health": "red", "inboxes": (InboxBeat("/in", "polling", "red", "is missing", 0),)}
 SPOOL = {"health": "red", "reasons": ("2 files are gone from the spool; see `pawsort doctor`",)}
+CRASHING = {"health": "red", "crash_loop": "the classifier crashes with every photo: SIGKILL"}
 DRIFT = {
     "measure": "uncertain", "label": None, "since": "2026-11-28", "before": 0.1, "now": 0.4, "photos": 900,
     "sentence": "The share of uncertain photos rose.",
@@ -70,9 +71,11 @@ def watched(folder: Path, notified: Server, more: str = "") -> Watched:
             {"model_problem": "a@3: bad"}, "a version of the model is refused",
             "the version in force is at work", "a@3",
         ),
+        ({"backup_problem": "no disk."}, "no backup can be made", "backups are made again", "no disk. It"),
+        (CRASHING, "the classifier crashes with every photo", "the classifier works again", "SIGKILL"),
         ({"report_problem": "no disk"}, "reports cannot be written", "reports are written again", "no disk"),
     ],
-    ids=["paused", "folder", "spool", "version", "reports"],
+    ids=["paused", "folder", "spool", "version", "backup", "crash loop", "reports"],
 )  # fmt: skip
 def test_what_the_heartbeat_says_is_received_once_and_its_end_once(
     tmp_path: Path, notified: Server, values: dict[str, Any], begun: str, over: str, says: str

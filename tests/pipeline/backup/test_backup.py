@@ -240,3 +240,15 @@ def test_rows_that_were_on_their_way_get_the_files_that_were_filed_since(
     assert again.sorted() == there and len(again.rows()) == 3
     assert list(check.examine(again.engine, again.settings)) == []
     again.close()
+
+
+def test_what_killed_restores_left_is_deleted(
+    pawsort: Installation, file: Path, back_up: Backup, tmp_path: Path
+) -> None:
+    back_up()
+    state = tmp_path / "again/state"
+    (state / ".restore-killed").mkdir(parents=True)
+    (state / ".restore-killed/database").write_text("half")
+    (state / "pawsort.db.999999999.new").write_text("half")
+    restore(file, pawsort.config, tmp_path / "again")
+    assert sorted(os.listdir(state)) == ["pawsort.db", "worker.lock"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import zipfile
+from contextlib import closing
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import pytest
 
 from db.connection import snapshots
 from db.connection.postgres_dump import NoDumpError
-from pipeline.backup import scheduled
+from pipeline.backup import archive, scheduled
+from pipeline.backup.make import make
 from pipeline.backup.scheduled import BackupWriter, backups_in, before_upgrade, name_at
 from pipeline.errors import BackupDamagedError, DatabaseError, SettingsError
 from pipeline.service import housekeeping
@@ -102,7 +105,35 @@ def test_a_failure_shows_in_the_health_of_the_worker(
         keeping.follow_clock()
         keeping.stop()
     assert [note.partition(":")[0] for note in keeping.notes] == ["backup"]
-    assert "backup: Not a directory" in caplog.text
+    assert keeping.problem_of("backup") and not keeping.problem_of("keep")
+    assert f"backup: Not a directory: '{nightly.settings.backups}'" in caplog.text
+
+
+def fill(*_: object) -> None:
+    """Raise what SQLite raises when the disk of the copy is full."""
+    with closing(sqlite3.connect(":memory:")) as full:
+        full.execute("PRAGMA max_page_count = 1")
+        full.execute("CREATE TABLE large (number)")
+
+
+def test_a_full_disk_is_named_by_the_folder_of_the_backups_and_not_by_the_database(
+    writer: BackupWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = writer.settings.backups
+    monkeypatch.setattr(snapshots, "_copy", fill)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        write(writer, NIGHT)
+    assert error.value.filename == str(folder)
+    monkeypatch.undo()
+
+    def write_to_full_disk(*_: object) -> None:
+        with open("/dev/full", "wb", buffering=0) as full:
+            full.write(b"backup")
+
+    monkeypatch.setattr(archive, "write", write_to_full_disk)
+    with pytest.raises(OSError, match="No space left") as error:
+        make(writer.settings, writer.config, folder / "mine.zip")
+    assert error.value.filename == str(folder) and names(writer) == []
 
 
 def test_without_a_time_there_is_no_schedule(pawsort: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
