@@ -98,11 +98,18 @@ def load_or_default(config: Path) -> Settings:
 
 
 @contextmanager
-def database(settings: Settings, mode: Literal["read", "write"]) -> Iterator[Engine]:
-    """Open the existing database. Raises DatabaseError."""
+def database(settings: Settings, mode: Literal["read", "write"], *, moving: bool = False) -> Iterator[Engine]:
+    """Open the existing database. Raises DatabaseError.
+
+    To write where the state folder was moved away raises SettingsError, unless for the command that is
+    `moving` it.
+    """
     from db.connection.engine import open_database
     from pipeline.files.permissions import limited
+    from pipeline.relocate.marker import refuse_moved
 
+    if mode == "write" and not moving:
+        refuse_moved(settings.state)
     with translated(), limited(settings.permissions):
         engine = open_database(settings.database_url, mode)
         try:

@@ -28,7 +28,10 @@ def serve(
     from models import working_folder
     from pipeline.import_path import interpreter
     from pipeline.learning.learning_process import NICENESS
+    from pipeline.relocate.marker import refuse_moved
     from pipeline.web.server import serve as run
+
+    refuse_moved(settings.state)
 
     learn, report = (
         [*interpreter(niceness=NICENESS), command, "--config", str(config.absolute())]

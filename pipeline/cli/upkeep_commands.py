@@ -104,7 +104,7 @@ def relocate(
     from pipeline.relocate.plan import moved_folder, plan
 
     settings, move = load(config), moved_folder(old, new)
-    with database(settings, "write" if apply else "read") as engine:
+    with database(settings, "write" if apply else "read", moving=True) as engine:
         made = follow(engine, settings, move, datetime.now(UTC)) if apply else plan(engine, settings, move)
     if json:
         print_json(made.as_dict())

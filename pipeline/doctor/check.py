@@ -20,6 +20,7 @@ from pipeline.corrections.relocation import Relocation
 from pipeline.doctor import check_files, check_rows
 from pipeline.doctor.problem import Problem
 from pipeline.files.folders import is_folder
+from pipeline.relocate.marker import moved_away
 from pipeline.settings.config import Settings
 
 
@@ -56,6 +57,8 @@ def _folders(settings: Settings) -> Iterator[Problem]:
     def stays(folder: Path) -> bool:
         return folder in settings.inboxes and settings.action_of(folder) != "move"
 
+    if moved := moved_away(settings.state):
+        yield Problem("folder", os.fsencode(settings.state), None, moved)
     for folder in (*settings.inboxes, settings.sorted, settings.state, settings.spool, settings.reports):
         path = os.fsencode(folder)
         if not os.path.isdir(path):

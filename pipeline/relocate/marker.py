@@ -1,4 +1,4 @@
-"""The mark in a state folder that was moved: `moved.json` says where to, and a worker refuses to start."""
+"""The mark in a state folder that was moved: `moved.json` says where to, and nothing is changed there."""
 
 from __future__ import annotations
 
@@ -27,16 +27,23 @@ def unmark(state: Path) -> None:
 
 def refuse_moved(state: Path) -> None:
     """Raise SettingsError if a state folder was moved away, and is not the one that it was moved to."""
+    if moved := moved_away(state):
+        raise SettingsError(f"{state}: {moved}")
+
+
+def moved_away(state: Path) -> str | None:
+    """Say where a state folder was moved to, and what to do; None if it is where it belongs."""
     path = state / NAME
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         to, at = str(values["to"]), str(values["at"])[:16].replace("T", " ")
     except FileNotFoundError:
-        return
+        return None
     except (ValueError, KeyError, TypeError):
         to, at = "another place", "some time"
-    if os.path.realpath(to) != os.path.realpath(state):
-        raise SettingsError(
-            f"{state}: was moved to {printable(to)} at {at} UTC, and photos must not be recorded twice; "
-            f"start the worker there. If this folder is in use again, delete {path}"
-        )
+    if os.path.realpath(to) == os.path.realpath(state):
+        return None
+    return (
+        f"was moved to {printable(to)} at {at} UTC, and photos must not be recorded twice; "
+        f"use Pawsort there. If this folder is in use again, delete {path}"
+    )

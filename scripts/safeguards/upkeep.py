@@ -56,9 +56,22 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "the mark of a state folder that was moved", "pipeline/relocate/marker.py",
-        "    if os.path.realpath(to) != os.path.realpath(state):\n",
-        "    if False:\n",
+        "    if os.path.realpath(to) == os.path.realpath(state):\n",
+        "    if True:\n",
         (), ("pipeline/relocate/test_relocate.py::test_all_rows_follow_and_nothing_is_taken_again",),
+    ),
+    of(
+        "no correction where the state folder was moved away", "pipeline/cli/options.py",
+        "        refuse_moved(settings.state)\n",
+        "        pass\n",
+        (), ("pipeline/relocate/test_relocate.py::test_all_rows_follow_and_nothing_is_taken_again",),
+    ),
+    of(
+        "no pages where the state folder was moved away", "pipeline/cli/serve_command.py",
+        "    refuse_moved(settings.state)\n",
+        "",
+        (), ("pipeline/relocate/test_relocate.py::"
+             "test_no_pages_are_served_from_a_state_folder_that_was_moved",),
     ),
     of(
         "the old state folder marked before rows follow", "pipeline/relocate/follow.py",

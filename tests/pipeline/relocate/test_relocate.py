@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli.options import database
+from pipeline.cli.serve_command import serve
 from pipeline.doctor import check
 from pipeline.errors import LockError, SettingsError
 from pipeline.files.moved_folder import MovedFolder
 from pipeline.relocate import follow as following
 from pipeline.relocate.follow import follow
-from pipeline.relocate.marker import refuse_moved
+from pipeline.relocate.marker import mark, refuse_moved
 from pipeline.relocate.plan import Plan, moved_folder, plan
 from pipeline.relocate.unfollowed import apart, refuse_unfollowed
 from pipeline.service import service
@@ -96,6 +98,10 @@ def test_all_rows_follow_and_nothing_is_taken_again(tmp_path: Path, action: str,
         assert set(files_below(tmp_path / "old")) == marked
         with pytest.raises(SettingsError, match=f"was moved to {tmp_path}/new/state at 2026-11-22"):
             service.run(first.settings, once=True, classifier=StubClassifier())
+        with pytest.raises(SettingsError, match="was moved to"), database(first.settings, "write"):
+            pass
+        with database(first.settings, "read") as engine:
+            assert "was moved to" in str(next(check.examine(engine, first.settings)))
     refuse_moved(pawsort.settings.state)
     pawsort.close()
 
@@ -140,6 +146,17 @@ def test_the_mark_is_taken_off_where_the_rows_cannot_follow(
         done(pawsort, tmp_path / "old")
     refuse_moved(tmp_path / "old/state")
     pawsort.close()
+
+
+def test_no_pages_are_served_from_a_state_folder_that_was_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.web.server.serve", lambda *_, **__: 0)
+    (tmp_path / "config.yaml").touch()
+    (tmp_path / "state").mkdir()
+    mark(tmp_path / "state", tmp_path / "new", datetime.now(UTC))
+    with pytest.raises(SettingsError, match="use Pawsort there"):
+        serve(tmp_path / "config.yaml")
 
 
 def test_a_file_that_is_only_at_the_old_place_stops_it(tmp_path: Path) -> None:
