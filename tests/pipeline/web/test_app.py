@@ -6,6 +6,7 @@ import pytest
 from fastapi import APIRouter
 
 from models.calibration import wilson
+from pipeline.settings.sections import NotifySettings
 from pipeline.web.app import create_app
 from pipeline.web.services.context import Page
 from pipeline.web.views.formatting import moment, percent, size
@@ -108,3 +109,14 @@ def test_a_database_that_vanishes_while_the_pages_run_is_missed(pawsort: Install
             assert answered.status_code == 503 and "There is no database" in answered.text
         pawsort.prepare()
         assert client.get("/review").status_code == 200
+
+
+def test_each_page_says_whether_other_hosts_are_contacted(pawsort: Installation) -> None:
+    with client_of(pawsort) as client:
+        assert "contacts no other host.</span>" in client.get("/review", headers=HTML).text
+    pawsort.settings = pawsort.settings.model_copy(
+        update={"notify": NotifySettings(heartbeat_url="https://example.org/alive")}
+    )
+    with client_of(pawsort) as client:
+        shown = client.get("/review", headers=HTML).text
+    assert "contacts no other host but those of its alerts.</span>" in shown
