@@ -36,8 +36,10 @@ def test_times_out_of_the_range_of_zip_and_sizes_beyond_4_gb_are_written() -> No
         Member("new", [b"x"], 1, (2300, 1, 1, 0, 0, 0)),
         Member("huge", [b"x"], 5_000_000_000),
     ]
-    with opened(b"".join(zipped(made))) as archive:
+    data = b"".join(zipped(made))
+    with opened(data) as archive:
         assert archive.testzip() is None
         years = [info.date_time[0] for info in archive.infolist()[:2]]
         assert years == [1980, 2107]
-        assert archive.getinfo("huge").extract_version == 45, "ZIP64"
+    # Before Python 3.11.4 the list at the end of the archive does not say it, only the member's own header.
+    assert data.partition(b"huge")[2].startswith(b"\x01\x00\x10\x00"), "the extra field of ZIP64"
