@@ -40,6 +40,7 @@ __all__ = [
     "forget_connections",
     "open_database",
     "outdated",
+    "owned_by",
     "reading",
     "reserved",
     "schema_version",
@@ -133,6 +134,18 @@ def upgrade(url: str, file_mode: int = FILE_MODE) -> None:
     else:
         _refuse_empty(address)
         _migrate(address, location(address))
+
+
+def owned_by(engine: Engine, worker: int, mode: Mode = "worker") -> Engine:
+    """Return an engine of the same database that sees and makes rows of one worker's files alone.
+
+    On SQLite, where all rows are of one, it is `engine` itself. The caller disposes of both.
+    """
+    if engine.dialect.name == "sqlite":
+        return engine
+    owned = postgres.make_engine(engine.url, mode == "read", BUSY_SECONDS, worker)
+    _refuse_forks(owned)
+    return owned
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Code for PostgreSQL alone: the engine, and the lock of the worker."""
+"""Code for PostgreSQL alone: the engine, what a worker sees of the tables, and the locks of workers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from db.connection.errors import DatabaseReserved, translated
+from db.schema.worker_tables import FIRST
 
 # Without these, a lost connection would block the worker until TCP gives up.
 _TIMEOUTS = {
@@ -22,27 +25,71 @@ _TIMEOUTS = {
 CHECK_SECONDS = 1.0
 """How often a worker asks whether its lock still holds."""
 
-_WORKER_KEY = int.from_bytes(b"pawsort", "big")
-"""Key of the advisory lock; a number that no other program is likely to use."""
+_WORKERS = int.from_bytes(b"paws", "big")
+"""First key of the advisory locks of workers, likely of no other program; the second is the worker's id."""
+
+_SCHEMA = int.from_bytes(b"pawsort", "big")
+"""Key of the advisory lock of who makes or migrates the tables."""
+
+OWNER = "pawsort_worker"
+"""The execution option of an engine that says whose rows it has."""
+
+# A view of one table takes writes as the table does. Where a name has no schema, PostgreSQL looks among
+# temporary objects first, so these hide the tables; each session has its own, which end with it.
+_VIEWS = (
+    "CREATE TEMPORARY VIEW files AS SELECT * FROM {schema}.files WHERE worker_id = {worker}",
+    "ALTER VIEW pg_temp.files ALTER COLUMN worker_id SET DEFAULT {worker}",
+    "CREATE TEMPORARY VIEW moves AS SELECT * FROM {schema}.moves WHERE EXISTS "
+    "(SELECT FROM {schema}.files WHERE files.id = moves.file_id AND files.worker_id = {worker})",
+)
 
 
-def make_engine(address: URL, read_only: bool, busy_seconds: float) -> Engine:
-    """Return an engine whose transactions wait up to `busy_seconds` for a lock."""
+def make_engine(address: URL, read_only: bool, busy_seconds: float, worker: int | None = None) -> Engine:
+    """Return an engine whose transactions wait up to `busy_seconds` for a lock.
+
+    With a `worker`, they see and make rows of its files alone: a statement that does not ask whose a file is
+    cannot touch that of another machine. The view `results` and all other tables are the same for everyone.
+    """
     options = [f"lock_timeout={int(busy_seconds * 1000)}", "timezone=UTC"]
     if read_only:
         options.append("default_transaction_read_only=on")
     settings = " ".join(f"-c {option}" for option in options)
     # The server may restart while the worker runs, so a connection is tested before it is used.
-    return create_engine(
-        address, pool_pre_ping=True, hide_parameters=True, connect_args={"options": settings, **_TIMEOUTS}
+    engine = create_engine(
+        address,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"options": settings, **_TIMEOUTS},
+        execution_options={} if worker is None else {OWNER: worker},
     )
+    if worker is not None:
+        event.listen(engine, "connect", partial(_show_own, worker))
+    return engine
+
+
+def _show_own(worker: int, connection: Any, _record: object) -> None:
+    """Hide the tables behind views of the worker's rows, for one session."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ WRITE")  # views are made in sessions that only read, too
+        cursor.execute("SELECT to_regclass('files')::oid::bigint, quote_ident(current_schema())")
+        table, schema = cursor.fetchone()
+        if table is not None:  # none before the tables are made
+            for statement in _VIEWS:
+                cursor.execute(statement.format(schema=schema, worker=int(worker)))
+    connection.commit()
+
+
+def lock_schema(connection: Connection) -> None:
+    """Wait until no other program makes or migrates the tables; held until the end of the transaction."""
+    connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA)))
 
 
 class _Reservation:
-    """The advisory lock of the worker on the database at `where`; it ends with its session."""
+    """The advisory lock of a worker on the database at `where`; it ends with its session."""
 
     def __init__(self, engine: Engine, where: str) -> None:
         self._engine = engine
+        self._key = _WORKERS, engine.get_execution_options().get(OWNER, FIRST)
         self._where = where
         self._session: Connection | None = None
         self._checked = time.monotonic()
@@ -67,7 +114,7 @@ class _Reservation:
             return
         # Freed here, since a server frees it only some time after the session has ended.
         with suppress(SQLAlchemyError):  # the session may have ended
-            session.execute(select(func.pg_advisory_unlock(_WORKER_KEY)))
+            session.execute(select(func.pg_advisory_unlock(*self._key)))
             session.commit()
         session.invalidate()  # else the pool would keep the session
         session.close()
@@ -85,11 +132,13 @@ class _Reservation:
     def _take(self) -> None:
         with translated(self._where):
             self._session = self._engine.connect()
-            is_locked = self._session.scalar(select(func.pg_try_advisory_lock(_WORKER_KEY)))
+            is_locked = self._session.scalar(select(func.pg_try_advisory_lock(*self._key)))
             self._session.commit()
         if not is_locked:
             self.free()
-            raise DatabaseReserved(f"another worker uses the database {self._where}; stop it first")
+            raise DatabaseReserved(
+                f"another worker uses the database {self._where} under the same name; stop it first"
+            )
 
 
 _reservations: weakref.WeakKeyDictionary[Engine, _Reservation] = weakref.WeakKeyDictionary()
@@ -97,7 +146,10 @@ _reservations: weakref.WeakKeyDictionary[Engine, _Reservation] = weakref.WeakKey
 
 @contextmanager
 def reserved(engine: Engine, where: str) -> Iterator[None]:
-    """Hold the advisory lock of the worker on the database at `where`; raises DatabaseReserved."""
+    """Hold the advisory lock of the worker of `engine` on the database at `where`.
+
+    Raises DatabaseReserved if another has it.
+    """
     reservation = _reservations[engine] = _Reservation(engine, where)
     try:
         yield

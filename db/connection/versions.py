@@ -8,6 +8,7 @@ import os
 from sqlalchemy import Connection, inspect, text
 
 from db.connection.errors import DatabaseError, DatabaseUnavailable
+from db.connection.postgres import lock_schema
 from db.migrations import REVISIONS
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ def migrate(connection: Connection, where: str) -> None:
 
     # Alembic logs its own steps; the line below is enough.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if connection.dialect.name == "postgresql":
+        lock_schema(connection)
     before = version(connection, where)
     config = Config()
     folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "migrations")

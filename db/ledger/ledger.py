@@ -48,10 +48,14 @@ _STATE = files.c.state
 
 
 class Ledger(MoveBook):
-    """The ledger in the database of `engine`; claimed files lie in the folder `spool` (absolute)."""
+    """The ledger in the database of `engine`; claimed files lie in the folder `spool` (absolute).
 
-    def __init__(self, engine: Engine, spool: RawName) -> None:
+    `engine` may be of one worker's files; `everyone` then sees those of all.
+    """
+
+    def __init__(self, engine: Engine, spool: RawName, everyone: Engine | None = None) -> None:
         super().__init__(engine)
+        self._everyone = everyone or engine
         self._spool = spool
 
     def claim(self, settled: Sequence[SettledFile], at: datetime) -> list[ClaimedFile]:
@@ -212,7 +216,7 @@ class Ledger(MoveBook):
         """
         found: dict[str, list[Entry]] = {}
         inodes = sorted({ino for inodes in contents.values() for ino in inodes})
-        with reading(self._engine) as connection:
+        with reading(self._everyone) as connection:
             for part in in_pieces(sorted(contents)):
                 asked = {"sha256s": part, "inodes": inodes, "most": statements.MOST_ALIKE}
                 for row in connection.execute(statements.SAME_CONTENT, asked):

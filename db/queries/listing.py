@@ -34,9 +34,9 @@ from db.queries.name_search import ids_by_name
 from db.schema.columns import UtcTime
 from db.schema.file_names import RawName, can_stand, escape
 from db.schema.records import Entry
+from db.schema.results_view import results as view
 from db.schema.rows import entries_by, in_pieces
 from db.schema.tables import IS_FILED, IS_UNDONE, IS_UNFINISHED, files, reports
-from db.schema.tables import results as view
 
 WAITING = "waiting"
 """Stands for the outcome of a file that is not yet in a folder."""

@@ -1,4 +1,4 @@
-"""The tables, and the view `results`, for SQLAlchemy.
+"""The tables, for SQLAlchemy.
 
 `db/migrations` make the schema itself; a test checks that the two agree.
 """
@@ -6,31 +6,31 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
-    Column,
     Date,
     Double,
     ForeignKey,
-    Index,
     Integer,
-    MetaData,
     Table,
     Text,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+import db.schema.worker_tables  # noqa: F401 - Base.metadata is whole only with it
+from db.schema.base import Base as Base
+from db.schema.base import index
 from db.schema.columns import ROW_ID, ExactInt, Folder, Name, UtcTime, Words
 from db.schema.file_names import RawName
 from db.schema.keywords import IS_KEYWORD_DUE
 
-State = Literal["claimed", "decoding", "decided", "filed", "vanished", "undone", "removed"]
+State = Literal["claimed", "decoding", "decided", "filed", "vanished", "undone", "removed", "noted"]
 MoveKind = Literal["correct", "undo", "follow", "remove", "return", "edit"]
 Via = Literal["command", "page", "api", "folder", "check", "doctor", "keep"]
 """How a person, or a program for them, made a move; by `keep` of the settings, a failed file went."""
@@ -54,15 +54,6 @@ IS_BELOW = "source <> name"
 """It arrived in a folder of its inbox."""
 
 
-def _index(name: str, *columns: str, where: str | None = None, **options: Any) -> Index:
-    condition = None if where is None else text(where)
-    return Index(name, *columns, sqlite_where=condition, postgresql_where=condition, **options)
-
-
-class Base(DeclarativeBase):
-    """Base of the tables; its metadata must agree with the migrations."""
-
-
 class FileRow(Base):
     """One arrival of one file, from its claim to its present place.
 
@@ -83,6 +74,10 @@ class FileRow(Base):
 
     `answer_key` is a digest of the model, settings and versions: equal content with an equal key has an equal
     answer. NULL if unknown. It is not in the view, whose columns are also those of reports.
+
+    `worker_id` is the row of `workers` whose machine has the file: paths, dev and ino are of that machine. In
+    SQLite, and in rows of versions before there could be many, it is 1. A row `noted` is of a backfill: its
+    file lies where it was found.
 
     (dev, ino, mtime_ns, bytes) is not unique: two hard links to one photo are two arrivals. The worker's lock
     and the rename into the spool, which succeeds once, prevent a second claim of a file.
@@ -134,42 +129,43 @@ class FileRow(Base):
     taken_from: Mapped[str | None] = mapped_column(Text)
     original: Mapped[str | None] = mapped_column(Text)
     keyword: Mapped[str | None] = mapped_column(Text)
+    worker_id: Mapped[int] = mapped_column(Integer, server_default=text("1"))
 
     __table_args__ = (
         CheckConstraint(f"state IN {get_args(State)}", name="ck_files_state"),
         # Partial where possible: a row enters such an index once, when its value is known.
-        _index("ix_files_unfinished", "id", where=IS_UNFINISHED),
-        _index("ix_files_undone", "id", where=IS_UNDONE),
-        _index("ix_files_removed", "id", where=IS_REMOVED),
+        index("ix_files_unfinished", "id", where=IS_UNFINISHED),
+        index("ix_files_undone", "id", where=IS_UNDONE),
+        index("ix_files_removed", "id", where=IS_REMOVED),
         # A hash, because PostgreSQL's B-tree refuses values above 2,704 bytes and a path may be longer.
-        _index("ix_files_path", "path", where=IS_FILED, postgresql_using="hash"),
-        _index("ix_files_filed_at", "filed_at", where="filed_at IS NOT NULL"),
-        _index("ix_files_sha256", "sha256", where="sha256 IS NOT NULL"),
+        index("ix_files_path", "path", where=IS_FILED, postgresql_using="hash"),
+        index("ix_files_filed_at", "filed_at", where="filed_at IS NOT NULL"),
+        index("ix_files_sha256", "sha256", where="sha256 IS NOT NULL"),
         # Serves counts of an outcome by day, and its newest files, without reading rows.
-        _index("ix_files_outcome", "outcome", "seen_at", where="outcome IS NOT NULL"),
+        index("ix_files_outcome", "outcome", "seen_at", where="outcome IS NOT NULL"),
         # Filed photos that were never corrected are in none of these three. Their first columns are those of
         # their condition, so that SQLite prefers them and reads no rows.
-        _index(
+        index(
             "ix_files_unreviewed",
             *("outcome", "corrected_to", "reason", "prediction", "confidence"),
             where=IS_UNREVIEWED,
         ),
-        _index("ix_files_failed", "outcome", "reason", "seen_at", where=IS_FAILED),
-        _index(
+        index("ix_files_failed", "outcome", "reason", "seen_at", where=IS_FAILED),
+        index(
             "ix_files_corrected",
             *("model", "model_sha256", "verdict", "reason", "prediction", "corrected_to"),
             where=IS_CORRECTED,
         ),
-        _index("ix_files_confidence", "confidence", where="confidence IS NOT NULL"),
-        _index("ix_files_name", "name"),
-        _index("ix_files_seen_at", "seen_at"),
-        _index("ix_files_folder", "source", where=IS_BELOW, postgresql_using="hash"),
-        _index("ix_files_taken_at", "taken_at", where="taken_at IS NOT NULL"),
-        _index("ix_files_unread", "bytes", where=IS_UNREAD),
-        _index("ix_files_reviewed_at", "reviewed_at", where="reviewed_at IS NOT NULL"),
-        _index("ix_files_given_up", "changed_at", where=IS_GIVEN_UP),
-        _index("ix_files_keyword_due", "id", where=IS_KEYWORD_DUE),
-        _index("ix_files_duplicate_of", "duplicate_of", where="duplicate_of IS NOT NULL"),
+        index("ix_files_confidence", "confidence", where="confidence IS NOT NULL"),
+        index("ix_files_name", "name"),
+        index("ix_files_seen_at", "seen_at"),
+        index("ix_files_folder", "source", where=IS_BELOW, postgresql_using="hash"),
+        index("ix_files_taken_at", "taken_at", where="taken_at IS NOT NULL"),
+        index("ix_files_unread", "bytes", where=IS_UNREAD),
+        index("ix_files_reviewed_at", "reviewed_at", where="reviewed_at IS NOT NULL"),
+        index("ix_files_given_up", "changed_at", where=IS_GIVEN_UP),
+        index("ix_files_keyword_due", "id", where=IS_KEYWORD_DUE),
+        index("ix_files_duplicate_of", "duplicate_of", where="duplicate_of IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )
 
@@ -203,10 +199,10 @@ class MoveRow(Base):
 
     __table_args__ = (
         CheckConstraint(f"kind IN {get_args(MoveKind)}", name="ck_moves_kind"),
-        _index("ix_moves_pending", "file_id", where=IS_PENDING, unique=True),
-        _index("ix_moves_file_id", "file_id"),
-        _index("ix_moves_undoes", "undoes", where="undoes IS NOT NULL"),
-        _index("ix_moves_done_at", "done_at"),
+        index("ix_moves_pending", "file_id", where=IS_PENDING, unique=True),
+        index("ix_moves_file_id", "file_id"),
+        index("ix_moves_undoes", "undoes", where="undoes IS NOT NULL"),
+        index("ix_moves_done_at", "done_at"),
         {"sqlite_autoincrement": True},
     )
 
@@ -236,8 +232,8 @@ class SpotCheckRow(Base):
     correct: Mapped[bool | None] = mapped_column(Boolean)
 
     __table_args__ = (
-        _index("ix_spot_checks_file_id", "file_id"),
-        _index("ix_spot_checks_answered_at", "answered_at", where="answered_at IS NOT NULL"),
+        index("ix_spot_checks_file_id", "file_id"),
+        index("ix_spot_checks_answered_at", "answered_at", where="answered_at IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )
 
@@ -251,48 +247,6 @@ class ReportRow(Base):
     written_at: Mapped[dt.datetime] = mapped_column(UtcTime)
     waiting: Mapped[int] = mapped_column(Integer)
 
-
-results = Table(
-    "results",
-    MetaData(),  # separate, so that the view is not created as a table
-    Column("id", ROW_ID, primary_key=True),
-    Column("name", Text),
-    Column("inbox", Text),
-    Column("source_path", Text),
-    Column("path", Text),
-    Column("state", Text),
-    Column("outcome", Text),
-    Column("prediction", Text),
-    Column("confidence", Double),
-    Column("reason", Text),
-    Column("scores", JSON),
-    Column("sha256", Text),
-    Column("bytes", BigInteger),
-    Column("format", Text),
-    Column("width", BigInteger),
-    Column("height", BigInteger),
-    Column("taken_at", Text),
-    Column("model", Text),
-    Column("model_sha256", Text),
-    Column("duplicate_of", ROW_ID),
-    Column("corrected_to", Text),
-    Column("seen_at", UtcTime),
-    Column("decided_at", UtcTime),
-    Column("filed_at", UtcTime),
-    Column("reviewed_by", Text),
-    Column("reviewed_at", UtcTime),
-    Column("removed_at", UtcTime),
-    Column("brightness", Double),
-    Column("companions", JSON),
-    Column("taken_from", Text),
-    Column("action", Text),
-)
-"""The view: one row for each file that arrived, with names in their readable form.
-
-It omits files that vanished before the worker took them, and rows that ended because their file arrived again
-or another took its place. `outcome` is NULL while a file waits in the spool, and after an undo has put it
-back into its inbox.
-"""
 
 files = cast(Table, FileRow.__table__)
 moves = cast(Table, MoveRow.__table__)

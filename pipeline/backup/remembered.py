@@ -17,7 +17,7 @@ from pipeline.learning import versions
 from pipeline.learning.diary import FILE_NAME as DIARY
 from pipeline.learning.record import DamagedRecord, Record
 
-SINGLE = ("own_threshold.json", "drift.json", "signed_out.json")
+SINGLE = ("worker.json", "own_threshold.json", "drift.json", "signed_out.json")
 OF_MODEL = (versions.IN_FORCE, versions.LAST, DIARY)
 
 

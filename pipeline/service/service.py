@@ -9,13 +9,12 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-from db.connection.engine import reserved
 from pipeline.alerts.alerts import Alerts
 from pipeline.by_hand.follower import Follower
 from pipeline.classifier.client import Classifier
 from pipeline.classifier.configured_model import load_bundle, load_in_force, outcome_folders
 from pipeline.errors import translated
-from pipeline.files.permissions import exposed, limited, own_mode
+from pipeline.files.permissions import exposed, limited
 from pipeline.learning.nightly import Learning
 from pipeline.office import packages
 from pipeline.relocate.marker import refuse_moved
@@ -29,6 +28,7 @@ from pipeline.service.worker_run import WorkerRun
 from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import counters
+from pipeline.worker.identity import this_worker
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
 from pipeline.worker.startup import (
@@ -73,12 +73,12 @@ def run(
         bundle = first[1] if first else load_bundle(settings)
         engine = open_when_possible(settings, watchdog, once)
         stack.callback(engine.dispose)
-        stack.enter_context(reserved(engine, own_mode(0o644)))
-        refuse_unfollowed(engine, settings)
-        refuse_bare_mount(settings, bundle, engine)
+        own = stack.enter_context(this_worker(engine, settings))
+        refuse_unfollowed(own, settings)
+        refuse_bare_mount(settings, bundle, own)
         measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
         probe_folders(settings, bundle)
-        finish_moves(engine, settings)
+        finish_moves(own, settings)
         for note in (*exposed(settings), *packages.notes(settings)):
             log.warning("%s", note)
         stack.enter_context(beside or nullcontext())
@@ -87,12 +87,12 @@ def run(
         assert model
         follower = None
         if settings.watch.sorted:
-            follower = Follower(engine, settings, bundle.folders, lost=lambda: worker.in_flight.missing_files)
+            follower = Follower(own, settings, bundle.folders, lost=lambda: worker.in_flight.missing_files)
         labels = follower.labels if follower else None
         change = model_change(settings, engine, switch, labels) if switch else None
         counted = counters.resumed(settings.state / counters.FILE_NAME, outcome_folders(bundle))
         worker = Worker(
-            settings, bundle, engine, model, change_model=change, on_filed=on_filed, counters=counted
+            settings, bundle, own, model, change_model=change, on_filed=on_filed, counters=counted
         )
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
         housekeeping = Housekeeping.of(settings, engine, config)

@@ -20,7 +20,7 @@ from models import plain_yaml, regular_files
 from pipeline.errors import SettingsError
 from pipeline.settings import overlapping_folders
 from pipeline.settings.messages import explain, inbox_of, siblings
-from pipeline.settings.ranges import FilingAction, Folder, ModelName, Words
+from pipeline.settings.ranges import FilingAction, Folder, ModelName, Words, WorkerName
 from pipeline.settings.sections import (
     HIDDEN,
     BackupSettings,
@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     state: Folder = Path("state")
     reports: Folder = Path("reports")
     database: Words | None = None
+    worker: WorkerName | None = None
     model: ModelName = "cats_dogs"
     engine: EngineKind = "auto"
     filing: FilingSettings = FilingSettings()

@@ -192,6 +192,9 @@ def _web_url(url: str) -> str:
 Words = Annotated[str, AfterValidator(_without_control)]
 """Text of a setting."""
 
+WorkerName = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""The name of a worker."""
+
 ModelName = Annotated[str, AfterValidator(_model)]
 """The name or the path of a model."""
 

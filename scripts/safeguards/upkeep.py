@@ -81,7 +81,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a worker whose rows have not followed a move", "pipeline/service/service.py",
-        "        refuse_unfollowed(engine, settings)\n",
+        "        refuse_unfollowed(own, settings)\n",
         "",
         (), ("pipeline/relocate/test_relocate.py::test_a_worker_whose_rows_have_not_followed_refuses_to_start",),
     ),

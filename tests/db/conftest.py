@@ -119,7 +119,9 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     else:
         engine = open_database(request.getfixturevalue("postgres_made"))
         with writing(engine) as connection:
-            connection.exec_driver_sql("TRUNCATE files, moves, reports, spot_checks RESTART IDENTITY")
+            filled = "files, moves, reports, requests, spot_checks, backfill_loads, workers"
+            connection.exec_driver_sql(f"TRUNCATE {filled} RESTART IDENTITY")
+            connection.exec_driver_sql("INSERT INTO workers (name) VALUES (NULL)")
     yield engine
     engine.dispose()
 

@@ -13,7 +13,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from db.schema.tables import IMPORTED, State, files, moves, reports, results, spot_checks
+from db.schema.results_view import results
+from db.schema.tables import IMPORTED, State, files, moves, reports, spot_checks
+from db.schema.worker_tables import backfill_loads, requests, workers
 from models import plain_yaml
 from pipeline.classifier.client import LossReason
 from pipeline.decision import Doubt
@@ -122,7 +124,7 @@ def test_every_column_of_results_is_explained() -> None:
     assert names_in_first_cells(page) == {column.name for column in results.c}
 
 
-@pytest.mark.parametrize("table", [files, moves, spot_checks, reports])
+@pytest.mark.parametrize("table", [files, moves, spot_checks, reports, workers, requests, backfill_loads])
 def test_every_column_of_the_tables_is_explained(table: Any) -> None:
     page = read("docs/database.md")
     own = page.split(f"**`{table.name}`**", 1)[1].split("\n**`", 1)[0]

@@ -26,7 +26,8 @@ from db.connection.errors import DatabaseUnavailable
 from db.ledger.ledger import Ledger
 from db.migrations import REVISIONS
 from db.queries import listing
-from db.schema.tables import Base, files, moves, results
+from db.schema.results_view import results
+from db.schema.tables import Base, files, moves
 from tests.db.conftest import NOON, SPOOL
 from tests.support.old_database import make_old
 
@@ -38,6 +39,7 @@ PROMISED = [
     "scores", "sha256", "bytes", "format", "width", "height", "taken_at", "model", "model_sha256",
     "duplicate_of", "corrected_to", "seen_at", "decided_at", "filed_at", "reviewed_by", "reviewed_at",
     "removed_at", "brightness", "companions", "taken_from", "action",
+    "worker",
 ]  # fmt: skip
 
 

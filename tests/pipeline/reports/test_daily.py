@@ -19,7 +19,8 @@ from sqlalchemy import Engine, insert, select, update
 
 from db.connection.engine import open_database, reading, writing
 from db.queries.listing import written_reports
-from db.schema.tables import FileRow, ReportRow, results
+from db.schema.results_view import results
+from db.schema.tables import FileRow, ReportRow
 from pipeline.reports import daily
 from pipeline.reports.daily import Reporter
 

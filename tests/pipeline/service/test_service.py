@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db.connection.engine import DatabaseUnavailable, open_database
+from db.connection.engine import DatabaseUnavailable, open_database, reserved
 from pipeline.corrections.correct_undo_retry import moves_lock
 from pipeline.errors import DatabaseError, LockError, ModelError, PawsortError
 from pipeline.service import reporting, service, worker_run
@@ -144,7 +144,7 @@ def test_another_worker_on_the_same_database_is_refused(settings: Settings, tmp_
     shared = f"database: sqlite:///{settings.state / 'pawsort.db'}\n"
     (other / "config.yaml").write_text(shared + SETTINGS, encoding="utf-8")
     engine = open_database(settings.database_url)
-    with service.reserved(engine), pytest.raises(LockError, match="another worker uses the database"):
+    with reserved(engine), pytest.raises(LockError, match="another worker uses the database"):
         once(config.load(other / "config.yaml"))
     engine.dispose()
 

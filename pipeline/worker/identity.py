@@ -1,0 +1,115 @@
+"""Who this worker is: its name in a database that may have many, and the token of its state folder.
+
+Both are in `state/worker.json`, so that a machine whose host name changes stays who it is, and
+another machine of the same name is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Engine
+
+from db.connection.engine import Mode, owned_by, reserved
+from db.ledger import workers as ledger
+from db.queries.workers import all_workers
+from db.schema.worker_tables import FIRST
+from models import regular_files
+from pipeline.errors import SettingsError
+from pipeline.files.permissions import own_mode
+from pipeline.files.replace_file import replace_file
+from pipeline.settings.config import Settings
+
+FILE_NAME = "worker.json"
+
+
+class Identity(NamedTuple):
+    """The name of a worker, and the token of its state folder."""
+
+    name: str
+    token: str
+
+
+def identity(settings: Settings) -> Identity:
+    """Return who the worker of these settings is, and remember it in the state folder.
+
+    The name is `settings.worker`, else the one remembered, else the host's. Raises SettingsError, OSError.
+    """
+    known = remembered(settings.state)
+    name = settings.worker or (known and known.name) or socket.gethostname() or "worker"
+    found = Identity(name, known.token if known else secrets.token_hex(16))
+    if found != known:
+        replace_file(settings.state / FILE_NAME, [json.dumps(found._asdict()).encode()])
+    return found
+
+
+def remembered(state: Path) -> Identity | None:
+    """Return who the worker of a state folder is, None before its first start.
+
+    Raises SettingsError, OSError.
+    """
+    path = state / FILE_NAME
+    try:
+        said = json.loads(regular_files.read_text(path))
+        return Identity(str(said["name"]), str(said["token"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{path} does not say which worker this is ({error}). Put back the copy of a backup; without "
+            "one, delete it and start with `pawsort workers --take-over NAME`"
+        ) from error
+
+
+@contextmanager
+def this_worker(engine: Engine, settings: Settings) -> Iterator[Engine]:
+    """Be the worker of these settings until the block ends; open what it owns.
+
+    Raises DatabaseReserved if it runs already or its name is another's, DatabaseError, SettingsError,
+    OSError.
+    """
+    name, token = identity(settings)
+    id = ledger.register(engine, name, token)
+    with _opened(engine, id, "worker") as own, reserved(own, own_mode(0o644)):
+        ledger.started(engine, id, name, token, datetime.now(UTC))
+        yield own
+        ledger.stopped(engine, id, datetime.now(UTC))
+
+
+@contextmanager
+def own_rows(engine: Engine, settings: Settings, mode: Mode) -> Iterator[Engine]:
+    """Open what the worker of these settings owns, for a command beside it.
+
+    It sees no file at all before its worker has started once. Raises DatabaseError, SettingsError, OSError.
+    """
+    with _opened(engine, own_id(engine, settings), mode) as own:
+        yield own
+
+
+def own_id(engine: Engine, settings: Settings) -> int:
+    """Return the id of the worker of these settings, 0 if it never started.
+
+    Raises DatabaseError, SettingsError, OSError.
+    """
+    if engine.dialect.name == "sqlite":
+        return FIRST
+    known = remembered(settings.state)
+    mine = (worker.id for worker in all_workers(engine) if known and worker.token == known.token)
+    return next(mine, 0)
+
+
+@contextmanager
+def _opened(engine: Engine, id: int, mode: Mode) -> Iterator[Engine]:
+    own = owned_by(engine, id, mode)
+    try:
+        yield own
+    finally:
+        if own is not engine:
+            own.dispose()

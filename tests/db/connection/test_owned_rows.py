@@ -1,0 +1,98 @@
+"""An engine of one worker on PostgreSQL: it sees and makes rows of its own files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, select
+
+from db.connection.engine import DatabaseReserved, owned_by, reading, reserved
+from db.ledger import workers
+from db.ledger.ledger import Ledger, LedgerError
+from db.queries import listing
+from db.queries.workers import all_workers
+from db.schema.tables import files
+from tests.db.conftest import NOON, SPOOL, claim, filed, later, verdict
+
+
+@pytest.fixture
+def server(engine: Engine) -> Engine:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one worker")
+    return engine
+
+
+@pytest.fixture
+def two(server: Engine) -> Iterator[tuple[Engine, Engine]]:
+    ids = [workers.register(server, name, name * 8) for name in ("ann", "bob")]
+    owned = [owned_by(server, id) for id in ids]
+    yield owned[0], owned[1]
+    for engine in owned:
+        engine.dispose()
+
+
+def test_rows_of_another_are_neither_seen_nor_changed(two: tuple[Engine, Engine], server: Engine) -> None:
+    ann, bob = (Ledger(engine, SPOOL) for engine in two)
+    mine, other = filed(ann), filed(bob)  # the same path, dev and inode
+    assert [entry.id for entry in ann.entries([mine, other])] == [mine]
+    with pytest.raises(LedgerError, match="0 of 1"):
+        ann.relocate({other: b"/elsewhere"}, NOON)
+    with pytest.raises(LedgerError):
+        ann.begin_move(other, "correct", b"/x", "dogs", "dog", "ann", NOON)
+    rows = [(row["id"], row["worker"]) for row in listing.results(server, listing.ResultFilter())]
+    assert sorted(rows) == [(mine, "ann"), (other, "bob")]
+
+
+def test_unfinished_files_and_moves_are_those_of_the_worker(two: tuple[Engine, Engine]) -> None:
+    ann, bob = (Ledger(engine, SPOOL) for engine in two)
+    [ticket] = ann.claim([claim()], NOON)
+    assert bob.unfinished() == []
+    ann.decide([verdict(ticket.id)], later(1))
+    ann.file([ticket.id], later(2))
+    move = ann.begin_move(ticket.id, "correct", b"/sorted/dogs/a.jpg", "dogs", "dog", "ann", later(3))
+    assert bob.pending_moves() == []
+    assert [found.id for found in ann.pending_moves()] == [move.id]
+    with pytest.raises(LedgerError):
+        bob.finish_move(move.id, later(4))
+    ann.finish_move(move.id, later(4))
+    assert bob.moves(ticket.id) == []
+
+
+def test_a_session_that_only_reads_sees_its_own_rows(two: tuple[Engine, Engine], server: Engine) -> None:
+    filed(Ledger(two[0], SPOOL))
+    reader = owned_by(server, 2, "read")
+    with reading(reader) as connection:
+        assert connection.execute(select(files.c.id)).all() == []
+        assert connection.exec_driver_sql("SHOW default_transaction_read_only").scalar() == "on"
+    reader.dispose()
+
+
+def test_two_workers_hold_their_locks_at_once_and_one_of_them_not_twice(
+    two: tuple[Engine, Engine], server: Engine
+) -> None:
+    again = owned_by(server, 1)
+    with reserved(two[0]), reserved(two[1]), pytest.raises(DatabaseReserved, match="same name"):
+        reserved(again).__enter__()
+    again.dispose()
+
+
+def test_the_first_worker_gets_the_rows_of_before_and_a_name_stays_its_owners(server: Engine) -> None:
+    old = filed(Ledger(server, SPOOL))
+    assert workers.register(server, "ann", "a" * 32) == 1
+    assert workers.register(server, "bob", "b" * 32) == 2
+    assert workers.register(server, "carl", "a" * 32) == 1  # renamed
+    with pytest.raises(DatabaseReserved, match="take-over bob"):
+        workers.register(server, "bob", "c" * 32)
+    assert workers.register(server, "bob", "c" * 32, take_over=True) == 2
+    assert [worker.name for worker in all_workers(server)] == ["carl", "bob"]
+    owned = owned_by(server, 1)
+    assert [entry.id for entry in Ledger(owned, SPOOL).entries([old])] == [old]
+    owned.dispose()
+
+
+def test_a_worker_that_has_files_takes_over_no_others(server: Engine) -> None:
+    workers.register(server, "ann", "a" * 32)
+    workers.register(server, "bob", "b" * 32)
+    with pytest.raises(DatabaseReserved):
+        workers.register(server, "bob", "a" * 32, take_over=True)
