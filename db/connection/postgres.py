@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from db.connection.errors import DatabaseReserved, translated
+from db.connection.errors import DatabaseReserved
+from db.connection.session_locks import SessionLocks
 from db.schema.worker_tables import FIRST
 
 # Without these, a lost connection would block the worker until TCP gives up.
@@ -88,12 +88,11 @@ class _Reservation:
     """The advisory lock of a worker on the database at `where`; it ends with its session."""
 
     def __init__(self, engine: Engine, where: str) -> None:
-        self._engine = engine
-        self._key = _WORKERS, engine.get_execution_options().get(OWNER, FIRST)
+        key = _WORKERS, engine.get_execution_options().get(OWNER, FIRST)
+        self._locks = SessionLocks(engine, key)
         self._where = where
-        self._session: Connection | None = None
         self._checked = time.monotonic()
-        self._take()
+        self._refuse_another(self._locks.take())
 
     def check(self) -> None:
         """Take the lock again if the server has ended its session; asked about each CHECK_SECONDS.
@@ -102,40 +101,15 @@ class _Reservation:
         """
         if time.monotonic() < self._checked + CHECK_SECONDS:
             return
-        if not self._is_alive():
-            self.free()
-            self._take()
+        self._refuse_another(self._locks.hold())
         self._checked = time.monotonic()
 
     def free(self) -> None:
         """Free the lock."""
-        session, self._session = self._session, None
-        if session is None:
-            return
-        # Freed here, since a server frees it only some time after the session has ended.
-        with suppress(SQLAlchemyError):  # the session may have ended
-            session.execute(select(func.pg_advisory_unlock(*self._key)))
-            session.commit()
-        session.invalidate()  # else the pool would keep the session
-        session.close()
+        self._locks.free()
 
-    def _is_alive(self) -> bool:
-        if self._session is None:
-            return False
-        try:
-            self._session.execute(select(1))
-            self._session.commit()
-        except DBAPIError:
-            return False
-        return True
-
-    def _take(self) -> None:
-        with translated(self._where):
-            self._session = self._engine.connect()
-            is_locked = self._session.scalar(select(func.pg_try_advisory_lock(*self._key)))
-            self._session.commit()
-        if not is_locked:
-            self.free()
+    def _refuse_another(self, is_held: bool) -> None:
+        if not is_held:
             raise DatabaseReserved(
                 f"another worker uses the database {self._where} under the same name; stop it first"
             )

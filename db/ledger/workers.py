@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, func, insert, select, update
 
 from db.connection.engine import writing
 from db.connection.errors import DatabaseReserved
@@ -43,20 +43,36 @@ def register(engine: Engine, name: str, token: str, *, take_over: bool = False) 
 
 
 def started(engine: Engine, id: int, name: str, token: str, at: datetime) -> None:
-    """Record that a worker starts, which holds the lock of its id."""
-    values = {"name": name, "token": token, "started_at": at, "stopped_at": None}
+    """Record that a worker starts, which holds the lock of its id; `at` counts on SQLite alone."""
+    values = {"name": name, "token": token, "started_at": _now(engine, at), "stopped_at": None}
     with writing(engine) as connection:
         connection.execute(update(workers).where(workers.c.id == id).values(values))
 
 
-def beat(engine: Engine, id: int, at: datetime, heartbeat: Mapping[str, Any], address: str | None) -> None:
-    """Record a sign of life of a worker, with its heartbeat and the address of its pages."""
+def beat(engine: Engine, id: int, heartbeat: Mapping[str, Any], address: str | None) -> None:
+    """Record a sign of life of a worker on a server, with its heartbeat and the address of its pages."""
+    values = {"beat_at": func.now(), "heartbeat": dict(heartbeat), "address": address}
     with writing(engine) as connection:
-        alive = update(workers).where(workers.c.id == id)
-        connection.execute(alive.values(beat_at=at, heartbeat=dict(heartbeat), address=address))
+        connection.execute(update(workers).where(workers.c.id == id).values(values))
 
 
 def stopped(engine: Engine, id: int, at: datetime) -> None:
-    """Record that a worker has ended in order."""
+    """Record that a worker has ended in order; `at` counts on SQLite alone."""
     with writing(engine) as connection:
-        connection.execute(update(workers).where(workers.c.id == id).values(stopped_at=at))
+        ended = update(workers).where(workers.c.id == id)
+        connection.execute(ended.values(stopped_at=_now(engine, at)))
+
+
+def say_silent(engine: Engine, ids: Collection[int]) -> None:
+    """Record that it was said of these workers that they are silent, and of no others. Server only."""
+    said = workers.c.id.in_(ids)
+    known = workers.c.silence_said_at.is_not(None)
+    with writing(engine) as connection:
+        new = update(workers).where(said, ~known)
+        connection.execute(new.values(silence_said_at=func.now()))
+        connection.execute(update(workers).where(~said, known).values(silence_said_at=None))
+
+
+def _now(engine: Engine, at: datetime) -> Any:
+    """Return the server's time, since the clocks of machines differ; on SQLite `at`."""
+    return at if engine.dialect.name == "sqlite" else func.now()

@@ -22,7 +22,9 @@ class WorkerRow(Base):
 
     `token` is that of its state folder, so that another machine of the same name is refused. `address` is
     that of its pages, `heartbeat` what `state/heartbeat.json` has, both as of `beat_at`; on SQLite, which
-    has one worker, only the name is written. `stopped_at` is set when it ended in order.
+    has one worker, only the name is written. `stopped_at` is set when it ended in order. On a server all
+    moments are by its clock. `silence_said_at` is when an alert said that it is silent, until another says
+    that this is over.
     """
 
     __tablename__ = "workers"
@@ -35,6 +37,7 @@ class WorkerRow(Base):
     stopped_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
     address: Mapped[str | None] = mapped_column(Words)
     heartbeat: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    silence_said_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
 
     __table_args__ = (index("ix_workers_name", "name", unique=True),)
 

@@ -17,6 +17,8 @@ FOR: dict[Event, timedelta] = {
     "disk_low": timedelta(minutes=1),
     "report_failed": timedelta(minutes=10),
     "backup_failed": timedelta(minutes=10),
+    # Once a database answers again, each worker gives its sign of life within seconds.
+    "worker_silent": timedelta(seconds=30),
 }
 """How long a condition must last until it is said; at once, if not listed."""
 

@@ -20,6 +20,7 @@ from pipeline.alerts.memory import Memory, Remembered
 from pipeline.alerts.message import Message, of_reports
 from pipeline.alerts.quiet_hours import QuietHours
 from pipeline.alerts.sender import Sender
+from pipeline.alerts.silences import NONE_WATCHED, Silences, said, take_over
 from pipeline.errors import DatabaseError, ModelError
 from pipeline.settings.config import Settings
 from pipeline.worker import heartbeat
@@ -74,6 +75,7 @@ class Alerts:
         ended_at = _unclean_end(settings) if self._is_wanted else None
         self._measuring = Measuring(settings.sorted, settings.state, monotonic(), ended_at)
         self._reports: deque[DayReport] = deque()
+        self._silences = Silences()
 
     def __enter__(self) -> Self:
         """Start the sender, if there is anything to send it to."""
@@ -96,11 +98,16 @@ class Alerts:
             log.exception("alerts: unexpected error")
 
     def follow(
-        self, beat: Heartbeat, outcomes: Mapping[str, int], restarts: int, refusals: Sequence[str]
+        self,
+        beat: Heartbeat,
+        outcomes: Mapping[str, int],
+        restarts: int,
+        refusals: Sequence[str],
+        silences: Silences = NONE_WATCHED,
     ) -> None:
         """Take a heartbeat of the worker, and counts that only grow: files by outcome, restarts of children.
 
-        `refusals` say which folders in `sorted` take no files.
+        `refusals` say which folders in `sorted` take no files, `silences` which other workers are silent.
         """
         if not self._is_wanted or beat.state in ("stopping", "stopped"):
             return
@@ -110,9 +117,15 @@ class Alerts:
         try:
             measured = self._measuring.measure(outcomes, restarts, tuple(refusals), seconds)
             found = conditions(beat, measured, self._active.keys)
-            self._say([*found, *self._refused_before(beat)])
+            self._watch(silences)
+            self._say([*found, *silences.conditions, *self._refused_before(beat)])
         except Exception:  # an alert that fails must not stop the worker
             log.exception("alerts: unexpected error")
+
+    @property
+    def silences_said(self) -> frozenset[str] | None:
+        """The workers of which an alert says that they are silent; None if this one does not watch others."""
+        return said(self._active) if self._is_wanted and self._silences.watches else None
 
     def reports_written(self, *reports: DayReport) -> None:
         """Note reports that were written, in any thread; the next heartbeat says so."""
@@ -127,6 +140,11 @@ class Alerts:
         for message in self._quiet.let_through(messages, now, at_once=failed):
             self.sender.put(message)
         self._remember()
+
+    def _watch(self, silences: Silences) -> None:
+        if not (silences.watches and self._silences.watches):
+            take_over(self._active, silences)
+        self._silences = silences
 
     def _of_reports(self, now: datetime) -> list[Message]:
         """Return the message of finished days that were not said before: others were only written again."""

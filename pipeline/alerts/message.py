@@ -30,6 +30,7 @@ _BEGUN: dict[str, str] = {
     "report_failed": "reports cannot be written",
     "backup_failed": "no backup can be made",
     "back": "the worker is back",
+    "worker_silent": "a worker is silent",
     "report": "a report was written",
     CRASH_LOOP: "the classifier crashes with every photo",
     REFUSED_VERSION: "a version of the model is refused",
@@ -46,11 +47,12 @@ _OVER: dict[str, str] = {
     "drift": "photos are as usual again",
     "report_failed": "reports are written again",
     "backup_failed": "backups are made again",
+    "worker_silent": "the worker gives signs of life again",
     CRASH_LOOP: "the classifier works again",
     REFUSED_VERSION: "the version in force is at work",
 }
 
-_FAILURES = {"paused", "folder_gone", "refused", CRASH_LOOP}
+_FAILURES = {"paused", "folder_gone", "refused", "worker_silent", CRASH_LOOP}
 """Events, or keys, with which no photo, or not all, are filed."""
 
 

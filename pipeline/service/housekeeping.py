@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from pipeline.backup.scheduled import BackupWriter
 from pipeline.nightly.schedule import Schedule
 from pipeline.retention.keeper import NightlyKeeper
+from pipeline.service.shared_ledger import OnReporter, SharedLedger
 from pipeline.settings.config import Settings
 
 
@@ -21,13 +22,19 @@ class Housekeeping:
         self._schedules = schedules
 
     @classmethod
-    def of(cls, settings: Settings, engine: Engine, config: Path | None) -> Housekeeping:
-        """Return what the settings ask for; without their file, `config`, there are no backups."""
+    def of(
+        cls, settings: Settings, engine: Engine, config: Path | None, shared: SharedLedger
+    ) -> Housekeeping:
+        """Return what the settings ask for; without their file, `config`, there are no backups.
+
+        The database is backed up by the worker that reports, and each deletes what is its own.
+        """
         found: dict[str, Schedule] = {}
         zone = settings.report.zone
         if settings.backup.at and config is not None:
             at = time.fromisoformat(settings.backup.at)
-            found["backup"] = Schedule(BackupWriter(settings, config, at), at, zone, "backup")
+            work = OnReporter(BackupWriter(settings, config, at), shared)
+            found["backup"] = Schedule(work, at, zone, "backup")
         keep = settings.keep
         if any(days is not None for days in (keep.reports_days, keep.rows_days, keep.failed_days)):
             at = time.fromisoformat(settings.report.at)

@@ -23,12 +23,13 @@ from pipeline.service.database_start import another_start, open_when_possible
 from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.notify_socket import NotifySocket
 from pipeline.service.reporting import report_so_far, reporter
+from pipeline.service.shared_ledger import SharedLedger
 from pipeline.service.watchdog import Watchdog
 from pipeline.service.worker_run import WorkerRun
 from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import counters
-from pipeline.worker.identity import this_worker
+from pipeline.worker.identity import own_id, this_worker
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
 from pipeline.worker.startup import (
@@ -81,6 +82,8 @@ def run(
         finish_moves(own, settings)
         for note in (*exposed(settings), *packages.notes(settings)):
             log.warning("%s", note)
+        shared = SharedLedger(engine, own_id(engine, settings), settings.web.address)
+        stack.enter_context(shared.shared())
         stack.enter_context(beside or nullcontext())
         switch = model_switch(settings, engine, *first) if first else None
         model = switch or classifier
@@ -95,10 +98,10 @@ def run(
             settings, bundle, own, model, change_model=change, on_filed=on_filed, counters=counted
         )
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
-        housekeeping = Housekeeping.of(settings, engine, config)
-        beside_it = learning, alerts, follower, housekeeping, watchdog
+        housekeeping = Housekeeping.of(settings, engine, config, shared)
+        beside_it = learning, alerts, follower, housekeeping, watchdog, shared
         code = WorkerRun(settings, worker, model, switch, engine, *beside_it).live(once)
-        if once:
+        if once and shared.reports:
             report_so_far(reporter(settings, engine, worker.bundle, alerts.reports_written))
         return code
 

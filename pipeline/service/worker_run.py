@@ -28,6 +28,7 @@ from pipeline.nightly.schedule import Schedule
 from pipeline.processes import collect_signals
 from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.reporting import WorkersReporter
+from pipeline.service.shared_ledger import OnReporter, SharedLedger
 from pipeline.service.watchdog import Watchdog
 from pipeline.settings.config import Settings
 from pipeline.worker import counters, heartbeat
@@ -54,7 +55,9 @@ class WorkerRun:
         follower: Follower | None,
         housekeeping: Housekeeping,
         watchdog: Watchdog,
+        shared: SharedLedger,
     ) -> None:
+        self._shared = shared
         self._housekeeping = housekeeping
         self._watchdog = watchdog
         self._follower = follower
@@ -66,7 +69,7 @@ class WorkerRun:
         self._learning = learning
         self._alerts = alerts
         self._keywords = KeywordStep(engine, settings.filing.xmp, lambda: moves_lock(settings, 0.0))
-        reports = WorkersReporter(settings, engine, worker, alerts.reports_written)
+        reports = OnReporter(WorkersReporter(settings, engine, worker, alerts.reports_written), shared)
         at, zone = time.fromisoformat(settings.report.at), settings.report.zone
         self._reports = Schedule(reports, at, zone, "reports")
         self._nightly = (self._reports, learning, housekeeping)
@@ -158,7 +161,10 @@ class WorkerRun:
         worker = self._worker
         refusals = worker.in_flight.place.refusals.reasons
         counted = worker.counters
-        self._alerts.follow(beat, counted.filed, counted.classifier_restarts, refusals)
+        self._shared.follow(beat)
+        restarts = counted.classifier_restarts
+        self._alerts.follow(beat, counted.filed, restarts, refusals, self._shared.silences)
+        self._shared.note_said(self._alerts.silences_said)
 
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker
@@ -191,7 +197,7 @@ class WorkerRun:
             last_filed_at=last_at,
             last_file=os.fsdecode(last.source).encode("utf-8", "backslashreplace").decode() if last else None,
             disk_free_bytes=_free_bytes(self._settings.sorted),
-            next_report_at=agenda.next_look(datetime.now(UTC)),
+            next_report_at=agenda.next_look(datetime.now(UTC)) if self._shared.reports else None,
             report_problem=agenda.problem,
             backup_problem=self._housekeeping.problem_of("backup"),
             crash_loop=worker.in_flight.classify.crash_loop,

@@ -40,7 +40,7 @@ EngineKind = Literal["auto", "tensorflow", "openvino", "int8"]
 
 Event = Literal[
     "paused", "folder_gone", "disk_low", "refused", "child_restarts", "failures", "drift", "report_failed",
-    "backup_failed", "back", "report",
+    "backup_failed", "back", "worker_silent", "report",
 ]  # fmt: skip
 """What an alert may be about; `docs/operating.md` has a line for each."""
 
@@ -171,7 +171,10 @@ class ReportSettings(Section):
 
 
 class WebSettings(Section):
-    """Address of the web pages; any other than loopback needs a token."""
+    """Address of the web pages; any other than loopback needs a token.
+
+    `address` is the URL by which other machines with the same database reach these pages.
+    """
 
     host: HostAddress = "127.0.0.1"
     port: int = Field(8420, ge=1, le=65535)
@@ -179,6 +182,7 @@ class WebSettings(Section):
     hosts: tuple[HostName, ...] = ()
     base_path: BasePath = ""
     proxies: tuple[ProxyAddress, ...] = ("127.0.0.1", "::1")
+    address: WebUrl | None = None
 
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Self:

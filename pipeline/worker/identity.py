@@ -7,6 +7,7 @@ another machine of the same name is noticed.
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import socket
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 
 from db.connection.engine import Mode, owned_by, reserved
+from db.connection.errors import DatabaseError
 from db.ledger import workers as ledger
 from db.queries.workers import all_workers
 from db.schema.worker_tables import FIRST
@@ -26,6 +28,8 @@ from pipeline.errors import SettingsError
 from pipeline.files.permissions import own_mode
 from pipeline.files.replace_file import replace_file
 from pipeline.settings.config import Settings
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "worker.json"
 
@@ -80,7 +84,14 @@ def this_worker(engine: Engine, settings: Settings) -> Iterator[Engine]:
     with _opened(engine, id, "worker") as own, reserved(own, own_mode(0o644)):
         ledger.started(engine, id, name, token, datetime.now(UTC))
         yield own
+        _stopped(engine, id)
+
+
+def _stopped(engine: Engine, id: int) -> None:
+    try:
         ledger.stopped(engine, id, datetime.now(UTC))
+    except DatabaseError as error:  # all photos are where their rows say: that it stops is no failure
+        log.warning("others will take this worker for silent, since its end was not recorded: %s", error)
 
 
 @contextmanager

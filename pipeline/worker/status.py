@@ -18,6 +18,7 @@ from pipeline.reports.drift_alarms import DriftState
 from pipeline.settings.config import Settings
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Heartbeat, Liveness
+from pipeline.worker.known_workers import WorkerSeen, seen
 from pipeline.worker.locks import holder
 
 
@@ -27,7 +28,8 @@ class Status:
 
     `problem` is the reason why the files could not be counted, None if they were. `own_threshold` is a text
     on the threshold of `decision.calibration: own`, None without that setting. `drift` are figures out of
-    line, None before the first nightly report; the worker is well all the same.
+    line, None before the first nightly report; the worker is well all the same. `workers` are all that share
+    the database, none on SQLite.
     """
 
     worker: Liveness
@@ -37,6 +39,7 @@ class Status:
     problem: str | None = None
     own_threshold: str | None = None
     drift: DriftState | None = None
+    workers: tuple[WorkerSeen, ...] = ()
 
     @property
     def well(self) -> bool:
@@ -55,6 +58,7 @@ class Status:
             "own_threshold": self.own_threshold,
             "heartbeat": self.beat.as_dict() if self.beat else None,
             "drift": self.drift.as_dict() if self.drift else None,
+            "workers": [worker.as_dict() for worker in self.workers],
         }
 
     def as_text(self) -> str:
@@ -67,6 +71,8 @@ class Status:
         lines += (
             [f"drift      {printable(alarm.sentence)}" for alarm in self.drift.alarms] if self.drift else []
         )
+        if len(self.workers) > 1:
+            lines += [f"worker     {worker.as_line()}" for worker in self.workers]
         if self.problem:
             return "\n".join([*lines, f"database   {printable(self.problem)}"])
         lines += [f"{outcome:10} {count}" for outcome, count in self.counts.items()]
@@ -110,7 +116,8 @@ def read(
     own, drift = own_threshold.described(settings), drift_alarms.read(settings.state)
     if problem:
         return Status(worker, pid, {}, beat, problem, own, drift)
-    return Status(worker, pid, counts_of(engine, count), beat, None, own, drift)
+    counts, workers = counts_of(engine, count), seen(engine, settings.state)
+    return Status(worker, pid, counts, beat, None, own, drift, workers)
 
 
 def counts_of(engine: Engine | None, count: Callable[[Engine], dict[str, int]]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.alerts.alerts import Alerts
+from pipeline.alerts.silences import NONE_WATCHED, Silences
 from pipeline.settings import config
 from pipeline.worker.heartbeat import Heartbeat
 
@@ -104,10 +105,14 @@ class Watched:
 
     def beat(self, **values: Any) -> None:
         """Take a heartbeat of a worker that is well but for these values, and send what is due."""
+        self.beat_with(NONE_WATCHED, **values)
+
+    def beat_with(self, silences: Silences, **values: Any) -> None:
+        """The same, with what the worker sees of others."""
         beat = Heartbeat(
             **{"pid": 1, "started_at": self.now, "at": self.now, "state": "watching", "health": "ok"} | values
         )
-        self.alerts.follow(beat, self.outcomes, self.restarts, self.refusals)
+        self.alerts.follow(beat, self.outcomes, self.restarts, self.refusals, silences)
         while self.alerts.sender.step():
             pass
 

@@ -9,16 +9,19 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 from unittest import mock
 
 from db.connection import engine
+from db.queries import workers
 from pipeline import logs
+from pipeline.alerts import active_alerts
 from pipeline.classifier.client import Classifier, ProcessClassifier
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
-from pipeline.service import service, worker_run
+from pipeline.service import service, shared_ledger, worker_run
 from pipeline.settings import config
 from pipeline.worker import loop
 from pipeline.worker.steps import crash_loop
@@ -55,6 +58,7 @@ class Order(TypedDict, total=False):
     watchdog: float  # seconds that it lets pass without a sign of life
     deadlock: bool  # wait for ever for a lock, once the first file is filed
     crashes: str  # the classifier's process crashes for ever: `idle`, as soon as it is ready, or `at work`
+    silent: float  # seconds without a sign of life in the database after which a worker is silent
     people: int  # no worker, but a user who corrects what it filed; by this seed
 
 
@@ -132,7 +136,20 @@ def _patches(order: Order) -> list[tuple[Any, str, Any]]:
         (loop, "BACKOFF_SECONDS", (order.get("backoff", 0.05),)),
         (engine, "BUSY_SECONDS", order.get("busy", engine.BUSY_SECONDS)),
         *([(crash_loop, "MOST_LOSSES", 2)] if order.get("crashes") else ()),
+        *_quick_silence(order),
         (worker_run, "BEAT_SECONDS", worker_run.BEAT_SECONDS if order.get("once") else 0.05),
+    ]
+
+
+def _quick_silence(order: Order) -> list[tuple[Any, str, Any]]:
+    """Return what makes silences, and alerts of them, a matter of seconds."""
+    if not (seconds := order.get("silent")):
+        return []
+    return [
+        (workers, "SILENT_SECONDS", seconds),
+        (shared_ledger, "BEAT_SECONDS", seconds / 6),
+        (active_alerts, "FOR", {}),
+        (active_alerts, "CLEAR", timedelta(seconds=seconds)),
     ]
 
 

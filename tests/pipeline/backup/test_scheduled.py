@@ -20,6 +20,7 @@ from pipeline.backup.scheduled import BackupWriter, backups_in, before_upgrade, 
 from pipeline.errors import BackupDamagedError, DatabaseError, SettingsError
 from pipeline.service import housekeeping
 from pipeline.service.housekeeping import Housekeeping
+from pipeline.service.shared_ledger import SharedLedger
 from pipeline.settings import config
 from tests.pipeline.cli.conftest import Run, run  # noqa: F401 - a fixture
 from tests.support.installation import Installation, wait
@@ -98,7 +99,9 @@ def test_a_failure_shows_in_the_health_of_the_worker(
     nightly: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     nightly.settings.backups.write_text("a file in its place")
-    keeping = Housekeeping.of(nightly.settings, nightly.engine, nightly.config)
+    keeping = Housekeeping.of(
+        nightly.settings, nightly.engine, nightly.config, SharedLedger(nightly.engine, 1, None)
+    )
     with caplog.at_level(logging.ERROR):
         keeping.start()
         wait(lambda: keeping.notes, "the problem")
@@ -138,7 +141,12 @@ def test_a_full_disk_is_named_by_the_folder_of_the_backups_and_not_by_the_databa
 
 def test_without_a_time_there_is_no_schedule(pawsort: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "Schedule", None)
-    assert Housekeeping.of(pawsort.settings, pawsort.engine, pawsort.config).notes == []
+    assert (
+        Housekeeping.of(
+            pawsort.settings, pawsort.engine, pawsort.config, SharedLedger(pawsort.engine, 1, None)
+        ).notes
+        == []
+    )
 
 
 def test_a_folder_for_backups_may_not_lie_in_an_inbox(pawsort: Installation) -> None:

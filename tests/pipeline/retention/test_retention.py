@@ -22,6 +22,7 @@ from pipeline.retention import keeper as keepers
 from pipeline.retention.keeper import Gone, Keeper, NightlyKeeper
 from pipeline.retention.old_reports import old_reports
 from pipeline.service.housekeeping import Housekeeping
+from pipeline.service.shared_ledger import SharedLedger
 from pipeline.settings import config
 from tests.pipeline.cli.conftest import Run, run  # noqa: F401 - a fixture
 from tests.support.installation import START, Installation
@@ -85,7 +86,10 @@ def test_by_default_nothing_is_deleted_and_nothing_is_scheduled(pawsort: Install
     pawsort.file(b"last.jpg")
     (pawsort.settings.reports / "summary-2020-01-01.csv").write_text("old")
     assert named(keeper(pawsort, LATER + timedelta(days=9_000)).apply()) == ([], [], [])
-    assert Housekeeping.of(pawsort.settings, pawsort.engine, None).notes == []
+    assert (
+        Housekeeping.of(pawsort.settings, pawsort.engine, None, SharedLedger(pawsort.engine, 1, None)).notes
+        == []
+    )
 
 
 # --- reports
