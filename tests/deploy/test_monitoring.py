@@ -17,7 +17,9 @@ import pytest
 import yaml
 
 from pipeline.reports import drift_alarms
+from pipeline.web.metrics import scrape
 from pipeline.worker import counters, heartbeat
+from pipeline.worker.known_workers import WorkerSeen
 from tests.docs.pages import names_in_first_cells, section
 from tests.pipeline.web.conftest import client_of
 from tests.pipeline.web.routes.test_api import beat
@@ -49,7 +51,13 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     seen = heartbeat.read(path)
     assert seen
     replace(seen, last_filed_at=seen.at, next_report_at=seen.at).write(path)
-    with client_of(pawsort) as client:
+    ann = WorkerSeen(
+        name="ann", state="running", is_own=True, reports=True, doing="watching", health="ok", reasons=(),
+        waiting=2, rate_per_second=0.0, idle_seconds=3.5, last_sign_at=seen.at, address=None,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch, client_of(pawsort) as client:
+        workers = ann, replace(ann, name="bob", state="silent", is_own=False, reports=False)
+        patch.setattr(scrape.known_workers, "seen", lambda *_: workers)
         yield client.get("/metrics").text
     pawsort.close()
 

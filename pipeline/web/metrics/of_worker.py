@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from pipeline.reports.drift import RULES
 from pipeline.web.metrics.exposition import Metric, counter, gauge, histogram
 from pipeline.worker.counters import Counters
 from pipeline.worker.heartbeat import Health, Heartbeat, State
+from pipeline.worker.known_workers import WorkerSeen
 from pipeline.worker.status import Status
 
 
@@ -41,6 +42,27 @@ def counted(counters: Counters | None) -> Iterator[Metric]:
     yield histogram(
         "pawsort_filing_duration_seconds", words, seconds.bounds, seconds.counts, round(seconds.sum, 3)
     )
+
+
+def of_all(workers: Sequence[WorkerSeen]) -> Iterator[Metric]:
+    """Yield the workers that share a database; nothing on SQLite, which has one.
+
+    Their last signs of life are ages, since they are times of the server's clock, which may differ from that
+    of Prometheus.
+    """
+    up = [({"worker": each.name}, float(each.state == "running")) for each in workers]
+    yield gauge("pawsort_ledger_worker_up", "1 if the worker of the database gives signs of life.", *up)
+    silent = [({"worker": each.name}, float(each.state == "silent")) for each in workers]
+    words = "1 if the worker gives no sign of life and did not stop in order."
+    yield gauge("pawsort_ledger_worker_silent", words, *silent)
+    words = "Seconds since the last sign of life of the worker, by the clock of the database."
+    ages = [({"worker": each.name}, each.idle_seconds) for each in workers if each.idle_seconds is not None]
+    yield gauge("pawsort_ledger_worker_beat_age_seconds", words, *ages)
+    words = "Files in inboxes and spool of the worker, as it said last."
+    waiting = [({"worker": w.name}, float(w.waiting)) for w in workers if w.waiting is not None]
+    yield gauge("pawsort_ledger_worker_waiting_files", words, *waiting)
+    reports = [({"worker": each.name}, float(each.reports)) for each in workers]
+    yield gauge("pawsort_ledger_worker_reports", "1 for the worker that writes the reports of all.", *reports)
 
 
 def moment(name: str, words: str, seconds: float | None) -> Metric:

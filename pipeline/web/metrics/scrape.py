@@ -27,7 +27,8 @@ from pipeline.web.metrics import of_worker
 from pipeline.web.metrics.bounded_calls import BoundedCalls
 from pipeline.web.metrics.exposition import Metric, Sample, counter, gauge
 from pipeline.web.services.context import AppContext
-from pipeline.worker import counters, status
+from pipeline.worker import counters, known_workers, status
+from pipeline.worker.known_workers import WorkerSeen
 from pipeline.worker.status import Status
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Scraper:
         until = time.monotonic() + MOST_SECONDS
         ledger = self._calls.begin("database", self._count)
         worker = self._calls.begin("worker", self._read_status)
+        others = self._calls.begin("workers", self._see_workers)
         counted = self._calls.begin("counters", lambda: counters.read(settings.state / counters.FILE_NAME))
         reported = self._calls.begin("reports", lambda: _written_at(settings.reports / "latest-summary.csv"))
         reachable = {
@@ -87,6 +89,8 @@ class Scraper:
         yield _build(seen)
         yield from self._of_ledger(_result(ledger, until))
         yield from of_worker.gauges(seen)
+        if workers := _result(others, until):
+            yield from of_worker.of_all(workers)
         yield from of_worker.counted(_result(counted, until))
         yield of_worker.moment(
             "pawsort_last_report_timestamp_seconds", _LAST_REPORT, _result(reported, until)
@@ -106,6 +110,9 @@ class Scraper:
 
     def _read_status(self) -> Status:
         return status.read(self._context.settings, None, "not counted")
+
+    def _see_workers(self) -> tuple[WorkerSeen, ...]:
+        return known_workers.seen(self._context.database.reader(), self._context.settings.state)
 
     def _of_ledger(self, found: LedgerCounts | None) -> Iterator[Metric]:
         yield gauge("pawsort_database_up", "1 if the database answers.", ({}, float(found is not None)))

@@ -22,7 +22,7 @@ from pipeline.web.services import correct_files
 from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.views.charts import columns, legend, series_of
 from pipeline.web.views.rendering import render
-from pipeline.worker import heartbeat
+from pipeline.worker import heartbeat, known_workers
 from pipeline.worker.heartbeat import Heartbeat, Liveness
 from pipeline.worker.locks import holder
 
@@ -81,6 +81,7 @@ def _values(context: AppContext) -> dict[str, Any]:
         "is_new": engine is None,
         "at": datetime.now(UTC),
         "drift": drift_alarms.read(context.settings.state),
+        "workers": known_workers.seen(engine, context.settings.state),
     }
     if engine is None:
         return {
