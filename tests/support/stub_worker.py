@@ -21,6 +21,7 @@ from pipeline.alerts import active_alerts
 from pipeline.classifier.client import Classifier, ProcessClassifier
 from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.errors import PawsortError
+from pipeline.nightly import ticker
 from pipeline.service import service, shared_ledger, worker_run
 from pipeline.settings import config
 from pipeline.worker import loop
@@ -148,6 +149,7 @@ def _quick_silence(order: Order) -> list[tuple[Any, str, Any]]:
     return [
         (workers, "SILENT_SECONDS", seconds),
         (shared_ledger, "BEAT_SECONDS", seconds / 6),
+        (ticker, "INTERVAL_SECONDS", 1),
         (active_alerts, "FOR", {}),
         (active_alerts, "CLEAR", timedelta(seconds=seconds)),
     ]
