@@ -1,4 +1,4 @@
-"""Figures of one day of arrivals, for the report on drift. Raises DatabaseError."""
+"""Figures of one day of arrivals, for the reports. Every function raises DatabaseError."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Engine, and_, func, not_, or_, select
 
 from db.connection.engine import reading
 from db.schema.tables import IMPORTED, files
+from db.schema.worker_tables import workers
 
 _UNCERTAIN, _FAILED = "uncertain", "failed"
 
@@ -124,3 +125,19 @@ def _moments(sums: Iterable[tuple[int, float | None, float | None]]) -> Moments:
         return Moments(0, 0.0, 0.0)
     mean = math.fsum(part[1] for part in parts) / count
     return Moments(count, mean, max(0.0, math.fsum(part[2] for part in parts) / count - mean * mean))
+
+
+def arrived(engine: Engine, start: datetime, end: datetime) -> dict[tuple[str, str], int]:
+    """Count by worker and inbox the rows of `results` with start <= seen_at < end.
+
+    The name of a worker is empty before its first start.
+    """
+    within = files.c.seen_at >= start, files.c.seen_at < end, files.c.state != "vanished"
+    place = files.c.worker_id, files.c.inbox
+    counted = select(*place, func.count()).where(*within).group_by(*place).order_by(*place)
+    with reading(engine) as connection:
+        names = dict(connection.execute(select(workers.c.id, workers.c.name)).all())
+        found: Counter[tuple[str, str]] = Counter()
+        for worker, inbox, count in connection.execute(counted):
+            found[names.get(worker) or "", inbox] += count
+    return dict(found)

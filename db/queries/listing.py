@@ -202,13 +202,6 @@ def report_rows(
     return _chunks(engine, chosen, view.c.id, chunk=chunk, columns=columns)
 
 
-def arrived(engine: Engine, start: datetime, end: datetime) -> dict[str, int]:
-    """Count by inbox the rows of `results` with start <= seen_at < end."""
-    counted = select(view.c.inbox, func.count()).where(view.c.seen_at >= start, view.c.seen_at < end)
-    with reading(engine) as connection:
-        return dict(connection.execute(counted.group_by(view.c.inbox).order_by(view.c.inbox)).all())
-
-
 def written_reports(engine: Engine) -> list[Report]:
     """Return the days whose reports were written, oldest first."""
     with reading(engine) as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.decision import FAILED, UNCERTAIN, shown
 from pipeline.office.messages import OfficeSettings
 from pipeline.office.tables import dicts_of
+from pipeline.reports.summary_rows import by_inbox
 from pipeline.thumbnails.content import below, content_path
 from pipeline.thumbnails.draw_thumbnail import ThumbnailRequest
 
@@ -154,8 +155,8 @@ def _by_outcome(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return found
 
 
-def _by_inbox(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+def _by_inbox(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    for row in rows:
-        found.setdefault(row["inbox"], {})[row["outcome"]] = row["images"]
+    for inbox, row in by_inbox(rows):
+        found.setdefault(inbox, {})[row["outcome"]] = row["images"]
     return found

@@ -1,6 +1,6 @@
 """Write the reports of a day as CSV files for people, spreadsheets and programs.
 
-    reports/summary-YYYY-MM-DD.csv   a row for each inbox and outcome; columns: `summary.COLUMNS`
+    reports/summary-YYYY-MM-DD.csv   a row for each worker, inbox and outcome; columns: `summary.COLUMNS`
     reports/images-YYYY-MM-DD.csv    a row for each image: schema_version, then the columns of `results`
     reports/drift-YYYY-MM-DD.csv     a row for each figure beside what is usual; `drift_report.COLUMNS`
     reports/latest-summary.csv       copies of the newest day's files
@@ -27,6 +27,7 @@ from sqlalchemy import Engine
 
 from db.ledger.report_days import record_report
 from db.queries import listing
+from db.queries.day_figures import arrived as count_arrived
 from pipeline.errors import LockError
 from pipeline.files.exclusive_lock import exclusive
 from pipeline.files.permissions import make_folder
@@ -209,10 +210,10 @@ class Reporter:
         images, summary, drift = self._paths(day)
         builder = SummaryBuilder(self.outcomes)
         start, end = bounds(day, self.zone)
-        before = listing.arrived(self.engine, start, end)
+        before = count_arrived(self.engine, start, end)
         rows = listing.report_rows(self.engine, start, end, CHUNK_ROWS)
         replace_file(images, _image_lines(rows, builder, run.check))
-        arrived = builder.settled(before, listing.arrived(self.engine, start, end))
+        arrived = builder.settled(before, count_arrived(self.engine, start, end))
         frame = builder.frame(day.isoformat(), arrived)
         replace_file(summary, [csv_files.header(frame), csv_files.body(frame)])
         found = run.figures.findings(day, run.check)

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 
 from db.queries import listing
+from db.queries.day_figures import arrived
 from pipeline.files.permissions import make_folder
 from pipeline.files.replace_file import replace_file
 from pipeline.reports import csv_files
@@ -67,11 +68,11 @@ class PeriodReporter:
         make_folder(path.parent)
         start, end = start_of(period.first, self.zone), bounds(period.last, self.zone)[1]
         builder = SummaryBuilder(self.outcomes)
-        before = listing.arrived(self.engine, start, end)
+        before = arrived(self.engine, start, end)
         for rows in listing.report_rows(self.engine, start, end, CHUNK_ROWS, COUNTED):
             check()
             builder.add(with_shown(frame_of(rows, COUNTED), rows))
-        frame = builder.frame(period.name, builder.settled(before, listing.arrived(self.engine, start, end)))
+        frame = builder.frame(period.name, builder.settled(before, arrived(self.engine, start, end)))
         replace_file(path, [csv_files.header(frame), csv_files.body(frame)])
         self._record(period, now)
         return path

@@ -19,6 +19,7 @@ from db.queries import listing
 from pipeline.decision import UNCERTAIN
 from pipeline.errors import PawsortError
 from pipeline.reports.calendar_days import day_of, days_between, last_due
+from pipeline.reports.summary_rows import by_inbox
 from pipeline.web.middleware.conditional import BODILESS, is_fresh
 from pipeline.web.middleware.etags import tag_of
 from pipeline.web.middleware.problems import Problem
@@ -199,10 +200,8 @@ def _short(day: str) -> str:
 def _by_inbox(rows: Sequence[dict[str, str]]) -> dict[str, dict[str, Any]]:
     """Group the rows of a summary by inbox, with numbers parsed."""
     found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        inbox = found.setdefault(
-            row["inbox"], {"arrived": row.get("arrived", ""), "rows": [], "reconciles": True}
-        )
+    for name, row in by_inbox(rows):
+        inbox = found.setdefault(name, {"arrived": row.get("arrived", ""), "rows": [], "reconciles": True})
         inbox["reconciles"] = inbox["reconciles"] and row.get("reconciles") == "true"
         values = {name: _number(value) for name, value in row.items()}
         inbox["rows"].append(values | {"median": _median(values)})

@@ -11,6 +11,7 @@ from db.connection.engine import open_database, reading
 from db.ledger.ledger import Ledger
 from db.ledger.report_days import record_report
 from db.queries import listing
+from db.queries.day_figures import arrived
 from db.queries.listing import ResultFilter
 from tests.db.conftest import NOON, claim, filed, later, verdict
 
@@ -120,7 +121,7 @@ def test_a_day_is_half_open(ledger: Ledger, engine: Engine) -> None:
         filed(ledger, b"%d" % seconds, at=later(seconds), ino=seconds)
     found = [row for chunk in listing.report_rows(engine, NOON, later(10)) for row in chunk]
     assert [row["name"] for row in found] == ["0", "5"]
-    assert listing.arrived(engine, NOON, later(10)) == {"/in": 2}
+    assert arrived(engine, NOON, later(10)) == {("", "/in"): 2}
 
 
 def test_the_first_and_the_last(ledger: Ledger, engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -100,6 +101,9 @@ def test_a_killed_reporter_is_silent_and_replaced_and_said_once_until_it_is_back
     wait(lambda: new.reports() == [f"summary-{day}.csv"], "the missed report")
     [other] = [machine for machine in machines.values() if machine.name not in ("ann", new.name)]
     assert machines["ann"].reports() == other.reports() == []
+    rows = csv.DictReader((new.settings.reports / f"summary-{day}.csv").read_text().splitlines())
+    cats = {row["worker"]: (row["inbox"], row["images"]) for row in rows if row["outcome"] == "cats"}
+    assert cats == {name: (str(machine.folder / "inbox"), "1") for name, machine in machines.items()}
 
     wait(lambda: states(server)["ann"] == "silent", "the silence")
     wait(lambda: notified.titles == ["a worker is silent"], "the alert")
