@@ -48,12 +48,10 @@ class Outbox:
         for queue in self._queues.values():
             queue.messages.append(message)
 
-    def due(self, seconds: float) -> Waiting | None:
-        """Return a message to deliver at `seconds` of a clock that never goes back, None if none is due."""
-        for channel, queue in sorted(self._queues.items(), key=lambda each: each[1].retry_at):
-            if queue.messages and queue.retry_at <= seconds:
-                return channel, queue.messages[0]
-        return None
+    def due(self, channel: str, seconds: float) -> Message | None:
+        """Return the message to deliver at `seconds` of a clock that never goes back, None if none is due."""
+        queue = self._queues[channel]
+        return queue.messages[0] if queue.messages and queue.retry_at <= seconds else None
 
     def delivered(self, channel: str, message: Message) -> bool:
         """Forget a message that was delivered; return whether others failed before."""

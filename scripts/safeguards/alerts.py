@@ -6,6 +6,7 @@ from __future__ import annotations
 from scripts.safeguards.safeguard import Safeguard, of
 
 _ALERTS = "pipeline/alerts/test_alerts.py"
+_SHARED = "pipeline/service/test_shared_ledger.py"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
@@ -97,5 +98,59 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        return yaml.Mark(self.name, self.index, self.line, self.column, None, 0)\n",
         "        return super().get_mark()\n",
         (), ("pipeline/settings/test_config.py::test_a_wrong_setting_of_alerts_is_named_without_its_secret",),
+    ),
+    of(
+        "a server that hangs holds up its own messages alone", "pipeline/alerts/sender.py",
+        "for step in steps]",
+        "for step in [self.step]]",
+        (), ("pipeline/alerts/test_sender.py::test_a_server_that_never_answers_holds_up_no_other_channel_and_no_ping",),
+    ),
+    of(
+        "a worker that hangs looks not alive to others", "pipeline/service/shared_ledger.py",
+        "        if beat is not None and beat is not self._written:\n",
+        "        if beat is not None:\n",
+        (), (f"{_SHARED}::test_an_old_heartbeat_is_no_sign_of_life",),
+    ),
+    of(
+        "a worker that hangs does not report", "pipeline/service/shared_ledger.py",
+        "        if time.monotonic() - self._followed_at > known_workers.SILENT_SECONDS:\n",
+        "        if False:\n",
+        (), (f"{_SHARED}::test_one_that_takes_no_steps_leaves_the_reports_to_another",),
+    ),
+    of(
+        "the lock of who reports is checked", "db/connection/session_locks.py",
+        "        if self.is_held:\n            return True\n",
+        "        if self._session:\n            return True\n",
+        (), (f"{_SHARED}::test_one_whose_session_the_server_has_ended_reports_only_if_no_other_does",),
+    ),
+    of(
+        "nightly work of the reporter alone", "pipeline/service/shared_ledger.py",
+        "            if not self.shared.reports:\n",
+        "            if False:\n",
+        (), (f"{_SHARED}::test_nightly_work_is_done_by_the_reporter_alone_and_stops_when_it_is_none",),
+    ),
+    of(
+        "a silence that was said is not said again", "pipeline/alerts/silences.py",
+        "        if worker.said_at:\n",
+        "        if False:\n",
+        (), (f"{_SHARED}::test_one_says_that_a_worker_is_silent_and_that_it_is_back_whoever_reports_then",),
+    ),
+    of(
+        "one worker says that others are silent", "pipeline/alerts/silences.py",
+        "for worker in self.workers if self.watches and worker.is_silent)",
+        "for worker in self.workers if worker.is_silent)",
+        (), (f"{_SHARED}::test_one_says_that_a_worker_is_silent_and_that_it_is_back_whoever_reports_then",),
+    ),
+    of(
+        "a silence of seconds is no alert", "pipeline/alerts/active_alerts.py",
+        '    "worker_silent": timedelta(seconds=30),\n',
+        "",
+        (), (f"{_SHARED}::test_a_short_silence_is_not_said",),
+    ),
+    of(
+        "a sign of life does not hold up the worker", "pipeline/service/shared_ledger.py",
+        "            self._thread.join(STOP_SECONDS)",
+        "            self._thread.join()",
+        (), (f"{_SHARED}::test_a_slow_database_holds_up_no_heartbeat_and_no_end",),
     ),
 )  # fmt: skip

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import socket
 import threading
+import time
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,10 +18,10 @@ from pipeline.alerts.channels import check, open_all
 from pipeline.alerts.heartbeat_ping import HeartbeatPing
 from pipeline.alerts.message import Message, of_user
 from pipeline.alerts.outbox import MOST
-from pipeline.alerts.sender import Sender
+from pipeline.alerts.sender import SLOW_SECONDS, Sender
 from pipeline.errors import SettingsError
 from tests.support.installation import wait
-from tests.support.notified import START
+from tests.support.notified import START, server
 
 
 class Channel:
@@ -91,10 +96,65 @@ def test_the_worker_waits_neither_for_a_server_nor_at_its_end() -> None:
     sending.put(of_user("two", START))
     sending.stop(0.0)
     assert [message.body for _, message in sending.waiting] == ["one", "two"]
-    assert sending._thread.daemon, "the interpreter does not wait for it"
+    assert all(loop.thread.daemon for loop in sending._loops), "the interpreter does not wait for them"
     blocked.blocked.set()
-    sending._thread.join()
+    for loop in sending._loops:
+        loop.thread.join()
     assert blocked.tried == ["one", "two"] and sending.waiting == []
+
+
+def test_a_server_that_never_answers_holds_up_no_other_channel_and_no_ping(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clocks, well, fetched = Clocks(), Channel("well"), list[str]()
+    with tarpit() as port, server() as answering:
+        urls = f"mailto://tom:secret@example.org:{port}?smtp=127.0.0.1&mode=insecure", answering.url
+        ping = HeartbeatPing("https://example.org", lambda url: fetched.append(url))
+        channels = [*open_all(urls), well]
+        keys = [channel.key for channel in channels if not isinstance(channel, str)]
+        sending = Sender(
+            lambda: channels,  # type: ignore[arg-type, return-value]
+            keys,
+            ping,
+            monotonic=lambda: clocks.seconds,
+        )
+        ping.note_healthy(0.0)
+        sending.start()
+        for text in ("one", "two", "three"):
+            sending.put(of_user(text, START))
+        wait(lambda: well.tried == ["one", "two", "three"], "a channel beside the one that hangs")
+        wait(lambda: len(answering.messages) == 3, "a server beside the one that hangs")
+        wait(lambda: fetched, "the ping")
+        assert [message.body for _, message in sending.waiting] == ["one", "two", "three"]
+        clocks.seconds = SLOW_SECONDS + 1
+        wait(lambda: "has not answered for a minute" in caplog.text, "the line in the log")
+        began = time.monotonic()
+        sending.stop(0.1)
+        assert time.monotonic() - began < 10
+    for loop in sending._loops:
+        loop.thread.join()
+
+
+@contextlib.contextmanager
+def tarpit() -> Iterator[int]:
+    """Yield the port of a server that takes connections and does not answer until the end."""
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(listening.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=take)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in taken:
+                connection.close()
 
 
 def test_a_channel_that_fails_oddly_ends_neither_the_thread_nor_the_others(
@@ -103,14 +163,14 @@ def test_a_channel_that_fails_oddly_ends_neither_the_thread_nor_the_others(
     good = Channel("good")
     sending = sender(Clocks(), good)
     calls = iter([True])
-    step = sending.step
+    deliver = sending._deliver
 
-    def fail_once() -> bool:
+    def fail_once(*what: Any) -> None:
         if next(calls, False):
             raise RuntimeError("odd")
-        return step()
+        deliver(*what)
 
-    monkeypatch.setattr(sending, "step", fail_once)
+    monkeypatch.setattr(sending, "_deliver", fail_once)
     sending.start()
     sending.put(of_user("one", START))
     wait(lambda: good.tried, "the message after the error")
