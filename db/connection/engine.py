@@ -284,17 +284,13 @@ def _migrate(address: URL, where: str) -> None:
 def _make(address: URL, file_mode: int) -> None:
     """Make an SQLite file beside its path, then link it: a crash leaves either none or a complete one."""
     path = sqlite.path_of(address)
-    scratch = None
     try:
-        scratch = sqlite.make_scratch(path, file_mode)
-        _migrate(address.set(database=scratch), path)
-        with translated(path):
-            sqlite.refuse_unfinished(scratch, path)
-        sqlite.put_in_place(scratch, path)
+        with sqlite.scratch_of(path, file_mode) as scratch:
+            _migrate(address.set(database=scratch), path)
+            with translated(path):
+                sqlite.refuse_unfinished(scratch, path)
+            sqlite.put_in_place(scratch, path)
     except OSError as error:
         raise DatabaseUnavailable(
             f"The database {path} cannot be made: {error.strerror}. Check that its folder is writable."
         ) from error
-    finally:
-        if scratch is not None:
-            sqlite.discard_scratch(scratch)

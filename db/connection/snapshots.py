@@ -122,8 +122,7 @@ def put(url: str, copy: Path, expected: Snapshot, file_mode: int) -> None:
     path = sqlite.path_of(address)
     sqlite.sweep(path)
     try:
-        scratch = sqlite.make_scratch(path, file_mode)
-        try:
+        with sqlite.scratch_of(path, file_mode) as scratch:
             with open(copy, "rb") as source, open(scratch, "wb") as made:
                 shutil.copyfileobj(source, made, 1 << 20)
                 made.flush()
@@ -133,8 +132,6 @@ def put(url: str, copy: Path, expected: Snapshot, file_mode: int) -> None:
             sqlite.put_in_place(scratch, path)
             if os.path.exists(scratch) and not os.path.samefile(scratch, path):
                 raise DatabaseError(f"There is a database at {path} by now; it is left as it is.")
-        finally:
-            sqlite.discard_scratch(scratch)
     except OSError as error:
         raise DatabaseUnavailable(f"The database {path} cannot be written: {error.strerror}.") from error
 

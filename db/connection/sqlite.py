@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 import sqlite3
+import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -21,6 +23,10 @@ WRITES = "pawsort_writes"
 
 FINISH_SECONDS = 4.0
 """Seconds to wait for a new, unfinished database, which no other process should have open."""
+
+
+ABANDONED_SECONDS = 86_400.0
+"""Age from which an unfinished database is taken for abandoned where the file system has no locks."""
 
 
 WAL_BYTES = 4 << 20
@@ -159,23 +165,52 @@ def refuse_damage(connection: Connection, path: str) -> None:
         )
 
 
-def make_scratch(path: str, mode: int) -> str:
-    """Make an empty file beside `path` for a new database; raises OSError."""
-    scratch = f"{path}.{os.getpid()}.new"
+@contextmanager
+def scratch_of(path: str, mode: int) -> Iterator[str]:
+    """Make an empty file beside `path` for a new database, and delete what there is of it in the end.
+
+    It is locked meanwhile, by flock, which is none of SQLite's locks. Raises OSError.
+    """
+    scratch = f"{path}.{secrets.token_hex(4)}.new"
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
-    return scratch
+    descriptor = os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield scratch
+    finally:
+        _discard(scratch)
+        os.close(descriptor)  # at last, since it drops SQLite's locks
 
 
 def sweep(path: str) -> None:
-    """Delete unfinished databases of `path` that dead processes left, if possible."""
+    """Delete unfinished databases of `path` that killed processes left, if possible."""
     folder, name = os.path.split(path)
-    left = re.compile(re.escape(name) + r"\.(\d+)\.new(-wal|-shm|-journal)?")
+    left = re.compile(f"({re.escape(name)}\\.(?:\\d+|[0-9a-f]{{8}})\\.new)(-wal|-shm|-journal)?")
     with suppress(OSError):
-        for entry in os.listdir(folder):
-            match = left.fullmatch(entry)
-            if match and not os.path.exists(f"/proc/{match[1]}"):
-                os.unlink(os.path.join(folder, entry))
+        for scratch in {match[1] for entry in os.listdir(folder) if (match := left.fullmatch(entry))}:
+            if not _is_being_made(place := os.path.join(folder, scratch)):
+                _discard(place)
+
+
+def _is_being_made(scratch: str) -> bool:
+    """Return whether a process has the lock of a new database, which a killed one has no longer.
+
+    Not whether there is a process of some number, since containers have numbers of their own.
+    """
+    try:
+        descriptor = os.open(scratch, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return time.time() - os.fstat(descriptor).st_mtime < ABANDONED_SECONDS
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def refuse_unfinished(scratch: str, path: str) -> None:
@@ -208,9 +243,9 @@ def put_in_place(scratch: str, path: str) -> None:
         os.close(folder)
 
 
-def discard_scratch(scratch: str) -> None:
+def _discard(scratch: str) -> None:
     """Delete the files of an unfinished database, if possible; else `sweep` does it later."""
-    for name in (scratch, f"{scratch}-wal", f"{scratch}-shm"):
+    for name in (scratch, *(f"{scratch}-{part}" for part in ("wal", "shm", "journal"))):
         with suppress(OSError):
             os.unlink(name)
 

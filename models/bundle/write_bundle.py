@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -128,7 +129,7 @@ def write_replay(bundle: Bundle, packed: bytes, precision: Precision) -> Bundle:
 
 def replace(path: Path, data: bytes) -> None:
     """Replace a file atomically and durably."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data)

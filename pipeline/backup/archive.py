@@ -12,7 +12,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -23,68 +22,61 @@ from pipeline.backup import manifest as manifests
 from pipeline.backup.manifest import Manifest, Member
 from pipeline.errors import BackupDamagedError, SettingsError
 from pipeline.files.folders import sync_folders
+from pipeline.files.in_progress import create_in, remove_abandoned
 from pipeline.files.renames import rename
-from pipeline.processes import is_running
 
 Content = Path | bytes
 """A file to read, or the content itself."""
+
+_MARK, _ZIP, _COPY = ".pawsort-backup.", ".zip", ".database"
 
 _PIECE = 1 << 20
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError)
 
 
-@dataclass(frozen=True, slots=True)
 class Scratch:
-    """Two files beside `path` that do not exist yet: for the copy of the database, and for the backup."""
+    """Two files beside `path`: `archive`, which becomes the backup, and `database`, not made yet.
 
-    path: Path
+    The archive is locked until the end, so that no other process takes the two for what a killed one left.
+    """
 
-    @property
-    def database(self) -> Path:
-        """The file for the copy of the database."""
-        return self._beside("database")
-
-    @property
-    def archive(self) -> Path:
-        """The file that becomes the backup."""
-        return self._beside("zip")
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        remove_abandoned(path.parent.glob(f".*{_MARK}*{_ZIP}"))
+        for copy in path.parent.glob(f".*{_MARK}*{_COPY}"):
+            if not copy.with_name(copy.name.removesuffix(_COPY) + _ZIP).exists():
+                with suppress(OSError):  # gone, or another user's
+                    copy.unlink()
+        self.archive, self.file = create_in(path.parent, f".{path.name}{_MARK}", _ZIP, 0o600)
+        self.database = self.archive.with_name(self.archive.name.removesuffix(_ZIP) + _COPY)
 
     def clear(self) -> None:
-        """Delete what there is of both, and what killed processes left."""
-        for file in (self.database, self.archive):
-            with suppress(FileNotFoundError):
-                file.unlink()
-        for left in self.path.parent.glob(".*.pawsort-backup.*"):
-            process = left.suffixes[-2][1:] if len(left.suffixes) > 1 else ""
-            if process.isdigit() and not is_running(int(process)):
-                with suppress(OSError):  # gone, or another user's
-                    left.unlink()
-
-    def _beside(self, what: str) -> Path:
-        return self.path.with_name(f".{self.path.name}.pawsort-backup.{os.getpid()}.{what}")
+        """Delete what there is of both."""
+        with self.file:
+            for file in (self.database, self.archive):
+                with suppress(FileNotFoundError):
+                    file.unlink()
 
 
 def write(
-    path: Path,
+    scratch: Scratch,
     contents: Mapping[str, Content],
     describe: Callable[[dict[str, Member]], Manifest],
     check: Callable[[], None] = lambda: None,
 ) -> Manifest:
-    """Write a backup to `path`, which must not exist, and verify it before it gets that name.
+    """Write a backup to the path of `scratch`, where nothing may be, and verify it before it gets that name.
 
     Only this user may read it. `describe` makes the manifest of the members; `check` is called often and may
     raise. Raises SettingsError if there is something at `path`; OSError, BackupDamagedError.
     """
-    scratch = Scratch(path)
-    with open(scratch.archive, "xb", opener=_private) as file:
-        members = {}
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, content in contents.items():
-                members[name] = _add(archive, name, content, check)
-            manifest = describe(members)
-            archive.writestr(_info(manifests.NAME), manifest.model_dump_json(indent=2))
-        file.flush()
-        os.fsync(file.fileno())
+    path, file, members = scratch.path, scratch.file, {}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, content in contents.items():
+            members[name] = _add(archive, name, content, check)
+        manifest = describe(members)
+        archive.writestr(_info(manifests.NAME), manifest.model_dump_json(indent=2))
+    file.flush()
+    os.fsync(file.fileno())
     if verified(scratch.archive, check) != manifest:
         raise BackupDamagedError(f"{path}: its manifest was not written as it should be; check the disk")
     try:

@@ -35,13 +35,12 @@ def make(
     if not path.parent.is_dir():
         raise SettingsError(f"{path.parent}: is no folder; make it, or name another place for the backup")
     scratch, began_at = Scratch(path), now()
-    scratch.clear()
     try:
         with translated():
             taken = snapshots.take(settings.database_url, scratch.database, check)
         contents: dict[str, Content] = {DATABASE: scratch.database, CONFIG: config.read_bytes()}
         contents |= remembered.contents(settings.state)
-        return archive.write(path, contents, partial(_described, settings, taken, began_at), check)
+        return archive.write(scratch, contents, partial(_described, settings, taken, began_at), check)
     except OSError as error:
         if error.filename is not None or error.errno is None:
             raise

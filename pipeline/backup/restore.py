@@ -7,6 +7,7 @@ finished; then the same command goes on, since files that are there as they are 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 import zipfile
@@ -125,7 +126,7 @@ def _write_files(members: zipfile.ZipFile, manifest: Manifest, place: Place) -> 
         _make_folders(target.parent)
         if os.path.lexists(target):
             continue  # the same content, of a restore that was cut off
-        partial = target.with_name(f".{target.name}.{os.getpid()}.restored")
+        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.restored")
         try:
             archive.extract(members, name, partial, manifest.files[name])
             rename(os.fsencode(partial), os.fsencode(target))

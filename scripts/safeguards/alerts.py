@@ -6,6 +6,7 @@ from __future__ import annotations
 from scripts.safeguards.safeguard import Safeguard, of
 
 _ALERTS = "pipeline/alerts/test_alerts.py"
+_THREE = "pipeline/service/test_three_workers.py"
 _SHARED = "pipeline/service/test_shared_ledger.py"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -139,7 +140,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "one worker says that others are silent", "pipeline/alerts/silences.py",
         "for worker in self.workers if self.watches and worker.is_silent)",
         "for worker in self.workers if worker.is_silent)",
-        (), (f"{_SHARED}::test_one_says_that_a_worker_is_silent_and_that_it_is_back_whoever_reports_then",),
+        (), (f"{_THREE}::test_a_killed_reporter_is_silent_and_replaced_and_said_once_until_it_is_back",),
     ),
     of(
         "a silence of seconds is no alert", "pipeline/alerts/active_alerts.py",

@@ -8,8 +8,8 @@ from scripts.safeguards.safeguard import Safeguard, of
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "a lock that a server has lost", "db/connection/postgres.py",
-        "            self.free()\n            self._take()\n",
-        "            pass\n",
+        "        self._refuse_another(self._locks.hold())\n",
+        "        pass\n",
         (76,), ("db/connection/test_engine.py::test_a_worker_notices_that_a_server_has_lost_its_lock",),
     ),
     of(
@@ -103,9 +103,9 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (85,), ("db/connection/test_refused_databases.py::test_a_newer_database_is_refused",),
     ),
     of(
-        "no partial database left behind", "db/connection/engine.py",
-        "            sqlite.discard_scratch(scratch)\n",
-        "            pass\n",
+        "no partial database left behind", "db/connection/sqlite.py",
+        "        _discard(scratch)\n        os.close",
+        "        os.close",
         (86,), ("db/connection/test_versions.py::test_an_upgrade_that_fails_leaves_what_was",),
     ),
     of(

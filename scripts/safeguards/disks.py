@@ -164,7 +164,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a database gets its name when it is complete", "db/connection/engine.py",
-        "        with translated(path):\n            sqlite.refuse_unfinished(scratch, path)\n",
+        "            with translated(path):\n                sqlite.refuse_unfinished(scratch, path)\n",
         "",
         (67,), ("db/connection/test_engine.py::test_a_database_that_is_not_whole_never_gets_its_name",),
     ),

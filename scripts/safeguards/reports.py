@@ -31,9 +31,33 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/reports/test_drift_rule.py::test_a_pattern_of_weekdays_is_no_alarm",),
     ),
     of(
+        "a file that is being written is not removed", "pipeline/files/in_progress.py",
+        "    except BlockingIOError:\n        return False\n",
+        "    except BlockingIOError:\n        return True\n",
+        (), ("pipeline/files/test_replace_file.py::test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays",),
+    ),
+    of(
+        "a new file removed before its lock", "pipeline/files/in_progress.py",
+        "        if not _is_at(descriptor, place):\n",
+        "        if False:\n",
+        (), ("pipeline/files/test_replace_file.py::test_a_file_taken_for_abandoned_before_it_is_locked_is_made_again",),
+    ),
+    of(
+        "a young file without locks stays", "pipeline/files/in_progress.py",
+        "st_mtime > ABANDONED_SECONDS",
+        "st_mtime > -1",
+        (), ("pipeline/files/test_replace_file.py::test_where_there_are_no_locks_only_what_is_old_is_taken_for_abandoned",),
+    ),
+    of(
+        "uploads of another server stay", "pipeline/web/services/uploads.py",
+        "        return not is_abandoned(lock)\n",
+        "        return False\n",
+        (), ("pipeline/web/services/test_uploads.py::test_what_a_request_receives_is_not_swept_by_another_server",),
+    ),
+    of(
         "reports replaced at once", "pipeline/files/replace_file.py",
-        "    temporary = _create(path)\n",
-        "    temporary = path\n",
+        "    temporary, file = create_in(path.parent, f\".{path.name}.\", \".tmp\")\n",
+        "    temporary, file = path, path.open(\"wb\")\n",
         (94,), ("pipeline/files/test_replace_file.py::test_the_old_file_stays_whole_until_the_new_one_is",),
     ),
     of(

@@ -12,7 +12,7 @@ _SERVER = "pipeline/web/test_server.py::"
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "new names for uploads", "pipeline/web/services/uploads.py",
-        "        path = self._folder / f\"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}.part\"\n",
+        "        path = self._folder / f\"{PREFIX}{self._word}-{secrets.token_hex(8)}.part\"\n",
         "        path = self._folder / shown\n",
         (106,), (_UPLOADS + "test_the_clients_name_is_never_one_on_our_disk",),
     ),
@@ -66,7 +66,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "leftovers of a killed server are removed", "pipeline/web/services/uploads.py",
-        "            if entry.name.startswith(PREFIX) and not _is_other_server(pid):\n",
+        "            if name.startswith(PREFIX) and not _is_received(folder / f\"{PREFIX}{word}{LOCK}\"):\n",
         "            if False:\n",
         (107,), (_UPLOADS + "test_what_a_killed_server_left_is_swept",),
     ),

@@ -66,6 +66,7 @@ def test_each_service_restarts_is_checked_and_keeps_a_bounded_log(services: Serv
     for name in ("worker", "pages"):
         assert services[name]["depends_on"] == {"database": {"condition": "service_healthy"}}
         assert services[name]["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}
+        assert "pid" not in services[name], "unfinished files are known by locks, not by numbers of processes"
         assert services[name]["volumes"] == ["${PAWSORT_DATA:?set it in .env}:/data"]
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}  # type: ignore[union-attr]
     assert {services["worker"]["command"][0], services["pages"]["command"][0]} <= commands
@@ -87,6 +88,7 @@ def test_the_environment_is_that_of_the_settings(
 ) -> None:
     worker = settings_of(services["worker"], monkeypatch, tmp_path)
     assert worker.database == "postgresql://pawsort:0123abcd@database/pawsort"
+    assert worker.worker == "pawsort"
     assert {worker.sorted.parent, worker.state.parent, *(inbox.parent for inbox in worker.inboxes)} == {
         Path("/data")
     }

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator
@@ -22,12 +23,14 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
-from pipeline.processes import is_running
+from pipeline.files.in_progress import create_in, is_abandoned
 from pipeline.settings.sections import LimitSettings
 from pipeline.web.middleware.problems import Problem
 
 PREFIX = ".pawsort-upload-"
-"""Prefix of names that `watch.ignore_rules` ignores; the id of the writing process follows."""
+"""Prefix of names that `watch.ignore_rules` ignores; a word of the request follows, whose lock is beside."""
+
+LOCK = ".lock"
 
 MOST_FILES = 100
 MOST_FIELDS = 10
@@ -84,17 +87,22 @@ async def received(request: Request, folder: Path, limits: LimitSettings) -> Asy
 
 
 def sweep(folder: Path) -> None:
-    """Remove partial uploads in `folder` of servers that have ended."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            pid = entry.name.removeprefix(PREFIX).partition("-")[0]
-            if entry.name.startswith(PREFIX) and not _is_other_server(pid):
+    """Remove partial uploads in `folder` of servers that have ended, here or on another machine."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            word = re.split("[-.]", name.removeprefix(PREFIX))[0]
+            if name.startswith(PREFIX) and not _is_received(folder / f"{PREFIX}{word}{LOCK}"):
                 with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
+                    os.unlink(folder / name)
 
 
-def _is_other_server(pid: str) -> bool:
-    return pid.isdecimal() and int(pid) != os.getpid() and is_running(int(pid))
+def _is_received(lock: Path) -> bool:
+    try:
+        return not is_abandoned(lock)
+    except FileNotFoundError:
+        return False
+    except OSError:  # another user's
+        return True
 
 
 def _boundary(request: Request) -> bytes:
@@ -159,6 +167,7 @@ class _FormReceiver:
         self._read = 0
         self._fields = 0
         self._checked_at = 0
+        self._lock: tuple[Path, BinaryIO] | None = None
         self._paths: list[Path] = []
         self._header = [b"", b""]
         self._disposition = b""
@@ -193,6 +202,10 @@ class _FormReceiver:
         for path in self._paths:
             with contextlib.suppress(OSError):
                 path.unlink()
+        if self._lock:
+            path, file = self._lock
+            with file, contextlib.suppress(OSError):
+                path.unlink()
 
     def _begin(self) -> None:
         self._disposition = b""
@@ -219,9 +232,15 @@ class _FormReceiver:
         if len(self.files) >= MOST_FILES:
             raise Problem(413, f"A request may bring {MOST_FILES} files.", "Send them in several requests.")
         shown = options[b"filename"].decode("utf-8", "replace")[-NAME_LETTERS:]
-        path = self._folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}.part"
+        path = self._folder / f"{PREFIX}{self._word}-{secrets.token_hex(8)}.part"
         self._part = _FilePart(path, shown)
         self._paths.append(path)
+
+    @property
+    def _word(self) -> str:
+        """The word in the names of the files of this request, whose lock is held while they are received."""
+        self._lock = self._lock or create_in(self._folder, PREFIX, LOCK)
+        return self._lock[0].name.removeprefix(PREFIX).removesuffix(LOCK)
 
     def _data(self, data: bytes) -> None:
         assert self._part

@@ -125,6 +125,7 @@ def test_a_server_that_never_answers_holds_up_no_other_channel_and_no_ping(
         wait(lambda: well.tried == ["one", "two", "three"], "a channel beside the one that hangs")
         wait(lambda: len(answering.messages) == 3, "a server beside the one that hangs")
         wait(lambda: fetched, "the ping")
+        assert "was not taken" not in caplog.text, "the mail is still on its way"
         assert [message.body for _, message in sending.waiting] == ["one", "two", "three"]
         clocks.seconds = SLOW_SECONDS + 1
         wait(lambda: "has not answered for a minute" in caplog.text, "the line in the log")

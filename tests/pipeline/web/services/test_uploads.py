@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from fastapi import Request
 
+from pipeline.files.in_progress import create_in
 from pipeline.settings.sections import LimitSettings
 from pipeline.watch.ignore_rules import is_temporary
 from pipeline.web.middleware.body_limits import SILENCE_SECONDS, BodyLimiter
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services import uploads
-from pipeline.web.services.uploads import PREFIX, received, sweep
+from pipeline.web.services.uploads import LOCK, PREFIX, received, sweep
 
 LIMITS = LimitSettings(file_mb=0.01)
 KIND = b"multipart/form-data; boundary=b"
@@ -250,16 +251,28 @@ def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
 
 @pytest.mark.fault(107)
 def test_what_a_killed_server_left_is_swept(tmp_path: Path) -> None:
-    for name in (
-        f"{PREFIX}{2**30}-ab.part",
-        f"{PREFIX}{os.getpid()}-ab.part",
-        f"{PREFIX}{os.getppid()}-ab.part",
-        "a.jpg",
-    ):
+    left = f"{PREFIX}{2**30}-ab.part", f"{PREFIX}{os.getppid()}-ab.part", f"{PREFIX}0abc{LOCK}"
+    lock, file = create_in(tmp_path, PREFIX, LOCK)
+    kept = "a.jpg", f"{lock.name.removesuffix(LOCK)}-ab.part"
+    for name in (*left, *kept):
         (tmp_path / name).write_bytes(b"x")
     sweep(tmp_path)
     sweep(tmp_path / "gone")
-    assert {path.name for path in tmp_path.iterdir()} == {"a.jpg", f"{PREFIX}{os.getppid()}-ab.part"}
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, lock.name}, "a request receives them"
+    file.close()
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.jpg"}
+
+
+def test_what_a_request_receives_is_not_swept_by_another_server(tmp_path: Path) -> None:
+    receiver = uploads._FormReceiver(tmp_path, LIMITS)
+    receiver._disposition = b'form-data; name="file"; filename="a.jpg"'
+    receiver._open()
+    received = {path.name for path in tmp_path.iterdir()}
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == received and len(received) == 2
+    receiver.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- pace -----------------------------------------------------------------------------------------------
