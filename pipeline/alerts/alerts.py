@@ -20,7 +20,7 @@ from pipeline.alerts.memory import Memory, Remembered
 from pipeline.alerts.message import Message, of_reports
 from pipeline.alerts.quiet_hours import QuietHours
 from pipeline.alerts.sender import Sender
-from pipeline.alerts.silences import NONE_WATCHED, Silences, said, take_over
+from pipeline.alerts.silences import NONE_WATCHED, Silences, leave_drift, said, take_over
 from pipeline.errors import DatabaseError, ModelError
 from pipeline.settings.config import Settings
 from pipeline.worker import heartbeat
@@ -118,6 +118,8 @@ class Alerts:
             measured = self._measuring.measure(outcomes, restarts, tuple(refusals), seconds)
             found = conditions(beat, measured, self._active.keys)
             self._watch(silences)
+            if not silences.reports:
+                found = [condition for condition in found if condition.event != "drift"]
             self._say([*found, *silences.conditions, *self._refused_before(beat)])
         except Exception:  # an alert that fails must not stop the worker
             log.exception("alerts: unexpected error")
@@ -144,6 +146,8 @@ class Alerts:
     def _watch(self, silences: Silences) -> None:
         if not (silences.watches and self._silences.watches):
             take_over(self._active, silences)
+        if not silences.reports:
+            leave_drift(self._active)
         self._silences = silences
 
     def _of_reports(self, now: datetime) -> list[Message]:

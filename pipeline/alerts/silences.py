@@ -32,10 +32,14 @@ class SilentWorker:
 
 @dataclass(frozen=True, slots=True)
 class Silences:
-    """The silent workers, as the database says; `watches` is whether this worker is the one that says so."""
+    """The silent workers, as the database says; `watches` is whether this worker is the one that says so.
+
+    `reports` is whether it writes the reports, and so compares their figures: the only one does on SQLite.
+    """
 
     watches: bool = False
     workers: tuple[SilentWorker, ...] = ()
+    reports: bool = True
 
     @property
     def conditions(self) -> Iterator[Condition]:
@@ -53,6 +57,12 @@ def take_over(active: ActiveAlerts, silences: Silences) -> None:
         if worker.said_at:
             condition = worker.condition
             active.alerts[condition.key] = Alert(condition, worker.said_at, is_said=True)
+
+
+def leave_drift(active: ActiveAlerts) -> None:
+    """Forget alerts of drift, which another worker follows from now on."""
+    others = {key: alert for key, alert in active.alerts.items() if alert.condition.event != "drift"}
+    active.alerts = others
 
 
 def said(active: ActiveAlerts) -> frozenset[str]:

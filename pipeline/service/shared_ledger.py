@@ -45,10 +45,12 @@ class SharedLedger:
         self._is_shared = engine.dialect.name != "sqlite"
         self._lock = reporters_lock(engine, worker)
         self._reports = not self._is_shared
+        self._held = True  # or may have held it until it was restarted
+        self._vacant_since: float | None = None
         self._beat: Heartbeat | None = None
         self._followed_at = time.monotonic()
         self._written: Heartbeat | None = None
-        self._silences = Silences()
+        self._silences = Silences(reports=not self._is_shared)
         self._said: frozenset[str] | None = None
         self._problem: str | None = None
         self._stopping = threading.Event()
@@ -96,6 +98,7 @@ class SharedLedger:
             self._look()
         except DatabaseError as error:
             self._reports = False  # another may have the lock now
+            self._vacant_since = None
             self._note(str(error))
         except Exception as error:  # the thread must go on
             self._reports = False
@@ -120,12 +123,27 @@ class SharedLedger:
             self._lock.free()
             holds = False
         else:
-            holds = self._lock.hold()
+            holds = self._may_take() and self._lock.hold()
         if holds and not self._reports:
             log.info("this worker writes the reports of all workers")
         if self._reports and not holds:
             log.info("another worker writes the reports now")
-        self._reports = holds
+        self._reports = self._held = holds
+        self._vacant_since = None if holds else self._vacant_since
+
+    def _may_take(self) -> bool:
+        """Return whether this worker had the lock, has just started, or has seen for long that none has it.
+
+        So a reporter that is only restarted goes on, and the reports do not change to another folder.
+        """
+        if self._held:
+            return True
+        now = time.monotonic()
+        if known_workers.reporter(self._engine) is not None:
+            self._vacant_since = None
+            return False
+        self._vacant_since = self._vacant_since or now
+        return now - self._vacant_since >= known_workers.SILENT_SECONDS
 
     def _look(self) -> None:
         known, said = all_workers(self._engine), self._said
@@ -134,7 +152,7 @@ class SharedLedger:
         if not self._reports:
             self._said = None
         concerned = tuple(_silent(each) for each in known if each.is_silent or each.silence_said_at)
-        self._silences = Silences(self._reports, concerned)
+        self._silences = Silences(self._reports, concerned, self._reports)
 
     def _note(self, problem: str | None) -> None:
         if problem and not self._problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +76,11 @@ def seen(engine: Engine | None, state: Path) -> tuple[WorkerSeen, ...]:
         return ()
     reports, token = reporter(engine), _token(state)
     return tuple(_seen(worker, reports, token) for worker in all_workers(engine))
+
+
+def another_reports(workers: Sequence[WorkerSeen]) -> bool:
+    """Return whether a worker of another state folder reports, so that what is here of drift is outdated."""
+    return any(worker.reports and not worker.is_own for worker in workers)
 
 
 def duration(seconds: float) -> str:

@@ -18,7 +18,7 @@ from pipeline.reports.drift_alarms import DriftState
 from pipeline.settings.config import Settings
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Heartbeat, Liveness
-from pipeline.worker.known_workers import WorkerSeen, seen
+from pipeline.worker.known_workers import WorkerSeen, another_reports, seen
 from pipeline.worker.locks import holder
 
 
@@ -28,8 +28,8 @@ class Status:
 
     `problem` is the reason why the files could not be counted, None if they were. `own_threshold` is a text
     on the threshold of `decision.calibration: own`, None without that setting. `drift` are figures out of
-    line, None before the first nightly report; the worker is well all the same. `workers` are all that share
-    the database, none on SQLite.
+    line, None before the first nightly report or if another worker reports; the worker is well all the same.
+    `workers` are all that share the database, none on SQLite.
     """
 
     worker: Liveness
@@ -117,6 +117,7 @@ def read(
     if problem:
         return Status(worker, pid, {}, beat, problem, own, drift)
     counts, workers = counts_of(engine, count), seen(engine, settings.state)
+    drift = None if another_reports(workers) else drift
     return Status(worker, pid, counts, beat, None, own, drift, workers)
 
 

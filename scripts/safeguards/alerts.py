@@ -125,6 +125,18 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), (f"{_SHARED}::test_one_whose_session_the_server_has_ended_reports_only_if_no_other_does",),
     ),
     of(
+        "a reporter that is restarted goes on", "pipeline/service/shared_ledger.py",
+        "        return now - self._vacant_since >= known_workers.SILENT_SECONDS\n",
+        "        return True\n",
+        (), (f"{_SHARED}::test_one_that_is_restarted_goes_on_reporting",),
+    ),
+    of(
+        "drift is said by the reporter alone", "pipeline/alerts/alerts.py",
+        "            leave_drift(self._active)\n",
+        "            pass\n",
+        (), (f"{_SHARED}::test_drift_is_said_by_the_reporter_alone_and_another_says_no_end",),
+    ),
+    of(
         "nightly work of the reporter alone", "pipeline/service/shared_ledger.py",
         "            if not self.shared.reports:\n",
         "            if False:\n",

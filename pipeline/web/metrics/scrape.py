@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -85,12 +85,13 @@ class Scraper:
             (kind, path): self._calls.begin(path, functools.partial(_is_reachable, path))
             for kind, path in _folders(settings)
         }
-        seen = _result(worker, until)
+        seen, workers = _result(worker, until), _result(others, until) or ()
+        if seen and known_workers.another_reports(workers):
+            seen = replace(seen, drift=None)
         yield _build(seen)
         yield from self._of_ledger(_result(ledger, until))
         yield from of_worker.gauges(seen)
-        if workers := _result(others, until):
-            yield from of_worker.of_all(workers)
+        yield from of_worker.of_all(workers)
         yield from of_worker.counted(_result(counted, until))
         yield of_worker.moment(
             "pawsort_last_report_timestamp_seconds", _LAST_REPORT, _result(reported, until)

@@ -75,13 +75,16 @@ def retry(request: Request, context: ContextDep, reason: Annotated[str, Form()])
 
 def _values(context: AppContext) -> dict[str, Any]:
     engine = context.database.reader()
+    workers = known_workers.seen(engine, context.settings.state)
     values: dict[str, Any] = {
         "pulse": pulse_of(context),
         "polling": polling_interval(context.settings.watch),
         "is_new": engine is None,
         "at": datetime.now(UTC),
-        "drift": drift_alarms.read(context.settings.state),
-        "workers": known_workers.seen(engine, context.settings.state),
+        "drift": None
+        if known_workers.another_reports(workers)
+        else drift_alarms.read(context.settings.state),
+        "workers": workers,
     }
     if engine is None:
         return {

@@ -15,7 +15,9 @@ from db.connection.engine import owned_by, reading, writing
 from db.ledger import workers
 from db.queries import workers as known_workers
 from db.queries.workers import all_workers, reporter
+from pipeline.alerts.silences import Silences
 from pipeline.nightly.schedule import StoppedError
+from pipeline.reports import drift_alarms
 from pipeline.service import shared_ledger
 from pipeline.service.shared_ledger import OnReporter, SharedLedger
 from pipeline.worker.heartbeat import Heartbeat
@@ -52,6 +54,13 @@ class Machine:
         """Take a new heartbeat, and a step."""
         self.shared.follow(beat(**values))
         self.shared.step()
+
+    def step_later(self) -> None:
+        """Take a step, and another once a vacancy has been seen for long."""
+        self.step()
+        if self.shared._vacant_since:
+            self.shared._vacant_since -= known_workers.SILENT_SECONDS
+        self.step()
 
     def die(self) -> None:
         """End as if killed: all sessions end, nothing is recorded, and its last sign of life is long ago."""
@@ -131,6 +140,9 @@ def test_exactly_one_reports_and_another_takes_over(
     ann.die()
     for each in (carl, bob):
         each.step()
+    assert reporter(server) is None, "ann may only have been restarted"
+    for each in (carl, bob):
+        each.step_later()
     assert [each.shared.reports for each in (bob, carl)] == [False, True]
     assert reporter(server) == carl.id
 
@@ -144,9 +156,18 @@ def test_one_whose_session_the_server_has_ended_reports_only_if_no_other_does(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 0"
         )
     wait(lambda: reporter(server) is None, "the end of the session")
-    bob.step()
+    bob.step_later()
     ann.step()
     assert (ann.shared.reports, bob.shared.reports) == (False, True)
+
+
+def test_one_that_is_restarted_goes_on_reporting(server: Engine, machine: Callable[[str], Machine]) -> None:
+    ann, bob = machine("ann"), machine("bob")
+    ann.die()
+    bob.step()
+    ann.start()
+    bob.step_later()
+    assert (ann.shared.reports, bob.shared.reports) == (True, False)
 
 
 def test_one_that_takes_no_steps_leaves_the_reports_to_another(
@@ -154,9 +175,10 @@ def test_one_that_takes_no_steps_leaves_the_reports_to_another(
 ) -> None:
     ann, bob = machine("ann"), machine("bob")
     now = time.monotonic()
-    monkeypatch.setattr(shared_ledger.time, "monotonic", lambda: now + 31)
-    ann.shared.step()
-    bob.step()
+    with monkeypatch.context() as later:
+        later.setattr(shared_ledger.time, "monotonic", lambda: now + 31)
+        ann.shared.step()
+    bob.step_later()
     assert (ann.shared.reports, bob.shared.reports) == (False, True)
 
 
@@ -235,15 +257,15 @@ def test_nightly_work_is_done_by_the_reporter_alone_and_stops_when_it_is_none(
 class Person:
     """The alerts of a machine, in a folder of its own, with the silences that it sees."""
 
-    def __init__(self, folder: Path, machine: Machine, url: str) -> None:
+    def __init__(self, folder: Path, machine: Machine, url: str, event: str = "worker_silent") -> None:
         folder.mkdir()
         self.machine = machine
         # Not whether the disk of the tests is full.
-        self.watched = Watched(folder, f"notify: {{urls: ['{url}'], on: [worker_silent, back]}}")
+        self.watched = Watched(folder, f"notify: {{urls: ['{url}'], on: [{event}]}}")
 
     def look(self, **later: float) -> None:
         """Take a step of the machine and two heartbeats with what it saw, and remember what was said."""
-        self.machine.step()
+        self.machine.step_later()
         for _ in range(2):
             silences = self.machine.shared.silences
             self.watched.beat_with(silences)
@@ -277,6 +299,24 @@ def test_one_says_that_a_worker_is_silent_and_that_it_is_back_whoever_reports_th
     assert notified.titles[3:] == ["the worker gives signs of life again"]
     assert "The worker ann" in notified.messages[3]["message"]
     assert [worker.silence_said_at for worker in all_workers(server)] == [None] * 3
+
+
+def test_drift_is_said_by_the_reporter_alone_and_another_says_no_end(
+    machine: Callable[[str], Machine], notified: Server, tmp_path: Path
+) -> None:
+    ann, bob = (Person(tmp_path / name, machine(name), notified.url, "drift") for name in ("ann", "bob"))
+    found = {"before": 0.1, "now": 0.3, "photos": 900, "since": NOW.date(), "sentence": "More are uncertain."}
+    for person in (ann, bob):
+        alarm = drift_alarms.DriftAlarm("uncertain", None, **found)  # type: ignore[arg-type]
+        state = drift_alarms.DriftState(NOW.date(), (alarm,))
+        drift_alarms.update(person.watched.settings.state, state)
+    for person in (ann, bob):
+        person.look()
+    assert notified.titles == ["photos are no longer as usual"]
+    ann.machine.shared._reports = False
+    ann.watched.beat_with(Silences(reports=False))
+    ann.watched.last(30)
+    assert notified.titles == ["photos are no longer as usual"] * 2, "it began anew, and no end was said"
 
 
 def test_a_short_silence_is_not_said(
