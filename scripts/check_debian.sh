@@ -2,7 +2,7 @@
 # Try the two commands of the README in a new Debian that has only the packages that the README names, as root and
 # as a plain user. Needs root, debootstrap, and a mirror of Debian and PyPI; SUITE and MIRROR choose another Debian.
 # Usage: scripts/check_debian.sh [--user root|plain] [--keep FOLDER] [COMMAND]
-#   --keep FOLDER   make the system in FOLDER, or use the one in it, and leave it there with the packages from PyPI
+#   --keep FOLDER   make the system in FOLDER, or use the one in it, and leave it there
 #   COMMAND         run it in a new clone of what is committed, by bash, instead of the two commands
 set -euo pipefail
 suite=${SUITE:-bookworm} mirror=${MIRROR:-http://deb.debian.org/debian}
@@ -74,7 +74,7 @@ in_system() {
         mount --rbind /sys sys
         mount --rbind /dev dev
         mount -t tmpfs -o mode=1777 tmpfs dev/shm
-        mount -t tmpfs -o mode=1777 tmpfs run
+        mount -t tmpfs -o mode=755 tmpfs run
         pivot_root . mnt
         cd /
         umount --lazy /mnt
@@ -92,7 +92,6 @@ make_system() {
     in_system env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $needed >"$work/log" 2>&1 ||
         { tail -n 20 "$work/log" >&2; fail "apt install $needed failed"; }
     in_system useradd --create-home --shell /bin/bash plain
-    mkdir -p "$root/var/cache/pip"
     touch "$root/$made"
 }
 
@@ -103,7 +102,7 @@ copy_network() {
     done
     certificates=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}
     [ ! -e "$certificates" ] || cp -L "$certificates" "$root/etc/ssl/certs/ca-certificates.crt"
-    network=(PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_CACHE_DIR=/var/cache/pip)
+    network=(PIP_CERT=/etc/ssl/certs/ca-certificates.crt)
     for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT http_proxy https_proxy no_proxy; do
         [ -z "${!name:-}" ] || network+=("$name=${!name}")
     done
@@ -123,7 +122,7 @@ try() {
     [ "$name" = root ] || home=/home/$name/pawsort
     rm -rf --one-file-system "${root:?}$home"
     git clone --quiet --no-hardlinks . "$root$home"
-    in_system chown -R "$name:" "$home" /var/cache/pip
+    in_system chown -R "$name:" "$home"
     if [ -n "$command" ]; then as_user "$name" "$command"; return; fi
 
     as_user "$name" "mkdir -p inbox; cp docs/pictures/*.png inbox/; make run ARGS=--once"
