@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test long lint bench soak backups hands photographer sweep fuzz mutations pictures lock release audit clean
+.PHONY: help run setup test long lint bench soak backups hands photographer sweep fuzz mutations pictures lock release debian audit clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ lock: ## choose the newest versions that fit and write both locks (needs uv)
 
 release: $(VENV)/dev.stamp ## build the wheel in dist/, install it in a clean environment and try every command there
 	@PYTHON=$(PYTHON) ./scripts/check_release.sh $(BIN)/python
+
+debian: ## try `make run` and `make test` in a new Debian, as root and as a plain user (needs root and debootstrap: an hour)
+	@./scripts/check_debian.sh $(ARGS)
 
 audit: ## look up the packages of the lock in the database of known vulnerabilities of PyPI (needs the internet)
 	@PYTHON=$(PYTHON) ./scripts/audit_packages.sh requirements.lock

@@ -86,6 +86,9 @@ class LateCompanions:
                 inbox.postpone(file, WAITS)  # what was made of its photo was deleted
                 return False
             return of != "sidecar"
+        if file.action is None and _is_in_inbox(file, photo):
+            inbox.postpone(file, WAITS)  # it belongs to the new one, to which no scan has come yet
+            return False
         folder = os.path.dirname(file.source)
         for each in (name, *file.companions):  # a RAW has its own sidecars with it
             member = replace(file, source=os.path.join(folder, each), companions=())
@@ -157,6 +160,12 @@ class LateCompanions:
         moves.sync_folders([os.path.dirname(goal), os.path.dirname(file.path)])
         log.info("%a follows its photo to %a", os.fsdecode(file.path), os.fsdecode(goal))
         return None
+
+
+def _is_in_inbox(file: SettledFile, photo: Entry) -> bool:
+    """Return whether another file has come to where the photo of a companion was."""
+    again = os.path.join(os.path.dirname(file.path), os.path.basename(photo.source))
+    return os.path.isfile(again) and not os.path.islink(again)
 
 
 def _is_copy(goal: bytes, file: SettledFile) -> bool:

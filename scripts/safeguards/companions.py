@@ -45,6 +45,12 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), ("pipeline/companions/test_worker.py::test_one_whose_place_is_taken_at_the_last_moment_is_not_in_the_row",),
     ),
     of(
+        "a late companion waits where another photo of its name has come", "pipeline/companions/late.py",
+        "        if file.action is None and _is_in_inbox(file, photo):\n",
+        "        if False:\n",
+        (38,), ("pipeline/companions/test_worker.py::test_a_sidecar_that_a_scan_finds_first_waits_for_its_photo_though_one_of_this_name_was_filed",),
+    ),
+    of(
         "a lease on companions", "pipeline/watch/groups.py",
         "    return not any(is_written_to(inbox, path) for path in beside(file.source, file.companions))\n",
         "    return True\n",

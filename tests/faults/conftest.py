@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.injection import UNPRIVILEGED
+from tests.faults.injection import UNPRIVILEGED, others_read
 from tests.support.fork_server import ForkServer
 from tests.support.forked_installation import ForkedInstallation
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +36,8 @@ def pawsort(tmp_path: Path, fork_server: ForkServer) -> Iterator[ForkedInstallat
 @pytest.fixture
 def unprivileged(fork_server: ForkServer) -> Iterator[ForkedInstallation]:
     """An installation in a folder of another user, who may enter it."""
+    if not others_read(Path(__file__)):
+        pytest.skip(f"user {UNPRIVILEGED} cannot read the program in {ROOT}: a folder above it is closed")
     folder = Path(tempfile.mkdtemp(prefix="pawsort-fault-"))
     pawsort = ForkedInstallation(folder, fork_server)
     for path in (folder, *pawsort.settings.inboxes):

@@ -27,6 +27,14 @@ def call(*command: str | Path) -> None:
         pytest.skip(f"{' '.join(map(str, command))}: {error.stderr.strip()}")
 
 
+def others_read(path: Path) -> bool:
+    """Return whether the unprivileged user may read a file; below `/root` nearly none. Needs root."""
+    run = subprocess.run(
+        ["test", "-r", path], user=UNPRIVILEGED, group=UNPRIVILEGED, extra_groups=[], check=False
+    )
+    return run.returncode == 0
+
+
 @contextlib.contextmanager
 def tmpfs(folder: Path, options: str = "size=1m") -> Iterator[Path]:
     """Mount a file system in memory on a folder, which is made if it is missing."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,24 +211,20 @@ def test_a_file_that_is_replaced_again_and_again_is_recorded_as_it_was(native: F
 
 @ROOT_ONLY
 @pytest.mark.fault(18)
-def test_a_writer_that_goes_on_after_the_claim_is_noticed(fork_server: ForkServer) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="pawsort-fault-"))
-    with ForkedInstallation(folder, fork_server) as pawsort:
-        for path in (folder, *pawsort.settings.inboxes):
-            os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
-        pawsort.start(uid=UNPRIVILEGED, delay=0.3)
-        pawsort.wait_until_watching()
-        path = pawsort.drop("late.jpg", b"begin<cat>")  # root's: no other user gets a lease on it
-        with open(path, "ab", buffering=0) as writer:
-            os.fchmod(writer.fileno(), 0o666)
-            pawsort.wait(lambda: pawsort.rows("id", "state = 'decoding'"), "the claim")
-            writer.write(b" and end")
-            pawsort.wait(lambda: "was written to after it was claimed" in pawsort.log, "a word about it")
-        pawsort.injected[:] = [b"begin<cat> and end"]
-        pawsort.wait_until_filed()
-        assert pawsort.rows("sha256") == [(hashlib.sha256(b"begin<cat> and end").hexdigest(),)]
-        pawsort.ends_well()
-    shutil.rmtree(folder)
+def test_a_writer_that_goes_on_after_the_claim_is_noticed(unprivileged: ForkedInstallation) -> None:
+    pawsort = unprivileged
+    pawsort.start(uid=UNPRIVILEGED, delay=0.3)
+    pawsort.wait_until_watching()
+    path = pawsort.drop("late.jpg", b"begin<cat>")  # root's: no other user gets a lease on it
+    with open(path, "ab", buffering=0) as writer:
+        os.fchmod(writer.fileno(), 0o666)
+        pawsort.wait(lambda: pawsort.rows("id", "state = 'decoding'"), "the claim")
+        writer.write(b" and end")
+        pawsort.wait(lambda: "was written to after it was claimed" in pawsort.log, "a word about it")
+    pawsort.injected[:] = [b"begin<cat> and end"]
+    pawsort.wait_until_filed()
+    assert pawsort.rows("sha256") == [(hashlib.sha256(b"begin<cat> and end").hexdigest(),)]
+    pawsort.ends_well()
 
 
 @pytest.mark.fault(19)

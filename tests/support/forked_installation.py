@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,17 @@ class ForkedInstallation(ProcessInstallation):
     def run_once(self, **order: Any) -> int:
         """Let a worker file what there is, and end; return its exit code."""
         return self.start(once=True, **order).wait(PATIENCE_SECONDS)
+
+    def wait(self, done: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until something has come true; fail with the end of the logs, at once if no worker is left."""
+
+        def is_done() -> object:
+            ended = self.workers and all(worker.state in "XZ" for worker in self.workers)
+            answer = done()
+            assert answer or not ended, f"all workers ended before {what}"
+            return answer
+
+        super().wait(is_done, what, seconds)
 
     def ends_well(self, corrected: bool = False) -> None:
         """Check that nothing is lost or doubled, and that a fresh photo is still filed.

@@ -116,6 +116,24 @@ def test_a_companion_that_comes_later_follows_its_photo_to_where_it_is(
     assert in_inbox(pawsort) == {"IMG_1.xmp", *(f"trip/{name}" for name in GROUP)}
 
 
+@pytest.mark.fault(38)
+def test_a_sidecar_that_a_scan_finds_first_waits_for_its_photo_though_one_of_this_name_was_filed(
+    pawsort: Installation, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.watch.inbox.SLICE_SECONDS", 0.0)  # one name at a time, in any order
+    numbers = range(12)
+    drop(pawsort, {f"{n}.jpg": b"old %d<cat>" % n for n in numbers})
+    pawsort.run_worker()
+    drop(pawsort, {f"{n}.{kind}": b"new %d<cat>" % n for n in numbers for kind in ("jpg", "xmp")})
+    worker = pawsort.worker()
+    worker.start()
+    step_until(worker, lambda: not in_inbox(pawsort))
+    run_until_idle(worker)
+    worker.stop()
+    assert pawsort.sorted() == {f"cats/{n}{end}" for n in numbers for end in (".jpg", " (2).jpg", " (2).xmp")}
+    conserved(pawsort.settings, pawsort.injected)
+
+
 def test_one_that_comes_later_never_replaces_a_file_beside_its_photo(
     pawsort: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
