@@ -60,11 +60,13 @@ pictures: $(VENV)/dev.stamp ## make the pictures of the documentation again (nee
 mutations: $(VENV)/dev.stamp ## take out each safeguard in turn and name the test that misses it
 	@$(BIN)/python -m scripts.mutations $(ARGS)
 
-lock: ## choose the newest versions that fit and write both locks (needs uv)
+lock: ## choose the newest versions that fit and write the locks (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml $(EXTRAS) -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml $(EXTRAS) --group dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml $(EXTRAS) --extra cluster -c requirements.lock -o requirements-cluster.lock
 
 release: $(VENV)/dev.stamp ## build the wheel in dist/, install it in a clean environment and try every command there
 	@PYTHON=$(PYTHON) ./scripts/check_release.sh $(BIN)/python
