@@ -69,7 +69,7 @@ def _decided(start: datetime, end: datetime) -> list[ColumnElement[bool]]:
     return [
         files.c.seen_at >= start,
         files.c.seen_at < end,
-        files.c.state != "vanished",
+        files.c.state.not_in(("vanished", "noted")),
         files.c.duplicate_of.is_(None),
         or_(
             files.c.confidence.is_not(None),
