@@ -129,10 +129,10 @@ def read_results(run: Path, number: int) -> list[Result]:
     return [Result(*row) for row in zip(*(columns[name] for name in Result._fields), strict=True)]
 
 
-def read_ids(run: Path, number: int) -> list[int]:
-    """Return the ids in the results of a part. Raises DamagedPart, OSError."""
-    ids: list[int] = _columns(results_file(run, number), ["id"])["id"]
-    return ids
+def read_places(run: Path, number: int) -> list[tuple[int, RawName]]:
+    """Return the id and the path of each result of a part. Raises DamagedPart, OSError."""
+    columns = _columns(results_file(run, number), ["id", "path"])
+    return list(zip(columns["id"], columns["path"], strict=True))
 
 
 def read_mark(run: Path, number: int) -> tuple[Mark, int]:

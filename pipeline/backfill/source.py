@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -61,8 +62,6 @@ def open_source(text: str, ignore: Sequence[str] = (), *, companions: bool = Tru
     """
     if text.startswith("s3://"):
         raise SettingsError(f"{text}: S3 is not supported yet")
-    if not os.path.isdir(text):
-        raise SettingsError(f"{text}: is no folder; expected the folder of the photos")
     return FolderSource(os.fsencode(text), ignore, together=companions)
 
 
@@ -92,16 +91,15 @@ class FolderSource:
         return os.path.join(self._folder, listed.path)
 
     def check(self) -> None:
-        """Raise OSError if the folder is missing, as where its disk is not mounted, or cannot be listed."""
+        """Raise OSError if the folder is missing, cannot be listed, or is empty: its disk is not mounted."""
         with os.scandir(self._folder) as entries:
-            next(entries, None)
+            if next(entries, None) is None:
+                raise OSError(errno.ENOENT, "is empty; is its disk not mounted?", self._folder)
 
     def _below(self, folder: bytes) -> Iterator[Listed]:
         try:
             found = _entries(self._folder, folder)
         except FileNotFoundError:
-            if not folder:
-                raise
             return  # it was removed meanwhile
         except OSError as error:
             where = os.fsdecode(os.path.join(self._folder, folder))

@@ -103,18 +103,18 @@ def test_a_folder_that_cannot_be_listed_ends_the_list(
     assert _paths(tmp_path, "a") == [b"c.jpg"]
 
 
-def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
-    _make(tmp_path, "a.jpg")
-    for name in ("a.jpg", "nowhere"):
-        with pytest.raises(SettingsError, match="is no folder"):
-            open_source(str(tmp_path / name))
-
-
 def test_a_source_that_is_away_fails_its_check(tmp_path: Path) -> None:
-    top = tmp_path / "top"
-    top.mkdir()
-    source = open_source(str(top))
+    _make(tmp_path, "top/a.jpg")
+    source = open_source(str(tmp_path / "top"))
     source.check()
-    top.rmdir()
+    (tmp_path / "top" / "a.jpg").unlink()
+    with pytest.raises(OSError, match="is its disk not mounted"):
+        source.check()
+    (tmp_path / "top").rmdir()
     with pytest.raises(FileNotFoundError):
         source.check()
+
+
+def test_a_bucket_is_no_folder() -> None:
+    with pytest.raises(SettingsError, match="s3://photos"):
+        open_source("s3://photos")

@@ -1,0 +1,196 @@
+"""Hand out the parts of a run by Ray Data: one actor a machine, with all its CPUs.
+
+Ray's driver runs in a child process: it ends, with the daemons it has started, when it is lost, when nothing
+finishes, or when this process ends. Only numbers of parts pass through Ray, no photos.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from models.errors import in_words
+from models.installation import install_command
+from pipeline.backfill.run import Executor
+from pipeline.backfill.source import open_source
+from pipeline.backfill.work import Done, PartWorker, Work
+from pipeline.child_process import ChildProcess, ProcessExited
+from pipeline.classifier.client import ProcessClassifier
+from pipeline.errors import PawsortError
+from pipeline.processes import is_running, usable_cpus
+
+IN_FLIGHT = 2
+"""Parts that an actor has: one is done, the next waits. A machine that is lost holds no more than these."""
+
+_PREFIX = "pawsort-ray-"
+_LONGEST = 40  # bytes of the path of Ray's folder: it has sockets, whose paths have at most 107
+_OBJECT_STORE = 80 * 2**20  # bytes; Ray allows no less than 75 MiB
+_TICK = 1.0
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # it would report to a host on the internet
+    "RAY_ROTATION_MAX_BYTES": "1000000",  # of each log, in its folder
+    "RAY_ROTATION_BACKUP_COUNT": "1",
+}
+_LOCAL_ENVIRONMENT = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray then listens on 127.0.0.1 alone, on Linux too
+    "RAY_AUTH_MODE": "token",
+}
+
+
+def missing_package() -> str | None:
+    """Return which package is missing and how to install it; None if all of the extra `cluster` is there."""
+    for module in ("pyarrow", "ray"):
+        if find_spec(module) is None:
+            return f"{module} is not installed; run `{install_command(extra='cluster')}`"
+    return None
+
+
+def on_ray(address: str | None) -> Executor:
+    """Return what does parts on the machines of the Ray cluster at `host:port`, or on this one."""
+
+    def execute(work: Work, numbers: Sequence[int]) -> Generator[Done | None]:
+        with _scratch() as scratch:
+            child = ChildProcess(_drive, work, tuple(numbers), address, scratch)
+            try:
+                while (message := child.receive(_TICK)) != _END:
+                    yield message
+            except ProcessExited:
+                raise PawsortError(
+                    f"Ray has ended: {child.kill()}; the same command continues the run"
+                ) from None
+            finally:
+                child.kill()
+
+    return execute
+
+
+_END = "end"
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """Yield a new folder for the files of a Ray on this machine, and remove it; also those of killed runs."""
+    top = tempfile.gettempdir()
+    top = top if len(os.path.join(top, f"{_PREFIX}1234567-12345678")) <= _LONGEST else "/tmp"  # noqa: S108
+    for left in Path(top).glob(f"{_PREFIX}*"):
+        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not is_running(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)  # another user's stays
+    folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=top)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # what a daemon writes at its end goes at the next run
+
+
+def _drive(
+    requests: Connection,
+    answers: Connection,
+    work: Work,
+    numbers: Sequence[int],
+    address: str | None,
+    scratch: str,
+) -> None:
+    """Run in the child: send Done for each part, then `_END`."""
+    del requests
+    os.environ.update(_ENVIRONMENT)
+    if address is None:
+        os.environ.update(_LOCAL_ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
+    import ray
+
+    _connect(ray, address, scratch)
+    for row in _rows(work, numbers):
+        answers.send(Done(**row))
+    ray.shutdown()
+    answers.send(_END)
+
+
+def _connect(ray: Any, address: str | None, scratch: str) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "WARNING"}
+    if address is not None:
+        ray.init(address, **quiet)
+        return
+    ray.init(
+        num_cpus=usable_cpus(),
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE,
+        _temp_dir=scratch,
+        **quiet,
+    )
+
+
+def _rows(work: Work, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+    import ray
+    from ray import data
+
+    context = data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.max_errored_blocks = -1  # a part that is lost for good is named at the end
+    cpus, actors = share(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    items = data.from_items([{"part": number} for number in numbers], override_num_blocks=len(numbers))
+    done = items.map_batches(
+        PartActor,
+        batch_size=1,
+        num_cpus=cpus,
+        compute=data.ActorPoolStrategy(
+            size=min(actors, len(numbers)), max_tasks_in_flight_per_actor=IN_FLIGHT
+        ),
+        fn_constructor_args=(work, cpus),
+    )
+    yield from done.iter_rows()
+
+
+def share(cpus: Iterable[int]) -> tuple[int, int]:
+    """Return how many CPUs an actor has, and how many actors there are, on machines with so many CPUs.
+
+    The smallest machine has one actor, a larger one several of that size. Raises PawsortError without CPUs.
+    """
+    usable = [number for number in cpus if number > 0]
+    if not usable:
+        raise PawsortError("the Ray cluster has no machine with CPUs")
+    each = min(usable)
+    return each, sum(number // each for number in usable)
+
+
+class PartActor:
+    """Does parts on one machine, with a classifier that stays. Ray calls it with one row at a time."""
+
+    def __init__(self, work: Work, threads: int) -> None:
+        self._work, self._threads = work, threads
+        self._classifier: ProcessClassifier | None = None
+
+    def __call__(self, batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
+        """Do the part of the row; return a row with the fields of Done."""
+        number = int(batch["part"][0])
+        try:
+            done = self._worker().do(number)
+        except Exception as error:  # an unexpected one; it must not end what the other parts need
+            self.stop()
+            done = Done(number, 0, in_words(error))
+        return {name: [value] for name, value in done._asdict().items()}
+
+    def _worker(self) -> PartWorker:
+        work = self._work
+        if self._classifier is None:
+            self._classifier = ProcessClassifier(
+                work.bundle.path,
+                work.settings.engine,
+                work.settings.limits,
+                self._threads,
+                sha256=work.bundle.sha256,
+            )
+        return PartWorker(work, open_source(work.source), self._classifier, Path(tempfile.gettempdir()))
+
+    def stop(self) -> None:
+        """End the classifier; the next part starts another."""
+        if self._classifier is not None:
+            self._classifier.stop()
