@@ -1,4 +1,4 @@
-"""The commands `backfill plan`, `run` and `check`: classify millions of photos once, on many machines."""
+"""The commands `backfill plan`, `run`, `check` and `load`: classify millions once, on many machines."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, integer, load_or_default, real
-from pipeline.errors import SOME_FAILED, PawsortError
+from pipeline.cli.options import DEFAULT, Config, Json, database, integer, load, load_or_default, real
+from pipeline.errors import SOME_FAILED, PawsortError, SettingsError, translated
+from pipeline.logs import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.backfill.load import Loaded, Loading
     from pipeline.backfill.run import Summary
+    from pipeline.settings.config import Settings
 
 backfill_app = typer.Typer(help="Classify millions of photos once, on one machine or many.")
 
@@ -118,6 +123,70 @@ def backfill_check(run: Run, json: Json = False) -> None:
     if not problems and not json:
         print("each photo has exactly one result")
     raise typer.Exit(1 if problems else 0)
+
+
+@backfill_app.command("load")
+def backfill_load(
+    run: Run,
+    file: Annotated[
+        bool, typer.Option("--file", help="File the photos too, as from an inbox; no worker may be running.")
+    ] = False,
+    config: Config = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Load the results of a run into the database; the same command again adds nothing twice.
+
+    Without --file each photo is noted where it lies. With it each is filed by its answer; exit 1 if some
+    could not be taken.
+
+    Example: pawsort backfill load /archive-run
+    """
+    from models.progress import StageProgress
+    from pipeline.backfill.load import Loading
+    from pipeline.backfill.load_files import file_all
+    from pipeline.cli.printing.progress import training_progress
+
+    _require_packages()
+    settings = load(config)
+    loading = Loading(run, settings)
+    with training_progress() as progress:
+        told = StageProgress("parts", progress)
+        loaded = file_all(loading, settings, told) if file else _noted(loading, settings, told)
+    _print_loaded(loaded, json)
+    raise typer.Exit(SOME_FAILED if loaded.refused else 0)
+
+
+def _noted(loading: Loading, settings: Settings, progress: Callable[[int, int], None]) -> Loaded:
+    """Note the photos as files of this installation's worker, which may be running."""
+    from pipeline.backfill.load import note_all
+    from pipeline.worker.identity import own_id, own_rows
+
+    with database(settings, "write") as everyone, translated():
+        if not own_id(everyone, settings):
+            raise SettingsError("start the worker once before: the rows get its name")
+        with own_rows(everyone, settings, "write") as own:
+            return note_all(loading, settings, own, everyone, progress)
+
+
+def _print_loaded(loaded: Loaded, json: bool) -> None:
+    from dataclasses import asdict
+
+    from pipeline.cli.printing.output import print_json
+
+    if json:
+        print_json(asdict(loaded))
+        return
+    folders = ", ".join(f"{count} {folder}" for folder, count in sorted(loaded.outcomes.items()))
+    print(f"{loaded.photos} photos of {loaded.parts} parts loaded now, {loaded.before} parts before")
+    print(f"{folders or 'none'}; {loaded.duplicates} of them duplicates")
+    if loaded.gone:
+        print(f"{loaded.gone} photos are not there any more")
+    if loaded.left:
+        print(
+            f"{loaded.left} photos were changed since, or wait: the worker goes on with them when it starts"
+        )
+    for name, problem in sorted(loaded.refused.items()):
+        print(f"pawsort: {printable(name)}: {problem}; it stays where it is", file=sys.stderr)
 
 
 def _require_packages() -> None:
