@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, bindparam, case, func, insert, select, text
+from sqlalchemy import Connection, Dialect, Engine, bindparam, case, func, insert, select, text
 
 from db.connection.engine import reading, writing
 from db.ledger.claims import claim
@@ -109,9 +110,7 @@ def note(engine: Engine, mark: LoadMark, noted: Sequence[Noted], at: datetime) -
         ids = _new_ids(connection, len(noted))
         rows = [_row(one, id, ids, at) for one, id in zip(noted, ids, strict=True)]
         if rows:
-            # RETURNING lets SQLAlchemy send many rows in one statement. After each statement, SQLite writes
-            # its index of names to the file, which takes six times as long as the rows.
-            connection.execute(insert(files).returning(files.c.id), rows).all()
+            _insert(connection, rows)
     return True
 
 
@@ -142,7 +141,37 @@ def _new_ids(connection: Connection, count: int) -> Sequence[int]:
     return sorted(connection.execute(next_ids, {"count": count}).scalars())
 
 
-def _row(noted: Noted, id: int, ids: Sequence[int], at: datetime) -> Mapping[str, Any]:
+def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    if connection.dialect.name == "sqlite":
+        # RETURNING lets SQLAlchemy send many rows in one statement. After each statement, SQLite writes its
+        # index of names to the file, which takes six times as long as the rows.
+        connection.execute(insert(files).returning(files.c.id), rows).all()
+        return
+    # One value for all rows, since binding each of theirs takes several times as long as storing them.
+    columns = ", ".join(rows[0])
+    from_json = f"SELECT {columns} FROM json_populate_recordset(NULL::files, CAST(:rows AS json))"  # noqa: S608
+    stored = {"rows": json.dumps([_stored(row, connection.dialect) for row in rows])}
+    connection.execute(text(f"INSERT INTO files ({columns}) {from_json}"), stored)
+
+
+def _stored(row: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else _STORED[name](value, dialect)
+        for name, value in row.items()
+    }
+
+
+def _as_it_is(value: Any, _: Dialect) -> Any:
+    return value
+
+
+_STORED: dict[str, Callable[[Any, Dialect], Any]] = {
+    column.name: getattr(column.type, "process_bind_param", _as_it_is) for column in files.columns
+}
+"""What makes of a value what its column has, as JSON can have it."""
+
+
+def _row(noted: Noted, id: int, ids: Sequence[int], at: datetime) -> dict[str, Any]:
     file, decision = noted.file, noted.decision
     first = decision.duplicate_of if noted.first is None else ids[noted.first]
     return {

@@ -203,7 +203,8 @@ class PartActor:
                 self._threads,
                 sha256=work.bundle.sha256,
             )
-        return PartWorker(work, open_source(work.source), self._classifier, Path(tempfile.gettempdir()))
+        source = open_source(work.source, largest=int(work.settings.limits.file_mb * 1e6))
+        return PartWorker(work, source, self._classifier, Path(tempfile.gettempdir()))
 
     def stop(self) -> None:
         """End the classifier; the next part starts another."""

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from db.schema.file_names import RawName
 from pipeline.companions.names import NameIndex
 from pipeline.companions.rules import kind
-from pipeline.errors import PawsortError, SettingsError
+from pipeline.errors import PawsortError
 from pipeline.files.folders import open_any
 from pipeline.files.safe_open import open_below
 from pipeline.watch.ignore_rules import ignorer
@@ -20,8 +20,8 @@ from pipeline.watch.ignore_rules import ignorer
 class Listed(NamedTuple):
     """A photo as it was listed: its path relative to the source, and the version seen.
 
-    `etag` is the version of an object in S3, which has `mtime_ns` too; None in a folder. `companions` are the
-    names of the files beside it that belong to it.
+    `mtime_ns` of an object of S3 has whole seconds, and `etag` is None, since PyArrow lists none.
+    `companions` are the names of the files beside it that belong to it.
     """
 
     path: RawName
@@ -31,8 +31,18 @@ class Listed(NamedTuple):
     companions: tuple[RawName, ...] = ()
 
 
+Found = tuple[bytes, Listed | None]
+"""The name of a file and its version, or the name of a folder and None."""
+
+
 class Source(Protocol):
-    """A folder, or a prefix of S3."""
+    """A folder, or a prefix of S3.
+
+    `fetches` is how many photos are fetched at once, each into a file of its own, which the caller removes; 0
+    where they are read in their place.
+    """
+
+    fetches: int
 
     @property
     def name(self) -> str:
@@ -45,7 +55,7 @@ class Source(Protocol):
         """
 
     def local(self, listed: Listed, staging: Path) -> bytes:
-        """Return the absolute path of a file with the photo; what has to be fetched is put into `staging`.
+        """Return the absolute path of a file with the photo; what is fetched may be put into `staging`.
 
         Raises OSError where it cannot be fetched. A file of the source itself need not exist.
         """
@@ -54,29 +64,35 @@ class Source(Protocol):
         """Raise OSError if the source cannot be reached now."""
 
 
-def open_source(text: str, ignore: Sequence[str] = (), *, companions: bool = True) -> Source:
-    """Return the source of a name: a folder. Raises SettingsError.
+def open_source(
+    text: str, ignore: Sequence[str] = (), *, companions: bool = True, largest: int | None = None
+) -> Source:
+    """Return the source of a name: a folder, or s3://BUCKET/PREFIX. Raises SettingsError.
 
     `ignore` are patterns of files to leave out; with `companions`, files that belong to a photo are listed
-    with it.
+    with it. Objects above `largest` bytes are not fetched.
     """
     if text.startswith("s3://"):
-        raise SettingsError(f"{text}: S3 is not supported yet")
+        from pipeline.backfill.s3_source import S3Source
+
+        return S3Source(text, ignore, together=companions, largest=largest)
     return FolderSource(os.fsencode(text), ignore, together=companions)
 
 
-class FolderSource:
-    """All photos below a folder, which may be on a network share; no link below it is followed."""
+class Tree:
+    """Folders with files, which a subclass can list; `root` is only compared with absolute patterns."""
 
-    def __init__(self, folder: bytes, ignore: Sequence[str] = (), *, together: bool = True) -> None:
-        self._folder = os.path.realpath(folder)
-        self._ignored = ignorer(ignore, self._folder)
+    def __init__(self, root: bytes, ignore: Sequence[str], together: bool) -> None:
+        self._root = root
+        self._ignored = ignorer(ignore, root)
         self._together = together
 
-    @property
-    def name(self) -> str:
-        """Its absolute path."""
-        return os.fsdecode(self._folder)
+    def entries(self, folder: bytes) -> Sequence[Found]:
+        """Return name and version of each file in a folder, and the name of each folder with None.
+
+        `folder` is relative to the root and ends in a slash, or is empty. Raises OSError.
+        """
+        raise NotImplementedError
 
     def list(self) -> Iterator[Listed]:
         """Yield each photo, in the order of the bytes of its path; memory grows with the largest folder.
@@ -85,26 +101,16 @@ class FolderSource:
         """
         yield from self._below(b"")
 
-    def local(self, listed: Listed, staging: Path) -> bytes:
-        """Return the path of the photo itself."""
-        del staging
-        return os.path.join(self._folder, listed.path)
-
-    def check(self) -> None:
-        """Raise OSError if the folder is missing, cannot be listed, or is empty: its disk is not mounted."""
-        with os.scandir(self._folder) as entries:
-            if next(entries, None) is None:
-                raise OSError(errno.ENOENT, "is empty; is its disk not mounted?", self._folder)
-
     def _below(self, folder: bytes) -> Iterator[Listed]:
         try:
-            found = _entries(self._folder, folder)
+            found = sorted(self.entries(folder), key=_place)
         except FileNotFoundError:
             return  # it was removed meanwhile
         except OSError as error:
-            where = os.fsdecode(os.path.join(self._folder, folder))
+            where = os.fsdecode(os.path.join(self._root, folder))
             raise PawsortError(
-                f"{where}: cannot be listed: {error.strerror}; make it readable, or name it in watch.ignore"
+                f"{where}: cannot be listed: {error.strerror or error}; make it readable, or name it in "
+                "watch.ignore"
             ) from error
         wanted = [pair for pair in found if not self._ignored(folder + pair[0])]
         index = _index(wanted) if self._together else NameIndex()
@@ -118,7 +124,36 @@ class FolderSource:
                 yield listed._replace(path=path, companions=index.companions(name))
 
 
-def _index(found: Sequence[tuple[bytes, Listed | None]]) -> NameIndex:
+class FolderSource(Tree):
+    """All photos below a folder, which may be on a network share; no link below it is followed."""
+
+    fetches = 0
+
+    def __init__(self, folder: bytes, ignore: Sequence[str] = (), *, together: bool = True) -> None:
+        super().__init__(os.path.realpath(folder), ignore, together)
+
+    @property
+    def name(self) -> str:
+        """Its absolute path."""
+        return os.fsdecode(self._root)
+
+    def entries(self, folder: bytes) -> Sequence[Found]:
+        """Return the regular files and the folders in a folder. Raises OSError."""
+        return _entries(self._root, folder)
+
+    def local(self, listed: Listed, staging: Path) -> bytes:
+        """Return the path of the photo itself."""
+        del staging
+        return os.path.join(self._root, listed.path)
+
+    def check(self) -> None:
+        """Raise OSError if the folder is missing, cannot be listed, or is empty: its disk is not mounted."""
+        with os.scandir(self._root) as entries:
+            if next(entries, None) is None:
+                raise OSError(errno.ENOENT, "is empty; is its disk not mounted?", self._root)
+
+
+def _index(found: Sequence[Found]) -> NameIndex:
     index = NameIndex()
     for name, listed in found:
         if listed:
@@ -126,21 +161,16 @@ def _index(found: Sequence[tuple[bytes, Listed | None]]) -> NameIndex:
     return index
 
 
-def _entries(top: bytes, folder: bytes) -> list[tuple[bytes, Listed | None]]:
-    """Return name and version of each regular file in a folder, and the name of each folder with None.
-
-    In the order of paths, in which the name of a folder ends with a slash.
-    """
+def _entries(top: bytes, folder: bytes) -> Sequence[Found]:
     descriptor = open_below(open_any(top), folder.rstrip(b"/"))
     try:
         with os.scandir(descriptor) as entries:
-            found = [pair for entry in entries for pair in _entry(entry)]
+            return [pair for entry in entries for pair in _entry(entry)]
     finally:
         os.close(descriptor)
-    return sorted(found, key=_place)
 
 
-def _entry(entry: os.DirEntry[str]) -> Iterator[tuple[bytes, Listed | None]]:
+def _entry(entry: os.DirEntry[str]) -> Iterator[Found]:
     name = os.fsencode(entry.name)
     try:
         if entry.is_dir(follow_symlinks=False):
@@ -152,6 +182,7 @@ def _entry(entry: os.DirEntry[str]) -> Iterator[tuple[bytes, Listed | None]]:
         return  # it was removed meanwhile
 
 
-def _place(found: tuple[bytes, Listed | None]) -> bytes:
+def _place(found: Found) -> bytes:
+    """Return what sorts by the paths below a folder, in which its name ends with a slash."""
     name, listed = found
     return name if listed else name + b"/"

@@ -7,11 +7,15 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from models.bundle.bundle import Bundle
 from models.images.decode import UnreadableImage
@@ -31,6 +35,9 @@ from pipeline.settings.sections import LimitSettings
 from pipeline.version import version
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 WAITS = (2.0, 15.0, 60.0)
 """Seconds to wait before each further attempt at a part that fails."""
@@ -188,7 +195,7 @@ class PartWorker:
         found: dict[int, Result] = {}
         for _ in range(_ROUNDS):
             for n, seen, result in self._round(part, sorted(versions), is_last):
-                if part.photos[n].etag or (seen.version == versions[n] and _agree(seen, result)):
+                if seen.version == versions[n] and _agree(seen, result):
                     del versions[n]
                 else:
                     versions[n] = seen.version
@@ -202,25 +209,48 @@ class PartWorker:
         paths: list[bytes] = []
 
         def fetched() -> Iterator[bytes]:
-            for n in chosen:
-                paths.append(self._source.local(part.photos[n], self._staging))
-                yield paths[-1]
+            local = partial(self._source.local, staging=self._staging)
+            for path in ahead(local, [part.photos[n] for n in chosen], self._source.fetches):
+                paths.append(path)
+                yield path
 
         limits, size = self._work.settings.limits, self._work.settings.batch.size
         for result in classify_files(self._classifier, fetched(), size, limits.attempts):
             n, path = chosen[result.id], paths[result.id]
             yield n, _read(path, limits, is_last), result
-            if part.photos[n].etag:
-                os.unlink(path)
+            if self._source.fetches:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
 
     def _row(self, part: Part, n: int, seen: Seen, result: ClassificationResult) -> Result:
         listed = part.photos[n]
-        if listed.etag:
-            seen = seen._replace(dev=0, ino=0, bytes=listed.bytes, mtime_ns=listed.mtime_ns)
+        if self._source.fetches:
+            seen = seen._replace(dev=0, ino=0)
         engine = self._classifier.engine_name
         decision = dated(self._model.decision(part.first + n, seen.sha256, result, engine), listed.path)
         values = decision._asdict() | seen._asdict() | {"path": listed.path, "decided_at": self._now()}
         return Result(*(values[name] for name in Result._fields))
+
+
+def ahead(call: Callable[[T], R], items: Iterable[T], at_once: int) -> Iterator[R]:
+    """Yield what `call` returns for each item, in order, while `at_once` further calls are under way.
+
+    An error is raised in its turn, once the other calls have ended.
+    """
+    if not at_once:
+        yield from map(call, items)
+        return
+    pending = deque[Future[R]]()
+    with ThreadPoolExecutor(at_once, "pawsort-fetch") as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(call, item))
+                if len(pending) > at_once:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _read(path: bytes, limits: LimitSettings, is_last: bool) -> Seen:

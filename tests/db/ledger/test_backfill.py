@@ -13,7 +13,7 @@ from db.queries import listing
 from db.schema.tables import files
 from db.schema.worker_tables import backfill_loads
 from tests.db.conftest import NOON, SPOOL, claim, filed, later
-from tests.support.noted_rows import noted
+from tests.support.noted_rows import MOMENT, noted
 
 MARK = LoadMark("a" * 64, 3)
 
@@ -32,6 +32,10 @@ def test_a_part_is_noted_once(engine: Engine) -> None:
     ]  # fmt: skip
     with reading(engine) as connection:
         assert connection.execute(select(backfill_loads)).all() == [("a" * 64, 3, 2, NOON)]
+    [entry] = Ledger(engine, SPOOL).entries([1])
+    assert (entry.scores, entry.companions, entry.confidence) == ({"cat": 0.95, "dog": 0.05}, None, 0.95)
+    assert (entry.seen_at, entry.decided_at, entry.changed_at) == (MOMENT, MOMENT, NOON)
+    assert (entry.dev, entry.ino, entry.bytes, entry.mtime_ns, entry.brightness) == (9, 9, 1000, 5, 0.5)
     assert backfill.loaded(engine, "a" * 64) == {3}
     assert backfill.loaded(engine, "b" * 64) == set()
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.backfill.source import Listed, _place, open_source
-from pipeline.errors import PawsortError, SettingsError
+from pipeline.errors import PawsortError
 
 
 def _make(top: Path, *names: str | bytes) -> None:
@@ -113,8 +113,3 @@ def test_a_source_that_is_away_fails_its_check(tmp_path: Path) -> None:
     (tmp_path / "top").rmdir()
     with pytest.raises(FileNotFoundError):
         source.check()
-
-
-def test_a_bucket_is_no_folder() -> None:
-    with pytest.raises(SettingsError, match="s3://photos"):
-        open_source("s3://photos")
