@@ -22,20 +22,18 @@ from db.ledger import backfill
 from db.ledger.ledger import ClaimedFile, Ledger, SettledFile
 from db.schema.file_names import escape
 from pipeline.backfill.load import Answered, Loaded, Loading
-from pipeline.backfill.parts import Result
+from pipeline.backfill.recorded_answers import RecordedAnswers
+from pipeline.backfill.s3_folder import fetched_into
+from pipeline.backfill.source import Listed
 from pipeline.classifier.answering_model import DecidingModel
 from pipeline.classifier.configured_model import load_bundle
-from pipeline.classifier.file_checks import Admitted, Fingerprint, fingerprint
-from pipeline.classifier.messages import ClassificationResult, Item
 from pipeline.decision import Policy
-from pipeline.errors import PawsortError, translated
+from pipeline.errors import PawsortError, SettingsError, translated
 from pipeline.files.known_folder import KnownFolder
-from pipeline.files.links import content_path
 from pipeline.files.permissions import limited, own_mode
 from pipeline.originals.checks import refuse_unlinkable
 from pipeline.settings.config import Settings
 from pipeline.settings.overlapping_folders import check
-from pipeline.settings.sections import LimitSettings
 from pipeline.worker.identity import this_worker
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.recovery import Recovery
@@ -49,7 +47,8 @@ from pipeline.worker.steps.place import PlaceStep
 _ENOUGH = 10
 """Photos of a part that are all missing, from which it is likelier that a disk is not mounted."""
 
-_UNKNOWN = Fingerprint("", 0, 0, written_to=True)
+FETCHED = "files"
+"""The folder of a run into which `load --file` fetches photos from S3, from which they are moved."""
 
 
 def file_all(
@@ -64,10 +63,9 @@ def file_all(
     called with parts done and all. Raises LockError while a worker runs, SettingsError if the source cannot
     be an inbox, PawsortError, DatabaseError, OSError.
     """
-    root = Path(os.fsdecode(loading.root))
-    as_inbox = settings.model_copy(update={"inboxes": (root,), "inbox_actions": ()})
+    as_inbox = settings_of(loading, settings)
     folders = ((name, getattr(settings, name)) for name in ("sorted", "state", "reports"))
-    check([("the source", root), *folders])
+    check([("the source", as_inbox.inboxes[0]), *folders])
     with ExitStack() as stack:
         stack.enter_context(translated())
         stack.enter_context(limited(settings.permissions))
@@ -77,7 +75,29 @@ def file_all(
         stack.callback(engine.dispose)
         own = stack.enter_context(this_worker(engine, settings))
         refuse_bare_mount(settings, load_bundle(settings), own)
-        return Filer(loading, as_inbox, own, engine, now).file_all(progress)
+        filer = Filer(loading, as_inbox, own, engine, now)
+        if not loading.is_s3:
+            return filer.file_all(progress)
+        with fetched_into(as_inbox.inboxes[0], loading.source) as filer.fetch:
+            return filer.file_all(progress)
+
+
+def settings_of(loading: Loading, settings: Settings) -> Settings:
+    """Return settings whose only inbox has the photos of a run: its source, or what is fetched from S3.
+
+    Raises SettingsError for objects of S3 that are to be linked.
+    """
+    if not loading.is_s3:
+        source = Path(os.fsdecode(loading.root))
+        return settings.model_copy(update={"inboxes": (source,), "inbox_actions": ()})
+    if settings.filing.action in ("hardlink", "symlink"):
+        raise SettingsError(
+            f"filing.action: {settings.filing.action} needs files on this machine; S3 has copies alone: "
+            "choose copy or move"
+        )
+    # The object stays, and what was fetched is moved.
+    fetched = (loading.run / FETCHED).absolute()
+    return settings.model_copy(update={"inboxes": (fetched,), "inbox_actions": ("move",)})
 
 
 class Filer:
@@ -95,9 +115,10 @@ class Filer:
         self._inbox = settings.inboxes[0]
         self._spool = os.fsencode(settings.spool)
         self._ledger = Ledger(own, self._spool, everyone)
-        self._answers = _Answers(settings.limits)
+        self._answers = RecordedAnswers(settings.limits)
         self._intake = _Refusals(self._ledger, settings)
         self._done = Loaded()
+        self.fetch: Callable[[Listed], None] = lambda photo: None
         self._make_steps()
 
     def _make_steps(self) -> None:
@@ -163,11 +184,12 @@ class Filer:
         keyword = "" if self._settings.filing.xmp else None
         for photo, _ in answered:
             try:
+                self.fetch(photo)
                 status = os.lstat(os.path.join(os.fsencode(self._inbox), photo.path))
             except (FileNotFoundError, NotADirectoryError):
                 self._done.gone += 1
                 continue
-            except PermissionError as error:
+            except (PermissionError, IsADirectoryError, FileExistsError) as error:
                 self._intake.refused[escape(photo.path)] = str(error.strerror)
                 continue
             if not stat.S_ISREG(status.st_mode):
@@ -221,71 +243,3 @@ class _Refusals(Intake):
     def refuse(self, file: InProgressFile, error: OSError) -> None:
         """Remember a file that stays where it is."""
         self.refused[escape(file.source)] = str(error.strerror)
-
-
-class _Answers:
-    """A classifier that has the answers of a run already.
-
-    A file that is not as it was then has none: it is left in the spool, where the worker classifies it.
-    """
-
-    labels: tuple[str, ...] = ()
-    engine_name = ""
-    starts = 0
-
-    def __init__(self, limits: LimitSettings) -> None:
-        self._limits = limits
-        self._results: dict[bytes, Result] = {}
-        self._of: dict[int, Result] = {}
-        self._submitted: list[list[int]] = []
-
-    def expect(self, answered: Iterable[Answered]) -> None:
-        """Know the answers of one part, and no others."""
-        self._results = {result.path: result for _, result in answered}
-
-    def hashed(self, file: InProgressFile) -> Fingerprint:
-        """Return the SHA-256 that the run has, without reading a file whose size and mtime are as then."""
-        if (result := self._results.get(file.source)) is None:
-            return _UNKNOWN
-        path = content_path(file.spool, file.link)
-        found = os.lstat(path)
-        if result.sha256 and (found.st_size, found.st_mtime_ns) == (result.bytes, result.mtime_ns):
-            read = Fingerprint(result.sha256, result.bytes, result.mtime_ns, written_to=False)
-        else:
-            # A copy on another file system may have a rounded mtime.
-            read = fingerprint(path, self._limits)
-        self._of[file.id] = result
-        return read if read.sha256 == result.sha256 else _UNKNOWN
-
-    @property
-    def in_flight(self) -> int:
-        """How many batches were submitted and not yet answered."""
-        return len(self._submitted)
-
-    def start(self) -> None:
-        """Do nothing."""
-
-    def ready(self, timeout: float = 0.0) -> bool:  # noqa: ARG002
-        """Return True."""
-        return True
-
-    def submit(self, items: Sequence[Item]) -> None:
-        """Take a batch."""
-        self._submitted.append([id for id, _ in items])
-
-    def poll(self, timeout: float) -> list[ClassificationResult]:  # noqa: ARG002
-        """Return the results of a batch."""
-        return [_result(id, self._of.pop(id)) for id in self._submitted.pop(0)] if self._submitted else []
-
-    def stop(self) -> None:
-        """Do nothing."""
-
-
-def _result(id: int, result: Result) -> ClassificationResult:
-    admitted = None
-    if result.format is not None:
-        size = result.width or 0, result.height or 0
-        admitted = Admitted(result.format, *size, 1, result.taken_at, result.taken_from)
-    failure = (None, None) if result.scores is not None else (result.reason, result.detail)
-    both = result.reason == "both"
-    return ClassificationResult(id, admitted, result.scores, *failure, both, result.brightness)

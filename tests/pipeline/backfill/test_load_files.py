@@ -11,7 +11,7 @@ import pytest
 
 from db.ledger import backfill
 from db.ledger.ledger import Ledger
-from pipeline.backfill import load_files
+from pipeline.backfill import load_files, recorded_answers
 from pipeline.backfill.load import Loaded, Loading, note_all
 from pipeline.backfill.load_files import Filer, file_all
 from pipeline.classifier import file_checks
@@ -117,7 +117,7 @@ def test_a_photo_is_not_read_if_it_is_as_it_was(tmp_path: Path, monkeypatch: pyt
         read.append(Path(os.fsdecode(path)).read_bytes())
         return file_checks.fingerprint(path, there.settings.limits)
 
-    monkeypatch.setattr(load_files, "fingerprint", reading)
+    monkeypatch.setattr(recorded_answers, "fingerprint", reading)
     loaded(there)
     assert read == [b""]  # which was never hashed
 
@@ -161,8 +161,7 @@ def test_a_filed_photo_is_undone_into_the_source(tmp_path: Path) -> None:
     assert (tmp_path / "archive" / "f" / "a.jpg").read_bytes() == PHOTOS["f/a.jpg"]
 
 
-@pytest.mark.parametrize("action", ["move", "copy", "symlink"])
-@pytest.mark.parametrize("next_", ["load", "worker"])
+@pytest.mark.parametrize(("action", "next_"), [("move", "load"), ("copy", "worker"), ("symlink", "load")])
 def test_nothing_is_lost_by_a_kill(
     tmp_path: Path, action: str, next_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,7 +170,7 @@ def test_nothing_is_lost_by_a_kill(
         folder = tmp_path / str(at)
         there = installation(folder, action)
         with opened(there) as filer:
-            died = Mortal(monkeypatch).dies_at(3 * at, lambda f=filer: f.file_all(lambda *_: None), *commits)  # type: ignore[misc]
+            died = Mortal(monkeypatch).dies_at(4 * at, lambda f=filer: f.file_all(lambda *_: None), *commits)  # type: ignore[misc]
         if next_ == "worker":
             there.run_worker(StubClassifier())
         assert loaded(there).left == 0

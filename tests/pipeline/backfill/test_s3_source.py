@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.backfill import parts, s3_source
+from pipeline.backfill import load_files, parts, s3_source
+from pipeline.backfill.load import Loading, note_all
+from pipeline.backfill.load_files import file_all
 from pipeline.backfill.plan import plan
 from pipeline.backfill.s3_source import S3Source
 from pipeline.backfill.s3_staging import Staging
@@ -17,6 +19,9 @@ from pipeline.backfill.source import FolderSource, Listed, open_source
 from pipeline.backfill.work import WAITS
 from pipeline.errors import PawsortError, SettingsError
 from tests.pipeline.backfill.conftest import ANSWERS, Archive
+from tests.support.backfill_runs import run_of
+from tests.support.crash import Death
+from tests.support.installation import QUICK, Installation
 from tests.support.s3_server import Fault, Store, s3_server
 from tests.support.stub_classifier import BUNDLE
 
@@ -243,3 +248,94 @@ def test_an_object_that_was_replaced_is_answered_as_it_is_now(store: Store, arch
     replaced, gone = parts.read_results(archive.run, 0)[3:5]
     assert (replaced.outcome, replaced.bytes, replaced.mtime_ns) == ("dogs", 11, 1_700_000_500 * 10**9)
     assert (gone.outcome, gone.reason, gone.sha256) == ("failed", "unreadable", None)
+
+
+# --- into the ledger ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    monkeypatch.setattr(load_files, "load_bundle", lambda settings: BUNDLE)
+    return Installation(tmp_path / "here", QUICK)
+
+
+def answered_run(store: Store, there: Installation, run: Path) -> None:
+    """Make a run, of 2 parts, whose objects lie in a folder too."""
+    folder = run.with_name("copy")
+    for n, name in enumerate(("a.jpg", "b.jpg", "b.xmp", "c/a.jpg", "d.jpg", "e.jpg")):
+        content = b"%d" % n + ANSWERS[n % 5]
+        store.put(f"pets/{name}", content)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    source = S3Source(store.source)
+    run_of(run, there.settings, source.name, list(source.list()), folder, size=3)
+
+
+def test_objects_are_noted_by_their_urls(store: Store, there: Installation, tmp_path: Path) -> None:
+    answered_run(store, there, tmp_path / "run")
+    note_all(Loading(tmp_path / "run", there.settings), there.settings, there.engine, there.engine)
+    assert there.rows("inbox, path, outcome", "name = 'a.jpg'") == [
+        ("s3://photos/pets", "s3://photos/pets/a.jpg", "cats"),
+        ("s3://photos/pets", "s3://photos/pets/c/a.jpg", "uncertain"),
+    ]
+
+
+def test_objects_are_filed_with_their_companions_and_stay(
+    store: Store, there: Installation, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    answered_run(store, there, run)
+    there.settings.sorted.mkdir(exist_ok=True)
+    done = file_all(Loading(run, there.settings), there.settings)
+    assert (done.photos, done.left, done.gone, done.refused) == (5, 0, 0, {})
+    assert there.sorted() == {
+        "cats/a.jpg", "cats/e.jpg", "dogs/b.jpg", "dogs/b.xmp", "uncertain/c/a.jpg", "failed/d.jpg",
+    }  # fmt: skip
+    assert len(store.objects) == 6
+    assert sorted(os.listdir(run)) == ["lists", "results", "run.json"]
+    assert file_all(Loading(run, there.settings), there.settings).photos == 0
+
+
+def test_a_kill_while_objects_are_filed_loses_none(
+    store: Store, there: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    answered_run(store, there, run)
+    with monkeypatch.context() as patch:
+        patch.setattr(S3Source, "fetch", _dying(S3Source.fetch, 5))
+        with pytest.raises(Death):
+            file_all(Loading(run, there.settings), there.settings)
+    done = file_all(Loading(run, there.settings), there.settings)
+    assert (done.before, done.photos) == (1, 2)
+    assert len(there.rows(condition="state = 'filed'")) == 5
+
+
+def _dying(fetch: Callable[..., None], at: int) -> Callable[..., None]:
+    numbers = iter(range(1, 10**6))
+
+    def dying(*given: object) -> None:
+        if next(numbers) == at:
+            raise Death
+        fetch(*given)
+
+    return dying
+
+
+def test_an_object_that_is_gone_or_changed_is_not_filed_by_its_answer(
+    store: Store, there: Installation, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    answered_run(store, there, run)
+    del store.objects["pets/a.jpg"]
+    store.put("pets/e.jpg", b"other<dog>", 1_700_000_777)
+    done = file_all(Loading(run, there.settings), there.settings)
+    assert (done.photos, done.gone, done.left) == (4, 1, 1)
+    there.run_worker()
+    assert there.rows("outcome", "name = 'e.jpg'") == [("dogs",)]
+
+
+def test_objects_cannot_be_linked(store: Store, tmp_path: Path) -> None:
+    there = Installation(tmp_path / "linking", QUICK + "filing: {action: hardlink}\n")
+    answered_run(store, there, tmp_path / "run")
+    with pytest.raises(SettingsError, match="hardlink needs files on this machine"):
+        file_all(Loading(tmp_path / "run", there.settings), there.settings)
