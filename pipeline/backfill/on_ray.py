@@ -10,8 +10,9 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -54,12 +55,25 @@ def missing_package() -> str | None:
     return None
 
 
-def on_ray(address: str | None) -> Executor:
-    """Return what does parts on the machines of the Ray cluster at `host:port`, or on this one."""
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where parts are done: on the Ray cluster at `host:port`, or by a Ray on this machine with `cpus`.
+
+    `cores` is how many CPUs an actor has, by default those of the smallest machine; `actor` does the parts.
+    """
+
+    address: str | None = None
+    cores: int | None = None
+    cpus: int | None = None
+    actor: type | None = None
+
+
+def on_ray(cluster: Cluster) -> Executor:
+    """Return what does parts on a cluster."""
 
     def execute(work: Work, numbers: Sequence[int]) -> Generator[Done | None]:
         with _scratch() as scratch:
-            child = ChildProcess(_drive, work, tuple(numbers), address, scratch)
+            child = ChildProcess(_drive, work, tuple(numbers), cluster, scratch)
             try:
                 while (message := child.receive(_TICK)) != _END:
                     yield message
@@ -97,30 +111,30 @@ def _drive(
     answers: Connection,
     work: Work,
     numbers: Sequence[int],
-    address: str | None,
+    cluster: Cluster,
     scratch: str,
 ) -> None:
     """Run in the child: send Done for each part, then `_END`."""
     del requests
     os.environ.update(_ENVIRONMENT)
-    if address is None:
+    if cluster.address is None:
         os.environ.update(_LOCAL_ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
     import ray
 
-    _connect(ray, address, scratch)
-    for row in _rows(work, numbers):
+    _connect(ray, cluster, scratch)
+    for row in _rows(work, numbers, cluster):
         answers.send(Done(**row))
     ray.shutdown()
     answers.send(_END)
 
 
-def _connect(ray: Any, address: str | None, scratch: str) -> None:
+def _connect(ray: Any, cluster: Cluster, scratch: str) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "WARNING"}
-    if address is not None:
-        ray.init(address, **quiet)
+    if cluster.address is not None:
+        ray.init(cluster.address, **quiet)
         return
     ray.init(
-        num_cpus=usable_cpus(),
+        num_cpus=cluster.cpus or usable_cpus(),
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE,
         _temp_dir=scratch,
@@ -128,37 +142,38 @@ def _connect(ray: Any, address: str | None, scratch: str) -> None:
     )
 
 
-def _rows(work: Work, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _rows(work: Work, numbers: Sequence[int], cluster: Cluster) -> Iterator[dict[str, Any]]:
     import ray
     from ray import data
 
     context = data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     context.max_errored_blocks = -1  # a part that is lost for good is named at the end
-    cpus, actors = share(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    cores, actors = share(machines, cluster.cores)
     items = data.from_items([{"part": number} for number in numbers], override_num_blocks=len(numbers))
     done = items.map_batches(
-        PartActor,
+        cluster.actor or PartActor,
         batch_size=1,
-        num_cpus=cpus,
+        num_cpus=cores,
         compute=data.ActorPoolStrategy(
             size=min(actors, len(numbers)), max_tasks_in_flight_per_actor=IN_FLIGHT
         ),
-        fn_constructor_args=(work, cpus),
+        fn_constructor_args=(work, cores),
     )
     yield from done.iter_rows()
 
 
-def share(cpus: Iterable[int]) -> tuple[int, int]:
+def share(machines: Sequence[int], cores: int | None = None) -> tuple[int, int]:
     """Return how many CPUs an actor has, and how many actors there are, on machines with so many CPUs.
 
-    The smallest machine has one actor, a larger one several of that size. Raises PawsortError without CPUs.
+    By default the smallest machine has one actor, and a larger one several of that size. Raises PawsortError
+    where no machine has `cores` CPUs.
     """
-    usable = [number for number in cpus if number > 0]
-    if not usable:
-        raise PawsortError("the Ray cluster has no machine with CPUs")
-    each = min(usable)
-    return each, sum(number // each for number in usable)
+    cores = cores or min(filter(None, machines), default=1)
+    if not (actors := sum(cpus // cores for cpus in machines)):
+        raise PawsortError(f"no machine of the Ray cluster has {cores} CPUs: they have {list(machines)}")
+    return cores, actors
 
 
 class PartActor:

@@ -122,8 +122,11 @@ class PartWorker:
         self._sleep, self._now = sleep, now
 
     def do(self, number: int) -> Done:
-        """Do a part, in several attempts if it fails; return what became of it."""
+        """Do a part, unless it is done, in several attempts if it fails; return what became of it."""
         began, cpu = time.monotonic(), time.process_time()
+        # A machine that was lost may have done it before it could say so.
+        if (finished := self._finished(number)) is not None:
+            return Done(number, finished)
         try:
             self._refuse_other_installation()
             photos, problem = self._in_attempts(number)
@@ -131,6 +134,14 @@ class PartWorker:
         except PawsortError as error:
             done = Done(number, 0, f"{socket.gethostname()}: {error}", is_final=True)
         return done._replace(seconds=time.monotonic() - began, cpu_seconds=time.process_time() - cpu)
+
+    def _finished(self, number: int) -> int | None:
+        """Return how many results a part has, None if it is not done."""
+        try:
+            mark, rows = parts.read_mark(self._work.run, number)
+        except (DamagedPart, OSError):  # what the attempt says of it
+            return None
+        return rows if mark == (self._work.digest, number) else None
 
     def _refuse_other_installation(self) -> None:
         """Raise PawsortError where this machine would answer otherwise than the one that planned."""

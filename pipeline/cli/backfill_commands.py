@@ -56,6 +56,9 @@ def backfill_run(
         str | None,
         typer.Option(metavar="HOST:PORT", help="The Ray cluster (default: Ray on this machine alone)."),
     ] = None,
+    cores: Annotated[
+        int | None, integer("CPUs of one actor (default: those of the smallest machine).", most=4096)
+    ] = None,
     stalled_after: Annotated[
         float, real("Exit 6 when no part finishes for so many seconds.", least=1, most=1e7)
     ] = 3600,
@@ -71,7 +74,7 @@ def backfill_run(
     """
     from models.progress import StageProgress
     from pipeline.backfill import plan
-    from pipeline.backfill.on_ray import on_ray
+    from pipeline.backfill.on_ray import Cluster, on_ray
     from pipeline.backfill.run import run as do
     from pipeline.cli.printing.progress import training_progress
 
@@ -81,7 +84,9 @@ def backfill_run(
     planned = plan.fitting(settings, bundle, run)
     work = plan.work_of(settings, bundle, run, planned)
     with training_progress() as progress:
-        summary = do(planned, work, on_ray(ray), stalled_after, StageProgress("parts", progress))
+        summary = do(
+            planned, work, on_ray(Cluster(ray, cores)), stalled_after, StageProgress("parts", progress)
+        )
     _print_summary(summary, json)
     raise typer.Exit(SOME_FAILED if summary.failed else 0)
 

@@ -187,6 +187,16 @@ def test_a_list_that_cannot_be_read_is_a_problem_of_the_part(archive: Archive) -
     assert worker.do(1).problem is None
 
 
+def test_a_part_that_a_lost_machine_has_done_is_not_done_again(archive: Archive) -> None:
+    archive.put(b"<cat>", b"<dog>")
+    archive.plan()
+    archive.worker().do(0)
+    before = parts.results_file(archive.run, 0).stat().st_ino
+    done = archive.worker().do(0)
+    assert (done.part, done.photos, done.problem) == (0, 2, None)
+    assert parts.results_file(archive.run, 0).stat().st_ino == before
+
+
 @pytest.mark.parametrize("change", [{"version": "0.1.0"}, {"answer_key": "0" * 16}])
 def test_a_machine_that_would_answer_otherwise_does_no_part(
     archive: Archive, change: dict[str, str], monkeypatch: pytest.MonkeyPatch
