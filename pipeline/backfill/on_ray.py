@@ -134,6 +134,7 @@ def _connect(ray: Any, cluster: Cluster, scratch: str) -> None:
         ray.init(cluster.address, **quiet)
         return
     ray.init(
+        "local",  # whatever cluster RAY_ADDRESS names
         num_cpus=cluster.cpus or usable_cpus(),
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE,

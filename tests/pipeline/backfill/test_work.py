@@ -128,8 +128,6 @@ def test_a_source_that_is_away_is_waited_for(archive: Archive) -> None:
     archive.put(b"<cat>")
     archive.plan()
     away = archive.photos.with_name("away")
-    source = archive.source
-    archive.photos.rename(away)
 
     class Returning(FolderSource):
         def check(self) -> None:
@@ -137,7 +135,8 @@ def test_a_source_that_is_away_is_waited_for(archive: Archive) -> None:
                 away.rename(archive.photos)
             super().check()
 
-    worker = archive.worker(Returning(os.fsencode(source.name)))
+    worker = archive.worker(Returning(os.fsencode(archive.photos)))
+    archive.photos.rename(away)
     assert worker.do(0).problem is None
     assert archive.waited == [*WAITS[:2]]
 
