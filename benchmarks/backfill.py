@@ -31,6 +31,7 @@ from pipeline.settings import config
 
 ACTORS = (1, 2, 4, 8, 16)
 SLEEPS = 20  # of each actor
+EMPTY = 400
 PART = 40
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -45,6 +46,13 @@ class SleepingActor:
         began = time.monotonic()
         time.sleep(1.0)
         return _row(Done(int(batch["part"][0]), os.getpid(), None, False, began, time.monotonic()))
+
+
+class EmptyActor(SleepingActor):
+    """Does nothing."""
+
+    def __call__(self, batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
+        return _row(Done(int(batch["part"][0]), 0))
 
 
 class MeasuredActor(PartActor):
@@ -67,6 +75,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         print(f"backfill: {problem}", file=sys.stderr)
         return {}
     figures = {f"sleeping, {n} actors": _sleeping(folder, n) for n in ACTORS}
+    figures["empty parts a second, 2 actors"] = _empty(folder)
     one, two = _real(folder, count, 1), _real(folder, count, 2)
     figures |= {f"{name}, one actor": value for name, value in one.items()}
     figures |= {f"{name}, two actors": value for name, value in two.items()}
@@ -84,6 +93,14 @@ def _sleeping(folder: Path, actors: int) -> float:
         max(ends) - min(begins) for begins, ends in (zip(*own, strict=True) for own in spans.values())
     )
     return sum(end - began for own in spans.values() for began, end in own) / whole
+
+
+def _empty(folder: Path) -> float:
+    """Return how many parts a second Ray hands out and takes back, so that the driver waits for no photo."""
+    cluster, seen = Cluster(cpus=2, cores=1, actor=EmptyActor), list[float]()
+    for _ in _parts(cluster, _work(folder, 1), EMPTY):
+        seen.append(time.monotonic())
+    return (EMPTY - EMPTY // 4) / (seen[-1] - seen[EMPTY // 4 - 1])
 
 
 def _real(folder: Path, count: int, actors: int) -> dict[str, float]:

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
@@ -72,17 +72,17 @@ def on_ray(cluster: Cluster) -> Executor:
     """Return what does parts on a cluster."""
 
     def execute(work: Work, numbers: Sequence[int]) -> Generator[Done | None]:
-        with _scratch() as scratch:
+        with _scratch() as scratch, ExitStack() as at_end:
             child = ChildProcess(_drive, work, tuple(numbers), cluster, scratch)
+            at_end.callback(child.kill)
             try:
                 while (message := child.receive(_TICK)) != _END:
                     yield message
             except ProcessExited:
+                at_end.pop_all()
                 raise PawsortError(
                     f"Ray has ended: {child.kill()}; the same command continues the run"
                 ) from None
-            finally:
-                child.kill()
 
     return execute
 
@@ -134,6 +134,7 @@ def _connect(ray: Any, cluster: Cluster, scratch: str) -> None:
         ray.init(cluster.address, **quiet)
         return
     ray.init(
+        "local",  # whatever cluster RAY_ADDRESS names
         num_cpus=cluster.cpus or usable_cpus(),
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE,

@@ -42,10 +42,7 @@ def plan(
     A folder with a plan that was cut off is used again. Raises SettingsError where the source has no photos
     or the folder cannot be used, PawsortError where a part of the source cannot be listed, and OSError.
     """
-    try:
-        source.check()
-    except OSError as error:
-        raise SettingsError(f"{source.name}: {error.strerror or error}") from error
+    _refuse_away(source)
     _refuse_folder(run, source)
     with limited(settings.permissions):
         run_file.make_folders(run)
@@ -53,6 +50,13 @@ def plan(
         planned = _frozen(settings, bundle, source.name, *totals, run_file.digest(run, totals[0]))
         run_file.write(run, planned)
     return planned
+
+
+def _refuse_away(source: Source) -> None:
+    try:
+        source.check()
+    except OSError as error:
+        raise SettingsError(f"{source.name}: {error.strerror or error}") from error
 
 
 def _refuse_folder(run: Path, source: Source) -> None:
@@ -130,10 +134,11 @@ def fitting(settings: Settings, bundle: Bundle, run: Path) -> RunFile:
 
 
 def work_of(settings: Settings, bundle: Bundle, run: Path, planned: RunFile) -> Work:
-    """Return what each machine needs for a run that fits."""
+    """Return what each machine needs for a run that fits. Raises SettingsError where the source is away."""
     # The threshold as a number, as another machine has no measured one of its own.
     decision = settings.decision.model_copy(update={"min_confidence": planned.threshold})
     source = open_source(os.fsdecode(unescape(planned.source)))
+    _refuse_away(source)
     return Work(
         run.absolute(),
         settings.model_copy(update={"decision": decision}),

@@ -131,10 +131,9 @@ class PartWorker:
     def do(self, number: int) -> Done:
         """Do a part, unless it is done, in several attempts if it fails; return what became of it."""
         began, cpu = time.monotonic(), time.process_time()
-        if (
-            photos := self._finished(number)
-        ) is not None:  # by a machine that was lost before it could say so
-            return Done(number, photos)
+        # A machine that was lost may have done it before it could say so.
+        if (finished := self._finished(number)) is not None:
+            return Done(number, finished)
         try:
             self._refuse_other_installation()
             photos, problem = self._in_attempts(number)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pipeline.backfill.on_ray import PartActor
+from pipeline.backfill.on_ray import _END, PartActor
 from pipeline.backfill.source import open_source
-from pipeline.backfill.work import PartWorker
+from pipeline.backfill.work import Done, PartWorker
 from tests.support.stub_classifier import StubClassifier
 
 
@@ -45,3 +48,19 @@ class HangingActor(StubActor):
         if int(batch["part"][0]):
             time.sleep(3600)
         return super().__call__(batch)
+
+
+def drive(requests: Connection, answers: Connection, work: None, numbers: Sequence[int], *more: Any) -> None:
+    """Be the driver, without Ray."""
+    for number in numbers:
+        answers.send(Done(number, 1))
+    answers.send(_END)
+
+
+def drive_until_lost(
+    requests: Connection, answers: Connection, work: None, numbers: Sequence[int], *more: Any
+) -> None:
+    """Be a driver that loses its cluster after the first part."""
+    answers.send(Done(numbers[0], 1))
+    print("the head is lost", file=sys.stderr)
+    os.abort()

@@ -125,8 +125,8 @@ def kill_tree(pid: int) -> None:
 
 def children_of_actors() -> list[int]:
     """Return the processes that the actors of a backfill have started: their classifiers."""
-    actors = {pid for pid, _ in _parents() if _title(pid).startswith("ray::MapWorker")}
-    return [pid for pid, above in _parents() if above in actors and "spawn_main" in _title(pid)]
+    actors = {pid for pid, _ in _parents() if title(pid).startswith("ray::MapWorker")}
+    return [pid for pid, above in _parents() if above in actors and "spawn_main" in title(pid)]
 
 
 def _parents() -> Iterator[tuple[int, int]]:
@@ -139,7 +139,8 @@ def _parents() -> Iterator[tuple[int, int]]:
             yield int(name), int(stat.rpartition(")")[2].split()[1])
 
 
-def _title(pid: int) -> str:
+def title(pid: int) -> str:
+    """Return the command line of a process, empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
     except (FileNotFoundError, ProcessLookupError):

@@ -18,7 +18,7 @@ from pipeline.backfill.run import Summary, run
 from pipeline.errors import PawsortError, StalledError
 from tests.pipeline.backfill.conftest import ANSWERS, Archive
 from tests.support import backfill_actors as actors
-from tests.support.ray_cluster import tree
+from tests.support.ray_cluster import title, tree
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,25 @@ def test_the_folder_of_ray_has_a_short_path(tmp_path: Path, monkeypatch: pytest.
         assert scratch.startswith("/tmp/pawsort-ray-")
 
 
+def test_a_driver_that_is_done_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_ray, "_drive", actors.drive)
+    before = _folders(), _processes()
+    done = on_ray.on_ray(Cluster())(None, [3, 5])  # type: ignore[arg-type]
+    assert [one.part for one in done if one] == [3, 5]
+    assert (_folders(), _processes()) == before
+
+
+def test_a_driver_that_is_lost_is_an_error_with_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_ray, "_drive", actors.drive_until_lost)
+    before = _folders(), _processes()
+    done = (one for one in on_ray.on_ray(Cluster())(None, [3, 5]) if one)  # type: ignore[arg-type]
+    assert next(done).part == 3
+    lost = "Ray has ended: killed by SIGABRT: the head is lost; the same command continues the run"
+    with pytest.raises(PawsortError, match=lost):
+        next(done)
+    assert (_folders(), _processes()) == before
+
+
 @pytest.fixture
 def planned(archive: Archive) -> Archive:
     pytest.importorskip("ray", reason="ray is not installed: `make cluster` runs this")
@@ -90,7 +109,9 @@ def _folders() -> set[str]:
 
 
 def _processes() -> set[int]:
-    return set(tree(os.getpid())) - {os.getpid()}
+    """The processes below this one, without that of `multiprocessing`, which stays."""
+    below = set(tree(os.getpid())) - {os.getpid()}
+    return {pid for pid in below if "resource_tracker" not in title(pid)}
 
 
 def _addresses() -> Iterator[str]:

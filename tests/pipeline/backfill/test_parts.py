@@ -60,7 +60,7 @@ def test_a_write_that_fails_leaves_what_was_there(run: Path, monkeypatch: pytest
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space"):  # the content reaches the disk before the name does
         parts.write_results(run, MARK, [GOOD, BAD])
     assert os.listdir(run / "results") == ["part-00003.parquet"]
     assert len(parts.read_places(run, 3)) == 1

@@ -124,6 +124,14 @@ def test_other_machines_get_the_threshold_as_a_number(archive: Archive) -> None:
     assert (work.source, work.run) == (str(archive.photos), archive.run)
 
 
+def test_a_run_whose_source_is_away_is_refused_before_any_part(archive: Archive) -> None:
+    [photo] = archive.put(b"<cat>")
+    archive.plan()
+    photo.unlink()
+    with pytest.raises(SettingsError, match="is its disk not mounted"):
+        archive.work()
+
+
 def test_a_model_without_folders_is_refused(archive: Archive, tmp_path: Path) -> None:
     with pytest.raises((ModelError, PawsortError)):
         plan.bundle_of(archive.settings, str(tmp_path / "nowhere"))

@@ -16,6 +16,10 @@ from pipeline.errors import ModelError, SettingsError, StalledError
 from tests.pipeline.backfill.conftest import Archive
 
 
+class Killed(Exception):  # noqa: N818 - says what happens
+    """The run ends here."""
+
+
 @pytest.fixture
 def planned(archive: Archive) -> Archive:
     archive.put(*[b"<cat>"] * 9)
@@ -54,10 +58,10 @@ def test_finished_parts_are_never_done_again(planned: Archive) -> None:
         for number in numbers[:2]:
             yield from planned.executor(work, [number])
         if len(numbers) > 2:
-            raise KeyboardInterrupt
+            raise Killed
 
     for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             _run(planned, executor)
     summary = _run(planned, executor)
     assert asked == [[0, 1, 2, 3, 4], [2, 3, 4], [4]]

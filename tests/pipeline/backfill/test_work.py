@@ -128,8 +128,6 @@ def test_a_source_that_is_away_is_waited_for(archive: Archive) -> None:
     archive.put(b"<cat>")
     archive.plan()
     away = archive.photos.with_name("away")
-    source = archive.source
-    archive.photos.rename(away)
 
     class Returning(FolderSource):
         def check(self) -> None:
@@ -137,7 +135,8 @@ def test_a_source_that_is_away_is_waited_for(archive: Archive) -> None:
                 away.rename(archive.photos)
             super().check()
 
-    worker = archive.worker(Returning(os.fsencode(source.name)))
+    worker = archive.worker(Returning(os.fsencode(archive.photos)))
+    archive.photos.rename(away)
     assert worker.do(0).problem is None
     assert archive.waited == [*WAITS[:2]]
 
@@ -185,6 +184,16 @@ def test_a_list_that_cannot_be_read_is_a_problem_of_the_part(archive: Archive) -
     parts.list_file(archive.run, 0).write_bytes(b"")
     assert "part-00000.parquet: is damaged" in (worker.do(0).problem or "")
     assert worker.do(1).problem is None
+
+
+def test_a_part_that_a_lost_machine_has_done_is_not_done_again(archive: Archive) -> None:
+    archive.put(b"<cat>", b"<dog>")
+    archive.plan()
+    archive.worker().do(0)
+    before = parts.results_file(archive.run, 0).stat().st_ino
+    done = archive.worker().do(0)
+    assert (done.part, done.photos, done.problem) == (0, 2, None)
+    assert parts.results_file(archive.run, 0).stat().st_ino == before
 
 
 @pytest.mark.parametrize("change", [{"version": "0.1.0"}, {"answer_key": "0" * 16}])
