@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+CLUSTER := .venv-cluster
 BIN := $(VENV)/bin
 EXTRAS := --extra web --extra train --extra raw --extra excel --extra notify --extra postgres
 SHELL := /bin/bash
@@ -10,10 +11,11 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test long lint bench soak backups hands photographer sweep fuzz mutations pictures lock release debian audit clean
+.PHONY: help run setup test long lint bench soak backups hands photographer sweep fuzz cluster cluster-kills mutations pictures lock \
+	release debian audit clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## start the worker on ./inbox (ARGS=--serve opens the pages too, ARGS=--once files what is there and ends)
 	@exec $(BIN)/python scripts/make_run.py $(ARGS)
@@ -54,17 +56,25 @@ sweep: $(VENV)/dev.stamp ## kill the worker at every system call, and let each f
 fuzz: $(VENV)/dev.stamp ## judge thousands of odd and broken pictures (ARGS="--count 10000 --seed 1")
 	@$(BIN)/python -m tests.corpus $(ARGS)
 
+cluster: $(CLUSTER)/dev.stamp ## run the tests of backfills, with Ray, in an environment of their own
+	@$(CLUSTER)/bin/python -m pytest tests/pipeline/backfill $(ARGS)
+
+cluster-kills: $(CLUSTER)/dev.stamp ## kill machines, children, drivers and heads of a backfill at random moments (ARGS="--kinds head")
+	@$(CLUSTER)/bin/python -m tests.support.backfill_kills $(ARGS)
+
 pictures: $(VENV)/dev.stamp ## make the pictures of the documentation again (needs Chromium)
 	@$(BIN)/python -m scripts.make_screenshots $(ARGS)
 
 mutations: $(VENV)/dev.stamp ## take out each safeguard in turn and name the test that misses it
 	@$(BIN)/python -m scripts.mutations $(ARGS)
 
-lock: ## choose the newest versions that fit and write both locks (needs uv)
+lock: ## choose the newest versions that fit and write the locks (needs uv)
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml $(EXTRAS) -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml $(EXTRAS) --group dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml $(EXTRAS) --extra cluster -c requirements-dev.lock -o requirements-cluster.lock
 
 release: $(VENV)/dev.stamp ## build the wheel in dist/, install it in a clean environment and try every command there
 	@PYTHON=$(PYTHON) ./scripts/check_release.sh $(BIN)/python
@@ -76,7 +86,7 @@ audit: ## look up the packages of the lock in the database of known vulnerabilit
 	@PYTHON=$(PYTHON) ./scripts/audit_packages.sh requirements.lock
 
 clean: ## remove the environment and all caches, never photos or the database
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build dist
+	rm -rf $(VENV) $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/runtime.stamp: requirements.lock pyproject.toml
@@ -86,3 +96,8 @@ $(VENV)/runtime.stamp: requirements.lock pyproject.toml
 $(VENV)/dev.stamp: requirements-dev.lock requirements.lock pyproject.toml
 	@PYTHON=$(PYTHON) ./scripts/make_environment.sh $(VENV) requirements-dev.lock
 	@touch $(VENV)/runtime.stamp $@
+
+$(CLUSTER)/dev.stamp: requirements-cluster.lock requirements-dev.lock pyproject.toml
+	@PYTHON=$(PYTHON) ./scripts/make_environment.sh $(CLUSTER) requirements-dev.lock
+	@PYTHON=$(PYTHON) ./scripts/make_environment.sh $(CLUSTER) requirements-cluster.lock
+	@touch $@

@@ -19,6 +19,7 @@ PROJECT = Path(__file__).parents[1]
 """The folder of the checkout, if this is one."""
 
 _LOCK = "requirements.lock"
+_CLUSTER_LOCK = "requirements-cluster.lock"
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -37,6 +38,8 @@ def install_command(package: str = "", *, extra: str = "", prefix: Path | None =
         return shlex.join(["make", "-C", str(PROJECT), "setup"])
     if package:
         return _pip(prefix, package)
+    if extra == "cluster" and _is_locked(wanted, _CLUSTER_LOCK):
+        return _pip(prefix, "--require-hashes", "-r", str(PROJECT / _CLUSTER_LOCK))
     if not _is_installed() and _is_locked(wanted):
         return _pip(prefix, "--require-hashes", "-r", str(PROJECT / _LOCK))
     return _pip(prefix, f"pawsort[{extra}]")
@@ -78,8 +81,8 @@ def _is_made_by_make(prefix: Path) -> bool:
     return not stamp.exists() or any(source.stat().st_mtime > stamp.stat().st_mtime for source in sources)
 
 
-def _is_locked(wanted: list[str]) -> bool:
-    lock = PROJECT / _LOCK
+def _is_locked(wanted: list[str], name: str = _LOCK) -> bool:
+    lock = PROJECT / name
     text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
     names = (_NAME.match(each) for each in wanted)
     return all(name and re.search(rf"^{re.escape(name[0])}==", text, re.MULTILINE) for name in names)

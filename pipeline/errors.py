@@ -5,6 +5,7 @@
     ├── ModelError              3   the model's bundle cannot be used
     ├── DatabaseError           4   the database cannot be used
     ├── LockError               5   another worker uses these folders
+    ├── StalledError            6   no part of a backfill has finished for a long time
     └── BackupDamagedError      1   a file is no backup, or a damaged one
 
 `models` and `db` raise errors of `models.errors` and `db.connection.errors`, which have no exit codes;
@@ -50,6 +51,12 @@ class LockError(PawsortError):
     """Another worker uses the same folders."""
 
     exit_code = 5
+
+
+class StalledError(PawsortError):
+    """No part of a backfill has finished for a long time."""
+
+    exit_code = 6
 
 
 class BackupDamagedError(PawsortError):

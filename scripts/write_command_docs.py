@@ -21,6 +21,7 @@ EXIT_CODES = {
     3: "the model cannot be used",
     4: "the database cannot be used; started by systemd, the worker waits for one that cannot be reached",
     5: "another worker, or another `correct`, `undo` or `export`, uses the same folders",
+    6: "no part of a `backfill run` has finished for a long time; the same command continues it",
     129: "stopped by SIGHUP, the terminal was closed",
     130: "stopped by SIGINT, that is Ctrl-C",
     143: "stopped by SIGTERM",

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, update
 
 from db.ledger import statements
 from db.ledger.move_records import readable
-from db.schema.records import SettledFile, in_words
+from db.schema.file_names import RawName, escape
+from db.schema.records import ClaimedFile, SettledFile, in_words
 from db.schema.rows import entry_of, in_pieces
 from db.schema.tables import files
 
@@ -39,6 +40,21 @@ def claimed_row(file: SettledFile, spool_name: str, at: datetime) -> dict[str, A
     return {
         **as_seen, **stamps, **named, "state": "claimed", "spool_name": spool_name, "original": original,
     }  # fmt: skip
+
+
+def claim(
+    connection: Connection, spool: RawName, settled: Sequence[SettledFile], at: datetime
+) -> list[ClaimedFile]:
+    """Record files as claimed in a transaction of the caller; return the new rows, in order."""
+    tokens = new_tokens(len(settled))
+    rows = [claimed_row(file, token, at) for file, token in zip(settled, tokens, strict=True)]
+    supersede(connection, settled, at)
+    ids = {token: id for id, token in connection.execute(statements.CLAIM, rows)}
+    # One statement for the batch, after the inserts: the names contain the ids.
+    for part in in_pieces(list(ids.values())):
+        named = {"ids": list(part), "spool": escape(os.path.join(spool, b""))}
+        connection.execute(statements.NAME_IN_SPOOL, named)
+    return [ClaimedFile(ids[token], f"{ids[token]}-{token}") for token in tokens]
 
 
 def supersede(connection: Connection, settled: Sequence[SettledFile], at: datetime) -> None:

@@ -23,9 +23,9 @@ from sqlalchemy import Connection, CursorResult, Engine, delete, insert, select,
 from db.connection.engine import reading, writing
 from db.connection.errors import LedgerError
 from db.ledger import statements
-from db.ledger.claims import GONE, claimed_row, new_tokens, supersede
+from db.ledger.claims import GONE, claim, claimed_row
 from db.ledger.move_records import MoveBook
-from db.schema.file_names import RawName, escape
+from db.schema.file_names import RawName
 from db.schema.records import (
     Action,
     ClaimedFile,
@@ -65,15 +65,8 @@ class Ledger(MoveBook):
         """
         if not settled:
             return []
-        tokens = new_tokens(len(settled))
-        rows = [claimed_row(file, token, at) for file, token in zip(settled, tokens, strict=True)]
         with writing(self._engine) as connection:
-            supersede(connection, settled, at)
-            ids = {token: id for id, token in connection.execute(statements.CLAIM, rows)}
-            # One statement for the batch, after the inserts: the names contain the ids.
-            named = {"ids": list(ids.values()), "spool": escape(os.path.join(self._spool, b""))}
-            connection.execute(statements.NAME_IN_SPOOL, named)
-        return [ClaimedFile(ids[token], f"{ids[token]}-{token}") for token in tokens]
+            return claim(connection, self._spool, settled, at)
 
     def adopt(self, spool_name: RawName, at: datetime) -> None:
         """Record a file that lies in the spool and has no unfinished row.

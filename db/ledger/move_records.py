@@ -96,7 +96,7 @@ class MoveBook:
             and_(files.c.name >= part, files.c.name < part + b"\xf4\x8f\xbf\xbf") for part in beginnings
         ]
         named = [files.c.name.in_(part) for part in in_pieces(names)]
-        known = files.c.state.not_in(("vanished", "removed")), files.c.inbox == inbox
+        known = files.c.state.not_in(("vanished", "removed", "noted")), files.c.inbox == inbox
         with reading(self._engine) as connection:
             found = [
                 entry

@@ -106,14 +106,14 @@ UNDONE_LIKE = select(*FILE_COLUMNS).where(
 MOST_ALIKE = 20
 """At most so many rows of one content are read, however often it was delivered."""
 
-_LAST_MOVE = select(func.max(moves.c.id)).where(moves.c.file_id == files.c.id).scalar_subquery()
-_CORRECTION = case((files.c.corrected_to.is_not(None), _LAST_MOVE))
+LAST_MOVE = select(func.max(moves.c.id)).where(moves.c.file_id == files.c.id).scalar_subquery()
+_CORRECTION = case((files.c.corrected_to.is_not(None), LAST_MOVE))
 UNDONE_FILING = (
     select(moves.c.id)
     .where(moves.c.file_id == files.c.id, moves.c.kind == "undo", moves.c.undoes.is_(None))
     .exists()
 )
-_RELEVANT = or_(
+RELEVANT = or_(
     _STATE.in_(("decided", "filed")),
     # A correction still counts after the row of a file that came in again has ended, or it was deleted.
     and_(_STATE.in_(("vanished", "removed")), files.c.corrected_to.is_not(None), ~UNDONE_FILING),
@@ -134,7 +134,7 @@ _RANKED = (
         )
         .label("rank"),
     )
-    .where(files.c.sha256.in_(bindparam("sha256s", expanding=True)), _RELEVANT)
+    .where(files.c.sha256.in_(bindparam("sha256s", expanding=True)), RELEVANT)
     .subquery("ranked")
 )
 SAME_CONTENT = (

@@ -70,7 +70,7 @@ def _decided(start: datetime, end: datetime) -> list[ColumnElement[bool]]:
     return [
         files.c.seen_at >= start,
         files.c.seen_at < end,
-        files.c.state != "vanished",
+        files.c.state.not_in(("vanished", "noted")),
         files.c.duplicate_of.is_(None),
         or_(
             files.c.confidence.is_not(None),
@@ -128,11 +128,11 @@ def _moments(sums: Iterable[tuple[int, float | None, float | None]]) -> Moments:
 
 
 def arrived(engine: Engine, start: datetime, end: datetime) -> dict[tuple[str, str], int]:
-    """Count by worker and inbox the rows of `results` with start <= seen_at < end.
+    """Count by worker and inbox the rows of `results` with start <= seen_at < end, without noted files.
 
     The name of a worker is empty before its first start.
     """
-    within = files.c.seen_at >= start, files.c.seen_at < end, files.c.state != "vanished"
+    within = files.c.seen_at >= start, files.c.seen_at < end, files.c.state.not_in(("vanished", "noted"))
     place = files.c.worker_id, files.c.inbox
     counted = select(*place, func.count()).where(*within).group_by(*place).order_by(*place)
     with reading(engine) as connection:

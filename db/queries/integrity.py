@@ -5,6 +5,7 @@ Conditions of states are the text constants of `db.schema.tables`, so that their
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from db.connection.engine import reading
 from db.schema.file_names import RawName
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entries_by, entry_of, in_pieces
-from db.schema.tables import IS_FILED, IS_PENDING, IS_UNFINISHED, files, moves
+from db.schema.tables import IS_FILED, IS_NOTED, IS_PENDING, IS_UNFINISHED, files, moves
 
 PAGE = 500
 PATHS_PAGE = 5_000
@@ -55,6 +56,14 @@ def filed_as(engine: Engine, name: RawName) -> list[Entry]:
     """Return the filed rows whose base name is `name`, oldest first."""
     with reading(engine) as connection:
         return entries_by(connection, files.c.name == name, text(IS_FILED))
+
+
+def is_noted(engine: Engine, path: RawName) -> bool:
+    """Return whether a backfill has noted a photo at this absolute path."""
+    # By its name, which has an index.
+    here = files.c.name == os.path.basename(path), text(IS_NOTED), files.c.path == path
+    with reading(engine) as connection:
+        return connection.scalar(select(files.c.id).where(*here).limit(1)) is not None
 
 
 def sharing_a_path(engine: Engine) -> list[list[Entry]]:

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from sqlalchemy import (
     JSON,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     Engine,
     Integer,
     Select,
+    Table,
     func,
     literal,
     select,
@@ -31,6 +32,7 @@ from sqlalchemy import (
 from db.connection.engine import reading
 from db.queries.folder_search import WantedFolder, conditions, rare_ids
 from db.queries.name_search import ids_by_name
+from db.queries.overview import outcome_counts
 from db.schema.columns import UtcTime
 from db.schema.file_names import RawName, can_stand, escape
 from db.schema.records import Entry
@@ -40,6 +42,9 @@ from db.schema.tables import IS_FILED, IS_UNDONE, IS_UNFINISHED, files, reports
 
 WAITING = "waiting"
 """Stands for the outcome of a file that is not yet in a folder."""
+
+NOTED = "noted"
+"""Stands for all files that a backfill has classified where they lie, whatever their outcome."""
 
 CHUNK_ROWS = 2_000
 """Rows read in one transaction."""
@@ -66,8 +71,9 @@ def result_kinds() -> dict[str, ColumnKind]:
 class ResultFilter:
     """Conditions for rows of `results`; all must hold, None is no condition.
 
-    `outcome` "waiting" means not in a folder yet, "removed" deleted by a person; `name` is part of the file's
-    name, case-insensitive (in SQLite only for ASCII); confidences are 0 to 1, inclusive; `since` <= seen_at <
+    `outcome` "waiting" means not in a folder yet, "removed" deleted by a person, "noted" classified by a
+    backfill where it lies; any other, in this folder or noted for it. `name` is part of the file's name,
+    case-insensitive (in SQLite only for ASCII); confidences are 0 to 1, inclusive; `since` <= seen_at <
     `until`, both aware; `before` is the id of a row, after which the wanted rows come in the order;
     `reviewed` is whether a person judged the photo; `taken_since` <= taken_at < `taken_until`, both naive.
     """
@@ -125,22 +131,14 @@ def result(engine: Engine, id: int) -> dict[str, Any] | None:
 def counts(engine: Engine) -> dict[str, int]:
     """Count the rows of `results` by outcome; those without one as "waiting", or "undone" if there are.
 
-    Files that people deleted are not counted.
+    Noted files are counted as "noted" if there are any, and as nothing else. Files that people deleted are
+    not counted.
     """
-    # Of the table, because the view's condition on the state would have each row looked up.
-    has_one = files.c.outcome.is_not(None)
-    counted = select(files.c.outcome, func.count()).where(has_one).group_by(files.c.outcome)
     with reading(engine) as connection:
-        by_outcome: dict[str, int] = dict(connection.execute(counted.order_by(files.c.outcome)).all())
+        in_folders, noted = outcome_counts(connection)
         waiting, undone = (_count(connection, condition) for condition in (IS_UNFINISHED, IS_UNDONE))
-    return {**by_outcome, **({"undone": undone} if undone else {}), WAITING: waiting}
-
-
-def states(engine: Engine) -> dict[str, int]:
-    """Count the files by state; states that none is in are left out."""
-    with reading(engine) as connection:
-        counted = select(files.c.state, func.count()).group_by(files.c.state).order_by(files.c.state)
-        return dict(connection.execute(counted).all())
+    others = {"undone": undone, NOTED: noted}
+    return {**in_folders, **{name: count for name, count in others.items() if count}, WAITING: waiting}
 
 
 def last_filed(engine: Engine) -> dict[str, Any] | None:
@@ -178,7 +176,7 @@ def arrived_as(engine: Engine, inbox: str | os.PathLike[str], names: Collection[
             files.c.name.in_(names),
             files.c.source == files.c.name,
             files.c.inbox == os.fspath(inbox),
-            files.c.state != "vanished",
+            files.c.state.not_in(("vanished", NOTED)),
         )
     return found[-1] if found else None
 
@@ -186,8 +184,8 @@ def arrived_as(engine: Engine, inbox: str | os.PathLike[str], names: Collection[
 def first_seen_at(engine: Engine) -> datetime | None:
     """Return when the first file arrived."""
     with reading(engine) as connection:
-        first: datetime | None = connection.scalar(select(func.min(view.c.seen_at)))
-    return first
+        first = select(func.min(view.c.seen_at)).where(view.c.state != NOTED)
+        return cast("datetime | None", connection.scalar(first))
 
 
 def report_rows(
@@ -197,8 +195,8 @@ def report_rows(
     chunk: int = CHUNK_ROWS,
     columns: Sequence[str] = RESULT_COLUMNS,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of `results` with start <= seen_at < end, oldest first, in lists of up to `chunk`."""
-    chosen = select(view.c.id).where(view.c.seen_at >= start, view.c.seen_at < end).order_by(view.c.id)
+    """Yield what arrived with start <= seen_at < end, not noted, oldest first, in lists of up to `chunk`."""
+    chosen = select(view.c.id).where(*_arrived(start, end)).order_by(view.c.id)
     return _chunks(engine, chosen, view.c.id, chunk=chunk, columns=columns)
 
 
@@ -211,8 +209,7 @@ def written_reports(engine: Engine) -> list[Report]:
 def changed_since(engine: Engine, start: datetime, end: datetime, moment: datetime) -> bool:
     """Return whether a file with start <= seen_at < end changed its state or was moved after `moment`."""
     with reading(engine) as connection:
-        within = files.c.seen_at >= start, files.c.seen_at < end
-        last = connection.scalar(select(func.max(files.c.changed_at)).where(*within))
+        last = connection.scalar(select(func.max(files.c.changed_at)).where(*_arrived(start, end, files)))
     return last is not None and last > moment
 
 
@@ -220,7 +217,13 @@ def _count(connection: Connection, condition: str) -> int:
     return connection.scalar(select(func.count()).select_from(files).where(text(condition))) or 0
 
 
+def _arrived(start: datetime, end: datetime, table: Table = view) -> list[ColumnElement[bool]]:
+    return [table.c.seen_at >= start, table.c.seen_at < end, table.c.state != NOTED]
+
+
 def _outcome_is(outcome: str) -> ColumnElement[bool]:
+    if outcome == NOTED:
+        return view.c.state == NOTED
     without = ("undone", "removed")
     if outcome not in (WAITING, *without):
         return view.c.outcome == outcome

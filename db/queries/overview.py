@@ -6,13 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, func, select, text
 
 from db.connection.engine import reading
 from db.schema.file_names import RawName, can_stand
 from db.schema.records import Entry, Move
 from db.schema.rows import CONTENT_PATH, FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
-from db.schema.tables import IS_FAILED, IS_FILED, files, moves
+from db.schema.tables import IS_FAILED, IS_FILED, IS_NOTED, files, moves
 
 SAME_SHOWN = 20
 
@@ -35,16 +35,36 @@ class History:
     same: tuple[Entry, ...]
 
 
+def outcome_counts(connection: Connection, *within: ColumnElement[bool]) -> tuple[dict[str, int], int]:
+    """Count the files in folders by outcome, and those that are noted; of those that are `within`."""
+    # Of the table, because the view's condition on the state would have each row looked up. So would one on
+    # the state here: noted files, which have an index of their own, are subtracted.
+    counted = select(files.c.outcome, func.count()).where(*within).group_by(files.c.outcome)
+    every = connection.execute(counted.where(files.c.outcome.is_not(None)).order_by(files.c.outcome)).all()
+    noted: dict[str, int] = dict(connection.execute(counted.where(text(IS_NOTED))).all())
+    in_folders = {outcome: count - noted.get(outcome, 0) for outcome, count in every}
+    return {outcome: count for outcome, count in in_folders.items() if count}, sum(noted.values())
+
+
+def states(engine: Engine) -> dict[str, int]:
+    """Count the files by state; states that none is in are left out."""
+    with reading(engine) as connection:
+        counted = select(files.c.state, func.count()).group_by(files.c.state).order_by(files.c.state)
+        return dict(connection.execute(counted).all())
+
+
 def by_day(
     engine: Engine, days: Sequence[tuple[datetime, datetime]], outcomes: Sequence[str]
 ) -> list[dict[str, int]]:
-    """Count by outcome the files with start <= seen_at < end, for each (start, end) of `days`."""
+    """Count by outcome the files with start <= seen_at < end, for each (start, end) of `days`.
+
+    Noted files are left out.
+    """
     with reading(engine) as connection:
         found = []
         for start, end in days:
             within = files.c.outcome.in_(outcomes), files.c.seen_at >= start, files.c.seen_at < end
-            counted = select(files.c.outcome, func.count()).where(*within).group_by(files.c.outcome)
-            by_outcome: dict[str, int] = dict(connection.execute(counted).all())
+            by_outcome, _ = outcome_counts(connection, *within)
             found.append({outcome: by_outcome.get(outcome, 0) for outcome in outcomes})
     return found
 
@@ -84,7 +104,10 @@ def entries(engine: Engine, ids: Sequence[int]) -> dict[int, Entry]:
 
 
 def histogram(engine: Engine, bins: int) -> list[int]:
-    """Count the files by confidence, in `bins` of equal width from 0 to 1; the last includes 1."""
+    """Count the files by confidence, in `bins` of equal width from 0 to 1; the last includes 1.
+
+    Noted files count too.
+    """
     edges = [number / bins for number in range(bins)]
     with reading(engine) as connection:
         return [

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Engine, and_, case, func, literal, select, text
 
 from db.connection.engine import reading
+from db.queries.overview import outcome_counts
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of
 from db.schema.tables import IMPORTED, IS_CORRECTED, IS_FILED, IS_REMOVED, IS_UNREVIEWED, files, spot_checks
@@ -188,11 +189,9 @@ def doubted(engine: Engine, model_sha256: str, most: int) -> list[Doubted]:
 def verdicts(engine: Engine) -> dict[str | None, int]:
     """Count the photos that lie in a folder by the folder that the model chose."""
     # By two indexes; the whole table takes a second for a million rows.
-    has_one = files.c.outcome.is_not(None)
-    lying = select(files.c.outcome, func.count()).where(has_one).group_by(files.c.outcome)
     moved = select(files.c.outcome, files.c.verdict, files.c.prediction).where(text(IS_CORRECTED))
     with reading(engine) as connection:
-        counts: Counter[str | None] = Counter(dict(connection.execute(lying).all()))
+        counts: Counter[str | None] = Counter(outcome_counts(connection)[0])
         # Chosen and counted here, because SQLite would use the index of all outcomes for it.
         for outcome, verdict, prediction in connection.execute(moved):
             if outcome is not None:

@@ -43,11 +43,13 @@ IS_UNDONE = "state = 'undone'"
 IS_REMOVED = "state = 'removed'"
 IS_PENDING = "done_at IS NULL"
 IS_GIVEN_UP = "state = 'vanished' AND original IS NOT NULL"
+IS_NOTED = "state = 'noted'"
 
 IMPORTED = "imported"
 """Reason of a row that `doctor --repair` made for a file without one; see `db.ledger.imported`."""
-IS_UNREVIEWED = "outcome = 'uncertain' AND corrected_to IS NULL"
-IS_FAILED = "outcome = 'failed'"
+IS_UNREVIEWED = "state = 'filed' AND outcome = 'uncertain' AND corrected_to IS NULL"
+IS_FAILED = "state = 'filed' AND outcome = 'failed'"
+_HAS_FAILED = "outcome = 'failed'"
 IS_UNREAD = "state = 'filed' AND sha256 IS NULL"
 IS_CORRECTED = "corrected_to IS NOT NULL"
 IS_BELOW = "source <> name"
@@ -76,8 +78,10 @@ class FileRow(Base):
     answer. NULL if unknown. It is not in the view, whose columns are also those of reports.
 
     `worker_id` is the row of `workers` whose machine has the file: paths, dev and ino are of that machine. In
-    SQLite, and in rows of versions before there could be many, it is 1. A row `noted` is of a backfill: its
-    file lies where it was found.
+    SQLite, and in rows of versions before there could be many, it is 1.
+
+    A row `noted` is of a backfill: its file lies at `path`, where it was found (for S3 a URL), `inbox` is the
+    source of the run, and `outcome` the folder that was decided. Nothing moves its file.
 
     (dev, ino, mtime_ns, bytes) is not unique: two hard links to one photo are two arrivals. The worker's lock
     and the rename into the spool, which succeeds once, prevent a second claim of a file.
@@ -139,6 +143,8 @@ class FileRow(Base):
         index("ix_files_removed", "id", where=IS_REMOVED),
         # A hash, because PostgreSQL's B-tree refuses values above 2,704 bytes and a path may be longer.
         index("ix_files_path", "path", where=IS_FILED, postgresql_using="hash"),
+        # Serves counts of files in folders, by what is taken off the counts of all outcomes.
+        index("ix_files_noted", "state", "outcome", "seen_at", where=IS_NOTED),
         index("ix_files_filed_at", "filed_at", where="filed_at IS NOT NULL"),
         index("ix_files_sha256", "sha256", where="sha256 IS NOT NULL"),
         # Serves counts of an outcome by day, and its newest files, without reading rows.
@@ -147,10 +153,11 @@ class FileRow(Base):
         # their condition, so that SQLite prefers them and reads no rows.
         index(
             "ix_files_unreviewed",
-            *("outcome", "corrected_to", "reason", "prediction", "confidence"),
+            *("state", "outcome", "corrected_to", "reason", "prediction", "confidence"),
             where=IS_UNREVIEWED,
         ),
-        index("ix_files_failed", "outcome", "reason", "seen_at", where=IS_FAILED),
+        # Noted failures are in it too, for pages that show both.
+        index("ix_files_failed", "outcome", "reason", "seen_at", "state", where=_HAS_FAILED),
         index(
             "ix_files_corrected",
             *("model", "model_sha256", "verdict", "reason", "prediction", "corrected_to"),

@@ -71,7 +71,10 @@ class RequestRow(Base):
 
 
 class LoadRow(Base):
-    """A part of a backfill whose rows are in `files`; written in their transaction. `run` is its digest."""
+    """A part of a backfill whose rows are in `files`; written in their transaction.
+
+    `run` is the SHA-256 of its `run.json`, with " filed" behind it if its photos are filed.
+    """
 
     __tablename__ = "backfill_loads"
 

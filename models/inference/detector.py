@@ -27,10 +27,11 @@ LARGEST_SIDE = 2048
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
-def open_detector(bundle: Bundle) -> DetectFn | None:
+def open_detector(bundle: Bundle, threads: int | None = None) -> DetectFn | None:
     """Return the bundle's detector on OpenVINO; None where the bundle has none. Thread-safe.
 
-    Raises BundleError where the network cannot be read or run.
+    `threads` is how many cores it may use, all by default. Raises BundleError where the network cannot be
+    read or run.
     """
     entry, network = bundle.manifest.detector, read_detector(bundle)
     if entry is None or network is None:
@@ -39,7 +40,7 @@ def open_detector(bundle: Bundle) -> DetectFn | None:
     try:
         model = openvino_engine.read(network)
         size = _input_size(model, len(labels))
-        run = openvino_engine.single(model)
+        run = openvino_engine.single(model, threads)
         _try(run, size, len(labels))
     except Exception as error:  # OpenVINO raises many types
         detail = " ".join(str(error).split())

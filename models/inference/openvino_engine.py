@@ -125,15 +125,9 @@ def runner_of_all(
 ) -> Callable[[npt.NDArray[np.uint8]], list[npt.NDArray[np.float32]]]:
     """Compile a network as `runner` does; return so many of its outputs, each float32 (n, ...)."""
     openvino, core = import_openvino(), _core()
-    streams = threads or len(os.sched_getaffinity(0))
-    # The default is bfloat16 where the processor has it; float32 keeps probabilities equal between machines.
-    settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "THROUGHPUT",
-        "NUM_STREAMS": streams,
-        "INFERENCE_NUM_THREADS": streams,
-    }
-    compiled = core.compile_model(model, "CPU", settings)
+    cores = len(os.sched_getaffinity(0))
+    streams = threads or cores
+    compiled = core.compile_model(model, "CPU", _settings(streams, cores))
     shapes = [list(compiled.output(index).shape)[1:] for index in range(outputs)]
     # Twice as many as streams, so that no stream waits for Python. A callback would make Python set up a
     # thread's state again for each photo.
@@ -156,19 +150,13 @@ def runner_of_all(
     return run
 
 
-def single(model: Any) -> Callable[[Pixels], Float32]:
-    """Compile a network to run one input at a time, on one core for each thread that calls it.
+def single(model: Any, threads: int | None = None) -> Callable[[Pixels], Float32]:
+    """Compile a network to run one input at a time, on one core for each of the `threads` that call it.
 
     Floating-point parts run in float32, so that every processor gives the same boxes.
     """
     cores = len(os.sched_getaffinity(0))
-    settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "THROUGHPUT",
-        "NUM_STREAMS": cores,
-        "INFERENCE_NUM_THREADS": cores,
-    }
-    compiled, own = _core().compile_model(model, "CPU", settings), threading.local()
+    compiled, own = _core().compile_model(model, "CPU", _settings(threads or cores, cores)), threading.local()
 
     def run(image: Pixels) -> Float32:
         if not hasattr(own, "request"):
@@ -178,6 +166,21 @@ def single(model: Any) -> Callable[[Pixels], Float32]:
         return result
 
     return run
+
+
+def _settings(streams: int, cores: int) -> dict[str, Any]:
+    """Return how to compile for `streams` photos at a time on a machine with so many usable `cores`."""
+    # The default is bfloat16 where the processor has it; float32 keeps probabilities equal between machines.
+    settings: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": streams,
+    }
+    if streams < cores:
+        # OpenVINO pins threads to the first cores; several processes on one machine would share these.
+        settings["ENABLE_CPU_PINNING"] = False
+    return settings
 
 
 def is_installed() -> bool:

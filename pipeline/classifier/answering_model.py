@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -14,22 +14,27 @@ from pipeline.classifier.answer_key import answer_key
 from pipeline.classifier.configured_model import policy
 from pipeline.classifier.file_checks import Admitted
 from pipeline.classifier.messages import ClassificationResult
-from pipeline.decision import FAILED, decide
+from pipeline.decision import FAILED, Policy, decide
 from pipeline.settings.config import Settings
 
 _HEADER = ("format", "width", "height", "taken_at", "taken_from")
 _KEPT = ("model", "model_sha256", "answer_key", "brightness")
 
 
-class AnsweringModel:
-    """One model with the settings under which it answers; never changed, so that no answer mixes two."""
+class DecidingModel:
+    """What turns answers into decisions: name and SHA-256 of a model, its policy, its answer key.
 
-    def __init__(self, settings: Settings, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self._policy = policy(settings, bundle)
-        self._neither = settings.outcomes.neither
-        self.key = cache(partial(answer_key, settings, bundle))
-        """Returns the answer key for the name of an engine."""
+    `neither` is the folder of photos that a person labels so; `key` returns the answer key for the name of
+    an engine. Never changed, so that no answer mixes two models.
+    """
+
+    def __init__(
+        self, name: str, sha256: str | None, policy: Policy, neither: str, key: Callable[[str], str]
+    ) -> None:
+        self._name, self._sha256 = name, sha256
+        self._policy = policy
+        self._neither = neither
+        self.key = key
 
     def decision(
         self, id: int, sha256: str | None, result: ClassificationResult, engine_name: str
@@ -70,9 +75,18 @@ class AnsweringModel:
             decision.reason,
             scores=dict(scores),
             sha256=sha256,
-            model=self.bundle.name,
-            model_sha256=self.bundle.sha256,
+            model=self._name,
+            model_sha256=self._sha256,
         )
+
+
+class AnsweringModel(DecidingModel):
+    """One model with the settings under which it answers."""
+
+    def __init__(self, settings: Settings, bundle: Bundle) -> None:
+        key = cache(partial(answer_key, settings, bundle))
+        super().__init__(bundle.name, bundle.sha256, policy(settings, bundle), settings.outcomes.neither, key)
+        self.bundle = bundle
 
 
 def failed(id: int, sha256: str | None, reason: str | None, detail: str | None) -> FileDecision:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -218,17 +219,18 @@ def classify_files(
 ) -> Iterator[ClassificationResult]:
     """Classify absolute paths and yield a result for each, in the order given; `id` counts from 0.
 
-    Files that were in flight when a child was lost are classified again one by one; one that brings a child
-    down `attempts` times alone has failed. The caller stops the classifier. Raises ModelError.
+    A path is taken when its batch is submitted. Files that were in flight when a child was lost are
+    classified again one by one; one that brings a child down `attempts` times alone has failed. The caller
+    stops the classifier. Raises ModelError.
     """
-    items = list(enumerate(paths))
-    waiting = deque(items[i : i + batch_size] for i in range(0, len(items), batch_size))
-    flying: deque[list[Item]] = deque()
-    while waiting or flying:
-        _wait_until_ready(classifier)
-        while waiting and len(flying) < IN_FLIGHT:
-            flying.append(waiting.popleft())
-            classifier.submit(flying[-1])
+    items, flying = enumerate(paths), deque[list[Item]]()
+    while True:
+        while len(flying) < IN_FLIGHT and (batch := list(islice(items, batch_size))):
+            _wait_until_ready(classifier)
+            flying.append(batch)
+            classifier.submit(batch)
+        if not flying:
+            return
         try:
             results = classifier.poll(1.0)
         except ChildLost:

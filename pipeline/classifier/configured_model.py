@@ -52,7 +52,7 @@ def load_in_force(settings: Settings) -> tuple[Version, Bundle]:
 def load_base(settings: Settings) -> Bundle:
     """Load the bundle that the settings name, whatever version is in force. Raises ModelError."""
     bundle = open_bundle(settings.model, (settings.base,), settings.engine)
-    return _with_usable_folders(bundle, f"model: {settings.model}")
+    return with_usable_folders(bundle, f"model: {settings.model}")
 
 
 def load_version(settings: Settings, version: Version) -> Bundle:
@@ -63,7 +63,7 @@ def load_version(settings: Settings, version: Version) -> Bundle:
         bundle = answering(bundles.load(version.path), settings.engine)
     if bundle.name != version.name:
         raise ModelError(f"{version.path}: its name is {bundle.name}, expected {version.name}")
-    return _with_usable_folders(bundle, f"version {version.name}: {version.path}")
+    return with_usable_folders(bundle, f"version {version.name}: {version.path}")
 
 
 def open_in_force(settings: Settings) -> Bundle:
@@ -87,7 +87,7 @@ def _learnt(
     return None
 
 
-def _with_usable_folders(bundle: Bundle, called: str) -> Bundle:
+def with_usable_folders(bundle: Bundle, called: str) -> Bundle:
     """Return a bundle that photos can be filed with. Raises ModelError."""
     if not bundle.folders:
         raise ModelError(

@@ -93,7 +93,7 @@ def serve(
     try:
         bundle = answering(load(bundle_path), engine_kind)
         engine = open_engine(bundle, engine_kind, threads)
-        crops = of_bundle(bundle, open_detector(bundle))
+        crops = of_bundle(bundle, open_detector(bundle, threads))
     except BundleError as error:
         answers.send(Unusable(str(error)))
         return

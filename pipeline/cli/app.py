@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.backfill_commands import backfill_app
 from pipeline.cli.classify_command import classify, print_preview
 from pipeline.cli.correction_commands import check, correct, retry, undo
 from pipeline.cli.doctor_command import doctor
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 app.add_typer(config_app, name="config")
 app.add_typer(db_app, name="db")
+app.add_typer(backfill_app, name="backfill")
 
 
 Once = Annotated[bool, typer.Option("--once", help="File what is in the inboxes, then exit.")]
@@ -140,7 +142,7 @@ def run(
 
 def _run(config: Path, once: bool, dry_run: bool, pages: bool, format: Format = Format.table) -> int:
     from models import working_folder
-    from pipeline.cli.progress import filing_progress
+    from pipeline.cli.printing.progress import filing_progress
     from pipeline.import_path import interpreter
     from pipeline.learning.nightly import NICENESS
     from pipeline.service import service
@@ -183,7 +185,7 @@ def status(
 
     Example: pawsort status --check || systemctl restart pawsort
     """
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
     from pipeline.worker import status as statuses
 
     settings = load(config)

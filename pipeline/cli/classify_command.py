@@ -52,8 +52,8 @@ def classify(
     """
     from pipeline.classifier import classify_files
     from pipeline.classifier.configured_model import open_bundle, open_in_force
-    from pipeline.cli.output import print_json, print_rows
-    from pipeline.cli.progress import counting_progress
+    from pipeline.cli.printing.output import print_json, print_rows
+    from pipeline.cli.printing.progress import counting_progress
 
     chosen = chosen_format(format, json)
     settings = load_or_default(config)
@@ -85,7 +85,7 @@ def _names(scores: Mapping[str, float] | None) -> str:
 def print_preview(settings: Settings, format: Format) -> None:
     """Print where the worker would move each file in the inboxes, and how many to which folder."""
     from pipeline.classifier.classify_files import preview
-    from pipeline.cli.output import print_rows, until_reader_closes
+    from pipeline.cli.printing.output import print_rows, until_reader_closes
 
     rows = preview(settings, _taken_before(settings))
     counts: Counter[str] = Counter()

@@ -131,7 +131,7 @@ def check(
     Example: pawsort check --sample 50
     """
     from pipeline.classifier.configured_model import load_bundle
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
     from pipeline.spot_checks.figures import figures
 
     settings = load(config)
@@ -175,7 +175,7 @@ def _ask(engine: Engine, settings: Settings, bundle: Bundle, by: str | None) -> 
 
 def _print_moves(moves: Sequence[Change], json: bool) -> int:
     """Print the moved files, and the others with the problem; return the exit code."""
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
 
     if json:
         print_json([move.as_dict() for move in moves])

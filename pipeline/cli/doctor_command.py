@@ -61,7 +61,7 @@ def doctor(
 
 
 def _print(found: list[Problem] | list[Repair], json: bool) -> None:
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
 
     if json:
         print_json([each.as_dict() for each in found])

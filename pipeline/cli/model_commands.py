@@ -103,7 +103,7 @@ def train(
     from models.training.initial_weights import architecture_of
     from models.training.train import TrainOptions
     from models.training.train import train as fit
-    from pipeline.cli.progress import training_progress
+    from pipeline.cli.printing.progress import training_progress
 
     with translated():
         architecture = architecture or architecture_of(init)
@@ -165,7 +165,7 @@ def evaluate(
 
     Example: pawsort evaluate cats_dogs photos/ --out figures/
     """
-    from pipeline.cli.progress import counting_progress
+    from pipeline.cli.printing.progress import counting_progress
 
     _set_up_log(config)
     if scenes and against:
@@ -207,7 +207,7 @@ def _write_card(bundle: Bundle, result: Evaluation) -> None:
 def _print_evaluation(result: Evaluation, json: bool) -> None:
     from models.evaluation.metrics.figures import summary
     from models.evaluation.report.wording import number, range_
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
 
     if json:
         print_json(result.as_dict())
@@ -220,7 +220,7 @@ def _print_evaluation(result: Evaluation, json: bool) -> None:
 
 def _print_comparison(result: Comparison, json: bool) -> None:
     from models.evaluation.metrics.figures import summary
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
 
     if json:
         print_json(result.as_dict())
@@ -241,7 +241,7 @@ def _say(warnings: Sequence[str]) -> None:
 def _sweep(options: TrainOptions, path: Path, progress: Callable[[Progress], None]) -> Bundle:
     from models.training.leaderboard import rows
     from models.training.sweep import sweep
-    from pipeline.cli.output import print_table
+    from pipeline.cli.printing.output import print_table
 
     bundle, trials = sweep(options, path, progress)
     table = rows(trials)

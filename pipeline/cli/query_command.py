@@ -85,7 +85,7 @@ def query(
     Example: pawsort query --outcome uncertain --max-confidence 0.7 --format csv
     """
     from db.queries import listing
-    from pipeline.cli import output
+    from pipeline.cli.printing import output
     from pipeline.decision import SHOWN_COLUMNS, with_shown
 
     settings = load(config)

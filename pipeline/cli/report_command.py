@@ -27,7 +27,7 @@ def report(
 
     Example: pawsort report --from 2026-11-01 --to 2026-11-30
     """
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
     from pipeline.service.reporting import reporter
 
     settings = load(config)

@@ -87,7 +87,7 @@ def config_show(config: Config = DEFAULT, json: Json = False) -> None:
     """
     import yaml
 
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
     from pipeline.settings.shown import shown
 
     values = shown(load(config))
@@ -109,7 +109,7 @@ def notify(
 
     Example: pawsort notify --test
     """
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
 
     settings = load(config)
     if test is (message is not None):
@@ -179,7 +179,7 @@ def models(config: Config = DEFAULT, json: Json = False) -> None:
 
     Example: pawsort models --json
     """
-    from pipeline.cli.output import print_json, print_table
+    from pipeline.cli.printing.output import print_json, print_table
     from pipeline.web.served_models.model_list import model_list
 
     rows = model_list(load_or_default(config))
@@ -203,8 +203,8 @@ def learn(
 
     Example: pawsort learn
     """
-    from pipeline.cli.output import print_json, print_table
-    from pipeline.cli.progress import training_progress
+    from pipeline.cli.printing.output import print_json, print_table
+    from pipeline.cli.printing.progress import training_progress
     from pipeline.learning import summary
     from pipeline.learning.learn import learn as make
 
@@ -252,7 +252,7 @@ def rollback(config: Config = DEFAULT, by: By = None, json: Json = False) -> Non
 
 
 def _print_in_force(version: Version, json: bool) -> None:
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
 
     if json:
         print_json({"version": version.number, "name": version.name, "path": str(version.path)})

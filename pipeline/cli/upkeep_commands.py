@@ -33,7 +33,7 @@ def backup(
     """
     from pipeline.backup.make import make
     from pipeline.backup.scheduled import name_at
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
 
     settings, now = load(config), datetime.now(UTC)
     path = file / name_at(now) if file.is_dir() else file
@@ -62,7 +62,7 @@ def restore(
     """
     from pipeline.backup.archive import verified
     from pipeline.backup.restore import restore as put_back
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
 
     if verify:
         manifest = verified(file)
@@ -99,7 +99,7 @@ def relocate(
 
     Example: pawsort relocate /srv/pets /mnt/disk/pets --apply
     """
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
     from pipeline.relocate.follow import follow
     from pipeline.relocate.plan import moved_folder, plan
 
@@ -122,7 +122,7 @@ def keep(
 
     Example: pawsort keep
     """
-    from pipeline.cli.output import print_json
+    from pipeline.cli.printing.output import print_json
     from pipeline.logs import printable
     from pipeline.retention.keeper import Keeper
 

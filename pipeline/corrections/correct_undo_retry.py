@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from db.ledger.ledger import Action, Entry, Move
 from db.queries import listing
-from db.queries.integrity import filed_as
+from db.queries.integrity import filed_as, is_noted
 from db.queries.listing import filed_at_paths, undone_at
 from db.schema.file_names import escape
 from db.schema.tables import Via
@@ -26,7 +26,7 @@ from models.labels import NEITHER
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.corrections.own_folders import with_own_folders
 from pipeline.corrections.recorded_move import Change, Mover, Plan
-from pipeline.corrections.refused import RefusedError
+from pipeline.corrections.refused import NOTED_ONLY, RefusedError
 from pipeline.corrections.relocation import Relocations, advice, inbox_of
 from pipeline.corrections.spellings import respelled
 from pipeline.decision import FAILED
@@ -259,6 +259,8 @@ class _Planner:
         if named:
             paths = ", ".join(escape(entry.path) for entry in named[:10] if entry.path)
             raise RefusedError(f"{len(named)} photos have this name; give the path of one: {paths}")
+        if is_noted(self._engine, os.path.abspath(file)):
+            raise RefusedError(NOTED_ONLY)
         raise RefusedError(f"is not a filed photo; give a path under {os.fsdecode(self._sorted)}")
 
     def _refuse_relocated(self, file: bytes) -> None:
@@ -276,7 +278,7 @@ class _Planner:
         found = self._mover.ledger.entries([file.id])
         if found and found[0].state in ("filed", *(["undone"] if or_undone else [])):
             return found[0]
-        raise RefusedError("is no longer in a folder")
+        raise RefusedError(NOTED_ONLY if found and found[0].state == "noted" else "is no longer in a folder")
 
     def _paths(self, file: bytes) -> Iterator[bytes]:
         """Yield the path as given, with links on the way to `sorted` resolved, and as its row spells it."""

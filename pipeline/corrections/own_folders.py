@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from db.queries.listing import WAITING
+from db.queries.listing import NOTED, WAITING
 from models.labels import NEITHER
 from pipeline.decision import DUPLICATES, FAILED, UNCERTAIN
 
-NO_LABELS = frozenset({UNCERTAIN, FAILED, DUPLICATES, WAITING, "undone", NEITHER})
+NO_LABELS = frozenset({UNCERTAIN, FAILED, DUPLICATES, WAITING, "undone", NOTED, NEITHER})
 """Folders that say nothing of a photo, and states of files in no folder."""
 
 

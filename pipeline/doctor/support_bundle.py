@@ -25,7 +25,8 @@ from typing import Any
 import yaml
 
 from db.connection.engine import open_database, schema_version
-from db.queries.listing import counts, states
+from db.queries.listing import counts
+from db.queries.overview import states
 from db.schema.file_names import escape
 from models import regular_files
 from pipeline.classifier.configured_model import load_bundle

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from db.queries.listing import counts
+from db.queries.listing import NOTED, counts
 from db.queries.overview import newest_paths
 from models.bundle.bundle import Bundle
 from pipeline.by_hand.folder_labels import FolderLabels
@@ -66,7 +66,7 @@ def refuse_bare_mount(settings: Settings, bundle: Bundle, engine: Engine) -> Non
     """
     if any((settings.sorted / name).is_dir() for name in outcome_folders(bundle)):
         return
-    filed = sum(n for outcome, n in counts(engine).items() if outcome not in ("waiting", "undone"))
+    filed = sum(n for outcome, n in counts(engine).items() if outcome not in ("waiting", "undone", NOTED))
     if filed:
         raise PawsortError(
             f"{settings.sorted}: {filed} files were filed and none of their folders is there; mount the "

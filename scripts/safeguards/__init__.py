@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from scripts.safeguards import (
     alerts,
     arriving,
+    backfill,
     by_hand,
     companions,
     connections,
@@ -32,6 +33,7 @@ __all__ = ["SAFEGUARDS", "Safeguard", "by_fault", "covers"]
 SAFEGUARDS: tuple[Safeguard, ...] = (
     *alerts.SAFEGUARDS,
     *arriving.SAFEGUARDS,
+    *backfill.SAFEGUARDS,
     *by_hand.SAFEGUARDS,
     *companions.SAFEGUARDS,
     *pictures.SAFEGUARDS,

@@ -93,3 +93,15 @@ def test_a_wheel_knows_its_extras_by_its_metadata(prefix: Path, monkeypatch: pyt
     monkeypatch.setattr(metadata, "requires", lambda _: requires)
     (prefix / "pipx_metadata.json").touch()
     assert install_command(extra="raw", prefix=prefix) == "pipx inject 'venv of pawsort' 'rawpy>=0.25'"
+
+
+def test_the_extra_for_clusters_has_a_lock_of_its_own(prefix: Path) -> None:
+    project = PROJECT.replace("{raw", '{cluster = ["ray[data]>=2.50"], raw')
+    (installation.PROJECT / "pyproject.toml").write_text(project)
+    python = f"'{prefix}/bin/python'"
+    assert install_command(extra="cluster", prefix=prefix) == f"{python} -m pip install 'pawsort[cluster]'"
+    lock = installation.PROJECT / "requirements-cluster.lock"
+    lock.write_text("ray==2.60.0\n")
+    assert install_command(extra="cluster", prefix=prefix).endswith(
+        f"-m pip install --require-hashes -r {lock}"
+    )

@@ -19,7 +19,7 @@ CREATE VIEW results AS SELECT
     id, name, inbox, inbox || '/' || source AS source_path, path, state, outcome, prediction, confidence,
     reason, scores, sha256, bytes, format, width, height, taken_at, model, model_sha256, duplicate_of,
     corrected_to, seen_at, decided_at, filed_at, reviewed_by, reviewed_at, removed_at, brightness,
-    companions, taken_from, coalesce(action, 'move') AS action,
+    companions, taken_from, CASE WHEN state <> 'noted' THEN coalesce(action, 'move') END AS action,
     (SELECT workers.name FROM workers WHERE workers.id = files.worker_id) AS worker
 FROM files WHERE state <> 'vanished'
 """
@@ -41,6 +41,7 @@ def upgrade() -> None:
     # no foreign key, which SQLite adds to no column with a default; a worker's row is never deleted.
     op.add_column("files", sa.Column("worker_id", sa.Integer, nullable=False, server_default=sa.text("1")))
     _allow_noted()
+    _index_noted()
     op.execute(_RESULTS)
 
 
@@ -82,6 +83,18 @@ def _create_requests() -> None:
         "ix_requests_open", "requests", ["worker_id"], sqlite_where=is_open, postgresql_where=is_open
     )
     op.create_index("ix_requests_file_id", "requests", ["file_id"])
+
+
+def _index_noted() -> None:
+    """Keep noted rows out of the queue of Review, and let counts tell them apart."""
+    unreviewed = "state = 'filed' AND outcome = 'uncertain' AND corrected_to IS NULL"
+    for name, columns, condition in (
+        ("unreviewed", "state, outcome, corrected_to, reason, prediction, confidence", unreviewed),
+        ("failed", "outcome, reason, seen_at, state", "outcome = 'failed'"),
+        ("noted", "state, outcome, seen_at", "state = 'noted'"),
+    ):
+        op.execute(f"DROP INDEX IF EXISTS ix_files_{name}")
+        op.execute(f"CREATE INDEX ix_files_{name} ON files ({columns}) WHERE {condition}")
 
 
 def _allow_noted() -> None:

@@ -46,6 +46,9 @@ def timeline(history: History) -> list[Event]:
 def _arrived(entry: Entry) -> list[Event]:
     if entry.reason == "imported":
         return [Event(entry.seen_at, f"Found in {entry.verdict}. {why(entry.reason)}")]
+    if entry.state == "noted":
+        found = Event(entry.seen_at, f"Found by a backfill in {entry.inbox}" + _below(entry))
+        return [found, Event(entry.decided_at or entry.seen_at, _decided(entry))]
     events = [
         Event(entry.seen_at, f"Seen in {entry.inbox}" + _below(entry)),
         Event(entry.claimed_at, "Moved into the spool"),

@@ -13,9 +13,9 @@ from itertools import islice
 
 from db.ledger.ledger import FileDecision, Ledger
 from models.images.formats.errors import UnreadableImage
-from pipeline.classifier.answering_model import AnsweringModel, dated, failed
+from pipeline.classifier.answering_model import DecidingModel, dated, failed
 from pipeline.classifier.client import IN_FLIGHT, ChildLost, Classifier
-from pipeline.classifier.file_checks import fingerprint
+from pipeline.classifier.file_checks import Fingerprint, fingerprint
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.files.folders import SYSTEM_ERRNOS
@@ -43,18 +43,22 @@ class _Sorted:
 
 
 class ClassifyStep:
-    """Decide on files in the spool. `now` gives UTC; `root` is `sorted` as it was at the start."""
+    """Decide on files in the spool. `now` gives UTC; `root` is `sorted` as it was at the start.
+
+    `hashed` reads a file; one that it says is `written_to` is left alone for now.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
         classifier: Classifier,
         settings: Settings,
-        model: AnsweringModel,
+        model: DecidingModel,
         retries: RetryQueue,
         missing: MissingFiles,
         now: Callable[[], datetime],
         root: KnownFolder,
+        hashed: Callable[[InProgressFile], Fingerprint] | None = None,
     ) -> None:
         self._ledger = ledger
         self._classifier = classifier
@@ -65,6 +69,7 @@ class ClassifyStep:
         self._now = now
         self._sorted = os.fsencode(settings.sorted)
         self._root = root
+        self._hashed = hashed or self._read
         self._waiting: deque[InProgressFile] = deque()
         self._crash_suspects: deque[InProgressFile] = deque()
         self._in_flight: dict[int, InProgressFile] = {}
@@ -98,7 +103,7 @@ class ClassifyStep:
         """Take a file in the spool; a decoder may have crashed on a `crash_suspect`."""
         (self._crash_suspects if crash_suspect else self._waiting).append(file)
 
-    def change_model(self, model: AnsweringModel) -> None:
+    def change_model(self, model: DecidingModel) -> None:
         """Decide by another model from now on; allowed only while no file is in flight.
 
         Files that wait, as duplicates too, are classified by it.
@@ -214,7 +219,7 @@ class ClassifyStep:
     def _fingerprinted(self, file: InProgressFile, sorted_: _Sorted) -> InProgressFile | None:
         """Hash a file; return None if it is decided by that, or put into another list of `sorted_`."""
         try:
-            print_ = fingerprint(content_path(file.spool, file.link), self._settings.limits)
+            print_ = self._hashed(file)
         except FileNotFoundError:
             if file.link and os.path.lexists(file.spool):
                 gone = _failed(file, "unreadable", "its original is gone")
@@ -238,6 +243,9 @@ class ClassifyStep:
             sorted_.changing.append(file)
             return None
         return file._replace(sha256=print_.sha256)
+
+    def _read(self, file: InProgressFile) -> Fingerprint:
+        return fingerprint(content_path(file.spool, file.link), self._settings.limits)
 
     def _begin(self, files: Mapping[str, InProgressFile]) -> None:
         """Commit that these files are about to be decoded, and only then submit them."""

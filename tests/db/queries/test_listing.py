@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from db.connection.engine import open_database, reading
 from db.ledger.ledger import Ledger
 from db.ledger.report_days import record_report
-from db.queries import listing
+from db.queries import listing, overview
 from db.queries.day_figures import arrived
 from db.queries.listing import ResultFilter
 from tests.db.conftest import NOON, claim, filed, later, verdict
@@ -92,7 +92,7 @@ def test_a_file_that_vanished_did_not_arrive(ledger: Ledger, engine: Engine) -> 
     ledger.vanish([ticket.id], NOON)
     assert ids(engine) == []
     assert listing.counts(engine) == {"waiting": 0}
-    assert listing.states(engine) == {"vanished": 1}
+    assert overview.states(engine) == {"vanished": 1}
 
 
 def test_counts_are_what_the_view_says(ledger: Ledger, engine: Engine) -> None:
@@ -104,7 +104,7 @@ def test_counts_are_what_the_view_says(ledger: Ledger, engine: Engine) -> None:
     with reading(engine) as connection:
         by_hand = connection.execute(text("SELECT outcome, count(*) FROM results GROUP BY 1")).all()
     assert {outcome or "waiting": count for outcome, count in by_hand} == listing.counts(engine)
-    assert listing.states(engine) == {"claimed": 1, "decided": 1, "filed": 3}
+    assert overview.states(engine) == {"claimed": 1, "decided": 1, "filed": 3}
 
 
 def test_results_can_be_read_while_rows_change(ledger: Ledger, engine: Engine) -> None:

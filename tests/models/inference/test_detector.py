@@ -110,7 +110,7 @@ def test_a_detector_that_fails_when_it_runs_is_refused_at_the_start(
 ) -> None:
     bundle = write_detector(plain_bundle, pack(network(OUTPUTS)), RULE)
 
-    def failing(model: Any) -> Any:
+    def failing(model: Any, threads: int | None) -> Any:
         def run(image: Any) -> Any:
             raise RuntimeError("an operation failed")
 
@@ -127,7 +127,7 @@ def test_a_detector_that_answers_in_another_shape_than_it_declares_is_refused(
 ) -> None:
     bundle = write_detector(plain_bundle, pack(network(OUTPUTS)), RULE)
     monkeypatch.setattr(
-        openvino_engine, "single", lambda model: lambda image: np.zeros((1, 2, 5), np.float32)
+        openvino_engine, "single", lambda model, threads: lambda image: np.zeros((1, 2, 5), np.float32)
     )
     with pytest.raises(BundleError, match=r"answers \[1, 2, 5\]"):
         open_detector(bundle)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import logging
+import os
 import re
 import shutil
 import subprocess
@@ -239,6 +240,37 @@ os.kill(os.getpid(), signal.SIGUSR1)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
+@needs_openvino
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core")
+@pytest.mark.parametrize("compiled", ["runner(model, 1)", "single(model, 1)"])
+def test_fewer_threads_than_cores_are_not_pinned(compiled: str):
+    """OpenVINO pins the only thread of each process to the first core, where all of them then run."""
+    code = f"""
+import contextlib, os, threading
+import numpy as np
+from models.inference.openvino_engine import import_openvino, runner, single
+ov = import_openvino()
+from openvino import opset8 as ops
+images = ops.parameter([1, 4], np.uint8)
+run = {compiled.replace("model", 'ov.Model([ops.convert(images, "f32")], [images])')}
+def used():
+    found = [len(os.sched_getaffinity(0))]
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):
+            found.append(len(os.sched_getaffinity(int(thread))))
+    return min(found)
+# A thread is pinned as long as it computes.
+working = threading.Thread(target=lambda: [run(np.zeros((1, 4), np.uint8)) for _ in range(20_000)])
+working.start()
+least = used()
+while working.is_alive():
+    least = min(least, used())
+print(least)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == len(os.sched_getaffinity(0))
 
 
 @needs_openvino

@@ -12,10 +12,12 @@ from sqlalchemy import update
 from db.connection.engine import writing
 from db.schema.tables import files
 from pipeline.corrections import correct_undo_retry
+from pipeline.corrections.refused import NOTED_ONLY
 from pipeline.errors import LockError, SettingsError
 from pipeline.files import moves
 from tests.pipeline.worker.refusing_disk import Disk
 from tests.support.installation import FOLDERS, Installation
+from tests.support.noted_rows import note_some, noted
 
 
 def test_correct_moves_the_file_and_records_the_author(pawsort: Installation) -> None:
@@ -186,3 +188,16 @@ def test_one_command_at_a_time(pawsort: Installation, monkeypatch: pytest.Monkey
     monkeypatch.setattr(correct_undo_retry, "LOCK_SECONDS", 0.0)
     with correct_undo_retry.moves_lock(pawsort.settings), pytest.raises(LockError):
         pawsort.undo(last=1)
+
+
+def test_a_photo_that_a_backfill_noted_is_refused(pawsort: Installation) -> None:
+    note_some(pawsort.engine, noted())
+    for file in (b"/archive/n.jpg", correct_undo_retry.Known(1, 0)):
+        known = pawsort.engine, pawsort.settings
+        changes = [
+            *correct_undo_retry.correct(*known, [file], "dog", "ann", FOLDERS),
+            *correct_undo_retry.undo(*known, "ann", [file]),
+            *correct_undo_retry.retry(*known, "ann", [file]),
+        ]
+        assert {change.problem for change in changes} == {NOTED_ONLY}
+    assert pawsort.rows("state, outcome") == [("noted", "cats")]

@@ -12,6 +12,7 @@ from db.queries import overview
 from pipeline.web.views.timeline import timeline
 from tests.pipeline.web.conftest import HTML, TestClient
 from tests.support.installation import Installation
+from tests.support.noted_rows import note_some, noted
 from tests.support.oracle import conserved
 
 
@@ -189,3 +190,13 @@ def test_a_deleted_photo_has_a_page_without_a_picture(client: TestClient, pawsor
     by_hand.record(pawsort.engine, [HandMove(id, "remove", "filed", path, path, "folder")], pawsort.now())
     text = client.get(f"/files/{id}", headers=HTML).text
     assert "/pictures/" not in text and "no preview: deleted" in text
+
+
+def test_a_noted_photo_has_a_page_that_offers_no_change(client: TestClient, pawsort: Installation) -> None:
+    note_some(pawsort.engine, noted(duplicate_of=None))
+    response = client.get("/files/1", headers=HTML)
+    assert response.status_code == 200
+    assert "A backfill classified this photo where it lies" in response.text
+    assert "Found by a backfill in /archive" in response.text
+    assert "/files/1/correct" not in response.text and "/files/1/undo" not in response.text
+    assert "cats, not filed" in client.get("/browse", headers=HTML).text

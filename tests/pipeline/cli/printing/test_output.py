@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.cli import output
+from pipeline.cli.printing import output
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
 ROWS = [

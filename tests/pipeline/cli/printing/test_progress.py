@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from models.progress import Progress
-from pipeline.cli.progress import ProgressLog
+from pipeline.cli.printing.progress import ProgressLog
 
 
 def test_a_long_stage_is_logged_once_a_minute_and_at_its_end(caplog: pytest.LogCaptureFixture) -> None:

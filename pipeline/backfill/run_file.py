@@ -1,0 +1,100 @@
+"""`run.json`: what a run was planned with, written once and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models import regular_files
+from pipeline.backfill.parts import LISTS, RESULTS, list_file
+from pipeline.errors import SettingsError
+from pipeline.files.permissions import make_folder
+from pipeline.files.replace_file import replace_file
+
+NAME = "run.json"
+_BYTES = 10_000_000
+
+
+class RunFile(BaseModel):
+    """What a run was planned with.
+
+    `source` is escaped as in `db.schema.file_names`. `digest` is the SHA-256 of the lists. `threshold` and
+    `folders` decide where a photo belongs; `actions` are the settings by which `load` files it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    version: str
+    source: str
+    parts: int = Field(ge=1)
+    photos: int = Field(ge=1)
+    bytes: int = Field(ge=0)
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    model: str
+    model_sha256: str
+    threshold: float = Field(ge=0, le=1)
+    folders: dict[str, str]
+    engine: str
+    precision: str
+    limits: dict[str, float]
+    answer_key: str
+    actions: dict[str, str]
+
+
+def make_folders(run: Path) -> None:
+    """Make the folder of a run, with those of its lists and results. Raises OSError."""
+    run.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (run, run / LISTS, run / RESULTS):
+        make_folder(folder)
+
+
+def write(run: Path, planned: RunFile) -> None:
+    """Write `run.json`, which makes the plan whole. Raises OSError."""
+    replace_file(run / NAME, [planned.model_dump_json(indent=2).encode(), b"\n"])
+
+
+def read(run: Path) -> RunFile:
+    """Return what a run was planned with. Raises SettingsError where it is missing or damaged."""
+    path = run / NAME
+    try:
+        return RunFile.model_validate_json(regular_files.read(path, _BYTES))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path}: no such file; `pawsort backfill plan SOURCE --out RUN` makes it"
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SettingsError(
+            f"{path}: is not of this version of Pawsort, or damaged: {where}: {first['msg']}"
+        ) from error
+
+
+def differences(planned: RunFile, now: RunFile) -> list[str]:
+    """Return for each value of `run.json` that is another one now a line that says both."""
+    before, after = planned.model_dump(), now.model_dump()
+    return [
+        f"{name}: planned with {_shown(before[name])}, now {_shown(after[name])}"
+        for name in before
+        if before[name] != after[name]
+    ]
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)[:200]
+
+
+def digest(run: Path, parts: int) -> str:
+    """Return the SHA-256 of the SHA-256 of each list, in their order. Raises OSError."""
+    whole = hashlib.sha256()
+    for number in range(parts):
+        with open(list_file(run, number), "rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()

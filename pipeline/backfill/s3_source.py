@@ -1,0 +1,172 @@
+"""Photos in S3, or in a store that speaks like it, by PyArrow's file system.
+
+PyArrow is imported when it is needed; it finds keys of access as the tools of AWS do.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from pipeline.backfill.s3_staging import Staging
+from pipeline.backfill.source import Found, Listed, Tree
+from pipeline.errors import PawsortError, SettingsError
+from pipeline.files.permissions import own_opener
+
+log = logging.getLogger(__name__)
+
+PIECE_BYTES = 32 << 20
+"""Bytes of one request."""
+
+ATTEMPTS = 4
+CONNECT_SECONDS, REQUEST_SECONDS = 10.0, 30.0
+"""How often PyArrow makes a request, with growing pauses, and how long it waits."""
+
+PAUSES = 0.2, 1.0, 4.0
+"""Seconds before each further attempt to fetch an object, since PyArrow does not repeat what was cut off."""
+
+_SECOND = 1_000_000_000
+_OPTIONS = ("endpoint", "region", "anonymous")
+
+
+class S3Source(Tree):
+    """All photos below a prefix: `s3://BUCKET/PREFIX[?endpoint=URL&region=NAME&anonymous=true]`.
+
+    Objects above `largest` bytes are not fetched: an empty file of their size stands for them. Raises
+    SettingsError for another text.
+    """
+
+    fetches = 8
+
+    def __init__(
+        self, text: str, ignore: Sequence[str] = (), *, together: bool = True, largest: int | None = None
+    ) -> None:
+        address = urlsplit(text)
+        self._options = {name: values[-1] for name, values in parse_qs(address.query).items()}
+        self._top = f"{address.netloc}{address.path}".strip("/")
+        unknown = set(self._options) - set(_OPTIONS)
+        if not address.netloc or "@" in address.netloc or address.fragment or unknown:
+            raise SettingsError(
+                f"{text}: expected s3://BUCKET/PREFIX, perhaps with ?endpoint=http://HOST:PORT, region=NAME "
+                "or anonymous=true"
+            )
+        self.name = f"s3://{self._top}" + (f"?{address.query}" if address.query else "")
+        super().__init__(os.fsencode(f"s3://{self._top}"), ignore, together)
+        self._largest = largest
+        self._system: Any = None
+        self._staged = Staging()
+
+    def list(self) -> Iterator[Listed]:
+        """Yield each photo, in the order of the bytes of its key. Raises PawsortError."""
+        try:
+            self.check()
+        except OSError as error:
+            raise PawsortError(f"{self.name}: cannot be listed: {error.strerror or error}") from error
+        yield from super().list()
+
+    def entries(self, folder: bytes) -> Sequence[Found]:
+        """Return the objects and the folders in a folder of the prefix. Raises OSError."""
+        from pyarrow import fs
+
+        found: list[Found] = []
+        for info in self._connected().get_file_info(fs.FileSelector(self._key(folder.rstrip(b"/")))):
+            name = os.fsencode(info.base_name)
+            if name in (b"", b".", b".."):
+                log.warning("%s: left out, as no file can have this name", info.path)
+            elif info.type is fs.FileType.Directory:
+                found.append((name, None))
+            elif info.type is fs.FileType.File:
+                found.append((name, Listed(name, info.size, info.mtime_ns // _SECOND * _SECOND)))
+        return found
+
+    def local(self, listed: Listed, staging: Path) -> bytes:
+        """Return the path of a new file with the photo, in memory or in `staging`; of no file if it is gone.
+
+        Raises OSError where the store does not answer, or refuses.
+        """
+        path = self._staged.new_path(listed.bytes, staging)
+        try:
+            if self._largest is not None and listed.bytes > self._largest:
+                os.truncate(path, listed.bytes)
+            else:
+                self.fetch(listed.path, path)
+        except FileNotFoundError:
+            path.unlink(missing_ok=True)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return os.fsencode(path)
+
+    def fetch(self, path: bytes, target: Path) -> None:
+        """Write the object at `path`, relative to the prefix, into the file `target`, with its time.
+
+        It is tried again after each of PAUSES. Raises FileNotFoundError if it is gone, and OSError.
+        """
+        for pause in (*PAUSES, None):
+            try:
+                self._fetch(self._key(path), target)
+                break
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                if pause is None:
+                    why = " ".join(str(error.strerror or error).split())
+                    raise OSError(error.errno or errno.EIO, why, f"s3://{self._key(path)}") from error
+                log.info("s3://%s: %s; trying again", self._key(path), error)
+            time.sleep(pause)
+
+    def _fetch(self, key: str, target: Path) -> None:
+        with self._connected().open_input_stream(key, buffer_size=0) as stream:
+            known = {name.lower(): value for name, value in stream.metadata().items()}
+            size = left = int(known["content-length"])
+            with open(target, "wb", opener=own_opener) as file:
+                while left and (piece := stream.read(min(left, PIECE_BYTES))):
+                    file.write(piece)
+                    left -= len(piece)
+        if left:
+            raise OSError(errno.EIO, f"ended after {size - left} of {size} bytes")
+        moment = datetime.fromisoformat(known["last-modified"].decode()).astimezone(UTC)
+        seconds = int(moment.timestamp())
+        os.utime(target, ns=(seconds * _SECOND, seconds * _SECOND))
+
+    def check(self) -> None:
+        """Raise OSError if the prefix cannot be reached or has no object.
+
+        Also removes what was fetched before.
+        """
+        from pyarrow import fs
+
+        self._staged.clear()
+        if self._connected().get_file_info(self._top).type is fs.FileType.NotFound:
+            raise OSError(errno.ENOENT, "there is no object below it", self.name)
+
+    def _key(self, path: bytes) -> str:
+        return os.path.join(self._top, os.fsdecode(path)).rstrip("/")
+
+    def _connected(self) -> Any:
+        if self._system is None:
+            from pyarrow import fs
+
+            endpoint = urlsplit(self._options.get("endpoint", ""))
+            stores: dict[str, Any] = {"region": self._options.get("region")}
+            if endpoint.netloc:
+                stores = {
+                    "endpoint_override": endpoint.netloc,
+                    "scheme": endpoint.scheme,
+                    "region": stores["region"] or "us-east-1",
+                }
+            self._system = fs.S3FileSystem(
+                anonymous=self._options.get("anonymous") == "true",
+                connect_timeout=CONNECT_SECONDS,
+                request_timeout=REQUEST_SECONDS,
+                retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+                **stores,
+            )
+        return self._system

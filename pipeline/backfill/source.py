@@ -1,0 +1,188 @@
+"""Where the photos of a backfill are: list them once, and open each later."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from db.schema.file_names import RawName
+from pipeline.companions.names import NameIndex
+from pipeline.companions.rules import kind
+from pipeline.errors import PawsortError
+from pipeline.files.folders import open_any
+from pipeline.files.safe_open import open_below
+from pipeline.watch.ignore_rules import ignorer
+
+
+class Listed(NamedTuple):
+    """A photo as it was listed: its path relative to the source, and the version seen.
+
+    `mtime_ns` of an object of S3 has whole seconds, and `etag` is None, since PyArrow lists none.
+    `companions` are the names of the files beside it that belong to it.
+    """
+
+    path: RawName
+    bytes: int
+    mtime_ns: int
+    etag: str | None = None
+    companions: tuple[RawName, ...] = ()
+
+
+Found = tuple[bytes, Listed | None]
+"""The name of a file and its version, or the name of a folder and None."""
+
+
+class Source(Protocol):
+    """A folder, or a prefix of S3.
+
+    `fetches` is how many photos are fetched at once, each into a file of its own, which the caller removes; 0
+    where they are read in their place.
+    """
+
+    fetches: int
+
+    @property
+    def name(self) -> str:
+        """The source as `open_source` takes it, absolute."""
+
+    def list(self) -> Iterator[Listed]:
+        """Yield each photo, in the order of the bytes of its path.
+
+        Raises PawsortError where a part of the source cannot be listed: a list is whole, or there is none.
+        """
+
+    def local(self, listed: Listed, staging: Path) -> bytes:
+        """Return the absolute path of a file with the photo; what is fetched may be put into `staging`.
+
+        Raises OSError where it cannot be fetched. A file of the source itself need not exist.
+        """
+
+    def check(self) -> None:
+        """Raise OSError if the source cannot be reached now."""
+
+
+def open_source(
+    text: str, ignore: Sequence[str] = (), *, companions: bool = True, largest: int | None = None
+) -> Source:
+    """Return the source of a name: a folder, or s3://BUCKET/PREFIX. Raises SettingsError.
+
+    `ignore` are patterns of files to leave out; with `companions`, files that belong to a photo are listed
+    with it. Objects above `largest` bytes are not fetched.
+    """
+    if text.startswith("s3://"):
+        from pipeline.backfill.s3_source import S3Source
+
+        return S3Source(text, ignore, together=companions, largest=largest)
+    return FolderSource(os.fsencode(text), ignore, together=companions)
+
+
+class Tree:
+    """Folders with files, which a subclass can list; `root` is only compared with absolute patterns."""
+
+    def __init__(self, root: bytes, ignore: Sequence[str], together: bool) -> None:
+        self._root = root
+        self._ignored = ignorer(ignore, root)
+        self._together = together
+
+    def entries(self, folder: bytes) -> Sequence[Found]:
+        """Return name and version of each file in a folder, and the name of each folder with None.
+
+        `folder` is relative to the root and ends in a slash, or is empty. Raises OSError.
+        """
+        raise NotImplementedError
+
+    def list(self) -> Iterator[Listed]:
+        """Yield each photo, in the order of the bytes of its path; memory grows with the largest folder.
+
+        Raises PawsortError for a folder that cannot be listed.
+        """
+        yield from self._below(b"")
+
+    def _below(self, folder: bytes) -> Iterator[Listed]:
+        try:
+            found = sorted(self.entries(folder), key=_place)
+        except FileNotFoundError:
+            return  # it was removed meanwhile
+        except OSError as error:
+            where = os.fsdecode(os.path.join(self._root, folder))
+            raise PawsortError(
+                f"{where}: cannot be listed: {error.strerror or error}; make it readable, or name it in "
+                "watch.ignore"
+            ) from error
+        wanted = [pair for pair in found if not self._ignored(folder + pair[0])]
+        index = _index(wanted) if self._together else NameIndex()
+        for name, listed in wanted:
+            path = folder + name
+            if listed is None:
+                yield from self._below(path + b"/")
+            elif not self._together:
+                yield listed._replace(path=path)
+            elif kind(name) != "sidecar" and not index.is_companion(name):
+                yield listed._replace(path=path, companions=index.companions(name))
+
+
+class FolderSource(Tree):
+    """All photos below a folder, which may be on a network share; no link below it is followed."""
+
+    fetches = 0
+
+    def __init__(self, folder: bytes, ignore: Sequence[str] = (), *, together: bool = True) -> None:
+        super().__init__(os.path.realpath(folder), ignore, together)
+
+    @property
+    def name(self) -> str:
+        """Its absolute path."""
+        return os.fsdecode(self._root)
+
+    def entries(self, folder: bytes) -> Sequence[Found]:
+        """Return the regular files and the folders in a folder. Raises OSError."""
+        return _entries(self._root, folder)
+
+    def local(self, listed: Listed, staging: Path) -> bytes:
+        """Return the path of the photo itself."""
+        del staging
+        return os.path.join(self._root, listed.path)
+
+    def check(self) -> None:
+        """Raise OSError if the folder is missing, cannot be listed, or is empty: its disk is not mounted."""
+        with os.scandir(self._root) as entries:
+            if next(entries, None) is None:
+                raise OSError(errno.ENOENT, "is empty; is its disk not mounted?", self._root)
+
+
+def _index(found: Sequence[Found]) -> NameIndex:
+    index = NameIndex()
+    for name, listed in found:
+        if listed:
+            index.add(name)
+    return index
+
+
+def _entries(top: bytes, folder: bytes) -> Sequence[Found]:
+    descriptor = open_below(open_any(top), folder.rstrip(b"/"))
+    try:
+        with os.scandir(descriptor) as entries:
+            return [pair for entry in entries for pair in _entry(entry)]
+    finally:
+        os.close(descriptor)
+
+
+def _entry(entry: os.DirEntry[str]) -> Iterator[Found]:
+    name = os.fsencode(entry.name)
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            yield name, None
+        elif entry.is_file(follow_symlinks=False):
+            status = entry.stat(follow_symlinks=False)
+            yield name, Listed(name, status.st_size, status.st_mtime_ns)
+    except FileNotFoundError:
+        return  # it was removed meanwhile
+
+
+def _place(found: Found) -> bytes:
+    """Return what sorts by the paths below a folder, in which its name ends with a slash."""
+    name, listed = found
+    return name if listed else name + b"/"

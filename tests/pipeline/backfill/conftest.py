@@ -1,0 +1,86 @@
+"""An archive of photos whose answers stand in themselves, and a run planned for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pipeline.backfill import plan as plans
+from pipeline.backfill.run_file import RunFile
+from pipeline.backfill.source import Source, open_source
+from pipeline.backfill.work import Done, PartWorker, Work
+from pipeline.classifier.client import Classifier
+from pipeline.settings.config import Settings
+from pipeline.settings.sections import BatchSettings, DecisionSettings
+from tests.support.stub_classifier import BUNDLE, StubClassifier
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+ANSWERS = (b"<cat>", b"<dog>", b"<unsure>", b"<neither>", b"<truncated>")
+
+
+class Archive:
+    """A folder of photos, the settings, and the folder of a run."""
+
+    def __init__(self, top: Path) -> None:
+        self.photos, self.run = top / "photos", top / "run"
+        self.photos.mkdir()
+        self.settings = Settings(
+            base=top, batch=BatchSettings(size=2), decision=DecisionSettings(min_confidence=0.9)
+        )
+        self.waited: list[float] = []
+
+    def put(self, *contents: bytes) -> list[Path]:
+        """Make a photo for each, named by number."""
+        paths = [self.photos / f"{n:03}.jpg" for n in range(len(contents))]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+        return paths
+
+    @property
+    def source(self) -> Source:
+        return open_source(str(self.photos))
+
+    def plan(self, size: int = 2) -> RunFile:
+        return plans.plan(self.settings, BUNDLE, self.source, self.run, size)
+
+    def work(self) -> Work:
+        planned = plans.fitting(self.settings, BUNDLE, self.run)
+        return plans.work_of(self.settings, BUNDLE, self.run, planned)
+
+    def worker(self, source: Source | None = None, classifier: Classifier | None = None) -> PartWorker:
+        staging = self.run.parent / "staging"
+        staging.mkdir(exist_ok=True)
+        return PartWorker(
+            self.work(),
+            source or self.source,
+            classifier or StubClassifier(),
+            staging,
+            self.waited.append,
+            lambda: NOW,
+        )
+
+    def executor(self, work: Work, numbers: Sequence[int]) -> Generator[Done | None]:
+        """Do the parts in this process."""
+        worker = self.worker()
+        for number in numbers:
+            yield None
+            yield worker.do(number)
+
+    def files(self) -> set[str]:
+        """The files of results, those that are being written too."""
+        return set(os.listdir(self.run / "results"))
+
+
+@pytest.fixture(scope="session")
+def parquet() -> None:
+    """Skip where the extra `cluster` is not installed."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: `make cluster` runs this")
+
+
+@pytest.fixture
+def archive(tmp_path: Path, parquet: None) -> Archive:
+    return Archive(tmp_path)

@@ -1,0 +1,94 @@
+"""`backfill plan`, `run` and `check`, with parts that are done in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pipeline.backfill import on_ray
+from pipeline.backfill.on_ray import Cluster
+from pipeline.backfill.run import Executor
+from pipeline.backfill.source import open_source
+from pipeline.backfill.work import Done, PartWorker, Work
+from tests.pipeline.cli.conftest import Run
+from tests.support.stub_classifier import StubClassifier
+
+
+@pytest.fixture
+def clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cluster]:
+    """An archive of five photos; the clusters that were asked."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: `make cluster` runs this")
+    (tmp_path / "archive").mkdir()
+    for number in range(5):
+        (tmp_path / "archive" / f"{number}.jpg").write_bytes(b"<cat>")
+    asked: list[Cluster] = []
+
+    def here(cluster: Cluster) -> Executor:
+        asked.append(cluster)
+
+        def executor(work: Work, numbers: Sequence[int]) -> Generator[Done | None]:
+            worker = PartWorker(work, open_source(work.source), StubClassifier(), tmp_path)
+            for number in numbers:
+                yield worker.do(number)
+
+        return executor
+
+    monkeypatch.setattr(on_ray, "on_ray", here)
+    monkeypatch.setattr(on_ray, "missing_package", lambda: None)
+    return asked
+
+
+def test_an_archive_is_planned_classified_and_checked(run: Run, clusters: list[Cluster]) -> None:
+    planned = run("backfill", "plan", "archive", "--out", "made", "--part", "2")
+    assert (planned.code, planned.out) == (
+        0,
+        "5 photos in 3 parts; now: pawsort backfill run made\n",
+    )
+    assert run("backfill", "check", "made").code == 1
+    done = run("backfill", "run", "made", "--ray", "10.0.0.1:6379", "--cores", "4")
+    assert (done.code, done.out) == (0, "3 parts with 5 photos done now, 0 parts before\n")
+    assert [(cluster.address, cluster.cores) for cluster in clusters] == [("10.0.0.1:6379", 4)]
+    again = run("backfill", "run", "made", "--json")
+    assert json.loads(again.out)["before"] == 3
+    checked = run("backfill", "check", "made")
+    assert (checked.code, checked.out) == (0, "each photo has exactly one result\n")
+
+
+def test_a_part_that_fails_is_named(run: Run, clusters: list[Cluster], tmp_path: Path) -> None:
+    run("backfill", "plan", "archive", "--out", "made", "--part", "2")
+    (tmp_path / "made" / "results" / "part-00001.parquet").mkdir()  # no file can be put there
+    ended = run("backfill", "run", "made")
+    assert ended.code == 1
+    assert "2 parts with 3 photos done now" in ended.out
+    assert "pawsort: part 1 failed: " in ended.err
+    checked = run("backfill", "check", "made", "--json")
+    assert [problem["part"] for problem in json.loads(checked.out)] == [1]
+
+
+def test_a_run_that_does_not_fit_is_refused(run: Run, clusters: list[Cluster], tmp_path: Path) -> None:
+    run("backfill", "plan", "archive", "--out", "made")
+    (tmp_path / "config.yaml").write_text("decision: {min_confidence: 0.6}")
+    refused = run("backfill", "run", "made")
+    assert refused.code == 2
+    assert "threshold: planned with" in refused.err
+    assert clusters == []
+    assert list((tmp_path / "made" / "results").iterdir()) == []
+
+
+def test_what_is_not_there_is_said(run: Run, clusters: list[Cluster]) -> None:
+    assert run("backfill", "plan", "nowhere", "--out", "made").code == 2
+    assert run("backfill", "run", "made").code == 2
+    assert run("backfill", "check", "made").code == 2
+
+
+@pytest.mark.parametrize("words", ["plan archive --out made", "run made", "check made"])
+def test_without_the_extra_it_says_what_to_install(
+    run: Run, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_ray, "find_spec", lambda _: None)
+    refused = run("backfill", *words.split())
+    assert refused.code == 1
+    assert "pyarrow is not installed; run `" in refused.err
