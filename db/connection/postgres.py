@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL
 
 from db.connection.errors import DatabaseReserved
-from db.connection.session_locks import SessionLocks
+from db.connection.session_locks import WORKERS, SessionLocks
 from db.schema.worker_tables import FIRST
 
 # Without these, a lost connection would block the worker until TCP gives up.
@@ -22,11 +22,11 @@ _TIMEOUTS = {
     "tcp_user_timeout": 30_000,
 }  # fmt: skip
 
+# Else the server keeps the session of a machine that lost its power, and the lock of its worker, for hours.
+_KEEP_ALIVE = "tcp_keepalives_idle=20", "tcp_keepalives_interval=5", "tcp_keepalives_count=4"
+
 CHECK_SECONDS = 1.0
 """How often a worker asks whether its lock still holds."""
-
-_WORKERS = int.from_bytes(b"paws", "big")
-"""First key of the advisory locks of workers, likely of no other program; the second is the worker's id."""
 
 _SCHEMA = int.from_bytes(b"pawsort", "big")
 """Key of the advisory lock of who makes or migrates the tables."""
@@ -50,7 +50,7 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float, worker: int 
     With a `worker`, they see and make rows of its files alone: a statement that does not ask whose a file is
     cannot touch that of another machine. The view `results` and all other tables are the same for everyone.
     """
-    options = [f"lock_timeout={int(busy_seconds * 1000)}", "timezone=UTC"]
+    options = [f"lock_timeout={int(busy_seconds * 1000)}", "timezone=UTC", *_KEEP_ALIVE]
     if read_only:
         options.append("default_transaction_read_only=on")
     settings = " ".join(f"-c {option}" for option in options)
@@ -65,6 +65,11 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float, worker: int 
     if worker is not None:
         event.listen(engine, "connect", partial(_show_own, worker))
     return engine
+
+
+def owner_of(engine: Engine) -> int:
+    """Return the id of the worker whose files alone an engine has; of any other engine, the first's."""
+    return int(engine.get_execution_options().get(OWNER, FIRST))
 
 
 def _show_own(worker: int, connection: Any, _record: object) -> None:
@@ -88,8 +93,7 @@ class _Reservation:
     """The advisory lock of a worker on the database at `where`; it ends with its session."""
 
     def __init__(self, engine: Engine, where: str) -> None:
-        key = _WORKERS, engine.get_execution_options().get(OWNER, FIRST)
-        self._locks = SessionLocks(engine, key)
+        self._locks = SessionLocks(engine, (WORKERS, owner_of(engine)))
         self._where = where
         self._checked = time.monotonic()
         self._refuse_another(self._locks.take())

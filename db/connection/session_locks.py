@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from sqlalchemy import BigInteger, Connection, Engine, cast, column, func, select, table
+from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from db.connection.address import location
@@ -13,9 +13,9 @@ from db.connection.errors import translated
 Key = tuple[int, int]
 """The two numbers of an advisory lock."""
 
-_REPORTER = int.from_bytes(b"pawr", "big")
-"""First number of the locks of who reports, likely of no other program: with 0 it is the lock itself, with
-the id of a worker it says who has it."""
+WORKERS, REPORTER = (int.from_bytes(word, "big") for word in (b"paws", b"pawr"))
+"""First numbers of the locks of workers and of who reports, likely of no other program. The second is the id
+of the worker; of REPORTER also 0, which is the lock itself."""
 
 
 class SessionLocks:
@@ -73,22 +73,17 @@ class SessionLocks:
 
 def reporters_lock(engine: Engine, worker: int) -> SessionLocks:
     """Return the locks of the one worker that reports, taken as the worker with this id."""
-    return SessionLocks(engine, (_REPORTER, 0), (_REPORTER, worker))
+    return SessionLocks(engine, (REPORTER, 0), (REPORTER, worker))
 
 
-def reporter(connection: Connection) -> int | None:
-    """Return the id of the worker that has the lock of who reports, None if none has it."""
-    names = "locktype", "database", "classid", "objid", "objsubid", "granted"
-    locks = table("pg_locks", *map(column, names))
-    databases = table("pg_database", column("oid"), column("datname"))
-    here = select(databases.c.oid).where(databases.c.datname == func.current_database())
-    held = select(cast(locks.c.objid, BigInteger)).where(
-        locks.c.locktype == "advisory",
-        locks.c.database == here.scalar_subquery(),
-        locks.c.granted,
-        locks.c.objsubid == 2,  # of locks with two numbers
-        cast(locks.c.classid, BigInteger) == _REPORTER,
-        cast(locks.c.objid, BigInteger) > 0,
+def holders(connection: Connection, first: int) -> set[int]:
+    """Return the second numbers of the locks with this first number that sessions hold now.
+
+    Source: PostgreSQL, "pg_locks": the two numbers of an advisory lock are its `classid` and `objid`.
+    """
+    held = text(
+        "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted "
+        "AND classid::bigint = :first "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
-    found: int | None = connection.scalar(held)
-    return found
+    return set(connection.execute(held, {"first": first}).scalars())
