@@ -11,6 +11,7 @@ from db.connection.engine import reading, writing
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of, in_pieces
 from db.schema.tables import IMPORTED, IS_FAILED, IS_FILED, IS_PENDING, files, moves, reports, spot_checks
+from db.schema.worker_tables import requests
 
 _COPIES = files.alias("copies")
 
@@ -39,6 +40,7 @@ def forget(engine: Engine, ids: Sequence[int], before: datetime) -> list[int]:
             # Moves refer to each other only within one file.
             connection.execute(delete(moves).where(moves.c.file_id.in_(chosen), moves.c.undoes.is_not(None)))
             connection.execute(delete(moves).where(moves.c.file_id.in_(chosen)))
+            connection.execute(delete(requests).where(requests.c.file_id.in_(chosen)))
             connection.execute(delete(files).where(files.c.id.in_(chosen)))
             done += chosen
     return done

@@ -30,7 +30,7 @@ from pipeline.errors import SOME_FAILED, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from db.queries.folder_search import WantedFolder
+    from db.queries.search.folder_search import WantedFolder
     from pipeline.export.export import Exported
     from pipeline.settings.config import Settings
 
@@ -190,6 +190,6 @@ def _absolute(inbox: str | None) -> str | None:
 
 
 def _wanted(folder: str | None, settings: Settings) -> WantedFolder | None:
-    from db.queries.folder_search import wanted_folder
+    from db.queries.search.folder_search import wanted_folder
 
     return wanted_folder(folder, Path.cwd(), settings.inboxes, settings.sorted) if folder else None

@@ -19,6 +19,7 @@ from pipeline.learning.nightly import Learning
 from pipeline.office import packages
 from pipeline.relocate.marker import refuse_moved
 from pipeline.relocate.unfollowed import refuse_unfollowed
+from pipeline.requests.carry_out import RequestStep
 from pipeline.service.database_start import another_start, open_when_possible
 from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.notify_socket import NotifySocket
@@ -28,7 +29,7 @@ from pipeline.service.worker_run import WorkerRun
 from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import counters
-from pipeline.worker.identity import this_worker
+from pipeline.worker.identity import own_id, this_worker
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
 from pipeline.worker.startup import (
@@ -96,7 +97,8 @@ def run(
         )
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
         housekeeping = Housekeeping.of(settings, engine, config)
-        beside_it = learning, alerts, follower, housekeeping, watchdog
+        requests = RequestStep(own, engine, own_id(engine, settings), settings, lambda: worker.bundle.folders)
+        beside_it = learning, alerts, follower, housekeeping, watchdog, requests
         code = WorkerRun(settings, worker, model, switch, engine, *beside_it).live(once)
         if once:
             report_so_far(reporter(settings, engine, worker.bundle, alerts.reports_written))

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from db.queries.browse import Choice
-from db.queries.folder_search import WantedFolder, wanted_folder
+from db.queries.search.folder_search import WantedFolder, wanted_folder
 from db.schema.file_names import unescape
 from pipeline.reports.calendar_days import bounds, start_of
 from pipeline.settings.config import Settings

@@ -105,7 +105,7 @@ def answer(
     answers = recent_answers.of_browser(request, context)
     if corrected:
         answers = [*answers, list(correct_files.versions(context, corrected).values())]
-    said = f"{_photos(len(corrected))} recorded as {label}." if corrected else ""
+    said = correct_files.said(changes, lambda some: f"{some} recorded as {label}.")
     return _next(request, context, view, answers, changes, said)
 
 
@@ -123,8 +123,9 @@ def undo(
     if not last:
         return _next(request, context, view, [], [], "There is nothing to undo.")
     changes = correct_files.undo(context, visitor_name(request), correct_files.parse_versions(last[0]))
-    undone = [change.id for change in changes if change.id is not None and not change.problem]
-    said = f"{_photos(len(undone))} undone." if undone else ""
+    here = [change for change in changes if not change.problem and change.request is None]
+    undone = [change.id for change in here if change.id is not None]
+    said = correct_files.said(changes, lambda some: f"{some} undone.")
     return _next(
         request, context, view, recent_answers.without(answers, last[0]), changes, said, undone, back
     )
@@ -240,7 +241,3 @@ def record_of(settled: Sequence[Settled], labels: Mapping[str | None, Collection
 
 def _ids(text: str) -> list[int]:
     return [int(part) for part in text.split(",")[:MANY] if re.fullmatch(r"[0-9]{1,18}", part)]
-
-
-def _photos(count: int) -> str:
-    return "1 photo" if count == 1 else f"{count} photos"

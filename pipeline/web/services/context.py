@@ -9,8 +9,12 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from db.queries import listing
+from db.queries.requests import has_one_owner
+from db.queries.workers import KnownWorker
+from db.schema.worker_tables import FIRST
 from pipeline.corrections.own_folders import own_folders, with_own_folders
 from pipeline.learning.learning_process import LearningProcess
+from pipeline.requests.owners import known_workers
 from pipeline.settings.config import Settings
 from pipeline.web.middleware.sessions import Sessions
 from pipeline.web.middleware.token_attempts import Attempts
@@ -24,6 +28,7 @@ from pipeline.web.services.delivery import UploadDelivery
 from pipeline.web.services.thumbnail_pool import ThumbnailPool
 from pipeline.web.services.write_report import ReportWriter
 from pipeline.worker import status as worker_status
+from pipeline.worker.identity import own_id
 from pipeline.worker.status import Status
 
 MOST_OWN = 6
@@ -84,6 +89,25 @@ class AppContext:
             own_folders(self.labels.folders(), counts, self._neither), key=lambda name: -counts[name]
         )
         return self.labels.answers(sorted(own[:MOST_OWN]))
+
+    def own_id(self) -> int:
+        """Return the id of this machine's worker, 0 if it has never started."""
+        engine = self.database.reader()
+        if engine is None or has_one_owner(engine):
+            return FIRST
+        return self.cache.get("own id", lambda: own_id(engine, self.settings))
+
+    def workers(self) -> dict[int, KnownWorker]:
+        """Return the workers of the database by id; none on SQLite, which has one."""
+        engine = self.database.reader()
+        if engine is None or has_one_owner(engine):
+            return {}
+        return self.cache.get("workers", lambda: known_workers(engine))
+
+    def worker_names(self) -> dict[int, str]:
+        """Return the names of the workers by id, if there are many."""
+        found = {id: worker.name for id, worker in self.workers().items()}
+        return found if len(found) > 1 else {}
 
     def status(self) -> Status:
         """Return the status of the worker, with the cached counts."""
