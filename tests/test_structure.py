@@ -36,8 +36,10 @@ ORDERS = (
         "pipeline.nightly", "pipeline.reports", "pipeline.files", "pipeline.settings", "pipeline",
     ),
     (
-        "pipeline.web", "pipeline.web.routes.learning", "pipeline.web.routes.browse", "pipeline.web.routes",
+        "pipeline.web", "pipeline.web.routes.learning", "pipeline.web.routes.browse",
+        "pipeline.web.routes", "pipeline.web.sent",
         "pipeline.web.downloads", "pipeline.web.metrics", "pipeline.web.services",
+        "pipeline.web.elsewhere",
         "pipeline.web.served_models", "pipeline.web.middleware", "pipeline.web.views",
     ),
     (

@@ -65,6 +65,7 @@ class RequestRow(Base):
         index("ix_requests_file_id", "file_id"),
         # One open request for a file.
         index("ix_requests_pending", "file_id", where=IS_OPEN, unique=True),
+        index("ix_requests_refused", "done_at", where="problem IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )
 

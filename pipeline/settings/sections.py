@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.settings.ranges import (
+    AbsoluteFolder,
     BasePath,
     FilingAction,
     Folder,
@@ -23,6 +24,7 @@ from pipeline.settings.ranges import (
     TimeZone,
     Token,
     WebUrl,
+    WorkerName,
     folder_in_sorted,
     is_loopback_host,
 )
@@ -171,7 +173,10 @@ class ReportSettings(Section):
 
 
 class WebSettings(Section):
-    """Address of the web pages; any other than loopback needs a token."""
+    """Address of the web pages; any other than loopback needs a token.
+
+    `shared` has, by worker, folders of other machines, and where they are mounted on this one.
+    """
 
     host: HostAddress = "127.0.0.1"
     port: int = Field(8420, ge=1, le=65535)
@@ -179,6 +184,7 @@ class WebSettings(Section):
     hosts: tuple[HostName, ...] = ()
     base_path: BasePath = ""
     proxies: tuple[ProxyAddress, ...] = ("127.0.0.1", "::1")
+    shared: dict[WorkerName, dict[AbsoluteFolder, Folder]] = {}
 
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Self:

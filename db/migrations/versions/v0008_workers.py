@@ -81,6 +81,10 @@ def _create_requests() -> None:
         "ix_requests_open", "requests", ["worker_id"], sqlite_where=is_open, postgresql_where=is_open
     )
     op.create_index("ix_requests_file_id", "requests", ["file_id"])
+    refused = sa.text("problem IS NOT NULL")
+    op.create_index(
+        "ix_requests_refused", "requests", ["done_at"], sqlite_where=refused, postgresql_where=refused
+    )
     op.create_index(
         "ix_requests_pending",
         "requests",

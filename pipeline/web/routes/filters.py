@@ -33,6 +33,7 @@ class Filters:
     folder: str = ""
     taken_first: str = ""
     taken_last: str = ""
+    worker: str = ""
 
     def url(self, to: str = "/browse", **changes: Any) -> str:
         """Return the URL of this view, or of another page with these filters; with changes."""
@@ -84,6 +85,7 @@ def choice_of(filters: Filters, settings: Settings) -> tuple[Choice, list[str]]:
         corrected=corrected,
         folder=folder_of(settings, filters.folder) if filters.folder else None,
         taken_since=datetime.combine(taken_first, time()) if taken_first else None,
+        worker=filters.worker or None,
         taken_until=datetime.combine(taken_last + timedelta(days=1), time()) if taken_last else None,
     )
     return choice, wrong
