@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, TextClause, exists, fu
 from db.connection.engine import reading
 from db.ledger.requests import RequestKind
 from db.schema.file_names import RawName
-from db.schema.rows import in_pieces
+from db.schema.records import Entry
+from db.schema.rows import entries_by, in_pieces
 from db.schema.tables import Via, files
 from db.schema.worker_tables import IS_OPEN, requests, workers
 
@@ -74,6 +75,24 @@ def owners(engine: Engine, ids: Collection[int]) -> dict[int, int]:
             rows = select(files.c.id, files.c.worker_id).where(files.c.id.in_(part))
             found |= dict(connection.execute(rows).all())
     return found
+
+
+def filed_elsewhere(
+    engine: Engine, own: int, path: RawName, worker: str | None, *, or_undone: bool = False
+) -> list[Entry]:
+    """Return the filed files of other workers than `own` at a path, or of a name if it has no slash.
+
+    With `worker` only those of the worker of this name, which may be `own`; `or_undone` also those that an
+    undo has put back.
+    """
+    if has_one_owner(engine):
+        return []
+    named = files.c.path == path if b"/" in path else files.c.name == path
+    states = ("filed", "undone") if or_undone else ("filed",)
+    one = select(workers.c.id).where(workers.c.name == worker).scalar_subquery()
+    whose = files.c.worker_id != own if worker is None else files.c.worker_id == one
+    with reading(engine) as connection:
+        return entries_by(connection, named, files.c.state.in_(states), whose)
 
 
 def request(engine: Engine, id: int) -> Request | None:
