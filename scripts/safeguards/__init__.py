@@ -19,6 +19,7 @@ from scripts.safeguards import (
     pages,
     pictures,
     reports,
+    requests,
     service,
     upkeep,
     uploads,
@@ -49,6 +50,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *uploads.SAFEGUARDS,
     *connections.SAFEGUARDS,
     *visitors.SAFEGUARDS,
+    *requests.SAFEGUARDS,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -212,6 +213,28 @@ def _kill(two: Two, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
             patched.setattr(ledger.HeldRequest, "finish", killed)
         with pytest.raises(Killed):
             two.bob.requests().advance()
+
+
+def test_a_request_that_is_being_carried_out_cannot_be_taken_back(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = two.bob.file(b"a.jpg", b"a", "uncertain", **UNSURE)
+    change = correct(two, id)
+    said: list[Change] = []
+    taking = threading.Thread(target=lambda: said.append(asker(two).take_back(requested(two, change))))
+    do = carry_out.RequestStep._do
+
+    def slowly(step: carry_out.RequestStep, request: ledger.OpenRequest) -> Change:
+        taking.start()
+        taking.join(0.5)
+        return do(step, request)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(carry_out.RequestStep, "_do", slowly)
+        two.bob.answer_requests()
+    taking.join()
+    assert [each.problem for each in said] == ["the request was carried out meanwhile"]
+    assert (requested(two, change).problem, two.bob.state(id)[1]) == (None, "dogs")
 
 
 def test_a_command_that_moves_files_delays_no_step(two: Two) -> None:
