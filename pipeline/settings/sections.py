@@ -17,6 +17,7 @@ from pipeline.settings.ranges import (
     HostAddress,
     HostName,
     Hours,
+    InboxShare,
     NotificationUrl,
     PatternText,
     ProxyAddress,
@@ -54,7 +55,7 @@ def no_boolean(value: object) -> object:
     return value
 
 
-HIDDEN = ("base", "inbox_actions")
+HIDDEN = ("base", "inbox_actions", "inbox_shares")
 """Fields of the settings that no file and no variable may set."""
 
 
@@ -67,10 +68,11 @@ class Section(BaseModel):
 
 
 class InboxSettings(Section):
-    """A watched folder; `action` is None if it is that of all inboxes."""
+    """A watched folder; `action` is None if it is that of all inboxes, `share` if all of it is taken."""
 
     path: Folder
     action: FilingAction | None = None
+    share: InboxShare | None = None
 
 
 class FilingSettings(Section):

@@ -25,6 +25,7 @@ from scripts.safeguards import (
     uploads,
     versions,
     visitors,
+    workers,
 )  # fmt: skip
 from scripts.safeguards.safeguard import Safeguard
 
@@ -51,6 +52,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *connections.SAFEGUARDS,
     *visitors.SAFEGUARDS,
     *requests.SAFEGUARDS,
+    *workers.SAFEGUARDS,
 )
 
 

@@ -121,7 +121,8 @@ def _values(context: AppContext, found: History) -> dict[str, Any]:
     requests = of_file(engine, entry.id) if engine else []
     asked = next((request for request in requests if request.is_open), None)
     problem = None if owner else _problem(context, engine, found)
-    is_filed = entry.state == "filed" and not problem and asked is None
+    is_filed = entry.state == "filed" and not problem
+    may_change = is_filed and asked is None
     return {
         "entry": entry,
         "events": timeline(found, requests),
@@ -135,9 +136,9 @@ def _values(context: AppContext, found: History) -> dict[str, Any]:
         "folder": readable(os.path.dirname(entry.path)) if entry.path else None,
         "companions": [readable(name) for name in entry.companion_names],
         # What cannot be read can neither be moved nor sent.
-        "can_correct": is_filed,
-        "can_undo": is_filed,
-        "can_retry": (is_filed and entry.outcome == FAILED) or _can_be_sent_in(entry, problem, asked),
+        "can_correct": may_change,
+        "can_undo": may_change,
+        "can_retry": (may_change and entry.outcome == FAILED) or _can_be_sent_in(entry, problem, asked),
         "undoes_filing": not any(move.kind == "correct" for move in _not_undone(found)),
     }
 
