@@ -113,8 +113,9 @@ def standing(context: AppContext, files: Sequence[Known]) -> list[Known]:
 
     They differ where another machine has carried the change out since.
     """
-    others = others_of(context.database.writer(), context.own_id(), [file.id for file in files])
-    return [after_request(context.database.writer(), file) if file.id in others else file for file in files]
+    engine = context.database.reader()
+    others = others_of(engine, context.own_id(), [file.id for file in files]) if engine else {}
+    return [after_request(engine, file) if engine and file.id in others else file for file in files]
 
 
 def said(changes: Sequence[Change], what: Callable[[str], str]) -> str:

@@ -31,10 +31,11 @@ def test_review_settles_the_photos_of_all_machines(two: Two, pages: TestClient) 
     mine, other = unsure(two.ann), unsure(two.bob)
     text = pages.get("/review").text
     assert "<strong>2 left.</strong>" in text and "on ann" in text
+    assert "Photos stay on your machines." in text and "but its database and the machines that" in text
     assert "1 photo recorded as dog." in answered(pages, mine)
     text = answered(pages, other)
     assert "1 photo sent to bob." in text
-    assert "Waiting for bob:</strong> 1" in text and "record it as dog, asked by" in text
+    assert "Waiting for bob:</strong> 1 photo." in text and "record it as dog, asked by" in text
     assert "All reviewed" in text
     assert (two.ann.state(mine)[1], two.bob.state(other)[1]) == ("dogs", "uncertain")
     two.bob.answer_requests()
@@ -144,6 +145,7 @@ def test_a_file_elsewhere_is_not_looked_for_here(two: Two, pages: TestClient) ->
 def test_check_asks_for_the_photos_of_all_machines(two: Two, pages: TestClient) -> None:
     id = two.bob.file(b"a.jpg", b"a")
     record_draw(two.ann.everyone, [Sampled(id, "cats", 1.0)], datetime.now(UTC))
+    assert "on bob" in pages.get("/check").text
     said = {"label": "dog", "file": f"{id}:0"}
     answer = pages.post("/check/answer", data=said, headers={"HX-Request": "true"}).text
     assert "Sent to bob." in answer
