@@ -32,7 +32,7 @@ from pipeline.errors import SOME_FAILED, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from db.queries.folder_search import WantedFolder
+    from db.queries.search.folder_search import WantedFolder
     from pipeline.export.export import Exported
     from pipeline.settings.config import Settings
 
@@ -76,6 +76,7 @@ def query(
     folder: Folder = None,
     taken_since: Taken = None,
     taken_until: Taken = None,
+    worker: Annotated[str | None, words("The name of the worker that has the files.")] = None,
     format: RowFormat = Format.table,
     json: Json = False,
     xlsx: Annotated[
@@ -97,6 +98,7 @@ def query(
     wanted = listing.ResultFilter(
         outcome, prediction, _absolute(inbox), name, min_confidence, max_confidence, since, until, limit,
         reviewed=reviewed, folder=_wanted(folder, settings), taken_since=taken_since, taken_until=taken_until,
+        worker=worker,
     )  # fmt: skip
     with database(settings, "read") as engine, output.until_reader_closes():
         rows = map(with_shown, listing.results(engine, wanted))
@@ -197,6 +199,6 @@ def _absolute(inbox: str | None) -> str | None:
 
 
 def _wanted(folder: str | None, settings: Settings) -> WantedFolder | None:
-    from db.queries.folder_search import wanted_folder
+    from db.queries.search.folder_search import wanted_folder
 
     return wanted_folder(folder, Path.cwd(), settings.inboxes, settings.sorted) if folder else None

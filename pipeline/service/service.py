@@ -19,6 +19,7 @@ from pipeline.learning.nightly import Learning
 from pipeline.office import packages
 from pipeline.relocate.marker import refuse_moved
 from pipeline.relocate.unfollowed import refuse_unfollowed
+from pipeline.requests.carry_out import RequestStep
 from pipeline.service.database_start import another_start, open_when_possible
 from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.notify_socket import NotifySocket
@@ -100,7 +101,8 @@ def run(
         )  # fmt: skip
         learning = Learning.of(settings, switch.family if switch else None, own, () if once else learn)
         housekeeping = Housekeeping.of(settings, own, config, engine, shared)
-        beside_it = learning, alerts, follower, housekeeping, watchdog, shared
+        requests = RequestStep(own, engine, own_id(engine, settings), settings, lambda: worker.bundle.folders)
+        beside_it = learning, alerts, follower, housekeeping, watchdog, shared, requests
         code = WorkerRun(settings, worker, model, switch, engine, own, *beside_it).live(once)
         if once and shared.reports:
             report_so_far(reporter(settings, engine, worker.bundle, alerts.reports_written))

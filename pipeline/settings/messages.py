@@ -41,6 +41,7 @@ EXPECTED = {
     "string_type": "expected text; write it in quotes",  # YAML makes numbers of 12:30, and dates
     "path_type": "expected the path of a folder; write it in quotes",
     "model_type": "expected settings, indented below it",
+    "dict_type": "expected a mapping, indented below it",
 }
 """Messages for kinds of errors, where pydantic's own speak of classes."""
 

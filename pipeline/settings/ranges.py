@@ -71,6 +71,12 @@ def _folder(path: Path) -> Path:
     return path
 
 
+def _absolute_folder(path: Path) -> Path:
+    if not _folder(path).is_absolute():
+        raise ValueError("expected the path of a folder on that machine, beginning with /")
+    return path
+
+
 def _model(name: str) -> str:
     _folder(Path(_without_control(name)))
     return name
@@ -214,6 +220,9 @@ PatternText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidato
 
 Folder = Annotated[Path, AfterValidator(_folder)]
 """The path of a folder, which need not exist."""
+
+AbsoluteFolder = Annotated[Path, AfterValidator(_absolute_folder)]
+"""The same, as it is called on another machine."""
 
 FilingAction = Literal["move", "copy", "hardlink", "symlink"]
 """How a file is taken from its inbox; with all but `move` the original stays as it is."""

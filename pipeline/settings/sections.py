@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.settings.ranges import (
+    AbsoluteFolder,
     BasePath,
     FilingAction,
     Folder,
@@ -24,6 +25,7 @@ from pipeline.settings.ranges import (
     TimeZone,
     Token,
     WebUrl,
+    WorkerName,
     folder_in_sorted,
     is_loopback_host,
 )
@@ -175,7 +177,8 @@ class ReportSettings(Section):
 class WebSettings(Section):
     """Address of the web pages; any other than loopback needs a token.
 
-    `address` is the URL by which other machines with the same database reach these pages.
+    `address` is the URL by which other machines with the same database reach these pages. `shared` has, by
+    worker, folders of other machines, and where they are mounted on this one.
     """
 
     host: HostAddress = "127.0.0.1"
@@ -185,6 +188,7 @@ class WebSettings(Section):
     base_path: BasePath = ""
     proxies: tuple[ProxyAddress, ...] = ("127.0.0.1", "::1")
     address: WebUrl | None = None
+    shared: dict[WorkerName, dict[AbsoluteFolder, Folder]] = {}
 
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Self:

@@ -20,6 +20,7 @@ from scripts.safeguards import (
     pages,
     pictures,
     reports,
+    requests,
     service,
     upkeep,
     uploads,
@@ -52,6 +53,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *uploads.SAFEGUARDS,
     *connections.SAFEGUARDS,
     *visitors.SAFEGUARDS,
+    *requests.SAFEGUARDS,
     *workers.SAFEGUARDS,
 )
 

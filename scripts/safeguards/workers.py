@@ -63,8 +63,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "an undo of one machine",
         "pipeline/cli/correction_commands.py",
-        "        done = correct_undo_retry.undo(\n            own,\n",
-        "        done = correct_undo_retry.undo(\n            _,\n",
+        "        done = here(own, named.mine, name)",
+        "        done = here(everyone, named.mine, name)",
         (),
         (_COMMANDS,),
     ),
