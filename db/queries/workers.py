@@ -50,6 +50,11 @@ class KnownWorker:
         return "silent" if self.idle_seconds > SILENT_SECONDS else "running"
 
     @property
+    def last_sign_at(self) -> datetime | None:
+        """When it gave its last sign of life, or started; None if never, and on SQLite after its start."""
+        return max((at for at in (self.beat_at, self.started_at) if at), default=None)
+
+    @property
     def is_silent(self) -> bool:
         """Whether it gives no sign of life and did not stop in order."""
         return self.state == "silent"

@@ -215,7 +215,7 @@ def _change(settings: Settings, wish: _Wish, here: Callable[[Engine, list[bytes]
         done = here(own, named.mine, name) if named.mine or not files else []
         asker = Asker(everyone, id, name, "command")
         done += sent(asker, named, wish.kind, wish.label, wish.wait)
-        for trouble in troubles(everyone, done, datetime.now(UTC)):
+        for trouble in troubles(everyone, done):
             print(f"pawsort: {trouble}", file=sys.stderr)
     code = _print_moves(done, wish.json)
     unanswered = wish.wait is not None and any(change.request is not None for change in done)

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from sqlalchemy import Engine
 
@@ -95,11 +94,11 @@ def sent(
     return [*named.unclear, *(_awaited(asker.engine, found, wait) if wait else found)]
 
 
-def troubles(engine: Engine, changes: Sequence[Change], now: datetime) -> list[str]:
+def troubles(engine: Engine, changes: Sequence[Change]) -> list[str]:
     """Return a sentence for each worker that has a request of `changes` and does not answer."""
     owners = {change.owner for change in changes if change.request is not None}
     workers = {name_of(worker): worker for worker in known_workers(engine).values()}
-    known = {owner: trouble_of(workers.get(owner), now) for owner in owners if owner is not None}
+    known = {owner: trouble_of(workers.get(owner)) for owner in owners if owner is not None}
     return [f"{owner} {why}; it does this once it runs" for owner, why in sorted(known.items()) if why]
 
 

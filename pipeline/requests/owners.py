@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Engine
 
 from db.queries import requests
 from db.queries.workers import KnownWorker, all_workers
-
-SILENT = timedelta(seconds=60)
-"""A worker whose last sign of life is older is called silent."""
 
 UNNAMED = "the worker of this database, which has not started yet"
 
@@ -34,16 +31,16 @@ def name_of(worker: KnownWorker | None) -> str:
     return worker.name if worker else UNNAMED
 
 
-def trouble_of(worker: KnownWorker | None, now: datetime) -> str | None:
-    """Return why a worker does not answer at `now`, None if it gives signs of life."""
+def trouble_of(worker: KnownWorker | None) -> str | None:
+    """Return why a worker does not answer, None if it gives signs of life."""
     if worker is None:
         return "has not started yet"
     if worker.stopped_at is not None:
         return f"is stopped since {_said(worker.stopped_at)}"
-    last = max(filter(None, (worker.beat_at, worker.started_at)), default=None)
-    if last is None or now - last > SILENT:
-        return f"is silent since {_said(last)}" if last else "has not started yet"
-    return None
+    last = worker.last_sign_at
+    if last is None:
+        return "has not started yet"
+    return f"is silent since {_said(last)}" if worker.is_silent else None
 
 
 def _said(moment: datetime) -> str:

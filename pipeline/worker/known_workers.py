@@ -94,7 +94,6 @@ def duration(seconds: float) -> str:
 def _seen(worker: KnownWorker, reports: int | None, token: str | None) -> WorkerSeen:
     said: Mapping[str, Any] = worker.heartbeat or {}
     waiting, rate = said.get("waiting"), said.get("rate_per_second")
-    moments = [at for at in (worker.beat_at, worker.started_at) if at]
     return WorkerSeen(
         name=worker.name,
         state=worker.state,
@@ -106,7 +105,7 @@ def _seen(worker: KnownWorker, reports: int | None, token: str | None) -> Worker
         waiting=int(waiting) if waiting is not None else None,
         rate_per_second=float(rate) if rate is not None else None,
         idle_seconds=worker.idle_seconds,
-        last_sign_at=max(moments, default=None),
+        last_sign_at=worker.last_sign_at,
         address=worker.address,
     )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from db.connection.engine import open_database, owned_by
+from db.connection.engine import open_database, owned_by, writing
 from db.ledger import workers
 from pipeline.requests.carry_out import RequestStep
 from pipeline.worker.identity import identity
@@ -31,9 +30,17 @@ class Machine(Installation):
         """Make all folders, and the tables if they are missing."""
         prepare_folders(self.settings)
 
-    def beat(self, at: datetime | None = None, address: str | None = None) -> None:
+    def beat(self, address: str | None = None) -> None:
         """Give a sign of life, with the address of the pages."""
-        workers.beat(self.everyone, self.id, at or datetime.now(UTC), {}, address)
+        workers.beat(self.everyone, self.id, {}, address)
+
+    def fall_silent(self) -> None:
+        """Let its last sign of life be some time ago."""
+        with writing(self.everyone) as connection:
+            ago = "now() - interval '5 minutes'"
+            connection.exec_driver_sql(
+                f"UPDATE workers SET started_at = {ago}, beat_at = {ago} WHERE id = {self.id}"
+            )
 
     def requests(self) -> RequestStep:
         """Return the part of its worker that carries out requests."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
@@ -128,7 +127,7 @@ def _values(context: AppContext, found: History) -> dict[str, Any]:
         "events": timeline(found, requests),
         "owner": owner,
         "asked": asked,
-        "trouble": trouble_of(context.workers().get(owner.id), datetime.now(UTC)) if owner else None,
+        "trouble": trouble_of(context.workers().get(owner.id)) if owner else None,
         "same": found.same,
         "answers": context.answers(),
         "problem": problem,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import Request, Response
@@ -20,7 +19,7 @@ ACCEPTED: Answers = {202: {"model": RequestState, "description": "Sent to the wo
 
 def state_of(context: AppContext, request: Asked) -> RequestState:
     """Return the state of a request, and whether its worker gives signs of life. Raises DatabaseError."""
-    trouble = trouble_of(context.workers().get(request.worker_id), datetime.now(UTC))
+    trouble = trouble_of(context.workers().get(request.worker_id))
     return RequestState(
         id=request.id,
         file_id=request.file_id,

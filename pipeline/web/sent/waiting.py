@@ -51,7 +51,7 @@ def of(engine: Engine, context: AppContext, now: datetime) -> Sent:
     for id, count in counts.items():
         worker = workers.get(id)
         of_worker = [request for request in first if request.worker_id == id][:SHOWN]
-        waiting.append(Waiting(name_of(worker), count, trouble_of(worker, now), of_worker))
+        waiting.append(Waiting(name_of(worker), count, trouble_of(worker), of_worker))
     refused = [each for each in requests.refused_since(engine, now - LATELY) if not taken_back(each)]
     return Sent(waiting, refused)
 

@@ -18,7 +18,7 @@ from pipeline.corrections.correct_undo_retry import Known, moves_lock
 from pipeline.corrections.recorded_move import Change
 from pipeline.requests import carry_out
 from pipeline.requests.asking import Asker, after_request
-from pipeline.requests.owners import SILENT, trouble_of
+from pipeline.requests.owners import trouble_of
 from tests.pipeline.requests.conftest import Two
 from tests.support.installation import wait
 from tests.support.oracle import read
@@ -280,13 +280,15 @@ def test_a_database_that_is_away_is_asked_again_later(two: Two, caplog: pytest.L
 def test_an_owner_that_is_stopped_or_silent_is_said_so(two: Two) -> None:
     from db.ledger import workers
 
-    now = datetime.now(UTC)
-    bob = all_workers(two.ann.everyone)[1]
-    assert trouble_of(bob, now) is None
-    assert (trouble_of(bob, now + 2 * SILENT) or "").startswith("is silent since 20")
-    workers.stopped(two.ann.everyone, two.bob.id, now)
-    assert (trouble_of(all_workers(two.ann.everyone)[1], now) or "").startswith("is stopped since 20")
-    assert trouble_of(None, now) == "has not started yet"
+    def trouble() -> str:
+        return trouble_of(all_workers(two.ann.everyone)[1]) or ""
+
+    assert trouble() == ""
+    two.bob.fall_silent()
+    assert trouble().startswith("is silent since 20")
+    workers.stopped(two.ann.everyone, two.bob.id, datetime.now(UTC))
+    assert trouble().startswith("is stopped since 20")
+    assert trouble_of(None) == "has not started yet"
 
 
 def test_own_files_are_changed_at_once_and_others_beside_them(two: Two) -> None:
