@@ -78,7 +78,7 @@ def test_no_person_is_asked_about_them(engine: Engine) -> None:
 
 def test_reports_leave_them_out(engine: Engine) -> None:
     assert [row["id"] for page in listing.report_rows(engine, *DAY) for row in page] == [1]
-    assert listing.arrived(engine, *DAY) == {"/in": 1}
+    assert day_figures.arrived(engine, *DAY) == {("", "/in"): 1}
     assert listing.first_seen_at(engine) == NOON
     assert not listing.changed_since(engine, *DAY, NOON)
     assert overview.by_day(engine, [DAY], ["cats", "failed"]) == [{"cats": 1, "failed": 0}]
@@ -95,7 +95,7 @@ def test_nothing_looks_for_their_files(engine: Engine, ledger: Ledger) -> None:
     assert list(originals.taken(engine)) == []
     assert overview.newest_paths(engine, 9) == [b"/sorted/cats/1.jpg"]
     assert retention.failed_before(engine, later(99), 0, 9) == []
-    assert retention.forgettable(engine, later(99), 9) == []
+    assert retention.forgettable(engine, 1, later(99), 9) == []
 
 
 def test_a_photo_that_arrives_later_is_no_copy_of_them(engine: Engine, ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from db.ledger import backfill
-from db.queries import browse, listing, overview, review
+from db.queries import browse, day_figures, listing, overview, review
 from pipeline.backfill import parts, run_file
 from pipeline.backfill.load import Loaded, Loading, note_all
 from pipeline.backfill.parts import Mark
@@ -138,7 +138,7 @@ def test_noted_photos_are_told_apart(there: Installation, run: Path) -> None:
     assert len(list(listing.results(engine, listing.ResultFilter(outcome="noted")))) == 10
     assert len(browse.page(engine, browse.Choice(outcome="failed", reason="corrupt")).entries) == 2
     assert overview.by_day(engine, [(DECIDED, there.now())], ["cats"]) == [{"cats": 1}]
-    assert sum(listing.arrived(engine, DECIDED, there.now()).values()) == 1
+    assert sum(day_figures.arrived(engine, DECIDED, there.now()).values()) == 1
 
 
 def test_a_load_that_is_killed_at_any_commit_goes_on(
