@@ -139,15 +139,14 @@ def _work(folder: Path, count: int) -> Work:
 
 
 def _of_daemons() -> float:
-    """Return the core seconds of Ray's processes, without actors of parts and without this one's driver."""
+    """Return the core seconds of Ray's processes, its driver included, without the actors of parts."""
     listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
     below, total = {os.getpid()}, 0.0
     for pid, parent, title in rows:  # parents come first
         if int(parent) in below and "MapWorker" not in title:
             below.add(int(pid))
-            if "ray" in title and "spawn_main" not in title:
-                total += core_seconds(int(pid))
+            total += core_seconds(int(pid))
     return total
 
 
