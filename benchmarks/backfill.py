@@ -3,7 +3,7 @@
     python -m benchmarks backfill --photos 400 --runs 3
 
 It needs the extra `cluster`. Ray runs on this machine. `sleeping, N actors` is the share of its time that an
-actor was busy, from its first part to its last, when parts sleep for a second. The other figures are of real
+actor was busy, from its first part to its last, when parts sleep for 5 seconds. The other figures are of real
 parts of 40 photos of 500 pixels, by actors with one core each: the median of parts, so that the start of a
 classifier does not count. An actor hashes each photo and writes the results; its share is of the core time of
 it and its classifier. `daemons` are Ray's other processes.
@@ -30,21 +30,22 @@ from pipeline.backfill.work import Done, Work
 from pipeline.settings import config
 
 ACTORS = (1, 2, 4, 8, 16)
-SLEEPS = 20  # of each actor
-EMPTY = 400
+SLEEPS = 10  # of each actor
+SECONDS = 5.0  # a part of 2,000 photos takes 18 on one core
+EMPTY = 200
 PART = 40
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class SleepingActor:
-    """Sleeps for a second a part. Its row has its process as `photos`, its beginning and end as seconds."""
+    """Sleeps. Its row has its process as `photos`, its beginning and end as seconds."""
 
     def __init__(self, work: Work, threads: int) -> None:
         pass
 
     def __call__(self, batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
         began = time.monotonic()
-        time.sleep(1.0)
+        time.sleep(SECONDS)
         return _row(Done(int(batch["part"][0]), os.getpid(), None, False, began, time.monotonic()))
 
 
