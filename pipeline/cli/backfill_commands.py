@@ -27,7 +27,9 @@ Model = Annotated[str | None, typer.Option(help="A bundle's name or path (defaul
 
 @backfill_app.command("plan")
 def backfill_plan(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The folder of the photos.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="The folder of the photos, or s3://BUCKET/PREFIX.")
+    ],
     out: Annotated[Path, typer.Option(metavar="RUN", help="The new folder of the run.")],
     part: Annotated[int, integer("Photos of one part.", most=1_000_000)] = 2000,
     model: Model = None,

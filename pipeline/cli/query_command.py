@@ -44,7 +44,7 @@ class Layout(StrEnum):
     original = "original"
 
 
-Outcome = Annotated[str | None, words("A folder, waiting, undone or removed.")]
+Outcome = Annotated[str | None, words("A folder, waiting, undone, removed or noted.")]
 Prediction = Annotated[str | None, words("A label of the model, such as cat.")]
 Inbox = Annotated[str | None, typer.Option(help="The inbox of the files.")]
 Name = Annotated[str | None, words("Part of the file's name.")]
