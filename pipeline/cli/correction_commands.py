@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, When, database, integer, load, words
+from pipeline.cli.options import DEFAULT, Config, Json, When, integer, load, own_files, words
 from pipeline.errors import SOME_FAILED, SettingsError
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def correct(
     from pipeline.corrections import correct_undo_retry
 
     settings = load(config)
-    with database(settings, "write") as engine:
+    with own_files(settings, "write") as (own, _):
         done = correct_undo_retry.correct(
-            engine, settings, list(map(os.fsencode, files)), label, by or correct_undo_retry.login_name()
+            own, settings, list(map(os.fsencode, files)), label, by or correct_undo_retry.login_name()
         )
     raise typer.Exit(_print_moves(done, json))
 
@@ -79,9 +79,9 @@ def undo(
     settings = load(config)
     if sum(map(bool, (files, last, since))) != 1:
         raise SettingsError("choose what to revert: FILE..., --last N or --since TIME")
-    with database(settings, "write") as engine:
+    with own_files(settings, "write") as (own, _):
         done = correct_undo_retry.undo(
-            engine,
+            own,
             settings,
             files=[os.fsencode(file) for file in files or ()],
             last=last,
@@ -108,11 +108,11 @@ def retry(
     settings = load(config)
     if (reason is None) == (not files):
         raise SettingsError("choose what to retry: FILE... or --reason REASON")
-    with database(settings, "write") as engine:
+    with own_files(settings, "write") as (own, _):
         chosen = [os.fsencode(file) for file in files or ()]
         if reason is not None:
-            chosen = failed_paths(engine, reason)
-        done = correct_undo_retry.retry(engine, settings, by or correct_undo_retry.login_name(), chosen)
+            chosen = failed_paths(own, reason)
+        done = correct_undo_retry.retry(own, settings, by or correct_undo_retry.login_name(), chosen)
     raise typer.Exit(_print_moves(done, json))
 
 
@@ -138,11 +138,11 @@ def check(
     bundle = load_bundle(settings)
     asks = not json and sys.stdin.isatty() and sys.stdout.isatty()
     wanted = sample or (SAMPLE if asks else 0)
-    with database(settings, "write" if wanted else "read") as engine:
-        waiting = _waiting(engine, settings, bundle, wanted)
+    with own_files(settings, "write" if wanted else "read") as (own, everyone):
+        waiting = _waiting(own, settings, bundle, wanted)
         if asks:
-            _ask(engine, settings, bundle, by)
-        found = figures(engine, settings, bundle)
+            _ask(own, settings, bundle, by)
+        found = figures(everyone, settings, bundle)
     if json:
         print_json(found.as_dict() | {"photos": waiting})
     else:

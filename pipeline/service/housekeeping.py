@@ -21,8 +21,13 @@ class Housekeeping:
         self._schedules = schedules
 
     @classmethod
-    def of(cls, settings: Settings, engine: Engine, config: Path | None) -> Housekeeping:
-        """Return what the settings ask for; without their file, `config`, there are no backups."""
+    def of(
+        cls, settings: Settings, engine: Engine, config: Path | None, everyone: Engine | None = None
+    ) -> Housekeeping:
+        """Return what the settings ask for; without their file, `config`, there are no backups.
+
+        `engine` has the worker's own files, `everyone` those of all.
+        """
         found: dict[str, Schedule] = {}
         zone = settings.report.zone
         if settings.backup.at and config is not None:
@@ -31,7 +36,7 @@ class Housekeeping:
         keep = settings.keep
         if any(days is not None for days in (keep.reports_days, keep.rows_days, keep.failed_days)):
             at = time.fromisoformat(settings.report.at)
-            found["keep"] = Schedule(NightlyKeeper(engine, settings), at, zone, "keep")
+            found["keep"] = Schedule(NightlyKeeper(engine, settings, everyone), at, zone, "keep")
         return cls(found)
 
     @property

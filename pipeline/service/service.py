@@ -82,7 +82,7 @@ def run(
         for note in (*exposed(settings), *packages.notes(settings)):
             log.warning("%s", note)
         stack.enter_context(beside or nullcontext())
-        switch = model_switch(settings, engine, *first) if first else None
+        switch = model_switch(settings, own, *first) if first else None
         model = switch or classifier
         assert model
         follower = None
@@ -92,12 +92,13 @@ def run(
         change = model_change(settings, engine, switch, labels) if switch else None
         counted = counters.resumed(settings.state / counters.FILE_NAME, outcome_folders(bundle))
         worker = Worker(
-            settings, bundle, own, model, change_model=change, on_filed=on_filed, counters=counted
-        )
+            settings, bundle, own, model, everyone=engine, change_model=change, on_filed=on_filed,
+            counters=counted,
+        )  # fmt: skip
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
-        housekeeping = Housekeeping.of(settings, engine, config)
+        housekeeping = Housekeeping.of(settings, own, config, engine)
         beside_it = learning, alerts, follower, housekeeping, watchdog
-        code = WorkerRun(settings, worker, model, switch, engine, *beside_it).live(once)
+        code = WorkerRun(settings, worker, model, switch, engine, own, *beside_it).live(once)
         if once:
             report_so_far(reporter(settings, engine, worker.bundle, alerts.reports_written))
         return code

@@ -49,6 +49,7 @@ class WorkerRun:
         classifier: Classifier,
         switch: ModelSwitch | None,
         engine: Engine,
+        own: Engine,
         learning: Learning,
         alerts: Alerts,
         follower: Follower | None,
@@ -65,7 +66,7 @@ class WorkerRun:
         self._engine = engine
         self._learning = learning
         self._alerts = alerts
-        self._keywords = KeywordStep(engine, settings.filing.xmp, lambda: moves_lock(settings, 0.0))
+        self._keywords = KeywordStep(own, settings.filing.xmp, lambda: moves_lock(settings, 0.0))
         reports = WorkersReporter(settings, engine, worker, alerts.reports_written)
         at, zone = time.fromisoformat(settings.report.at), settings.report.zone
         self._reports = Schedule(reports, at, zone, "reports")

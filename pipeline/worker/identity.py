@@ -46,7 +46,7 @@ def identity(settings: Settings) -> Identity:
     name = settings.worker or (known and known.name) or socket.gethostname() or "worker"
     found = Identity(name, known.token if known else secrets.token_hex(16))
     if found != known:
-        replace_file(settings.state / FILE_NAME, [json.dumps(found._asdict()).encode()])
+        _remember(settings.state, found)
     return found
 
 
@@ -83,6 +83,29 @@ def this_worker(engine: Engine, settings: Settings) -> Iterator[Engine]:
         ledger.stopped(engine, id, datetime.now(UTC))
 
 
+def take_over(engine: Engine, settings: Settings, name: str) -> None:
+    """Be the worker `name` from now on, whose machine this one replaces: get its files.
+
+    The caller keeps a worker of these settings away. Raises DatabaseReserved while that worker runs, or if
+    this one has files of its own; SettingsError if there is no such worker, DatabaseError, OSError.
+    """
+    known = {worker.name: worker for worker in all_workers(engine)}
+    if engine.dialect.name == "sqlite" or name not in known:
+        there = ", ".join(known) or "none"
+        raise SettingsError(f"there is no worker {name!r} in this database to take over; there are: {there}")
+    mine = remembered(settings.state)
+    found = Identity(name, mine.token if mine else secrets.token_hex(16))
+    with _opened(engine, known[name].id, "worker") as its, reserved(its, own_mode(0o644)):
+        if mine is None:  # first, so that the token is not lost if this ends here
+            _remember(settings.state, found)
+        ledger.register(engine, *found, take_over=True)
+        _remember(settings.state, found)
+
+
+def _remember(state: Path, known: Identity) -> None:
+    replace_file(state / FILE_NAME, [json.dumps(known._asdict()).encode()])
+
+
 @contextmanager
 def own_rows(engine: Engine, settings: Settings, mode: Mode) -> Iterator[Engine]:
     """Open what the worker of these settings owns, for a command beside it.
@@ -96,13 +119,15 @@ def own_rows(engine: Engine, settings: Settings, mode: Mode) -> Iterator[Engine]
 def own_id(engine: Engine, settings: Settings) -> int:
     """Return the id of the worker of these settings, 0 if it never started.
 
-    Raises DatabaseError, SettingsError, OSError.
+    Before any has started, it is the first, to whom rows belong from before there could be many. Raises
+    DatabaseError, SettingsError, OSError.
     """
     if engine.dialect.name == "sqlite":
         return FIRST
-    known = remembered(settings.state)
-    mine = (worker.id for worker in all_workers(engine) if known and worker.token == known.token)
-    return next(mine, 0)
+    known, workers = remembered(settings.state), all_workers(engine)
+    if not workers:
+        return FIRST
+    return next((worker.id for worker in workers if known and worker.token == known.token), 0)
 
 
 @contextmanager

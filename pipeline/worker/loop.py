@@ -48,8 +48,9 @@ RATE_SECONDS = 60.0
 class Worker:
     """Move files from the inboxes to their folders, one `step` at a time.
 
-    The caller holds the locks and gives an open database. `change_model` is called in each step, and returns
-    the bundle of the classifier once that has changed. `on_filed` is called with each filed batch; `counters`
+    The caller holds the locks and gives an open database of the worker's own files; `everyone` has those of
+    all workers, among which copies are found. `change_model` is called in each step, and returns the bundle
+    of the classifier once that has changed. `on_filed` is called with each filed batch; `counters`
     go on from those of earlier runs. `clock` gives UTC, `monotonic` seconds of a clock that never goes back.
     """
 
@@ -60,6 +61,7 @@ class Worker:
         engine: Engine,
         classifier: Classifier,
         *,
+        everyone: Engine | None = None,
         change_model: Callable[[], Bundle | None] | None = None,
         on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
         counters: Counters | None = None,
@@ -77,7 +79,7 @@ class Worker:
         self._change_model = change_model
         self._engine = engine
         self._classifier = classifier
-        self._ledger = Ledger(engine, os.fsencode(settings.spool))
+        self._ledger = Ledger(engine, os.fsencode(settings.spool), everyone)
         stay = any(settings.action_of(inbox) != "move" for inbox in settings.inboxes)
         originals = self._originals if stay else None
         self._intake = Intake(self.inboxes, self._ledger, settings, monotonic, originals)

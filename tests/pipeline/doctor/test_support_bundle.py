@@ -190,4 +190,4 @@ def test_settings_have_no_secret_that_is_not_masked() -> None:
     """A new setting that holds one must be masked too; so their names are kept here."""
     hints = get_type_hints(Settings)
     texts = {name for name in Settings.model_fields if hints[name] in (str, str | None)}
-    assert texts == {"database", "model"}
+    assert texts == {"database", "model", "worker"}
