@@ -97,6 +97,13 @@ def print_preview(settings: Settings, format: Format) -> None:
 
 
 def _taken_before(settings: Settings) -> Callable[[Path, str], bool]:
+    """Return what says of a file in an inbox that it was taken before, or that another worker takes it."""
+    from pipeline.originals.memory import left_alone
+
+    return left_alone(settings, _originals_taken(settings))
+
+
+def _originals_taken(settings: Settings) -> Callable[[Path, str], bool]:
     from db.connection.engine import exists
     from pipeline.originals.memory import taken_before
     from pipeline.worker.identity import own_rows

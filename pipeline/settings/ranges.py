@@ -178,6 +178,14 @@ def _notification_url(url: str) -> str:
     return url
 
 
+def _share(text: str) -> str:
+    number, _, total = text.partition("/")
+    digits = [part.isascii() and part.isdigit() and len(part) < 5 for part in (number, total)]
+    if not all(digits) or not 1 <= int(number) <= int(total):
+        raise ValueError("expected a part such as 1/3: the first of three")
+    return f"{int(number)}/{int(total)}"
+
+
 def _web_url(url: str) -> str:
     try:
         parts = urlsplit(_without_control(url))
@@ -194,6 +202,9 @@ Words = Annotated[str, AfterValidator(_without_control)]
 
 WorkerName = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """The name of a worker."""
+
+InboxShare = Annotated[str, AfterValidator(_share)]
+"""Which of how many parts of an inbox, such as `1/3`."""
 
 ModelName = Annotated[str, AfterValidator(_model)]
 """The name or the path of a model."""

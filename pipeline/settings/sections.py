@@ -16,6 +16,7 @@ from pipeline.settings.ranges import (
     HostAddress,
     HostName,
     Hours,
+    InboxShare,
     NotificationUrl,
     PatternText,
     ProxyAddress,
@@ -52,7 +53,7 @@ def no_boolean(value: object) -> object:
     return value
 
 
-HIDDEN = ("base", "inbox_actions")
+HIDDEN = ("base", "inbox_actions", "inbox_shares")
 """Fields of the settings that no file and no variable may set."""
 
 
@@ -65,10 +66,11 @@ class Section(BaseModel):
 
 
 class InboxSettings(Section):
-    """A watched folder; `action` is None if it is that of all inboxes."""
+    """A watched folder; `action` is None if it is that of all inboxes, `share` if all of it is taken."""
 
     path: Folder
     action: FilingAction | None = None
+    share: InboxShare | None = None
 
 
 class FilingSettings(Section):

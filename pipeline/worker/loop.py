@@ -20,6 +20,7 @@ from models.bundle.bundle import Bundle
 from models.errors import in_words
 from pipeline.classifier.answering_model import AnsweringModel
 from pipeline.classifier.client import Classifier
+from pipeline.companions.shares import share_of
 from pipeline.files.known_folder import KnownFolder
 from pipeline.originals.memory import OriginalMemory
 from pipeline.settings.config import Settings
@@ -153,13 +154,16 @@ class Worker:
         settings, action = self.settings.watch, self.settings.action_of(path)
         together = self.settings.filing.companions
         make = partial(Inbox, path, settings, clock=monotonic, wall=clock, companions=together)
-        if action == "move":
-            return make()
+        share = share_of(self.settings, path)
         name = os.fspath(path)
 
         def known(seen: FileSnapshot) -> bool:
-            return self._originals.knows(name, seen.path, seen[1:])
+            if share and not share.has(seen.path):
+                return True  # to another worker
+            return action != "move" and self._originals.knows(name, seen.path, seen[1:])
 
+        if action == "move":
+            return make(known=known) if share else make()
         return make(action=action, known=known)
 
     # --- one step -----------------------------------------------------------------------------------
