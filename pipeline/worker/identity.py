@@ -7,6 +7,7 @@ another machine of the same name is noticed.
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import socket
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine
 
-from db.connection.engine import Mode, owned_by, reserved
+from db.connection.engine import DatabaseError, Mode, owned_by, reserved
 from db.ledger import workers as ledger
 from db.queries.workers import all_workers
 from db.schema.worker_tables import FIRST
@@ -26,6 +27,8 @@ from pipeline.errors import SettingsError
 from pipeline.files.permissions import own_mode
 from pipeline.files.replace_file import replace_file
 from pipeline.settings.config import Settings
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "worker.json"
 
@@ -80,7 +83,10 @@ def this_worker(engine: Engine, settings: Settings) -> Iterator[Engine]:
     with _opened(engine, id, "worker") as own, reserved(own, own_mode(0o644)):
         ledger.started(engine, id, name, token, datetime.now(UTC))
         yield own
-        ledger.stopped(engine, id, datetime.now(UTC))
+        try:
+            ledger.stopped(engine, id, datetime.now(UTC))
+        except DatabaseError as error:  # the worker has ended well all the same
+            log.warning("its end is not recorded: %s", error)
 
 
 def take_over(engine: Engine, settings: Settings, name: str) -> None:

@@ -24,6 +24,7 @@ from scripts.safeguards import (
     uploads,
     versions,
     visitors,
+    workers,
 )  # fmt: skip
 from scripts.safeguards.safeguard import Safeguard
 
@@ -49,6 +50,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *uploads.SAFEGUARDS,
     *connections.SAFEGUARDS,
     *visitors.SAFEGUARDS,
+    *workers.SAFEGUARDS,
 )
 
 

@@ -120,13 +120,20 @@ class Machine(ForkedInstallation):
             self.begin()
         return len(self.rows("id", "state IN ('filed', 'undone')")) >= len(self.injected)
 
-    def stop(self) -> None:
-        """Let people go, finish what they were at, wait until all is filed, and stop the worker."""
+    def let_people_go(self) -> None:
+        """End what people do, and finish the move that they were at."""
         if self.people:
             self.people.kill()
         with self.own() as own:
             correct_undo_retry.recover_moves(own, self.settings)
+
+    def file_last(self) -> None:
+        """Wait until all is filed, and a last photo, which each machine has."""
+        self.drop("last.jpg", b"last<cat>")
         self.wait(self.goes_on, f"all photos of {self.name}")
+
+    def stop(self) -> None:
+        """Stop the worker in order."""
         assert self.worker
         self.worker.signal(15)
         assert self.worker.wait() == 143, self.log[-3000:]
@@ -229,10 +236,10 @@ class ManyWorkers:
                 self._join(name, stack)
             ghost = Ghost(self._url)
             self._drop_all(ghost, stack)
-            for machine in self.machines:
-                machine.stop()
-            for machine in self.machines:
-                machine.ends_clean()
+            steps = Machine.let_people_go, Machine.file_last, Machine.stop, Machine.ends_clean
+            for step in steps:
+                for machine in self.machines:
+                    step(machine)
             ghost.is_as_it_was()
             return {
                 "photos": self._plan.photos, "machines": len(self.machines), "kills": self.kills,

@@ -37,3 +37,4 @@ def test_each_file_has_one_row_and_no_worker_touches_anothers(
     figures = soak.run()
     assert (figures["machines"], figures["kills"], figures["crashes_of_the_server"]) == (4, kills, 2)
     assert figures["rows_of_the_ghost"]["filed"]
+    assert figures["copies_on_other_machines"] >= 3, "the last photo of each but the first"

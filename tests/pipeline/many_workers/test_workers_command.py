@@ -60,7 +60,7 @@ def test_a_new_machine_takes_the_place_of_one_that_is_lost(ann: Machine, new: Pa
     doctor = run("doctor", "--hashes", "--config", str(new))
     assert (doctor.code, doctor.err) == (0, ""), doctor.out
     conserved(config.load(new), ann.injected)
-    # The old machine is another now, and is told so at its next start.
+    # The old machine is refused from now on: its token is not known any more.
     assert run("doctor", "--config", str(ann.config)).code == DatabaseError.exit_code
 
 
