@@ -95,7 +95,7 @@ def run(
             settings, bundle, own, model, everyone=engine, change_model=change, on_filed=on_filed,
             counters=counted,
         )  # fmt: skip
-        learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
+        learning = Learning.of(settings, switch.family if switch else None, own, () if once else learn)
         housekeeping = Housekeeping.of(settings, own, config, engine)
         beside_it = learning, alerts, follower, housekeeping, watchdog
         code = WorkerRun(settings, worker, model, switch, engine, own, *beside_it).live(once)

@@ -94,5 +94,6 @@ def test_the_first_worker_gets_the_rows_of_before_and_a_name_stays_its_owners(se
 def test_a_worker_that_has_files_takes_over_no_others(server: Engine) -> None:
     workers.register(server, "ann", "a" * 32)
     workers.register(server, "bob", "b" * 32)
+    filed(Ledger(server, SPOOL))  # of the first
     with pytest.raises(DatabaseReserved):
         workers.register(server, "bob", "a" * 32, take_over=True)
