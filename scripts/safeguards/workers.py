@@ -93,14 +93,6 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (f"{_ONE}::test_a_row_of_which_another_machine_has_a_copy_is_kept",),
     ),
     of(
-        "paths of another machine say nothing",
-        "pipeline/worker/steps/duplicates.py",
-        "if entry.worker_id == own and is_gone(entry, sorted_)",
-        "if is_gone(entry, sorted_)",
-        (),
-        (f"{_ONE}::test_a_file_that_is_gone_from_another_machine_ends_no_row",),
-    ),
-    of(
         "a copy is held beside a first one here alone",
         "pipeline/worker/steps/classify.py",
         " and earlier.is_here",
