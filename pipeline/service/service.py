@@ -28,7 +28,7 @@ from pipeline.service.worker_run import WorkerRun
 from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import counters
-from pipeline.worker.identity import this_worker
+from pipeline.worker.identity import PATIENCE_SECONDS, RESTART_SECONDS, this_worker
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
 from pipeline.worker.startup import (
@@ -73,7 +73,8 @@ def run(
         bundle = first[1] if first else load_bundle(settings)
         engine = open_when_possible(settings, watchdog, once)
         stack.callback(engine.dispose)
-        own = stack.enter_context(this_worker(engine, settings))
+        patience = RESTART_SECONDS if watchdog.has_manager else PATIENCE_SECONDS
+        own = stack.enter_context(this_worker(engine, settings, patience))
         refuse_unfollowed(own, settings)
         refuse_bare_mount(settings, bundle, own)
         measure_own_threshold(engine, settings, bundle, datetime.now(UTC))

@@ -117,6 +117,16 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (f"{_LISTED}::test_a_new_machine_takes_the_place_of_one_that_is_lost",),
     ),
     of(
+        "a start waits for the end of the one before",
+        "pipeline/worker/identity.py",
+        "                if time.monotonic() >= until:\n",
+        "                if True:\n",
+        (),
+        (
+            "pipeline/many_workers/test_identity.py::test_it_waits_until_the_server_has_noticed_the_end_of_the_one_before",
+        ),
+    ),
+    of(
         "a worker that runs is not replaced",
         "pipeline/worker/identity.py",
         ", reserved(its, own_mode(0o644)):\n        if mine is None",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Timer
 
 import pytest
 
-from db.connection.engine import open_database
+from db.connection.engine import DatabaseReserved, open_database, reserved
 from db.connection.errors import DatabaseError, DatabaseUnavailable
 from db.ledger import workers
 from db.queries.workers import all_workers, running_workers
@@ -22,6 +23,26 @@ def test_a_worker_runs_until_its_block_ends(ann: Machine, bob: Machine) -> None:
         assert own.get_execution_options() != ann.everyone.get_execution_options()
     assert running_workers(bob.everyone) == set()
     assert [bool(worker.stopped_at) for worker in all_workers(ann.everyone)] == [True, False]
+
+
+def test_it_waits_until_the_server_has_noticed_the_end_of_the_one_before(ann: Machine) -> None:
+    """A machine that lost its power is up again before that."""
+    held, free = Event(), Event()
+
+    def hold() -> None:
+        with reserved(ann.engine):
+            held.set()
+            free.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        before = pool.submit(hold)
+        held.wait(60)
+        with pytest.raises(DatabaseReserved), this_worker(ann.everyone, ann.settings, 0.0):
+            pass
+        Timer(0.3, free.set).start()
+        with this_worker(ann.everyone, ann.settings, 60.0):
+            pass
+        before.result()
 
 
 def test_an_end_that_cannot_be_recorded_is_no_failure(
