@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from sqlalchemy import event
+
 from db.ledger import workers
 from db.ledger.spot_checks import Sampled, record_draw
 from tests.pipeline.requests.conftest import Two
@@ -12,6 +14,7 @@ from tests.pipeline.web.conftest import HTML, TestClient, client_of
 from tests.support.installation import Installation
 from tests.support.machine import Machine
 from tests.support.oracle import read
+from tests.support.pictures import encode, scene
 
 UNSURE = {"reason": "low_confidence", "confidence": 0.5}
 
@@ -201,3 +204,18 @@ def test_on_sqlite_nothing_speaks_of_machines(pawsort: Installation) -> None:
             text = pages.get(address).text
             assert "f-worker" not in text and "machine" not in text.replace("Photos stay on this machine", "")
         assert pages.get("/api/requests").json() == []
+
+
+def test_on_sqlite_no_page_asks_for_machines_or_requests(pawsort: Installation) -> None:
+    id = pawsort.file(b"a.jpg", encode(scene(64, 48), "JPEG"), "uncertain", **UNSURE)
+    asked: list[str] = []
+    with client_of(pawsort) as pages:
+        provider = pages.app.state.context.database  # type: ignore[attr-defined]
+        for engine in (provider.reader(), provider.writer()):
+            event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        for address in ("/review", "/browse", "/check", f"/files/{id}", f"/pictures/{id}/small", "/today"):
+            assert pages.get(address).status_code == 200
+        answered(pages, id)
+        pages.post("/review/undo")
+    assert len(asked) > 20
+    assert [said for said in asked if "requests" in said or "workers" in said] == []
