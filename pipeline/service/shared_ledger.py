@@ -22,6 +22,7 @@ from db.queries import workers as known_workers
 from db.queries.workers import KnownWorker, all_workers
 from pipeline.alerts.silences import Silences, SilentWorker
 from pipeline.nightly.schedule import NightlyWork, StoppedError
+from pipeline.service.watchdog import PREPARE_SECONDS
 from pipeline.worker.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -113,9 +114,15 @@ class SharedLedger:
 
     def _write(self) -> None:
         beat = self._beat
-        if beat is not None and beat is not self._written:
+        if beat is not None and (beat is not self._written or self._is_starting):
             workers.beat(self._engine, self._worker, beat.as_dict(), self._address)
             self._written = beat
+
+    @property
+    def _is_starting(self) -> bool:
+        """Whether it takes up files that were left unfinished, which may take long without a heartbeat."""
+        is_first = self._beat is not None and self._beat.state == "starting"
+        return is_first and time.monotonic() - self._followed_at < PREPARE_SECONDS
 
     def _take_turn(self) -> None:
         # A worker that takes no steps would say of no other that it is silent.

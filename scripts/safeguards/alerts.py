@@ -108,7 +108,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a worker that hangs looks not alive to others", "pipeline/service/shared_ledger.py",
-        "        if beat is not None and beat is not self._written:\n",
+        "        if beat is not None and (beat is not self._written or self._is_starting):\n",
         "        if beat is not None:\n",
         (), (f"{_SHARED}::test_an_old_heartbeat_is_no_sign_of_life",),
     ),

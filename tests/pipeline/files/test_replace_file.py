@@ -77,7 +77,28 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
     assert set(tmp_path.iterdir()) == {path, other}
 
 
-def process(path: Path, halfway: str) -> tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]:
+OWN_NUMBERS = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+"""Run a program with numbers of processes of its own, as in a container."""
+
+
+def test_containers_that_share_a_folder_remove_nothing_of_each_other(tmp_path: Path) -> None:
+    """Each has the number 1 there, and sees no process of the other."""
+    if subprocess.run([*OWN_NUMBERS, "true"], capture_output=True).returncode:
+        pytest.skip("numbers of processes of its own are not allowed here: unshare")
+    path = tmp_path / "a.csv"
+    halfway = "assert os.getpid() == 1; print('half'); sys.stdout.flush(); sys.stdin.readline()"
+    both = [process(path, halfway, *OWN_NUMBERS) for _ in range(2)]
+    for _, said, _ in both:
+        assert said.readline() == b"half\n"
+    assert len(list(tmp_path.glob(".a.csv.*.tmp"))) == 2
+    for running, said, more in both:
+        more.close()
+        assert running.wait() == 0
+        said.close()
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("a.csv", b"half more")]
+
+
+def process(path: Path, halfway: str, *within: str) -> tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]:
     """Replace a file by a process of its own, which does something when half is written."""
     code = (
         "import os, signal, sys\nfrom pathlib import Path\n"
@@ -86,7 +107,7 @@ def process(path: Path, halfway: str) -> tuple[subprocess.Popen[bytes], IO[bytes
         f"replace_file(Path({str(path)!r}), pieces())\n"
     )
     pipe = subprocess.PIPE
-    started = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=pipe, stdout=pipe)
+    started = subprocess.Popen([*within, sys.executable, "-c", code], cwd=ROOT, stdin=pipe, stdout=pipe)
     assert started.stdin and started.stdout
     if "kill" in halfway:
         started.stdin.close()

@@ -131,6 +131,21 @@ def test_an_old_heartbeat_is_no_sign_of_life(server: Engine, machine: Callable[[
     assert all_workers(server)[0].beat_at != before
 
 
+def test_a_long_start_is_no_silence_and_one_of_hours_is(
+    server: Engine, machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = machine("ann")
+    ann.step(state="starting")
+    before = all_workers(server)[0].beat_at
+    ann.shared.step()
+    after = all_workers(server)[0].beat_at
+    assert after != before, "it may take up many files that were left unfinished"
+    now = time.monotonic()
+    monkeypatch.setattr(shared_ledger.time, "monotonic", lambda: now + 3601)
+    ann.shared.step()
+    assert all_workers(server)[0].beat_at == after
+
+
 def test_exactly_one_reports_and_another_takes_over(
     server: Engine, machine: Callable[[str], Machine]
 ) -> None:
