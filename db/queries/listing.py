@@ -43,8 +43,7 @@ from db.schema.tables import IS_FILED, IS_UNDONE, IS_UNFINISHED, files, reports
 WAITING = "waiting"
 """Stands for the outcome of a file that is not yet in a folder."""
 
-NOTED = "noted"
-"""Stands for all files that a backfill has classified where they lie, whatever their outcome."""
+NOTED = "noted"  # for all files that a backfill has classified where they lie, whatever their outcome
 
 CHUNK_ROWS = 2_000
 """Rows read in one transaction."""
@@ -130,16 +129,15 @@ def result(engine: Engine, id: int) -> dict[str, Any] | None:
 
 
 def counts(engine: Engine) -> dict[str, int]:
-    """Count the rows of `results` by outcome; those without one as "waiting", or "undone" if there are.
+    """Count the rows of `results` by outcome; those without one as "waiting", or "undone" if there are any.
 
-    Noted files are counted as "noted" if there are any, and as nothing else. Files that people deleted are
-    not counted.
+    Noted files count as "noted", and as nothing else; files that people deleted are not counted.
     """
     with reading(engine) as connection:
         in_folders, noted = outcome_counts(connection)
         waiting, undone = (_count(connection, condition) for condition in (IS_UNFINISHED, IS_UNDONE))
-    others = {"undone": undone, NOTED: noted}
-    return {**in_folders, **{name: count for name, count in others.items() if count}, WAITING: waiting}
+    others = {name: count for name, count in (("undone", undone), (NOTED, noted)) if count}
+    return {**in_folders, **others, WAITING: waiting}
 
 
 def last_filed(engine: Engine) -> dict[str, Any] | None:
@@ -270,11 +268,9 @@ def _conditions(connection: Connection, filters: ResultFilter) -> list[ColumnEle
 
 def _is_common(connection: Connection, filters: ResultFilter) -> bool:
     """Return whether so many rows match the confidence that sorting them is slower than scanning."""
-    bounds = []
-    if filters.min_confidence is not None:
-        bounds.append(files.c.confidence >= filters.min_confidence)
-    if filters.max_confidence is not None:
-        bounds.append(files.c.confidence <= filters.max_confidence)
+    low, high = filters.min_confidence, filters.max_confidence
+    bounds = [] if low is None else [files.c.confidence >= low]
+    bounds += [] if high is None else [files.c.confidence <= high]
     some = select(files.c.id).where(*bounds).limit(COMMON).subquery()
     return bool(bounds) and connection.scalar(select(func.count()).select_from(some)) == COMMON
 

@@ -21,7 +21,7 @@ from models.labels import NEITHER
 from pipeline.backfill import parts, run_file
 from pipeline.backfill.parts import DamagedPart, Result
 from pipeline.backfill.run_file import RunFile
-from pipeline.backfill.source import Listed
+from pipeline.backfill.tree import Listed
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.errors import PawsortError, SettingsError
 from pipeline.settings.config import Settings

@@ -23,8 +23,8 @@ from db.ledger.ledger import ClaimedFile, Ledger, SettledFile
 from db.schema.file_names import escape
 from pipeline.backfill.load import Answered, Loaded, Loading
 from pipeline.backfill.recorded_answers import RecordedAnswers
-from pipeline.backfill.s3_folder import fetched_into
-from pipeline.backfill.source import Listed
+from pipeline.backfill.s3_source import fetched_into
+from pipeline.backfill.tree import Listed
 from pipeline.classifier.answering_model import DecidingModel
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.decision import Policy

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from db.schema.file_names import RawName
-from pipeline.backfill.source import Listed
+from pipeline.backfill.tree import Listed
 from pipeline.files.folders import sync_folders
 from pipeline.files.permissions import own_opener
 

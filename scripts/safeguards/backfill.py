@@ -66,7 +66,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a file that changes while it is read", "pipeline/backfill/work.py",
-        "                if part.photos[n].etag or (seen.version == versions[n] and _agree(seen, result)):\n",
+        "                if seen.version == versions[n] and _agree(seen, result):\n",
         "                if True:\n",
         (), (f"{_TESTS}/test_work.py::test_a_file_that_changes_while_it_is_read_is_read_again",),
     ),
@@ -86,7 +86,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
-        "the order of a list", "pipeline/backfill/source.py",
+        "the order of a list", "pipeline/backfill/tree.py",
         '    return name if listed else name + b"/"\n',
         "    return name\n",
         (), (
@@ -99,5 +99,75 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    if streams < cores:\n",
         "    if False:\n",
         (), ("models/inference/test_engines.py::test_fewer_threads_than_cores_are_not_pinned",),
+    ),
+    of(
+        "a part is loaded once", "db/ledger/backfill.py",
+        "        if not _mark(connection, mark, len(noted), at):\n            return False\n",
+        "        _mark(connection, mark, len(noted), at)\n",
+        (), (
+            "db/ledger/test_backfill.py::test_a_part_is_noted_once",
+            f"{_TESTS}/test_load.py::test_a_part_that_another_load_has_done_meanwhile_is_not_done_again",
+        ),
+    ),
+    of(
+        "a run is noted or filed", "pipeline/backfill/load.py",
+        "        if backfill.loaded(engine, self._marked(not filed)):\n",
+        "        if False:\n",
+        (), (f"{_TESTS}/test_load_files.py::test_a_run_is_noted_or_filed",),
+    ),
+    of(
+        "results of other photos are not loaded", "pipeline/backfill/load.py",
+        "        if mark != (self.planned.digest, number) or "
+        "listed != [(one.id, one.path) for one in results]:\n",
+        "        if False:\n",
+        (), (f"{_TESTS}/test_load.py::test_results_of_other_photos_are_refused",),
+    ),
+    of(
+        "a photo that was changed gets no answer of before", "pipeline/backfill/recorded_answers.py",
+        "        return read if read.sha256 == result.sha256 else _UNKNOWN\n",
+        "        return read\n",
+        (), (f"{_TESTS}/test_load_files.py::test_a_photo_that_was_changed_since_is_classified_by_the_worker",),
+    ),
+    of(
+        "a source that is not mounted marks no part", "pipeline/backfill/load_files.py",
+        "        self._refuse_absent(number, len(answered), len(settled))\n",
+        "",
+        (), (f"{_TESTS}/test_load_files.py::test_a_source_that_is_not_mounted_marks_nothing",),
+    ),
+    of(
+        "no worker beside `load --file`", "pipeline/backfill/load_files.py",
+        "        stack.enter_context(worker_lock(as_inbox))\n",
+        "",
+        (), (f"{_TESTS}/test_load_files.py::test_nothing_is_filed_while_a_worker_runs",),
+    ),
+    of(
+        "noted photos are not reviewed", "db/schema/tables.py",
+        "IS_UNREVIEWED = \"state = 'filed' AND outcome",
+        "IS_UNREVIEWED = \"outcome",
+        (), ("db/queries/test_noted.py::test_no_person_is_asked_about_them",),
+    ),
+    of(
+        "noted photos are counted apart", "db/queries/overview.py",
+        "count - noted.get(outcome, 0)",
+        "count",
+        (), ("db/queries/test_noted.py::test_they_are_counted_apart",),
+    ),
+    of(
+        "an object that ends too early", "pipeline/backfill/s3_source.py",
+        "        if left:\n            raise",
+        "        if False:\n            raise",
+        (), (f"{_TESTS}/test_s3_source.py::test_a_store_that_does_not_recover_raises",),
+    ),
+    of(
+        "an object is fetched again after an error", "pipeline/backfill/s3_source.py",
+        "        for pause in (*PAUSES, None):\n",
+        "        for pause in (None,):\n",
+        (), (f"{_TESTS}/test_s3_source.py::test_a_run_goes_through_errors_of_each_kind",),
+    ),
+    of(
+        "bounded room in memory", "pipeline/backfill/s3_staging.py",
+        "            if top is not disk and not self._fits(folder, size):\n",
+        "            if False:\n",
+        (), (f"{_TESTS}/test_s3_source.py::test_what_does_not_fit_into_memory_is_on_the_disk",),
     ),
 )  # fmt: skip

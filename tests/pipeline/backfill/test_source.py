@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.backfill.source import Listed, _place, open_source
+from pipeline.backfill.source import Listed, open_source
+from pipeline.backfill.tree import _place
 from pipeline.errors import PawsortError
 
 
