@@ -72,6 +72,7 @@ MORE = (
     Step("relocate HOME/before HOME/sorted", "nothing to do"),
     Step("keep", "would be deleted: 0 reports"),
     Step("backfill check HOME", "pyarrow is not installed", 1),
+    Step("workers", "beat_at"),
     Step("rollback", "nothing to roll back", 2),
     Step("train HOME", "Missing option", 2),
     Step("evaluate cats_dogs", "Missing argument", 2),
