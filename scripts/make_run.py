@@ -19,6 +19,7 @@ MEANINGS = {
     3: "the model cannot be used",
     4: "the database cannot be used",
     5: "another worker uses these folders",
+    6: "no part of a backfill has finished for a long time",
 }
 
 

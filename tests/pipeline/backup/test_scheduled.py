@@ -100,7 +100,11 @@ def test_a_failure_shows_in_the_health_of_the_worker(
 ) -> None:
     nightly.settings.backups.write_text("a file in its place")
     keeping = Housekeeping.of(
-        nightly.settings, nightly.engine, nightly.config, SharedLedger(nightly.engine, 1, None)
+        nightly.settings,
+        nightly.engine,
+        nightly.config,
+        nightly.engine,
+        SharedLedger(nightly.engine, 1, None),
     )
     with caplog.at_level(logging.ERROR):
         keeping.start()
@@ -143,7 +147,11 @@ def test_without_a_time_there_is_no_schedule(pawsort: Installation, monkeypatch:
     monkeypatch.setattr(housekeeping, "Schedule", None)
     assert (
         Housekeeping.of(
-            pawsort.settings, pawsort.engine, pawsort.config, SharedLedger(pawsort.engine, 1, None)
+            pawsort.settings,
+            pawsort.engine,
+            pawsort.config,
+            pawsort.engine,
+            SharedLedger(pawsort.engine, 1, None),
         ).notes
         == []
     )

@@ -87,7 +87,9 @@ def test_by_default_nothing_is_deleted_and_nothing_is_scheduled(pawsort: Install
     (pawsort.settings.reports / "summary-2020-01-01.csv").write_text("old")
     assert named(keeper(pawsort, LATER + timedelta(days=9_000)).apply()) == ([], [], [])
     assert (
-        Housekeeping.of(pawsort.settings, pawsort.engine, None, SharedLedger(pawsort.engine, 1, None)).notes
+        Housekeeping.of(
+            pawsort.settings, pawsort.engine, None, pawsort.engine, SharedLedger(pawsort.engine, 1, None)
+        ).notes
         == []
     )
 
