@@ -76,8 +76,9 @@ def _refuse_folder(run: Path, source: Source) -> None:
 def _write_lists(run: Path, source: Source, size: int) -> tuple[int, int, int]:
     """Return the numbers of parts, photos and bytes."""
     number, photos, total = 0, 0, 0
-    for left in (run / parts.LISTS).iterdir():  # of a plan that was cut off
-        left.unlink()
+    for pattern in ("part-*.parquet", ".part-*.tmp"):
+        for left in (run / parts.LISTS).glob(pattern):  # of a plan that was cut off
+            left.unlink()
     for batch in _in_batches(source.list(), size):
         parts.write_list(run, Part(number, photos, batch))
         number, photos, total = number + 1, photos + len(batch), total + sum(one.bytes for one in batch)

@@ -172,6 +172,7 @@ class PartWorker:
                 problem = str(error)
             except OSError as error:
                 problem = f"{error.filename or self._source.name}: {error.strerror or error}"
+            self._classifier.stop()  # it has batches of this attempt, whose answers are not those of the next
             if wait is not None:
                 log.warning("part %d: %s; it is tried again in %g s", number, problem, wait)
                 self._sleep(wait)

@@ -47,6 +47,12 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), (f"{_TESTS}/test_work.py::test_a_machine_that_would_answer_otherwise_does_no_part",),
     ),
     of(
+        "answers of an attempt that failed", "pipeline/backfill/work.py",
+        "            self._classifier.stop()  # it has batches",
+        "            pass  # it has batches",
+        (), (f"{_TESTS}/test_work.py::test_an_attempt_that_fails_leaves_no_answers_to_the_next",),
+    ),
+    of(
         "errors of the share are no answers", "pipeline/backfill/work.py",
         "        if error.errno in AWAY_ERRNOS or (error.errno == errno.EIO and not is_last):\n",
         "        if False:\n",

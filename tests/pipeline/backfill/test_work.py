@@ -177,6 +177,25 @@ def test_an_error_of_the_share_is_no_answer(
     assert archive.waited == list(WAITS)
 
 
+def test_an_attempt_that_fails_leaves_no_answers_to_the_next(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.put(*ANSWERS, *ANSWERS)
+    archive.plan(10)
+    real, failing = work.fingerprint, [True]
+
+    def fingerprint(path: bytes, *more: object) -> object:
+        if failing:
+            failing.pop()
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return real(path, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(work, "fingerprint", fingerprint)
+    assert archive.worker().do(0).problem is None
+    outcomes = [row.outcome for row in _results(archive)]
+    assert outcomes == [*(["cats", "dogs", "uncertain", "uncertain", "failed"] * 2)]
+
+
 def test_a_list_that_cannot_be_read_is_a_problem_of_the_part(archive: Archive) -> None:
     archive.put(b"<cat>", b"<dog>", b"<cat>")
     archive.plan()
