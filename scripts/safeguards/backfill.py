@@ -126,7 +126,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "a photo that was changed gets no answer of before", "pipeline/backfill/recorded_answers.py",
         "        return read if read.sha256 == result.sha256 else _UNKNOWN\n",
         "        return read\n",
-        (), (f"{_TESTS}/test_load_files.py::test_a_photo_that_was_changed_since_is_classified_by_the_worker",),
+        (),
+        (f"{_TESTS}/test_load_files.py::test_a_photo_that_was_changed_since_is_classified_by_the_worker",),
     ),
     of(
         "a source that is not mounted marks no part", "pipeline/backfill/load_files.py",

@@ -89,6 +89,7 @@ def s3_server(store: Store) -> Iterator[Store]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = 2.0  # of a connection that a client keeps open without a request
 
         def do_GET(self) -> None:
             self._answer()

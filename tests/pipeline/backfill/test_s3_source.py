@@ -219,24 +219,24 @@ def test_a_run_goes_through_errors_of_each_kind(
     filled(store, archive)
     faults: list[Fault | None] = ["error", None, "reset", None, None, "cut", None, None, None, "error", None]
     numbers = iter(range(seed, 10**9))
+    worker = archive.worker(open_source(store.source))
     store.fault = lambda method, key: faults[next(numbers) * 7 % len(faults)]
-    source = open_source(store.source)
     for number in range(3):
-        assert archive.worker(source).do(number).problem is None
+        assert worker.do(number).problem is None
     assert outcomes(archive) == EXPECTED
     assert [os.listdir(folder) for folder in memory.iterdir()] == [[]]
 
 
 def test_a_part_that_stays_away_is_named_and_the_others_go_on(store: Store, archive: Archive) -> None:
     filled(store, archive)
+    worker = archive.worker(open_source(store.source))
     store.fault = lambda method, key: "error" if key.startswith("pets/01") and method != "LIST" else None
-    source = open_source(store.source)
-    problems = [archive.worker(source).do(number).problem for number in range(3)]
+    problems = [worker.do(number).problem for number in range(3)]
     assert problems[::2] == [None, None]
     assert problems[1] and "pets/01" in problems[1]
     assert archive.waited == list(WAITS)
     store.fault = lambda method, key: None
-    assert archive.worker(source).do(1).problem is None
+    assert worker.do(1).problem is None
     assert outcomes(archive) == EXPECTED
 
 
