@@ -157,7 +157,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "an object that ends too early", "pipeline/backfill/s3_source.py",
         "        if left:\n            raise",
         "        if False:\n            raise",
-        (), (f"{_TESTS}/test_s3_source.py::test_a_store_that_does_not_recover_raises",),
+        (), (f"{_TESTS}/test_s3_source.py::test_an_object_that_ends_too_early_is_an_error",),
     ),
     of(
         "an object is fetched again after an error", "pipeline/backfill/s3_source.py",

@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from db.connection.engine import open_database, upgrade
 from db.ledger import backfill
 from db.ledger.ledger import Ledger
+from db.queries import listing
 from pipeline.backfill import load_files, recorded_answers
 from pipeline.backfill.load import Loaded, Loading, note_all
 from pipeline.backfill.load_files import Filer, file_all
 from pipeline.classifier import file_checks
 from pipeline.errors import LockError, PawsortError, SettingsError
+from pipeline.worker.identity import own_rows
 from pipeline.worker.locks import worker_lock
+from tests.db.conftest import create_database
+from tests.db.conftest import postgres as postgres
 from tests.support.backfill_runs import finished_run, tree
 from tests.support.crash import Mortal
 from tests.support.installation import QUICK, Installation
@@ -247,3 +252,24 @@ def test_a_run_is_noted_or_filed(tmp_path: Path) -> None:
     note_all(loading, other.settings, other.engine, other.engine)
     with pytest.raises(SettingsError, match="loaded without --file"):
         file_all(loading, other.settings)
+
+
+def test_rows_on_postgresql_are_of_the_worker_that_files_or_notes(tmp_path: Path, postgres: str) -> None:
+    url = create_database(postgres)
+    upgrade(url)
+    there = Installation(tmp_path / "here", QUICK + f"database: {url}\nworker: ann\n")
+    tree(tmp_path / "archive", PHOTOS)
+    finished_run(tmp_path / "run", there.settings, tree(tmp_path / "archive", PHOTOS))
+    tree(tmp_path / "other", PHOTOS)
+    finished_run(tmp_path / "second", there.settings, tmp_path / "other")
+    assert loaded(there).photos == 9
+    assert loaded(there).photos == 0
+    loading = Loading(tmp_path / "second", there.settings)
+    engine = open_database(url, "write")
+    with own_rows(engine, there.settings, "write") as own:
+        done = note_all(loading, there.settings, own, engine)
+    assert (done.photos, done.duplicates) == (9, 8)  # the empty one was never hashed
+    rows = list(listing.results(engine, listing.ResultFilter()))
+    assert {(row["worker"], row["state"]) for row in rows} == {("ann", "filed"), ("ann", "noted")}
+    assert len(there.sorted()) == 10
+    engine.dispose()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -148,6 +150,20 @@ def test_a_store_that_does_not_recover_raises(
         source.local(Listed(b"a.jpg", 6, 0), tmp_path)
     [folder] = memory.iterdir()
     assert os.listdir(folder) == []
+
+
+def test_an_object_that_ends_too_early_is_an_error(
+    photos: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Short(io.BytesIO):
+        def metadata(self) -> dict[str, bytes]:
+            return {"Content-Length": b"9", "Last-Modified": b"2026-01-01T00:00:00Z"}
+
+    source = S3Source(photos.source)
+    stands_in = SimpleNamespace(open_input_stream=lambda *_, **__: Short(b"12345"))
+    monkeypatch.setattr(source, "_connected", lambda: stands_in)
+    with pytest.raises(OSError, match="ended after 5 of 9 bytes"):
+        source.local(Listed(b"a.jpg", 9, 0), tmp_path)
 
 
 def test_an_answer_that_is_too_slow_is_asked_for_again(

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.backfill import on_ray
+from pipeline.backfill import load_files, on_ray
 from pipeline.backfill.on_ray import Cluster
 from pipeline.backfill.run import Executor
 from pipeline.backfill.source import open_source
 from pipeline.backfill.work import Done, PartWorker, Work
+from pipeline.corrections.refused import NOTED_ONLY
 from tests.pipeline.cli.conftest import Run
-from tests.support.stub_classifier import StubClassifier
+from tests.support.backfill_runs import finished_run, tree
+from tests.support.installation import QUICK, Installation
+from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 
 @pytest.fixture
@@ -84,7 +87,7 @@ def test_what_is_not_there_is_said(run: Run, clusters: list[Cluster]) -> None:
     assert run("backfill", "check", "made").code == 2
 
 
-@pytest.mark.parametrize("words", ["plan archive --out made", "run made", "check made"])
+@pytest.mark.parametrize("words", ["plan archive --out made", "run made", "check made", "load made"])
 def test_without_the_extra_it_says_what_to_install(
     run: Run, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,3 +95,38 @@ def test_without_the_extra_it_says_what_to_install(
     refused = run("backfill", *words.split())
     assert refused.code == 1
     assert "pyarrow is not installed; run `" in refused.err
+
+
+@pytest.fixture
+def there(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """An installation in the folder of the commands, and the finished run `run` of four photos."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: `make cluster` runs this")
+    monkeypatch.setattr(load_files, "load_bundle", lambda settings: BUNDLE)
+    monkeypatch.setattr(on_ray, "missing_package", lambda: None)
+    there = Installation(tmp_path, QUICK)
+    contents = {"a.jpg": b"a<cat>", "b.jpg": b"b<dog>", "c.jpg": b"a<cat>", "d.jpg": b"d<corrupt>"}
+    finished_run(tmp_path / "run", there.settings, tree(tmp_path / "archive", contents), size=3)
+    return there
+
+
+def test_a_run_is_loaded_once(run: Run, there: Installation) -> None:
+    done = run("backfill", "load", "run")
+    assert (done.code, done.out) == (
+        0, "4 photos of 2 parts loaded now, 0 parts before\n2 cats, 1 dogs, 1 failed; 1 of them duplicates\n",
+    )  # fmt: skip
+    assert json.loads(run("backfill", "load", "run", "--json").out)["before"] == 2
+    assert "archive/c.jpg" in run("query", "--outcome", "noted", "--format", "csv").out
+    assert '"noted": 4' in run("status", "--json").out
+    done = run("correct", "archive/a.jpg", "--as", "dog")
+    assert (done.code, NOTED_ONLY in done.err + done.out) == (1, True)
+    assert run("doctor").code == 0
+
+
+def test_a_run_is_filed(run: Run, there: Installation) -> None:
+    (there.folder / "archive" / "b.jpg").write_bytes(b"another")
+    done = run("backfill", "load", "run", "--file")
+    assert done.code == 0
+    assert "1 photos were changed since, or wait" in done.out
+    assert there.sorted() == {"cats/a.jpg", "cats/c.jpg", "failed/d.jpg"}
+    done = run("backfill", "load", "run")
+    assert (done.code, "was loaded with --file" in done.err) == (2, True)
