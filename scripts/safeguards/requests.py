@@ -76,8 +76,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a picture of another machine has a limit", "pipeline/web/elsewhere/owners_pages.py",
-        "        if len(data) > MOST_BYTES or",
-        "        if",
+        "        if len(data) > MOST_BYTES or self._clock() > until or self._closing:\n",
+        "        if self._clock() > until or self._closing:\n",
         (), (_PICTURES + "test_a_picture_that_is_too_large_is_not_kept",),
     ),
     of(
