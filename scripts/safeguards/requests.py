@@ -76,9 +76,15 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a picture of another machine has a limit", "pipeline/web/elsewhere/owners_pages.py",
-        "                if len(data) > MOST_BYTES or",
-        "                if",
+        "        if len(data) > MOST_BYTES or self._clock() > until or self._closing:\n",
+        "        if self._clock() > until or self._closing:\n",
         (), (_PICTURES + "test_a_picture_that_is_too_large_is_not_kept",),
+    ),
+    of(
+        "a picture that trickles is given up", "pipeline/web/elsewhere/owners_pages.py",
+        "            connection.sock.shutdown(socket.SHUT_RDWR)\n",
+        "            pass\n",
+        (), (_PICTURES + "test_a_picture_that_trickles_is_given_up",),
     ),
     of(
         "pages that hang are left alone", "pipeline/web/elsewhere/owners_pages.py",

@@ -7,11 +7,12 @@ no proxy used. Size and time are bounded, and a machine that does not answer is 
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -65,6 +66,7 @@ class OwnersPages:
         self._pool = ThreadPoolExecutor(THREADS, "owners-pages")
         self._waiting = threading.Semaphore(MOST_WAITING)
         self._paused: dict[str, float] = {}
+        self._closing = False
 
     def request(self, owner: Owner, path: str) -> Future[Fetched]:
         """Request a picture at a path of the owner's pages. The future raises NotReachable."""
@@ -77,35 +79,41 @@ class OwnersPages:
     @contextmanager
     def original(self, owner: Owner, path: str) -> Iterator[Original]:
         """Open an original at a path of the owner's pages. Raises NotReachable."""
-        with self._answer(owner, path) as response:
+        with self._answer(owner, path, is_picture=False) as response:
             yield Original(int(response.headers.get("Content-Length", -1)), self._pieces(owner, response))
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, those that receive a picture within seconds."""
+        self._closing = True
         self._pool.shutdown(cancel_futures=True)
 
     def _picture(self, owner: Owner, path: str) -> Fetched:
         until, data = self._clock() + TOTAL_SECONDS, bytearray()
-        with self._answer(owner, path) as response:
+        with self._answer(owner, path, is_picture=True) as response:
             kind = response.headers.get_content_type()
             if kind not in _KINDS:
                 raise NotReachable(f"the pages of {owner.name} sent no picture")
             for piece in self._pieces(owner, response):
                 data += piece
                 if len(data) > MOST_BYTES or self._clock() > until:
-                    self._pause(owner)
-                    raise NotReachable(f"the picture from {owner.name} is too large or comes too slowly")
+                    break
+        if len(data) > MOST_BYTES or self._clock() > until or self._closing:
+            self._pause(owner)
+            raise NotReachable(f"the picture from {owner.name} is too large or comes too slowly")
         return Fetched(kind, bytes(data))
 
     @contextmanager
-    def _answer(self, owner: Owner, path: str) -> Iterator[http.client.HTTPResponse]:
+    def _answer(self, owner: Owner, path: str, *, is_picture: bool) -> Iterator[http.client.HTTPResponse]:
         if not owner.address:
             raise NotReachable(f"{owner.name} has no address for other machines in its `web.address`")
         if self._clock() < self._paused.get(owner.address, 0.0):
             raise NotReachable(f"the pages of {owner.name} did not answer at {owner.address}")
         connection, below = _connection(owner.address, owner.name)
         try:
-            with self._asked(connection, owner, below + path) as response:
+            with (
+                _ended_after(TOTAL_SECONDS if is_picture else None, connection),
+                self._asked(connection, owner, below + path) as response,
+            ):
                 if response.status != 200:
                     refused = _refusal(response.status)
                     raise NotReachable(f"the pages of {owner.name} refused it: {refused}")
@@ -133,7 +141,7 @@ class OwnersPages:
 
     def _pieces(self, owner: Owner, response: http.client.HTTPResponse) -> Iterator[bytes]:
         try:
-            while piece := response.read(PIECE_BYTES):
+            while not self._closing and (piece := response.read1(PIECE_BYTES)):
                 yield piece
         except (OSError, http.client.HTTPException) as error:
             self._pause(owner)
@@ -151,6 +159,26 @@ def _connection(address: str, name: str) -> tuple[http.client.HTTPConnection, st
         raise NotReachable(f"{name} has an address that cannot be used: {address[:200]}")
     make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     return make(host, port, timeout=SECONDS), parts.path.rstrip("/")
+
+
+@contextmanager
+def _ended_after(seconds: float | None, connection: http.client.HTTPConnection) -> Iterator[None]:
+    """End a connection that is in use for longer than `seconds`, however slowly its server sends."""
+    if seconds is None:
+        yield
+        return
+
+    def end() -> None:
+        with suppress(OSError, AttributeError):  # it is not open yet, or closed
+            connection.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def _refusal(status: int) -> str:

@@ -26,12 +26,11 @@ from pipeline.web.served_models.label_choices import Answer, LabelRegistry
 from pipeline.web.served_models.model_registry import ModelRegistry
 from pipeline.web.services.byte_cache import ByteLRUCache
 from pipeline.web.services.cached import Cache
-from pipeline.web.services.database import DatabaseProvider
+from pipeline.web.services.database import DatabaseProvider, own_worker
 from pipeline.web.services.delivery import UploadDelivery
 from pipeline.web.services.thumbnail_pool import ThumbnailPool
 from pipeline.web.services.write_report import ReportWriter
 from pipeline.worker import status as worker_status
-from pipeline.worker.identity import own_id
 from pipeline.worker.status import Status
 
 MOST_OWN = 6
@@ -106,7 +105,7 @@ class AppContext:
         engine = self.database.reader()
         if engine is None or has_one_owner(engine):
             return FIRST
-        return self.cache.get("own id", lambda: own_id(engine, self.settings))
+        return self.cache.get("own id", lambda: own_worker(engine, self.settings))
 
     def workers(self) -> dict[int, KnownWorker]:
         """Return the workers of the database by id; none on SQLite, which has one."""

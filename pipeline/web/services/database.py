@@ -11,6 +11,8 @@ from sqlalchemy import Engine
 from db.connection.engine import assert_in_place, open_database, owned_by
 from db.connection.errors import DatabaseError
 from db.queries.requests import has_one_owner
+from db.queries.workers import all_workers
+from db.schema.worker_tables import FIRST
 from pipeline.settings.config import Settings
 from pipeline.worker.identity import own_id
 
@@ -18,6 +20,15 @@ Access = Literal["read", "write"]
 
 LOCK_WAIT_SECONDS: dict[Access, float] = {"read": 1.0, "write": 4.0}
 """How long a page and a correction wait for a locked database."""
+
+
+def own_worker(engine: Engine, settings: Settings) -> int:
+    """Return the id of this machine's worker, 0 if it has never started, but workers of others have.
+
+    Before any has, the files of a database are of the installation that asks, as they were before there
+    could be many. Raises DatabaseError, SettingsError, OSError.
+    """
+    return own_id(engine, settings) or (0 if all_workers(engine) else FIRST)
 
 
 class DatabaseProvider:
@@ -51,7 +62,7 @@ class DatabaseProvider:
         engine = self.writer()
         if has_one_owner(engine):
             return engine
-        id = own_id(engine, self._settings)
+        id = own_worker(engine, self._settings)
         with self._lock:
             if self._own is None or self._own[:2] != (engine, id):
                 self._close_own()

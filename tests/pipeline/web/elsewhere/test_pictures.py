@@ -6,7 +6,7 @@ import io
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -175,6 +175,27 @@ def test_an_address_that_is_none_of_pages_is_not_asked(address: str) -> None:
     pages = OwnersPages(None)
     with pytest.raises(NotReachable, match="cannot be used"):
         pages.request(Owner(2, "bob", address), "/").result(10)
+    pages.close()
+
+
+@pytest.mark.parametrize("head", [b"Content-Type: image/jpeg\r\n\r\n", b"X: "], ids=["body", "head"])
+def test_a_picture_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
+    monkeypatch.setattr(owners_pages, "TOTAL_SECONDS", 0.5)
+    given_up = threading.Event()
+
+    def trickle(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\n" + head)
+        with suppress(OSError):
+            while not given_up.wait(0.02):
+                handler.wfile.write(b"x")
+
+    pages = OwnersPages(None)
+    with other_server(trickle) as address:
+        try:
+            with pytest.raises(NotReachable):
+                pages.request(Owner(2, "bob", address), "/pictures/1/small").result(10)
+        finally:
+            given_up.set()
     pages.close()
 
 

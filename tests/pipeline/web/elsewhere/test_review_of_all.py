@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from db.ledger import workers
 from db.ledger.spot_checks import Sampled, record_draw
-from tests.pipeline.requests.conftest import Two
+from tests.pipeline.requests.conftest import Two, emptied
 from tests.pipeline.web.conftest import HTML, TestClient, client_of
 from tests.support.installation import Installation
 from tests.support.machine import Machine
@@ -219,3 +220,25 @@ def test_on_sqlite_no_page_asks_for_machines_or_requests(pawsort: Installation) 
         pages.post("/review/undo")
     assert len(asked) > 20
     assert [said for said in asked if "requests" in said or "workers" in said] == []
+
+
+def test_before_any_worker_has_started_the_files_are_of_this_machine(
+    tmp_path: Path, postgres_made: str
+) -> None:
+    class Upgraded(Machine):
+        """An installation on PostgreSQL from before there could be many workers."""
+
+        def __init__(self) -> None:
+            Installation.__init__(self, tmp_path, f"database: {emptied(postgres_made)}\n")
+
+        def _open(self) -> Engine:
+            return self.everyone
+
+    old = Upgraded()
+    old._url = old.settings.database_url
+    id = old.file(b"a.jpg", encode(scene(64, 48), "JPEG"), "uncertain", **UNSURE)
+    with client_of(old) as pages:
+        assert pages.get(f"/pictures/{id}/small").status_code == 200
+        assert "1 photo recorded as dog." in answered(pages, id)
+    assert old.state(id)[1] == "dogs"
+    old.close()
