@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help run setup test long lint bench soak backups hands photographer sweep fuzz mutations pictures lock release audit clean
+.PHONY: help run setup test long lint bench soak backups workers hands photographer sweep fuzz mutations pictures lock release audit clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ soak: $(VENV)/runtime.stamp ## kill a worker at random for hours, then count its
 
 backups: $(VENV)/dev.stamp ## back up each second while a worker files and is killed, then restore each (ARGS="--photos 5000")
 	@$(BIN)/python -m tests.support.backup_soak $(ARGS)
+
+workers: $(VENV)/dev.stamp ## kill the workers of four machines on one PostgreSQL, and that too (ARGS="--photos 500 --kills 12")
+	@$(BIN)/python -m tests.support.many_workers $(ARGS)
 
 hands: $(VENV)/dev.stamp ## move, delete, add and edit filed photos at random beside a worker (ARGS="--kills --seed 7")
 	@$(BIN)/python -m tests.faults.by_hand $(ARGS)

@@ -17,7 +17,7 @@ from benchmarks.visits import ADDRESSES, forget, serving, visit
 from db.connection.engine import open_database, upgrade
 from db.queries import browse, listing, overview, review
 from db.queries.browse import Choice, Mark
-from db.queries.folder_search import WantedFolder
+from db.queries.search.folder_search import WantedFolder
 
 OUTCOMES = ("cats", "dogs", "uncertain", "failed")
 _DAY = dt.timedelta(days=1)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.rows import LAST, fill
 from db.connection.engine import open_database, upgrade
-from db.queries.folder_search import WantedFolder
 from db.queries.listing import ResultFilter, results
+from db.queries.search.folder_search import WantedFolder
 
 _DAY = LAST - dt.timedelta(days=31)
 _TAKEN = dt.datetime(2024, 1, 31)

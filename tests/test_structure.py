@@ -29,15 +29,17 @@ ORDERS = (
     (
         "pipeline.cli", "pipeline.setup", "pipeline.web", "pipeline.doctor", "pipeline.service",
         "pipeline.backup", "pipeline.relocate", "pipeline.retention", "pipeline.alerts", "pipeline.worker",
-        "pipeline.worker.steps",
+        "pipeline.worker.steps", "pipeline.requests",
         "pipeline.spot_checks", "pipeline.by_hand", "pipeline.corrections", "pipeline.export",
         "pipeline.office", "pipeline.thumbnails", "pipeline.classifier", "pipeline.learning",
         "pipeline.originals", "pipeline.watch", "pipeline.keywords", "pipeline.companions",
         "pipeline.nightly", "pipeline.reports", "pipeline.files", "pipeline.settings", "pipeline",
     ),
     (
-        "pipeline.web", "pipeline.web.routes.learning", "pipeline.web.routes.browse", "pipeline.web.routes",
+        "pipeline.web", "pipeline.web.routes.learning", "pipeline.web.routes.browse",
+        "pipeline.web.routes", "pipeline.web.sent",
         "pipeline.web.downloads", "pipeline.web.metrics", "pipeline.web.services",
+        "pipeline.web.elsewhere",
         "pipeline.web.served_models", "pipeline.web.middleware", "pipeline.web.views",
     ),
     (
@@ -46,7 +48,7 @@ ORDERS = (
         "models.inference", "models.data", "models.networks", "models.bundle", "models.images",
         "models.images.colours", "models.images.raw", "models.images.formats", "models",
     ),
-    ("db.queries", "db.ledger", "db.connection", "db.schema", "db"),
+    ("db.queries", "db.queries.search", "db.ledger", "db.connection", "db.schema", "db"),
 )  # fmt: skip
 """A package imports only what stands to its right; lazy imports count."""
 

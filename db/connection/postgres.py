@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import URL
 
 from db.connection.errors import DatabaseReserved
@@ -67,6 +67,11 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float, worker: int 
     return engine
 
 
+def owner_of(engine: Engine) -> int:
+    """Return the id of the worker whose files alone an engine has; of any other engine, the first's."""
+    return int(engine.get_execution_options().get(OWNER, FIRST))
+
+
 def _show_own(worker: int, connection: Any, _record: object) -> None:
     """Hide the tables behind views of the worker's rows, for one session."""
     with connection.cursor() as cursor:
@@ -84,12 +89,24 @@ def lock_schema(connection: Connection) -> None:
     connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA)))
 
 
+def running(connection: Connection) -> set[int]:
+    """Return the ids of the workers that hold their locks: those that run, wherever that is.
+
+    Source: PostgreSQL, "pg_locks": the two keys of an advisory lock are its `classid` and `objid`.
+    """
+    held = text(
+        "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted "
+        "AND classid::bigint = :key "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return set(connection.execute(held, {"key": _WORKERS}).scalars())
+
+
 class _Reservation:
     """The advisory lock of a worker on the database at `where`; it ends with its session."""
 
     def __init__(self, engine: Engine, where: str) -> None:
-        key = _WORKERS, engine.get_execution_options().get(OWNER, FIRST)
-        self._locks = SessionLocks(engine, key)
+        self._locks = SessionLocks(engine, (_WORKERS, owner_of(engine)))
         self._where = where
         self._checked = time.monotonic()
         self._refuse_another(self._locks.take())

@@ -1,4 +1,4 @@
-"""Code for SQLite alone; only `db.connection` and `db.queries.name_search` import it."""
+"""Code for SQLite alone; only `db.connection` and `db.queries.search.name_search` import it."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ _STATE = files.c.state
 class Ledger(MoveBook):
     """The ledger in the database of `engine`; claimed files lie in the folder `spool` (absolute).
 
-    `engine` may be of one worker's files; `everyone` then sees those of all.
+    `engine` may be of one worker's files, `owner`; `everyone` then sees those of all.
     """
 
     def __init__(self, engine: Engine, spool: RawName, everyone: Engine | None = None) -> None:
@@ -211,8 +211,8 @@ class Ledger(MoveBook):
     def same_content(self, contents: Mapping[str, Collection[int]]) -> dict[str, list[Entry]]:
         """Return, by SHA-256, earlier files of the same content that are decided, filed or corrected.
 
-        `contents` has the inodes of the files that have it now. Corrected files come first, the last
-        correction first, even if the row has ended; then the earliest. At most MOST_ALIKE for each content.
+        They may be of other workers. `contents` has the inodes of the files that have it now. Corrected files
+        come first, the last correction first, even if the row has ended; then the earliest, MOST_ALIKE each.
         """
         found: dict[str, list[Entry]] = {}
         inodes = sorted({ino for inodes in contents.values() for ino in inodes})

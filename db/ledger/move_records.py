@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, 
 
 from db.connection.engine import reading, writing
 from db.connection.errors import LedgerError
+from db.connection.postgres import owner_of
 from db.schema.file_names import RawName, escape
 from db.schema.records import Action, Entry, Identity, Move, SettledFile
 from db.schema.rows import FILE_COLUMNS, MOVE_COLUMNS, entries_by, entry_of, in_pieces, move_of
@@ -27,10 +28,14 @@ UNDOABLE: tuple[MoveKind, ...] = ("correct", "follow")
 
 
 class MoveBook:
-    """The moves of filed files in the database of `engine`, as `correct` and `undo` record them."""
+    """The moves of filed files in the database of `engine`, as `correct` and `undo` record them.
+
+    `owner` is the worker whose files the engine has.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.owner = owner_of(engine)
         self._some_elsewhere = True
 
     def begin_move(

@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from db.connection.engine import writing
 from db.connection.errors import DatabaseReserved
+from db.schema.tables import files
 from db.schema.worker_tables import FIRST, workers
 
 _TAKEN = (
@@ -18,12 +19,15 @@ _TAKEN = (
     "same paths, `pawsort workers --take-over {name}` gives this one its files"
 )
 
+_KNOWN = ("name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat")
+
 
 def register(engine: Engine, name: str, token: str, *, take_over: bool = False) -> int:
     """Return the id of the worker whose state folder has `token`; it gets a row at its first start.
 
     On SQLite there is one worker. Elsewhere the first of all gets the rows of files from before there could
-    be many. Raises DatabaseReserved if `name` is of another state folder, unless that is to be taken over.
+    be many. Raises DatabaseReserved if `name` is of another state folder, unless that is to be taken over by
+    one that has no files: the row of that one is free then.
     """
     if engine.dialect.name == "sqlite":
         return FIRST
@@ -32,6 +36,10 @@ def register(engine: Engine, name: str, token: str, *, take_over: bool = False) 
         rows = connection.execute(known.order_by(workers.c.id)).all()
         mine = next((row for row in rows if row.token == token), None)
         other = next((row for row in rows if row.name == name and row.token != token), None)
+        if other is not None and take_over and mine is not None and _has_no_files(connection, mine.id):
+            free_again = dict.fromkeys(_KNOWN)
+            connection.execute(update(workers).where(workers.c.id == mine.id).values(free_again))
+            mine = None
         if other is not None and not (take_over and mine is None):
             raise DatabaseReserved(_TAKEN.format(name=name))
         free = other or next((row for row in rows if row.name is None), None)
@@ -40,6 +48,10 @@ def register(engine: Engine, name: str, token: str, *, take_over: bool = False) 
             return int(row.id)
         new = insert(workers).values(name=name, token=token)
         return int(connection.execute(new.returning(workers.c.id)).scalar_one())
+
+
+def _has_no_files(connection: Connection, id: int) -> bool:
+    return connection.scalar(select(files.c.id).where(files.c.worker_id == id).limit(1)) is None
 
 
 def started(engine: Engine, id: int, name: str, token: str, at: datetime) -> None:

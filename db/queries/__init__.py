@@ -1,4 +1,4 @@
 """Every read.
 
-Imports `connection`, `ledger` and `schema`.
+Imports `connection`, `ledger`, `queries.search` and `schema`.
 """

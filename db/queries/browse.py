@@ -28,8 +28,8 @@ from sqlalchemy import (
 )  # fmt: skip
 
 from db.connection.engine import reading
-from db.queries.folder_search import OF_FILES, WantedFolder, conditions, few, rare_ids
-from db.queries.name_search import ids_by_name, is_quick
+from db.queries.search.folder_search import OF_FILES, WantedFolder, conditions, few, rare_ids
+from db.queries.search.name_search import ids_by_name, is_quick
 from db.schema.file_names import can_stand, escape
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of
@@ -61,7 +61,7 @@ class Choice:
 
     `name` is part of the file's name, case-insensitive (in SQLite only for ASCII); confidences are 0 to 1,
     inclusive; `since` <= seen_at < `until`, both aware; `corrected` is whether the file has a correction;
-    `taken_since` <= taken_at < `taken_until`, both naive.
+    `taken_since` <= taken_at < `taken_until`, both naive; `worker` is the name of the file's worker.
     """
 
     outcome: str | None = None
@@ -77,6 +77,7 @@ class Choice:
     folder: WantedFolder | None = None
     taken_since: datetime | None = None
     taken_until: datetime | None = None
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def first_page(
 
 def can_match(choice: Choice) -> bool:
     """Return whether a file can meet the conditions: the database can store all texts of them."""
-    texts = (choice.name, choice.outcome, choice.reason, choice.model)
+    texts = (choice.name, choice.outcome, choice.reason, choice.model, choice.worker)
     paths = (choice.inbox, choice.folder and choice.folder.path)
     return all(map(can_stand, texts)) and all(can_stand(path, path=True) for path in paths)
 

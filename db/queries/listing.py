@@ -29,8 +29,8 @@ from sqlalchemy import (
 )
 
 from db.connection.engine import reading
-from db.queries.folder_search import WantedFolder, conditions, rare_ids
-from db.queries.name_search import ids_by_name
+from db.queries.search.folder_search import OF_RESULTS, WantedFolder, conditions, rare_ids
+from db.queries.search.name_search import ids_by_name
 from db.schema.columns import UtcTime
 from db.schema.file_names import RawName, can_stand, escape
 from db.schema.records import Entry
@@ -68,8 +68,8 @@ class ResultFilter:
 
     `outcome` "waiting" means not in a folder yet, "removed" deleted by a person; `name` is part of the file's
     name, case-insensitive (in SQLite only for ASCII); confidences are 0 to 1, inclusive; `since` <= seen_at <
-    `until`, both aware; `before` is the id of a row, after which the wanted rows come in the order;
-    `reviewed` is whether a person judged the photo; `taken_since` <= taken_at < `taken_until`, both naive.
+    `until`, both aware; `before` is the id of a row, after which the wanted rows come in the order; `worker`
+    is a name; `reviewed`: a person judged the photo; `taken_since` <= taken_at < `taken_until`, both naive.
     """
 
     outcome: str | None = None
@@ -86,6 +86,7 @@ class ResultFilter:
     folder: WantedFolder | None = None
     taken_since: datetime | None = None
     taken_until: datetime | None = None
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def results(engine: Engine, filters: ResultFilter = ResultFilter()) -> Iterator[
     Each is a dict in the view's order of columns: names in their readable form, times aware and in UTC,
     `scores` a dict.
     """
-    texts = (filters.name, filters.outcome, filters.prediction)
+    texts = (filters.name, filters.outcome, filters.prediction, filters.worker)
     paths = (filters.inbox, filters.folder and filters.folder.path)
     if not (all(map(can_stand, texts)) and all(can_stand(path, path=True) for path in paths)):
         return
@@ -138,17 +139,16 @@ def counts(engine: Engine) -> dict[str, int]:
 
 def states(engine: Engine) -> dict[str, int]:
     """Count the files by state; states that none is in are left out."""
+    counted = select(files.c.state, func.count()).group_by(files.c.state).order_by(files.c.state)
     with reading(engine) as connection:
-        counted = select(files.c.state, func.count()).group_by(files.c.state).order_by(files.c.state)
         return dict(connection.execute(counted).all())
 
 
 def last_filed(engine: Engine) -> dict[str, Any] | None:
     """Return the row of `results` that was filed last, None if there is none."""
-    newest = select(view).where(view.c.filed_at.is_not(None), view.c.state == "filed")
+    filed = select(view).where(view.c.filed_at.is_not(None), view.c.state == "filed")
     with reading(engine) as connection:
-        newest = newest.order_by(view.c.filed_at.desc(), view.c.id.desc()).limit(1)
-        row = connection.execute(newest).one_or_none()
+        row = connection.execute(filed.order_by(view.c.filed_at.desc(), view.c.id.desc()).limit(1)).first()
     return None if row is None else dict(row._mapping)
 
 
@@ -259,7 +259,7 @@ def _conditions(connection: Connection, filters: ResultFilter) -> list[ColumnEle
     tests = _TESTS | (_IN_ORDER if _is_common(connection, filters) else {})
     wanted = {name: getattr(filters, name) for name in tests}
     found = [tests[name](value) for name, value in wanted.items() if value is not None]
-    found += conditions(filters, view.c.inbox, view.c.source_path, view.c.path, view.c.taken_at)
+    found += conditions(filters, *(view.c[name] for name in OF_RESULTS))
     by_name = ids_by_name(connection, filters.name) if filters.name else None
     rare = [*rare_ids(connection, filters), *([] if by_name is None else [by_name])]
     return [*found, *(view.c.id.in_(ids) for ids in rare)]

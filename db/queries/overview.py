@@ -67,6 +67,16 @@ def failed_paths(engine: Engine, reason: str, limit: int | None = None) -> list[
         return [path for path in connection.execute(newest).scalars() if path is not None]
 
 
+def failed_ids(engine: Engine, reason: str, limit: int | None = None) -> list[int]:
+    """Return the ids of the newest `limit` files that failed for `reason`, of all workers."""
+    if not can_stand(reason):
+        return []
+    of_reason = select(files.c.id).where(text(IS_FAILED), files.c.reason == reason)
+    newest = of_reason.order_by(files.c.seen_at.desc(), files.c.id.desc()).limit(limit)
+    with reading(engine) as connection:
+        return list(connection.execute(newest).scalars())
+
+
 def newest_paths(engine: Engine, limit: int) -> list[RawName]:
     """Return the paths of the `limit` photos that were classified and filed last, or of their originals."""
     classified = files.c.filed_at.is_not(None), files.c.prediction.is_not(None)

@@ -1,7 +1,8 @@
 """The review queue, and a comparison of the model with corrections.
 
-The queue lists files in uncertain/ without a correction. A group of them shares a reason and a best label, so
-that many similar files can be answered at once. Every function raises DatabaseError.
+The queue lists files in uncertain/ without a correction, of all workers, except those with an open request to
+their owner. A group of them shares a reason and a best label, so that many similar files can be answered at
+once. Every function raises DatabaseError.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal, select, text, tuple_
 
 from db.connection.engine import reading
+from db.queries.requests import asked_ids, not_asked
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of
 from db.schema.tables import IS_CORRECTED, IS_UNREVIEWED, files
@@ -66,7 +68,12 @@ def left(engine: Engine) -> dict[Group, int]:
     grouped = files.c.reason, files.c.prediction
     counted = select(*grouped, func.count()).where(text(IS_UNREVIEWED)).group_by(*grouped).order_by(*grouped)
     with reading(engine) as connection:
-        return {Group(*row[:2]): row[2] for row in connection.execute(counted)}
+        found = {Group(*row[:2]): row[2] for row in connection.execute(counted)}
+        # Taken off here, because the index that serves the counts does not have the ids.
+        for ids in asked_ids(connection):
+            for row in connection.execute(counted.where(files.c.id.in_(ids))):
+                found[Group(*row[:2])] -= row[2]
+    return {group: count for group, count in found.items() if count > 0}
 
 
 def queue(
@@ -155,7 +162,7 @@ def _key(falling: bool) -> Callable[[Entry], tuple[float, int]]:
 
 def _of_group(connection: Connection, group: Group, after: Spot | None, size: int) -> list[Entry]:
     same = _same(files.c.reason, group.reason), _same(files.c.prediction, group.prediction)
-    chosen = select(*FILE_COLUMNS).where(text(IS_UNREVIEWED), *same)
+    chosen = select(*FILE_COLUMNS).where(text(IS_UNREVIEWED), *same, *not_asked(connection))
     return [entry_of(row) for row in connection.execute(_placed(chosen, group, after).limit(size))]
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Engine, and_, case, func, literal, select, text
 
 from db.connection.engine import reading
+from db.queries.requests import not_asked
 from db.schema.records import Entry
 from db.schema.rows import FILE_COLUMNS, entry_of
 from db.schema.tables import IMPORTED, IS_CORRECTED, IS_FILED, IS_REMOVED, IS_UNREVIEWED, files, spot_checks
@@ -121,7 +122,8 @@ def waiting(
     only = [] if ids is None else [files.c.id.in_(ids)]
     chosen = _waiting(select(spot_checks.c.id, *FILE_COLUMNS)).where(spot_checks.c.id > after, *only)
     with reading(engine) as connection:
-        found = connection.execute(chosen.order_by(spot_checks.c.id).limit(size)).all()
+        unasked = chosen.where(*not_asked(connection))
+        found = connection.execute(unasked.order_by(spot_checks.c.id).limit(size)).all()
     return [Waiting(row[0], entry_of(row[1:])) for row in found]  # type: ignore[arg-type]
 
 
@@ -129,7 +131,8 @@ def count_waiting(engine: Engine) -> int:
     """Count the photos that wait for an answer."""
     with reading(engine) as connection:
         # Not a join, which SQLite would begin with the table of files.
-        there = select(files.c.id).where(files.c.id == spot_checks.c.file_id, *_WAITS).exists()
+        waits = select(files.c.id).where(files.c.id == spot_checks.c.file_id, *_WAITS)
+        there = waits.where(*not_asked(connection)).exists()
         return connection.scalar(select(func.count()).select_from(spot_checks).where(there)) or 0
 
 

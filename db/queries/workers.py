@@ -12,6 +12,9 @@ from sqlalchemy import cast as sql_cast
 
 from db.connection import session_locks
 from db.connection.engine import reading
+from db.connection.postgres import owner_of, running
+from db.schema.file_names import RawName, escape
+from db.schema.results_view import results as view
 from db.schema.worker_tables import workers
 
 SILENT_SECONDS = 30.0
@@ -76,3 +79,40 @@ def _idle_seconds(engine: Engine) -> ColumnElement[Any]:
         return null()
     last = func.greatest(workers.c.beat_at, workers.c.started_at)
     return sql_cast(func.extract("epoch", func.now() - last), Double)
+
+
+def running_workers(engine: Engine) -> set[int] | None:
+    """Return the ids of the workers that run now, wherever that is; None on SQLite, which does not know."""
+    if engine.dialect.name == "sqlite":
+        return None
+    with reading(engine) as connection:
+        return running(connection)
+
+
+def name_of(engine: Engine) -> str | None:
+    """Return the name of the worker whose files an engine has, None where there can be one worker only."""
+    if engine.dialect.name == "sqlite":
+        return None
+    mine = owner_of(engine)
+    return next((worker.name for worker in all_workers(engine) if worker.id == mine), None)
+
+
+def having_path(engine: Engine, path: RawName, *, is_name: bool = False) -> list[str]:
+    """Return the names of other workers that have filed photos at a path, or with `is_name` of a name."""
+    return _others(engine, view.c.name == escape(path) if is_name else view.c.path == escape(path))
+
+
+def having_id(engine: Engine, id: int) -> list[str]:
+    """Return the name of the other worker that has the photo `id` in a folder; none if it is our own."""
+    return _others(engine, view.c.id == id)
+
+
+def _others(engine: Engine, condition: ColumnElement[bool]) -> list[str]:
+    """Return the names of workers, but that of `engine`, that have filed photos of a condition."""
+    if engine.dialect.name == "sqlite":
+        return []
+    found = select(view.c.worker).where(view.c.state == "filed", condition).distinct().order_by(view.c.worker)
+    with reading(engine) as connection:
+        names = list(connection.execute(found).scalars())
+    own = name_of(engine)
+    return [name for name in names if name is not None and name != own]

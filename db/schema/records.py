@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from db.schema.file_names import RawName, unescape
 from db.schema.tables import MoveKind, State, Via
+from db.schema.worker_tables import FIRST
 
 Identity: TypeAlias = tuple[int, int, int, int]
 """A file's device, inode, bytes and mtime_ns, as `os.stat` gives them."""
@@ -137,6 +138,7 @@ class Entry:
     original: str | None
     taken_from: str | None
     keyword: str | None = None
+    worker_id: int = FIRST
 
     @property
     def link(self) -> Original | None:

@@ -45,8 +45,8 @@ class WorkerRow(Base):
 class RequestRow(Base):
     """What a person on another machine asked the owner of a file to do; its worker carries it out.
 
-    `label` is that of a correction; `seen_at_change` the `changed_at` of the row that the person saw. Once
-    done, `problem` says why nothing was changed, and is NULL if it was.
+    `label` is that of a correction; `seen_version` the number of the last move of the file that the person
+    saw, 0 for none. Once done, `problem` says why nothing was changed, and is NULL if it was.
     """
 
     __tablename__ = "requests"
@@ -58,7 +58,7 @@ class RequestRow(Base):
     label: Mapped[str | None] = mapped_column(Text)
     by: Mapped[str] = mapped_column(Words)
     via: Mapped[str] = mapped_column(Text)
-    seen_at_change: Mapped[dt.datetime | None] = mapped_column(UtcTime)
+    seen_version: Mapped[int] = mapped_column(ROW_ID)
     asked_at: Mapped[dt.datetime] = mapped_column(UtcTime)
     done_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
     problem: Mapped[str | None] = mapped_column(Words)
@@ -66,6 +66,9 @@ class RequestRow(Base):
     __table_args__ = (
         index("ix_requests_open", "worker_id", where=IS_OPEN),
         index("ix_requests_file_id", "file_id"),
+        # One open request for a file.
+        index("ix_requests_pending", "file_id", where=IS_OPEN, unique=True),
+        index("ix_requests_refused", "done_at", where="problem IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )
 

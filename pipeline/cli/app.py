@@ -33,7 +33,7 @@ from pipeline.cli.query_command import export, query
 from pipeline.cli.report_command import report
 from pipeline.cli.serve_command import require_pages, serve
 from pipeline.cli.setup_commands import config_app, db_app, init, learn, models, notify, promote, rollback
-from pipeline.cli.upkeep_commands import backup, keep, relocate, restore
+from pipeline.cli.upkeep_commands import backup, keep, relocate, restore, workers
 from pipeline.errors import DatabaseError, PawsortError, SettingsError
 from pipeline.logs import printable_lines
 
@@ -205,7 +205,7 @@ def status(
 
 for _command in (
     init, query, export, report, doctor, classify, correct, undo, retry, check, learn, models, promote,
-    rollback, train, evaluate, serve, notify, backup, restore, relocate, keep,
+    rollback, train, evaluate, serve, notify, backup, restore, relocate, keep, workers,
 ):  # fmt: skip
     app.command()(_command)
 

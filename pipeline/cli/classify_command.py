@@ -97,14 +97,22 @@ def print_preview(settings: Settings, format: Format) -> None:
 
 
 def _taken_before(settings: Settings) -> Callable[[Path, str], bool]:
+    """Return what says of a file in an inbox that it was taken before, or that another worker takes it."""
+    from pipeline.originals.memory import left_alone
+
+    return left_alone(settings, _originals_taken(settings))
+
+
+def _originals_taken(settings: Settings) -> Callable[[Path, str], bool]:
     from db.connection.engine import exists
     from pipeline.originals.memory import taken_before
+    from pipeline.worker.identity import own_rows
 
     stay = any(settings.action_of(inbox) != "move" for inbox in settings.inboxes)
     if not stay or not exists(settings.database_url):
         return lambda inbox, path: False
-    with database(settings, "read") as engine:
-        return taken_before(engine, settings)
+    with database(settings, "read") as engine, own_rows(engine, settings, "read") as own:
+        return taken_before(own, settings)
 
 
 def _counted(rows: Iterable[dict[str, Any]], counts: Counter[str]) -> Iterator[dict[str, Any]]:

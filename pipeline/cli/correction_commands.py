@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import random
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, When, database, integer, load, words
+from pipeline.cli.options import DEFAULT, Config, Json, When, integer, load, own_files, real, words
 from pipeline.errors import SOME_FAILED, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Engine
 
+    from db.ledger.requests import RequestKind
     from models.bundle.bundle import Bundle
     from pipeline.corrections.recorded_move import Change
     from pipeline.settings.config import Settings
@@ -28,6 +30,29 @@ SAMPLE = 30
 
 LISTED = 1_000
 """Most waiting photos that `check` prints."""
+
+
+Worker = Annotated[
+    str | None,
+    words("The files are those of this worker, on whatever machine: its paths, or names without a slash."),
+]
+Wait = Annotated[
+    float | None,
+    real("Seconds to wait until other machines have done it.", most=86_400),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a command wants of files, for those of other workers too."""
+
+    kind: RequestKind
+    files: Sequence[str]
+    by: str | None
+    worker: str | None
+    wait: float | None
+    json: bool
+    label: str | None = None
 
 
 def correct(
@@ -42,20 +67,24 @@ def correct(
     ],
     config: Config = DEFAULT,
     by: Annotated[str | None, words("Name to record (default: your user name).")] = None,
+    worker: Worker = None,
+    wait: Wait = None,
     json: Json = False,
 ) -> None:
     """Correct the label of photos: move them to the right folder, and record it.
+
+    A photo of another machine is corrected by its worker, to which this is sent.
 
     Example: pawsort correct sorted/uncertain/rex.jpg --as dog
     """
     from pipeline.corrections import correct_undo_retry
 
     settings = load(config)
-    with database(settings, "write") as engine:
-        done = correct_undo_retry.correct(
-            engine, settings, list(map(os.fsencode, files)), label, by or correct_undo_retry.login_name()
-        )
-    raise typer.Exit(_print_moves(done, json))
+
+    def here(own: Engine, mine: list[bytes], name: str) -> list[Change]:
+        return correct_undo_retry.correct(own, settings, mine, label, name)
+
+    raise typer.Exit(_change(settings, _Wish("correct", files, by, worker, wait, json, label), here))
 
 
 def undo(
@@ -64,6 +93,8 @@ def undo(
     last: Annotated[int | None, integer("Revert this number of latest moves.")] = None,
     since: When = None,
     by: Annotated[str | None, words("Name to record (default: your user name).")] = None,
+    worker: Worker = None,
+    wait: Wait = None,
     json: Json = False,
 ) -> None:
     """Revert moves: a corrected file returns to its former folder, a filed one to its inbox.
@@ -79,16 +110,11 @@ def undo(
     settings = load(config)
     if sum(map(bool, (files, last, since))) != 1:
         raise SettingsError("choose what to revert: FILE..., --last N or --since TIME")
-    with database(settings, "write") as engine:
-        done = correct_undo_retry.undo(
-            engine,
-            settings,
-            files=[os.fsencode(file) for file in files or ()],
-            last=last,
-            since=since,
-            by=by or correct_undo_retry.login_name(),
-        )
-    raise typer.Exit(_print_moves(done, json))
+
+    def here(own: Engine, mine: list[bytes], name: str) -> list[Change]:
+        return correct_undo_retry.undo(own, settings, name, mine, last, since)
+
+    raise typer.Exit(_change(settings, _Wish("undo", files or (), by, worker, wait, json), here))
 
 
 def retry(
@@ -96,6 +122,8 @@ def retry(
     config: Config = DEFAULT,
     reason: Annotated[str | None, words("All files that failed for this reason.")] = None,
     by: Annotated[str | None, words("Name to record (default: your user name).")] = None,
+    worker: Worker = None,
+    wait: Wait = None,
     json: Json = False,
 ) -> None:
     """Retry failed files: put them back into their inbox as new arrivals.
@@ -108,12 +136,12 @@ def retry(
     settings = load(config)
     if (reason is None) == (not files):
         raise SettingsError("choose what to retry: FILE... or --reason REASON")
-    with database(settings, "write") as engine:
-        chosen = [os.fsencode(file) for file in files or ()]
-        if reason is not None:
-            chosen = failed_paths(engine, reason)
-        done = correct_undo_retry.retry(engine, settings, by or correct_undo_retry.login_name(), chosen)
-    raise typer.Exit(_print_moves(done, json))
+
+    def here(own: Engine, mine: list[bytes], name: str) -> list[Change]:
+        chosen = mine if reason is None else failed_paths(own, reason)
+        return correct_undo_retry.retry(own, settings, name, chosen)
+
+    raise typer.Exit(_change(settings, _Wish("retry", files or (), by, worker, wait, json), here))
 
 
 def check(
@@ -138,11 +166,11 @@ def check(
     bundle = load_bundle(settings)
     asks = not json and sys.stdin.isatty() and sys.stdout.isatty()
     wanted = sample or (SAMPLE if asks else 0)
-    with database(settings, "write" if wanted else "read") as engine:
-        waiting = _waiting(engine, settings, bundle, wanted)
+    with own_files(settings, "write" if wanted else "read") as (own, everyone):
+        waiting = _waiting(own, settings, bundle, wanted)
         if asks:
-            _ask(engine, settings, bundle, by)
-        found = figures(engine, settings, bundle)
+            _ask(own, settings, bundle, by)
+        found = figures(everyone, settings, bundle)
     if json:
         print_json(found.as_dict() | {"photos": waiting})
     else:
@@ -171,6 +199,27 @@ def _ask(engine: Engine, settings: Settings, bundle: Bundle, by: str | None) -> 
 
     folders = with_own_folders(bundle.folders, listing.counts(engine), settings.outcomes.neither)
     Questions(engine, settings, folders, by or login_name(), input, print).ask()
+
+
+def _change(settings: Settings, wish: _Wish, here: Callable[[Engine, list[bytes], str], list[Change]]) -> int:
+    """Change one's own files by `here`, send requests for the others; print both, return the exit code."""
+    from pipeline.corrections.correct_undo_retry import login_name
+    from pipeline.requests.asking import Asker
+    from pipeline.requests.by_path import sent, told_apart, troubles
+    from pipeline.worker.identity import own_id
+
+    name, files = wish.by or login_name(), [os.fsencode(file) for file in wish.files]
+    with own_files(settings, "write") as (own, everyone):
+        id = own_id(everyone, settings)
+        named = told_apart(everyone, id, files, wish.worker, wish.kind)
+        done = here(own, named.mine, name) if named.mine or not files else []
+        asker = Asker(everyone, id, name, "command")
+        done += sent(asker, named, wish.kind, wish.label, wish.wait)
+        for trouble in troubles(everyone, done, datetime.now(UTC)):
+            print(f"pawsort: {trouble}", file=sys.stderr)
+    code = _print_moves(done, wish.json)
+    unanswered = wish.wait is not None and any(change.request is not None for change in done)
+    return SOME_FAILED if unanswered else code
 
 
 def _print_moves(moves: Sequence[Change], json: bool) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, database, load
+from pipeline.cli.options import DEFAULT, Config, Json, load, own_files
 from pipeline.errors import PawsortError, SettingsError, translated
 
 if TYPE_CHECKING:
@@ -83,12 +83,13 @@ def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
     from pipeline.decision import DUPLICATES
     from pipeline.doctor import repair
     from pipeline.files.permissions import limited, own_mode
+    from pipeline.worker.identity import own_rows
     from pipeline.worker.locks import worker_lock
 
     outcomes = (*outcome_folders(load_bundle(settings)), DUPLICATES, settings.outcomes.neither)
     if not _is_lost(settings):
-        with database(settings, "write"):
-            pass  # refuses a database of another program before anything is locked
+        with own_files(settings, "write"):
+            pass  # refuses a database of another program, or worker, before anything is locked
     with ExitStack() as stack:
         stack.enter_context(translated())
         stack.enter_context(limited(settings.permissions))
@@ -99,8 +100,9 @@ def _repaired(settings: Settings, hashes: bool) -> Iterator[Repair]:
             file_mode=own_mode(0o644),
         )
         stack.callback(engine.dispose)
-        stack.enter_context(reserved(engine, own_mode(0o644)))
-        yield from repair.repair(engine, settings, outcomes, hashes)
+        own = stack.enter_context(own_rows(engine, settings, "worker"))
+        stack.enter_context(reserved(own, own_mode(0o644)))
+        yield from repair.repair(own, settings, outcomes, hashes)
 
 
 @contextmanager
@@ -112,8 +114,8 @@ def _database_or_none(settings: Settings) -> Iterator[Engine]:
     from db.connection.paths_in_urls import file_of, of_file
 
     if not _is_lost(settings):
-        with database(settings, "read") as engine:
-            yield engine
+        with own_files(settings, "read") as (own, _):
+            yield own
         return
     print(f"there is no database at {file_of(settings.database_url)}: no file has a row", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="pawsort-") as folder, translated():

@@ -118,6 +118,28 @@ def database(settings: Settings, mode: Literal["read", "write"], *, moving: bool
             engine.dispose()
 
 
+@contextmanager
+def own_files(
+    settings: Settings, mode: Literal["read", "write"], *, moving: bool = False
+) -> Iterator[tuple[Engine, Engine]]:
+    """Open the existing database twice: with the files of this machine's worker alone, and with all.
+
+    Raises DatabaseError, also if the worker of these settings has never started; else as `database`.
+    """
+    from pipeline.errors import DatabaseError
+    from pipeline.worker.identity import own_id, own_rows
+
+    with database(settings, mode, moving=moving) as everyone:
+        if not own_id(everyone, settings):
+            raise DatabaseError(
+                f"the worker of {settings.state} has no files in this database, in which there are other "
+                "workers' files: it has never started. Start it; if it takes the place of another, see "
+                "`pawsort workers --take-over`"
+            )
+        with own_rows(everyone, settings, mode) as own:
+            yield own, everyone
+
+
 def read_moment(text: str) -> datetime:
     """Parse a time, which is in UTC unless it has an offset. Raises BadParameter."""
     try:

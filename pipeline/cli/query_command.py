@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,7 @@ from pipeline.cli.options import (
     database,
     integer,
     load,
+    own_files,
     real,
     words,
 )  # fmt: skip
@@ -30,7 +32,7 @@ from pipeline.errors import SOME_FAILED, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from db.queries.folder_search import WantedFolder
+    from db.queries.search.folder_search import WantedFolder
     from pipeline.export.export import Exported
     from pipeline.settings.config import Settings
 
@@ -74,6 +76,7 @@ def query(
     folder: Folder = None,
     taken_since: Taken = None,
     taken_until: Taken = None,
+    worker: Annotated[str | None, words("The name of the worker that has the files.")] = None,
     format: RowFormat = Format.table,
     json: Json = False,
     xlsx: Annotated[
@@ -95,6 +98,7 @@ def query(
     wanted = listing.ResultFilter(
         outcome, prediction, _absolute(inbox), name, min_confidence, max_confidence, since, until, limit,
         reviewed=reviewed, folder=_wanted(folder, settings), taken_since=taken_since, taken_until=taken_until,
+        worker=worker,
     )  # fmt: skip
     with database(settings, "read") as engine, output.until_reader_closes():
         rows = map(with_shown, listing.results(engine, wanted))
@@ -161,8 +165,8 @@ def export(
         reviewed=reviewed, folder=_wanted(folder, settings), taken_since=taken_since, taken_until=taken_until,
     )  # fmt: skip
     way = exports.Way("class" if layout is Layout.by_class else "original", link)
-    with database(settings, "read") as engine, translated():
-        results = exports.export(engine, settings, target, wanted, way)
+    with own_files(settings, "read") as (own, _), translated():
+        results = exports.export(own, settings, target, wanted, way)
         raise typer.Exit(_print_exported(results, target))
 
 
@@ -172,14 +176,19 @@ def _print_exported(results: Iterable[Exported], folder: Path) -> int:
 
     counts = {"new": 0, "old": 0, "unlabelled": 0}
     problems = []
+    elsewhere = Counter[str]()
     for result in results:
         if result.problem is not None:
             problems.append(f"{result.name}: {result.problem}")
+        elif result.elsewhere is not None:
+            elsewhere[result.elsewhere] += 1
         else:
             counts["unlabelled" if result.path is None else "new" if result.is_new else "old"] += 1
     print(f"{counts['new']} photos exported to {folder}; {counts['old']} were there already")
     if counts["unlabelled"]:
         print(f"{counts['unlabelled']} photos without a label left out; --layout original takes them too")
+    for worker, count in sorted(elsewhere.items()):
+        print(f"{count} photos left out, which the worker {worker} has; export them there")
     for problem in problems:
         print(f"pawsort: {printable(problem)}", file=sys.stderr)
     return SOME_FAILED if problems else 0
@@ -190,6 +199,6 @@ def _absolute(inbox: str | None) -> str | None:
 
 
 def _wanted(folder: str | None, settings: Settings) -> WantedFolder | None:
-    from db.queries.folder_search import wanted_folder
+    from db.queries.search.folder_search import wanted_folder
 
     return wanted_folder(folder, Path.cwd(), settings.inboxes, settings.sorted) if folder else None

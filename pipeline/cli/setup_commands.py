@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import DEFAULT, Config, Json, database, load, load_or_default, words
+from pipeline.cli.options import DEFAULT, Config, Json, load, load_or_default, own_files, words
 from pipeline.errors import SettingsError, translated
 from pipeline.settings.config import FILE_NAME
 
@@ -210,8 +210,8 @@ def learn(
 
     settings = load(config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is half written is removed
-    with database(settings, "read") as engine, training_progress() as progress:
-        version, result = make(settings, engine, progress, whole=whole)
+    with own_files(settings, "read") as (own, everyone), training_progress() as progress:
+        version, result = make(settings, everyone, progress, whole=whole, own=own)
     if json:
         print_json({"version": version.number, **result.model_dump(mode="json")})
         return

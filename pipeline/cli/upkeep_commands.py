@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from db.schema.file_names import escape
-from pipeline.cli.options import DEFAULT, Config, Json, database, load
+from pipeline.cli.options import DEFAULT, Config, Json, database, load, own_files, words
 
 if TYPE_CHECKING:
     from pipeline.backup.manifest import Manifest
@@ -104,8 +104,8 @@ def relocate(
     from pipeline.relocate.plan import moved_folder, plan
 
     settings, move = load(config), moved_folder(old, new)
-    with database(settings, "write" if apply else "read", moving=True) as engine:
-        made = follow(engine, settings, move, datetime.now(UTC)) if apply else plan(engine, settings, move)
+    with own_files(settings, "write" if apply else "read", moving=True) as (own, _):
+        made = follow(own, settings, move, datetime.now(UTC)) if apply else plan(own, settings, move)
     if json:
         print_json(made.as_dict())
     else:
@@ -127,8 +127,8 @@ def keep(
     from pipeline.retention.keeper import Keeper
 
     settings = load(config)
-    with database(settings, "write" if apply else "read") as engine:
-        keeper = Keeper(engine, settings)
+    with own_files(settings, "write" if apply else "read") as (own, everyone):
+        keeper = Keeper(own, settings, everyone=everyone)
         gone = keeper.apply() if apply else keeper.plan()
     files = [escape(entry.path or b"") for entry in gone.failed]
     if json:
@@ -137,6 +137,35 @@ def keep(
     for name in (*map(str, gone.reports), *files):
         print(printable(name))
     print(f"{'deleted' if apply else 'would be deleted'}: {gone}")
+
+
+def workers(
+    config: Config = DEFAULT,
+    take_over: Annotated[
+        str | None,
+        words("Take the place of this worker, whose machine is replaced by this one.", metavar="NAME"),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the workers of the database: the name of each, and whether it runs.
+
+    With PostgreSQL there may be many, each on a machine of its own; `here` marks the one of these settings.
+
+    Example: pawsort workers --take-over office
+    """
+    from pipeline.cli.output import print_json, print_table
+    from pipeline.worker.listing import listed, replace
+
+    settings = load(config)
+    if take_over is not None:
+        with database(settings, "write") as engine:
+            replace(engine, settings, take_over)
+    with database(settings, "read") as engine:
+        rows = listed(engine, settings)
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, ["name", "runs", "here", "started_at", "beat_at", "stopped_at", "address"])
 
 
 def _problems(restored: Restored) -> dict[str, int]:

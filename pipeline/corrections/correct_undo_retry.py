@@ -24,6 +24,7 @@ from db.schema.file_names import escape
 from db.schema.tables import Via
 from models.labels import NEITHER
 from pipeline.classifier.configured_model import load_bundle
+from pipeline.corrections.elsewhere import refuse_others
 from pipeline.corrections.own_folders import with_own_folders
 from pipeline.corrections.recorded_move import Change, Mover, Plan
 from pipeline.corrections.refused import RefusedError
@@ -259,6 +260,7 @@ class _Planner:
         if named:
             paths = ", ".join(escape(entry.path) for entry in named[:10] if entry.path)
             raise RefusedError(f"{len(named)} photos have this name; give the path of one: {paths}")
+        refuse_others(self._engine, file)
         raise RefusedError(f"is not a filed photo; give a path under {os.fsdecode(self._sorted)}")
 
     def _refuse_relocated(self, file: bytes) -> None:
@@ -270,6 +272,7 @@ class _Planner:
                 raise RefusedError(advice(entry, relocation))
 
     def _known(self, file: Known, or_undone: bool) -> Entry:
+        refuse_others(self._engine, file.id)
         moves = self._mover.ledger.moves(file.id)
         if (moves[-1].id if moves else 0) != file.version:
             raise RefusedError(changed_since(moves))

@@ -38,7 +38,8 @@ _TRIES = 20
 class Change:
     """Result for one file: its path now, or the `problem` for which it was not moved.
 
-    `file` is the requested name or the former path; `outcome` is its folder now, None in an inbox.
+    `file` is the requested name or the former path; `outcome` is its folder now, None in an inbox. A change
+    of another machine's file has the number of the `request` to its `owner`, and is not made yet.
     """
 
     kind: MoveKind
@@ -48,6 +49,8 @@ class Change:
     outcome: str | None = None
     corrected_to: str | None = None
     problem: str | None = None
+    request: int | None = None
+    owner: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, names in their readable form."""
@@ -59,9 +62,12 @@ class Change:
             "outcome": self.outcome,
             "corrected_to": self.corrected_to,
             "problem": self.problem,
+            **({} if self.request is None else {"request": self.request, "worker": self.owner}),
         }
 
     def __str__(self) -> str:
+        if self.request is not None:
+            return printable(f"{escape(self.file)}: sent to {self.owner} (request {self.request})")
         result = self.problem or (escape(self.path) if self.path else "")
         return printable(f"{escape(self.file)}{': ' if self.problem else ' -> '}{result}")
 

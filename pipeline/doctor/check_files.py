@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 
 from sqlalchemy import Engine
@@ -21,6 +23,9 @@ from pipeline.watch.ignore_rules import is_temporary
 from pipeline.worker.locks import holder
 
 PAGE = 500
+OLD_SECONDS = 3600.0
+"""Longer than any copy into an inbox takes."""
+
 TAKES_UP = "; the worker takes this up when it runs"
 """Added to findings that come from what people do by hand, unless `watch.sorted` is off."""
 
@@ -39,11 +44,21 @@ def spool(engine: Engine, settings: Settings) -> Iterator[Problem]:
 
 
 def inboxes(settings: Settings) -> Iterator[Problem]:
-    """Find unfinished copies that an interrupted undo has left; other files there wait for the worker."""
+    """Find unfinished copies that an interrupted undo has left; other files there wait for the worker.
+
+    In an inbox that is divided, they may be of another worker, which is still at it.
+    """
     errors: list[OSError] = []
     for inbox in settings.inboxes:
         for path in filter(moves.is_leftover, moves.files_below(os.fsencode(inbox), errors.append)):
-            yield from _unexpected("leftover", path, settings)
+            if settings.share_of(inbox) is None or _is_old(path):
+                yield from _unexpected("leftover", path, settings)
+
+
+def _is_old(path: bytes) -> bool:
+    with suppress(OSError):  # it is gone by now
+        return time.time() - os.lstat(path).st_ctime > OLD_SECONDS
+    return False
 
 
 def sorted_files(engine: Engine, settings: Settings, moved: Sequence[Relocation]) -> Iterator[Problem]:

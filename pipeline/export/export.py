@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from db.queries import listing
 from db.queries.listing import ResultFilter
+from db.queries.workers import name_of
 from db.schema.file_names import unescape
 from models.labels import NEITHER, why_not
 from pipeline.classifier.configured_model import load_bundle
@@ -52,13 +53,14 @@ class Exported:
     """The result for one photo: its path relative to the export's folder, or the `problem`.
 
     `is_new` is False for a photo that was there already. A photo without a label has neither path nor
-    problem.
+    problem; neither has one that another worker has, `elsewhere`.
     """
 
     name: str
     path: bytes | None = None
     is_new: bool = False
     problem: str | None = None
+    elsewhere: str | None = None
 
 
 def export(
@@ -66,6 +68,7 @@ def export(
 ) -> Iterator[Exported]:
     """Export the filed photos that pass `filters` into `folder`; yield a result for each.
 
+    Those that other workers have are not exported: their files are on other machines.
     `folder` is new, empty, or has an earlier export. Raises SettingsError for any other, PawsortError if the
     disk takes no file or no link, LockError, ModelError, DatabaseError.
     """
@@ -77,11 +80,14 @@ def export(
     problem = f"another export into {folder} is running; try again later"
     with exclusive(folder / LOCK_NAME, 0, problem), Manifest(folder) as manifest:
         exporter = _Exporter(engine, os.fsencode(folder), manifest, folders, settings, way)
-        yield from map(exporter.export, _filed(engine, filters))
-
-
-def _filed(engine: Engine, filters: ResultFilter) -> Iterator[dict[str, Any]]:
-    return (row for row in listing.results(engine, filters) if row["state"] == "filed")
+        own = name_of(engine)
+        for row in listing.results(engine, filters):
+            if row["state"] != "filed":
+                continue
+            if own is not None and row["worker"] != own:
+                yield Exported(row["path"], elsewhere=row["worker"])
+            else:
+                yield exporter.export(row)
 
 
 def _refuse_overlap(folder: Path, settings: Settings) -> None:

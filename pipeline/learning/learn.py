@@ -43,15 +43,22 @@ CACHE = "features.npz"
 
 
 def learn(
-    settings: Settings, engine: Engine, progress: ProgressCallback, *, whole: bool = False
+    settings: Settings,
+    engine: Engine,
+    progress: ProgressCallback,
+    *,
+    whole: bool = False,
+    own: Engine | None = None,
 ) -> tuple[Version, Learnt]:
     """Learn from the judged photos, and write the result as a new version; it is not put in force.
 
+    They are those of all workers; what cannot be read here is left out. `own` has the files of this machine.
     Sets this process to a low priority. An interrupted run leaves nothing behind. Raises LockError while
     another process learns, SettingsError for too few photos, ModelError, OSError.
     """
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
-    judged = _judged(engine)
+    own = own or engine
+    judged = _here(own, _judged(engine))
     if not judged:  # before `reporting`: nothing begins, so that nothing failed
         raise SettingsError(
             "no photo was judged yet: correct or confirm some on the page Review or by `pawsort correct`"
@@ -70,14 +77,14 @@ def learn(
         known = family(settings)
         version = known.version(next_version(settings))
         with _new_folder(known, version) as folder:
-            result = _learnt(settings, engine, known, version, folder, judged, both, whole)
+            result = _learnt(settings, own, known, version, folder, judged, both, whole)
         report.made(version.number)
     return version, result
 
 
 def _learnt(
     settings: Settings,
-    engine: Engine,
+    own: Engine,
     known: Family,
     version: Version,
     folder: Path,
@@ -91,9 +98,7 @@ def _learnt(
     from models.learning.whole import learn_whole
 
     rows = [JudgedPhoto(os.fsencode(row.path), row.label, row.sha256, row.model, row.id) for row in judged]
-    filed = [
-        FiledPhoto(os.fsencode(row.path), row.sha256, row.id) for row in queries.filed(engine, MOST_FILED)
-    ]
+    filed = [FiledPhoto(os.fsencode(row.path), row.sha256, row.id) for row in queries.filed(own, MOST_FILED)]
     options = LearnOptions(
         champion=_champion(settings, known),
         name=version.name,
@@ -133,6 +138,12 @@ def _judged(engine: Engine) -> list[queries.Judged]:
     log.warning("of %d judged photos, the %d judged last are learnt from", len(found), MOST_JUDGED)
     found.sort(key=lambda row: (row.reviewed_at or _NEVER, row.id))
     return sorted(found[-MOST_JUDGED:], key=lambda row: row.id)
+
+
+def _here(own: Engine, judged: list[queries.Judged]) -> list[queries.Judged]:
+    """Name the judged photos by the paths that they have here, where another machine has a copy too."""
+    paths = {row.sha256: row.path for row in queries.judged(own)}
+    return [row._replace(path=paths.get(row.sha256, row.path)) for row in judged]
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 
 from db.queries import originals
 from db.schema.records import Identity
+from pipeline.companions.shares import share_of
 from pipeline.files.copy import identity
 from pipeline.settings.config import Settings
 
@@ -147,3 +148,15 @@ def taken_before(engine: Engine, settings: Settings) -> Callable[[Path, str], bo
         return memory.knows(os.fspath(inbox), os.fsencode(os.path.relpath(path, inbox)), seen)
 
     return is_taken
+
+
+def left_alone(settings: Settings, taken: Callable[[Path, str], bool]) -> Callable[[Path, str], bool]:
+    """Return what says of an inbox and a file in it whether it was `taken` or is in another's share."""
+    shares = {inbox: share_of(settings, inbox) for inbox in settings.inboxes}
+
+    def is_left(inbox: Path, path: str) -> bool:
+        share = shares.get(inbox)
+        below = os.fsencode(os.path.relpath(path, inbox))
+        return (share is not None and not share.has(below)) or taken(inbox, path)
+
+    return is_left

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from db.connection.postgres import owner_of
 from db.ledger import retention
 from db.schema.records import Entry
 from pipeline.corrections.correct_undo_retry import moves_lock
@@ -43,12 +44,21 @@ class Gone:
 
 
 class Keeper:
-    """Applies the settings `keep`; `now` gives UTC."""
+    """Applies the settings `keep` to the worker's own files.
+
+    `everyone` sees those of all workers, None if there is one. `now` gives UTC.
+    """
 
     def __init__(
-        self, engine: Engine, settings: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        engine: Engine,
+        settings: Settings,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        everyone: Engine | None = None,
     ) -> None:
         self._engine = engine
+        self._everyone = everyone or engine
+        self._worker = owner_of(engine)
         self._settings = settings
         self._now = now
 
@@ -56,7 +66,7 @@ class Keeper:
         """Return what would be deleted. Raises OSError, DatabaseError."""
         failed = [entry for page in self._failed() for entry in page]
         before = self._rows_before()
-        rows = retention.forgettable(self._engine, before, MOST) if before else []
+        rows = retention.forgettable(self._everyone, self._worker, before, MOST) if before else []
         return Gone(self._reports(), failed[:MOST], rows)
 
     def apply(self, check: Callable[[], None] = lambda: None) -> Gone:
@@ -82,10 +92,12 @@ class Keeper:
         if (before := self._rows_before()) is None:
             return []
         forgotten: list[int] = []
-        ids = retention.forgettable(self._engine, before, MOST)  # once, since it reads the whole table
+        # Once, since it reads the whole table.
+        ids = retention.forgettable(self._everyone, self._worker, before, MOST)
         for start in range(0, len(ids), PORTION):
             check()
-            forgotten += retention.forget(self._engine, ids[start : start + PORTION], before)
+            portion = ids[start : start + PORTION]
+            forgotten += retention.forget(self._everyone, self._worker, portion, before)
         return forgotten
 
     def _reports(self) -> list[Path]:
@@ -118,9 +130,10 @@ class NightlyKeeper:
 
     engine: Engine
     settings: Settings
+    everyone: Engine | None = None
 
     def run_due(self, now: datetime, check: Callable[[], None]) -> None:
         """Delete what is due at `now`. Raises as `Keeper.apply`."""
-        gone = Keeper(self.engine, self.settings, lambda: now).apply(check)
+        gone = Keeper(self.engine, self.settings, lambda: now, self.everyone).apply(check)
         if gone.reports or gone.failed or gone.rows:
             log.info("deleted as `keep` says: %s", gone)

@@ -23,11 +23,17 @@ class Housekeeping:
 
     @classmethod
     def of(
-        cls, settings: Settings, engine: Engine, config: Path | None, shared: SharedLedger
+        cls,
+        settings: Settings,
+        engine: Engine,
+        config: Path | None,
+        shared: SharedLedger,
+        everyone: Engine | None = None,
     ) -> Housekeeping:
         """Return what the settings ask for; without their file, `config`, there are no backups.
 
-        The database is backed up by the worker that reports, and each deletes what is its own.
+        The database is backed up by the worker that reports, and each deletes what is its own: `engine` has
+        the worker's own files, `everyone` those of all.
         """
         found: dict[str, Schedule] = {}
         zone = settings.report.zone
@@ -38,7 +44,7 @@ class Housekeeping:
         keep = settings.keep
         if any(days is not None for days in (keep.reports_days, keep.rows_days, keep.failed_days)):
             at = time.fromisoformat(settings.report.at)
-            found["keep"] = Schedule(NightlyKeeper(engine, settings), at, zone, "keep")
+            found["keep"] = Schedule(NightlyKeeper(engine, settings, everyone), at, zone, "keep")
         return cls(found)
 
     @property

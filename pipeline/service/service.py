@@ -19,6 +19,7 @@ from pipeline.learning.nightly import Learning
 from pipeline.office import packages
 from pipeline.relocate.marker import refuse_moved
 from pipeline.relocate.unfollowed import refuse_unfollowed
+from pipeline.requests.carry_out import RequestStep
 from pipeline.service.database_start import another_start, open_when_possible
 from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.notify_socket import NotifySocket
@@ -85,7 +86,7 @@ def run(
         shared = SharedLedger(engine, own_id(engine, settings), settings.web.address)
         stack.enter_context(shared.shared())
         stack.enter_context(beside or nullcontext())
-        switch = model_switch(settings, engine, *first) if first else None
+        switch = model_switch(settings, own, *first) if first else None
         model = switch or classifier
         assert model
         follower = None
@@ -95,12 +96,14 @@ def run(
         change = model_change(settings, engine, switch, labels) if switch else None
         counted = counters.resumed(settings.state / counters.FILE_NAME, outcome_folders(bundle))
         worker = Worker(
-            settings, bundle, own, model, change_model=change, on_filed=on_filed, counters=counted
-        )
+            settings, bundle, own, model, everyone=engine, change_model=change, on_filed=on_filed,
+            counters=counted,
+        )  # fmt: skip
         learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
-        housekeeping = Housekeeping.of(settings, engine, config, shared)
-        beside_it = learning, alerts, follower, housekeeping, watchdog, shared
-        code = WorkerRun(settings, worker, model, switch, engine, *beside_it).live(once)
+        housekeeping = Housekeeping.of(settings, own, config, shared, engine)
+        requests = RequestStep(own, engine, own_id(engine, settings), settings, lambda: worker.bundle.folders)
+        beside_it = learning, alerts, follower, housekeeping, watchdog, requests, shared
+        code = WorkerRun(settings, worker, model, switch, engine, own, *beside_it).live(once)
         if once and shared.reports:
             report_so_far(reporter(settings, engine, worker.bundle, alerts.reports_written))
         return code

@@ -26,6 +26,7 @@ from pipeline.keywords.step import KeywordStep
 from pipeline.learning.nightly import Learning
 from pipeline.nightly.schedule import Schedule
 from pipeline.processes import collect_signals
+from pipeline.requests.carry_out import RequestStep
 from pipeline.service.housekeeping import Housekeeping
 from pipeline.service.reporting import WorkersReporter
 from pipeline.service.shared_ledger import OnReporter, SharedLedger
@@ -50,13 +51,16 @@ class WorkerRun:
         classifier: Classifier,
         switch: ModelSwitch | None,
         engine: Engine,
+        own: Engine,
         learning: Learning,
         alerts: Alerts,
         follower: Follower | None,
         housekeeping: Housekeeping,
         watchdog: Watchdog,
+        requests: RequestStep,
         shared: SharedLedger,
     ) -> None:
+        self._requests = requests
         self._shared = shared
         self._housekeeping = housekeeping
         self._watchdog = watchdog
@@ -68,7 +72,7 @@ class WorkerRun:
         self._engine = engine
         self._learning = learning
         self._alerts = alerts
-        self._keywords = KeywordStep(engine, settings.filing.xmp, lambda: moves_lock(settings, 0.0))
+        self._keywords = KeywordStep(own, settings.filing.xmp, lambda: moves_lock(settings, 0.0))
         reports = OnReporter(WorkersReporter(settings, engine, worker, alerts.reports_written), shared)
         at, zone = time.fromisoformat(settings.report.at), settings.report.zone
         self._reports = Schedule(reports, at, zone, "reports")
@@ -122,7 +126,8 @@ class WorkerRun:
 
     @property
     def _is_done(self) -> bool:
-        return self._worker.idle and self._keywords.idle and (not self._follower or self._follower.idle)
+        beside = self._keywords.idle and self._requests.idle
+        return self._worker.idle and beside and (not self._follower or self._follower.idle)
 
     def _follow(self) -> None:
         """Take up what people did by hand in `sorted`, between two steps: no photo is on its way there."""
@@ -131,6 +136,7 @@ class WorkerRun:
         if self._follower:
             in_flight = self._worker.in_flight
             self._follower.advance(busy=bool(in_flight.held or in_flight.intake.held))
+        self._requests.advance()
         self._keywords.advance()
 
     def _say_ready(self) -> None:

@@ -7,6 +7,7 @@ worker would process its own files.
 from __future__ import annotations
 
 import os
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
 
     base: Path = Field(default_factory=Path.cwd, exclude=True)
     inbox_actions: tuple[FilingAction | None, ...] = Field((), exclude=True)
+    inbox_shares: tuple[str | None, ...] = Field((), exclude=True)
 
     @property
     def spool(self) -> Path:
@@ -93,6 +95,10 @@ class Settings(BaseSettings):
     def action_of(self, inbox: Path) -> FilingAction:
         """Return how files are taken from one of the inboxes."""
         return dict(zip(self.inboxes, self.inbox_actions, strict=False)).get(inbox) or self.filing.action
+
+    def share_of(self, inbox: Path) -> str | None:
+        """Return which part of an inbox is taken, such as `1/3`; None for all of it."""
+        return dict(zip(self.inboxes, self.inbox_shares, strict=False)).get(inbox)
 
     @property
     def database_url(self) -> str:
@@ -116,16 +122,18 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_inboxes(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Take the actions out of the list of inboxes, which then has their paths alone."""
+        """Take actions and shares out of the list of inboxes, which then has their paths alone."""
         if not isinstance(given := values.get("inboxes"), list) or not given:
             return values
-        paths, actions = zip(*map(inbox_of, range(len(given)), given), strict=True)
-        return {**values, "inboxes": paths, "inbox_actions": actions}
+        paths, actions, shares = zip(*map(inbox_of, range(len(given)), given), strict=True)
+        return {**values, "inboxes": paths, "inbox_actions": actions, "inbox_shares": shares}
 
     @field_serializer("inboxes")
     def _with_actions(self, inboxes: tuple[Path, ...]) -> list[Any]:
-        pairs = zip(map(str, inboxes), (*self.inbox_actions, *[None] * len(inboxes)), strict=False)
-        return [{"path": path, "action": action} if action else path for path, action in pairs]
+        of_each = zip_longest(map(str, inboxes), self.inbox_actions, self.inbox_shares)
+        named = [dict(zip(("path", "action", "share"), each, strict=True)) for each in of_each]
+        said = [{key: value for key, value in each.items() if value} for each in named]
+        return [each if len(each) > 1 else each["path"] for each in said]
 
     @model_validator(mode="after")
     def _duplicates_under_two_names(self) -> Self:

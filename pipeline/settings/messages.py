@@ -15,16 +15,16 @@ from pipeline.settings.ranges import FilingAction
 from pipeline.settings.sections import InboxSettings, known_settings
 
 
-def inbox_of(number: int, item: Any) -> tuple[Any, FilingAction | None]:
-    """Return the path and the action of one item of `inboxes`. Raises ValidationError."""
+def inbox_of(number: int, item: Any) -> tuple[Any, FilingAction | None, str | None]:
+    """Return the path, the action and the share of one item of `inboxes`. Raises ValidationError."""
     if not isinstance(item, dict):
-        return item, None
+        return item, None, None
     try:
         inbox = InboxSettings.model_validate(item)
     except ValidationError as error:
         problems = [_within(("inboxes", number), problem) for problem in error.errors()]
         raise ValidationError.from_exception_data("Settings", problems) from error
-    return inbox.path, inbox.action
+    return inbox.path, inbox.action, inbox.share
 
 
 def _within(place: tuple[str | int, ...], problem: ErrorDetails) -> InitErrorDetails:
@@ -41,6 +41,7 @@ EXPECTED = {
     "string_type": "expected text; write it in quotes",  # YAML makes numbers of 12:30, and dates
     "path_type": "expected the path of a folder; write it in quotes",
     "model_type": "expected settings, indented below it",
+    "dict_type": "expected a mapping, indented below it",
 }
 """Messages for kinds of errors, where pydantic's own speak of classes."""
 

@@ -71,6 +71,12 @@ def _folder(path: Path) -> Path:
     return path
 
 
+def _absolute_folder(path: Path) -> Path:
+    if not _folder(path).is_absolute():
+        raise ValueError("expected the path of a folder on that machine, beginning with /")
+    return path
+
+
 def _model(name: str) -> str:
     _folder(Path(_without_control(name)))
     return name
@@ -178,6 +184,14 @@ def _notification_url(url: str) -> str:
     return url
 
 
+def _share(text: str) -> str:
+    number, _, total = text.partition("/")
+    digits = [part.isascii() and part.isdigit() and len(part) < 5 for part in (number, total)]
+    if not all(digits) or not 1 <= int(number) <= int(total):
+        raise ValueError("expected a part such as 1/3: the first of three")
+    return f"{int(number)}/{int(total)}"
+
+
 def _web_url(url: str) -> str:
     try:
         parts = urlsplit(_without_control(url))
@@ -195,6 +209,9 @@ Words = Annotated[str, AfterValidator(_without_control)]
 WorkerName = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """The name of a worker."""
 
+InboxShare = Annotated[str, AfterValidator(_share)]
+"""Which of how many parts of an inbox, such as `1/3`."""
+
 ModelName = Annotated[str, AfterValidator(_model)]
 """The name or the path of a model."""
 
@@ -203,6 +220,9 @@ PatternText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidato
 
 Folder = Annotated[Path, AfterValidator(_folder)]
 """The path of a folder, which need not exist."""
+
+AbsoluteFolder = Annotated[Path, AfterValidator(_absolute_folder)]
+"""The same, as it is called on another machine."""
 
 FilingAction = Literal["move", "copy", "hardlink", "symlink"]
 """How a file is taken from its inbox; with all but `move` the original stays as it is."""

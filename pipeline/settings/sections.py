@@ -10,12 +10,14 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.settings.ranges import (
+    AbsoluteFolder,
     BasePath,
     FilingAction,
     Folder,
     HostAddress,
     HostName,
     Hours,
+    InboxShare,
     NotificationUrl,
     PatternText,
     ProxyAddress,
@@ -23,6 +25,7 @@ from pipeline.settings.ranges import (
     TimeZone,
     Token,
     WebUrl,
+    WorkerName,
     folder_in_sorted,
     is_loopback_host,
 )
@@ -52,7 +55,7 @@ def no_boolean(value: object) -> object:
     return value
 
 
-HIDDEN = ("base", "inbox_actions")
+HIDDEN = ("base", "inbox_actions", "inbox_shares")
 """Fields of the settings that no file and no variable may set."""
 
 
@@ -65,10 +68,11 @@ class Section(BaseModel):
 
 
 class InboxSettings(Section):
-    """A watched folder; `action` is None if it is that of all inboxes."""
+    """A watched folder; `action` is None if it is that of all inboxes, `share` if all of it is taken."""
 
     path: Folder
     action: FilingAction | None = None
+    share: InboxShare | None = None
 
 
 class FilingSettings(Section):
@@ -173,7 +177,8 @@ class ReportSettings(Section):
 class WebSettings(Section):
     """Address of the web pages; any other than loopback needs a token.
 
-    `address` is the URL by which other machines with the same database reach these pages.
+    `address` is the URL by which other machines with the same database reach these pages; `shared` has, by
+    worker, folders of other machines, and where they are mounted on this one.
     """
 
     host: HostAddress = "127.0.0.1"
@@ -183,6 +188,7 @@ class WebSettings(Section):
     base_path: BasePath = ""
     proxies: tuple[ProxyAddress, ...] = ("127.0.0.1", "::1")
     address: WebUrl | None = None
+    shared: dict[WorkerName, dict[AbsoluteFolder, Folder]] = {}
 
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Self:

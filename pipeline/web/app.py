@@ -37,7 +37,7 @@ from pipeline.web.routes import (
     thumbnails,
     try_photo,
 )
-from pipeline.web.routes.browse import actions, downloads, view
+from pipeline.web.routes.browse import actions, downloads, requests_api, view
 from pipeline.web.routes.browse import api as many_api
 from pipeline.web.routes.browse import page as browse
 from pipeline.web.routes.learning import api as learning_api
@@ -48,7 +48,7 @@ from pipeline.web.served_models.model_registry import ModelRegistry
 from pipeline.web.services.byte_cache import ByteLRUCache
 from pipeline.web.services.cached import Cache
 from pipeline.web.services.classify_uploads import scratch_of
-from pipeline.web.services.context import AppContext, Page
+from pipeline.web.services.context import AppContext, Page, other_machines
 from pipeline.web.services.database import DatabaseProvider
 from pipeline.web.services.delivery import UploadDelivery, moving_inboxes
 from pipeline.web.services.thumbnail_pool import ThumbnailPool
@@ -58,7 +58,7 @@ from pipeline.web.views.rendering import STATIC
 
 ROUTERS: tuple[ModuleType, ...] = (
     try_photo, review, check, browse, actions, downloads, view, file_detail, dashboard, reports,
-    learning_page, models, api, many_api, learning_api, thumbnails, metrics, session,
+    learning_page, models, api, many_api, requests_api, learning_api, thumbnails, metrics, session,
 )  # fmt: skip
 
 
@@ -138,6 +138,7 @@ def _make_context(
         attempts=Attempts(settings.web.token),
         learning=LearningProcess(settings.state, learn),
         report_writer=ReportWriter(report),
+        other_machines=other_machines(settings),
         pages=_pages(routers),
     )
 
@@ -152,6 +153,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context.report_writer.close()
     context.classifiers.close()
     context.thumbnails.close()
+    context.other_machines.pages.close()
     context.database.close()
 
 

@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine
 
-from db.connection.engine import Mode, owned_by, reserved
-from db.connection.errors import DatabaseError
+from db.connection.engine import DatabaseError, Mode, owned_by, reserved
 from db.ledger import workers as ledger
 from db.queries.workers import all_workers
 from db.schema.worker_tables import FIRST
@@ -50,7 +49,7 @@ def identity(settings: Settings) -> Identity:
     name = settings.worker or (known and known.name) or socket.gethostname() or "worker"
     found = Identity(name, known.token if known else secrets.token_hex(16))
     if found != known:
-        replace_file(settings.state / FILE_NAME, [json.dumps(found._asdict()).encode()])
+        _remember(settings.state, found)
     return found
 
 
@@ -84,14 +83,33 @@ def this_worker(engine: Engine, settings: Settings) -> Iterator[Engine]:
     with _opened(engine, id, "worker") as own, reserved(own, own_mode(0o644)):
         ledger.started(engine, id, name, token, datetime.now(UTC))
         yield own
-        _stopped(engine, id)
+        try:
+            ledger.stopped(engine, id, datetime.now(UTC))
+        except DatabaseError as error:  # the worker has ended well all the same
+            log.warning("others will take it for silent, since its end is not recorded: %s", error)
 
 
-def _stopped(engine: Engine, id: int) -> None:
-    try:
-        ledger.stopped(engine, id, datetime.now(UTC))
-    except DatabaseError as error:  # all photos are where their rows say: that it stops is no failure
-        log.warning("others will take this worker for silent, since its end was not recorded: %s", error)
+def take_over(engine: Engine, settings: Settings, name: str) -> None:
+    """Be the worker `name` from now on, whose machine this one replaces: get its files.
+
+    The caller keeps a worker of these settings away. Raises DatabaseReserved while that worker runs, or if
+    this one has files of its own; SettingsError if there is no such worker, DatabaseError, OSError.
+    """
+    known = {worker.name: worker for worker in all_workers(engine)}
+    if engine.dialect.name == "sqlite" or name not in known:
+        there = ", ".join(known) or "none"
+        raise SettingsError(f"there is no worker {name!r} in this database to take over; there are: {there}")
+    mine = remembered(settings.state)
+    found = Identity(name, mine.token if mine else secrets.token_hex(16))
+    with _opened(engine, known[name].id, "worker") as its, reserved(its, own_mode(0o644)):
+        if mine is None:  # first, so that the token is not lost if this ends here
+            _remember(settings.state, found)
+        ledger.register(engine, *found, take_over=True)
+        _remember(settings.state, found)
+
+
+def _remember(state: Path, known: Identity) -> None:
+    replace_file(state / FILE_NAME, [json.dumps(known._asdict()).encode()])
 
 
 @contextmanager
@@ -107,13 +125,15 @@ def own_rows(engine: Engine, settings: Settings, mode: Mode) -> Iterator[Engine]
 def own_id(engine: Engine, settings: Settings) -> int:
     """Return the id of the worker of these settings, 0 if it never started.
 
-    Raises DatabaseError, SettingsError, OSError.
+    Before any has started, it is the first, to whom rows belong from before there could be many. Raises
+    DatabaseError, SettingsError, OSError.
     """
     if engine.dialect.name == "sqlite":
         return FIRST
-    known = remembered(settings.state)
-    mine = (worker.id for worker in all_workers(engine) if known and worker.token == known.token)
-    return next(mine, 0)
+    known, workers = remembered(settings.state), all_workers(engine)
+    if not workers:
+        return FIRST
+    return next((worker.id for worker in workers if known and worker.token == known.token), 0)
 
 
 @contextmanager

@@ -26,13 +26,16 @@ def worker_lock(settings: Settings) -> Iterator[None]:
 
     The state folder is locked by a file with the id of this process, so that a second worker can name it.
     Inboxes and `sorted` are locked too, since a worker with other settings may share them, or have folders
-    inside or around them. Raises LockError.
+    inside or around them. Of an inbox that is divided, only the share is this worker's. Raises LockError.
     """
     with ExitStack() as stack:
         stack.enter_context(locked_state(settings.state / NAME))
         for folder in (*settings.inboxes, settings.sorted):
             real = Path(os.path.realpath(folder))
-            stack.enter_context(_locked_place(real, fcntl.LOCK_EX))
+            share = settings.share_of(folder)
+            stack.enter_context(_locked_place(real, fcntl.LOCK_SH if share else fcntl.LOCK_EX))
+            if share:
+                stack.enter_context(_locked_place(real, fcntl.LOCK_EX, share))
             for ancestor in real.parents:
                 stack.enter_context(_locked_place(ancestor, fcntl.LOCK_SH))
         yield
@@ -69,19 +72,25 @@ def locked_state(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked_place(folder: Path, kind: int) -> Iterator[None]:
-    """Lock a temporary file that stands for a folder: a lock in the folder would keep its disk busy."""
-    descriptor = _stand_in(folder)
+def _locked_place(folder: Path, kind: int, share: str = "") -> Iterator[None]:
+    """Lock a temporary file that stands for a folder, or a share of its files.
+
+    A lock in the folder would keep its disk busy.
+    """
+    descriptor = _stand_in(folder, share)
     try:
         if not _try_lock(descriptor, kind):
-            raise LockError(f"another worker, with other settings, is at work on {folder}; stop it first")
+            what = f"the share {share} of {folder}" if share else folder
+            raise LockError(f"another worker, with other settings, is at work on {what}; stop it first")
         yield
     finally:
         os.close(descriptor)
 
 
-def _stand_in(folder: Path) -> int:
-    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+def _stand_in(folder: Path, share: str) -> int:
+    # A zero byte is in no path.
+    place = os.fsencode(folder) + (b"\0" + share.encode() if share else b"")
+    name = hashlib.sha256(place).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"pawsort-{name}.lock"
     try:
         return _open_or_make(path)

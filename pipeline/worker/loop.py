@@ -20,6 +20,7 @@ from models.bundle.bundle import Bundle
 from models.errors import in_words
 from pipeline.classifier.answering_model import AnsweringModel
 from pipeline.classifier.client import Classifier
+from pipeline.companions.shares import share_of
 from pipeline.files.known_folder import KnownFolder
 from pipeline.originals.memory import OriginalMemory
 from pipeline.settings.config import Settings
@@ -48,8 +49,9 @@ RATE_SECONDS = 60.0
 class Worker:
     """Move files from the inboxes to their folders, one `step` at a time.
 
-    The caller holds the locks and gives an open database. `change_model` is called in each step, and returns
-    the bundle of the classifier once that has changed. `on_filed` is called with each filed batch; `counters`
+    The caller holds the locks and gives an open database of the worker's own files; `everyone` has those of
+    all workers, among which copies are found. `change_model` is called in each step, and returns the bundle
+    of the classifier once that has changed. `on_filed` is called with each filed batch; `counters`
     go on from those of earlier runs. `clock` gives UTC, `monotonic` seconds of a clock that never goes back.
     """
 
@@ -60,6 +62,7 @@ class Worker:
         engine: Engine,
         classifier: Classifier,
         *,
+        everyone: Engine | None = None,
         change_model: Callable[[], Bundle | None] | None = None,
         on_filed: Callable[[Sequence[InProgressFile]], None] = lambda _: None,
         counters: Counters | None = None,
@@ -77,7 +80,7 @@ class Worker:
         self._change_model = change_model
         self._engine = engine
         self._classifier = classifier
-        self._ledger = Ledger(engine, os.fsencode(settings.spool))
+        self._ledger = Ledger(engine, os.fsencode(settings.spool), everyone)
         stay = any(settings.action_of(inbox) != "move" for inbox in settings.inboxes)
         originals = self._originals if stay else None
         self._intake = Intake(self.inboxes, self._ledger, settings, monotonic, originals)
@@ -151,13 +154,16 @@ class Worker:
         settings, action = self.settings.watch, self.settings.action_of(path)
         together = self.settings.filing.companions
         make = partial(Inbox, path, settings, clock=monotonic, wall=clock, companions=together)
-        if action == "move":
-            return make()
+        share = share_of(self.settings, path)
         name = os.fspath(path)
 
         def known(seen: FileSnapshot) -> bool:
-            return self._originals.knows(name, seen.path, seen[1:])
+            if share and not share.has(seen.path):
+                return True  # to another worker
+            return action != "move" and self._originals.knows(name, seen.path, seen[1:])
 
+        if action == "move":
+            return make(known=known) if share else make()
         return make(action=action, known=known)
 
     # --- one step -----------------------------------------------------------------------------------

@@ -19,11 +19,13 @@ from scripts.safeguards import (
     pages,
     pictures,
     reports,
+    requests,
     service,
     upkeep,
     uploads,
     versions,
     visitors,
+    workers,
 )  # fmt: skip
 from scripts.safeguards.safeguard import Safeguard
 
@@ -49,6 +51,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     *uploads.SAFEGUARDS,
     *connections.SAFEGUARDS,
     *visitors.SAFEGUARDS,
+    *requests.SAFEGUARDS,
+    *workers.SAFEGUARDS,
 )
 
 

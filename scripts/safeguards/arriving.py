@@ -212,14 +212,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "no earlier answer without its file", "pipeline/worker/steps/duplicates.py",
-        "        answer=next((entry for entry in kept if _answers(entry, key) and is_present(entry)), None),\n",
+        "        answer=next((entry for entry in kept if _answers(entry, key) and is_there(entry)), None),\n",
         "        answer=next((entry for entry in kept if _answers(entry, key)), None),\n",
         (), ("pipeline/worker/test_known_answers.py::test_a_failed_file_that_comes_back_is_classified_again",),
     ),
     of(
         "the only copy is never held", "pipeline/worker/steps/duplicates.py",
-        "        original=next(filter(is_present, kept), None),\n",
-        "        original=next(iter(kept), None),\n",
+        "    original = next(filter(is_there, kept), None)\n",
+        "    original = next(iter(kept), None)\n",
         (), ("pipeline/worker/test_held_duplicates.py::test_the_only_copy_is_never_held",),
     ),
     of(

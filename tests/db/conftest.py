@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import glob
-import os
-import pwd
 import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -19,6 +13,7 @@ from sqlalchemy import Engine, create_engine
 
 from db.connection.engine import open_database, upgrade, writing
 from db.ledger.ledger import FileDecision, Ledger, SettledFile
+from tests.support.postgres_server import PostgresServer, programs
 
 SPOOL = b"/state/spool"
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -29,44 +24,10 @@ _database = count()
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL, without a database, of a PostgreSQL server that lives as long as the tests."""
-    found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-    if not found:
+    if programs() is None:
         pytest.skip("PostgreSQL is not here: no /usr/lib/postgresql/*/bin")
-    folder = tempfile.mkdtemp(prefix="pawsort-postgres-")
-    # The server refuses to run as root.
-    user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
-    if user:
-        os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-
-    def call(program: str, *arguments: str) -> None:
-        subprocess.run(
-            [f"{found[-1]}/{program}", *arguments], check=True, cwd=folder, capture_output=True, **user
-        )
-
-    data = f"{folder}/data"
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    try:
-        call(
-            "initdb",
-            "-D",
-            data,
-            "-U",
-            "pawsort",
-            "--auth=trust",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-        )
-        # Its output goes to a file: a pipe would be held open by the server for ever.
-        call("pg_ctl", "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start")
-        yield f"postgresql://pawsort@127.0.0.1:{port}"
-        call("pg_ctl", "-D", data, "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with PostgresServer() as server:
+        yield server.url
 
 
 @pytest.fixture

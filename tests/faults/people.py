@@ -15,22 +15,24 @@ from sqlalchemy import Engine
 from db.connection.engine import open_database
 from db.connection.errors import DatabaseError, DatabaseUnavailable
 from db.queries.listing import results
+from db.queries.workers import name_of
 from pipeline import errors
 from pipeline.corrections import correct_undo_retry
 from pipeline.errors import LockError
 from pipeline.settings import config
 from pipeline.settings.config import Settings
+from pipeline.worker.identity import own_rows
 from tests.support.stub_classifier import BUNDLE
 
 
 def correct_at_random(folder: Path, seed: int) -> NoReturn:
     """Correct, undo and retry what the worker of a folder has filed."""
     settings, chance = config.load(folder / "config.yaml"), random.Random(seed)
-    engine = open_database(settings.database_url, "write")
-    while True:
-        with contextlib.suppress(LockError, DatabaseUnavailable):
-            _mend_some(engine, settings, chance)
-        time.sleep(chance.uniform(0, 0.02))
+    with own_rows(open_database(settings.database_url, "write"), settings, "write") as own:
+        while True:
+            with contextlib.suppress(LockError, DatabaseUnavailable):
+                _mend_some(own, settings, chance)
+            time.sleep(chance.uniform(0, 0.02))
 
 
 def change_all(folder: Path, how: str) -> int:
@@ -54,7 +56,8 @@ def _change_all(settings: Settings, how: str) -> None:
 
 
 def _mend_some(engine: Engine, settings: Settings, chance: random.Random) -> None:
-    filed = [row for row in results(engine) if row["state"] == "filed"]
+    own = name_of(engine)  # None where there is one worker
+    filed = [row for row in results(engine) if row["state"] == "filed" and own in (None, row["worker"])]
     some = [os.fsencode(row["path"]) for row in chance.sample(filed, min(3, len(filed)))]
     failed = [os.fsencode(row["path"]) for row in filed if row["outcome"] == "failed"]
     label, last = chance.choice(("cat", "dog", "neither")), chance.randint(1, 2)

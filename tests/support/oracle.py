@@ -10,8 +10,11 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from db.connection.engine import open_database, reading
 from pipeline.settings.config import Settings
+from pipeline.worker.identity import own_rows
 
 
 def digest(data: bytes) -> str:
@@ -51,12 +54,13 @@ def conserved(settings: Settings, injected: Iterable[bytes], *, idle: bool = Tru
     counted(settings, Counter(map(digest, injected)), idle=idle)
 
 
+ROWS = "SELECT state, path, sha256 FROM files WHERE state <> 'vanished'"
 GROUPS = """
-SELECT f.source, f.path, f.companions FROM files f
+SELECT f.source, f.path, CAST(f.companions AS TEXT) FROM files f
 WHERE f.state IN ('filed', 'undone') AND f.companions IS NOT NULL
 """
 LEFT = """
-SELECT f.source, f.path, coalesce(f.companions, '[]') FROM files f
+SELECT f.source, f.path, coalesce(CAST(f.companions AS TEXT), '[]') FROM files f
 WHERE f.state = 'undone' AND f.original IS NOT NULL
 """
 
@@ -79,15 +83,27 @@ def beside(source: str, path: str, companions: str) -> list[bytes]:
     ]
 
 
+def asked(settings: Settings, *statements: str) -> list[list[tuple[Any, ...]]]:
+    """Ask a sound database of the rows of an installation; on PostgreSQL of its own worker's alone."""
+    if settings.database is not None and settings.database.startswith("postgresql"):
+        everyone = open_database(settings.database_url, "read")
+        with own_rows(everyone, settings, "read") as own, reading(own) as connection:
+            found = [list(map(tuple, connection.exec_driver_sql(each).all())) for each in statements]
+        everyone.dispose()
+        return found
+    database = sqlite3.connect(settings.state / "pawsort.db")
+    try:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return [database.execute(each).fetchall() for each in statements]
+    finally:
+        database.close()
+
+
 def originals_left(settings: Settings) -> list[bytes]:
     """Return the originals of which nothing is made any more, since they were undone or failed."""
     from db.schema.file_names import unescape
 
-    database = sqlite3.connect(settings.state / "pawsort.db")
-    try:
-        rows = database.execute(LEFT).fetchall()
-    finally:
-        database.close()
+    [rows] = asked(settings, LEFT)
     return [path for row in rows for path in (unescape(row[1]), *beside(*row)) if os.path.lexists(path)]
 
 
@@ -102,13 +118,7 @@ def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) ->
     originals = Counter(digest(read(path)) for path in files_below(*stay))
     assert originals <= expected, f"not as they were: {originals - expected}"
 
-    database = sqlite3.connect(settings.state / "pawsort.db")
-    try:
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        rows = database.execute("SELECT state, path, sha256 FROM results").fetchall()
-        groups = database.execute(GROUPS).fetchall()
-    finally:
-        database.close()
+    rows, groups = asked(settings, ROWS, GROUPS)
     filed = [(path, sha256) for state, path, sha256 in rows if state == "filed"]
     for path, sha256 in filed:
         raw = os.fsencode(path)

@@ -71,7 +71,7 @@ def _create_requests() -> None:
         sa.Column("label", sa.Text),
         sa.Column("by", sa.Text, nullable=False),
         sa.Column("via", sa.Text, nullable=False),
-        sa.Column("seen_at_change", _TIME),
+        sa.Column("seen_version", _ID, nullable=False),
         sa.Column("asked_at", _TIME, nullable=False),
         sa.Column("done_at", _TIME),
         sa.Column("problem", sa.Text),
@@ -82,6 +82,18 @@ def _create_requests() -> None:
         "ix_requests_open", "requests", ["worker_id"], sqlite_where=is_open, postgresql_where=is_open
     )
     op.create_index("ix_requests_file_id", "requests", ["file_id"])
+    refused = sa.text("problem IS NOT NULL")
+    op.create_index(
+        "ix_requests_refused", "requests", ["done_at"], sqlite_where=refused, postgresql_where=refused
+    )
+    op.create_index(
+        "ix_requests_pending",
+        "requests",
+        ["file_id"],
+        unique=True,
+        sqlite_where=is_open,
+        postgresql_where=is_open,
+    )
 
 
 def _allow_noted() -> None:

@@ -9,16 +9,17 @@ import os
 import re
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import NamedTuple
 
 from db.schema.file_names import unescape
 from pipeline.companions import rules
 from pipeline.export.zip_stream import Member
 from pipeline.files.naming import split_extension
-from pipeline.files.safe_open import Opened
+from pipeline.files.safe_open import Opened, opened
 from pipeline.settings.config import Settings
-from pipeline.thumbnails.content import below, content_path, photo_folders
+from pipeline.thumbnails.content import Content, below, content_path, photo_folders
 from pipeline.web.downloads.originals import (
     PIECE_BYTES,
     Row,
@@ -33,9 +34,14 @@ NOTE = "not included.txt"
 _REFUSED_BY_SYSTEMS = re.compile(r'[\x00-\x1f\x7f\\/:*?"<>|]')
 
 
-def members(settings: Settings, rows: Sequence[Row]) -> Iterator[Member]:
-    """Yield the photos of `rows` and their companions, and at the end what could not be read, if anything."""
-    photos = _Photos(settings)
+def members(
+    settings: Settings, rows: Sequence[Row], elsewhere: Callable[[Row], Elsewhere | None] = lambda _: None
+) -> Iterator[Member]:
+    """Yield the photos of `rows` and their companions, and at the end what could not be read, if anything.
+
+    `elsewhere` says where a photo of another machine is, None for one of this machine.
+    """
+    photos = _Photos(settings, elsewhere)
     for row in rows:
         yield from photos.of(row)
     if photos.problems:
@@ -44,11 +50,23 @@ def members(settings: Settings, rows: Sequence[Row]) -> Iterator[Member]:
         yield Member(photos.free([NOTE.encode()])[0], [text], len(text), time.localtime()[:6])
 
 
+class Elsewhere(NamedTuple):
+    """The machine of a photo, and where this one has the folder with it: None if it is not shared.
+
+    `place` does the same for other paths of that machine.
+    """
+
+    owner: str
+    content: Content | None
+    place: Callable[[bytes], Content | None]
+
+
 class _Photos:
     """Choose names, and open the files one at a time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, elsewhere: Callable[[Row], Elsewhere | None]) -> None:
         self._settings = settings
+        self._elsewhere = elsewhere
         self._taken: set[str] = set()
         self.problems: list[str] = []
 
@@ -57,11 +75,34 @@ class _Photos:
         if row["path"] is None:
             self._miss(row["name"], "it waits in the inbox")
             return
+        if other := self._elsewhere(row):
+            yield from self._of_other(row, other)
+            return
         companions = companions_of(row)
         arrived = os.path.basename(unescape(row["source_path"]))
         names = self.free([self._wanted(row)], [name for name, _ in companions], arrived)
         for name, path in zip(names, [content_path(row), *(path for _, path in companions)], strict=True):
-            yield from self._member(name, path)
+            yield from self._member(name, opened_content(self._settings, path), path)
+
+    def _of_other(self, row: Row, other: Elsewhere) -> Iterator[Member]:
+        """Yield a photo of another machine and its companions from a folder that is shared."""
+        if other.content is None:
+            self._miss(row["name"], f"it is on {other.owner}; download it there")
+            return
+        found = [(name, other.place(path), path) for name, path in companions_of(row)]
+        companions = [(name, content, path) for name, content, path in found if content]
+        arrived, wanted = (
+            os.path.basename(unescape(row["source_path"])),
+            os.path.basename(unescape(row["path"])),
+        )
+        folder = os.path.join(other.owner.encode(), os.fsencode(row["outcome"] or ""))
+        names = self.free([os.path.join(folder, wanted)], [name for name, *_ in companions], arrived)
+        parts = [
+            (other.content, unescape(row["path"])),
+            *((content, path) for _, content, path in companions),
+        ]
+        for name, (content, path) in zip(names, parts, strict=True):
+            yield from self._member(name, opened(*content), path)
 
     def free(
         self, wanted: Sequence[bytes], companions: Sequence[bytes] = (), arrived: bytes = b""
@@ -90,10 +131,10 @@ class _Photos:
             return found.inside
         return os.path.join(os.fsencode(found.root.name), found.inside)
 
-    def _member(self, name: str, path: bytes) -> Iterator[Member]:
+    def _member(self, name: str, opening: AbstractContextManager[Opened], path: bytes) -> Iterator[Member]:
         with ExitStack() as stack:
             try:
-                file = stack.enter_context(opened_content(self._settings, path))
+                file = stack.enter_context(opening)
             except OSError as error:
                 self._miss(readable(path), why(error))
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -49,8 +49,15 @@ def sent(
     request: Request, settings: Settings, path: bytes, media_type: str, name: str | None = None
 ) -> Response:
     """Return a response with a file as it is, as a download if it has a `name`. Raises OSError."""
+    return sent_open(request, opened_content(settings, path), media_type, name)
+
+
+def sent_open(
+    request: Request, opening: AbstractContextManager[Opened], media_type: str, name: str | None = None
+) -> Response:
+    """Return a response with a file that `opening` opens, as `sent`. Raises OSError."""
     with ExitStack() as stack:
-        file = stack.enter_context(opened_content(settings, path))
+        file = stack.enter_context(opening)
         status = file.stat
         tag = tag_of(repr((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)).encode())
         headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Content-Length": str(status.st_size)}

@@ -103,6 +103,7 @@ class Row(BaseModel):
     companions: list[str] | None
     taken_from: str | None
     action: str
+    worker: str | None
     shown: str | None = Field(description="The likeliest of all labels, `neither` included.")
     shown_probability: float | None = Field(description="The probability of `shown`, 0 to 1.")
 
@@ -124,6 +125,21 @@ class Changed(BaseModel):
     outcome: str | None
     corrected_to: str | None
     problem: None
+
+
+class RequestState(BaseModel):
+    """A request to the worker of another machine; `problem` says why nothing was changed."""
+
+    id: int
+    file_id: int
+    worker: str | None = Field(description="The worker that has the file and carries the request out.")
+    kind: Literal["correct", "undo", "retry"]
+    label: str | None
+    by: str
+    asked_at: datetime
+    done_at: datetime | None = Field(description="When it was carried out or refused; null if it is open.")
+    problem: str | None
+    trouble: str | None = Field(description="Why the worker does not answer; null if it gives signs of life.")
 
 
 class ModelVersion(BaseModel):

@@ -34,10 +34,11 @@ from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.routes.parameters import After, Id, Rows, Text
 from pipeline.web.routes.result_filters import WantedDep
+from pipeline.web.sent.states import ACCEPTED, accepted
 from pipeline.web.services import correct_files, learning
 from pipeline.web.services.classify_uploads import answers as ask
 from pipeline.web.services.classify_uploads import scratch
-from pipeline.web.services.context import AppContext, ContextDep
+from pipeline.web.services.context import AppContext, ContextDep, context_of
 from pipeline.web.services.delivery import Delivery, moving_inboxes
 from pipeline.web.services.uploads import received
 
@@ -102,7 +103,9 @@ def result(response: Response, context: ContextDep, id: Id) -> dict[str, Any]:
     return with_shown(_row(context, id))
 
 
-@router.post("/results/{id}/correction", responses=answers(*CORRECTING, 408, 413, ok=openapi.Changed))
+@router.post(
+    "/results/{id}/correction", responses=answers(*CORRECTING, 408, 413, ok=openapi.Changed) | ACCEPTED
+)
 def correct(
     request: Request,
     response: Response,
@@ -111,20 +114,26 @@ def correct(
     said: Correction,
     if_match: IfMatch = None,
 ) -> dict[str, Any]:
-    """Correct the label of a photo: the file moves, and the row records the correction."""
+    """Correct the label of a photo: the file moves, and the row records the correction.
+
+    For a photo of another machine a request is sent to its worker: 202, and its address in Location.
+    """
     known = _requested_version(context, id, if_match)
     changes = correct_files.correct(context, visitor_name(request, said.by), [known], said.label, "api")
-    return _changed(context, response, known, changes, if_match)
+    return _changed(request, response, known, changes, if_match)
 
 
-@router.delete("/results/{id}/correction", responses=answers(*CORRECTING, ok=openapi.Changed))
+@router.delete("/results/{id}/correction", responses=answers(*CORRECTING, ok=openapi.Changed) | ACCEPTED)
 def undo(
     request: Request, response: Response, context: ContextDep, id: Id, by: By = None, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Undo the last change: a correction returns to the previous folder, a filing to the inbox."""
+    """Undo the last change: a correction returns to the previous folder, a filing to the inbox.
+
+    An open request to the worker of another machine is taken back; otherwise it gets one: 202.
+    """
     known = _requested_version(context, id, if_match)
     changes = correct_files.undo(context, visitor_name(request, by), [known], "api")
-    return _changed(context, response, known, changes, if_match)
+    return _changed(request, response, known, changes, if_match)
 
 
 @router.post(
@@ -239,9 +248,9 @@ def _changed_since(context: AppContext, id: int) -> Problem:
 
 
 def _changed(
-    context: AppContext, response: Response, known: Known, changes: list[Change], if_match: str | None
+    request: Request, response: Response, known: Known, changes: list[Change], if_match: str | None
 ) -> dict[str, Any]:
-    [change] = changes
+    [change], context = changes, context_of(request)
     for problem in correct_files.problems(changes):
         if if_match is not None and correct_files.current(context, [known.id]) != [
             known
@@ -250,6 +259,8 @@ def _changed(
         raise Problem(
             409, problem, "GET it again for its current state; `pawsort doctor` finds inconsistencies."
         )
+    if change.request is not None:
+        return accepted(request, response, change.request)
     response.headers["ETag"] = _etag(context, known.id)
     return change.as_dict()
 

@@ -15,7 +15,6 @@ from db.queries import spot_checks
 from db.queries.spot_checks import Waiting
 from pipeline.corrections.correct_undo_retry import Known
 from pipeline.corrections.recorded_move import Change
-from pipeline.spot_checks import answer as answering
 from pipeline.spot_checks.draw import draw as draw_photos
 from pipeline.spot_checks.figures import Figures, figures
 from pipeline.web.middleware.redirects import see_other
@@ -84,14 +83,14 @@ def answer(
     file: Annotated[str, Form()],
 ) -> Response:
     """Record the label of a photo, and show the next one."""
-    folders, by = correct_files.folders_with(context, label), visitor_name(request)
-    files = correct_files.parse_versions([file])
-    changes = answering.answer(context.database.writer(), context.settings, files, label, by, folders)
+    by, files = visitor_name(request), correct_files.parse_versions([file])
+    changes = correct_files.correct(context, by, files, label, "check")
     answers = recent_answers.of_browser(request, context)
     done = [change.id for change in changes if change.id is not None and change.problem is None]
     if done:
         answers = [*answers, list(correct_files.versions(context, done).values())]
-    said = f"Recorded as {label}." if done else ""
+    sent = [f"Sent to {change.owner}." for change in changes if change.request is not None]
+    said = (sent or [f"Recorded as {label}."])[0] if done else ""
     return _next(request, context, replace(view, wrong=False), answers, changes, said)
 
 
@@ -103,10 +102,11 @@ def undo(request: Request, context: ContextDep, view: ViewDep, done: Annotated[s
     if not last:
         return _next(request, context, view, [], [], "There is nothing to undo.")
     files = correct_files.parse_versions(last[0])
-    changes = answering.undo(context.database.writer(), context.settings, files, visitor_name(request))
+    changes = correct_files.undo(context, visitor_name(request), files, "check")
     again = _spot_check_of(context, files)
     view = View(again.id - 1 if again else view.after)
-    said = "" if correct_files.problems(changes) else "Undone."
+    sent = [f"Sent to {change.owner}." for change in changes if change.request is not None]
+    said = "" if correct_files.problems(changes) else (sent or ["Undone."])[0]
     return _next(request, context, view, recent_answers.without(answers, last[0]), changes, said)
 
 

@@ -61,9 +61,10 @@ def now(request: Request, context: ContextDep) -> Response:
 def retry(request: Request, context: ContextDep, reason: Annotated[str, Form()]) -> Response:
     """Retry the newest files that failed for a reason, at most `corrections.MOST`."""
     engine = context.database.reader()
-    paths = overview.failed_paths(engine, reason, correct_files.MOST) if engine else []
+    ids = overview.failed_ids(engine, reason, correct_files.MOST) if engine else []
+    known = correct_files.current(context, ids)
     wrong = (
-        correct_files.problems(correct_files.retry(context, visitor_name(request), paths)) if paths else []
+        correct_files.problems(correct_files.retry(context, visitor_name(request), known)) if known else []
     )
     context.cache.forget()
     if not wrong:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
+from sqlalchemy import Engine
 
 from db.queries import listing, overview
 from db.queries.overview import History
+from db.queries.requests import Request as Asked
+from db.queries.requests import of_file
+from db.queries.requests import request as request_of
+from db.schema.records import Entry
 from pipeline.corrections.recorded_move import Change
 from pipeline.decision import FAILED
+from pipeline.requests.owners import trouble_of
 from pipeline.web.downloads.originals import problem_of, readable
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.middleware.redirects import see_other
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
-from pipeline.web.routes.parameters import Id
+from pipeline.web.routes.parameters import Id, RowNumber
 from pipeline.web.services import correct_files, recent_answers
 from pipeline.web.services.context import AppContext, ContextDep
 from pipeline.web.views.rendering import render
@@ -61,6 +68,16 @@ def undo(request: Request, context: ContextDep, id: Id, seen: Version) -> Respon
     )
 
 
+@router.post("/{id}/take-back")
+def take_back(request: Request, context: ContextDep, id: Id, asked: Annotated[RowNumber, Form()]) -> Response:
+    """Take back the request `asked` to its owner."""
+    engine = context.database.reader()
+    found = request_of(engine, asked) if engine else None
+    if found is None or found.file_id != id:
+        raise Problem(404, "There is no such request of this file.", "Reload the page.")
+    return _done(request, context, id, [correct_files.take_back(context, visitor_name(request), found)])
+
+
 @router.post("/{id}/retry")
 def retry(request: Request, context: ContextDep, id: Id, seen: Version) -> Response:
     """Send it in again."""
@@ -100,12 +117,18 @@ def _show(request: Request, context: AppContext, id: int, wrong: list[str] | Non
 
 def _values(context: AppContext, found: History) -> dict[str, Any]:
     entry, engine = found.entry, context.database.reader()
-    row = listing.result(engine, entry.id) if engine else None
-    problem = problem_of(context.settings, row) if row and entry.path and entry.state != "removed" else None
+    owner = context.owner_of(entry.id)
+    requests = of_file(engine, entry.id) if engine else []
+    asked = next((request for request in requests if request.is_open), None)
+    problem = None if owner else _problem(context, engine, found)
     is_filed = entry.state == "filed" and not problem
+    may_change = is_filed and asked is None
     return {
         "entry": entry,
-        "events": timeline(found),
+        "events": timeline(found, requests),
+        "owner": owner,
+        "asked": asked,
+        "trouble": trouble_of(context.workers().get(owner.id), datetime.now(UTC)) if owner else None,
         "same": found.same,
         "answers": context.answers(),
         "problem": problem,
@@ -113,11 +136,22 @@ def _values(context: AppContext, found: History) -> dict[str, Any]:
         "folder": readable(os.path.dirname(entry.path)) if entry.path else None,
         "companions": [readable(name) for name in entry.companion_names],
         # What cannot be read can neither be moved nor sent.
-        "can_correct": is_filed,
-        "can_undo": is_filed,
-        "can_retry": (is_filed and entry.outcome == FAILED) or (entry.state == "undone" and not problem),
+        "can_correct": may_change,
+        "can_undo": may_change,
+        "can_retry": (may_change and entry.outcome == FAILED) or _can_be_sent_in(entry, problem, asked),
         "undoes_filing": not any(move.kind == "correct" for move in _not_undone(found)),
     }
+
+
+def _problem(context: AppContext, engine: Engine | None, found: History) -> str | None:
+    """Return why the file cannot be read on this machine, None if it can or should not be there."""
+    row = listing.result(engine, found.entry.id) if engine else None
+    there = row is not None and found.entry.path and found.entry.state != "removed"
+    return problem_of(context.settings, row) if row and there else None
+
+
+def _can_be_sent_in(entry: Entry, problem: str | None, asked: Asked | None) -> bool:
+    return entry.state == "undone" and not problem and asked is None
 
 
 def _not_undone(found: History) -> list[Any]:

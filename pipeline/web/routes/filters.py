@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from db.queries.browse import Choice
-from db.queries.folder_search import WantedFolder, wanted_folder
+from db.queries.search.folder_search import WantedFolder, wanted_folder
 from db.schema.file_names import unescape
 from pipeline.reports.calendar_days import bounds, start_of
 from pipeline.settings.config import Settings
@@ -33,6 +33,7 @@ class Filters:
     folder: str = ""
     taken_first: str = ""
     taken_last: str = ""
+    worker: str = ""
 
     def url(self, to: str = "/browse", **changes: Any) -> str:
         """Return the URL of this view, or of another page with these filters; with changes."""
@@ -84,6 +85,7 @@ def choice_of(filters: Filters, settings: Settings) -> tuple[Choice, list[str]]:
         corrected=corrected,
         folder=folder_of(settings, filters.folder) if filters.folder else None,
         taken_since=datetime.combine(taken_first, time()) if taken_first else None,
+        worker=filters.worker or None,
         taken_until=datetime.combine(taken_last + timedelta(days=1), time()) if taken_last else None,
     )
     return choice, wrong

@@ -46,6 +46,9 @@ Id = Annotated[_Integer, Path(ge=1, le=LARGEST_INTEGER, description="`id` of the
 After = Annotated[_Integer, Field(ge=0, le=LARGEST_INTEGER)]
 """The id after which a list continues."""
 
+RowNumber = Annotated[_Integer, Field(ge=1, le=LARGEST_INTEGER)]
+"""The number of a row in a form."""
+
 Number = Annotated[_Integer, Path(ge=0, le=999_999)]
 """A position in a list."""
 

@@ -31,6 +31,7 @@ def result_filter(
     folder: Annotated[Text | None, Query(description="A folder of an inbox or of `sorted`.")] = None,
     taken_since: Annotated[CameraTime | None, Query(description="By the camera's clock.")] = None,
     taken_until: Annotated[CameraTime | None, Query(description="Taken before this time.")] = None,
+    worker: Annotated[Text | None, Query(description="The name of the worker that has the file.")] = None,
 ) -> ResultFilter:
     """Return the filter of a query string."""
     return ResultFilter(
@@ -46,6 +47,7 @@ def result_filter(
         folder=folder_of(context.settings, folder) if folder else None,
         taken_since=taken_since,
         taken_until=taken_until,
+        worker=worker,
     )
 
 

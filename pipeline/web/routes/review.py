@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from sqlalchemy import Engine
 
 from db.queries import overview, review
+from db.queries.requests import open_of
 from db.queries.review import Group, Order, Settled
 from db.schema.records import Entry
 from pipeline.corrections.recorded_move import Change
@@ -19,6 +21,7 @@ from pipeline.decision import UNCERTAIN
 from pipeline.web.middleware.redirects import own_path, see_other
 from pipeline.web.middleware.visitor import chosen_name, visitor_name
 from pipeline.web.routes.parameters import After, Text
+from pipeline.web.sent import waiting as sent_requests
 from pipeline.web.services import correct_files, learning, recent_answers
 from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.views.rendering import render
@@ -105,7 +108,7 @@ def answer(
     answers = recent_answers.of_browser(request, context)
     if corrected:
         answers = [*answers, list(correct_files.versions(context, corrected).values())]
-    said = f"{_photos(len(corrected))} recorded as {label}." if corrected else ""
+    said = correct_files.said(changes, lambda some: f"{some} recorded as {label}.")
     return _next(request, context, view, answers, changes, said)
 
 
@@ -123,8 +126,9 @@ def undo(
     if not last:
         return _next(request, context, view, [], [], "There is nothing to undo.")
     changes = correct_files.undo(context, visitor_name(request), correct_files.parse_versions(last[0]))
-    undone = [change.id for change in changes if change.id is not None and not change.problem]
-    said = f"{_photos(len(undone))} undone." if undone else ""
+    here = [change for change in changes if not change.problem and change.request is None]
+    undone = [change.id for change in here if change.id is not None]
+    said = correct_files.said(changes, lambda some: f"{some} undone.")
     return _next(
         request, context, view, recent_answers.without(answers, last[0]), changes, said, undone, back
     )
@@ -184,7 +188,7 @@ def _answer(
 def _empty(view: View) -> dict[str, Any]:
     return {
         "view": view, "left": {}, "total": 0, "entries": [], "ahead": [], "seen": {}, "wrapped": False,
-        "record": Record(0, 0), "is_new": True,
+        "record": Record(0, 0), "is_new": True, "sent": sent_requests.NOTHING,
     }  # fmt: skip
 
 
@@ -201,6 +205,7 @@ def _stage(engine: Engine, context: AppContext, view: View, show: Sequence[int])
         "ahead": ahead,
         "seen": correct_files.versions(context, [entry.id for entry in shown]),
         "wrapped": wrapped,
+        "sent": sent_requests.of(engine, context, datetime.now(UTC)),
         "record": record_of(review.settled(engine), context.labels.of_models()),
         "is_new": False,
     }
@@ -216,7 +221,9 @@ def _queued(
     wrapped = after is not None and not found
     if wrapped:
         found = review.queue(engine, groups, view.order, None, size)
-    first = [entry for id in show[:size] if (entry := _row(engine, id)) and _waits(entry)]
+    asked = open_of(engine, show[:size])
+    rows = (_row(engine, id) for id in show[:size] if id not in asked)
+    first = [entry for entry in rows if entry and _waits(entry)]
     rest = [entry for entry in found if entry.id not in show]
     return [*first, *rest][:size], wrapped
 
@@ -240,7 +247,3 @@ def record_of(settled: Sequence[Settled], labels: Mapping[str | None, Collection
 
 def _ids(text: str) -> list[int]:
     return [int(part) for part in text.split(",")[:MANY] if re.fullmatch(r"[0-9]{1,18}", part)]
-
-
-def _photos(count: int) -> str:
-    return "1 photo" if count == 1 else f"{count} photos"

@@ -8,9 +8,11 @@ from typing import Literal
 
 from sqlalchemy import Engine
 
-from db.connection.engine import assert_in_place, open_database
+from db.connection.engine import assert_in_place, open_database, owned_by
 from db.connection.errors import DatabaseError
+from db.queries.requests import has_one_owner
 from pipeline.settings.config import Settings
+from pipeline.worker.identity import own_id
 
 Access = Literal["read", "write"]
 
@@ -24,6 +26,7 @@ class DatabaseProvider:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._engines: dict[Access, Engine] = {}
+        self._own: tuple[Engine, int, Engine] | None = None
         self._lock = threading.Lock()
         self._was_there = False
 
@@ -43,9 +46,27 @@ class DatabaseProvider:
         """Return an engine for corrections."""
         return self._engine("write")
 
+    def own(self) -> Engine:
+        """Return an engine for corrections that sees the files of this machine's worker alone."""
+        engine = self.writer()
+        if has_one_owner(engine):
+            return engine
+        id = own_id(engine, self._settings)
+        with self._lock:
+            if self._own is None or self._own[:2] != (engine, id):
+                self._close_own()
+                self._own = engine, id, owned_by(engine, id, "write")
+            return self._own[2]
+
+    def _close_own(self) -> None:
+        if self._own is not None:
+            self._own[2].dispose()
+        self._own = None
+
     def close(self) -> None:
         """Close the engines."""
         with self._lock:
+            self._close_own()
             for engine in self._engines.values():
                 engine.dispose()
             self._engines.clear()

@@ -102,7 +102,8 @@ class UploadDelivery:
                 return self._checked(
                     upload, Delivery(name, str(inbox), upload.bytes, _hash(path), already=True)
                 )
-        engine = self._database.reader()
+        # Only of this machine's files: another one may have an inbox at the same path.
+        engine = None if self._database.is_new else self._database.own()
         row = arrived_as(engine, inbox, [name.encode() for name in names]) if engine else None
         if row is None:
             return None

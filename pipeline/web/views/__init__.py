@@ -1,4 +1,4 @@
 """Rendering: Jinja templates, formatting, texts, charts and Markdown; with `templates/` and `static/`.
 
-Imports `classifier`, `db` and the root of `pipeline`.
+Imports `classifier`, `requests`, `db` and the root of `pipeline`.
 """

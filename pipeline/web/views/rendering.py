@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 
 from pipeline.logs import printable
 from pipeline.reasons import brief, why
+from pipeline.requests.asking import wanted
 from pipeline.web.views.decision_text import shown_of
 from pipeline.web.views.formatting import moment, moment_of, named, percent, size, stage, time_left, with_code
 from pipeline.web.views.urls import url_of
@@ -27,7 +28,9 @@ def render(request: Request, template: str, **values: Any) -> HTMLResponse:
     """
     context = request.app.state.context
     page = _environment.get_template(template)
-    given = {"request": request, "context": context, "path": request.scope["path"]}
+    # Called only where a page shows files, and once for all of them.
+    machines = cache(context.worker_names)
+    given = {"request": request, "context": context, "path": request.scope["path"], "machines": machines}
     return HTMLResponse(page.render(url=partial(url_of, request), **given, **values))
 
 
@@ -47,5 +50,6 @@ _environment = Environment(
 # File names may contain characters that change the writing direction; `shown` makes these visible.
 _environment.filters.update(percent=percent, moment=moment, size=size, shown=printable)
 _environment.filters.update(shown_of=shown_of)
+_environment.filters.update(wanted=wanted)
 _environment.filters.update(moment_of=moment_of, stage=stage, time_left=time_left)
 _environment.filters.update(named=named, why=why, brief=brief, with_code=with_code)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from db.queries.overview import History
+from db.queries.requests import Request
 from db.schema.file_names import escape
 from db.schema.records import Entry, Move
 from pipeline.reasons import why
+from pipeline.requests.asking import wanted
 from pipeline.web.views.decision_text import shown_of
 from pipeline.web.views.formatting import percent
 
@@ -34,10 +36,12 @@ class Event:
     kind: str = "worker"
 
 
-def timeline(history: History) -> list[Event]:
-    """Return the events of a file."""
+def timeline(history: History, requests: Sequence[Request] = ()) -> list[Event]:
+    """Return the events of a file; of requests those that led to no move."""
     entry, moves = history.entry, history.moves
     events = [*_arrived(entry), *map(_moved, moves)]
+    if asked := [_asked(each) for each in requests if each.is_open or each.problem is not None]:
+        events = sorted([*events, *asked], key=lambda event: event.at)
     if entry.state == "vanished":
         events.append(Event(entry.changed_at, _ended(entry, moves)))
     return events
@@ -83,6 +87,11 @@ def _moved(move: Move) -> Event:
     done = "" if move.done_at else " (in progress)"
     by = None if move.by == UNKNOWN_PERSON else move.by or None
     return Event(move.done_at or move.began_at, _text_of(move) + done, by, move.kind)
+
+
+def _asked(request: Request) -> Event:
+    end = "waiting" if request.is_open else str(request.problem)
+    return Event(request.asked_at, f"Asked {request.owner} to {wanted(request)}: {end}", request.by, "asked")
 
 
 def _text_of(move: Move) -> str:

@@ -204,8 +204,8 @@ class ClassifyStep:
         if known or same:
             # The files of a disk that was unmounted would all seem to be gone.
             self._root.check()
-        key = self._model.key(self._classifier.engine_name)
-        earlier = {sha256: look_back(rows, key, self._sorted) for sha256, rows in known.items()}
+        key, own = self._model.key(self._classifier.engine_name), self._ledger.owner
+        earlier = {sha256: look_back(rows, key, self._sorted, own) for sha256, rows in known.items()}
         rows = [*(row for found in earlier.values() for row in found.gone), *same]
         if ending := departed(rows, seen, self._sorted, self._ledger.oldest_beside):
             self._ledger.end(ending, self._now())
@@ -276,7 +276,7 @@ class ClassifyStep:
         if folder := self._model.folder_of(earlier.label):
             decision = decision._replace(outcome=folder, reason=None, detail=None)
         original = earlier.original
-        hold = self._settings.duplicates == "hold" and original and is_ordinary(original)
+        hold = self._settings.duplicates == "hold" and original and is_ordinary(original) and earlier.is_here
         if hold and decision.outcome != FAILED:
             decision = decision._replace(outcome=DUPLICATES)
         return file._replace(decision=decision._replace(duplicate_of=original.id) if original else decision)

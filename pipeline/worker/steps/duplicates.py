@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from db.ledger.ledger import Entry, Identity
 from db.schema.records import same_time
 from db.schema.tables import IMPORTED
+from db.schema.worker_tables import FIRST
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.files import moves
 from pipeline.files.links import content_path
@@ -27,30 +28,38 @@ class Earlier:
 
     `answer` is a row whose answer is reused; `original` is the first row whose file is still in its folder,
     or on its way there; `label` is the last correction; `gone` are filed rows whose file is not at its path
-    any more.
+    any more. `is_here` is False if the original is on another machine.
     """
 
     answer: Entry | None = None
     original: Entry | None = None
     label: str | None = None
     gone: tuple[Entry, ...] = ()
+    is_here: bool = True
 
 
-def look_back(entries: Sequence[Entry], key: str, sorted_: bytes) -> Earlier:
+def look_back(entries: Sequence[Entry], key: str, sorted_: bytes, own: int = FIRST) -> Earlier:
     """Sort the rows of one content, as `Ledger.same_content` returns them, by the places of their files.
 
     `key` is the current answer key; the caller has checked that `sorted_`, which has the classes' folders, is
     the folder that it was at the start. The answer of a row whose file is gone is not reused: the new file
-    may be that file, which came back.
+    may be that file, which came back. Paths are looked at of the worker `own` alone: those of others are of
+    other machines, whose files are taken to be where their rows say; they come after the files here.
     """
     kept = [entry for entry in entries if entry.reason != IMPORTED and _outcome(entry) != DUPLICATES]
-    kept.sort(key=lambda entry: (not is_ordinary(entry), entry.id))
+    kept.sort(key=lambda entry: (not is_ordinary(entry), entry.worker_id != own, entry.id))
+
+    def is_there(entry: Entry) -> bool:
+        return entry.state in ("decided", "filed") if entry.worker_id != own else is_present(entry)
+
     # Lazily, because `is_present` may have to read a file.
+    original = next(filter(is_there, kept), None)
     return Earlier(
-        answer=next((entry for entry in kept if _answers(entry, key) and is_present(entry)), None),
-        original=next(filter(is_present, kept), None),
+        answer=next((entry for entry in kept if _answers(entry, key) and is_there(entry)), None),
+        original=original,
         label=next((entry.corrected_to for entry in entries if entry.corrected_to), None),
-        gone=tuple(entry for entry in entries if is_gone(entry, sorted_)),
+        gone=tuple(entry for entry in entries if entry.worker_id == own and is_gone(entry, sorted_)),
+        is_here=original is None or original.worker_id == own,
     )
 
 

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import Engine
 
 from db.ledger.ledger import Ledger
-from db.queries import browse, name_search
+from db.queries import browse
 from db.queries.browse import Choice, Counted, Page
+from db.queries.search import name_search
 from tests.db.conftest import NOON, claim, filed, later
 
 OUTCOMES = ("cats", "dogs", "uncertain", "failed")

@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import Engine
 
 from db.ledger.ledger import Ledger
-from db.queries import browse, folder_search
+from db.queries import browse
 from db.queries.browse import Choice
-from db.queries.folder_search import WantedFolder, wanted_folder
 from db.queries.listing import ResultFilter, results
+from db.queries.search import folder_search
+from db.queries.search.folder_search import WantedFolder, wanted_folder
 from tests.db.conftest import NOON, filed, later
 
 

@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 from db.connection import sqlite
 from db.connection.engine import open_database, reading, upgrade, writing
 from db.connection.errors import DatabaseError
-from db.queries import name_search
 from db.queries.browse import Choice, page
-from db.queries.name_search import ids_by_name
+from db.queries.search import name_search
+from db.queries.search.name_search import ids_by_name
 
 ROOT = Path(__file__).parents[3]
 _COLUMNS = "id, spool_name, state, inbox, source, name, dev, ino, bytes, mtime_ns, attempts"

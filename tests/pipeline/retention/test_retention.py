@@ -162,7 +162,7 @@ def test_a_row_that_no_report_counts_yet_stays(pawsort: Installation) -> None:
 def test_rows_that_changed_since_they_were_chosen_stay(keeping: Installation) -> None:
     id = vanished(keeping)
     keeping.file(b"copy.jpg", duplicate_of=id)
-    assert retention.forget(keeping.engine, [id], LATER) == []
+    assert retention.forget(keeping.engine, 1, [id], LATER) == []
 
 
 def test_a_forgotten_original_is_not_taken_again(keeping: Installation) -> None:

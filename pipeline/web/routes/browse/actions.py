@@ -13,7 +13,7 @@ from pipeline.corrections.recorded_move import Change
 from pipeline.web.middleware.redirects import see_other
 from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.routes.browse import page
-from pipeline.web.routes.browse.many import failures, photos
+from pipeline.web.routes.browse.many import failures
 from pipeline.web.routes.browse.page import Done
 from pipeline.web.routes.filters import filters_of
 from pipeline.web.services import correct_files, recent_answers
@@ -40,7 +40,9 @@ def correct(
     answers = recent_answers.of_browser(request, context)
     if corrected:
         answers = [*answers, list(correct_files.versions(context, corrected).values())]
-    done = _done(known, changes, f"{photos(len(corrected))} recorded as {label}.", answers)
+    done = _done(
+        known, changes, correct_files.said(changes, lambda some: f"{some} recorded as {label}."), answers
+    )
     return _answer(request, context, done, answers, shown)
 
 
@@ -57,7 +59,7 @@ def undo(
     chosen = last[0] if last else file
     known = correct_files.parse_versions(chosen)
     changes = correct_files.undo(context, visitor_name(request), known) if known else []
-    said = f"The last change of {photos(len(_changed(known, changes)))} is undone."
+    said = correct_files.said(changes, lambda some: f"The last change of {some} is undone.")
     answers = recent_answers.without(recent_answers.of_cookie(request, context), chosen)
     return _answer(request, context, _done(known, changes, said, answers), answers, shown)
 

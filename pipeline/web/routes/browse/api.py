@@ -54,7 +54,10 @@ class Zipping(_Closed):
 
 
 class OneOfMany(BaseModel):
-    """What became of one file; `problem` is null if it was changed."""
+    """What became of one file; `problem` is null if it was changed or sent.
+
+    `request` is the number of the request to its `worker`, null if the file is of this machine.
+    """
 
     id: int
     kind: str
@@ -63,10 +66,12 @@ class OneOfMany(BaseModel):
     outcome: str | None
     corrected_to: str | None
     problem: str | None
+    request: int | None = None
+    worker: str | None = None
 
 
 class Many(BaseModel):
-    """What became of each file, in the order of the request, and how many were changed."""
+    """What became of each file, in the order of the request, and how many were changed or sent."""
 
     changes: list[OneOfMany]
     changed: int

@@ -12,6 +12,7 @@ from pipeline.decision import with_shown
 from pipeline.export.tables import BOM, csv_pieces
 from pipeline.thumbnails.content import content_path
 from pipeline.web.downloads.excel import Rows, excel
+from pipeline.web.downloads.of_other import original_of_other
 from pipeline.web.downloads.originals import readable, why
 from pipeline.web.downloads.sending import made, sent
 from pipeline.web.middleware.problems import Problem
@@ -96,6 +97,8 @@ def original_of(request: Request, context: AppContext, id: int) -> Response:
     if row["path"] is None:
         raise Problem(404, f"{row['name']} waits for the worker.", "Try again once it is filed.")
     name = readable(unescape(row["path"]).rpartition(b"/")[2])
+    if owner := context.owner_of(id):
+        return original_of_other(request, context, owner, row, name)
     try:
         return sent(request, context.settings, content_path(row), BINARY, name)
     except OSError as error:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.corrections.correct_undo_retry import Known
 from pipeline.corrections.recorded_move import Change
 from pipeline.decision import with_shown
 from pipeline.export.zip_stream import zipped
-from pipeline.web.downloads.photo_archive import members
+from pipeline.web.downloads.photo_archive import Elsewhere, members
 from pipeline.web.middleware.problems import Problem
 from pipeline.web.services.context import AppContext
 
@@ -79,7 +80,18 @@ def archive_of(context: AppContext, ids: Sequence[int]) -> Iterator[bytes]:
     rows = rows_of(context, ids)
     if not rows:
         raise Problem(404, "No file has one of these ids.", "Reload the page, or GET /api/results.")
-    return zipped(members(context.settings, rows))
+    return zipped(members(context.settings, rows, partial(_elsewhere, context)))
+
+
+def _elsewhere(context: AppContext, row: Row) -> Elsewhere | None:
+    owner = context.owner_of(row["id"])
+    if owner is None:
+        return None
+    return Elsewhere(
+        owner.name,
+        context.other_machines.shared.find(owner.name, row),
+        partial(context.other_machines.shared.place, owner.name),
+    )
 
 
 def listed(context: AppContext, wanted: ResultFilter, choice: Choice = EVERY) -> Iterator[dict[str, Any]]:
@@ -107,6 +119,7 @@ def wanted_of(choice: Choice) -> ResultFilter:
         folder=choice.folder,
         taken_since=choice.taken_since,
         taken_until=choice.taken_until,
+        worker=choice.worker,
     )
 
 

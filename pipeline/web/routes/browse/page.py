@@ -137,6 +137,7 @@ def _form_choices(engine: Engine | None, context: AppContext) -> dict[str, Any]:
     bins = context.cache.get("histogram", lambda: overview.histogram(engine, BINS)) if engine else []
     return {
         "inboxes": [escape(os.fsencode(inbox)) for inbox in context.settings.inboxes],
+        "workers": list(context.worker_names().values()),
         "models": [bundle.name] if bundle else [],
         "folders": context.cache.get("folders", lambda: suggestions(context.settings, "")),
         "chart": histogram(bins, "Confidence of all photos") if any(bins) else "",

@@ -33,5 +33,5 @@ def page(request: Request, context: ContextDep, id: Id) -> Response:
         entry=found.entry,
         filters=filters,
         near=neighbours(engine, choice, mark_of(found.entry)),
-        problem=problem_of(context.settings, row),
+        problem=None if context.owner_of(id) else problem_of(context.settings, row),
     )

@@ -81,7 +81,8 @@ LABELS = (
     "GET /metrics", "GET /healthz", "POST /api/inbox", "POST /api/classify", "GET /api/models/learn",
     "POST /api/corrections", "POST /api/undo", "POST /api/zip", "GET /api/export",
     "GET /api/results/{id}/original", "POST /api/models/learn",
-    "POST /api/models/versions/{number}/promote", "POST /api/models/rollback",
+    "POST /api/models/versions/{number}/promote", "POST /api/models/rollback", "GET /api/requests",
+    "GET /api/requests/{id}", "DELETE /api/requests/{id}",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Find files by a folder, of their inbox or of `sorted`, and by the date that they were taken.
+"""Find files by a folder, of their inbox or of `sorted`, by the date that they were taken, and by worker.
 
 The conditions are in a form that prevents the use of an index: most folders and ranges of dates have many
 files, and reading the newest ones finds some fast. Where few match, `ids_in_folder` and `ids_taken` look them
@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Text, func, or_, select, text, type_coerce
 
-from db.queries.name_search import RARE
+from db.queries.search.name_search import RARE
 from db.schema.file_names import escape
 from db.schema.tables import IS_BELOW, IS_FILED, IS_REMOVED, files
+from db.schema.worker_tables import workers
 
 
 class WantedFolder(NamedTuple):
@@ -31,7 +32,10 @@ class WantedFolder(NamedTuple):
 
 
 class Wanted(Protocol):
-    """What is searched; None is no condition. `taken_since` <= taken_at < `taken_until`, both naive."""
+    """What is searched; None is no condition. `taken_since` <= taken_at < `taken_until`, both naive.
+
+    `worker` is the name of the worker that has the file.
+    """
 
     @property
     def folder(self) -> WantedFolder | None: ...  # noqa: D102
@@ -39,6 +43,8 @@ class Wanted(Protocol):
     def taken_since(self) -> datetime | None: ...  # noqa: D102
     @property
     def taken_until(self) -> datetime | None: ...  # noqa: D102
+    @property
+    def worker(self) -> str | None: ...  # noqa: D102
 
 
 def wanted_folder(said: str, base: Path, inboxes: Sequence[Path], sorted_: Path) -> WantedFolder:
@@ -76,8 +82,12 @@ OF_FILES: tuple[ColumnElement[Any], ...] = (
     _INBOX.concat("/").concat(type_coerce(files.c.source, Text)),
     type_coerce(files.c.path, Text),
     type_coerce(files.c.taken_at, Text),
+    select(workers.c.name).where(workers.c.id == files.c.worker_id).scalar_subquery(),
 )
 """The columns that `conditions` takes, of the table `files`."""
+
+OF_RESULTS = ("inbox", "source_path", "path", "taken_at", "worker")
+"""Their names in the view `results`."""
 
 
 def conditions(
@@ -86,12 +96,14 @@ def conditions(
     source_path: ColumnElement[Any],
     path: ColumnElement[Any],
     taken_at: ColumnElement[Any],
+    worker: ColumnElement[Any],
 ) -> list[Any]:
-    """Return the conditions for a folder and dates, on columns that are texts."""
+    """Return the conditions for a folder, dates and a worker, on columns that are texts."""
     known = func.coalesce(taken_at, "")
     found = [] if wanted.folder is None else [in_folder(wanted.folder, inbox, source_path, path)]
     found += [] if wanted.taken_since is None else [known >= _clock(wanted.taken_since)]
     found += [] if wanted.taken_until is None else [known > "", known < _clock(wanted.taken_until)]
+    found += [] if wanted.worker is None else [worker == wanted.worker]
     return found
 
 

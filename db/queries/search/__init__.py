@@ -1,0 +1,4 @@
+"""Conditions of searches that both `listing` and `browse` have: by folder, by name, by worker.
+
+Imports `connection` and `schema`.
+"""

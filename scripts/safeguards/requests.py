@@ -1,0 +1,95 @@
+"""Safeguards: requests to other machines, and their files on the pages."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+_DONE = "pipeline/requests/test_carry_out.py::"
+_PICTURES = "pipeline/web/elsewhere/test_pictures.py::"
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "files of another machine are not changed here", "pipeline/requests/asking.py",
+        "        theirs = [file for file in files if file.id in others]\n",
+        "        theirs, mine = [], list(files)\n        done = dict(zip(mine, here(mine), strict=True))\n",
+        (), (_DONE + "test_a_correction_is_sent_and_carried_out_by_the_owner",),
+    ),
+    of(
+        "a request that a killed worker carried out", "pipeline/requests/carry_out.py",
+        "        if self._is_done(request):\n",
+        "        if False:\n",
+        (), (_DONE + "test_a_request_that_a_killed_worker_carried_out_is_recognised",),
+    ),
+    of(
+        "a request is held while it is carried out", "db/ledger/requests.py",
+        "connection.execute(oldest.with_for_update(skip_locked=True))",
+        "connection.execute(oldest)",
+        (), (_DONE + "test_a_request_that_is_being_carried_out_cannot_be_taken_back",),
+    ),
+    of(
+        "the version that a person saw of another machine's file", "db/ledger/requests.py",
+        "    if version != wish.version:\n",
+        "    if False:\n",
+        (), (_DONE + "test_a_row_that_changed_meanwhile_is_a_problem",),
+    ),
+    of(
+        "one open request of a file", "db/ledger/requests.py",
+        "    if taken:\n",
+        "    if False:\n",
+        (), (_DONE + "test_a_file_has_one_open_request",),
+    ),
+    of(
+        "a photo with an open request is not asked about again", "db/queries/requests.py",
+        "    return (~exists().where(",
+        "    return () and (~exists().where(",
+        (), (_DONE + "test_the_photo_leaves_the_queues_while_its_request_is_open",),
+    ),
+    of(
+        "requests do not wait for a command", "pipeline/requests/carry_out.py",
+        "            with moves_lock(self._settings, 0.0):\n                pass",
+        "            if True:\n                pass",
+        (), (_DONE + "test_a_command_that_moves_files_delays_no_step",),
+    ),
+    of(
+        "many requests do not stop the worker", "pipeline/requests/carry_out.py",
+        "            if self._clock() >= until:\n",
+        "            if False:\n",
+        (), (_DONE + "test_many_requests_let_the_worker_take_steps_between",),
+    ),
+    of(
+        "a file in a shared folder is that of the row", "pipeline/web/elsewhere/shared_folders.py",
+        " and self._digest(content, file) == row[\"sha256\"]:\n",
+        ":\n",
+        (106,), (_PICTURES + "test_another_file_at_the_path_of_a_row_is_never_shown",),
+    ),
+    of(
+        "a shared file that changed is checked again", "pipeline/web/elsewhere/shared_folders.py",
+        "status.st_size, status.st_mtime_ns, status.st_ctime_ns)\n",
+        "0, 0, 0)\n",
+        (), (_PICTURES + "test_a_shared_file_that_changes_is_checked_again",),
+    ),
+    of(
+        "only pictures from another machine's pages", "pipeline/web/elsewhere/owners_pages.py",
+        "            if kind not in _KINDS:\n",
+        "            if False:\n",
+        (110,), (_PICTURES + "test_no_redirect_is_followed_and_no_other_content_shown",),
+    ),
+    of(
+        "a picture of another machine has a limit", "pipeline/web/elsewhere/owners_pages.py",
+        "                if len(data) > MOST_BYTES or",
+        "                if",
+        (), (_PICTURES + "test_a_picture_that_is_too_large_is_not_kept",),
+    ),
+    of(
+        "pages that hang are left alone", "pipeline/web/elsewhere/owners_pages.py",
+        "        if self._clock() < self._paused.get(owner.address, 0.0):\n",
+        "        if False:\n",
+        (), (_PICTURES + "test_pages_that_hang_or_are_away_are_left_alone_for_a_while",),
+    ),
+    of(
+        "a machine that is asked for a picture asks no other", "pipeline/web/routes/thumbnails.py",
+        "    if owner is not None and OWN_ONLY in request.headers:\n",
+        "    if False:\n",
+        (), (_PICTURES + "test_a_machine_that_is_asked_asks_no_other",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,161 @@
+"""Safeguards: many workers on one PostgreSQL."""
+
+from __future__ import annotations
+
+from scripts.safeguards.safeguard import Safeguard, of
+
+_KILLED = (
+    "pipeline/many_workers/test_killed_in_turn.py::test_each_file_has_one_row_and_no_worker_touches_anothers"
+)
+_ONE = "pipeline/many_workers/test_one_after_the_other.py"
+_COMMANDS = "pipeline/many_workers/test_commands.py::test_a_command_changes_what_its_machine_has"
+_LISTED = "pipeline/many_workers/test_workers_command.py"
+
+SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "a worker recovers its own rows alone",
+        "pipeline/service/service.py",
+        "settings, bundle, own, model,",
+        "settings, bundle, engine, model,",
+        (),
+        (_KILLED,),
+    ),
+    of(
+        "the follower has its own rows alone",
+        "pipeline/service/service.py",
+        "Follower(own, settings",
+        "Follower(engine, settings",
+        (),
+        (_KILLED,),
+    ),
+    of(
+        "a new machine is no bare mount of the others",
+        "pipeline/service/service.py",
+        "refuse_bare_mount(settings, bundle, own)",
+        "refuse_bare_mount(settings, bundle, engine)",
+        (),
+        (_KILLED,),
+    ),
+    of(
+        "cut-off moves are finished by their worker alone",
+        "pipeline/service/service.py",
+        "finish_moves(own, settings)",
+        "finish_moves(engine, settings)",
+        (),
+        (_KILLED,),
+    ),
+    of(
+        "doctor of one machine",
+        "pipeline/cli/doctor_command.py",
+        '        with own_files(settings, "read") as (own, _):\n',
+        '        with own_files(settings, "read") as (_, own):\n',
+        (),
+        (_COMMANDS,),
+    ),
+    of(
+        "a repair of one machine",
+        "pipeline/cli/doctor_command.py",
+        "repair.repair(own, settings",
+        "repair.repair(engine, settings",
+        (),
+        (_COMMANDS,),
+    ),
+    of(
+        "an undo of one machine",
+        "pipeline/cli/correction_commands.py",
+        "        done = here(own, named.mine, name)",
+        "        done = here(everyone, named.mine, name)",
+        (),
+        (_COMMANDS,),
+    ),
+    of(
+        "failed files of one machine",
+        "pipeline/cli/upkeep_commands.py",
+        "Keeper(own, settings, everyone=everyone)",
+        "Keeper(everyone, settings, everyone=everyone)",
+        (),
+        (_COMMANDS,),
+    ),
+    of(
+        "rows of one machine are forgotten",
+        "db/ledger/retention.py",
+        "        files.c.worker_id == worker, files.c.state.in_",
+        "        files.c.state.in_",
+        (),
+        (f"{_ONE}::test_a_row_of_which_another_machine_has_a_copy_is_kept",),
+    ),
+    of(
+        "a first copy elsewhere keeps its row",
+        "pipeline/retention/keeper.py",
+        "        self._everyone = everyone or engine\n",
+        "        self._everyone = engine\n",
+        (),
+        (f"{_ONE}::test_a_row_of_which_another_machine_has_a_copy_is_kept",),
+    ),
+    of(
+        "paths of another machine say nothing",
+        "pipeline/worker/steps/duplicates.py",
+        "if entry.worker_id == own and is_gone(entry, sorted_)",
+        "if is_gone(entry, sorted_)",
+        (),
+        (f"{_ONE}::test_a_file_that_is_gone_from_another_machine_ends_no_row",),
+    ),
+    of(
+        "a copy is held beside a first one here alone",
+        "pipeline/worker/steps/classify.py",
+        " and earlier.is_here",
+        "",
+        (),
+        (f"{_ONE}::test_copies_are_held_back_only_beside_a_first_one_here",),
+    ),
+    of(
+        "copies are looked for on all machines",
+        "pipeline/service/service.py",
+        " everyone=engine,",
+        "",
+        (),
+        (_KILLED,),
+    ),
+    of(
+        "a command of a worker that never started",
+        "pipeline/cli/options.py",
+        "        if not own_id(everyone, settings):\n",
+        "        if False:\n",
+        (),
+        (f"{_LISTED}::test_a_new_machine_takes_the_place_of_one_that_is_lost",),
+    ),
+    of(
+        "a worker that runs is not replaced",
+        "pipeline/worker/identity.py",
+        ", reserved(its, own_mode(0o644)):\n        if mine is None",
+        ":\n        if mine is None",
+        (),
+        (f"{_LISTED}::test_a_worker_that_runs_is_not_replaced",),
+    ),
+    of(
+        "a worker with files takes no other place",
+        "db/ledger/workers.py",
+        "mine is not None and _has_no_files(connection, mine.id)",
+        "mine is not None",
+        (),
+        (f"{_LISTED}::test_only_a_worker_without_files_takes_the_place_of_another",),
+    ),
+    of(
+        "a group in one share",
+        "pipeline/companions/shares.py",
+        'folder + b"/" + group(name)',
+        'folder + b"/" + name',
+        (),
+        ("pipeline/worker/test_divided_inbox.py::test_each_file_is_taken_by_one_and_groups_stay_together",),
+    ),
+    of(
+        "one worker for each share",
+        "pipeline/worker/locks.py",
+        "_locked_place(real, fcntl.LOCK_EX, share)",
+        "_locked_place(real, fcntl.LOCK_SH, share)",
+        (),
+        (
+            "pipeline/worker/test_divided_inbox.py::test_two_shares_are_locked_at_once_and_neither_twice_nor_beside_the_whole",
+        ),
+    ),
+)
