@@ -19,7 +19,7 @@ _TAKEN = (
     "same paths, `pawsort workers --take-over {name}` gives this one its files"
 )
 
-_KNOWN = ("name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat")
+_KNOWN = ("name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat", "silence_said_at")
 
 
 def register(engine: Engine, name: str, token: str, *, take_over: bool = False) -> int:
