@@ -61,9 +61,12 @@ def started(engine: Engine, id: int, name: str, token: str, at: datetime) -> Non
         connection.execute(update(workers).where(workers.c.id == id).values(values))
 
 
-def beat(engine: Engine, id: int, heartbeat: Mapping[str, Any], address: str | None) -> None:
-    """Record a sign of life of a worker on a server, with its heartbeat and the address of its pages."""
-    values = {"beat_at": func.now(), "heartbeat": dict(heartbeat), "address": address}
+def beat(engine: Engine, id: int, at: datetime, heartbeat: Mapping[str, Any], address: str | None) -> None:
+    """Record a sign of life of a worker, with its heartbeat and the address of its pages.
+
+    `at` counts on SQLite alone, where no worker gives signs of life in the database.
+    """
+    values = {"beat_at": _now(engine, at), "heartbeat": dict(heartbeat), "address": address}
     with writing(engine) as connection:
         connection.execute(update(workers).where(workers.c.id == id).values(values))
 
