@@ -71,6 +71,7 @@ MORE = (
     Step("restore HOME/backup.zip --into HOME/restored", "restored the sqlite database"),
     Step("relocate HOME/before HOME/sorted", "nothing to do"),
     Step("keep", "would be deleted: 0 reports"),
+    Step("workers", "beat_at"),
     Step("rollback", "nothing to roll back", 2),
     Step("train HOME", "Missing option", 2),
     Step("evaluate cats_dogs", "Missing argument", 2),

@@ -22,6 +22,9 @@ _TIMEOUTS = {
     "tcp_user_timeout": 30_000,
 }  # fmt: skip
 
+# Else the server keeps the session of a machine that lost its power, and the lock of its worker, for hours.
+_KEEP_ALIVE = "tcp_keepalives_idle=20", "tcp_keepalives_interval=5", "tcp_keepalives_count=4"
+
 CHECK_SECONDS = 1.0
 """How often a worker asks whether its lock still holds."""
 
@@ -50,7 +53,7 @@ def make_engine(address: URL, read_only: bool, busy_seconds: float, worker: int 
     With a `worker`, they see and make rows of its files alone: a statement that does not ask whose a file is
     cannot touch that of another machine. The view `results` and all other tables are the same for everyone.
     """
-    options = [f"lock_timeout={int(busy_seconds * 1000)}", "timezone=UTC"]
+    options = [f"lock_timeout={int(busy_seconds * 1000)}", "timezone=UTC", *_KEEP_ALIVE]
     if read_only:
         options.append("default_transaction_read_only=on")
     settings = " ".join(f"-c {option}" for option in options)

@@ -29,6 +29,7 @@ from db.schema.base import index
 from db.schema.columns import ROW_ID, ExactInt, Folder, Name, UtcTime, Words
 from db.schema.file_names import RawName
 from db.schema.keywords import IS_KEYWORD_DUE
+from db.schema.worker_tables import FIRST
 
 State = Literal["claimed", "decoding", "decided", "filed", "vanished", "undone", "removed", "noted"]
 MoveKind = Literal["correct", "undo", "follow", "remove", "return", "edit"]
@@ -165,6 +166,8 @@ class FileRow(Base):
         index("ix_files_reviewed_at", "reviewed_at", where="reviewed_at IS NOT NULL"),
         index("ix_files_given_up", "changed_at", where=IS_GIVEN_UP),
         index("ix_files_keyword_due", "id", where=IS_KEYWORD_DUE),
+        # Not of the first worker, which is the only one nearly everywhere.
+        index("ix_files_worker", "worker_id", "id", where=f"worker_id <> {FIRST}"),
         index("ix_files_duplicate_of", "duplicate_of", where="duplicate_of IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )

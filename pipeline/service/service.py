@@ -30,7 +30,7 @@ from pipeline.service.worker_run import WorkerRun
 from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import counters
-from pipeline.worker.identity import own_id, this_worker
+from pipeline.worker.identity import PATIENCE_SECONDS, RESTART_SECONDS, own_id, this_worker
 from pipeline.worker.locks import worker_lock
 from pipeline.worker.loop import Worker
 from pipeline.worker.startup import (
@@ -75,7 +75,8 @@ def run(
         bundle = first[1] if first else load_bundle(settings)
         engine = open_when_possible(settings, watchdog, once)
         stack.callback(engine.dispose)
-        own = stack.enter_context(this_worker(engine, settings))
+        patience = RESTART_SECONDS if watchdog.has_manager else PATIENCE_SECONDS
+        own = stack.enter_context(this_worker(engine, settings, patience))
         refuse_unfollowed(own, settings)
         refuse_bare_mount(settings, bundle, own)
         measure_own_threshold(engine, settings, bundle, datetime.now(UTC))
@@ -99,7 +100,7 @@ def run(
             settings, bundle, own, model, everyone=engine, change_model=change, on_filed=on_filed,
             counters=counted,
         )  # fmt: skip
-        learning = Learning.of(settings, switch.family if switch else None, engine, () if once else learn)
+        learning = Learning.of(settings, switch.family if switch else None, own, () if once else learn)
         housekeeping = Housekeeping.of(settings, own, config, shared, engine)
         requests = RequestStep(own, engine, own_id(engine, settings), settings, lambda: worker.bundle.folders)
         beside_it = learning, alerts, follower, housekeeping, watchdog, requests, shared

@@ -10,15 +10,16 @@ import json
 import logging
 import secrets
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Engine
 
-from db.connection.engine import DatabaseError, Mode, owned_by, reserved
+from db.connection.engine import DatabaseError, DatabaseReserved, Mode, owned_by, reserved
 from db.ledger import workers as ledger
 from db.queries.workers import all_workers
 from db.schema.worker_tables import FIRST
@@ -31,6 +32,14 @@ from pipeline.settings.config import Settings
 log = logging.getLogger(__name__)
 
 FILE_NAME = "worker.json"
+
+PATIENCE_SECONDS = 0.5
+"""As long as the kernel takes to end the connections of a process that was killed."""
+
+RESTART_SECONDS = 60.0
+"""As long as a server takes to notice that a machine has lost its power."""
+
+_PAUSE_SECONDS = 0.1
 
 
 class Identity(NamedTuple):
@@ -72,15 +81,16 @@ def remembered(state: Path) -> Identity | None:
 
 
 @contextmanager
-def this_worker(engine: Engine, settings: Settings) -> Iterator[Engine]:
+def this_worker(engine: Engine, settings: Settings, patience: float = PATIENCE_SECONDS) -> Iterator[Engine]:
     """Be the worker of these settings until the block ends; open what it owns.
 
-    Raises DatabaseReserved if it runs already or its name is another's, DatabaseError, SettingsError,
+    Waits up to `patience` seconds until the server has noticed the end of the one before. Raises
+    DatabaseReserved if it runs already or its name is another's, DatabaseError, SettingsError,
     OSError.
     """
     name, token = identity(settings)
     id = ledger.register(engine, name, token)
-    with _opened(engine, id, "worker") as own, reserved(own, own_mode(0o644)):
+    with _opened(engine, id, "worker") as own, _reserved(own, patience):
         ledger.started(engine, id, name, token, datetime.now(UTC))
         yield own
         try:
@@ -134,6 +144,21 @@ def own_id(engine: Engine, settings: Settings) -> int:
     if not workers:
         return FIRST
     return next((worker.id for worker in workers if known and worker.token == known.token), 0)
+
+
+@contextmanager
+def _reserved(own: Engine, patience: float) -> Iterator[None]:
+    until = time.monotonic() + patience
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(reserved(own, own_mode(0o644)))
+                break
+            except DatabaseReserved:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
+        yield
 
 
 @contextmanager

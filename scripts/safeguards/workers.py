@@ -93,14 +93,6 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (f"{_ONE}::test_a_row_of_which_another_machine_has_a_copy_is_kept",),
     ),
     of(
-        "paths of another machine say nothing",
-        "pipeline/worker/steps/duplicates.py",
-        "if entry.worker_id == own and is_gone(entry, sorted_)",
-        "if is_gone(entry, sorted_)",
-        (),
-        (f"{_ONE}::test_a_file_that_is_gone_from_another_machine_ends_no_row",),
-    ),
-    of(
         "a copy is held beside a first one here alone",
         "pipeline/worker/steps/classify.py",
         " and earlier.is_here",
@@ -123,6 +115,16 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "        if False:\n",
         (),
         (f"{_LISTED}::test_a_new_machine_takes_the_place_of_one_that_is_lost",),
+    ),
+    of(
+        "a start waits for the end of the one before",
+        "pipeline/worker/identity.py",
+        "                if time.monotonic() >= until:\n",
+        "                if True:\n",
+        (),
+        (
+            "pipeline/many_workers/test_identity.py::test_it_waits_until_the_server_has_noticed_the_end_of_the_one_before",
+        ),
     ),
     of(
         "a worker that runs is not replaced",

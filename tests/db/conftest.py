@@ -73,16 +73,22 @@ def postgres_made(postgres: str) -> str:
     return url
 
 
+def emptied(url: str) -> Engine:
+    """Open a PostgreSQL database as it was when it was made."""
+    engine = open_database(url)
+    with writing(engine) as connection:
+        filled = "files, moves, reports, requests, spot_checks, backfill_loads, workers"
+        connection.exec_driver_sql(f"TRUNCATE {filled} RESTART IDENTITY")
+        connection.exec_driver_sql("INSERT INTO workers (name) VALUES (NULL)")
+    return engine
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "sqlite":
         engine = open_database(f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_made'), tmp_path)}")
     else:
-        engine = open_database(request.getfixturevalue("postgres_made"))
-        with writing(engine) as connection:
-            filled = "files, moves, reports, requests, spot_checks, backfill_loads, workers"
-            connection.exec_driver_sql(f"TRUNCATE {filled} RESTART IDENTITY")
-            connection.exec_driver_sql("INSERT INTO workers (name) VALUES (NULL)")
+        engine = emptied(request.getfixturevalue("postgres_made"))
     yield engine
     engine.dispose()
 

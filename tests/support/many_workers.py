@@ -2,12 +2,12 @@
 
     python -m tests.support.many_workers [--photos 500] [--kills 12] [--seed 1]
 
-Each machine is a folder below which all has the same relative path. People correct and undo on each
-meanwhile, the server crashes twice, and one more machine joins. A worker that never runs has a copy of each
-row that the others had at a kill: the same absolute paths, device, inode, name in the spool, state and
-unfinished move. None of these rows may change. At the end the oracle counts on each machine: each photo
-once, each with one row; and `doctor` must find nothing. Exits with 1 if anything is wrong. The classifier is
-a stub.
+Each machine is a folder below which all has the same relative path. People correct, undo and retry on each
+meanwhile, the server crashes twice, and one more machine joins. The first three also divide an inbox, whose
+photos have sidecars. A worker that never runs has a copy of each row that the others had at a kill: the same
+absolute paths, device, inode, name in the spool, state and unfinished move. None of these rows may change.
+At the end the oracle counts on each machine: each photo once, each with one row; and `doctor` must find
+nothing. Exits with 1 if anything is wrong. The classifier is a stub.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from db.connection.engine import open_database, upgrade
 from db.ledger import workers as ledger
 from db.queries.overview import move_counts
 from db.queries.workers import all_workers, running_workers
+from pipeline.companions.shares import share_of
 from pipeline.corrections import correct_undo_retry
 from pipeline.doctor.check import examine
 from pipeline.errors import DatabaseError, LockError, translated
@@ -45,6 +46,7 @@ NAMES = ("ann", "bob", "carl", "dora")
 GHOST = "ghost"
 LABELS = (b"<cat>", b"<dog>", b"<truncated>")
 DELAY = 0.01
+SHARES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,13 @@ class Machine(ForkedInstallation):
     """The worker of one machine."""
 
     def __init__(self, folder: Path, server: ForkServer, url: str, name: str) -> None:
-        super().__init__(folder / name / "pets", server, f"{QUICK}database: {url}\nworker: {name}\n")
+        own = QUICK
+        if name in NAMES[:SHARES]:
+            share = f"{{path: ../../shared, share: {NAMES.index(name) + 1}/{SHARES}}}"
+            own = own.replace("scans", share)
+        super().__init__(folder / name / "pets", server, f"{own}database: {url}\nworker: {name}\n")
         self.name = name
+        self.photos = 0
         self._everyone = create_engine(url, poolclass=NullPool)
         self.worker: ForkedWorker | None = None
         self.people: ForkedWorker | None = None
@@ -80,6 +87,16 @@ class Machine(ForkedInstallation):
         """Start the worker, once the server has noticed the end of the one before."""
         wait(lambda: not self.is_running, f"the end of the lock of {self.name}")
         self.worker = self.start(delay=DELAY)
+
+    def drop(self, name: str | bytes, data: bytes, inbox: int = 0) -> bytes:
+        """Put a new photo into an inbox; return its path."""
+        self.photos += 1
+        return super().drop(name, data, inbox)
+
+    def takes(self, name: str) -> bool:
+        """Return whether a file of this name in the divided inbox is in the share of this machine."""
+        share = share_of(self.settings, self.settings.inboxes[1])
+        return share is not None and share.has(name.encode())
 
     def let_people_in(self, seed: int) -> None:
         """Let people correct, undo and retry its photos at random, once there are any."""
@@ -118,7 +135,7 @@ class Machine(ForkedInstallation):
         if self.worker.state in "XZ":
             assert self.worker.wait() in (DatabaseError.exit_code, LockError.exit_code), self.log[-3000:]
             self.begin()
-        return len(self.rows("id", "state IN ('filed', 'undone')")) >= len(self.injected)
+        return len(self.rows("id", "state IN ('filed', 'undone')")) >= self.photos
 
     def let_people_go(self) -> None:
         """End what people do, and finish the move that they were at."""
@@ -278,7 +295,15 @@ class ManyWorkers:
         is_copy = number % 10 == 9
         content = b"%d" % (number // 20 if is_copy else number + 1_000_000)
         label = LABELS[0] if is_copy else self._chance.choice(LABELS)
-        machine.drop(f"{len(machine.injected)}.jpg", content + label)
+        if number % 5:
+            machine.drop(f"{machine.photos}.jpg", content + label)
+            return
+        name = f"shared {number}.jpg"
+        [machine] = [each for each in self.machines if each.takes(name)]
+        sidecar = b"%d's sidecar" % number
+        (machine.settings.inboxes[1] / f"{name}.xmp").write_bytes(sidecar)
+        machine.drop(name, content + label, 1)
+        machine.injected.append(sidecar)
 
     def _kill(self, machine: Machine, ghost: Ghost) -> None:
         machine.kill()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from db.connection.engine import open_database, reading
+from pipeline.companions.shares import share_of
 from pipeline.settings.config import Settings
 from pipeline.worker.identity import own_rows
 
@@ -107,13 +108,22 @@ def originals_left(settings: Settings) -> list[bytes]:
     return [path for row in rows for path in (unescape(row[1]), *beside(*row)) if os.path.lexists(path)]
 
 
+def _arrived(settings: Settings, inbox: Path) -> list[bytes]:
+    """Return the files in an inbox, of one that is divided those of the share."""
+    share, root = share_of(settings, inbox), os.fsencode(inbox)
+    return [path for path in files_below(inbox) if not share or share.has(os.path.relpath(path, root))]
+
+
 def counted(settings: Settings, expected: Counter[str], *, idle: bool = True) -> None:
     """Check what `conserved` checks, of contents given by their SHA-256."""
     stay = [inbox for inbox in settings.inboxes if settings.action_of(inbox) != "move"]
-    places = (*(inbox for inbox in settings.inboxes if inbox not in stay), settings.spool, settings.sorted)
+    arrived = [path for inbox in settings.inboxes if inbox not in stay for path in _arrived(settings, inbox)]
     links = links_below(settings.spool, settings.sorted)
     left = originals_left(settings)
-    found = Counter(digest(read(path)) for path in (*files_below(*places), *links, *left))
+    found = Counter(
+        digest(read(path))
+        for path in (*arrived, *files_below(settings.spool, settings.sorted), *links, *left)
+    )
     assert found == expected, f"lost {expected - found}, doubled {found - expected}"
     originals = Counter(digest(read(path)) for path in files_below(*stay))
     assert originals <= expected, f"not as they were: {originals - expected}"

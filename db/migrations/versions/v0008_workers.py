@@ -40,6 +40,10 @@ def upgrade() -> None:
     # A constant default is recorded in the schema alone: no row is written, however many there are. There is
     # no foreign key, which SQLite adds to no column with a default; a worker's row is never deleted.
     op.add_column("files", sa.Column("worker_id", sa.Integer, nullable=False, server_default=sa.text("1")))
+    others = sa.text("worker_id <> 1")
+    op.create_index(
+        "ix_files_worker", "files", ["worker_id", "id"], sqlite_where=others, postgresql_where=others
+    )
     _allow_noted()
     op.execute(_RESULTS)
 

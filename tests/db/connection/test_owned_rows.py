@@ -68,6 +68,17 @@ def test_a_session_that_only_reads_sees_its_own_rows(two: tuple[Engine, Engine],
     reader.dispose()
 
 
+def test_the_server_soon_notices_a_machine_that_is_gone(two: tuple[Engine, Engine]) -> None:
+    """Its lock would keep it from starting again."""
+    for engine in two:
+        with reading(engine) as connection:
+            shown = [
+                connection.exec_driver_sql(f"SHOW tcp_keepalives_{name}").scalar()
+                for name in ("idle", "interval", "count")
+            ]
+        assert shown == ["20", "5", "4"]
+
+
 def test_two_workers_hold_their_locks_at_once_and_one_of_them_not_twice(
     two: tuple[Engine, Engine], server: Engine
 ) -> None:
@@ -94,5 +105,6 @@ def test_the_first_worker_gets_the_rows_of_before_and_a_name_stays_its_owners(se
 def test_a_worker_that_has_files_takes_over_no_others(server: Engine) -> None:
     workers.register(server, "ann", "a" * 32)
     workers.register(server, "bob", "b" * 32)
+    filed(Ledger(server, SPOOL))  # of the first
     with pytest.raises(DatabaseReserved):
         workers.register(server, "bob", "a" * 32, take_over=True)

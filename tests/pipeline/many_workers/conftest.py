@@ -17,7 +17,7 @@ from pipeline.doctor.check import examine
 from pipeline.worker.identity import identity
 from pipeline.worker.loop import Worker
 from pipeline.worker.startup import prepare_folders
-from tests.db.conftest import postgres, postgres_made, postgres_url  # noqa: F401 - fixtures
+from tests.db.conftest import emptied, postgres, postgres_made, postgres_url  # noqa: F401 - fixtures
 from tests.pipeline.cli.conftest import run  # noqa: F401 - a fixture
 from tests.support.installation import QUICK, Installation
 from tests.support.oracle import conserved
@@ -66,8 +66,9 @@ class Machine(Installation):
 
 
 @pytest.fixture
-def ann(tmp_path: Path, postgres_url: str) -> Iterator[Machine]:  # noqa: F811 - the fixture
-    machine = Machine(tmp_path, postgres_url, "ann")
+def ann(tmp_path: Path, postgres_made: str) -> Iterator[Machine]:  # noqa: F811 - the fixture
+    emptied(postgres_made).dispose()
+    machine = Machine(tmp_path, postgres_made, "ann")
     yield machine
     machine.close()
 

@@ -54,23 +54,36 @@ def everything(machine: Machine) -> tuple[Any, ...]:
 def test_a_command_changes_what_its_machine_has(
     both: tuple[Machine, Machine], run: Run, words: tuple[str, ...]
 ) -> None:
-    ann, bob = both
-    ann.config.write_text(ann.config.read_text() + "keep: {rows_days: 1, failed_days: 1}\n")
-    record_report(ann.everyone, datetime(2027, 1, 1).date(), datetime.now(UTC) + timedelta(days=1), 0)
-    with ann.everyone.begin() as connection:  # to be old enough
+    first, second = both
+    second.config.write_text(second.config.read_text() + "keep: {rows_days: 1, failed_days: 1}\n")
+    record_report(second.everyone, datetime(2027, 1, 1).date(), datetime.now(UTC) + timedelta(days=1), 0)
+    with second.everyone.begin() as connection:  # to be old enough
         connection.execute(text("UPDATE files SET filed_at = '2026-01-01', changed_at = '2026-01-01'"))
-    (bob.settings.sorted / "cats" / "a.jpg").rename(bob.folder / "away.jpg")  # `doctor` would find that
-    before = everything(bob)
-    done = run(*words, "--config", str(ann.config))
+    (first.settings.sorted / "cats" / "a.jpg").rename(first.folder / "away.jpg")  # `doctor` would find that
+    before = everything(first)
+    done = run(*words, "--config", str(second.config))
     assert done.code == 0, (done.out, done.err)
-    assert everything(bob) == before
-    assert str(bob.folder) not in done.out
+    assert everything(first) == before
+    assert str(first.folder) not in done.out
     if words[0] not in ("doctor", "check"):
-        assert [row[2:5] for row in ann.rows("id, name, state, outcome, corrected_to")] != [
+        assert [row[2:5] for row in second.rows("id, name, state, outcome, corrected_to")] != [
             ("removed", "cats", None),
             ("filed", "cats", None),
             ("filed", "failed", None),
         ]
+
+
+def test_a_photo_that_is_recorded_where_it_lies_is_its_machines(
+    both: tuple[Machine, Machine], run: Run
+) -> None:
+    ann, bob = both
+    (ann.settings.sorted / "cats" / "new.jpg").write_bytes(b"new")
+    (ann.settings.spool / "stray").write_bytes(b"stray")
+    before = everything(bob)
+    assert run("doctor", "--repair", "--config", str(ann.config)).code == 0
+    assert ann.rows("name, reason", "reason = 'imported'") == [("new.jpg", "imported")]
+    assert ann.rows("name, state", "name = 'stray'") == [("stray", "claimed")]
+    assert everything(bob) == before
 
 
 def test_relocate_follows_the_folders_of_its_machine(both: tuple[Machine, Machine], run: Run) -> None:

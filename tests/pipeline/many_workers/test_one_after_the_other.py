@@ -116,8 +116,8 @@ def test_doctor_and_the_bare_mount_look_at_this_machine_alone(ann: Machine, bob:
 def test_a_row_of_which_another_machine_has_a_copy_is_kept(ann: Machine, bob: Machine) -> None:
     first = ann.file(b"a.jpg", b"same")
     other = ann.file(b"c.jpg", b"other")
-    ann.file(b"newest.jpg", b"newest")
     gone = bob.file(b"z.jpg", b"of bob")
+    ann.file(b"newest.jpg", b"newest")
     bob.file(b"b.jpg", b"same", duplicate_of=first)
     with bob.everyone.begin() as connection:
         connection.execute(

@@ -64,6 +64,7 @@ def test_a_new_machine_takes_the_place_of_one_that_is_lost(ann: Machine, new: Pa
     assert run("doctor", "--config", str(ann.config)).code == DatabaseError.exit_code
 
 
+@pytest.mark.fault(76)
 def test_a_worker_that_runs_is_not_replaced(ann: Machine, new: Path, run: Run) -> None:
     with reserved(ann.engine):
         done = run("workers", "--take-over", "ann", "--config", str(new))

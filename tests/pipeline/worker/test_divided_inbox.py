@@ -61,6 +61,7 @@ def test_what_an_undo_puts_back_is_left_alone_by_the_other(two: list[Installatio
     assert len(two[1].rows("id", "state = 'filed'")) == 8 - len(two[0].rows())
 
 
+@pytest.mark.fault(76)
 def test_two_shares_are_locked_at_once_and_neither_twice_nor_beside_the_whole(
     two: list[Installation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
