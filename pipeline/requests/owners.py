@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 
 from db.queries import requests
-from db.queries.workers import KnownWorker, all_workers
+from db.queries.workers import SILENT_SECONDS, KnownWorker, all_workers
 
-SILENT = timedelta(seconds=60)
+SILENT = timedelta(seconds=SILENT_SECONDS)
 """A worker whose last sign of life is older is called silent."""
 
 UNNAMED = "the worker of this database, which has not started yet"
