@@ -19,7 +19,7 @@ _TAKEN = (
     "same paths, `pawsort workers --take-over {name}` gives this one its files"
 )
 
-_KNOWN = ("name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat")
+_KNOWN = ("name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat", "silence_said_at")
 
 
 def register(engine: Engine, name: str, token: str, *, take_over: bool = False) -> int:
@@ -61,12 +61,9 @@ def started(engine: Engine, id: int, name: str, token: str, at: datetime) -> Non
         connection.execute(update(workers).where(workers.c.id == id).values(values))
 
 
-def beat(engine: Engine, id: int, at: datetime, heartbeat: Mapping[str, Any], address: str | None) -> None:
-    """Record a sign of life of a worker, with its heartbeat and the address of its pages.
-
-    `at` counts on SQLite alone, where no worker gives signs of life in the database.
-    """
-    values = {"beat_at": _now(engine, at), "heartbeat": dict(heartbeat), "address": address}
+def beat(engine: Engine, id: int, heartbeat: Mapping[str, Any], address: str | None) -> None:
+    """Record a sign of life of a worker on a server, with its heartbeat and the address of its pages."""
+    values = {"beat_at": func.now(), "heartbeat": dict(heartbeat), "address": address}
     with writing(engine) as connection:
         connection.execute(update(workers).where(workers.c.id == id).values(values))
 

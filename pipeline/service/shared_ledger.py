@@ -115,7 +115,7 @@ class SharedLedger:
     def _write(self) -> None:
         beat = self._beat
         if beat is not None and (beat is not self._written or self._is_starting):
-            workers.beat(self._engine, self._worker, beat.at, beat.as_dict(), self._address)
+            workers.beat(self._engine, self._worker, beat.as_dict(), self._address)
             self._written = beat
 
     @property

@@ -93,14 +93,10 @@ def this_worker(engine: Engine, settings: Settings, patience: float = PATIENCE_S
     with _opened(engine, id, "worker") as own, _reserved(own, patience):
         ledger.started(engine, id, name, token, datetime.now(UTC))
         yield own
-        _stopped(engine, id)
-
-
-def _stopped(engine: Engine, id: int) -> None:
-    try:
-        ledger.stopped(engine, id, datetime.now(UTC))
-    except DatabaseError as error:  # all photos are where their rows say: that it stops is no failure
-        log.warning("others will take this worker for silent, since its end was not recorded: %s", error)
+        try:
+            ledger.stopped(engine, id, datetime.now(UTC))
+        except DatabaseError as error:  # the worker has ended well all the same
+            log.warning("others will take it for silent, since its end is not recorded: %s", error)
 
 
 def take_over(engine: Engine, settings: Settings, name: str) -> None:

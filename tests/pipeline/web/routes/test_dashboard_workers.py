@@ -32,7 +32,7 @@ def shared(postgres: str, pawsort: Installation) -> Iterator[tuple[Engine, Insta
         for name, address in (("ann", None), ("bob", "http://bob.example:8420"), ("carl", None)):
             id = workers.register(engine, name, name) if name != "ann" else 1
             waiting = beat(waiting=17, reasons=("slow <disk>",)).as_dict()
-            workers.beat(engine, id, beat().at, waiting, address)
+            workers.beat(engine, id, waiting, address)
         workers.stopped(engine, 3, beat().at)
         with writing(engine) as connection:
             connection.exec_driver_sql(
