@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ AWAY_ERRNOS = SYSTEM_ERRNOS | {
     errno.ENETDOWN, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EREMOTEIO,
 }  # fmt: skip
 """Errors of one file that say that the source is away, so that no answer may be recorded."""
+
+_version = cache(version)  # a process goes on with the code that it has imported
 
 _ENOUGH = 10
 """Photos of a part that are all missing, from which it is likelier that a disk is not mounted."""
@@ -145,7 +148,7 @@ class PartWorker:
 
     def _refuse_other_installation(self) -> None:
         """Raise PawsortError where this machine would answer otherwise than the one that planned."""
-        if (here := version()) != self._work.version:
+        if (here := _version()) != self._work.version:
             raise PawsortError(
                 f"Pawsort {here} is installed here, the run was planned with {self._work.version}"
             )
