@@ -4,9 +4,10 @@
 
 It needs the extra `cluster`. Ray runs on this machine. `sleeping, N actors` is the share of its time that an
 actor was busy, from its first part to its last, when parts sleep for 5 seconds. The other figures are of real
-parts of 40 photos of 500 pixels, by actors with one core each: the median of parts, so that the start of a
+parts of 200 photos of 500 pixels, by an actor with one core: the median of parts, so that the start of the
 classifier does not count. An actor hashes each photo and writes the results; its share is of the core time of
-it and its classifier. `daemons` are Ray's other processes.
+it and its classifier. `daemons` are Ray's other processes. For `two actors`, one of two pauses every other
+SLOT seconds, so that both rates are of the same minutes, whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -24,16 +25,19 @@ from typing import Any
 
 from benchmarks import photos
 from pipeline.backfill import plan as plans
-from pipeline.backfill.on_ray import Cluster, PartActor, missing_package, on_ray
+from pipeline.backfill.on_ray import IN_FLIGHT, Cluster, PartActor, missing_package, on_ray
+from pipeline.backfill.parts import results_file
 from pipeline.backfill.source import open_source
 from pipeline.backfill.work import Done, Work
 from pipeline.settings import config
 
 ACTORS = (1, 2, 4, 8, 16)
-SLEEPS = 10  # of each actor
+SLEEPS = 8  # of each actor
 SECONDS = 5.0  # a part of 2,000 photos takes 18 on one core
 EMPTY = 200
-PART = 40
+PART = 200
+SMALL = 20  # photos of a part that is done again and again
+SLOT, SLOTS = 5.0, 12
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -60,14 +64,49 @@ class MeasuredActor(PartActor):
     """Does real parts. Its row has as `problem` the core time of its process and of its classifier."""
 
     def __call__(self, batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
-        before = self._core_time()
+        before = core_times(self)
         row = super().__call__(batch)
-        own, child = (now - then for now, then in zip(self._core_time(), before, strict=True))
+        own, child = (now - then for now, then in zip(core_times(self), before, strict=True))
         return row | {"problem": [json.dumps([os.getpid(), own, child, row["problem"][0]])]}
 
-    def _core_time(self) -> tuple[float, float]:
-        pid = self._classifier.pid if self._classifier else None
-        return time.process_time(), core_seconds(pid) if pid else 0.0
+
+def core_times(actor: PartActor) -> tuple[float, float]:
+    """Return the core time of an actor's own process, and of its classifier."""
+    pid = actor._classifier.pid if actor._classifier else None
+    return time.process_time(), core_seconds(pid) if pid else 0.0
+
+
+class PausingActor(PartActor):
+    """Does its first part again and again, the second actor in shared slots alone. Its row has the times."""
+
+    _has_worked = False
+
+    def __call__(self, batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
+        number, spans = int(batch["part"][0]), list[tuple[float, float, float]]()
+        super().__call__(batch)  # starts the classifier
+        if not self._has_worked:
+            is_second, until = _both_started(self._work.run)
+            self._has_worked = True
+            while (began := time.monotonic()) < until:
+                if is_second and not _is_shared(began):
+                    time.sleep(0.05)
+                    continue
+                results_file(self._work.run, number).unlink()
+                before = sum(core_times(self))
+                assert super().__call__(batch)["problem"] == [None]
+                spans.append((began, time.monotonic(), sum(core_times(self)) - before))
+        return _row(Done(number, 0, json.dumps(spans)))
+
+
+def _both_started(run: Path) -> tuple[bool, float]:
+    """Wait for the other actor; return whether this is the second, and when the last of SLOTS slots ends."""
+    is_second = (run / "started-0").exists()
+    (run / f"started-{int(is_second)}").touch()
+    while not (run / f"started-{int(not is_second)}").exists():
+        time.sleep(0.05)
+    begin = max((run / f"started-{each}").stat().st_mtime for each in (0, 1)) - time.time() + time.monotonic()
+    time.sleep(max(0.0, (begin // SLOT + 2) * SLOT - time.monotonic()))
+    return is_second, (begin // SLOT + 2 + SLOTS) * SLOT
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
@@ -77,11 +116,7 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         return {}
     figures = {f"sleeping, {n} actors": _sleeping(folder, n) for n in ACTORS}
     figures["empty parts a second, 2 actors"] = _empty(folder)
-    one, two = _real(folder, count, 1), _real(folder, count, 2)
-    figures |= {f"{name}, one actor": value for name, value in one.items()}
-    figures |= {f"{name}, two actors": value for name, value in two.items()}
-    figures["two actors, times the photos of one"] = two["photos a second"] / one["photos a second"]
-    return figures
+    return figures | _together(folder) | _real(folder, count)
 
 
 def _sleeping(folder: Path, actors: int) -> float:
@@ -104,11 +139,30 @@ def _empty(folder: Path) -> float:
     return (EMPTY - EMPTY // 4) / (seen[-1] - seen[EMPTY // 4 - 1])
 
 
-def _real(folder: Path, count: int, actors: int) -> dict[str, float]:
+def _together(folder: Path) -> dict[str, float]:
+    """Divide what two actors do by what one does while the other pauses, by the clock and by core time."""
+    done, cores = defaultdict[bool, float](float), defaultdict[bool, float](float)
+    cluster, parts = Cluster(cpus=2, cores=1, actor=PausingActor), 2 * IN_FLIGHT  # so that each has one
+    for part in _parts(cluster, _work(folder, parts * SMALL, SMALL), parts):
+        for began, ended, core in json.loads(part.problem or ""):
+            for half in (began, ended):  # a part may lie in two slots
+                done[_is_shared(half)] += SMALL / 2
+                cores[_is_shared(half)] += core / 2
+    each = done[True] / cores[True] / (done[False] / cores[False])
+    return {
+        "two actors, times the photos of one": done[True] / done[False],
+        "two actors, times the photos of one, core seconds being equal": 2 * each,
+    }
+
+
+def _is_shared(moment: float) -> bool:
+    return int(moment // SLOT) % 2 == 0
+
+
+def _real(folder: Path, count: int) -> dict[str, float]:
     parts: list[tuple[float, float, float, int]] = []
-    work, began, daemons = _work(folder, count * actors), 0.0, 0.0
-    cluster = Cluster(cpus=actors, cores=1, actor=MeasuredActor)
-    for done in _parts(cluster, work, -(-count * actors // PART)):
+    work, began, daemons = _work(folder, count), 0.0, 0.0
+    for done in _parts(Cluster(cpus=1, actor=MeasuredActor), work, -(-count // PART)):
         _, own, child, problem = json.loads(done.problem or "")
         assert problem is None, problem
         parts.append((done.photos / done.seconds, own / done.photos, child / done.photos, done.part))
@@ -117,7 +171,7 @@ def _real(folder: Path, count: int, actors: int) -> dict[str, float]:
         began, daemons = first
     rate, own, child = (statistics.median(values) for values in list(zip(*parts, strict=True))[:3])
     return {
-        "photos a second": rate * actors,
+        "photos a second": rate,
         "actor, core ms a photo": own * 1000,
         "classifier, core ms a photo": child * 1000,
         "actor, share of core time": own / (own + child),
@@ -129,13 +183,13 @@ def _parts(cluster: Cluster, work: Work, count: int) -> Iterator[Done]:
     yield from (done for done in on_ray(cluster)(work, range(count)) if done)
 
 
-def _work(folder: Path, count: int) -> Work:
+def _work(folder: Path, count: int, size: int = PART) -> Work:
     """Plan a new run of so many photos."""
     top = folder / f"{time.monotonic_ns()}"
     photos.make(top / "photos", count)
     settings = config.defaults(top)
     bundle = plans.bundle_of(settings, None)
-    planned = plans.plan(settings, bundle, open_source(str(top / "photos")), top / "run", PART)
+    planned = plans.plan(settings, bundle, open_source(str(top / "photos")), top / "run", size)
     return plans.work_of(settings, bundle, top / "run", planned)
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -47,6 +47,8 @@ AWAY_ERRNOS = SYSTEM_ERRNOS | {
     errno.ENETDOWN, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EREMOTEIO,
 }  # fmt: skip
 """Errors of one file that say that the source is away, so that no answer may be recorded."""
+
+_version = cache(version)  # a process goes on with the code that it has imported
 
 _ENOUGH = 10
 """Photos of a part that are all missing, from which it is likelier that a disk is not mounted."""
@@ -152,7 +154,7 @@ class PartWorker:
 
     def _refuse_other_installation(self) -> None:
         """Raise PawsortError where this machine would answer otherwise than the one that planned."""
-        if (here := version()) != self._work.version:
+        if (here := _version()) != self._work.version:
             raise PawsortError(
                 f"Pawsort {here} is installed here, the run was planned with {self._work.version}"
             )
