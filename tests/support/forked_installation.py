@@ -52,10 +52,14 @@ class ForkedInstallation(ProcessInstallation):
     def wait(self, done: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until something has come true; fail with the end of the logs, at once if no worker is left."""
 
+        def have_ended() -> bool:
+            return bool(self.workers) and all(worker.state in "XZ" for worker in self.workers)
+
         def is_done() -> object:
-            ended = self.workers and all(worker.state in "XZ" for worker in self.workers)
+            ended = have_ended()
             answer = done()
-            assert answer or not ended, f"all workers ended before {what}"
+            # `done` may have started another.
+            assert answer or not (ended and have_ended()), f"all workers ended before {what}"
             return answer
 
         super().wait(is_done, what, seconds)
