@@ -6,8 +6,8 @@ It needs the extra `cluster`. Ray runs on this machine. `sleeping, N actors` is 
 actor was busy, from its first part to its last, when parts sleep for 5 seconds. The other figures are of real
 parts of 200 photos of 500 pixels, by an actor with one core: the median of parts, so that the start of the
 classifier does not count. An actor hashes each photo and writes the results; its share is of the core time of
-it and its classifier. `daemons` are Ray's other processes. For `two actors`, one of two pauses every other
-SLOT seconds, so that both rates are of the same minutes, whatever else the machine does.
+it and its classifier. `daemons` are Ray's other processes. For `two actors`, each on a core of its own, one
+pauses every other SLOT seconds, so that both rates are of the same minutes, whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -83,10 +83,14 @@ class PausingActor(PartActor):
 
     def __call__(self, batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
         number, spans = int(batch["part"][0]), list[tuple[float, float, float]]()
-        super().__call__(batch)  # starts the classifier
         if not self._has_worked:
-            is_second, until = _both_started(self._work.run)
             self._has_worked = True
+            is_second = (self._work.run / "started-0").exists()
+            (self._work.run / f"started-{int(is_second)}").touch()
+            # Its threads would use both cores while the other pauses.
+            os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[is_second]})
+            super().__call__(batch)  # starts the classifier
+            until = _both_ready(self._work.run, is_second)
             while (began := time.monotonic()) < until:
                 if is_second and not _is_shared(began):
                     time.sleep(0.05)
@@ -98,15 +102,14 @@ class PausingActor(PartActor):
         return _row(Done(number, 0, json.dumps(spans)))
 
 
-def _both_started(run: Path) -> tuple[bool, float]:
-    """Wait for the other actor; return whether this is the second, and when the last of SLOTS slots ends."""
-    is_second = (run / "started-0").exists()
-    (run / f"started-{int(is_second)}").touch()
-    while not (run / f"started-{int(not is_second)}").exists():
+def _both_ready(run: Path, is_second: bool) -> float:
+    """Wait for the other actor; return when the last of SLOTS slots ends."""
+    (run / f"ready-{int(is_second)}").touch()
+    while not (run / f"ready-{int(not is_second)}").exists():
         time.sleep(0.05)
-    begin = max((run / f"started-{each}").stat().st_mtime for each in (0, 1)) - time.time() + time.monotonic()
+    begin = max((run / f"ready-{each}").stat().st_mtime for each in (0, 1)) - time.time() + time.monotonic()
     time.sleep(max(0.0, (begin // SLOT + 2) * SLOT - time.monotonic()))
-    return is_second, (begin // SLOT + 2 + SLOTS) * SLOT
+    return (begin // SLOT + 2 + SLOTS) * SLOT
 
 
 def measure(folder: Path, count: int) -> dict[str, float]:
