@@ -26,7 +26,7 @@ from pipeline.service.notify_socket import NotifySocket
 from pipeline.service.reporting import report_so_far, reporter
 from pipeline.service.shared_ledger import SharedLedger
 from pipeline.service.watchdog import Watchdog
-from pipeline.service.worker_run import WorkerRun
+from pipeline.service.worker_run import Beside, WorkerRun
 from pipeline.settings.config import Settings
 from pipeline.spot_checks.figures import measure_own_threshold
 from pipeline.worker import counters
@@ -103,8 +103,8 @@ def run(
         learning = Learning.of(settings, switch.family if switch else None, own, () if once else learn)
         housekeeping = Housekeeping.of(settings, own, config, engine, shared)
         requests = RequestStep(own, engine, own_id(engine, settings), settings, lambda: worker.bundle.folders)
-        beside_it = learning, alerts, follower, housekeeping, watchdog, shared, requests
-        code = WorkerRun(settings, worker, model, switch, engine, own, *beside_it).live(once)
+        beside_it = Beside(learning, alerts, follower, housekeeping, watchdog, shared, requests)
+        code = WorkerRun(settings, worker, model, switch, own, engine, beside_it).live(once)
         if once and shared.reports:
             report_so_far(reporter(settings, engine, worker.bundle, alerts.reports_written))
         return code

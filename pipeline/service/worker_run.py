@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
 from time import monotonic
@@ -41,8 +42,25 @@ log = logging.getLogger(__name__)
 BEAT_SECONDS = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What works beside the worker's steps: between them, or in threads of its own."""
+
+    learning: Learning
+    alerts: Alerts
+    follower: Follower | None
+    housekeeping: Housekeeping
+    watchdog: Watchdog
+    shared: SharedLedger
+    requests: RequestStep
+
+
 class WorkerRun:
-    """One run of the worker, from its first heartbeat to its last."""
+    """One run of the worker, from its first heartbeat to its last.
+
+    `own` has the files of this worker, `everyone` those of all; `switch` is the classifier if its model can
+    change.
+    """
 
     def __init__(
         self,
@@ -50,33 +68,22 @@ class WorkerRun:
         worker: Worker,
         classifier: Classifier,
         switch: ModelSwitch | None,
-        engine: Engine,
         own: Engine,
-        learning: Learning,
-        alerts: Alerts,
-        follower: Follower | None,
-        housekeeping: Housekeeping,
-        watchdog: Watchdog,
-        shared: SharedLedger,
-        requests: RequestStep,
+        everyone: Engine,
+        beside: Beside,
     ) -> None:
-        self._shared = shared
-        self._requests = requests
-        self._housekeeping = housekeeping
-        self._watchdog = watchdog
-        self._follower = follower
         self._settings = settings
         self._worker = worker
         self._classifier = classifier
         self._switch = switch
-        self._engine = engine
-        self._learning = learning
-        self._alerts = alerts
+        self._own = own
+        self._beside = beside
         self._keywords = KeywordStep(own, settings.filing.xmp, lambda: moves_lock(settings, 0.0))
-        reports = OnReporter(WorkersReporter(settings, engine, worker, alerts.reports_written), shared)
+        writer = WorkersReporter(settings, everyone, worker, beside.alerts.reports_written)
+        reports = OnReporter(writer, beside.shared)
         at, zone = time.fromisoformat(settings.report.at), settings.report.zone
         self._reports = Schedule(reports, at, zone, "reports")
-        self._nightly = (self._reports, learning, housekeeping)
+        self._nightly = (self._reports, beside.learning, beside.housekeeping)
         self._started_at = datetime.now(UTC)
         self._beat_at = 0.0
         self._ready = False
@@ -87,11 +94,11 @@ class WorkerRun:
         """Take steps until a signal, or with `once` until idle; return the exit code."""
         with collect_signals(_log_signal) as received:
             self._beat("starting")
-            self._watchdog.prepare("taking up files that were left unfinished")
+            self._beside.watchdog.prepare("taking up files that were left unfinished")
             try:
                 self._worker.start()
-                if self._follower:
-                    self._follower.start()
+                if self._beside.follower:
+                    self._beside.follower.start()
                 if not once:
                     for work in self._nightly:
                         work.start()
@@ -109,8 +116,8 @@ class WorkerRun:
                 self._beat("stopping")
                 for work in self._nightly:
                     work.stop()
-                if self._follower:
-                    self._follower.stop()
+                if self._beside.follower:
+                    self._beside.follower.stop()
                 self._worker.stop()
                 self._beat("stopped")
         if received:
@@ -126,17 +133,17 @@ class WorkerRun:
 
     @property
     def _is_done(self) -> bool:
-        beside = self._keywords.idle and self._requests.idle
-        return self._worker.idle and beside and (not self._follower or self._follower.idle)
+        beside = self._keywords.idle and self._beside.requests.idle
+        return self._worker.idle and beside and (not self._beside.follower or self._beside.follower.idle)
 
     def _follow(self) -> None:
         """Take up what people did by hand in `sorted`, between two steps: no photo is on its way there."""
         if self._worker.trouble:
             return
-        if self._follower:
+        if self._beside.follower:
             in_flight = self._worker.in_flight
-            self._follower.advance(busy=bool(in_flight.held or in_flight.intake.held))
-        self._requests.advance()
+            self._beside.follower.advance(busy=bool(in_flight.held or in_flight.intake.held))
+        self._beside.requests.advance()
         self._keywords.advance()
 
     def _say_ready(self) -> None:
@@ -146,7 +153,7 @@ class WorkerRun:
 
     def _beat_if_due(self) -> None:
         # In the thread that does the work, so that the beats of a worker that hangs stop.
-        if monotonic() - self._beat_at >= min(BEAT_SECONDS, self._watchdog.beat_seconds):
+        if monotonic() - self._beat_at >= min(BEAT_SECONDS, self._beside.watchdog.beat_seconds):
             self._beat(self._state())
             for work in self._nightly:
                 work.follow_clock()
@@ -158,7 +165,7 @@ class WorkerRun:
             self._last_health = (beat.health, beat.reasons)
             level = logging.INFO if beat.health == "ok" else logging.WARNING
             log.log(level, "health is %s%s", beat.health, "".join(f"; {r}" for r in beat.reasons))
-        self._watchdog.beat(beat, self._worker.in_flight.classify.crash_loop)
+        self._beside.watchdog.beat(beat, self._worker.in_flight.classify.crash_loop)
         with contextlib.suppress(OSError):
             beat.write(self._settings.state / heartbeat.FILE_NAME)
         self._worker.counters.follow_starts(self._classifier.starts)
@@ -167,10 +174,10 @@ class WorkerRun:
         worker = self._worker
         refusals = worker.in_flight.place.refusals.reasons
         counted = worker.counters
-        self._shared.follow(beat)
+        self._beside.shared.follow(beat)
         restarts = counted.classifier_restarts
-        self._alerts.follow(beat, counted.filed, restarts, refusals, self._shared.silences)
-        self._shared.note_said(self._alerts.silences_said)
+        self._beside.alerts.follow(beat, counted.filed, restarts, refusals, self._beside.shared.silences)
+        self._beside.shared.note_said(self._beside.alerts.silences_said)
 
     def _heartbeat(self, state: State) -> Heartbeat:
         worker = self._worker
@@ -178,9 +185,10 @@ class WorkerRun:
         switch = self._switch
         refused = switch.problem if switch else None
         health, reasons = worker.in_flight.health(
-            worker.trouble, agenda.problem, wal_bytes(self._engine), refused
+            worker.trouble, agenda.problem, wal_bytes(self._own), refused
         )
-        notes = (*(self._follower.notes if self._follower else ()), *self._housekeeping.notes)
+        follower, housekeeping = self._beside.follower, self._beside.housekeeping
+        notes = (*(follower.notes if follower else ()), *housekeeping.notes)
         if notes:
             health, reasons = "degraded" if health == "ok" else health, (*reasons, *notes)
         last_at, last = worker.last_filed or (None, None)
@@ -197,15 +205,15 @@ class WorkerRun:
             model_version=switch.active.version.number if switch else None,
             model_sha256=worker.bundle.sha256,
             model_problem=refused,
-            learning=self._learning.notice,
+            learning=self._beside.learning.notice,
             rate_per_second=round(worker.rate, 3),
             waiting=worker.in_flight.waiting,
             last_filed_at=last_at,
             last_file=os.fsdecode(last.source).encode("utf-8", "backslashreplace").decode() if last else None,
             disk_free_bytes=_free_bytes(self._settings.sorted),
-            next_report_at=agenda.next_look(datetime.now(UTC)) if self._shared.reports else None,
+            next_report_at=agenda.next_look(datetime.now(UTC)) if self._beside.shared.reports else None,
             report_problem=agenda.problem,
-            backup_problem=self._housekeeping.problem_of("backup"),
+            backup_problem=self._beside.housekeeping.problem_of("backup"),
             crash_loop=worker.in_flight.classify.crash_loop,
         )
 
