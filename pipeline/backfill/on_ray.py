@@ -122,7 +122,7 @@ def _drive(
     import ray
 
     _connect(ray, cluster, scratch)
-    for row in _rows(work, numbers, cluster):
+    for row in _rows(ray, work, numbers, cluster):
         answers.send(Done(**row))
     ray.shutdown()
     answers.send(_END)
@@ -143,8 +143,7 @@ def _connect(ray: Any, cluster: Cluster, scratch: str) -> None:
     )
 
 
-def _rows(work: Work, numbers: Sequence[int], cluster: Cluster) -> Iterator[dict[str, Any]]:
-    import ray
+def _rows(ray: Any, work: Work, numbers: Sequence[int], cluster: Cluster) -> Iterator[dict[str, Any]]:
     from ray import data
 
     context = data.DataContext.get_current()

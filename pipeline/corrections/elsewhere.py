@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from db.queries.workers import having_id, having_path
 from pipeline.corrections.refused import RefusedError
 
-_ADVICE = "run this there, or ask for it on the pages"
+_ADVICE = "give --worker with the name to send it there, or ask for it on the pages"
 
 
 def refuse_others(engine: Engine, file: bytes | int) -> None:
