@@ -239,7 +239,8 @@ def test_a_folder_that_cannot_be_listed_does_not_end_the_heartbeat(
 def test_the_process_has_the_lowest_priority(night: Night) -> None:
     *words, program = interpreter(NICENESS)
     shown = program.replace("; main()", "; print(os.nice(0))")
-    assert subprocess.run([*words, shown], capture_output=True, check=True).stdout == b"19\n"
+    lowest = min(19, os.nice(0) + NICENESS)
+    assert subprocess.run([*words, shown], capture_output=True, check=True).stdout == b"%d\n" % lowest
 
 
 def test_the_process_ends_with_the_worker(night: Night) -> None:
