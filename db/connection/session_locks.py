@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from db.connection.address import location
-from db.connection.errors import translated
+from db.connection.errors import DatabaseError, translated
 
 Key = tuple[int, int]
 """The two numbers of an advisory lock."""
@@ -28,10 +28,17 @@ class SessionLocks:
 
     def take(self) -> bool:
         """Take the locks; return False if another session has one. Raises DatabaseError."""
-        with translated(location(self._engine.url)):
-            self._session = self._engine.connect()
-            taken = all(self._session.scalar(select(func.pg_try_advisory_lock(*key))) for key in self._keys)
-            self._session.commit()
+        taken = False
+        try:
+            with translated(location(self._engine.url)):
+                self._session = self._engine.connect()
+                taken = all(
+                    self._session.scalar(select(func.pg_try_advisory_lock(*key))) for key in self._keys
+                )
+                self._session.commit()
+        except DatabaseError:
+            self.free()  # the session may live, and have some of the locks
+            raise
         if not taken:
             self.free()
         return taken

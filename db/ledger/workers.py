@@ -27,7 +27,8 @@ def register(engine: Engine, name: str, token: str, *, take_over: bool = False) 
 
     On SQLite there is one worker. Elsewhere the first of all gets the rows of files from before there could
     be many. Raises DatabaseReserved if `name` is of another state folder, unless that is to be taken over by
-    one that has no files: the row of that one is free then.
+    one that has no files: the row of that one is free then. A new name of a known token is only taken by
+    `started`, since that of a copied state folder may be of a worker that runs.
     """
     if engine.dialect.name == "sqlite":
         return FIRST
@@ -42,10 +43,11 @@ def register(engine: Engine, name: str, token: str, *, take_over: bool = False) 
             mine = None
         if other is not None and not (take_over and mine is None):
             raise DatabaseReserved(_TAKEN.format(name=name))
-        free = other or next((row for row in rows if row.name is None), None)
-        if row := mine or free:
-            connection.execute(update(workers).where(workers.c.id == row.id).values(name=name, token=token))
-            return int(row.id)
+        if mine is not None:
+            return int(mine.id)
+        if free := other or next((row for row in rows if row.name is None), None):
+            connection.execute(update(workers).where(workers.c.id == free.id).values(name=name, token=token))
+            return int(free.id)
         new = insert(workers).values(name=name, token=token)
         return int(connection.execute(new.returning(workers.c.id)).scalar_one())
 
@@ -55,10 +57,15 @@ def _has_no_files(connection: Connection, id: int) -> bool:
 
 
 def started(engine: Engine, id: int, name: str, token: str, at: datetime) -> None:
-    """Record that a worker starts, which holds the lock of its id; `at` counts on SQLite alone."""
+    """Record that a worker starts, which holds the lock of its id; `at` counts on SQLite alone.
+
+    Raises DatabaseReserved if its place was taken over before it had the lock.
+    """
     values = {"name": name, "token": token, "started_at": _now(engine, at), "stopped_at": None}
+    its = [] if engine.dialect.name == "sqlite" else [workers.c.token == token]
     with writing(engine) as connection:
-        connection.execute(update(workers).where(workers.c.id == id).values(values))
+        if not connection.execute(update(workers).where(workers.c.id == id, *its).values(values)).rowcount:
+            raise DatabaseReserved(_TAKEN.format(name=name))
 
 
 def beat(engine: Engine, id: int, heartbeat: Mapping[str, Any], address: str | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, event, select
 
-from db.connection.engine import DatabaseReserved, owned_by, reading, reserved
+from db.connection.engine import DatabaseReserved, DatabaseUnavailable, owned_by, reading, reserved, writing
+from db.connection.session_locks import reporters_lock
 from db.ledger import workers
 from db.ledger.ledger import Ledger, LedgerError
 from db.queries import listing
@@ -96,7 +97,7 @@ def test_the_first_worker_gets_the_rows_of_before_and_a_name_stays_its_owners(se
     with pytest.raises(DatabaseReserved, match="take-over bob"):
         workers.register(server, "bob", "c" * 32)
     assert workers.register(server, "bob", "c" * 32, take_over=True) == 2
-    assert [worker.name for worker in all_workers(server)] == ["carl", "bob"]
+    assert [worker.name for worker in all_workers(server)] == ["ann", "bob"]  # until it starts
     owned = owned_by(server, 1)
     assert [entry.id for entry in Ledger(owned, SPOOL).entries([old])] == [old]
     owned.dispose()
@@ -108,3 +109,35 @@ def test_a_worker_that_has_files_takes_over_no_others(server: Engine) -> None:
     filed(Ledger(server, SPOOL))  # of the first
     with pytest.raises(DatabaseReserved):
         workers.register(server, "bob", "a" * 32, take_over=True)
+
+
+def test_a_role_with_an_empty_schema_of_its_own_uses_the_tables_of_the_next(server: Engine) -> None:
+    with writing(server) as connection:
+        connection.exec_driver_sql("CREATE SCHEMA pawsort")  # "$user" of the search path
+    try:
+        bob = owned_by(server, workers.register(server, "bob", "b" * 8))
+        assert Ledger(bob, SPOOL).unfinished() == []
+        bob.dispose()
+    finally:
+        with writing(server) as connection:
+            connection.exec_driver_sql("DROP SCHEMA pawsort")
+
+
+def test_a_session_that_ends_while_it_takes_its_lock_is_replaced(server: Engine) -> None:
+    locks, pids = reporters_lock(server, 1), []
+
+    def end_once(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "pg_try_advisory_lock" in statement and not pids:
+            pids.append(connection.connection.dbapi_connection.info.backend_pid)  # type: ignore[union-attr]
+            with reading(other) as killer:
+                killer.exec_driver_sql("SELECT pg_terminate_backend(%s, 5000)", (pids[0],))
+
+    other = owned_by(server, 1)
+    event.listen(server, "before_cursor_execute", end_once)
+    with pytest.raises(DatabaseUnavailable):
+        locks.hold()
+    assert not locks.is_held
+    assert locks.hold()
+    locks.free()
+    other.dispose()
+    event.remove(server, "before_cursor_execute", end_once)
