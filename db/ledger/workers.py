@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from db.connection.engine import writing
 from db.connection.errors import DatabaseReserved
+from db.connection.postgres import lock_schema
 from db.schema.tables import files
 from db.schema.worker_tables import FIRST, workers
 
@@ -33,7 +34,9 @@ def register(engine: Engine, name: str, token: str, *, take_over: bool = False) 
     if engine.dialect.name == "sqlite":
         return FIRST
     with writing(engine) as connection:
-        known = select(workers.c.id, workers.c.name, workers.c.token).with_for_update()
+        # Not the rows, into which workers that run write their signs of life.
+        lock_schema(connection)
+        known = select(workers.c.id, workers.c.name, workers.c.token)
         rows = connection.execute(known.order_by(workers.c.id)).all()
         mine = next((row for row in rows if row.token == token), None)
         other = next((row for row in rows if row.name == name and row.token != token), None)

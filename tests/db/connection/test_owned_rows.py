@@ -141,3 +141,21 @@ def test_a_session_that_ends_while_it_takes_its_lock_is_replaced(server: Engine)
     locks.free()
     other.dispose()
     event.remove(server, "before_cursor_execute", end_once)
+
+
+def test_a_worker_that_comes_to_the_database_keeps_no_other_from_its_sign_of_life(server: Engine) -> None:
+    """Else one that falls asleep then would make all others silent."""
+    ann = workers.register(server, "ann", "a" * 8)
+    seen: list[str] = []
+
+    def beat(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO workers"):
+            workers.beat(connection.engine, ann, {}, None)
+            seen.append(statement)
+
+    event.listen(server, "after_cursor_execute", beat)
+    try:
+        assert workers.register(server, "bob", "b" * 8) == 2
+    finally:
+        event.remove(server, "after_cursor_execute", beat)
+    assert seen

@@ -22,8 +22,9 @@ def test_who_asks_does_not_keep_the_owner_from_its_file(two: Two, monkeypatch: p
     record = ledger._record
 
     def meanwhile(*given: object) -> int | None:
+        request = record(*given)  # type: ignore[arg-type]
         two.bob.correct(b"uncertain/a.jpg", label="cat")
-        return record(*given)  # type: ignore[arg-type]
+        return request
 
     with monkeypatch.context() as patched:
         patched.setattr(ledger, "_record", meanwhile)
