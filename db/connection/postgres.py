@@ -85,7 +85,7 @@ def _show_own(worker: int, connection: Any, _record: object) -> None:
 
 
 def lock_schema(connection: Connection) -> None:
-    """Wait until no other makes or migrates the tables or registers a worker; held until the transaction ends."""
+    """Wait until no other makes or migrates tables or registers a worker; until the transaction ends."""
     connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA)))
 
 
