@@ -11,7 +11,8 @@ from db.connection.engine import DatabaseReserved, DatabaseUnavailable, owned_by
 from db.connection.session_locks import reporters_lock
 from db.ledger import workers
 from db.ledger.ledger import Ledger, LedgerError
-from db.queries import listing
+from db.queries import browse, listing
+from db.queries.browse import Choice
 from db.queries.workers import all_workers
 from db.schema.tables import files
 from tests.db.conftest import NOON, SPOOL, claim, filed, later, verdict
@@ -159,3 +160,18 @@ def test_a_worker_that_comes_to_the_database_keeps_no_other_from_its_sign_of_lif
     finally:
         event.remove(server, "after_cursor_execute", beat)
     assert seen
+
+
+def test_the_rows_of_a_worker_are_found_by_an_index_and_not_among_those_of_others(
+    two: tuple[Engine, Engine], server: Engine
+) -> None:
+    """Also those of the first worker: it follows its files page by page while the worker runs."""
+    for owner in two:
+        filed(Ledger(owner, SPOOL))
+        with reading(owner) as connection:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            newest = connection.exec_driver_sql("EXPLAIN SELECT max(id) FROM files").scalars().all()
+        assert any("using ix_files_worker on files" in step for step in newest), newest
+    with reading(server) as connection:
+        found = [browse.rarest(connection, Choice(worker=name)) for name in ("ann", "bob", "eve")]
+    assert found == [[1], [2], []]
