@@ -31,6 +31,22 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (f"{_IDENTITY}::test_a_place_that_is_taken_over_while_its_worker_starts_is_not_taken_back",),
     ),
     of(
+        "a reporter that is frozen leaves the reports to another",
+        "pipeline/service/shared_ledger.py",
+        "                end_reporter(self._engine, reports)",
+        "                pass",
+        (),
+        ("pipeline/service/test_shared_ledger.py::test_one_that_is_frozen_leaves_the_reports_to_another",),
+    ),
+    of(
+        "who asks locks no file of another machine",
+        "db/ledger/requests.py",
+        "for row in connection.execute(rows)}",
+        "for row in connection.execute(rows.with_for_update())}",
+        (),
+        ("pipeline/requests/test_asked_at_once.py::test_who_asks_does_not_keep_the_owner_from_its_file",),
+    ),
+    of(
         "a lock that was taken halfway is freed",
         "db/connection/session_locks.py",
         "            self.free()  # the session may live, and have some of the locks\n",
