@@ -20,6 +20,11 @@ _TAKEN = (
     "same paths, `pawsort workers --take-over {name}` gives this one its files"
 )
 
+_HAS_FILES = (
+    "the worker of this state folder has files of its own, and each worker has one set of files: to take the "
+    "place of {name}, use an installation with a new state folder"
+)
+
 _KNOWN = ("name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat", "silence_said_at")
 
 
@@ -45,7 +50,7 @@ def register(engine: Engine, name: str, token: str, *, take_over: bool = False) 
             connection.execute(update(workers).where(workers.c.id == mine.id).values(free_again))
             mine = None
         if other is not None and not (take_over and mine is None):
-            raise DatabaseReserved(_TAKEN.format(name=name))
+            raise DatabaseReserved((_HAS_FILES if take_over else _TAKEN).format(name=name))
         if mine is not None:
             return int(mine.id)
         if free := other or next((row for row in rows if row.name is None), None):

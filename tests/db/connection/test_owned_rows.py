@@ -108,7 +108,7 @@ def test_a_worker_that_has_files_takes_over_no_others(server: Engine) -> None:
     workers.register(server, "ann", "a" * 32)
     workers.register(server, "bob", "b" * 32)
     filed(Ledger(server, SPOOL))  # of the first
-    with pytest.raises(DatabaseReserved):
+    with pytest.raises(DatabaseReserved, match="has files of its own"):
         workers.register(server, "bob", "a" * 32, take_over=True)
 
 
