@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL
 
-from db.connection.errors import DatabaseReserved
+from db.connection.errors import DatabaseReserved, translated
 from db.connection.session_locks import WORKERS, SessionLocks
-from db.schema.worker_tables import FIRST
+from db.schema.worker_tables import FIRST, workers
 
 # Without these, a lost connection would block the worker until TCP gives up.
 _TIMEOUTS = {
@@ -76,16 +76,16 @@ def _show_own(worker: int, connection: Any, _record: object) -> None:
     """Hide the tables behind views of the worker's rows, for one session."""
     with connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION READ WRITE")  # views are made in sessions that only read, too
-        cursor.execute("SELECT to_regclass('files')::oid::bigint, quote_ident(current_schema())")
-        table, schema = cursor.fetchone()
-        if table is not None:  # none before the tables are made
+        # Of the schema that has the tables, which need not be the first of the search path.
+        cursor.execute("SELECT relnamespace::regnamespace FROM pg_class WHERE oid = to_regclass('files')")
+        for (schema,) in cursor.fetchall():  # none before the tables are made
             for statement in _VIEWS:
                 cursor.execute(statement.format(schema=schema, worker=int(worker)))
     connection.commit()
 
 
 def lock_schema(connection: Connection) -> None:
-    """Wait until no other program makes or migrates the tables; held until the end of the transaction."""
+    """Wait until no other makes or migrates tables or registers a worker; until the transaction ends."""
     connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA)))
 
 
@@ -93,19 +93,27 @@ class _Reservation:
     """The advisory lock of a worker on the database at `where`; it ends with its session."""
 
     def __init__(self, engine: Engine, where: str) -> None:
+        self._engine = engine
         self._locks = SessionLocks(engine, (WORKERS, owner_of(engine)))
         self._where = where
         self._checked = time.monotonic()
+        self._token = self._find_token()  # before it has the lock: who takes it over meanwhile is noticed
         self._refuse_another(self._locks.take())
 
     def check(self) -> None:
         """Take the lock again if the server has ended its session; asked about each CHECK_SECONDS.
 
-        Raises DatabaseReserved if another worker has it now, DatabaseUnavailable.
+        Raises DatabaseReserved if another worker has it now, or has taken over its place since,
+        DatabaseUnavailable.
         """
         if time.monotonic() < self._checked + CHECK_SECONDS:
             return
         self._refuse_another(self._locks.hold())
+        if self._find_token() != self._token:
+            raise DatabaseReserved(
+                f"another machine has taken over the place of this worker in the database {self._where}, by "
+                "`pawsort workers --take-over`; give this one another name by `worker:` in the settings"
+            )
         self._checked = time.monotonic()
 
     def free(self) -> None:
@@ -115,8 +123,16 @@ class _Reservation:
     def _refuse_another(self, is_held: bool) -> None:
         if not is_held:
             raise DatabaseReserved(
-                f"another worker uses the database {self._where} under the same name; stop it first"
+                f"another worker uses the database {self._where} under the same name, or with a copy of this "
+                "state folder; stop it first"
             )
+
+    def _find_token(self) -> str | None:
+        """Return of which state folder the worker is; only another one that takes over changes it."""
+        one = select(workers.c.token).where(workers.c.id == owner_of(self._engine))
+        with translated(self._where), self._engine.connect() as connection:
+            token: str | None = connection.scalar(one)
+            return token
 
 
 _reservations: weakref.WeakKeyDictionary[Engine, _Reservation] = weakref.WeakKeyDictionary()

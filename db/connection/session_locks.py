@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from db.connection.address import location
-from db.connection.errors import translated
+from db.connection.errors import DatabaseError, translated
 
 Key = tuple[int, int]
 """The two numbers of an advisory lock."""
@@ -28,10 +28,17 @@ class SessionLocks:
 
     def take(self) -> bool:
         """Take the locks; return False if another session has one. Raises DatabaseError."""
-        with translated(location(self._engine.url)):
-            self._session = self._engine.connect()
-            taken = all(self._session.scalar(select(func.pg_try_advisory_lock(*key))) for key in self._keys)
-            self._session.commit()
+        taken = False
+        try:
+            with translated(location(self._engine.url)):
+                self._session = self._engine.connect()
+                taken = all(
+                    self._session.scalar(select(func.pg_try_advisory_lock(*key))) for key in self._keys
+                )
+                self._session.commit()
+        except DatabaseError:
+            self.free()  # the session may live, and have some of the locks
+            raise
         if not taken:
             self.free()
         return taken
@@ -76,14 +83,21 @@ def reporters_lock(engine: Engine, worker: int) -> SessionLocks:
     return SessionLocks(engine, (REPORTER, 0), (REPORTER, worker))
 
 
-def holders(connection: Connection, first: int) -> set[int]:
-    """Return the second numbers of the locks with this first number that sessions hold now.
+# Source: PostgreSQL, "pg_locks": the two numbers of an advisory lock are its `classid` and `objid`.
+_HELD = (
+    "FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND classid::bigint = :first "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
-    Source: PostgreSQL, "pg_locks": the two numbers of an advisory lock are its `classid` and `objid`.
-    """
-    held = text(
-        "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted "
-        "AND classid::bigint = :first "
-        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
-    return set(connection.execute(held, {"first": first}).scalars())
+
+def holders(connection: Connection, first: int) -> set[int]:
+    """Return the second numbers of the locks with this first number that sessions hold now."""
+    return set(connection.execute(text(f"SELECT objid::bigint {_HELD}"), {"first": first}).scalars())
+
+
+def end_reporter(engine: Engine, worker: int) -> None:
+    """End the session by which a worker reports, unless it is of another role. Raises DatabaseError."""
+    mine = "SELECT pid FROM pg_stat_activity WHERE usename = current_user"
+    ended = text(f"SELECT pg_terminate_backend(pid) {_HELD} AND objid::bigint = :worker AND pid IN ({mine})")
+    with translated(location(engine.url)), engine.connect() as connection:
+        connection.execute(ended, {"first": REPORTER, "worker": worker})

@@ -118,7 +118,9 @@ def _rows(connection: Connection, ids: Sequence[int]) -> dict[int, Any]:
     found = {
         row.id: row
         for part in in_pieces(ids)
-        for row in connection.execute(select(*_COLUMNS).where(files.c.id.in_(part)).with_for_update())
+        for row in connection.execute(
+            select(*_COLUMNS).where(files.c.id.in_(part)).with_for_update(key_share=True)
+        )
     }
     for part in in_pieces(ids):
         pending = select(moves.c.file_id).where(moves.c.file_id.in_(part), text(IS_PENDING))

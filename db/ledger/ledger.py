@@ -284,7 +284,7 @@ def _end(connection: Connection, ids: Collection[int], at: datetime) -> set[int]
     if not ids:
         return set()
     # The lock keeps a move from starting; a move that has started is seen by the next statement.
-    filed = select(files.c.id).where(files.c.id.in_(ids), text(IS_FILED)).with_for_update()
+    filed = select(files.c.id).where(files.c.id.in_(ids), text(IS_FILED)).with_for_update(key_share=True)
     ending = set(connection.execute(filed).scalars())
     moving = select(moves.c.file_id).where(moves.c.file_id.in_(ending), text(IS_PENDING))
     ending -= set(connection.execute(moving).scalars())

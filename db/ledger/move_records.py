@@ -190,7 +190,8 @@ def _as_it_is(connection: Connection, file_id: int) -> dict[str, Any]:
     """Return the columns of a file that a move keeps; raise LedgerError if it may not begin."""
     columns = files.c.path, files.c.outcome, files.c.corrected_to
     # The lock matters where rows are locked one by one; in SQLite the transaction locks the whole file.
-    filed = select(*columns).where(files.c.id == file_id, text(IS_FILED)).with_for_update()
+    # A request of another machine refers to the row, and may do so meanwhile.
+    filed = select(*columns).where(files.c.id == file_id, text(IS_FILED)).with_for_update(key_share=True)
     row = connection.execute(filed).one_or_none()
     if row is None:
         raise LedgerError(f"File {file_id} is not filed, so it cannot be moved.")

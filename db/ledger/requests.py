@@ -1,16 +1,17 @@
 """Requests to the owner of a file: asked on another machine, carried out by the owner's worker.
 
-A request is open until `done_at` is set. A file has one open request at most.
+A request is open until `done_at` is set. A file has one open request at most. All moments are by the server's
+clock, since those of the machines differ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, Engine, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
 from db.connection.engine import writing
 from db.schema.rows import in_pieces
@@ -20,6 +21,10 @@ from db.schema.worker_tables import IS_OPEN, requests
 RequestKind = Literal["correct", "undo", "retry"]
 
 Refusal = Literal["changed", "open", "gone"]
+
+
+TAKEN_BACK = "taken back by "
+"""With a name behind it, the problem of a request that a person took back."""
 
 
 class Wish(NamedTuple):
@@ -63,7 +68,7 @@ _WISHED = (
 )  # fmt: skip
 
 
-def ask(engine: Engine, wishes: Sequence[Wish], at: datetime) -> list[Asked]:
+def ask(engine: Engine, wishes: Sequence[Wish]) -> list[Asked]:
     """Record what people want of files of other workers, for these to carry out; return a result for each.
 
     Raises DatabaseError.
@@ -72,28 +77,29 @@ def ask(engine: Engine, wishes: Sequence[Wish], at: datetime) -> list[Asked]:
     with writing(engine) as connection:
         for piece in in_pieces(sorted(wishes, key=lambda wish: wish.file_id)):
             ids = [wish.file_id for wish in piece]
-            # In order, and locked, so that of two people who ask at once one comes first.
+            # Not locked: their worker changes them meanwhile, and refuses what is outdated then.
             rows = select(files.c.id, files.c.worker_id, files.c.state).where(files.c.id.in_(ids))
-            known = {row.id: row for row in connection.execute(rows.order_by(files.c.id).with_for_update())}
+            known = {row.id: row for row in connection.execute(rows)}
             versions, taken = _versions(connection, ids), _taken(connection, ids)
             for wish in piece:
                 row = known.get(wish.file_id)
                 state = None if row is None else row.state
                 refused = _refusal(wish, state, versions.get(wish.file_id, 0), wish.file_id in taken)
-                request = None if refused or row is None else _record(connection, wish, row.worker_id, at)
-                asked[wish.file_id] = Asked(wish.file_id, request, refused)
+                request = None if refused or row is None else _record(connection, wish, row.worker_id)
+                lost = "open" if request is None and refused is None else refused
+                asked[wish.file_id] = Asked(wish.file_id, request, lost)
                 taken.add(wish.file_id)
     return [asked[wish.file_id] for wish in wishes]
 
 
-def cancel(engine: Engine, id: int, said: str, at: datetime) -> bool:
-    """Take back an open request; return whether it was open still. `said` is recorded as its problem.
+def cancel(engine: Engine, id: int, by: str) -> bool:
+    """Take back an open request; return whether it was open still. Who did so is recorded as its problem.
 
     Raises DatabaseError.
     """
     with writing(engine) as connection:
         is_open = update(requests).where(requests.c.id == id, text(IS_OPEN))
-        return connection.execute(is_open.values(done_at=at, problem=said)).rowcount > 0
+        return connection.execute(is_open.values(done_at=func.now(), problem=TAKEN_BACK + by)).rowcount > 0
 
 
 class HeldRequest:
@@ -103,10 +109,10 @@ class HeldRequest:
         self._connection = connection
         self.request = request
 
-    def finish(self, at: datetime, problem: str | None = None) -> None:
+    def finish(self, problem: str | None = None) -> None:
         """Record its end, committed when the block ends; `problem` says why nothing was changed."""
         mine = update(requests).where(requests.c.id == self.request.id)
-        self._connection.execute(mine.values(done_at=at, problem=problem))
+        self._connection.execute(mine.values(done_at=func.clock_timestamp(), problem=problem))
 
 
 @contextmanager
@@ -140,9 +146,11 @@ def _refusal(wish: Wish, state: str | None, version: int, taken: bool) -> Refusa
     return None if state == "filed" or (state == "undone" and wish.kind == "retry") else "gone"
 
 
-def _record(connection: Connection, wish: Wish, worker: int, at: datetime) -> int:
+def _record(connection: Connection, wish: Wish, worker: int) -> int | None:
+    """Record a request and return its number; None if another person was first at this moment."""
     values = {
         "worker_id": worker, "file_id": wish.file_id, "seen_version": wish.version, "kind": wish.kind,
-        "label": wish.label, "by": wish.by, "via": wish.via, "asked_at": at,
+        "label": wish.label, "by": wish.by, "via": wish.via, "asked_at": func.now(),
     }  # fmt: skip
-    return int(connection.execute(insert(requests).values(values).returning(requests.c.id)).scalar_one())
+    new = insert(requests).values(values).on_conflict_do_nothing().returning(requests.c.id)
+    return connection.execute(new).scalar_one_or_none()

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from db.connection.engine import writing
 from db.connection.errors import DatabaseReserved
+from db.connection.postgres import lock_schema
 from db.schema.tables import files
 from db.schema.worker_tables import FIRST, workers
 
@@ -17,6 +18,11 @@ _TAKEN = (
     "the worker name {name!r} is of another state folder in this database. If that is on another machine, "
     "choose a name by `worker:` in the settings; if this machine takes its place, and has its photos at the "
     "same paths, `pawsort workers --take-over {name}` gives this one its files"
+)
+
+_HAS_FILES = (
+    "the worker of this state folder has files of its own, and each worker has one set of files: to take the "
+    "place of {name}, use an installation with a new state folder"
 )
 
 _KNOWN = ("name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat", "silence_said_at")
@@ -27,12 +33,15 @@ def register(engine: Engine, name: str, token: str, *, take_over: bool = False) 
 
     On SQLite there is one worker. Elsewhere the first of all gets the rows of files from before there could
     be many. Raises DatabaseReserved if `name` is of another state folder, unless that is to be taken over by
-    one that has no files: the row of that one is free then.
+    one that has no files: the row of that one is free then. A new name of a known token is only taken by
+    `started`, since that of a copied state folder may be of a worker that runs.
     """
     if engine.dialect.name == "sqlite":
         return FIRST
     with writing(engine) as connection:
-        known = select(workers.c.id, workers.c.name, workers.c.token).with_for_update()
+        # Not the rows, into which workers that run write their signs of life.
+        lock_schema(connection)
+        known = select(workers.c.id, workers.c.name, workers.c.token)
         rows = connection.execute(known.order_by(workers.c.id)).all()
         mine = next((row for row in rows if row.token == token), None)
         other = next((row for row in rows if row.name == name and row.token != token), None)
@@ -41,11 +50,12 @@ def register(engine: Engine, name: str, token: str, *, take_over: bool = False) 
             connection.execute(update(workers).where(workers.c.id == mine.id).values(free_again))
             mine = None
         if other is not None and not (take_over and mine is None):
-            raise DatabaseReserved(_TAKEN.format(name=name))
-        free = other or next((row for row in rows if row.name is None), None)
-        if row := mine or free:
-            connection.execute(update(workers).where(workers.c.id == row.id).values(name=name, token=token))
-            return int(row.id)
+            raise DatabaseReserved((_HAS_FILES if take_over else _TAKEN).format(name=name))
+        if mine is not None:
+            return int(mine.id)
+        if free := other or next((row for row in rows if row.name is None), None):
+            connection.execute(update(workers).where(workers.c.id == free.id).values(name=name, token=token))
+            return int(free.id)
         new = insert(workers).values(name=name, token=token)
         return int(connection.execute(new.returning(workers.c.id)).scalar_one())
 
@@ -55,10 +65,15 @@ def _has_no_files(connection: Connection, id: int) -> bool:
 
 
 def started(engine: Engine, id: int, name: str, token: str, at: datetime) -> None:
-    """Record that a worker starts, which holds the lock of its id; `at` counts on SQLite alone."""
+    """Record that a worker starts, which holds the lock of its id; `at` counts on SQLite alone.
+
+    Raises DatabaseReserved if its place was taken over before it had the lock.
+    """
     values = {"name": name, "token": token, "started_at": _now(engine, at), "stopped_at": None}
+    its = [] if engine.dialect.name == "sqlite" else [workers.c.token == token]
     with writing(engine) as connection:
-        connection.execute(update(workers).where(workers.c.id == id).values(values))
+        if not connection.execute(update(workers).where(workers.c.id == id, *its).values(values)).rowcount:
+            raise DatabaseReserved(_TAKEN.format(name=name))
 
 
 def beat(engine: Engine, id: int, heartbeat: Mapping[str, Any], address: str | None) -> None:

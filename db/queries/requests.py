@@ -6,13 +6,13 @@ SQLite has one worker, who owns every file: there nothing is asked of the databa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, Engine, TextClause, exists, func, select, text
 
 from db.connection.engine import reading
-from db.ledger.requests import RequestKind
+from db.ledger.requests import TAKEN_BACK, RequestKind
 from db.schema.file_names import RawName
 from db.schema.records import Entry
 from db.schema.rows import entries_by, in_pieces
@@ -127,9 +127,19 @@ def count_open(engine: Engine) -> dict[int, int]:
         return dict(connection.execute(counted.order_by(requests.c.worker_id)).all())
 
 
-def refused_since(engine: Engine, moment: datetime, limit: int = 20) -> list[Request]:
-    """Return the requests that ended with a problem since `moment`, oldest first."""
-    return _select(engine, requests.c.problem.is_not(None), requests.c.done_at >= moment, limit=limit)
+def refused_within(engine: Engine, past: timedelta, limit: int = 20) -> list[Request]:
+    """Return the newest `limit` requests that ended with a problem in the `past`, oldest first.
+
+    Those that a person took back are none.
+    """
+    if has_one_owner(engine):
+        return []
+    lately = requests.c.problem.is_not(None), requests.c.done_at >= func.now() - past
+    refused = ~requests.c.problem.startswith(TAKEN_BACK)
+    with reading(engine) as connection:
+        newest = select(requests.c.id).where(*lately, refused).order_by(requests.c.id.desc()).limit(limit)
+        ids = connection.execute(newest).scalars().all()
+    return _select(engine, requests.c.id.in_(ids))
 
 
 def asked_ids(connection: Connection) -> Iterator[Sequence[int]]:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Date,
     Double,
     ForeignKey,
+    Index,
     Integer,
     Table,
     Text,
@@ -173,8 +174,8 @@ class FileRow(Base):
         index("ix_files_reviewed_at", "reviewed_at", where="reviewed_at IS NOT NULL"),
         index("ix_files_given_up", "changed_at", where=IS_GIVEN_UP),
         index("ix_files_keyword_due", "id", where=IS_KEYWORD_DUE),
-        # Not of the first worker, which is the only one nearly everywhere.
-        index("ix_files_worker", "worker_id", "id", where=f"worker_id <> {FIRST}"),
+        # In SQLite all rows are of the first worker, so that the index is empty.
+        Index("ix_files_worker", "worker_id", "id", sqlite_where=text(f"worker_id <> {FIRST}")),
         index("ix_files_duplicate_of", "duplicate_of", where="duplicate_of IS NOT NULL"),
         {"sqlite_autoincrement": True},
     )

@@ -55,7 +55,7 @@ class RequestRow(Base):
     worker_id: Mapped[int] = mapped_column(Integer)
     file_id: Mapped[int] = mapped_column(ForeignKey("files.id"))
     kind: Mapped[str] = mapped_column(Text)
-    label: Mapped[str | None] = mapped_column(Text)
+    label: Mapped[str | None] = mapped_column(Words)
     by: Mapped[str] = mapped_column(Words)
     via: Mapped[str] = mapped_column(Text)
     seen_version: Mapped[int] = mapped_column(ROW_ID)

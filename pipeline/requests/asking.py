@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
@@ -22,22 +21,17 @@ Here = Callable[[Sequence[Known]], list[Change]]
 """Changes files of this machine's worker; returns a change for each."""
 
 
-def _utc() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Asker:
     """A person at the machine of the worker `own`, who wants something of files in the database `engine`.
 
-    `engine` sees the files of all workers; `now` returns UTC.
+    `engine` sees the files of all workers.
     """
 
     engine: Engine
     own: int
     by: str
     via: Via
-    now: Callable[[], datetime] = _utc
 
     def change(
         self, files: Sequence[Known], kind: RequestKind, here: Here, label: str | None = None
@@ -74,13 +68,13 @@ class Asker:
 
     def take_back(self, request: Request) -> Change:
         """Take an open request back; a problem if its worker has carried it out meanwhile."""
-        was_open = ledger.cancel(self.engine, request.id, f"taken back by {self.by}", self.now())
+        was_open = ledger.cancel(self.engine, request.id, self.by)
         problem = None if was_open else "the request was carried out meanwhile"
         return self._of_entry("undo", request.file_id, problem)
 
     def _sent(self, files: Sequence[Known], kind: RequestKind, label: str | None) -> list[Change]:
         wishes = [Wish(file.id, file.version, kind, label, self.by, self.via) for file in files]
-        asked = ledger.ask(self.engine, wishes, self.now()) if wishes else []
+        asked = ledger.ask(self.engine, wishes) if wishes else []
         return [self._answer(each, "correct" if kind == "correct" else "undo") for each in asked]
 
     def _answer(self, asked: Asked, kind: MoveKind) -> Change:

@@ -102,7 +102,7 @@ class RequestStep:
     def _carry_out(self, found: HeldRequest) -> None:
         request = found.request
         if self._is_done(request):
-            found.finish(self._now())
+            found.finish()
             return
         try:
             problem = self._do(request).problem
@@ -114,7 +114,7 @@ class RequestStep:
         if made and made.done_at is None:
             return  # the disk did not confirm the move, which is finished later
         log.info("request %d of %s: %s", request.id, request.by, problem or "carried out")
-        found.finish(self._now(), problem)
+        found.finish(problem)
 
     def _is_done(self, request: OpenRequest) -> bool:
         """Return whether a worker that was killed then has carried the request out."""

@@ -16,7 +16,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from db.connection.errors import DatabaseError
-from db.connection.session_locks import reporters_lock
+from db.connection.session_locks import end_reporter, reporters_lock
 from db.ledger import workers
 from db.queries import workers as known_workers
 from db.queries.workers import KnownWorker, all_workers
@@ -146,8 +146,11 @@ class SharedLedger:
         if self._held:
             return True
         now = time.monotonic()
-        if known_workers.reporter(self._engine) is not None:
+        reports = known_workers.reporter(self._engine)
+        if reports is not None:
             self._vacant_since = None
+            if any(each.id == reports and each.is_silent for each in all_workers(self._engine)):
+                end_reporter(self._engine, reports)  # a process that is frozen would keep the lock
             return False
         self._vacant_since = self._vacant_since or now
         return now - self._vacant_since >= known_workers.SILENT_SECONDS

@@ -50,14 +50,14 @@ class Identity(NamedTuple):
 
 
 def identity(settings: Settings) -> Identity:
-    """Return who the worker of these settings is, and remember it in the state folder.
+    """Return who the worker of these settings is, and remember a new token in the state folder.
 
     The name is `settings.worker`, else the one remembered, else the host's. Raises SettingsError, OSError.
     """
     known = remembered(settings.state)
     name = settings.worker or (known and known.name) or socket.gethostname() or "worker"
     found = Identity(name, known.token if known else secrets.token_hex(16))
-    if found != known:
+    if known is None:
         _remember(settings.state, found)
     return found
 
@@ -92,6 +92,8 @@ def this_worker(engine: Engine, settings: Settings, patience: float = PATIENCE_S
     id = ledger.register(engine, name, token)
     with _opened(engine, id, "worker") as own, _reserved(own, patience):
         ledger.started(engine, id, name, token, datetime.now(UTC))
+        if remembered(settings.state) != (name, token):  # not before, as a name may be refused
+            _remember(settings.state, Identity(name, token))
         yield own
         try:
             ledger.stopped(engine, id, datetime.now(UTC))

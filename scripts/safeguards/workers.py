@@ -11,7 +11,49 @@ _ONE = "pipeline/many_workers/test_one_after_the_other.py"
 _COMMANDS = "pipeline/many_workers/test_commands.py::test_a_command_changes_what_its_machine_has"
 _LISTED = "pipeline/many_workers/test_workers_command.py"
 
+_IDENTITY = "pipeline/many_workers/test_identity.py"
+
 SAFEGUARDS: tuple[Safeguard, ...] = (
+    of(
+        "a worker that wakes does not go on where another has taken its place",
+        "db/connection/postgres.py",
+        "        if self._find_token() != self._token:\n",
+        "        if False:\n",
+        (),
+        (f"{_IDENTITY}::test_a_worker_whose_place_was_taken_over_ends_also_if_it_was_asleep",),
+    ),
+    of(
+        "a worker that starts does not take back its place",
+        "db/ledger/workers.py",
+        "        if not connection.execute(update(workers).where(workers.c.id == id, *its)",
+        "        if not connection.execute(update(workers).where(workers.c.id == id)",
+        (),
+        (f"{_IDENTITY}::test_a_place_that_is_taken_over_while_its_worker_starts_is_not_taken_back",),
+    ),
+    of(
+        "a reporter that is frozen leaves the reports to another",
+        "pipeline/service/shared_ledger.py",
+        "                end_reporter(self._engine, reports)",
+        "                pass",
+        (),
+        ("pipeline/service/test_shared_ledger.py::test_one_that_is_frozen_leaves_the_reports_to_another",),
+    ),
+    of(
+        "who asks locks no file of another machine",
+        "db/ledger/requests.py",
+        "for row in connection.execute(rows)}",
+        "for row in connection.execute(rows.with_for_update())}",
+        (),
+        ("pipeline/requests/test_asked_at_once.py::test_who_asks_does_not_keep_the_owner_from_its_file",),
+    ),
+    of(
+        "a lock that was taken halfway is freed",
+        "db/connection/session_locks.py",
+        "            self.free()  # the session may live, and have some of the locks\n",
+        "",
+        (),
+        ("db/connection/test_owned_rows.py::test_a_session_that_ends_while_it_takes_its_lock_is_replaced",),
+    ),
     of(
         "a worker recovers its own rows alone",
         "pipeline/service/service.py",

@@ -111,7 +111,16 @@ def rare_ids(connection: Connection, wanted: Wanted) -> list[list[int]]:
     """Return, for each condition that few files meet, the ids of all of them."""
     of_folder = None if wanted.folder is None else ids_in_folder(connection, wanted.folder)
     taken = ids_taken(connection, wanted.taken_since, wanted.taken_until)
-    return [ids for ids in (of_folder, taken) if ids is not None]
+    of_worker = None if wanted.worker is None else ids_of_worker(connection, wanted.worker)
+    return [ids for ids in (of_folder, taken, of_worker) if ids is not None]
+
+
+def ids_of_worker(connection: Connection, name: str) -> list[int] | None:
+    """Return the ids of all files of a worker; None for more than RARE, and in SQLite, where it has all."""
+    if connection.dialect.name == "sqlite":
+        return None
+    id = connection.scalar(select(workers.c.id).where(workers.c.name == name))
+    return [] if id is None else few(connection, [[files.c.worker_id == id]])
 
 
 def ids_taken(connection: Connection, start: datetime | None, end: datetime | None) -> list[int] | None:

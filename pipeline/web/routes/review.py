@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 from urllib.parse import urlencode
 
@@ -205,7 +204,7 @@ def _stage(engine: Engine, context: AppContext, view: View, show: Sequence[int])
         "ahead": ahead,
         "seen": correct_files.versions(context, [entry.id for entry in shown]),
         "wrapped": wrapped,
-        "sent": sent_requests.of(engine, context, datetime.now(UTC)),
+        "sent": sent_requests.of(engine, context),
         "record": record_of(review.settled(engine), context.labels.of_models()),
         "is_new": False,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Engine
 
@@ -42,7 +42,7 @@ class Sent:
 NOTHING = Sent()
 
 
-def of(engine: Engine, context: AppContext, now: datetime) -> Sent:
+def of(engine: Engine, context: AppContext) -> Sent:
     """Return the requests to show; none on SQLite. Raises DatabaseError."""
     counts = requests.count_open(engine)
     first = requests.open_requests(engine, MOST) if counts else []
@@ -52,10 +52,4 @@ def of(engine: Engine, context: AppContext, now: datetime) -> Sent:
         worker = workers.get(id)
         of_worker = [request for request in first if request.worker_id == id][:SHOWN]
         waiting.append(Waiting(name_of(worker), count, trouble_of(worker), of_worker))
-    refused = [each for each in requests.refused_since(engine, now - LATELY) if not taken_back(each)]
-    return Sent(waiting, refused)
-
-
-def taken_back(request: Request) -> bool:
-    """Return whether a person took a request back, which is no problem."""
-    return (request.problem or "").startswith("taken back by ")
+    return Sent(waiting, requests.refused_within(engine, LATELY))

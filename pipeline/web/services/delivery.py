@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from db.queries.listing import arrived_as
+from pipeline.companions.shares import share_of
 from pipeline.files import moves
 from pipeline.files.permissions import as_usual
 from pipeline.settings.config import Settings
@@ -53,6 +54,7 @@ class UploadDelivery:
     """Delivers uploads; for all threads."""
 
     def __init__(self, settings: Settings, database: DatabaseProvider) -> None:
+        self._settings = settings
         self._ignored = ignorer(settings.watch.ignore)
         self._database = database
         self._lock = threading.Lock()
@@ -66,10 +68,23 @@ class UploadDelivery:
         """
         _sync(upload.path)
         if key is None:
-            return self._move(upload, inbox, _new_stem())
+            return self._move(upload, inbox, self._stem(inbox))
         with self._exclusively(key):
-            stem = "upload-" + hashlib.sha256(key.encode()).hexdigest()[:32]
+            stem = self._stem(inbox, key)
             return self._known(upload, inbox, stem) or self._move(upload, inbox, stem)
+
+    def _stem(self, inbox: Path, key: str | None = None) -> str:
+        """Return a new stem, or that of a key; in a divided inbox one of the part of this machine's worker.
+
+        Else the worker of another machine has the file, and an upload with the same key would come again.
+        """
+        share = share_of(self._settings, inbox)
+        if share is None and key is None:
+            return _new_stem()
+        digest = hashlib.sha256((secrets.token_hex() if key is None else key).encode())
+        while share and not share.has(_stem_of(digest).encode()):
+            digest = hashlib.sha256(digest.digest())
+        return _stem_of(digest)
 
     def _move(self, upload: Upload, inbox: Path, stem: str) -> Delivery:
         as_usual(upload.path, 0o666)  # it was private so far
@@ -83,7 +98,7 @@ class UploadDelivery:
             except FileExistsError:
                 if attempt == _TRIES - 1:
                     raise
-                stem = _new_stem()
+                stem = self._stem(inbox)
                 continue
             break
         moves.sync_folders([os.fsencode(inbox)])
@@ -142,6 +157,10 @@ def extension(name: str) -> str:
 
 def _new_stem() -> str:
     return f"upload-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(8)}"
+
+
+def _stem_of(digest: hashlib._Hash) -> str:
+    return f"upload-{digest.hexdigest()[:32]}"
 
 
 def _hash(path: bytes) -> str:

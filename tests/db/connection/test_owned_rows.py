@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, event, select
 
-from db.connection.engine import DatabaseReserved, owned_by, reading, reserved
+from db.connection.engine import DatabaseReserved, DatabaseUnavailable, owned_by, reading, reserved, writing
+from db.connection.session_locks import reporters_lock
 from db.ledger import workers
 from db.ledger.ledger import Ledger, LedgerError
-from db.queries import listing
+from db.queries import browse, listing
+from db.queries.browse import Choice
 from db.queries.workers import all_workers
 from db.schema.tables import files
 from tests.db.conftest import NOON, SPOOL, claim, filed, later, verdict
@@ -96,7 +98,7 @@ def test_the_first_worker_gets_the_rows_of_before_and_a_name_stays_its_owners(se
     with pytest.raises(DatabaseReserved, match="take-over bob"):
         workers.register(server, "bob", "c" * 32)
     assert workers.register(server, "bob", "c" * 32, take_over=True) == 2
-    assert [worker.name for worker in all_workers(server)] == ["carl", "bob"]
+    assert [worker.name for worker in all_workers(server)] == ["ann", "bob"]  # until it starts
     owned = owned_by(server, 1)
     assert [entry.id for entry in Ledger(owned, SPOOL).entries([old])] == [old]
     owned.dispose()
@@ -106,5 +108,70 @@ def test_a_worker_that_has_files_takes_over_no_others(server: Engine) -> None:
     workers.register(server, "ann", "a" * 32)
     workers.register(server, "bob", "b" * 32)
     filed(Ledger(server, SPOOL))  # of the first
-    with pytest.raises(DatabaseReserved):
+    with pytest.raises(DatabaseReserved, match="has files of its own"):
         workers.register(server, "bob", "a" * 32, take_over=True)
+
+
+def test_a_role_with_an_empty_schema_of_its_own_uses_the_tables_of_the_next(server: Engine) -> None:
+    with writing(server) as connection:
+        connection.exec_driver_sql("CREATE SCHEMA pawsort")  # "$user" of the search path
+    try:
+        bob = owned_by(server, workers.register(server, "bob", "b" * 8))
+        assert Ledger(bob, SPOOL).unfinished() == []
+        bob.dispose()
+    finally:
+        with writing(server) as connection:
+            connection.exec_driver_sql("DROP SCHEMA pawsort")
+
+
+def test_a_session_that_ends_while_it_takes_its_lock_is_replaced(server: Engine) -> None:
+    locks, pids = reporters_lock(server, 1), []
+
+    def end_once(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "pg_try_advisory_lock" in statement and not pids:
+            pids.append(connection.connection.dbapi_connection.info.backend_pid)  # type: ignore[union-attr]
+            with reading(other) as killer:
+                killer.exec_driver_sql("SELECT pg_terminate_backend(%s, 5000)", (pids[0],))
+
+    other = owned_by(server, 1)
+    event.listen(server, "before_cursor_execute", end_once)
+    with pytest.raises(DatabaseUnavailable):
+        locks.hold()
+    assert not locks.is_held
+    assert locks.hold()
+    locks.free()
+    other.dispose()
+    event.remove(server, "before_cursor_execute", end_once)
+
+
+def test_a_worker_that_comes_to_the_database_keeps_no_other_from_its_sign_of_life(server: Engine) -> None:
+    """Else one that falls asleep then would make all others silent."""
+    ann = workers.register(server, "ann", "a" * 8)
+    seen: list[str] = []
+
+    def beat(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO workers"):
+            workers.beat(connection.engine, ann, {}, None)
+            seen.append(statement)
+
+    event.listen(server, "after_cursor_execute", beat)
+    try:
+        assert workers.register(server, "bob", "b" * 8) == 2
+    finally:
+        event.remove(server, "after_cursor_execute", beat)
+    assert seen
+
+
+def test_the_rows_of_a_worker_are_found_by_an_index_and_not_among_those_of_others(
+    two: tuple[Engine, Engine], server: Engine
+) -> None:
+    """Also those of the first worker: it follows its files page by page while the worker runs."""
+    for owner in two:
+        filed(Ledger(owner, SPOOL))
+        with reading(owner) as connection:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            newest = connection.exec_driver_sql("EXPLAIN SELECT max(id) FROM files").scalars().all()
+        assert any("using ix_files_worker on files" in step for step in newest), newest
+    with reading(server) as connection:
+        found = [browse.rarest(connection, Choice(worker=name)) for name in ("ann", "bob", "eve")]
+    assert found == [[1], [2], []]

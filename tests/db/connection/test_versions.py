@@ -88,7 +88,7 @@ def test_indexes_have_the_conditions_that_the_tables_say(engine: Engine) -> None
             for index in inspect(connection).get_indexes(table)
         }
     said = {
-        index.name: index.dialect_options["sqlite"]["where"] is not None
+        index.name: index.dialect_options[engine.dialect.name]["where"] is not None
         for table in Base.metadata.tables.values()
         for index in table.indexes
     }

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from threading import Event, Timer
 
 import pytest
 
-from db.connection.engine import DatabaseReserved, open_database, reserved
+from db.connection import postgres
+from db.connection.engine import DatabaseReserved, assert_in_place, open_database, reserved
 from db.connection.errors import DatabaseError, DatabaseUnavailable
 from db.ledger import workers
 from db.queries.workers import all_workers, running_workers
 from pipeline.worker import identity
 from pipeline.worker.identity import own_id, this_worker
 from tests.pipeline.many_workers.conftest import Machine
+from tests.support.installation import wait
 
 
 def test_a_worker_runs_until_its_block_ends(ann: Machine, bob: Machine) -> None:
@@ -94,3 +97,61 @@ def test_of_two_that_start_at_once_under_one_name_one_is_refused(postgres_url: s
         done = sorted(pool.map(start, ("a" * 32, "b" * 32)))
     assert done[0] == "1"
     assert done[1] in ("DatabaseReserved", "DatabaseError")
+
+
+def test_a_copy_of_a_state_folder_takes_no_name_from_the_worker_that_runs(ann: Machine, bob: Machine) -> None:
+    with this_worker(ann.everyone, ann.settings):
+        (bob.settings.state / identity.FILE_NAME).write_bytes(
+            (ann.settings.state / identity.FILE_NAME).read_bytes()
+        )
+        renamed = bob.settings.model_copy(update={"worker": "carl"})
+        with pytest.raises(DatabaseReserved, match="copy of this state folder"):
+            this_worker(ann.everyone, renamed, 0.0).__enter__()
+        assert [worker.name for worker in all_workers(ann.everyone)] == ["ann", "bob"]
+        assert identity.remembered(bob.settings.state) == identity.remembered(ann.settings.state)
+
+
+def test_a_worker_that_starts_has_its_new_name(ann: Machine) -> None:
+    renamed = ann.settings.model_copy(update={"worker": "anna"})
+    with this_worker(ann.everyone, renamed):
+        assert [worker.name for worker in all_workers(ann.everyone)] == ["anna"]
+    known = identity.remembered(ann.settings.state)
+    assert known is not None
+    assert known.name == "anna"
+
+
+def test_a_name_that_is_refused_is_not_remembered(ann: Machine, bob: Machine) -> None:
+    taken = bob.settings.model_copy(update={"worker": "ann"})
+    with pytest.raises(DatabaseReserved, match="--take-over ann"):
+        this_worker(ann.everyone, taken).__enter__()
+    known = identity.remembered(bob.settings.state)
+    assert known is not None
+    assert known.name == "bob"
+
+
+def test_a_worker_whose_place_was_taken_over_ends_also_if_it_was_asleep(
+    ann: Machine, bob: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine sleeps, the server frees its lock, another takes over, and it wakes before that starts."""
+    monkeypatch.setattr(postgres, "CHECK_SECONDS", 0.0)
+    (bob.settings.state / identity.FILE_NAME).unlink()
+    with this_worker(ann.everyone, ann.settings) as own:
+        assert_in_place(own)
+        with bob.everyone.connect() as connection:
+            end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            connection.exec_driver_sql(end)
+        wait(lambda: running_workers(bob.everyone) == set(), "the end of its session")
+        identity.take_over(bob.everyone, bob.settings, "ann")
+        with pytest.raises(DatabaseReserved, match="taken over"):
+            assert_in_place(own)
+
+
+def test_a_place_that_is_taken_over_while_its_worker_starts_is_not_taken_back(
+    ann: Machine, bob: Machine
+) -> None:
+    (bob.settings.state / identity.FILE_NAME).unlink()
+    who = identity.identity(ann.settings)
+    identity.take_over(bob.everyone, bob.settings, "ann")
+    with pytest.raises(DatabaseReserved, match="of another state folder"):
+        workers.started(ann.everyone, ann.id, *who, datetime.now(UTC))
+    assert own_id(bob.everyone, bob.settings) == ann.id

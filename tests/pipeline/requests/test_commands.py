@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -120,3 +120,11 @@ def test_where_there_is_one_worker_none_can_be_named(pawsort: Installation, run:
     pawsort.file(b"a.jpg", b"a")
     done = run("correct", "a.jpg", "--as", "dog", "--worker", "bob", "--config", str(pawsort.config))
     assert (done.code, "has one worker" in done.err) == (2, True)
+
+
+def test_a_label_that_no_database_can_store_is_refused_by_the_owner(two: Two, at_ann: Run) -> None:
+    two.bob.file(b"a.jpg", b"a", "uncertain", **UNSURE)
+    assert at_ann("correct", "a.jpg", "--worker", "bob", "--as", "d\udcffg").code == 0
+    two.bob.answer_requests()
+    [refused] = queries.refused_within(two.ann.everyone, timedelta(hours=1))
+    assert "expected one of" in (refused.problem or "")

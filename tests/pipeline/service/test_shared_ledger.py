@@ -66,6 +66,10 @@ class Machine:
         """End as if killed: all sessions end, nothing is recorded, and its last sign of life is long ago."""
         self.shared._lock.free()
         self.own.dispose()
+        self.freeze()
+
+    def freeze(self) -> None:
+        """Let its last sign of life be long ago."""
         with writing(self.server) as connection:
             connection.exec_driver_sql(
                 "UPDATE workers SET started_at = now() - interval '31 s', beat_at = now() - interval '31 s' "
@@ -194,6 +198,21 @@ def test_one_that_takes_no_steps_leaves_the_reports_to_another(
         later.setattr(shared_ledger.time, "monotonic", lambda: now + 31)
         ann.shared.step()
     bob.step_later()
+    assert (ann.shared.reports, bob.shared.reports) == (False, True)
+
+
+def test_one_that_is_frozen_leaves_the_reports_to_another(
+    server: Engine, machine: Callable[[str], Machine]
+) -> None:
+    """Its process is stopped, or its container paused: its session lives, and so does its lock."""
+    ann, bob = machine("ann"), machine("bob")
+    bob.step()
+    assert reporter(server) == ann.id
+    ann.freeze()
+    bob.step()
+    wait(lambda: reporter(server) is None, "the end of its session")
+    bob.step_later()
+    ann.step()
     assert (ann.shared.reports, bob.shared.reports) == (False, True)
 
 

@@ -109,6 +109,26 @@ def test_the_same_key_brings_one_file_before_and_after_the_worker_took_it(tmp_pa
     pawsort.close()
 
 
+def test_in_a_divided_inbox_an_upload_is_of_the_part_of_this_machine(tmp_path: Path) -> None:
+    """Else another worker has taken it, and the same key would bring it again."""
+    desks = []
+    for part in (1, 2):
+        shared = SMALL.replace("[inbox, scans]", f"[{{path: ../shared, share: {part}/2}}]")
+        pawsort = Installation(tmp_path / f"{part}", shared)
+        desks.append((pawsort, Desk(pawsort.settings)))
+    (pawsort, desk), (other, _) = desks
+    keys = [None, *(f"key {number}" for number in range(8))]
+    names = [desk.deliver(b"%d<cat>" % number, key).name for number, key in enumerate(keys)]
+    other.run_worker()
+    pawsort.run_worker()
+    assert other.rows("name") == []
+    again = [desk.deliver(b"%d<cat>" % number, key) for number, key in enumerate(keys) if key]
+    assert [(each.already, each.name) for each in again] == [(True, name) for name in names[1:]]
+    for each, its in desks:
+        its.store.close()
+        each.close()
+
+
 def test_a_key_is_for_one_file(desk: Desk) -> None:
     desk.deliver(b"one", "key")
     with pytest.raises(Problem, match="another file") as problem:
