@@ -13,9 +13,9 @@ from db.connection.errors import translated
 Key = tuple[int, int]
 """The two numbers of an advisory lock."""
 
-WORKERS, REPORTER = (int.from_bytes(word, "big") for word in (b"paws", b"pawr"))
-"""First numbers of the locks of workers and of who reports, likely of no other program. The second is the id
-of the worker; of REPORTER also 0, which is the lock itself."""
+WORKERS, REPORTER, WATCHER = (int.from_bytes(word, "big") for word in (b"paws", b"pawr", b"paww"))
+"""First numbers of the locks of workers, of the one that reports, and of the one that says which are silent,
+likely of no other program. The second is the id of the worker; of the last two also 0, the lock itself."""
 
 
 class SessionLocks:
@@ -71,9 +71,9 @@ class SessionLocks:
         session.close()
 
 
-def reporters_lock(engine: Engine, worker: int) -> SessionLocks:
-    """Return the locks of the one worker that reports, taken as the worker with this id."""
-    return SessionLocks(engine, (REPORTER, 0), (REPORTER, worker))
+def lock_of_one(engine: Engine, first: int, worker: int) -> SessionLocks:
+    """Return the locks, REPORTER or WATCHER, of what one worker does for all, for the one with this id."""
+    return SessionLocks(engine, (first, 0), (first, worker))
 
 
 def holders(connection: Connection, first: int) -> set[int]:

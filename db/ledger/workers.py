@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, or_, select, text, update
 
 from db.connection.engine import writing
 from db.connection.errors import DatabaseReserved
 from db.schema.tables import files
-from db.schema.worker_tables import FIRST, workers
+from db.schema.worker_tables import FIRST, IS_OPEN, requests, workers
 
 _TAKEN = (
     "the worker name {name!r} is of another state folder in this database. If that is on another machine, "
@@ -19,7 +19,19 @@ _TAKEN = (
     "same paths, `pawsort workers --take-over {name}` gives this one its files"
 )
 
-_KNOWN = ("name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat", "silence_said_at")
+RETIRED = (
+    "is a photo of {name}, which was retired; start its worker again, or let another machine take its place "
+    "by `pawsort workers --take-over {name}`, and ask again"
+)
+"""Why nothing is done with a file of a retired worker, after the name of the file."""
+
+_KNOWN = (
+    "name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat", "silence_said_at",
+    "retired_at",
+)  # fmt: skip
+
+_BACK = {"retired_at": None}
+"""A worker that gives a sign of life is not retired."""
 
 
 def register(engine: Engine, name: str, token: str, *, take_over: bool = False) -> int:
@@ -56,14 +68,14 @@ def _has_no_files(connection: Connection, id: int) -> bool:
 
 def started(engine: Engine, id: int, name: str, token: str, at: datetime) -> None:
     """Record that a worker starts, which holds the lock of its id; `at` counts on SQLite alone."""
-    values = {"name": name, "token": token, "started_at": _now(engine, at), "stopped_at": None}
+    values = {"name": name, "token": token, "started_at": _now(engine, at), "stopped_at": None, **_BACK}
     with writing(engine) as connection:
         connection.execute(update(workers).where(workers.c.id == id).values(values))
 
 
 def beat(engine: Engine, id: int, heartbeat: Mapping[str, Any], address: str | None) -> None:
     """Record a sign of life of a worker on a server, with its heartbeat and the address of its pages."""
-    values = {"beat_at": func.now(), "heartbeat": dict(heartbeat), "address": address}
+    values = {"beat_at": func.now(), "heartbeat": dict(heartbeat), "address": address, **_BACK}
     with writing(engine) as connection:
         connection.execute(update(workers).where(workers.c.id == id).values(values))
 
@@ -73,6 +85,27 @@ def stopped(engine: Engine, id: int, at: datetime) -> None:
     with writing(engine) as connection:
         ended = update(workers).where(workers.c.id == id)
         connection.execute(ended.values(stopped_at=_now(engine, at)))
+
+
+def retire(engine: Engine, id: int, silent_seconds: float) -> int | None:
+    """Record that a worker is gone for good, until it starts again, and end its open requests.
+
+    Server only. Returns how many requests these were; None, with nothing changed, if it gave a sign of life
+    in the last `silent_seconds` and did not stop in order.
+    """
+    last = func.greatest(workers.c.beat_at, workers.c.started_at)
+    silent = or_(last.is_(None), last < func.now() - timedelta(seconds=silent_seconds))
+    gone = workers.c.id == id, or_(workers.c.stopped_at.is_not(None), silent)
+    with writing(engine) as connection:
+        # Locked first: what is asked at this moment is either ended here or refused.
+        name = connection.scalar(select(workers.c.name).where(*gone).with_for_update())
+        if name is None:
+            return None
+        since = func.coalesce(workers.c.retired_at, func.now())
+        connection.execute(update(workers).where(workers.c.id == id).values(retired_at=since))
+        its = update(requests).where(requests.c.worker_id == id, text(IS_OPEN))
+        ended = its.values(done_at=func.now(), problem=RETIRED.format(name=name))
+        return connection.execute(ended).rowcount
 
 
 def say_silent(engine: Engine, ids: Collection[int]) -> None:
