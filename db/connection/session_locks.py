@@ -13,9 +13,9 @@ from db.connection.errors import DatabaseError, translated
 Key = tuple[int, int]
 """The two numbers of an advisory lock."""
 
-WORKERS, REPORTER = (int.from_bytes(word, "big") for word in (b"paws", b"pawr"))
-"""First numbers of the locks of workers and of who reports, likely of no other program. The second is the id
-of the worker; of REPORTER also 0, which is the lock itself."""
+WORKERS, REPORTER, WATCHER = (int.from_bytes(word, "big") for word in (b"paws", b"pawr", b"paww"))
+"""First numbers of the locks of workers, of the one that reports, and of the one that says which are silent,
+likely of no other program. The second is the id of the worker; of the last two also 0, the lock itself."""
 
 
 class SessionLocks:
@@ -78,9 +78,9 @@ class SessionLocks:
         session.close()
 
 
-def reporters_lock(engine: Engine, worker: int) -> SessionLocks:
-    """Return the locks of the one worker that reports, taken as the worker with this id."""
-    return SessionLocks(engine, (REPORTER, 0), (REPORTER, worker))
+def lock_of_one(engine: Engine, first: int, worker: int) -> SessionLocks:
+    """Return the locks, REPORTER or WATCHER, of what one worker does for all, for the one with this id."""
+    return SessionLocks(engine, (first, 0), (first, worker))
 
 
 # Source: PostgreSQL, "pg_locks": the two numbers of an advisory lock are its `classid` and `objid`.
@@ -95,9 +95,12 @@ def holders(connection: Connection, first: int) -> set[int]:
     return set(connection.execute(text(f"SELECT objid::bigint {_HELD}"), {"first": first}).scalars())
 
 
-def end_reporter(engine: Engine, worker: int) -> None:
-    """End the session by which a worker reports, unless it is of another role. Raises DatabaseError."""
+def end_session(engine: Engine, first: int, worker: int) -> None:
+    """End the session that has the lock `first` of a worker, unless it is of another role.
+
+    Raises DatabaseError.
+    """
     mine = "SELECT pid FROM pg_stat_activity WHERE usename = current_user"
     ended = text(f"SELECT pg_terminate_backend(pid) {_HELD} AND objid::bigint = :worker AND pid IN ({mine})")
     with translated(location(engine.url)), engine.connect() as connection:
-        connection.execute(ended, {"first": REPORTER, "worker": worker})
+        connection.execute(ended, {"first": first, "worker": worker})

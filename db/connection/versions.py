@@ -17,9 +17,11 @@ _log = logging.getLogger(__name__)
 def check_version(connection: Connection, where: str) -> None:
     """Raise DatabaseError unless the database at `where` has exactly the schema of this code."""
     found = version(connection, where)
+    if found is None:
+        raise DatabaseError(f"The database {where} is empty. Start the worker, which makes its tables.")
     if found != REVISIONS[-1]:
         raise DatabaseError(
-            f"The database {where} has version {found or 'none'}, this Pawsort needs {REVISIONS[-1]}. "
+            f"The database {where} has version {found}, this Pawsort needs {REVISIONS[-1]}. "
             "Stop the worker, keep a copy of the database, and run `pawsort db upgrade`."
         )
 

@@ -6,7 +6,7 @@ clock, since those of the machines differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
@@ -16,11 +16,11 @@ from sqlalchemy.dialects.postgresql import insert
 from db.connection.engine import writing
 from db.schema.rows import in_pieces
 from db.schema.tables import Via, files, moves
-from db.schema.worker_tables import IS_OPEN, requests
+from db.schema.worker_tables import IS_OPEN, requests, workers
 
 RequestKind = Literal["correct", "undo", "retry"]
 
-Refusal = Literal["changed", "open", "gone"]
+Refusal = Literal["changed", "open", "gone", "retired"]
 
 
 TAKEN_BACK = "taken back by "
@@ -42,7 +42,7 @@ class Asked(NamedTuple):
     """The number of the request that was recorded for a wish, or why none was.
 
     "changed": the file was moved since the person saw it; "open": another request of it is open; "gone": it
-    is in no folder.
+    is in no folder; "retired": its worker is.
     """
 
     file_id: int
@@ -81,10 +81,13 @@ def ask(engine: Engine, wishes: Sequence[Wish]) -> list[Asked]:
             rows = select(files.c.id, files.c.worker_id, files.c.state).where(files.c.id.in_(ids))
             known = {row.id: row for row in connection.execute(rows)}
             versions, taken = _versions(connection, ids), _taken(connection, ids)
+            retired = _retired(connection, {row.worker_id for row in known.values()})
             for wish in piece:
                 row = known.get(wish.file_id)
                 state = None if row is None else row.state
                 refused = _refusal(wish, state, versions.get(wish.file_id, 0), wish.file_id in taken)
+                if row is not None and row.worker_id in retired:
+                    refused = "retired"
                 request = None if refused or row is None else _record(connection, wish, row.worker_id)
                 lost = "open" if request is None and refused is None else refused
                 asked[wish.file_id] = Asked(wish.file_id, request, lost)
@@ -136,6 +139,14 @@ def _versions(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
 def _taken(connection: Connection, ids: Sequence[int]) -> set[int]:
     taken = select(requests.c.file_id).where(requests.c.file_id.in_(ids), text(IS_OPEN))
     return set(connection.execute(taken).scalars())
+
+
+def _retired(connection: Connection, ids: Collection[int]) -> set[int]:
+    """Return which of these workers are retired; none is until the transaction ends if it is not now."""
+    owners = select(workers.c.id, workers.c.retired_at).where(workers.c.id.in_(ids)).order_by(workers.c.id)
+    # The weakest lock: signs of life go on.
+    held = owners.with_for_update(read=True, key_share=True)
+    return {row.id for row in connection.execute(held) if row.retired_at is not None}
 
 
 def _refusal(wish: Wish, state: str | None, version: int, taken: bool) -> Refusal | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, or_, select, text, update
 
 from db.connection.engine import writing
 from db.connection.errors import DatabaseReserved
 from db.connection.postgres import lock_schema
 from db.schema.tables import files
-from db.schema.worker_tables import FIRST, workers
+from db.schema.worker_tables import FIRST, IS_OPEN, requests, workers
 
 _TAKEN = (
     "the worker name {name!r} is of another state folder in this database. If that is on another machine, "
@@ -25,7 +25,19 @@ _HAS_FILES = (
     "place of {name}, use an installation with a new state folder"
 )
 
-_KNOWN = ("name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat", "silence_said_at")
+RETIRED = (
+    "is a photo of {name}, which was retired; start its worker again, or let another machine take its place "
+    "by `pawsort workers --take-over {name}`, and ask again"
+)
+"""Why nothing is done with a file of a retired worker, after the name of the file."""
+
+_KNOWN = (
+    "name", "token", "started_at", "beat_at", "stopped_at", "address", "heartbeat", "silence_said_at",
+    "retired_at",
+)  # fmt: skip
+
+_BACK = {"retired_at": None}
+"""A worker that gives a sign of life is not retired."""
 
 
 def register(engine: Engine, name: str, token: str, *, take_over: bool = False) -> int:
@@ -69,7 +81,7 @@ def started(engine: Engine, id: int, name: str, token: str, at: datetime) -> Non
 
     Raises DatabaseReserved if its place was taken over before it had the lock.
     """
-    values = {"name": name, "token": token, "started_at": _now(engine, at), "stopped_at": None}
+    values = {"name": name, "token": token, "started_at": _now(engine, at), "stopped_at": None, **_BACK}
     its = [] if engine.dialect.name == "sqlite" else [workers.c.token == token]
     with writing(engine) as connection:
         if not connection.execute(update(workers).where(workers.c.id == id, *its).values(values)).rowcount:
@@ -78,7 +90,7 @@ def started(engine: Engine, id: int, name: str, token: str, at: datetime) -> Non
 
 def beat(engine: Engine, id: int, heartbeat: Mapping[str, Any], address: str | None) -> None:
     """Record a sign of life of a worker on a server, with its heartbeat and the address of its pages."""
-    values = {"beat_at": func.now(), "heartbeat": dict(heartbeat), "address": address}
+    values = {"beat_at": func.now(), "heartbeat": dict(heartbeat), "address": address, **_BACK}
     with writing(engine) as connection:
         connection.execute(update(workers).where(workers.c.id == id).values(values))
 
@@ -88,6 +100,27 @@ def stopped(engine: Engine, id: int, at: datetime) -> None:
     with writing(engine) as connection:
         ended = update(workers).where(workers.c.id == id)
         connection.execute(ended.values(stopped_at=_now(engine, at)))
+
+
+def retire(engine: Engine, id: int, silent_seconds: float) -> int | None:
+    """Record that a worker is gone for good, until it starts again, and end its open requests.
+
+    Server only. Returns how many requests these were; None, with nothing changed, if it gave a sign of life
+    in the last `silent_seconds` and did not stop in order.
+    """
+    last = func.greatest(workers.c.beat_at, workers.c.started_at)
+    silent = or_(last.is_(None), last < func.now() - timedelta(seconds=silent_seconds))
+    gone = workers.c.id == id, or_(workers.c.stopped_at.is_not(None), silent)
+    with writing(engine) as connection:
+        # Locked first: what is asked at this moment is either ended here or refused.
+        name = connection.scalar(select(workers.c.name).where(*gone).with_for_update())
+        if name is None:
+            return None
+        since = func.coalesce(workers.c.retired_at, func.now())
+        connection.execute(update(workers).where(workers.c.id == id).values(retired_at=since))
+        its = update(requests).where(requests.c.worker_id == id, text(IS_OPEN))
+        ended = its.values(done_at=func.now(), problem=RETIRED.format(name=name))
+        return connection.execute(ended).rowcount
 
 
 def say_silent(engine: Engine, ids: Collection[int]) -> None:

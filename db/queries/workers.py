@@ -21,7 +21,7 @@ SILENT_SECONDS = 30.0
 """A worker that did not stop in order is silent after so many seconds without a sign of life; it gives one
 about every five seconds."""
 
-WorkerState = Literal["running", "silent", "stopped"]
+WorkerState = Literal["running", "silent", "stopped", "retired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,14 @@ class KnownWorker:
     address: str | None
     heartbeat: Mapping[str, Any] | None
     silence_said_at: datetime | None = None
+    retired_at: datetime | None = None
     idle_seconds: float | None = None
 
     @property
     def state(self) -> WorkerState:
-        """Whether it runs, is silent, or has stopped in order; of SQLite, which has no beats, "stopped"."""
+        """Whether it runs, is silent, stopped in order or is retired; "stopped" on SQLite, without beats."""
+        if self.retired_at is not None:
+            return "retired"
         if self.stopped_at is not None or self.idle_seconds is None:
             return "stopped"
         return "silent" if self.idle_seconds > SILENT_SECONDS else "running"
@@ -73,10 +76,20 @@ def all_workers(engine: Engine) -> list[KnownWorker]:
 
 def reporter(engine: Engine) -> int | None:
     """Return the id of the worker that writes the reports now; None if none does, and on SQLite."""
+    return having_turn(engine, session_locks.REPORTER)
+
+
+def watcher(engine: Engine) -> int | None:
+    """Return the id of the worker that says which are silent; None if none does, and on SQLite."""
+    return having_turn(engine, session_locks.WATCHER)
+
+
+def having_turn(engine: Engine, first: int) -> int | None:
+    """Return the id of the worker that has one of the locks of `session_locks.lock_of_one`."""
     if engine.dialect.name == "sqlite":
         return None
     with reading(engine) as connection:
-        return next((id for id in session_locks.holders(connection, session_locks.REPORTER) if id), None)
+        return next((id for id in session_locks.holders(connection, first) if id), None)
 
 
 def _idle_seconds(engine: Engine) -> ColumnElement[Any]:

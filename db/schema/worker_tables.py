@@ -24,7 +24,7 @@ class WorkerRow(Base):
     that of its pages, `heartbeat` what `state/heartbeat.json` has, both as of `beat_at`; on SQLite, which
     has one worker, only the name is written. `stopped_at` is set when it ended in order. On a server all
     moments are by its clock. `silence_said_at` is when an alert said that it is silent, until another says
-    that this is over.
+    that this is over. `retired_at` is set when a person said that it is gone for good, until it starts again.
     """
 
     __tablename__ = "workers"
@@ -38,6 +38,7 @@ class WorkerRow(Base):
     address: Mapped[str | None] = mapped_column(Words)
     heartbeat: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     silence_said_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
+    retired_at: Mapped[dt.datetime | None] = mapped_column(UtcTime)
 
     __table_args__ = (index("ix_workers_name", "name", unique=True),)
 

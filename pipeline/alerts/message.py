@@ -47,7 +47,7 @@ _OVER: dict[str, str] = {
     "drift": "photos are as usual again",
     "report_failed": "reports are written again",
     "backup_failed": "backups are made again",
-    "worker_silent": "the worker gives signs of life again",
+    "worker_silent": "the worker is no longer silent",
     CRASH_LOOP: "the classifier works again",
     REFUSED_VERSION: "the version in force is at work",
 }

@@ -27,7 +27,8 @@ class SilentWorker:
         last = f"; the last was of {self.last_sign_at:%Y-%m-%d %H:%M:%S} UTC" if self.last_sign_at else ""
         why = "it was killed, hangs, or its machine or network is down"
         sentence = f"The worker {self.name} gives no sign of life{last}: {why}. Its photos wait."
-        return Condition("worker_silent", f"{_KEY}{self.name}", sentence)
+        end = f" If it is gone for good, `pawsort workers --retire {self.name}` ends this."
+        return Condition("worker_silent", f"{_KEY}{self.name}", sentence + end)
 
 
 @dataclass(frozen=True, slots=True)

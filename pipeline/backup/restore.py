@@ -100,6 +100,11 @@ def _own_settings(members: zipfile.ZipFile, manifest: Manifest, into: Path) -> S
 def _refuse_occupied(manifest: Manifest, place: Place) -> None:
     """Raise SettingsError if anything would be overwritten; files with the same content may stay."""
     there = snapshots.occupied(place.settings.database_url)
+    if there and manifest.database.kind != "sqlite":
+        raise SettingsError(
+            f"{there[0]}: has tables already, and a restore overwrites nothing; make an empty database on "
+            "the server, and name it by PAWSORT_DATABASE, then by `database` in the settings"
+        )
     there += [
         str(target)
         for name, target in place.targets.items()

@@ -88,6 +88,7 @@ def query(
     Example: pawsort query --outcome uncertain --max-confidence 0.7 --format csv
     """
     from db.queries import listing
+    from db.queries.workers import all_workers
     from pipeline.cli.printing import output
     from pipeline.decision import SHOWN_COLUMNS, with_shown
 
@@ -106,7 +107,8 @@ def query(
         if xlsx is not None:
             _write_workbook(xlsx, rows, columns, settings)
             return
-        output.print_rows(rows, chosen, columns, ["id", "outcome", *SHOWN_COLUMNS, "reason", "path"])
+        where = ["worker", "path"] if len(all_workers(engine)) > 1 else ["path"]
+        output.print_rows(rows, chosen, columns, ["id", "outcome", *SHOWN_COLUMNS, "reason", *where])
 
 
 def _write_workbook(

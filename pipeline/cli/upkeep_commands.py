@@ -11,6 +11,7 @@ import typer
 
 from db.schema.file_names import escape
 from pipeline.cli.options import DEFAULT, Config, Json, database, load, own_files, words
+from pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
     from pipeline.backup.manifest import Manifest
@@ -145,6 +146,13 @@ def workers(
         str | None,
         words("Take the place of this worker, whose machine is replaced by this one.", metavar="NAME"),
     ] = None,
+    retire: Annotated[
+        str | None,
+        words(
+            "Record that the machine of this worker is gone for good, so that it is no longer silent.",
+            metavar="NAME",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """List the workers of the database: the name of each, and whether it runs.
@@ -154,18 +162,24 @@ def workers(
     Example: pawsort workers --take-over office
     """
     from pipeline.cli.printing.output import print_json, print_table
-    from pipeline.worker.listing import listed, replace
+    from pipeline.worker import listing
 
     settings = load(config)
+    if take_over is not None and retire is not None:
+        raise SettingsError("--take-over and --retire are for different machines; give one of them")
     if take_over is not None:
         with database(settings, "write") as engine:
-            replace(engine, settings, take_over)
+            listing.replace(engine, settings, take_over)
+    if retire is not None:
+        with database(settings, "write") as engine:
+            listing.retire(engine, retire)
     with database(settings, "read") as engine:
-        rows = listed(engine, settings)
+        rows = listing.listed(engine, settings)
     if json:
         print_json(rows)
     else:
-        print_table(rows, ["name", "runs", "here", "started_at", "beat_at", "stopped_at", "address"])
+        moments = ["started_at", "beat_at", "stopped_at", "retired_at"]
+        print_table(rows, ["name", "runs", "here", *moments, "address"])
 
 
 def _problems(restored: Restored) -> dict[str, int]:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from db.ledger import requests as ledger
 from db.ledger.requests import Asked, RequestKind, Wish
+from db.ledger.workers import RETIRED
 from db.queries import overview
 from db.queries import requests as queries
 from db.queries.requests import Request
@@ -99,6 +100,9 @@ class Asker:
         if asked.refused == "open":
             request = queries.open_of(self.engine, [asked.file_id]).get(asked.file_id)
             return f"waits for {said_of(request)}" if request else "was just changed; try again"
+        if asked.refused == "retired":
+            owner = others_of(self.engine, self.own, [asked.file_id])[asked.file_id]
+            return RETIRED.format(name=name_of(known_workers(self.engine).get(owner)))
         found = overview.history(self.engine, asked.file_id)
         if found is None or asked.refused == "gone":
             return "is no longer in a folder"

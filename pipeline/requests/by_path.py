@@ -122,8 +122,12 @@ def _now(engine: Engine, change: Change) -> Change:
 def _done(engine: Engine, change: Change, request: Request) -> Change:
     if request.problem is not None:
         return Change(change.kind, change.file, problem=request.problem)
-    entry = overview.entries(engine, [request.file_id])[request.file_id]
-    return Change(change.kind, change.file, entry.id, entry.path, entry.outcome, entry.corrected_to)
+    found = overview.history(engine, request.file_id)
+    assert found is not None
+    entry, path = found.entry, found.entry.path
+    if path is None and found.moves:  # sent in again, so that it is no longer counted
+        path = found.moves[-1].destination
+    return Change(change.kind, change.file, entry.id, path, entry.outcome, entry.corrected_to)
 
 
 def _has(engine: Engine, own: int, path: bytes) -> bool:

@@ -35,6 +35,8 @@ def trouble_of(worker: KnownWorker | None) -> str | None:
     """Return why a worker does not answer, None if it gives signs of life."""
     if worker is None:
         return "has not started yet"
+    if worker.retired_at is not None:
+        return f"was retired at {_said(worker.retired_at)}"
     if worker.stopped_at is not None:
         return f"is stopped since {_said(worker.stopped_at)}"
     last = worker.last_sign_at

@@ -84,7 +84,9 @@ def run(
         finish_moves(own, settings)
         for note in (*exposed(settings), *packages.notes(settings)):
             log.warning("%s", note)
-        shared = SharedLedger(engine, own_id(engine, settings), settings.web.address)
+        notify, id = settings.notify, own_id(engine, settings)
+        sends = bool(notify.urls) and "worker_silent" in notify.on
+        shared = SharedLedger(engine, id, settings.web.address, sends_alerts=sends)
         stack.enter_context(shared.shared())
         stack.enter_context(beside or nullcontext())
         switch = model_switch(settings, own, *first) if first else None
@@ -102,7 +104,7 @@ def run(
         )  # fmt: skip
         learning = Learning.of(settings, switch.family if switch else None, own, () if once else learn)
         housekeeping = Housekeeping.of(settings, own, config, engine, shared)
-        requests = RequestStep(own, engine, own_id(engine, settings), settings, lambda: worker.bundle.folders)
+        requests = RequestStep(own, engine, id, settings, lambda: worker.bundle.folders)
         beside_it = Beside(learning, alerts, follower, housekeeping, watchdog, shared, requests)
         code = WorkerRun(settings, worker, model, switch, own, engine, beside_it).live(once)
         if once and shared.reports:

@@ -1,4 +1,4 @@
-"""What a worker shares with others on one PostgreSQL: its signs of life, who is silent, and who reports.
+"""What a worker shares with others on one PostgreSQL: its signs of life, who is silent, and who does what.
 
 All statements are in a thread of their own, so that a slow database makes a sign of life late and no photo.
 """
@@ -16,12 +16,13 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from db.connection.errors import DatabaseError
-from db.connection.session_locks import end_reporter, reporters_lock
+from db.connection.session_locks import REPORTER, WATCHER
 from db.ledger import workers
 from db.queries import workers as known_workers
 from db.queries.workers import KnownWorker, all_workers
 from pipeline.alerts.silences import Silences, SilentWorker
 from pipeline.nightly.schedule import NightlyWork, StoppedError
+from pipeline.service.turns import Turn
 from pipeline.service.watchdog import PREPARE_SECONDS
 from pipeline.worker.heartbeat import Heartbeat
 
@@ -34,20 +35,22 @@ STOP_SECONDS = 2.0
 
 
 class SharedLedger:
-    """The worker `worker` among others: writes its heartbeat, and takes the lock of the one that reports.
+    """The worker `worker` among others: writes its heartbeat, and takes the locks of what one does for all.
 
-    `address` is that of its pages. On SQLite, which has one worker, there is no thread, and it reports.
+    `address` is that of its pages; it `sends_alerts` of silent workers, and only one that does can be the one
+    that says so. On SQLite, which has one worker, there is no thread, and it reports.
     """
 
-    def __init__(self, engine: Engine, worker: int, address: str | None) -> None:
+    def __init__(
+        self, engine: Engine, worker: int, address: str | None, *, sends_alerts: bool = False
+    ) -> None:
         self._engine = engine
         self._worker = worker
         self._address = address
         self._is_shared = engine.dialect.name != "sqlite"
-        self._lock = reporters_lock(engine, worker)
+        self._reporting = Turn(engine, REPORTER, worker)
+        self._watching = Turn(engine, WATCHER, worker) if sends_alerts else None
         self._reports = not self._is_shared
-        self._held = True  # or may have held it until it was restarted
-        self._vacant_since: float | None = None
         self._beat: Heartbeat | None = None
         self._followed_at = time.monotonic()
         self._written: Heartbeat | None = None
@@ -89,17 +92,18 @@ class SharedLedger:
             self._stopping.set()
             self._thread.join(STOP_SECONDS)  # it may wait for the server; it is a daemon
             self._reports = False
-            self._lock.free()
+            for turn in self._turns:
+                turn.free()
 
     def step(self) -> None:
-        """Write the last heartbeat, see who is silent, and take the lock of who reports or check it."""
+        """Write the last heartbeat, take or check the locks of what one does for all, see who is silent."""
         try:
             self._write()
-            self._take_turn()
-            self._look()
+            self._look(watches=self._take_turns())
         except DatabaseError as error:
             self._reports = False  # another may have the lock now
-            self._vacant_since = None
+            for turn in self._turns:
+                turn.lose()
             self._note(str(error))
         except Exception as error:  # the thread must go on
             self._reports = False
@@ -107,6 +111,10 @@ class SharedLedger:
             self._problem = str(error)
         else:
             self._note(None)
+
+    @property
+    def _turns(self) -> list[Turn]:
+        return [turn for turn in (self._reporting, self._watching) if turn]
 
     def _run(self) -> None:
         while not self._stopping.wait(BEAT_SECONDS):
@@ -124,45 +132,31 @@ class SharedLedger:
         is_first = self._beat is not None and self._beat.state == "starting"
         return is_first and time.monotonic() - self._followed_at < PREPARE_SECONDS
 
-    def _take_turn(self) -> None:
+    def _take_turns(self) -> bool:
+        """Take the locks, or check them; return whether this worker is the one that says who is silent."""
         # A worker that takes no steps would say of no other that it is silent.
         if time.monotonic() - self._followed_at > known_workers.SILENT_SECONDS:
-            self._lock.free()
-            holds = False
+            for turn in self._turns:
+                turn.leave()
+            reports = watches = False
         else:
-            holds = self._may_take() and self._lock.hold()
-        if holds and not self._reports:
+            reports = self._reporting.take()
+            watches = self._watching is not None and self._watching.take()
+        if reports and not self._reports:
             log.info("this worker writes the reports of all workers")
-        if self._reports and not holds:
+        if self._reports and not reports:
             log.info("another worker writes the reports now")
-        self._reports = self._held = holds
-        self._vacant_since = None if holds else self._vacant_since
+        self._reports = reports
+        return watches
 
-    def _may_take(self) -> bool:
-        """Return whether this worker had the lock, has just started, or has seen for long that none has it.
-
-        So a reporter that is only restarted goes on, and the reports do not change to another folder.
-        """
-        if self._held:
-            return True
-        now = time.monotonic()
-        reports = known_workers.reporter(self._engine)
-        if reports is not None:
-            self._vacant_since = None
-            if any(each.id == reports and each.is_silent for each in all_workers(self._engine)):
-                end_reporter(self._engine, reports)  # a process that is frozen would keep the lock
-            return False
-        self._vacant_since = self._vacant_since or now
-        return now - self._vacant_since >= known_workers.SILENT_SECONDS
-
-    def _look(self) -> None:
+    def _look(self, watches: bool) -> None:
         known, said = all_workers(self._engine), self._said
-        if self._reports and self._silences.watches and said is not None:
+        if watches and self._silences.watches and said is not None:
             workers.say_silent(self._engine, [each.id for each in known if each.name in said])
-        if not self._reports:
+        if not watches:
             self._said = None
         concerned = tuple(_silent(each) for each in known if each.is_silent or each.silence_said_at)
-        self._silences = Silences(self._reports, concerned, self._reports)
+        self._silences = Silences(watches, concerned, self._reports)
 
     def _note(self, problem: str | None) -> None:
         if problem and not self._problem:

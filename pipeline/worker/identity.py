@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 
 from db.connection.engine import DatabaseError, DatabaseReserved, Mode, owned_by, reserved
 from db.ledger import workers as ledger
-from db.queries.workers import all_workers
+from db.queries.workers import KnownWorker, all_workers
 from db.schema.worker_tables import FIRST
 from models import regular_files
 from pipeline.errors import SettingsError
@@ -107,17 +107,23 @@ def take_over(engine: Engine, settings: Settings, name: str) -> None:
     The caller keeps a worker of these settings away. Raises DatabaseReserved while that worker runs, or if
     this one has files of its own; SettingsError if there is no such worker, DatabaseError, OSError.
     """
-    known = {worker.name: worker for worker in all_workers(engine)}
-    if engine.dialect.name == "sqlite" or name not in known:
-        there = ", ".join(known) or "none"
-        raise SettingsError(f"there is no worker {name!r} in this database to take over; there are: {there}")
+    other = known_worker(engine, name)
     mine = remembered(settings.state)
     found = Identity(name, mine.token if mine else secrets.token_hex(16))
-    with _opened(engine, known[name].id, "worker") as its, reserved(its, own_mode(0o644)):
+    with _opened(engine, other.id, "worker") as its, reserved(its, own_mode(0o644)):
         if mine is None:  # first, so that the token is not lost if this ends here
             _remember(settings.state, found)
         ledger.register(engine, *found, take_over=True)
         _remember(settings.state, found)
+
+
+def known_worker(engine: Engine, name: str) -> KnownWorker:
+    """Return the worker `name` of a database that may have many. Raises SettingsError if there is none."""
+    known = {worker.name: worker for worker in all_workers(engine)}
+    if engine.dialect.name == "sqlite" or name not in known:
+        there = ", ".join(known) or "none"
+        raise SettingsError(f"there is no worker {name!r} in this database; there are: {there}")
+    return known[name]
 
 
 def _remember(state: Path, known: Identity) -> None:

@@ -11,17 +11,21 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from db.queries.workers import KnownWorker, WorkerState, all_workers, reporter
+from db.queries.workers import KnownWorker, WorkerState, all_workers, reporter, watcher
 from pipeline.errors import SettingsError
 from pipeline.logs import printable
 from pipeline.worker.identity import remembered
 
 log = logging.getLogger(__name__)
 
+NONE_WATCHES = "no worker says when another is silent: give one of them `notify.urls`"
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSeen:
     """A worker of a shared database; `is_own` is that of this state folder, `reports` the one that does.
+
+    `watches` is whether it is the one that says in alerts which are silent.
 
     `health`, `doing` (a `heartbeat.State`), `waiting` files and `rate_per_second` are what it said last, None
     if nothing; `idle_seconds` have passed since its last sign of life, by the server's clock.
@@ -39,6 +43,7 @@ class WorkerSeen:
     idle_seconds: float | None
     last_sign_at: datetime | None
     address: str | None
+    watches: bool = False
 
     @property
     def words(self) -> str:
@@ -57,13 +62,15 @@ class WorkerSeen:
     def as_line(self) -> str:
         """Return one line for people."""
         parts = [self.words]
-        if self.state != "stopped" and self.health not in (None, "ok"):
+        is_expected = self.state in ("running", "silent")
+        if is_expected and self.health not in (None, "ok"):
             parts.append(f"health {self.health}")
-        if self.waiting is not None and self.state != "stopped":
+        if self.waiting is not None and is_expected:
             parts.append(f"{self.waiting} waiting")
         if self.idle_seconds is not None and self.state == "running":
             parts.append(f"last sign of life {duration(self.idle_seconds)} ago")
-        parts += [note for note, true in (("reports", self.reports), ("this one", self.is_own)) if true]
+        notes = (("reports", self.reports), ("says who is silent", self.watches), ("this one", self.is_own))
+        parts += [note for note, true in notes if true]
         return printable(f"{self.name}: {', '.join(parts)}")
 
 
@@ -74,8 +81,13 @@ def seen(engine: Engine | None, state: Path) -> tuple[WorkerSeen, ...]:
     """
     if engine is None or engine.dialect.name == "sqlite":
         return ()
-    reports, token = reporter(engine), _token(state)
-    return tuple(_seen(worker, reports, token) for worker in all_workers(engine))
+    roles, token = (reporter(engine), watcher(engine)), _token(state)
+    return tuple(_seen(worker, *roles, token) for worker in all_workers(engine))
+
+
+def none_watches(workers: Sequence[WorkerSeen]) -> bool:
+    """Return whether there are many workers, and none that says which of them is silent."""
+    return len(workers) > 1 and not any(worker.watches for worker in workers)
 
 
 def another_reports(workers: Sequence[WorkerSeen]) -> bool:
@@ -91,7 +103,7 @@ def duration(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
-def _seen(worker: KnownWorker, reports: int | None, token: str | None) -> WorkerSeen:
+def _seen(worker: KnownWorker, reports: int | None, watches: int | None, token: str | None) -> WorkerSeen:
     said: Mapping[str, Any] = worker.heartbeat or {}
     waiting, rate = said.get("waiting"), said.get("rate_per_second")
     return WorkerSeen(
@@ -107,6 +119,7 @@ def _seen(worker: KnownWorker, reports: int | None, token: str | None) -> Worker
         idle_seconds=worker.idle_seconds,
         last_sign_at=worker.last_sign_at,
         address=worker.address,
+        watches=worker.id == watches,
     )
 
 

@@ -18,7 +18,7 @@ from pipeline.reports.drift_alarms import DriftState
 from pipeline.settings.config import Settings
 from pipeline.worker import heartbeat
 from pipeline.worker.heartbeat import Heartbeat, Liveness
-from pipeline.worker.known_workers import WorkerSeen, another_reports, seen
+from pipeline.worker.known_workers import NONE_WATCHES, WorkerSeen, another_reports, none_watches, seen
 from pipeline.worker.locks import holder
 
 
@@ -73,6 +73,8 @@ class Status:
         )
         if len(self.workers) > 1:
             lines += [f"worker     {worker.as_line()}" for worker in self.workers]
+        if none_watches(self.workers):
+            lines.append(f"alerts     {NONE_WATCHES}")
         if self.problem:
             return "\n".join([*lines, f"database   {printable(self.problem)}"])
         lines += [f"{outcome:10} {count}" for outcome, count in self.counts.items()]

@@ -125,7 +125,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), (f"{_SHARED}::test_one_whose_session_the_server_has_ended_reports_only_if_no_other_does",),
     ),
     of(
-        "a reporter that is restarted goes on", "pipeline/service/shared_ledger.py",
+        "a reporter that is restarted goes on", "pipeline/service/turns.py",
         "        return now - self._vacant_since >= known_workers.SILENT_SECONDS\n",
         "        return True\n",
         (), (f"{_SHARED}::test_one_that_is_restarted_goes_on_reporting",),
@@ -141,6 +141,18 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            if not self.shared.reports:\n",
         "            if False:\n",
         (), (f"{_SHARED}::test_nightly_work_is_done_by_the_reporter_alone_and_stops_when_it_is_none",),
+    ),
+    of(
+        "only a worker that sends alerts says who is silent", "pipeline/service/shared_ledger.py",
+        "watches = self._watching is not None and self._watching.take()",
+        "watches = reports",
+        (), (f"{_SHARED}::test_silence_is_said_by_a_worker_with_addresses_if_the_reporter_has_none",),
+    ),
+    of(
+        "a retired worker is not silent", "db/queries/workers.py",
+        "        if self.retired_at is not None:\n",
+        "        if False:\n",
+        (), (f"{_SHARED}::test_the_alert_of_a_worker_that_is_retired_is_over",),
     ),
     of(
         "a silence that was said is not said again", "pipeline/alerts/silences.py",

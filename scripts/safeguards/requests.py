@@ -5,6 +5,7 @@ from __future__ import annotations
 from scripts.safeguards.safeguard import Safeguard, of
 
 _DONE = "pipeline/requests/test_carry_out.py::"
+_RETIRED = "pipeline/requests/test_retired.py::"
 _PICTURES = "pipeline/web/elsewhere/test_pictures.py::"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
@@ -31,6 +32,30 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "    if version != wish.version:\n",
         "    if False:\n",
         (), (_DONE + "test_a_row_that_changed_meanwhile_is_a_problem",),
+    ),
+    of(
+        "a worker that is alive is not retired", "db/ledger/workers.py",
+        ".where(*gone).with_for_update()",
+        ".where(gone[0]).with_for_update()",
+        (), (_RETIRED + "test_a_worker_that_is_alive_is_not_retired",),
+    ),
+    of(
+        "a retired worker is asked nothing", "db/ledger/requests.py",
+        "                if row is not None and row.worker_id in retired:\n",
+        "                if False:\n",
+        (), (_RETIRED + "test_open_requests_end_and_new_ones_are_refused_with_what_to_do",),
+    ),
+    of(
+        "a worker is not retired while it is asked", "db/ledger/requests.py",
+        "owners.with_for_update(read=True, key_share=True)",
+        "owners",
+        (), (_RETIRED + "test_what_is_asked_while_a_worker_is_retired_does_not_stay_open",),
+    ),
+    of(
+        "a retired worker that gives a sign of life is back", "db/ledger/workers.py",
+        '"address": address, **_BACK}',
+        '"address": address}',
+        (), (_RETIRED + "test_a_retired_worker_that_gives_a_sign_of_life_is_back",),
     ),
     of(
         "one open request of a file", "db/ledger/requests.py",

@@ -32,8 +32,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a reporter that is frozen leaves the reports to another",
-        "pipeline/service/shared_ledger.py",
-        "                end_reporter(self._engine, reports)",
+        "pipeline/service/turns.py",
+        "                end_session(self._engine, self._first, has_it)",
         "                pass",
         (),
         ("pipeline/service/test_shared_ledger.py::test_one_that_is_frozen_leaves_the_reports_to_another",),

@@ -67,6 +67,7 @@ def _create_workers() -> None:
         sa.Column("address", sa.Text),
         sa.Column("heartbeat", sa.JSON),
         sa.Column("silence_said_at", _TIME),
+        sa.Column("retired_at", _TIME),
     )
     op.create_index("ix_workers_name", "workers", ["name"], unique=True)
     op.execute("INSERT INTO workers (name) VALUES (NULL)")

@@ -53,7 +53,7 @@ def of_all(workers: Sequence[WorkerSeen]) -> Iterator[Metric]:
     up = [({"worker": each.name}, float(each.state == "running")) for each in workers]
     yield gauge("pawsort_ledger_worker_up", "1 if the worker of the database gives signs of life.", *up)
     silent = [({"worker": each.name}, float(each.state == "silent")) for each in workers]
-    words = "1 if the worker gives no sign of life and did not stop in order."
+    words = "1 if the worker gives no sign of life, did not stop in order and is not retired."
     yield gauge("pawsort_ledger_worker_silent", words, *silent)
     words = "Seconds since the last sign of life of the worker, by the clock of the database."
     ages = [({"worker": each.name}, each.idle_seconds) for each in workers if each.idle_seconds is not None]

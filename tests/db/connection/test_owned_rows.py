@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, select
 
 from db.connection.engine import DatabaseReserved, DatabaseUnavailable, owned_by, reading, reserved, writing
-from db.connection.session_locks import reporters_lock
+from db.connection.session_locks import REPORTER, lock_of_one
 from db.ledger import workers
 from db.ledger.ledger import Ledger, LedgerError
 from db.queries import browse, listing
@@ -125,7 +125,7 @@ def test_a_role_with_an_empty_schema_of_its_own_uses_the_tables_of_the_next(serv
 
 
 def test_a_session_that_ends_while_it_takes_its_lock_is_replaced(server: Engine) -> None:
-    locks, pids = reporters_lock(server, 1), []
+    locks, pids = lock_of_one(server, REPORTER, 1), []
 
     def end_once(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
         if "pg_try_advisory_lock" in statement and not pids:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from db.queries.workers import all_workers
+from pipeline.errors import DatabaseError
 from pipeline.files.moves import identity, sha256
 from pipeline.settings import config
 from pipeline.worker.startup import prepare_folders
@@ -55,9 +56,13 @@ def test_an_older_backup_is_restored_and_its_rows_are_the_first_workers(
         connection.execute(text(f"INSERT INTO files ({', '.join(row)}) VALUES ({values})"), row)
     old.dispose()
     assert run("backup", str(tmp_path / "backup.zip"), "--config", str(path)).code == 0
+    refused = run("restore", str(tmp_path / "backup.zip"), "--into", str(tmp_path), "--config", str(path))
+    assert (refused.code, "name it by PAWSORT_DATABASE" in refused.err) == (2, True)
     shutil.rmtree(settings.state)
     other = create_database(postgres)
     path.write_text(path.read_text().replace(postgres_url, other))
+    empty = run("workers", "--config", str(path))
+    assert (empty.code, "is empty. Start the worker" in empty.err) == (DatabaseError.exit_code, True)
     done = run("restore", str(tmp_path / "backup.zip"), "--config", str(path))
     assert (done.code, "migrated" in done.out) == (0, True), done.err
     prepare_folders(config.load(path))

@@ -110,8 +110,17 @@ def test_a_failed_photo_of_another_machine_is_sent_in_again(two: Two, at_ann: Ru
     assert two.bob.state(id)[0] == "vanished"
 
 
+def test_who_waits_for_it_sees_where_it_was_sent_in(two: Two, at_ann: Run) -> None:
+    two.bob.file(b"a.jpg", b"a", "failed", reason="corrupt", prediction=None)
+    with answering(two):
+        done = at_ann("retry", "a.jpg", "--wait", "60")
+    assert (done.code, done.out.strip()) == (0, f"a.jpg -> {two.bob.settings.inboxes[0]}/a.jpg")
+
+
 def test_query_lists_the_files_of_one_worker(two: Two, run: Run) -> None:  # noqa: F811
     two.ann.file(b"a.jpg", b"a"), two.bob.file(b"b.jpg", b"b")
+    shown = run("query", "--config", str(two.ann.config)).out.splitlines()
+    assert [line.split()[-2] for line in shown] == ["worker", "bob", "ann"]
     found = run("query", "--worker", "bob", "--json", "--config", str(two.ann.config))
     assert [row["name"] for row in json.loads(found.out)] == ["b.jpg"]
 

@@ -21,7 +21,8 @@ from pipeline.reports import drift_alarms
 from pipeline.service import shared_ledger
 from pipeline.service.shared_ledger import OnReporter, SharedLedger
 from pipeline.worker.heartbeat import Heartbeat
-from pipeline.worker.known_workers import seen
+from pipeline.worker.known_workers import NONE_WATCHES, none_watches, seen
+from pipeline.worker.status import Status
 from tests.support.installation import Installation, wait
 
 from tests.support.notified import Server, Watched, server as notified_server  # isort: skip
@@ -37,6 +38,8 @@ def beat(**values: object) -> Heartbeat:
 class Machine:
     """A worker of the database, whose steps the test takes."""
 
+    sends_alerts = True
+
     def __init__(self, server: Engine, name: str) -> None:
         self.name = name
         self.server = server
@@ -47,7 +50,9 @@ class Machine:
         """Start, and give a sign of life."""
         self.own = owned_by(self.server, self.id)
         workers.started(self.server, self.id, self.name, self.name * 8, NOW)
-        self.shared = SharedLedger(self.own, self.id, f"http://{self.name}:8420")
+        self.shared = SharedLedger(
+            self.own, self.id, f"http://{self.name}:8420", sends_alerts=self.sends_alerts
+        )
         self.step()
 
     def step(self, **values: object) -> None:
@@ -58,14 +63,20 @@ class Machine:
     def step_later(self) -> None:
         """Take a step, and another once a vacancy has been seen for long."""
         self.step()
-        if self.shared._vacant_since:
-            self.shared._vacant_since -= known_workers.SILENT_SECONDS
+        for turn in self.shared._turns:
+            if turn._vacant_since:
+                turn._vacant_since -= known_workers.SILENT_SECONDS
         self.step()
+
+    def free(self) -> None:
+        """End all sessions."""
+        for turn in self.shared._turns:
+            turn.free()
+        self.own.dispose()
 
     def die(self) -> None:
         """End as if killed: all sessions end, nothing is recorded, and its last sign of life is long ago."""
-        self.shared._lock.free()
-        self.own.dispose()
+        self.free()
         self.freeze()
 
     def freeze(self) -> None:
@@ -87,8 +98,7 @@ def machine(server: Engine) -> Iterator[Callable[[str], Machine]]:
 
     yield make
     for each in made:
-        each.shared._lock.free()
-        each.own.dispose()
+        each.free()
 
 
 @pytest.fixture
@@ -110,7 +120,8 @@ def test_a_sign_of_life_is_by_the_clock_of_the_server(
     assert (ann.address, ann.state) == ("http://ann:8420", "running")
     [shown] = seen(server, tmp_path)
     assert (shown.waiting, shown.health, shown.reasons, shown.reports) == (3, "degraded", ("slow",), True)
-    assert shown.as_line() == "ann: running, health degraded, 3 waiting, last sign of life 0 s ago, reports"
+    does = "reports, says who is silent"
+    assert shown.as_line() == f"ann: running, health degraded, 3 waiting, last sign of life 0 s ago, {does}"
 
 
 def test_a_worker_is_silent_unless_it_stopped_in_order(
@@ -326,13 +337,27 @@ def test_one_says_that_a_worker_is_silent_and_that_it_is_back_whoever_reports_th
     carl.machine.start()
     for _ in range(3):
         bob.look(minutes=6)
-    assert notified.titles[2:] == ["the worker gives signs of life again"]
+    assert notified.titles[2:] == ["the worker is no longer silent"]
     ann.machine.start()
     for person in (ann, bob, carl) * 3:
         person.look(minutes=6)
-    assert notified.titles[3:] == ["the worker gives signs of life again"]
+    assert notified.titles[3:] == ["the worker is no longer silent"]
     assert "The worker ann" in notified.messages[3]["message"]
     assert [worker.silence_said_at for worker in all_workers(server)] == [None] * 3
+
+
+def test_the_alert_of_a_worker_that_is_retired_is_over(
+    server: Engine, machine: Callable[[str], Machine], notified: Server, tmp_path: Path
+) -> None:
+    ann, carl = Person(tmp_path / "ann", machine("ann"), notified.url), machine("carl")
+    carl.die()
+    ann.look()
+    assert notified.titles == ["a worker is silent"]
+    workers.retire(server, carl.id, known_workers.SILENT_SECONDS)
+    assert states(server) == {"ann": "running", "carl": "retired"}
+    for _ in range(3):
+        ann.look(minutes=6)
+    assert notified.titles[1:] == ["the worker is no longer silent"]
 
 
 def test_drift_is_said_by_the_reporter_alone_and_another_says_no_end(
@@ -351,6 +376,37 @@ def test_drift_is_said_by_the_reporter_alone_and_another_says_no_end(
     ann.watched.beat_with(Silences(reports=False))
     ann.watched.last(30)
     assert notified.titles == ["photos are no longer as usual"] * 2, "it began anew, and no end was said"
+
+
+def test_silence_is_said_by_a_worker_with_addresses_if_the_reporter_has_none(
+    server: Engine,
+    machine: Callable[[str], Machine],
+    notified: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as without:
+        without.setattr(Machine, "sends_alerts", False)
+        ann, carl = machine("ann"), machine("carl")
+    assert none_watches(seen(server, tmp_path))
+    shown = Status("running", 1, {}, None, workers=seen(server, tmp_path)).as_text()
+    assert f"alerts     {NONE_WATCHES}" in shown
+    bob = Person(tmp_path / "bob", machine("bob"), notified.url)
+    assert (ann.shared.reports, bob.machine.shared.reports) == (True, False)
+    assert not none_watches(seen(server, tmp_path))
+    carl.die()
+    for _ in range(2):
+        ann.step()
+        bob.look()
+    assert notified.titles == ["a worker is silent"]
+    assert not ann.shared.silences.watches
+    carl.start()
+    for _ in range(3):
+        ann.step()
+        bob.look(minutes=6)
+    assert notified.titles[1:] == ["the worker is no longer silent"]
+    [line] = (each.as_line() for each in seen(server, tmp_path) if each.name == "bob")
+    assert line == "bob: running, 0 waiting, last sign of life 0 s ago, says who is silent"
 
 
 def test_a_short_silence_is_not_said(

@@ -115,7 +115,7 @@ def test_a_killed_reporter_is_silent_and_replaced_and_said_once_until_it_is_back
     machines["ann"].start()
     wait(lambda: states(server)["ann"] == "running", "the sign of life")
     wait(lambda: len(notified.titles) == 2, "the end of the alert")
-    assert notified.titles[1] == "the worker gives signs of life again"
+    assert notified.titles[1] == "the worker is no longer silent"
     assert reporter(server) == new.name, "who reports goes on"
 
     for machine in machines.values():

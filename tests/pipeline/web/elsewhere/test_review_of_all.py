@@ -91,6 +91,25 @@ def test_an_owner_that_does_not_answer_is_said_so_and_its_request_stays(two: Two
     assert two.bob.state(id)[1] == "dogs"
 
 
+def test_an_owner_that_was_retired_is_said_so_and_asked_nothing(two: Two, pages: TestClient) -> None:
+    first, second = unsure(two.bob), unsure(two.bob, b"b.jpg")
+    answered(pages, first)
+    two.bob.fall_silent()
+    workers.retire(two.ann.everyone, two.bob.id, 30)
+    pages.app.state.context.cache.forget()  # type: ignore[attr-defined]
+    text = pages.get("/review").text
+    assert "Waiting for" not in text and "<strong>2 left.</strong>" in text
+    assert (
+        "Could not be done" in text and "is a photo of bob, which was retired; start its worker again" in text
+    )
+    text = answered(pages, second)
+    assert (
+        "is a photo of bob, which was retired; start its worker again" in text and "sent to bob" not in text
+    )
+    assert "<dt>Machine</dt><dd>bob, which was retired at 20" in pages.get(f"/files/{second}").text
+    assert "b.jpg" in pages.get("/browse?worker=bob").text
+
+
 def test_a_request_is_taken_back_on_the_page_of_its_file(two: Two, pages: TestClient) -> None:
     id = unsure(two.bob)
     seen = {"seen": f"{id}:0", "label": "dog"}

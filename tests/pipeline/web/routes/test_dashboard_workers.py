@@ -48,6 +48,7 @@ def test_today_shows_each_worker_and_which_is_silent(shared: tuple[Engine, Insta
         part = page[page.index('data-row="workers"') : page.index("</section>", page.index("workers"))]
         assert '<span class="pill bad">silent for 5 minutes</span>' in page
         assert '<a href="http://bob.example:8420">bob</a>' in page
+        assert "No worker says when another is silent: give one of them" in page
         assert 'data-row="carl"' in page and ">stopped</span>" in page and ", this one" in page
         assert "17 waiting" in page and part.count("slow &lt;disk&gt;") == 0
         assert 'data-row="workers"' in client.get("/today/now").text
@@ -66,6 +67,19 @@ def test_status_shows_each_worker(shared: tuple[Engine, Installation]) -> None:
     assert [each["state"] for each in (ann, bob, carl)] == ["running", "silent", "stopped"]
     assert bob["address"] == "http://bob.example:8420" and 299 < bob["idle_seconds"] < 360
     assert ann["is_own"] and not bob["is_own"]
+
+
+def test_a_retired_worker_is_shown_and_is_not_silent(shared: tuple[Engine, Installation]) -> None:
+    engine, pawsort = shared
+    workers.retire(engine, 2, 30)
+    with TestClient(made_app(pawsort.settings), base_url="http://127.0.0.1:8420") as client:
+        page, found = client.get("/today", headers=HTML).text, client.get("/metrics").text
+    assert '<span class="pill ">retired</span>' in page and "pill bad" not in page
+    assert 'pawsort_ledger_worker_silent{worker="bob"} 0\n' in found
+    assert 'pawsort_ledger_worker_up{worker="bob"} 0\n' in found
+    seen = status.read(pawsort.settings, engine)
+    assert "worker     bob: retired\n" in seen.as_text()
+    assert [each["state"] for each in seen.as_dict()["workers"]] == ["running", "retired", "stopped"]
 
 
 def test_one_worker_is_shown_as_before(pawsort: Installation, client: TestClient) -> None:
