@@ -34,8 +34,14 @@ _SCHEMA = int.from_bytes(b"pawsort", "big")
 OWNER = "pawsort_worker"
 """The execution option of an engine that says whose rows it has."""
 
-# A view of one table takes writes as the table does. Where a name has no schema, PostgreSQL looks among
-# temporary objects first, so these hide the tables; each session has its own, which end with it.
+# Where a name has no schema, PostgreSQL looks among temporary objects first, unless the path names them.
+_TEMPORARY_FIRST = (
+    "SELECT set_config('search_path', string_agg(quote_ident(name), ', ' ORDER BY place), false) "
+    "FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place) WHERE name NOT LIKE 'pg_temp%'"
+)
+
+# A view of one table takes writes as the table does. Being temporary, these hide the tables; each session has
+# its own, which end with it.
 _VIEWS = (
     "CREATE TEMPORARY VIEW files AS SELECT * FROM {schema}.files WHERE worker_id = {worker}",
     "ALTER VIEW pg_temp.files ALTER COLUMN worker_id SET DEFAULT {worker}",
@@ -76,6 +82,7 @@ def _show_own(worker: int, connection: Any, _record: object) -> None:
     """Hide the tables behind views of the worker's rows, for one session."""
     with connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION READ WRITE")  # views are made in sessions that only read, too
+        cursor.execute(_TEMPORARY_FIRST)
         # Of the schema that has the tables, which need not be the first of the search path.
         cursor.execute("SELECT relnamespace::regnamespace FROM pg_class WHERE oid = to_regclass('files')")
         for (schema,) in cursor.fetchall():  # none before the tables are made

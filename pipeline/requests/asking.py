@@ -51,7 +51,7 @@ class Asker:
     def undo(self, files: Sequence[Known], here: Here) -> list[Change]:
         """Undo the last change of each file: an open request is taken back, and nothing else undone.
 
-        A version from before a request that was carried out stands for the one after it.
+        A version from before a request of this person that was carried out stands for the one after it.
         """
         others = others_of(self.engine, self.own, [file.id for file in files])
         open_ones = queries.open_of(self.engine, others)
@@ -62,10 +62,13 @@ class Asker:
             if (change := self.take_back(request)).problem is None
         }
         rest = [file for file in files if file not in taken_back]
-        current = {file: after_request(self.engine, file) if file.id in others else file for file in rest}
+        current = {file: self._after_own(file) if file.id in others else file for file in rest}
         changed = self.change(list(current.values()), "undo", here)
         done = taken_back | dict(zip(rest, changed, strict=True))
         return [done[file] for file in files]
+
+    def _after_own(self, file: Known) -> Known:
+        return after_request(self.engine, file, self.by)
 
     def take_back(self, request: Request) -> Change:
         """Take an open request back; a problem if its worker has carried it out meanwhile."""
@@ -109,12 +112,16 @@ class Asker:
         return changed_since(found.moves)
 
 
-def after_request(engine: Engine, file: Known) -> Known:
-    """Return the version that a file got by the request of the person who saw `file`.
+def after_request(engine: Engine, file: Known, by: str | None = None) -> Known:
+    """Return the version that a file got by the request of the person who saw `file`, `by` if given.
 
     It is `file` itself if there was none, or if the file was changed after it.
     """
-    done = (each for each in queries.of_file(engine, file.id) if each.version == file.version)
+    done = (
+        each
+        for each in queries.of_file(engine, file.id)
+        if each.version == file.version and by in (None, each.by)
+    )
     if not any(each.done_at is not None and each.problem is None for each in done):
         return file
     found = overview.history(engine, file.id)

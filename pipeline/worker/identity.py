@@ -76,7 +76,7 @@ def remembered(state: Path) -> Identity | None:
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{path} does not say which worker this is ({error}). Put back the copy of a backup; without "
-            "one, delete it and start with `pawsort workers --take-over NAME`"
+            "one, delete it, and where machines share the database, `pawsort workers --take-over NAME`"
         ) from error
 
 

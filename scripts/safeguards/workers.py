@@ -47,6 +47,39 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ("pipeline/requests/test_asked_at_once.py::test_who_asks_does_not_keep_the_owner_from_its_file",),
     ),
     of(
+        "a search path with temporary objects last shows no rows of others",
+        "db/connection/postgres.py",
+        "        cursor.execute(_TEMPORARY_FIRST)\n",
+        "",
+        (),
+        (
+            "db/connection/test_owned_rows.py::"
+            "test_a_search_path_with_temporary_objects_last_shows_no_rows_of_others",
+        ),
+    ),
+    of(
+        "an upload into a divided inbox is of the part of this machine",
+        "pipeline/web/services/delivery.py",
+        "        while share and not share.has(_stem_of(digest).encode()):\n",
+        "        while False:\n",
+        (),
+        (
+            "pipeline/web/services/test_delivery.py::"
+            "test_in_a_divided_inbox_an_upload_is_of_the_part_of_this_machine",
+        ),
+    ),
+    of(
+        "no correction of another person is undone unseen",
+        "pipeline/requests/asking.py",
+        "return after_request(self.engine, file, self.by)",
+        "return after_request(self.engine, file)",
+        (),
+        (
+            "pipeline/requests/test_asked_at_once.py::"
+            "test_who_saw_a_photo_before_anothers_correction_does_not_undo_that",
+        ),
+    ),
+    of(
         "a lock that was taken halfway is freed",
         "db/connection/session_locks.py",
         "            self.free()  # the session may live, and have some of the locks\n",

@@ -175,3 +175,20 @@ def test_the_rows_of_a_worker_are_found_by_an_index_and_not_among_those_of_other
     with reading(server) as connection:
         found = [browse.rarest(connection, Choice(worker=name)) for name in ("ann", "bob", "eve")]
     assert found == [[1], [2], []]
+
+
+def test_a_search_path_with_temporary_objects_last_shows_no_rows_of_others(
+    two: tuple[Engine, Engine], server: Engine
+) -> None:
+    """So guides to PostgreSQL advise it; then the tables would hide the views of own rows."""
+    filed(Ledger(two[0], SPOOL))
+    with writing(server) as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {server.url.database} SET search_path = public, pg_temp")
+    try:
+        bob = owned_by(server, 2)
+        with reading(bob) as connection:
+            assert connection.execute(select(files.c.id)).all() == []
+        bob.dispose()
+    finally:
+        with writing(server) as connection:
+            connection.exec_driver_sql(f"ALTER DATABASE {server.url.database} RESET search_path")

@@ -8,9 +8,11 @@ import pytest
 
 from db.ledger import requests as ledger
 from db.queries import requests as queries
+from pipeline.corrections.correct_undo_retry import Known
+from pipeline.requests.asking import Asker
 from pipeline.requests.carry_out import RequestStep
 from tests.pipeline.requests.conftest import Two
-from tests.pipeline.requests.test_carry_out import UNSURE, asker, correct, requested
+from tests.pipeline.requests.test_carry_out import UNSURE, asker, correct, not_here, requested
 from tests.support.installation import FOLDERS, wait
 
 HOUR = timedelta(hours=1)
@@ -68,3 +70,16 @@ def test_requests_that_were_taken_back_hide_no_refused_one(two: Two) -> None:
     two.bob.answer_requests()
     newest = queries.refused_within(two.ann.everyone, HOUR, limit=2)
     assert [each.id for each in newest] == [change.request for change in changes[1:]]
+
+
+def test_who_saw_a_photo_before_anothers_correction_does_not_undo_that(two: Two) -> None:
+    seen = Known(two.bob.file(b"a.jpg", b"a", "uncertain", **UNSURE), 0)
+    correct(two, seen.id)
+    two.bob.answer_requests()
+    eve = Asker(two.ann.everyone, two.ann.id, "eve", "page")
+    [refused] = eve.undo([seen], not_here)  # to put it back into its inbox
+    assert refused.problem == "was changed meanwhile by ann, to dog"
+    [undone] = asker(two).undo([seen], not_here)
+    assert undone.request is not None
+    two.bob.answer_requests()
+    assert two.bob.state(seen.id)[1:3] == ("uncertain", None)
