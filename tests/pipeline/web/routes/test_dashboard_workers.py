@@ -48,7 +48,7 @@ def test_today_shows_each_worker_and_which_is_silent(shared: tuple[Engine, Insta
         part = page[page.index('data-row="workers"') : page.index("</section>", page.index("workers"))]
         assert '<span class="pill bad">silent for 5 minutes</span>' in page
         assert '<a href="http://bob.example:8420">bob</a>' in page
-        assert "No worker says when another is silent: give one of them" in page
+        assert "No worker says when another is silent; one that has" in page
         assert 'data-row="carl"' in page and ">stopped</span>" in page and ", this one" in page
         assert "17 waiting" in page and part.count("slow &lt;disk&gt;") == 0
         assert 'data-row="workers"' in client.get("/today/now").text
