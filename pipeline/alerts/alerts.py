@@ -55,7 +55,7 @@ class Alerts:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         notify, zone = settings.notify, settings.report.zone
-        self._on = notify.on
+        self._on, self._has_urls = notify.on, bool(notify.urls)
         self._zone, self._clock, self._monotonic = zone, clock, monotonic
         self._is_wanted = bool(notify.urls or notify.heartbeat_url)
         self._memory = Memory(settings.state)
@@ -123,6 +123,11 @@ class Alerts:
             self._say([*found, *silences.conditions, *self._refused_before(beat)])
         except Exception:  # an alert that fails must not stop the worker
             log.exception("alerts: unexpected error")
+
+    @property
+    def can_say_silent(self) -> bool:
+        """Whether messages that other workers are silent are wanted, and can be sent."""
+        return self._has_urls and "worker_silent" in self._on and channels.missing_package() is None
 
     @property
     def silences_said(self) -> frozenset[str] | None:

@@ -84,9 +84,8 @@ def run(
         finish_moves(own, settings)
         for note in (*exposed(settings), *packages.notes(settings)):
             log.warning("%s", note)
-        notify, id = settings.notify, own_id(engine, settings)
-        sends = bool(notify.urls) and "worker_silent" in notify.on
-        shared = SharedLedger(engine, id, settings.web.address, sends_alerts=sends)
+        id = own_id(engine, settings)
+        shared = SharedLedger(engine, id, settings.web.address, sends_alerts=alerts.can_say_silent)
         stack.enter_context(shared.shared())
         stack.enter_context(beside or nullcontext())
         switch = model_switch(settings, own, *first) if first else None

@@ -18,7 +18,7 @@ from pipeline.worker.identity import remembered
 
 log = logging.getLogger(__name__)
 
-NONE_WATCHES = "no worker says when another is silent: give one of them `notify.urls`"
+NONE_WATCHES = "no worker says when another is silent; one that has `notify.urls` does, within a minute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,9 @@ def seen(engine: Engine | None, state: Path) -> tuple[WorkerSeen, ...]:
 
 
 def none_watches(workers: Sequence[WorkerSeen]) -> bool:
-    """Return whether there are many workers, and none that says which of them is silent."""
-    return len(workers) > 1 and not any(worker.watches for worker in workers)
+    """Return whether there are many workers, of which some run, and none that says which is silent."""
+    is_at_work = any(worker.state == "running" for worker in workers)
+    return len(workers) > 1 and is_at_work and not any(worker.watches for worker in workers)
 
 
 def another_reports(workers: Sequence[WorkerSeen]) -> bool:

@@ -86,6 +86,7 @@ def _values(context: AppContext) -> dict[str, Any]:
         if known_workers.another_reports(workers)
         else drift_alarms.read(context.settings.state),
         "workers": workers,
+        "none_watches": known_workers.none_watches(workers),
     }
     if engine is None:
         return {

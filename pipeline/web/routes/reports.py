@@ -30,6 +30,7 @@ from pipeline.web.services.context import AppContext, ContextDep, Page
 from pipeline.web.services.report_files import Day
 from pipeline.web.views.charts import columns, legend, series_of
 from pipeline.web.views.rendering import render
+from pipeline.worker.known_workers import WorkerSeen, seen
 
 router = APIRouter(prefix="/reports", include_in_schema=False)
 PAGE = Page("Reports", "/reports", 50)
@@ -78,6 +79,7 @@ def _show(request: Request, context: AppContext, day: str, wrong: str = "", stat
             404, f"There is no report for {day[:20]}.", "Choose one of the days on the page Reports."
         )
     chosen = next((each for each in found if each.day == day), found[0] if found else None)
+    reporter = _other_reporter(context)
     response = render(
         request,
         "reports.html",
@@ -91,7 +93,8 @@ def _show(request: Request, context: AppContext, day: str, wrong: str = "", stat
         report=context.settings.report,
         writer=context.report_writer,
         today=_today(context),
-        missing=_missing(context, {each.day for each in found}),
+        missing=[] if reporter else _missing(context, {each.day for each in found}),
+        reporter=reporter,
         wrong=wrong,
     )
     response.status_code = status
@@ -137,6 +140,12 @@ def _first_day(context: AppContext) -> date | None:
     engine = context.database.reader()
     first = context.cache.get("first arrival", lambda: listing.first_seen_at(engine)) if engine else None
     return first and day_of(first, context.settings.report.zone)
+
+
+def _other_reporter(context: AppContext) -> WorkerSeen | None:
+    """Return the worker of another machine that writes the reports, None if none does."""
+    found = seen(context.database.reader(), context.settings.state)
+    return next((worker for worker in found if worker.reports and not worker.is_own), None)
 
 
 def _missing(context: AppContext, found: Collection[str]) -> list[str]:

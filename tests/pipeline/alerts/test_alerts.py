@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.alerts import measuring
+from pipeline.alerts import channels, measuring
 from pipeline.reports.daily import DayReport
 from pipeline.worker.heartbeat import FILE_NAME, Heartbeat, InboxBeat
 from tests.support.notified import START, Server, Watched, server
@@ -312,3 +312,20 @@ def test_an_error_in_the_alerts_does_not_stop_the_worker(
     monkeypatch.setattr(worker.alerts._active, "said", None)
     worker.beat()
     assert "alerts: unexpected error" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("notify", "can"),
+    [
+        ("urls: [json://127.0.0.1:9/a]", True),
+        ("urls: [json://127.0.0.1:9/a], on: [paused]", False),
+        ("heartbeat_url: http://127.0.0.1:9/a", False),
+    ],
+)
+def test_only_who_can_send_it_says_that_another_worker_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notify: str, can: bool
+) -> None:
+    watched = Watched(tmp_path, f"notify: {{{notify}}}")
+    assert watched.alerts.can_say_silent == can
+    monkeypatch.setattr(channels, "find_spec", lambda _: None)
+    assert not watched.alerts.can_say_silent

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
+from db.connection import session_locks
 from db.connection.engine import open_database, writing
 from db.ledger import workers
 from pipeline.web.metrics.exposition import text
 from pipeline.web.metrics.of_worker import of_all
+from pipeline.web.routes import reports
 from pipeline.worker import status
 from pipeline.worker.identity import this_worker
 from pipeline.worker.known_workers import duration
@@ -48,7 +50,7 @@ def test_today_shows_each_worker_and_which_is_silent(shared: tuple[Engine, Insta
         part = page[page.index('data-row="workers"') : page.index("</section>", page.index("workers"))]
         assert '<span class="pill bad">silent for 5 minutes</span>' in page
         assert '<a href="http://bob.example:8420">bob</a>' in page
-        assert "No worker says when another is silent: give one of them" in page
+        assert "No worker says when another is silent; one that has" in page
         assert 'data-row="carl"' in page and ">stopped</span>" in page and ", this one" in page
         assert "17 waiting" in page and part.count("slow &lt;disk&gt;") == 0
         assert 'data-row="workers"' in client.get("/today/now").text
@@ -80,6 +82,24 @@ def test_a_retired_worker_is_shown_and_is_not_silent(shared: tuple[Engine, Insta
     seen = status.read(pawsort.settings, engine)
     assert "worker     bob: retired\n" in seen.as_text()
     assert [each["state"] for each in seen.as_dict()["workers"]] == ["running", "retired", "stopped"]
+
+
+def test_reports_names_the_machine_that_writes_them(
+    shared: tuple[Engine, Installation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, pawsort = shared
+    pawsort.settings.reports.mkdir(exist_ok=True)
+    monkeypatch.setattr(reports, "_missing", lambda *_: ["2026-11-29"])
+    with TestClient(made_app(pawsort.settings), base_url="http://127.0.0.1:8420") as client:
+        page = client.get("/reports", headers=HTML).text
+        assert "The first report is written after the first night" in page and "Days without a report" in page
+        lock = session_locks.lock_of_one(engine, session_locks.REPORTER, 2)
+        assert lock.take()
+        page = client.get("/reports", headers=HTML).text
+        lock.free()
+    assert 'by the worker <a href="http://bob.example:8420/reports">bob</a>, on its machine.' in page
+    assert "The first report is written after the first night" not in page
+    assert "Days without a report" not in page
 
 
 def test_one_worker_is_shown_as_before(pawsort: Installation, client: TestClient) -> None:
