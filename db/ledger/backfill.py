@@ -138,7 +138,7 @@ def unnote(engine: Engine, mark: LoadMark, inbox: str, sources: Sequence[RawName
         if connection.execute(_UNMARK, mark._asdict()).rowcount:
             for of_sources in _rows_of(inbox, sources):
                 noted = update(files).where(of_sources, files.c.state == "noted")
-                connection.execute(noted.values(**GONE, changed_at=at))
+                connection.execute(noted.values(**GONE, outcome=None, changed_at=at))  # it is counted by that
 
 
 def claim_part(

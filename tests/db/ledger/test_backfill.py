@@ -90,6 +90,7 @@ def test_rows_of_a_noted_part_end_and_may_be_noted_again(engine: Engine) -> None
     assert [row["state"] for row in results(engine)] == ["noted"] * 3
     backfill.unnote(engine, MARK, inbox, sources, NOON)
     assert [row["state"] for row in results(engine)] == ["noted"]
+    assert {name: count for name, count in listing.counts(engine).items() if count} == {"noted": 1}
     assert note(engine, MARK, rows[:2], NOON)
 
 
