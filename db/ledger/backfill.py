@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect, Engine, bindparam, case, func, insert, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from db.connection.engine import reading, writing
-from db.ledger.claims import claim
+from db.ledger.claims import GONE, claim
 from db.ledger.move_records import readable
 from db.ledger.statements import LAST_MOVE, RELEVANT
 from db.schema.columns import UtcTime
 from db.schema.file_names import RawName
 from db.schema.records import ClaimedFile, FileDecision, SettledFile
 from db.schema.rows import in_pieces
-from db.schema.tables import IMPORTED, files
+from db.schema.tables import IMPORTED, IS_BELOW, files
 from db.schema.worker_tables import backfill_loads
+
+BEGUN, FILED = " begun", " filed"
+"""What a mark of a part that is filed has: until each of its photos is taken, and from then on."""
 
 
 class LoadMark(NamedTuple):
-    """A part of a run; `run` is the SHA-256 of its `run.json`, and " filed" if its photos are to be filed."""
+    """A part of a run; `run` is the SHA-256 of its `run.json`, and BEGUN or FILED if its photos are filed."""
 
     run: str
     part: int
@@ -57,6 +73,8 @@ _MARK = text(
     "INSERT INTO backfill_loads (run, part, rows, loaded_at) VALUES (:run, :part, :rows, :at) "
     "ON CONFLICT DO NOTHING"
 ).bindparams(bindparam("at", type_=UtcTime()))
+
+_UNMARK = text("DELETE FROM backfill_loads WHERE run = :run AND part = :part")
 
 _FOLDER = func.coalesce(files.c.outcome, files.c.verdict)
 _OF_CONTENT = files.c.sha256.in_(bindparam("sha256s", expanding=True))
@@ -114,17 +132,61 @@ def note(engine: Engine, mark: LoadMark, noted: Sequence[Noted], at: datetime) -
     return True
 
 
-def claim_part(
-    engine: Engine, spool: RawName, mark: LoadMark, settled: Sequence[SettledFile], at: datetime
-) -> list[ClaimedFile] | None:
-    """Record the files of a part as claimed; return their rows in order, None if it was loaded before.
+def unnote(engine: Engine, mark: LoadMark, inbox: str, sources: Sequence[RawName], at: datetime) -> None:
+    """End the rows of a part if it is noted, and remove its mark. Raises DatabaseError."""
+    with writing(engine) as connection:
+        if connection.execute(_UNMARK, mark._asdict()).rowcount:
+            for of_sources in _rows_of(inbox, sources):
+                noted = update(files).where(of_sources, files.c.state == "noted")
+                connection.execute(noted.values(**GONE, outcome=None, changed_at=at))  # it is counted by that
 
-    Raises DatabaseError.
+
+def claim_part(
+    engine: Engine,
+    spool: RawName,
+    mark: LoadMark,
+    settled: Sequence[SettledFile],
+    at: datetime,
+    *,
+    again: bool,
+) -> list[ClaimedFile] | None:
+    """Record files of a part as claimed; return their rows in order. `mark` has BEGUN.
+
+    Returns None if the part was begun before, unless it is `again`. Raises DatabaseError.
     """
     with writing(engine) as connection:
-        if not _mark(connection, mark, len(settled), at):
+        if not again and not _mark(connection, mark, len(settled), at):
             return None
         return claim(connection, spool, settled, at) if settled else []
+
+
+def taken(engine: Engine, mark: LoadMark, inbox: str, sources: Sequence[RawName]) -> set[RawName]:
+    """Return the files of a part that have rows since it was begun. Raises DatabaseError."""
+    since = select(backfill_loads.c.loaded_at).filter_by(**mark._asdict()).scalar_subquery()
+    found: set[RawName] = set()
+    with reading(engine) as connection:
+        for of_sources in _rows_of(inbox, sources):
+            rows = select(files.c.source).where(
+                of_sources, files.c.claimed_at >= since, files.c.state.not_in(("vanished", "noted"))
+            )
+            found |= set(connection.execute(rows).scalars())
+    return found
+
+
+def finish_part(engine: Engine, mark: LoadMark) -> None:
+    """Mark a part that was begun as filed: each of its photos is taken, or gone. Raises DatabaseError."""
+    filed = mark.run.removesuffix(BEGUN) + FILED
+    with writing(engine) as connection:
+        connection.execute(update(backfill_loads).filter_by(**mark._asdict()).values(run=filed))
+
+
+def _rows_of(inbox: str, sources: Sequence[RawName]) -> Iterator[ColumnElement[bool]]:
+    """Yield conditions on rows, each of which an index serves."""
+    below = [source for source in sources if b"/" in source]
+    for piece in in_pieces(below):
+        yield and_(text(IS_BELOW), files.c.source.in_(piece), files.c.inbox == inbox)
+    for piece in in_pieces(sorted({*sources} - {*below})):
+        yield and_(files.c.name.in_(piece), files.c.source == files.c.name, files.c.inbox == inbox)
 
 
 def _mark(connection: Connection, mark: LoadMark, rows: int, at: datetime) -> bool:

@@ -77,7 +77,8 @@ class RequestRow(Base):
 class LoadRow(Base):
     """A part of a backfill whose rows are in `files`; written in their transaction.
 
-    `run` is the SHA-256 of its `run.json`, with " filed" behind it if its photos are filed.
+    `run` is the SHA-256 of its `run.json`, with " filed" behind it if its photos are filed, but " begun"
+    until each of them is taken. `rows` and `loaded_at` are of the first try.
     """
 
     __tablename__ = "backfill_loads"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 
 from db.ledger import backfill
-from db.ledger.backfill import Known, LoadMark, Noted
+from db.ledger.backfill import BEGUN, FILED, Known, LoadMark, Noted
 from db.ledger.ledger import FileDecision, SettledFile
 from db.schema.file_names import unescape
 from models.labels import NEITHER
@@ -73,22 +73,13 @@ class Loading:
         """Whether the photos are objects of S3."""
         return self.source.startswith("s3://")
 
-    def loaded(self, engine: Engine, *, filed: bool) -> set[int]:
-        """Return the parts that are loaded. Raises SettingsError where they are noted, or filed, instead."""
-        if backfill.loaded(engine, self._marked(not filed)):
-            before, now = ("without", "with") if filed else ("with", "without")
-            raise SettingsError(
-                f"{self.run}: was loaded {before} --file, so it cannot be loaded {now} it: each photo would "
-                "get a second row"
-            )
-        return backfill.loaded(engine, self._marked(filed))
+    def mark(self, number: int, suffix: str = "") -> LoadMark:
+        """Return the mark of a part: that of a noted one, or with BEGUN or FILED of `db.ledger.backfill`."""
+        return LoadMark(self.digest + suffix, number)
 
-    def mark(self, number: int, *, filed: bool) -> LoadMark:
-        """Return the mark of a part that is loaded."""
-        return LoadMark(self._marked(filed), number)
-
-    def _marked(self, filed: bool) -> str:
-        return f"{self.digest} filed" if filed else self.digest
+    def loaded(self, engine: Engine, suffix: str = "") -> set[int]:
+        """Return the parts that have such a mark. Raises DatabaseError."""
+        return backfill.loaded(engine, self.digest + suffix)
 
     def answered(self, number: int) -> list[Answered]:
         """Return the photos of a part with the answers to them, in their order.
@@ -122,10 +113,11 @@ def note_all(
 
     Parts that were loaded before are passed over, so that the same call goes on after a kill. `own` makes
     rows of this worker, `everyone` sees all. `progress` is called with parts done and all. Raises
-    PawsortError, DatabaseError, OSError.
+    SettingsError where photos of it are filed, PawsortError, DatabaseError, OSError.
     """
     planned = loading.planned
-    before = loading.loaded(everyone, filed=False)
+    _refuse_filed(loading, everyone)
+    before = loading.loaded(everyone)
     done = Loaded(before=len(before))
     for number in range(planned.parts):
         if number in before:
@@ -133,7 +125,7 @@ def note_all(
         answered = loading.answered(number)
         known = backfill.known(everyone, sorted({one.sha256 for _, one in answered if one.sha256}))
         noted = list(_noted(loading, settings, answered, known))
-        if backfill.note(own, loading.mark(number, filed=False), noted, now()):
+        if backfill.note(own, loading.mark(number), noted, now()):
             _count(done, noted)
         progress(done.before + done.parts, planned.parts)
     return done
@@ -207,6 +199,14 @@ def _refuse_other_actions(planned: RunFile, settings: Settings) -> None:
         raise SettingsError(
             f"the settings say otherwise what happens to photos than when the run was planned ({said}); "
             "restore these settings, or plan a new run"
+        )
+
+
+def _refuse_filed(loading: Loading, everyone: Engine) -> None:
+    if loading.loaded(everyone, BEGUN) or loading.loaded(everyone, FILED):
+        raise SettingsError(
+            f"{loading.run}: was loaded with --file, so it cannot be loaded without it: each photo would "
+            "get a second row"
         )
 
 

@@ -1,7 +1,8 @@
 """File the photos of a run by the answers that it has, through the worker's own steps.
 
 A part is claimed in one transaction, as from an inbox; from then on, every kill is one that the worker's
-recovery knows, and that the same command continues with the answers of the run.
+recovery knows, and that the same command continues with the answers of the run. The part counts as loaded
+once each of its photos is taken or gone.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from sqlalchemy import Engine
 
 from db.connection.engine import open_database
 from db.ledger import backfill
-from db.ledger.ledger import ClaimedFile, Ledger, SettledFile
+from db.ledger.backfill import BEGUN, FILED
+from db.ledger.ledger import ClaimedFile, Entry, Ledger, SettledFile
 from db.schema.file_names import escape
-from pipeline.backfill.load import Answered, Loaded, Loading
+from pipeline.backfill.load import Loaded, Loading
 from pipeline.backfill.recorded_answers import RecordedAnswers
 from pipeline.backfill.s3_source import fetched_into
-from pipeline.backfill.tree import Listed
+from pipeline.backfill.source import Listed, is_away
+from pipeline.backfill.work import AWAY_ERRNOS
 from pipeline.classifier.answering_model import DecidingModel
 from pipeline.classifier.configured_model import load_bundle
 from pipeline.decision import Policy
@@ -44,9 +47,6 @@ from pipeline.worker.steps.held_file import InProgressFile, MissingFiles, RetryQ
 from pipeline.worker.steps.intake import Intake
 from pipeline.worker.steps.place import PlaceStep
 
-_ENOUGH = 10
-"""Photos of a part that are all missing, from which it is likelier that a disk is not mounted."""
-
 FETCHED = "files"
 """The folder of a run into which `load --file` fetches photos from S3, from which they are moved."""
 
@@ -59,9 +59,9 @@ def file_all(
 ) -> Loaded:
     """File the photos of a run as if its source were an inbox, by the answers that the run has.
 
-    Parts that were loaded before are passed over, but for what a kill has left unfinished. `progress` is
-    called with parts done and all. Raises LockError while a worker runs, SettingsError if the source cannot
-    be an inbox, PawsortError, DatabaseError, OSError.
+    Parts that were loaded before are passed over. A photo that was refused is tried again, and the rows of a
+    run that was noted end. `progress` is called with parts done and all. Raises LockError while a worker
+    runs, SettingsError if the source cannot be an inbox, PawsortError, DatabaseError, OSError.
     """
     as_inbox = settings_of(loading, settings)
     folders = ((name, getattr(settings, name)) for name in ("sorted", "state", "reports"))
@@ -138,58 +138,81 @@ class Filer:
         self._recovery = Recovery(ledger, settings, *steps, self._retries, missing)
 
     def file_all(self, progress: Callable[[int, int], None]) -> Loaded:
-        """File what an earlier call left unfinished, then each part that is not loaded. Raises as above."""
-        before, done = self._loading.loaded(self._everyone, filed=True), self._done
+        """File each part of which photos may not be taken yet, as a kill or a refusal has left them.
+
+        Raises as above.
+        """
+        before, begun = (self._loading.loaded(self._everyone, suffix) for suffix in (FILED, BEGUN))
+        done = self._done
         done.before = len(before)
-        if before:
-            self._resume(max(before))
+        # Of other inboxes too: no photo may be given the place that one of these has been promised.
+        self._resume(entry for entry in self._ledger.unfinished() if entry.state == "decided")
         for number in range(self._loading.planned.parts):
             if number not in before:
-                self._file_part(number)
+                self._file_part(number, again=number in begun)
                 progress(done.before + done.parts, self._loading.planned.parts)
         done.left, done.refused = len(self._retries), self._intake.refused
         return done
 
-    def _resume(self, last: int) -> None:
-        """Go on with files that a kill has left claimed; they are of the part that was claimed last."""
-        unfinished = [entry for entry in self._ledger.unfinished() if entry.inbox == str(self._inbox)]
-        if unfinished:
-            self._answers.expect(self._loading.answered(last))
-            for entry in unfinished:
-                try:
-                    self._recovery.enqueue(entry, self._now())
-                except OSError as error:  # it concerns this file only
-                    self._intake.refused[escape(entry.source)] = str(error.strerror)
-            self._drain()
-
-    def _file_part(self, number: int) -> None:
+    def _file_part(self, number: int, *, again: bool) -> None:
+        """File what is left of a part, which is begun `again`; it is loaded once no photo is refused."""
         answered = self._loading.answered(number)
-        settled = list(self._settled(answered))
-        self._refuse_absent(number, len(answered), len(settled))
         self._answers.expect(answered)
-        mark = self._loading.mark(number, filed=True)
-        claimed = backfill.claim_part(self._own, self._spool, mark, settled, self._now())
+        photos = [photo for photo, _ in answered]
+        sources = [photo.path for photo in photos]
+        if self._claim_part(number, photos, sources, again):
+            self._done.parts += 1
+            self._drain()
+            if self._intake.refused.keys().isdisjoint(map(escape, sources)):
+                backfill.finish_part(self._own, self._loading.mark(number, BEGUN))
+
+    def _claim_part(
+        self, number: int, photos: Sequence[Listed], sources: Sequence[bytes], again: bool
+    ) -> bool:
+        """Claim what is there and not taken yet; return whether this load has the part."""
+        begun, taken = self._loading.mark(number, BEGUN), set[bytes]()
+        if again:
+            taken = backfill.taken(self._everyone, begun, str(self._inbox), sources)
+            self._resume(entry for entry in self._ledger.unfinished() if self._is_of(entry, taken))
+        settled = list(self._settled(photo for photo in photos if photo.path not in taken))
+        self._refuse_absent(number, len(photos), len(settled) + len(taken))
+        noted = self._loading.mark(number), os.fsdecode(self._loading.root), sources
+        backfill.unnote(self._everyone, *noted, self._now())
+        claimed = backfill.claim_part(self._own, self._spool, begun, settled, self._now(), again=again)
         if claimed is None:
-            return
-        self._done.parts += 1
-        self._done.photos += len(claimed)
+            return False
         for row, file in zip(claimed, settled, strict=True):
             self._claim.enqueue(_in_progress(row, file, self._spool))
+        self._done.photos += len(claimed)
+        return True
+
+    def _is_of(self, entry: Entry, sources: set[bytes]) -> bool:
+        return entry.inbox == str(self._inbox) and entry.source in sources
+
+    def _resume(self, unfinished: Iterable[Entry]) -> None:
+        """Go on with files that a kill has left between their claim and their folder."""
+        for entry in unfinished:
+            try:
+                self._recovery.enqueue(entry, self._now())
+            except OSError as error:  # it concerns this file only
+                self._intake.refused[escape(entry.source)] = str(error.strerror)
         self._drain()
 
-    def _settled(self, answered: Sequence[Answered]) -> Iterator[SettledFile]:
+    def _settled(self, photos: Iterable[Listed]) -> Iterator[SettledFile]:
         """Yield the photos that are there; those that are gone, or no files any more, are counted."""
         action = self._settings.action_of(self._inbox)
         taken = None if action == "move" else action
         keyword = "" if self._settings.filing.xmp else None
-        for photo, _ in answered:
+        for photo in photos:
             try:
                 self.fetch(photo)
                 status = os.lstat(os.path.join(os.fsencode(self._inbox), photo.path))
             except (FileNotFoundError, NotADirectoryError):
                 self._done.gone += 1
                 continue
-            except (PermissionError, IsADirectoryError, FileExistsError) as error:
+            except OSError as error:
+                if error.errno is None or error.errno in AWAY_ERRNOS:
+                    raise
                 self._intake.refused[escape(photo.path)] = str(error.strerror)
                 continue
             if not stat.S_ISREG(status.st_mode):
@@ -200,7 +223,8 @@ class Filer:
             yield replace(file, action=taken, companions=photo.companions, keyword=keyword)
 
     def _refuse_absent(self, number: int, listed: int, there: int) -> None:
-        if not there and (listed >= _ENOUGH or not any(os.scandir(self._inbox))):
+        is_empty = not there and not self._loading.is_s3 and not os.listdir(self._inbox)
+        if is_empty or is_away(listed - there, listed):
             raise PawsortError(
                 f"{self._inbox}: none of the {listed} photos of part {number} is there; is a disk not "
                 "mounted? Nothing of this part was loaded"
@@ -219,7 +243,7 @@ class Filer:
             self._count(self._place.take_filed())
 
     def _count(self, filed: Iterable[InProgressFile]) -> None:
-        for file in filed:
+        for file in (file for file in filed if file.inbox == os.fsencode(self._inbox)):
             self._done.outcomes[str(file.outcome)] += 1
             self._done.duplicates += bool(file.decision and file.decision.duplicate_of)
 

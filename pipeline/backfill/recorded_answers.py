@@ -35,6 +35,7 @@ class RecordedAnswers:
     def expect(self, answered: Iterable[Answered]) -> None:
         """Know the answers of one part, and no others."""
         self._results = {result.path: result for _, result in answered}
+        self._of.clear()  # duplicates of earlier rows were never submitted
 
     def hashed(self, file: InProgressFile) -> Fingerprint:
         """Return the SHA-256 that the run has, without reading a file whose size and mtime are as then."""

@@ -14,6 +14,13 @@ from pipeline.backfill.tree import Listed as Listed
 from pipeline.files.folders import open_any
 from pipeline.files.safe_open import open_below
 
+_ENOUGH = 10
+
+
+def is_away(missing: int, photos: int) -> bool:
+    """Return whether all photos of a part are missing, and so many that rather a disk is not mounted."""
+    return missing == photos >= _ENOUGH
+
 
 class Source(Protocol):
     """A folder, or a prefix of S3.

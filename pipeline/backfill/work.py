@@ -21,7 +21,7 @@ from models.bundle.bundle import Bundle
 from models.images.decode import UnreadableImage
 from pipeline.backfill import parts
 from pipeline.backfill.parts import DamagedPart, Mark, Part, Result
-from pipeline.backfill.source import Source
+from pipeline.backfill.source import Source, is_away
 from pipeline.classifier.answering_model import AnsweringModel, dated
 from pipeline.classifier.client import Classifier, classify_files
 from pipeline.classifier.file_checks import fingerprint
@@ -49,9 +49,6 @@ AWAY_ERRNOS = SYSTEM_ERRNOS | {
 """Errors of one file that say that the source is away, so that no answer may be recorded."""
 
 _version = cache(version)  # a process goes on with the code that it has imported
-
-_ENOUGH = 10
-"""Photos of a part that are all missing, from which it is likelier that a disk is not mounted."""
 
 _ROUNDS = 3
 """How often a file is classified whose version changes, until its content and its answer are of one."""
@@ -184,7 +181,7 @@ class PartWorker:
         self._source.check()
         part = parts.read_list(self._work.run, number)
         results = self._results(part, is_last)
-        if len(results) >= _ENOUGH and all(_is_missing(result) for result in results):
+        if is_away(sum(map(_is_missing, results)), len(results)):
             raise PartFailed(
                 "none of its photos is there; is a disk not mounted? If they were deleted, plan again"
             )

@@ -60,7 +60,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a part without any of its files", "pipeline/backfill/work.py",
-        "        if len(results) >= _ENOUGH and all(_is_missing(result) for result in results):\n",
+        "        if is_away(sum(map(_is_missing, results)), len(results)):\n",
         "        if False:\n",
         (), (f"{_TESTS}/test_work.py::test_a_part_without_any_of_its_files_is_not_done",),
     ),
@@ -110,10 +110,42 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
-        "a run is noted or filed", "pipeline/backfill/load.py",
-        "        if backfill.loaded(engine, self._marked(not filed)):\n",
-        "        if False:\n",
-        (), (f"{_TESTS}/test_load_files.py::test_a_run_is_noted_or_filed",),
+        "a run that is filed is not noted", "pipeline/backfill/load.py",
+        "    _refuse_filed(loading, everyone)\n",
+        "",
+        (), (f"{_TESTS}/test_load_files.py::test_a_run_that_is_filed_is_not_noted",),
+    ),
+    of(
+        "a noted run that is filed has one row a photo", "pipeline/backfill/load_files.py",
+        "        backfill.unnote(self._everyone, *noted, self._now())\n",
+        "",
+        (), (f"{_TESTS}/test_load_files_again.py::test_a_noted_run_is_filed_later",),
+    ),
+    of(
+        "a photo that was refused is tried again", "pipeline/backfill/load_files.py",
+        "            if self._intake.refused.keys().isdisjoint(map(escape, sources)):\n",
+        "            if True:\n",
+        (), (
+            f"{_TESTS}/test_load_files_again.py::test_a_photo_that_was_refused_is_taken_by_a_later_load",
+        ),
+    ),
+    of(
+        "what was taken of a part is not taken again", "pipeline/backfill/load_files.py",
+        "            taken = backfill.taken(self._everyone, begun, str(self._inbox), sources)\n",
+        "",
+        (), (
+            f"{_TESTS}/test_load_files_again.py::test_a_photo_that_was_refused_is_taken_by_a_later_load",
+            f"{_TESTS}/test_load_files_again.py::test_a_photo_that_was_put_back_since_is_not_taken_again",
+        ),
+    ),
+    of(
+        "a place that a worker has promised is not given away by a load", "pipeline/backfill/load_files.py",
+        "        self._resume(entry for entry in self._ledger.unfinished() if entry.state == \"decided\")\n",
+        "",
+        (), (
+            f"{_TESTS}/test_load_files_again.py"
+            "::test_a_photo_that_the_worker_has_promised_a_place_is_not_lost",
+        ),
     ),
     of(
         "results of other photos are not loaded", "pipeline/backfill/load.py",
@@ -131,7 +163,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     ),
     of(
         "a source that is not mounted marks no part", "pipeline/backfill/load_files.py",
-        "        self._refuse_absent(number, len(answered), len(settled))\n",
+        "        self._refuse_absent(number, len(photos), len(settled) + len(taken))\n",
         "",
         (), (f"{_TESTS}/test_load_files.py::test_a_source_that_is_not_mounted_marks_nothing",),
     ),

@@ -16,6 +16,7 @@ from tests.db.conftest import NOON, SPOOL, claim, filed, later
 from tests.support.noted_rows import MOMENT, noted
 
 MARK = LoadMark("a" * 64, 3)
+BEGUN = LoadMark("a" * 64 + backfill.BEGUN, 3)
 
 
 def results(engine: Engine) -> list[dict[str, object]]:
@@ -53,16 +54,44 @@ def test_ids_go_on_after_rows_that_are_there_or_were(engine: Engine, ledger: Led
 
 def test_a_part_without_photos_is_marked(engine: Engine) -> None:
     assert note(engine, MARK, [], NOON)
-    assert claim_part(engine, SPOOL, MARK, [], NOON) is None
-    assert claim_part(engine, SPOOL, MARK._replace(part=4), [], NOON) == []
+    assert claim_part(engine, SPOOL, BEGUN, [], NOON, again=False) == []
+    assert claim_part(engine, SPOOL, BEGUN, [], NOON, again=False) is None
 
 
 def test_a_part_is_claimed_once_as_from_an_inbox(engine: Engine, ledger: Ledger) -> None:
-    claimed = claim_part(engine, SPOOL, MARK, [claim(), claim(b"b.jpg")], NOON)
+    claimed = claim_part(engine, SPOOL, BEGUN, [claim(), claim(b"b.jpg")], NOON, again=False)
     assert claimed is not None
     assert [entry.state for entry in ledger.unfinished()] == ["claimed", "claimed"]
     assert [entry.spool_name for entry in ledger.unfinished()] == [row.spool_name for row in claimed]
-    assert claim_part(engine, SPOOL, MARK, [claim()], NOON) is None
+    assert claim_part(engine, SPOOL, BEGUN, [claim()], NOON, again=False) is None
+
+
+def test_what_was_taken_of_a_part_is_known_until_it_is_finished(engine: Engine, ledger: Ledger) -> None:
+    old, below, new = (claim(name) for name in (b"old.jpg", b"a/b\xff.jpg", b"new.jpg"))
+    ledger.claim([old], NOON)
+    refused, _ = claim_part(engine, SPOOL, BEGUN, [new, below], later(1), again=False) or ()
+    note(engine, MARK, [noted(b"n.jpg")], later(1))
+    ledger.unclaim([refused.id])
+    sources = [old.source, below.source, new.source, b"n.jpg"]
+    assert backfill.taken(engine, BEGUN, old.inbox, sources) == {below.source}
+    assert backfill.taken(engine, BEGUN, "/other", sources) == set()
+    assert len(claim_part(engine, SPOOL, BEGUN, [new], later(2), again=True) or ()) == 1
+    assert backfill.taken(engine, BEGUN, old.inbox, sources) == {below.source, new.source}
+    backfill.finish_part(engine, BEGUN)
+    assert backfill.loaded(engine, MARK.run + backfill.FILED) == {3}
+    assert backfill.loaded(engine, BEGUN.run) == set()
+
+
+def test_rows_of_a_noted_part_end_and_may_be_noted_again(engine: Engine) -> None:
+    rows = [noted(), noted(b"a/b.jpg"), noted(b"c.jpg")]
+    note(engine, MARK, rows, NOON)
+    inbox, sources = rows[0].file.inbox, [row.file.source for row in rows[:2]]
+    backfill.unnote(engine, MARK._replace(part=4), inbox, sources, NOON)
+    assert [row["state"] for row in results(engine)] == ["noted"] * 3
+    backfill.unnote(engine, MARK, inbox, sources, NOON)
+    assert [row["state"] for row in results(engine)] == ["noted"]
+    assert {name: count for name, count in listing.counts(engine).items() if count} == {"noted": 1}
+    assert note(engine, MARK, rows[:2], NOON)
 
 
 def test_the_first_ordinary_row_of_a_content_is_known(engine: Engine, ledger: Ledger) -> None:

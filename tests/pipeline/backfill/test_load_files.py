@@ -242,16 +242,12 @@ def test_a_source_inside_sorted_is_refused(tmp_path: Path) -> None:
         loaded(there)
 
 
-def test_a_run_is_noted_or_filed(tmp_path: Path) -> None:
+def test_a_run_that_is_filed_is_not_noted(tmp_path: Path) -> None:
     there = installation(tmp_path, "copy")
     loading = Loading(tmp_path / "run", there.settings)
     loaded(there)
     with pytest.raises(SettingsError, match="loaded with --file"):
         note_all(loading, there.settings, there.engine, there.engine)
-    other = Installation(tmp_path / "other", there.config.read_text())
-    note_all(loading, other.settings, other.engine, other.engine)
-    with pytest.raises(SettingsError, match="loaded without --file"):
-        file_all(loading, other.settings)
 
 
 def test_rows_on_postgresql_are_of_the_worker_that_files_or_notes(tmp_path: Path, postgres: str) -> None:
