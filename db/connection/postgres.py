@@ -31,6 +31,9 @@ CHECK_SECONDS = 1.0
 _SCHEMA = int.from_bytes(b"pawsort", "big")
 """Key of the advisory lock of who makes or migrates the tables."""
 
+_DRAWS = int.from_bytes(b"pawdraw", "big")
+"""Key of the advisory lock of who records a draw of spot checks."""
+
 OWNER = "pawsort_worker"
 """The execution option of an engine that says whose rows it has."""
 
@@ -94,6 +97,11 @@ def _show_own(worker: int, connection: Any, _record: object) -> None:
 def lock_schema(connection: Connection) -> None:
     """Wait until no other makes or migrates tables or registers a worker; until the transaction ends."""
     connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA)))
+
+
+def lock_draws(connection: Connection) -> None:
+    """Wait until no other machine records a draw of spot checks; held until the transaction ends."""
+    connection.execute(select(func.pg_advisory_xact_lock(_DRAWS)))
 
 
 class _Reservation:

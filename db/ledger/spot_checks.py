@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine, and_, func, insert, literal, null, select, text, update
 
 from db.connection.engine import writing
+from db.connection.postgres import lock_draws
 from db.schema.columns import UtcTime
 from db.schema.rows import in_pieces
 from db.schema.tables import IS_FILED, files, spot_checks
@@ -27,16 +28,20 @@ class Sampled(NamedTuple):
 def record_draw(engine: Engine, sample: Sequence[Sampled], at: datetime) -> int:
     """Record that photos were drawn, with their answers as they are now; return how many still lie there.
 
-    They are asked in the order of `sample`. Raises DatabaseError.
+    They are asked in the order of `sample`. One that another machine has drawn meanwhile is left out. Raises
+    DatabaseError.
     """
     count = 0
+    drawn = select(spot_checks.c.id).where(spot_checks.c.file_id == files.c.id).exists()
     with writing(engine) as connection:
+        if connection.dialect.name != "sqlite":  # where one transaction writes at a time
+            lock_draws(connection)
         for one in sample:
             values = (
                 select(
                     files.c.id, literal(at, UtcTime), literal(one.stratum), literal(one.weight),
                     *(files.c[name] for name in _COPIED),
-                ).where(files.c.id == one.file_id, files.c.corrected_to.is_(None), text(IS_FILED))
+                ).where(files.c.id == one.file_id, files.c.corrected_to.is_(None), text(IS_FILED), ~drawn)
             )  # fmt: skip
             columns = ["file_id", "drawn_at", "stratum", "weight", *_COPIED]
             inserted = insert(spot_checks).from_select(columns, values).returning(spot_checks.c.id)

@@ -80,6 +80,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ),
     ),
     of(
+        "machines that draw at once draw no photo twice",
+        "db/ledger/spot_checks.py",
+        "            lock_draws(connection)\n",
+        "            pass\n",
+        (),
+        ("db/queries/test_spot_checks.py::test_machines_that_draw_at_once_draw_no_photo_twice",),
+    ),
+    of(
         "a lock that was taken halfway is freed",
         "db/connection/session_locks.py",
         "            self.free()  # the session may live, and have some of the locks\n",

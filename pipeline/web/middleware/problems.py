@@ -83,14 +83,18 @@ def as_dict(problem: Problem) -> dict[str, Any]:
     return said | ({"errors": problem.errors} if problem.errors else {})
 
 
-class ProblemResponse(JSONResponse):
-    """An error as JSON."""
-
-    media_type = PROBLEM_JSON
+class EscapedResponse(JSONResponse):
+    """JSON that may have names of files and folders which are not UTF-8."""
 
     def render(self, content: Any) -> bytes:
         """Return the JSON, with surrogates (file names that are not UTF-8) escaped."""
         return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+class ProblemResponse(EscapedResponse):
+    """An error as JSON."""
+
+    media_type = PROBLEM_JSON
 
 
 def wants_json(request: Request) -> bool:

@@ -30,7 +30,7 @@ from pipeline.web.middleware.openapi import (
     Results,
     answers,
 )
-from pipeline.web.middleware.problems import Problem
+from pipeline.web.middleware.problems import EscapedResponse, Problem
 from pipeline.web.middleware.visitor import visitor_name
 from pipeline.web.routes.parameters import After, Id, Rows, Text
 from pipeline.web.routes.result_filters import WantedDep
@@ -163,7 +163,7 @@ async def deliver(
     return [_delivered(delivery) for delivery in done]
 
 
-@router.get("/status", responses=answers(*ALWAYS))
+@router.get("/status", responses=answers(*ALWAYS), response_class=EscapedResponse)
 def status(context: ContextDep) -> dict[str, Any]:
     """Return the state of the worker and the number of files by outcome."""
     return context.status().as_dict()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Literal
 
@@ -144,3 +145,12 @@ def test_a_doubtful_photo_that_was_deleted_counts_as_not_reviewed(ledger: Ledger
     found = spot_checks.doubted(engine, sha256, 9)
     assert [(each.confidence, each.prediction, each.label) for each in found] == [(0.6, "cat", None)] * 2
     assert len(spot_checks.doubted(engine, sha256, 1)) == 1
+
+
+def test_machines_that_draw_at_once_draw_no_photo_twice(ledger: Ledger, engine: Engine) -> None:
+    """A lock in the state folder keeps only those of one machine apart."""
+    ids = [filed(ledger, b"%d.jpg" % number, ino=number) for number in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda _: draw(engine, *ids), range(4)))
+    assert sum(counts) == len(ids)
+    assert sorted(each.file_id for each in spot_checks.drawn(engine)) == ids

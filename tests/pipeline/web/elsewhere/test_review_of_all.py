@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -261,3 +262,12 @@ def test_before_any_worker_has_started_the_files_are_of_this_machine(
         assert "1 photo recorded as dog." in answered(pages, id)
     assert old.state(id)[1] == "dogs"
     old.close()
+
+
+def test_the_status_has_the_folder_of_another_machine_whose_name_is_not_utf_8(
+    two: Two, pages: TestClient
+) -> None:
+    said = {"health": "degraded", "reasons": [os.fsdecode(b"/in/\xff: files cannot be taken")]}
+    workers.beat(two.bob.everyone, two.bob.id, said, None)
+    seen = {worker["name"]: worker for worker in pages.get("/api/status").json()["workers"]}
+    assert seen["bob"]["reasons"] == said["reasons"]
