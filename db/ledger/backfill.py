@@ -137,7 +137,8 @@ def unnote(engine: Engine, mark: LoadMark, inbox: str, sources: Sequence[RawName
     with writing(engine) as connection:
         if connection.execute(_UNMARK, mark._asdict()).rowcount:
             for of_sources in _rows_of(inbox, sources):
-                noted = update(files).where(of_sources, files.c.state == "noted")
+                # As an expression, so that SQLite does not search all noted rows for those of the part.
+                noted = update(files).where(of_sources, func.coalesce(files.c.state, "") == "noted")
                 connection.execute(noted.values(**GONE, outcome=None, changed_at=at))  # it is counted by that
 
 

@@ -31,7 +31,7 @@ def backfill_plan(
         str, typer.Argument(metavar="SOURCE", help="The folder of the photos, or s3://BUCKET/PREFIX.")
     ],
     out: Annotated[Path, typer.Option(metavar="RUN", help="The new folder of the run.")],
-    part: Annotated[int, integer("Photos of one part.", most=1_000_000)] = 2000,
+    part: Annotated[int, integer("Photos of one part.", most=100_000)] = 2000,
     model: Model = None,
     config: Config = DEFAULT,
     json: Json = False,

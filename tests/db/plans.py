@@ -19,5 +19,5 @@ def plans(engine: Engine, ask: Callable[[], Any]) -> list[str]:
     ask()
     event.remove(engine, "before_cursor_execute", _note)
     with engine.connect() as connection:
-        asked = [(s, v) for s, v in seen if s.startswith("SELECT")]
+        asked = [(s, v) for s, v in seen if s.startswith(("SELECT", "UPDATE"))]
         return [row[3] for s, v in asked for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", v)]

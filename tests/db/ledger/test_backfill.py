@@ -13,6 +13,7 @@ from db.queries import listing
 from db.schema.tables import files
 from db.schema.worker_tables import backfill_loads
 from tests.db.conftest import NOON, SPOOL, claim, filed, later
+from tests.db.plans import plans
 from tests.support.noted_rows import MOMENT, noted
 
 MARK = LoadMark("a" * 64, 3)
@@ -92,6 +93,20 @@ def test_rows_of_a_noted_part_end_and_may_be_noted_again(engine: Engine) -> None
     assert [row["state"] for row in results(engine)] == ["noted"]
     assert {name: count for name, count in listing.counts(engine).items() if count} == {"noted": 1}
     assert note(engine, MARK, rows[:2], NOON)
+
+
+def test_rows_of_a_part_are_found_by_their_names(engine: Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL chooses by what is in the table")
+    rows = [noted(), noted(b"a/b.jpg")]
+    note(engine, MARK, rows, NOON)
+    inbox, sources = rows[0].file.inbox, [row.file.source for row in rows]
+    for ask in (
+        lambda: backfill.taken(engine, BEGUN, inbox, sources),
+        lambda: backfill.unnote(engine, MARK, inbox, sources, NOON),
+    ):
+        found = {step.split(" INDEX ")[1].split()[0] for step in plans(engine, ask) if " files " in step}
+        assert found == {"ix_files_folder", "ix_files_name"}
 
 
 def test_the_first_ordinary_row_of_a_content_is_known(engine: Engine, ledger: Ledger) -> None:
