@@ -88,6 +88,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ("db/queries/test_spot_checks.py::test_machines_that_draw_at_once_draw_no_photo_twice",),
     ),
     of(
+        "a database that a worker uses is not upgraded",
+        "db/connection/versions.py",
+        "        _refuse_workers(connection, where)\n",
+        "        pass\n",
+        (),
+        ("db/connection/test_versions.py::test_a_database_that_a_worker_uses_is_not_upgraded",),
+    ),
+    of(
         "a lock that was taken halfway is freed",
         "db/connection/session_locks.py",
         "            self.free()  # the session may live, and have some of the locks\n",
