@@ -46,6 +46,7 @@ class SharedLedger:
         self._is_shared = engine.dialect.name != "sqlite"
         self._lock = reporters_lock(engine, worker)
         self._reports = not self._is_shared
+        self._reports_as_of = time.monotonic()
         self._held = True  # or may have held it until it was restarted
         self._vacant_since: float | None = None
         self._beat: Heartbeat | None = None
@@ -59,8 +60,12 @@ class SharedLedger:
 
     @property
     def reports(self) -> bool:
-        """Whether this worker writes the reports and makes the nightly backup."""
-        return self._reports
+        """Whether this worker writes the reports and makes the nightly backup.
+
+        One that was frozen, or whose session hangs, leaves that before another may begin.
+        """
+        age = time.monotonic() - self._reports_as_of
+        return self._reports and (not self._is_shared or age <= known_workers.SILENT_SECONDS)
 
     @property
     def silences(self) -> Silences:
@@ -136,6 +141,7 @@ class SharedLedger:
         if self._reports and not holds:
             log.info("another worker writes the reports now")
         self._reports = self._held = holds
+        self._reports_as_of = time.monotonic()
         self._vacant_since = None if holds else self._vacant_since
 
     def _may_take(self) -> bool:

@@ -39,6 +39,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         ("pipeline/service/test_shared_ledger.py::test_one_that_is_frozen_leaves_the_reports_to_another",),
     ),
     of(
+        "a reporter that wakes looks before it reports",
+        "pipeline/service/shared_ledger.py",
+        "(not self._is_shared or age <= known_workers.SILENT_SECONDS)",
+        "True",
+        (),
+        ("pipeline/service/test_shared_ledger.py::test_one_that_wakes_does_not_report_before_it_has_looked",),
+    ),
+    of(
         "who asks locks no file of another machine",
         "db/ledger/requests.py",
         "for row in connection.execute(rows)}",
