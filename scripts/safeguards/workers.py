@@ -25,8 +25,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "a worker that starts does not take back its place",
         "db/ledger/workers.py",
-        "        if not connection.execute(update(workers).where(workers.c.id == id, *its)",
-        "        if not connection.execute(update(workers).where(workers.c.id == id)",
+        "        mine = update(workers).where(workers.c.id == id, *its)\n",
+        "        mine = update(workers).where(workers.c.id == id)\n",
         (),
         (f"{_IDENTITY}::test_a_place_that_is_taken_over_while_its_worker_starts_is_not_taken_back",),
     ),
