@@ -76,8 +76,8 @@ _SQLITE: dict[int, tuple[type[DatabaseError], str]] = {
     ),
 }
 
-# Connection, resources, locks, a server stopping or starting, system errors, read-only, deadlock.
-_POSTGRES_TRANSIENT = ("08", "53", "55P03", "57P", "58", "25006", "40")
+# Connection, resources, a server stopping or starting, system errors, read-only, deadlock.
+_POSTGRES_TRANSIENT = ("08", "53", "57P", "58", "25006", "40")
 
 
 @contextmanager
@@ -113,6 +113,11 @@ def _explain_postgres(cause: BaseException, where: str) -> DatabaseError:
         return DatabaseUnavailable(
             f"The database {where} cannot be reached. Check that its server runs, and `database` in the "
             f"settings. ({said})"
+        )
+    if state == "55P03":
+        return DatabaseUnavailable(
+            f"The database {where} is locked by another session for too long: of a worker of an earlier "
+            f"Pawsort, which must be stopped first, or of a program with an open transaction. ({said})"
         )
     if state is not None and state.startswith(_POSTGRES_TRANSIENT):
         return DatabaseUnavailable(f"The database {where} cannot be used now. Check its server. ({said})")

@@ -7,8 +7,9 @@ import os
 
 from sqlalchemy import Connection, inspect, text
 
-from db.connection.errors import DatabaseError, DatabaseUnavailable
+from db.connection.errors import DatabaseError, DatabaseReserved, DatabaseUnavailable
 from db.connection.postgres import lock_schema
+from db.connection.session_locks import WORKERS, holders
 from db.migrations import REVISIONS
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def check_version(connection: Connection, where: str) -> None:
 def migrate(connection: Connection, where: str) -> None:
     """Migrate the database at `where` to the newest schema, within the transaction of `connection`.
 
-    Raises DatabaseError if it is newer than that or not Pawsort's.
+    Raises DatabaseError if it is newer than that or not Pawsort's, DatabaseReserved while a worker uses it.
     """
     # Imported here, because Alembic is slow to import and queries do not need it.
     from alembic import command
@@ -40,6 +41,8 @@ def migrate(connection: Connection, where: str) -> None:
     if connection.dialect.name == "postgresql":
         lock_schema(connection)
     before = version(connection, where)
+    if before not in (None, REVISIONS[-1]):
+        _refuse_workers(connection, where)
     config = Config()
     folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "migrations")
     # The option is interpolated, so % must be escaped.
@@ -55,6 +58,15 @@ def migrate(connection: Connection, where: str) -> None:
         )
     if before != REVISIONS[-1]:
         _log.info("database %s migrated from version %s to %s", where, before or "none", REVISIONS[-1])
+
+
+def _refuse_workers(connection: Connection, where: str) -> None:
+    """Raise DatabaseReserved while a worker uses a database on a server.
+
+    One of version 0007 and before holds the lock of `lock_schema`.
+    """
+    if connection.dialect.name == "postgresql" and holders(connection, WORKERS):
+        raise DatabaseReserved(f"a worker uses the database {where}; stop the workers of all machines first")
 
 
 def version(connection: Connection, where: str) -> str | None:

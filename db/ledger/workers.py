@@ -84,7 +84,8 @@ def started(engine: Engine, id: int, name: str, token: str, at: datetime) -> Non
     values = {"name": name, "token": token, "started_at": _now(engine, at), "stopped_at": None, **_BACK}
     its = [] if engine.dialect.name == "sqlite" else [workers.c.token == token]
     with writing(engine) as connection:
-        if not connection.execute(update(workers).where(workers.c.id == id, *its).values(values)).rowcount:
+        mine = update(workers).where(workers.c.id == id, *its)
+        if not connection.execute(mine.values(values)).rowcount and its:
             raise DatabaseReserved(_TAKEN.format(name=name))
 
 

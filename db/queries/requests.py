@@ -113,9 +113,10 @@ def open_of(engine: Engine, file_ids: Collection[int]) -> dict[int, Request]:
     return {each.file_id: each for each in found}
 
 
-def open_requests(engine: Engine, limit: int = 100) -> list[Request]:
-    """Return the `limit` oldest open requests of all workers."""
-    return _select(engine, text(IS_OPEN), limit=limit)
+def open_requests(engine: Engine, limit: int = 100, worker: int | None = None) -> list[Request]:
+    """Return the `limit` oldest open requests of all workers, or of one."""
+    whose = () if worker is None else (requests.c.worker_id == worker,)
+    return _select(engine, text(IS_OPEN), *whose, limit=limit)
 
 
 def count_open(engine: Engine) -> dict[int, int]:

@@ -51,6 +51,7 @@ class SharedLedger:
         self._reporting = Turn(engine, REPORTER, worker)
         self._watching = Turn(engine, WATCHER, worker) if sends_alerts else None
         self._reports = not self._is_shared
+        self._reports_as_of = time.monotonic()
         self._beat: Heartbeat | None = None
         self._followed_at = time.monotonic()
         self._written: Heartbeat | None = None
@@ -62,8 +63,12 @@ class SharedLedger:
 
     @property
     def reports(self) -> bool:
-        """Whether this worker writes the reports and makes the nightly backup."""
-        return self._reports
+        """Whether this worker writes the reports and makes the nightly backup.
+
+        One that was frozen, or whose session hangs, leaves that before another may begin.
+        """
+        age = time.monotonic() - self._reports_as_of
+        return self._reports and (not self._is_shared or age <= known_workers.SILENT_SECONDS)
 
     @property
     def silences(self) -> Silences:
@@ -147,6 +152,7 @@ class SharedLedger:
         if self._reports and not reports:
             log.info("another worker writes the reports now")
         self._reports = reports
+        self._reports_as_of = time.monotonic()
         return watches
 
     def _look(self, watches: bool) -> None:

@@ -25,8 +25,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
         "a worker that starts does not take back its place",
         "db/ledger/workers.py",
-        "        if not connection.execute(update(workers).where(workers.c.id == id, *its)",
-        "        if not connection.execute(update(workers).where(workers.c.id == id)",
+        "        mine = update(workers).where(workers.c.id == id, *its)\n",
+        "        mine = update(workers).where(workers.c.id == id)\n",
         (),
         (f"{_IDENTITY}::test_a_place_that_is_taken_over_while_its_worker_starts_is_not_taken_back",),
     ),
@@ -37,6 +37,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "                pass",
         (),
         ("pipeline/service/test_shared_ledger.py::test_one_that_is_frozen_leaves_the_reports_to_another",),
+    ),
+    of(
+        "a reporter that wakes looks before it reports",
+        "pipeline/service/shared_ledger.py",
+        "(not self._is_shared or age <= known_workers.SILENT_SECONDS)",
+        "True",
+        (),
+        ("pipeline/service/test_shared_ledger.py::test_one_that_wakes_does_not_report_before_it_has_looked",),
     ),
     of(
         "who asks locks no file of another machine",
@@ -86,6 +94,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            pass\n",
         (),
         ("db/queries/test_spot_checks.py::test_machines_that_draw_at_once_draw_no_photo_twice",),
+    ),
+    of(
+        "a database that a worker uses is not upgraded",
+        "db/connection/versions.py",
+        "        _refuse_workers(connection, where)\n",
+        "        pass\n",
+        (),
+        ("db/connection/test_versions.py::test_a_database_that_a_worker_uses_is_not_upgraded",),
     ),
     of(
         "a lock that was taken halfway is freed",

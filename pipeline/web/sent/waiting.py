@@ -16,8 +16,6 @@ from pipeline.web.services.context import AppContext
 SHOWN = 20
 """Requests that are listed of each worker."""
 
-MOST = 200
-
 LATELY = timedelta(hours=1)
 
 
@@ -44,12 +42,9 @@ NOTHING = Sent()
 
 def of(engine: Engine, context: AppContext) -> Sent:
     """Return the requests to show; none on SQLite. Raises DatabaseError."""
-    counts = requests.count_open(engine)
-    first = requests.open_requests(engine, MOST) if counts else []
     workers = context.workers()
     waiting = []
-    for id, count in counts.items():
-        worker = workers.get(id)
-        of_worker = [request for request in first if request.worker_id == id][:SHOWN]
-        waiting.append(Waiting(name_of(worker), count, trouble_of(worker), of_worker))
+    for id, count in requests.count_open(engine).items():
+        worker, first = workers.get(id), requests.open_requests(engine, SHOWN, id)
+        waiting.append(Waiting(name_of(worker), count, trouble_of(worker), first))
     return Sent(waiting, requests.refused_within(engine, LATELY))

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, insert, inspect
+from sqlalchemy import Engine, create_engine, insert, inspect
 
 import db
 from db.connection.engine import (
@@ -211,3 +211,18 @@ def test_an_upgraded_database_takes_the_new_states_and_no_others(
             connection.execute(insert(table), [row])
     check_damage(engine)
     engine.dispose()
+
+
+@pytest.mark.parametrize("lock", ["(1885435763, 1)", "(31632363057279604)"])
+def test_a_database_that_a_worker_uses_is_not_upgraded(
+    postgres_url: str, lock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of this version, and one of 0.1, each by the lock that it holds."""
+    make_old(postgres_url, "0007", monkeypatch)
+    engine = create_engine(postgres_url)
+    with engine.connect() as worker:
+        worker.exec_driver_sql(f"SELECT pg_advisory_lock{lock}")
+        with pytest.raises(DatabaseError, match=r"stop the workers|stopped first"):
+            upgrade(postgres_url)
+    engine.dispose()
+    upgrade(postgres_url)

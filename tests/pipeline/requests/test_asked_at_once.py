@@ -83,3 +83,14 @@ def test_who_saw_a_photo_before_anothers_correction_does_not_undo_that(two: Two)
     assert undone.request is not None
     two.bob.answer_requests()
     assert two.bob.state(seen.id)[1:3] == ("uncertain", None)
+
+
+def test_many_requests_to_one_worker_hide_none_to_another(two: Two) -> None:
+    for n in range(3):
+        correct(two, two.bob.file(b"%d.jpg" % n, b"%d" % n, "uncertain", **UNSURE))
+    of_ann = Asker(two.bob.everyone, two.bob.id, "bob", "page")
+    id = two.ann.file(b"a.jpg", b"a", "uncertain", **UNSURE)
+    [change] = of_ann.change([Known(id, 0)], "correct", not_here, "dog")
+    everyone = two.ann.everyone
+    assert [each.id for each in queries.open_requests(everyone, 2, two.ann.id)] == [change.request]
+    assert [each.worker_id for each in queries.open_requests(everyone, 2)] == [two.bob.id] * 2

@@ -227,6 +227,20 @@ def test_one_that_is_frozen_leaves_the_reports_to_another(
     assert (ann.shared.reports, bob.shared.reports) == (False, True)
 
 
+def test_one_that_wakes_does_not_report_before_it_has_looked(
+    machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one whose session hangs: the server has freed its lock only some time later."""
+    ann = machine("ann")
+    assert ann.shared.reports
+    now = time.monotonic()
+    with monkeypatch.context() as later:
+        later.setattr(shared_ledger.time, "monotonic", lambda: now + 31)
+        assert not ann.shared.reports
+        ann.step()
+        assert ann.shared.reports
+
+
 def test_without_a_database_none_reports_and_the_thread_goes_on(
     server: Engine, machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
