@@ -8,7 +8,7 @@ _TESTS = "pipeline/backfill"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
-        "a part is on the disk before it has its name", "pipeline/backfill/parts.py",
+        "a part is on the disk before it has its name", "pipeline/backfill/storage/run_path.py",
         "            os.fsync(file.fileno())\n        temporary.replace(path)\n",
         "        temporary.replace(path)\n",
         (), (f"{_TESTS}/test_parts.py::test_a_write_that_fails_leaves_what_was_there",),
@@ -160,13 +160,13 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), (f"{_TESTS}/test_s3_source.py::test_an_object_that_ends_too_early_is_an_error",),
     ),
     of(
-        "an object is fetched again after an error", "pipeline/backfill/s3_source.py",
-        "        for pause in (*PAUSES, None):\n",
-        "        for pause in (None,):\n",
+        "an object is fetched again after an error", "pipeline/backfill/storage/s3_connection.py",
+        "    for pause in (*PAUSES, None):\n",
+        "    for pause in (None,):\n",
         (), (f"{_TESTS}/test_s3_source.py::test_a_run_goes_through_errors_of_each_kind",),
     ),
     of(
-        "bounded room in memory", "pipeline/backfill/s3_staging.py",
+        "bounded room in memory", "pipeline/backfill/storage/s3_staging.py",
         "            if top is not disk and not self._fits(folder, size):\n",
         "            if False:\n",
         (), (f"{_TESTS}/test_s3_source.py::test_what_does_not_fit_into_memory_is_on_the_disk",),
