@@ -125,14 +125,18 @@ class S3Source(Tree):
 
 @contextmanager
 def fetched_into(folder: Path, source: str) -> Iterator[Callable[[Listed], None]]:
-    """Yield what fetches a photo to its place in a folder; afterwards, empty folders are removed."""
+    """Yield what fetches a photo to its place in a folder; afterwards, empty folders in it are removed.
+
+    The folder itself stays: an undo puts photos back into the inbox of their rows only where it is there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield _S3Folder(source, folder).fetch
     finally:
-        for inside, _, _ in os.walk(folder, topdown=False):
-            with suppress(OSError):
-                os.rmdir(inside)
+        for inside, folders, _ in os.walk(folder, topdown=False):
+            for name in folders:
+                with suppress(OSError):
+                    os.rmdir(os.path.join(inside, name))
 
 
 class _S3Folder:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count, cycle
 from threading import Lock, Thread
 from typing import BinaryIO, Literal, NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -45,6 +46,18 @@ class Store:
         with self._lock:
             before = self.objects.get(key)
             self.objects[key] = Object(content, modified, before.writes + 1 if before else 1)
+
+    def empty(self) -> None:
+        """Forget all objects, requests and faults."""
+        self.objects.clear()
+        self.requests.clear()
+        self.fault = lambda method, key: None
+
+    @staticmethod
+    def each(number: int, *faults: Fault) -> Callable[[str, str], Fault | None]:
+        """Return what lets one of so many requests fail, with each of the faults in turn."""
+        requests, turn = count(1), cycle(faults)
+        return lambda method, key: next(turn) if next(requests) % number == 0 else None
 
     def address(self, prefix: str) -> str:
         """The address of all below a prefix."""
@@ -134,6 +147,7 @@ def s3_server(store: Store) -> Iterator[Store]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 2.0  # of a connection that a client keeps open without a request
+        disable_nagle_algorithm = True  # or each answer waits 40 ms for its second half
 
         def log_message(self, *_: object) -> None:
             pass

@@ -104,6 +104,13 @@ def store(tmp_path: Path, parquet: None, monkeypatch: pytest.MonkeyPatch) -> Ite
         s3_connection.connected.cache_clear()
 
 
+@pytest.fixture
+def without_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let PyArrow not repeat requests, since it waits up to a second; what reads a run repeats them."""
+    monkeypatch.setattr(s3_connection, "ATTEMPTS", 1)
+    monkeypatch.setattr(s3_connection, "PAUSES", (0.01,) * 8)
+
+
 @pytest.fixture(params=["disk", "s3"])
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path, parquet: None) -> RunPath:
     """The folder of a run that is still to be made: on the disk, then on S3."""

@@ -16,7 +16,6 @@ from pipeline.backfill.plan import plan
 from pipeline.backfill.run import finished_parts, run
 from pipeline.backfill.run_file import RunFile
 from pipeline.backfill.source import open_source
-from pipeline.backfill.storage import s3_connection
 from pipeline.backfill.storage.run_path import RunPath, S3Path, names, run_path, write_whole
 from pipeline.backfill.work import WAITS
 from pipeline.errors import SettingsError
@@ -24,18 +23,11 @@ from tests.pipeline.backfill.conftest import ANSWERS, Archive
 from tests.support.s3_server import Fault, Store
 from tests.support.stub_classifier import BUNDLE
 
-pytestmark = pytest.mark.usefixtures("memory")
+pytestmark = pytest.mark.usefixtures("memory", "without_waits")
 
 FAULTS: tuple[Fault, ...] = ("error", "reset", "cut", "unanswered")
 LARGE = bytes(range(256)) * (100 << 10)
 """More than PyArrow sends at once."""
-
-
-@pytest.fixture(autouse=True)
-def quick(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let PyArrow not try again itself, since it waits."""
-    monkeypatch.setattr(s3_connection, "ATTEMPTS", 1)
-    monkeypatch.setattr(s3_connection, "PAUSES", (0.01,) * 8)
 
 
 @pytest.fixture
