@@ -6,6 +6,7 @@ import io
 import re
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,6 +139,11 @@ def _changed(store: Store, method: str, key: str, asked: dict[str, str], body: b
 
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128  # a connection that finds the queue full is tried again after a second
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that were killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 @contextmanager

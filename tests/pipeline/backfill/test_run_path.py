@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import pickle
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +18,7 @@ from pipeline.backfill.plan import plan
 from pipeline.backfill.run import finished_parts, run
 from pipeline.backfill.run_file import RunFile
 from pipeline.backfill.source import open_source
+from pipeline.backfill.storage import run_path as paths
 from pipeline.backfill.storage.run_path import RunPath, S3Path, names, run_path, write_whole
 from pipeline.backfill.work import WAITS
 from pipeline.errors import SettingsError
@@ -74,6 +77,24 @@ def test_a_run_on_s3_has_the_lists_and_results_of_one_on_a_disk(
     assert run_file.read(archive.run) == run_file.read(local.run)
     assert _rows(archive.run, planned) == _rows(local.run, expected)
     assert names(archive.run / "lists") == sorted(names(local.run / "lists"))
+
+
+def test_a_file_is_one_put(store: Store) -> None:
+    write_whole(run_path(store.address("runs/one/a")), b"PAR1")
+    assert store.requests == [("PUT", "runs/one/a")]
+
+
+def test_a_file_that_ends_too_early_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Short(io.BytesIO):
+        def size(self) -> int:
+            return 9
+
+        def read_at(self, count: int, at: int) -> bytes:
+            return b"12345"[at : at + count]
+
+    monkeypatch.setattr(paths, "connected", lambda _: SimpleNamespace(open_input_file=lambda _: Short()))
+    with pytest.raises(OSError, match="ended after 5 of 9 bytes"):
+        run_path("s3://photos/runs/one/a").read_bytes()
 
 
 def test_a_part_that_is_done_twice_is_done_once(store: Store, archive: Archive) -> None:
