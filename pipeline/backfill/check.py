@@ -31,7 +31,8 @@ def check(run: RunPath) -> Iterator[Problem]:
     yield from _of_lists(run, planned)
     there = set(parts.numbers(run / parts.RESULTS))
     expected = 0
-    read = ahead(partial(_part, run, planned, there), range(planned.parts), at_once(run))
+    together = at_once(run, planned.photos // planned.parts)
+    read = ahead(partial(_part, run, planned, there), range(planned.parts), together)
     for number, (first, photos, problem) in enumerate(read):
         if photos and first != expected:
             yield Problem(number, f"its list begins with the id {first}, expected {expected}")

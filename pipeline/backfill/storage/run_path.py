@@ -31,6 +31,9 @@ from pipeline.files.permissions import own_opener
 AT_ONCE = 16
 """Files of a run on S3 that are read at once, as each takes several round trips."""
 
+MOST_PHOTOS = 400_000
+"""Photos of lists or results that are in memory at once."""
+
 _UNFINISHED = (".part-*.tmp", ".run.json.*.tmp")
 
 
@@ -99,9 +102,9 @@ def names(folder: RunPath) -> list[str]:
     return os.listdir(folder) if isinstance(folder, Path) else folder.names()
 
 
-def at_once(run: RunPath) -> int:
-    """Return how many files to read at once, as `ahead` takes it."""
-    return 0 if isinstance(run, Path) else AT_ONCE
+def at_once(run: RunPath, photos: int = 1) -> int:
+    """Return how many files, with so many photos to keep of each, to read at once, as `ahead` takes it."""
+    return 0 if isinstance(run, Path) else max(1, min(AT_ONCE, MOST_PHOTOS // photos))
 
 
 def read_small(path: RunPath, most: int) -> bytes:

@@ -79,6 +79,12 @@ def test_a_run_on_s3_has_the_lists_and_results_of_one_on_a_disk(
     assert names(archive.run / "lists") == sorted(names(local.run / "lists"))
 
 
+def test_large_parts_are_read_one_after_the_other() -> None:
+    folder = run_path("s3://photos/runs/one")
+    assert [paths.at_once(folder, photos) for photos in (1, 2000, 100_000, 1_000_000)] == [16, 16, 4, 1]
+    assert paths.at_once(Path("/runs/one"), 2000) == 0
+
+
 def test_a_file_is_one_put(store: Store) -> None:
     write_whole(run_path(store.address("runs/one/a")), b"PAR1")
     assert store.requests == [("PUT", "runs/one/a")]
