@@ -62,7 +62,7 @@ fuzz: $(VENV)/dev.stamp ## judge thousands of odd and broken pictures (ARGS="--c
 cluster: $(CLUSTER)/dev.stamp ## run the tests of backfills, with Ray, in an environment of their own
 	@$(CLUSTER)/bin/python -m pytest tests/pipeline/backfill $(ARGS)
 
-cluster-kills: $(CLUSTER)/dev.stamp ## kill machines, children, drivers and heads of a backfill at random moments (ARGS="--kinds head")
+cluster-kills: $(CLUSTER)/dev.stamp ## kill machines, children, drivers and heads of a backfill at random moments (ARGS="--kinds head", ARGS=--s3)
 	@$(CLUSTER)/bin/python -m tests.support.backfill_kills $(ARGS)
 
 pictures: $(VENV)/dev.stamp ## make the pictures of the documentation again (needs Chromium)

@@ -27,8 +27,8 @@ PACKAGES = package_graph(GRAPH)
 
 ORDERS = (
     (
-        "pipeline.cli", "pipeline.cli.printing", "pipeline.backfill", "pipeline.setup", "pipeline.web",
-        "pipeline.doctor", "pipeline.service",
+        "pipeline.cli", "pipeline.cli.printing", "pipeline.backfill", "pipeline.backfill.storage",
+        "pipeline.setup", "pipeline.web", "pipeline.doctor", "pipeline.service",
         "pipeline.backup", "pipeline.relocate", "pipeline.retention", "pipeline.alerts", "pipeline.worker",
         "pipeline.worker.steps", "pipeline.requests",
         "pipeline.spot_checks", "pipeline.by_hand", "pipeline.corrections", "pipeline.export",

@@ -1,5 +1,5 @@
 """Classify many millions of photos once: lists and results are Parquet files, and Ray hands out the parts.
 
-Imports `classifier`, `companions`, `files`, `originals`, `settings`, `watch`, `worker`, `worker.steps`, `db`,
-`models` and the root of `pipeline`.
+Imports `backfill.storage`, `classifier`, `companions`, `files`, `originals`, `settings`, `watch`, `worker`,
+`worker.steps`, `db`, `models` and the root of `pipeline`.
 """

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import NamedTuple
 
 from pipeline.backfill import parts, run_file
 from pipeline.backfill.parts import DamagedPart
 from pipeline.backfill.run_file import RunFile
+from pipeline.backfill.storage.ahead import ahead
+from pipeline.backfill.storage.run_path import RunPath, at_once
 
 
 class Problem(NamedTuple):
@@ -19,7 +22,7 @@ class Problem(NamedTuple):
     problem: str
 
 
-def check(run: Path) -> Iterator[Problem]:
+def check(run: RunPath) -> Iterator[Problem]:
     """Yield what is missing, doubled or foreign in a run: nothing if each photo has exactly one result.
 
     Raises SettingsError without a readable plan, and OSError.
@@ -28,25 +31,20 @@ def check(run: Path) -> Iterator[Problem]:
     yield from _of_lists(run, planned)
     there = set(parts.numbers(run / parts.RESULTS))
     expected = 0
-    for number in range(planned.parts):
-        try:
-            part = parts.read_list(run, number)
-        except DamagedPart as error:
-            yield Problem(number, str(error))
-            continue
-        if part.first != expected:
-            yield Problem(number, f"its list begins with the id {part.first}, expected {expected}")
-        expected = part.first + len(part.photos)
-        if number not in there:
-            yield Problem(number, "has no results")
-        elif problem := _of_results(run, planned, part):
+    together = at_once(run, planned.photos // planned.parts)
+    read = ahead(partial(_part, run, planned, there), range(planned.parts), together)
+    for number, (first, photos, problem) in enumerate(read):
+        if photos and first != expected:
+            yield Problem(number, f"its list begins with the id {first}, expected {expected}")
+        expected = first + photos if photos else expected
+        if problem:
             yield Problem(number, problem)
     for number in sorted(there):
         if number >= planned.parts:
             yield Problem(number, "has results, but is no part of this run")
 
 
-def _of_lists(run: Path, planned: RunFile) -> Iterator[Problem]:
+def _of_lists(run: RunPath, planned: RunFile) -> Iterator[Problem]:
     try:
         if run_file.digest(run, planned.parts) != planned.digest:
             yield Problem(None, "the lists are not those that were planned: their digest is another one")
@@ -54,7 +52,19 @@ def _of_lists(run: Path, planned: RunFile) -> Iterator[Problem]:
         yield Problem(None, "lists are missing")
 
 
-def _of_results(run: Path, planned: RunFile, part: parts.Part) -> str | None:
+def _part(
+    run: RunPath, planned: RunFile, there: AbstractSet[int], number: int
+) -> tuple[int, int, str | None]:
+    """Return the first id and the photos of a list, 0 if it is damaged, and the problem of the part."""
+    try:
+        part = parts.read_list(run, number)
+    except DamagedPart as error:
+        return 0, 0, str(error)
+    problem = _of_results(run, planned, part) if number in there else "has no results"
+    return part.first, len(part.photos), problem
+
+
+def _of_results(run: RunPath, planned: RunFile, part: parts.Part) -> str | None:
     try:
         mark, _ = parts.read_mark(run, part.number)
         results = parts.read_places(run, part.number)

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Engine
@@ -21,6 +20,7 @@ from models.labels import NEITHER
 from pipeline.backfill import parts, run_file
 from pipeline.backfill.parts import DamagedPart, Result
 from pipeline.backfill.run_file import RunFile
+from pipeline.backfill.storage.run_path import RunPath
 from pipeline.backfill.tree import Listed
 from pipeline.decision import DUPLICATES, FAILED
 from pipeline.errors import PawsortError, SettingsError
@@ -55,7 +55,7 @@ class Loading:
     PawsortError where parts have no results.
     """
 
-    def __init__(self, run: Path, settings: Settings) -> None:
+    def __init__(self, run: RunPath, settings: Settings) -> None:
         self.run = run
         self.planned = run_file.read(run)
         self.digest = hashlib.sha256((run / run_file.NAME).read_bytes()).hexdigest()
@@ -210,7 +210,7 @@ def _refuse_filed(loading: Loading, everyone: Engine) -> None:
         )
 
 
-def _refuse_unfinished(run: Path, planned: RunFile) -> None:
+def _refuse_unfinished(run: RunPath, planned: RunFile) -> None:
     there = set(parts.numbers(run / parts.RESULTS))
     if missing := [number for number in range(planned.parts) if number not in there]:
         raise PawsortError(

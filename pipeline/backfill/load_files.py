@@ -47,8 +47,8 @@ from pipeline.worker.steps.held_file import InProgressFile, MissingFiles, RetryQ
 from pipeline.worker.steps.intake import Intake
 from pipeline.worker.steps.place import PlaceStep
 
-FETCHED = "files"
-"""The folder of a run into which `load --file` fetches photos from S3, from which they are moved."""
+FETCHED = "backfill"
+"""The folder in `state` with one for each run, into which photos of S3 are fetched and then moved from."""
 
 
 def file_all(
@@ -64,8 +64,9 @@ def file_all(
     runs, SettingsError if the source cannot be an inbox, PawsortError, DatabaseError, OSError.
     """
     as_inbox = settings_of(loading, settings)
-    folders = ((name, getattr(settings, name)) for name in ("sorted", "state", "reports"))
-    check([("the source", as_inbox.inboxes[0]), *folders])
+    if not loading.is_s3:
+        folders = ((name, getattr(settings, name)) for name in ("sorted", "state", "reports"))
+        check([("the source", as_inbox.inboxes[0]), *folders])
     with ExitStack() as stack:
         stack.enter_context(translated())
         stack.enter_context(limited(settings.permissions))
@@ -96,7 +97,7 @@ def settings_of(loading: Loading, settings: Settings) -> Settings:
             "choose copy or move"
         )
     # The object stays, and what was fetched is moved.
-    fetched = (loading.run / FETCHED).absolute()
+    fetched = (settings.state / FETCHED / loading.digest[:16]).absolute()
     return settings.model_copy(update={"inboxes": (fetched,), "inbox_actions": ("move",)})
 
 

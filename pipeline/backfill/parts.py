@@ -1,27 +1,24 @@
 """The Parquet files of a run: the list of each part and its results, one file for each.
 
-A file is written beside its place and renamed when it is whole and on the disk, so that a part that is done
-twice is done once, also from two machines. PyArrow is imported when it is needed.
+A file has its name once it is whole, so that a part that is done twice is done once, also from two machines.
+PyArrow is imported when it is needed.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from db.schema.file_names import RawName
+from pipeline.backfill.storage.run_path import RunPath, names, readable, write_whole
 from pipeline.backfill.tree import Listed
-from pipeline.files.folders import sync_folders
-from pipeline.files.permissions import own_opener
 
 LISTS = "lists"
 RESULTS = "results"
 _MARK = b"pawsort"
+_END_BYTES = 256 << 10  # of a file of results on S3, which have its mark
 
 
 class Part(NamedTuple):
@@ -73,17 +70,17 @@ class DamagedPart(Exception):  # noqa: N818 - says what is wrong
     """A file of a list or of results is missing, or is no such file; the message names it."""
 
 
-def list_file(run: Path, part: int) -> Path:
+def list_file(run: RunPath, part: int) -> RunPath:
     """Return where the list of a part is."""
     return run / LISTS / f"part-{part:05}.parquet"
 
 
-def results_file(run: Path, part: int) -> Path:
+def results_file(run: RunPath, part: int) -> RunPath:
     """Return where the results of a part are, once it is done."""
     return run / RESULTS / f"part-{part:05}.parquet"
 
 
-def write_list(run: Path, part: Part) -> None:
+def write_list(run: RunPath, part: Part) -> None:
     """Write the list of a part. Raises OSError."""
     import pyarrow as pa
 
@@ -93,7 +90,7 @@ def write_list(run: Path, part: Part) -> None:
     _write(list_file(run, part.number), rows, schema)
 
 
-def read_list(run: Path, number: int) -> Part:
+def read_list(run: RunPath, number: int) -> Part:
     """Return a part as it was planned. Raises DamagedPart; OSError where the disk or share fails."""
     columns = _columns(list_file(run, number))
     ids = columns.pop("id")
@@ -104,7 +101,7 @@ def read_list(run: Path, number: int) -> Part:
     return Part(number, ids[0], tuple(photo._replace(companions=tuple(photo.companions)) for photo in photos))
 
 
-def write_results(run: Path, mark: Mark, results: Iterable[Result]) -> None:
+def write_results(run: RunPath, mark: Mark, results: Iterable[Result]) -> None:
     """Write the results of a part, in place of any before. Raises OSError."""
     import pyarrow as pa
 
@@ -122,26 +119,26 @@ def write_results(run: Path, mark: Mark, results: Iterable[Result]) -> None:
     _write(results_file(run, mark.part), rows, schema)
 
 
-def read_results(run: Path, number: int) -> list[Result]:
+def read_results(run: RunPath, number: int) -> list[Result]:
     """Return the results of a part, in the order of their ids. Raises DamagedPart, OSError."""
     columns = _columns(results_file(run, number))
     columns["scores"] = [scores and json.loads(scores) for scores in columns["scores"]]
     return [Result(*row) for row in zip(*(columns[name] for name in Result._fields), strict=True)]
 
 
-def read_places(run: Path, number: int) -> list[tuple[int, RawName]]:
+def read_places(run: RunPath, number: int) -> list[tuple[int, RawName]]:
     """Return the id and the path of each result of a part. Raises DamagedPart, OSError."""
     columns = _columns(results_file(run, number), ["id", "path"])
     return list(zip(columns["id"], columns["path"], strict=True))
 
 
-def read_mark(run: Path, number: int) -> tuple[Mark, int]:
+def read_mark(run: RunPath, number: int) -> tuple[Mark, int]:
     """Return which run and part the results of a part say they are of, and the number of their rows.
 
     Reads the end of the file alone. Raises DamagedPart, OSError.
     """
     path = results_file(run, number)
-    with _opened(path) as file:
+    with _opened(path, _END_BYTES) as file:
         try:
             mark = json.loads(file.schema_arrow.metadata[_MARK])
             return Mark(mark["digest"], mark["part"]), file.metadata.num_rows
@@ -149,16 +146,15 @@ def read_mark(run: Path, number: int) -> tuple[Mark, int]:
             raise DamagedPart(f"{path}: is no file of results: {error}") from error
 
 
-def numbers(folder: Path) -> Iterator[int]:
+def numbers(folder: RunPath) -> Iterator[int]:
     """Yield the numbers of the parts that have a file in a folder of lists or results. Raises OSError."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            stem = entry.name.removeprefix("part-").removesuffix(".parquet")
-            if entry.name == f"part-{stem}.parquet" and stem.isascii() and stem.isdigit():
-                yield int(stem)
+    for name in names(folder):
+        stem = name.removeprefix("part-").removesuffix(".parquet")
+        if name == f"part-{stem}.parquet" and stem.isascii() and stem.isdigit():
+            yield int(stem)
 
 
-def _columns(path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
+def _columns(path: RunPath, names: Sequence[str] | None = None) -> dict[str, Any]:
     import pyarrow as pa
 
     with _opened(path) as file:
@@ -172,38 +168,29 @@ def _columns(path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
     return columns
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: RunPath, last: int | None = None) -> Any:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        return parquet.ParquetFile(path)
+        return parquet.ParquetFile(readable(path, last))
     except FileNotFoundError:
         raise DamagedPart(f"{path}: is missing") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> Exception:
+def _damaged(path: RunPath, error: Exception) -> Exception:
     """Return the error for a file that cannot be read; one of the system, such as a share away, stays."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
     return DamagedPart(f"{path}: is damaged: {' '.join(str(error).split())}")
 
 
-def _write(path: Path, rows: Sequence[dict[str, Any]], schema: Any) -> None:
+def _write(path: RunPath, rows: Sequence[dict[str, Any]], schema: Any) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    # A process number would not do in place of the random one: another machine may have the same.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb", opener=own_opener) as file:
-            parquet.write_table(pa.Table.from_pylist(rows, schema), file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folders([os.fsencode(path.parent)])
+    content = pa.BufferOutputStream()
+    parquet.write_table(pa.Table.from_pylist(rows, schema), content, compression="zstd")
+    write_whole(path, content.getvalue())

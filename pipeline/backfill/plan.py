@@ -13,7 +13,9 @@ from models.bundle.bundle import Bundle
 from pipeline.backfill import parts, run_file
 from pipeline.backfill.parts import Part
 from pipeline.backfill.run_file import RunFile
+from pipeline.backfill.s3_source import S3Source
 from pipeline.backfill.source import Listed, Source, open_source
+from pipeline.backfill.storage.run_path import RunPath, S3Path, is_unfinished, names, remove_unfinished
 from pipeline.backfill.work import Work
 from pipeline.classifier.answer_key import answer_key
 from pipeline.classifier.configured_model import load_bundle, open_bundle, policy, with_usable_folders
@@ -34,7 +36,7 @@ def plan(
     settings: Settings,
     bundle: Bundle,
     source: Source,
-    run: Path,
+    run: RunPath,
     size: int = PHOTOS,
 ) -> RunFile:
     """List a source into the new folder `run`, `size` photos a part; return what was frozen.
@@ -59,26 +61,30 @@ def _refuse_away(source: Source) -> None:
         raise SettingsError(f"{source.name}: {error.strerror or error}") from error
 
 
-def _refuse_folder(run: Path, source: Source) -> None:
-    inside = os.path.realpath(run) + "/"
-    if not source.name.startswith("s3://") and inside.startswith(source.name.rstrip("/") + "/"):
+def _refuse_folder(run: RunPath, source: Source) -> None:
+    if _is_inside(run, source):
         raise SettingsError(f"--out {run}: lies in the source {source.name}; choose a folder outside it")
-    if not run.exists():
-        return
-    if not run.is_dir():
-        raise SettingsError(f"--out {run}: is no folder")
-    if (run / run_file.NAME).exists():
+    if isinstance(run, Path):
+        if not run.exists():
+            return
+        if not run.is_dir():
+            raise SettingsError(f"--out {run}: is no folder")
+    found = {name for name in names(run) if not is_unfinished(name)}
+    if run_file.NAME in found:
         raise SettingsError(f"--out {run}: has a run already; choose another folder, or continue this one")
-    if {entry.name for entry in run.iterdir()} - {parts.LISTS, parts.RESULTS}:
+    if found - {parts.LISTS, parts.RESULTS}:
         raise SettingsError(f"--out {run}: is not empty; choose a new folder")
 
 
-def _write_lists(run: Path, source: Source, size: int) -> tuple[int, int, int]:
+def _is_inside(run: RunPath, source: Source) -> bool:
+    if isinstance(source, S3Source):
+        return isinstance(run, S3Path) and source.address.contains(run.address)
+    return isinstance(run, Path) and f"{os.path.realpath(run)}/".startswith(source.name.rstrip("/") + "/")
+
+
+def _write_lists(run: RunPath, source: Source, size: int) -> tuple[int, int, int]:
     """Return the numbers of parts, photos and bytes."""
     number, photos, total = 0, 0, 0
-    for pattern in ("part-*.parquet", ".part-*.tmp"):
-        for left in (run / parts.LISTS).glob(pattern):  # of a plan that was cut off
-            left.unlink()
     for batch in _in_batches(source.list(), size):
         parts.write_list(run, Part(number, photos, batch))
         number, photos, total = number + 1, photos + len(batch), total + sum(one.bytes for one in batch)
@@ -86,7 +92,17 @@ def _write_lists(run: Path, source: Source, size: int) -> tuple[int, int, int]:
             log.info("%d photos listed", photos)
     if not photos:
         raise SettingsError(f"{source.name}: there are no photos")
+    _remove_others(run, number)
     return number, photos, total
+
+
+def _remove_others(run: RunPath, count: int) -> None:
+    """Remove what a plan that was cut off has left beside the lists of `count` parts."""
+    for folder in (run, run / parts.LISTS):
+        remove_unfinished(folder)
+    for number in parts.numbers(run / parts.LISTS):
+        if number >= count:
+            parts.list_file(run, number).unlink(missing_ok=True)
 
 
 def _in_batches(photos: Iterator[Listed], size: int) -> Iterator[tuple[Listed, ...]]:
@@ -117,7 +133,7 @@ def _frozen(
     )
 
 
-def fitting(settings: Settings, bundle: Bundle, run: Path) -> RunFile:
+def fitting(settings: Settings, bundle: Bundle, run: RunPath) -> RunFile:
     """Return what a run was planned with. Raises SettingsError where that does not fit what is there now."""
     planned = run_file.read(run)
     try:
@@ -134,7 +150,7 @@ def fitting(settings: Settings, bundle: Bundle, run: Path) -> RunFile:
     return planned
 
 
-def work_of(settings: Settings, bundle: Bundle, run: Path, planned: RunFile) -> Work:
+def work_of(settings: Settings, bundle: Bundle, run: RunPath, planned: RunFile) -> Work:
     """Return what each machine needs for a run that fits. Raises SettingsError where the source is away."""
     # The threshold as a number, as another machine has no measured one of its own.
     decision = settings.decision.model_copy(update={"min_confidence": planned.threshold})

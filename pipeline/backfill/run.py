@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
 from pipeline.backfill import parts
-from pipeline.backfill.parts import DamagedPart
+from pipeline.backfill.parts import DamagedPart, Mark
 from pipeline.backfill.run_file import RunFile
+from pipeline.backfill.storage.ahead import ahead
+from pipeline.backfill.storage.run_path import RunPath, at_once, remove_unfinished
 from pipeline.backfill.work import Done, Work
 from pipeline.errors import ModelError, SettingsError, StalledError
 
@@ -57,7 +59,7 @@ def run(
             if number not in finished:
                 summary.failed.setdefault(number, "the machines that did it ended")
     if not summary.failed:
-        _remove_unfinished_files(work.run)
+        remove_unfinished(work.run / parts.RESULTS)
     return summary
 
 
@@ -74,22 +76,28 @@ def _count(summary: Summary, done: Done) -> None:
     summary.photos += done.photos
 
 
-def finished_parts(run: Path, planned: RunFile) -> set[int]:
+def finished_parts(run: RunPath, planned: RunFile) -> set[int]:
     """Return the parts that have results. One with a damaged file of results is not finished.
 
     Raises SettingsError where results are of another run, or of no part of this one; OSError.
     """
     finished = set()
-    for number in parts.numbers(run / parts.RESULTS):
-        try:
-            mark, _ = parts.read_mark(run, number)
-        except DamagedPart:
+    numbers = list(parts.numbers(run / parts.RESULTS))
+    for number, mark in zip(numbers, ahead(partial(_mark, run), numbers, at_once(run)), strict=True):
+        if mark is None:
             continue
         if mark != (planned.digest, number) or number >= planned.parts:
             path = parts.results_file(run, number)
             raise SettingsError(f"{path}: is of another run; nothing was changed. Move it away")
         finished.add(number)
     return finished
+
+
+def _mark(run: RunPath, number: int) -> Mark | None:
+    try:
+        return parts.read_mark(run, number)[0]
+    except DamagedPart:
+        return None
 
 
 def watched(
@@ -110,9 +118,3 @@ def watched(
                 f"no part has finished for {seconds:g} s; the same command continues the run, once the "
                 "machines and the source answer"
             )
-
-
-def _remove_unfinished_files(run: Path) -> None:
-    """Remove what killed machines left of files of results, once none is written any more."""
-    for left in (run / parts.RESULTS).glob(".part-*.tmp"):
-        left.unlink(missing_ok=True)

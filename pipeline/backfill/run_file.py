@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models import regular_files
 from pipeline.backfill.parts import LISTS, RESULTS, list_file
+from pipeline.backfill.storage.ahead import ahead
+from pipeline.backfill.storage.run_path import RunPath, at_once, read_small, write_whole
+from pipeline.backfill.storage.run_path import run_path as run_path
 from pipeline.errors import SettingsError
 from pipeline.files.permissions import make_folder
-from pipeline.files.replace_file import replace_file
 
 NAME = "run.json"
 _BYTES = 10_000_000
@@ -46,23 +48,25 @@ class RunFile(BaseModel):
     actions: dict[str, str]
 
 
-def make_folders(run: Path) -> None:
-    """Make the folder of a run, with those of its lists and results. Raises OSError."""
+def make_folders(run: RunPath) -> None:
+    """Make the folder of a run, with those of its lists and results; S3 has none. Raises OSError."""
+    if not isinstance(run, Path):
+        return
     run.parent.mkdir(parents=True, exist_ok=True)
     for folder in (run, run / LISTS, run / RESULTS):
         make_folder(folder)
 
 
-def write(run: Path, planned: RunFile) -> None:
+def write(run: RunPath, planned: RunFile) -> None:
     """Write `run.json`, which makes the plan whole. Raises OSError."""
-    replace_file(run / NAME, [planned.model_dump_json(indent=2).encode(), b"\n"])
+    write_whole(run / NAME, planned.model_dump_json(indent=2).encode() + b"\n")
 
 
-def read(run: Path) -> RunFile:
+def read(run: RunPath) -> RunFile:
     """Return what a run was planned with. Raises SettingsError where it is missing or damaged."""
     path = run / NAME
     try:
-        return RunFile.model_validate_json(regular_files.read(path, _BYTES))
+        return RunFile.model_validate_json(read_small(path, _BYTES))
     except FileNotFoundError:
         raise SettingsError(
             f"{path}: no such file; `pawsort backfill plan SOURCE --out RUN` makes it"
@@ -91,10 +95,13 @@ def _shown(value: Any) -> str:
     return json.dumps(value)[:200]
 
 
-def digest(run: Path, parts: int) -> str:
+def digest(run: RunPath, parts: int) -> str:
     """Return the SHA-256 of the SHA-256 of each list, in their order. Raises OSError."""
     whole = hashlib.sha256()
-    for number in range(parts):
-        with open(list_file(run, number), "rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
+    for one in ahead(partial(_digest, run), range(parts), at_once(run)):
+        whole.update(one)
     return whole.hexdigest()
+
+
+def _digest(run: RunPath, number: int) -> bytes:
+    return hashlib.sha256(list_file(run, number).read_bytes()).digest()

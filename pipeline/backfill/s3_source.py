@@ -1,40 +1,26 @@
-"""Photos in S3, or in a store that speaks like it, by PyArrow's file system.
-
-PyArrow is imported when it is needed; it finds keys of access as the tools of AWS do.
-"""
+"""Photos in S3, or in a store that speaks like it."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from pipeline.backfill.s3_staging import Staging
+from pipeline.backfill.storage import s3_connection
+from pipeline.backfill.storage.s3_connection import SCHEME, connected, in_attempts
+from pipeline.backfill.storage.s3_staging import Staging
 from pipeline.backfill.tree import Found, Listed, Tree
-from pipeline.errors import PawsortError, SettingsError
+from pipeline.errors import PawsortError
 from pipeline.files.permissions import own_opener
 
 log = logging.getLogger(__name__)
 
-PIECE_BYTES = 32 << 20
-"""Bytes of one request."""
-
-ATTEMPTS = 4
-CONNECT_SECONDS, REQUEST_SECONDS = 10.0, 30.0
-"""How often PyArrow makes a request, with growing pauses, and how long it waits."""
-
-PAUSES = 0.2, 1.0, 4.0
-"""Seconds before each further attempt to fetch an object, since PyArrow does not repeat what was cut off."""
-
 _SECOND = 1_000_000_000
-_OPTIONS = ("endpoint", "region", "anonymous")
 
 
 class S3Source(Tree):
@@ -49,19 +35,11 @@ class S3Source(Tree):
     def __init__(
         self, text: str, ignore: Sequence[str] = (), *, together: bool = True, largest: int | None = None
     ) -> None:
-        address = urlsplit(text)
-        self._options = {name: values[-1] for name, values in parse_qs(address.query).items()}
-        self._top = f"{address.netloc}{address.path}".strip("/")
-        unknown = set(self._options) - set(_OPTIONS)
-        if not address.netloc or "@" in address.netloc or address.fragment or unknown:
-            raise SettingsError(
-                f"{text}: expected s3://BUCKET/PREFIX, perhaps with ?endpoint=http://HOST:PORT, region=NAME "
-                "or anonymous=true"
-            )
-        self.name = f"s3://{self._top}" + (f"?{address.query}" if address.query else "")
-        super().__init__(os.fsencode(f"s3://{self._top}"), ignore, together)
+        self.address = s3_connection.address(text)
+        self._top = self.address.top
+        self.name = str(self.address)
+        super().__init__(os.fsencode(f"{SCHEME}{self._top}"), ignore, together)
         self._largest = largest
-        self._system: Any = None
         self._staged = Staging()
 
     def list(self) -> Iterator[Listed]:
@@ -108,27 +86,17 @@ class S3Source(Tree):
     def fetch(self, path: bytes, target: Path) -> None:
         """Write the object at `path`, relative to the prefix, into the file `target`, with its time.
 
-        It is tried again after each of PAUSES. Raises FileNotFoundError if it is gone, and OSError.
+        It is tried again as `in_attempts` does. Raises FileNotFoundError if it is gone, and OSError.
         """
-        for pause in (*PAUSES, None):
-            try:
-                self._fetch(self._key(path), target)
-                break
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                if pause is None:
-                    why = " ".join(str(error.strerror or error).split())
-                    raise OSError(error.errno or errno.EIO, why, f"s3://{self._key(path)}") from error
-                log.info("s3://%s: %s; trying again", self._key(path), error)
-            time.sleep(pause)
+        key = self._key(path)
+        in_attempts(lambda: self._fetch(key, target), key)
 
     def _fetch(self, key: str, target: Path) -> None:
         with self._connected().open_input_stream(key, buffer_size=0) as stream:
             known = {name.lower(): value for name, value in stream.metadata().items()}
             size = left = int(known["content-length"])
             with open(target, "wb", opener=own_opener) as file:
-                while left and (piece := stream.read(min(left, PIECE_BYTES))):
+                while left and (piece := stream.read(min(left, s3_connection.PIECE_BYTES))):
                     file.write(piece)
                     left -= len(piece)
         if left:
@@ -152,37 +120,23 @@ class S3Source(Tree):
         return os.path.join(self._top, os.fsdecode(path)).rstrip("/")
 
     def _connected(self) -> Any:
-        if self._system is None:
-            from pyarrow import fs
-
-            endpoint = urlsplit(self._options.get("endpoint", ""))
-            stores: dict[str, Any] = {"region": self._options.get("region")}
-            if endpoint.netloc:
-                stores = {
-                    "endpoint_override": endpoint.netloc,
-                    "scheme": endpoint.scheme,
-                    "region": stores["region"] or "us-east-1",
-                }
-            self._system = fs.S3FileSystem(
-                anonymous=self._options.get("anonymous") == "true",
-                connect_timeout=CONNECT_SECONDS,
-                request_timeout=REQUEST_SECONDS,
-                retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
-                **stores,
-            )
-        return self._system
+        return connected(self.address.query)
 
 
 @contextmanager
 def fetched_into(folder: Path, source: str) -> Iterator[Callable[[Listed], None]]:
-    """Yield what fetches a photo to its place in a folder; afterwards, empty folders are removed."""
-    folder.mkdir(exist_ok=True)
+    """Yield what fetches a photo to its place in a folder; afterwards, empty folders in it are removed.
+
+    The folder itself stays: an undo puts photos back into the inbox of their rows only where it is there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         yield _S3Folder(source, folder).fetch
     finally:
-        for inside, _, _ in os.walk(folder, topdown=False):
-            with suppress(OSError):
-                os.rmdir(inside)
+        for inside, folders, _ in os.walk(folder, topdown=False):
+            for name in folders:
+                with suppress(OSError):
+                    os.rmdir(os.path.join(inside, name))
 
 
 class _S3Folder:

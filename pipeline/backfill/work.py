@@ -7,21 +7,21 @@ import logging
 import os
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from models.bundle.bundle import Bundle
 from models.images.decode import UnreadableImage
 from pipeline.backfill import parts
 from pipeline.backfill.parts import DamagedPart, Mark, Part, Result
 from pipeline.backfill.source import Source, is_away
+from pipeline.backfill.storage.ahead import ahead
+from pipeline.backfill.storage.run_path import RunPath
 from pipeline.classifier.answering_model import AnsweringModel, dated
 from pipeline.classifier.client import Classifier, classify_files
 from pipeline.classifier.file_checks import fingerprint
@@ -35,9 +35,6 @@ from pipeline.settings.sections import LimitSettings
 from pipeline.version import version
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 WAITS = (2.0, 15.0, 60.0)
 """Seconds to wait before each further attempt at a part that fails."""
@@ -64,7 +61,7 @@ class Work:
     many CPUs a part may use.
     """
 
-    run: Path
+    run: RunPath
     settings: Settings
     bundle: Bundle
     source: str
@@ -229,27 +226,6 @@ class PartWorker:
         decision = dated(self._model.decision(part.first + n, seen.sha256, result, engine), listed.path)
         values = decision._asdict() | seen._asdict() | {"path": listed.path, "decided_at": self._now()}
         return Result(*(values[name] for name in Result._fields))
-
-
-def ahead(call: Callable[[T], R], items: Iterable[T], at_once: int) -> Iterator[R]:
-    """Yield what `call` returns for each item, in order, while `at_once` further calls are under way.
-
-    An error is raised in its turn, once the other calls have ended.
-    """
-    if not at_once:
-        yield from map(call, items)
-        return
-    pending = deque[Future[R]]()
-    with ThreadPoolExecutor(at_once, "pawsort-fetch") as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(call, item))
-                if len(pending) > at_once:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _read(path: bytes, limits: LimitSettings, is_last: bool) -> Seen:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 backfill_app = typer.Typer(help="Classify millions of photos once, on one machine or many.")
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the run, on a disk that all share.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="The folder of the run, on a disk that all share or at s3://BUCKET/PREFIX."
+    ),
+]
 Model = Annotated[str | None, typer.Option(help="A bundle's name or path (default: as in the settings).")]
 
 
@@ -30,30 +35,35 @@ def backfill_plan(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="The folder of the photos, or s3://BUCKET/PREFIX.")
     ],
-    out: Annotated[Path, typer.Option(metavar="RUN", help="The new folder of the run.")],
+    out: Annotated[
+        str, typer.Option(metavar="RUN", help="The new folder of the run, or s3://BUCKET/PREFIX.")
+    ],
     part: Annotated[int, integer("Photos of one part.", most=100_000)] = 2000,
     model: Model = None,
     config: Config = DEFAULT,
     json: Json = False,
 ) -> None:
-    """List the photos of a folder in parts, and freeze the model and the settings that decide.
+    """List the photos of a source in parts, and freeze the model and the settings that decide.
 
     Nothing is classified, recorded or moved.
 
     Example: pawsort backfill plan /archive --out /archive-run
     """
     from pipeline.backfill.plan import bundle_of, plan
+    from pipeline.backfill.run_file import run_path
     from pipeline.backfill.source import open_source
     from pipeline.cli.printing.output import print_json
 
     _require_packages()
     settings = load_or_default(config)
     listing = open_source(source, settings.watch.ignore, companions=settings.filing.companions)
-    planned = plan(settings, bundle_of(settings, model), listing, out, part)
+    planned = plan(settings, bundle_of(settings, model), listing, run_path(out), part)
     if json:
         print_json(planned.model_dump())
     else:
-        print(f"{planned.photos} photos in {planned.parts} parts; now: pawsort backfill run {out}")
+        print(
+            f"{planned.photos} photos in {planned.parts} parts; now: pawsort backfill run {shlex.quote(out)}"
+        )
 
 
 @backfill_app.command("run")
@@ -83,13 +93,14 @@ def backfill_run(
     from pipeline.backfill import plan
     from pipeline.backfill.on_ray import Cluster, on_ray
     from pipeline.backfill.run import run as do
+    from pipeline.backfill.run_file import run_path
     from pipeline.cli.printing.progress import training_progress
 
     _require_packages()
     settings = load_or_default(config)
-    bundle = plan.bundle_of(settings, model)
-    planned = plan.fitting(settings, bundle, run)
-    work = plan.work_of(settings, bundle, run, planned)
+    bundle, path = plan.bundle_of(settings, model), run_path(run)
+    planned = plan.fitting(settings, bundle, path)
+    work = plan.work_of(settings, bundle, path, planned)
     with training_progress() as progress:
         summary = do(
             planned, work, on_ray(Cluster(ray, cores)), stalled_after, StageProgress("parts", progress)
@@ -118,10 +129,11 @@ def backfill_check(run: Run, json: Json = False) -> None:
     Example: pawsort backfill check /archive-run
     """
     from pipeline.backfill.check import check
+    from pipeline.backfill.run_file import run_path
     from pipeline.cli.printing.output import print_json
 
     _require_packages()
-    problems = [problem._asdict() for problem in check(run)]
+    problems = [problem._asdict() for problem in check(run_path(run))]
     if json:
         print_json(problems)
     for problem in () if json else problems:
@@ -151,11 +163,12 @@ def backfill_load(
     from models.progress import StageProgress
     from pipeline.backfill.load import Loading
     from pipeline.backfill.load_files import file_all
+    from pipeline.backfill.run_file import run_path
     from pipeline.cli.printing.progress import training_progress
 
     _require_packages()
     settings = load(config)
-    loading = Loading(run, settings)
+    loading = Loading(run_path(run), settings)
     with training_progress() as progress:
         told = StageProgress("parts", progress)
         loaded = file_all(loading, settings, told) if file else _noted(loading, settings, told)

@@ -8,7 +8,7 @@ _TESTS = "pipeline/backfill"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     of(
-        "a part is on the disk before it has its name", "pipeline/backfill/parts.py",
+        "a part is on the disk before it has its name", "pipeline/backfill/storage/run_path.py",
         "            os.fsync(file.fileno())\n        temporary.replace(path)\n",
         "        temporary.replace(path)\n",
         (), (f"{_TESTS}/test_parts.py::test_a_write_that_fails_leaves_what_was_there",),
@@ -192,13 +192,43 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         (), (f"{_TESTS}/test_s3_source.py::test_an_object_that_ends_too_early_is_an_error",),
     ),
     of(
-        "an object is fetched again after an error", "pipeline/backfill/s3_source.py",
-        "        for pause in (*PAUSES, None):\n",
-        "        for pause in (None,):\n",
+        "an object is fetched again after an error", "pipeline/backfill/storage/s3_connection.py",
+        "    for pause in (*PAUSES, None):\n",
+        "    for pause in (None,):\n",
         (), (f"{_TESTS}/test_s3_source.py::test_a_run_goes_through_errors_of_each_kind",),
     ),
     of(
-        "bounded room in memory", "pipeline/backfill/s3_staging.py",
+        "a file of a run on S3 is one PUT", "pipeline/backfill/storage/s3_connection.py",
+        "        allow_delayed_open=True,  # an object below 10 MiB is one PUT\n",
+        "",
+        (), (f"{_TESTS}/test_run_path.py::test_a_file_is_one_put",),
+    ),
+    of(
+        "a file of a run on S3 that ends too early", "pipeline/backfill/storage/run_path.py",
+        "    if len(content) < size - first:\n",
+        "    if False:\n",
+        (), (f"{_TESTS}/test_run_path.py::test_a_file_that_ends_too_early_is_an_error",),
+    ),
+    of(
+        "a store that is away does not make a part damaged", "pipeline/backfill/parts.py",
+        "    if isinstance(error, OSError) and error.errno is not None:\n",
+        "    if False:\n",
+        (), (f"{_TESTS}/test_run_path.py::test_a_list_that_cannot_be_read_now_is_not_called_damaged",),
+    ),
+    of(
+        "a run on S3 lies outside its source", "pipeline/backfill/plan.py",
+        "        return isinstance(run, S3Path) and source.address.contains(run.address)\n",
+        "        return False\n",
+        (), (f"{_TESTS}/test_run_path.py::test_a_plan_is_never_replaced_and_its_source_has_no_run_inside",),
+    ),
+    of(
+        "what an undo puts back lies in no inbox", "pipeline/backfill/s3_source.py",
+        "            for name in folders:\n",
+        "            for name in (*folders, inside):\n",
+        (), (f"{_TESTS}/test_load_files.py::test_a_filed_photo_of_s3_is_undone_into_state",),
+    ),
+    of(
+        "bounded room in memory", "pipeline/backfill/storage/s3_staging.py",
         "            if top is not disk and not self._fits(folder, size):\n",
         "            if False:\n",
         (), (f"{_TESTS}/test_s3_source.py::test_what_does_not_fit_into_memory_is_on_the_disk",),

@@ -1,9 +1,11 @@
 """Kill what takes part in a backfill, and compare it with `pawsort classify`: `make cluster-kills`.
 
-    python -m tests.support.backfill_kills [--photos 2000] [--moments 5] [--kinds machine,child,driver,head]
+    python -m tests.support.backfill_kills [--photos 2000] [--moments 5] [--s3]
+        [--kinds machine,child,driver,head]
 
 A loopback cluster of 4 machines; each kind is killed once at each moment of one run, and the same command
-continues where it ended. Prints a table whose last five columns must be 0.
+continues where it ended. With `--s3`, photos and runs are in a store that speaks like S3, which lets one of
+FAULTY requests fail. Prints a table whose last five columns must be 0.
 """
 
 from __future__ import annotations
@@ -24,17 +26,38 @@ from typing import NamedTuple
 
 from pipeline.backfill import parts, run_file
 from pipeline.backfill.check import check
+from pipeline.backfill.storage.run_path import RunPath, run_path
 from scripts import drawn_pets
 from tests.corpus.families import everything
 from tests.support import ray_cluster
 from tests.support.ray_cluster import Cluster
+from tests.support.s3_server import Store, s3_server
 
 KINDS = ("machine", "child", "driver", "head")
 ODD = 20
 PARTS = 40
 MACHINES = 4
+FAULTY = 40
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
+
+
+class Places(NamedTuple):
+    """Where photos and runs are: addresses, and the store that has them, if they are on S3."""
+
+    photos: str
+    runs: str
+    store: Store | None = None
+
+    def results(self, run: RunPath) -> dict[str, int]:
+        """Return for each part of a run with results a number that changes when they are written again."""
+        if self.store is None:
+            with os.scandir(str(run / parts.RESULTS)) as entries:
+                return {one.name: one.inode() for one in entries if one.name.startswith("part-")}
+        folder = f"runs/{run.name}/{parts.RESULTS}/part-"
+        return {
+            key: stored.writes for key, stored in self.store.objects.copy().items() if key.startswith(folder)
+        }
 
 
 class Seen(NamedTuple):
@@ -54,8 +77,11 @@ class Seen(NamedTuple):
 class Killer:
     """One run that is killed, with the files of results that were there at each kill."""
 
-    def __init__(self, cluster: Cluster, run: Path, kind: str, chance: random.Random) -> None:
-        self._cluster, self._run, self._kind, self._chance = cluster, run, kind, chance
+    def __init__(
+        self, cluster: Cluster, places: Places, run: RunPath, kind: str, chance: random.Random
+    ) -> None:
+        self._cluster, self._places, self._run = cluster, places, run
+        self._kind, self._chance = kind, chance
         self._finished: dict[str, int] = {}
         self.kills = self.starts = 0
 
@@ -84,11 +110,10 @@ class Killer:
         self.starts += 1
         command = [sys.executable, "-m", "pipeline", "backfill", "run", str(self._run)]
         command += ["--ray", self._cluster.address, "--stalled-after", "300"]
-        return subprocess.Popen(command, env=self._cluster.environment, cwd=self._run.parent)
+        return subprocess.Popen(command, env=self._cluster.environment, cwd="/")
 
     def _results(self) -> dict[str, int]:
-        with os.scandir(self._run / parts.RESULTS) as entries:
-            return {entry.name: entry.inode() for entry in entries if entry.name.startswith("part-")}
+        return self._places.results(self._run)
 
     def _kill(self, driver: subprocess.Popen[bytes]) -> None:
         self._finished |= self._results()
@@ -130,7 +155,7 @@ def pawsort(top: Path, *words: str, environment: dict[str, str] | None = None) -
     return done.stdout
 
 
-def compared(run: Path, photos: Path, said: dict[str, dict[str, object]]) -> tuple[int, int, int]:
+def compared(run: RunPath, photos: Path, said: dict[str, dict[str, object]]) -> tuple[int, int, int]:
     """Return how many photos have no row, more than one, and another than `classify` has said."""
     rows = [row for n in range(run_file.read(run).parts) for row in parts.read_results(run, n)]
     paths = [str(photos / os.fsdecode(row.path)) for row in rows]
@@ -149,31 +174,51 @@ def main() -> int:
     parser.add_argument("--moments", type=int, default=5)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--s3", action="store_true")
     options = parser.parse_args()
     top = Path(tempfile.mkdtemp(prefix="backfill-kills-"))
     photos = top / "photos"
     make_photos(photos, options.photos)
     said = {row["path"]: row for row in json.loads(pawsort(top, "classify", str(photos), "--json"))}
-    size = -(-len(said) // PARTS)
-    seen = []
+    try:
+        if not options.s3:
+            return killed(options, top, said, Places(str(photos), str(top)))
+        with s3_server(Store(page=1000)) as store:
+            return killed(options, top, said, stored(store, photos))
+    finally:
+        shutil.rmtree(top)
+
+
+def stored(store: Store, photos: Path) -> Places:
+    """Put photos into a store, which is faulty from then on, and let commands have access to it."""
+    os.environ |= {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "secret"}
+    os.environ |= {"AWS_EC2_METADATA_DISABLED": "true"}
+    for path in photos.rglob("*.jpg"):
+        store.put(f"pets/{path.relative_to(photos)}", path.read_bytes())
+    store.fault = store.each(FAULTY, "error", "reset", "cut", "unanswered")
+    return Places(store.source, store.address("runs"), store)
+
+
+def killed(options: argparse.Namespace, top: Path, said: dict[str, dict[str, object]], places: Places) -> int:
+    """Do a run for each kind of kill, and print the table; return the exit code."""
+    size, seen = -(-len(said) // PARTS), []
     print(f"{'kind':8} kills starts seconds lost doubled differ again problems", flush=True)
     for kind in options.kinds.split(","):
-        run = top / f"run-{kind}"
-        pawsort(top, "backfill", "plan", str(photos), "--out", str(run), "--part", str(size))
+        run = run_path(places.runs) / f"run-{kind}"
+        pawsort(top, "backfill", "plan", places.photos, "--out", str(run), "--part", str(size))
         count = run_file.read(run).parts
         began, cluster = time.monotonic(), Cluster(MACHINES)
         try:
-            killer = Killer(cluster, run, kind, random.Random(options.seed))
+            killer = Killer(cluster, places, run, kind, random.Random(options.seed))
             killer.finish([count * (2 * n + 1) // (2 * options.moments) for n in range(options.moments)])
         finally:
             cluster.stop()
         one = Seen(
             kind, killer.kills, killer.starts, time.monotonic() - began,
-            *compared(run, photos, said), killer.again(), len(list(check(run))),
+            *compared(run, top / "photos", said), killer.again(), len(list(check(run))),
         )  # fmt: skip
         print("{:8} {:5} {:6} {:7.0f} {:4} {:7} {:6} {:5} {:8}".format(*one), flush=True)
         seen.append(one)
-    shutil.rmtree(top)
     return int(any(sum(one[4:]) for one in seen))
 
 

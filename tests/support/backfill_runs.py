@@ -13,11 +13,14 @@ from models.images.decode import UnreadableImage
 from pipeline.backfill import parts, run_file
 from pipeline.backfill.parts import Mark, Part, Result
 from pipeline.backfill.run_file import RunFile
+from pipeline.backfill.s3_source import S3Source
 from pipeline.backfill.source import FolderSource, Listed
+from pipeline.backfill.storage.run_path import RunPath
 from pipeline.classifier.answering_model import AnsweringModel, dated
 from pipeline.classifier.file_checks import Admitted, fingerprint
 from pipeline.classifier.messages import ClassificationResult
 from pipeline.settings.config import Settings
+from tests.support.s3_server import Store
 from tests.support.stub_answers import ADMITTED, answer
 from tests.support.stub_classifier import BUNDLE
 
@@ -33,14 +36,24 @@ def tree(folder: Path, contents: dict[str, bytes]) -> Path:
     return folder
 
 
-def finished_run(run: Path, settings: Settings, source: Path, size: int = 4) -> RunFile:
+def finished_run(run: RunPath, settings: Settings, source: Path, size: int = 4) -> RunFile:
     """Plan a run of a folder in parts of `size` photos, do it, and return what was frozen."""
     photos = FolderSource(os.fsencode(source))
     return run_of(run, settings, photos.name, list(photos.list()), source, size)
 
 
+def stored_run(run: RunPath, settings: Settings, store: Store, folder: Path, size: int = 4) -> RunFile:
+    """Put the files of a folder into a store, and do the same with this source."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            store.put(f"pets/{path.relative_to(folder)}", path.read_bytes())
+            os.utime(path, (1_700_000_000, 1_700_000_000))
+    source = S3Source(store.source)
+    return run_of(run, settings, source.name, list(source.list()), folder, size)
+
+
 def run_of(
-    run: Path, settings: Settings, name: str, listed: Sequence[Listed], folder: Path, size: int = 4
+    run: RunPath, settings: Settings, name: str, listed: Sequence[Listed], folder: Path, size: int = 4
 ) -> RunFile:
     """Do the same for the source `name`, whose photos lie in `folder` too."""
     run_file.make_folders(run)

@@ -1,21 +1,25 @@
-"""An archive of photos whose answers stand in themselves, and a run planned for it."""
+"""An archive of photos whose answers stand in themselves, and a run planned for it, on the disk or on S3."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from pipeline.backfill import plan as plans
+from pipeline.backfill import s3_source
 from pipeline.backfill.run_file import RunFile
 from pipeline.backfill.source import Source, open_source
+from pipeline.backfill.storage import s3_connection
+from pipeline.backfill.storage.run_path import RunPath, names, run_path
+from pipeline.backfill.storage.s3_staging import Staging
 from pipeline.backfill.work import Done, PartWorker, Work
 from pipeline.classifier.client import Classifier
 from pipeline.settings.config import Settings
 from pipeline.settings.sections import BatchSettings, DecisionSettings
+from tests.support.s3_server import Store, s3_server
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -23,10 +27,10 @@ ANSWERS = (b"<cat>", b"<dog>", b"<unsure>", b"<neither>", b"<truncated>")
 
 
 class Archive:
-    """A folder of photos, the settings, and the folder of a run."""
+    """A folder of photos, the settings, and the folder of a run, by default beside the photos."""
 
-    def __init__(self, top: Path) -> None:
-        self.photos, self.run = top / "photos", top / "run"
+    def __init__(self, top: Path, run: RunPath | None = None) -> None:
+        self.photos, self.run = top / "photos", run or top / "run"
         self.photos.mkdir()
         self.settings = Settings(
             base=top, batch=BatchSettings(size=2), decision=DecisionSettings(min_confidence=0.9)
@@ -52,7 +56,7 @@ class Archive:
         return plans.work_of(self.settings, BUNDLE, self.run, planned)
 
     def worker(self, source: Source | None = None, classifier: Classifier | None = None) -> PartWorker:
-        staging = self.run.parent / "staging"
+        staging = self.photos.with_name("staging")
         staging.mkdir(exist_ok=True)
         return PartWorker(
             self.work(),
@@ -72,7 +76,7 @@ class Archive:
 
     def files(self) -> set[str]:
         """The files of results, those that are being written too."""
-        return set(os.listdir(self.run / "results"))
+        return set(names(self.run / "results"))
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +88,42 @@ def parquet() -> None:
 @pytest.fixture
 def archive(tmp_path: Path, parquet: None) -> Archive:
     return Archive(tmp_path)
+
+
+@pytest.fixture
+def store(tmp_path: Path, parquet: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store that speaks like S3, to which requests are repeated without long pauses."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(s3_connection, "PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(s3_connection, "ATTEMPTS", 2)
+    s3_connection.connected.cache_clear()
+    with s3_server(Store()) as store:
+        yield store
+        s3_connection.connected.cache_clear()
+
+
+@pytest.fixture
+def without_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let PyArrow not repeat requests, since it waits up to a second; what reads a run repeats them."""
+    monkeypatch.setattr(s3_connection, "ATTEMPTS", 1)
+    monkeypatch.setattr(s3_connection, "PAUSES", (0.01,) * 8)
+
+
+@pytest.fixture(params=["disk", "s3"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path, parquet: None) -> RunPath:
+    """The folder of a run that is still to be made: on the disk, then on S3."""
+    if request.param == "disk":
+        return tmp_path / "run"
+    store: Store = request.getfixturevalue("store")
+    return run_path(store.address("runs/one"))
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for /dev/shm."""
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    monkeypatch.setattr(s3_source, "Staging", lambda: Staging(folder))
+    return folder

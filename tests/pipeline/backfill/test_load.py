@@ -15,10 +15,12 @@ from db.queries import browse, day_figures, listing, overview, review
 from pipeline.backfill import parts, run_file
 from pipeline.backfill.load import Loaded, Loading, note_all
 from pipeline.backfill.parts import Mark
+from pipeline.backfill.storage.run_path import RunPath, run_path
 from pipeline.errors import PawsortError, SettingsError
-from tests.support.backfill_runs import DECIDED, finished_run, tree
+from tests.support.backfill_runs import DECIDED, finished_run, stored_run, tree
 from tests.support.crash import Mortal
 from tests.support.installation import QUICK, Installation
+from tests.support.s3_server import Store
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: `make cluster` runs this")
 
@@ -30,7 +32,7 @@ PHOTOS = {
 ALL = "name, outcome, reason, duplicate_of, state"
 
 
-def loaded(there: Installation, run: Path) -> Loaded:
+def loaded(there: Installation, run: RunPath) -> Loaded:
     return note_all(Loading(run, there.settings), there.settings, there.engine, there.engine, now=there.now)
 
 
@@ -141,9 +143,24 @@ def test_noted_photos_are_told_apart(there: Installation, run: Path) -> None:
     assert sum(day_figures.arrived(engine, DECIDED, there.now()).values()) == 1
 
 
+@pytest.fixture(params=["disk", "s3"])
+def anyhow(request: pytest.FixtureRequest, there: Installation, source: Path) -> RunPath:
+    """The same run with its source on the disk, then both in S3."""
+    if request.param == "disk":
+        run: Path = request.getfixturevalue("run")
+        return run
+    store: Store = request.getfixturevalue("store")
+    request.getfixturevalue("without_waits")
+    stored = run_path(store.address("runs/one"))
+    stored_run(stored, there.settings, store, source)
+    store.fault = store.each(9, "error")
+    return stored
+
+
 def test_a_load_that_is_killed_at_any_commit_goes_on(
-    there: Installation, run: Path, monkeypatch: pytest.MonkeyPatch
+    there: Installation, anyhow: RunPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = anyhow
     whole = Installation(there.folder.with_name("whole"), QUICK)
     loaded(whole, run)
     seen, commit = set[int](), (backfill, "note")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,16 +16,19 @@ from db.queries import listing
 from pipeline.backfill import load_files, recorded_answers
 from pipeline.backfill.load import Loaded, Loading, note_all
 from pipeline.backfill.load_files import Filer, file_all
+from pipeline.backfill.s3_source import fetched_into
+from pipeline.backfill.storage.run_path import RunPath, run_path
 from pipeline.classifier import file_checks
 from pipeline.errors import LockError, PawsortError, SettingsError
 from pipeline.worker.identity import own_rows
 from pipeline.worker.locks import worker_lock
 from tests.db.conftest import create_database
 from tests.db.conftest import postgres as postgres
-from tests.support.backfill_runs import finished_run, tree
+from tests.support.backfill_runs import finished_run, stored_run, tree
 from tests.support.crash import Mortal
 from tests.support.installation import QUICK, Installation
 from tests.support.oracle import conserved, digest
+from tests.support.s3_server import Store
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: `make cluster` runs this")
@@ -42,17 +45,25 @@ def bundle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_files, "load_bundle", lambda settings: BUNDLE)
 
 
-def installation(folder: Path, action: str = "move") -> Installation:
-    """Make an installation that has filed a photo, whose source is beside it, and its run, of 3 parts."""
+def installation(folder: Path, action: str = "move", store: Store | None = None) -> Installation:
+    """Make an installation, and a run of 3 parts beside it, with its source; with a store, both are in it."""
     there = Installation(folder / "here", QUICK + f"filing: {{action: {action}}}\n")
     tree(folder / "archive", PHOTOS)
-    finished_run(folder / "run", there.settings, folder / "archive")
+    if store:
+        stored_run(run_of(there, store), there.settings, store, folder / "archive")
+    else:
+        finished_run(run_of(there), there.settings, folder / "archive")
     return there
 
 
-def loaded(there: Installation) -> Loaded:
-    run = there.folder.with_name("run")
-    return file_all(Loading(run, there.settings), there.settings, now=there.now)
+def run_of(there: Installation, store: Store | None = None) -> RunPath:
+    """Return where the run of an installation is."""
+    beside = there.folder.with_name("run")
+    return run_path(store.address(f"runs/{beside.parent.name}")) if store else beside
+
+
+def loaded(there: Installation, store: Store | None = None) -> Loaded:
+    return file_all(Loading(run_of(there, store), there.settings), there.settings, now=there.now)
 
 
 def of_source(there: Installation, action: str = "move") -> None:
@@ -159,6 +170,20 @@ def test_names_that_collide_are_numbered(tmp_path: Path) -> None:
     assert path == f"{there.settings.sorted}/cats/a (2).jpg"
 
 
+def test_a_filed_photo_of_s3_is_undone_into_state(tmp_path: Path, store: Store) -> None:
+    there = installation(tmp_path, store=store)
+    assert loaded(there, store).photos == 9
+    [fetched] = (there.settings.state / "backfill").iterdir()
+    assert list(fetched.iterdir()) == []
+    assert [change.problem for change in there.undo(files=(b"cats/f/a.jpg",))] == [None]
+    back = fetched / "f" / "a.jpg"
+    assert back.read_bytes() == PHOTOS["f/a.jpg"]
+    assert loaded(there, store).photos == 0
+    there.run_worker()
+    assert back.read_bytes() == PHOTOS["f/a.jpg"]
+    assert len(there.sorted()) == 9
+
+
 def test_a_filed_photo_is_undone_into_the_source(tmp_path: Path) -> None:
     there = installation(tmp_path)
     loaded(there)
@@ -166,20 +191,41 @@ def test_a_filed_photo_is_undone_into_the_source(tmp_path: Path) -> None:
     assert (tmp_path / "archive" / "f" / "a.jpg").read_bytes() == PHOTOS["f/a.jpg"]
 
 
-@pytest.mark.parametrize(("action", "next_"), [("move", "load"), ("copy", "worker"), ("symlink", "load")])
+@pytest.mark.parametrize(
+    ("action", "next_", "place"),
+    [
+        ("move", "load", "disk"), ("copy", "worker", "disk"), ("symlink", "load", "disk"),
+        ("move", "load", "s3"), ("copy", "worker", "s3"),
+    ],
+)  # fmt: skip
 def test_nothing_is_lost_by_a_kill(
-    tmp_path: Path, action: str, next_: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    action: str,
+    next_: str,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    store: Store | None = None
+    if place == "s3":
+        store = request.getfixturevalue("store")
+        request.getfixturevalue("without_waits")
     commits = [(backfill, "claim_part"), *((Ledger, name) for name in ("begin_decoding", "decide", "file"))]
     for at in range(400):
         folder = tmp_path / str(at)
-        there = installation(folder, action)
-        with opened(there) as filer:
+        there = installation(folder, action, store)
+        if store:
+            store.fault = store.each(20, "error")
+        with opened(there, store) as filer:
             died = Mortal(monkeypatch).dies_at(4 * at, lambda f=filer: f.file_all(lambda *_: None), *commits)  # type: ignore[misc]
         if next_ == "worker":
             there.run_worker(StubClassifier())
-        assert loaded(there).left == 0
-        if action != "symlink":
+        assert loaded(there, store).left == 0
+        if store:
+            conserved(there.settings, PHOTOS.values())
+            assert len(store.objects) == len(PHOTOS) + 7
+            store.empty()
+        elif action != "symlink":
             of_source(there)
         found = there.rows("source_path, outcome, reason, sha256")
         assert len(found) == len(set(found)) == 9
@@ -192,13 +238,16 @@ def test_nothing_is_lost_by_a_kill(
 
 
 @contextmanager
-def opened(there: Installation) -> Iterator[Filer]:
+def opened(there: Installation, store: Store | None) -> Iterator[Filer]:
     """Prepare what `file_all` does under its locks, with a database that does not wait for the disk."""
-    source = Path(os.path.realpath(there.folder.with_name("archive")))
-    settings = there.settings.model_copy(update={"inboxes": (source,), "inbox_actions": ()})
-    run = there.folder.with_name("run")
-    yield Filer(Loading(run, settings), settings, there.engine, there.engine, there.now)
-    there.close()
+    loading = Loading(run_of(there, store), there.settings)
+    settings = load_files.settings_of(loading, there.settings)
+    filer = Filer(loading, settings, there.engine, there.engine, there.now)
+    with ExitStack() as stack:
+        stack.callback(there.close)
+        if store:
+            filer.fetch = stack.enter_context(fetched_into(settings.inboxes[0], loading.source))
+        yield filer
 
 
 def test_nothing_is_filed_while_a_worker_runs(tmp_path: Path) -> None:

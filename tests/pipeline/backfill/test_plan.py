@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.backfill import parts, plan, run_file
+from pipeline.backfill.storage.run_path import RunPath, names, write_whole
 from pipeline.errors import ModelError, PawsortError, SettingsError
 from pipeline.settings.sections import DecisionSettings, LimitSettings, OutcomeSettings
 from tests.pipeline.backfill.conftest import Archive
 from tests.support.stub_classifier import BUNDLE
+
+
+@pytest.fixture
+def archive(tmp_path: Path, anywhere: RunPath) -> Archive:
+    return Archive(tmp_path, anywhere)
 
 
 def test_each_photo_is_in_one_part_with_an_id_of_its_own(archive: Archive) -> None:
@@ -26,8 +32,8 @@ def test_each_photo_is_in_one_part_with_an_id_of_its_own(archive: Archive) -> No
 
 def test_a_plan_in_a_folder_with_something_else_is_refused(archive: Archive, tmp_path: Path) -> None:
     archive.put(b"<cat>")
-    archive.run.mkdir()
-    (archive.run / "mine.txt").touch()
+    run_file.make_folders(archive.run)
+    write_whole(archive.run / "mine.txt", b"")
     with pytest.raises(SettingsError, match="is not empty"):
         archive.plan()
     archive.run = tmp_path / "file"
@@ -45,10 +51,10 @@ def test_a_plan_is_never_replaced(archive: Archive) -> None:
 
 def test_a_plan_inside_its_source_is_refused(archive: Archive) -> None:
     archive.put(b"<cat>")
-    archive.run = archive.photos / "run"
+    archive.run = inside = archive.photos / "run"
     with pytest.raises(SettingsError, match="lies in the source"):
         archive.plan()
-    assert not archive.run.exists()
+    assert not inside.exists()
 
 
 def test_a_plan_that_was_cut_off_is_made_again(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,11 +65,13 @@ def test_a_plan_that_was_cut_off_is_made_again(archive: Archive, monkeypatch: py
     monkeypatch.undo()
     with pytest.raises(SettingsError, match="no such file"):
         run_file.read(archive.run)
-    (archive.run / "lists" / ".part-00009.parquet.ab.tmp").touch()
-    (archive.run / "lists" / "mine.txt").touch()
+    write_whole(archive.run / ".run.json.ab.tmp", b"")
+    write_whole(archive.run / "lists" / ".part-00009.parquet.ab.tmp", b"")
+    write_whole(archive.run / "lists" / "mine.txt", b"")
     archive.plan(3)
     made = {"part-00000.parquet", "part-00001.parquet"}
-    assert {path.name for path in (archive.run / "lists").iterdir()} == {*made, "mine.txt"}
+    assert set(names(archive.run / "lists")) == {*made, "mine.txt"}
+    assert ".run.json.ab.tmp" not in names(archive.run)
 
 
 def test_a_source_without_photos_is_refused(archive: Archive) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from pipeline.backfill import parts, run_file
 from pipeline.backfill.check import check
 from pipeline.backfill.parts import Mark
 from pipeline.backfill.run import Executor, Summary, run, watched
+from pipeline.backfill.storage.run_path import RunPath, write_whole
 from pipeline.backfill.work import Done, Work
 from pipeline.errors import ModelError, SettingsError, StalledError
 from tests.pipeline.backfill.conftest import Archive
@@ -18,6 +20,11 @@ from tests.pipeline.backfill.conftest import Archive
 
 class Killed(Exception):  # noqa: N818 - says what happens
     """The run ends here."""
+
+
+@pytest.fixture
+def archive(tmp_path: Path, anywhere: RunPath) -> Archive:
+    return Archive(tmp_path, anywhere)
 
 
 @pytest.fixture
@@ -94,7 +101,7 @@ def test_an_error_of_all_parts_ends_the_run(planned: Archive) -> None:
 def test_a_damaged_file_of_results_is_made_again(planned: Archive) -> None:
     _run(planned)
     path = parts.results_file(planned.run, 2)
-    path.write_bytes(path.read_bytes()[:-20])
+    write_whole(path, path.read_bytes()[:-20])
     assert [problem.part for problem in check(planned.run)] == [2]
     assert _run(planned).parts == 1
     assert list(check(planned.run)) == []
@@ -110,7 +117,7 @@ def test_results_of_another_run_are_left_alone(planned: Archive, mark: Mark | No
 
 
 def test_what_killed_machines_left_is_removed_at_the_end(planned: Archive) -> None:
-    (planned.run / "results" / ".part-00001.parquet.ab.tmp").touch()
+    write_whole(planned.run / "results" / ".part-00001.parquet.ab.tmp", b"")
     _run(planned, _but(planned, 3, lambda: None))
     assert len(planned.files()) == 5
     _run(planned)

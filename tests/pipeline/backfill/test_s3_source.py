@@ -5,40 +5,34 @@ from __future__ import annotations
 import gc
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from pipeline.backfill import load_files, parts, s3_source
+from pipeline.backfill import load_files, parts
 from pipeline.backfill.load import Loading, note_all
 from pipeline.backfill.load_files import file_all
 from pipeline.backfill.plan import plan
 from pipeline.backfill.s3_source import S3Source
-from pipeline.backfill.s3_staging import Staging
 from pipeline.backfill.source import FolderSource, Listed, open_source
+from pipeline.backfill.storage import s3_connection
+from pipeline.backfill.storage.s3_staging import Staging
 from pipeline.backfill.work import WAITS
 from pipeline.errors import PawsortError, SettingsError
 from tests.pipeline.backfill.conftest import ANSWERS, Archive
 from tests.support.backfill_runs import run_of
 from tests.support.crash import Death
 from tests.support.installation import QUICK, Installation
-from tests.support.s3_server import Fault, Store, s3_server
+from tests.support.s3_server import Fault, Store
 from tests.support.stub_classifier import BUNDLE
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: `make cluster` runs this")
 
+pytestmark = pytest.mark.usefixtures("memory")
+
 NAMES = ("a.jpg", "b/c.jpg", "b-d.jpg", "b.jpg", "b.xmp", "b/x/y.jpg", "ä ü+.jpg", "z.jpg")
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with s3_server(Store()) as store:
-        yield store
 
 
 @pytest.fixture
@@ -47,22 +41,6 @@ def photos(store: Store) -> Store:
         store.put(f"pets/{name}", b"%d<cat>" % n)
     store.put("pets2/no.jpg", b"<cat>")
     return store
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for /dev/shm; whatever happens, nothing is left in it."""
-    folder = tmp_path / "memory"
-    folder.mkdir()
-    monkeypatch.setattr(s3_source, "Staging", lambda: Staging(folder))
-    monkeypatch.setattr(s3_source, "PAUSES", (0.01, 0.01, 0.01))
-    monkeypatch.setattr(s3_source, "ATTEMPTS", 2)
-    return folder
 
 
 def test_a_listing_has_the_order_and_the_groups_of_a_folder(photos: Store, tmp_path: Path) -> None:
@@ -101,7 +79,7 @@ def test_a_photo_is_fetched_with_its_time_and_removed_with_the_source(
 def test_a_large_object_is_fetched_in_pieces(
     photos: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_source, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(s3_connection, "PIECE_BYTES", 1000)
     photos.put("pets/large.jpg", bytes(range(256)) * 20)
     source = S3Source(photos.source)
     path = source.local(Listed(b"large.jpg", 5120, 0), tmp_path)
@@ -169,7 +147,7 @@ def test_an_object_that_ends_too_early_is_an_error(
 def test_an_answer_that_is_too_slow_is_asked_for_again(
     photos: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_source, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(s3_connection, "REQUEST_SECONDS", 0.3)
     source = S3Source(photos.source)
     slow = iter([True])
     photos.fault = lambda method, key: "slow" if method == "GET" and next(slow, False) else None

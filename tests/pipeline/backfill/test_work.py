@@ -276,6 +276,6 @@ def test_what_is_fetched_is_removed_when_it_is_answered(archive: Archive) -> Non
     assert archive.worker(bucket).do(1).problem is None
     # Two batches of two in flight, what of the third is not answered, and what is fetched ahead.
     assert max(bucket.staged) <= 9
-    assert os.listdir(archive.run.parent / "staging") == []
+    assert os.listdir(archive.photos.with_name("staging")) == []
     row = _results(archive, 1)[0]
     assert (row.dev, row.ino, row.bytes, row.mtime_ns, row.outcome) == (0, 0, 5, 7, "cats")

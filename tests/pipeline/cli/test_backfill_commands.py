@@ -14,9 +14,12 @@ from pipeline.backfill.run import Executor
 from pipeline.backfill.source import open_source
 from pipeline.backfill.work import Done, PartWorker, Work
 from pipeline.corrections.refused import NOTED_ONLY
+from tests.pipeline.backfill.conftest import parquet as parquet
+from tests.pipeline.backfill.conftest import store as store
 from tests.pipeline.cli.conftest import Run
 from tests.support.backfill_runs import finished_run, tree
 from tests.support.installation import QUICK, Installation
+from tests.support.s3_server import Store
 from tests.support.stub_classifier import BUNDLE, StubClassifier
 
 
@@ -58,6 +61,16 @@ def test_an_archive_is_planned_classified_and_checked(run: Run, clusters: list[C
     assert json.loads(again.out)["before"] == 3
     checked = run("backfill", "check", "made")
     assert (checked.code, checked.out) == (0, "each photo has exactly one result\n")
+
+
+def test_a_run_may_be_on_s3(run: Run, clusters: list[Cluster], store: Store) -> None:
+    address = store.address("runs/one")
+    planned = run("backfill", "plan", "archive", "--out", address)
+    assert planned.out == f"5 photos in 1 parts; now: pawsort backfill run '{address}'\n"
+    assert run("backfill", "run", address).out == "1 parts with 5 photos done now, 0 parts before\n"
+    assert run("backfill", "check", address).out == "each photo has exactly one result\n"
+    refused = run("backfill", "check", "s3://photos/run?password=1")
+    assert (refused.code, "expected s3://BUCKET/PREFIX" in refused.err) == (2, True)
 
 
 def test_a_part_that_fails_is_named(run: Run, clusters: list[Cluster], tmp_path: Path) -> None:
