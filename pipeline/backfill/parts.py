@@ -85,7 +85,7 @@ def write_list(run: RunPath, part: Part) -> None:
     import pyarrow as pa
 
     rows = [{"id": part.first + n, **photo._asdict()} for n, photo in enumerate(part.photos)]
-    kinds = pa.binary(), pa.int64(), pa.int64(), pa.string(), pa.list_(pa.binary())
+    kinds = pa.binary(), pa.int64(), pa.int64(), pa.list_(pa.binary())
     schema = pa.schema([("id", pa.int64()), *zip(Listed._fields, kinds, strict=True)])
     _write(list_file(run, part.number), rows, schema)
 

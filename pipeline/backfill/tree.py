@@ -16,14 +16,13 @@ from pipeline.watch.ignore_rules import ignorer
 class Listed(NamedTuple):
     """A photo as it was listed: its path relative to the source, and the version seen.
 
-    `mtime_ns` of an object of S3 has whole seconds, and `etag` is None, since PyArrow lists none.
+    `mtime_ns` of an object of S3 has whole seconds, since PyArrow lists no ETag.
     `companions` are the names of the files beside it that belong to it.
     """
 
     path: RawName
     bytes: int
     mtime_ns: int
-    etag: str | None = None
     companions: tuple[RawName, ...] = ()
 
 

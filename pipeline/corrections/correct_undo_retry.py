@@ -193,6 +193,7 @@ class _Planner:
             entry = self._find(file, or_undone=True)
             if entry.state == "filed" and entry.outcome != FAILED:
                 raise RefusedError(f"is in {entry.outcome}; only failed files can be retried")
+            self._refuse_unwatched(inbox_of(entry, self._settings))
         except RefusedError as error:
             return Change("undo", self._called(file), problem=str(error))
         change = Change("undo", entry.path or b"", entry.id, entry.path)
@@ -202,6 +203,12 @@ class _Planner:
         if change.problem is None and change.outcome is None:
             self._mover.ledger.let_go(entry.id, now())
         return change
+
+    def _refuse_unwatched(self, inbox: bytes) -> None:
+        """Raise RefusedError for a folder that is no inbox now, or was the source of a backfill."""
+        if inbox not in map(os.fsencode, self._settings.inboxes):
+            folder = os.fsdecode(inbox)
+            raise RefusedError(f"is of {folder}, which no worker watches; move it into an inbox yourself")
 
     def _last_of(self, entry: Entry) -> Action:
         # By number, because a clock that was set back would date a correction before its filing.

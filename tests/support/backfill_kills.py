@@ -29,7 +29,6 @@ from pipeline.backfill.check import check
 from pipeline.backfill.storage.run_path import RunPath, run_path
 from scripts import drawn_pets
 from tests.corpus.families import everything
-from tests.support import ray_cluster
 from tests.support.ray_cluster import Cluster
 from tests.support.s3_server import Store, s3_server
 
@@ -121,7 +120,7 @@ class Killer:
         if self._kind == "driver":
             driver.kill()
         elif self._kind == "child":
-            os.kill(self._chance.choice(ray_cluster.children_of_actors()), signal.SIGKILL)
+            os.kill(self._chance.choice(self._cluster.children_of_actors()), signal.SIGKILL)
         elif self._kind == "head":
             self._cluster.kill(0)
             driver.wait()

@@ -78,6 +78,12 @@ class Cluster:
         kill_tree(machine.pid)
         machine.wait()
 
+    def children_of_actors(self) -> list[int]:
+        """Return the processes that the actors of a backfill have started here: their classifiers."""
+        below = {pid for machine in self.machines for pid in tree(machine.pid)}
+        actors = {pid for pid in below if title(pid).startswith("ray::MapWorker")}
+        return [pid for pid, above in _parents() if above in actors and "spawn_main" in title(pid)]
+
     def stop(self) -> None:
         """End all machines, and remove their files."""
         self._end_all()
@@ -121,12 +127,6 @@ def kill_tree(pid: int) -> None:
                 os.kill(one, number)
             except ProcessLookupError:
                 continue
-
-
-def children_of_actors() -> list[int]:
-    """Return the processes that the actors of a backfill have started: their classifiers."""
-    actors = {pid for pid, _ in _parents() if title(pid).startswith("ray::MapWorker")}
-    return [pid for pid, above in _parents() if above in actors and "spawn_main" in title(pid)]
 
 
 def _parents() -> Iterator[tuple[int, int]]:

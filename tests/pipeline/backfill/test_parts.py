@@ -12,9 +12,7 @@ from pipeline.backfill import parts, run_file
 from pipeline.backfill.parts import DamagedPart, Mark, Part, Result
 from pipeline.backfill.source import Listed
 
-PART = Part(
-    3, 6000, (Listed(b"a\xff.jpg", 5, 7, None, (b"a\xff.xmp",)), Listed(b"b/c.jpg", 2**40, -1, "etag"))
-)
+PART = Part(3, 6000, (Listed(b"a\xff.jpg", 5, 7, (b"a\xff.xmp",)), Listed(b"b/c.jpg", 2**40, -1)))
 MARK = Mark("0" * 64, 3)
 GOOD = Result(
     6000, b"a\xff.jpg", "cats", "cat", 0.99, None, None, {"cat": 0.99, "dog": 0.01}, "1" * 64, 5, "JPEG",

@@ -56,6 +56,14 @@ def test_what_an_undo_has_put_back_is_found_by_its_path_in_the_inbox(pawsort: In
     assert pawsort.state(id)[0] == "vanished"
 
 
+def test_a_photo_of_a_folder_that_no_worker_watches_stays(pawsort: Installation) -> None:
+    id = pawsort.file(b"x.jpg", outcome="failed")
+    why = f"is of {os.fsdecode(pawsort.raw_inbox)}, which no worker watches; move it into an inbox yourself"
+    pawsort.settings = pawsort.settings.model_copy(update={"inboxes": (pawsort.settings.state / "other",)})
+    assert retry(pawsort, Known(id, 0)) == [why]
+    assert pawsort.state(id)[:2] == ("filed", "failed")
+
+
 def test_two_retries_of_one_failure_are_one(pawsort: Installation) -> None:
     id = pawsort.file(b"x.jpg", outcome="failed")
     assert retry(pawsort, Known(id, 0)) == [None]
