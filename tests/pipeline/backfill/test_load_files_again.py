@@ -69,13 +69,18 @@ def test_a_photo_that_was_refused_is_taken_by_a_later_load(
     assert sorted(there.rows("name, state")) == [(name, "filed") for name in PHOTOS]
 
 
-def test_a_refused_photo_that_was_deleted_since_is_no_disk_that_is_not_mounted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = installation(tmp_path)
+def with_one_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    there = installation(folder)
     with monkeypatch.context() as patch:
         refuse(patch, b"1.jpg")
         loaded(there)
+    return there
+
+
+def test_a_refused_photo_that_was_deleted_since_is_no_disk_that_is_not_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = with_one_refused(tmp_path, monkeypatch)
     (tmp_path / "archive" / "1.jpg").unlink()
     done = loaded(there)
     assert (done.photos, done.gone, done.before) == (0, 1, 2)
@@ -84,10 +89,7 @@ def test_a_refused_photo_that_was_deleted_since_is_no_disk_that_is_not_mounted(
 def test_a_photo_that_was_put_back_since_is_not_taken_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = installation(tmp_path)
-    with monkeypatch.context() as patch:
-        refuse(patch, b"1.jpg")
-        loaded(there)
+    there = with_one_refused(tmp_path, monkeypatch)
     assert [change.problem for change in there.undo(files=(b"cats/2.jpg",))] == [None]
     assert loaded(there).photos == 1
     assert (tmp_path / "archive" / "2.jpg").exists()
